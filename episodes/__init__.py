@@ -1,0 +1,1 @@
+"""What is learned from: images, splits, samplers, augmentation and streams. Knows no learner."""

@@ -1,0 +1,6 @@
+"""`python -m fewshot`: the same as the console script, for launchers that take a module."""
+
+from fewshot.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,155 @@
+"""name -> feature extractor [n, 3, h, w] in [0, 1] -> [n, d], with resizing, normalisation and precision inside."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from episodes.errors import UserError
+from fewshot.backbones import from_timm, networks
+from fewshot.config import BackboneSettings, nearest
+
+OWN: dict[str, Callable[..., networks.Stages]] = {
+    "baseline-cnn": networks.baseline_cnn,
+    "conv4": networks.conv4,
+    "enhanced-cnn": networks.enhanced_cnn,
+    "resnet": networks.resnet,
+}
+CHUNK_PIXELS = 512 * 32 * 32
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+
+
+class Backbone(nn.Module):
+    """Images float [n, 3, h, w] in [0, 1] -> features [n, n_features].
+
+    input_size: side in pixels that images are resized to; stages: parameter names of each stage, first to last.
+    precision: `bfloat16` runs the body under autocast and gives float32 features; otherwise the dtype of the
+    weights is kept, so heads and losses never see half precision.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        body: nn.Module,
+        n_features: int,
+        input_size: int,
+        statistics: tuple[tuple[float, ...], tuple[float, ...]],
+        stages: list[list[str]],
+    ) -> None:
+        super().__init__()
+        self.body = body
+        self.n_features = n_features
+        self.input_size = input_size
+        self.stages = [[f"body.{name}" for name in stage] for stage in stages]
+        self.precision: Literal["float32", "bfloat16"] = "float32"
+        self.channels_last = False
+        for key, values in zip(("mean", "std"), statistics, strict=True):
+            self.register_buffer(key, torch.tensor(values)[:, None, None], persistent=False)
+
+    def set_compute(self, precision: Literal["float32", "bfloat16"], channels_last: bool) -> None:
+        """Precision and memory layout, as measured for this machine."""
+        self.precision = precision
+        self.channels_last = channels_last
+        if channels_last:
+            self.body.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def forward(self, images: Tensor) -> Tensor:
+        side = self.input_size
+        if images.shape[-2:] != (side, side):
+            images = F.interpolate(images, (side, side), mode="bilinear", antialias=True).clamp_(0, 1)
+        images = (images - self.mean) / self.std
+        if self.channels_last:
+            images = images.contiguous(memory_format=torch.channels_last)
+        if self.precision == "float32":
+            return self.body(images)
+        with torch.autocast(images.device.type, dtype=torch.bfloat16):
+            features = self.body(images)
+        return features.float()
+
+
+def embed(backbone: nn.Module, images: Tensor) -> Tensor:
+    """Features [n, d] of images [n, c, h, w], in chunks of bounded memory where no gradient is wanted.
+
+    What is features already (float [n, d], computed once and kept) is passed on.
+    """
+    if images.ndim == 2:
+        return images
+    if torch.is_grad_enabled():
+        return backbone(images)
+    size = max(16, CHUNK_PIXELS // (images.shape[-1] * images.shape[-2]))
+    return torch.cat([backbone(part) for part in images.split(size)])
+
+
+def hold_batch_norm(module: nn.Module) -> None:
+    """Batch norm uses and keeps its running statistics, as small supports need (Kolesnikov et al., arXiv 1912.11370)."""
+    for part in module.modules():
+        if isinstance(part, nn.modules.batchnorm._BatchNorm):
+            part.eval()
+
+
+def build(settings: BackboneSettings) -> Backbone:
+    """The backbone with random or loaded weights; unknown names, options and unfit weights are UserErrors."""
+    if settings.name not in OWN:
+        return _timm(settings)
+    make = OWN[settings.name]
+    _check_options(settings, make)
+    input_size = settings.input_size or 32
+    body = make(input_size, **settings.options)
+    stages = [
+        [f"stages.{number}.{name}" for name, _ in stage.named_parameters()] for number, stage in enumerate(body.stages)
+    ]
+    if settings.weights == "pretrained":
+        raise UserError(
+            f"backbone '{settings.name}' has no published weights: use weights: none or a .safetensors file."
+        )
+    if settings.weights != "none":
+        _load(body, Path(settings.weights), settings.name)
+    return Backbone(body, body.n_features, input_size, IMAGENET, stages)
+
+
+def _timm(settings: BackboneSettings) -> Backbone:
+    body, found = from_timm.create(settings, sorted(OWN))
+    input_size = settings.input_size or found.input_size
+    return Backbone(body, found.n_features, input_size, found.statistics, found.stages)
+
+
+def _load(body: nn.Module, path: Path, name: str) -> None:
+    if not path.is_file():
+        raise UserError(f"the weights file {path} does not exist: name a .safetensors file, or use weights: none.")
+    try:
+        body.load_state_dict(load_file(path))
+    except Exception as error:
+        raise UserError(
+            f"{path} does not hold weights of '{name}' with these options: {str(error).splitlines()[0]}"
+        ) from None
+
+
+def _check_options(settings: BackboneSettings, make: Callable[..., Any]) -> None:
+    hints = get_type_hints(make)
+    known = [key for key in inspect.signature(make).parameters if key != "input_size"]
+    for key, value in settings.options.items():
+        if key not in known:
+            raise UserError(f"unknown key 'backbone.options.{key}' of '{settings.name}': {nearest(key, known)}")
+        if not _fits(value, hints[key]):
+            expected = " or ".join(map(str, get_args(hints[key]))) or hints[key].__name__
+            raise UserError(f"'backbone.options.{key}' of '{settings.name}' should be {expected}, not {value!r}")
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    if get_origin(hint) is Literal:
+        return value in get_args(hint)
+    return isinstance(value, hint) and (hint is bool or not isinstance(value, bool)) and (hint is not int or value > 0)
+
+
+def describe() -> list[tuple[str, str]]:
+    """(name, one line) of our own backbones; any other name is timm's."""
+    return [(name, (inspect.getdoc(make) or "").splitlines()[0]) for name, make in sorted(OWN.items())]

@@ -1,0 +1,123 @@
+"""Our own networks for small images: the reports' CNNs, Conv-4 and a residual network.
+
+Each gives features [n, n_features] from normalised images [n, 3, h, w]. Its `stages`, first to last, are what
+unfreezing and learning rates by depth count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+Norm = Literal["none", "batch", "group"]
+
+
+def _norm(kind: Norm, channels: int) -> nn.Module:
+    if kind == "batch":
+        return nn.BatchNorm2d(channels)
+    if kind == "group":
+        return nn.GroupNorm(max(1, channels // 8), channels)
+    return nn.Identity()
+
+
+class Stages(nn.Module):
+    """Stages one after the other, then global average pooling or flattening."""
+
+    def __init__(self, stages: Sequence[nn.Module], n_features: int, pool: bool) -> None:
+        super().__init__()
+        self.stages = nn.ModuleList(stages)
+        self.n_features = n_features
+        self.pool = pool
+
+    def forward(self, images: Tensor) -> Tensor:
+        for stage in self.stages:
+            images = stage(images)
+        return images.mean((2, 3)) if self.pool else images.flatten(1)
+
+
+def baseline_cnn(input_size: int, width: int = 32) -> Stages:
+    """K1: two pairs of 3x3 convolutions with ReLU, a max pool after each pair, flattened.
+
+    49,130 parameters with a linear 10-way head at 32x32; `width` is the number of hidden units (K4 uses 10).
+    Source: study kshot, rows K1 and K4.
+    """
+
+    def pair(c_in: int) -> nn.Sequential:
+        return nn.Sequential(
+            nn.Conv2d(c_in, width, 3, padding=1), nn.ReLU(), nn.Conv2d(width, width, 3, padding=1), nn.ReLU(),
+            nn.MaxPool2d(2),
+        )  # fmt: skip
+
+    return Stages([pair(3), pair(width)], width * (input_size // 4) ** 2, pool=False)
+
+
+def enhanced_cnn(input_size: int, width: int = 64) -> Stages:
+    """K2: three pairs of convolution, ReLU, batch norm, a max pool after each pair, global average pool.
+
+    1,149,770 parameters with a linear 10-way head. Source: study kshot, row K2.
+    """
+
+    def pair(c_in: int, c_out: int) -> nn.Sequential:
+        return nn.Sequential(
+            nn.Conv2d(c_in, c_out, 3, padding=1), nn.ReLU(), nn.BatchNorm2d(c_out),
+            nn.Conv2d(c_out, c_out, 3, padding=1), nn.ReLU(), nn.BatchNorm2d(c_out), nn.MaxPool2d(2),
+        )  # fmt: skip
+
+    widths = [3, width, 2 * width, 4 * width]
+    return Stages([pair(a, b) for a, b in zip(widths, widths[1:], strict=False)], 4 * width, pool=True)
+
+
+def conv4(input_size: int, width: int = 64, norm: Norm = "batch", pool: bool = False) -> Stages:
+    """Four blocks of convolution, norm, ReLU, max pool (Vinyals et al., arXiv 1606.04080, section 4).
+
+    norm: `group` has no running statistics, so support and query cannot leak into each other.
+    pool: average what is left of the grid instead of flattening it.
+    """
+    grid = input_size // 16
+    blocks = [
+        nn.Sequential(
+            nn.Conv2d(c_in, width, 3, padding=1, bias=norm == "none"), _norm(norm, width), nn.ReLU(), nn.MaxPool2d(2)
+        )
+        for c_in in (3, width, width, width)
+    ]
+    return Stages(blocks, width if pool else width * grid * grid, pool)
+
+
+class Residual(nn.Module):
+    """The basic block: two 3x3 convolutions and a shortcut (He et al., arXiv 1512.03385, figure 2)."""
+
+    def __init__(self, c_in: int, c_out: int, stride: int, norm: Norm) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(c_in, c_out, 3, stride, 1, bias=False)
+        self.norm1 = _norm(norm, c_out)
+        self.conv2 = nn.Conv2d(c_out, c_out, 3, 1, 1, bias=False)
+        self.norm2 = _norm(norm, c_out)
+        changed = stride != 1 or c_in != c_out
+        self.shortcut = (
+            nn.Sequential(nn.Conv2d(c_in, c_out, 1, stride, bias=False), _norm(norm, c_out))
+            if changed
+            else nn.Identity()
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = F.relu(self.norm1(self.conv1(x)))
+        return F.relu(self.norm2(self.conv2(out)) + self.shortcut(x))
+
+
+def resnet(input_size: int, width: int = 32, blocks: int = 1, norm: Norm = "batch") -> Stages:
+    """A residual network for small images: 3x3 stem of stride 1, four stages of widths 1, 2, 4, 8 times `width`.
+
+    width 64 with 2 blocks a stage is ResNet18 with the CIFAR stem (He et al., arXiv 1512.03385).
+    """
+    stem = nn.Sequential(nn.Conv2d(3, width, 3, padding=1, bias=False), _norm(norm, width), nn.ReLU())
+    stages: list[nn.Module] = [stem]
+    c_in = width
+    for number in range(4):
+        c_out = width * 2**number
+        first = Residual(c_in, c_out, 1 if number == 0 else 2, norm)
+        stages.append(nn.Sequential(first, *(Residual(c_out, c_out, 1, norm) for _ in range(blocks - 1))))
+        c_in = c_out
+    return Stages(stages, c_in, pool=True)

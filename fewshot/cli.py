@@ -1,0 +1,151 @@
+"""The command line: no logic, and nothing heavy imported until a command runs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from episodes.errors import UserError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Few-shot and transfer learning on images: which way of learning to use, how good it is, how sure one can be.",
+)
+
+Paths = Annotated[list[Path], typer.Argument(help="record.json files, run folders, or folders of them.")]
+
+
+@app.command()
+def run(
+    method: Annotated[str | None, typer.Option(help="Learner, as `fewshot list` names it.")] = None,
+    shots: Annotated[int | None, typer.Option(help="Labelled images of every class.")] = None,
+    fraction: Annotated[float | None, typer.Option(help="Share of the training images, by class.")] = None,
+    full: Annotated[bool, typer.Option("--full", help="All training images.")] = False,
+    data: Annotated[str | None, typer.Option(help="Name, or path of a folder of images. [default: cifar10]")] = None,
+    backbone: Annotated[str | None, typer.Option(help="One of our own, or any timm model.")] = None,
+    weights: Annotated[str | None, typer.Option(help="none, pretrained, or a file.")] = None,
+    preset: Annotated[str | None, typer.Option(help="few, full, ... [default: by the number of labels]")] = None,
+    seeds: Annotated[str, typer.Option(help="N draws (0 to N-1), or a range a-b.")] = "10",
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1. [default: a GPU where there is one]")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Draws run at once, each in its own process.")] = 1,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="key=value, as train.steps=200; repeatable.")] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML file of settings, or a run's config.yaml.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder for run folders.")] = Path("runs"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print the record instead of the table.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress on stderr.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Run the draws again, even if finished.")] = False,
+) -> None:
+    """Train and judge one method on labelled subsets of one data set, one draw a seed."""
+    from fewshot import request
+
+    values = request.values(
+        config, set_ or [], method=method, shots=shots, fraction=fraction, full=full or None, data=data,
+        backbone=backbone, weights=weights, preset=preset,
+    )  # fmt: skip
+    draws = request.seeds(seeds)
+    with _progress(quiet) as tell:
+        tell("starting")
+        from fewshot import experiment
+
+        record = experiment.run(values, draws, out=out, device=device, force=force, workers=workers, tell=tell)
+    place = out / record["run_id"] / "record.json"
+    if as_json:
+        print(json.dumps(record, indent=1))
+        return
+    from fewshot.report import table
+
+    print(table.markdown([record]))
+    print(f"record: {place}", file=sys.stderr)
+
+
+@app.command("list")
+def list_() -> None:
+    """Methods, backbones and data sets, one line each."""
+    from fewshot import catalogue
+
+    for title, rows in catalogue.everything():
+        print(f"{title}")
+        width = max(len(name) for name, _ in rows)
+        for name, line in rows:
+            print(f"  {name:<{width}}  {line}")
+
+
+@app.command("data")
+def data_(
+    name: Annotated[str, typer.Argument(help="A data set's name, or the path of a folder of images.")],
+    image_size: Annotated[int | None, typer.Option(help="Working size in pixels.")] = None,
+    sheet: Annotated[Path | None, typer.Option(help="Contact sheet. [default: NAME-contact-sheet.png]")] = None,
+) -> None:
+    """Sizes, classes and a contact sheet of a data set."""
+    from fewshot.report import contact_sheet
+
+    text, place = contact_sheet.describe(name, image_size, sheet)
+    print(text)
+    print(f"contact sheet: {place}", file=sys.stderr)
+
+
+@app.command()
+def report(
+    records: Paths,
+    out: Annotated[Path | None, typer.Option(help="Folder for comparison.md; without it the table is printed.")] = None,
+    check: Annotated[bool, typer.Option("--check", help="Only say whether the written table is up to date.")] = False,
+) -> None:
+    """One comparison table of any records: best in bold, intervals, n, cost."""
+    from fewshot.report import table
+
+    sys.exit(table.tell(records, out, check))
+
+
+class _progress:
+    """`tell(text)`: one line on a terminal, replaced as work goes on; plain lines elsewhere, a few seconds apart."""
+
+    def __init__(self, quiet: bool) -> None:
+        self.quiet = quiet
+        self.last = float("-inf")
+        self.status: Any = None
+
+    def __enter__(self) -> Any:
+        if sys.stderr.isatty() and not self.quiet:
+            from rich.console import Console
+
+            self.status = Console(stderr=True).status("")
+            self.status.start()
+        return self.tell
+
+    def tell(self, text: str) -> None:
+        import time
+
+        if self.status is not None:
+            self.status.update(text)
+        elif not self.quiet and time.monotonic() - self.last > 5:
+            print(text, file=sys.stderr, flush=True)
+            self.last = time.monotonic()
+
+    def __exit__(self, *error: object) -> None:
+        if self.status is not None:
+            self.status.stop()
+
+
+def main() -> NoReturn:
+    """Exit codes: 0 done, 1 a run failed, 2 the request was wrong, 130 interrupted and resumable."""
+    try:
+        app()
+    except UserError as error:
+        print(f"fewshot: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("fewshot: interrupted; the same command continues.", file=sys.stderr)
+        sys.exit(130)
+    except Exception as error:
+        if type(error).__name__ != "Diverged":  # the trainer's, not imported here because torch is slow to load
+            raise
+        print(f"fewshot: {error}", file=sys.stderr)
+        sys.exit(1)
+    sys.exit(0)

@@ -1,0 +1,260 @@
+"""The typed configuration of a run: YAML in, YAML out, dotted overrides, errors that name the key."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from episodes.errors import UserError
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+Count = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+
+
+class Settings(BaseModel):
+    """Base of every group of settings: an unknown key is an error, values do not change after reading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class BackboneSettings(Settings):
+    """name: one of our own or any of timm's; weights: none, pretrained, or a file; options: of that network."""
+
+    name: str
+    weights: str = "none"
+    input_size: Count | None = None
+    options: dict[str, Any] = {}
+
+
+class Optimizer(Settings):
+    """beta2 and eps are Adam's; momentum and nesterov are SGD's and Muon's."""
+
+    name: Literal["sgd", "adam", "adamw", "muon"] = "adamw"
+    momentum: NotNegative = 0.9
+    nesterov: bool = True
+    beta2: Share = 0.999
+    eps: Positive = 1e-8
+
+
+class Schedule(Settings):
+    """warmup: share of the steps; milestones: shares of the steps after which `step` multiplies by gamma."""
+
+    name: Literal["constant", "cosine", "one-cycle", "step"] = "cosine"
+    warmup: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    milestones: tuple[Share, ...] = (0.5, 0.75)
+    gamma: Positive = 0.1
+
+
+class EarlyStopping(Settings):
+    """Stop when `monitor` on the hold-out has not gained `least_gain` within `patience` evaluations."""
+
+    monitor: Literal["loss", "accuracy"] = "loss"
+    least_gain: NotNegative = 0.0
+    patience: Count = 3
+    least_epochs: NotNegative = 0
+    restore_best: bool = True
+
+
+class Phase(Settings):
+    """A share of the training: what is trainable (all, the head, or the head and the last n stages), its rate."""
+
+    trainable: Literal["all", "head"] | Count = "all"
+    share: Annotated[float, Field(gt=0, le=1)] = 1.0
+    lr: Positive | None = None
+
+
+class Train(Settings):
+    """How a learner is optimised. Durations: exactly one of steps and epochs (passes over the support)."""
+
+    steps: Count | None = None
+    epochs: Positive | None = None
+    batch_size: Count = 128
+    tasks_per_step: Count = 1
+    optimizer: Optimizer = Optimizer()
+    lr: Positive = 1e-3
+    weight_decay: NotNegative = 0.0
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+    lr_multipliers: dict[str, NotNegative] = {}
+    decay_multipliers: dict[str, NotNegative] = {}
+    schedule: Schedule = Schedule()
+    phases: tuple[Phase, ...] = (Phase(),)
+    clip_norm: Positive | None = None
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    ema_decay: Share | None = None
+    log_every_epochs: Positive | None = None
+    early_stopping: EarlyStopping | None = None
+
+    @model_validator(mode="after")
+    def _coherent(self) -> Train:
+        if (self.steps is None) == (self.epochs is None):
+            raise ValueError("exactly one of steps and epochs must be given")
+        if not self.phases or abs(sum(phase.share for phase in self.phases) - 1) > 1e-6:
+            raise ValueError("the shares of the phases must add up to 1")
+        return self
+
+    def total_steps(self, steps_per_epoch: float) -> int:
+        """The one place where epochs become optimiser steps."""
+        return self.steps or max(1, round((self.epochs or 0) * steps_per_epoch))
+
+
+class Append(Settings):
+    """A share of the images is picked, transformed once by `augment`, and added (H6)."""
+
+    share: Annotated[float, Field(gt=0, le=1)]
+    augment: tuple[str | dict[str, Any], ...]
+
+
+class Validation(Settings):
+    """A share of the support held out by its own seed; its labels count in the label budget."""
+
+    share: Share = 0.2
+    split_seed: int = 0
+
+
+class RunConfig(Settings):
+    """Everything that decides a run's result; the budget is exactly one of shots, fraction and full."""
+
+    method: str
+    preset: str | None = None
+    data: str = "cifar10"
+    image_size: Count | None = None
+    regime: Literal["low-data"] = "low-data"
+    shots: Count | None = None
+    fraction: Annotated[float, Field(gt=0, le=1)] | None = None
+    full: bool = False
+    backbone: BackboneSettings
+    learner: dict[str, Any] = {}
+    train: Train | None = None
+    augment: tuple[str | dict[str, Any], ...] = ()
+    append: Append | None = None
+    select: Literal["last", "holdout"] = "last"
+    validation: Validation | None = None
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+
+    @model_validator(mode="after")
+    def _coherent(self) -> RunConfig:
+        if (self.shots is not None) + (self.fraction is not None) + self.full != 1:
+            raise ValueError("exactly one of shots, fraction and full must be given")
+        stopping = self.train is not None and self.train.early_stopping is not None
+        if (self.select == "holdout" or stopping) and self.validation is None:
+            raise ValueError("select: holdout and early_stopping need a validation section")
+        return self
+
+
+def nearest(word: str, known: Sequence[str]) -> str:
+    """'; did you mean ...?' with the nearest known word, or the known words where none is near."""
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    if close:
+        return f"did you mean '{close[0]}'?"
+    return f"known: {', '.join(sorted(known))}."
+
+
+def check(model: type[BaseModel], values: Mapping[str, Any], where: str, prefix: str = "") -> Any:
+    """An instance of `model`, or a UserError of one sentence that names every bad key; `where` names the source."""
+    try:
+        return model.model_validate(dict(values))
+    except ValidationError as error:
+        problems = [_sentence(problem, model, prefix) for problem in error.errors(include_url=False)]
+        raise UserError(f"{where}: {'; '.join(dict.fromkeys(problems))}") from None
+
+
+def _sentence(problem: Any, model: type[BaseModel], prefix: str) -> str:
+    path = [str(part) for part in problem["loc"] if part not in ("str", "int", "constrained-int")]
+    key = prefix + ".".join(path)
+    if problem["type"] == "extra_forbidden":
+        fields = _fields_at(model, path[:-1])
+        return f"unknown key '{key}': {nearest(path[-1], fields)}"
+    if problem["type"] == "value_error":
+        return f"{key + ': ' if key else ''}{problem['ctx']['error']!s}"
+    if problem["type"] == "missing":
+        return f"'{key}' is missing"
+    message = problem["msg"].replace("Input should be", "should be", 1)
+    return f"'{key}' {message[0].lower() + message[1:]}, not {problem['input']!r}"
+
+
+def _fields_at(model: type[BaseModel], path: Sequence[str]) -> list[str]:
+    for part in path:
+        field = model.model_fields.get(part)
+        inner = [] if field is None else [field.annotation, *getattr(field.annotation, "__args__", ())]
+        models = [kind for kind in inner if isinstance(kind, type) and issubclass(kind, BaseModel)]
+        if not models:
+            return []
+        model = models[0]
+    return list(model.model_fields)
+
+
+def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with the keys of `over` put on top, mapping by mapping; lists and values are replaced whole."""
+    merged = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = merge(merged[key], value) if both else value
+    return merged
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A YAML mapping from a file; a UserError names the file and the line where it cannot be read."""
+    try:
+        content = yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise UserError(f"the configuration file {path} does not exist.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"the configuration file {path} cannot be read: {error}.") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
+        raise UserError(f"{path}{line}: this is not YAML ({getattr(error, 'problem', error)}).") from None
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: a mapping of keys to values was expected, not {type(content).__name__}.")
+    return content
+
+
+def overrides(pairs: Sequence[str]) -> dict[str, Any]:
+    """Nested mapping from `a.b=value` strings; values are YAML, so numbers, lists and null work."""
+    result: dict[str, Any] = {}
+    for pair in pairs:
+        key, sign, text = pair.partition("=")
+        if not sign or not key.strip():
+            raise UserError(f"--set {pair}: key=value was expected, as in --set train.steps=200.")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise UserError(f"--set {pair}: the value cannot be read as YAML.") from None
+        for part in reversed(key.strip().split(".")):
+            value = {part: value}
+        result = merge(result, value)
+    return result
+
+
+def presets_folder() -> Path:
+    """Where the presets lie: inside the installed package, or beside it in a checkout."""
+    package = Path(__file__).parent
+    inside = package / "configs"
+    return inside if inside.is_dir() else package.parent / "configs"
+
+
+def presets(method: str) -> list[str]:
+    """Names of a method's presets, sorted."""
+    return sorted(path.stem for path in (presets_folder() / "methods" / method).glob("*.yaml"))
+
+
+def preset(method: str, name: str) -> dict[str, Any]:
+    """A preset's settings; an unknown name is a UserError with the nearest right one."""
+    known = presets(method)
+    if name not in known:
+        raise UserError(f"'{method}' has no preset '{name}': {nearest(name, known)}")
+    return read(presets_folder() / "methods" / method / f"{name}.yaml")
+
+
+def dump(values: Mapping[str, Any]) -> str:
+    """YAML text with the keys in the order given."""
+    return yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True)

@@ -1,0 +1,117 @@
+"""The device a run uses, and the precision and memory layout that pay there: measured once a machine and kept."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import time
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import nn
+
+from episodes.datasets import cache_root
+from episodes.errors import UserError
+from fewshot.records import make_folder, read_json, write_json
+
+Precision = Literal["float32", "bfloat16"]
+LEAST_GAIN = 1.1  # a layout or precision has to be this much faster than plain float32 to be chosen
+
+
+class Compute(NamedTuple):
+    """How a run computes; kept in its config.yaml, so that a resumed run computes the same way."""
+
+    device: str
+    precision: Precision
+    channels_last: bool
+    threads: int
+
+
+def pick(wanted: str | None) -> str:
+    """`cuda` where there is one, else `cpu`; a UserError where the device asked for is not there."""
+    if wanted is None or wanted == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(wanted)
+    except RuntimeError:
+        raise UserError(f"unknown device '{wanted}': use cpu, cuda, or cuda:0 and so on.") from None
+    if device.type not in ("cpu", "cuda"):
+        raise UserError(f"device '{wanted}' is not supported: use cpu, cuda, or cuda:0 and so on.")
+    if device.type == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if (device.index or 0) >= count:
+            there = f"{count} CUDA devices are" if count else "no CUDA device is"
+            raise UserError(f"device '{wanted}' was asked for, but {there} here: use --device cpu.")
+    return wanted
+
+
+def name(device: str) -> str:
+    """The device in words, for records."""
+    if device.startswith("cuda"):
+        return torch.cuda.get_device_name(device)
+    return f"{_processor()}, {torch.get_num_threads()} threads"
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def resolve(device: str, precision: str) -> Compute:
+    """Precision and layout for the device: as asked for, or as measured here once and kept in the cache folder."""
+    threads = torch.get_num_threads()
+    if precision == "float32":
+        return Compute(device, "float32", False, threads)
+    kept = _measured(device)
+    if precision == "bfloat16":
+        return Compute(device, "bfloat16", kept["channels_last"], threads)
+    return Compute(device, kept["precision"], kept["channels_last"], threads)
+
+
+def _measured(device: str) -> dict[str, Any]:
+    key = f"{name(device)} torch {torch.__version__} {platform.machine()}"
+    folder = cache_root() / "machines"
+    path = folder / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
+    if path.exists():
+        return read_json(path)
+    seconds = {
+        f"{precision}{' channels_last' if last else ''}": _step_seconds(device, precision, last)
+        for precision in ("float32", "bfloat16")
+        for last in (False, True)
+    }
+    best = min(seconds, key=lambda each: seconds[each])
+    if seconds["float32"] < LEAST_GAIN * seconds[best]:
+        best = "float32"
+    found = {
+        "machine": key,
+        "precision": best.split()[0],
+        "channels_last": "channels_last" in best,
+        "step_seconds": seconds,
+    }
+    make_folder(folder)
+    write_json(path, found)
+    return found
+
+
+def _step_seconds(device: str, precision: str, channels_last: bool, repeats: int = 4) -> float:
+    """The fastest of a few training steps of a small convolutional network, 64 images of 32x32."""
+    blocks = [nn.Sequential(nn.Conv2d(64, 64, 3, padding=1), nn.BatchNorm2d(64), nn.ReLU()) for _ in range(2)]
+    net = nn.Sequential(nn.Conv2d(3, 64, 3, padding=1), *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten()).to(device)
+    images = torch.zeros(64, 3, 32, 32, device=device)
+    if channels_last:
+        net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        images = images.to(memory_format=torch.channels_last)
+    fastest = float("inf")
+    for _ in range(repeats):
+        began = time.perf_counter()
+        with torch.autocast(torch.device(device).type, dtype=torch.bfloat16, enabled=precision == "bfloat16"):
+            out = net(images)
+        out.float().square().mean().backward()
+        if device.startswith("cuda"):
+            torch.cuda.synchronize()
+        fastest = min(fastest, time.perf_counter() - began)
+    return fastest

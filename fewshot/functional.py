@@ -1,0 +1,37 @@
+"""The mathematics: prototypes, distances, pair losses, mixtures, soft-label cross-entropy.
+
+Suffixes: N queries, S support images, W ways, D feature dimensions.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def cross_entropy(logits_NW: Tensor, labels: Tensor) -> Tensor:
+    """Mean cross-entropy; labels int64 [n] or probabilities float [n, n_way]."""
+    return F.cross_entropy(logits_NW, labels)
+
+
+def prototypes(features_SD: Tensor, labels_S: Tensor, n_way: int) -> Tensor:
+    """Class means, [n_way, d]; a class without support gives zeros (Snell et al., arXiv 1703.05175, eq. 1)."""
+    one_hot_SW = F.one_hot(labels_S, n_way).to(features_SD.dtype)
+    counts_W = one_hot_SW.sum(0).clamp(min=1)
+    return (one_hot_SW.T @ features_SD) / counts_W[:, None]
+
+
+def squared_distances(a_ND: Tensor, b_WD: Tensor) -> Tensor:
+    """Squared Euclidean distances [n, w], exact to rounding even where they are small."""
+    return (a_ND[:, None, :] - b_WD[None, :, :]).square().sum(-1)
+
+
+def cosine_similarities(a_ND: Tensor, b_WD: Tensor) -> Tensor:
+    """Cosines in [-1, 1], [n, w]."""
+    return F.normalize(a_ND, dim=-1) @ F.normalize(b_WD, dim=-1).T
+
+
+def soft_probabilities(logits_NW: Tensor) -> Tensor:
+    """Softmax in float64, so that scores do not depend on the precision of training."""
+    return torch.softmax(logits_NW.double(), dim=-1)

@@ -1,0 +1,23 @@
+"""name -> learner and the typed options of its `learner:` section; one method per file."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from fewshot.config import Settings
+from fewshot.learners import finetune, probe, protonet, scratch
+
+
+class Method(NamedTuple):
+    """build(backbone, task, options) gives the learner; options is the class that checks its settings."""
+
+    build: Any
+    options: type[Settings]
+
+
+LEARNERS: dict[str, Method] = {
+    "finetune": Method(finetune.Finetune, finetune.Options),
+    "probe": Method(probe.Probe, probe.Options),
+    "protonet": Method(protonet.ProtoNet, protonet.Options),
+    "scratch": Method(scratch.Scratch, scratch.Options),
+}

@@ -1,0 +1,39 @@
+"""What every learner offers: two methods and one word.
+
+Nothing is inherited from here: a learner is an nn.Module built as `Method(backbone, task, options)` that has
+these attributes. It may also offer `prepare(support)`, called once before the first step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple, Protocol
+
+from torch import Tensor, nn
+
+from episodes.types import Labelled
+
+Classifier = Callable[[Tensor], Tensor]  # images float [n, c, h, w] -> logits [n, n_way], higher is better
+Feed = Literal["batches", "episodes", "pairs"]
+
+
+class Task(NamedTuple):
+    """What a learner is built for: the number of ways and each class's superclass, int64 [n_way], where known."""
+
+    n_way: int
+    group_of_class: Tensor | None = None
+
+
+class Learner(Protocol):
+    """The interface; `feed` names the stream it trains on, None where it needs no training."""
+
+    feed: Feed | None
+    backbone: nn.Module
+
+    def loss(self, item: Any) -> Tensor:
+        """A differentiable scalar for one batch, episode or set of pairs."""
+        ...
+
+    def adapt(self, support: Labelled) -> Classifier:
+        """A classifier for the support's classes; writes nothing on the learner."""
+        ...

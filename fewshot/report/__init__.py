@@ -1,0 +1,1 @@
+"""Records -> tables and figures; reads JSON, never imports torch."""

@@ -1,0 +1,125 @@
+"""One Markdown comparison table of any records: regimes and label budgets never mixed, the best in bold."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from episodes.errors import UserError
+from fewshot import records
+from fewshot.records import summary
+
+FILE = "comparison.md"
+Record = dict[str, Any]
+
+
+def tell(places: Sequence[Path], out: Path | None, check: bool) -> int:
+    """Print the table of all records found, or write it to `out`/comparison.md, or say whether that is stale.
+
+    Returns the exit code: 1 where `check` finds a stale or missing file.
+    """
+    text = markdown([record for _, record in records.find(places)])
+    if out is None:
+        if check:
+            raise UserError("--check compares with a written table: say where it lies with --out.")
+        print(text)
+        return 0
+    path = out / FILE
+    if check:
+        fresh = path.exists() and path.read_text() == text + "\n"
+        print(f"{path} is {'up to date' if fresh else 'stale: run the same command without --check'}", file=sys.stderr)
+        return 0 if fresh else 1
+    records.make_folder(out)
+    records.write_bytes(path, (text + "\n").encode())
+    print(path)
+    return 0
+
+
+def markdown(found: Sequence[Record]) -> str:
+    """A heading and a table for every regime, data set and label budget among the records."""
+    groups: dict[str, list[Record]] = {}
+    for record in sorted(found, key=_order):
+        groups.setdefault(_heading(record), []).append(record)
+    return "\n\n".join(f"{heading}\n\n{_table(group)}{_remarks(group)}" for heading, group in groups.items())
+
+
+def _order(record: Record) -> tuple[Any, ...]:
+    return record["regime"], record["data"], record["labels"], record["method"], record["run_id"]
+
+
+def _heading(record: Record) -> str:
+    if record["shots"] is not None:
+        budget = f"{record['shots']} shots"
+    elif record["fraction"] is not None:
+        budget = f"fraction {record['fraction']:g}"
+    else:
+        budget = "all training images"
+    return (
+        f"**{record['data']}, {budget}** ({record['labels']:,} labels, {len(record['classes'])} classes, "
+        f"{record['regime']} regime, {record['n_test']:,} test images)"
+    )
+
+
+def _table(group: Sequence[Record]) -> str:
+    best = max(group, key=lambda record: record["scores"]["accuracy"]["mean"])
+    rows = [_row(record, best) for record in sorted(group, key=lambda each: -each["scores"]["accuracy"]["mean"])]
+    frame = pd.DataFrame(rows)
+    frame = frame.loc[:, (frame != "").any()]  # columns that say nothing here
+    return frame.to_markdown(
+        index=False, colalign=["left" if name in LEFT else "right" for name in frame], disable_numparse=True
+    )
+
+
+LEFT = ("method", "backbone", "weights")
+
+
+def _row(record: Record, best: Record) -> dict[str, str]:
+    scores, cost = record["scores"], record["cost"]
+    accuracy = _with_interval(scores["accuracy"])
+    values = scores["accuracy"]["values"]
+    preset = record["preset"]
+    return {
+        "method": record["method"] + (f" ({preset})" if preset not in ("few", "full") else ""),
+        "backbone": record["backbone"],
+        "weights": Path(record["weights"]).name,
+        "accuracy ± 95%": f"**{accuracy}**" if record is best else accuracy,
+        "min - max": f"{min(values):.4f} - {max(values):.4f}" if len(values) > 1 else "",
+        "to the best, paired": "" if record is best else _difference(record, best),
+        "F1": f"{scores['f1']['mean']:.4f}",
+        "loss": f"{scores['loss']['mean']:.3f}",
+        "ECE": f"{scores['ece']['mean']:.3f}",
+        "train accuracy": f"{record['train_accuracy']['mean']:.3f}",
+        "n": str(len(values)),
+        "seconds a draw": f"{cost['train_seconds'] + cost['adapt_seconds']:.1f}",
+        "parameters": f"{cost['parameters']:,}",
+    }
+
+
+def _with_interval(score: dict[str, Any]) -> str:
+    return f"{score['mean']:.4f}" + ("" if score["ci95"] is None else f" ± {score['ci95']:.4f}")
+
+
+def _difference(record: Record, best: Record) -> str:
+    """Mean and 95% interval of the difference over the draws that both have; empty for fewer than two."""
+    ours, theirs = (
+        dict(zip(each["seeds"], each["scores"]["accuracy"]["values"], strict=True)) for each in (record, best)
+    )
+    common = sorted(ours.keys() & theirs.keys())
+    if len(common) < 2:
+        return ""
+    found = summary([ours[seed] - theirs[seed] for seed in common])
+    return f"{found['mean']:+.4f} ± {found['ci95']:.4f}"
+
+
+def _remarks(group: Sequence[Record]) -> str:
+    """What a reader of the numbers must know: how the data were changed, warnings of the runs, unclean intervals."""
+    remarks = [note for record in group for note in record["data_notes"]]
+    remarks += [f"{record['method']}: {warning}" for record in group for warning in record["warnings"]]
+    if np.min([len(record["seeds"]) for record in group]) < 5:
+        remarks.append("rows with fewer than five draws say little about the spread.")
+    return "".join(f"\n\n{remark}" for remark in dict.fromkeys(remarks))

@@ -1,0 +1,43 @@
+"""What a command asks for -> the settings and seeds of a run; imports nothing heavy."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from episodes.errors import UserError
+from fewshot import config
+
+
+def values(file: Path | None, sets: Sequence[str], **flags: Any) -> dict[str, Any]:
+    """Settings from a file, then flags on top, then --set; a flag that names a budget replaces the file's."""
+    found = config.read(file) if file is not None else {}
+    found.pop("compute", None)  # a run's own config.yaml also says how that machine computed
+    given = {key: value for key, value in flags.items() if value is not None}
+    backbone = {key: given.pop(flag) for flag, key in (("backbone", "name"), ("weights", "weights")) if flag in given}
+    if backbone:
+        given["backbone"] = backbone
+        if "name" in backbone and "backbone" in found:
+            found.pop("backbone")
+    budgets = {"shots", "fraction", "full"}
+    if budgets & set(given):
+        found = {key: value for key, value in found.items() if key not in budgets}
+    found = config.merge(config.merge(found, given), config.overrides(sets))
+    if not found.get("method"):
+        raise UserError("no method was named: use --method, as in fewshot run --method protonet --shots 16.")
+    if not any(found.get(key) for key in budgets):
+        raise UserError("no budget was named: use --shots K, --fraction P, or --full.")
+    return found
+
+
+def seeds(text: str) -> list[int]:
+    """`10` is draws 0 to 9, `100-109` those."""
+    match = re.fullmatch(r"(\d+)(?:-(\d+))?", text.strip())
+    if match is None:
+        raise UserError(f"--seeds {text}: a number of draws (10) or a range (100-109) was expected.")
+    first, last = (0, int(match[1]) - 1) if match[2] is None else (int(match[1]), int(match[2]))
+    if last < first:
+        raise UserError(f"--seeds {text}: this is no draw at all; use 1 or more, or a range that rises.")
+    return list(range(first, last + 1))

@@ -1,0 +1,192 @@
+"""Parquet files as Hugging Face writes them, and as others might."""
+
+from __future__ import annotations
+
+import json
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from PIL import Image
+
+from episodes.datasets import load
+from episodes.errors import UserError
+
+
+def png(seed: int, size: int = 16) -> bytes:
+    pixels = np.random.default_rng(seed).integers(0, 256, (size, size, 3), dtype=np.uint8)
+    buffer = BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def write(
+    path: Path,
+    labels: list[int | None],
+    names: list[str] | None = None,
+    image: str = "image",
+    label: str = "label",
+    seed: int = 0,
+    extra: dict[str, pa.Array] | None = None,
+    features: dict[str, object] | None = None,
+) -> list[bytes]:
+    images = [png(seed + i) for i in range(len(labels))]
+    rows = [{"bytes": data, "path": f"{i}.png"} for i, data in enumerate(images)]
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    columns = {image: pa.array(rows, kind), label: pa.array(labels, pa.int64()), **(extra or {})}
+    table = pa.table(columns)
+    if names is not None:
+        features = {image: {"_type": "Image"}, label: {"_type": "ClassLabel", "names": names}}
+    if features is not None:
+        text = json.dumps({"info": {"features": features}})
+        table = table.replace_schema_metadata({"huggingface": text})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pq.write_table(table, path, row_group_size=7)
+    return images
+
+
+def test_pixels_labels_and_names(tmp_path: Path) -> None:
+    folder = tmp_path / "toys"
+    images = write(folder / "data" / "train-00000-of-00002.parquet", [0, 1] * 10, ["ball", "car"])
+    images += write(folder / "data" / "train-00001-of-00002.parquet", [1, 1, 0], ["ball", "car"], seed=50)
+    write(folder / "data" / "test-00000-of-00001.parquet", [1, 0], ["ball", "car"], seed=90)
+    train, test = load(str(folder))
+    assert (train.name, train.classes, train.notes) == ("toys", ("ball", "car"), ())
+    assert train.labels.tolist() == [0, 1] * 10 + [1, 1, 0]
+    assert test.labels.tolist() == [1, 0]
+    expected = np.stack([np.asarray(Image.open(BytesIO(data))).transpose(2, 0, 1) for data in images])
+    np.testing.assert_array_equal(train.images.numpy(), expected)
+
+
+def test_validation_is_the_test_part_where_there_is_no_other(tmp_path: Path) -> None:
+    write(tmp_path / "train-0.parquet", [0, 1])
+    write(tmp_path / "validation-0.parquet", [0, 1, 1], seed=9)
+    train, test = load(str(tmp_path))
+    assert train.classes == ("0", "1")
+    assert len(test) == 3
+    write(tmp_path / "test-0.parquet", [1, 0], seed=99)
+    train, test = load(str(tmp_path))
+    assert len(test) == 2
+    assert train.notes == ("validation-0.parquet is not used",)
+
+
+@pytest.mark.parametrize("name", ["train-0.parquet", "everything.parquet"])
+def test_one_part_is_split(tmp_path: Path, name: str) -> None:
+    images = write(tmp_path / name, [0] * 20 + [1] * 10)
+    train, test = load(str(tmp_path))
+    assert torch.bincount(train.labels).tolist() == [16, 8]
+    assert torch.bincount(test.labels).tolist() == [4, 2]
+    assert "fifth" in train.notes[0]
+    where = {np.asarray(Image.open(BytesIO(data))).transpose(2, 0, 1).tobytes(): i for i, data in enumerate(images)}
+    rows = [where[image.numpy().tobytes()] for part in (train, test) for image in part.images]
+    assert sorted(rows) == list(range(30))
+    labels = torch.cat([train.labels, test.labels]).tolist()
+    assert all(label == (row >= 20) for row, label in zip(rows, labels, strict=True))
+    assert torch.equal(load(str(tmp_path / name)).test.images, test.images)  # the file itself is a path too
+
+
+def test_parts_as_folders(tmp_path: Path) -> None:
+    write(tmp_path / "train" / "0000.parquet", [0, 1])
+    write(tmp_path / "test" / "0000.parquet", [0, 1, 1], seed=9)
+    train, test = load(str(tmp_path))
+    assert (len(train), len(test)) == (2, 3)
+
+
+def test_plain_bytes_and_other_column_names(tmp_path: Path) -> None:
+    data = pa.array([png(i) for i in range(4)], pa.binary())
+    table = pa.table({"img": data, "fine_label": [0, 1, 0, 1], "coarse_label": [0, 0, 0, 0]})
+    for part in ("train", "test"):
+        pq.write_table(table, tmp_path / f"{part}.parquet")
+    assert load(str(tmp_path)).train.labels.tolist() == [0, 1, 0, 1]
+
+
+def test_declared_columns_win(tmp_path: Path) -> None:
+    features = {"photo": {"_type": "Image"}, "kind": {"_type": "ClassLabel", "names": ["x", "y"]}}
+    for part in ("train", "test"):
+        extra = {"label": pa.array([5, 5])}
+        path = tmp_path / f"{part}.parquet"
+        write(path, [0, 1], image="photo", label="kind", extra=extra, features=features)
+    train = load(str(tmp_path)).train
+    assert train.labels.tolist() == [0, 1]
+    assert train.classes == ("x", "y")
+
+
+def test_ambiguous_or_missing_columns(tmp_path: Path) -> None:
+    write(tmp_path / "train.parquet", [0, 1], label="a", extra={"b": pa.array([0, 1])})
+    with pytest.raises(UserError, match=r"train.parquet has several integer label columns \(a, b\)"):
+        load(str(tmp_path))
+    pq.write_table(pa.table({"text": ["x"], "label": [0]}), tmp_path / "train.parquet")
+    with pytest.raises(UserError, match="has no image column"):
+        load(str(tmp_path))
+
+
+def test_broken_rows_are_skipped_and_named(tmp_path: Path) -> None:
+    rows = [{"bytes": png(0)}, {"bytes": b"broken"}, {"bytes": None}, None, {"bytes": png(4)}]
+    kind = pa.struct([("bytes", pa.binary())])
+    pq.write_table(pa.table({"image": pa.array(rows, kind), "label": [0, 0, 1, 1, 1]}), tmp_path / "train.parquet")
+    write(tmp_path / "test.parquet", [0, 1])
+    train = load(str(tmp_path)).train
+    assert train.labels.tolist() == [0, 1]
+    assert "skipped 3 of 7 rows: train.parquet row 1 (cannot be decoded)" in train.notes[0]
+
+
+@pytest.mark.parametrize("labels", [[0, None], [0, -1]])
+def test_images_without_a_label(tmp_path: Path, labels: list[int | None]) -> None:
+    write(tmp_path / "train.parquet", [0, 1])
+    write(tmp_path / "test.parquet", labels)
+    with pytest.raises(UserError, match=r"test\.parquet has labels outside"):
+        load(str(tmp_path))
+
+
+def test_labels_beyond_the_names(tmp_path: Path) -> None:
+    write(tmp_path / "train.parquet", [0, 1, 2], ["a", "b"])
+    with pytest.raises(UserError, match=r"outside 0\.\.1"):
+        load(str(tmp_path))
+
+
+def test_truncated_and_foreign_files(tmp_path: Path) -> None:
+    path = tmp_path / "train.parquet"
+    write(path, [0, 1] * 20)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(UserError, match=r"train\.parquet cannot be read as Parquet"):
+        load(str(tmp_path))
+    path.write_text("version https://git-lfs.github.com/spec/v1")
+    with pytest.raises(UserError, match=r"train\.parquet cannot be read as Parquet"):
+        load(str(tmp_path))
+
+
+def test_a_hole_in_the_middle_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "train.parquet"
+    write(path, [0, 1] * 200)
+    data = bytearray(path.read_bytes())
+    start = len(data) // 3
+    data[start : start + 4000] = bytes(4000)
+    path.write_bytes(bytes(data))
+    with pytest.raises(UserError, match=r"train\.parquet cannot be read as Parquet"):
+        load(str(tmp_path))
+
+
+def test_several_data_sets_in_one_folder(tmp_path: Path) -> None:
+    for config in ("small", "large"):
+        write(tmp_path / config / "train-0.parquet", [0, 1])
+    with pytest.raises(UserError, match=r"several data sets: give one of .*large, .*small"):
+        load(str(tmp_path))
+
+
+def test_test_alone(tmp_path: Path) -> None:
+    write(tmp_path / "test-0.parquet", [0, 1])
+    with pytest.raises(UserError, match="begins with train"):
+        load(str(tmp_path))
+
+
+def test_superclasses_of_cifar10_come_with_its_class_names(tmp_path: Path) -> None:
+    names = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
+    for part in ("train", "test"):
+        write(tmp_path / f"{part}.parquet", list(range(10)), names)
+    groups = load(str(tmp_path)).train.groups
+    assert groups["vehicle"] == ("airplane", "automobile", "ship", "truck")
+    assert sorted(groups["vehicle"] + groups["animal"]) == sorted(names)
