@@ -28,12 +28,12 @@ def run(
     shots: Annotated[int | None, typer.Option(help="Labelled images of every class.")] = None,
     fraction: Annotated[float | None, typer.Option(help="Share of the training images, by class.")] = None,
     full: Annotated[bool, typer.Option("--full", help="All training images.")] = False,
-    data: Annotated[str | None, typer.Option(help="Name, or path of a folder of images. [default: cifar10]")] = None,
+    data: Annotated[str | None, typer.Option(help="Name, or path of a folder.", show_default="cifar10")] = None,
     backbone: Annotated[str | None, typer.Option(help="One of our own, or any timm model.")] = None,
     weights: Annotated[str | None, typer.Option(help="none, pretrained, or a file.")] = None,
-    preset: Annotated[str | None, typer.Option(help="few, full, ... [default: by the number of labels]")] = None,
+    preset: Annotated[str | None, typer.Option(help="few, full, ...", show_default="by the number of labels")] = None,
     seeds: Annotated[str, typer.Option(help="N draws (0 to N-1), or a range a-b.")] = "10",
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1. [default: a GPU where there is one]")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1.", show_default="a GPU where there is one")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Draws run at once, each in its own process.")] = 1,
     set_: Annotated[list[str] | None, typer.Option("--set", help="key=value, as train.steps=200; repeatable.")] = None,
     config: Annotated[Path | None, typer.Option(help="YAML file of settings, or a run's config.yaml.")] = None,
@@ -81,7 +81,7 @@ def list_() -> None:
 def data_(
     name: Annotated[str, typer.Argument(help="A data set's name, or the path of a folder of images.")],
     image_size: Annotated[int | None, typer.Option(help="Working size in pixels.")] = None,
-    sheet: Annotated[Path | None, typer.Option(help="Contact sheet. [default: NAME-contact-sheet.png]")] = None,
+    sheet: Annotated[Path | None, typer.Option(help="Contact sheet.", show_default="NAME-contact-sheet.png")] = None,
 ) -> None:
     """Sizes, classes and a contact sheet of a data set."""
     from fewshot.report import contact_sheet

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from episodes.errors import UserError
 
 Share = Annotated[float, Field(gt=0, lt=1)]
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1, strict=True)]  # strict: `true` is not 1
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 
@@ -165,12 +166,14 @@ def check(model: type[BaseModel], values: Mapping[str, Any], where: str, prefix:
         raise UserError(f"{where}: {'; '.join(dict.fromkeys(problems))}") from None
 
 
+UNION_PART = re.compile(r"str|int|float|constrained-.*|.*\[.*")  # pydantic's words for the parts of a union
+
+
 def _sentence(problem: Any, model: type[BaseModel], prefix: str) -> str:
-    path = [str(part) for part in problem["loc"] if part not in ("str", "int", "constrained-int")]
-    key = prefix + ".".join(path)
+    path = [str(part) for part in problem["loc"]]
     if problem["type"] == "extra_forbidden":
-        fields = _fields_at(model, path[:-1])
-        return f"unknown key '{key}': {nearest(path[-1], fields)}"
+        return f"unknown key '{prefix}{'.'.join(path)}': {nearest(path[-1], _fields_at(model, path[:-1]))}"
+    key = prefix + ".".join(part for part in path if not UNION_PART.fullmatch(part))
     if problem["type"] == "value_error":
         return f"{key + ': ' if key else ''}{problem['ctx']['error']!s}"
     if problem["type"] == "missing":
@@ -181,6 +184,8 @@ def _sentence(problem: Any, model: type[BaseModel], prefix: str) -> str:
 
 def _fields_at(model: type[BaseModel], path: Sequence[str]) -> list[str]:
     for part in path:
+        if part.isdigit():  # a place in a list, whose field gave the model of its items
+            continue
         field = model.model_fields.get(part)
         inner = [] if field is None else [field.annotation, *getattr(field.annotation, "__args__", ())]
         models = [kind for kind in inner if isinstance(kind, type) and issubclass(kind, BaseModel)]
@@ -199,10 +204,17 @@ def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     return merged
 
 
+class _Yaml(yaml.SafeLoader):
+    """YAML, with 1e-4 a number: YAML 1.1, which PyYAML reads, has it a text for want of a point."""
+
+
+_Yaml.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+$"), list("-+0123456789"))
+
+
 def read(path: Path) -> dict[str, Any]:
     """A YAML mapping from a file; a UserError names the file and the line where it cannot be read."""
     try:
-        content = yaml.safe_load(path.read_text())
+        content = yaml.load(path.read_text(), _Yaml)
     except FileNotFoundError:
         raise UserError(f"the configuration file {path} does not exist.") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -226,7 +238,7 @@ def overrides(pairs: Sequence[str]) -> dict[str, Any]:
         if not sign or not key.strip():
             raise UserError(f"--set {pair}: key=value was expected, as in --set train.steps=200.")
         try:
-            value = yaml.safe_load(text)
+            value = yaml.load(text, _Yaml)
         except yaml.YAMLError:
             raise UserError(f"--set {pair}: the value cannot be read as YAML.") from None
         for part in reversed(key.strip().split(".")):

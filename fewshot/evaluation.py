@@ -80,9 +80,9 @@ def scores(logits: Tensor, labels: Tensor) -> Scores:
 
 
 def calibration_error(probabilities: np.ndarray, labels: np.ndarray, n_bins: int = 15) -> float:
-    """Expected calibration error over equal-width bins of confidence (Guo et al., arXiv 1706.04599, eq. 3)."""
+    """Expected calibration error over bins ((m-1)/M, m/M] of confidence (Guo et al., arXiv 1706.04599, eq. 3)."""
     confidence, right = probabilities.max(1), probabilities.argmax(1) == labels
-    bins = np.minimum((confidence * n_bins).astype(int), n_bins - 1)
+    bins = np.ceil(confidence * n_bins).astype(int) - 1
     gaps = np.bincount(bins, weights=right - confidence, minlength=n_bins)
     return float(np.abs(gaps).sum() / len(labels))
 

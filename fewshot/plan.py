@@ -62,7 +62,11 @@ def prepare(values: Mapping[str, Any], out: Path, device: str | None, workers: i
 
 def configure(values: Mapping[str, Any], preset: str) -> RunConfig:
     """The preset with the values on top, checked, the learner's own settings filled in."""
-    merged = config.merge(config.preset(values["method"], preset), {**values, "preset": preset})
+    base = config.preset(values["method"], preset)
+    asked = values.get("backbone")
+    if isinstance(asked, Mapping) and asked.get("name", base["backbone"]["name"]) != base["backbone"]["name"]:
+        del base["backbone"]  # its options and weights are those of another network
+    merged = config.merge(base, {**values, "preset": preset})
     settings: RunConfig = config.check(RunConfig, merged, "the configuration")
     method = LEARNERS[settings.method]
     options = config.check(method.options, settings.learner, "the configuration", prefix="learner.")
@@ -71,6 +75,10 @@ def configure(values: Mapping[str, Any], preset: str) -> RunConfig:
         raise UserError(f"the configuration: method '{settings.method}' is not trained, so 'train' has no place in it.")
     if method.build.feed is not None and settings.train is None:
         raise UserError(f"the configuration: 'train' is missing, and method '{settings.method}' is trained.")
+    if settings.append is not None:
+        augment.check(settings.append.augment)
+        if method.build.feed != "batches":
+            raise UserError(f"append gives soft labels, which method '{settings.method}' cannot take.")
     mixing = [step["name"] for step in steps if augment.mixes_labels(step)]
     if mixing and method.build.feed != "batches":
         raise UserError(f"augment: '{mixing[0]}' mixes labels, which method '{settings.method}' cannot take.")

@@ -27,7 +27,7 @@ def values(file: Path | None, sets: Sequence[str], **flags: Any) -> dict[str, An
     found = config.merge(config.merge(found, given), config.overrides(sets))
     if not found.get("method"):
         raise UserError("no method was named: use --method, as in fewshot run --method protonet --shots 16.")
-    if not any(found.get(key) for key in budgets):
+    if all(found.get(key) is None or found.get(key) is False for key in budgets):
         raise UserError("no budget was named: use --shots K, --fraction P, or --full.")
     return found
 

@@ -130,6 +130,8 @@ def _assembled(source: Source, place: Path, train: Entry, test: Entry) -> TrainT
     classes = tuple(str(name) for name in names[in_train])
     groups = groups_of(place, classes)
     notes = [*source.notes, *skip_notes]
+    if train.jpeg and source.name == "cifar10":
+        notes.append("these CIFAR-10 images are a JPEG re-encoding, not the original pixels")
     if gone := list(names[~in_train]):
         notes.append(f"no images of {few(gone)}, so no such class")
     if untested := list(names[in_train & ~in_test]):

@@ -33,7 +33,7 @@ _UNFINISHED = ".building"
 class Entry:
     """One decoded part: images uint8 [n, 3, h, w], memory-mapped, and labels int64 [n].
 
-    total: images in the source; skipped: name and reason of each that was left out.
+    total: images in the source; skipped: name and reason of each that was left out; jpeg: the first is one.
     """
 
     fingerprint: str
@@ -42,6 +42,7 @@ class Entry:
     classes: tuple[str, ...]
     total: int
     skipped: list[tuple[str, str]]
+    jpeg: bool
 
 
 def user_cache() -> Path:
@@ -142,7 +143,7 @@ def _open(folder: Path) -> Entry | None:
         if not whole or labels.shape != images.shape[:1] or labels.dtype != np.int64:
             return None
         skipped = [(name, reason) for name, reason in meta["skipped"]]
-        return Entry(folder.name, images, labels, tuple(meta["classes"]), meta["total"], skipped)
+        return Entry(folder.name, images, labels, tuple(meta["classes"]), meta["total"], skipped, meta["jpeg"])
     except (OSError, ValueError, EOFError, KeyError, TypeError):
         return None
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from episodes.datasets.images import broken_image_errors, decode, why_skipped
+from episodes.datasets.images import broken_image_errors, decode, raw, why_skipped
 from episodes.datasets.source import Part, Payload
 
 # Pixels uint8 [m_good, 3, size, size], and for each of the m images of a chunk why it was skipped, or None.
@@ -23,7 +23,8 @@ Decoded = tuple[np.ndarray, list[str | None]]
 def write_part(folder: Path, part: Part, size: int, label: str, progress: bool) -> dict[str, Any]:
     """Writes `images.npy` (uint8 [n, 3, size, size]) and `labels.npy` (int64 [n]) of all that decodes.
 
-    Returns shape, total (images in the source) and skipped (name and reason of each left out).
+    Returns shape, total (images in the source), jpeg (whether the first image is one) and skipped (name and
+    reason of each left out).
     OSError where the folder cannot be written, UserError where the source is broken.
     """
     total = len(part.labels)
@@ -40,7 +41,9 @@ def write_part(folder: Path, part: Part, size: int, label: str, progress: bool) 
             tick(len(reasons))
         shape = _write_header(file, len(kept), size)
     np.save(folder / "labels.npy", part.labels[kept].astype(np.int64))
-    return {"shape": shape, "total": total, "skipped": skipped}
+    first = next(part.chunks(), [])
+    jpeg = bool(first) and bytes(raw(first[0])[:2]) == b"\xff\xd8"
+    return {"shape": shape, "total": total, "jpeg": jpeg, "skipped": skipped}
 
 
 def _write_header(file: Any, count: int, size: int) -> list[int]:

@@ -43,6 +43,11 @@ class Probe(nn.Module):
         self.n_way = task.n_way
         self.options = options
 
+    def train(self, mode: bool = True) -> Probe:
+        super().train(mode)
+        self.backbone.eval()
+        return self
+
     def loss(self, item: Labelled) -> Tensor:
         """Cross-entropy of the fitted classifier; nothing here is trainable."""
         return functional.cross_entropy(self.adapt(item)(item.images), item.labels)

@@ -1,0 +1,204 @@
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor
+
+from episodes import augment, streams
+from episodes.types import ImageSet
+
+N, CLASSES = 24, ("a", "b", "c")
+LABELS = torch.arange(N) % 3
+ALL = torch.arange(N)
+
+
+def image_set(dtype: torch.dtype = torch.uint8) -> ImageSet:
+    """Images whose every pixel is the image's index, so that what a stream gives can be told from the pixels."""
+    images = torch.arange(N, dtype=dtype).view(N, 1, 1, 1).expand(N, 3, 6, 5).clone()
+    return ImageSet("numbers", images, LABELS, CLASSES, "none", {})
+
+
+def index_of(images: Tensor) -> Tensor:
+    """The index that an image shows; fails where its pixels differ."""
+    shown = (images * 255).round().long().flatten(1)
+    assert (shown == shown[:, :1]).all()
+    return shown[:, 0]
+
+
+def plain(images: Tensor, labels: Tensor, draw: torch.Generator) -> tuple[Tensor, Tensor]:
+    return images, labels
+
+
+def noisy(images: Tensor, labels: Tensor, draw: torch.Generator) -> tuple[Tensor, Tensor]:
+    return torch.rand(images.shape, generator=draw), labels
+
+
+def pool(indices: Tensor = ALL) -> streams.Pool:
+    return streams.pool(image_set(), indices, "cpu")
+
+
+def is_image_batch(images: Tensor) -> bool:
+    return images.dtype == torch.float32 and images.shape[1:] == (3, 6, 5) and 0 <= images.min() <= images.max() <= 1
+
+
+def flat(item: object) -> list[Tensor]:
+    return [item] if isinstance(item, Tensor) else [part for each in item for part in flat(each)]  # type: ignore[attr-defined]
+
+
+def test_as_float_maps_255_to_one_and_leaves_features_and_its_input_alone():
+    images = torch.tensor([[0, 51, 255]], dtype=torch.uint8)
+    assert torch.equal(streams.as_float(images), torch.tensor([[0.0, 0.2, 1.0]]))
+    assert images.tolist() == [[0, 51, 255]]
+    features = torch.tensor([[-3.0, 700.0]])
+    assert torch.equal(streams.as_float(features), features)
+
+
+def test_labelled_gives_the_images_asked_for_in_order():
+    indices = torch.tensor([5, 0, 23, 5])
+    images, labels = streams.labelled(image_set(), indices, "cpu")
+    assert is_image_batch(images)
+    assert torch.equal(index_of(images), indices)
+    assert torch.equal(labels, LABELS[indices])
+
+
+@pytest.mark.parametrize("size", [1, 4, 10, 100])
+def test_chunks_cover_everything_in_order(size: int):
+    indices = ALL.flip(0)[:10]
+    found = list(streams.chunks(image_set(), indices, size, "cpu"))
+    assert [len(each.labels) for each in found] == [len(part) for part in indices.split(size)]
+    assert torch.equal(torch.cat([index_of(each.images) for each in found]), indices)
+    assert torch.equal(torch.cat([each.labels for each in found]), LABELS[indices])
+
+
+def test_batches_give_right_images_with_right_labels():
+    indices = torch.tensor([2, 3, 4, 7, 11, 19, 20])
+    stream = streams.batches(pool(indices), 3, plain, seed=0)
+    seen = []
+    for step in range(7):
+        images, labels = stream(step)
+        assert is_image_batch(images)
+        assert labels.dtype == torch.int64
+        assert torch.equal(labels, LABELS[index_of(images)])
+        seen += index_of(images).tolist()
+    assert sorted(seen) == sorted(3 * indices.tolist())
+
+
+def test_label_smoothing_by_hand():
+    images, labels = streams.batches(pool(), 8, plain, seed=0, smoothing=0.3)(0)
+    assert labels.shape == (8, 3)
+    for index, row in zip(index_of(images).tolist(), labels.tolist(), strict=True):
+        assert row == pytest.approx([0.8 if label == index % 3 else 0.1 for label in range(3)])
+
+
+def test_label_smoothing_of_mixed_labels_by_hand():
+    def halves(images: Tensor, labels: Tensor, draw: torch.Generator) -> tuple[Tensor, Tensor]:
+        return images, torch.tensor([0.5, 0.5, 0.0]).expand(len(images), 3)
+
+    labels = streams.batches(pool(), 4, halves, seed=0, smoothing=0.3)(0).labels
+    assert torch.allclose(labels, torch.tensor([0.45, 0.45, 0.1]).expand(4, 3))
+
+
+MIXED = augment.build(("flip", {"name": "translate", "pixels": 2}, "cutmix"), 3)
+STREAMS: dict[str, Callable[[int], Callable]] = {
+    "batches": lambda seed: streams.batches(pool(), 7, noisy, seed),
+    "batches, cutmix": lambda seed: streams.batches(pool(), 7, MIXED, seed, 0.1),
+    "episodes": lambda seed: streams.episodes(pool(), 2, 2, 3, noisy, seed),
+    "pairs": lambda seed: streams.pairs(pool(), 7, noisy, seed),
+}
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_a_step_s_item_is_the_same_whenever_it_is_asked_for(name: str):
+    stream, again, other = STREAMS[name](0), STREAMS[name](0), STREAMS[name](1)
+    forward = {step: flat(stream(step)) for step in range(6)}
+    for step in (4, 1, 5, 0, 1):
+        assert all(torch.equal(a, b) for a, b in zip(flat(again(step)), forward[step], strict=True))
+    assert not torch.equal(forward[0][0], forward[1][0])
+    assert not torch.equal(forward[0][0], flat(other(0))[0])
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_a_stream_leaves_the_pool_and_the_global_generator_alone(name: str):
+    before, state = pool(), torch.get_rng_state()
+    held = pool()
+    stream = {
+        "batches": lambda: streams.batches(held, 7, noisy, 0),
+        "batches, cutmix": lambda: streams.batches(held, 7, MIXED, 0, 0.1),
+        "episodes": lambda: streams.episodes(held, 2, 2, 3, noisy, 0),
+        "pairs": lambda: streams.pairs(held, 7, noisy, 0),
+    }[name]()
+    stream(0)
+    assert torch.equal(held.images, before.images)
+    assert torch.equal(held.labels, before.labels)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_episodes_map_back_and_smooth_only_the_query():
+    stream = streams.episodes(pool(), n_way=2, shots=2, queries=3, augment=plain, seed=0, smoothing=0.2)
+    for step in range(10):
+        support, query, classes = stream(step)
+        assert is_image_batch(support.images)
+        assert is_image_batch(query.images)
+        assert support.labels.dtype == torch.int64
+        in_support, in_query = index_of(support.images), index_of(query.images)
+        assert not set(in_support.tolist()) & set(in_query.tolist())
+        assert torch.equal(classes[support.labels], LABELS[in_support])
+        for index, row in zip(in_query.tolist(), query.labels.tolist(), strict=True):
+            assert row == pytest.approx([0.9 if int(each) == index % 3 else 0.1 for each in classes])
+    hard = streams.episodes(pool(), 2, 2, 3, plain, seed=0)(0).query.labels
+    assert hard.dtype == torch.int64
+    assert sorted(hard.tolist()) == [0, 0, 0, 1, 1, 1]
+
+
+def test_pairs_tell_the_truth_and_augment_each_side_by_itself():
+    left, right, same = streams.pairs(pool(), 40, plain, seed=0)(0)
+    assert is_image_batch(left)
+    assert is_image_batch(right)
+    assert torch.equal(same.bool(), index_of(left) % 3 == index_of(right) % 3)
+    assert same.sum() == 20
+    single = streams.pairs(pool(torch.tensor([0, 1, 2])), 40, noisy, seed=0)(0)
+    assert (single.left != single.right).flatten(1).any(1).all()
+
+
+def test_append_adds_just_the_picked_share_behind_the_untouched_originals():
+    def inverted(images: Tensor, labels: Tensor, draw: torch.Generator) -> tuple[Tensor, Tensor]:
+        return 1 - images, labels
+
+    grown = streams.append(pool(), 0.5, inverted, seed=0, chunk=5)
+    assert len(grown.images) == len(grown.labels) == N * 1.5
+    assert grown.images.dtype == torch.uint8
+    assert torch.equal(grown.images[:N], image_set().images)
+    assert torch.equal(grown.labels[:N].argmax(1), LABELS)
+    picked = 255 - grown.images[N:, 0, 0, 0].long()
+    assert len(set(picked.tolist())) == N // 2
+    assert torch.equal(grown.labels[N:], torch.eye(3)[picked % 3])
+
+    def picks(seed: int) -> tuple[int, ...]:
+        return tuple(streams.append(pool(), 0.5, plain, seed).images[N:, 0, 0, 0].tolist())
+
+    assert picks(0) == picks(0) == tuple(picked.tolist())
+    assert len({picks(seed) for seed in range(10)}) == 10
+
+
+@pytest.mark.parametrize(("share", "expected"), [(1.0, 24), (0.25, 6), (0.1, 2), (0.01, 0)])
+def test_append_rounds_the_share(share: float, expected: int):
+    assert len(streams.append(pool(), share, MIXED, seed=0).labels) == N + expected
+
+
+def test_append_keeps_the_soft_labels_of_cutmix():
+    grown = streams.append(pool(), 1.0, augment.build(("cutmix",), 3), seed=0)
+    mixed = grown.labels[N:]
+    for image, row in zip(grown.images[N:], mixed, strict=True):  # the share of the pixels of each class
+        expected = (image[0].long() % 3).flatten().bincount(minlength=3) / image[0].numel()
+        assert torch.allclose(row, expected, atol=1e-6)
+    assert ((mixed > 0.01) & (mixed < 0.99)).any()
+    labels = streams.batches(grown, 36, plain, seed=0)(0).labels
+    assert torch.allclose(labels.sum(1), torch.ones(36))
+
+
+def test_features_pass_in_the_images_place():
+    features = replace(image_set(), images=torch.randn(N, 7, generator=torch.Generator().manual_seed(0)))
+    images, labels = streams.labelled(features, ALL[3:5], "cpu")
+    assert torch.equal(images, features.images[3:5])
+    assert torch.equal(labels, LABELS[3:5])

@@ -1,0 +1,35 @@
+"""An easy task with a known answer: each class is a colour on noise; used by the tests of learners and trainer."""
+
+from __future__ import annotations
+
+import torch
+
+from episodes import augment, streams
+from episodes.rng import generator
+from episodes.types import ImageSet, Labelled
+
+COLOURS = torch.tensor([[0.9, 0.2, 0.2], [0.2, 0.8, 0.3], [0.2, 0.3, 0.9], [0.8, 0.8, 0.2]])
+N_WAY = len(COLOURS)
+
+
+def images(per_class: int, seed: int) -> ImageSet:
+    labels = torch.arange(N_WAY).repeat_interleave(per_class)
+    noise = torch.rand(len(labels), 3, 32, 32, generator=generator(seed, "easy"))
+    pixels = (0.7 * COLOURS[labels][:, :, None, None] + 0.3 * noise).mul(255).to(torch.uint8)
+    return ImageSet("easy", pixels, labels, tuple("abcd"), f"easy-{per_class}-{seed}", {})
+
+
+def labelled(per_class: int, seed: int) -> Labelled:
+    found = images(per_class, seed)
+    return streams.labelled(found, torch.arange(len(found)), "cpu")
+
+
+def stream(feed: str, per_class: int = 6, seed: int = 0):
+    """step -> item of the kind a learner feeds on."""
+    pool = streams.pool(found := images(per_class, seed), torch.arange(len(found)), "cpu")
+    change = augment.build(["flip"], N_WAY)
+    if feed == "episodes":
+        return streams.episodes(pool, N_WAY, per_class // 2, per_class // 2, change, seed)
+    if feed == "pairs":
+        return streams.pairs(pool, 16, change, seed)
+    return streams.batches(pool, 16, change, seed)

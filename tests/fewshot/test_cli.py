@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fewshot import cli
+
+HEAVY = ("torch", "pandas", "sklearn", "matplotlib", "timm", "torchvision", "pyarrow", "scipy", "numpy")
+
+
+def fewshot(arguments: str, monkeypatch: pytest.MonkeyPatch) -> int:
+    """The command in this process; its exit code."""
+    monkeypatch.setattr(sys, "argv", ["fewshot", *arguments.split()])
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    return int(left.value.code or 0)
+
+
+@pytest.mark.parametrize("command", ["", "run", "list", "data", "report"])
+def test_help_imports_nothing_heavy(command: str) -> None:
+    code = (
+        "import sys; from fewshot import cli\n"
+        f"sys.argv = ['fewshot', *{command.split()!r}, '--help']\n"
+        "try: cli.main()\n"
+        f"finally: print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0
+    assert "Usage" in done.stdout
+    assert done.stderr.strip() == "[]"
+
+
+RUN = "run --data digits --shots 4 --seeds 1 --set precision=float32"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("run --method protonte --shots 4", "unknown method 'protonte': did you mean 'protonet'?"),
+        ("run --shots 4", "no method was named"),
+        ("run --method probe", "no budget was named"),
+        ("run --method probe --shots 4 --fraction 0.1", "exactly one of shots, fraction and full"),
+        (f"{RUN} --method scratch --set train.stepz=3", "unknown key 'train.stepz': did you mean 'train.steps'?"),
+        (f"{RUN} --method scratch --set trian.steps=3", "unknown key 'trian': did you mean 'train'?"),
+        (f"{RUN} --method scratch --set train.steps=many", "'train.steps' should be a valid integer"),
+        (f"{RUN} --method scratch --set learner.hidden=[a]", "learner.hidden"),
+        (f"{RUN} --method scratch --set train", "key=value was expected"),
+        (f"{RUN} --method probe --set train.steps=3", "'probe' is not trained"),
+        (f"{RUN} --method probe --preset fast", "'probe' has no preset 'fast'"),
+        (f"{RUN} --method probe --backbone resnet19", "did you mean 'resnet18'?"),
+        (f"{RUN} --method probe --config nowhere.yaml", "nowhere.yaml does not exist"),
+        ("run --method probe --data digits --shots 400", "only 1"),
+        ("run --method probe --data digits --fraction 1.5", "'fraction' should be less than or equal to 1"),
+        ("run --method probe --data no-such-set --shots 4", "no-such-set"),
+        (f"{RUN} --method probe --seeds none", "--seeds none"),
+        (f"{RUN} --method probe --device cuda:7", "cuda:7"),
+        (f"{RUN} --method probe --device tpu", "'tpu'"),
+        ("report nowhere", "nowhere does not exist"),
+        ("data no-such-set", "no-such-set"),
+    ],
+)
+def test_bad_input_gets_one_sentence_and_code_2(arguments, said, monkeypatch, tmp_path, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert fewshot(arguments, monkeypatch) == 2
+    shown = capsys.readouterr()
+    assert said in shown.err
+    assert shown.err.strip().splitlines()[-1].startswith("fewshot: ")
+    assert "Traceback" not in shown.err
+    assert shown.out == ""
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_real_process_ends_with_code_2_and_no_traceback(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "fewshot", "run", "--method", "protonte", "--shots", "4"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.strip().splitlines()[-1].startswith("fewshot: unknown method 'protonte'")
+    assert "Traceback" not in done.stderr
+
+
+def test_unwritable_folders_are_named(monkeypatch, tmp_path, capsys) -> None:
+    (tmp_path / "file").write_text("")
+    assert fewshot(f"{RUN} --method probe --out {tmp_path}/file/runs", monkeypatch) == 2
+    assert f"{tmp_path}/file/runs" in capsys.readouterr().err
+    monkeypatch.setenv("FEWSHOT_CACHE", f"{tmp_path}/file/cache")
+    assert fewshot(f"{RUN} --method probe --out {tmp_path}/runs", monkeypatch) == 2
+    assert f"{tmp_path}/file/cache" in capsys.readouterr().err
+
+
+def test_run_prints_a_table_or_the_record_alone(monkeypatch, tmp_path, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert fewshot(f"{RUN} --method probe", monkeypatch) == 0
+    shown = capsys.readouterr()
+    assert "| probe" in shown.out
+    (path,) = Path("runs").glob("*/record.json")
+    assert str(path) in shown.err
+    assert fewshot(f"{RUN} --method probe --json", monkeypatch) == 0
+    assert json.loads(capsys.readouterr().out) == json.loads(path.read_text())
+    assert fewshot(f"run --config {path.parent / 'config.yaml'} --seeds 1", monkeypatch) == 0
+    assert len(list(Path("runs").iterdir())) == 1
+
+
+def test_report_writes_and_checks(monkeypatch, tmp_path, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    for method in ("probe", "protonet"):
+        sets = "--set train.steps=5" if method == "protonet" else ""
+        assert fewshot(f"{RUN} --method {method} {sets}", monkeypatch) == 0
+    assert fewshot("report runs --out reports", monkeypatch) == 0
+    assert fewshot("report runs --out reports --check", monkeypatch) == 0
+    text = Path("reports/comparison.md").read_text()
+    assert text.count("**digits, 4 shots**") == 1
+    assert "| probe" in text
+    assert "| protonet" in text
+    Path("reports/comparison.md").write_text(text + "edited")
+    assert fewshot("report runs --out reports --check", monkeypatch) == 1
+    assert "stale" in capsys.readouterr().err
+
+
+def test_list_names_everything_once(monkeypatch, capsys) -> None:
+    assert fewshot("list", monkeypatch) == 0
+    lines = capsys.readouterr().out.splitlines()
+    for name in ("protonet", "probe", "finetune", "scratch", "baseline-cnn", "conv4", "resnet", "digits", "cifar10"):
+        assert sum(line.split()[:1] == [name] for line in lines) == 1, name
+
+
+def test_data_shows_counts_and_draws_a_contact_sheet(monkeypatch, tmp_path, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert fewshot("data digits", monkeypatch) == 0
+    assert "10 classes" in capsys.readouterr().out
+    sheet = np.asarray(Image.open(tmp_path / "digits-contact-sheet.png").convert("L"))
+    assert sheet.shape[0] > 600
+    assert len(np.unique(sheet)) > 50
+
+
+def test_a_messy_folder_of_images_runs(monkeypatch, tmp_path, capsys) -> None:
+    """Uneven classes, PNG and JPEG, one corrupt file, one text file, one empty class."""
+    colours = {"red": (220, 30, 30), "green": (30, 200, 60), "blue": (40, 40, 220)}
+    noise = np.random.default_rng(0)
+    for number, (name, colour) in enumerate(colours.items()):
+        for part, count in (("train", 6 + 3 * number), ("test", 4)):
+            folder = tmp_path / "mine" / part / name
+            folder.mkdir(parents=True)
+            for i in range(count):
+                pixels = np.clip(np.array(colour) + noise.normal(0, 30, (40, 48, 3)), 0, 255).astype(np.uint8)
+                Image.fromarray(pixels).save(folder / f"{i}.{'png' if i % 2 else 'jpg'}")
+    (tmp_path / "mine/train/red/broken.png").write_bytes(b"\x89PNG not an image")
+    (tmp_path / "mine/train/red/notes.txt").write_text("to do: more photographs")
+    (tmp_path / "mine/train/empty").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert fewshot("data mine", monkeypatch) == 0
+    shown = capsys.readouterr().out
+    for part in ("broken.png", "notes.txt", "empty"):
+        assert part in shown
+    assert fewshot("run --data mine --method probe --shots 6 --seeds 2 --json", monkeypatch) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["scores"]["accuracy"]["mean"] > 0.8
+    assert any("broken.png" in note for note in record["data_notes"])
+    assert fewshot("run --data mine --method probe --shots 7 --seeds 2", monkeypatch) == 2
+    assert "'red' has only 6" in capsys.readouterr().err

@@ -1,0 +1,255 @@
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+from episodes import datasets, splits, streams
+from episodes.errors import UserError
+from fewshot import evaluation, experiment, plan, trainer
+from fewshot.records import SCORES
+
+QUICK = {
+    "data": "digits",
+    "shots": 4,
+    "precision": "float32",
+    "backbone": {"name": "conv4", "options": {"width": 8}},
+    "train": {"steps": 12, "batch_size": 16},
+}
+
+
+def quick(method: str, **more) -> dict:
+    values = {key: value for key, value in QUICK.items() if method != "probe" or key != "train"}
+    return {**values, "method": method, **more}
+
+
+def without_times(record: dict) -> dict:
+    """A record without what differs from run to run: seconds, speed, memory, dates."""
+    kept = json.loads(json.dumps(record))
+    kept["cost"] = {"parameters": kept["cost"]["parameters"]}
+    for key in ("started", "finished"):
+        kept["provenance"].pop(key)
+    return kept
+
+
+@pytest.mark.parametrize("method", ["finetune", "probe", "protonet", "scratch"])
+def test_a_run_leaves_the_promised_files(method: str, tmp_path: Path) -> None:
+    record = experiment.run(quick(method), [0, 1], out=tmp_path)
+    folder = tmp_path / record["run_id"]
+    assert json.loads((folder / "record.json").read_text()) == record
+    assert record["seeds"] == [0, 1]
+    assert set(record["scores"]) == set(SCORES)
+    assert record["cost"]["parameters"] > 1000
+    settings = yaml.safe_load((folder / "config.yaml").read_text())
+    assert settings["method"] == method
+    assert settings["compute"]["precision"] == "float32"
+    for seed, accuracy in zip((0, 1), record["scores"]["accuracy"]["values"], strict=True):
+        draw = folder / f"draw-{seed}"
+        names = {path.name for path in draw.iterdir()}
+        trained = {"model.safetensors"} if method != "probe" else set()
+        assert names == {"metrics.jsonl", "indices.json", "predictions.npz", "draw.json"} | trained
+        kept = np.load(draw / "predictions.npz")
+        assert kept["test_logits"].dtype == np.float16
+        assert (kept["test_logits"].argmax(1) == kept["test_labels"]).mean() == pytest.approx(accuracy, abs=0.01)
+        support = json.loads((draw / "indices.json").read_text())["support"]
+        labels = datasets.load("digits").train.labels[torch.tensor(support)]
+        assert labels.bincount().tolist() == [4] * 10
+
+
+def test_all_methods_see_the_same_subsets(tmp_path: Path) -> None:
+    found = [experiment.run(quick(method), [3], out=tmp_path)["provenance"]["indices"] for method in ("probe", "scratch")]
+    assert found[0] == found[1]
+
+
+def test_more_seeds_run_only_the_missing_draws(tmp_path: Path) -> None:
+    first = experiment.run(quick("scratch"), [0, 1], out=tmp_path)
+    draws = [tmp_path / first["run_id"] / f"draw-{seed}" / "draw.json" for seed in (0, 1)]
+    before = [path.stat().st_mtime_ns for path in draws]
+    second = experiment.run(quick("scratch"), [0, 1, 2], out=tmp_path)
+    assert second["run_id"] == first["run_id"]
+    assert second["seeds"] == [0, 1, 2]
+    assert second["scores"]["accuracy"]["values"][:2] == first["scores"]["accuracy"]["values"]
+    assert [path.stat().st_mtime_ns for path in draws] == before
+    experiment.run(quick("scratch"), [1], out=tmp_path, force=True)
+    assert draws[0].stat().st_mtime_ns == before[0]
+    assert draws[1].stat().st_mtime_ns > before[1]
+
+
+def test_the_run_id_follows_what_decides_the_result(tmp_path: Path) -> None:
+    def run_id(**more) -> str:
+        return plan.prepare(quick("scratch", **more), tmp_path, "cpu", tell=lambda text: None).run_id
+
+    base = run_id()
+    assert run_id(precision="bfloat16") == base
+    assert run_id(preset="few") == base
+    assert run_id(shots=5) != base
+    assert run_id(train={"steps": 13, "batch_size": 16}) != base
+
+
+def test_the_saved_weights_make_the_saved_predictions(tmp_path: Path) -> None:
+    record = experiment.run(quick("scratch"), [0], out=tmp_path)
+    draw = tmp_path / record["run_id"] / "draw-0"
+    made = plan.prepare(quick("scratch"), tmp_path, "cpu", tell=lambda text: None)
+    learner = plan.build_learner(made.config, made.task, seed=5)
+    learner.load_state_dict(load_file(draw / "model.safetensors"))
+    test = made.data.test
+    support = streams.labelled(test, torch.arange(2), "cpu")
+    _, judged = evaluation.judge(learner, support, streams.chunks(test, torch.arange(len(test)), 100, "cpu"))
+    kept = torch.from_numpy(np.load(draw / "predictions.npz")["test_logits"]).float()
+    torch.testing.assert_close(judged.logits, kept, rtol=2e-3, atol=2e-3)
+
+
+def test_a_hold_out_is_taken_from_the_label_budget(tmp_path: Path) -> None:
+    values = quick("scratch", shots=5, select="holdout", validation={"share": 0.2, "split_seed": 3})
+    record = experiment.run(values, [0], out=tmp_path)
+    drawn = json.loads((tmp_path / record["run_id"] / "draw-0" / "indices.json").read_text())
+    train = datasets.load("digits").train
+    budget = splits.shots(train.labels, train.classes, 5, seed=0).tolist()
+    assert sorted(drawn["support"] + drawn["validation"]) == sorted(budget)
+    assert train.labels[torch.tensor(drawn["validation"])].bincount().tolist() == [1] * 10
+    assert record["labels"] == 50
+    kept = np.load(tmp_path / record["run_id"] / "draw-0" / "predictions.npz")
+    accuracy = (kept["validation_logits"].argmax(1) == kept["validation_labels"]).mean()
+    assert record["validation"]["accuracy"]["mean"] == pytest.approx(accuracy, abs=0.11)
+
+
+def test_one_shot_runs_everywhere(tmp_path: Path) -> None:
+    for method in ("finetune", "probe", "protonet", "scratch"):
+        record = experiment.run(quick(method, shots=1), [0], out=tmp_path)
+        assert record["labels"] == 10
+        assert any("untrained" in warning for warning in record["warnings"]) == (method == "protonet")
+
+
+def test_mirrored_digits_are_not_trained_on(tmp_path: Path) -> None:
+    made = plan.prepare(quick("scratch", augment=["flip", "translate"]), tmp_path, "cpu", tell=lambda text: None)
+    assert [step["name"] for step in made.config.augment] == ["translate"]
+
+
+def test_draws_in_processes_are_the_same_draws(tmp_path: Path) -> None:
+    alone = experiment.run(quick("protonet"), [0, 1], out=tmp_path / "a", workers=1)
+    folder = tmp_path / "b" / alone["run_id"]
+    folder.mkdir(parents=True)
+    # the same number of threads, which is what bit-for-bit equality on the CPU asks for
+    (folder / "config.yaml").write_text((tmp_path / "a" / alone["run_id"] / "config.yaml").read_text())
+    together = experiment.run(quick("protonet"), [0, 1], out=tmp_path / "b", workers=2)
+    assert without_times(together) == without_times(alone)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"shots": 2, "validation": {"share": 0.5}, "select": "holdout", "learner": {"hiden": [3]}}, "'learner.hiden'"),
+        ({"shots": 1, "validation": {}, "select": "holdout"}, "two labelled images"),
+        ({"augment": ["flop"]}, "did you mean 'flip'"),
+        ({"backbone": {"name": "conv4", "options": {"widht": 3}}}, "did you mean 'width'"),
+        ({"train": {"steps": 3, "lr_multipliers": {"haed": 2}}}, "'haed'"),
+        ({"backbone": {"name": "conv4", "weights": "/nowhere.safetensors"}}, "/nowhere.safetensors does not exist"),
+    ],
+)
+def test_wrong_requests_write_nothing(change: dict, message: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=message):
+        experiment.run(quick("scratch", **change), [0], out=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_label_mixing_needs_batches(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="'mixup' mixes labels, which method 'protonet' cannot take"):
+        experiment.run(quick("protonet", augment=["mixup"]), [0], out=tmp_path)
+
+
+def test_frozen_features_are_computed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FEWSHOT_CACHE", str(tmp_path / "cache"))
+    first = experiment.run(quick("probe"), [0], out=tmp_path / "a")
+    files = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache" / "features").iterdir()}
+    assert len(files) == 2  # support and test
+    second = experiment.run(quick("probe"), [0], out=tmp_path / "b")
+    assert {path: path.stat().st_mtime_ns for path in files} == files
+    assert without_times(first) == without_times(second)
+
+
+LONG = [
+    sys.executable, "-m", "fewshot", "run", "--method", "scratch", "--shots", "16", "--data", "digits", "--seeds", "2",
+    "--set", "backbone.options={width: 16}", "--set", "train.steps=600", "--set", "train.log_every_epochs=5",
+    "--set", "train.ema_decay=0.99", "--set", "learner.dropout=0.2", "--json",
+]  # fmt: skip
+EAGER = "import fewshot.trainer as t; t.CHECKPOINT_SECONDS = 0.2"
+
+
+def long_run(out: Path) -> subprocess.Popen[str]:
+    """The command with checkpoints five times a second instead of four a minute."""
+    code = f"{EAGER}\nimport sys; sys.argv = ['fewshot', *{LONG[3:]!r}, '--out', {str(out)!r}]\nfrom fewshot.cli import main; main()"
+    return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def finished(out: Path) -> dict:
+    process = long_run(out)
+    printed, said = process.communicate()
+    assert process.returncode == 0, said
+    return without_times(json.loads(printed))
+
+
+def checkpointed(out: Path, process: subprocess.Popen[str], seconds: float) -> None:
+    """Wait for the first checkpoint, and then as long as told."""
+    while not list(out.glob("*/draw-0/checkpoint.pt")):
+        assert process.poll() is None
+        time.sleep(0.02)
+    time.sleep(seconds)
+
+
+@pytest.mark.slow
+def test_killed_five_times_at_random_a_run_ends_the_same(tmp_path: Path) -> None:
+    undisturbed = finished(tmp_path / "a")
+    luck = random.Random(0)
+    for _ in range(5):
+        process = long_run(tmp_path / "b")
+        checkpointed(tmp_path / "b", process, luck.uniform(0.2, 3.0))
+        process.kill()
+        process.communicate()
+    assert finished(tmp_path / "b") == undisturbed
+
+
+def test_ctrl_c_leaves_a_run_that_continues(tmp_path: Path) -> None:
+    process = long_run(tmp_path)
+    checkpointed(tmp_path, process, 0.5)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "the same command continues" in said
+    assert "Traceback" not in said
+    (folder,) = tmp_path.iterdir()
+    state = torch.load(folder / "draw-0" / "checkpoint.pt", weights_only=True)
+    assert 0 < state["progress"]["step"] < 600
+    assert not (folder / "record.json").exists()
+
+
+def test_a_diverging_run_fails_with_its_reason(tmp_path: Path) -> None:
+    with pytest.raises(trainer.Diverged, match="lower train"):
+        experiment.run(
+            quick("scratch", train={"steps": 50, "lr": 1e20, "optimizer": {"name": "sgd"}}), [0], out=tmp_path
+        )
+    assert not list(tmp_path.glob("*/record.json"))
+
+
+def test_nothing_is_half_written_on_a_full_disk(tmp_path: Path) -> None:
+    if not os.path.exists("/dev/full"):
+        pytest.skip("no /dev/full here to stand for a full disk")
+    record = experiment.run(quick("probe"), [0], out=tmp_path)
+    folder = tmp_path / record["run_id"]
+    before = (folder / "record.json").read_bytes()
+    (folder / "record.json.part").symlink_to("/dev/full")
+    with pytest.raises(UserError, match=r"record\.json could not be written \(No space left on device\)"):
+        experiment.run(quick("probe"), [0, 1], out=tmp_path)
+    assert (folder / "record.json").read_bytes() == before
+    assert not list(folder.rglob("*.part"))
+    assert experiment.run(quick("probe"), [0, 1], out=tmp_path)["seeds"] == [0, 1]

@@ -1,0 +1,101 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy.spatial.distance import cdist
+from sklearn.metrics.pairwise import cosine_similarity
+from sklearn.neighbors import NearestCentroid
+from torch import Tensor
+
+from fewshot import functional
+
+N_WAY = 4
+
+
+def normal(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def support() -> tuple[Tensor, Tensor]:
+    """Features [23, 6] of four classes of different sizes, not in the order of the labels."""
+    labels = torch.tensor([2, 0, 1, 3, 3, 2, 1, 1, 1, 0, 2, 2, 3, 1, 1, 2, 2, 0, 1, 1, 2, 1, 2])
+    return normal(23, 6) + labels[:, None], labels
+
+
+def test_prototypes_and_distances_are_a_nearest_centroid_classifier():
+    features, labels = support()
+    queries = normal(200, 6, seed=1) + 1.5
+    prototypes = functional.prototypes(features, labels, N_WAY)
+    oracle = NearestCentroid().fit(features.numpy(), labels.numpy())
+    np.testing.assert_allclose(prototypes, oracle.centroids_, rtol=1e-12)
+    nearest = functional.squared_distances(queries, prototypes).argmin(1)
+    assert nearest.tolist() == oracle.predict(queries.numpy()).tolist()
+    assert len(set(nearest.tolist())) == N_WAY
+
+
+def test_prototypes_do_not_depend_on_order_and_are_zero_without_support():
+    features, labels = support()
+    found = functional.prototypes(features, labels, N_WAY + 1)
+    assert found[N_WAY].tolist() == [0.0] * 6
+    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(functional.prototypes(features[order], labels[order], N_WAY + 1), found)
+
+
+def test_prototype_of_a_single_image_is_that_image():
+    features = normal(3, 5).float()
+    found = functional.prototypes(features, torch.tensor([2, 0, 1]), 3)
+    assert found.dtype == torch.float32
+    assert torch.equal(found, features[[1, 2, 0]])
+
+
+def test_squared_distances_against_scipy():
+    a, b = normal(9, 5), normal(4, 5, seed=1)
+    np.testing.assert_allclose(functional.squared_distances(a, b), cdist(a, b, "sqeuclidean"), rtol=1e-12)
+
+
+def test_squared_distances_are_exact_where_they_are_small():
+    a = (1000 + 1e-3 * normal(8, 64)).float()  # |a|^2 + |b|^2 - 2ab would give nothing but rounding here
+    exact = cdist(a.double(), a.double(), "sqeuclidean")
+    np.testing.assert_allclose(functional.squared_distances(a, a), exact, rtol=1e-5)
+
+
+def test_cosine_similarities_against_scikit_learn():
+    a, b = normal(9, 5), 100 * normal(4, 5, seed=1)
+    a[3] = 0
+    np.testing.assert_allclose(functional.cosine_similarities(a, b), cosine_similarity(a, b), atol=1e-12)
+
+
+def slow_cross_entropy(logits: list[list[float]], targets: list[list[float]]) -> float:
+    """-sum_c y_c log softmax(z)_c, averaged over the rows, in loops."""
+    total = 0.0
+    for row, target in zip(logits, targets, strict=True):
+        log_sum = math.log(sum(math.exp(each) for each in row))
+        for logit, share in zip(row, target, strict=True):
+            total -= share * (logit - log_sum)
+    return total / len(logits)
+
+
+@pytest.mark.parametrize("soft", [False, True])
+def test_cross_entropy_against_loops(soft: bool):
+    logits, labels = 3 * normal(11, N_WAY), torch.arange(11) % N_WAY
+    targets = torch.softmax(normal(11, N_WAY, seed=1), 1) if soft else torch.eye(N_WAY, dtype=torch.float64)[labels]
+    found = functional.cross_entropy(logits, targets if soft else labels)
+    assert found.shape == ()
+    assert found.item() == pytest.approx(slow_cross_entropy(logits.tolist(), targets.tolist()), rel=1e-12)
+
+
+GRADIENTS = {
+    "prototypes": (lambda x: functional.prototypes(x, support()[1], N_WAY), [(23, 6)]),
+    "squared distances": (functional.squared_distances, [(5, 3), (4, 3)]),
+    "cosines": (functional.cosine_similarities, [(5, 3), (4, 3)]),
+    "cross-entropy, hard": (lambda z: functional.cross_entropy(z, torch.arange(5) % 3), [(5, 3)]),
+    "cross-entropy, soft": (lambda z, y: functional.cross_entropy(z, torch.softmax(y, 1)), [(5, 3), (5, 3)]),
+}
+
+
+@pytest.mark.parametrize("name", GRADIENTS)
+def test_gradients_against_finite_differences(name: str):
+    function, shapes = GRADIENTS[name]
+    inputs = [normal(*shape, seed=seed).requires_grad_() for seed, shape in enumerate(shapes)]
+    assert torch.autograd.gradcheck(function, inputs)
