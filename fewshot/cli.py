@@ -33,7 +33,9 @@ def run(
     weights: Annotated[str | None, typer.Option(help="none, pretrained, or a file.")] = None,
     preset: Annotated[str | None, typer.Option(help="few, full, ...", show_default="by the number of labels")] = None,
     seeds: Annotated[str, typer.Option(help="N draws (0 to N-1), or a range a-b.")] = "10",
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1.", show_default="a GPU where there is one")] = None,
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda, cuda:1.", show_default="a GPU where there is one")
+    ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Draws run at once, each in its own process.")] = 1,
     set_: Annotated[list[str] | None, typer.Option("--set", help="key=value, as train.steps=200; repeatable.")] = None,
     config: Annotated[Path | None, typer.Option(help="YAML file of settings, or a run's config.yaml.")] = None,
@@ -128,9 +130,12 @@ class _progress:
             print(text, file=sys.stderr, flush=True)
             self.last = time.monotonic()
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         if self.status is not None:
             self.status.stop()
+        if kind is not None and issubclass(kind, KeyboardInterrupt):
+            print("fewshot: interrupted; the same command continues.", file=sys.stderr)
+            raise typer.Exit(130)
 
 
 def main() -> NoReturn:
@@ -140,9 +145,6 @@ def main() -> NoReturn:
     except UserError as error:
         print(f"fewshot: {error}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
-        print("fewshot: interrupted; the same command continues.", file=sys.stderr)
-        sys.exit(130)
     except Exception as error:
         if type(error).__name__ != "Diverged":  # the trainer's, not imported here because torch is slow to load
             raise

@@ -15,6 +15,7 @@ from episodes.errors import UserError
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1, strict=True)]  # strict: `true` is not 1
+Step = str | dict[str, Any]  # an augmentation: its name, or a mapping of the name and its parameters
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 
@@ -109,7 +110,7 @@ class Append(Settings):
     """A share of the images is picked, transformed once by `augment`, and added (H6)."""
 
     share: Annotated[float, Field(gt=0, le=1)]
-    augment: tuple[str | dict[str, Any], ...]
+    augment: tuple[Step, ...]
 
 
 class Validation(Settings):
@@ -133,7 +134,7 @@ class RunConfig(Settings):
     backbone: BackboneSettings
     learner: dict[str, Any] = {}
     train: Train | None = None
-    augment: tuple[str | dict[str, Any], ...] = ()
+    augment: tuple[Step, ...] = ()
     append: Append | None = None
     select: Literal["last", "holdout"] = "last"
     validation: Validation | None = None
@@ -149,11 +150,14 @@ class RunConfig(Settings):
         return self
 
 
-def nearest(word: str, known: Sequence[str]) -> str:
-    """'; did you mean ...?' with the nearest known word, or the known words where none is near."""
+def nearest(word: str, known: Sequence[str], inside: str = "") -> str:
+    """'did you mean ...?' with the nearest known word, or the known words where none is near.
+
+    inside: what stands before the word, as in `train.`; it is said, but makes no two words alike.
+    """
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     if close:
-        return f"did you mean '{close[0]}'?"
+        return f"did you mean '{inside}{close[0]}'?"
     return f"known: {', '.join(sorted(known))}."
 
 
@@ -172,7 +176,8 @@ UNION_PART = re.compile(r"str|int|float|constrained-.*|.*\[.*")  # pydantic's wo
 def _sentence(problem: Any, model: type[BaseModel], prefix: str) -> str:
     path = [str(part) for part in problem["loc"]]
     if problem["type"] == "extra_forbidden":
-        return f"unknown key '{prefix}{'.'.join(path)}': {nearest(path[-1], _fields_at(model, path[:-1]))}"
+        inside = prefix + "".join(f"{part}." for part in path[:-1])
+        return f"unknown key '{inside}{path[-1]}': {nearest(path[-1], _fields_at(model, path[:-1]), inside)}"
     key = prefix + ".".join(part for part in path if not UNION_PART.fullmatch(part))
     if problem["type"] == "value_error":
         return f"{key + ': ' if key else ''}{problem['ctx']['error']!s}"

@@ -103,7 +103,7 @@ def _step_seconds(device: str, precision: str, channels_last: bool, repeats: int
     net = nn.Sequential(nn.Conv2d(3, 64, 3, padding=1), *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten()).to(device)
     images = torch.zeros(64, 3, 32, 32, device=device)
     if channels_last:
-        net = net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        net = net.to(memory_format=torch.channels_last)
         images = images.to(memory_format=torch.channels_last)
     fastest = float("inf")
     for _ in range(repeats):

@@ -59,7 +59,7 @@ def judge(learner: nn.Module, support: Labelled, queries: Iterable[Labelled]) ->
 
 
 def scores(logits: Tensor, labels: Tensor) -> Scores:
-    """Scores of logits [n, n_way] against labels [n]; precision, recall and F1 are macro averages, 0 where undefined."""
+    """Scores of logits [n, n_way] against labels [n]; precision, recall, F1 are macro averages, 0 where undefined."""
     from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
     n_way = logits.shape[1]

@@ -112,7 +112,7 @@ def draw(plan: Plan, seed: int, tell: Tell = lambda text: None) -> dict[str, Any
     """Run, continue or take one draw; what is returned is its draw.json."""
     folder = plan.folder / f"draw-{seed}"
     records.make_folder(folder)
-    with FileLock(plan.folder / f"draw-{seed}.lock"):
+    with FileLock(plan.folder / f".draw-{seed}.lock"):
         if (folder / "draw.json").exists():
             return records.read_json(folder / "draw.json")
         torch.set_num_threads(plan.compute.threads)
@@ -143,7 +143,8 @@ def _draw(plan: Plan, seed: int, folder: Path, tell: Tell) -> dict[str, Any]:
         tell("features")
         parts = {name: _as_features(learner, *part, compute.device) for name, part in parts.items()}
 
-    fitted = _fit(plan, learner, parts, seed, folder, tell)
+    warnings: list[str] = []
+    fitted = _fit(plan, learner, parts, seed, folder, tell, warnings)
     tell("classifying")
     labelled = streams.labelled(*parts["train"], compute.device)
     classifier, test = evaluation.judge(learner, labelled, _batches(*parts["test"], compute.device))
@@ -184,29 +185,43 @@ def _draw(plan: Plan, seed: int, folder: Path, tell: Tell) -> dict[str, Any]:
             "started": started.isoformat(timespec="seconds"),
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         },
-        "warnings": list(plan.warnings),
+        "warnings": warnings,
     }
     _keep(folder, learner, drawn, fitted, predictions, result)
     return result
 
 
 def _fit(
-    plan: Plan, learner: nn.Module, parts: Mapping[str, tuple[ImageSet, Tensor]], seed: int, folder: Path, tell: Tell
+    plan: Plan,
+    learner: nn.Module,
+    parts: Mapping[str, tuple[ImageSet, Tensor]],
+    seed: int,
+    folder: Path,
+    tell: Tell,
+    warnings: list[str],
 ) -> trainer.Fitted:
+    """Train the learner where it has a feed; what the record must warn of is added to `warnings`."""
     settings, device = plan.config, plan.compute.device
-    if settings.train is None:
-        return trainer.Fitted([], 0, 0.0, 0, None)
     images, kept = parts["train"]
+    pool = streams.pool(images, kept, device)
+    ways = int((images.labels[kept].bincount() > 1).sum())  # classes that have both a support and a query image
+    if learner.feed == "episodes" and ways < pool.n_classes:
+        warnings.append(
+            f"{pool.n_classes - ways} of {pool.n_classes} classes have one image and are in no training episode"
+            + (": the features are untrained" if ways < 2 else "")
+        )
+    if settings.train is None or (learner.feed == "episodes" and ways < 2):
+        return trainer.Fitted([], 0, 0.0, 0, None)
     if hasattr(learner, "prepare") and not (folder / "checkpoint.pt").exists():
         learner.eval()
-        learner.prepare(streams.labelled(images, kept, device))
-    stream, steps_per_epoch = _stream(settings, learner, streams.pool(images, kept, device), seed)
+        learner.prepare(streams.labelled(images, kept, device))  # type: ignore[operator]
+    stream, steps_per_epoch = _stream(settings, learner, pool, ways, seed)
     validate = None
     if "validation" in parts:
 
         def validate(model: nn.Module) -> dict[str, float]:
-            labelled = streams.labelled(images, kept, device)
-            return evaluation.quick(model.adapt(labelled), _batches(*parts["validation"], device))  # type: ignore[operator]
+            classifier = model.adapt(streams.labelled(images, kept, device))  # type: ignore[operator]
+            return evaluation.quick(classifier, _batches(*parts["validation"], device))
 
     def on_log(row: dict[str, float], total: int) -> None:
         judged = f", validation {row['validation_accuracy']:.3f}" if "validation_accuracy" in row else ""
@@ -228,25 +243,23 @@ def _fit(
 
 
 def _stream(
-    settings: RunConfig, learner: nn.Module, pool: streams.Pool, seed: int
+    settings: RunConfig, learner: nn.Module, pool: streams.Pool, ways: int, seed: int
 ) -> tuple[Callable[[int], Any], float]:
     """The stream that the learner feeds on, and how many of its steps are one pass over the pool."""
     train = settings.train
     assert train is not None
     change = augment.build(settings.augment, pool.n_classes)
     if settings.append is not None:
-        pool = streams.append(pool, settings.append.share, augment.build(settings.append.augment, pool.n_classes), seed)
-    n = len(pool.labels)
+        added = augment.build(settings.append.augment, pool.n_classes)
+        pool = streams.append(pool, settings.append.share, added, seed)
+    n, smoothing = len(pool.labels), train.label_smoothing
     if learner.feed == "episodes":
         shots, queries = settings.learner["shots"], settings.learner["queries"]
-        stream = streams.episodes(
-            pool, pool.n_classes, shots, queries, change, seed, train.label_smoothing, strict=False
-        )
-        seen = min(n, (shots + queries) * pool.n_classes) * train.tasks_per_step
-        return stream, n / seen
+        stream = streams.episodes(pool, ways, shots, queries, change, seed, smoothing, strict=False)
+        return stream, n / min(n, (shots + queries) * ways) / train.tasks_per_step
     if learner.feed == "pairs":
         return streams.pairs(pool, train.batch_size, change, seed), n / train.batch_size
-    return streams.batches(pool, train.batch_size, change, seed, train.label_smoothing), n / min(n, train.batch_size)
+    return streams.batches(pool, train.batch_size, change, seed, smoothing), n / min(n, train.batch_size)
 
 
 def _as_features(learner: nn.Module, images: ImageSet, indices: Tensor, device: str) -> tuple[ImageSet, Tensor]:

@@ -5,7 +5,6 @@ Suffixes: N queries, S support images, W ways, D feature dimensions.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -30,8 +29,3 @@ def squared_distances(a_ND: Tensor, b_WD: Tensor) -> Tensor:
 def cosine_similarities(a_ND: Tensor, b_WD: Tensor) -> Tensor:
     """Cosines in [-1, 1], [n, w]."""
     return F.normalize(a_ND, dim=-1) @ F.normalize(b_WD, dim=-1).T
-
-
-def soft_probabilities(logits_NW: Tensor) -> Tensor:
-    """Softmax in float64, so that scores do not depend on the precision of training."""
-    return torch.softmax(logits_NW.double(), dim=-1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,10 +34,11 @@ class Plan(NamedTuple):
     run_id: str
     folder: Path
     compute: devices.Compute
-    warnings: tuple[str, ...]
 
 
-def prepare(values: Mapping[str, Any], out: Path, device: str | None, workers: int = 1, tell: Tell = print) -> Plan:
+def prepare(
+    values: Mapping[str, Any], out: Path, device: str | None, workers: int = 1, tell: Tell = lambda text: None
+) -> Plan:
     """Check everything that can be checked before work starts: names, keys, types, data, budget, device."""
     method = values.get("method")
     if method not in LEARNERS:
@@ -51,13 +52,13 @@ def prepare(values: Mapping[str, Any], out: Path, device: str | None, workers: i
     wanted = values.get("preset") or ("few" if per_class <= FEW_LABELS else "full")
     if wanted != settings.preset:
         settings = configure(values, wanted)
-    settings, warnings = _fit_to_data(settings, data)
+    settings = _fit_to_data(settings, data)
     group_of_class = splits.superclasses(data.train.classes, data.train.groups) if data.train.groups else None
     task = Task(len(data.train.classes), group_of_class)
     _try_out(settings, task)
     run_id = _run_id(settings, data)
     folder = out / run_id
-    return Plan(settings, data, task, run_id, folder, _compute(settings, folder, chosen, workers), tuple(warnings))
+    return Plan(settings, data, task, run_id, folder, _compute(settings, folder, chosen, workers))
 
 
 def configure(values: Mapping[str, Any], preset: str) -> RunConfig:
@@ -85,19 +86,21 @@ def configure(values: Mapping[str, Any], preset: str) -> RunConfig:
     return settings.model_copy(update={"learner": options.model_dump(mode="json"), "augment": tuple(steps)})
 
 
-def _fit_to_data(settings: RunConfig, data: TrainTest) -> tuple[RunConfig, list[str]]:
-    """Drop what the data forbids (mirroring digits) or cannot feed (episodes from single images), and say so."""
-    warnings = []
+def _fit_to_data(settings: RunConfig, data: TrainTest) -> RunConfig:
+    """Drop mirroring where it changes the class, as with digits; refuse a hold-out from single images."""
     smallest = int(data.train.labels[support(settings, data.train, seed=0)].bincount().min())
     if settings.validation is not None and smallest < 2:
         raise UserError("validation needs two labelled images of every class: use more shots, or validation=null.")
-    if not data.train.mirror:
-        kept = tuple(step for step in settings.augment if isinstance(step, dict) and step["name"] != "flip")
-        settings = settings.model_copy(update={"augment": kept})
-    if LEARNERS[settings.method].build.feed == "episodes" and smallest < 2:
-        settings = settings.model_copy(update={"train": None})
-        warnings.append("one image a class: no training episode can be drawn, so the features are untrained")
-    return settings, warnings
+    if data.train.mirror:
+        return settings
+    changed: dict[str, Any] = {"augment": _without_flip(settings.augment)}
+    if settings.append is not None:
+        changed["append"] = settings.append.model_copy(update={"augment": _without_flip(settings.append.augment)})
+    return settings.model_copy(update=changed)
+
+
+def _without_flip(steps: Sequence[config.Step]) -> tuple[config.Step, ...]:
+    return tuple(step for step in augment.check(steps) if step["name"] != "flip")
 
 
 def _try_out(settings: RunConfig, task: Task) -> None:
@@ -125,7 +128,7 @@ def support(settings: RunConfig, train: ImageSet, seed: int) -> Tensor:
 
 def _run_id(settings: RunConfig, data: TrainTest) -> str:
     """Hash of what decides the result: not the seeds, the device, the precision, or where data and weights lie."""
-    values = settings.model_dump(mode="json", exclude={"data", "preset", "precision"})
+    values = settings.model_dump(mode="json", exclude={"data", "image_size", "preset", "precision"})
     weights = Path(settings.backbone.weights)
     if settings.backbone.weights not in ("none", "pretrained"):
         values["backbone"]["weights"] = hashlib.sha256(weights.read_bytes()).hexdigest()

@@ -140,12 +140,16 @@ def find(places: Sequence[Path]) -> list[tuple[Path, dict[str, Any]]]:
     for place in places:
         if not place.exists():
             raise UserError(f"{place} does not exist: give a record.json, a run folder, or a folder of them.")
-        files = [place] if place.is_file() else sorted(place.rglob("*.json"))
-        records = {file: content for file in files if _is_record(content := read_json(file))}
+        files = [place] if place.is_file() else [file for file in place.rglob("*.json") if not _of_a_draw(file)]
+        records = {file.resolve(): content for file in files if _is_record(content := read_json(file))}
         if not records:
             raise UserError(f"{place} holds no record: a run writes one as record.json when its draws are done.")
         found |= records
     return sorted(found.items())
+
+
+def _of_a_draw(file: Path) -> bool:
+    return file.parent.name.startswith("draw-")
 
 
 def _is_record(content: Any) -> bool:

@@ -97,7 +97,8 @@ class _Training:
         self.average = _average(learner, settings)
         self.step, self.seconds, self.images = 0, 0.0, 0
         self.history: list[dict[str, float]] = []
-        self.best_value, self.best_step = math.inf, None
+        self.best_value = math.inf
+        self.best_step: int | None = None
         self.best_state: dict[str, Tensor] | None = None
         self.waited, self.stopped = 0, False
         self.loss_sum, self.counted = torch.zeros((), device=next(learner.parameters()).device), 0

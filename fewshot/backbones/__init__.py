@@ -60,7 +60,7 @@ class Backbone(nn.Module):
         self.precision = precision
         self.channels_last = channels_last
         if channels_last:
-            self.body.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self.body.to(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> Tensor:
         side = self.input_size
@@ -90,9 +90,9 @@ def embed(backbone: nn.Module, images: Tensor) -> Tensor:
 
 
 def hold_batch_norm(module: nn.Module) -> None:
-    """Batch norm uses and keeps its running statistics, as small supports need (Kolesnikov et al., arXiv 1912.11370)."""
+    """Batch norm uses and keeps its running statistics: a small support has none worth learning."""
     for part in module.modules():
-        if isinstance(part, nn.modules.batchnorm._BatchNorm):
+        if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d | nn.SyncBatchNorm):
             part.eval()
 
 

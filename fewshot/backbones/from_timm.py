@@ -44,7 +44,7 @@ def create(settings: BackboneSettings, own: list[str]) -> tuple[nn.Module, Found
         raise UserError(_why(settings, error)) from None
     known = resolve_data_config(model=body)
     return body, Found(
-        body.num_features if not hasattr(body, "head_hidden_size") else body.head_hidden_size,
+        int(getattr(body, "head_hidden_size", body.num_features)),  # type: ignore[arg-type]
         known["input_size"][-1],
         (known["mean"], known["std"]),
         _stages(body),

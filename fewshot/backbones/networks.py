@@ -6,6 +6,7 @@ unfreezing and learning rates by depth count.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Literal
 
@@ -67,7 +68,7 @@ def enhanced_cnn(input_size: int, width: int = 64) -> Stages:
         )  # fmt: skip
 
     widths = [3, width, 2 * width, 4 * width]
-    return Stages([pair(a, b) for a, b in zip(widths, widths[1:], strict=False)], 4 * width, pool=True)
+    return Stages([pair(a, b) for a, b in itertools.pairwise(widths)], 4 * width, pool=True)
 
 
 def conv4(input_size: int, width: int = 64, norm: Norm = "batch", pool: bool = False) -> Stages:

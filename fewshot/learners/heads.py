@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -15,7 +16,7 @@ def linear(n_features: int, n_way: int, hidden: Sequence[int] = (), dropout: flo
     """Dropout and dense layers with ReLU between them: features [n, d] -> logits [n, n_way]."""
     layers: list[nn.Module] = []
     widths = [n_features, *hidden]
-    for c_in, c_out in zip(widths, widths[1:], strict=False):
+    for c_in, c_out in itertools.pairwise(widths):
         layers += [nn.Dropout(dropout), nn.Linear(c_in, c_out), nn.ReLU()]
     return nn.Sequential(*layers, nn.Dropout(dropout), nn.Linear(widths[-1], n_way))
 

@@ -46,10 +46,13 @@ class ProtoNet(nn.Module):
         return self
 
     def loss(self, item: Episode) -> Tensor:
-        return functional.cross_entropy(self.adapt(item.support)(item.query.images), item.query.labels)
+        classify = self._classifier(item.support, len(item.classes))
+        return functional.cross_entropy(classify(item.query.images), item.query.labels)
 
     def adapt(self, support: Labelled) -> Classifier:
-        n_way = int(support.labels.max()) + 1
+        return self._classifier(support, int(support.labels.max()) + 1)
+
+    def _classifier(self, support: Labelled, n_way: int) -> Classifier:
         features = embed(self.backbone, support.images)
         prototypes = functional.prototypes(features, support.labels, n_way)
 

@@ -42,10 +42,11 @@ def tell(places: Sequence[Path], out: Path | None, check: bool) -> int:
 
 def markdown(found: Sequence[Record]) -> str:
     """A heading and a table for every regime, data set and label budget among the records."""
-    groups: dict[str, list[Record]] = {}
+    groups: dict[tuple[str, str], list[Record]] = {}
     for record in sorted(found, key=_order):
-        groups.setdefault(_heading(record), []).append(record)
-    return "\n\n".join(f"{heading}\n\n{_table(group)}{_remarks(group)}" for heading, group in groups.items())
+        images = record["provenance"]["data_fingerprint"]  # two folders may share a name and sizes
+        groups.setdefault((_heading(record), images), []).append(record)
+    return "\n\n".join(f"{heading}\n\n{_table(group)}{_remarks(group)}" for (heading, _), group in groups.items())
 
 
 def _order(record: Record) -> tuple[Any, ...]:

@@ -48,15 +48,18 @@ def test_there_are_presets_and_few_and_full_for_every_method():
 
 def test_an_unknown_preset_gives_the_nearest():
     assert "did you mean 'full'?" in message(config.preset, "protonet", "ful")
-    assert "known: few, full" in message(config.preset, "protonet", "zzzzzz")
+    assert f"known: {', '.join(config.presets('protonet'))}." in message(config.preset, "protonet", "zzzzzz")
 
 
-def test_another_backbone_does_not_inherit_the_preset_s_options():
-    preset = config.preset("protonet", "few")["backbone"]
-    assert preset["options"]
-    assert configured(backbone={"name": "resnet18"}).backbone.options == {}
-    assert configured(backbone={"name": preset["name"]}).backbone.options == preset["options"]
-    assert configured(backbone={"weights": "pretrained"}).backbone.name == preset["name"]
+def test_another_backbone_does_not_inherit_the_preset_s_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "methods" / "probe").mkdir(parents=True)
+    (tmp_path / "methods" / "probe" / "few.yaml").write_text("backbone: {name: conv4, options: {norm: group}}")
+    monkeypatch.setattr(config, "presets_folder", lambda: tmp_path)
+    assert configured("probe").backbone.options == {"norm": "group"}
+    assert configured("probe", backbone={"name": "resnet18"}).backbone.options == {}
+    assert configured("probe", backbone={"name": "conv4"}).backbone.options == {"norm": "group"}
+    kept = configured("probe", backbone={"weights": "pretrained"}).backbone
+    assert (kept.name, kept.weights, kept.options) == ("conv4", "pretrained", {"norm": "group"})
 
 
 # wrong keys, types and combinations
@@ -67,13 +70,22 @@ def test_another_backbone_does_not_inherit_the_preset_s_options():
     [
         ({"trian": {}}, ["'trian'", "did you mean 'train'?"]),
         ({"str": 1}, ["unknown key 'str'"]),
-        ({"train": {"step": 3}}, ["'train.step'", "'steps'"]),
-        ({"train": {"optimizer": {"moment": 1}}}, ["'train.optimizer.moment'", "'momentum'"]),
-        ({"train": {"early_stopping": {"patienc": 1}}}, ["'train.early_stopping.patienc'", "'patience'"]),
-        ({"train": {"phases": [{}, {"trainabel": "all"}]}}, ["'train.phases.1.trainabel'", "'trainable'"]),
-        ({"backbone": {"nmae": "conv4"}}, ["'backbone.nmae'", "'name'"]),
-        ({"learner": {"shot": 3}}, ["'learner.shot'", "'shots'"]),
-        ({"append": {"share": 0.5, "augmnt": []}}, ["'append.augment' is missing", "'append.augmnt'", "'augment'"]),
+        ({"train": {"step": 3}}, ["'train.step'", "'train.steps'?"]),
+        ({"train": {"optimizer": {"moment": 1}}}, ["'train.optimizer.moment'", "'train.optimizer.momentum'?"]),
+        (
+            {"train": {"early_stopping": {"patienc": 1}}},
+            ["'train.early_stopping.patienc'", "'train.early_stopping.patience'?"],
+        ),
+        (
+            {"train": {"phases": [{}, {"trainabel": "all"}]}},
+            ["'train.phases.1.trainabel'", "'train.phases.1.trainable'?"],
+        ),
+        ({"backbone": {"nmae": "conv4"}}, ["'backbone.nmae'", "'backbone.name'?"]),
+        ({"learner": {"shot": 3}}, ["'learner.shot'", "'learner.shots'?"]),
+        (
+            {"append": {"share": 0.5, "augmnt": []}},
+            ["'append.augment' is missing", "'append.augmnt'", "'append.augment'?"],
+        ),
         ({"train": {"zzz": 1}}, ["'train.zzz'", "known: ", "steps"]),
         ({"trian": 1, "train": {"step": 3}}, ["'trian'", "'train.step'"]),
     ],
@@ -192,10 +204,9 @@ def test_a_bad_override_is_quoted(pair: str):
 
 
 def test_an_override_of_every_kind_reaches_the_settings():
-    settings = configured(
-        "finetune", "train.lr=1e-4", "train.phases=[{share: 0.5, trainable: head}, {share: 0.5, trainable: 2, lr: 1e-5}]",
-        "train.clip_norm=null", "augment=[]", "backbone.options={drop: 1e-1}", "validation={}", "select=holdout",
-    )  # fmt: skip
+    phases = "train.phases=[{share: 0.5, trainable: head}, {share: 0.5, trainable: 2, lr: 1e-5}]"
+    rest = ["train.clip_norm=null", "augment=[]", "backbone.options={drop: 1e-1}", "validation={}", "select=holdout"]
+    settings = configured("finetune", "train.lr=1e-4", phases, *rest)
     assert settings.train.lr == 1e-4
     assert [(phase.trainable, phase.lr) for phase in settings.train.phases] == [("head", None), (2, 1e-5)]
     assert settings.augment == ()
@@ -274,7 +285,11 @@ def test_a_run_s_own_configuration_asks_for_the_same_run(tmp_path: Path):
 
 @pytest.mark.parametrize(
     ("flags", "words"),
-    [({"shots": 3}, "--method"), ({"method": "protonet"}, "--shots"), ({"method": "protonet", "full": None}, "--shots")],
+    [
+        ({"shots": 3}, "--method"),
+        ({"method": "protonet"}, "--shots"),
+        ({"method": "protonet", "full": None}, "--shots"),
+    ],
 )
 def test_a_request_without_method_or_budget_is_told(flags: dict, words: str):
     assert words in message(request.values, None, [], **flags)

@@ -28,9 +28,7 @@ def build(method: str, norm: str, seed: int = 0) -> nn.Module:
     options = plan.configure({"method": method, "shots": 4}, "few").learner
     with seeded(seed, "test"):
         backbone = backbones.build(BACKBONES[norm])
-        return LEARNERS[method].build(
-            backbone, Task(easy.N_WAY), LEARNERS[method].options.model_validate(options)
-        )
+        return LEARNERS[method].build(backbone, Task(easy.N_WAY), LEARNERS[method].options.model_validate(options))
 
 
 def trained(method: str, norm: str, steps: int = 40) -> nn.Module:

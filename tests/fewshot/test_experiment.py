@@ -35,10 +35,10 @@ def quick(method: str, **more) -> dict:
 
 
 def without_times(record: dict) -> dict:
-    """A record without what differs from run to run: seconds, speed, memory, dates."""
+    """A record without what differs from run to run: seconds, speed, memory, dates, the checkout."""
     kept = json.loads(json.dumps(record))
     kept["cost"] = {"parameters": kept["cost"]["parameters"]}
-    for key in ("started", "finished"):
+    for key in ("started", "finished", "commit", "dirty"):
         kept["provenance"].pop(key)
     return kept
 
@@ -68,7 +68,9 @@ def test_a_run_leaves_the_promised_files(method: str, tmp_path: Path) -> None:
 
 
 def test_all_methods_see_the_same_subsets(tmp_path: Path) -> None:
-    found = [experiment.run(quick(method), [3], out=tmp_path)["provenance"]["indices"] for method in ("probe", "scratch")]
+    found = [
+        experiment.run(quick(method), [3], out=tmp_path)["provenance"]["indices"] for method in ("probe", "scratch")
+    ]
     assert found[0] == found[1]
 
 
@@ -88,7 +90,7 @@ def test_more_seeds_run_only_the_missing_draws(tmp_path: Path) -> None:
 
 def test_the_run_id_follows_what_decides_the_result(tmp_path: Path) -> None:
     def run_id(**more) -> str:
-        return plan.prepare(quick("scratch", **more), tmp_path, "cpu", tell=lambda text: None).run_id
+        return plan.prepare(quick("scratch", **more), tmp_path, "cpu").run_id
 
     base = run_id()
     assert run_id(precision="bfloat16") == base
@@ -100,7 +102,7 @@ def test_the_run_id_follows_what_decides_the_result(tmp_path: Path) -> None:
 def test_the_saved_weights_make_the_saved_predictions(tmp_path: Path) -> None:
     record = experiment.run(quick("scratch"), [0], out=tmp_path)
     draw = tmp_path / record["run_id"] / "draw-0"
-    made = plan.prepare(quick("scratch"), tmp_path, "cpu", tell=lambda text: None)
+    made = plan.prepare(quick("scratch"), tmp_path, "cpu")
     learner = plan.build_learner(made.config, made.task, seed=5)
     learner.load_state_dict(load_file(draw / "model.safetensors"))
     test = made.data.test
@@ -132,7 +134,7 @@ def test_one_shot_runs_everywhere(tmp_path: Path) -> None:
 
 
 def test_mirrored_digits_are_not_trained_on(tmp_path: Path) -> None:
-    made = plan.prepare(quick("scratch", augment=["flip", "translate"]), tmp_path, "cpu", tell=lambda text: None)
+    made = plan.prepare(quick("scratch", augment=["flip", "translate"]), tmp_path, "cpu")
     assert [step["name"] for step in made.config.augment] == ["translate"]
 
 
@@ -188,7 +190,8 @@ EAGER = "import fewshot.trainer as t; t.CHECKPOINT_SECONDS = 0.2"
 
 def long_run(out: Path) -> subprocess.Popen[str]:
     """The command with checkpoints five times a second instead of four a minute."""
-    code = f"{EAGER}\nimport sys; sys.argv = ['fewshot', *{LONG[3:]!r}, '--out', {str(out)!r}]\nfrom fewshot.cli import main; main()"
+    arguments = ["fewshot", *LONG[3:], "--out", str(out)]
+    code = f"{EAGER}\nimport sys; sys.argv = {arguments!r}\nfrom fewshot.cli import main; main()"
     return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 

@@ -165,9 +165,7 @@ def test_a_killed_training_ends_bit_for_bit_the_same(optimizer, killed_at, tmp_p
             return stream(step)
 
         with seeded(7, "fit"):
-            fitted = trainer.fit(
-                learner, interrupted, settings, 6, validate=validate, keep_best=True, checkpoint=path
-            )
+            fitted = trainer.fit(learner, interrupted, settings, 6, validate=validate, keep_best=True, checkpoint=path)
         return weights(learner), fitted.history
 
     undisturbed, history = run(tmp_path / "a.pt")

@@ -1,0 +1,237 @@
+"""Holds the imports of the packages to the table of rooms: arrows go down only, nothing heavy before it is needed."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("episodes", "fewshot")
+
+# room -> the rooms it may import, lowest first: a room imports only what stands above it in this table.
+# A package's name stands for all of its files, but `episodes` and `fewshot` for their __init__ alone.
+ROOMS: dict[str, set[str]] = {
+    "episodes": set(),
+    "episodes.errors": set(),  # free to all: see FREE
+    "episodes.types": set(),
+    "episodes.rng": set(),
+    "episodes.datasets": {"episodes.types"},
+    "episodes.splits": {"episodes.rng"},
+    "episodes.samplers": {"episodes.rng"},
+    "episodes.augment": set(),
+    "episodes.streams": {
+        "episodes.types", "episodes.rng", "episodes.datasets", "episodes.splits", "episodes.samplers",
+        "episodes.augment",
+    },
+    "fewshot": set(),
+    "fewshot.config": set(),
+    "fewshot.request": {"fewshot.config"},
+    "fewshot.functional": set(),
+    "fewshot.records": set(),
+    "fewshot.provenance": set(),
+    "fewshot.devices": {"episodes.datasets", "fewshot.records"},
+    "fewshot.backbones": {"fewshot.config"},
+    "fewshot.features": {"episodes.types", "episodes.streams", "fewshot.backbones", "fewshot.records"},
+    "fewshot.learners": {
+        "episodes.types", "episodes.rng", "fewshot.config", "fewshot.functional", "fewshot.backbones",
+    },
+    "fewshot.optimisation": {"fewshot.config"},
+    "fewshot.trainer": {"fewshot.config", "fewshot.records", "fewshot.optimisation"},
+    "fewshot.evaluation": {"episodes.types", "fewshot.learners", "fewshot.functional"},
+    "fewshot.plan": {
+        "episodes.types", "episodes.rng", "episodes.datasets", "episodes.splits", "episodes.augment",
+        "fewshot.config", "fewshot.devices", "fewshot.backbones", "fewshot.learners", "fewshot.optimisation",
+    },
+    "fewshot.experiment": {
+        "episodes.types", "episodes.rng", "episodes.datasets", "episodes.splits", "episodes.samplers",
+        "episodes.augment", "episodes.streams", "fewshot.config", "fewshot.records", "fewshot.provenance",
+        "fewshot.devices", "fewshot.features", "fewshot.trainer", "fewshot.evaluation", "fewshot.plan",
+    },
+    "fewshot.catalogue": {"episodes.datasets", "fewshot.config", "fewshot.backbones", "fewshot.learners"},
+    "fewshot.report": {"fewshot.records"},
+    "fewshot.report.contact_sheet": {"episodes.types", "episodes.datasets", "fewshot.records"},
+    "fewshot.cli": {
+        "fewshot", "fewshot.config", "fewshot.request", "fewshot.experiment", "fewshot.catalogue", "fewshot.report",
+        "fewshot.report.contact_sheet",
+    },
+    "fewshot.__main__": {"fewshot.cli"},
+}  # fmt: skip
+FREE = {"episodes.errors"}  # every room may import it
+
+HEAVY = {"torch", "torchvision", "timm", "sklearn", "scipy", "pandas", "matplotlib", "pyarrow"}
+LIGHT = (  # what runs before a command knows what to do: importing it imports nothing heavy, not even by a detour
+    "episodes", "episodes.errors", "fewshot", "fewshot.__main__", "fewshot.cli", "fewshot.config", "fewshot.request",
+)  # fmt: skip
+NO_TORCH = {"torch", "torchvision", "timm"}  # for fewshot.report, but for the contact sheet, which shows a data set
+
+
+class Import(NamedTuple):
+    """An import statement; at_start: it runs when its module is imported, not in a function or for types alone."""
+
+    target: str
+    line: int
+    at_start: bool
+
+
+def sources() -> dict[str, str]:
+    """Module name -> source, of every file of the packages."""
+    found = {}
+    for path in sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path.read_text()
+    return found
+
+
+def room_of(module: str) -> str | None:
+    """The longest name in the table that the module is, or lies under."""
+    fitting = [room for room in ROOMS if module == room or (room not in PACKAGES and module.startswith(room + "."))]
+    return max(fitting, key=len, default=None)
+
+
+@cache
+def statements(source: str) -> list[tuple[ast.Import | ast.ImportFrom, bool]]:
+    """Every import statement, wherever it stands, and whether it runs when its module is imported."""
+    found: list[tuple[ast.Import | ast.ImportFrom, bool]] = []
+
+    def visit(node: ast.AST, at_start: bool) -> None:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            found.append((node, at_start))
+        later = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        for_types = isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
+        for child in ast.iter_child_nodes(node):
+            visit(child, at_start and not later and not for_types)
+
+    visit(ast.parse(source), True)
+    return found
+
+
+def imports(module: str, modules: Mapping[str, str]) -> list[Import]:
+    """What a module imports; `from a import b` is of a.b where that is a module, of a elsewhere."""
+    is_package = any(each.startswith(module + ".") for each in modules)
+    found = []
+    for node, at_start in statements(modules[module]):
+        if isinstance(node, ast.Import):
+            found += [Import(alias.name, node.lineno, at_start) for alias in node.names]
+            continue
+        above = module.split(".")[: len(module.split(".")) - node.level + is_package] if node.level else []
+        origin = ".".join([*above, *([node.module] if node.module else [])])
+        for alias in node.names:
+            inside = f"{origin}.{alias.name}"
+            found.append(Import(inside if inside in modules else origin, node.lineno, at_start))
+    return found
+
+
+def arrows(modules: Mapping[str, str]) -> Iterator[str]:
+    """A sentence for each module without a room and each import that the table does not allow."""
+    for module in modules:
+        room = room_of(module)
+        if room is None:
+            yield f"{module} has no room: give it a line in the table of tests/test_rooms.py, or another place"
+            continue
+        for each in imports(module, modules):
+            if each.target.split(".")[0] not in PACKAGES:
+                continue
+            target = room_of(each.target)
+            if target not in {room, *ROOMS[room], *FREE}:
+                yield f"{module}, line {each.line}: room {room} may not import {each.target}"
+
+
+def outside(module: str, modules: Mapping[str, str]) -> dict[str, str]:
+    """What importing a module imports from outside the packages: top-level name -> the module that does it."""
+    found: dict[str, str] = {}
+    seen: set[str] = set()
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        if name in seen or name not in modules:
+            continue
+        seen.add(name)
+        waiting += [name.rpartition(".")[0]]  # a package's __init__ runs before its modules
+        for each in imports(name, modules):
+            if each.at_start:
+                found.setdefault(each.target.split(".")[0], name)
+                waiting.append(each.target)
+    return found
+
+
+def weights(modules: Mapping[str, str]) -> Iterator[str]:
+    """A sentence for each module that has to be light, or free of torch, and is not."""
+    for module in modules:
+        in_report = module.startswith("fewshot.report") and module != "fewshot.report.contact_sheet"
+        forbidden = HEAVY if module in LIGHT else NO_TORCH if in_report else set()
+        for name, origin in outside(module, modules).items():
+            if name in forbidden:
+                yield f"importing {module} imports {name} (in {origin}): import it where it is used"
+
+
+def test_the_table_goes_down_only():
+    rooms = list(ROOMS)
+    for place, room in enumerate(rooms):
+        assert ROOMS[room] <= set(rooms[:place]), f"{room} imports a room that stands below it, or none"
+        if room.startswith("episodes"):
+            assert not any(each.startswith("fewshot") for each in ROOMS[room])
+
+
+def test_every_room_is_there():
+    modules = sources()
+    assert [room for room in (*ROOMS, *LIGHT) if room not in modules] == []
+
+
+def test_every_file_has_a_room_and_imports_what_its_room_may():
+    assert list(arrows(sources())) == []
+
+
+def test_nothing_heavy_is_imported_before_it_is_needed():
+    assert list(weights(sources())) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "source", "words"),
+    [
+        ("episodes.splits", "import fewshot.trainer", "may not import fewshot.trainer"),
+        ("episodes.splits", "from fewshot import trainer", "may not import fewshot.trainer"),
+        ("episodes.splits", "def f():\n    from episodes.streams import Pool", "line 2: room episodes.splits"),
+        ("episodes.splits", "from . import streams", "may not import episodes.streams"),
+        ("episodes.datasets.new", "from ..streams import Pool", "may not import episodes.streams"),
+        ("fewshot.learners.new", "from fewshot.trainer import fit", "may not import fewshot.trainer"),
+        ("fewshot.trainer", "if TYPE_CHECKING:\n    from fewshot.learners import maml", "fewshot.learners"),
+        ("fewshot.report.new", "from episodes import datasets", "may not import episodes.datasets"),
+        ("fewshot.experiment", "try:\n    import fewshot.report\nexcept ImportError: pass", "fewshot.report"),
+        ("fewshot.utils", "", "fewshot.utils has no room"),
+        ("episodes.new.part", "", "episodes.new.part has no room"),
+        ("fewshot.cli", "import pandas as pd", "importing fewshot.cli imports pandas"),
+        (
+            "fewshot.request",
+            "try:\n    from torch import nn\nexcept ImportError: pass",
+            "fewshot.request imports torch",
+        ),
+        ("fewshot.config", "class A:\n    import sklearn.svm", "importing fewshot.config imports sklearn"),
+        ("fewshot.config", "from episodes.rng import generator", "fewshot.config imports torch (in episodes.rng)"),
+        ("episodes", "from episodes import types", "fewshot.cli imports torch (in episodes.types)"),
+        ("fewshot.records", "import torch", "fewshot.report.table imports torch (in fewshot.records)"),
+    ],
+)
+def test_an_offence_is_found(module: str, source: str, words: str):
+    modules = {**sources(), module: source}
+    found = [*arrows(modules), *weights(modules)]
+    assert any(words in each for each in found), found
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("episodes.splits", "from episodes.rng import generator\nfrom episodes.errors import UserError"),
+        ("fewshot.learners.new", "from fewshot.learners import heads\nfrom . import protocol\nimport torch"),
+        ("fewshot.cli", "def run():\n    import pandas\n    from fewshot import experiment"),
+        ("fewshot.config", "if typing.TYPE_CHECKING:\n    import torch"),
+        ("fewshot.report.contact_sheet", "import torch"),
+    ],
+)
+def test_what_is_allowed_is_no_offence(module: str, source: str):
+    modules = {**sources(), module: source}
+    assert [*arrows(modules), *weights(modules)] == []
