@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import platform
 import time
@@ -16,6 +17,7 @@ from episodes.errors import UserError
 from fewshot.records import make_folder, read_json, write_json
 
 Precision = Literal["float32", "bfloat16"]
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's malloc.h
 LEAST_GAIN = 1.1  # a layout or precision has to be this much faster than plain float32 to be chosen
 
 
@@ -44,6 +46,19 @@ def pick(wanted: str | None) -> str:
             there = f"{count} CUDA devices are" if count else "no CUDA device is"
             raise UserError(f"device '{wanted}' was asked for, but {there} here: use --device cpu.")
     return wanted
+
+
+def keep_freed_memory() -> None:
+    """Let glibc keep the memory of freed tensors for the next step, in this process, from now on.
+
+    Otherwise every large activation goes back to the kernel and is mapped anew, page by page, at each step: a
+    fifth of the time of a training on the CPU. Elsewhere this does nothing.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return
+    libc = ctypes.CDLL(None)
+    libc.mallopt(M_MMAP_MAX, 0)
+    libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
 def name(device: str) -> str:

@@ -116,6 +116,7 @@ def draw(plan: Plan, seed: int, tell: Tell = lambda text: None) -> dict[str, Any
         if (folder / "draw.json").exists():
             return records.read_json(folder / "draw.json")
         torch.set_num_threads(plan.compute.threads)
+        devices.keep_freed_memory()
         return _draw(plan, seed, folder, tell)
 
 

@@ -129,7 +129,7 @@ def _load(body: nn.Module, path: Path, name: str) -> None:
         body.load_state_dict(load_file(path))
     except Exception as error:
         raise UserError(
-            f"{path} does not hold weights of '{name}' with these options: {str(error).splitlines()[0]}"
+            f"{path} does not hold weights of '{name}' with these options: {' '.join(str(error).split())[:200]}"
         ) from None
 
 

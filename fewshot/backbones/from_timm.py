@@ -31,17 +31,14 @@ def create(settings: BackboneSettings, own: list[str]) -> tuple[nn.Module, Found
         near = near if near.startswith("did") else f"own: {', '.join(own)}; all others are timm's."
         raise UserError(f"unknown backbone '{settings.name}': {near}")
     keywords: dict[str, Any] = {"num_classes": 0, **settings.options}
-    if settings.weights not in ("none", "pretrained"):
-        path = Path(settings.weights)
-        if not path.is_file():
-            raise UserError(f"the weights file {path} does not exist: name a file, or use weights: none.")
-        keywords["pretrained_cfg_overlay"] = {"file": str(path), "num_classes": 0}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # timm warns of its own renamed models
-            body = timm.create_model(settings.name, pretrained=settings.weights != "none", **keywords)
+            body = timm.create_model(settings.name, pretrained=settings.weights == "pretrained", **keywords)
     except Exception as error:
         raise UserError(_why(settings, error)) from None
+    if settings.weights not in ("none", "pretrained"):
+        _load(body, Path(settings.weights), settings.name)
     known = resolve_data_config(model=body)
     return body, Found(
         int(getattr(body, "head_hidden_size", body.num_features)),  # type: ignore[arg-type]
@@ -51,6 +48,22 @@ def create(settings: BackboneSettings, own: list[str]) -> tuple[nn.Module, Found
     )
 
 
+def _load(body: Any, path: Path, name: str) -> None:
+    """The weights of a file, which may also hold a classifier of any size; nothing else may differ."""
+    from timm.models import load_state_dict
+
+    if not path.is_file():
+        raise UserError(f"the weights file {path} does not exist: name a file, or use weights: none.")
+    classifier = body.pretrained_cfg.get("classifier") or ()
+    heads = tuple(f"{each}." for each in ((classifier,) if isinstance(classifier, str) else classifier))
+    try:
+        state = {key: each for key, each in load_state_dict(str(path)).items() if not key.startswith(heads)}
+        body.load_state_dict(state)
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{path} does not hold weights of '{name}': {reason}") from None
+
+
 def _why(settings: BackboneSettings, error: Exception) -> str:
     reason = (str(error).strip() or type(error).__name__).splitlines()[0]
     if settings.weights == "pretrained":
@@ -58,9 +71,7 @@ def _why(settings: BackboneSettings, error: Exception) -> str:
             f"the pretrained weights of '{settings.name}' could not be loaded ({reason}): connect to the hub once, "
             "give a local file as --weights, or use --weights none."
         )
-    if settings.weights == "none":
-        return f"timm could not build '{settings.name}' with backbone.options {settings.options}: {reason}"
-    return f"{settings.weights} does not hold weights of '{settings.name}': {reason}"
+    return f"timm could not build '{settings.name}' with backbone.options {settings.options}: {reason}"
 
 
 def _stages(body: nn.Module) -> list[list[str]]:

@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from episodes.errors import UserError
+from episodes.rng import seeded
+from fewshot import backbones
+from fewshot.config import BackboneSettings
+from fewshot.learners import scratch
+from fewshot.learners.protocol import Task
+
+
+def build(name: str, **more) -> backbones.Backbone:
+    with seeded(0, "test"):
+        return backbones.build(BackboneSettings(name=name, **more)).eval()
+
+
+def conv(c_in: int, c_out: int, bias: bool = True) -> int:
+    return 9 * c_in * c_out + bias * c_out
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "parameters"),
+    [
+        # conv 3-32, 32-32, 32-32, 32-32, then linear 2048-10
+        ("baseline-cnn", {}, conv(3, 32) + 3 * conv(32, 32) + 2048 * 10 + 10),
+        ("baseline-cnn", {"width": 10}, conv(3, 10) + 3 * conv(10, 10) + 640 * 10 + 10),
+        # six convolutions, a batch norm of two values a channel behind each, linear 256-10
+        (
+            "enhanced-cnn",
+            {},
+            conv(3, 64) + conv(64, 64) + conv(64, 128) + conv(128, 128) + conv(128, 256) + conv(256, 256)
+            + 2 * 2 * (64 + 128 + 256) + 256 * 10 + 10,
+        ),
+        ("conv4", {}, conv(3, 64, False) + 3 * conv(64, 64, False) + 4 * 2 * 64 + 256 * 10 + 10),
+        # ResNet18 of torchvision has 11,689,512; less its 7x7 stem and 1000-way head, plus ours
+        (
+            "resnet",
+            {"width": 64, "blocks": 2},
+            11_689_512 - 3 * 64 * 49 - 513 * 1000 + 3 * 64 * 9 + 513 * 10,
+        ),
+    ],
+)  # fmt: skip
+def test_parameter_counts(name: str, options: dict, parameters: int) -> None:
+    learner = scratch.Scratch(build(name, options=options), Task(10), scratch.Options())
+    assert sum(each.numel() for each in learner.parameters()) == parameters
+
+
+def test_the_reports_counts() -> None:
+    for name, parameters in (("baseline-cnn", 49_130), ("enhanced-cnn", 1_149_770)):
+        learner = scratch.Scratch(build(name), Task(10), scratch.Options())
+        assert sum(each.numel() for each in learner.parameters()) == parameters
+
+
+@pytest.mark.parametrize("name", [*backbones.OWN, "resnet18", "convnext_atto", "mobilenetv3_small_100"])
+def test_features_and_stages(name: str) -> None:
+    backbone = build(name, input_size=32)
+    with torch.no_grad():
+        features = backbone(torch.rand(2, 3, 32, 32))
+    assert features.shape == (2, backbone.n_features)
+    named = [parameter for stage in backbone.stages for parameter in stage]
+    assert sorted(named) == sorted(name for name, _ in backbone.named_parameters())
+    assert len(backbone.stages) >= 2
+
+
+def test_images_of_any_size_are_resized_and_normalised_inside() -> None:
+    backbone = build("conv4", options={"width": 8})
+    images = torch.rand(3, 3, 48, 40)
+    smaller = torch.nn.functional.interpolate(images, (32, 32), mode="bilinear", antialias=True)
+    mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    with torch.no_grad():
+        by_hand = backbone.body((smaller - mean[:, None, None]) / std[:, None, None])
+        torch.testing.assert_close(backbone(images), by_hand)
+
+
+def test_embed_chunks_give_what_one_batch_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    backbone, images = build("conv4", options={"width": 8}), torch.rand(70, 3, 32, 32)
+    whole = backbone(images)
+    monkeypatch.setattr(backbones, "CHUNK_PIXELS", 1)  # chunks of 16, the fewest
+    with torch.no_grad():
+        torch.testing.assert_close(backbones.embed(backbone, images), whole)
+    assert backbones.embed(backbone, images).requires_grad
+    features = torch.rand(5, 7)
+    assert backbones.embed(backbone, features) is features
+
+
+def test_own_weights_from_a_file(tmp_path) -> None:
+    source = build("resnet", options={"width": 8})
+    save_file(source.body.state_dict(), tmp_path / "w.safetensors")
+    with seeded(1, "other"):
+        loaded = backbones.build(
+            BackboneSettings(name="resnet", options={"width": 8}, weights=str(tmp_path / "w.safetensors"))
+        ).eval()
+    images = torch.rand(2, 3, 32, 32)
+    assert torch.equal(loaded(images), source(images))
+    with pytest.raises(UserError, match=r"w\.safetensors does not hold weights of 'conv4'"):
+        build("conv4", weights=str(tmp_path / "w.safetensors"))
+    (tmp_path / "cut.safetensors").write_bytes((tmp_path / "w.safetensors").read_bytes()[:1000])
+    with pytest.raises(UserError, match=r"cut\.safetensors does not hold weights"):
+        build("resnet", options={"width": 8}, weights=str(tmp_path / "cut.safetensors"))
+    with pytest.raises(UserError, match="has no published weights"):
+        build("resnet", weights="pretrained")
+
+
+def test_timm_weights_from_a_file(tmp_path) -> None:
+    import timm
+
+    source = timm.create_model("resnet10t", num_classes=7).eval()
+    save_file(source.state_dict(), tmp_path / "w.safetensors")
+    backbone = build("resnet10t", weights=str(tmp_path / "w.safetensors"), input_size=64)
+    images = torch.rand(2, 3, 64, 64)
+    with torch.no_grad():
+        by_hand = source.forward_head(source.forward_features((images - backbone.mean) / backbone.std), pre_logits=True)
+        torch.testing.assert_close(backbone(images), by_hand)
+    (tmp_path / "cut.safetensors").write_bytes((tmp_path / "w.safetensors").read_bytes()[:1000])
+    with pytest.raises(UserError, match=r"cut\.safetensors does not hold weights of 'resnet10t'"):
+        build("resnet10t", weights=str(tmp_path / "cut.safetensors"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"name": "resnet19"}, "did you mean 'resnet18'"),
+        ({"name": "conv4", "options": {"widht": 3}}, "did you mean 'width'"),
+        ({"name": "conv4", "options": {"width": "big"}}, "should be int, not 'big'"),
+        ({"name": "conv4", "options": {"width": -3}}, "not -3"),
+        ({"name": "conv4", "options": {"norm": "layer"}}, "none or batch or group"),
+        ({"name": "resnet18", "options": {"no_such": 1}}, "no_such"),
+        ({"name": "resnet18", "weights": "nowhere.pth"}, "nowhere.pth does not exist"),
+    ],
+)
+def test_wrong_settings_are_said_in_a_sentence(settings: dict, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        backbones.build(BackboneSettings(**settings))

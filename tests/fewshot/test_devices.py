@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from episodes.datasets import cache_root
+from episodes.errors import UserError
+from fewshot import backbones, devices
+from fewshot.config import BackboneSettings
+
+CHURN = """
+import resource, torch
+from fewshot import devices
+
+def page_faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(10):
+        torch.ones(2**24)  # 64 MB, freed at once
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+print(page_faults(), devices.keep_freed_memory(), page_faults())
+"""
+
+
+@pytest.mark.skipif(os.confstr("CS_GNU_LIBC_VERSION") is None, reason="only glibc's malloc is told what to keep")
+def test_freed_memory_is_kept_for_the_next_step() -> None:
+    done = subprocess.run([sys.executable, "-c", CHURN], capture_output=True, text=True, check=True)
+    given_back, _, kept = done.stdout.split()
+    assert int(kept) < 0.3 * int(given_back)  # touched for the first time once, not once a tensor
+
+
+def test_what_pays_is_measured_once_and_kept(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+    monkeypatch.setenv("FEWSHOT_CACHE", str(tmp_path))
+    seconds = {("float32", False): 1.0, ("float32", True): 0.9, ("bfloat16", False): 0.8, ("bfloat16", True): 0.4}
+    asked = []
+
+    def step_seconds(device: str, precision: str, channels_last: bool) -> float:
+        asked.append((precision, channels_last))
+        return seconds[precision, channels_last]
+
+    monkeypatch.setattr(devices, "_step_seconds", step_seconds)
+    found = devices.resolve("cpu", "auto")
+    assert (found.precision, found.channels_last) == ("bfloat16", True)
+    assert sorted(asked) == sorted(seconds)
+    assert devices.resolve("cpu", "auto") == found
+    assert len(asked) == 4
+    (kept,) = (cache_root() / "machines").iterdir()
+    assert json.loads(kept.read_text())["step_seconds"]["bfloat16 channels_last"] == 0.4
+    assert devices.resolve("cpu", "float32").precision == "float32"
+
+    monkeypatch.setenv("FEWSHOT_CACHE", str(tmp_path / "other"))
+    seconds.update({("bfloat16", True): 0.95, ("bfloat16", False): 0.95})  # a gain too small to be worth it
+    assert devices.resolve("cpu", "auto").precision == "float32"
+
+
+def test_a_real_measurement_takes_all_four() -> None:
+    found = {
+        (precision, last): devices._step_seconds("cpu", precision, last, repeats=1)
+        for precision in ("float32", "bfloat16")
+        for last in (False, True)
+    }
+    assert all(0 < seconds < 60 for seconds in found.values())
+
+
+@pytest.mark.parametrize(("wanted", "said"), [("tpu", "tpu"), ("mps", "mps"), ("cuda:99", "CUDA device")])
+def test_devices_that_are_not_there(wanted: str, said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        devices.pick(wanted)
+
+
+def test_half_precision_stays_inside_the_backbone() -> None:
+    backbone = backbones.build(BackboneSettings(name="resnet", options={"width": 8})).eval()
+    images = torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        reference = backbone(images)
+        backbone.set_compute("bfloat16", channels_last=True)
+        features = backbone(images)
+    assert features.dtype == torch.float32
+    assert not torch.equal(features, reference)
+    torch.testing.assert_close(features, reference, rtol=0.05, atol=0.05)
+    backbone.set_compute("float32", channels_last=False)
+    assert backbone.double()(images.double()).dtype == torch.float64
