@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from episodes import samplers
+from episodes.augment.mixing import soft
 from episodes.rng import generator
 from episodes.splits import by_class
 from episodes.types import Episode, ImageSet, Labelled, Pairs
@@ -60,21 +60,17 @@ def append(taken: Pool, share: float, augment: Augment, seed: int, chunk: int = 
     n = len(taken.labels)
     order = torch.randperm(n, generator=generator(seed, "append"))[: round(share * n)]
     draw = generator(seed, "append-augment", device=taken.images.device)
-    images, labels = [taken.images], [_soft(taken.labels, taken.n_classes)]
+    images, labels = [taken.images], [soft(taken.labels, taken.n_classes, taken.images)]
     for part in order.to(taken.images.device).split(chunk):
         changed, mixed = augment(as_float(taken.images[part]), taken.labels[part], draw)
         images.append(changed.mul(255).round_().to(torch.uint8))
-        labels.append(_soft(mixed, taken.n_classes))
+        labels.append(soft(mixed, taken.n_classes, changed))
     return Pool(torch.cat(images), torch.cat(labels), taken.n_classes)
 
 
-def _soft(labels: Tensor, n_classes: int) -> Tensor:
-    return labels if labels.is_floating_point() else F.one_hot(labels, n_classes).float()
-
-
-def _smoothed(labels: Tensor, n_classes: int, smoothing: float) -> Tensor:
+def _smoothed(labels: Tensor, n_classes: int, smoothing: float, images: Tensor) -> Tensor:
     """Labels mixed with the uniform distribution (Szegedy et al., arXiv 1512.00567)."""
-    return labels if smoothing == 0 else _soft(labels, n_classes) * (1 - smoothing) + smoothing / n_classes
+    return labels if smoothing == 0 else soft(labels, n_classes, images) * (1 - smoothing) + smoothing / n_classes
 
 
 def batches(taken: Pool, size: int, augment: Augment, seed: int, smoothing: float = 0.0) -> Callable[[int], Labelled]:
@@ -85,7 +81,7 @@ def batches(taken: Pool, size: int, augment: Augment, seed: int, smoothing: floa
         indices = samplers.batch(n, size, step, seed).to(device, non_blocking=True)
         draw = generator(seed, "augment", step, device=device)
         images, labels = augment(as_float(taken.images[indices]), taken.labels[indices], draw)
-        return Labelled(images, _smoothed(labels, taken.n_classes, smoothing))
+        return Labelled(images, _smoothed(labels, taken.n_classes, smoothing, images))
 
     return stream
 
@@ -111,7 +107,7 @@ def episodes(
         both = torch.cat([drawn.support, drawn.query])
         draw = generator(seed, "augment", step, device=device)
         images, _ = augment(as_float(taken.images[both]), taken.labels[both], draw)
-        query_labels = _smoothed(drawn.query_labels, n_way, smoothing)
+        query_labels = _smoothed(drawn.query_labels, n_way, smoothing, images[n_support:])
         return Episode(
             Labelled(images[:n_support], drawn.support_labels),
             Labelled(images[n_support:], query_labels),

@@ -53,10 +53,11 @@ def run(
     )  # fmt: skip
     draws = request.seeds(seeds)
     with _progress(quiet) as tell:
-        tell("starting")
         from fewshot import experiment
 
-        record = experiment.run(values, draws, out=out, device=device, force=force, workers=workers, tell=tell)
+        record = experiment.run(
+            values, draws, out=out, device=device, force=force, workers=workers, progress=not quiet, tell=tell
+        )
     place = out / record["run_id"] / "record.json"
     if as_json:
         print(json.dumps(record, indent=1))
@@ -118,13 +119,13 @@ class _progress:
             from rich.console import Console
 
             self.status = Console(stderr=True).status("")
-            self.status.start()
         return self.tell
 
     def tell(self, text: str) -> None:
         import time
 
         if self.status is not None:
+            self.status.start()  # not before the first draw: decoding has a bar of its own
             self.status.update(text)
         elif not self.quiet and time.monotonic() - self.last > 5:
             print(text, file=sys.stderr, flush=True)

@@ -36,7 +36,7 @@ class BackboneSettings(Settings):
 
 
 class Optimizer(Settings):
-    """beta2 and eps are Adam's; momentum and nesterov are SGD's and Muon's."""
+    """momentum: Adam's first beta too; nesterov: of SGD and Muon; beta2 and eps: of Adam and AdamW."""
 
     name: Literal["sgd", "adam", "adamw", "muon"] = "adamw"
     momentum: NotNegative = 0.9
@@ -99,6 +99,8 @@ class Train(Settings):
             raise ValueError("exactly one of steps and epochs must be given")
         if not self.phases or abs(sum(phase.share for phase in self.phases) - 1) > 1e-6:
             raise ValueError("the shares of the phases must add up to 1")
+        if self.early_stopping is not None and len(self.phases) > 1:
+            raise ValueError("early_stopping ends the whole training, so it goes with a single phase")
         return self
 
     def total_steps(self, steps_per_epoch: float) -> int:

@@ -12,15 +12,13 @@ from torch import Tensor
 
 from episodes import streams
 from episodes.types import ImageSet
-from fewshot.backbones import Backbone
+from fewshot.backbones import Backbone, chunk_size
 from fewshot.records import make_folder, write_bytes
-
-CHUNK_PIXELS = 512 * 32 * 32
 
 
 def fingerprint(backbone: Backbone) -> str:
-    """Hash of the weights and of everything that prepares images for them."""
-    digest = hashlib.sha256()
+    """Hash of the network's form, its weights, and everything that prepares images for them."""
+    digest = hashlib.sha256(backbone.form.encode())
     state = {**backbone.state_dict(), "mean": backbone.mean, "std": backbone.std}
     for name, tensor in sorted(state.items()):
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
@@ -33,7 +31,7 @@ def fingerprint(backbone: Backbone) -> str:
 def extract(backbone: Backbone, images: ImageSet, indices: Tensor, device: str) -> Tensor:
     """Features float32 [n, d] of the images at `indices`, on the CPU; the backbone is left in evaluation mode."""
     backbone.eval()
-    size = max(16, CHUNK_PIXELS // (images.images.shape[-1] * images.images.shape[-2]))
+    size = chunk_size(backbone, images.images)
     parts = [backbone(batch.images).float().cpu() for batch in streams.chunks(images, indices, size, device)]
     return torch.cat(parts)
 

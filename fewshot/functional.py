@@ -5,6 +5,7 @@ Suffixes: N queries, S support images, W ways, D feature dimensions.
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -16,7 +17,8 @@ def cross_entropy(logits_NW: Tensor, labels: Tensor) -> Tensor:
 
 def prototypes(features_SD: Tensor, labels_S: Tensor, n_way: int) -> Tensor:
     """Class means, [n_way, d]; a class without support gives zeros (Snell et al., arXiv 1703.05175, eq. 1)."""
-    one_hot_SW = F.one_hot(labels_S, n_way).to(features_SD.dtype)
+    # not F.one_hot, which looks at the labels
+    one_hot_SW = (labels_S[:, None] == torch.arange(n_way, device=labels_S.device)).to(features_SD.dtype)
     counts_W = one_hot_SW.sum(0).clamp(min=1)
     return (one_hot_SW.T @ features_SD) / counts_W[:, None]
 

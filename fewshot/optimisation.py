@@ -77,9 +77,8 @@ def schedule(optimizer: optim.Optimizer, settings: Schedule, steps: int) -> lr_s
     """The learning rate over `steps`: linear warm-up, then the named schedule."""
     if settings.name == "one-cycle":
         peaks = [group["lr"] for group in optimizer.param_groups]
-        return lr_scheduler.OneCycleLR(
-            optimizer, peaks, total_steps=steps + 1, pct_start=settings.warmup or 0.3, cycle_momentum=False
-        )
+        rise = max(settings.warmup or 0.3, 2 / (steps + 1))  # torch divides by zero where the rise is one step
+        return lr_scheduler.OneCycleLR(optimizer, peaks, total_steps=steps + 1, pct_start=rise, cycle_momentum=False)
     warm = round(settings.warmup * steps)
     main: lr_scheduler.LRScheduler
     if settings.name == "cosine":
@@ -92,8 +91,8 @@ def schedule(optimizer: optim.Optimizer, settings: Schedule, steps: int) -> lr_s
         main = lr_scheduler.ConstantLR(optimizer, factor=1.0, total_iters=0)
     if warm == 0:
         return main
-    rise = lr_scheduler.LinearLR(optimizer, start_factor=1 / warm, total_iters=warm)
-    return lr_scheduler.SequentialLR(optimizer, [rise, main], [warm])
+    rising = lr_scheduler.LinearLR(optimizer, start_factor=1 / warm, total_iters=warm)
+    return lr_scheduler.SequentialLR(optimizer, [rising, main], [warm])
 
 
 def spans(phases: tuple[Phase, ...], total_steps: int) -> Iterator[tuple[int, int, Phase]]:

@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from episodes import augment, datasets, splits
+from episodes import augment, datasets, splits, streams
 from episodes.errors import UserError
-from episodes.rng import seeded
+from episodes.rng import generator, seeded
 from episodes.types import ImageSet, TrainTest
 from fewshot import backbones, config, devices, optimisation
 from fewshot.config import RunConfig
@@ -21,6 +21,7 @@ from fewshot.learners import LEARNERS
 from fewshot.learners.protocol import Task
 
 FEW_LABELS = 100  # up to this many labels a class the preset `few` is the default, beyond it `full`
+RESULTS_VERSION = 1
 
 Tell = Callable[[str], None]
 
@@ -37,28 +38,35 @@ class Plan(NamedTuple):
 
 
 def prepare(
-    values: Mapping[str, Any], out: Path, device: str | None, workers: int = 1, tell: Tell = lambda text: None
+    values: Mapping[str, Any],
+    out: Path,
+    device: str | None = None,
+    *,
+    workers: int = 1,
+    force: bool = False,
+    progress: bool = False,
 ) -> Plan:
-    """Check everything that can be checked before work starts: names, keys, types, data, budget, device."""
-    method = values.get("method")
-    if method not in LEARNERS:
+    """Check everything that can be checked before work starts: names, keys, types, data, budget, device.
+
+    progress: tell on stderr while images are decoded for the first time.
+    """
+    method, preset = values.get("method"), values.get("preset")
+    if not isinstance(method, str) or method not in LEARNERS:
         raise UserError(f"unknown method '{method}': {config.nearest(str(method), list(LEARNERS))}")
     chosen = devices.pick(device)
-    guess = "full" if values.get("full") or (values.get("shots") or 0) > FEW_LABELS else "few"
-    settings = configure(values, values.get("preset") or guess)
-    tell(f"loading {settings.data}")
-    data = datasets.load(settings.data, image_size=settings.image_size, progress=True)
-    per_class = len(support(settings, data.train, seed=0)) / len(data.train.classes)
-    wanted = values.get("preset") or ("few" if per_class <= FEW_LABELS else "full")
-    if wanted != settings.preset:
-        settings = configure(values, wanted)
-    settings = _fit_to_data(settings, data)
+    settings = configure(values, preset or "few")
+    data = datasets.load(settings.data, image_size=settings.image_size, progress=progress)
+    labels = support(settings, data.train, seed=0)
+    if preset is None and len(labels) > FEW_LABELS * len(data.train.classes):
+        settings = configure(values, "full")
+    settings = _fit_to_data(settings, data, labels)
     group_of_class = splits.superclasses(data.train.classes, data.train.groups) if data.train.groups else None
     task = Task(len(data.train.classes), group_of_class)
-    _try_out(settings, task)
+    _try_out(settings, task, data.train)
     run_id = _run_id(settings, data)
-    folder = out / run_id
-    return Plan(settings, data, task, run_id, folder, _compute(settings, folder, chosen, workers))
+    compute = _compute(settings, out / run_id, chosen, asked=device is not None, force=force)
+    compute = compute._replace(threads=max(1, torch.get_num_threads() // workers))
+    return Plan(settings, data, task, run_id, out / run_id, compute)
 
 
 def configure(values: Mapping[str, Any], preset: str) -> RunConfig:
@@ -67,6 +75,10 @@ def configure(values: Mapping[str, Any], preset: str) -> RunConfig:
     asked = values.get("backbone")
     if isinstance(asked, Mapping) and asked.get("name", base["backbone"]["name"]) != base["backbone"]["name"]:
         del base["backbone"]  # its options and weights are those of another network
+    train = values.get("train")
+    if isinstance(train, Mapping) and "train" in base and ("steps" in train) != ("epochs" in train):
+        # the one replaces the preset's other
+        base["train"] = {key: value for key, value in base["train"].items() if key not in ("steps", "epochs")}
     merged = config.merge(base, {**values, "preset": preset})
     settings: RunConfig = config.check(RunConfig, merged, "the configuration")
     method = LEARNERS[settings.method]
@@ -86,9 +98,9 @@ def configure(values: Mapping[str, Any], preset: str) -> RunConfig:
     return settings.model_copy(update={"learner": options.model_dump(mode="json"), "augment": tuple(steps)})
 
 
-def _fit_to_data(settings: RunConfig, data: TrainTest) -> RunConfig:
+def _fit_to_data(settings: RunConfig, data: TrainTest, labels: Tensor) -> RunConfig:
     """Drop mirroring where it changes the class, as with digits; refuse a hold-out from single images."""
-    smallest = int(data.train.labels[support(settings, data.train, seed=0)].bincount().min())
+    smallest = int(data.train.labels[labels].bincount().min())
     if settings.validation is not None and smallest < 2:
         raise UserError("validation needs two labelled images of every class: use more shots, or validation=null.")
     if data.train.mirror:
@@ -103,11 +115,26 @@ def _without_flip(steps: Sequence[config.Step]) -> tuple[config.Step, ...]:
     return tuple(step for step in augment.check(steps) if step["name"] != "flip")
 
 
-def _try_out(settings: RunConfig, task: Task) -> None:
-    """Build everything once, so that a wrong backbone, option, weight file or prefix is said before work starts."""
+def _try_out(settings: RunConfig, task: Task, train: ImageSet) -> None:
+    """Two images through everything, so that what cannot work is said before work starts."""
     learner = build_learner(settings, task, seed=0)
+    try:
+        images = streams.labelled(train, torch.arange(2), "cpu")
+        change = augment.build(settings.augment, task.n_way)
+        changed, _ = change(*images, generator(0, "try-out"))
+        with torch.no_grad():
+            features = learner.eval().backbone(changed)  # type: ignore[operator]
+    except (AssertionError, RuntimeError, ValueError) as error:
+        size = "x".join(map(str, train.images.shape[-2:]))
+        raise UserError(
+            f"images of {size} pixels do not go through augment and backbone '{settings.backbone.name}' "
+            f"({' '.join(str(error).split())[:200]}): change backbone.input_size, image_size or augment."
+        ) from None
+    if features.shape[1:] != (learner.backbone.n_features,):  # type: ignore[union-attr]
+        raise UserError(f"backbone '{settings.backbone.name}' gives features of shape {list(features.shape[1:])}.")
     if settings.train is not None:
-        optimisation.groups(learner, settings.train, settings.train.lr)
+        optimizer = optimisation.optimizer(learner, settings.train, settings.train.lr)
+        optimisation.schedule(optimizer, settings.train.schedule, 10)
 
 
 def build_learner(settings: RunConfig, task: Task, seed: int) -> nn.Module:
@@ -127,22 +154,38 @@ def support(settings: RunConfig, train: ImageSet, seed: int) -> Tensor:
 
 
 def _run_id(settings: RunConfig, data: TrainTest) -> str:
-    """Hash of what decides the result: not the seeds, the device, the precision, or where data and weights lie."""
-    values = settings.model_dump(mode="json", exclude={"data", "image_size", "preset", "precision"})
-    weights = Path(settings.backbone.weights)
-    if settings.backbone.weights not in ("none", "pretrained"):
-        values["backbone"]["weights"] = hashlib.sha256(weights.read_bytes()).hexdigest()
-    values["fingerprints"] = [data.train.fingerprint, data.test.fingerprint]
+    """Hash of what decides the result: not the seeds, the device, the precision, or where data and weights lie.
+
+    Values that are defaults are left out, so that a new setting leaves the ids of old runs alone; where a
+    default changes its meaning, RESULTS_VERSION is to be raised.
+    """
+    values = settings.model_dump(
+        mode="json", exclude={"data", "image_size", "preset", "precision"}, exclude_defaults=True
+    )
+    options = LEARNERS[settings.method].options.model_validate(settings.learner)
+    values["learner"] = options.model_dump(mode="json", exclude_defaults=True)
+    weights = settings.backbone.weights
+    if weights not in ("none", "pretrained"):
+        values["backbone"]["weights"] = hashlib.sha256(Path(weights).read_bytes()).hexdigest()
+    values["data"] = [data.train.fingerprint, data.test.fingerprint, data.train.groups]
+    values["version"] = RESULTS_VERSION
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def _compute(settings: RunConfig, folder: Path, device: str, workers: int) -> devices.Compute:
-    """As the run's folder says, where it was begun on this kind of device; otherwise as measured for the machine."""
+def _compute(settings: RunConfig, folder: Path, device: str, asked: bool, force: bool) -> devices.Compute:
+    """As the run was begun, so that it ends as it would have undisturbed; otherwise as measured for the machine.
+
+    Raises UserError where the request names another device or precision than the run's: draws that were
+    computed differently are not mixed unknowingly.
+    """
     path = folder / "config.yaml"
-    if path.exists():
-        kept = config.read(path)["compute"]
-        asked = settings.precision in ("auto", kept["precision"])
-        if asked and kept["device"].split(":")[0] == device.split(":")[0]:
-            return devices.Compute(**{**kept, "device": device})
-    found = devices.resolve(device, settings.precision)
-    return found._replace(threads=max(1, found.threads // workers))
+    if force or not path.exists():
+        return devices.resolve(device, settings.precision)
+    kept = devices.Compute(**config.read(path)["compute"])
+    other_device = kept.device.split(":")[0] != device.split(":")[0]
+    if (asked and other_device) or settings.precision not in ("auto", kept.precision):
+        raise UserError(
+            f"the run in {folder} was computed on {kept.device} in {kept.precision}: "
+            "name another --out, or --force to compute its draws again."
+        )
+    return devices.resolve(device, settings.precision) if other_device else kept._replace(device=device)

@@ -14,12 +14,13 @@ import numpy as np
 
 from episodes.errors import UserError
 
+PART = ".part"
 SCORES = ("accuracy", "precision", "recall", "f1", "loss", "ece")
 
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file whole or not at all: beside its place, then by rename."""
-    part = path.with_name(path.name + ".part")
+    part = path.with_name(f"{path.name}.{os.getpid()}{PART}")  # two processes may write the same
     try:
         with part.open("wb") as file:
             file.write(content)
@@ -30,8 +31,18 @@ def write_bytes(path: Path, content: bytes) -> None:
         with contextlib.suppress(OSError):  # where the folder is none, there is nothing to take away
             part.unlink()
         raise UserError(
-            f"{path} could not be written ({error.strerror}): free some space or choose another folder with --out."
+            f"{path} could not be written ({error.strerror}): free some space, or name another folder "
+            "(--out for runs, FEWSHOT_CACHE for what is kept between them)."
         ) from error
+
+
+def append_line(path: Path, content: Any) -> None:
+    """One more line of JSON at the end of a file that is rewritten whole in the end."""
+    try:
+        with path.open("a") as file:
+            file.write(json.dumps(content) + "\n")
+    except OSError as error:
+        raise UserError(f"{path} could not be written ({error.strerror}): free some space.") from error
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -65,7 +76,10 @@ def make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"the folder {path} cannot be created ({error.strerror}): choose another with --out.") from None
+        raise UserError(
+            f"the folder {path} cannot be created ({error.strerror}): name another (--out for runs, "
+            "FEWSHOT_CACHE for what is kept between them)."
+        ) from None
 
 
 def summary(values: Sequence[float]) -> dict[str, Any]:

@@ -62,12 +62,14 @@ def fit(
     """Train the learner in place.
 
     stream: step -> item for `learner.loss`; validate: model -> {"loss": ..., "accuracy": ...} on the hold-out.
-    keep_best: at the end the weights of the best log point come back.
+    keep_best: at the end the weights of the best log point come back, as with `early_stopping.restore_best`.
     checkpoint: the file to continue from and to save to; without one nothing is kept.
     Raises Diverged where a loss is not finite, Interrupted after a signal.
     """
     training = _Training(learner, stream, settings, steps_per_epoch, checkpoint)
-    training.validate, training.keep_best, training.on_log = validate, keep_best, on_log
+    stopping = settings.early_stopping
+    training.keep_best = keep_best or (stopping is not None and stopping.restore_best)
+    training.validate, training.on_log = validate, on_log
     with _signals() as interrupted:
         training.run(interrupted)
     return Fitted(training.history, training.step, training.seconds, training.images, training.best_step)
@@ -193,8 +195,7 @@ class _Training:
         least_gain = stopping.least_gain if stopping is not None else 0.0
         if value < self.best_value - least_gain:
             self.best_value, self.best_step, self.waited = value, self.step, 0
-            if self.keep_best or (stopping is not None and stopping.restore_best):
-                self.keep_best = True
+            if self.keep_best:
                 self.best_state = {key: kept.clone() for key, kept in judged.state_dict().items()}
             return
         self.waited += 1
@@ -232,7 +233,7 @@ class _Training:
             return None
         state = read_tensors(self.checkpoint)
         for key, value in state["progress"].items():
-            setattr(self, key, value)
+            setattr(self, key, value.to(self.loss_sum.device) if isinstance(value, Tensor) else value)
         self.learner.load_state_dict(state["learner"])
         if self.average is not None:
             self.average.module.load_state_dict(state["average"])

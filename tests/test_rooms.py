@@ -45,13 +45,16 @@ ROOMS: dict[str, set[str]] = {
     "fewshot.evaluation": {"episodes.types", "fewshot.learners", "fewshot.functional"},
     "fewshot.plan": {
         "episodes.types", "episodes.rng", "episodes.datasets", "episodes.splits", "episodes.augment",
-        "fewshot.config", "fewshot.devices", "fewshot.backbones", "fewshot.learners", "fewshot.optimisation",
+        "episodes.streams", "fewshot.config", "fewshot.devices", "fewshot.backbones", "fewshot.learners",
+        "fewshot.optimisation",
     },
-    "fewshot.experiment": {
+    "fewshot.draw": {
         "episodes.types", "episodes.rng", "episodes.datasets", "episodes.splits", "episodes.samplers",
         "episodes.augment", "episodes.streams", "fewshot.config", "fewshot.records", "fewshot.provenance",
-        "fewshot.devices", "fewshot.features", "fewshot.trainer", "fewshot.evaluation", "fewshot.plan",
+        "fewshot.devices", "fewshot.backbones", "fewshot.features", "fewshot.trainer", "fewshot.evaluation",
+        "fewshot.plan",
     },
+    "fewshot.experiment": {"fewshot.config", "fewshot.records", "fewshot.devices", "fewshot.plan", "fewshot.draw"},
     "fewshot.catalogue": {"episodes.datasets", "fewshot.config", "fewshot.backbones", "fewshot.learners"},
     "fewshot.report": {"fewshot.records"},
     "fewshot.report.contact_sheet": {"episodes.types", "episodes.datasets", "fewshot.records"},

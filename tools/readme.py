@@ -1,6 +1,6 @@
 """Puts the tables that README.md shows into it, from the committed records; `--check` only says whether they are there.
 
-    python tools/readme.py [--check]
+python tools/readme.py [--check]
 """
 
 from __future__ import annotations

@@ -23,13 +23,15 @@ OWN: dict[str, Callable[..., networks.Stages]] = {
     "resnet": networks.resnet,
 }
 CHUNK_PIXELS = 512 * 32 * 32
+SAVED = "backbone.body."  # where a learner keeps the body
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
 class Backbone(nn.Module):
     """Images float [n, 3, h, w] in [0, 1] -> features [n, n_features].
 
-    input_size: side in pixels that images are resized to; stages: parameter names of each stage, first to last.
+    input_size: side in pixels that images are resized to; stages: parameter names of each stage, first to last;
+    form: what tells one network from another of the same weights.
     precision: `bfloat16` runs the body under autocast and gives float32 features; otherwise the dtype of the
     weights is kept, so heads and losses never see half precision.
     """
@@ -44,8 +46,10 @@ class Backbone(nn.Module):
         input_size: int,
         statistics: tuple[tuple[float, ...], tuple[float, ...]],
         stages: list[list[str]],
+        form: str,
     ) -> None:
         super().__init__()
+        self.form = form
         self.body = body
         self.n_features = n_features
         self.input_size = input_size
@@ -85,8 +89,13 @@ def embed(backbone: nn.Module, images: Tensor) -> Tensor:
         return images
     if torch.is_grad_enabled():
         return backbone(images)
-    size = max(16, CHUNK_PIXELS // (images.shape[-1] * images.shape[-2]))
-    return torch.cat([backbone(part) for part in images.split(size)])
+    return torch.cat([backbone(part) for part in images.split(chunk_size(backbone, images))])
+
+
+def chunk_size(backbone: nn.Module, images: Tensor) -> int:
+    """How many images of this size the backbone takes at once, for memory that does not depend on their size."""
+    side = getattr(backbone, "input_size", 1)
+    return max(16, CHUNK_PIXELS // max(images.shape[-1] * images.shape[-2], side * side))
 
 
 def hold_batch_norm(module: nn.Module) -> None:
@@ -113,20 +122,27 @@ def build(settings: BackboneSettings) -> Backbone:
         )
     if settings.weights != "none":
         _load(body, Path(settings.weights), settings.name)
-    return Backbone(body, body.n_features, input_size, IMAGENET, stages)
+    return Backbone(body, body.n_features, input_size, IMAGENET, stages, _form(settings))
 
 
 def _timm(settings: BackboneSettings) -> Backbone:
     body, found = from_timm.create(settings, sorted(OWN))
     input_size = settings.input_size or found.input_size
-    return Backbone(body, found.n_features, input_size, found.statistics, found.stages)
+    return Backbone(body, found.n_features, input_size, found.statistics, found.stages, _form(settings))
+
+
+def _form(settings: BackboneSettings) -> str:
+    return f"{settings.name} {sorted(settings.options.items())}"
 
 
 def _load(body: nn.Module, path: Path, name: str) -> None:
+    """The body's weights from a file of them, or from the model.safetensors of a run."""
     if not path.is_file():
         raise UserError(f"the weights file {path} does not exist: name a .safetensors file, or use weights: none.")
     try:
-        body.load_state_dict(load_file(path))
+        state = load_file(path)
+        inside = {key.removeprefix(SAVED): each for key, each in state.items() if key.startswith(SAVED)}
+        body.load_state_dict(inside or state)
     except Exception as error:
         raise UserError(
             f"{path} does not hold weights of '{name}' with these options: {' '.join(str(error).split())[:200]}"

@@ -22,7 +22,7 @@ from fewshot.learners.protocol import Classifier, Task
 
 
 class Options(Settings):
-    """start: what the head's weights are before the first step; scale: the cosine head's first scale."""
+    """start: what the head's weights are before the first step; scale: the first scale of the logits."""
 
     head: Literal["linear", "cosine"] = "cosine"
     start: Literal["random", "prototypes"] = "prototypes"
@@ -41,7 +41,7 @@ class Finetune(nn.Module):
     def __init__(self, backbone: Backbone, task: Task, options: Options) -> None:
         super().__init__()
         self.backbone = backbone
-        self.start = options.start
+        self.start, self.scale = options.start, options.scale
         self.head: nn.Module
         if options.head == "cosine":
             self.head = heads.Cosine(backbone.n_features, task.n_way, options.scale, options.dropout)
@@ -57,7 +57,8 @@ class Finetune(nn.Module):
     def prepare(self, support: Labelled) -> None:
         """The head starts as a nearest-prototype classifier, or stays random.
 
-        Linear: minus the squared distance to the prototypes of the unit features, whose square drops out.
+        Linear: minus the squared distance to the prototypes, in units of the features' variance, times the scale;
+        the query's own square is the same for all classes and drops out.
         """
         if self.start == "random":
             return
@@ -68,9 +69,9 @@ class Finetune(nn.Module):
             last.weight.copy_(functional.prototypes(F.normalize(features, dim=-1), support.labels, n_way))
             return
         prototypes = functional.prototypes(features, support.labels, n_way)
-        spread = (features - prototypes[support.labels]).square().sum(1).mean().clamp(min=1e-12)
-        last.weight.copy_(2 * prototypes / spread)
-        last.bias.copy_(-prototypes.square().sum(1) / spread)
+        variance = (features - features.mean(0)).square().sum(1).mean().clamp(min=1e-12)
+        last.weight.copy_(2 * self.scale * prototypes / variance)
+        last.bias.copy_(-self.scale * prototypes.square().sum(1) / variance)
 
     def loss(self, item: Labelled) -> Tensor:
         return functional.cross_entropy(self.head(self.backbone(item.images)), item.labels)

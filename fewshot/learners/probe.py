@@ -94,7 +94,7 @@ def _fit(features: Tensor, labels: Tensor, n_way: int, options: Options) -> tupl
         folds = StratifiedKFold(min(5, least), shuffle=True, random_state=0)
         c = max(grid, key=lambda each: cross_val_score(make(each), x, y, cv=folds).mean())
     fitted = make(c).fit(x, y)
-    weight, bias = torch.as_tensor(fitted.coef_), torch.as_tensor(fitted.intercept_)
+    weight, bias = torch.as_tensor(fitted.coef_).reshape(-1, x.shape[1]), torch.as_tensor(fitted.intercept_)
     if n_way == 2:  # scikit-learn keeps one row for two classes: the logit of the second
         weight, bias = torch.cat([-weight, weight]) / 2, torch.cat([-bias, bias]) / 2
     scale = options.scale if options.classifier == "ridge" else 1.0

@@ -129,7 +129,6 @@ def test_a_wrong_type_or_value_names_its_key(values: dict, words: list[str]):
         ("protonet", {"fraction": 0.1}, "exactly one of shots, fraction and full"),
         ("protonet", {"full": True}, "exactly one of shots, fraction and full"),
         ("protonet", {"shots": None}, "exactly one of shots, fraction and full"),
-        ("protonet", {"train": {"epochs": 3}}, "train: exactly one of steps and epochs"),
         ("protonet", {"train": {"steps": None}}, "train: exactly one of steps and epochs"),
         ("protonet", {"train": {"phases": []}}, "add up to 1"),
         ("protonet", {"train": {"phases": [{"share": 0.5}, {"share": 0.4}]}}, "add up to 1"),

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -138,14 +139,40 @@ def test_mirrored_digits_are_not_trained_on(tmp_path: Path) -> None:
     assert [step["name"] for step in made.config.augment] == ["translate"]
 
 
-def test_draws_in_processes_are_the_same_draws(tmp_path: Path) -> None:
-    alone = experiment.run(quick("protonet"), [0, 1], out=tmp_path / "a", workers=1)
-    folder = tmp_path / "b" / alone["run_id"]
-    folder.mkdir(parents=True)
-    # the same number of threads, which is what bit-for-bit equality on the CPU asks for
-    (folder / "config.yaml").write_text((tmp_path / "a" / alone["run_id"] / "config.yaml").read_text())
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Sums depend in their last bits on the number of threads, so runs to be compared have the same."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_draws_in_processes_are_the_same_draws(tmp_path: Path, one_thread: None) -> None:
+    alone = experiment.run(quick("protonet"), [0, 1], out=tmp_path / "a")
     together = experiment.run(quick("protonet"), [0, 1], out=tmp_path / "b", workers=2)
     assert without_times(together) == without_times(alone)
+
+
+def test_draws_of_another_precision_are_not_mixed_unknowingly(tmp_path: Path) -> None:
+    first = experiment.run(quick("scratch"), [0], out=tmp_path)
+    with pytest.raises(UserError, match=rf"{first['run_id']} was computed on cpu in float32: name another --out"):
+        experiment.run(quick("scratch", precision="bfloat16"), [0], out=tmp_path)
+    forced = experiment.run(quick("scratch", precision="bfloat16"), [0], out=tmp_path, force=True)
+    assert forced["run_id"] == first["run_id"]
+    assert forced["provenance"]["compute"]["precision"] == "bfloat16"
+    assert experiment.run(quick("scratch", precision="auto"), [0], out=tmp_path) == forced
+
+
+def test_the_weights_of_a_run_can_start_another(tmp_path: Path) -> None:
+    first = experiment.run(quick("scratch"), [0], out=tmp_path)
+    weights = tmp_path / first["run_id"] / "draw-0" / "model.safetensors"
+    values = quick("probe", backbone={**QUICK["backbone"], "weights": str(weights)})
+    record = experiment.run(values, [0], out=tmp_path)
+    assert record["weights"] == str(weights)
+    learner = plan.build_learner(plan.prepare(values, tmp_path).config, plan.Task(10), seed=0)
+    kept = load_file(weights)["backbone.body.stages.0.0.weight"]
+    assert torch.equal(learner.state_dict()["backbone.body.stages.0.0.weight"], kept)
 
 
 @pytest.mark.parametrize(
@@ -250,7 +277,7 @@ def test_nothing_is_half_written_on_a_full_disk(tmp_path: Path) -> None:
     record = experiment.run(quick("probe"), [0], out=tmp_path)
     folder = tmp_path / record["run_id"]
     before = (folder / "record.json").read_bytes()
-    (folder / "record.json.part").symlink_to("/dev/full")
+    (folder / f"record.json.{os.getpid()}.part").symlink_to("/dev/full")
     with pytest.raises(UserError, match=r"record\.json could not be written \(No space left on device\)"):
         experiment.run(quick("probe"), [0, 1], out=tmp_path)
     assert (folder / "record.json").read_bytes() == before

@@ -1,4 +1,5 @@
 import json
+import os
 import statistics
 from datetime import datetime
 from pathlib import Path
@@ -82,7 +83,7 @@ def test_a_full_disk_leaves_the_old_file_and_no_part(tmp_path: Path, size: int, 
     path = tmp_path / "record.json"
     if existed:
         path.write_bytes(b"old")
-    (tmp_path / "record.json.part").symlink_to("/dev/full")
+    (tmp_path / f"record.json.{os.getpid()}.part").symlink_to("/dev/full")
     with pytest.raises(UserError, match="No space left on device") as error:
         records.write_bytes(path, b"x" * size)
     assert str(path) in str(error.value)

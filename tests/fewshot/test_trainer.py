@@ -83,7 +83,7 @@ def test_schedules_follow_their_formulas() -> None:
     assert cycle[-1] < 0.01
 
 
-@pytest.mark.parametrize("warmup", [0.0, 0.3])
+@pytest.mark.parametrize("warmup", [0.0, 0.25, 0.3])
 @pytest.mark.parametrize("name", ["constant", "cosine", "one-cycle", "step"])
 def test_every_schedule_lasts_for_any_number_of_steps(name: str, warmup: float) -> None:
     for steps in (1, 2, 3, 7):
@@ -140,9 +140,9 @@ class Kill(Exception):
     pass
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adamw", "muon"])
+@pytest.mark.parametrize(("optimizer", "early"), [("sgd", False), ("adamw", True), ("muon", False)])
 @pytest.mark.parametrize("killed_at", [3, 8, 14])
-def test_a_killed_training_ends_bit_for_bit_the_same(optimizer, killed_at, tmp_path, monkeypatch) -> None:
+def test_a_killed_training_ends_bit_for_bit_the_same(optimizer, early, killed_at, tmp_path, monkeypatch) -> None:
     """Dropout, moving average, two phases, warm-up, validation and the best weights: all of it is resumed."""
     monkeypatch.setattr(trainer, "CHECKPOINT_SECONDS", 0.0)
     phases = (Phase(trainable="head", share=0.4), Phase(share=0.6, lr=0.003))
@@ -150,10 +150,14 @@ def test_a_killed_training_ends_bit_for_bit_the_same(optimizer, killed_at, tmp_p
         steps=16, lr=0.01, optimizer={"name": optimizer}, ema_decay=0.9, phases=phases, clip_norm=1.0,
         schedule={"name": "cosine", "warmup": 0.2}, log_every_epochs=0.5,
     )  # fmt: skip
+    if early:  # the best weights come back by early stopping alone
+        stopping = EarlyStopping(patience=9, restore_best=True)
+        settings = settings.model_copy(update={"phases": (Phase(),), "early_stopping": stopping})
     held = easy.labelled(4, seed=5)
 
     def validate(model: nn.Module) -> dict[str, float]:
-        logits = model.adapt(held)(held.images)
+        with torch.no_grad():
+            logits = model.adapt(held)(held.images)
         return {"loss": nn.functional.cross_entropy(logits, held.labels).item(), "accuracy": 0.0}
 
     def run(path, kill: bool = False) -> tuple[torch.Tensor, list[dict[str, float]]]:
@@ -165,7 +169,9 @@ def test_a_killed_training_ends_bit_for_bit_the_same(optimizer, killed_at, tmp_p
             return stream(step)
 
         with seeded(7, "fit"):
-            fitted = trainer.fit(learner, interrupted, settings, 6, validate=validate, keep_best=True, checkpoint=path)
+            fitted = trainer.fit(
+                learner, interrupted, settings, 6, validate=validate, keep_best=not early, checkpoint=path
+            )
         return weights(learner), fitted.history
 
     undisturbed, history = run(tmp_path / "a.pt")

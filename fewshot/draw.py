@@ -1,0 +1,238 @@
+"""One draw: a labelled subset, a training, the scores on the whole test set, and the files that keep them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from filelock import FileLock
+from safetensors.torch import save as safetensors_bytes
+from torch import Tensor, nn
+
+from episodes import augment, datasets, splits, streams
+from episodes.rng import seeded
+from episodes.types import ImageSet, Labelled
+from fewshot import devices, evaluation, features, provenance, records, trainer
+from fewshot.backbones import chunk_size
+from fewshot.config import RunConfig
+from fewshot.plan import Plan, Tell, build_learner, support
+
+TRAIN_ACCURACY_IMAGES = 10_000
+
+
+def draw(plan: Plan, seed: int, *, force: bool = False, tell: Tell = lambda text: None) -> dict[str, Any]:
+    """Run, continue or take one draw; what is returned is its draw.json."""
+    folder = plan.folder / f"draw-{seed}"
+    with FileLock(plan.folder / f".draw-{seed}.lock"):
+        if force:
+            shutil.rmtree(folder, ignore_errors=True)
+        if (folder / "draw.json").exists():
+            return records.read_json(folder / "draw.json")
+        records.make_folder(folder)
+        for left in folder.glob(f"*{records.PART}"):  # of a killed process
+            left.unlink()
+        torch.set_num_threads(plan.compute.threads)
+        devices.keep_freed_memory()
+        return _draw(plan, seed, folder, tell)
+
+
+def _draw(plan: Plan, seed: int, folder: Path, tell: Tell) -> dict[str, Any]:
+    settings, data, compute = plan.config, plan.data, plan.compute
+    started = datetime.now(UTC)
+    budget = support(settings, data.train, seed)
+    kept, held = budget, None
+    if settings.validation is not None:
+        inside, outside = splits.hold_out(
+            data.train.labels[budget], settings.validation.share, settings.validation.split_seed
+        )
+        kept, held = budget[inside], budget[outside]
+    learner = build_learner(settings, plan.task, seed).to(compute.device)
+    learner.backbone.set_compute(compute.precision, compute.channels_last)  # type: ignore[union-attr,operator]
+    parameters = sum(parameter.numel() for parameter in learner.parameters())
+
+    parts: dict[str, tuple[ImageSet, Tensor]] = {
+        "train": (data.train, kept),
+        "test": (data.test, torch.arange(len(data.test))),
+    }
+    if held is not None:
+        parts["validation"] = (data.train, held)
+    began = time.perf_counter()
+    if learner.feed is None:
+        tell("features")
+        parts = {name: _as_features(learner, *part, compute.device) for name, part in parts.items()}
+    feature_seconds = time.perf_counter() - began
+
+    warnings: list[str] = []
+    fitted = _fit(plan, learner, parts, seed, folder, tell, warnings)
+    tell("classifying")
+    labelled = streams.labelled(*parts["train"], compute.device)
+    classifier, test = evaluation.judge(learner, labelled, _batches(learner, *parts["test"], compute.device))
+    test_scores = evaluation.scores(test.logits, test.labels)
+    train_sample = (parts["train"][0], _sample(parts["train"][1]))
+    train = evaluation.quick(classifier, _batches(learner, *train_sample, compute.device))
+    predictions = {"test_logits": test.logits, "test_labels": test.labels}
+    validation = None
+    if held is not None:
+        logits, labels = evaluation.classify(classifier, _batches(learner, *parts["validation"], compute.device))
+        validation = evaluation.scores(logits, labels).numbers()
+        predictions |= {"validation_logits": logits, "validation_labels": labels}
+
+    drawn = {"support": kept.tolist(), "validation": None if held is None else held.tolist()}
+    result = {
+        "seed": seed,
+        "scores": test_scores.numbers(),
+        "validation": validation,
+        "train_accuracy": train["accuracy"],
+        "per_class": test_scores.per_class,
+        "confusion": test_scores.confusion,
+        "steps": fitted.steps,
+        "best_step": fitted.best_step,
+        "labels": len(budget),
+        "indices_hash": hashlib.sha256(json.dumps(drawn).encode()).hexdigest()[:16],
+        "cost": {
+            "train_seconds": fitted.seconds,
+            "adapt_seconds": feature_seconds + test.adapt_seconds,
+            "images_per_second": fitted.images / fitted.seconds if fitted.seconds else None,
+            "peak_memory_mb": provenance.peak_memory_mb(compute.device),
+            "parameters": parameters,
+        },
+        "provenance": {
+            **provenance.source(),
+            "versions": provenance.versions(),
+            "device": devices.name(compute.device),
+            "compute": compute._asdict(),
+            "started": started.isoformat(timespec="seconds"),
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        },
+        "warnings": warnings,
+    }
+    _keep(folder, learner, drawn, fitted, predictions, result)
+    return result
+
+
+def _fit(
+    plan: Plan,
+    learner: nn.Module,
+    parts: Mapping[str, tuple[ImageSet, Tensor]],
+    seed: int,
+    folder: Path,
+    tell: Tell,
+    warnings: list[str],
+) -> trainer.Fitted:
+    """Train the learner where it has a feed; what the record must warn of is added to `warnings`."""
+    settings, device = plan.config, plan.compute.device
+    images, kept = parts["train"]
+    pool = streams.pool(images, kept, device)
+    ways = int((images.labels[kept].bincount() > 1).sum())  # classes that have both a support and a query image
+    if learner.feed == "episodes" and ways < pool.n_classes:
+        warnings.append(
+            f"{pool.n_classes - ways} of {pool.n_classes} classes have one image and are in no training episode"
+            + (": the features are untrained" if ways < 2 else "")
+        )
+    if settings.train is None or (learner.feed == "episodes" and ways < 2):
+        return trainer.Fitted([], 0, 0.0, 0, None)
+    if hasattr(learner, "prepare") and not (folder / "checkpoint.pt").exists():
+        learner.eval()
+        learner.prepare(streams.labelled(images, kept, device))  # type: ignore[operator]
+    if settings.backbone.weights == "none" and _holds_batch_norm(learner):
+        warnings.append("batch norm is held at its initial statistics on random weights, so nothing is normalised")
+    stream, steps_per_epoch = _stream(settings, learner, pool, ways, seed)
+    validate = None
+    if "validation" in parts:
+        labelled = streams.labelled(images, kept, device)
+
+        @torch.no_grad()
+        def validate(model: nn.Module) -> dict[str, float]:
+            classifier = model.adapt(labelled)  # type: ignore[operator]
+            return evaluation.quick(classifier, _batches(learner, *parts["validation"], device))
+
+    def on_log(row: dict[str, float], total: int) -> None:
+        judged = f", validation {row['validation_accuracy']:.3f}" if "validation_accuracy" in row else ""
+        tell(f"step {row['step']}/{total}, loss {row['train_loss']:.3f}{judged}")
+        records.append_line(folder / "metrics.jsonl", row)
+
+    with seeded(seed, "fit"):
+        return trainer.fit(
+            learner,
+            stream,
+            settings.train,
+            steps_per_epoch,
+            validate=validate,
+            keep_best=settings.select == "holdout",
+            checkpoint=folder / "checkpoint.pt",
+            on_log=on_log,
+        )
+
+
+def _holds_batch_norm(learner: nn.Module) -> bool:
+    norms = [part for part in learner.train().modules() if isinstance(part, nn.BatchNorm2d)]
+    return any(not part.training for part in norms)
+
+
+def _stream(
+    settings: RunConfig, learner: nn.Module, pool: streams.Pool, ways: int, seed: int
+) -> tuple[Callable[[int], Any], float]:
+    """The stream that the learner feeds on, and how many of its steps are one pass over the pool."""
+    train = settings.train
+    assert train is not None
+    change = augment.build(settings.augment, pool.n_classes)
+    if settings.append is not None:
+        added = augment.build(settings.append.augment, pool.n_classes)
+        pool = streams.append(pool, settings.append.share, added, seed)
+    n, smoothing = len(pool.labels), train.label_smoothing
+    stream: Callable[[int], Any]
+    if learner.feed == "episodes":
+        shots, queries = settings.learner["shots"], settings.learner["queries"]
+        stream = streams.episodes(pool, ways, shots, queries, change, seed, smoothing, strict=False)
+        seen = min(n, (shots + queries) * ways)
+    elif learner.feed == "pairs":
+        stream, seen = streams.pairs(pool, train.batch_size, change, seed), train.batch_size
+    else:
+        stream, seen = streams.batches(pool, train.batch_size, change, seed, smoothing), min(n, train.batch_size)
+    return stream, n / (seen * train.tasks_per_step)
+
+
+def _as_features(learner: nn.Module, images: ImageSet, indices: Tensor, device: str) -> tuple[ImageSet, Tensor]:
+    """Frozen features in the images' place, from the cache where they are there."""
+    folder = datasets.cache_root() / "features"
+    found = features.cached(learner.backbone, images, indices, device, folder)  # type: ignore[arg-type]
+    return found, torch.arange(len(indices))
+
+
+def _batches(learner: nn.Module, images: ImageSet, indices: Tensor, device: str) -> Iterator[Labelled]:
+    return streams.chunks(images, indices, chunk_size(learner.backbone, images.images), device)  # type: ignore[arg-type]
+
+
+def _sample(indices: Tensor) -> Tensor:
+    """At most 10,000 of the support, evenly spread, to tell the training accuracy from."""
+    return indices[torch.linspace(0, len(indices) - 1, min(len(indices), TRAIN_ACCURACY_IMAGES)).long()]
+
+
+def _keep(
+    folder: Path,
+    learner: nn.Module,
+    drawn: Mapping[str, Any],
+    fitted: trainer.Fitted,
+    predictions: Mapping[str, Tensor],
+    result: Mapping[str, Any],
+) -> None:
+    """Write the draw's files; draw.json is the last, and says that the draw is done."""
+    records.write_json(folder / "indices.json", drawn)
+    lines = "".join(json.dumps(row) + "\n" for row in fitted.history)
+    records.write_bytes(folder / "metrics.jsonl", lines.encode())
+    arrays = {name: each.numpy() for name, each in predictions.items()}
+    halved = {name: each.astype(np.float16) if each.dtype == np.float32 else each for name, each in arrays.items()}
+    records.write_arrays(folder / "predictions.npz", halved)
+    if learner.feed is not None:
+        state = {name: each.contiguous().cpu() for name, each in learner.state_dict().items()}
+        records.write_bytes(folder / "model.safetensors", safetensors_bytes(state))
+    records.write_json(folder / "draw.json", result)
+    (folder / "checkpoint.pt").unlink(missing_ok=True)

@@ -1,0 +1,145 @@
+"""What each learner computes, against scikit-learn and formulas written out."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression, RidgeClassifier
+from sklearn.neighbors import NearestCentroid
+from sklearn.preprocessing import normalize
+from torch import Tensor, nn
+
+from episodes.rng import seeded
+from episodes.types import Labelled
+from fewshot import backbones
+from fewshot.config import BackboneSettings
+from fewshot.learners import finetune, heads, probe, protonet
+from fewshot.learners.protocol import Task
+
+
+def features(n_way: int, per_class: int = 6, d: int = 10) -> tuple[Labelled, Tensor]:
+    """Support features with labels, and queries: rows of numbers pass through learners as features do."""
+    draw = torch.Generator().manual_seed(n_way)
+    centres = torch.randn(n_way, d, generator=draw)
+    labels = torch.arange(n_way).repeat(per_class)
+    support = centres[labels] + 0.8 * torch.randn(len(labels), d, generator=draw) + 3
+    queries = centres[labels] + 0.8 * torch.randn(len(labels), d, generator=draw) + 3
+    return Labelled(support, labels), queries
+
+
+def network() -> backbones.Backbone:
+    with seeded(0, "test"):
+        return backbones.build(BackboneSettings(name="conv4", options={"width": 8, "norm": "group"}))
+
+
+def probed(n_way: int, **options) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Logits of the probe, and the prepared support, queries and labels for scikit-learn."""
+    support, queries = features(n_way)
+    settings = probe.Options(**options)
+    logits = probe.Probe(network(), Task(n_way), settings).eval().adapt(support)(queries)
+    x, q = support.images.double().numpy(), queries.double().numpy()
+    if settings.centre:
+        x, q = x - support.images.double().numpy().mean(0), q - support.images.double().numpy().mean(0)
+    if settings.normalise:
+        x, q = normalize(x), normalize(q)
+    return logits.numpy(), x, q, support.labels.numpy()
+
+
+@pytest.mark.parametrize("n_way", [2, 3, 7])
+@pytest.mark.parametrize("plain", [True, False])
+def test_probes_agree_with_scikit_learn(n_way: int, plain: bool) -> None:
+    prepared = {"centre": not plain, "normalise": not plain}
+    logits, x, q, y = probed(n_way, classifier="nearest-mean", **prepared)
+    assert (logits.argmax(1) == NearestCentroid().fit(x, y).predict(q)).all()
+    logits, x, q, y = probed(n_way, classifier="logistic", c=2.0, **prepared)
+    ours = torch.softmax(torch.from_numpy(logits), 1).numpy()
+    np.testing.assert_allclose(ours, LogisticRegression(C=2.0, max_iter=1000).fit(x, y).predict_proba(q), atol=1e-3)
+    logits, x, q, y = probed(n_way, classifier="ridge", c=0.5, **prepared)
+    assert (logits.argmax(1) == RidgeClassifier(alpha=2.0).fit(x, y).predict(q)).all()
+    logits, x, q, y = probed(n_way, classifier="cosine", scale=4.0, **prepared)
+    means = np.stack([x[y == label].mean(0) for label in range(n_way)])
+    np.testing.assert_allclose(logits, 4 * normalize(q) @ normalize(means).T, rtol=1e-3, atol=1e-4)
+
+
+def test_the_strength_of_a_probe_is_chosen_inside_the_support() -> None:
+
+    support, queries = features(3)
+    options = probe.Options(classifier="logistic", c=(1e-4, 1.0, 1e4))
+    chosen = probe.Probe(network(), Task(3), options).eval().adapt(support)(queries)
+    fixed = {
+        c: probe.Probe(network(), Task(3), probe.Options(classifier="logistic", c=c)).eval().adapt(support)(queries)
+        for c in options.c
+    }
+    assert sum(torch.allclose(chosen, each) for each in fixed.values()) == 1
+    assert not torch.allclose(chosen, fixed[1e-4])  # near-uniform predictions lose on separable classes
+    single = Labelled(support.images[:3], support.labels[:3])  # one image a class: nothing to validate on
+    assert probe.Probe(network(), Task(3), options).eval().adapt(single)(queries).shape == (len(queries), 3)
+
+
+@pytest.mark.parametrize("distance", ["euclidean", "cosine"])
+def test_protonet_follows_its_formula(distance: str) -> None:
+    support, queries = features(4)
+    learner = protonet.ProtoNet(network(), Task(4), protonet.Options(distance=distance, scale=3.0)).eval()
+    logits = learner.adapt(support)(queries)
+    for n, query in enumerate(queries):
+        for way in range(4):
+            mean = support.images[support.labels == way].mean(0)
+            if distance == "euclidean":
+                expected = -3.0 * sum((float(a) - float(b)) ** 2 for a, b in zip(query, mean, strict=True)) / len(query)
+            else:
+                expected = 3.0 * float(query @ mean / (query.norm() * mean.norm()))
+            assert logits[n, way].item() == pytest.approx(expected, rel=1e-4, abs=1e-4)
+
+
+@pytest.mark.parametrize("n_way", [2, 5])
+@pytest.mark.parametrize("per_class", [1, 6])
+def test_the_linear_head_starts_as_nearest_prototype(n_way: int, per_class: int) -> None:
+    support, queries = features(n_way, per_class)
+    learner = finetune.Finetune(network(), Task(n_way), finetune.Options(head="linear", scale=5.0))
+    learner.head = heads.linear(10, n_way)
+    learner.prepare(support)
+    logits = learner.eval().head(queries)
+    x, y = support.images.numpy(), support.labels.numpy()
+    means = np.stack([x[y == way].mean(0) for way in range(n_way)])
+    squares = ((queries.numpy()[:, None] - means) ** 2).sum(-1)
+    assert (logits.argmax(1).numpy() == squares.argmin(1)).all()
+    distances = squares / ((x - x.mean(0)) ** 2).sum(1).mean()
+    ours = torch.log_softmax(logits.double(), 1).detach().numpy()
+    expected = torch.log_softmax(torch.from_numpy(-5.0 * distances).double(), 1).numpy()
+    np.testing.assert_allclose(ours, expected, rtol=1e-3, atol=1e-3)
+
+
+def test_the_cosine_head() -> None:
+    support, queries = features(3)
+    learner = finetune.Finetune(network(), Task(3), finetune.Options(head="cosine", scale=7.0))
+    learner.head = heads.Cosine(10, 3, scale=7.0)
+    learner.prepare(support)
+    x, y = normalize(support.images.numpy()), support.labels.numpy()
+    means = normalize(np.stack([x[y == way].mean(0) for way in range(3)]))
+    logits = learner.eval().head(queries).detach().numpy()
+    np.testing.assert_allclose(logits, 7.0 * normalize(queries.numpy()) @ means.T, rtol=1e-4, atol=1e-4)
+    assert learner.head.log_scale.item() == pytest.approx(math.log(7.0))
+
+
+def test_hidden_layers_of_a_linear_head() -> None:
+    head = heads.linear(2048, 10, hidden=(64, 32), dropout=0.5)
+    assert sum(each.numel() for each in head.parameters()) == 2048 * 64 + 64 + 64 * 32 + 32 + 32 * 10 + 10
+    assert [type(each) for each in head].count(nn.Dropout) == 3
+    assert [type(each) for each in head].count(nn.ReLU) == 2
+
+
+@pytest.mark.parametrize("method", ["protonet", "finetune"])
+def test_batch_norm_keeps_its_statistics(method: str) -> None:
+    with seeded(0, "test"):
+        backbone = backbones.build(BackboneSettings(name="resnet", options={"width": 8}))
+    if method == "protonet":
+        learner: nn.Module = protonet.ProtoNet(backbone, Task(3), protonet.Options())
+    else:
+        learner = finetune.Finetune(backbone, Task(3), finetune.Options())
+    before = {name: each.clone() for name, each in learner.named_buffers()}
+    learner.train()
+    learner.backbone(torch.rand(8, 3, 32, 32))
+    assert all(torch.equal(before[name], each) for name, each in learner.named_buffers())
