@@ -64,7 +64,7 @@ def run(
         return
     from fewshot.report import table
 
-    print(table.markdown([record]))
+    print(table.markdown([record], brief=True))
     print(f"record: {place}", file=sys.stderr)
 
 

@@ -15,6 +15,8 @@ from fewshot import records
 from fewshot.records import summary
 
 FILE = "comparison.md"
+LEFT = ("method", "backbone", "weights")
+BRIEF = ("method", "backbone", "accuracy ± 95%", "n", "seconds a draw", "parameters")
 Record = dict[str, Any]
 
 
@@ -40,13 +42,16 @@ def tell(places: Sequence[Path], out: Path | None, check: bool) -> int:
     return 0
 
 
-def markdown(found: Sequence[Record]) -> str:
-    """A heading and a table for every regime, data set and label budget among the records."""
+def markdown(found: Sequence[Record], brief: bool = False) -> str:
+    """A heading and a table for every regime, data set and label budget among the records.
+
+    brief: the columns that fit a terminal.
+    """
     groups: dict[tuple[str, str], list[Record]] = {}
     for record in sorted(found, key=_order):
         images = record["provenance"]["data_fingerprint"]  # two folders may share a name and sizes
         groups.setdefault((_heading(record), images), []).append(record)
-    return "\n\n".join(f"{heading}\n\n{_table(group)}{_remarks(group)}" for (heading, _), group in groups.items())
+    return "\n\n".join(f"{heading}\n\n{_table(group, brief)}{_remarks(group)}" for (heading, _), group in groups.items())
 
 
 def _order(record: Record) -> tuple[Any, ...]:
@@ -66,17 +71,16 @@ def _heading(record: Record) -> str:
     )
 
 
-def _table(group: Sequence[Record]) -> str:
+def _table(group: Sequence[Record], brief: bool) -> str:
     best = max(group, key=lambda record: record["scores"]["accuracy"]["mean"])
     rows = [_row(record, best) for record in sorted(group, key=lambda each: -each["scores"]["accuracy"]["mean"])]
     frame = pd.DataFrame(rows)
-    frame = frame.loc[:, (frame != "").any()]  # columns that say nothing here
+    frame = frame.loc[:, (frame != "").any()]  # without columns that say nothing here
+    if brief:
+        frame = frame[list(BRIEF)]
     return frame.to_markdown(
         index=False, colalign=["left" if name in LEFT else "right" for name in frame], disable_numparse=True
     )
-
-
-LEFT = ("method", "backbone", "weights")
 
 
 def _row(record: Record, best: Record) -> dict[str, str]:
@@ -98,6 +102,7 @@ def _row(record: Record, best: Record) -> dict[str, str]:
         "n": str(len(values)),
         "seconds a draw": f"{cost['train_seconds'] + cost['adapt_seconds']:.1f}",
         "parameters": f"{cost['parameters']:,}",
+        "run": record["run_id"],
     }
 
 
@@ -123,4 +128,4 @@ def _remarks(group: Sequence[Record]) -> str:
     remarks += [f"{record['method']}: {warning}" for record in group for warning in record["warnings"]]
     if np.min([len(record["seeds"]) for record in group]) < 5:
         remarks.append("rows with fewer than five draws say little about the spread.")
-    return "".join(f"\n\n{remark}" for remark in dict.fromkeys(remarks))
+    return "".join(["\n", *(f"\n- {remark}" for remark in dict.fromkeys(remarks))]) if remarks else ""

@@ -69,7 +69,7 @@ def groups(*records_: dict) -> list[Group]:
             names, _, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in block.splitlines())
             found[-1].rows.extend(dict(zip(names, row, strict=True)) for row in rows)
         else:
-            found[-1].remarks.append(block)
+            found[-1].remarks.extend(line.strip("\n").removeprefix("- ") for line in block.strip().splitlines())
     return found
 
 
