@@ -44,7 +44,7 @@ def load(
     """
     if image_size is not None and not 4 <= image_size <= LARGEST_IMAGE_SIZE:
         raise UserError(f"The image size {image_size} is not between 4 and {LARGEST_IMAGE_SIZE} pixels.")
-    if data == "digits":
+    if data == "digits" and not Path(data).is_dir():  # a path comes before a name
         return load_digits(image_size or 32)
     place = _place(data, root or _data_root())
     name = "cifar10" if data == "cifar10" else place.stem if place.is_file() else place.name
