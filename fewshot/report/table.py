@@ -51,7 +51,9 @@ def markdown(found: Sequence[Record], brief: bool = False) -> str:
     for record in sorted(found, key=_order):
         images = record["provenance"]["data_fingerprint"]  # two folders may share a name and sizes
         groups.setdefault((_heading(record), images), []).append(record)
-    return "\n\n".join(f"{heading}\n\n{_table(group, brief)}{_remarks(group)}" for (heading, _), group in groups.items())
+    return "\n\n".join(
+        f"{heading}\n\n{_table(group, brief)}{_remarks(group)}" for (heading, _), group in groups.items()
+    )
 
 
 def _order(record: Record) -> tuple[Any, ...]:
