@@ -84,6 +84,7 @@ def finish(plan: Plan) -> dict[str, Any]:
         "fraction": settings.fraction,
         "classes": list(data.train.classes),
         "n_test": len(data.test),
+        "config": settings.model_dump(mode="json"),
         "data_fingerprint": data.train.fingerprint,
     }
     with FileLock(plan.folder / ".record.lock"):
