@@ -36,7 +36,7 @@ class BackboneSettings(Settings):
 
 
 class Optimizer(Settings):
-    """momentum: Adam's first beta too; nesterov: of SGD and Muon; beta2 and eps: of Adam and AdamW."""
+    """momentum: Adam's first beta too; nesterov: of SGD and Muon; beta2: of Adam, AdamW and Muon's AdamW; eps: of Adam and AdamW."""
 
     name: Literal["sgd", "adam", "adamw", "muon"] = "adamw"
     momentum: NotNegative = 0.9

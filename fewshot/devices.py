@@ -127,6 +127,6 @@ def _step_seconds(device: str, precision: str, channels_last: bool, repeats: int
             out = net(images)
         out.float().square().mean().backward()
         if device.startswith("cuda"):
-            torch.cuda.synchronize()
+            torch.cuda.synchronize(device)
         fastest = min(fastest, time.perf_counter() - began)
     return fastest

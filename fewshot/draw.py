@@ -57,6 +57,8 @@ def _draw(plan: Plan, seed: int, folder: Path, tell: Tell) -> dict[str, Any]:
     learner = build_learner(settings, plan.task, seed).to(compute.device)
     learner.backbone.set_compute(compute.precision, compute.channels_last)  # type: ignore[union-attr,operator]
     parameters = sum(parameter.numel() for parameter in learner.parameters())
+    if compute.device.startswith("cuda"):
+        torch.cuda.reset_peak_memory_stats(compute.device)
 
     parts: dict[str, tuple[ImageSet, Tensor]] = {
         "train": (data.train, kept),

@@ -54,6 +54,8 @@ def judge(learner: nn.Module, support: Labelled, queries: Iterable[Labelled]) ->
     learner.eval()
     began = time.perf_counter()
     classifier = learner.adapt(support)  # type: ignore[operator]
+    if support.images.is_cuda:
+        torch.cuda.synchronize(support.images.device)
     seconds = time.perf_counter() - began
     return classifier, Judged(*classify(classifier, queries), seconds)
 

@@ -68,7 +68,8 @@ def optimizer(learner: nn.Module, settings: Train, lr: float) -> optim.Optimizer
     if chosen.name == "muon":
         from timm.optim import Muon
 
-        return Muon(parameters, lr=lr, momentum=chosen.momentum, nesterov=chosen.nesterov)
+        betas = (0.9, chosen.beta2)  # of the AdamW that takes norms and biases
+        return Muon(parameters, lr=lr, momentum=chosen.momentum, nesterov=chosen.nesterov, betas=betas)
     adam = optim.Adam if chosen.name == "adam" else optim.AdamW
     return adam(parameters, lr=lr, betas=(chosen.momentum, chosen.beta2), eps=chosen.eps)
 

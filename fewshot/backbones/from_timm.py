@@ -75,9 +75,17 @@ def _why(settings: BackboneSettings, error: Exception) -> str:
 
 
 def _stages(body: nn.Module) -> list[list[str]]:
+    """Parameter names by depth, as timm groups them; a norm that stands alone goes with the stage before it."""
     from timm.models import group_parameters
 
     by_depth: dict[int, list[str]] = {}
     for name, depth in group_parameters(body, body.group_matcher(coarse=True), reverse=True).items():  # type: ignore[operator]
         by_depth.setdefault(depth, []).append(name)
-    return [by_depth[depth] for depth in sorted(by_depth)]
+    dimensions = {name: parameter.ndim for name, parameter in body.named_parameters()}
+    stages: list[list[str]] = []
+    for depth in sorted(by_depth):
+        if stages and all(dimensions[name] < 2 for name in by_depth[depth]):
+            stages[-1] += by_depth[depth]
+        else:
+            stages.append(by_depth[depth])
+    return stages

@@ -15,7 +15,8 @@ from fewshot import records
 from fewshot.records import summary
 
 FILE = "comparison.md"
-LEFT = ("method", "backbone", "weights")
+LEFT = ("method", "backbone", "weights", "settings")
+IN_OTHER_COLUMNS = ("data", "image_size", "preset", "precision", "backbone.name", "backbone.weights")
 BRIEF = ("method", "backbone", "accuracy ± 95%", "n", "seconds a draw", "parameters")
 Record = dict[str, Any]
 
@@ -75,8 +76,8 @@ def _heading(record: Record) -> str:
 
 def _table(group: Sequence[Record], brief: bool) -> str:
     best = max(group, key=lambda record: record["scores"]["accuracy"]["mean"])
-    rows = [_row(record, best) for record in sorted(group, key=lambda each: -each["scores"]["accuracy"]["mean"])]
-    frame = pd.DataFrame(rows)
+    ordered = sorted(group, key=lambda each: -each["scores"]["accuracy"]["mean"])
+    frame = pd.DataFrame([_row(record, best, _settings(record, group)) for record in ordered])
     frame = frame.loc[:, (frame != "").any()]  # without columns that say nothing here
     if brief:
         frame = frame[list(BRIEF)]
@@ -85,7 +86,30 @@ def _table(group: Sequence[Record], brief: bool) -> str:
     )
 
 
-def _row(record: Record, best: Record) -> dict[str, str]:
+def _settings(record: Record, group: Sequence[Record]) -> str:
+    """What tells the record from the others of its method: settings whose values differ among them."""
+    kin = [_flat(each["config"]) for each in group if each["method"] == record["method"]]
+    ours = _flat(record["config"])
+    differing = [key for key in ours if any(each.get(key) != ours[key] for each in kin)]
+    return ", ".join(f"{key}={_plain(ours[key])}" for key in differing if key not in IN_OTHER_COLUMNS)
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+    return flat
+
+
+def _plain(value: Any) -> str:
+    """A setting's value in short: of augmentations their names, of phases what they train."""
+    if isinstance(value, list):
+        short = [next(iter(each.values())) if isinstance(each, dict) else each for each in value]
+        return f"[{' '.join(map(str, short))}]"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _row(record: Record, best: Record, settings: str) -> dict[str, str]:
     scores, cost = record["scores"], record["cost"]
     accuracy = _with_interval(scores["accuracy"])
     values = scores["accuracy"]["values"]
@@ -94,6 +118,7 @@ def _row(record: Record, best: Record) -> dict[str, str]:
         "method": record["method"] + (f" ({preset})" if preset not in ("few", "full") else ""),
         "backbone": record["backbone"],
         "weights": Path(record["weights"]).name,
+        "settings": settings,
         "accuracy ± 95%": f"**{accuracy}**" if record is best else accuracy,
         "min - max": f"{min(values):.4f} - {max(values):.4f}" if len(values) > 1 else "",
         "to the best, paired": "" if record is best else _difference(record, best),

@@ -63,6 +63,10 @@ def test_features_and_stages(name: str) -> None:
     named = [parameter for stage in backbone.stages for parameter in stage]
     assert sorted(named) == sorted(name for name, _ in backbone.named_parameters())
     assert len(backbone.stages) >= 2
+    dimensions = {name: parameter.ndim for name, parameter in backbone.named_parameters()}
+    assert all(
+        max(dimensions[name] for name in stage) > 1 for stage in backbone.stages
+    )  # unfreezing one does something
 
 
 def test_images_of_any_size_are_resized_and_normalised_inside() -> None:

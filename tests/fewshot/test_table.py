@@ -36,6 +36,7 @@ def record(method: str = "protonet", values: tuple[float, ...] = (0.5, 0.6, 0.7,
         "classes": ["a", "b"],
         "labels": 8,
         "n_test": 1000,
+        "config": {"train": {"lr": 0.001, "steps": 9}, "augment": ["flip"]},
         "seeds": list(range(len(values))),
         "scores": {"accuracy": score, **dict.fromkeys(("precision", "recall", "f1", "loss", "ece"), other)},
         "validation": None,
@@ -234,3 +235,16 @@ def test_a_table_is_made_without_torch():
     code = "import sys, fewshot.report.table; print([m for m in ('torch', 'torchvision', 'timm') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_rows_of_one_method_are_told_apart_by_their_settings():
+    changed = {"train": {"lr": 0.01, "steps": 9}, "augment": [{"name": "flip"}, {"name": "crop", "scale": [0.5, 1]}]}
+    found = [record(), record(run_id="other", config=changed), record("probe", config={"train": None})]
+    (group,) = groups(*found)
+    assert {row["run"]: row["settings"] for row in group.rows} == {
+        "id-protonet": "train.lr=0.001, augment=[flip]",
+        "other": "train.lr=0.01, augment=[flip crop]",
+        "id-probe": "",
+    }
+    (group,) = groups(record(), record("probe"))
+    assert "settings" not in group.rows[0]
