@@ -36,7 +36,7 @@ class BackboneSettings(Settings):
 
 
 class Optimizer(Settings):
-    """momentum: Adam's first beta too; nesterov: of SGD and Muon; beta2: of Adam, AdamW and Muon's AdamW; eps: of Adam and AdamW."""
+    """momentum: also Adam's first beta; nesterov: of SGD and Muon; beta2: also of Muon's AdamW for norms and biases."""
 
     name: Literal["sgd", "adam", "adamw", "muon"] = "adamw"
     momentum: NotNegative = 0.9
@@ -123,7 +123,11 @@ class Validation(Settings):
 
 
 class RunConfig(Settings):
-    """Everything that decides a run's result; the budget is exactly one of shots, fraction and full."""
+    """Everything that decides a run's result; the budget is exactly one of shots, fraction and full.
+
+    select: the weights that judge. `last`: of the last step; `holdout`: of the log point with the least loss on the
+    validation set; `support_cv`: of the step at which the loss, averaged over five folds of the support, is least.
+    """
 
     method: str
     preset: str | None = None
@@ -138,7 +142,7 @@ class RunConfig(Settings):
     train: Train | None = None
     augment: tuple[Step, ...] = ()
     append: Append | None = None
-    select: Literal["last", "holdout"] = "last"
+    select: Literal["last", "holdout", "support_cv"] = "last"
     validation: Validation | None = None
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
 
@@ -149,6 +153,8 @@ class RunConfig(Settings):
         stopping = self.train is not None and self.train.early_stopping is not None
         if (self.select == "holdout" or stopping) and self.validation is None:
             raise ValueError("select: holdout and early_stopping need a validation section")
+        if self.select == "support_cv" and self.validation is not None:
+            raise ValueError("select: support_cv validates on folds of the support, so validation has no place")
         return self
 
 

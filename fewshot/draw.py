@@ -26,6 +26,7 @@ from fewshot.config import RunConfig
 from fewshot.plan import Plan, Tell, build_learner, support
 
 TRAIN_ACCURACY_IMAGES = 10_000
+FOLDS = 5
 
 
 def draw(plan: Plan, seed: int, *, force: bool = False, tell: Tell = lambda text: None) -> dict[str, Any]:
@@ -54,8 +55,7 @@ def _draw(plan: Plan, seed: int, folder: Path, tell: Tell) -> dict[str, Any]:
             data.train.labels[budget], settings.validation.share, settings.validation.split_seed
         )
         kept, held = budget[inside], budget[outside]
-    learner = build_learner(settings, plan.task, seed).to(compute.device)
-    learner.backbone.set_compute(compute.precision, compute.channels_last)  # type: ignore[union-attr,operator]
+    learner = _learner(plan, seed)
     parameters = sum(parameter.numel() for parameter in learner.parameters())
     if compute.device.startswith("cuda"):
         torch.cuda.reset_peak_memory_stats(compute.device)
@@ -73,7 +73,8 @@ def _draw(plan: Plan, seed: int, folder: Path, tell: Tell) -> dict[str, Any]:
     feature_seconds = time.perf_counter() - began
 
     warnings: list[str] = []
-    fitted = _fit(plan, learner, parts, seed, folder, tell, warnings)
+    until = _best_share(plan, kept, seed, folder, tell) if settings.select == "support_cv" else 1.0
+    fitted = _fit(plan, learner, parts, seed, folder, tell, warnings, until)
     tell("classifying")
     labelled = streams.labelled(*parts["train"], compute.device)
     classifier, test = evaluation.judge(learner, labelled, _batches(learner, *parts["test"], compute.device))
@@ -120,6 +121,33 @@ def _draw(plan: Plan, seed: int, folder: Path, tell: Tell) -> dict[str, Any]:
     return result
 
 
+def _learner(plan: Plan, seed: int) -> nn.Module:
+    learner = build_learner(plan.config, plan.task, seed).to(plan.compute.device)
+    learner.backbone.set_compute(plan.compute.precision, plan.compute.channels_last)  # type: ignore[union-attr,operator]
+    return learner
+
+
+def _best_share(plan: Plan, kept: Tensor, seed: int, folder: Path, tell: Tell) -> float:
+    """The share of the training after which the loss on what is left out, averaged over folds of the support, is least.
+
+    A finished fold is kept beside the draw's other files until the draw is done.
+    """
+    train, curves = plan.data.train, []
+    labels = train.labels[kept]
+    for number, (inside, outside) in enumerate(splits.folds(labels, min(FOLDS, int(labels.bincount().min())), 0)):
+        place = folder / f"fold-{number}"
+        if not (place / "history.json").exists():
+            records.make_folder(place)
+            parts = {"train": (train, kept[inside]), "validation": (train, kept[outside])}
+            fitted = _fit(plan, _learner(plan, seed), parts, seed, place, tell, [])
+            records.write_json(place / "history.json", fitted.history)
+        curves.append(records.read_json(place / "history.json"))
+    points = min(map(len, curves))  # folds may differ by a step where the classes do not divide
+    losses = [np.mean([curve[point]["validation_loss"] for curve in curves]) for point in range(points)]
+    best = int(np.argmin(losses))
+    return curves[0][best]["step"] / curves[0][-1]["step"]
+
+
 def _fit(
     plan: Plan,
     learner: nn.Module,
@@ -128,6 +156,7 @@ def _fit(
     folder: Path,
     tell: Tell,
     warnings: list[str],
+    until: float = 1.0,
 ) -> trainer.Fitted:
     """Train the learner where it has a feed; what the record must warn of is added to `warnings`."""
     settings, device = plan.config, plan.compute.device
@@ -169,6 +198,7 @@ def _fit(
             steps_per_epoch,
             validate=validate,
             keep_best=settings.select == "holdout",
+            until=until,
             checkpoint=folder / "checkpoint.pt",
             on_log=on_log,
         )
@@ -238,3 +268,5 @@ def _keep(
         records.write_bytes(folder / "model.safetensors", safetensors_bytes(state))
     records.write_json(folder / "draw.json", result)
     (folder / "checkpoint.pt").unlink(missing_ok=True)
+    for fold in folder.glob("fold-*"):
+        shutil.rmtree(fold)

@@ -88,6 +88,8 @@ def configure(values: Mapping[str, Any], preset: str) -> RunConfig:
         raise UserError(f"the configuration: method '{settings.method}' is not trained, so 'train' has no place in it.")
     if method.build.feed is not None and settings.train is None:
         raise UserError(f"the configuration: 'train' is missing, and method '{settings.method}' is trained.")
+    if method.build.feed is None and settings.select == "support_cv":
+        raise UserError(f"method '{settings.method}' has no steps to choose from: give several values as learner.c.")
     if settings.append is not None:
         augment.check(settings.append.augment)
         if method.build.feed != "batches":
@@ -101,8 +103,10 @@ def configure(values: Mapping[str, Any], preset: str) -> RunConfig:
 def _fit_to_data(settings: RunConfig, data: TrainTest, labels: Tensor) -> RunConfig:
     """Drop mirroring where it changes the class, as with digits; refuse a hold-out from single images."""
     smallest = int(data.train.labels[labels].bincount().min())
-    if settings.validation is not None and smallest < 2:
-        raise UserError("validation needs two labelled images of every class: use more shots, or validation=null.")
+    if (settings.validation is not None or settings.select == "support_cv") and smallest < 2:
+        raise UserError(
+            "validation needs two labelled images of every class: use more shots, or select=last and validation=null."
+        )
     if data.train.mirror:
         return settings
     changed: dict[str, Any] = {"augment": _without_flip(settings.augment)}

@@ -56,6 +56,7 @@ def fit(
     *,
     validate: Validate | None = None,
     keep_best: bool = False,
+    until: float = 1.0,
     checkpoint: Path | None = None,
     on_log: OnLog | None = None,
 ) -> Fitted:
@@ -63,6 +64,7 @@ def fit(
 
     stream: step -> item for `learner.loss`; validate: model -> {"loss": ..., "accuracy": ...} on the hold-out.
     keep_best: at the end the weights of the best log point come back, as with `early_stopping.restore_best`.
+    until: the share of the steps after which to stop, the schedule being that of the whole.
     checkpoint: the file to continue from and to save to; without one nothing is kept.
     Raises Diverged where a loss is not finite, Interrupted after a signal.
     """
@@ -70,6 +72,7 @@ def fit(
     stopping = settings.early_stopping
     training.keep_best = keep_best or (stopping is not None and stopping.restore_best)
     training.validate, training.on_log = validate, on_log
+    training.last = max(1, round(until * training.total))
     with _signals() as interrupted:
         training.run(interrupted)
     return Fitted(training.history, training.step, training.seconds, training.images, training.best_step)
@@ -92,6 +95,7 @@ class _Training:
         self.learner, self.stream, self.settings = learner, stream, settings
         self.steps_per_epoch, self.checkpoint = steps_per_epoch, checkpoint
         self.total = settings.total_steps(steps_per_epoch)
+        self.last = self.total
         self.every = _log_every(settings, steps_per_epoch, self.total)
         self.validate: Validate | None = None
         self.on_log: OnLog | None = None
@@ -110,7 +114,8 @@ class _Training:
     def run(self, interrupted: Callable[[], bool]) -> None:
         state = self._restore()
         for start, stop, phase in optimisation.spans(self.settings.phases, self.total):
-            if self.step >= stop or self.stopped:
+            stop_here = min(stop, self.last)
+            if self.step >= stop_here or self.stopped:
                 continue
             optimisation.set_trainable(self.learner, phase.trainable)
             self.optimizer = optimisation.optimizer(self.learner, self.settings, phase.lr or self.settings.lr)
@@ -120,7 +125,7 @@ class _Training:
                 self.schedule.load_state_dict(state["schedule"])
             if self.step == 0:
                 self._save()
-            self._phase(stop, interrupted)
+            self._phase(stop_here, interrupted)
         optimisation.set_trainable(self.learner, "all")
         if self.average is not None:
             self.learner.load_state_dict(self.average.module.state_dict())
@@ -134,7 +139,7 @@ class _Training:
         self.learner.train()
         while self.step < stop and not self.stopped:
             self._step(trained)
-            due = self.step % self.every == 0 or self.step == self.total
+            due = self.step % self.every == 0 or self.step == self.last
             leave = interrupted()
             late = self.checkpoint is not None and time.perf_counter() - last_saved > CHECKPOINT_SECONDS
             if due or leave or late or self.step == stop:

@@ -127,6 +127,28 @@ def test_a_hold_out_is_taken_from_the_label_budget(tmp_path: Path) -> None:
     assert record["validation"]["accuracy"]["mean"] == pytest.approx(accuracy, abs=0.11)
 
 
+def test_the_step_is_chosen_on_folds_of_the_support(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The curves are scripted: least on average at the second of four log points."""
+    seen: list[set[int]] = []
+    scripted = iter([5.0, 1.0, 2.0, 3.0, 4.0, 2.0, 1.5, 6.0, 3.0, 2.0, 3.5, 3.0, 3.0, 2.0, 3.5, 3.0])
+
+    def quick_scores(classifier, queries) -> dict:
+        images = torch.cat([batch.images for batch in queries])
+        seen.append({hash(image.numpy().tobytes()) for image in images})
+        return {"loss": next(scripted, 0.0), "accuracy": 0.5}
+
+    monkeypatch.setattr(evaluation, "quick", quick_scores)
+    train = {"steps": 12, "batch_size": 16, "log_every_epochs": 1.6}
+    values = quick("scratch", shots=4, select="support_cv", train=train, augment=[])
+    record = experiment.run(values, [0], out=tmp_path)
+    draw = tmp_path / record["run_id"] / "draw-0"
+    assert json.loads((draw / "draw.json").read_text())["steps"] == 6
+    folds = [seen[i] for i in (0, 4, 8, 12)]  # four folds of four shots
+    assert [len(fold) for fold in folds] == [10] * 4
+    assert len(set.union(*folds)) == 40  # every labelled image validates once
+    assert not list(draw.glob("fold-*"))
+
+
 def test_one_shot_runs_everywhere(tmp_path: Path) -> None:
     for method in ("finetune", "probe", "protonet", "scratch"):
         record = experiment.run(quick(method, shots=1), [0], out=tmp_path)

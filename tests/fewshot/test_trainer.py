@@ -58,6 +58,16 @@ def test_same_weights_as_a_plain_loop() -> None:
     assert [row["train_loss"] for row in fitted.history] == pytest.approx(means, rel=1e-4)
 
 
+def test_a_training_may_end_early_on_the_schedule_of_the_whole() -> None:
+    settings = Train(steps=10, lr=0.05, optimizer={"name": "sgd"}, log_every_epochs=1, phases=(
+        Phase(trainable="head", share=0.5), Phase(share=0.5),
+    ))  # fmt: skip
+    whole = trainer.fit(build(), easy.stream("batches"), settings, 1.0).history
+    for until, steps in ((0.3, 3), (0.7, 7), (1.0, 10)):
+        fitted = trainer.fit(build(), easy.stream("batches"), settings, 1.0, until=until)
+        assert fitted.history == whole[:steps]
+
+
 def rates(schedule: Schedule, steps: int) -> list[float]:
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=2.0)
     follower = optimisation.schedule(optimizer, schedule, steps)
