@@ -84,7 +84,7 @@ def finish(plan: Plan) -> dict[str, Any]:
         "fraction": settings.fraction,
         "classes": list(data.train.classes),
         "n_test": len(data.test),
-        "config": settings.model_dump(mode="json"),
+        "config": settings.model_dump(mode="json", exclude={"precision"}),  # how it was computed is told by the draws
         "data_fingerprint": data.train.fingerprint,
     }
     with FileLock(plan.folder / ".record.lock"):
