@@ -10,7 +10,7 @@ help:  ## this list
 setup:  ## .venv with everything installed
 	@sh tools/setup.sh $(PYTHON)
 
-demo: setup  ## prototypical networks on 16 labelled digits of each class, in about a minute
+demo: setup  ## prototypical networks on 16 labelled digits of each class, ten draws
 	$(BIN)/fewshot run --method protonet --shots 16 --data digits
 
 test: setup  ## the default test suite

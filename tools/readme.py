@@ -1,10 +1,11 @@
-"""Puts the tables that README.md shows into it, from the committed records; `--check` only says whether they are there.
+"""Puts the tables that README.md shows into it, from committed records; `--check` only says whether they are there.
 
 python tools/readme.py [--check]
 """
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -14,14 +15,44 @@ from fewshot.report import table
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
-RECORDS = ROOT / "reports" / "records" / "main"
-MARKED = re.compile(r"(<!-- table: main -->\n).*?(<!-- end of table -->)", re.DOTALL)
+
+
+def compared(name: str, brief: bool = False) -> str:
+    """The comparison table of the records under reports/records/<name>."""
+    found = records.find([ROOT / "reports" / "records" / name])
+    return table.markdown([record for _, record in found], brief)
+
+
+def speed() -> str:
+    """What benchmarks/plain_loop.py measured."""
+    found = json.loads((ROOT / "benchmarks" / "results" / "plain_loop.json").read_text())
+    step, start, ratios = found["images_per_second"], found["first_batch_seconds"], found["ratios"]
+    load = start["import torch"]
+    rows = [
+        ("training step, images/s", step["plain"], step["ours"], ratios["training step, to the plain loop"]),
+        ("process start to first batch, s", start["plain"], start["ours"], ratios["first batch, to the plain loop"]),
+        (
+            f"the same beyond `import torch` ({load:.2f} s), s",
+            start["plain"] - load,
+            start["ours"] - load,
+            ratios["first batch beyond import torch"],
+        ),
+    ]
+    lines = [
+        f"| enhanced-cnn, batch 128, medians of {found['n']} | plain loop | fewshot | ratio |",
+        "|:--|--:|--:|--:|",
+    ]
+    lines += [f"| {what} | {plain:.3g} | {ours:.3g} | {ratio:.3g} |" for what, plain, ours, ratio in rows]
+    return "\n".join([*lines, "", f"({found['machine']})"])
 
 
 def written() -> str:
     """README.md as it should be."""
-    found = table.markdown([record for _, record in records.find([RECORDS])])
-    return MARKED.sub(lambda match: f"{match[1]}\n{found}\n\n{match[2]}", README.read_text())
+    text = README.read_text()
+    for name, content in (("demo", compared("demo", brief=True)), ("main", compared("main")), ("speed", speed())):
+        marked = re.compile(rf"(<!-- table: {name} -->\n).*?(<!-- end of table -->)", re.DOTALL)
+        text = marked.sub(lambda match, content=content: f"{match[1]}\n{content}\n\n{match[2]}", text)
+    return text
 
 
 if __name__ == "__main__":
