@@ -27,3 +27,4 @@ check: setup  ## lint, formatting, types, table of rooms
 
 bench: setup  ## speed beside a plain torchvision loop, written to benchmarks/results/
 	$(BIN)/python benchmarks/plain_loop.py
+	$(BIN)/python benchmarks/beside_another.py

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -34,6 +35,15 @@ def test_help_imports_nothing_heavy(command: str) -> None:
     assert done.returncode == 0
     assert "Usage" in done.stdout
     assert done.stderr.strip() == "[]"
+
+
+@pytest.mark.parametrize(("given", "found"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_waiting_threads_sleep_unless_told_otherwise(given, found, monkeypatch) -> None:
+    monkeypatch.delenv("OMP_WAIT_POLICY")
+    if given is not None:
+        monkeypatch.setenv("OMP_WAIT_POLICY", given)
+    assert fewshot("--help", monkeypatch) == 0
+    assert os.environ["OMP_WAIT_POLICY"] == found
 
 
 RUN = "run --data digits --shots 4 --seeds 1 --set precision=float32"
