@@ -84,7 +84,8 @@ def finish(plan: Plan) -> dict[str, Any]:
         "fraction": settings.fraction,
         "classes": list(data.train.classes),
         "n_test": len(data.test),
-        "config": settings.model_dump(mode="json", exclude={"precision"}),  # how it was computed is told by the draws
+        # how it was computed is told by the draws, and where the data lay is nobody's business
+        "config": settings.model_dump(mode="json", exclude={"precision"}) | {"data": data.train.name},
         "data_fingerprint": data.train.fingerprint,
     }
     with FileLock(plan.folder / ".record.lock"):
