@@ -73,10 +73,14 @@ class Phase(Settings):
 
 
 class Train(Settings):
-    """How a learner is optimised. Durations: exactly one of steps and epochs (passes over the support)."""
+    """How a learner is optimised. Durations: exactly one of steps and epochs (passes over the support).
+
+    least_steps: what epochs of a small support are raised to.
+    """
 
     steps: Count | None = None
     epochs: Positive | None = None
+    least_steps: Count = 1
     batch_size: Count = 128
     tasks_per_step: Count = 1
     optimizer: Optimizer = Optimizer()
@@ -105,7 +109,7 @@ class Train(Settings):
 
     def total_steps(self, steps_per_epoch: float) -> int:
         """The one place where epochs become optimiser steps."""
-        return self.steps or max(1, round((self.epochs or 0) * steps_per_epoch))
+        return self.steps or max(self.least_steps, round((self.epochs or 0) * steps_per_epoch))
 
 
 class Append(Settings):

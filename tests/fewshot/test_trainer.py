@@ -68,6 +68,14 @@ def test_a_training_may_end_early_on_the_schedule_of_the_whole() -> None:
         assert fitted.history == whole[:steps]
 
 
+def test_epochs_become_steps() -> None:
+    assert Train(steps=7).total_steps(100.0) == 7
+    assert Train(epochs=2).total_steps(1.5) == 3
+    assert Train(epochs=0.1).total_steps(1.0) == 1
+    assert Train(epochs=2, least_steps=50).total_steps(10.0) == 50
+    assert Train(epochs=8, least_steps=50).total_steps(10.0) == 80
+
+
 def rates(schedule: Schedule, steps: int) -> list[float]:
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=2.0)
     follower = optimisation.schedule(optimizer, schedule, steps)
