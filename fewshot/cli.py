@@ -69,6 +69,41 @@ def run(
     print(f"record: {place}", file=sys.stderr)
 
 
+@app.command()
+def pretrain(
+    data: Annotated[str, typer.Option(help="Name, or path of a folder: what to learn features from.")],
+    backbone: Annotated[str, typer.Option(help="One of our own, or any timm model.")] = "mini-resnet",
+    epochs: Annotated[float | None, typer.Option(min=0, help="Passes over the data.", show_default="preset's")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the first weights and the order of the images.")] = 0,
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda, cuda:1.", show_default="a GPU where there is one")
+    ] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", help="key=value, as train.lr=0.01; repeatable.")] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML file of settings.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder for run folders.")] = Path("runs"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print the record instead of the table.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress on stderr.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Train again, even if finished.")] = False,
+) -> None:
+    """Train a backbone on all labels of a data set and write its weights, for `run --backbone ... --weights FILE`."""
+    from fewshot import request
+
+    values, command = request.pretraining(config, set_ or [], data=data, backbone=backbone, epochs=epochs, seed=seed)
+    with _progress(quiet) as tell:
+        from fewshot import pretraining
+
+        record, weights = pretraining.run(
+            values, seed, command=command, out=out, device=device, force=force, progress=not quiet, tell=tell
+        )
+    if as_json:
+        print(json.dumps(record, indent=1))
+    else:
+        from fewshot.report import table
+
+        print(table.markdown([record], brief=True))
+    print(f"weights: {weights} (use: --backbone {backbone} --weights {weights})", file=sys.stderr)
+
+
 @app.command("list")
 def list_() -> None:
     """Methods, backbones and data sets, one line each."""

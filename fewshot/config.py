@@ -72,10 +72,18 @@ class Phase(Settings):
     lr: Positive | None = None
 
 
+class Resolution(Settings):
+    """Until this share of the training the backbone sees training images of `side` pixels."""
+
+    side: Count
+    until: Annotated[float, Field(gt=0, le=1)]
+
+
 class Train(Settings):
     """How a learner is optimised. Durations: exactly one of steps and epochs (passes over the support).
 
-    least_steps: what epochs of a small support are raised to.
+    least_steps: what epochs of a small support are raised to; resolutions: smaller images first, in rising order of
+    `until`, and the backbone's input size after the last (progressive resizing).
     """
 
     steps: Count | None = None
@@ -91,6 +99,7 @@ class Train(Settings):
     decay_multipliers: dict[str, NotNegative] = {}
     schedule: Schedule = Schedule()
     phases: tuple[Phase, ...] = (Phase(),)
+    resolutions: tuple[Resolution, ...] = ()
     clip_norm: Positive | None = None
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     ema_decay: Share | None = None
@@ -103,6 +112,9 @@ class Train(Settings):
             raise ValueError("exactly one of steps and epochs must be given")
         if not self.phases or abs(sum(phase.share for phase in self.phases) - 1) > 1e-6:
             raise ValueError("the shares of the phases must add up to 1")
+        ends = [each.until for each in self.resolutions]
+        if ends != sorted(set(ends)):
+            raise ValueError("the resolutions must rise in `until`")
         if self.early_stopping is not None and len(self.phases) > 1:
             raise ValueError("early_stopping ends the whole training, so it goes with a single phase")
         return self

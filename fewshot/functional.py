@@ -31,3 +31,15 @@ def squared_distances(a_ND: Tensor, b_WD: Tensor) -> Tensor:
 def cosine_similarities(a_ND: Tensor, b_WD: Tensor) -> Tensor:
     """Cosines in [-1, 1], [n, w]."""
     return F.normalize(a_ND, dim=-1) @ F.normalize(b_WD, dim=-1).T
+
+
+def quarter_turns(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Square images [n, c, h, h], the i-th turned by i % 4 quarters, and those numbers, int64 [n].
+
+    Batches are shuffled, so which image is turned how is random enough (Gidaris et al., arXiv 1803.07728).
+    """
+    turns = torch.arange(len(images), device=images.device) % 4
+    turned = images.clone()
+    for quarter in range(1, 4):
+        turned[quarter::4] = images[quarter::4].rot90(quarter, (2, 3))
+    return turned, turns

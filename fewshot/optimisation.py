@@ -9,7 +9,7 @@ from torch import nn, optim
 from torch.optim import lr_scheduler
 
 from episodes.errors import UserError
-from fewshot.config import Phase, Schedule, Train
+from fewshot.config import Phase, Resolution, Schedule, Train
 
 
 def _stages(learner: nn.Module) -> list[list[str]]:
@@ -27,6 +27,12 @@ def set_trainable(learner: nn.Module, trainable: str | int) -> None:
         frozen = {name for stage in stages[: max(0, len(stages) - keep)] for name in stage}
     for name, parameter in learner.named_parameters():
         parameter.requires_grad_(name not in frozen)
+
+
+def set_resolution(learner: nn.Module, resolutions: tuple[Resolution, ...], share: float) -> None:
+    """The side of the training images after a share of the training (Howard et al., DAWNBench 2018)."""
+    if resolutions:
+        learner.backbone.train_side = next((each.side for each in resolutions if share < each.until), None)  # type: ignore[union-attr]
 
 
 def _multiplier(name: str, by_prefix: dict[str, float]) -> float:

@@ -137,8 +137,22 @@ def _try_out(settings: RunConfig, task: Task, train: ImageSet) -> None:
     if features.shape[1:] != (learner.backbone.n_features,):  # type: ignore[union-attr]
         raise UserError(f"backbone '{settings.backbone.name}' gives features of shape {list(features.shape[1:])}.")
     if settings.train is not None:
+        _try_resolutions(settings, learner)
         optimizer = optimisation.optimizer(learner, settings.train, settings.train.lr)
         optimisation.schedule(optimizer, settings.train.schedule, 10)
+
+
+def _try_resolutions(settings: RunConfig, learner: nn.Module) -> None:
+    for each in settings.train.resolutions if settings.train else ():
+        try:
+            with torch.no_grad():
+                fits = learner.backbone.body(torch.zeros(1, 3, each.side, each.side)).shape[1:]  # type: ignore[union-attr,operator]
+        except (AssertionError, RuntimeError, ValueError):
+            fits = ()
+        if fits != (learner.backbone.n_features,):  # type: ignore[union-attr]
+            raise UserError(
+                f"train.resolutions: backbone '{settings.backbone.name}' takes no images of {each.side} pixels."
+            )
 
 
 def build_learner(settings: RunConfig, task: Task, seed: int) -> nn.Module:
@@ -168,9 +182,8 @@ def _run_id(settings: RunConfig, data: TrainTest) -> str:
     )
     options = LEARNERS[settings.method].options.model_validate(settings.learner)
     values["learner"] = options.model_dump(mode="json", exclude_defaults=True)
-    weights = settings.backbone.weights
-    if weights not in ("none", "pretrained"):
-        values["backbone"]["weights"] = hashlib.sha256(Path(weights).read_bytes()).hexdigest()
+    if (weights := backbones.weights_file(settings.backbone)) is not None:
+        values["backbone"]["weights"] = hashlib.sha256(weights.read_bytes()).hexdigest()
     values["data"] = [data.train.fingerprint, data.test.fingerprint, data.train.groups]
     values["version"] = RESULTS_VERSION
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]

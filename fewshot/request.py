@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,25 @@ def values(file: Path | None, sets: Sequence[str], **flags: Any) -> dict[str, An
     if all(found.get(key) is None or found.get(key) is False for key in budgets):
         raise UserError("no budget was named: use --shots K, --fraction P, or --full.")
     return found
+
+
+def pretraining(
+    file: Path | None, sets: Sequence[str], *, data: str, backbone: str, epochs: float | None, seed: int
+) -> tuple[dict[str, Any], str]:
+    """Settings of a pretraining, and the command that asks for them again, to be told on the weights' card."""
+    found = config.read(file) if file is not None else {}
+    given: dict[str, Any] = {"data": data, "backbone": {"name": backbone}}
+    words = ["fewshot", "pretrain", "--data", Path(data).name, "--backbone", backbone]
+    if epochs is not None:
+        given["train"] = {"epochs": epochs}
+        words += ["--epochs", f"{epochs:g}"]
+    if seed:
+        words += ["--seed", str(seed)]
+    if file is not None:
+        words += ["--config", file.name]
+    for each in sets:
+        words += ["--set", each]
+    return config.merge(config.merge(found, given), config.overrides(sets)), shlex.join(words)
 
 
 def seeds(text: str) -> list[int]:

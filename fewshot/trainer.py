@@ -158,6 +158,7 @@ class _Training:
     def _step(self, trained: list[nn.Parameter]) -> None:
         """One optimiser step on the mean loss of the step's items; the loss stays on the device."""
         tasks = self.settings.tasks_per_step
+        optimisation.set_resolution(self.learner, self.settings.resolutions, self.step / self.total)
         for task in range(tasks):
             item = self.stream(self.step * tasks + task)
             loss = self.learner.loss(item) / tasks  # type: ignore[operator]

@@ -8,29 +8,29 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from episodes.errors import UserError
-from fewshot.backbones import from_timm, networks
+from fewshot.backbones import from_timm, networks, own_weights
 from fewshot.config import BackboneSettings, nearest
 
 OWN: dict[str, Callable[..., networks.Stages]] = {
     "baseline-cnn": networks.baseline_cnn,
     "conv4": networks.conv4,
     "enhanced-cnn": networks.enhanced_cnn,
+    "mini-resnet": networks.mini_resnet,
     "resnet": networks.resnet,
 }
 CHUNK_PIXELS = 512 * 32 * 32
-SAVED = "backbone.body."  # where a learner keeps the body
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
 class Backbone(nn.Module):
     """Images float [n, 3, h, w] in [0, 1] -> features [n, n_features].
 
-    input_size: side in pixels that images are resized to; stages: parameter names of each stage, first to last;
+    input_size: side in pixels that images are resized to; train_side: the same while training, where the trainer
+    sets it; stages: parameter names of each stage, first to last;
     form: what tells one network from another of the same weights.
     precision: `bfloat16` runs the body under autocast and gives float32 features; otherwise the dtype of the
     weights is kept, so heads and losses never see half precision.
@@ -53,6 +53,7 @@ class Backbone(nn.Module):
         self.body = body
         self.n_features = n_features
         self.input_size = input_size
+        self.train_side: int | None = None
         self.stages = [[f"body.{name}" for name in stage] for stage in stages]
         self.precision: Literal["float32", "bfloat16"] = "float32"
         self.channels_last = False
@@ -67,7 +68,7 @@ class Backbone(nn.Module):
             self.body.to(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> Tensor:
-        side = self.input_size
+        side = (self.training and self.train_side) or self.input_size
         if images.shape[-2:] != (side, side):
             images = F.interpolate(images, (side, side), mode="bilinear", antialias=True).clamp_(0, 1)
         images = (images - self.mean) / self.std
@@ -116,13 +117,28 @@ def build(settings: BackboneSettings) -> Backbone:
     stages = [
         [f"stages.{number}.{name}" for name, _ in stage.named_parameters()] for number, stage in enumerate(body.stages)
     ]
-    if settings.weights == "pretrained":
-        raise UserError(
-            f"backbone '{settings.name}' has no published weights: use weights: none or a .safetensors file."
-        )
-    if settings.weights != "none":
-        _load(body, Path(settings.weights), settings.name)
+    if (path := weights_file(settings)) is not None:
+        own_weights.load(body, path, settings.name, settings.options)
     return Backbone(body, body.n_features, input_size, IMAGENET, stages, _form(settings))
+
+
+def weights_file(settings: BackboneSettings) -> Path | None:
+    """The file that the weights come from; None for random weights and for timm's published ones.
+
+    Raises UserError where weights: pretrained is asked of one of our own networks that has none.
+    """
+    if settings.weights not in ("none", "pretrained"):
+        return Path(settings.weights)
+    if settings.weights == "none" or settings.name not in OWN:
+        return None
+    path = own_weights.shipped(settings.name)
+    if path is None:
+        have = ", ".join(name for name in sorted(OWN) if own_weights.shipped(name)) or "none"
+        raise UserError(
+            f"backbone '{settings.name}' has no pretrained weights (of our own: {have}; timm's have): "
+            "use weights: none, or a .safetensors file as `fewshot pretrain` writes."
+        )
+    return path
 
 
 def _timm(settings: BackboneSettings) -> Backbone:
@@ -133,20 +149,6 @@ def _timm(settings: BackboneSettings) -> Backbone:
 
 def _form(settings: BackboneSettings) -> str:
     return f"{settings.name} {sorted(settings.options.items())}"
-
-
-def _load(body: nn.Module, path: Path, name: str) -> None:
-    """The body's weights from a file of them, or from the model.safetensors of a run."""
-    if not path.is_file():
-        raise UserError(f"the weights file {path} does not exist: name a .safetensors file, or use weights: none.")
-    try:
-        state = load_file(path)
-        inside = {key.removeprefix(SAVED): each for key, each in state.items() if key.startswith(SAVED)}
-        body.load_state_dict(inside or state)
-    except Exception as error:
-        raise UserError(
-            f"{path} does not hold weights of '{name}' with these options: {' '.join(str(error).split())[:200]}"
-        ) from None
 
 
 def _check_options(settings: BackboneSettings, make: Callable[..., Any]) -> None:

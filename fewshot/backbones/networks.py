@@ -90,15 +90,18 @@ def conv4(input_size: int, width: int = 64, norm: Norm = "batch", pool: bool = F
 class Residual(nn.Module):
     """The basic block: two 3x3 convolutions and a shortcut (He et al., arXiv 1512.03385, figure 2)."""
 
-    def __init__(self, c_in: int, c_out: int, stride: int, norm: Norm) -> None:
+    def __init__(self, c_in: int, c_out: int, stride: int, norm: Norm, pooled: bool = False) -> None:
+        """pooled: the shortcut averages instead of skipping pixels (He et al., arXiv 1812.01187, ResNet-D)."""
         super().__init__()
         self.conv1 = nn.Conv2d(c_in, c_out, 3, stride, 1, bias=False)
         self.norm1 = _norm(norm, c_out)
         self.conv2 = nn.Conv2d(c_out, c_out, 3, 1, 1, bias=False)
         self.norm2 = _norm(norm, c_out)
         changed = stride != 1 or c_in != c_out
+        pool = [nn.AvgPool2d(stride, ceil_mode=True)] if pooled and stride > 1 else []
+        skip = 1 if pool else stride
         self.shortcut = (
-            nn.Sequential(nn.Conv2d(c_in, c_out, 1, stride, bias=False), _norm(norm, c_out))
+            nn.Sequential(*pool, nn.Conv2d(c_in, c_out, 1, skip, bias=False), _norm(norm, c_out))
             if changed
             else nn.Identity()
         )
@@ -120,5 +123,24 @@ def resnet(input_size: int, width: int = 32, blocks: int = 1, norm: Norm = "batc
         c_out = width * 2**number
         first = Residual(c_in, c_out, 1 if number == 0 else 2, norm)
         stages.append(nn.Sequential(first, *(Residual(c_out, c_out, 1, norm) for _ in range(blocks - 1))))
+        c_in = c_out
+    return Stages(stages, c_in, pool=True)
+
+
+def mini_resnet(
+    input_size: int, width: int = 96, n_features: int = 512, blocks: int = 1, norm: Norm = "batch"
+) -> Stages:
+    """Our pretrained network for small images: 3x3 stem, residual stages of `width`, twice that, and `n_features`.
+
+
+    Shortcuts are ResNet-D's. Each stage halves the side, the first too: at 32x32 the arithmetic is spread over 16, 8
+    and 4 pixels.
+    """
+    stem = nn.Sequential(nn.Conv2d(3, 32, 3, padding=1, bias=False), _norm(norm, 32), nn.ReLU())
+    stages: list[nn.Module] = [stem]
+    c_in = 32
+    for c_out in (width, 2 * width, n_features):
+        first = Residual(c_in, c_out, 2, norm, pooled=True)
+        stages.append(nn.Sequential(first, *(Residual(c_out, c_out, 1, norm, pooled=True) for _ in range(blocks - 1))))
         c_in = c_out
     return Stages(stages, c_in, pool=True)

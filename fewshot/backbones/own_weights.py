@@ -1,0 +1,73 @@
+"""Weights of our own networks: those that ship with the package, files that `pretrain` wrote, bodies of runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
+from safetensors.torch import save as to_bytes
+from torch import Tensor, nn
+
+from episodes.errors import UserError
+
+SHIPPED = Path(__file__).parent / "weights"
+SAVED = "backbone.body."  # where a learner keeps the body
+
+
+def shipped(name: str) -> Path | None:
+    """The file of a network's weights inside the package, None where there is none."""
+    path = SHIPPED / f"{name}.safetensors"
+    return path if path.is_file() else None
+
+
+def packed(state: Mapping[str, Tensor], name: str, options: Mapping[str, Any], card: Mapping[str, Any]) -> bytes:
+    """A file of the body of a learner's state: filters and matrices in half precision, the card in the metadata."""
+    body = {key.removeprefix(SAVED): each for key, each in state.items() if key.startswith(SAVED)}
+    halved = {key: each.half() if each.ndim > 1 else each for key, each in body.items()}
+    finite = all(bool(each.isfinite().all()) for each in halved.values())
+    assert finite, "weights beyond the range of half precision"
+    metadata = {"backbone": name, "options": json.dumps(dict(options)), "card": json.dumps(dict(card))}
+    return to_bytes({key: each.contiguous() for key, each in halved.items()}, metadata)
+
+
+def card(path: Path) -> dict[str, Any]:
+    """What a file that `packed` made says of itself; empty for another file."""
+    with safe_open(path, "pt") as file:
+        return json.loads((file.metadata() or {}).get("card", "{}"))
+
+
+def load(body: nn.Module, path: Path, name: str, options: Mapping[str, Any]) -> None:
+    """The body's weights from a file of them, or from the model.safetensors of a run; UserError where they don't fit."""
+    if not path.is_file():
+        raise UserError(f"the weights file {path} does not exist: name a .safetensors file, or use weights: none.")
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+        state = load_file(path)
+    except Exception as error:
+        raise UserError(
+            f"{path} cannot be read as a .safetensors file ({' '.join(str(error).split())[:120]}): "
+            "it is cut short or another kind of file; copy it again."
+        ) from None
+    made_for = (metadata.get("backbone", name), json.loads(metadata.get("options", json.dumps(dict(options)))))
+    if made_for != (name, dict(options)):
+        raise UserError(
+            f"{path} holds weights of '{made_for[0]}' with options {made_for[1]}, not of '{name}' with "
+            f"{dict(options)}: name that backbone and those backbone.options."
+        )
+    inside = {key.removeprefix(SAVED): each for key, each in state.items() if key.startswith(SAVED)}
+    try:
+        body.load_state_dict({key: _full(each) for key, each in (inside or state).items()})
+    except RuntimeError as error:
+        raise UserError(
+            f"{path} does not hold weights of '{name}' with these options: {' '.join(str(error).split())[:200]}"
+        ) from None
+
+
+def _full(weights: Tensor) -> Tensor:
+    return weights.float() if weights.dtype in (torch.float16, torch.bfloat16) else weights
