@@ -6,14 +6,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import load_file
+from torch import Tensor
 
-from fewshot import config, experiment, records
+from episodes import datasets
+from episodes.rng import generator
+from fewshot import backbones, config, experiment, features, functional, records
 from fewshot.backbones import own_weights
 from fewshot.plan import Tell
 
 PRESET = "pretrain"
 WEIGHTS = "weights.safetensors"
+DECORRELATION_IMAGES = 20_000
 
 
 def run(
@@ -35,11 +40,28 @@ def run(
     asked = config.merge({"method": "scratch", "preset": PRESET, "full": True}, values)
     record = experiment.run(asked, [seed], out=out, device=device, force=force, progress=progress, tell=tell)
     folder = out / record["run_id"]
-    state = load_file(folder / f"draw-{seed}" / "model.safetensors")
-    settings = record["config"]["backbone"]
-    content = own_weights.packed(state, settings["name"], settings["options"], _card(record, command))
+    tell("decorrelating features")
+    body = own_weights.body_of(load_file(folder / f"draw-{seed}" / "model.safetensors"))
+    settings = config.BackboneSettings(**record["config"]["backbone"])
+    finish = _decorrelation(settings, body, asked["data"], record) if settings.name in backbones.OWN else {}
+    content = own_weights.packed(body, finish, settings.name, settings.options, _card(record, command))
     records.write_bytes(folder / WEIGHTS, content)
     return record, folder / WEIGHTS
+
+
+def _decorrelation(
+    settings: config.BackboneSettings, body: Mapping[str, Tensor], data: str, record: Mapping[str, Any]
+) -> dict[str, Tensor]:
+    """The map that follows the body of one of our own networks, from features of training images."""
+    backbone = backbones.build(settings.model_copy(update={"weights": "none"}))
+    backbone.body.load_state_dict(body)
+    compute = record["provenance"]["compute"]
+    images = datasets.load(data, image_size=record["config"]["image_size"]).train
+    chosen = torch.randperm(len(images), generator=generator(0, "decorrelation"))[:DECORRELATION_IMAGES]
+    backbone.to(compute["device"]).set_compute(compute["precision"], compute["channels_last"])
+    found = features.extract(backbone, images, chosen, compute["device"])
+    shift, mix = functional.decorrelation(found, images.labels[chosen], len(images.classes))
+    return {"shift": shift, "mix": mix}
 
 
 def _card(record: Mapping[str, Any], command: str) -> dict[str, Any]:

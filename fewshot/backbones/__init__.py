@@ -26,6 +26,24 @@ CHUNK_PIXELS = 512 * 32 * 32
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
+class Decorrelation(nn.Module):
+    """A fixed map of features [n, d] after the body: minus `shift` [d], times `mix` [d, d].
+
+    Pretraining finds it (`functional.decorrelation`); weights without it leave features as they are.
+    """
+
+    shift: Tensor
+    mix: Tensor
+
+    def __init__(self, shift: Tensor, mix: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("shift", shift)
+        self.register_buffer("mix", mix)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return (features - self.shift) @ self.mix
+
+
 class Backbone(nn.Module):
     """Images float [n, 3, h, w] in [0, 1] -> features [n, n_features].
 
@@ -51,6 +69,7 @@ class Backbone(nn.Module):
         super().__init__()
         self.form = form
         self.body = body
+        self.finish: nn.Module = nn.Identity()
         self.n_features = n_features
         self.input_size = input_size
         self.train_side: int | None = None
@@ -75,10 +94,10 @@ class Backbone(nn.Module):
         if self.channels_last:
             images = images.contiguous(memory_format=torch.channels_last)
         if self.precision == "float32":
-            return self.body(images)
+            return self.finish(self.body(images))
         with torch.autocast(images.device.type, dtype=torch.bfloat16):
             features = self.body(images)
-        return features.float()
+        return self.finish(features.float())
 
 
 def embed(backbone: nn.Module, images: Tensor) -> Tensor:
@@ -117,9 +136,12 @@ def build(settings: BackboneSettings) -> Backbone:
     stages = [
         [f"stages.{number}.{name}" for name, _ in stage.named_parameters()] for number, stage in enumerate(body.stages)
     ]
+    backbone = Backbone(body, body.n_features, input_size, IMAGENET, stages, _form(settings))
     if (path := weights_file(settings)) is not None:
-        own_weights.load(body, path, settings.name, settings.options)
-    return Backbone(body, body.n_features, input_size, IMAGENET, stages, _form(settings))
+        finish = own_weights.load(body, path, settings.name, settings.options)
+        if finish:
+            backbone.finish = Decorrelation(**finish)
+    return backbone
 
 
 def weights_file(settings: BackboneSettings) -> Path | None:

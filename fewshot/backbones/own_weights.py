@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from episodes.errors import UserError
 
 SHIPPED = Path(__file__).parent / "weights"
-SAVED = "backbone.body."  # where a learner keeps the body
+BODY, FINISH = "backbone.body.", "backbone.finish."  # where a learner keeps the body and the map of its features
 
 
 def shipped(name: str) -> Path | None:
@@ -25,14 +25,25 @@ def shipped(name: str) -> Path | None:
     return path if path.is_file() else None
 
 
-def packed(state: Mapping[str, Tensor], name: str, options: Mapping[str, Any], card: Mapping[str, Any]) -> bytes:
-    """A file of the body of a learner's state: filters and matrices in half precision, the card in the metadata."""
-    body = {key.removeprefix(SAVED): each for key, each in state.items() if key.startswith(SAVED)}
+def packed(
+    body: Mapping[str, Tensor],
+    finish: Mapping[str, Tensor],
+    name: str,
+    options: Mapping[str, Any],
+    card: Mapping[str, Any],
+) -> bytes:
+    """A file of a body's state and what follows it: filters and matrices in half precision, the card as metadata."""
+    body = {**body, **{f"{FINISH}{key}": each for key, each in finish.items()}}
     halved = {key: each.half() if each.ndim > 1 else each for key, each in body.items()}
     finite = all(bool(each.isfinite().all()) for each in halved.values())
     assert finite, "weights beyond the range of half precision"
     metadata = {"backbone": name, "options": json.dumps(dict(options)), "card": json.dumps(dict(card))}
     return to_bytes({key: each.contiguous() for key, each in halved.items()}, metadata)
+
+
+def body_of(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The part of a learner's state that is the backbone's body, under the body's own names."""
+    return {key.removeprefix(BODY): each for key, each in state.items() if key.startswith(BODY)}
 
 
 def card(path: Path) -> dict[str, Any]:
@@ -41,8 +52,12 @@ def card(path: Path) -> dict[str, Any]:
         return json.loads((file.metadata() or {}).get("card", "{}"))
 
 
-def load(body: nn.Module, path: Path, name: str, options: Mapping[str, Any]) -> None:
-    """The body's weights from a file of them, or from the model.safetensors of a run; UserError where they don't fit."""
+def load(body: nn.Module, path: Path, name: str, options: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Load the body's weights from a file of them, or from the model.safetensors of a run.
+
+    What is returned follows the body: the tensors of a map of its features, or nothing.
+    Raises UserError where the file is missing, broken, or of another network.
+    """
     if not path.is_file():
         raise UserError(f"the weights file {path} does not exist: name a .safetensors file, or use weights: none.")
     try:
@@ -60,13 +75,15 @@ def load(body: nn.Module, path: Path, name: str, options: Mapping[str, Any]) -> 
             f"{path} holds weights of '{made_for[0]}' with options {made_for[1]}, not of '{name}' with "
             f"{dict(options)}: name that backbone and those backbone.options."
         )
-    inside = {key.removeprefix(SAVED): each for key, each in state.items() if key.startswith(SAVED)}
+    state = {key: _full(each) for key, each in state.items()}
+    finish = {key.removeprefix(FINISH): state.pop(key) for key in list(state) if key.startswith(FINISH)}
     try:
-        body.load_state_dict({key: _full(each) for key, each in (inside or state).items()})
+        body.load_state_dict(body_of(state) or state)
     except RuntimeError as error:
         raise UserError(
             f"{path} does not hold weights of '{name}' with these options: {' '.join(str(error).split())[:200]}"
         ) from None
+    return finish
 
 
 def _full(weights: Tensor) -> Tensor:
