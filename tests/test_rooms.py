@@ -55,11 +55,15 @@ ROOMS: dict[str, set[str]] = {
         "fewshot.plan",
     },
     "fewshot.experiment": {"fewshot.config", "fewshot.records", "fewshot.devices", "fewshot.plan", "fewshot.draw"},
+    "fewshot.pretraining": {
+        "episodes.rng", "episodes.datasets", "fewshot.config", "fewshot.functional", "fewshot.records",
+        "fewshot.backbones", "fewshot.features", "fewshot.plan", "fewshot.experiment",
+    },
     "fewshot.catalogue": {"episodes.datasets", "fewshot.config", "fewshot.backbones", "fewshot.learners"},
     "fewshot.report": {"fewshot.records"},
     "fewshot.report.contact_sheet": {"episodes.types", "episodes.datasets", "fewshot.records"},
     "fewshot.cli": {
-        "fewshot", "fewshot.config", "fewshot.request", "fewshot.experiment", "fewshot.catalogue", "fewshot.report",
+        "fewshot", "fewshot.config", "fewshot.request", "fewshot.experiment", "fewshot.pretraining", "fewshot.catalogue", "fewshot.report",
         "fewshot.report.contact_sheet",
     },
     "fewshot.__main__": {"fewshot.cli"},

@@ -35,8 +35,8 @@ def packed(
     """A file of a body's state and what follows it: filters and matrices in half precision, the card as metadata."""
     body = {**body, **{f"{FINISH}{key}": each for key, each in finish.items()}}
     halved = {key: each.half() if each.ndim > 1 else each for key, each in body.items()}
-    finite = all(bool(each.isfinite().all()) for each in halved.values())
-    assert finite, "weights beyond the range of half precision"
+    if not all(bool(each.isfinite().all()) for each in halved.values()):
+        raise UserError("the weights are beyond the range of half precision: train with a lower rate or more decay.")
     metadata = {"backbone": name, "options": json.dumps(dict(options)), "card": json.dumps(dict(card))}
     return to_bytes({key: each.contiguous() for key, each in halved.items()}, metadata)
 

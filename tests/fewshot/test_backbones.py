@@ -102,9 +102,9 @@ def test_own_weights_from_a_file(tmp_path) -> None:
     with pytest.raises(UserError, match=r"w\.safetensors does not hold weights of 'conv4'"):
         build("conv4", weights=str(tmp_path / "w.safetensors"))
     (tmp_path / "cut.safetensors").write_bytes((tmp_path / "w.safetensors").read_bytes()[:1000])
-    with pytest.raises(UserError, match=r"cut\.safetensors does not hold weights"):
+    with pytest.raises(UserError, match=r"cut\.safetensors cannot be read"):
         build("resnet", options={"width": 8}, weights=str(tmp_path / "cut.safetensors"))
-    with pytest.raises(UserError, match="has no published weights"):
+    with pytest.raises(UserError, match="has no pretrained weights"):
         build("resnet", weights="pretrained")
 
 

@@ -99,3 +99,38 @@ def test_gradients_against_finite_differences(name: str):
     function, shapes = GRADIENTS[name]
     inputs = [normal(*shape, seed=seed).requires_grad_() for seed, shape in enumerate(shapes)]
     assert torch.autograd.gradcheck(function, inputs)
+
+
+@pytest.mark.parametrize("quarter", range(4))
+def test_quarter_turns_are_numpy_s(quarter: int):
+    images = normal(10, 3, 5, 5)
+    turned, turns = functional.quarter_turns(images)
+    assert turns.tolist() == [0, 1, 2, 3, 0, 1, 2, 3, 0, 1]
+    np.testing.assert_array_equal(turned[quarter], np.rot90(images[quarter].numpy(), quarter, (1, 2)))
+    assert not torch.equal(turned[1:4], images[1:4])
+
+
+def test_decorrelation_is_a_power_of_the_scatter_within_the_classes():
+    """Against scipy's fractional matrix power of the mean of the classes' covariances, written as loops."""
+    from scipy.linalg import fractional_matrix_power
+
+    labels = torch.arange(200) % N_WAY
+    features = normal(200, 6) @ normal(6, 6, seed=1) + 5 * normal(N_WAY, 6, seed=2)[labels]
+    scatter = np.zeros((6, 6))
+    for label in range(N_WAY):
+        members = features[labels == label].numpy()
+        scatter += np.cov(members.T, bias=True) * len(members) / 200
+    scatter /= np.trace(scatter) / 6
+    expected = fractional_matrix_power(scatter + 0.1 * np.eye(6), -0.25)
+    shift, mix = functional.decorrelation(features, labels, N_WAY)
+    np.testing.assert_allclose(mix, expected, rtol=1e-8, atol=1e-10)
+    np.testing.assert_allclose(shift, features.numpy().mean(0), rtol=1e-12)
+    single, _ = functional.decorrelation(features.float(), labels, N_WAY)
+    assert single.dtype == torch.float32
+
+
+def test_decorrelation_bears_features_that_are_constant():
+    features = normal(40, 4)
+    features[:, 2] = 0
+    _, mix = functional.decorrelation(features, torch.arange(40) % N_WAY, N_WAY)
+    assert bool(mix.isfinite().all())

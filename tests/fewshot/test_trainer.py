@@ -314,3 +314,40 @@ def test_no_hidden_synchronisation_in_the_step() -> None:
         training._step(trained)
     finally:
         torch.cuda.set_sync_debug_mode("default")
+
+
+def test_smaller_images_first_and_the_full_side_when_judged() -> None:
+    settings = Train(
+        steps=8,
+        log_every_epochs=1,
+        resolutions=[{"side": 16, "until": 0.25}, {"side": 24, "until": 0.75}],
+    )
+    learner, seen = build(options=scratch.Options(), method=scratch.Scratch), []
+    learner.backbone.body = nn.Sequential(PoolToGrid(seen), learner.backbone.body)
+
+    def validate(model: nn.Module) -> dict[str, float]:
+        with torch.no_grad():
+            model.adapt(easy.labelled(2, 0))(easy.labelled(2, 0).images)
+        return {"loss": 1.0, "accuracy": 0.5}
+
+    trainer.fit(learner, easy.stream("batches"), settings, 1.0, validate=validate)
+    assert seen[0::2] == [16, 16, 24, 24, 24, 24, 32, 32]
+    assert seen[1::2] == [32] * 8
+
+
+class PoolToGrid(nn.Module):
+    """Notes the side of what comes in and stretches it to what a flattening body takes."""
+
+    def __init__(self, seen: list[int]) -> None:
+        super().__init__()
+        self.seen = seen
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        self.seen.append(images.shape[-1])
+        return nn.functional.interpolate(images, (32, 32))
+
+
+@pytest.mark.parametrize("ends", [(0.5, 0.5), (0.7, 0.3)])
+def test_resolutions_that_do_not_rise_are_refused(ends: tuple[float, float]) -> None:
+    with pytest.raises(ValueError, match="rise in `until`"):
+        Train(steps=1, resolutions=[{"side": 16, "until": end} for end in ends])

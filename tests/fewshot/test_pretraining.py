@@ -1,0 +1,215 @@
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from episodes import datasets
+from episodes.errors import UserError
+from fewshot import backbones, cli, functional, pretraining, request
+from fewshot.backbones import own_weights
+from fewshot.config import BackboneSettings
+
+FIRST = "stages.0.0.weight"
+OPTIONS = {"width": 8, "n_features": 16}
+SMALL = {
+    "data": "digits",
+    "precision": "float32",
+    "backbone": {"name": "mini-resnet", "options": OPTIONS},
+    "train": {"epochs": 2, "batch_size": 64, "resolutions": [{"side": 16, "until": 0.5}]},
+    "validation": {"share": 0.1},
+}
+
+
+@pytest.fixture(scope="module")
+def pretrained(tmp_path_factory) -> tuple[dict, Path]:
+    return pretraining.run(SMALL, command="fewshot pretrain ...", out=tmp_path_factory.mktemp("pretrained"))
+
+
+def loaded(weights: Path, **options) -> backbones.Backbone:
+    settings = BackboneSettings(name="mini-resnet", options=options or OPTIONS, weights=str(weights))
+    return backbones.build(settings).eval()
+
+
+def test_the_file_is_the_trained_body_and_its_decorrelation(pretrained: tuple[dict, Path]) -> None:
+    record, path = pretrained
+    backbone = loaded(path)
+    trained = own_weights.body_of(load_file(path.parent / "draw-0" / "model.safetensors"))
+    plain = backbones.build(BackboneSettings(name="mini-resnet", options=OPTIONS)).eval()
+    plain.body.load_state_dict(trained)
+    train = datasets.load("digits").train
+    with torch.no_grad():
+        raw = plain(train.images.float() / 255)
+        found = backbone(train.images.float() / 255)
+    # the digits are fewer than the images that the map is found from, so all of them made it
+    shift, mix = functional.decorrelation(raw, train.labels, 10)
+    expected = (raw - shift) @ mix
+    assert (found - expected).abs().max() < 0.02 * expected.abs().max()  # half precision
+    assert (raw - expected).abs().max() > 0.5 * expected.abs().max()
+    assert record["scores"]["accuracy"]["mean"] > 0.2
+    assert record["validation"]["accuracy"]["values"] != record["scores"]["accuracy"]["values"]
+
+
+def test_the_card_says_where_the_weights_come_from(pretrained: tuple[dict, Path]) -> None:
+    record, path = pretrained
+    card = own_weights.card(path)
+    assert card["command"] == "fewshot pretrain ..."
+    assert card["accuracy"] == record["scores"]["accuracy"]["mean"]
+    assert card["images"] == len(datasets.load("digits").train)
+    assert card["recipe"]["train"]["epochs"] == 2
+    assert card["recipe"]["backbone"]["options"] == OPTIONS
+    assert {card["data"], card["commit"], card["date"]} == {
+        "digits", record["provenance"]["commit"], record["provenance"]["finished"],
+    }  # fmt: skip
+    assert str(path.parent) not in json.dumps(card)
+    assert own_weights.card(path.parent / "draw-0" / "model.safetensors") == {}
+
+
+def test_the_features_are_what_the_next_run_uses(pretrained: tuple[dict, Path], tmp_path: Path) -> None:
+    """A probe of the file, and one of a fine-tuned run's own model.safetensors, decorrelation included."""
+    from fewshot import experiment
+
+    backbone = {"name": "mini-resnet", "options": OPTIONS, "weights": str(pretrained[1])}
+    values = {"method": "finetune", "data": "digits", "shots": 2, "precision": "float32", "backbone": backbone}
+    record = experiment.run({**values, "train": {"steps": 2}}, [0], out=tmp_path)
+    model = tmp_path / record["run_id"] / "draw-0" / "model.safetensors"
+    again = loaded(model)
+    before = loaded(pretrained[1])
+    assert isinstance(again.finish, backbones.Decorrelation)
+    assert torch.equal(again.finish.mix, before.finish.mix)  # fixed
+    assert torch.equal(again.body.state_dict()[FIRST], load_file(model)[own_weights.BODY + FIRST])
+    assert not torch.equal(again.body.state_dict()[FIRST], before.body.state_dict()[FIRST])  # tuned
+
+
+def test_weights_of_another_network_are_refused(pretrained: tuple[dict, Path], tmp_path: Path) -> None:
+    path = pretrained[1]
+    with pytest.raises(UserError, match=r"holds weights of 'mini-resnet' with options .*8.*not of 'mini-resnet' with"):
+        loaded(path, width=16, n_features=16)
+    with pytest.raises(UserError, match=r"holds weights of 'mini-resnet' .* not of 'conv4'"):
+        backbones.build(BackboneSettings(name="conv4", weights=str(path)))
+    for cut in (4, 100, 1000, path.stat().st_size - 1):
+        (tmp_path / "cut.safetensors").write_bytes(path.read_bytes()[:cut])
+        with pytest.raises(UserError, match=r"cut\.safetensors cannot be read .* copy it again"):
+            loaded(tmp_path / "cut.safetensors")
+    state = load_file(path)
+    state.pop(FIRST)
+    save_file(state, tmp_path / "missing.safetensors")
+    with pytest.raises(UserError, match=r"missing\.safetensors does not hold weights of 'mini-resnet'.*0\.0\.weight"):
+        loaded(tmp_path / "missing.safetensors")
+
+
+def test_weights_beyond_half_precision_are_not_written() -> None:
+    with pytest.raises(UserError, match="half precision"):
+        own_weights.packed({"a": torch.full((2, 2), 1e6)}, {}, "mini-resnet", {}, {})
+
+
+@pytest.mark.parametrize(
+    ("words", "values"),
+    [
+        ("--data digits", {"data": "digits", "backbone": {"name": "mini-resnet"}}),
+        (
+            "--data digits --backbone resnet --epochs 2.5 --seed 3 --set train.lr=0.01 --set 'augment=[flip, grey]'",
+            {
+                "data": "digits",
+                "backbone": {"name": "resnet"},
+                "train": {"epochs": 2.5, "lr": 0.01},
+                "augment": ["flip", "grey"],
+            },
+        ),
+    ],
+)
+def test_the_command_on_the_card_asks_for_the_same_again(words: str, values: dict, monkeypatch) -> None:
+    asked: list[tuple] = []
+    real = request.pretraining
+
+    def noted(*arguments, **flags):
+        found = real(*arguments, **flags)
+        asked.append((*found, flags["seed"]))
+        raise UserError("enough")
+
+    monkeypatch.setattr(request, "pretraining", noted)
+    for command in (f"fewshot pretrain {words}", None):
+        monkeypatch.setattr(sys, "argv", shlex.split(command or asked[0][1]))
+        with pytest.raises(SystemExit):
+            cli.main()
+    assert asked[0] == asked[1]
+    assert asked[0][0] == values
+
+
+def test_the_command_names_a_folder_but_not_where_it_lies() -> None:
+    values, command = request.pretraining(None, [], data="/some/where/photos", backbone="conv4", epochs=None, seed=0)
+    assert values["data"] == "/some/where/photos"
+    assert command == "fewshot pretrain --data photos --backbone conv4"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--epochs 0", "'train.epochs' should be greater than 0"),
+        ("--backbone mini-resne", "did you mean 'mini-resnet'?"),
+        ("--set train.resolutions=[{side:24,until:2}]", "until"),
+        ("--backbone baseline-cnn --set train.resolutions=[{'side':24,'until':0.5}]", "takes no images of 24 pixels"),
+    ],
+)
+def test_a_wrong_request_is_told(words: str, message: str, tmp_path: Path, monkeypatch, capsys) -> None:
+    asked = f"fewshot pretrain --data digits --out {tmp_path} {words}"
+    monkeypatch.setattr(sys, "argv", asked.split())
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    assert left.value.code == 2
+    assert message in " ".join(capsys.readouterr().err.split())
+    assert not any(tmp_path.iterdir())
+
+
+def test_the_command_writes_weights_and_says_how_to_use_them(tmp_path: Path, monkeypatch, capsys) -> None:
+    words = (
+        f"fewshot pretrain --data digits --epochs 0.2 --out {tmp_path} --quiet --set backbone.options.width=8 "
+        "--set backbone.options.n_features=16 --set precision=float32 --set validation=null --set train.resolutions=[]"
+    )
+    monkeypatch.setattr(sys, "argv", words.split())
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    assert left.value.code == 0
+    told = capsys.readouterr()
+    (path,) = tmp_path.glob("*/weights.safetensors")
+    assert f"--backbone mini-resnet --weights {path}" in told.err
+    assert "mini-resnet" in told.out
+    before = path.read_bytes()
+    shutil.copy(path, tmp_path / "first")
+    with pytest.raises(SystemExit):  # finished: the same again, at once
+        cli.main()
+    assert path.read_bytes() == before
+
+
+@pytest.mark.slow
+def test_two_epochs_on_real_images_are_better_features_than_none(tmp_path: Path) -> None:
+    from fewshot import experiment
+
+    try:
+        datasets.load("tinyimagenet32")
+        datasets.load("cifar10")
+    except UserError as error:
+        pytest.skip(f"the data is not here: {error}")
+    options = {"width": 32, "n_features": 128}
+    values = {"data": "tinyimagenet32", "backbone": {"name": "mini-resnet", "options": options}}
+    record, weights = pretraining.run({**values, "train": {"epochs": 2}}, out=tmp_path)
+    assert record["scores"]["accuracy"]["mean"] > 0.08  # of 200 classes
+    accuracies = [
+        experiment.run(
+            {
+                "method": "probe",
+                "shots": 16,
+                "backbone": {"name": "mini-resnet", "options": options, "weights": each},
+            },
+            range(3),
+            out=tmp_path,
+        )["scores"]["accuracy"]["mean"]
+        for each in ("none", str(weights))
+    ]
+    assert accuracies[1] > accuracies[0] + 0.1
