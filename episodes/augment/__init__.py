@@ -6,6 +6,7 @@ n_classes) and return soft labels too. `build` makes one function of a configure
 """
 
 from episodes.augment.colour import contrast, grey, jitter, noise
+from episodes.augment.degrade import blur, jpeg
 from episodes.augment.geometry import crop, flip, rotate, shift_wrap, translate
 from episodes.augment.holes import blacken_border, cutout, erase
 from episodes.augment.mixing import cutmix, mixup
@@ -16,6 +17,7 @@ __all__ = [
     "AUGMENTATIONS",
     "auto_augment",
     "blacken_border",
+    "blur",
     "build",
     "check",
     "contrast",
@@ -26,6 +28,7 @@ __all__ = [
     "flip",
     "grey",
     "jitter",
+    "jpeg",
     "mixes_labels",
     "mixup",
     "noise",

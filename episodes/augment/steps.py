@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from episodes.augment.colour import contrast, grey, jitter, noise
+from episodes.augment.degrade import blur, jpeg
 from episodes.augment.draws import Share, Within, chosen
 from episodes.augment.geometry import crop, flip, rotate, shift_wrap, translate
 from episodes.augment.holes import blacken_border, cutout, erase
@@ -31,6 +32,8 @@ AUGMENTATIONS: dict[str, Callable[..., typing.Any]] = {
     "contrast": contrast,
     "grey": grey,
     "noise": noise,
+    "jpeg": jpeg,
+    "blur": blur,
     "blacken_border": blacken_border,
     "cutout": cutout,
     "erase": erase,
