@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from torch import nn
 
 from episodes.errors import UserError
+from fewshot.backbones import hub, weight_files
 from fewshot.config import BackboneSettings, nearest
 
 
@@ -30,48 +33,63 @@ def create(settings: BackboneSettings, own: list[str]) -> tuple[nn.Module, Found
         near = nearest(settings.name, own + timm.list_models())
         near = near if near.startswith("did") else f"own: {', '.join(own)}; all others are timm's."
         raise UserError(f"unknown backbone '{settings.name}': {near}")
-    keywords: dict[str, Any] = {"num_classes": 0, **settings.options}
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # timm warns of its own renamed models
-            body = timm.create_model(settings.name, pretrained=settings.weights == "pretrained", **keywords)
-    except Exception as error:
-        raise UserError(_why(settings, error)) from None
-    if settings.weights not in ("none", "pretrained"):
-        _load(body, Path(settings.weights), settings.name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # timm warns of its own renamed models
+        body = _body(settings)
     known = resolve_data_config(model=body)
     return body, Found(
-        int(getattr(body, "head_hidden_size", body.num_features)),  # type: ignore[arg-type]
+        int(getattr(body, "head_hidden_size", body.num_features)),
         known["input_size"][-1],
         (known["mean"], known["std"]),
         _stages(body),
     )
 
 
-def _load(body: Any, path: Path, name: str) -> None:
-    """The weights of a file, which may also hold a classifier of any size; nothing else may differ."""
-    from timm.models import load_state_dict
+def _body(settings: BackboneSettings) -> Any:
+    import timm
 
-    if not path.is_file():
-        raise UserError(f"the weights file {path} does not exist: name a file, or use weights: none.")
-    classifier = body.pretrained_cfg.get("classifier") or ()
-    heads = tuple(f"{each}." for each in ((classifier,) if isinstance(classifier, str) else classifier))
-    try:
-        state = {key: each for key, each in load_state_dict(str(path)).items() if not key.startswith(heads)}
-        body.load_state_dict(state)
-    except Exception as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{path} does not hold weights of '{name}': {reason}") from None
-
-
-def _why(settings: BackboneSettings, error: Exception) -> str:
-    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    make = partial(timm.create_model, settings.name, **{"num_classes": 0, **settings.options})
     if settings.weights == "pretrained":
-        return (
-            f"the pretrained weights of '{settings.name}' could not be loaded ({reason}): connect to the hub once, "
-            "give a local file as --weights, or use --weights none."
-        )
-    return f"timm could not build '{settings.name}' with backbone.options {settings.options}: {reason}"
+        return _published(settings, make)
+    try:
+        body = make()
+    except Exception as error:
+        said = f"timm could not build '{settings.name}' with backbone.options {settings.options}: {_line(error)}"
+        raise UserError(said) from None
+    if settings.weights == "none":
+        return body
+    return weight_files.load(body, make, Path(settings.weights), settings.name)
+
+
+def _published(settings: BackboneSettings, make: Callable[..., Any]) -> Any:
+    """The model with published weights: from the hub's cache where they lie there, else fetched."""
+    from timm.models import get_pretrained_cfg
+
+    remedy = "connect to the hub once, give a local file as --weights, or use --weights none."
+    lacking = f"the pretrained weights of '{settings.name}' could not be loaded"
+    try:
+        known = get_pretrained_cfg(settings.name)
+        if known is not None and not known.has_weights:
+            raise UserError(
+                f"backbone '{settings.name}' has no pretrained weights that timm knows of: "
+                "give a local file as --weights, or use --weights none."
+            )
+        kept = hub.cached(known) if known else None
+        if kept:
+            lacking += f" from {kept}"
+            remedy = "delete that file to fetch it again, give another as --weights, or use --weights none."
+            return make(pretrained=True, pretrained_cfg_overlay={"file": str(kept)})
+        if known and (why := hub.unreachable(known)):
+            raise UserError(f"{lacking} ({why}): {remedy}")
+        return make(pretrained=True)
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(f"{lacking} ({_line(error)}): {remedy}") from None
+
+
+def _line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _stages(body: nn.Module) -> list[list[str]]:
