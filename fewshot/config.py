@@ -27,12 +27,16 @@ class Settings(BaseModel):
 
 
 class BackboneSettings(Settings):
-    """name: one of our own or any of timm's; weights: none, pretrained, or a file; options: of that network."""
+    """name: one of our own or any of timm's; weights: none, pretrained, or a file; options: of that network.
+
+    views: `flip` judges with the mean of the features of an image and of its mirror image.
+    """
 
     name: str
     weights: str = "none"
     input_size: Count | None = None
     options: dict[str, Any] = {}
+    views: Literal["none", "flip"] = "none"
 
 
 class Optimizer(Settings):

@@ -52,6 +52,7 @@ class Backbone(nn.Module):
     form: what tells one network from another of the same weights.
     precision: `bfloat16` runs the body under autocast and gives float32 features; otherwise the dtype of the
     weights is kept, so heads and losses never see half precision.
+    views: `flip` gives, in evaluation mode, the mean of the features of an image and of its mirror image.
     """
 
     mean: Tensor
@@ -65,9 +66,11 @@ class Backbone(nn.Module):
         statistics: tuple[tuple[float, ...], tuple[float, ...]],
         stages: list[list[str]],
         form: str,
+        views: Literal["none", "flip"] = "none",
     ) -> None:
         super().__init__()
         self.form = form
+        self.views = views
         self.body = body
         self.finish: nn.Module = nn.Identity()
         self.n_features = n_features
@@ -91,6 +94,11 @@ class Backbone(nn.Module):
         if images.shape[-2:] != (side, side):
             images = F.interpolate(images, (side, side), mode="bilinear", antialias=True).clamp_(0, 1)
         images = (images - self.mean) / self.std
+        if self.views == "none" or self.training:
+            return self._features(images)
+        return (self._features(images) + self._features(images.flip(-1))) / 2
+
+    def _features(self, images: Tensor) -> Tensor:
         if self.channels_last:
             images = images.contiguous(memory_format=torch.channels_last)
         if self.precision == "float32":
@@ -136,7 +144,7 @@ def build(settings: BackboneSettings) -> Backbone:
     stages = [
         [f"stages.{number}.{name}" for name, _ in stage.named_parameters()] for number, stage in enumerate(body.stages)
     ]
-    backbone = Backbone(body, body.n_features, input_size, IMAGENET, stages, _form(settings))
+    backbone = Backbone(body, body.n_features, input_size, IMAGENET, stages, _form(settings), settings.views)
     if (path := weights_file(settings)) is not None:
         finish = own_weights.load(body, path, settings.name, settings.options)
         if finish:
@@ -166,7 +174,7 @@ def weights_file(settings: BackboneSettings) -> Path | None:
 def _timm(settings: BackboneSettings) -> Backbone:
     body, found = from_timm.create(settings, sorted(OWN))
     input_size = settings.input_size or found.input_size
-    return Backbone(body, found.n_features, input_size, found.statistics, found.stages, _form(settings))
+    return Backbone(body, found.n_features, input_size, found.statistics, found.stages, _form(settings), settings.views)
 
 
 def _form(settings: BackboneSettings) -> str:

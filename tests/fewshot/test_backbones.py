@@ -79,6 +79,22 @@ def test_images_of_any_size_are_resized_and_normalised_inside() -> None:
         torch.testing.assert_close(backbone(images), by_hand)
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("name", ["conv4", "resnet18"])
+def test_two_views_are_the_mean_of_an_image_and_its_mirror_image(name: str, precision: str) -> None:
+    more = {"options": {"width": 8, "norm": "group"}} if name == "conv4" else {}
+    one, two = build(name, input_size=32, **more), build(name, input_size=32, views="flip", **more)
+    for backbone in (one, two):
+        backbone.set_compute(precision, True)
+    images = torch.rand(3, 3, 40, 40)
+    with torch.no_grad():
+        expected = (one(images) + one(images.flip(-1))) / 2
+        torch.testing.assert_close(two(images), expected, rtol=2e-2 if precision == "bfloat16" else 1e-4, atol=2e-3)
+        assert not torch.allclose(expected, one(images), rtol=1e-2, atol=1e-3)
+        if name == "conv4":  # no batch statistics that would tell training from evaluation
+            assert torch.equal(two.train()(images), one(images))
+
+
 def test_embed_chunks_give_what_one_batch_gives(monkeypatch: pytest.MonkeyPatch) -> None:
     backbone, images = build("conv4", options={"width": 8}), torch.rand(70, 3, 32, 32)
     whole = backbone(images)
