@@ -118,11 +118,22 @@ def list_() -> None:
 
 @app.command("data")
 def data_(
-    name: Annotated[str, typer.Argument(help="A data set's name, or the path of a folder of images.")],
+    name: Annotated[str | None, typer.Argument(help="A data set's name, or the path of a folder of images.")] = None,
     image_size: Annotated[int | None, typer.Option(help="Working size in pixels.")] = None,
     sheet: Annotated[Path | None, typer.Option(help="Contact sheet.", show_default="NAME-contact-sheet.png")] = None,
+    cache: Annotated[bool, typer.Option("--cache", help="Show the decoded images and features that are kept.")] = False,
+    clear: Annotated[bool, typer.Option("--clear", help="With --cache: remove them all.")] = False,
 ) -> None:
-    """Sizes, classes and a contact sheet of a data set."""
+    """Sizes, classes and a contact sheet of a data set; or what is kept of all of them."""
+    if clear and not cache:
+        raise UserError("--clear removes what --cache shows: use both, as in fewshot data --cache --clear.")
+    if (name is None) != cache:
+        raise UserError("give a data set's name, as in fewshot data cifar10, or --cache, for all that is kept.")
+    if name is None:
+        from fewshot.report import kept
+
+        print(kept.clear() if clear else kept.show())
+        return
     from fewshot.report import contact_sheet
 
     text, place = contact_sheet.describe(name, image_size, sheet)

@@ -17,7 +17,7 @@ from filelock import FileLock
 from safetensors.torch import save as safetensors_bytes
 from torch import Tensor, nn
 
-from episodes import augment, datasets, splits, streams
+from episodes import augment, splits, streams
 from episodes.rng import seeded
 from episodes.types import ImageSet, Labelled
 from fewshot import devices, evaluation, features, provenance, records, trainer
@@ -27,6 +27,7 @@ from fewshot.plan import Plan, Tell, build_learner, support
 
 TRAIN_ACCURACY_IMAGES = 10_000
 FOLDS = 5
+FEATURE_ROWS = 4096  # rows of features that are classified at once
 
 
 def draw(plan: Plan, seed: int, *, force: bool = False, tell: Tell = lambda text: None) -> dict[str, Any]:
@@ -67,13 +68,14 @@ def _draw(plan: Plan, seed: int, folder: Path, tell: Tell) -> dict[str, Any]:
     if held is not None:
         parts["validation"] = (data.train, held)
     began = time.perf_counter()
-    if learner.feed is None:
+    if features.fit_for(settings, learner) or (learner.feed == "episodes" and _ways(*parts["train"]) < 2):
         tell("features")
-        parts = {name: _as_features(learner, *part, compute.device) for name, part in parts.items()}
+        mark = features.fingerprint(learner.backbone)  # type: ignore[arg-type]
+        parts = {name: _as_features(learner, *part, compute.device, mark) for name, part in parts.items()}
     feature_seconds = time.perf_counter() - began
 
     warnings: list[str] = []
-    until = _best_share(plan, kept, seed, folder, tell) if settings.select == "support_cv" else 1.0
+    until = _best_share(plan, *parts["train"], seed, folder, tell) if settings.select == "support_cv" else 1.0
     fitted = _fit(plan, learner, parts, seed, folder, tell, warnings, until)
     tell("classifying")
     labelled = streams.labelled(*parts["train"], compute.device)
@@ -127,13 +129,12 @@ def _learner(plan: Plan, seed: int) -> nn.Module:
     return learner
 
 
-def _best_share(plan: Plan, kept: Tensor, seed: int, folder: Path, tell: Tell) -> float:
+def _best_share(plan: Plan, train: ImageSet, kept: Tensor, seed: int, folder: Path, tell: Tell) -> float:
     """The share of the training after which the loss on what is left out, averaged over folds of the support, is least.
 
     A finished fold is kept beside the draw's other files until the draw is done.
     """
-    train, curves = plan.data.train, []
-    labels = train.labels[kept]
+    labels, curves = train.labels[kept], []
     for number, (inside, outside) in enumerate(splits.folds(labels, min(FOLDS, int(labels.bincount().min())), 0)):
         place = folder / f"fold-{number}"
         if not (place / "history.json").exists():
@@ -162,8 +163,8 @@ def _fit(
     settings, device = plan.config, plan.compute.device
     images, kept = parts["train"]
     pool = streams.pool(images, kept, device)
-    ways = int((images.labels[kept].bincount() > 1).sum())  # classes that have both a support and a query image
-    if learner.feed == "episodes" and ways < pool.n_classes:
+    ways = _ways(images, kept)
+    if settings.train is not None and learner.feed == "episodes" and ways < pool.n_classes:
         warnings.append(
             f"{pool.n_classes - ways} of {pool.n_classes} classes have one image and are in no training episode"
             + (": the features are untrained" if ways < 2 else "")
@@ -204,6 +205,11 @@ def _fit(
         )
 
 
+def _ways(images: ImageSet, kept: Tensor) -> int:
+    """Classes that have both a support and a query image for an episode."""
+    return int((images.labels[kept].bincount() > 1).sum())
+
+
 def _holds_batch_norm(learner: nn.Module) -> bool:
     norms = [part for part in learner.train().modules() if isinstance(part, nn.BatchNorm2d)]
     return any(not part.training for part in norms)
@@ -232,15 +238,18 @@ def _stream(
     return stream, n / (seen * train.tasks_per_step)
 
 
-def _as_features(learner: nn.Module, images: ImageSet, indices: Tensor, device: str) -> tuple[ImageSet, Tensor]:
+def _as_features(
+    learner: nn.Module, images: ImageSet, indices: Tensor, device: str, mark: str
+) -> tuple[ImageSet, Tensor]:
     """Frozen features in the images' place, from the cache where they are there."""
-    folder = datasets.cache_root() / "features"
-    found = features.cached(learner.backbone, images, indices, device, folder)  # type: ignore[arg-type]
+    found = features.cached(learner.backbone, images, indices, device, mark)  # type: ignore[arg-type]
     return found, torch.arange(len(indices))
 
 
 def _batches(learner: nn.Module, images: ImageSet, indices: Tensor, device: str) -> Iterator[Labelled]:
-    return streams.chunks(images, indices, chunk_size(learner.backbone, images.images), device)  # type: ignore[arg-type]
+    pictures = images.images.ndim == 4
+    size = chunk_size(learner.backbone, images.images) if pictures else FEATURE_ROWS  # type: ignore[arg-type]
+    return streams.chunks(images, indices, size, device)
 
 
 def _sample(indices: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from episodes import augment, datasets, splits, streams
 from episodes.errors import UserError
 from episodes.rng import generator, seeded
 from episodes.types import ImageSet, TrainTest
-from fewshot import backbones, config, devices, optimisation
+from fewshot import backbones, cache, config, devices, optimisation
 from fewshot.config import RunConfig
 from fewshot.learners import LEARNERS
 from fewshot.learners.protocol import Task
@@ -54,6 +54,7 @@ def prepare(
     if not isinstance(method, str) or method not in LEARNERS:
         raise UserError(f"unknown method '{method}': {config.nearest(str(method), list(LEARNERS))}")
     chosen = devices.pick(device)
+    cache.limit()  # a size that is none
     settings = configure(values, preset or "few")
     data = datasets.load(settings.data, image_size=settings.image_size, progress=progress)
     labels = support(settings, data.train, seed=0)
@@ -86,10 +87,11 @@ def configure(values: Mapping[str, Any], preset: str) -> RunConfig:
     steps = augment.check(settings.augment)
     if method.build.feed is None and settings.train is not None:
         raise UserError(f"the configuration: method '{settings.method}' is not trained, so 'train' has no place in it.")
-    if method.build.feed is not None and settings.train is None:
+    if method.build.feed == "batches" and settings.train is None:  # others classify from the support, trained or not
         raise UserError(f"the configuration: 'train' is missing, and method '{settings.method}' is trained.")
-    if method.build.feed is None and settings.select == "support_cv":
-        raise UserError(f"method '{settings.method}' has no steps to choose from: give several values as learner.c.")
+    if settings.train is None and settings.select == "support_cv":
+        remedy = "give several values as learner.c" if method.build.feed is None else "use select: last"
+        raise UserError(f"method '{settings.method}' without training has no steps to choose from: {remedy}.")
     if settings.append is not None:
         augment.check(settings.append.augment)
         if method.build.feed != "batches":
@@ -101,7 +103,7 @@ def configure(values: Mapping[str, Any], preset: str) -> RunConfig:
 
 
 def _fit_to_data(settings: RunConfig, data: TrainTest, labels: Tensor) -> RunConfig:
-    """Drop mirroring where it changes the class, as with digits; refuse a hold-out from single images."""
+    """Drop mirroring, views too, where it changes the class, as with digits; refuse a hold-out from single images."""
     smallest = int(data.train.labels[labels].bincount().min())
     if (settings.validation is not None or settings.select == "support_cv") and smallest < 2:
         raise UserError(
@@ -110,6 +112,7 @@ def _fit_to_data(settings: RunConfig, data: TrainTest, labels: Tensor) -> RunCon
     if data.train.mirror:
         return settings
     changed: dict[str, Any] = {"augment": _without_flip(settings.augment)}
+    changed["backbone"] = settings.backbone.model_copy(update={"views": "none"})
     if settings.append is not None:
         changed["append"] = settings.append.model_copy(update={"augment": _without_flip(settings.append.augment)})
     return settings.model_copy(update=changed)

@@ -18,7 +18,7 @@ PART = ".part"
 SCORES = ("accuracy", "precision", "recall", "f1", "loss", "ece")
 
 
-def write_bytes(path: Path, content: bytes) -> None:
+def write_bytes(path: Path, content: bytes | bytearray) -> None:
     """Write a file whole or not at all: beside its place, then by rename."""
     part = path.with_name(f"{path.name}.{os.getpid()}{PART}")  # two processes may write the same
     try:

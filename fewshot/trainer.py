@@ -267,10 +267,11 @@ def _average(learner: nn.Module, settings: Train) -> Any:
 
 
 def _count(item: Any) -> int:
-    """Images in a Labelled batch, an Episode or Pairs."""
+    """Images, or features in their place, in a Labelled batch, an Episode or Pairs."""
     if isinstance(item, Tensor):
-        return len(item) if item.ndim == 4 else 0
-    return sum(_count(part) for part in item)
+        return len(item)
+    parts = ("images", "support", "query", "left", "right")
+    return sum(_count(getattr(item, name)) for name in parts if hasattr(item, name))
 
 
 @contextmanager

@@ -18,9 +18,10 @@ PACKAGES = ("episodes", "fewshot")
 ROOMS: dict[str, set[str]] = {
     "episodes": set(),
     "episodes.errors": set(),  # free to all: see FREE
+    "episodes.places": set(),
     "episodes.types": set(),
     "episodes.rng": set(),
-    "episodes.datasets": {"episodes.types"},
+    "episodes.datasets": {"episodes.places", "episodes.types"},
     "episodes.splits": {"episodes.rng"},
     "episodes.samplers": {"episodes.rng"},
     "episodes.augment": set(),
@@ -36,7 +37,10 @@ ROOMS: dict[str, set[str]] = {
     "fewshot.provenance": set(),
     "fewshot.devices": {"episodes.datasets", "fewshot.records"},
     "fewshot.backbones": {"fewshot.config"},
-    "fewshot.features": {"episodes.types", "episodes.streams", "fewshot.backbones", "fewshot.records"},
+    "fewshot.cache": {"episodes.places", "fewshot.records"},
+    "fewshot.features": {
+        "episodes.types", "episodes.streams", "fewshot.cache", "fewshot.config", "fewshot.backbones",
+    },
     "fewshot.learners": {
         "episodes.types", "episodes.rng", "fewshot.config", "fewshot.functional", "fewshot.backbones",
     },
@@ -45,11 +49,11 @@ ROOMS: dict[str, set[str]] = {
     "fewshot.evaluation": {"episodes.types", "fewshot.learners", "fewshot.functional"},
     "fewshot.plan": {
         "episodes.types", "episodes.rng", "episodes.datasets", "episodes.splits", "episodes.augment",
-        "episodes.streams", "fewshot.config", "fewshot.devices", "fewshot.backbones", "fewshot.learners",
-        "fewshot.optimisation",
+        "episodes.streams", "fewshot.cache", "fewshot.config", "fewshot.devices", "fewshot.backbones",
+        "fewshot.learners", "fewshot.optimisation",
     },
     "fewshot.draw": {
-        "episodes.types", "episodes.rng", "episodes.datasets", "episodes.splits", "episodes.samplers",
+        "episodes.types", "episodes.rng", "episodes.splits", "episodes.samplers",
         "episodes.augment", "episodes.streams", "fewshot.config", "fewshot.records", "fewshot.provenance",
         "fewshot.devices", "fewshot.backbones", "fewshot.features", "fewshot.trainer", "fewshot.evaluation",
         "fewshot.plan",
@@ -61,10 +65,11 @@ ROOMS: dict[str, set[str]] = {
     },
     "fewshot.catalogue": {"episodes.datasets", "fewshot.config", "fewshot.backbones", "fewshot.learners"},
     "fewshot.report": {"fewshot.records"},
+    "fewshot.report.kept": {"episodes.places", "fewshot.cache"},
     "fewshot.report.contact_sheet": {"episodes.types", "episodes.datasets", "fewshot.records"},
     "fewshot.cli": {
-        "fewshot", "fewshot.config", "fewshot.request", "fewshot.experiment", "fewshot.pretraining", "fewshot.catalogue", "fewshot.report",
-        "fewshot.report.contact_sheet",
+        "fewshot", "fewshot.config", "fewshot.request", "fewshot.experiment", "fewshot.pretraining",
+        "fewshot.catalogue", "fewshot.report", "fewshot.report.contact_sheet", "fewshot.report.kept",
     },
     "fewshot.__main__": {"fewshot.cli"},
 }  # fmt: skip

@@ -10,11 +10,12 @@ import numpy as np
 import torch
 
 from episodes.datasets import cifar10, folder, parquet
-from episodes.datasets.cache import Entry, decoded, user_cache
+from episodes.datasets.cache import Entry, decoded
 from episodes.datasets.digits import load_digits
 from episodes.datasets.groups import groups_of
 from episodes.datasets.source import Source, few
 from episodes.errors import UserError
+from episodes.places import cache_root, user_cache
 from episodes.types import ImageSet, TrainTest
 
 __all__ = ["available", "cache_root", "load"]
@@ -67,11 +68,6 @@ def available(root: Path | None = None) -> list[tuple[str, str]]:
 def _data_root() -> Path:
     named = os.environ.get("FEWSHOT_DATA")
     return Path(named).expanduser() if named else user_cache() / "data"
-
-
-def cache_root() -> Path:
-    named = os.environ.get("FEWSHOT_CACHE")
-    return Path(named).expanduser() if named else user_cache()
 
 
 def _place(data: str, root: Path) -> Path:

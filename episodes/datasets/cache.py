@@ -13,7 +13,7 @@ import os
 import shutil
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,12 +43,6 @@ class Entry:
     total: int
     skipped: list[tuple[str, str]]
     jpeg: bool
-
-
-def user_cache() -> Path:
-    """The folder for what can be made again: $XDG_CACHE_HOME/fewshot, or ~/.cache/fewshot."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "fewshot"
 
 
 def decoded(source: Source, image_size: int | None, cache: Path, progress: bool) -> tuple[Entry, Entry]:
@@ -123,13 +117,13 @@ def _find_or_build(folder: Path, part: Part, classes: tuple[str, ...], size: int
         try:
             unfinished.mkdir()
             meta = write_part(unfinished, part, size, label, progress)
-            (unfinished / "meta.json").write_text(json.dumps(meta | {"classes": classes}))
+            (unfinished / "meta.json").write_text(json.dumps(meta | {"classes": classes, "name": label}))
             shutil.rmtree(folder, ignore_errors=True)  # present only where it is damaged
             os.rename(unfinished, folder)
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
-    if entry := _open(folder):
-        return entry
+        if entry := _open(folder):  # still locked: nobody clears it away in between
+            return entry
     raise OSError(f"{folder} cannot be read back")
 
 
@@ -143,6 +137,8 @@ def _open(folder: Path) -> Entry | None:
         if not whole or labels.shape != images.shape[:1] or labels.dtype != np.int64:
             return None
         skipped = [(name, reason) for name, reason in meta["skipped"]]
+        with suppress(OSError):  # a cache that is only read is as good
+            os.utime(folder)  # when it was last used, for those who look
         return Entry(folder.name, images, labels, tuple(meta["classes"]), meta["total"], skipped, meta["jpeg"])
     except (OSError, ValueError, EOFError, KeyError, TypeError):
         return None

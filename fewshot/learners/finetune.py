@@ -74,7 +74,7 @@ class Finetune(nn.Module):
         last.bias.copy_(-self.scale * prototypes.square().sum(1) / variance)
 
     def loss(self, item: Labelled) -> Tensor:
-        return functional.cross_entropy(self.head(self.backbone(item.images)), item.labels)
+        return functional.cross_entropy(self.head(embed(self.backbone, item.images)), item.labels)
 
     def adapt(self, support: Labelled) -> Classifier:
         return lambda images: self.head(embed(self.backbone, images))

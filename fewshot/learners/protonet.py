@@ -29,6 +29,7 @@ class ProtoNet(nn.Module):
 
     Distances are squared Euclidean, divided by the number of features so that softmax does not saturate in
     high dimension, or cosines; both are multiplied by a learned scale. Batch norm keeps its running statistics.
+    Without training (`train: null`) it is the nearest class mean of the backbone's features as they are.
     """
 
     feed = "episodes"

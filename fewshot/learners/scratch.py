@@ -54,7 +54,7 @@ class Scratch(nn.Module):
 
     def loss(self, item: Labelled) -> Tensor:
         if self.turn_head is None:
-            return functional.cross_entropy(self.head(self.backbone(item.images)), item.labels)
+            return functional.cross_entropy(self.head(embed(self.backbone, item.images)), item.labels)
         n = len(item.images)
         turned, turns = functional.quarter_turns(item.images[: -(-n // 4)])
         features = self.backbone(torch.cat([item.images, turned]))

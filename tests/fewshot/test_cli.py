@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +74,10 @@ RUN = "run --data digits --shots 4 --seeds 1 --set precision=float32"
         (f"{RUN} --method probe --device tpu", "'tpu'"),
         ("report nowhere", "nowhere does not exist"),
         ("data no-such-set", "no-such-set"),
+        ("data", "give a data set's name"),
+        ("data --clear", "--clear removes what --cache shows"),
+        ("data digits --clear", "--clear removes what --cache shows"),
+        ("data digits --cache", "give a data set's name"),
     ],
 )
 def test_bad_input_gets_one_sentence_and_code_2(arguments, said, monkeypatch, tmp_path, capsys) -> None:
@@ -173,3 +178,84 @@ def test_a_messy_folder_of_images_runs(monkeypatch, tmp_path, capsys) -> None:
     assert any("broken.png" in note for note in record["data_notes"])
     assert fewshot("run --data mine --method probe --shots 7 --seeds 2", monkeypatch) == 2
     assert "'red' has only 6" in capsys.readouterr().err
+
+
+def test_what_is_kept_is_shown_and_cleared(monkeypatch, tmp_path, capsys) -> None:
+    place = tmp_path / "cache"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FEWSHOT_CACHE", str(place))
+    assert fewshot("data --cache", monkeypatch) == 0
+    assert f"0.0 MB of images and 0.0 MB of features in {place}" in capsys.readouterr().out
+    for part, count in (("train", 6), ("test", 3)):
+        for name, grey in (("dark", 20), ("light", 220)):
+            (tmp_path / "mine" / part / name).mkdir(parents=True)
+            for i in range(count):
+                Image.new("RGB", (32, 32), (grey + i,) * 3).save(tmp_path / "mine" / part / name / f"{i}.png")
+    for data in ("mine", "digits"):
+        arguments = f"run --data {data} --method probe --shots 4 --seeds 1 --set precision=float32 --quiet"
+        assert fewshot(arguments, monkeypatch) == 0
+    (place / "features" / "junk.npy").write_bytes(bytes(3_000_000))
+    capsys.readouterr()
+    assert fewshot("data --cache", monkeypatch) == 0
+    shown = capsys.readouterr().out.splitlines()
+    today = datetime.now().strftime("%Y-%m-")
+    expected = [
+        ("mine train", "12 images of 32x32"),
+        ("mine test", "6 images of 32x32"),
+        ("mine, conv4 (float32 cpu)", "8 of 12 rows of 256"),
+        ("mine, conv4 (float32 cpu)", "6 of 6 rows of 256"),
+        ("digits, conv4 (float32 cpu)", "40 of 1,297 rows of 256"),
+        ("digits, conv4 (float32 cpu)", "500 of 500 rows of 256"),
+        ("junk.npy", "unfinished or damaged"),
+    ]
+    for name, holds in expected:
+        (line,) = (each for each in shown if each.strip().startswith(f"{name} ") and f" {holds} " in each)
+        assert "MB" in line
+        assert today in line
+    assert len(shown) == len(expected) + 4
+    size = sum(path.stat().st_size for part in ("images", "features") for path in (place / part).rglob("*"))
+    assert fewshot("data --cache --clear", monkeypatch) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("freed ")
+    assert float(said.split()[1]) == pytest.approx(size / 1e6, abs=0.15)
+    assert [path for part in ("images", "features", "index") for path in (place / part).rglob("*")] == []
+    assert fewshot(f"{RUN} --method probe --quiet --force", monkeypatch) == 0  # made again
+
+
+@pytest.mark.parametrize("command", ["data --cache", "data --cache --clear"])
+def test_showing_what_is_kept_imports_no_torch(command: str, tmp_path: Path) -> None:
+    code = (
+        "import sys; from fewshot import cli\n"
+        f"sys.argv = ['fewshot', *{command.split()!r}]\n"
+        "try: cli.main()\n"
+        "finally: print([name for name in ('torch', 'pandas', 'sklearn', 'timm') if name in sys.modules])"
+    )
+    environment = {**os.environ, "FEWSHOT_CACHE": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert done.returncode == 0
+    assert done.stdout.endswith("[]\n")
+
+
+def test_a_limit_of_the_cache_that_is_none_is_said_before_work_starts(monkeypatch, tmp_path, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FEWSHOT_CACHE_GB", "lots")
+    assert fewshot(f"{RUN} --method probe", monkeypatch) == 2
+    assert "FEWSHOT_CACHE_GB is 'lots'" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("flag", ["", "--quiet"])
+def test_a_damaged_cache_is_one_line_on_stderr(flag: str, monkeypatch, tmp_path, capsys) -> None:
+    """Also where no progress is wanted: it is none."""
+    monkeypatch.setenv("FEWSHOT_CACHE", str(tmp_path / "cache"))
+    printed = []
+    for out in ("a", "b"):
+        assert fewshot(f"{RUN} --method probe --out {tmp_path / out} {flag} --json", monkeypatch) == 0
+        shown = capsys.readouterr()
+        printed.append(json.loads(shown.out)["scores"])
+        for path in (tmp_path / "cache" / "features").glob("*.safetensors"):
+            path.write_bytes(path.read_bytes()[:1000])
+    assert printed[0] == printed[1]
+    assert shown.err.count("is damaged") == 2
+    assert "Traceback" not in shown.err
+    assert len(shown.err.splitlines()) == 2 or not flag

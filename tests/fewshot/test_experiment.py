@@ -18,8 +18,9 @@ from safetensors.torch import load_file
 
 from episodes import datasets, splits, streams
 from episodes.errors import UserError
-from fewshot import evaluation, experiment, plan, trainer
+from fewshot import backbones, evaluation, experiment, plan, trainer
 from fewshot.records import SCORES
+from fewshot.report import kept
 
 QUICK = {
     "data": "digits",
@@ -161,6 +162,15 @@ def test_mirrored_digits_are_not_trained_on(tmp_path: Path) -> None:
     assert [step["name"] for step in made.config.augment] == ["translate"]
 
 
+def test_mirrored_views_of_digits_are_dropped(tmp_path: Path) -> None:
+    """Also from the id: nothing else is run."""
+    mirrored = quick("probe", backbone={**QUICK["backbone"], "views": "flip"})
+    assert plan.configure(mirrored, "few").backbone.views == "flip"
+    made = plan.prepare(mirrored, tmp_path, "cpu")
+    assert made.config.backbone.views == "none"
+    assert made.run_id == plan.prepare(quick("probe"), tmp_path, "cpu").run_id
+
+
 @pytest.fixture
 def one_thread() -> Iterator[None]:
     """Sums depend in their last bits on the number of threads, so runs to be compared have the same."""
@@ -222,11 +232,95 @@ def test_label_mixing_needs_batches(tmp_path: Path) -> None:
 def test_frozen_features_are_computed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FEWSHOT_CACHE", str(tmp_path / "cache"))
     first = experiment.run(quick("probe"), [0], out=tmp_path / "a")
-    files = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache" / "features").iterdir()}
-    assert len(files) == 2  # support and test
+    files = {path: path.read_bytes() for path in (tmp_path / "cache" / "features").glob("*.safetensors")}
+    assert len(files) == 2  # train and test
     second = experiment.run(quick("probe"), [0], out=tmp_path / "b")
-    assert {path: path.stat().st_mtime_ns for path in files} == files
+    assert {path: path.read_bytes() for path in files} == files
     assert without_times(first) == without_times(second)
+    cleared = kept.clear()
+    assert not any(path.exists() for path in files), cleared
+    assert without_times(experiment.run(quick("probe"), [0], out=tmp_path / "c")) == without_times(first)
+
+
+HEAD = {"steps": 12, "batch_size": 16, "phases": [{"trainable": "head"}]}
+STILL = [{"name": "noise", "most": 0.0}]  # changes nothing, but is an augmentation: images go through the network
+
+
+@pytest.mark.parametrize(
+    ("method", "more"),
+    [
+        ("finetune", {}),
+        ("finetune", {"backbone": {"name": "resnet", "options": {"width": 8}}, "learner": {"head": "linear"}}),
+        ("finetune", {"select": "support_cv"}),
+        ("finetune", {"validation": {"share": 0.25}, "select": "holdout"}),
+        ("protonet", {}),
+        ("scratch", {"backbone": {"name": "conv4", "options": {"width": 8, "norm": "group"}}}),
+    ],
+)
+def test_training_the_head_alone_on_features_is_training_it_on_images(
+    method: str, more: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FEWSHOT_CACHE", str(tmp_path / "cache"))
+    found, seen, forward = {}, {}, backbones.Backbone.forward
+
+    def counting(self, images: torch.Tensor) -> torch.Tensor:
+        seen[name] = seen.get(name, 0) + len(images)
+        return forward(self, images)
+
+    monkeypatch.setattr(backbones.Backbone, "forward", counting)
+    for name, augment in (("images", STILL), ("features", [])):
+        values = quick(method, train=HEAD, **more) | {"augment": augment}
+        record = experiment.run(values, [0], out=tmp_path / name)
+        assert (tmp_path / "cache" / "features").exists() == (name == "features")
+        draw = tmp_path / name / record["run_id"] / "draw-0"
+        result = json.loads((draw / "draw.json").read_text())
+        found[name] = (load_file(draw / "model.safetensors"), np.load(draw / "predictions.npz")["test_logits"], result)
+    (weights, logits, result), (cached_weights, cached_logits, cached) = found["images"], found["features"]
+    for key in weights:
+        torch.testing.assert_close(cached_weights[key], weights[key], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(cached_logits, logits, rtol=2e-3, atol=2e-3)
+    assert (cached["steps"], cached["indices_hash"]) == (result["steps"], result["indices_hash"])
+    assert cached["cost"]["images_per_second"] > 0
+    assert seen["features"] <= 2 + 64 + 64 + 512 < seen["images"]  # try-out, support, hold-out, test; in chunks of 64
+
+
+@pytest.mark.parametrize(
+    ("method", "more"),
+    [
+        ("finetune", {"train": {**HEAD, "phases": [{"trainable": "head", "share": 0.5}, {"share": 0.5}]}}),
+        ("finetune", {"train": {**HEAD, "phases": [{"trainable": 1}]}}),
+        ("finetune", {"train": HEAD, "append": {"share": 0.5, "augment": ["translate"]}}),
+        ("scratch", {"train": HEAD, "backbone": {"name": "conv4", "options": {"width": 8, "norm": "batch"}}}),
+    ],
+)
+def test_what_changes_the_backbone_or_the_images_keeps_to_images(
+    method: str, more: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FEWSHOT_CACHE", str(tmp_path / "cache"))
+    experiment.run({**quick(method, **more), "augment": []}, [0], out=tmp_path)
+    assert not (tmp_path / "cache" / "features").exists()
+
+
+@pytest.mark.parametrize("more", [{"train": None}, {"shots": 1}])
+def test_prototypes_without_training_are_class_means_of_cached_features(
+    more: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FEWSHOT_CACHE", str(tmp_path / "cache"))
+    values = quick("protonet", **more)
+    record = experiment.run(values, [0], out=tmp_path)
+    assert len(list((tmp_path / "cache" / "features").glob("*.safetensors"))) == 2
+    assert any("untrained" in warning for warning in record["warnings"]) == ("shots" in more)
+    made = plan.prepare(values, tmp_path, "cpu")
+    backbone = plan.build_learner(made.config, made.task, seed=0).backbone.eval()
+    train, test = made.data
+    budget = splits.shots(train.labels, train.classes, values["shots"], seed=0)
+    with torch.no_grad():
+        support = backbone(train.images[budget].float() / 255).double().numpy()
+        query = backbone(test.images.float() / 255).double().numpy()
+    means = np.stack([support[train.labels[budget].numpy() == way].mean(0) for way in range(10)])
+    nearest = ((query[:, None] - means) ** 2).sum(-1).argmin(1)
+    kept_logits = np.load(tmp_path / record["run_id"] / "draw-0" / "predictions.npz")["test_logits"]
+    assert (kept_logits.argmax(1) == nearest).mean() > 0.99  # half precision ties a few
 
 
 LONG = [
