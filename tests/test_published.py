@@ -18,6 +18,8 @@ def test_tables_are_what_their_records_give(name: str) -> None:
     assert table.tell([ROOT / "reports" / "records" / name], ROOT / "reports" / name, check=True) == 0
 
 
-def test_the_readme_shows_the_main_table() -> None:
-    done = subprocess.run([sys.executable, ROOT / "tools" / "readme.py", "--check"], capture_output=True, text=True)
+@pytest.mark.parametrize("command", ["readme.py --check", "pretraining.py report --check"])
+def test_pages_show_what_their_records_give(command: str) -> None:
+    tool, *words = command.split()
+    done = subprocess.run([sys.executable, ROOT / "tools" / tool, *words], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -1,6 +1,6 @@
 """What pays in pretraining: controlled comparisons at small scale, and the report made from their records.
 
-python tools/development_split.py DEV                 # CIFAR-10's training images alone: 40,000 to learn, 10,000 to judge
+python tools/development_split.py DEV                 # of CIFAR-10's training images: 40,000 to learn, 10,000 to judge
 python tools/pretraining.py run DEV [--only NAME]     # a pretraining and its probes for each variant, recorded
 python tools/pretraining.py report [--check]          # reports/pretraining.md from reports/records/pretraining
 
@@ -15,41 +15,59 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+from fewshot.backbones import own_weights
+from fewshot.records import summary
 
 ROOT = Path(__file__).parent.parent
 RECORDS = ROOT / "reports" / "records" / "pretraining"
+REPORT = ROOT / "reports" / "pretraining.md"
+CARD = own_weights.SHIPPED / "mini-resnet.md"
 SHOTS = (1, 4, 16)
 DRAWS = 10
-BASE = (
-    "backbone.options={width: 64, n_features: 256}", "train.epochs=3",
-    "train.resolutions=[{side: 24, until: 0.75}]",
-)  # fmt: skip
+BACKBONE = "backbone.options={width: 64, n_features: 256}"
+BASE = (BACKBONE, "train.epochs=3", "train.batch_size=256", "train.resolutions=[{side: 24, until: 0.75}]")
 SGD = "train.optimizer={name: sgd, momentum: 0.9}"
 COLOUR = "{name: jitter, brightness: 0.4, contrast: 0.4, saturation: 0.4}"
 CROP = "{name: crop, scale: [0.4, 1.0]}"
-# name: (what is changed, the settings)
-VARIANTS: dict[str, tuple[str, tuple[str, ...]]] = {
-    "base": ("Muon, flip and crop, cross-entropy, three epochs, three quarters of them at 24 pixels", ()),
-    "base-again": ("nothing but the seed", ()),
-    "sgd": ("SGD with Nesterov momentum instead of Muon", (SGD, "train.lr=0.1", "train.weight_decay=0.0005")),
-    "rotation": ("a second loss: which quarter turn", ("learner.rotation=0.5",)),
-    "cosine": ("cosine classifier with a learned scale", ("learner.head=cosine",)),
-    "smoothing": ("label smoothing 0.1", ("train.label_smoothing=0.1",)),
-    "colour": ("colour jitter", (f"augment=[flip, {CROP}, {COLOUR}]",)),
-    "crop-20": ("crops from a fifth of the area", ("augment=[flip, {name: crop, scale: [0.2, 1.0]}]",)),
-    "crop-70": ("crops from 0.7 of the area", ("augment=[flip, {name: crop, scale: [0.7, 1.0]}]",)),
-    "mixup": ("mixup", (f"augment=[flip, {CROP}, {{name: mixup, alpha: 0.2}}]",)),
-    "cutmix": ("cutmix for half of the images", (f"augment=[flip, {CROP}, {{name: cutmix, p: 0.5}}]",)),
-    "ema": ("moving average of the weights", ("train.ema_decay=0.998",)),
-    "decay-low": ("a tenth of the weight decay", ("train.weight_decay=0.001",)),
-    "decay-high": ("five times the weight decay", ("train.weight_decay=0.05",)),
-    "sides": ("32 pixels throughout", ("train.resolutions=[]",)),
+DEGRADE = "{name: jpeg, quality: [30, 95], p: 0.5}, {name: blur, sigma: [0.1, 1.0], p: 0.5}"
+
+
+class Variant(NamedTuple):
+    """What is changed; the settings of the pretraining; its seed; those of the probe; whose pretraining it takes."""
+
+    changed: str
+    settings: tuple[str, ...] = ()
+    seed: int = 0
+    probe: tuple[str, ...] = ()
+    body_of: str | None = None
+
+
+# body_of: the weights of that variant's pretraining; 'correlated' takes them before their decorrelation
+VARIANTS = {
+    "base": Variant("Muon, flip and crop, cross-entropy; three epochs, three quarters of them at 24 pixels"),
+    "base-again": Variant("nothing but the seed", seed=1),
+    "correlated": Variant("features as the body gives them, without the map that decorrelates them", body_of="base"),
+    "two-views": Variant("features of the image and its mirror image", probe=("backbone.views=flip",), body_of="base"),
+    "sgd": Variant(
+        "SGD, Nesterov 0.9, rate 0.1, decay 0.0005, instead of Muon",
+        (SGD, "train.lr=0.1", "train.weight_decay=0.0005"),
+    ),
+    "rotation": Variant(
+        "a second loss, weight 0.5: which quarter turn, on a quarter of the batch", ("learner.rotation=0.5",)
+    ),
+    "cosine": Variant("a cosine classifier with a learned scale", ("learner.head=cosine",)),
+    "degraded": Variant(
+        "JPEG artefacts and blur, each for half of the images", (f"augment=[flip, {CROP}, {DEGRADE}]",)
+    ),
+    "colour": Variant("colour jitter 0.4", (f"augment=[flip, {CROP}, {COLOUR}]",)),
+    "smoothing": Variant("label smoothing 0.1", ("train.label_smoothing=0.1",)),
+    "whole-size": Variant("32 pixels throughout", ("train.resolutions=[]",)),
+    "crop-20": Variant("crops from a fifth of the area on", ("augment=[flip, {name: crop, scale: [0.2, 1.0]}]",)),
+    "mixup": Variant("mixup, alpha 0.2", (f"augment=[flip, {CROP}, {{name: mixup, alpha: 0.2}}]",)),
+    "average": Variant("moving average of the weights, 0.998", ("train.ema_decay=0.998",)),
 }
-
-
-def settings(name: str) -> list[str]:
-    return [word for each in (*BASE, *VARIANTS[name][1]) for word in ("--set", each)]
 
 
 def fewshot(*words: str) -> dict[str, Any]:
@@ -58,34 +76,111 @@ def fewshot(*words: str) -> dict[str, Any]:
     return found
 
 
+def sets(*settings: str) -> list[str]:
+    return [word for each in settings for word in ("--set", each)]
+
+
 def keep(name: str, part: str, record: dict[str, Any]) -> None:
     (RECORDS / name).mkdir(parents=True, exist_ok=True)
     (RECORDS / name / f"{part}.json").write_text(json.dumps(record, indent=1) + "\n")
 
 
-def run(dev: str, only: list[str], out: Path) -> None:
-    """Pretrain and probe each variant; what is recorded is skipped, and what was interrupted continues."""
-    for name in only or VARIANTS:
-        seed = "1" if name == "base-again" else "0"
-        pretrained = fewshot("pretrain", "--data", "tinyimagenet32", "--seed", seed, "--out", str(out), *settings(name))
-        weights = out / pretrained["run_id"] / "weights.safetensors"
-        for shots in SHOTS:
-            probe = fewshot(
-                "run", "--method", "probe", "--preset", "few", "--data", dev, "--shots", str(shots),
-                "--seeds", str(DRAWS), "--backbone", "mini-resnet", "--weights", str(weights), "--set",
-                BASE[0], "--out", str(out),
-            )  # fmt: skip
-            probe["weights"] = probe["config"]["backbone"]["weights"] = name  # not where they lay
-            keep(name, f"probe-{shots}", probe)
+def run(dev: str, name: str, out: Path) -> None:
+    """Pretrain and probe a variant; what is finished is taken, and what was interrupted continues."""
+    variant = VARIANTS[name]
+    pretrained = fewshot(
+        "pretrain", "--data", "tinyimagenet32", "--seed", str(variant.seed), "--out", str(out),
+        *sets(*BASE, *(VARIANTS[variant.body_of] if variant.body_of else variant).settings),
+    )  # fmt: skip
+    folder = out / pretrained["run_id"]
+    weights = folder / ("draw-0/model.safetensors" if name == "correlated" else "weights.safetensors")
+    for shots in SHOTS:
+        probe = fewshot(
+            "run", "--method", "probe", "--data", dev, "--shots", str(shots), "--seeds", str(DRAWS), "--backbone",
+            "mini-resnet", "--weights", str(weights), *sets(BACKBONE, "backbone.views=none", *variant.probe),
+            "--out", str(out),
+        )  # fmt: skip
+        probe["weights"] = probe["config"]["backbone"]["weights"] = name  # not where they lay
+        keep(name, f"probe-{shots}", probe)
+    if not variant.body_of:
         keep(name, "pretrain", pretrained)
+
+
+def read(name: str, part: str) -> dict[str, Any] | None:
+    path = RECORDS / name / f"{part}.json"
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def row(name: str) -> list[str] | None:
+    """One line of the table; None where the variant was not run."""
+    probes = [read(name, f"probe-{shots}") for shots in SHOTS]
+    pretrained = read(VARIANTS[name].body_of or name, "pretrain")
+    if pretrained is None or None in probes:
+        return None
+    cells = [name, VARIANTS[name].changed]
+    cells.append(f"{pretrained['scores']['accuracy']['mean']:.3f}")
+    for shots, probe in zip(SHOTS, probes, strict=True):
+        accuracies = probe["scores"]["accuracy"]["values"]  # type: ignore[index]
+        base = read("base", f"probe-{shots}")["scores"]["accuracy"]["values"]  # type: ignore[index]
+        gain = summary([100 * (one - other) for one, other in zip(accuracies, base, strict=True)])
+        cells.append(f"{sum(accuracies) / len(accuracies):.3f}")
+        cells.append("" if name == "base" else f"{gain['mean']:+.1f} ± {gain['ci95']:.1f}")
+    return cells
+
+
+def table() -> str:
+    heads = ["variant", "what is changed", "validation"]
+    heads += [word for shots in SHOTS for word in (f"{shots} shots", "points")]
+    rows = [found for name in VARIANTS if (found := row(name))]
+    lines = [f"| {' | '.join(heads)} |", "|:--|:--|" + "--:|" * (len(heads) - 2)]
+    return "\n".join([*lines, *(f"| {' | '.join(cells)} |" for cells in rows)])
+
+
+def shipped() -> str:
+    """What the card of the shipped weights says."""
+    path = own_weights.shipped("mini-resnet")
+    if path is None:
+        return "No weights are shipped."
+    card = own_weights.card(path)
+    train = card["recipe"]["train"]
+    lines = [
+        f"- made by `{card['command']}` (commit {card['commit'][:10]}, {card['date'][:10]}, {card['device']}), "
+        f"{card['train_seconds'] / 60:.0f} minutes of training beside other work",
+        f"- from {card['images']:,} images of {card['data']} in {card['classes']} classes; {train['epochs']:g} epochs, "
+        f"batches of {train['batch_size']}, {train['optimizer']['name']}, rate {train['lr']:g}, decay "
+        f"{train['weight_decay']:g}, {train['schedule']['name']}",
+        f"- validation accuracy {card['accuracy']:.4f}, on {card['accuracy_on']}",
+        f"- {path.stat().st_size / 1e6:.1f} MB on disk",
+    ]
+    return "\n".join(lines)
+
+
+def written(path: Path) -> str:
+    """A text with its tables from the records; what is between the tables is written by hand."""
+    text = path.read_text()
+    for name, content in (("variants", table()), ("shipped", shipped())):
+        start, end = f"<!-- table: {name} -->\n", "<!-- end of table -->"
+        before, marked, rest = text.partition(start)
+        if marked:
+            text = f"{before}{start}\n{content}\n\n{end}{rest.partition(end)[2]}"
+    return text
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
-    running = commands.add_parser("run")
-    running.add_argument("dev")
-    running.add_argument("--only", action="append", default=[], choices=VARIANTS)
+    running = commands.add_parser("run", help="run variants and keep their records")
+    running.add_argument("dev", help="the folder that tools/development_split.py made")
+    running.add_argument("--only", action="append", choices=VARIANTS)
     running.add_argument("--out", type=Path, default=Path("runs"))
+    telling = commands.add_parser("report", help="write the report's tables")
+    telling.add_argument("--check", action="store_true", help="only say whether they are up to date")
     asked = parser.parse_args()
-    run(asked.dev, asked.only, asked.out)
+    if asked.command == "run":
+        for each in asked.only or VARIANTS:
+            run(asked.dev, each, asked.out)
+    else:
+        for path in (REPORT, CARD):
+            if asked.check and path.read_text() != written(path):
+                sys.exit(f"{path} is stale: run python tools/pretraining.py report")
+            path.write_text(written(path))

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from episodes.errors import UserError
 
 SHIPPED = Path(__file__).parent / "weights"
+ABOUT = "fewshot"  # the key of the metadata
 BODY, FINISH = "backbone.body.", "backbone.finish."  # where a learner keeps the body and the map of its features
 
 
@@ -37,8 +38,9 @@ def packed(
     halved = {key: each.half() if each.ndim > 1 else each for key, each in body.items()}
     if not all(bool(each.isfinite().all()) for each in halved.values()):
         raise UserError("the weights are beyond the range of half precision: train with a lower rate or more decay.")
-    metadata = {"backbone": name, "options": json.dumps(dict(options)), "card": json.dumps(dict(card))}
-    return to_bytes({key: each.contiguous() for key, each in halved.items()}, metadata)
+    about = {"backbone": name, "options": dict(options), "card": dict(card)}
+    # one key: safetensors writes several in an order that changes, and the file's hash is part of run ids
+    return to_bytes({key: each.contiguous() for key, each in halved.items()}, {ABOUT: json.dumps(about)})
 
 
 def body_of(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -48,8 +50,12 @@ def body_of(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def card(path: Path) -> dict[str, Any]:
     """What a file that `packed` made says of itself; empty for another file."""
+    return _about(path).get("card", {})
+
+
+def _about(path: Path) -> dict[str, Any]:
     with safe_open(path, "pt") as file:
-        return json.loads((file.metadata() or {}).get("card", "{}"))
+        return json.loads((file.metadata() or {}).get(ABOUT, "{}"))
 
 
 def load(body: nn.Module, path: Path, name: str, options: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -61,15 +67,14 @@ def load(body: nn.Module, path: Path, name: str, options: Mapping[str, Any]) -> 
     if not path.is_file():
         raise UserError(f"the weights file {path} does not exist: name a .safetensors file, or use weights: none.")
     try:
-        with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
+        about = _about(path)
         state = load_file(path)
     except Exception as error:
         raise UserError(
             f"{path} cannot be read as a .safetensors file ({' '.join(str(error).split())[:120]}): "
             "it is cut short or another kind of file; copy it again."
         ) from None
-    made_for = (metadata.get("backbone", name), json.loads(metadata.get("options", json.dumps(dict(options)))))
+    made_for = (about.get("backbone", name), about.get("options", dict(options)))
     if made_for != (name, dict(options)):
         raise UserError(
             f"{path} holds weights of '{made_for[0]}' with options {made_for[1]}, not of '{name}' with "

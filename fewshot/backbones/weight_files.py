@@ -13,8 +13,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from episodes.errors import UserError
+from fewshot.backbones import own_weights
 
-BODY = "backbone.body."  # where the model.safetensors of a run keeps the body
 _ONE_AT_A_TIME = threading.Lock()
 
 
@@ -26,8 +26,7 @@ def load(body: nn.Module, make: Callable[..., Any], path: Path, name: str) -> An
     Errors: UserError for a file that is missing, unreadable, of another network, or that asks for code to be run.
     """
     state = _read(path, name)
-    inside = {key.removeprefix(BODY): each for key, each in state.items() if key.startswith(BODY)}
-    if inside:
+    if inside := own_weights.body_of(state):
         _fill(nn.Module.load_state_dict, body, inside, path, name)
         return body
     with _held_to_the_body(path, name) as filled:

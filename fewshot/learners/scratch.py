@@ -53,7 +53,7 @@ class Scratch(nn.Module):
         self.turn_head = nn.Linear(backbone.n_features, 4) if options.rotation else None
 
     def loss(self, item: Labelled) -> Tensor:
-        if self.turn_head is None:
+        if self.turn_head is None or item.images.ndim == 2:  # features have no quarter turns
             return functional.cross_entropy(self.head(embed(self.backbone, item.images)), item.labels)
         n = len(item.images)
         turned, turns = functional.quarter_turns(item.images[: -(-n // 4)])
