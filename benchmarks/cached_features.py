@@ -5,6 +5,7 @@ network is the probe preset's or that of --backbone; where its weights are rando
 file, so that all draws have the same. "cached" begins with an empty cache: the first of its runs fills it. "cached
 again" repeats it with other run folders, as another classifier on the same features would. Without a cache
 (FEWSHOT_CACHE_GB=0) every draw computes the features of its support and of the test set. Decoding images is in neither.
+Images a second of feature extraction are told too.
 
     python benchmarks/cached_features.py [--backbone NAME] [--weights none|FILE] [--uncached-draws 10] [--small]
         [--out benchmarks/results/cached_features.json]
@@ -24,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 SHOTS = (1, 4, 8, 16, 32)
+SPEED_IMAGES, SPEED_ROUNDS = 4096, 5
 
 
 def backbone_settings(name: str | None, weights: str | None, folder: Path) -> dict[str, Any]:
@@ -73,6 +75,27 @@ def measure(values: dict[str, Any], shots: tuple[int, ...], draws: int, uncached
     return {"cached": first, "cached again": again, "without a cache": without * draws / uncached}
 
 
+def images_per_second(settings: dict[str, Any]) -> float:
+    """Of feature extraction in one view, as the precision and layout measured for this machine have it."""
+    import statistics
+
+    import torch
+
+    from episodes import datasets
+    from fewshot import backbones, config, devices, features
+
+    images = datasets.load("cifar10").test
+    backbone = backbones.build(config.BackboneSettings(**{**settings, "views": "none"}))
+    compute = devices.resolve(devices.pick(None), "auto")
+    backbone.to(compute.device).set_compute(compute.precision, compute.channels_last)
+    speeds = []
+    for _ in range(SPEED_ROUNDS + 1):  # the first warms up
+        began = time.perf_counter()
+        features.extract(backbone, images, torch.arange(SPEED_IMAGES), compute.device)
+        speeds.append(SPEED_IMAGES / (time.perf_counter() - began))
+    return statistics.median(speeds[1:])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--backbone")
@@ -89,6 +112,7 @@ def main() -> None:
         backbone = backbone_settings(options.backbone, options.weights, Path(folder))
         values = {"method": "probe", "data": data, "backbone": backbone}
         found = measure(values, shots, draws, uncached, Path(folder))
+        speed = None if options.small else images_per_second(backbone)
     backbone["weights"] = Path(backbone["weights"]).name
     result = {
         "what": f"seconds of a probe on {data}, {draws} draws of each shot count",
@@ -98,6 +122,8 @@ def main() -> None:
         "backbone": backbone,
         "machine": devices.name(devices.pick(None)),
         "versions": provenance.versions(),
+        "images_per_second": speed,
+        "n_speed": SPEED_ROUNDS,
         "seconds": found,
         "ratios": {name: found["without a cache"] / found[name] for name in ("cached", "cached again")},
     }

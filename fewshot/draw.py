@@ -21,7 +21,7 @@ from episodes import augment, splits, streams
 from episodes.rng import seeded
 from episodes.types import ImageSet, Labelled
 from fewshot import devices, evaluation, features, provenance, records, trainer
-from fewshot.backbones import chunk_size
+from fewshot.backbones import OWN, OWN_INPUT_SIZE, chunk_size
 from fewshot.config import RunConfig
 from fewshot.plan import Plan, Tell, build_learner, support
 
@@ -74,7 +74,7 @@ def _draw(plan: Plan, seed: int, folder: Path, tell: Tell) -> dict[str, Any]:
         parts = {name: _as_features(learner, *part, compute.device, mark) for name, part in parts.items()}
     feature_seconds = time.perf_counter() - began
 
-    warnings: list[str] = []
+    warnings = _shrunk(plan)
     until = _best_share(plan, *parts["train"], seed, folder, tell) if settings.select == "support_cv" else 1.0
     fitted = _fit(plan, learner, parts, seed, folder, tell, warnings, until)
     tell("classifying")
@@ -121,6 +121,18 @@ def _draw(plan: Plan, seed: int, folder: Path, tell: Tell) -> dict[str, Any]:
     }
     _keep(folder, learner, drawn, fitted, predictions, result)
     return result
+
+
+def _shrunk(plan: Plan) -> list[str]:
+    """A warning where one of our own networks, all for small images, sees large ones."""
+    backbone, side = plan.config.backbone, plan.data.train.images.shape[-1]
+    seen = backbone.input_size or OWN_INPUT_SIZE
+    if backbone.name not in OWN or side < 2 * seen:
+        return []
+    return [
+        f"backbone '{backbone.name}' sees images of {side} pixels at {seen}: one made for large images "
+        "may see more (--backbone resnet18 --weights pretrained)"
+    ]
 
 
 def _learner(plan: Plan, seed: int) -> nn.Module:

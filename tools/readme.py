@@ -46,10 +46,32 @@ def speed() -> str:
     return "\n".join([*lines, "", f"({found['machine']})"])
 
 
+def features() -> str:
+    """What benchmarks/cached_features.py measured."""
+    found = json.loads((ROOT / "benchmarks" / "results" / "cached_features.json").read_text())
+    shots = ", ".join(map(str, found["shots"]))
+    lines = [
+        f"| {found['what']} ({shots}), {found['backbone']['name']} | seconds | ratio |",
+        "|:--|--:|--:|",
+        f"| no cache ({found['without_a_cache']}) | {found['seconds']['without a cache']:.3g} | |",
+    ]
+    lines += [f"| {name} | {found['seconds'][name]:.3g} | {ratio:.3g} |" for name, ratio in found["ratios"].items()]
+    speed = found["images_per_second"]
+    told = f"Features: {speed:,.0f} images/s, one view, median of {found['n_speed']} ({found['machine']})."
+    return "\n".join([*lines, "", told])
+
+
 def written() -> str:
     """README.md as it should be."""
     text = README.read_text()
-    for name, content in (("demo", compared("demo", brief=True)), ("main", compared("main")), ("speed", speed())):
+    contents = {
+        "demo": compared("demo", brief=True),
+        "pretrained": compared("pretrained"),
+        "main": compared("main"),
+        "speed": speed(),
+        "features": features(),
+    }
+    for name, content in contents.items():
         marked = re.compile(rf"(<!-- table: {name} -->\n).*?(<!-- end of table -->)", re.DOTALL)
         text = marked.sub(lambda match, content=content: f"{match[1]}\n{content}\n\n{match[2]}", text)
     return text

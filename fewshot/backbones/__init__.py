@@ -7,13 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
-
 from episodes.errors import UserError
 from fewshot.backbones import from_timm, networks, own_weights
+from fewshot.backbones.backbone import Backbone, Decorrelation, chunk_size, embed, hold_batch_norm
 from fewshot.config import BackboneSettings, nearest
+
+__all__ = [
+    "OWN", "OWN_INPUT_SIZE", "Backbone", "Decorrelation", "build", "chunk_size", "describe", "embed",
+    "hold_batch_norm", "weights_file",
+]  # fmt: skip
 
 OWN: dict[str, Callable[..., networks.Stages]] = {
     "baseline-cnn": networks.baseline_cnn,
@@ -22,115 +24,8 @@ OWN: dict[str, Callable[..., networks.Stages]] = {
     "mini-resnet": networks.mini_resnet,
     "resnet": networks.resnet,
 }
-CHUNK_PIXELS = 512 * 32 * 32
+OWN_INPUT_SIZE = 32
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-
-
-class Decorrelation(nn.Module):
-    """A fixed map of features [n, d] after the body: minus `shift` [d], times `mix` [d, d].
-
-    Pretraining finds it (`functional.decorrelation`); weights without it leave features as they are.
-    """
-
-    shift: Tensor
-    mix: Tensor
-
-    def __init__(self, shift: Tensor, mix: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("shift", shift)
-        self.register_buffer("mix", mix)
-
-    def forward(self, features: Tensor) -> Tensor:
-        return (features - self.shift) @ self.mix
-
-
-class Backbone(nn.Module):
-    """Images float [n, 3, h, w] in [0, 1] -> features [n, n_features].
-
-    input_size: side in pixels that images are resized to; train_side: the same while training, where the trainer
-    sets it; stages: parameter names of each stage, first to last;
-    form: what tells one network from another of the same weights.
-    precision: `bfloat16` runs the body under autocast and gives float32 features; otherwise the dtype of the
-    weights is kept, so heads and losses never see half precision.
-    views: `flip` gives, in evaluation mode, the mean of the features of an image and of its mirror image.
-    """
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(
-        self,
-        body: nn.Module,
-        n_features: int,
-        input_size: int,
-        statistics: tuple[tuple[float, ...], tuple[float, ...]],
-        stages: list[list[str]],
-        form: str,
-        views: Literal["none", "flip"] = "none",
-    ) -> None:
-        super().__init__()
-        self.form = form
-        self.views = views
-        self.body = body
-        self.finish: nn.Module = nn.Identity()
-        self.n_features = n_features
-        self.input_size = input_size
-        self.train_side: int | None = None
-        self.stages = [[f"body.{name}" for name in stage] for stage in stages]
-        self.precision: Literal["float32", "bfloat16"] = "float32"
-        self.channels_last = False
-        for key, values in zip(("mean", "std"), statistics, strict=True):
-            self.register_buffer(key, torch.tensor(values)[:, None, None], persistent=False)
-
-    def set_compute(self, precision: Literal["float32", "bfloat16"], channels_last: bool) -> None:
-        """Precision and memory layout, as measured for this machine."""
-        self.precision = precision
-        self.channels_last = channels_last
-        if channels_last:
-            self.body.to(memory_format=torch.channels_last)
-
-    def forward(self, images: Tensor) -> Tensor:
-        side = (self.training and self.train_side) or self.input_size
-        if images.shape[-2:] != (side, side):
-            images = F.interpolate(images, (side, side), mode="bilinear", antialias=True).clamp_(0, 1)
-        images = (images - self.mean) / self.std
-        if self.views == "none" or self.training:
-            return self._features(images)
-        return (self._features(images) + self._features(images.flip(-1))) / 2
-
-    def _features(self, images: Tensor) -> Tensor:
-        if self.channels_last:
-            images = images.contiguous(memory_format=torch.channels_last)
-        if self.precision == "float32":
-            return self.finish(self.body(images))
-        with torch.autocast(images.device.type, dtype=torch.bfloat16):
-            features = self.body(images)
-        return self.finish(features.float())
-
-
-def embed(backbone: nn.Module, images: Tensor) -> Tensor:
-    """Features [n, d] of images [n, c, h, w], in chunks of bounded memory where no gradient is wanted.
-
-    What is features already (float [n, d], computed once and kept) is passed on.
-    """
-    if images.ndim == 2:
-        return images
-    if torch.is_grad_enabled():
-        return backbone(images)
-    return torch.cat([backbone(part) for part in images.split(chunk_size(backbone, images))])
-
-
-def chunk_size(backbone: nn.Module, images: Tensor) -> int:
-    """How many images of this size the backbone takes at once, for memory that does not depend on their size."""
-    side = getattr(backbone, "input_size", 1)
-    return max(16, CHUNK_PIXELS // max(images.shape[-1] * images.shape[-2], side * side))
-
-
-def hold_batch_norm(module: nn.Module) -> None:
-    """Batch norm uses and keeps its running statistics: a small support has none worth learning."""
-    for part in module.modules():
-        if isinstance(part, nn.BatchNorm1d | nn.BatchNorm2d | nn.SyncBatchNorm):
-            part.eval()
 
 
 def build(settings: BackboneSettings) -> Backbone:
@@ -139,7 +34,7 @@ def build(settings: BackboneSettings) -> Backbone:
         return _timm(settings)
     make = OWN[settings.name]
     _check_options(settings, make)
-    input_size = settings.input_size or 32
+    input_size = settings.input_size or OWN_INPUT_SIZE
     body = make(input_size, **settings.options)
     stages = [
         [f"stages.{number}.{name}" for name, _ in stage.named_parameters()] for number, stage in enumerate(body.stages)

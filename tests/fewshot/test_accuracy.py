@@ -18,11 +18,23 @@ def test_protonet_on_sixteen_digits_a_class(tmp_path: Path) -> None:
     assert record["scores"]["accuracy"]["mean"] > 0.93
 
 
-@pytest.mark.parametrize("method", ["protonet", "scratch"])
-def test_sixteen_shots_of_cifar10_from_random_weights(method: str, tmp_path: Path) -> None:
+@pytest.fixture
+def cifar10() -> None:
     try:
         datasets.load("cifar10")
     except UserError as error:
         pytest.skip(f"CIFAR-10 is not here: {error}")
-    record = experiment.run({"method": method, "shots": 16}, range(3), out=tmp_path)
+
+
+@pytest.mark.usefixtures("cifar10")
+@pytest.mark.parametrize(("method", "preset"), [("protonet", "random"), ("scratch", "few")])
+def test_sixteen_shots_of_cifar10_from_random_weights(method: str, preset: str, tmp_path: Path) -> None:
+    record = experiment.run({"method": method, "preset": preset, "shots": 16}, range(3), out=tmp_path)
     assert record["scores"]["accuracy"]["mean"] > 0.36
+
+
+@pytest.mark.usefixtures("cifar10")
+def test_a_probe_of_the_shipped_weights(tmp_path: Path) -> None:
+    for shots, least in ((1, 0.37), (4, 0.55), (16, 0.67)):
+        record = experiment.run({"method": "probe", "shots": shots}, range(5), out=tmp_path)
+        assert record["scores"]["accuracy"]["mean"] > least

@@ -98,7 +98,7 @@ def test_two_views_are_the_mean_of_an_image_and_its_mirror_image(name: str, prec
 def test_embed_chunks_give_what_one_batch_gives(monkeypatch: pytest.MonkeyPatch) -> None:
     backbone, images = build("conv4", options={"width": 8}), torch.rand(70, 3, 32, 32)
     whole = backbone(images)
-    monkeypatch.setattr(backbones, "CHUNK_PIXELS", 1)  # chunks of 16, the fewest
+    monkeypatch.setattr(backbones.backbone, "CHUNK_PIXELS", 1)  # chunks of 16, the fewest
     with torch.no_grad():
         torch.testing.assert_close(backbones.embed(backbone, images), whole)
     assert backbones.embed(backbone, images).requires_grad

@@ -399,3 +399,11 @@ def test_nothing_is_half_written_on_a_full_disk(tmp_path: Path) -> None:
     assert (folder / "record.json").read_bytes() == before
     assert not list(folder.rglob("*.part"))
     assert experiment.run(quick("probe"), [0, 1], out=tmp_path)["seeds"] == [0, 1]
+
+
+@pytest.mark.parametrize(("image_size", "input_size", "told"), [(63, None, False), (64, None, True), (64, 48, False)])
+def test_large_images_in_a_small_network_are_a_warning(image_size, input_size, told, tmp_path: Path) -> None:
+    values = quick("probe", shots=1, image_size=image_size)
+    values["backbone"] = {**values["backbone"], "options": {"width": 8, "pool": True}, "input_size": input_size}
+    record = experiment.run(values, [0], out=tmp_path)
+    assert any("sees images of 64 pixels at 32" in warning for warning in record["warnings"]) == told
