@@ -29,7 +29,9 @@ class Settings(BaseModel):
 class BackboneSettings(Settings):
     """name: one of our own or any of timm's; weights: none, pretrained, or a file; options: of that network.
 
-    views: `flip` judges with the mean of the features of an image and of its mirror image.
+    views: `flip` judges with the mean of the features of an image and of its mirror image; crop: the middle share of
+    the side that is seen when judging (timm's crop_pct), because training saw crops (Touvron et al., FixRes,
+    arXiv 1906.06423).
     """
 
     name: str
@@ -37,6 +39,7 @@ class BackboneSettings(Settings):
     input_size: Count | None = None
     options: dict[str, Any] = {}
     views: Literal["none", "flip"] = "none"
+    crop: Annotated[float, Field(gt=0, le=1)] = 1.0
 
 
 class Optimizer(Settings):

@@ -45,7 +45,7 @@ def fingerprint(backbone: Backbone) -> str:
     for name, tensor in sorted(state.items()):
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
         digest.update(memoryview(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy()))
-    prepared = (backbone.input_size, backbone.precision, backbone.channels_last, backbone.views)
+    prepared = (backbone.input_size, backbone.precision, backbone.channels_last, backbone.views, backbone.crop)
     digest.update(" ".join(map(str, prepared)).encode())
     return digest.hexdigest()[:24]
 
@@ -99,6 +99,11 @@ def _about(backbone: Backbone, images: ImageSet, device: str, mark: str) -> dict
         "data": images.name,
         "images": str(len(images)),
         "backbone": backbone.form.split(" ")[0],
-        "computed": " ".join([backbone.precision, *([backbone.views] if backbone.views != "none" else []), kind]),
+        "computed": " ".join([*_judged(backbone), backbone.precision, kind]),
         "d": str(backbone.n_features),
     }
+
+
+def _judged(backbone: Backbone) -> list[str]:
+    cropped = [f"crop {backbone.crop:g}"] if backbone.crop < 1 else []
+    return cropped + ([backbone.views] if backbone.views != "none" else [])

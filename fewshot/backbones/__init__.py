@@ -39,7 +39,8 @@ def build(settings: BackboneSettings) -> Backbone:
     stages = [
         [f"stages.{number}.{name}" for name, _ in stage.named_parameters()] for number, stage in enumerate(body.stages)
     ]
-    backbone = Backbone(body, body.n_features, input_size, IMAGENET, stages, _form(settings), settings.views)
+    judged = (settings.views, settings.crop)
+    backbone = Backbone(body, body.n_features, input_size, IMAGENET, stages, _form(settings), *judged)
     if (path := weights_file(settings)) is not None:
         finish = own_weights.load(body, path, settings.name, settings.options)
         if finish:
@@ -69,7 +70,8 @@ def weights_file(settings: BackboneSettings) -> Path | None:
 def _timm(settings: BackboneSettings) -> Backbone:
     body, found = from_timm.create(settings, sorted(OWN))
     input_size = settings.input_size or found.input_size
-    return Backbone(body, found.n_features, input_size, found.statistics, found.stages, _form(settings), settings.views)
+    judged = (settings.views, settings.crop)
+    return Backbone(body, found.n_features, input_size, found.statistics, found.stages, _form(settings), *judged)
 
 
 def _form(settings: BackboneSettings) -> str:

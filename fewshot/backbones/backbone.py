@@ -37,7 +37,8 @@ class Backbone(nn.Module):
     form: what tells one network from another of the same weights.
     precision: `bfloat16` runs the body under autocast and gives float32 features; otherwise the dtype of the
     weights is kept, so heads and losses never see half precision.
-    views: `flip` gives, in evaluation mode, the mean of the features of an image and of its mirror image.
+    In evaluation mode alone: crop, the middle share of the side that is seen; views, where `flip` gives the mean of
+    the features of an image and of its mirror image.
     """
 
     mean: Tensor
@@ -52,10 +53,11 @@ class Backbone(nn.Module):
         stages: list[list[str]],
         form: str,
         views: Literal["none", "flip"] = "none",
+        crop: float = 1.0,
     ) -> None:
         super().__init__()
         self.form = form
-        self.views = views
+        self.views, self.crop = views, crop
         self.body = body
         self.finish: nn.Module = nn.Identity()
         self.n_features = n_features
@@ -76,6 +78,8 @@ class Backbone(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         side = (self.training and self.train_side) or self.input_size
+        if self.crop < 1 and not self.training:
+            images = _middle(images, self.crop)
         if images.shape[-2:] != (side, side):
             images = F.interpolate(images, (side, side), mode="bilinear", antialias=True).clamp_(0, 1)
         images = (images - self.mean) / self.std
@@ -91,6 +95,14 @@ class Backbone(nn.Module):
         with torch.autocast(images.device.type, dtype=torch.bfloat16):
             features = self.body(images)
         return self.finish(features.float())
+
+
+def _middle(images: Tensor, share: float) -> Tensor:
+    """The middle of the images, a share of each side in whole pixels."""
+    h, w = images.shape[-2:]
+    height, width = max(1, round(share * h)), max(1, round(share * w))
+    top, left = (h - height) // 2, (w - width) // 2
+    return images[..., top : top + height, left : left + width]
 
 
 def embed(backbone: nn.Module, images: Tensor) -> Tensor:

@@ -154,3 +154,15 @@ def test_timm_weights_from_a_file(tmp_path) -> None:
 def test_wrong_settings_are_said_in_a_sentence(settings: dict, said: str) -> None:
     with pytest.raises(UserError, match=said):
         backbones.build(BackboneSettings(**settings))
+
+
+@pytest.mark.parametrize(("size", "kept"), [(32, 28), (33, 29), (64, 56)])
+def test_the_middle_is_seen_when_judging_and_all_while_training(size: int, kept: int) -> None:
+    whole, middle = build("conv4", options={"norm": "group"}), build("conv4", options={"norm": "group"}, crop=0.875)
+    images = torch.rand(2, 3, size, size)
+    start = (size - kept) // 2
+    inside = images[:, :, start : start + kept, start : start + kept]
+    with torch.no_grad():
+        assert torch.equal(middle(images), whole(inside))
+        assert not torch.equal(middle(images), whole(images))
+        assert torch.equal(middle.train()(images), whole.train()(images))

@@ -125,6 +125,7 @@ def computed(precision: str, channels_last: bool) -> backbones.Backbone:
         lambda: network(seed=1),
         lambda: network(input_size=33),
         lambda: network(views="flip"),
+        lambda: network(crop=0.9),
         lambda: computed("bfloat16", False),
         lambda: computed("float32", True),
     ],
