@@ -72,7 +72,9 @@ def run(
 @app.command()
 def pretrain(
     data: Annotated[str, typer.Option(help="Name, or path of a folder: what to learn features from.")],
-    backbone: Annotated[str, typer.Option(help="One of our own, or any timm model.")] = "mini-resnet",
+    backbone: Annotated[
+        str | None, typer.Option(help="One of our own, or any timm model.", show_default="mini-resnet")
+    ] = None,
     epochs: Annotated[float | None, typer.Option(min=0, help="Passes over the data.", show_default="preset's")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the first weights and the order of the images.")] = 0,
     device: Annotated[
@@ -101,7 +103,7 @@ def pretrain(
         from fewshot.report import table
 
         print(table.markdown([record], brief=True))
-    print(f"weights: {weights} (use: --backbone {backbone} --weights {weights})", file=sys.stderr)
+    print(f"weights: {weights} (use: {pretraining.use(record, weights)})", file=sys.stderr)
 
 
 @app.command("list")

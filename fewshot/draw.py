@@ -78,7 +78,7 @@ def _draw(plan: Plan, seed: int, folder: Path, tell: Tell) -> dict[str, Any]:
     until = _best_share(plan, *parts["train"], seed, folder, tell) if settings.select == "support_cv" else 1.0
     fitted = _fit(plan, learner, parts, seed, folder, tell, warnings, until)
     tell("classifying")
-    labelled = streams.labelled(*parts["train"], compute.device)
+    labelled = _support(learner, *parts["train"], compute.device)
     classifier, test = evaluation.judge(learner, labelled, _batches(learner, *parts["test"], compute.device))
     test_scores = evaluation.scores(test.logits, test.labels)
     train_sample = (parts["train"][0], _sample(parts["train"][1]))
@@ -191,7 +191,7 @@ def _fit(
     stream, steps_per_epoch = _stream(settings, learner, pool, ways, seed)
     validate = None
     if "validation" in parts:
-        labelled = streams.labelled(images, kept, device)
+        labelled = _support(learner, images, kept, device)
 
         @torch.no_grad()
         def validate(model: nn.Module) -> dict[str, float]:
@@ -256,6 +256,13 @@ def _as_features(
     """Frozen features in the images' place, from the cache where they are there."""
     found = features.cached(learner.backbone, images, indices, device, mark)  # type: ignore[arg-type]
     return found, torch.arange(len(indices))
+
+
+def _support(learner: nn.Module, images: ImageSet, kept: Tensor, device: str) -> Labelled:
+    """What `adapt` is given: the support; where a head was trained, which needs no more, an image of each class."""
+    if learner.feed == "batches":
+        kept = torch.stack([kept[members[0]] for members in splits.by_class(images.labels[kept], len(images.classes))])
+    return streams.labelled(images, kept, device)
 
 
 def _batches(learner: nn.Module, images: ImageSet, indices: Tensor, device: str) -> Iterator[Labelled]:

@@ -34,7 +34,7 @@ def fit_for(settings: RunConfig, learner: nn.Module) -> bool:
     held = not any(isinstance(part, _BatchNorm) and part.training for part in learner.backbone.modules())  # type: ignore[union-attr]
     for part, mode in modes:
         part.training = mode
-    still = not settings.augment and settings.append is None
+    still = not settings.augment and settings.append is None and not settings.train.resolutions
     return held and still and all(phase.trainable == "head" for phase in settings.train.phases)
 
 

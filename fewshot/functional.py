@@ -55,6 +55,9 @@ def decorrelation(features_ND: Tensor, labels_N: Tensor, n_classes: int) -> tupl
     features = features_ND.double()
     residual = features - prototypes(features, labels_N, n_classes)[labels_N]
     scatter = residual.T @ residual / len(residual)
-    variances, directions = torch.linalg.eigh(scatter / scatter.diagonal().mean())
+    mean_variance = scatter.diagonal().mean()
+    if mean_variance <= 0:  # one image a class, or features that do not vary: there is nothing to take away
+        return features.mean(0).to(features_ND), torch.eye(len(scatter), dtype=features_ND.dtype)
+    variances, directions = torch.linalg.eigh(scatter / mean_variance)
     mix = (directions * (variances.clamp(min=0) + 0.1) ** -0.25) @ directions.T
     return features.mean(0).to(features_ND), mix.to(features_ND)

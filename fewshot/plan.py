@@ -16,6 +16,7 @@ from episodes.errors import UserError
 from episodes.rng import generator, seeded
 from episodes.types import ImageSet, TrainTest
 from fewshot import backbones, cache, config, devices, optimisation
+from fewshot.backbones import own_weights
 from fewshot.config import RunConfig
 from fewshot.learners import LEARNERS
 from fewshot.learners.protocol import Task
@@ -76,6 +77,8 @@ def configure(values: Mapping[str, Any], preset: str) -> RunConfig:
     asked = values.get("backbone")
     if isinstance(asked, Mapping) and asked.get("name", base["backbone"]["name"]) != base["backbone"]["name"]:
         del base["backbone"]  # its options and weights are those of another network
+        if "train" in base:  # and so are the sides of its images
+            base["train"] = {key: value for key, value in base["train"].items() if key != "resolutions"}
     train = values.get("train")
     if isinstance(train, Mapping) and "train" in base and ("steps" in train) != ("epochs" in train):
         # the one replaces the preset's other
@@ -154,7 +157,8 @@ def _try_resolutions(settings: RunConfig, learner: nn.Module) -> None:
             fits = ()
         if fits != (learner.backbone.n_features,):  # type: ignore[union-attr]
             raise UserError(
-                f"train.resolutions: backbone '{settings.backbone.name}' takes no images of {each.side} pixels."
+                f"train.resolutions: backbone '{settings.backbone.name}' takes no images of {each.side} pixels: "
+                "use others, or --set train.resolutions=[]."
             )
 
 
@@ -186,7 +190,7 @@ def _run_id(settings: RunConfig, data: TrainTest) -> str:
     options = LEARNERS[settings.method].options.model_validate(settings.learner)
     values["learner"] = options.model_dump(mode="json", exclude_defaults=True)
     if (weights := backbones.weights_file(settings.backbone)) is not None:
-        values["backbone"]["weights"] = hashlib.sha256(weights.read_bytes()).hexdigest()
+        values["backbone"]["weights"] = own_weights.content_hash(weights)
     values["data"] = [data.train.fingerprint, data.test.fingerprint, data.train.groups]
     values["version"] = RESULTS_VERSION
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ from torch import Tensor
 
 from episodes import datasets
 from episodes.rng import generator
-from fewshot import backbones, config, experiment, features, functional, records
+from episodes.types import ImageSet
+from fewshot import backbones, config, devices, experiment, features, functional, records
 from fewshot.backbones import own_weights
 from fewshot.plan import Tell
 
@@ -35,48 +37,72 @@ def run(
     """Train a backbone on all images of a data set; the run's record, and the file of the backbone's weights.
 
     values: settings on top of the preset `pretrain` of `scratch`; command: what the card says made the weights.
-    Accuracies in the card are on the data set's own test part, which chose nothing. Errors as experiment.run.
+    A finished file is taken as it is. Accuracies in the card are on the data set's own test part, which chose nothing.
+    Errors as experiment.run.
     """
-    asked = config.merge({"method": "scratch", "preset": PRESET, "full": True}, values)
+    asked = {"method": "scratch", "preset": PRESET, "full": True, **values}
     record = experiment.run(asked, [seed], out=out, device=device, force=force, progress=progress, tell=tell)
-    folder = out / record["run_id"]
-    tell("decorrelating features")
-    body = own_weights.body_of(load_file(folder / f"draw-{seed}" / "model.safetensors"))
-    settings = config.BackboneSettings(**record["config"]["backbone"])
-    finish = _decorrelation(settings, body, asked["data"], record) if settings.name in backbones.OWN else {}
-    content = own_weights.packed(body, finish, settings.name, settings.options, _card(record, command))
-    records.write_bytes(folder / WEIGHTS, content)
-    return record, folder / WEIGHTS
+    folder = out / record["run_id"] / f"draw-{seed}"
+    path = folder / WEIGHTS
+    if not path.exists():
+        tell("decorrelating features")
+        drawn = records.read_json(folder / "draw.json")
+        body = own_weights.body_of(load_file(folder / "model.safetensors"))
+        settings = config.BackboneSettings(**record["config"]["backbone"])
+        finish: dict[str, Tensor] = {}
+        if settings.name in backbones.OWN:
+            images = datasets.load(values["data"], image_size=record["config"]["image_size"]).train
+            finish = _decorrelation(settings, body, images, drawn["provenance"]["compute"], devices.pick(device))
+        card = _card(record, drawn, command)
+        records.write_bytes(path, own_weights.packed(body, finish, settings.name, settings.options, card))
+    return record, path
+
+
+def use(record: Mapping[str, Any], weights: Path) -> str:
+    """The words of `fewshot run` that take a pretraining's weights."""
+    backbone = record["config"]["backbone"]
+    options = [f"backbone.options.{key}={value}" for key, value in backbone["options"].items()]
+    sets = [word for each in options for word in ("--set", each)]
+    return shlex.join(["--backbone", backbone["name"], "--weights", str(weights), *sets])
 
 
 def _decorrelation(
-    settings: config.BackboneSettings, body: Mapping[str, Tensor], data: str, record: Mapping[str, Any]
+    settings: config.BackboneSettings,
+    body: Mapping[str, Tensor],
+    images: ImageSet,
+    compute: Mapping[str, Any],
+    device: str,
 ) -> dict[str, Tensor]:
     """The map that follows the body of one of our own networks, from features of training images."""
     backbone = backbones.build(settings.model_copy(update={"weights": "none"}))
     backbone.body.load_state_dict(body)
-    compute = record["provenance"]["compute"]
-    images = datasets.load(data, image_size=record["config"]["image_size"]).train
+    backbone.to(device).set_compute(compute["precision"], compute["channels_last"])
     chosen = torch.randperm(len(images), generator=generator(0, "decorrelation"))[:DECORRELATION_IMAGES]
-    backbone.to(compute["device"]).set_compute(compute["precision"], compute["channels_last"])
-    found = features.extract(backbone, images, chosen, compute["device"])
+    found = features.extract(backbone, images, chosen, device)
     shift, mix = functional.decorrelation(found, images.labels[chosen], len(images.classes))
     return {"shift": shift, "mix": mix}
 
 
-def _card(record: Mapping[str, Any], command: str) -> dict[str, Any]:
-    provenance = record["provenance"]
+def _card(record: Mapping[str, Any], drawn: Mapping[str, Any], command: str) -> dict[str, Any]:
+    provenance, recipe = drawn["provenance"], record["config"]
+    started_from = recipe["backbone"]["weights"]
+    share = recipe["validation"]["share"] if recipe["validation"] else 0.0
     return {
         "command": command,
         "data": record["data"],
         "data_notes": record["data_notes"],
-        "data_fingerprint": provenance["data_fingerprint"],
-        "images": record["labels"],
+        "data_fingerprint": record["provenance"]["data_fingerprint"],
+        "images": drawn["labels"],
+        "held_out_share": share,
         "classes": len(record["classes"]),
-        "recipe": {key: record["config"][key] for key in ("backbone", "learner", "train", "augment", "validation")},
-        "accuracy": record["scores"]["accuracy"]["mean"],
-        "accuracy_on": f"{record['n_test']} images of the data set's own test part",
-        "train_seconds": record["cost"]["train_seconds"],
+        "recipe": {
+            "backbone": {**recipe["backbone"], "weights": Path(started_from).name},
+            **{key: recipe[key] for key in ("learner", "train", "augment", "validation")},
+        },
+        "seed": drawn["seed"],
+        "accuracy": drawn["scores"]["accuracy"],
+        "accuracy_on": f"{record['n_test']:,} images of the data set's own test part",
+        "train_seconds": drawn["cost"]["train_seconds"],
         "device": provenance["device"],
         "date": provenance["finished"],
         "commit": provenance["commit"],

@@ -34,12 +34,21 @@ def values(file: Path | None, sets: Sequence[str], **flags: Any) -> dict[str, An
 
 
 def pretraining(
-    file: Path | None, sets: Sequence[str], *, data: str, backbone: str, epochs: float | None, seed: int
+    file: Path | None, sets: Sequence[str], *, data: str, backbone: str | None, epochs: float | None, seed: int
 ) -> tuple[dict[str, Any], str]:
-    """Settings of a pretraining, and the command that asks for them again, to be told on the weights' card."""
+    """Settings of a pretraining, and the command that asks for them again, to be told on the weights' card.
+
+    In the command, paths are names alone: where things lay is nobody's business.
+    """
     found = config.read(file) if file is not None else {}
-    given: dict[str, Any] = {"data": data, "backbone": {"name": backbone}}
-    words = ["fewshot", "pretrain", "--data", Path(data).name, "--backbone", backbone]
+    for key in ("compute", "method", "preset", "shots", "fraction", "full"):  # what a run's own config.yaml also says
+        found.pop(key, None)
+    given: dict[str, Any] = {"data": data}
+    words = ["fewshot", "pretrain", "--data", Path(data).name]
+    if backbone is not None:
+        found.pop("backbone", None)
+        given["backbone"] = {"name": backbone}
+        words += ["--backbone", backbone]
     if epochs is not None:
         given["train"] = {"epochs": epochs}
         words += ["--epochs", f"{epochs:g}"]
@@ -47,8 +56,8 @@ def pretraining(
         words += ["--seed", str(seed)]
     if file is not None:
         words += ["--config", file.name]
-    for each in sets:
-        words += ["--set", each]
+    for key, _, value in (each.partition("=") for each in sets):
+        words += ["--set", f"{key}={Path(value).name if value.startswith(('/', '~', '.')) else value}"]
     return config.merge(config.merge(found, given), config.overrides(sets)), shlex.join(words)
 
 

@@ -60,8 +60,9 @@ ROOMS: dict[str, set[str]] = {
     },
     "fewshot.experiment": {"fewshot.config", "fewshot.records", "fewshot.devices", "fewshot.plan", "fewshot.draw"},
     "fewshot.pretraining": {
-        "episodes.rng", "episodes.datasets", "fewshot.config", "fewshot.functional", "fewshot.records",
-        "fewshot.backbones", "fewshot.features", "fewshot.plan", "fewshot.experiment",
+        "episodes.types", "episodes.rng", "episodes.datasets", "fewshot.config", "fewshot.functional",
+        "fewshot.records", "fewshot.devices", "fewshot.backbones", "fewshot.features", "fewshot.plan",
+        "fewshot.experiment",
     },
     "fewshot.catalogue": {"episodes.datasets", "fewshot.config", "fewshot.backbones", "fewshot.learners"},
     "fewshot.report": {"fewshot.records"},

@@ -88,12 +88,13 @@ def keep(name: str, part: str, record: dict[str, Any]) -> None:
 def run(dev: str, name: str, out: Path) -> None:
     """Pretrain and probe a variant; what is finished is taken, and what was interrupted continues."""
     variant = VARIANTS[name]
+    out = out / f"seed-{variant.seed}"  # records of their own
     pretrained = fewshot(
         "pretrain", "--data", "tinyimagenet32", "--seed", str(variant.seed), "--out", str(out),
         *sets(*BASE, *(VARIANTS[variant.body_of] if variant.body_of else variant).settings),
     )  # fmt: skip
     folder = out / pretrained["run_id"]
-    weights = folder / ("draw-0/model.safetensors" if name == "correlated" else "weights.safetensors")
+    weights = folder / f"draw-{variant.seed}" / f"{'model' if name == 'correlated' else 'weights'}.safetensors"
     for shots in SHOTS:
         probe = fewshot(
             "run", "--method", "probe", "--data", dev, "--shots", str(shots), "--seeds", str(DRAWS), "--backbone",
@@ -115,7 +116,7 @@ def row(name: str) -> list[str] | None:
     """One line of the table; None where the variant was not run."""
     probes = [read(name, f"probe-{shots}") for shots in SHOTS]
     pretrained = read(VARIANTS[name].body_of or name, "pretrain")
-    if pretrained is None or None in probes:
+    if pretrained is None or None in probes or read("base", f"probe-{SHOTS[-1]}") is None:
         return None
     cells = [name, VARIANTS[name].changed]
     cells.append(f"{pretrained['scores']['accuracy']['mean']:.3f}")
@@ -146,7 +147,8 @@ def shipped() -> str:
     lines = [
         f"- made by `{card['command']}` (commit {card['commit'][:10]}, {card['date'][:10]}, {card['device']}), "
         f"{card['train_seconds'] / 60:.0f} minutes of training beside other work",
-        f"- from {card['images']:,} images of {card['data']} in {card['classes']} classes; {train['epochs']:g} epochs, "
+        f"- from {card['images']:,} images of {card['data']} in {card['classes']} classes, "
+        f"{card['held_out_share']:.0%} of them held out to watch the training; {train['epochs']:g} epochs, "
         f"batches of {train['batch_size']}, {train['optimizer']['name']}, rate {train['lr']:g}, decay "
         f"{train['weight_decay']:g}, {train['schedule']['name']}",
         f"- validation accuracy {card['accuracy']:.4f}, on {card['accuracy_on']}",
@@ -181,6 +183,7 @@ if __name__ == "__main__":
             run(asked.dev, each, asked.out)
     else:
         for path in (REPORT, CARD):
-            if asked.check and path.read_text() != written(path):
+            if not asked.check:
+                path.write_text(written(path))
+            elif path.read_text() != written(path):
                 sys.exit(f"{path} is stale: run python tools/pretraining.py report")
-            path.write_text(written(path))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -46,6 +48,16 @@ def packed(
 def body_of(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The part of a learner's state that is the backbone's body, under the body's own names."""
     return {key.removeprefix(BODY): each for key, each in state.items() if key.startswith(BODY)}
+
+
+def content_hash(path: Path) -> str:
+    """Hash of a file's weights: of a .safetensors file without its metadata, of another whole."""
+    content = path.read_bytes()
+    with contextlib.suppress(ValueError):  # what is no such file is refused when it is loaded
+        end = 8 + int.from_bytes(content[:8], "little")
+        tensors = {key: each for key, each in json.loads(content[8:end]).items() if key != "__metadata__"}
+        return hashlib.sha256(json.dumps(tensors, sort_keys=True).encode() + content[end:]).hexdigest()
+    return hashlib.sha256(content).hexdigest()
 
 
 def card(path: Path) -> dict[str, Any]:

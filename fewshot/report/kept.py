@@ -51,7 +51,8 @@ def clear() -> str:
     freed, left = 0, 0
     for path, stat in cache.files():
         if path.suffix == cache.SUFFIX:  # also one in use: it was read as a whole
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # one that may not be removed stays, and is counted
+                path.unlink(missing_ok=True)
         gone = cache.remove(path)
         freed += stat.st_size * (gone or not path.exists())
         left += not gone and path.exists()
@@ -62,12 +63,13 @@ def clear() -> str:
             with FileLock(folder.with_suffix(cache.LOCK), timeout=0):
                 shutil.rmtree(folder, ignore_errors=True)
                 folder.with_suffix(cache.LOCK).unlink(missing_ok=True)
-        except Timeout:
+        except (Timeout, OSError, NotImplementedError):
             left += 1
         freed += 0 if folder.exists() else size
     for index in (root / "index").glob("*.json"):
-        index.unlink(missing_ok=True)
-    being = f"; {left} {'is' if left == 1 else 'are'} being written and stayed" if left else ""
+        with contextlib.suppress(OSError):
+            index.unlink(missing_ok=True)
+    being = f"; {left} in use, or not ours to remove, stayed" if left else ""
     return f"freed {_mb(freed)} in {root}{being}"
 
 

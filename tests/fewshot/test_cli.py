@@ -192,7 +192,9 @@ def test_what_is_kept_is_shown_and_cleared(monkeypatch, tmp_path, capsys) -> Non
             for i in range(count):
                 Image.new("RGB", (32, 32), (grey + i,) * 3).save(tmp_path / "mine" / part / name / f"{i}.png")
     for data in ("mine", "digits"):
-        arguments = f"run --data {data} --method probe --shots 4 --seeds 1 --set precision=float32 --quiet"
+        arguments = (
+            f"run --data {data} --method probe --backbone conv4 --shots 4 --seeds 1 --set precision=float32 --quiet"
+        )
         assert fewshot(arguments, monkeypatch) == 0
     (place / "features" / "junk.npy").write_bytes(bytes(3_000_000))
     capsys.readouterr()

@@ -63,7 +63,9 @@ def test_a_run_leaves_the_promised_files(method: str, tmp_path: Path) -> None:
         assert names == {"metrics.jsonl", "indices.json", "predictions.npz", "draw.json"} | trained
         kept = np.load(draw / "predictions.npz")
         assert kept["test_logits"].dtype == np.float16
-        assert (kept["test_logits"].argmax(1) == kept["test_labels"]).mean() == pytest.approx(accuracy, abs=0.01)
+        assert (kept["test_logits"].argmax(1) == kept["test_labels"]).mean() == pytest.approx(
+            accuracy, abs=0.02
+        )  # ties in half
         support = json.loads((draw / "indices.json").read_text())["support"]
         labels = datasets.load("digits").train.labels[torch.tensor(support)]
         assert labels.bincount().tolist() == [4] * 10

@@ -129,6 +129,13 @@ def test_decorrelation_is_a_power_of_the_scatter_within_the_classes():
     assert single.dtype == torch.float32
 
 
+def test_nothing_is_decorrelated_where_nothing_varies_within_the_classes():
+    features = normal(4, 5).float()
+    shift, mix = functional.decorrelation(features, torch.arange(4), 4)  # one image a class
+    assert torch.equal(mix, torch.eye(5))
+    torch.testing.assert_close(shift, features.mean(0))
+
+
 def test_decorrelation_bears_features_that_are_constant():
     features = normal(40, 4)
     features[:, 2] = 0

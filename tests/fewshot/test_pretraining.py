@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import shutil
 import sys
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from episodes import datasets
 from episodes.errors import UserError
-from fewshot import backbones, cli, functional, pretraining, request
+from fewshot import backbones, cli, functional, plan, pretraining, request
 from fewshot.backbones import own_weights
 from fewshot.config import BackboneSettings
 
@@ -40,7 +39,7 @@ def loaded(weights: Path, **options) -> backbones.Backbone:
 def test_the_file_is_the_trained_body_and_its_decorrelation(pretrained: tuple[dict, Path]) -> None:
     record, path = pretrained
     backbone = loaded(path)
-    trained = own_weights.body_of(load_file(path.parent / "draw-0" / "model.safetensors"))
+    trained = own_weights.body_of(load_file(path.parent / "model.safetensors"))
     plain = backbones.build(BackboneSettings(name="mini-resnet", options=OPTIONS)).eval()
     plain.body.load_state_dict(trained)
     train = datasets.load("digits").train
@@ -68,7 +67,7 @@ def test_the_card_says_where_the_weights_come_from(pretrained: tuple[dict, Path]
         "digits", record["provenance"]["commit"], record["provenance"]["finished"],
     }  # fmt: skip
     assert str(path.parent) not in json.dumps(card)
-    assert own_weights.card(path.parent / "draw-0" / "model.safetensors") == {}
+    assert own_weights.card(path.parent / "model.safetensors") == {}
 
 
 def test_the_features_are_what_the_next_run_uses(pretrained: tuple[dict, Path], tmp_path: Path) -> None:
@@ -112,7 +111,7 @@ def test_weights_beyond_half_precision_are_not_written() -> None:
 @pytest.mark.parametrize(
     ("words", "values"),
     [
-        ("--data digits", {"data": "digits", "backbone": {"name": "mini-resnet"}}),
+        ("--data digits", {"data": "digits"}),
         (
             "--data digits --backbone resnet --epochs 2.5 --seed 3 --set train.lr=0.01 --set 'augment=[flip, grey]'",
             {
@@ -143,9 +142,12 @@ def test_the_command_on_the_card_asks_for_the_same_again(words: str, values: dic
 
 
 def test_the_command_names_a_folder_but_not_where_it_lies() -> None:
-    values, command = request.pretraining(None, [], data="/some/where/photos", backbone="conv4", epochs=None, seed=0)
-    assert values["data"] == "/some/where/photos"
-    assert command == "fewshot pretrain --data photos --backbone conv4"
+    values, command = request.pretraining(
+        None, ["backbone.weights=/some/a.safetensors"], data="/some/photos", backbone="conv4", epochs=None, seed=0
+    )
+    assert values["data"] == "/some/photos"
+    assert values["backbone"] == {"name": "conv4", "weights": "/some/a.safetensors"}
+    assert command == "fewshot pretrain --data photos --backbone conv4 --set backbone.weights=a.safetensors"
 
 
 @pytest.mark.parametrize(
@@ -177,14 +179,65 @@ def test_the_command_writes_weights_and_says_how_to_use_them(tmp_path: Path, mon
         cli.main()
     assert left.value.code == 0
     told = capsys.readouterr()
-    (path,) = tmp_path.glob("*/weights.safetensors")
-    assert f"--backbone mini-resnet --weights {path}" in told.err
+    (path,) = tmp_path.glob("*/draw-0/weights.safetensors")
     assert "mini-resnet" in told.out
-    before = path.read_bytes()
-    shutil.copy(path, tmp_path / "first")
-    with pytest.raises(SystemExit):  # finished: the same again, at once
+    before = path.stat().st_mtime_ns, path.read_bytes()
+    monkeypatch.setattr(sys, "argv", [*words.split(), "--epochs", "0.2"])
+    with pytest.raises(SystemExit):  # finished: taken as it is
         cli.main()
-    assert path.read_bytes() == before
+    assert (path.stat().st_mtime_ns, path.read_bytes()) == before
+    used = told.err.rpartition("(use: ")[2].rpartition(")")[0]
+    probe = f"fewshot run --method probe --data digits --shots 1 --seeds 1 --quiet --out {tmp_path / 'runs'} {used}"
+    monkeypatch.setattr(sys, "argv", shlex.split(probe))
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    assert left.value.code == 0
+
+
+def test_seeds_have_their_own_weights_and_cards(pretrained: tuple[dict, Path], tmp_path: Path) -> None:
+    values = {**SMALL, "train": {"epochs": 0.2, "resolutions": []}}
+    (record, first), before = pretraining.run(values, 0, out=tmp_path), None
+    before = first.read_bytes()
+    both, second = pretraining.run(values, 1, out=tmp_path)
+    assert both["run_id"] == record["run_id"]
+    assert first.read_bytes() == before != second.read_bytes()
+    cards = [own_weights.card(each) for each in (first, second)]
+    assert [card["seed"] for card in cards] == [0, 1]
+    assert [card["accuracy"] for card in cards] == both["scores"]["accuracy"]["values"]
+
+
+def test_a_file_of_settings_names_the_backbone_unless_the_flag_does(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text(
+        "{method: probe, preset: few, shots: 3, compute: {device: cpu}, train: {lr: 0.5},"
+        " backbone: {name: resnet, options: {width: 64}}}"
+    )
+    asked = {"data": "digits", "epochs": None, "seed": 0}
+    values, command = request.pretraining(tmp_path / "c.yaml", [], backbone=None, **asked)
+    backbone = {"name": "resnet", "options": {"width": 64}}
+    assert values == {"data": "digits", "train": {"lr": 0.5}, "backbone": backbone}
+    assert command == "fewshot pretrain --data digits --config c.yaml"
+    values, _ = request.pretraining(tmp_path / "c.yaml", [], backbone="conv4", **asked)
+    assert values["backbone"] == {"name": "conv4"}
+
+
+def test_another_network_does_not_inherit_the_sides_of_the_preset() -> None:
+    for backbone, sides in ((None, 1), ({"name": "mini-resnet"}, 1), ({"name": "conv4"}, 0)):
+        values = {"method": "scratch", "full": True} | ({"backbone": backbone} if backbone else {})
+        settings = plan.configure(values, "pretrain")
+        assert settings.train is not None
+        assert len(settings.train.resolutions) == sides
+
+
+def test_runs_are_told_apart_by_weights_and_not_by_the_card(pretrained: tuple[dict, Path], tmp_path: Path) -> None:
+    state = load_file(pretrained[1])
+    save_file(state, tmp_path / "same.safetensors", {"fewshot": "{}"})
+    state[FIRST] = state[FIRST] + 1e-2
+    save_file(state, tmp_path / "other.safetensors")
+    marks = [
+        own_weights.content_hash(each)
+        for each in (pretrained[1], tmp_path / "same.safetensors", tmp_path / "other.safetensors")
+    ]
+    assert marks[0] == marks[1] != marks[2]
 
 
 @pytest.mark.slow
