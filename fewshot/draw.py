@@ -198,9 +198,13 @@ def _fit(
             classifier = model.adapt(labelled)  # type: ignore[operator]
             return evaluation.quick(classifier, _batches(learner, *parts["validation"], device))
 
+    first: list[tuple[float, float]] = []  # step and second of this session's first log point
+
     def on_log(row: dict[str, float], total: int) -> None:
         judged = f", validation {row['validation_accuracy']:.3f}" if "validation_accuracy" in row else ""
-        tell(f"step {row['step']}/{total}, loss {row['train_loss']:.3f}{judged}")
+        left = _left(first[0], row["step"], total) if first else ""
+        first[:] = first or [(row["step"], time.perf_counter())]
+        tell(f"step {row['step']}/{total}, loss {row['train_loss']:.3f}{judged}{left}")
         records.append_line(folder / "metrics.jsonl", row)
 
     with seeded(seed, "fit"):
@@ -215,6 +219,12 @@ def _fit(
             checkpoint=folder / "checkpoint.pt",
             on_log=on_log,
         )
+
+
+def _left(first: tuple[float, float], step: float, total: int) -> str:
+    """How long the rest takes at the speed since `first`, where that is more than a minute."""
+    minutes = (time.perf_counter() - first[1]) / (step - first[0]) * (total - step) / 60
+    return f", {minutes:.0f} min left" if minutes >= 1 else ""
 
 
 def _ways(images: ImageSet, kept: Tensor) -> int:

@@ -44,7 +44,7 @@ def run(
         for number, seed in enumerate(missing, start=1):
 
             def tell_of_draw(text: str, number: int = number) -> None:
-                tell(f"draw {number}/{len(missing)}: {text}")
+                tell(f"draw {number}/{len(missing)}: {text}" if len(missing) > 1 else text)
 
             draw(plan, seed, force=force, tell=tell_of_draw)
     return finish(plan)

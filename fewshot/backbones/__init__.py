@@ -97,4 +97,11 @@ def _fits(value: Any, hint: Any) -> bool:
 
 def describe() -> list[tuple[str, str]]:
     """(name, one line) of our own backbones; any other name is timm's."""
-    return [(name, (inspect.getdoc(make) or "").splitlines()[0]) for name, make in sorted(OWN.items())]
+    return [
+        (
+            name,
+            (inspect.getdoc(make) or "").splitlines()[0]
+            + (" [weights: pretrained]" if own_weights.shipped(name) else ""),
+        )
+        for name, make in sorted(OWN.items())
+    ]

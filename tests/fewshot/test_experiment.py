@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -409,3 +410,17 @@ def test_large_images_in_a_small_network_are_a_warning(image_size, input_size, t
     values["backbone"] = {**values["backbone"], "options": {"width": 8, "pool": True}, "input_size": input_size}
     record = experiment.run(values, [0], out=tmp_path)
     assert any("sees images of 64 pixels at 32" in warning for warning in record["warnings"]) == told
+
+
+def test_a_long_training_says_how_long_it_takes(tmp_path: Path, monkeypatch) -> None:
+    """With a clock that goes a minute at every look: twelve steps, a log point and so a minute each at least."""
+    seconds = iter(range(0, 10**6, 60))
+    monkeypatch.setattr("fewshot.draw.time.perf_counter", lambda: next(seconds))
+    told: list[str] = []
+    values = quick("scratch", train={"steps": 12, "batch_size": 16, "log_every_epochs": 0.1})
+    experiment.run(values, [0], out=tmp_path, tell=told.append)
+    steps = [text for text in told if text.startswith("step ")]
+    assert len(steps) >= 3
+    assert "left" not in steps[0]
+    assert all(re.search(r", [1-9]\d* min left$", text) for text in steps[1:-1])
+    assert "left" not in steps[-1]
