@@ -111,6 +111,12 @@ def changed_statistic() -> backbones.Backbone:
     return backbone
 
 
+def decorrelated() -> backbones.Backbone:
+    backbone = network()
+    backbone.finish = backbones.Decorrelation(torch.zeros(backbone.n_features), torch.eye(backbone.n_features))
+    return backbone
+
+
 def computed(precision: str, channels_last: bool) -> backbones.Backbone:
     backbone = network()
     backbone.set_compute(precision, channels_last)
@@ -126,6 +132,7 @@ def computed(precision: str, channels_last: bool) -> backbones.Backbone:
         lambda: network(input_size=33),
         lambda: network(views="flip"),
         lambda: network(crop=0.9),
+        decorrelated,
         lambda: computed("bfloat16", False),
         lambda: computed("float32", True),
     ],
