@@ -53,7 +53,8 @@ def run(
         if settings.name in backbones.OWN:
             images = datasets.load(values["data"], image_size=record["config"]["image_size"]).train
             finish = _decorrelation(settings, body, images, drawn["provenance"]["compute"], devices.pick(device))
-        card = _card(record, drawn, command)
+        begun_with = backbones.weights_file(settings)
+        card = _card(record, drawn, command) | {"started_from": own_weights.card(begun_with) if begun_with else None}
         records.write_bytes(path, own_weights.packed(body, finish, settings.name, settings.options, card))
     return record, path
 
