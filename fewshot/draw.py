@@ -179,7 +179,7 @@ def _fit(
     if settings.train is not None and learner.feed == "episodes" and ways < pool.n_classes:
         warnings.append(
             f"{pool.n_classes - ways} of {pool.n_classes} classes have one image and are in no training episode"
-            + (": the features are untrained" if ways < 2 else "")
+            + (": the features stay as they were" if ways < 2 else "")
         )
     if settings.train is None or (learner.feed == "episodes" and ways < 2):
         return trainer.Fitted([], 0, 0.0, 0, None)
