@@ -22,6 +22,7 @@ from fewshot.records import summary
 
 ROOT = Path(__file__).parent.parent
 RECORDS = ROOT / "reports" / "records" / "pretraining"
+MORE = ROOT / "configs" / "methods" / "scratch" / "pretrain-more.yaml"
 REPORT = ROOT / "reports" / "pretraining.md"
 CARD = own_weights.SHIPPED / "mini-resnet.md"
 SHOTS = (1, 4, 16)
@@ -35,13 +36,17 @@ DEGRADE = "{name: jpeg, quality: [30, 95], p: 0.5}, {name: blur, sigma: [0.1, 1.
 
 
 class Variant(NamedTuple):
-    """What is changed; the settings of the pretraining; its seed; those of the probe; whose pretraining it takes."""
+    """What is changed; the settings of the pretraining; its seed; those of the probe; whose pretraining it takes.
+
+    continues: the variant whose weights it begins with, under the preset `pretrain-more`.
+    """
 
     changed: str
     settings: tuple[str, ...] = ()
     seed: int = 0
     probe: tuple[str, ...] = ()
     body_of: str | None = None
+    continues: str | None = None
 
 
 # body_of: the weights of that variant's pretraining; 'correlated' takes them before their decorrelation
@@ -66,8 +71,20 @@ VARIANTS = {
     "whole-size": Variant("32 pixels throughout", ("train.resolutions=[]",)),
     "crop-20": Variant("crops from a fifth of the area on", ("augment=[flip, {name: crop, scale: [0.2, 1.0]}]",)),
     "mixup": Variant("mixup, alpha 0.2", (f"augment=[flip, {CROP}, {{name: mixup, alpha: 0.2}}]",)),
+    "cutmix": Variant("cutmix for half of the images", (f"augment=[flip, {CROP}, {{name: cutmix, p: 0.5}}]",)),
+    "decay": Variant("ten times the weight decay", ("train.weight_decay=0.1",)),
     "average": Variant("moving average of the weights, 0.998", ("train.ema_decay=0.998",)),
 }
+
+
+# of the network and the length that ship: what is changed is said of the first
+FULL_SIZE = {
+    "long": Variant("the recipe of the base for 22 epochs: `pretrain`"),
+    "continued": Variant(
+        "8 epochs more under cutmix, colour jitter and smaller crops: `pretrain-more`", continues="long"
+    ),
+}
+ALL = {**VARIANTS, **FULL_SIZE}
 
 
 def fewshot(*words: str) -> dict[str, Any]:
@@ -85,25 +102,38 @@ def keep(name: str, part: str, record: dict[str, Any]) -> None:
     (RECORDS / name / f"{part}.json").write_text(json.dumps(record, indent=1) + "\n")
 
 
+def pretrain(name: str, out: Path) -> tuple[dict[str, Any], Path]:
+    """The record of a variant's pretraining and the folder of its weights; what is finished is taken."""
+    variant = ALL[name]
+    settings = (() if name in FULL_SIZE else BASE) + variant.settings
+    words = ["--backbone", "mini-resnet"]
+    if variant.continues:
+        begun = pretrain(variant.continues, out)[1] / "weights.safetensors"
+        words = ["--config", str(MORE)]
+        settings += (f"backbone.weights={begun}",)
+    out = out / f"seed-{variant.seed}"  # records of their own
+    record = fewshot(
+        "pretrain", "--data", "tinyimagenet32", *words, "--seed", str(variant.seed), "--out", str(out), *sets(*settings)
+    )
+    return record, out / record["run_id"] / f"draw-{variant.seed}"
+
+
 def run(dev: str, name: str, out: Path) -> None:
     """Pretrain and probe a variant; what is finished is taken, and what was interrupted continues."""
-    variant = VARIANTS[name]
-    out = out / f"seed-{variant.seed}"  # records of their own
-    pretrained = fewshot(
-        "pretrain", "--data", "tinyimagenet32", "--seed", str(variant.seed), "--out", str(out),
-        *sets(*BASE, *(VARIANTS[variant.body_of] if variant.body_of else variant).settings),
-    )  # fmt: skip
-    folder = out / pretrained["run_id"]
-    weights = folder / f"draw-{variant.seed}" / f"{'model' if name == 'correlated' else 'weights'}.safetensors"
+    variant = ALL[name]
+    pretrained, folder = pretrain(variant.body_of or name, out)
+    weights = folder / f"{'model' if name == 'correlated' else 'weights'}.safetensors"
+    options = () if name in FULL_SIZE else (BACKBONE,)
     for shots in SHOTS:
         probe = fewshot(
             "run", "--method", "probe", "--data", dev, "--shots", str(shots), "--seeds", str(DRAWS), "--backbone",
-            "mini-resnet", "--weights", str(weights), *sets(BACKBONE, "backbone.views=none", *variant.probe),
+            "mini-resnet", "--weights", str(weights), *sets(*options, "backbone.views=none", *variant.probe),
             "--out", str(out),
         )  # fmt: skip
         probe["weights"] = probe["config"]["backbone"]["weights"] = name  # not where they lay
         keep(name, f"probe-{shots}", probe)
     if not variant.body_of:
+        pretrained["config"]["backbone"]["weights"] = pretrained["weights"] = variant.continues or "none"
         keep(name, "pretrain", pretrained)
 
 
@@ -112,27 +142,27 @@ def read(name: str, part: str) -> dict[str, Any] | None:
     return json.loads(path.read_text()) if path.exists() else None
 
 
-def row(name: str) -> list[str] | None:
-    """One line of the table; None where the variant was not run."""
+def row(name: str, first: str) -> list[str] | None:
+    """One line of the table, with differences to the variant `first`; None where one of both was not run."""
     probes = [read(name, f"probe-{shots}") for shots in SHOTS]
-    pretrained = read(VARIANTS[name].body_of or name, "pretrain")
-    if pretrained is None or None in probes or read("base", f"probe-{SHOTS[-1]}") is None:
+    pretrained = read(ALL[name].body_of or name, "pretrain")
+    if pretrained is None or None in probes or read(first, f"probe-{SHOTS[-1]}") is None:
         return None
-    cells = [name, VARIANTS[name].changed]
+    cells = [name, ALL[name].changed]
     cells.append(f"{pretrained['scores']['accuracy']['mean']:.3f}")
     for shots, probe in zip(SHOTS, probes, strict=True):
         accuracies = probe["scores"]["accuracy"]["values"]  # type: ignore[index]
-        base = read("base", f"probe-{shots}")["scores"]["accuracy"]["values"]  # type: ignore[index]
+        base = read(first, f"probe-{shots}")["scores"]["accuracy"]["values"]  # type: ignore[index]
         gain = summary([100 * (one - other) for one, other in zip(accuracies, base, strict=True)])
         cells.append(f"{sum(accuracies) / len(accuracies):.3f}")
-        cells.append("" if name == "base" else f"{gain['mean']:+.1f} ± {gain['ci95']:.1f}")
+        cells.append("" if name == first else f"{gain['mean']:+.1f} ± {gain['ci95']:.1f}")
     return cells
 
 
-def table() -> str:
+def table(variants: dict[str, Variant]) -> str:
     heads = ["variant", "what is changed", "validation"]
     heads += [word for shots in SHOTS for word in (f"{shots} shots", "points")]
-    rows = [found for name in VARIANTS if (found := row(name))]
+    rows = [found for name in variants if (found := row(name, next(iter(variants))))]
     lines = [f"| {' | '.join(heads)} |", "|:--|:--|" + "--:|" * (len(heads) - 2)]
     return "\n".join([*lines, *(f"| {' | '.join(cells)} |" for cells in rows)])
 
@@ -154,13 +184,19 @@ def shipped() -> str:
         f"- validation accuracy {card['accuracy']:.4f}, on {card['accuracy_on']}",
         f"- {path.stat().st_size / 1e6:.1f} MB on disk",
     ]
+    if begun := card["started_from"]:
+        lines.append(
+            f"- begun with weights made by `{begun['command']}` (commit {begun['commit'][:10]}, "
+            f"{begun['train_seconds'] / 60:.0f} minutes), validation accuracy {begun['accuracy']:.4f}"
+        )
     return "\n".join(lines)
 
 
 def written(path: Path) -> str:
     """A text with its tables from the records; what is between the tables is written by hand."""
     text = path.read_text()
-    for name, content in (("variants", table()), ("shipped", shipped())):
+    tables = {"variants": table(VARIANTS), "full-size": table(FULL_SIZE), "shipped": shipped()}
+    for name, content in tables.items():
         start, end = f"<!-- table: {name} -->\n", "<!-- end of table -->"
         before, marked, rest = text.partition(start)
         if marked:
@@ -173,13 +209,13 @@ if __name__ == "__main__":
     commands = parser.add_subparsers(dest="command", required=True)
     running = commands.add_parser("run", help="run variants and keep their records")
     running.add_argument("dev", help="the folder that tools/development_split.py made")
-    running.add_argument("--only", action="append", choices=VARIANTS)
+    running.add_argument("--only", action="append", choices=ALL)
     running.add_argument("--out", type=Path, default=Path("runs"))
     telling = commands.add_parser("report", help="write the report's tables")
     telling.add_argument("--check", action="store_true", help="only say whether they are up to date")
     asked = parser.parse_args()
     if asked.command == "run":
-        for each in asked.only or VARIANTS:
+        for each in asked.only or ALL:
             run(asked.dev, each, asked.out)
     else:
         for path in (REPORT, CARD):
