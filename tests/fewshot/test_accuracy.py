@@ -14,7 +14,9 @@ pytestmark = pytest.mark.slow
 
 
 def test_protonet_on_sixteen_digits_a_class(tmp_path: Path) -> None:
-    record = experiment.run({"method": "protonet", "preset": "random", "data": "digits", "shots": 16}, range(5), out=tmp_path)
+    record = experiment.run(
+        {"method": "protonet", "preset": "random", "data": "digits", "shots": 16}, range(5), out=tmp_path
+    )
     assert record["scores"]["accuracy"]["mean"] > 0.93
 
 
