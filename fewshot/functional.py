@@ -50,7 +50,7 @@ def decorrelation(features_ND: Tensor, labels_N: Tensor, n_classes: int) -> tupl
 
     The map is (S + a I)^-1/4, S being the covariance within the classes, over its mean variance, and a = 0.1: half
     of what makes the classes round (within-class covariance normalisation, Hatch and Stolcke, ICASSP 2006), because
-    the classes met later are others. reports/pretraining.md has what the other half costs.
+    the classes met later are others.
     """
     features = features_ND.double()
     residual = features - prototypes(features, labels_N, n_classes)[labels_N]

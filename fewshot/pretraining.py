@@ -36,9 +36,9 @@ def run(
 ) -> tuple[dict[str, Any], Path]:
     """Train a backbone on all images of a data set; the run's record, and the file of the backbone's weights.
 
-    values: settings on top of the preset `pretrain` of `scratch`; command: what the card says made the weights.
-    A finished file is taken as it is. Accuracies in the card are on the data set's own test part, which chose nothing.
-    Errors as experiment.run.
+    values: settings on top of the preset `pretrain` of `scratch`, `data` among them; command: what the card says made
+    the weights. A finished file is taken as it is. Accuracies in the card are on the data set's own test part, which
+    chose nothing. Errors as experiment.run.
     """
     asked = {"method": "scratch", "preset": PRESET, "full": True, **values}
     record = experiment.run(asked, [seed], out=out, device=device, force=force, progress=progress, tell=tell)
@@ -53,8 +53,7 @@ def run(
         if settings.name in backbones.OWN:
             images = datasets.load(values["data"], image_size=record["config"]["image_size"]).train
             finish = _decorrelation(settings, body, images, drawn["provenance"]["compute"], devices.pick(device))
-        begun_with = backbones.weights_file(settings)
-        card = _card(record, drawn, command) | {"started_from": own_weights.card(begun_with) if begun_with else None}
+        card = _card(record, drawn, command)
         records.write_bytes(path, own_weights.packed(body, finish, settings.name, settings.options, card))
     return record, path
 
@@ -86,7 +85,7 @@ def _decorrelation(
 
 def _card(record: Mapping[str, Any], drawn: Mapping[str, Any], command: str) -> dict[str, Any]:
     provenance, recipe = drawn["provenance"], record["config"]
-    started_from = recipe["backbone"]["weights"]
+    begun_with = backbones.weights_file(config.BackboneSettings(**recipe["backbone"]))
     share = recipe["validation"]["share"] if recipe["validation"] else 0.0
     return {
         "command": command,
@@ -97,9 +96,10 @@ def _card(record: Mapping[str, Any], drawn: Mapping[str, Any], command: str) -> 
         "held_out_share": share,
         "classes": len(record["classes"]),
         "recipe": {
-            "backbone": {**recipe["backbone"], "weights": Path(started_from).name},
+            "backbone": {**recipe["backbone"], "weights": Path(recipe["backbone"]["weights"]).name},
             **{key: recipe[key] for key in ("learner", "train", "augment", "validation")},
         },
+        "started_from": own_weights.card(begun_with) if begun_with else None,
         "seed": drawn["seed"],
         "accuracy": drawn["scores"]["accuracy"],
         "accuracy_on": f"{record['n_test']:,} images of the data set's own test part",

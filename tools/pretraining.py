@@ -17,6 +17,8 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pages
+
 from fewshot.backbones import own_weights
 from fewshot.records import summary
 
@@ -27,6 +29,7 @@ REPORT = ROOT / "reports" / "pretraining.md"
 CARD = own_weights.SHIPPED / "mini-resnet.md"
 SHOTS = (1, 4, 16)
 DRAWS = 10
+CURVE = ("train_loss", "validation_loss", "validation_accuracy")
 BACKBONE = "backbone.options={width: 64, n_features: 256}"
 BASE = (BACKBONE, "train.epochs=3", "train.batch_size=256", "train.resolutions=[{side: 24, until: 0.75}]")
 SGD = "train.optimizer={name: sgd, momentum: 0.9}"
@@ -97,7 +100,7 @@ def sets(*settings: str) -> list[str]:
     return [word for each in settings for word in ("--set", each)]
 
 
-def keep(name: str, part: str, record: dict[str, Any]) -> None:
+def keep(name: str, part: str, record: Any) -> None:
     (RECORDS / name).mkdir(parents=True, exist_ok=True)
     (RECORDS / name / f"{part}.json").write_text(json.dumps(record, indent=1) + "\n")
 
@@ -134,10 +137,12 @@ def run(dev: str, name: str, out: Path) -> None:
         keep(name, f"probe-{shots}", probe)
     if not variant.body_of:
         pretrained["config"]["backbone"]["weights"] = pretrained["weights"] = variant.continues or "none"
+        del pretrained["confusion"], pretrained["per_class"]  # of 200 classes: the run's own record has them
         keep(name, "pretrain", pretrained)
+        keep(name, "curve", [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()])
 
 
-def read(name: str, part: str) -> dict[str, Any] | None:
+def read(name: str, part: str) -> Any:
     path = RECORDS / name / f"{part}.json"
     return json.loads(path.read_text()) if path.exists() else None
 
@@ -167,6 +172,18 @@ def table(variants: dict[str, Variant]) -> str:
     return "\n".join([*lines, *(f"| {' | '.join(cells)} |" for cells in rows)])
 
 
+def curve() -> str:
+    """Training loss and held-out accuracy of the full-size runs, every other epoch."""
+    lines = ["| run | epoch | training loss | held-out loss | held-out accuracy |", "|:--|--:|--:|--:|--:|"]
+    for name in FULL_SIZE:
+        points = read(name, "curve") or []
+        for number, point in enumerate(points, start=1):
+            if number % 2 == 0:
+                loss, held, accuracy = (point[key] for key in CURVE)
+                lines.append(f"| {name} | {point['epoch']:.0f} | {loss:.2f} | {held:.2f} | {accuracy:.3f} |")
+    return "\n".join(lines)
+
+
 def shipped() -> str:
     """What the card of the shipped weights says."""
     path = own_weights.shipped("mini-resnet")
@@ -194,14 +211,8 @@ def shipped() -> str:
 
 def written(path: Path) -> str:
     """A text with its tables from the records; what is between the tables is written by hand."""
-    text = path.read_text()
-    tables = {"variants": table(VARIANTS), "full-size": table(FULL_SIZE), "shipped": shipped()}
-    for name, content in tables.items():
-        start, end = f"<!-- table: {name} -->\n", "<!-- end of table -->"
-        before, marked, rest = text.partition(start)
-        if marked:
-            text = f"{before}{start}\n{content}\n\n{end}{rest.partition(end)[2]}"
-    return text
+    tables = {"variants": table(VARIANTS), "full-size": table(FULL_SIZE), "curve": curve(), "shipped": shipped()}
+    return pages.filled(path.read_text(), tables)
 
 
 if __name__ == "__main__":

@@ -6,9 +6,10 @@ python tools/readme.py [--check]
 from __future__ import annotations
 
 import json
-import re
 import sys
 from pathlib import Path
+
+import pages
 
 from fewshot import records
 from fewshot.report import table
@@ -63,18 +64,14 @@ def features() -> str:
 
 def written() -> str:
     """README.md as it should be."""
-    text = README.read_text()
-    contents = {
+    tables = {
         "demo": compared("demo", brief=True),
         "pretrained": compared("pretrained"),
         "main": compared("main"),
         "speed": speed(),
         "features": features(),
     }
-    for name, content in contents.items():
-        marked = re.compile(rf"(<!-- table: {name} -->\n).*?(<!-- end of table -->)", re.DOTALL)
-        text = marked.sub(lambda match, content=content: f"{match[1]}\n{content}\n\n{match[2]}", text)
-    return text
+    return pages.filled(README.read_text(), tables)
 
 
 if __name__ == "__main__":

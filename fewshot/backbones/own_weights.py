@@ -41,7 +41,7 @@ def packed(
     if not all(bool(each.isfinite().all()) for each in halved.values()):
         raise UserError("the weights are beyond the range of half precision: train with a lower rate or more decay.")
     about = {"backbone": name, "options": dict(options), "card": dict(card)}
-    # one key: safetensors writes several in an order that changes, and the file's hash is part of run ids
+    # one key: safetensors writes several in an order that changes, and the same weights are to be the same file
     return to_bytes({key: each.contiguous() for key, each in halved.items()}, {ABOUT: json.dumps(about)})
 
 

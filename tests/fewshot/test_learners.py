@@ -16,8 +16,9 @@ from episodes.rng import seeded
 from episodes.types import Labelled
 from fewshot import backbones
 from fewshot.config import BackboneSettings
-from fewshot.learners import finetune, heads, probe, protonet
+from fewshot.learners import finetune, heads, probe, protonet, scratch
 from fewshot.learners.protocol import Task
+from tests.fewshot import easy
 
 
 def features(n_way: int, per_class: int = 6, d: int = 10) -> tuple[Labelled, Tensor]:
@@ -143,3 +144,25 @@ def test_batch_norm_keeps_its_statistics(method: str) -> None:
     learner.train()
     learner.backbone(torch.rand(8, 3, 32, 32))
     assert all(torch.equal(before[name], each) for name, each in learner.named_buffers())
+
+
+def test_rotation_is_a_second_loss_on_a_quarter_of_the_batch_turned() -> None:
+    """Against one image at a time, turned by numpy."""
+    with seeded(0, "rotation"):
+        backbone = backbones.build(BackboneSettings(name="conv4", options={"width": 8, "norm": "group"}))
+        learner = scratch.Scratch(backbone, Task(easy.N_WAY), scratch.Options(rotation=0.5, head="cosine"))
+    batch = easy.labelled(5, 0)  # twenty images, of which five are turned
+    plain, turned = [], []
+    for i, (image, label) in enumerate(zip(batch.images, batch.labels, strict=True)):
+        features = backbone(image[None])
+        plain.append(-learner.head(features).log_softmax(1)[0, label])
+        if i < 5:
+            quarter = torch.from_numpy(np.rot90(image.numpy(), i % 4, (1, 2)).copy())
+            turned.append(-learner.turn_head(backbone(quarter[None])).log_softmax(1)[0, i % 4])
+    expected = torch.stack(plain).mean() + 0.5 * torch.stack(turned).mean()
+    torch.testing.assert_close(learner.loss(batch), expected)
+
+
+def test_a_cosine_head_of_scratch_takes_no_hidden_layers() -> None:
+    with pytest.raises(ValueError, match="no hidden layers"):
+        scratch.Options(head="cosine", hidden=(8,))
