@@ -128,18 +128,17 @@ def resnet(input_size: int, width: int = 32, blocks: int = 1, norm: Norm = "batc
 
 
 def mini_resnet(
-    input_size: int, width: int = 96, n_features: int = 512, blocks: int = 1, norm: Norm = "batch"
+    input_size: int, widths: Sequence[int] = (64, 128, 256, 512), blocks: int = 1, norm: Norm = "batch"
 ) -> Stages:
-    """Our pretrained network for small images: 3x3 stem, residual stages of `width`, twice that, and `n_features`.
+    """Our pretrained network for small images: a 3x3 stem of 32 filters, then a residual stage for each of `widths`.
 
-
-    Shortcuts are ResNet-D's. Each stage halves the side, the first too: at 32x32 the arithmetic is spread over 16, 8
-    and 4 pixels.
+    Shortcuts are ResNet-D's. Each stage halves the side, the first too: at 32x32 the arithmetic is spread over 16, 8,
+    4 and 2 pixels.
     """
     stem = nn.Sequential(nn.Conv2d(3, 32, 3, padding=1, bias=False), _norm(norm, 32), nn.ReLU())
     stages: list[nn.Module] = [stem]
     c_in = 32
-    for c_out in (width, 2 * width, n_features):
+    for c_out in widths:
         first = Residual(c_in, c_out, 2, norm, pooled=True)
         stages.append(nn.Sequential(first, *(Residual(c_out, c_out, 1, norm, pooled=True) for _ in range(blocks - 1))))
         c_in = c_out

@@ -16,7 +16,7 @@ from fewshot.backbones import own_weights
 from fewshot.config import BackboneSettings
 
 FIRST = "stages.0.0.weight"
-OPTIONS = {"width": 8, "n_features": 16}
+OPTIONS = {"widths": [8, 8, 16]}
 SMALL = {
     "data": "digits",
     "precision": "float32",
