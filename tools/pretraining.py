@@ -24,14 +24,18 @@ from fewshot.records import summary
 
 ROOT = Path(__file__).parent.parent
 RECORDS = ROOT / "reports" / "records" / "pretraining"
-MORE = ROOT / "configs" / "methods" / "scratch" / "pretrain-more.yaml"
 REPORT = ROOT / "reports" / "pretraining.md"
 CARD = own_weights.SHIPPED / "mini-resnet.md"
 SHOTS = (1, 4, 16)
 DRAWS = 10
 CURVE = ("train_loss", "validation_loss", "validation_accuracy")
-BACKBONE = "backbone.options={width: 64, n_features: 256}"
-BASE = (BACKBONE, "train.epochs=3", "train.batch_size=256", "train.resolutions=[{side: 24, until: 0.75}]")
+SMALL = "backbone.options={widths: [64, 128, 256]}"
+FIRST_RECIPE = (  # of the preset before SGD took its place; the comparisons are to it
+    "train.optimizer={name: muon, momentum: 0.95}", "train.lr=0.02", "train.weight_decay=0.01",
+    "train.resolutions=[{side: 24, until: 0.75}]", "augment=[flip, {name: crop, scale: [0.4, 1.0]}]",
+)  # fmt: skip
+BASE = (*FIRST_RECIPE, SMALL, "train.epochs=3", "train.batch_size=256")
+LARGE = "backbone.options={widths: [96, 192, 512]}"
 SGD = "train.optimizer={name: sgd, momentum: 0.9}"
 COLOUR = "{name: jitter, brightness: 0.4, contrast: 0.4, saturation: 0.4}"
 CROP = "{name: crop, scale: [0.4, 1.0]}"
@@ -41,7 +45,7 @@ DEGRADE = "{name: jpeg, quality: [30, 95], p: 0.5}, {name: blur, sigma: [0.1, 1.
 class Variant(NamedTuple):
     """What is changed; the settings of the pretraining; its seed; those of the probe; whose pretraining it takes.
 
-    continues: the variant whose weights it begins with, under the preset `pretrain-more`.
+    options: of the network, which the probe has to be told too; continues: the variant whose weights it begins with.
     """
 
     changed: str
@@ -49,6 +53,7 @@ class Variant(NamedTuple):
     seed: int = 0
     probe: tuple[str, ...] = ()
     body_of: str | None = None
+    options: str | None = SMALL
     continues: str | None = None
 
 
@@ -80,13 +85,25 @@ VARIANTS = {
 }
 
 
-# of the network and the length that ship: what is changed is said of the first
+# at full length, the last of them what ships: what is changed is said of the first
 FULL_SIZE = {
-    "long": Variant("the recipe of the base for 22 epochs: `pretrain`"),
-    "continued": Variant(
-        "8 epochs more under cutmix, colour jitter and smaller crops: `pretrain-more`", continues="long"
+    "long": Variant(
+        "Muon, flip and crop from 0.4 of the area on, 22 epochs; widths 96, 192, 512",
+        (*FIRST_RECIPE, LARGE, "train.epochs=22", "train.batch_size=384"),
+        options=LARGE,
     ),
-}
+    "continued": Variant(
+        "8 epochs more under cutmix, colour jitter and smaller crops",
+        (
+            *FIRST_RECIPE, LARGE, "train.epochs=8", "train.batch_size=384", "train.lr=0.01", "train.weight_decay=0.05",
+            "train.schedule.warmup=0.1", "train.resolutions=[{side: 24, until: 0.65}]",
+            f"augment=[flip, {{name: crop, scale: [0.25, 1.0]}}, {COLOUR[:-1]}, p: 0.8}}, {{name: cutmix, p: 0.5}}]",
+        ),
+        options=LARGE,
+        continues="long",
+    ),
+    "shipped": Variant("the preset: SGD, colour jitter and crops from 0.25 on, 44 epochs; four stages", options=None),
+}  # fmt: skip
 ALL = {**VARIANTS, **FULL_SIZE}
 
 
@@ -109,14 +126,21 @@ def pretrain(name: str, out: Path) -> tuple[dict[str, Any], Path]:
     """The record of a variant's pretraining and the folder of its weights; what is finished is taken."""
     variant = ALL[name]
     settings = (() if name in FULL_SIZE else BASE) + variant.settings
-    words = ["--backbone", "mini-resnet"]
     if variant.continues:
         begun = pretrain(variant.continues, out)[1] / "weights.safetensors"
-        words = ["--config", str(MORE)]
         settings += (f"backbone.weights={begun}",)
     out = out / f"seed-{variant.seed}"  # records of their own
     record = fewshot(
-        "pretrain", "--data", "tinyimagenet32", *words, "--seed", str(variant.seed), "--out", str(out), *sets(*settings)
+        "pretrain",
+        "--data",
+        "tinyimagenet32",
+        "--backbone",
+        "mini-resnet",
+        "--seed",
+        str(variant.seed),
+        "--out",
+        str(out),
+        *sets(*settings),
     )
     return record, out / record["run_id"] / f"draw-{variant.seed}"
 
@@ -126,7 +150,7 @@ def run(dev: str, name: str, out: Path) -> None:
     variant = ALL[name]
     pretrained, folder = pretrain(variant.body_of or name, out)
     weights = folder / f"{'model' if name == 'correlated' else 'weights'}.safetensors"
-    options = () if name in FULL_SIZE else (BACKBONE,)
+    options = (variant.options,) if variant.options else ()
     for shots in SHOTS:
         probe = fewshot(
             "run", "--method", "probe", "--data", dev, "--shots", str(shots), "--seeds", str(DRAWS), "--backbone",
