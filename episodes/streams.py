@@ -126,7 +126,9 @@ def pairs(taken: Pool, size: int, augment: Augment, seed: int) -> Callable[[int]
         left, right, same = samplers.pairs(members, size, generator(seed, "pairs", step))
         both = torch.cat([left, right]).to(device, non_blocking=True)
         draw = generator(seed, "augment", step, device=device)
-        images, _ = augment(as_float(taken.images[both]), taken.labels[both], draw)
-        return Pairs(images[: len(left)], images[len(left) :], same.to(device, non_blocking=True))
+        labels = taken.labels[both]
+        images, _ = augment(as_float(taken.images[both]), labels, draw)
+        same = same.to(device, non_blocking=True)
+        return Pairs(images[: len(left)], images[len(left) :], same, labels.view(2, -1))
 
     return stream

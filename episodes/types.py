@@ -64,11 +64,15 @@ class Episode(NamedTuple):
 
 
 class Pairs(NamedTuple):
-    """Image pairs: left and right float [n, c, h, w]; same float [n], 1 where the classes agree."""
+    """Image pairs: left and right float [n, c, h, w]; same float [n], 1 where the classes agree.
+
+    classes int64 [2, n]: the class of each left and each right image, for losses over all images of a batch.
+    """
 
     left: Tensor
     right: Tensor
     same: Tensor
+    classes: Tensor
 
     def to(self, device: torch.device | str) -> Pairs:
-        return Pairs(self.left.to(device), self.right.to(device), self.same.to(device))
+        return Pairs(*(each.to(device) for each in self))

@@ -89,10 +89,12 @@ class Resolution(Settings):
 class Train(Settings):
     """How a learner is optimised. Durations: exactly one of steps and epochs (passes over the support).
 
+    base: a data set whose training images take the support's place in episodes or pairs (meta-training);
     least_steps: what epochs of a small support are raised to; resolutions: smaller images first, in rising order of
     `until`, and the backbone's input size after the last (progressive resizing).
     """
 
+    base: str | None = None
     steps: Count | None = None
     epochs: Positive | None = None
     least_steps: Count = 1

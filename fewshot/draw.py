@@ -68,7 +68,7 @@ def _draw(plan: Plan, seed: int, folder: Path, tell: Tell) -> dict[str, Any]:
     if held is not None:
         parts["validation"] = (data.train, held)
     began = time.perf_counter()
-    if features.fit_for(settings, learner) or (learner.feed == "episodes" and _ways(*parts["train"]) < 2):
+    if features.fit_for(settings, learner) or _has_no_episode(plan, learner, *parts["train"]):
         tell("features")
         mark = features.fingerprint(learner.backbone)  # type: ignore[arg-type]
         parts = {name: _as_features(learner, *part, compute.device, mark) for name, part in parts.items()}
@@ -142,9 +142,10 @@ def _learner(plan: Plan, seed: int) -> nn.Module:
 
 
 def _best_share(plan: Plan, train: ImageSet, kept: Tensor, seed: int, folder: Path, tell: Tell) -> float:
-    """The share of the training after which the loss on what is left out, averaged over folds of the support, is least.
+    """The share of the training after which the loss, averaged over what each fold of the support leaves out, is least.
 
-    A finished fold is kept beside the draw's other files until the draw is done.
+    It may be 0: then the learner is best as it starts. A finished fold is kept beside the draw's other files until the
+    draw is done.
     """
     labels, curves = train.labels[kept], []
     for number, (inside, outside) in enumerate(splits.folds(labels, min(FOLDS, int(labels.bincount().min())), 0)):
@@ -152,7 +153,7 @@ def _best_share(plan: Plan, train: ImageSet, kept: Tensor, seed: int, folder: Pa
         if not (place / "history.json").exists():
             records.make_folder(place)
             parts = {"train": (train, kept[inside]), "validation": (train, kept[outside])}
-            fitted = _fit(plan, _learner(plan, seed), parts, seed, place, tell, [])
+            fitted = _fit(plan, _learner(plan, seed), parts, seed, place, tell, [], judge_start=True)
             records.write_json(place / "history.json", fitted.history)
         curves.append(records.read_json(place / "history.json"))
     points = min(map(len, curves))  # folds may differ by a step where the classes do not divide
@@ -170,24 +171,29 @@ def _fit(
     tell: Tell,
     warnings: list[str],
     until: float = 1.0,
+    judge_start: bool = False,
 ) -> trainer.Fitted:
     """Train the learner where it has a feed; what the record must warn of is added to `warnings`."""
     settings, device = plan.config, plan.compute.device
     images, kept = parts["train"]
-    pool = streams.pool(images, kept, device)
-    ways = _ways(images, kept)
-    if settings.train is not None and learner.feed == "episodes" and ways < pool.n_classes:
-        warnings.append(
-            f"{pool.n_classes - ways} of {pool.n_classes} classes have one image and are in no training episode"
-            + (": the features stay as they were" if ways < 2 else "")
-        )
-    if settings.train is None or (learner.feed == "episodes" and ways < 2):
+    if settings.train is not None and learner.feed == "episodes" and plan.base is None:
+        alone = len(images.classes) - _ways(images, kept)
+        if alone:
+            warnings.append(
+                f"{alone} of {len(images.classes)} classes have one image and are in no training episode"
+                + (": the features stay as they were" if _has_no_episode(plan, learner, images, kept) else "")
+            )
+    if settings.train is None or _has_no_episode(plan, learner, images, kept):
         return trainer.Fitted([], 0, 0.0, 0, None)
     if hasattr(learner, "prepare") and not (folder / "checkpoint.pt").exists():
         learner.eval()
         learner.prepare(streams.labelled(images, kept, device))  # type: ignore[operator]
     if settings.backbone.weights == "none" and _holds_batch_norm(learner):
         warnings.append("batch norm is held at its initial statistics on random weights, so nothing is normalised")
+    if plan.base is None:
+        pool, ways = streams.pool(images, kept, device), _ways(images, kept)
+    else:
+        pool, ways = streams.pool(plan.base, torch.arange(len(plan.base)), device), len(images.classes)
     stream, steps_per_epoch = _stream(settings, learner, pool, ways, seed)
     validate = None
     if "validation" in parts:
@@ -215,6 +221,7 @@ def _fit(
             steps_per_epoch,
             validate=validate,
             keep_best=settings.select == "holdout",
+            judge_start=judge_start,
             until=until,
             checkpoint=folder / "checkpoint.pt",
             on_log=on_log,
@@ -225,6 +232,11 @@ def _left(first: tuple[float, float], step: float, total: int) -> str:
     """How long the rest takes at the speed since `first`, where that is more than a minute."""
     minutes = (time.perf_counter() - first[1]) / (step - first[0]) * (total - step) / 60
     return f", {minutes:.0f} min left" if minutes >= 1 else ""
+
+
+def _has_no_episode(plan: Plan, learner: nn.Module, images: ImageSet, kept: Tensor) -> bool:
+    """Whether a learner of episodes finds none to train on: fewer than two classes have two images."""
+    return learner.feed == "episodes" and plan.base is None and _ways(images, kept) < 2
 
 
 def _ways(images: ImageSet, kept: Tensor) -> int:

@@ -78,14 +78,14 @@ def finish(plan: Plan) -> dict[str, Any]:
         "backbone": settings.backbone.name,
         "weights": settings.backbone.weights,
         "data": data.train.name,
-        "data_notes": list(dict.fromkeys(data.train.notes + data.test.notes)),
+        "data_notes": list(dict.fromkeys(data.train.notes + data.test.notes + _base_notes(plan))),
         "regime": settings.regime,
         "shots": settings.shots,
         "fraction": settings.fraction,
         "classes": list(data.train.classes),
         "n_test": len(data.test),
         # how it was computed is told by the draws, and where the data lay is nobody's business
-        "config": settings.model_dump(mode="json", exclude={"precision"}) | {"data": data.train.name},
+        "config": _told(plan),
         "data_fingerprint": data.train.fingerprint,
     }
     with FileLock(plan.folder / ".record.lock"):
@@ -93,6 +93,20 @@ def finish(plan: Plan) -> dict[str, Any]:
         record = records.assemble(shared, done)
         records.write_json(plan.folder / "record.json", record)
     return record
+
+
+def _base_notes(plan: Plan) -> tuple[str, ...]:
+    if plan.base is None:
+        return ()
+    return (f"meta-trained on {len(plan.base):,} labelled images of {plan.base.name}", *plan.base.notes)
+
+
+def _told(plan: Plan) -> dict[str, Any]:
+    """The configuration as the record tells it: data sets by name."""
+    told = plan.config.model_dump(mode="json", exclude={"precision"}) | {"data": plan.data.train.name}
+    if plan.base is not None:
+        told["train"]["base"] = plan.base.name
+    return told
 
 
 def _write_config(plan: Plan) -> None:

@@ -33,6 +33,33 @@ def cosine_similarities(a_ND: Tensor, b_WD: Tensor) -> Tensor:
     return F.normalize(a_ND, dim=-1) @ F.normalize(b_WD, dim=-1).T
 
 
+def contrastive(left_ND: Tensor, right_ND: Tensor, same_N: Tensor, margin: float) -> Tensor:
+    """Mean over pairs: squared distance where the classes agree, else the square of what it lacks of the margin.
+
+    Hadsell, Chopra, LeCun, CVPR 2006, equation 4, without its factors of one half; same: float, 1 or 0.
+    """
+    squares_N = (left_ND - right_ND).square().sum(1)
+    # the root has no slope at 0, where pairs of one class may well lie
+    distances_N = squares_N.clamp(min=1e-12).sqrt()
+    return (same_N * squares_N + (1 - same_N) * (margin - distances_N).clamp(min=0).square()).mean()
+
+
+def supervised_contrastive(features_ND: Tensor, labels_N: Tensor, temperature: float) -> Tensor:
+    """SupCon's loss over a batch: each image against all others, those of its class being the positives.
+
+    Khosla et al., arXiv 2004.11362, equation 2 (the sum outside the logarithm); unit features; an image alone of its
+    class has no positive and does not count.
+    """
+    n = len(features_ND)
+    itself_NN = torch.eye(n, dtype=torch.bool, device=features_ND.device)
+    logits_NN = (features_ND @ features_ND.T / temperature).masked_fill(itself_NN, float("-inf"))
+    log_share_NN = logits_NN.log_softmax(1).masked_fill(itself_NN, 0.0)
+    positive_NN = (labels_N[:, None] == labels_N[None, :]) & ~itself_NN
+    counts_N = positive_NN.sum(1)
+    means_N = (log_share_NN * positive_NN).sum(1) / counts_N.clamp(min=1)
+    return -means_N.sum() / (counts_N > 0).sum().clamp(min=1)
+
+
 def quarter_turns(images: Tensor) -> tuple[Tensor, Tensor]:
     """Square images [n, c, h, h], the i-th turned by i % 4 quarters, and those numbers, int64 [n].
 

@@ -32,6 +32,7 @@ class Plan(NamedTuple):
 
     config: RunConfig
     data: TrainTest
+    base: ImageSet | None
     task: Task
     run_id: str
     folder: Path
@@ -61,14 +62,20 @@ def prepare(
     labels = support(settings, data.train, seed=0)
     if preset is None and len(labels) > FEW_LABELS * len(data.train.classes):
         settings = configure(values, "full")
-    settings = _fit_to_data(settings, data, labels)
+    smallest = int(data.train.labels[labels].bincount().min())
+    if settings.select == "support_cv" and smallest < 2 and "select" not in values:
+        settings = settings.model_copy(update={"select": "last"})  # of single images nothing can be left out
+    settings = _fit_to_data(settings, data, smallest)
     group_of_class = splits.superclasses(data.train.classes, data.train.groups) if data.train.groups else None
+    base = None
+    if settings.train is not None and settings.train.base is not None:
+        base = datasets.load(settings.train.base, progress=progress).train
     task = Task(len(data.train.classes), group_of_class)
     _try_out(settings, task, data.train)
-    run_id = _run_id(settings, data)
+    run_id = _run_id(settings, data, base)
     compute = _compute(settings, out / run_id, chosen, asked=device is not None, force=force)
     compute = compute._replace(threads=max(1, torch.get_num_threads() // workers))
-    return Plan(settings, data, task, run_id, out / run_id, compute)
+    return Plan(settings, data, base, task, run_id, out / run_id, compute)
 
 
 def configure(values: Mapping[str, Any], preset: str) -> RunConfig:
@@ -92,6 +99,14 @@ def configure(values: Mapping[str, Any], preset: str) -> RunConfig:
         raise UserError(f"the configuration: method '{settings.method}' is not trained, so 'train' has no place in it.")
     if method.build.feed == "batches" and settings.train is None:  # others classify from the support, trained or not
         raise UserError(f"the configuration: 'train' is missing, and method '{settings.method}' is trained.")
+    if (
+        settings.train is not None
+        and settings.train.base is not None
+        and method.build.feed not in ("episodes", "pairs")
+    ):
+        raise UserError(
+            f"train.base is for learners of episodes or pairs, and '{settings.method}' is none: leave it out."
+        )
     if settings.train is None and settings.select == "support_cv":
         remedy = "give several values as learner.c" if method.build.feed is None else "use select: last"
         raise UserError(f"method '{settings.method}' without training has no steps to choose from: {remedy}.")
@@ -105,9 +120,8 @@ def configure(values: Mapping[str, Any], preset: str) -> RunConfig:
     return settings.model_copy(update={"learner": options.model_dump(mode="json"), "augment": tuple(steps)})
 
 
-def _fit_to_data(settings: RunConfig, data: TrainTest, labels: Tensor) -> RunConfig:
+def _fit_to_data(settings: RunConfig, data: TrainTest, smallest: int) -> RunConfig:
     """Drop mirroring, views too, where it changes the class, as with digits; refuse a hold-out from single images."""
-    smallest = int(data.train.labels[labels].bincount().min())
     if (settings.validation is not None or settings.select == "support_cv") and smallest < 2:
         raise UserError(
             "validation needs two labelled images of every class: use more shots, or select=last and validation=null."
@@ -178,7 +192,7 @@ def support(settings: RunConfig, train: ImageSet, seed: int) -> Tensor:
     return torch.arange(len(train))
 
 
-def _run_id(settings: RunConfig, data: TrainTest) -> str:
+def _run_id(settings: RunConfig, data: TrainTest, base: ImageSet | None) -> str:
     """Hash of what decides the result: not the seeds, the device, the precision, or where data and weights lie.
 
     Values that are defaults are left out, so that a new setting leaves the ids of old runs alone; where a
@@ -191,6 +205,8 @@ def _run_id(settings: RunConfig, data: TrainTest) -> str:
     values["learner"] = options.model_dump(mode="json", exclude_defaults=True)
     if (weights := backbones.weights_file(settings.backbone)) is not None:
         values["backbone"]["weights"] = own_weights.content_hash(weights)
+    if base is not None:
+        values["train"]["base"] = base.fingerprint
     values["data"] = [data.train.fingerprint, data.test.fingerprint, data.train.groups]
     values["version"] = RESULTS_VERSION
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]

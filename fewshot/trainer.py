@@ -56,6 +56,7 @@ def fit(
     *,
     validate: Validate | None = None,
     keep_best: bool = False,
+    judge_start: bool = False,
     until: float = 1.0,
     checkpoint: Path | None = None,
     on_log: OnLog | None = None,
@@ -64,7 +65,8 @@ def fit(
 
     stream: step -> item for `learner.loss`; validate: model -> {"loss": ..., "accuracy": ...} on the hold-out.
     keep_best: at the end the weights of the best log point come back, as with `early_stopping.restore_best`.
-    until: the share of the steps after which to stop, the schedule being that of the whole.
+    judge_start: the history begins with what `validate` finds before the first step.
+    until: the share of the steps after which to stop, the schedule being that of the whole; 0 trains nothing.
     checkpoint: the file to continue from and to save to; without one nothing is kept.
     Raises Diverged where a loss is not finite, Interrupted after a signal.
     """
@@ -72,7 +74,8 @@ def fit(
     stopping = settings.early_stopping
     training.keep_best = keep_best or (stopping is not None and stopping.restore_best)
     training.validate, training.on_log = validate, on_log
-    training.last = max(1, round(until * training.total))
+    training.judge_start = judge_start
+    training.last = max(1, round(until * training.total)) if until else 0
     with _signals() as interrupted:
         training.run(interrupted)
     return Fitted(training.history, training.step, training.seconds, training.images, training.best_step)
@@ -99,7 +102,7 @@ class _Training:
         self.every = _log_every(settings, steps_per_epoch, self.total)
         self.validate: Validate | None = None
         self.on_log: OnLog | None = None
-        self.keep_best = False
+        self.keep_best = self.judge_start = False
         self.average = _average(learner, settings)
         self.step, self.seconds, self.images = 0, 0.0, 0
         self.history: list[dict[str, float]] = []
@@ -113,6 +116,10 @@ class _Training:
 
     def run(self, interrupted: Callable[[], bool]) -> None:
         state = self._restore()
+        if self.judge_start and self.validate is not None and not self.history:
+            self.learner.eval()
+            found = self.validate(self.learner)
+            self.history.append({"step": 0, "epoch": 0.0, **{f"validation_{key}": found[key] for key in found}})
         for start, stop, phase in optimisation.spans(self.settings.phases, self.total):
             stop_here = min(stop, self.last)
             if self.step >= stop_here or self.stopped:

@@ -180,8 +180,8 @@ def row(name: str, first: str) -> list[str] | None:
     cells = [name, ALL[name].changed]
     cells.append(f"{pretrained['scores']['accuracy']['mean']:.3f}")
     for shots, probe in zip(SHOTS, probes, strict=True):
-        accuracies = probe["scores"]["accuracy"]["values"]  # type: ignore[index]
-        base = read(first, f"probe-{shots}")["scores"]["accuracy"]["values"]  # type: ignore[index]
+        accuracies = probe["scores"]["accuracy"]["values"]
+        base = read(first, f"probe-{shots}")["scores"]["accuracy"]["values"]
         gain = summary([100 * (one - other) for one, other in zip(accuracies, base, strict=True)])
         cells.append(f"{sum(accuracies) / len(accuracies):.3f}")
         cells.append("" if name == first else f"{gain['mean']:+.1f} ± {gain['ci95']:.1f}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from fewshot.config import Settings
-from fewshot.learners import finetune, probe, protonet, scratch
+from fewshot.learners import finetune, probe, protonet, scratch, siamese
 
 
 class Method(NamedTuple):
@@ -20,4 +20,5 @@ LEARNERS: dict[str, Method] = {
     "probe": Method(probe.Probe, probe.Options),
     "protonet": Method(protonet.ProtoNet, protonet.Options),
     "scratch": Method(scratch.Scratch, scratch.Options),
+    "siamese": Method(siamese.Siamese, siamese.Options),
 }

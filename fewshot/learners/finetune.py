@@ -1,7 +1,7 @@
 """Fine-tuning: a head on a backbone, head first, then the backbone's last stages with smaller rates.
 
-Sources: cosine head, Chen et al., arXiv 1904.04232; head first (LP-FT), Kumar et al., arXiv 2202.10054; head that
-starts from the prototypes (imprinting), Qi et al., arXiv 1712.07136.
+Sources: cosine head, Chen et al., arXiv 1904.04232; head that starts from a fitted probe, or is trained first (LP-FT),
+Kumar et al., arXiv 2202.10054; from the prototypes (imprinting), Qi et al., arXiv 1712.07136.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -17,17 +17,28 @@ from episodes.types import Labelled
 from fewshot import functional
 from fewshot.backbones import Backbone, embed, hold_batch_norm
 from fewshot.config import Positive, Settings
-from fewshot.learners import heads
+from fewshot.learners import heads, probe
 from fewshot.learners.protocol import Classifier, Task
 
 
 class Options(Settings):
-    """start: what the head's weights are before the first step; scale: the first scale of the logits."""
+    """head: linear, `unit` (linear on centred features of unit length), or cosine with a learned scale.
 
-    head: Literal["linear", "cosine"] = "cosine"
-    start: Literal["random", "prototypes"] = "prototypes"
+    start: what the head's weights are before the first step; `probe`, for a unit head, is a logistic regression on the
+    support with `c` as in the learner `probe`. scale: the first scale of the logits, but for the probe's.
+    """
+
+    head: Literal["linear", "unit", "cosine"] = "cosine"
+    start: Literal["random", "prototypes", "probe"] = "prototypes"
+    c: Positive = 1.0
     scale: Positive = 10.0
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+    @model_validator(mode="after")
+    def _coherent(self) -> Options:
+        if self.start == "probe" and self.head != "unit":
+            raise ValueError("a start from the probe needs head: unit")
+        return self
 
 
 class Finetune(nn.Module):
@@ -41,9 +52,11 @@ class Finetune(nn.Module):
     def __init__(self, backbone: Backbone, task: Task, options: Options) -> None:
         super().__init__()
         self.backbone = backbone
-        self.start, self.scale = options.start, options.scale
+        self.options = options
         self.head: nn.Module
-        if options.head == "cosine":
+        if options.head == "unit":
+            self.head = heads.Unit(backbone.n_features, task.n_way, options.dropout)
+        elif options.head == "cosine":
             self.head = heads.Cosine(backbone.n_features, task.n_way, options.scale, options.dropout)
         else:
             self.head = heads.linear(backbone.n_features, task.n_way, dropout=options.dropout)
@@ -55,26 +68,37 @@ class Finetune(nn.Module):
 
     @torch.no_grad()
     def prepare(self, support: Labelled) -> None:
-        """The head starts as a nearest-prototype classifier, or stays random.
+        """The head starts as a nearest-prototype classifier or a probe, or stays random.
 
         Linear: minus the squared distance to the prototypes, in units of the features' variance, times the scale;
         the query's own square is the same for all classes and drops out.
         """
-        if self.start == "random":
+        if self.options.start == "random":
             return
-        last = self.head if isinstance(self.head, heads.Cosine) else self.head[-1]  # type: ignore[index]
-        n_way = len(last.weight)
         features = embed(self.backbone, support.images)
-        if isinstance(last, heads.Cosine):
-            last.weight.copy_(functional.prototypes(F.normalize(features, dim=-1), support.labels, n_way))
+        if isinstance(self.head, heads.Cosine):
+            n_way = len(self.head.weight)
+            self.head.weight.copy_(functional.prototypes(F.normalize(features, dim=-1), support.labels, n_way))
             return
-        prototypes = functional.prototypes(features, support.labels, n_way)
-        variance = (features - features.mean(0)).square().sum(1).mean().clamp(min=1e-12)
-        last.weight.copy_(2 * self.scale * prototypes / variance)
-        last.bias.copy_(-self.scale * prototypes.square().sum(1) / variance)
+        if isinstance(self.head, heads.Unit):
+            self.head.centre.copy_(features.mean(0))
+            features = F.normalize(features - self.head.centre, dim=-1)
+        last = self.head.linear if isinstance(self.head, heads.Unit) else self.head[-1]  # type: ignore[index]
+        if self.options.start == "probe":
+            weight, bias = probe.fit(features, support.labels, len(last.weight), probe.Options(c=self.options.c))
+        else:
+            weight, bias = _nearest_prototype(features, support.labels, len(last.weight), self.options.scale)
+        last.weight.copy_(weight)
+        last.bias.copy_(bias)
 
     def loss(self, item: Labelled) -> Tensor:
         return functional.cross_entropy(self.head(embed(self.backbone, item.images)), item.labels)
 
     def adapt(self, support: Labelled) -> Classifier:
         return lambda images: self.head(embed(self.backbone, images))
+
+
+def _nearest_prototype(features: Tensor, labels: Tensor, n_way: int, scale: float) -> tuple[Tensor, Tensor]:
+    prototypes = functional.prototypes(features, labels, n_way)
+    variance = (features - features.mean(0)).square().sum(1).mean().clamp(min=1e-12)
+    return 2 * scale * prototypes / variance, -scale * prototypes.square().sum(1) / variance

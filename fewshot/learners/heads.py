@@ -1,4 +1,4 @@
-"""Classification heads on features: linear (with hidden layers and dropout) and cosine with a learnable scale."""
+"""Classification heads on features: linear (with hidden layers and dropout), on unit features, and scaled cosine."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from fewshot import functional
 
@@ -19,6 +20,21 @@ def linear(n_features: int, n_way: int, hidden: Sequence[int] = (), dropout: flo
     for c_in, c_out in itertools.pairwise(widths):
         layers += [nn.Dropout(dropout), nn.Linear(c_in, c_out), nn.ReLU()]
     return nn.Sequential(*layers, nn.Dropout(dropout), nn.Linear(widths[-1], n_way))
+
+
+class Unit(nn.Module):
+    """A linear layer on centred features of unit length: what a probe is, made trainable; the centre is fixed."""
+
+    centre: Tensor
+
+    def __init__(self, n_features: int, n_way: int, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+        self.linear = nn.Linear(n_features, n_way)
+        self.register_buffer("centre", torch.zeros(n_features))
+
+    def forward(self, features: Tensor) -> Tensor:
+        return self.linear(self.dropout(F.normalize(features - self.centre, dim=-1)))
 
 
 class Cosine(nn.Module):

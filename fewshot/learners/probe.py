@@ -73,11 +73,11 @@ class Probe(nn.Module):
                 return -options.scale * functional.squared_distances(queries, means)
 
             return classify
-        weight, bias = _fit(features, support.labels, n_way, options)
+        weight, bias = fit(features, support.labels, n_way, options)
         return lambda images: F.linear(prepared(embed(self.backbone, images)), weight, bias)
 
 
-def _fit(features: Tensor, labels: Tensor, n_way: int, options: Options) -> tuple[Tensor, Tensor]:
+def fit(features: Tensor, labels: Tensor, n_way: int, options: Options) -> tuple[Tensor, Tensor]:
     """Weights [n_way, d] and biases [n_way] of scikit-learn's classifier; labels 0..n_way-1 are all present."""
     from sklearn.linear_model import LogisticRegression, RidgeClassifier
     from sklearn.model_selection import StratifiedKFold, cross_val_score

@@ -152,11 +152,12 @@ def test_episodes_map_back_and_smooth_only_the_query():
 
 
 def test_pairs_tell_the_truth_and_augment_each_side_by_itself():
-    left, right, same = streams.pairs(pool(), 40, plain, seed=0)(0)
+    left, right, same, classes = streams.pairs(pool(), 40, plain, seed=0)(0)
     assert is_image_batch(left)
     assert is_image_batch(right)
     assert torch.equal(same.bool(), index_of(left) % 3 == index_of(right) % 3)
     assert same.sum() == 20
+    assert torch.equal(classes, torch.stack([index_of(left) % 3, index_of(right) % 3]))
     single = streams.pairs(pool(torch.tensor([0, 1, 2])), 40, noisy, seed=0)(0)
     assert (single.left != single.right).flatten(1).any(1).all()
 

@@ -15,11 +15,12 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from PIL import Image
 from safetensors.torch import load_file
 
 from episodes import datasets, splits, streams
 from episodes.errors import UserError
-from fewshot import backbones, evaluation, experiment, plan, trainer
+from fewshot import backbones, config, evaluation, experiment, plan, trainer
 from fewshot.records import SCORES
 from fewshot.report import kept
 
@@ -46,7 +47,7 @@ def without_times(record: dict) -> dict:
     return kept
 
 
-@pytest.mark.parametrize("method", ["finetune", "probe", "protonet", "scratch"])
+@pytest.mark.parametrize("method", ["finetune", "probe", "protonet", "scratch", "siamese"])
 def test_a_run_leaves_the_promised_files(method: str, tmp_path: Path) -> None:
     record = experiment.run(quick(method), [0, 1], out=tmp_path)
     folder = tmp_path / record["run_id"]
@@ -131,10 +132,14 @@ def test_a_hold_out_is_taken_from_the_label_budget(tmp_path: Path) -> None:
     assert record["validation"]["accuracy"]["mean"] == pytest.approx(accuracy, abs=0.11)
 
 
-def test_the_step_is_chosen_on_folds_of_the_support(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The curves are scripted: least on average at the second of four log points."""
+@pytest.mark.parametrize(("start", "steps"), [(9.0, 6), (1.0, 0)])
+def test_the_step_is_chosen_on_folds_of_the_support(
+    start: float, steps: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The curves are scripted: least on average at the second of four log points, or before the first step."""
     seen: list[set[int]] = []
-    scripted = iter([5.0, 1.0, 2.0, 3.0, 4.0, 2.0, 1.5, 6.0, 3.0, 2.0, 3.5, 3.0, 3.0, 2.0, 3.5, 3.0])
+    curves = [[5.0, 1.0, 2.0, 3.0], [4.0, 2.0, 1.5, 6.0], [3.0, 2.0, 3.5, 3.0], [3.0, 2.0, 3.5, 3.0]]
+    scripted = iter([loss for curve in curves for loss in (start, *curve)])
 
     def quick_scores(classifier, queries) -> dict:
         images = torch.cat([batch.images for batch in queries])
@@ -146,15 +151,50 @@ def test_the_step_is_chosen_on_folds_of_the_support(tmp_path: Path, monkeypatch:
     values = quick("scratch", shots=4, select="support_cv", train=train, augment=[])
     record = experiment.run(values, [0], out=tmp_path)
     draw = tmp_path / record["run_id"] / "draw-0"
-    assert json.loads((draw / "draw.json").read_text())["steps"] == 6
-    folds = [seen[i] for i in (0, 4, 8, 12)]  # four folds of four shots
+    assert json.loads((draw / "draw.json").read_text())["steps"] == steps
+    folds = [seen[i] for i in (0, 5, 10, 15)]  # four folds of four shots
     assert [len(fold) for fold in folds] == [10] * 4
     assert len(set.union(*folds)) == 40  # every labelled image validates once
     assert not list(draw.glob("fold-*"))
 
 
+def test_a_preset_that_chooses_on_folds_takes_the_last_step_at_one_shot(tmp_path: Path) -> None:
+    values = quick("finetune", learner={"head": "unit", "start": "probe"})
+    monkey = pytest.MonkeyPatch()
+    read = config.preset
+    with monkey.context() as patch:
+        patch.setattr(config, "preset", lambda method, name: {**read(method, name), "select": "support_cv"})
+        assert plan.prepare({**values, "shots": 1}, tmp_path, "cpu").config.select == "last"
+        assert plan.prepare(values, tmp_path, "cpu").config.select == "support_cv"
+
+
+def test_meta_training_on_a_base_set(tmp_path: Path) -> None:
+    """The base set's images are the only ones that are trained on; its name, not its place, is told."""
+    folder = tmp_path / "shapes"
+    draw = np.random.default_rng(0)
+    for part in ("train", "test"):
+        for number in range(12):
+            (folder / part / f"class-{number}").mkdir(parents=True)
+            for i in range(3):
+                image = draw.integers(0, 255, (8, 8, 3), dtype=np.uint8)
+                Image.fromarray(image).save(folder / part / f"class-{number}" / f"{i}.png")
+    base = {**QUICK["train"], "base": str(folder)}
+    plain = experiment.run(quick("protonet", shots=1), [0], out=tmp_path)
+    record = experiment.run(quick("protonet", shots=1, train=base), [0], out=tmp_path)
+    assert record["run_id"] != plain["run_id"]
+    assert record["scores"] != plain["scores"]  # with one shot of its own it could not have trained
+    assert record["warnings"] == [each for each in record["warnings"] if "stay as they were" not in each]
+    assert "meta-trained on 36 labelled images of shapes" in record["data_notes"]
+    assert record["config"]["train"]["base"] == "shapes"
+    assert record["labels"] == 10
+    pairs = experiment.run(quick("siamese", shots=1, train=base), [0], out=tmp_path)
+    assert pairs["scores"] != experiment.run(quick("siamese", shots=1), [0], out=tmp_path)["scores"]
+    with pytest.raises(UserError, match=r"train.base is for learners of episodes or pairs, and 'finetune' is none"):
+        experiment.run(quick("finetune", train=base), [0], out=tmp_path)
+
+
 def test_one_shot_runs_everywhere(tmp_path: Path) -> None:
-    for method in ("finetune", "probe", "protonet", "scratch"):
+    for method in ("finetune", "probe", "protonet", "scratch", "siamese"):
         record = experiment.run(quick(method, shots=1), [0], out=tmp_path)
         assert record["labels"] == 10
         assert any("stay as they were" in warning for warning in record["warnings"]) == (method == "protonet")

@@ -125,6 +125,27 @@ def test_the_cosine_head() -> None:
     assert learner.head.log_scale.item() == pytest.approx(math.log(7.0))
 
 
+@pytest.mark.parametrize("start", ["probe", "prototypes"])
+def test_the_unit_head_starts_as_scikit_learns_classifier(start: str) -> None:
+    support, queries = features(3)
+    learner = finetune.Finetune(network(), Task(3), finetune.Options(head="unit", start=start, c=3.0))
+    learner.head = heads.Unit(10, 3)
+    learner.prepare(support)
+    mean, y = support.images.numpy().mean(0), support.labels.numpy()
+    x, q = normalize(support.images.numpy() - mean), normalize(queries.numpy() - mean)
+    logits = learner.eval().head(queries).detach()
+    if start == "probe":
+        expected = LogisticRegression(C=3.0, max_iter=1000).fit(x, y).predict_proba(q)
+        np.testing.assert_allclose(torch.softmax(logits, 1).numpy(), expected, atol=1e-3)
+    else:
+        assert (logits.argmax(1).numpy() == NearestCentroid().fit(x, y).predict(q)).all()
+
+
+def test_only_a_unit_head_starts_from_the_probe() -> None:
+    with pytest.raises(ValueError, match="needs head: unit"):
+        finetune.Options(head="linear", start="probe")
+
+
 def test_hidden_layers_of_a_linear_head() -> None:
     head = heads.linear(2048, 10, hidden=(64, 32), dropout=0.5)
     assert sum(each.numel() for each in head.parameters()) == 2048 * 64 + 64 + 64 * 32 + 32 + 32 * 10 + 10
