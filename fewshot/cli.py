@@ -146,10 +146,12 @@ def data_(
 @app.command()
 def report(
     records: Paths,
-    out: Annotated[Path | None, typer.Option(help="Folder for comparison.md; without it the table is printed.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for comparison.md and figures; without it the table is printed.")
+    ] = None,
     check: Annotated[bool, typer.Option("--check", help="Only say whether the written table is up to date.")] = False,
 ) -> None:
-    """One comparison table of any records: best in bold, intervals, n, cost."""
+    """One comparison table of any records: best in bold, intervals, n, cost; figures of accuracy against labels."""
     from fewshot.report import table
 
     sys.exit(table.tell(records, out, check))

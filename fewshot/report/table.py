@@ -13,6 +13,7 @@ import pandas as pd
 from episodes.errors import UserError
 from fewshot import records
 from fewshot.records import summary
+from fewshot.report import curves
 
 FILE = "comparison.md"
 LEFT = ("method", "backbone", "weights", "settings")
@@ -24,9 +25,11 @@ Record = dict[str, Any]
 def tell(places: Sequence[Path], out: Path | None, check: bool) -> int:
     """Print the table of all records found, or write it to `out`/comparison.md, or say whether that is stale.
 
+    Beside what is written lie figures of accuracy against the number of labels, where there are several numbers.
     Returns the exit code: 1 where `check` finds a stale or missing file.
     """
-    text = markdown([record for _, record in records.find(places)])
+    found = [record for _, record in records.find(places)]
+    text = markdown(found)
     if out is None:
         if check:
             raise UserError("--check compares with a written table: say where it lies with --out.")
@@ -39,7 +42,8 @@ def tell(places: Sequence[Path], out: Path | None, check: bool) -> int:
         return 0 if fresh else 1
     records.make_folder(out)
     records.write_bytes(path, (text + "\n").encode())
-    print(path)
+    for each in (path, *curves.write(found, out)):
+        print(each)
     return 0
 
 
