@@ -13,8 +13,8 @@ setup:  ## .venv with everything installed
 demo: setup  ## prototypical networks on 16 labelled digits of each class, ten draws
 	$(BIN)/fewshot run --method protonet --preset random --shots 16 --data digits
 
-test: setup  ## the default test suite
-	$(BIN)/python -m pytest
+test: setup  ## the default test suite, a process for each core
+	$(BIN)/python -m pytest -n auto
 
 test-slow: setup  ## the tests that take minutes or real data at full size
 	$(BIN)/python -m pytest -m slow
