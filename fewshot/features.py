@@ -12,7 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from episodes import streams
 from episodes.types import ImageSet
-from fewshot import cache
+from fewshot import cache, optimisation
 from fewshot.backbones import Backbone, chunk_size
 from fewshot.config import RunConfig
 
@@ -29,13 +29,23 @@ def fit_for(settings: RunConfig, learner: nn.Module) -> bool:
     """
     if learner.feed is None or settings.train is None:
         return True
+    if settings.augment or settings.append is not None or settings.train.resolutions:
+        return False
+    return all(phase.trainable == "head" for phase in settings.train.phases) and _holds_batch_norm(learner)
+
+
+def _holds_batch_norm(learner: nn.Module) -> bool:
+    """Whether no batch norm of the backbone would learn while the head is trained; the learner is left as it was."""
     modes = [(part, part.training) for part in learner.modules()]
+    wanted = [(parameter, parameter.requires_grad) for parameter in learner.parameters()]
+    optimisation.set_trainable(learner, "head")  # as the trainer will: learners look at what is frozen
     learner.train()
     held = not any(isinstance(part, _BatchNorm) and part.training for part in learner.backbone.modules())  # type: ignore[union-attr]
     for part, mode in modes:
         part.training = mode
-    still = not settings.augment and settings.append is None and not settings.train.resolutions
-    return held and still and all(phase.trainable == "head" for phase in settings.train.phases)
+    for parameter, gradient in wanted:
+        parameter.requires_grad_(gradient)
+    return held
 
 
 def fingerprint(backbone: Backbone) -> str:

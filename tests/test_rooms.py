@@ -38,13 +38,14 @@ ROOMS: dict[str, set[str]] = {
     "fewshot.devices": {"episodes.datasets", "fewshot.records"},
     "fewshot.backbones": {"fewshot.config"},
     "fewshot.cache": {"episodes.places", "fewshot.records"},
+    "fewshot.optimisation": {"fewshot.config"},
     "fewshot.features": {
         "episodes.types", "episodes.streams", "fewshot.cache", "fewshot.config", "fewshot.backbones",
+        "fewshot.optimisation",
     },
     "fewshot.learners": {
         "episodes.types", "episodes.rng", "fewshot.config", "fewshot.functional", "fewshot.backbones",
     },
-    "fewshot.optimisation": {"fewshot.config"},
     "fewshot.trainer": {"fewshot.config", "fewshot.records", "fewshot.optimisation"},
     "fewshot.evaluation": {"episodes.types", "fewshot.learners", "fewshot.functional"},
     "fewshot.plan": {

@@ -5,12 +5,14 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, get_type_hints
+
+from pydantic import create_model
 
 from episodes.errors import UserError
-from fewshot.backbones import from_timm, networks, own_weights
+from fewshot.backbones import from_timm, networks, own_weights, studies
 from fewshot.backbones.backbone import Backbone, Decorrelation, chunk_size, embed, hold_batch_norm
-from fewshot.config import BackboneSettings, nearest
+from fewshot.config import BackboneSettings, Settings, check
 
 __all__ = [
     "OWN", "OWN_INPUT_SIZE", "Backbone", "Decorrelation", "build", "chunk_size", "describe", "embed",
@@ -18,14 +20,18 @@ __all__ = [
 ]  # fmt: skip
 
 OWN: dict[str, Callable[..., networks.Stages]] = {
-    "baseline-cnn": networks.baseline_cnn,
+    "baseline-cnn": studies.baseline_cnn,
     "conv4": networks.conv4,
-    "enhanced-cnn": networks.enhanced_cnn,
+    "custom-cnn": studies.custom_cnn,
+    "dropout-cnn": studies.dropout_cnn,
+    "enhanced-cnn": studies.enhanced_cnn,
     "mini-resnet": networks.mini_resnet,
+    "mlp": studies.mlp,
     "resnet": networks.resnet,
+    "vgg": studies.vgg,
+    "vit": studies.vit,
 }
 OWN_INPUT_SIZE = 32
-IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
 
 def build(settings: BackboneSettings) -> Backbone:
@@ -33,14 +39,13 @@ def build(settings: BackboneSettings) -> Backbone:
     if settings.name not in OWN:
         return _timm(settings)
     make = OWN[settings.name]
-    _check_options(settings, make)
     input_size = settings.input_size or OWN_INPUT_SIZE
-    body = make(input_size, **settings.options)
+    body = make(input_size, **_options(settings, make))
     stages = [
         [f"stages.{number}.{name}" for name, _ in stage.named_parameters()] for number, stage in enumerate(body.stages)
     ]
     judged = (settings.views, settings.crop)
-    backbone = Backbone(body, body.n_features, input_size, IMAGENET, stages, _form(settings), *judged)
+    backbone = Backbone(body, body.n_features, input_size, body.statistics, stages, _form(settings), *judged)
     if (path := weights_file(settings)) is not None:
         finish = own_weights.load(body, path, settings.name, settings.options)
         if finish:
@@ -78,21 +83,14 @@ def _form(settings: BackboneSettings) -> str:
     return f"{settings.name} {sorted(settings.options.items())}"
 
 
-def _check_options(settings: BackboneSettings, make: Callable[..., Any]) -> None:
-    hints = get_type_hints(make)
-    known = [key for key in inspect.signature(make).parameters if key != "input_size"]
-    for key, value in settings.options.items():
-        if key not in known:
-            raise UserError(f"unknown key 'backbone.options.{key}' of '{settings.name}': {nearest(key, known)}")
-        if not _fits(value, hints[key]):
-            expected = " or ".join(map(str, get_args(hints[key]))) or hints[key].__name__
-            raise UserError(f"'backbone.options.{key}' of '{settings.name}' should be {expected}, not {value!r}")
-
-
-def _fits(value: Any, hint: Any) -> bool:
-    if get_origin(hint) is Literal:
-        return value in get_args(hint)
-    return isinstance(value, hint) and (hint is bool or not isinstance(value, bool)) and (hint is not int or value > 0)
+def _options(settings: BackboneSettings, make: Callable[..., Any]) -> dict[str, Any]:
+    """The builder's options: those given, checked by its signature, and its defaults."""
+    hints = get_type_hints(make, include_extras=True)
+    parameters = {key: each for key, each in inspect.signature(make).parameters.items() if key != "input_size"}
+    fields: dict[str, Any] = {key: (hints[key], each.default) for key, each in parameters.items()}
+    model = create_model("Options", __base__=Settings, **fields)
+    given = check(model, settings.options, f"backbone '{settings.name}'", prefix="backbone.options.")
+    return given.model_dump()
 
 
 def describe() -> list[tuple[str, str]]:

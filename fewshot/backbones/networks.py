@@ -1,4 +1,4 @@
-"""Our own networks for small images: the reports' CNNs, Conv-4 and a residual network.
+"""Our own networks for small images: Conv-4 and residual networks; those of the reports are in `studies`.
 
 Each gives features [n, n_features] from normalised images [n, 3, h, w]. Its `stages`, first to last, are what
 unfreezing and learning rates by depth count.
@@ -6,13 +6,16 @@ unfreezing and learning rates by depth count.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from typing import Literal
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from fewshot.config import Count
+
+Statistics = tuple[tuple[float, ...], tuple[float, ...]]
+IMAGENET: Statistics = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 Norm = Literal["none", "batch", "group"]
 
 
@@ -25,13 +28,19 @@ def _norm(kind: Norm, channels: int) -> nn.Module:
 
 
 class Stages(nn.Module):
-    """Stages one after the other, then global average pooling or flattening."""
+    """Stages one after the other, then global average pooling or flattening.
 
-    def __init__(self, stages: Sequence[nn.Module], n_features: int, pool: bool) -> None:
+    statistics: mean and std of each channel, with which images in [0, 1] are normalised for this network.
+    """
+
+    def __init__(
+        self, stages: Sequence[nn.Module], n_features: int, pool: bool, statistics: Statistics = IMAGENET
+    ) -> None:
         super().__init__()
         self.stages = nn.ModuleList(stages)
         self.n_features = n_features
         self.pool = pool
+        self.statistics = statistics
 
     def forward(self, images: Tensor) -> Tensor:
         for stage in self.stages:
@@ -39,39 +48,7 @@ class Stages(nn.Module):
         return images.mean((2, 3)) if self.pool else images.flatten(1)
 
 
-def baseline_cnn(input_size: int, width: int = 32) -> Stages:
-    """K1: two pairs of 3x3 convolutions with ReLU, a max pool after each pair, flattened.
-
-    49,130 parameters with a linear 10-way head at 32x32; `width` is the number of hidden units (K4 uses 10).
-    Source: study kshot, rows K1 and K4.
-    """
-
-    def pair(c_in: int) -> nn.Sequential:
-        return nn.Sequential(
-            nn.Conv2d(c_in, width, 3, padding=1), nn.ReLU(), nn.Conv2d(width, width, 3, padding=1), nn.ReLU(),
-            nn.MaxPool2d(2),
-        )  # fmt: skip
-
-    return Stages([pair(3), pair(width)], width * (input_size // 4) ** 2, pool=False)
-
-
-def enhanced_cnn(input_size: int, width: int = 64) -> Stages:
-    """K2: three pairs of convolution, ReLU, batch norm, a max pool after each pair, global average pool.
-
-    1,149,770 parameters with a linear 10-way head. Source: study kshot, row K2.
-    """
-
-    def pair(c_in: int, c_out: int) -> nn.Sequential:
-        return nn.Sequential(
-            nn.Conv2d(c_in, c_out, 3, padding=1), nn.ReLU(), nn.BatchNorm2d(c_out),
-            nn.Conv2d(c_out, c_out, 3, padding=1), nn.ReLU(), nn.BatchNorm2d(c_out), nn.MaxPool2d(2),
-        )  # fmt: skip
-
-    widths = [3, width, 2 * width, 4 * width]
-    return Stages([pair(a, b) for a, b in itertools.pairwise(widths)], 4 * width, pool=True)
-
-
-def conv4(input_size: int, width: int = 64, norm: Norm = "batch", pool: bool = False) -> Stages:
+def conv4(input_size: int, width: Count = 64, norm: Norm = "batch", pool: bool = False) -> Stages:
     """Four blocks of convolution, norm, ReLU, max pool (Vinyals et al., arXiv 1606.04080, section 4).
 
     norm: `group` has no running statistics, so support and query cannot leak into each other.
@@ -111,7 +88,7 @@ class Residual(nn.Module):
         return F.relu(self.norm2(self.conv2(out)) + self.shortcut(x))
 
 
-def resnet(input_size: int, width: int = 32, blocks: int = 1, norm: Norm = "batch") -> Stages:
+def resnet(input_size: int, width: Count = 32, blocks: Count = 1, norm: Norm = "batch") -> Stages:
     """A residual network for small images: 3x3 stem of stride 1, four stages of widths 1, 2, 4, 8 times `width`.
 
     width 64 with 2 blocks a stage is ResNet18 with the CIFAR stem (He et al., arXiv 1512.03385).
@@ -128,7 +105,7 @@ def resnet(input_size: int, width: int = 32, blocks: int = 1, norm: Norm = "batc
 
 
 def mini_resnet(
-    input_size: int, widths: Sequence[int] = (64, 128, 256, 512), blocks: int = 1, norm: Norm = "batch"
+    input_size: int, widths: tuple[Count, ...] = (64, 128, 256, 512), blocks: Count = 1, norm: Norm = "batch"
 ) -> Stages:
     """Our pretrained network for small images: a 3x3 stem of 32 filters, then a residual stage for each of `widths`.
 

@@ -37,7 +37,10 @@ class Options(Settings):
 
 
 class Scratch(nn.Module):
-    """Backbone and linear head, all trained by cross-entropy (studies: H1, H4, E1-E4, A1-A5, K1, K2, K6)."""
+    """Backbone and linear head, all trained by cross-entropy (studies: H1, H2, H4, E1-E4, A1-A5, K1, K2, K6).
+
+    A backbone of which nothing trains (`train.phases: [{trainable: head}]`, as in H2) works in evaluation mode.
+    """
 
     feed = "batches"
 
@@ -51,6 +54,12 @@ class Scratch(nn.Module):
         else:
             self.head = heads.linear(backbone.n_features, task.n_way, options.hidden, options.dropout)
         self.turn_head = nn.Linear(backbone.n_features, 4) if options.rotation else None
+
+    def train(self, mode: bool = True) -> Scratch:
+        super().train(mode)
+        if not any(parameter.requires_grad for parameter in self.backbone.parameters()):
+            self.backbone.eval()
+        return self
 
     def loss(self, item: Labelled) -> Tensor:
         if self.turn_head is None or item.images.ndim == 2:  # features have no quarter turns

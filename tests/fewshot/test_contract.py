@@ -58,6 +58,10 @@ def test_presets_build_and_survive_yaml(method: str, norm: str) -> None:
         settings = plan.configure({"method": method, "shots": 4}, preset)
         values = yaml.safe_load(config.dump(settings.model_dump(mode="json")))
         assert config.check(config.RunConfig, values, "again") == settings
+        if settings.backbone.name not in backbones.OWN:  # the weights of timm's networks may be out of reach
+            settings = settings.model_copy(
+                update={"backbone": settings.backbone.model_copy(update={"weights": "none"})}
+            )
         assert plan.build_learner(settings, Task(10), seed=0).feed in ("batches", "episodes", "pairs", None)
 
 

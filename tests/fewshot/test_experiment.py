@@ -297,7 +297,8 @@ STILL = [{"name": "noise", "most": 0.0}]  # changes nothing, but is an augmentat
         ("finetune", {"select": "support_cv"}),
         ("finetune", {"validation": {"share": 0.25}, "select": "holdout"}),
         ("protonet", {}),
-        ("scratch", {"backbone": {"name": "conv4", "options": {"width": 8, "norm": "group"}}}),
+        ("scratch", {"backbone": {"name": "conv4", "options": {"width": 8, "norm": "batch"}}}),
+        ("scratch", {"backbone": {"name": "dropout-cnn", "options": {"dropout": 0.5, "pools": "each"}}}),
     ],
 )
 def test_training_the_head_alone_on_features_is_training_it_on_images(
@@ -332,8 +333,8 @@ def test_training_the_head_alone_on_features_is_training_it_on_images(
     [
         ("finetune", {"train": {**HEAD, "phases": [{"trainable": "head", "share": 0.5}, {"share": 0.5}]}}),
         ("finetune", {"train": {**HEAD, "phases": [{"trainable": 1}]}}),
+        ("scratch", {"train": {**HEAD, "phases": [{"trainable": "head", "share": 0.5}, {"share": 0.5}]}}),
         ("finetune", {"train": HEAD, "append": {"share": 0.5, "augment": ["translate"]}}),
-        ("scratch", {"train": HEAD, "backbone": {"name": "conv4", "options": {"width": 8, "norm": "batch"}}}),
     ],
 )
 def test_what_changes_the_backbone_or_the_images_keeps_to_images(

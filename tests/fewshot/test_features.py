@@ -13,8 +13,9 @@ from safetensors.numpy import load, load_file
 
 from episodes.rng import seeded
 from episodes.types import ImageSet
-from fewshot import backbones, cache, features
+from fewshot import backbones, cache, features, plan
 from fewshot.config import BackboneSettings
+from fewshot.learners.protocol import Task
 from tests.fewshot import easy
 
 
@@ -245,6 +246,48 @@ def test_a_whole_file_of_something_else_is_not_taken(folder: Path, capsys: pytes
         assert said.count("\n") == 1
         assert word in said
         assert str(path) in said
+
+
+HEAD, BODY = {"trainable": "head"}, {"trainable": 1}
+
+
+@pytest.mark.parametrize(
+    ("method", "norm", "phases", "more", "fit"),
+    [
+        ("scratch", "batch", [HEAD], {}, True),  # which holds the batch norm of a frozen body
+        ("scratch", "group", [HEAD], {}, True),
+        ("scratch", "batch", [{**HEAD, "share": 0.5}, {**HEAD, "share": 0.5}], {}, True),
+        ("scratch", "batch", [{**HEAD, "share": 0.5}, {**BODY, "share": 0.5}], {}, False),
+        ("scratch", "none", [{}], {}, False),
+        ("scratch", "batch", [HEAD], {"augment": ["flip"]}, False),
+        ("finetune", "batch", [HEAD], {}, True),
+        ("finetune", "batch", [BODY], {}, False),
+    ],
+)
+@pytest.mark.parametrize("mode", [True, False])
+def test_features_stand_in_for_images_where_nothing_of_the_backbone_trains(
+    method: str, norm: str, phases: list, more: dict, fit: bool, mode: bool
+) -> None:
+    network = {"name": "conv4", "weights": "none", "options": {"width": 8, "norm": norm}}
+    values = {"method": method, "shots": 4, "backbone": network, "train": {"phases": phases}, "augment": [], **more}
+    settings = plan.configure(values, "few")
+    learner = plan.build_learner(settings, Task(4), seed=0).train(mode)
+    first, last = list(learner.parameters())[:: len(list(learner.parameters())) - 1]
+    first.requires_grad_(False)
+    modes = [part.training for part in learner.modules()]
+    assert features.fit_for(settings, learner) == fit
+    assert [part.training for part in learner.modules()] == modes
+    assert (first.requires_grad, last.requires_grad) == (False, True)
+
+
+def test_a_batch_norm_that_learns_while_the_head_is_trained_needs_images() -> None:
+    """A learner that does not hold it, where scratch and finetune do."""
+    settings = plan.configure({"method": "scratch", "shots": 4, "train": {"phases": [HEAD]}, "augment": []}, "few")
+    learner = plan.build_learner(settings, Task(4), seed=0)
+    assert features.fit_for(settings, learner)
+    plain = torch.nn.Module()
+    plain.feed, plain.backbone, plain.head = learner.feed, learner.backbone, learner.head
+    assert not features.fit_for(settings, plain)
 
 
 TWO = """

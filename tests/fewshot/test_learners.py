@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from episodes.rng import seeded
 from episodes.types import Labelled
-from fewshot import backbones
+from fewshot import backbones, optimisation
 from fewshot.config import BackboneSettings
 from fewshot.learners import finetune, heads, probe, protonet, scratch
 from fewshot.learners.protocol import Task
@@ -165,6 +165,26 @@ def test_batch_norm_keeps_its_statistics(method: str) -> None:
     learner.train()
     learner.backbone(torch.rand(8, 3, 32, 32))
     assert all(torch.equal(before[name], each) for name, each in learner.named_buffers())
+
+
+def test_a_frozen_backbone_of_scratch_works_in_evaluation_mode() -> None:
+    with seeded(0, "test"):
+        backbone = backbones.build(BackboneSettings(name="resnet", options={"width": 8}))
+        learner = scratch.Scratch(backbone, Task(easy.N_WAY), scratch.Options(dropout=0.5))
+    batch = easy.labelled(2, 0)
+    before = {name: each.clone() for name, each in backbone.state_dict().items()}
+    optimisation.set_trainable(learner, "head")
+    learner.train()
+    assert learner.head[0].training
+    assert not any(part.training for part in backbone.modules())
+    learner.loss(batch).backward()
+    assert all(torch.equal(before[name], each) for name, each in backbone.state_dict().items())
+    assert all(each.grad is None for each in backbone.parameters())
+    optimisation.set_trainable(learner, 1)  # one stage trains: batch norm learns again, in the next phase of a training
+    learner.train()
+    assert all(part.training for part in learner.modules())
+    learner.loss(batch)
+    assert not torch.equal(before["body.stages.0.1.running_mean"], backbone.body.stages[0][1].running_mean)
 
 
 def test_rotation_is_a_second_loss_on_a_quarter_of_the_batch_turned() -> None:
