@@ -157,6 +157,34 @@ def report(
     sys.exit(table.tell(records, out, check))
 
 
+@app.command()
+def vote(
+    runs: Paths,
+    rule: Annotated[str, typer.Option(help="soft: mean of softmax; hard: majority.")] = "soft",
+    best: Annotated[
+        str | None, typer.Option(help="Percent of members, best on validation first: 10,50.", show_default="all")
+    ] = None,
+    pool: Annotated[bool, typer.Option("--pool", help="All draws in one vote, instead of a vote a seed.")] = False,
+    out: Annotated[Path, typer.Option(help="Folder for the votes' own folders.")] = Path("runs"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print the records instead of the table.")] = False,
+) -> None:
+    """Let finished runs vote, from the predictions that they saved; nothing is trained."""
+    from fewshot import request
+
+    percents = request.percents(best)
+    from fewshot import voting
+
+    found = voting.vote(runs, rule=rule, percents=percents, pool=pool, out=out)
+    if as_json:
+        print(json.dumps(found, indent=1))
+        return
+    from fewshot.report import table
+
+    print(table.markdown(found, brief=True))
+    for record in found:
+        print(f"record: {out / record['run_id'] / 'record.json'}", file=sys.stderr)
+
+
 class _progress:
     """`tell(text)`: one line on a terminal, replaced as work goes on; plain lines elsewhere, a few seconds apart."""
 

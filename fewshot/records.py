@@ -101,6 +101,7 @@ def assemble(run: Mapping[str, Any], draws: Sequence[Mapping[str, Any]]) -> dict
     """
     draws = sorted(draws, key=lambda draw: draw["seed"])
     scores = {key: summary([draw["scores"][key] for draw in draws]) for key in SCORES}
+    train = [draw["train_accuracy"] for draw in draws]
     held_out = [draw["validation"] for draw in draws if draw["validation"] is not None]
     validation = {key: summary([each[key] for each in held_out]) for key in SCORES} if held_out else None
     cost = {
@@ -108,14 +109,14 @@ def assemble(run: Mapping[str, Any], draws: Sequence[Mapping[str, Any]]) -> dict
         "adapt_seconds": float(np.mean([draw["cost"]["adapt_seconds"] for draw in draws])),
         "images_per_second": _mean_or_none([draw["cost"]["images_per_second"] for draw in draws]),
         "peak_memory_mb": max(draw["cost"]["peak_memory_mb"] for draw in draws),
-        "parameters": draws[0]["cost"]["parameters"],
+        "parameters": max(draw["cost"]["parameters"] for draw in draws),
     }
     last = max(draws, key=lambda draw: draw["provenance"]["finished"])
     provenance = {
         **last["provenance"],
         "started": min(draw["provenance"]["started"] for draw in draws),
         "data_fingerprint": run["data_fingerprint"],
-        "indices": {str(draw["seed"]): draw["indices_hash"] for draw in draws},
+        "indices": {json.dumps(draw["seed"]): draw["indices_hash"] for draw in draws},
     }
     warnings = dict.fromkeys(warning for draw in draws for warning in draw["warnings"])
     return {
@@ -124,7 +125,7 @@ def assemble(run: Mapping[str, Any], draws: Sequence[Mapping[str, Any]]) -> dict
         "seeds": [draw["seed"] for draw in draws],
         "scores": scores,
         "validation": validation,
-        "train_accuracy": summary([draw["train_accuracy"] for draw in draws]),
+        "train_accuracy": None if None in train else summary(train),  # a vote keeps no predictions of training images
         "per_class": np.mean([draw["per_class"] for draw in draws], axis=0).tolist(),
         "confusion": np.sum([draw["confusion"] for draw in draws], axis=0).tolist(),
         "cost": cost,

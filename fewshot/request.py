@@ -70,3 +70,11 @@ def seeds(text: str) -> list[int]:
     if last < first:
         raise UserError(f"--seeds {text}: this is no draw at all; use 1 or more, or a range that rises.")
     return list(range(first, last + 1))
+
+
+def percents(text: str | None) -> list[float]:
+    """`10,50` is 10 and 50 percent, rising and without repeats; no text is all, 100."""
+    parts = ["100"] if text is None else [part.strip().removesuffix("%") for part in text.split(",")]
+    if not all(re.fullmatch(r"\d+(\.\d+)?", part) and 0 < float(part) <= 100 for part in parts):
+        raise UserError(f"--best {text}: percentages over 0 and up to 100 were expected, as in --best 10,20,50,100.")
+    return sorted({float(part) for part in parts})

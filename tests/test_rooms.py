@@ -48,6 +48,8 @@ ROOMS: dict[str, set[str]] = {
     },
     "fewshot.trainer": {"fewshot.config", "fewshot.records", "fewshot.optimisation"},
     "fewshot.evaluation": {"episodes.types", "fewshot.learners", "fewshot.functional"},
+    "fewshot.members": {"fewshot.records"},
+    "fewshot.voting": {"fewshot.records", "fewshot.provenance", "fewshot.evaluation", "fewshot.members"},
     "fewshot.plan": {
         "episodes.types", "episodes.rng", "episodes.datasets", "episodes.splits", "episodes.augment",
         "episodes.streams", "fewshot.cache", "fewshot.config", "fewshot.devices", "fewshot.backbones",
@@ -71,7 +73,7 @@ ROOMS: dict[str, set[str]] = {
     "fewshot.report.contact_sheet": {"episodes.types", "episodes.datasets", "fewshot.records"},
     "fewshot.cli": {
         "fewshot", "fewshot.config", "fewshot.request", "fewshot.experiment", "fewshot.pretraining",
-        "fewshot.catalogue", "fewshot.report", "fewshot.report.contact_sheet", "fewshot.report.kept",
+        "fewshot.voting", "fewshot.catalogue", "fewshot.report", "fewshot.report.contact_sheet", "fewshot.report.kept",
     },
     "fewshot.__main__": {"fewshot.cli"},
 }  # fmt: skip

@@ -17,7 +17,9 @@ from fewshot.report import curves
 
 FILE = "comparison.md"
 LEFT = ("method", "backbone", "weights", "settings")
-IN_OTHER_COLUMNS = ("data", "image_size", "preset", "precision", "backbone.name", "backbone.weights")
+IN_OTHER_COLUMNS = (  # the last two are of a vote
+    "data", "image_size", "preset", "precision", "backbone.name", "backbone.weights", "rule", "best_percent",
+)  # fmt: skip
 BRIEF = ("method", "backbone", "accuracy ± 95%", "n", "seconds a draw", "parameters")
 Record = dict[str, Any]
 
@@ -117,7 +119,7 @@ def _row(record: Record, best: Record, settings: str) -> dict[str, str]:
     scores, cost = record["scores"], record["cost"]
     accuracy = _with_interval(scores["accuracy"])
     values = scores["accuracy"]["values"]
-    preset = record["preset"]
+    preset, train = record["preset"], record["train_accuracy"]
     return {
         "method": record["method"] + (f" ({preset})" if preset not in ("few", "full") else ""),
         "backbone": record["backbone"],
@@ -129,7 +131,7 @@ def _row(record: Record, best: Record, settings: str) -> dict[str, str]:
         "F1": f"{scores['f1']['mean']:.4f}",
         "loss": f"{scores['loss']['mean']:.3f}",
         "ECE": f"{scores['ece']['mean']:.3f}",
-        "train accuracy": f"{record['train_accuracy']['mean']:.3f}",
+        "train accuracy": "" if train is None else f"{train['mean']:.3f}",
         "n": str(len(values)),
         "seconds a draw": f"{cost['train_seconds'] + cost['adapt_seconds']:.1f}",
         "parameters": f"{cost['parameters']:,}",
