@@ -81,6 +81,7 @@ def _draw(plan: Plan, seed: int, folder: Path, tell: Tell) -> dict[str, Any]:
     labelled = _support(learner, *parts["train"], compute.device)
     classifier, test = evaluation.judge(learner, labelled, _batches(learner, *parts["test"], compute.device))
     test_scores = evaluation.scores(test.logits, test.labels)
+    measures = evaluation.measures(learner, _batches(learner, *parts["test"], compute.device))
     train_sample = (parts["train"][0], _sample(parts["train"][1]))
     train = evaluation.quick(classifier, _batches(learner, *train_sample, compute.device))
     predictions = {"test_logits": test.logits, "test_labels": test.labels}
@@ -94,6 +95,7 @@ def _draw(plan: Plan, seed: int, folder: Path, tell: Tell) -> dict[str, Any]:
     result = {
         "seed": seed,
         "scores": test_scores.numbers(),
+        "measures": measures,
         "validation": validation,
         "train_accuracy": train["accuracy"],
         "per_class": test_scores.per_class,

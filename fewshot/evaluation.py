@@ -60,6 +60,21 @@ def judge(learner: nn.Module, support: Labelled, queries: Iterable[Labelled]) ->
     return classifier, Judged(*classify(classifier, queries), seconds)
 
 
+@torch.no_grad()
+def measures(learner: nn.Module, queries: Iterable[Labelled]) -> dict[str, float]:
+    """Means over the queries of what the learner measures of itself, by name; empty where it measures nothing."""
+    if not hasattr(learner, "measure"):
+        return {}
+    learner.eval()
+    sums: dict[str, Tensor] = {}
+    n = 0
+    for batch in queries:
+        for name, values in learner.measure(batch).items():  # type: ignore[operator]
+            sums[name] = sums.get(name, 0) + values.double().sum()
+        n += len(batch.labels)
+    return {name: float(total) / n for name, total in sums.items()}
+
+
 def scores(logits: Tensor, labels: Tensor) -> Scores:
     """Scores of logits [n, n_way] against labels [n]; precision, recall, F1 are macro averages, 0 where undefined."""
     from sklearn.metrics import confusion_matrix, precision_recall_fscore_support

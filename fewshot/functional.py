@@ -1,6 +1,6 @@
 """The mathematics: prototypes, distances, pair losses, mixtures, soft-label cross-entropy.
 
-Suffixes: N queries, S support images, W ways, D feature dimensions.
+Suffixes: N queries, S support images, W ways, G groups (superclasses), D feature dimensions.
 """
 
 from __future__ import annotations
@@ -58,6 +58,44 @@ def supervised_contrastive(features_ND: Tensor, labels_N: Tensor, temperature: f
     counts_N = positive_NN.sum(1)
     means_N = (log_share_NN * positive_NN).sum(1) / counts_N.clamp(min=1)
     return -means_N.sum() / (counts_N > 0).sum().clamp(min=1)
+
+
+def pooled(logits_NW: Tensor, group_of_class_W: Tensor, n_groups: int) -> Tensor:
+    """Logits of the groups, [n, n_groups]: log of the sum of exp over a group's classes.
+
+    Their softmax is the sum of the classes' probabilities in each group.
+    """
+    members_GW = group_of_class_W == torch.arange(n_groups, device=group_of_class_W.device)[:, None]
+    return torch.where(members_GW, logits_NW[:, None, :], -torch.inf).logsumexp(-1)
+
+
+def log_softmax_within(logits_NW: Tensor, group_of_class_W: Tensor, n_groups: int) -> Tensor:
+    """log p(class | its group), [n, n_way]: a softmax over each group's classes by themselves."""
+    return logits_NW - pooled(logits_NW, group_of_class_W, n_groups)[:, group_of_class_W]
+
+
+def mixture(gate_NG: Tensor, log_within_NW: Tensor, group_of_class_W: Tensor) -> Tensor:
+    """log p(y|x) = log of the sum over groups g of p(g|x) p(y|g,x), [n, n_way] (Jacobs et al. 1991, eq. 1.3).
+
+    gate: logits; log_within: log p(y | its group, x). Another group's expert gives a class no probability, so that
+    one term of the sum is left.
+    """
+    return gate_NG.log_softmax(-1)[:, group_of_class_W] + log_within_NW
+
+
+def group_labels(labels: Tensor, group_of_class_W: Tensor, n_groups: int) -> Tensor:
+    """Labels of the groups: int64 [n] of int64 [n], sums of class probabilities [n, n_groups] of float [n, n_way]."""
+    if labels.ndim == 1:
+        return group_of_class_W[labels]
+    members_WG = group_of_class_W[:, None] == torch.arange(n_groups, device=group_of_class_W.device)
+    return labels @ members_WG.to(labels.dtype)
+
+
+def negative_log_likelihood(log_NW: Tensor, labels: Tensor) -> Tensor:
+    """Mean of minus log p at the labels, int64 [n] or probabilities [n, n_way]; p is taken as it is."""
+    if labels.ndim == 1:
+        return F.nll_loss(log_NW, labels)
+    return -(labels * log_NW).sum(1).mean()
 
 
 def quarter_turns(images: Tensor) -> tuple[Tensor, Tensor]:

@@ -124,6 +124,7 @@ def assemble(run: Mapping[str, Any], draws: Sequence[Mapping[str, Any]]) -> dict
         "labels": draws[0]["labels"],
         "seeds": [draw["seed"] for draw in draws],
         "scores": scores,
+        "measures": _measures(draws),
         "validation": validation,
         "train_accuracy": None if None in train else summary(train),  # a vote keeps no predictions of training images
         "per_class": np.mean([draw["per_class"] for draw in draws], axis=0).tolist(),
@@ -132,6 +133,12 @@ def assemble(run: Mapping[str, Any], draws: Sequence[Mapping[str, Any]]) -> dict
         "provenance": provenance,
         "warnings": list(warnings),
     }
+
+
+def _measures(draws: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Summaries of what the learner measured of itself, of the names that all draws have (older ones have none)."""
+    found = [draw.get("measures", {}) for draw in draws]
+    return {name: summary([each[name] for each in found]) for name in found[0] if all(name in each for each in found)}
 
 
 def _mean_or_none(values: Sequence[float | None]) -> float | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -11,12 +12,12 @@ from pydantic import create_model
 
 from episodes.errors import UserError
 from fewshot.backbones import from_timm, networks, own_weights, studies
-from fewshot.backbones.backbone import Backbone, Decorrelation, chunk_size, embed, hold_batch_norm
+from fewshot.backbones.backbone import Backbone, Decorrelation, chunk_size, embed, hold_batch_norm, side_by_side
 from fewshot.config import BackboneSettings, Settings, check
 
 __all__ = [
     "OWN", "OWN_INPUT_SIZE", "Backbone", "Decorrelation", "build", "chunk_size", "describe", "embed",
-    "hold_batch_norm", "weights_file",
+    "hold_batch_norm", "side_by_side", "weights_file",
 ]  # fmt: skip
 
 OWN: dict[str, Callable[..., networks.Stages]] = {
@@ -36,8 +37,12 @@ OWN_INPUT_SIZE = 32
 
 def build(settings: BackboneSettings) -> Backbone:
     """The backbone with random or loaded weights; unknown names, options and unfit weights are UserErrors."""
-    if settings.name not in OWN:
-        return _timm(settings)
+    backbone = _own(settings) if settings.name in OWN else _timm(settings)
+    backbone.another = partial(build, settings)
+    return backbone
+
+
+def _own(settings: BackboneSettings) -> Backbone:
     make = OWN[settings.name]
     input_size = settings.input_size or OWN_INPUT_SIZE
     body = make(input_size, **_options(settings, make))

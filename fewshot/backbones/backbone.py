@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
@@ -35,6 +36,7 @@ class Backbone(nn.Module):
     input_size: side in pixels that images are resized to; train_side: the same while training, where the trainer
     sets it; stages: parameter names of each stage, first to last;
     form: what tells one network from another of the same weights.
+    another: builds the same once more, with the same weights where they were loaded and new ones where random.
     precision: `bfloat16` runs the body under autocast and gives float32 features; otherwise the dtype of the
     weights is kept, so heads and losses never see half precision.
     In evaluation mode alone: crop, the middle share of the side that is seen; views, where `flip` gives the mean of
@@ -43,6 +45,7 @@ class Backbone(nn.Module):
 
     mean: Tensor
     std: Tensor
+    another: Callable[[], Backbone]
 
     def __init__(
         self,
@@ -95,6 +98,38 @@ class Backbone(nn.Module):
         with torch.autocast(images.device.type, dtype=torch.bfloat16):
             features = self.body(images)
         return self.finish(features.float())
+
+
+class _SideBySide(nn.Module):
+    """Bodies on the same images, their features one after the other."""
+
+    def __init__(self, bodies: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.bodies = nn.ModuleList(bodies)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return torch.cat([body(images) for body in self.bodies], 1)
+
+
+def side_by_side(networks: Sequence[Backbone]) -> Backbone:
+    """Networks of one form, each with its own weights, as one that gives [n, features of the first, the second, ...].
+
+    Its stages are those of all, so that what is said of a stage (frozen, its rate) holds for each network.
+    """
+    first = networks[0]
+    stages = [
+        [name.replace("body.", f"bodies.{number}.", 1) for number in range(len(networks)) for name in stage]
+        for stage in first.stages
+    ]
+    statistics = (tuple(first.mean.flatten().tolist()), tuple(first.std.flatten().tolist()))
+    body = _SideBySide([each.body for each in networks])
+    form, n_features = f"{first.form} x{len(networks)}", first.n_features * len(networks)
+    joined = Backbone(body, n_features, first.input_size, statistics, stages, form, first.views, first.crop)
+    maps = [each.finish for each in networks if isinstance(each.finish, Decorrelation)]
+    if maps:
+        shift, mix = torch.cat([each.shift for each in maps]), torch.block_diag(*[each.mix for each in maps])
+        joined.finish = Decorrelation(shift, mix)
+    return joined
 
 
 def _middle(images: Tensor, share: float) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from fewshot.config import Settings
-from fewshot.learners import finetune, probe, protonet, scratch, siamese
+from fewshot.learners import experts, finetune, probe, protonet, scratch, siamese
 
 
 class Method(NamedTuple):
@@ -16,6 +16,7 @@ class Method(NamedTuple):
 
 
 LEARNERS: dict[str, Method] = {
+    "experts": Method(experts.Experts, experts.Options),
     "finetune": Method(finetune.Finetune, finetune.Options),
     "probe": Method(probe.Probe, probe.Options),
     "protonet": Method(protonet.ProtoNet, protonet.Options),

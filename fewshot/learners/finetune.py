@@ -11,7 +11,6 @@ from typing import Annotated, Literal
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from episodes.types import Labelled
 from fewshot import functional
@@ -52,7 +51,7 @@ class Finetune(nn.Module):
     def __init__(self, backbone: Backbone, task: Task, options: Options) -> None:
         super().__init__()
         self.backbone = backbone
-        self.options = options
+        self.n_way, self.options = task.n_way, options
         self.head: nn.Module
         if options.head == "unit":
             self.head = heads.Unit(backbone.n_features, task.n_way, options.dropout)
@@ -68,37 +67,23 @@ class Finetune(nn.Module):
 
     @torch.no_grad()
     def prepare(self, support: Labelled) -> None:
-        """The head starts as a nearest-prototype classifier or a probe, or stays random.
-
-        Linear: minus the squared distance to the prototypes, in units of the features' variance, times the scale;
-        the query's own square is the same for all classes and drops out.
-        """
+        """The head starts as a nearest-prototype classifier or a probe, or stays random."""
         if self.options.start == "random":
             return
         features = embed(self.backbone, support.images)
-        if isinstance(self.head, heads.Cosine):
-            n_way = len(self.head.weight)
-            self.head.weight.copy_(functional.prototypes(F.normalize(features, dim=-1), support.labels, n_way))
-            return
         if isinstance(self.head, heads.Unit):
             self.head.centre.copy_(features.mean(0))
-            features = F.normalize(features - self.head.centre, dim=-1)
-        last = self.head.linear if isinstance(self.head, heads.Unit) else self.head[-1]  # type: ignore[index]
-        if self.options.start == "probe":
-            weight, bias = probe.fit(features, support.labels, len(last.weight), probe.Options(c=self.options.c))
-        else:
-            weight, bias = _nearest_prototype(features, support.labels, len(last.weight), self.options.scale)
-        last.weight.copy_(weight)
-        last.bias.copy_(bias)
+        if self.options.start == "prototypes":
+            classes = torch.arange(self.n_way, device=features.device)
+            heads.start_at_prototypes(self.head, features, support.labels, classes, self.options.scale)
+        elif isinstance(self.head, heads.Unit):
+            options = probe.Options(c=self.options.c)
+            weight, bias = probe.fit(self.head.unit(features), support.labels, self.n_way, options)
+            self.head.linear.weight.copy_(weight)
+            self.head.linear.bias.copy_(bias)
 
     def loss(self, item: Labelled) -> Tensor:
         return functional.cross_entropy(self.head(embed(self.backbone, item.images)), item.labels)
 
     def adapt(self, support: Labelled) -> Classifier:
         return lambda images: self.head(embed(self.backbone, images))
-
-
-def _nearest_prototype(features: Tensor, labels: Tensor, n_way: int, scale: float) -> tuple[Tensor, Tensor]:
-    prototypes = functional.prototypes(features, labels, n_way)
-    variance = (features - features.mean(0)).square().sum(1).mean().clamp(min=1e-12)
-    return 2 * scale * prototypes / variance, -scale * prototypes.square().sum(1) / variance

@@ -33,8 +33,11 @@ class Unit(nn.Module):
         self.linear = nn.Linear(n_features, n_way)
         self.register_buffer("centre", torch.zeros(n_features))
 
+    def unit(self, features: Tensor) -> Tensor:
+        return F.normalize(features - self.centre, dim=-1)
+
     def forward(self, features: Tensor) -> Tensor:
-        return self.linear(self.dropout(F.normalize(features - self.centre, dim=-1)))
+        return self.linear(self.dropout(self.unit(features)))
 
 
 class Cosine(nn.Module):
@@ -52,3 +55,24 @@ class Cosine(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         similarities = functional.cosine_similarities(self.dropout(features), self.weight)
         return self.log_scale.exp() * similarities
+
+
+@torch.no_grad()
+def start_at_prototypes(head: nn.Module, features: Tensor, labels: Tensor, classes: Tensor, scale: float) -> None:
+    """A linear, unit or cosine head becomes a nearest-prototype classifier (Qi et al., arXiv 1712.07136).
+
+    features [n, d] and labels int64 [n] of the support; classes int64: the class of each of the head's logits.
+    Linear: minus the squared distance to the prototypes, in units of the features' variance, times the scale;
+    the query's own square is the same for all classes and drops out.
+    """
+    if isinstance(head, Unit):
+        features = head.unit(features)
+    last = head if isinstance(head, Cosine) else head.linear if isinstance(head, Unit) else head[-1]  # type: ignore[index]
+    n_way = max(int(labels.max()), int(classes.max())) + 1
+    if isinstance(last, Cosine):
+        last.weight.copy_(functional.prototypes(F.normalize(features, dim=-1), labels, n_way)[classes])
+        return
+    prototypes = functional.prototypes(features, labels, n_way)[classes]
+    variance = (features - features.mean(0)).square().sum(1).mean().clamp(min=1e-12)
+    last.weight.copy_(2 * scale * prototypes / variance)
+    last.bias.copy_(-scale * prototypes.square().sum(1) / variance)

@@ -1,7 +1,8 @@
 """What every learner offers: two methods and one word.
 
 Nothing is inherited from here: a learner is an nn.Module built as `Method(backbone, task, options)` that has
-these attributes. It may also offer `prepare(support)`, called once before the first step.
+these attributes. It may also offer `prepare(support)`, called once before the first step, and `measure(batch)`, what
+it has to say of itself on the test set: name -> one value an image, float or bool [n], of which the record holds means.
 """
 
 from __future__ import annotations

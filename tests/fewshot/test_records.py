@@ -185,6 +185,18 @@ def test_a_record_s_numbers_by_hand_and_in_the_order_of_the_seeds():
     assert record["provenance"]["indices"] == {"0": "hash-0", "1": "hash-1", "2": "hash-2"}
 
 
+def test_what_learners_measure_is_summed_up_where_all_draws_have_it():
+    measured = [draw(0, 0.5, measures={"gate": 0.9, "flat": 0.3}), draw(1, 0.5, measures={"gate": 0.7})]
+    found = records.assemble(RUN, measured)["measures"]
+    assert set(found) == {"gate"}
+    assert found["gate"]["mean"] == pytest.approx(0.8)
+    assert found["gate"]["values"] == [0.9, 0.7]
+    # half width: t(0.975, 1) = 12.706, times the deviation 0.2 / sqrt(2), over sqrt(2)
+    assert found["gate"]["ci95"] == pytest.approx(12.706 * 0.1, rel=1e-4)
+    assert records.assemble(RUN, [*measured, draw(2, 0.5)])["measures"] == {}  # a draw of before there were any
+    assert records.assemble(RUN, [draw(0, 0.5)])["measures"] == {}
+
+
 def test_a_record_of_one_untrained_draw_has_nulls():
     untrained = draw(0, 0.5)
     untrained["cost"]["images_per_second"] = None
