@@ -129,7 +129,7 @@ class Experts(nn.Module):
         starts += [] if self.general is None else [(self.general, general, ways)]
         for head, seen, classes in starts:
             heads.start_at_prototypes(head, seen, support.labels, classes, self.options.scale)
-        weight = (self.flat if self.options.head == "cosine" else self.flat[-1]).weight  # type: ignore[index]
+        weight = heads.last_layer(self.flat).weight
         random = F.normalize(weight, dim=1)
         heads.start_at_prototypes(self.flat, features, support.labels, ways.repeat(self.flat_rows), self.options.scale)
         if self.flat_rows > 1:

@@ -57,6 +57,13 @@ class Cosine(nn.Module):
         return self.log_scale.exp() * similarities
 
 
+def last_layer(head: nn.Module) -> nn.Linear | Cosine:
+    """What gives a head's logits; its `weight` has a row for each of them."""
+    last = head.linear if isinstance(head, Unit) else head[-1] if isinstance(head, nn.Sequential) else head
+    assert isinstance(last, nn.Linear | Cosine)
+    return last
+
+
 @torch.no_grad()
 def start_at_prototypes(head: nn.Module, features: Tensor, labels: Tensor, classes: Tensor, scale: float) -> None:
     """A linear, unit or cosine head becomes a nearest-prototype classifier (Qi et al., arXiv 1712.07136).
@@ -67,7 +74,7 @@ def start_at_prototypes(head: nn.Module, features: Tensor, labels: Tensor, class
     """
     if isinstance(head, Unit):
         features = head.unit(features)
-    last = head if isinstance(head, Cosine) else head.linear if isinstance(head, Unit) else head[-1]  # type: ignore[index]
+    last = last_layer(head)
     n_way = max(int(labels.max()), int(classes.max())) + 1
     if isinstance(last, Cosine):
         last.weight.copy_(functional.prototypes(F.normalize(features, dim=-1), labels, n_way)[classes])
