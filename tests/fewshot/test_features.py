@@ -273,11 +273,11 @@ def test_features_stand_in_for_images_where_nothing_of_the_backbone_trains(
     settings = plan.configure(values, "few")
     learner = plan.build_learner(settings, Task(4), seed=0).train(mode)
     first, last = list(learner.parameters())[:: len(list(learner.parameters())) - 1]
-    first.requires_grad_(False)
+    last.requires_grad_(False)  # the other way round than in a training of the head
     modes = [part.training for part in learner.modules()]
     assert features.fit_for(settings, learner) == fit
     assert [part.training for part in learner.modules()] == modes
-    assert (first.requires_grad, last.requires_grad) == (False, True)
+    assert (first.requires_grad, last.requires_grad) == (True, False)
 
 
 def test_a_batch_norm_that_learns_while_the_head_is_trained_needs_images() -> None:
