@@ -190,7 +190,8 @@ def _fit(
     if hasattr(learner, "prepare") and not (folder / "checkpoint.pt").exists():
         learner.eval()
         learner.prepare(streams.labelled(images, kept, device))  # type: ignore[operator]
-    if settings.backbone.weights == "none" and _holds_batch_norm(learner):
+    phases = settings.train.phases
+    if settings.backbone.weights == "none" and any(features.batch_norms(learner, each.trainable)[1] for each in phases):
         warnings.append("batch norm is held at its initial statistics on random weights, so nothing is normalised")
     if plan.base is None:
         pool, ways = streams.pool(images, kept, device), _ways(images, kept)
@@ -244,11 +245,6 @@ def _has_no_episode(plan: Plan, learner: nn.Module, images: ImageSet, kept: Tens
 def _ways(images: ImageSet, kept: Tensor) -> int:
     """Classes that have both a support and a query image for an episode."""
     return int((images.labels[kept].bincount() > 1).sum())
-
-
-def _holds_batch_norm(learner: nn.Module) -> bool:
-    norms = [part for part in learner.train().modules() if isinstance(part, nn.BatchNorm2d)]
-    return any(not part.training for part in norms)
 
 
 def _stream(

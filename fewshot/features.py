@@ -31,21 +31,21 @@ def fit_for(settings: RunConfig, learner: nn.Module) -> bool:
         return True
     if settings.augment or settings.append is not None or settings.train.resolutions:
         return False
-    return all(phase.trainable == "head" for phase in settings.train.phases) and _holds_batch_norm(learner)
+    return all(phase.trainable == "head" for phase in settings.train.phases) and not batch_norms(learner, "head")[0]
 
 
-def _holds_batch_norm(learner: nn.Module) -> bool:
-    """Whether no batch norm of the backbone would learn while the head is trained; the learner is left as it was."""
+def batch_norms(learner: nn.Module, trainable: str | int) -> tuple[int, int]:
+    """How many batch norms of the backbone learn, and how many are held, in a phase; the learner is left as it was."""
     modes = [(part, part.training) for part in learner.modules()]
     wanted = [(parameter, parameter.requires_grad) for parameter in learner.parameters()]
-    optimisation.set_trainable(learner, "head")  # as the trainer will: learners look at what is frozen
+    optimisation.set_trainable(learner, trainable)  # as the trainer will: learners look at what is frozen
     learner.train()
-    held = not any(isinstance(part, _BatchNorm) and part.training for part in learner.backbone.modules())  # type: ignore[union-attr]
+    norms = [part.training for part in learner.backbone.modules() if isinstance(part, _BatchNorm)]  # type: ignore[union-attr]
     for part, mode in modes:
         part.training = mode
     for parameter, gradient in wanted:
         parameter.requires_grad_(gradient)
-    return held
+    return sum(norms), len(norms) - sum(norms)
 
 
 def fingerprint(backbone: Backbone) -> str:

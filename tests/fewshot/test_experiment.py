@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 
 from episodes import datasets, splits, streams
 from episodes.errors import UserError
-from fewshot import backbones, config, evaluation, experiment, plan, trainer
+from fewshot import backbones, config, evaluation, experiment, features, plan, trainer
 from fewshot.records import SCORES
 from fewshot.report import kept
 
@@ -200,6 +200,17 @@ def test_one_shot_runs_everywhere(tmp_path: Path) -> None:
         assert any("stay as they were" in warning for warning in record["warnings"]) == (method == "protonet")
 
 
+@pytest.mark.parametrize(
+    ("method", "train", "told"),
+    [("scratch", {}, False), ("scratch", {"phases": [{"trainable": "head"}]}, True), ("finetune", {}, True)],
+)
+def test_batch_norm_that_is_held_on_random_weights_is_told(
+    method: str, train: dict, told: bool, tmp_path: Path
+) -> None:
+    record = experiment.run(quick(method, train={**QUICK["train"], "steps": 1, **train}), [0], out=tmp_path)
+    assert any("held at its initial statistics" in warning for warning in record["warnings"]) == told
+
+
 def test_mirrored_digits_are_not_trained_on(tmp_path: Path) -> None:
     made = plan.prepare(quick("scratch", augment=["flip", "translate"]), tmp_path, "cpu")
     assert [step["name"] for step in made.config.augment] == ["translate"]
@@ -312,6 +323,7 @@ def test_training_the_head_alone_on_features_is_training_it_on_images(
         return forward(self, images)
 
     monkeypatch.setattr(backbones.Backbone, "forward", counting)
+    monkeypatch.setattr(features, "CHUNK", 64)
     for name, augment in (("images", STILL), ("features", [])):
         values = quick(method, train=HEAD, **more) | {"augment": augment}
         record = experiment.run(values, [0], out=tmp_path / name)
