@@ -159,6 +159,13 @@ def _remarks(group: Sequence[Record]) -> str:
     """What a reader of the numbers must know: how the data were changed, warnings of the runs, unclean intervals."""
     remarks = [note for record in group for note in record["data_notes"]]
     remarks += [f"{record['method']}: {warning}" for record in group for warning in record["warnings"]]
+    remarks += [_measured(record) for record in group if record.get("measures")]
     if np.min([len(record["seeds"]) for record in group]) < 5:
         remarks.append("rows with fewer than five draws say little about the spread.")
     return "".join(["\n", *(f"\n- {remark}" for remark in dict.fromkeys(remarks))]) if remarks else ""
+
+
+def _measured(record: Record) -> str:
+    """What a learner said of itself: the accuracy of a gate, for example."""
+    means = [f"{name.replace('_', ' ')} {_with_interval(score)}" for name, score in sorted(record["measures"].items())]
+    return f"{record['method']}, run {record['run_id']}: {', '.join(means)}."

@@ -136,3 +136,15 @@ def test_judging_adapts_once_in_evaluation_mode_and_without_gradients():
     assert torch.equal(found.logits, 2 * logits)
     assert torch.equal(found.labels, labels)
     assert 0 <= found.adapt_seconds < 1
+
+
+def test_measures_are_means_over_the_images_not_over_the_chunks():
+    class Measuring(torch.nn.Module):
+        def measure(self, batch: Labelled) -> dict[str, Tensor]:
+            return {"even": batch.labels % 2 == 0, "size": batch.images.sum(1)}
+
+    labels = torch.tensor([0, 2, 4, 1, 3])
+    images = torch.arange(10.0).reshape(5, 2)
+    chunks = [Labelled(images[:4], labels[:4]), Labelled(images[4:], labels[4:])]
+    assert evaluation.measures(Measuring(), chunks) == {"even": 3 / 5, "size": 45 / 5}
+    assert evaluation.measures(torch.nn.Linear(1, 1), chunks) == {}

@@ -53,6 +53,13 @@ def record(method: str = "protonet", values: tuple[float, ...] = (0.5, 0.6, 0.7,
     }  # fmt: skip
 
 
+def test_what_a_learner_measured_of_itself_is_told_below() -> None:
+    score = {"mean": 0.9481, "std": 0.01, "ci95": 0.0123, "values": [0.94, 0.95]}
+    text = table.markdown([record("experts", measures={"gate_accuracy": score, "flat_accuracy": score}), record()])
+    assert text.count("gate accuracy") == 1
+    assert "- experts, run id-experts: flat accuracy 0.9481 ± 0.0123, gate accuracy 0.9481 ± 0.0123." in text
+
+
 class Group(NamedTuple):
     """A heading, its table's rows as column -> cell, and the lines below."""
 
