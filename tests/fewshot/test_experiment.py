@@ -267,7 +267,7 @@ def test_the_weights_of_a_run_can_start_another(tmp_path: Path) -> None:
         ({"shots": 2, "validation": {"share": 0.5}, "select": "holdout", "learner": {"hiden": [3]}}, "'learner.hiden'"),
         ({"shots": 1, "validation": {}, "select": "holdout"}, "two labelled images"),
         ({"augment": ["flop"]}, "did you mean 'flip'"),
-        ({"backbone": {"name": "conv4", "options": {"widht": 3}}}, "did you mean 'width'"),
+        ({"backbone": {"name": "conv4", "options": {"widht": 3}}}, "did you mean 'backbone.options.width'"),
         ({"train": {"steps": 3, "lr_multipliers": {"haed": 2}}}, "'haed'"),
         ({"backbone": {"name": "conv4", "weights": "/nowhere.safetensors"}}, "/nowhere.safetensors does not exist"),
     ],
