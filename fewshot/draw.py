@@ -27,6 +27,7 @@ from fewshot.plan import Plan, Tell, build_learner, support
 
 TRAIN_ACCURACY_IMAGES = 10_000
 FOLDS = 5
+NEAR_CHANCE = 0.05
 FEATURE_ROWS = 4096  # rows of features that are classified at once
 
 
@@ -68,13 +69,16 @@ def _draw(plan: Plan, seed: int, folder: Path, tell: Tell) -> dict[str, Any]:
     if held is not None:
         parts["validation"] = (data.train, held)
     began = time.perf_counter()
-    if features.fit_for(settings, learner) or _has_no_episode(plan, learner, *parts["train"]):
+    untrained = _has_no_episode(plan, learner, *parts["train"])
+    if features.fit_for(settings, learner, untrained):
         tell("features")
         mark = features.fingerprint(learner.backbone)  # type: ignore[arg-type]
         parts = {name: _as_features(learner, *part, compute.device, mark) for name, part in parts.items()}
     feature_seconds = time.perf_counter() - began
 
     warnings = _shrunk(plan)
+    if plan.base is None and hasattr(learner, "caution"):
+        warnings.append(learner.caution)  # type: ignore[arg-type]
     until = _best_share(plan, *parts["train"], seed, folder, tell) if settings.select == "support_cv" else 1.0
     fitted = _fit(plan, learner, parts, seed, folder, tell, warnings, until)
     tell("classifying")
@@ -82,6 +86,7 @@ def _draw(plan: Plan, seed: int, folder: Path, tell: Tell) -> dict[str, Any]:
     classifier, test = evaluation.judge(learner, labelled, _batches(learner, *parts["test"], compute.device))
     test_scores = evaluation.scores(test.logits, test.labels)
     measures = evaluation.measures(learner, _batches(learner, *parts["test"], compute.device))
+    warnings += _near_chance(test_scores.accuracy, plan.task.n_way)
     train_sample = (parts["train"][0], _sample(parts["train"][1]))
     train = evaluation.quick(classifier, _batches(learner, *train_sample, compute.device))
     predictions = {"test_logits": test.logits, "test_labels": test.labels}
@@ -135,6 +140,13 @@ def _shrunk(plan: Plan) -> list[str]:
         f"backbone '{backbone.name}' sees images of {side} pixels at {seen}: one made for large images "
         "may see more (--backbone resnet18 --weights pretrained)"
     ]
+
+
+def _near_chance(accuracy: float, n_way: int) -> list[str]:
+    """A warning where the accuracy is below chance plus five points."""
+    if accuracy >= 1 / n_way + NEAR_CHANCE:
+        return []
+    return [f"a draw's accuracy is near chance, which is {1 / n_way:.3g}: little or nothing was learned"]
 
 
 def _learner(plan: Plan, seed: int) -> nn.Module:

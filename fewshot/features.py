@@ -20,14 +20,17 @@ CHUNK = 256  # images that go through the network at once, always: an image's fe
 VERSION = 2  # raise it when the same network gives other features: files written before are then no longer found
 
 
-def fit_for(settings: RunConfig, learner: nn.Module) -> bool:
+def fit_for(settings: RunConfig, learner: nn.Module, untrained: bool = False) -> bool:
     """Whether features can stand in for images: nothing of the backbone changes, and nothing random happens to images.
 
-    That is a learner without training; or one of which every phase trains the head alone, without augmentation,
-    where the backbone's batch norm is held. Such a backbone then works in evaluation mode throughout: dropout inside
-    it, which on images would act while the head is trained, does not.
+    That is a learner without training, or left `untrained`; or one of which every phase trains the head alone,
+    without augmentation, where the backbone's batch norm is held. Such a backbone then works in evaluation mode
+    throughout: dropout inside it, which on images would act while the head is trained, does not. A learner whose
+    `adapt` changes the backbone needs images always.
     """
-    if learner.feed is None or settings.train is None:
+    if getattr(learner, "adapts_backbone", False):
+        return False
+    if untrained or learner.feed is None or settings.train is None:
         return True
     if settings.augment or settings.append is not None or settings.train.resolutions:
         return False

@@ -47,7 +47,7 @@ def without_times(record: dict) -> dict:
     return kept
 
 
-@pytest.mark.parametrize("method", ["finetune", "probe", "protonet", "scratch", "siamese"])
+@pytest.mark.parametrize("method", ["finetune", "maml", "probe", "protonet", "scratch", "siamese"])
 def test_a_run_leaves_the_promised_files(method: str, tmp_path: Path) -> None:
     record = experiment.run(quick(method), [0, 1], out=tmp_path)
     folder = tmp_path / record["run_id"]
