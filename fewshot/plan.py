@@ -84,10 +84,10 @@ def configure(values: Mapping[str, Any], preset: str) -> RunConfig:
     asked = values.get("backbone")
     if isinstance(asked, Mapping) and asked.get("name", base["backbone"]["name"]) != base["backbone"]["name"]:
         del base["backbone"]  # its options and weights are those of another network
-        if "train" in base:  # and so are the sides of its images
+        if base.get("train"):  # and so are the sides of its images
             base["train"] = {key: value for key, value in base["train"].items() if key != "resolutions"}
     train = values.get("train")
-    if isinstance(train, Mapping) and "train" in base and ("steps" in train) != ("epochs" in train):
+    if isinstance(train, Mapping) and base.get("train") and ("steps" in train) != ("epochs" in train):
         # the one replaces the preset's other
         base["train"] = {key: value for key, value in base["train"].items() if key not in ("steps", "epochs")}
     merged = config.merge(base, {**values, "preset": preset})
