@@ -17,6 +17,7 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1, strict=True)]  # strict: `true` is not 1
 Step = str | dict[str, Any]  # an augmentation: its name, or a mapping of the name and its parameters
 Positive = Annotated[float, Field(gt=0)]
+Views = Literal["none", "flip", "flip-crop"]
 NotNegative = Annotated[float, Field(ge=0)]
 
 
@@ -29,16 +30,16 @@ class Settings(BaseModel):
 class BackboneSettings(Settings):
     """name: one of our own or any of timm's; weights: none, pretrained, or a file; options: of that network.
 
-    views: `flip` judges with the mean of the features of an image and of its mirror image; crop: the middle share of
-    the side that is seen when judging (timm's crop_pct), because training saw crops (Touvron et al., FixRes,
-    arXiv 1906.06423).
+    views: `flip` judges with the mean of the features of an image and of its mirror image, `flip-crop` with that of
+    both and of the middle of both; crop: the middle share of the side that is seen when judging (timm's crop_pct),
+    because training saw crops (Touvron et al., FixRes, arXiv 1906.06423).
     """
 
     name: str
     weights: str = "none"
     input_size: Count | None = None
     options: dict[str, Any] = {}
-    views: Literal["none", "flip"] = "none"
+    views: Views = "none"
     crop: Annotated[float, Field(gt=0, le=1)] = 1.0
 
 

@@ -111,11 +111,11 @@ def quarter_turns(images: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def decorrelation(features_ND: Tensor, labels_N: Tensor, n_classes: int) -> tuple[Tensor, Tensor]:
-    """Mean [d] and the symmetric map [d, d] that takes half of the scatter within the classes away.
+    """Mean [d] and the symmetric map [d, d] that takes a quarter of the scatter within the classes away.
 
-    The map is (S + a I)^-1/4, S being the covariance within the classes, over its mean variance, and a = 0.1: half
-    of what makes the classes round (within-class covariance normalisation, Hatch and Stolcke, ICASSP 2006), because
-    the classes met later are others.
+    The map is (S + a I)^-1/8, S being the covariance within the classes, over its mean variance, and a = 0.1: a
+    quarter of what makes the classes round (within-class covariance normalisation, Hatch and Stolcke, ICASSP 2006),
+    because the classes met later are others.
     """
     features = features_ND.double()
     residual = features - prototypes(features, labels_N, n_classes)[labels_N]
@@ -124,5 +124,5 @@ def decorrelation(features_ND: Tensor, labels_N: Tensor, n_classes: int) -> tupl
     if mean_variance <= 0:  # one image a class, or features that do not vary: there is nothing to take away
         return features.mean(0).to(features_ND), torch.eye(len(scatter), dtype=features_ND.dtype)
     variances, directions = torch.linalg.eigh(scatter / mean_variance)
-    mix = (directions * (variances.clamp(min=0) + 0.1) ** -0.25) @ directions.T
+    mix = (directions * (variances.clamp(min=0) + 0.1) ** -0.125) @ directions.T
     return features.mean(0).to(features_ND), mix.to(features_ND)

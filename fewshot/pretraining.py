@@ -17,6 +17,7 @@ from episodes.types import ImageSet
 from fewshot import backbones, config, devices, experiment, features, functional, records
 from fewshot.backbones import own_weights
 from fewshot.plan import Tell
+from fewshot.provenance import source
 
 PRESET = "pretrain"
 WEIGHTS = "weights.safetensors"
@@ -85,6 +86,7 @@ def _decorrelation(
 
 def _card(record: Mapping[str, Any], drawn: Mapping[str, Any], command: str) -> dict[str, Any]:
     provenance, recipe = drawn["provenance"], record["config"]
+    packed = source()  # the checkout that found the map after the body and wrote this, later perhaps than the training
     begun_with = backbones.weights_file(config.BackboneSettings(**recipe["backbone"]))
     share = recipe["validation"]["share"] if recipe["validation"] else 0.0
     return {
@@ -108,4 +110,5 @@ def _card(record: Mapping[str, Any], drawn: Mapping[str, Any], command: str) -> 
         "date": provenance["finished"],
         "commit": provenance["commit"],
         "dirty": provenance["dirty"],
+        "packed": packed,
     }

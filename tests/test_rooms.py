@@ -64,8 +64,8 @@ ROOMS: dict[str, set[str]] = {
     "fewshot.experiment": {"fewshot.config", "fewshot.records", "fewshot.devices", "fewshot.plan", "fewshot.draw"},
     "fewshot.pretraining": {
         "episodes.types", "episodes.rng", "episodes.datasets", "fewshot.config", "fewshot.functional",
-        "fewshot.records", "fewshot.devices", "fewshot.backbones", "fewshot.features", "fewshot.plan",
-        "fewshot.experiment",
+        "fewshot.records", "fewshot.provenance", "fewshot.devices", "fewshot.backbones", "fewshot.features",
+        "fewshot.plan", "fewshot.experiment",
     },
     "fewshot.catalogue": {"episodes.datasets", "fewshot.config", "fewshot.backbones", "fewshot.learners"},
     "fewshot.report": {"fewshot.records"},

@@ -223,7 +223,7 @@ def shipped() -> str:
         f"batches of {train['batch_size']}, {train['optimizer']['name']}, rate {train['lr']:g}, decay "
         f"{train['weight_decay']:g}, {train['schedule']['name']}",
         f"- validation accuracy {card['accuracy']:.4f}, on {card['accuracy_on']}",
-        f"- {path.stat().st_size / 1e6:.1f} MB on disk",
+        f"- {path.stat().st_size / 1e6:.1f} MB on disk; the map after the body by commit {card['packed']['commit'][:10]}",
     ]
     if begun := card["started_from"]:
         lines.append(

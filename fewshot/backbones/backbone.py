@@ -9,7 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from fewshot.config import Views
+
 CHUNK_PIXELS = 512 * 32 * 32
+SMALLER = 0.875  # the share of the side that the second view of `flip-crop` sees
 
 
 class Decorrelation(nn.Module):
@@ -40,7 +43,8 @@ class Backbone(nn.Module):
     precision: `bfloat16` runs the body under autocast and gives float32 features; otherwise the dtype of the
     weights is kept, so heads and losses never see half precision.
     In evaluation mode alone: crop, the middle share of the side that is seen; views, where `flip` gives the mean of
-    the features of an image and of its mirror image.
+    the features of an image and of its mirror image, and `flip-crop` that of both and of the middle of both, 7/8 of
+    the side.
     """
 
     mean: Tensor
@@ -55,7 +59,7 @@ class Backbone(nn.Module):
         statistics: tuple[tuple[float, ...], tuple[float, ...]],
         stages: list[list[str]],
         form: str,
-        views: Literal["none", "flip"] = "none",
+        views: Views = "none",
         crop: float = 1.0,
     ) -> None:
         super().__init__()
@@ -80,15 +84,21 @@ class Backbone(nn.Module):
             self.body.to(memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> Tensor:
-        side = (self.training and self.train_side) or self.input_size
-        if self.crop < 1 and not self.training:
+        if self.training:
+            return self._features(self._prepared(images, self.train_side or self.input_size))
+        if self.crop < 1:
             images = _middle(images, self.crop)
+        seen = [images, _middle(images, SMALLER)] if self.views == "flip-crop" else [images]
+        views = [self._prepared(each, self.input_size) for each in seen]
+        if self.views != "none":
+            views += [each.flip(-1) for each in views]
+        return torch.stack([self._features(each) for each in views]).mean(0)
+
+    def _prepared(self, images: Tensor, side: int) -> Tensor:
+        """Resized and normalised."""
         if images.shape[-2:] != (side, side):
             images = F.interpolate(images, (side, side), mode="bilinear", antialias=True).clamp_(0, 1)
-        images = (images - self.mean) / self.std
-        if self.views == "none" or self.training:
-            return self._features(images)
-        return (self._features(images) + self._features(images.flip(-1))) / 2
+        return (images - self.mean) / self.std
 
     def _features(self, images: Tensor) -> Tensor:
         if self.channels_last:

@@ -79,6 +79,19 @@ def test_two_views_are_the_mean_of_an_image_and_its_mirror_image(name: str, prec
             assert torch.equal(two.train()(images), one(images))
 
 
+@pytest.mark.parametrize("crop", [1.0, 0.8])
+def test_four_views_are_of_the_image_and_its_middle_and_of_their_mirror_images(crop: float) -> None:
+    more = {"options": {"width": 8, "norm": "group"}}
+    one, four = build("conv4", **more), build("conv4", views="flip-crop", crop=crop, **more)
+    images = torch.rand(3, 3, 40, 40)
+    with torch.no_grad():
+        seen = images if crop == 1 else images[..., 4:36, 4:36]
+        middle = seen[..., 2:37, 2:37] if crop == 1 else seen[..., 2:30, 2:30]  # 7/8 of 40 pixels, and of 32
+        expected = sum(one(view) + one(view.flip(-1)) for view in (seen, middle)) / 4
+        torch.testing.assert_close(four(images), expected, rtol=1e-4, atol=1e-5)
+        assert torch.equal(four.train()(images), one(images))
+
+
 def test_embed_chunks_give_what_one_batch_gives(monkeypatch: pytest.MonkeyPatch) -> None:
     backbone, images = build("conv4", options={"width": 8}), torch.rand(70, 3, 32, 32)
     whole = backbone(images)

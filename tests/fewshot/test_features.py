@@ -30,12 +30,6 @@ def network(seed: int = 0, **more) -> backbones.Backbone:
         return backbones.build(BackboneSettings(name="conv4", options={"width": 8}, **more)).eval()
 
 
-@pytest.fixture(autouse=True)
-def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So that a few hundred images are several chunks."""
-    monkeypatch.setattr(features, "CHUNK", 64)
-
-
 def counted(backbone: backbones.Backbone) -> list[int]:
     """The sizes of the batches that go through the network from now on."""
     seen: list[int] = []
@@ -138,6 +132,7 @@ def computed(precision: str, channels_last: bool) -> backbones.Backbone:
         lambda: network(seed=1),
         lambda: network(input_size=33),
         lambda: network(views="flip"),
+        lambda: network(views="flip-crop"),
         lambda: network(crop=0.9),
         decorrelated,
         lambda: computed("bfloat16", False),
@@ -302,7 +297,6 @@ from pathlib import Path
 from fewshot import features
 from tests.fewshot import easy, test_features as t
 backbone, images = t.network(), easy.images(100, seed=0)
-features.CHUNK = 64
 first, step, go = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
 print("ready", flush=True)
 while not go.exists(): pass

@@ -121,7 +121,7 @@ def test_decorrelation_is_a_power_of_the_scatter_within_the_classes():
         members = features[labels == label].numpy()
         scatter += np.cov(members.T, bias=True) * len(members) / 200
     scatter /= np.trace(scatter) / 6
-    expected = fractional_matrix_power(scatter + 0.1 * np.eye(6), -0.25)
+    expected = fractional_matrix_power(scatter + 0.1 * np.eye(6), -0.125)
     shift, mix = functional.decorrelation(features, labels, N_WAY)
     np.testing.assert_allclose(mix, expected, rtol=1e-8, atol=1e-10)
     np.testing.assert_allclose(shift, features.numpy().mean(0), rtol=1e-12)

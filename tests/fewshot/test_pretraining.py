@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 
 from episodes import datasets
 from episodes.errors import UserError
-from fewshot import backbones, cli, functional, plan, pretraining, request
+from fewshot import backbones, cli, functional, plan, pretraining, provenance, request
 from fewshot.backbones import own_weights
 from fewshot.config import BackboneSettings
 
@@ -66,6 +66,7 @@ def test_the_card_says_where_the_weights_come_from(pretrained: tuple[dict, Path]
     assert {card["data"], card["commit"], card["date"]} == {
         "digits", record["provenance"]["commit"], record["provenance"]["finished"],
     }  # fmt: skip
+    assert card["packed"] == provenance.source()
     assert str(path.parent) not in json.dumps(card)
     assert own_weights.card(path.parent / "model.safetensors") == {}
 
@@ -89,7 +90,7 @@ def test_the_features_are_what_the_next_run_uses(pretrained: tuple[dict, Path], 
 def test_weights_of_another_network_are_refused(pretrained: tuple[dict, Path], tmp_path: Path) -> None:
     path = pretrained[1]
     with pytest.raises(UserError, match=r"holds weights of 'mini-resnet' with options .*8.*not of 'mini-resnet' with"):
-        loaded(path, width=16, n_features=16)
+        loaded(path, widths=[8, 16])
     with pytest.raises(UserError, match=r"holds weights of 'mini-resnet' .* not of 'conv4'"):
         backbones.build(BackboneSettings(name="conv4", weights=str(path)))
     for cut in (4, 100, 1000, path.stat().st_size - 1):
@@ -171,8 +172,8 @@ def test_a_wrong_request_is_told(words: str, message: str, tmp_path: Path, monke
 
 def test_the_command_writes_weights_and_says_how_to_use_them(tmp_path: Path, monkeypatch, capsys) -> None:
     words = (
-        f"fewshot pretrain --data digits --epochs 0.2 --out {tmp_path} --quiet --set backbone.options.width=8 "
-        "--set backbone.options.n_features=16 --set precision=float32 --set validation=null --set train.resolutions=[]"
+        f"fewshot pretrain --data digits --epochs 0.2 --out {tmp_path} --quiet --set backbone.options.widths=[8,16] "
+        "--set precision=float32 --set validation=null --set train.resolutions=[]"
     )
     monkeypatch.setattr(sys, "argv", words.split())
     with pytest.raises(SystemExit) as left:
@@ -221,7 +222,7 @@ def test_a_file_of_settings_names_the_backbone_unless_the_flag_does(tmp_path: Pa
 
 
 def test_another_network_does_not_inherit_the_sides_of_the_preset() -> None:
-    for backbone, sides in ((None, 1), ({"name": "mini-resnet"}, 1), ({"name": "conv4"}, 0)):
+    for backbone, sides in ((None, 2), ({"name": "mini-resnet"}, 2), ({"name": "conv4"}, 0)):
         values = {"method": "scratch", "full": True} | ({"backbone": backbone} if backbone else {})
         settings = plan.configure(values, "pretrain")
         assert settings.train is not None
