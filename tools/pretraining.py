@@ -85,7 +85,7 @@ VARIANTS = {
 }
 
 
-# at full length, the last of them what ships: what is changed is said of the first
+# at full length; what is changed is said of the first
 FULL_SIZE = {
     "long": Variant(
         "Muon, flip and crop from 0.4 of the area on, 22 epochs; widths 96, 192, 512",
@@ -102,26 +102,26 @@ FULL_SIZE = {
         options=LARGE,
         continues="long",
     ),
-    "shipped": Variant("the preset: SGD, colour jitter and crops from 0.25 on, 44 epochs; four stages", options=None),
+    "four-stages": Variant("the preset: SGD, colour jitter and crops from 0.25 on, 44 epochs; four stages", options=None),
 }  # fmt: skip
-# from the weights that ship, two epochs more: what helps where the images are known by heart, which three epochs from
-# random weights cannot show
+# from the last of those, two epochs more; the first of them ships. What helps where the images are known by heart,
+# three epochs from random weights cannot show.
 MORE = ("train.epochs=2", "train.lr=0.02", "train.resolutions=[{side: 28, until: 0.5}]")
 MORE_CROPS = "{name: crop, scale: [0.25, 1.0]}"
 FURTHER = {
-    "further": Variant("the preset at a fifth of its rate", MORE, options=None, continues="shipped"),
+    "further": Variant("the preset at a fifth of its rate", MORE, options=None, continues="four-stages"),
     "further-hidden": Variant(
         "a hidden layer of 512 between features and classes, left behind afterwards (Wang et al., arXiv 2112.00496)",
-        (*MORE, "learner.hidden=[512]"), options=None, continues="shipped",
+        (*MORE, "learner.hidden=[512]"), options=None, continues="four-stages",
     ),
     "further-cutmix": Variant(
         "cutmix for half of the images",
         (*MORE, f"augment=[flip, {MORE_CROPS}, {COLOUR[:-1]}, p: 0.5}}, {{name: cutmix, p: 0.5}}]"),
-        options=None, continues="shipped",
+        options=None, continues="four-stages",
     ),
     "further-rotation": Variant(
         "a second loss, weight 0.5: which quarter turn, on a quarter of the batch",
-        (*MORE, "learner.rotation=0.5"), options=None, continues="shipped",
+        (*MORE, "learner.rotation=0.5"), options=None, continues="four-stages",
     ),
 }  # fmt: skip
 ALL = {**VARIANTS, **FULL_SIZE, **FURTHER}
