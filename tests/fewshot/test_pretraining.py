@@ -250,7 +250,7 @@ def test_two_epochs_on_real_images_are_better_features_than_none(tmp_path: Path)
         datasets.load("cifar10")
     except UserError as error:
         pytest.skip(f"the data is not here: {error}")
-    options = {"width": 32, "n_features": 128}
+    options = {"widths": [32, 64, 128]}
     values = {"data": "tinyimagenet32", "backbone": {"name": "mini-resnet", "options": options}}
     record, weights = pretraining.run({**values, "train": {"epochs": 2}}, out=tmp_path)
     assert record["scores"]["accuracy"]["mean"] > 0.08  # of 200 classes
