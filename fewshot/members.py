@@ -14,10 +14,10 @@ from torch import Tensor
 
 from episodes.errors import UserError
 from fewshot import records
+from fewshot.records import Record
 
 VOTING = "voting"  # the method of a record that is a vote
 COMPARABLE = ("regime", "data", "classes", "label budget")
-Record = dict[str, Any]
 
 
 class Member(NamedTuple):

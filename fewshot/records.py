@@ -15,6 +15,7 @@ import numpy as np
 from episodes.errors import UserError
 
 PART = ".part"
+Record = dict[str, Any]
 SCORES = ("accuracy", "precision", "recall", "f1", "loss", "ece")
 
 

@@ -19,7 +19,8 @@ from torch import Tensor, nn
 
 from episodes.errors import UserError
 from fewshot import evaluation, members, provenance, records
-from fewshot.members import Member, Record
+from fewshot.members import Member
+from fewshot.records import Record
 
 RULES = ("soft", "hard")
 

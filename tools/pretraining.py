@@ -83,8 +83,6 @@ VARIANTS = {
     "decay": Variant("ten times the weight decay", ("train.weight_decay=0.1",)),
     "average": Variant("moving average of the weights, 0.998", ("train.ema_decay=0.998",)),
 }
-
-
 # at full length; what is changed is said of the first
 FULL_SIZE = {
     "long": Variant(
@@ -151,18 +149,8 @@ def pretrain(name: str, out: Path) -> tuple[dict[str, Any], Path]:
         begun = pretrain(variant.continues, out)[1] / "weights.safetensors"
         settings += (f"backbone.weights={begun}",)
     out = out / f"seed-{variant.seed}"  # records of their own
-    record = fewshot(
-        "pretrain",
-        "--data",
-        "tinyimagenet32",
-        "--backbone",
-        "mini-resnet",
-        "--seed",
-        str(variant.seed),
-        "--out",
-        str(out),
-        *sets(*settings),
-    )
+    words = ["--data", "tinyimagenet32", "--backbone", "mini-resnet", "--seed", str(variant.seed), "--out", str(out)]
+    record = fewshot("pretrain", *words, *sets(*settings))
     return record, out / record["run_id"] / f"draw-{variant.seed}"
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fewshot import records
+from fewshot.records import Record
 
-Record = dict[str, Any]
 MARKERS = "osD^vPX*<>"
 FORMATS = ("svg", "png")
 

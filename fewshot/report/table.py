@@ -12,7 +12,7 @@ import pandas as pd
 
 from episodes.errors import UserError
 from fewshot import records
-from fewshot.records import summary
+from fewshot.records import Record, summary
 from fewshot.report import curves
 
 FILE = "comparison.md"
@@ -21,7 +21,6 @@ IN_OTHER_COLUMNS = (  # the last two are of a vote
     "data", "image_size", "preset", "precision", "backbone.name", "backbone.weights", "rule", "best_percent",
 )  # fmt: skip
 BRIEF = ("method", "backbone", "accuracy ± 95%", "n", "seconds a draw", "parameters")
-Record = dict[str, Any]
 
 
 def tell(places: Sequence[Path], out: Path | None, check: bool) -> int:
