@@ -15,6 +15,15 @@ def cross_entropy(logits_NW: Tensor, labels: Tensor) -> Tensor:
     return F.cross_entropy(logits_NW, labels)
 
 
+def distillation(logits_NW: Tensor, taught_NW: Tensor, temperature: float) -> Tensor:
+    """Mean divergence of softmax(logits / T) from the probabilities that are taught, times T squared.
+
+    The square keeps the gradient's size whatever T is (Hinton et al., arXiv 1503.02531, section 2).
+    """
+    log_shares_NW = (logits_NW / temperature).log_softmax(1)
+    return temperature**2 * F.kl_div(log_shares_NW, taught_NW, reduction="batchmean")
+
+
 def prototypes(features_SD: Tensor, labels_S: Tensor, n_way: int) -> Tensor:
     """Class means, [n_way, d]; a class without support gives zeros (Snell et al., arXiv 1703.05175, eq. 1)."""
     # not F.one_hot, which looks at the labels
@@ -113,9 +122,9 @@ def quarter_turns(images: Tensor) -> tuple[Tensor, Tensor]:
 def decorrelation(features_ND: Tensor, labels_N: Tensor, n_classes: int) -> tuple[Tensor, Tensor]:
     """Mean [d] and the symmetric map [d, d] that takes a quarter of the scatter within the classes away.
 
-    The map is (S + a I)^-1/8, S being the covariance within the classes, over its mean variance, and a = 0.1: a
-    quarter of what makes the classes round (within-class covariance normalisation, Hatch and Stolcke, ICASSP 2006),
-    because the classes met later are others.
+    The map is (S + a I)^-1/8, scaled so that what it gives has a mean square of one; S is the covariance within the
+    classes, over its mean variance, and a = 0.1: a quarter of what makes the classes round (within-class covariance
+    normalisation, Hatch and Stolcke, ICASSP 2006), because the classes met later are others.
     """
     features = features_ND.double()
     residual = features - prototypes(features, labels_N, n_classes)[labels_N]
@@ -125,4 +134,5 @@ def decorrelation(features_ND: Tensor, labels_N: Tensor, n_classes: int) -> tupl
         return features.mean(0).to(features_ND), torch.eye(len(scatter), dtype=features_ND.dtype)
     variances, directions = torch.linalg.eigh(scatter / mean_variance)
     mix = (directions * (variances.clamp(min=0) + 0.1) ** -0.125) @ directions.T
+    mix /= ((features - features.mean(0)) @ mix).square().mean().sqrt()
     return features.mean(0).to(features_ND), mix.to(features_ND)

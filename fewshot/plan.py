@@ -205,6 +205,8 @@ def _run_id(settings: RunConfig, data: TrainTest, base: ImageSet | None) -> str:
     values["learner"] = options.model_dump(mode="json", exclude_defaults=True)
     if (weights := backbones.weights_file(settings.backbone)) is not None:
         values["backbone"]["weights"] = own_weights.content_hash(weights)
+    if teachers := getattr(options, "teachers", ()):
+        values["learner"]["teachers"] = [own_weights.content_hash(Path(each)) for each in teachers]
     if base is not None:
         values["train"]["base"] = base.fingerprint
     values["data"] = [data.train.fingerprint, data.test.fingerprint, data.train.groups]

@@ -22,6 +22,7 @@ from fewshot.provenance import source
 PRESET = "pretrain"
 WEIGHTS = "weights.safetensors"
 DECORRELATION_IMAGES = 20_000
+HEAD = "head.1."  # a learner's linear classifier, where no hidden layer stands before it
 
 
 def run(
@@ -48,12 +49,15 @@ def run(
     if not path.exists():
         tell("decorrelating features")
         drawn = records.read_json(folder / "draw.json")
-        body = own_weights.body_of(load_file(folder / "model.safetensors"))
+        state = load_file(folder / "model.safetensors")
+        body = own_weights.body_of(state)
         settings = config.BackboneSettings(**record["config"]["backbone"])
         finish: dict[str, Tensor] = {}
         if settings.name in backbones.OWN:
             images = datasets.load(values["data"], image_size=record["config"]["image_size"]).train
             finish = _decorrelation(settings, body, images, drawn["provenance"]["compute"], devices.pick(device))
+            if {HEAD + "weight", HEAD + "bias"} == {key for key in state if key.startswith("head.")}:
+                finish |= {key: state[HEAD + key] for key in ("weight", "bias")}  # probabilities of classes, too
         card = _card(record, drawn, command)
         records.write_bytes(path, own_weights.packed(body, finish, settings.name, settings.options, card))
     return record, path
@@ -88,6 +92,7 @@ def _card(record: Mapping[str, Any], drawn: Mapping[str, Any], command: str) -> 
     provenance, recipe = drawn["provenance"], record["config"]
     packed = source()  # the checkout that found the map after the body and wrote this, later perhaps than the training
     begun_with = backbones.weights_file(config.BackboneSettings(**recipe["backbone"]))
+    teachers = [Path(each) for each in recipe["learner"].get("teachers", ())]
     share = recipe["validation"]["share"] if recipe["validation"] else 0.0
     return {
         "command": command,
@@ -99,9 +104,11 @@ def _card(record: Mapping[str, Any], drawn: Mapping[str, Any], command: str) -> 
         "classes": len(record["classes"]),
         "recipe": {
             "backbone": {**recipe["backbone"], "weights": Path(recipe["backbone"]["weights"]).name},
-            **{key: recipe[key] for key in ("learner", "train", "augment", "validation")},
+            "learner": {**recipe["learner"], "teachers": [each.name for each in teachers]},
+            **{key: recipe[key] for key in ("train", "augment", "validation")},
         },
         "started_from": own_weights.card(begun_with) if begun_with else None,
+        "taught_by": [own_weights.card(each) for each in teachers],
         "seed": drawn["seed"],
         "accuracy": drawn["scores"]["accuracy"],
         "accuracy_on": f"{record['n_test']:,} images of the data set's own test part",

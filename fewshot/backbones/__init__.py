@@ -12,11 +12,11 @@ from pydantic import create_model
 
 from episodes.errors import UserError
 from fewshot.backbones import from_timm, networks, own_weights, studies
-from fewshot.backbones.backbone import Backbone, Decorrelation, chunk_size, embed, hold_batch_norm, side_by_side
+from fewshot.backbones.backbone import Backbone, Finish, chunk_size, embed, hold_batch_norm, side_by_side
 from fewshot.config import BackboneSettings, Settings, check
 
 __all__ = [
-    "OWN", "OWN_INPUT_SIZE", "Backbone", "Decorrelation", "build", "chunk_size", "describe", "embed",
+    "OWN", "OWN_INPUT_SIZE", "Backbone", "Finish", "build", "chunk_size", "describe", "embed", "from_file",
     "hold_batch_norm", "side_by_side", "weights_file",
 ]  # fmt: skip
 
@@ -42,6 +42,12 @@ def build(settings: BackboneSettings) -> Backbone:
     return backbone
 
 
+def from_file(path: Path) -> Backbone:
+    """The network that a file of `fewshot pretrain` holds, with its weights; UserError where it is no such file."""
+    name, options = own_weights.network_of(path)
+    return build(BackboneSettings(name=name, options=options, weights=str(path)))
+
+
 def _own(settings: BackboneSettings) -> Backbone:
     make = OWN[settings.name]
     input_size = settings.input_size or OWN_INPUT_SIZE
@@ -54,7 +60,7 @@ def _own(settings: BackboneSettings) -> Backbone:
     if (path := weights_file(settings)) is not None:
         finish = own_weights.load(body, path, settings.name, settings.options)
         if finish:
-            backbone.finish = Decorrelation(**finish)
+            backbone.finish = Finish(**finish)
     return backbone
 
 

@@ -13,24 +13,46 @@ from fewshot.config import Views
 
 CHUNK_PIXELS = 512 * 32 * 32
 SMALLER = 0.875  # the share of the side that the second view of `flip-crop` sees
+CLASS_SHARE = 0.6  # the length of the class probabilities' roots, over that of the features they follow
 
 
-class Decorrelation(nn.Module):
-    """A fixed map of features [n, d] after the body: minus `shift` [d], times `mix` [d, d].
+class Finish(nn.Module):
+    """What follows the body of a pretrained network of our own: features [n, d] -> [n, d + classes].
 
-    Pretraining finds it (`functional.decorrelation`); weights without it leave features as they are.
+    Features minus `shift` [d], times `mix` [d, d], which pretraining finds (`functional.decorrelation`); then, where
+    the classifier of the body's features is known (`weight` [classes, d], `bias` [classes]), the square roots
+    of its class probabilities, CLASS_SHARE times as long as the rest: classes as features (Torresani et al., Classemes,
+    ECCV 2010), the inner product of the roots being Bhattacharyya's coefficient of two images' probabilities.
     """
+
+    def __init__(self, shift: Tensor, mix: Tensor, weight: Tensor | None = None, bias: Tensor | None = None) -> None:
+        super().__init__()
+        for key, each in {"shift": shift, "mix": mix, "weight": weight, "bias": bias}.items():
+            self.register_buffer(key, each)
 
     shift: Tensor
     mix: Tensor
+    weight: Tensor | None
+    bias: Tensor | None
 
-    def __init__(self, shift: Tensor, mix: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("shift", shift)
-        self.register_buffer("mix", mix)
+    @property
+    def n_classes(self) -> int:
+        return 0 if self.weight is None else len(self.weight)
+
+    @property
+    def n_features(self) -> int:
+        return len(self.mix) + self.n_classes
 
     def forward(self, features: Tensor) -> Tensor:
-        return (features - self.shift) @ self.mix
+        mapped = (features - self.shift) @ self.mix
+        if self.weight is None:
+            return mapped
+        roots = (self.class_logits(features).log_softmax(1) / 2).exp()
+        return torch.cat([mapped, CLASS_SHARE * len(self.mix) ** 0.5 * roots], 1)
+
+    def class_logits(self, features: Tensor) -> Tensor:
+        """Of the pretraining's classes, [n, n_classes]."""
+        return F.linear(features, self.weight, self.bias)  # type: ignore[arg-type]
 
 
 class Backbone(nn.Module):
@@ -38,7 +60,7 @@ class Backbone(nn.Module):
 
     input_size: side in pixels that images are resized to; train_side: the same while training, where the trainer
     sets it; stages: parameter names of each stage, first to last;
-    form: what tells one network from another of the same weights.
+    form: what tells one network from another of the same weights; finish: what follows the body, or nothing.
     another: builds the same once more, with the same weights where they were loaded and new ones where random.
     precision: `bfloat16` runs the body under autocast and gives float32 features; otherwise the dtype of the
     weights is kept, so heads and losses never see half precision.
@@ -66,8 +88,8 @@ class Backbone(nn.Module):
         self.form = form
         self.views, self.crop = views, crop
         self.body = body
-        self.finish: nn.Module = nn.Identity()
-        self.n_features = n_features
+        self.finish: Finish | _Finishes | None = None
+        self.n_body_features = n_features
         self.input_size = input_size
         self.train_side: int | None = None
         self.stages = [[f"body.{name}" for name in stage] for stage in stages]
@@ -75,6 +97,10 @@ class Backbone(nn.Module):
         self.channels_last = False
         for key, values in zip(("mean", "std"), statistics, strict=True):
             self.register_buffer(key, torch.tensor(values)[:, None, None], persistent=False)
+
+    @property
+    def n_features(self) -> int:
+        return self.n_body_features if self.finish is None else self.finish.n_features
 
     def set_compute(self, precision: Literal["float32", "bfloat16"], channels_last: bool) -> None:
         """Precision and memory layout, as measured for this machine."""
@@ -94,6 +120,11 @@ class Backbone(nn.Module):
             views += [each.flip(-1) for each in views]
         return torch.stack([self._features(each) for each in views]).mean(0)
 
+    def class_logits(self, images: Tensor) -> Tensor:
+        """Of the classes that pretraining told apart, [n, n_classes]; only where `finish` holds its classifier."""
+        assert isinstance(self.finish, Finish)
+        return self.finish.class_logits(self._body_features(self._prepared(images, self.input_size)))
+
     def _prepared(self, images: Tensor, side: int) -> Tensor:
         """Resized and normalised."""
         if images.shape[-2:] != (side, side):
@@ -101,13 +132,16 @@ class Backbone(nn.Module):
         return (images - self.mean) / self.std
 
     def _features(self, images: Tensor) -> Tensor:
+        features = self._body_features(images)
+        return features if self.finish is None else self.finish(features)
+
+    def _body_features(self, images: Tensor) -> Tensor:
         if self.channels_last:
             images = images.contiguous(memory_format=torch.channels_last)
         if self.precision == "float32":
-            return self.finish(self.body(images))
+            return self.body(images)
         with torch.autocast(images.device.type, dtype=torch.bfloat16):
-            features = self.body(images)
-        return self.finish(features.float())
+            return self.body(images).float()
 
 
 class _SideBySide(nn.Module):
@@ -119,6 +153,19 @@ class _SideBySide(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         return torch.cat([body(images) for body in self.bodies], 1)
+
+
+class _Finishes(nn.Module):
+    """What follows each of the bodies, on its part of the features."""
+
+    def __init__(self, finishes: Sequence[Finish]) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList(finishes)
+        self.n_features = sum(each.n_features for each in finishes)
+
+    def forward(self, features: Tensor) -> Tensor:
+        parts = features.chunk(len(self.parts), 1)
+        return torch.cat([finish(part) for finish, part in zip(self.parts, parts, strict=True)], 1)
 
 
 def side_by_side(networks: Sequence[Backbone]) -> Backbone:
@@ -133,12 +180,10 @@ def side_by_side(networks: Sequence[Backbone]) -> Backbone:
     ]
     statistics = (tuple(first.mean.flatten().tolist()), tuple(first.std.flatten().tolist()))
     body = _SideBySide([each.body for each in networks])
-    form, n_features = f"{first.form} x{len(networks)}", first.n_features * len(networks)
+    form, n_features = f"{first.form} x{len(networks)}", first.n_body_features * len(networks)
     joined = Backbone(body, n_features, first.input_size, statistics, stages, form, first.views, first.crop)
-    maps = [each.finish for each in networks if isinstance(each.finish, Decorrelation)]
-    if maps:
-        shift, mix = torch.cat([each.shift for each in maps]), torch.block_diag(*[each.mix for each in maps])
-        joined.finish = Decorrelation(shift, mix)
+    finishes = [each.finish for each in networks if isinstance(each.finish, Finish)]
+    joined.finish = _Finishes(finishes) if finishes else None
     return joined
 
 

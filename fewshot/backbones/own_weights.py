@@ -70,22 +70,21 @@ def _about(path: Path) -> dict[str, Any]:
         return json.loads((file.metadata() or {}).get(ABOUT, "{}"))
 
 
+def network_of(path: Path) -> tuple[str, dict[str, Any]]:
+    """Name and options of the network that a file of `packed` is for."""
+    about = _read(path)[0]
+    if "backbone" not in about:
+        raise UserError(f"{path} does not say which network it is for: name a file that `fewshot pretrain` wrote.")
+    return about["backbone"], about["options"]
+
+
 def load(body: nn.Module, path: Path, name: str, options: Mapping[str, Any]) -> dict[str, Tensor]:
     """Load the body's weights from a file of them, or from the model.safetensors of a run.
 
     What is returned follows the body: the tensors of a map of its features, or nothing.
     Raises UserError where the file is missing, broken, or of another network.
     """
-    if not path.is_file():
-        raise UserError(f"the weights file {path} does not exist: name a .safetensors file, or use weights: none.")
-    try:
-        about = _about(path)
-        state = load_file(path)
-    except Exception as error:
-        raise UserError(
-            f"{path} cannot be read as a .safetensors file ({' '.join(str(error).split())[:120]}): "
-            "it is cut short or another kind of file; copy it again."
-        ) from None
+    about, state = _read(path)
     made_for = (about.get("backbone", name), about.get("options", dict(options)))
     if made_for != (name, dict(options)):
         raise UserError(
@@ -101,6 +100,19 @@ def load(body: nn.Module, path: Path, name: str, options: Mapping[str, Any]) -> 
             f"{path} does not hold weights of '{name}' with these options: {' '.join(str(error).split())[:200]}"
         ) from None
     return finish
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """What a file says of itself, and its tensors."""
+    if not path.is_file():
+        raise UserError(f"the weights file {path} does not exist: name a .safetensors file, or use weights: none.")
+    try:
+        return _about(path), load_file(path)
+    except Exception as error:
+        raise UserError(
+            f"{path} cannot be read as a .safetensors file ({' '.join(str(error).split())[:120]}): "
+            "it is cut short or another kind of file; copy it again."
+        ) from None
 
 
 def _full(weights: Tensor) -> Tensor:

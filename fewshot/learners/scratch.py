@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from episodes.errors import UserError
 from episodes.types import Labelled
 from fewshot import functional
-from fewshot.backbones import Backbone, embed
-from fewshot.config import Count, NotNegative, Settings
+from fewshot.backbones import Backbone, Finish, embed, from_file
+from fewshot.config import Count, NotNegative, Positive, Settings
 from fewshot.learners import heads
 from fewshot.learners.protocol import Classifier, Task
 
@@ -22,17 +24,26 @@ class Options(Settings):
     head: linear, or a cosine with a learnable scale (then without hidden layers).
     rotation: weight of a second loss, which of four quarter turns a quarter of the batch was given (Mangla et al.,
     S2M2, arXiv 1907.12087; Gidaris et al., arXiv 1803.07728).
+    teachers: files of `fewshot pretrain` on the same classes, whose class probabilities for the same augmented images
+    are targets too (Hinton et al., arXiv 1503.02531; of networks of the same form, Furlanello et al., arXiv
+    1805.04770; for few-shot features, Tian et al., arXiv 2003.11539); distil: their share of the loss; temperature:
+    that of both sides.
     """
 
     head: Literal["linear", "cosine"] = "linear"
     hidden: tuple[Count, ...] = ()
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     rotation: NotNegative = 0.0
+    teachers: tuple[str, ...] = ()
+    distil: Annotated[float, Field(ge=0, le=1)] = 0.7
+    temperature: Positive = 2.0
 
     @model_validator(mode="after")
     def _coherent(self) -> Options:
         if self.head == "cosine" and self.hidden:
             raise ValueError("a cosine head takes no hidden layers")
+        if self.rotation and self.teachers:
+            raise ValueError("rotation and teachers exclude each other: leave one away")
         return self
 
 
@@ -47,12 +58,15 @@ class Scratch(nn.Module):
     def __init__(self, backbone: Backbone, task: Task, options: Options) -> None:
         super().__init__()
         self.backbone = backbone
+        self.backbone.finish = None  # which is for backbones that stay as they are
         self.rotation = options.rotation
         self.head: nn.Module
         if options.head == "cosine":
             self.head = heads.Cosine(backbone.n_features, task.n_way, dropout=options.dropout)
         else:
             self.head = heads.linear(backbone.n_features, task.n_way, options.hidden, options.dropout)
+        self.options = options
+        self._teachers = [_teacher(Path(each), task.n_way) for each in options.teachers]  # no parts: never trained
         self.turn_head = nn.Linear(backbone.n_features, 4) if options.rotation else None
 
     def train(self, mode: bool = True) -> Scratch:
@@ -62,6 +76,11 @@ class Scratch(nn.Module):
         return self
 
     def loss(self, item: Labelled) -> Tensor:
+        if self._teachers:
+            logits = self.head(self.backbone(item.images))
+            known = functional.cross_entropy(logits, item.labels)
+            taught = functional.distillation(logits, self._taught(item.images), self.options.temperature)
+            return (1 - self.options.distil) * known + self.options.distil * taught
         if self.turn_head is None or item.images.ndim == 2:  # features have no quarter turns
             return functional.cross_entropy(self.head(embed(self.backbone, item.images)), item.labels)
         n = len(item.images)
@@ -70,5 +89,28 @@ class Scratch(nn.Module):
         supervised = functional.cross_entropy(self.head(features[:n]), item.labels)
         return supervised + self.rotation * functional.cross_entropy(self.turn_head(features[n:]), turns)
 
+    @torch.no_grad()
+    def _taught(self, images: Tensor) -> Tensor:
+        """Class probabilities at the temperature, [n, n_way], each teacher's of its part of the batch.
+
+        Batches are shuffled, so that the gradient is that of the teachers' mean, on average, at one teacher's price.
+        """
+        logits = []
+        for teacher, part in zip(self._teachers, images.chunk(len(self._teachers)), strict=False):
+            teacher.to(images.device).set_compute(self.backbone.precision, self.backbone.channels_last)
+            logits.append(teacher.class_logits(part))
+        return (torch.cat(logits) / self.options.temperature).softmax(1)
+
     def adapt(self, support: Labelled) -> Classifier:
         return lambda images: self.head(embed(self.backbone, images))
+
+
+def _teacher(path: Path, n_way: int) -> Backbone:
+    teacher = from_file(path).requires_grad_(False).eval()
+    n_classes = teacher.finish.n_classes if isinstance(teacher.finish, Finish) else 0
+    if n_classes != n_way:
+        raise UserError(
+            f"learner.teachers: {path} tells {n_classes} classes apart, the data has {n_way}: name files that "
+            "`fewshot pretrain` wrote for the same data."
+        )
+    return teacher
