@@ -259,13 +259,13 @@ def test_without_superclasses_the_remedy_is_said() -> None:
 
 @pytest.mark.parametrize("loaded", [True, False])
 def test_separate_networks_see_the_same_images_each_with_its_own_weights(loaded: bool, tmp_path: Path) -> None:
-    weights, turned = "none", torch.eye(32)
+    weights, turned, classes = "none", torch.eye(32), torch.rand(5, 32)
     if loaded:  # a file that holds a map of the features too
         weights, turned = str(tmp_path / "w.safetensors"), torch.rand(32, 32)
         state = build([0, 1]).state_dict()
         body = {name: each for name, each in state.items() if name.startswith(own_weights.BODY)}
-        finish = {f"{own_weights.FINISH}shift": torch.ones(32), f"{own_weights.FINISH}mix": turned}
-        save_file({**body, **finish}, weights)
+        finish = {"shift": torch.ones(32), "mix": turned, "weight": classes, "bias": torch.zeros(5)}
+        save_file({**body, **{own_weights.FINISH + key: each for key, each in finish.items()}}, weights)
     learner = build([0, 1, 1, 0], weights=weights, networks="separate")
     images = easy.labelled(2, 0).images
     bodies = learner.backbone.body.bodies
@@ -274,7 +274,12 @@ def test_separate_networks_see_the_same_images_each_with_its_own_weights(loaded:
     with torch.no_grad():
         parts = learner.backbone(images).split(learner.width, 1)
         for body, part in zip(bodies, parts, strict=True):
-            torch.testing.assert_close((body(prepared) - float(loaded)) @ turned, part, rtol=1e-4, atol=1e-4)
+            found = body(prepared)
+            expected = (found - float(loaded)) @ turned
+            if loaded:
+                roots = 0.6 * 32**0.5 * (found @ classes.T).softmax(1).sqrt()
+                expected = torch.cat([expected, roots], 1)
+            torch.testing.assert_close(expected, part, rtol=1e-4, atol=1e-4)
     assert torch.allclose(parts[0], parts[1]) == torch.allclose(parts[1], parts[2]) == loaded
     weights_apart = {each.data_ptr() for each in learner.backbone.parameters()}
     assert len(weights_apart) == len(list(learner.backbone.parameters()))

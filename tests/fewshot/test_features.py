@@ -114,7 +114,7 @@ def changed_statistic() -> backbones.Backbone:
 
 def decorrelated() -> backbones.Backbone:
     backbone = network()
-    backbone.finish = backbones.Decorrelation(torch.zeros(backbone.n_features), torch.eye(backbone.n_features))
+    backbone.finish = backbones.Finish(torch.zeros(backbone.n_features), torch.eye(backbone.n_features))
     return backbone
 
 

@@ -110,6 +110,26 @@ def test_quarter_turns_are_numpy_s(quarter: int):
     assert not torch.equal(turned[1:4], images[1:4])
 
 
+def test_distillation_is_the_divergence_at_a_temperature_and_its_gradient_keeps_its_size() -> None:
+    """Against scipy, an image at a time; and no gradient where logits agree with what is taught."""
+    from scipy.special import rel_entr, softmax
+
+    logits, taught = normal(7, N_WAY).requires_grad_(), (normal(7, N_WAY, seed=1) / 3).softmax(1)
+    expected = [
+        9 * rel_entr(target, softmax(row / 3)).sum()
+        for row, target in zip(logits.detach().numpy(), taught.numpy(), strict=True)
+    ]
+    loss = functional.distillation(logits, taught, 3.0)
+    np.testing.assert_allclose(loss.item(), np.mean(expected), rtol=1e-10)
+    slopes = []
+    for temperature in (1.0, 100.0):  # hot, it is the squared difference of centred logits over twice their number
+        other = (normal(7, N_WAY, seed=2) / temperature).softmax(1)
+        slopes.append(torch.autograd.grad(functional.distillation(logits, other, temperature), logits)[0].norm())
+    assert 0.1 < slopes[1] / slopes[0] < 10
+    agreed = functional.distillation(logits, (logits / 3).softmax(1).detach(), 3.0)
+    torch.testing.assert_close(torch.autograd.grad(agreed, logits)[0], torch.zeros_like(logits))
+
+
 def test_decorrelation_is_a_power_of_the_scatter_within_the_classes():
     """Against scipy's fractional matrix power of the mean of the classes' covariances, written as loops."""
     from scipy.linalg import fractional_matrix_power
@@ -122,6 +142,7 @@ def test_decorrelation_is_a_power_of_the_scatter_within_the_classes():
         scatter += np.cov(members.T, bias=True) * len(members) / 200
     scatter /= np.trace(scatter) / 6
     expected = fractional_matrix_power(scatter + 0.1 * np.eye(6), -0.125)
+    expected /= np.sqrt((((features - features.mean(0)).numpy() @ expected) ** 2).mean())
     shift, mix = functional.decorrelation(features, labels, N_WAY)
     np.testing.assert_allclose(mix, expected, rtol=1e-8, atol=1e-10)
     np.testing.assert_allclose(shift, features.numpy().mean(0), rtol=1e-12)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.neighbors import NearestCentroid
 from sklearn.preprocessing import normalize
 from torch import Tensor, nn
 
+from episodes.errors import UserError
 from episodes.rng import seeded
 from episodes.types import Labelled
-from fewshot import backbones, optimisation
+from fewshot import backbones, functional, optimisation
+from fewshot.backbones import own_weights
 from fewshot.config import BackboneSettings
 from fewshot.learners import finetune, heads, probe, protonet, scratch
 from fewshot.learners.protocol import Task
@@ -202,6 +206,82 @@ def test_rotation_is_a_second_loss_on_a_quarter_of_the_batch_turned() -> None:
             turned.append(-learner.turn_head(backbone(quarter[None])).log_softmax(1)[0, i % 4])
     expected = torch.stack(plain).mean() + 0.5 * torch.stack(turned).mean()
     torch.testing.assert_close(learner.loss(batch), expected)
+
+
+def taught_by(folder: Path, n_way: int = easy.N_WAY) -> list[str]:
+    """Files of two networks, each with a map and a classifier of its features."""
+    found = []
+    for seed in range(2):
+        with seeded(seed, "teacher"):
+            body = backbones.build(BackboneSettings(name="conv4", options={"width": 8})).body
+            shape = (body.n_features, body.n_features)
+            finish = {
+                "shift": torch.rand(shape[0]),
+                "mix": torch.rand(shape),
+                "weight": 20 * torch.rand(n_way, shape[0]),
+            }
+            finish["bias"] = torch.rand(n_way)
+        found.append(str(folder / f"{seed}.safetensors"))
+        Path(found[-1]).write_bytes(own_weights.packed(body.state_dict(), finish, "conv4", {"width": 8}, {}))
+    return found
+
+
+def test_teachers_share_a_batch_and_their_probabilities_are_targets(tmp_path: Path) -> None:
+    files = taught_by(tmp_path)
+    student = BackboneSettings(name="conv4", options={"width": 8, "norm": "group", "pool": True})
+    with seeded(5, "student"):
+        backbone = backbones.build(student)
+        plain = scratch.Scratch(backbone, Task(easy.N_WAY), scratch.Options())
+    with seeded(5, "student"):
+        backbone = backbones.build(student)
+        options = scratch.Options(teachers=tuple(files), distil=0.25, temperature=3.0)
+        learner = scratch.Scratch(backbone, Task(easy.N_WAY), options)
+    assert list(learner.state_dict()) == list(plain.state_dict())  # nobody trains or keeps the teachers
+    batch = easy.labelled(5, 0)  # twenty images: ten for each teacher
+    batch = Labelled(batch.images[torch.randperm(20)], batch.labels)
+    taught = []
+    for path, part in zip(files, batch.images.split(10), strict=True):
+        body = backbones.from_file(Path(path)).eval().body
+        state = load_file(path)
+        prepared = (part - backbone.mean) / backbone.std
+        logits = body(prepared) @ state["backbone.finish.weight"].float().T + state["backbone.finish.bias"]
+        taught.append((logits.detach() / 3).softmax(1))
+    assert torch.cat(taught).std(0).min() > 0.001  # the teachers do say something of the image
+    logits = learner.head(learner.backbone(batch.images))
+    expected = 0.75 * plain.loss(batch) + 0.25 * functional.distillation(logits, torch.cat(taught), 3.0)
+    learner.backbone.train_side = 16  # the student's side, not the teachers'
+    small = learner.loss(batch)
+    learner.backbone.train_side = None
+    loss = learner.loss(batch)
+    torch.testing.assert_close(loss, expected)
+    assert not torch.isclose(small, loss)
+    loss.backward()
+    assert all(each.grad is not None for each in learner.parameters())
+    mixed = nn.functional.one_hot(batch.labels, easy.N_WAY).float()  # as cutmix gives them
+    torch.testing.assert_close(learner.loss(Labelled(batch.images, mixed)), expected)
+
+
+def test_teachers_of_other_classes_or_files_are_refused(tmp_path: Path) -> None:
+    def learner(*files: str) -> scratch.Scratch:
+        return scratch.Scratch(network(), Task(easy.N_WAY), scratch.Options(teachers=files))
+
+    with pytest.raises(UserError, match=r"learner\.teachers: .*0\.safetensors tells 7 classes apart, the data has 4"):
+        learner(*taught_by(tmp_path, n_way=7))
+    with pytest.raises(UserError, match=r"gone\.safetensors does not exist"):
+        learner(str(tmp_path / "gone.safetensors"))
+    save_file({"a": torch.zeros(1)}, tmp_path / "other.safetensors")
+    with pytest.raises(UserError, match=r"other\.safetensors does not say which network it is for: .*fewshot pretrain"):
+        learner(str(tmp_path / "other.safetensors"))
+    with pytest.raises(ValueError, match="exclude each other"):
+        scratch.Options(rotation=0.5, teachers=("a",))
+
+
+def test_scratch_takes_the_body_alone_of_pretrained_weights(tmp_path: Path) -> None:
+    backbone = backbones.from_file(Path(taught_by(tmp_path)[0]))
+    assert backbone.n_features == backbone.n_body_features + easy.N_WAY
+    learner = scratch.Scratch(backbone, Task(easy.N_WAY), scratch.Options())
+    assert learner.backbone.n_features == learner.head[-1].in_features == backbone.n_body_features
+    assert not any("finish" in name for name in learner.state_dict())
 
 
 def test_a_cosine_head_of_scratch_takes_no_hidden_layers() -> None:

@@ -36,10 +36,11 @@ def loaded(weights: Path, **options) -> backbones.Backbone:
     return backbones.build(settings).eval()
 
 
-def test_the_file_is_the_trained_body_and_its_decorrelation(pretrained: tuple[dict, Path]) -> None:
+def test_the_file_is_the_trained_body_its_decorrelation_and_its_classifier(pretrained: tuple[dict, Path]) -> None:
     record, path = pretrained
     backbone = loaded(path)
-    trained = own_weights.body_of(load_file(path.parent / "model.safetensors"))
+    state = load_file(path.parent / "model.safetensors")
+    trained = own_weights.body_of(state)
     plain = backbones.build(BackboneSettings(name="mini-resnet", options=OPTIONS)).eval()
     plain.body.load_state_dict(trained)
     train = datasets.load("digits").train
@@ -48,9 +49,14 @@ def test_the_file_is_the_trained_body_and_its_decorrelation(pretrained: tuple[di
         found = backbone(train.images.float() / 255)
     # the digits are fewer than the images that the map is found from, so all of them made it
     shift, mix = functional.decorrelation(raw, train.labels, 10)
-    expected = (raw - shift) @ mix
+    logits = raw @ state["head.1.weight"].T + state["head.1.bias"]
+    expected = torch.cat([(raw - shift) @ mix, 0.6 * len(mix) ** 0.5 * logits.softmax(1).sqrt()], 1)
+    assert backbone.n_features == expected.shape[1] == 16 + 10
     assert (found - expected).abs().max() < 0.02 * expected.abs().max()  # half precision
-    assert (raw - expected).abs().max() > 0.5 * expected.abs().max()
+    assert (raw - expected[:, :16]).abs().max() > 0.2 * expected.abs().max()
+    torch.testing.assert_close(backbone.class_logits(train.images.float() / 255), logits, rtol=0.05, atol=0.05)
+    agree = (backbone.class_logits(train.images.float() / 255).argmax(1) == train.labels).float().mean()
+    assert agree == pytest.approx((logits.argmax(1) == train.labels).float().mean(), abs=0.02)
     assert record["scores"]["accuracy"]["mean"] > 0.2
     assert record["validation"]["accuracy"]["values"] != record["scores"]["accuracy"]["values"]
 
@@ -81,7 +87,7 @@ def test_the_features_are_what_the_next_run_uses(pretrained: tuple[dict, Path], 
     model = tmp_path / record["run_id"] / "draw-0" / "model.safetensors"
     again = loaded(model)
     before = loaded(pretrained[1])
-    assert isinstance(again.finish, backbones.Decorrelation)
+    assert isinstance(again.finish, backbones.Finish)
     assert torch.equal(again.finish.mix, before.finish.mix)  # fixed
     assert torch.equal(again.body.state_dict()[FIRST], load_file(model)[own_weights.BODY + FIRST])
     assert not torch.equal(again.body.state_dict()[FIRST], before.body.state_dict()[FIRST])  # tuned
