@@ -55,11 +55,15 @@ ROOMS: dict[str, set[str]] = {
         "episodes.streams", "fewshot.cache", "fewshot.config", "fewshot.devices", "fewshot.backbones",
         "fewshot.learners", "fewshot.optimisation",
     },
-    "fewshot.draw": {
-        "episodes.types", "episodes.rng", "episodes.splits", "episodes.samplers",
-        "episodes.augment", "episodes.streams", "fewshot.config", "fewshot.records", "fewshot.provenance",
-        "fewshot.devices", "fewshot.backbones", "fewshot.features", "fewshot.trainer", "fewshot.evaluation",
+    "fewshot.fitting": {
+        "episodes.types", "episodes.rng", "episodes.splits", "episodes.augment", "episodes.streams", "fewshot.config",
+        "fewshot.records", "fewshot.backbones", "fewshot.features", "fewshot.trainer", "fewshot.evaluation",
         "fewshot.plan",
+    },
+    "fewshot.draw": {
+        "episodes.types", "episodes.splits", "fewshot.records", "fewshot.provenance", "fewshot.devices",
+        "fewshot.backbones", "fewshot.features", "fewshot.trainer", "fewshot.evaluation", "fewshot.plan",
+        "fewshot.fitting",
     },
     "fewshot.experiment": {"fewshot.config", "fewshot.records", "fewshot.devices", "fewshot.plan", "fewshot.draw"},
     "fewshot.pretraining": {

@@ -45,7 +45,8 @@ DEGRADE = "{name: jpeg, quality: [30, 95], p: 0.5}, {name: blur, sigma: [0.1, 1.
 class Variant(NamedTuple):
     """What is changed; the settings of the pretraining; its seed; those of the probe; whose pretraining it takes.
 
-    options: of the network, which the probe has to be told too; continues: the variant whose weights it begins with.
+    options: of the network, which the probe has to be told too; continues: the variant whose weights it begins with;
+    teachers: those whose class probabilities it learns.
     """
 
     changed: str
@@ -55,6 +56,7 @@ class Variant(NamedTuple):
     body_of: str | None = None
     options: str | None = SMALL
     continues: str | None = None
+    teachers: tuple[str, ...] = ()
 
 
 # body_of: the weights of that variant's pretraining; 'correlated' takes them before their decorrelation
@@ -122,8 +124,26 @@ FURTHER = {
         (*MORE, "learner.rotation=0.5"), options=None, continues="four-stages",
     ),
 }  # fmt: skip
+# a classifier of features that stay as they are: its class probabilities are then features too, and can teach
+CLASSES = ("train.epochs=1", "train.phases=[{trainable: head}]", "train.resolutions=[]")
+TAUGHT = {
+    "rotation-classes": Variant(
+        "the body of *further-rotation*, and its class probabilities beside its features",
+        CLASSES, options=None, continues="further-rotation",
+    ),
+    "continued-classes": Variant(
+        "the body of *continued*, and its class probabilities beside its features",
+        (*CLASSES, LARGE), options=LARGE, continues="continued",
+    ),
+    "taught": Variant(
+        "14 epochs more of *further-rotation*, taught by the two above at half of the preset's rate",
+        ("train.epochs=14", "train.lr=0.05", "train.resolutions=[{side: 24, until: 0.4}, {side: 28, until: 0.7}]"),
+        options=None, continues="further-rotation", teachers=("rotation-classes", "continued-classes"),
+    ),
+}  # fmt: skip
 AFTER = {"four-stages": FULL_SIZE["four-stages"], **FURTHER}
-ALL = {**VARIANTS, **FULL_SIZE, **FURTHER}
+TEACHING = {"further-rotation": FURTHER["further-rotation"], **TAUGHT}
+ALL = {**VARIANTS, **FULL_SIZE, **FURTHER, **TAUGHT}
 
 
 def fewshot(*words: str) -> dict[str, Any]:
@@ -145,6 +165,9 @@ def pretrain(name: str, out: Path) -> tuple[dict[str, Any], Path]:
     """The record of a variant's pretraining and the folder of its weights; what is finished is taken."""
     variant = ALL[name]
     settings = (BASE if name in VARIANTS else ()) + variant.settings
+    if variant.teachers:
+        files = [str(pretrain(each, out)[1] / "weights.safetensors") for each in variant.teachers]
+        settings += (f"learner.teachers=[{', '.join(files)}]",)
     if variant.continues:
         begun = pretrain(variant.continues, out)[1] / "weights.safetensors"
         settings += (f"backbone.weights={begun}",)
@@ -170,6 +193,8 @@ def run(dev: str, name: str, out: Path) -> None:
         keep(name, f"probe-{shots}", probe)
     if not variant.body_of:
         pretrained["config"]["backbone"]["weights"] = pretrained["weights"] = variant.continues or "none"
+        if variant.teachers:
+            pretrained["config"]["learner"]["teachers"] = list(variant.teachers)
         del pretrained["confusion"], pretrained["per_class"]  # of 200 classes: the run's own record has them
         keep(name, "pretrain", pretrained)
         keep(name, "curve", [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()])
@@ -235,18 +260,27 @@ def shipped() -> str:
         f"- the map after the body: found at commit {card['packed']['commit'][:10]}",
         f"- {path.stat().st_size / 1e6:.1f} MB on disk",
     ]
-    if begun := card["started_from"]:
-        lines.append(
-            f"- begun with weights made by `{begun['command']}` (commit {begun['commit'][:10]}, "
-            f"{begun['train_seconds'] / 60:.0f} minutes), validation accuracy {begun['accuracy']:.4f}"
-        )
+    lines += _made("begun with weights", card["started_from"])
+    for teacher in card.get("taught_by", ()):
+        lines += _made("taught by a network", teacher)
     return "\n".join(lines)
+
+
+def _made(what: str, card: dict[str, Any] | None) -> list[str]:
+    """A line on the weights that others began with or were taught by, then what those began with."""
+    if not card:
+        return []
+    return [
+        f"- {what} made by `{card['command']}` (commit {card['commit'][:10]}, {card['train_seconds'] / 60:.0f} "
+        f"minutes), validation accuracy {card['accuracy']:.4f}",
+        *_made("these begun with weights", card["started_from"]),
+    ]
 
 
 def written(path: Path) -> str:
     """A text with its tables from the records; what is between the tables is written by hand."""
     tables = {"variants": table(VARIANTS), "full-size": table(FULL_SIZE), "further": table(AFTER)}
-    tables |= {"curve": curve(), "shipped": shipped()}
+    tables |= {"taught": table(TEACHING), "curve": curve(), "shipped": shipped()}
     return pages.filled(path.read_text(), tables)
 
 
