@@ -13,7 +13,7 @@ from fewshot.config import Views
 
 CHUNK_PIXELS = 512 * 32 * 32
 SMALLER = 0.875  # the share of the side that the second view of `flip-crop` sees
-CLASS_SHARE = 0.6  # the length of the class probabilities' roots, over that of the features they follow
+CLASS_SHARE = 0.8  # the length of the class probabilities' roots, over that of the features they follow
 
 
 class Finish(nn.Module):
