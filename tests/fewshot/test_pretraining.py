@@ -54,9 +54,10 @@ def test_the_file_is_the_trained_body_its_decorrelation_and_its_classifier(pretr
     assert backbone.n_features == expected.shape[1] == 16 + 10
     assert (found - expected).abs().max() < 0.02 * expected.abs().max()  # half precision
     assert (raw - expected[:, :16]).abs().max() > 0.2 * expected.abs().max()
-    torch.testing.assert_close(backbone.class_logits(train.images.float() / 255), logits, rtol=0.05, atol=0.05)
-    agree = (backbone.class_logits(train.images.float() / 255).argmax(1) == train.labels).float().mean()
-    assert agree == pytest.approx((logits.argmax(1) == train.labels).float().mean(), abs=0.02)
+    with torch.no_grad():
+        told = backbone.class_logits(train.images.float() / 255)
+    torch.testing.assert_close(told, logits, rtol=0.05, atol=0.05)
+    assert (told.argmax(1) == logits.argmax(1)).float().mean() > 0.99
     assert record["scores"]["accuracy"]["mean"] > 0.2
     assert record["validation"]["accuracy"]["values"] != record["scores"]["accuracy"]["values"]
 
