@@ -37,6 +37,6 @@ def test_sixteen_shots_of_cifar10_from_random_weights(method: str, preset: str, 
 
 @pytest.mark.usefixtures("cifar10")
 def test_a_probe_of_the_shipped_weights(tmp_path: Path) -> None:
-    for shots, least in ((1, 0.36), (4, 0.53), (16, 0.645)):
+    for shots, least in ((1, 0.41), (4, 0.565), (16, 0.66)):
         record = experiment.run({"method": "probe", "shots": shots}, range(5), out=tmp_path)
         assert record["scores"]["accuracy"]["mean"] > least
