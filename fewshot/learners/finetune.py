@@ -24,11 +24,12 @@ class Options(Settings):
     """head: linear, `unit` (linear on centred features of unit length), or cosine with a learned scale.
 
     start: what the head's weights are before the first step; `probe`, for a unit head, is a logistic regression on the
-    support with `c` as in the learner `probe`. scale: the first scale of the logits, but for the probe's.
+    support with `c` as in the learner `probe`; null: the probe for a unit head, the prototypes for others. scale: the
+    first scale of the logits, but for the probe's.
     """
 
     head: Literal["linear", "unit", "cosine"] = "cosine"
-    start: Literal["random", "prototypes", "probe"] = "prototypes"
+    start: Literal["random", "prototypes", "probe"] | None = None
     c: Positive = 1.0
     scale: Positive = 10.0
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
@@ -52,6 +53,7 @@ class Finetune(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.n_way, self.options = task.n_way, options
+        self.start = options.start or ("probe" if options.head == "unit" else "prototypes")
         self.head: nn.Module
         if options.head == "unit":
             self.head = heads.Unit(backbone.n_features, task.n_way, options.dropout)
@@ -68,12 +70,12 @@ class Finetune(nn.Module):
     @torch.no_grad()
     def prepare(self, support: Labelled) -> None:
         """The head starts as a nearest-prototype classifier or a probe, or stays random."""
-        if self.options.start == "random":
+        if self.start == "random":
             return
         features = embed(self.backbone, support.images)
         if isinstance(self.head, heads.Unit):
             self.head.centre.copy_(features.mean(0))
-        if self.options.start == "prototypes":
+        if self.start == "prototypes":
             classes = torch.arange(self.n_way, device=features.device)
             heads.start_at_prototypes(self.head, features, support.labels, classes, self.options.scale)
         elif isinstance(self.head, heads.Unit):

@@ -130,10 +130,10 @@ def test_a_wrong_type_or_value_names_its_key(values: dict, words: list[str]):
         ("protonet", {"full": True}, "exactly one of shots, fraction and full"),
         ("protonet", {"shots": None}, "exactly one of shots, fraction and full"),
         ("protonet", {"train": {"steps": None}}, "train: exactly one of steps and epochs"),
-        ("protonet", {"train": {"phases": []}}, "add up to 1"),
-        ("protonet", {"train": {"phases": [{"share": 0.5}, {"share": 0.4}]}}, "add up to 1"),
+        ("siamese", {"train": {"phases": []}}, "add up to 1"),
+        ("siamese", {"train": {"phases": [{"share": 0.5}, {"share": 0.4}]}}, "add up to 1"),
         ("protonet", {"select": "holdout"}, "validation"),
-        ("protonet", {"train": {"early_stopping": {}}}, "validation"),
+        ("siamese", {"train": {"early_stopping": {}}}, "validation"),
         ("finetune", {"train": None}, "'train' is missing"),
         ("protonet", {"train": None, "select": "support_cv"}, "without training has no steps"),
         ("probe", {"train": {"steps": 3}}, "'probe' is not trained"),
@@ -161,7 +161,7 @@ def test_epochs_become_steps_in_one_place():
 
 def test_settings_do_not_change_after_reading():
     with pytest.raises(ValueError, match="frozen"):
-        configured().train.steps = 3
+        configured(train={"steps": 2}).train.steps = 3
 
 
 # merging, overriding, reading
