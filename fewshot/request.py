@@ -33,6 +33,9 @@ def values(file: Path | None, sets: Sequence[str], **flags: Any) -> dict[str, An
     return found
 
 
+FOLDERS = re.compile(r"""(?<!\w)[~.]*/([^\s,'"\[\]{}]*/)?""")  # before the names of files, also inside a list
+
+
 def pretraining(
     file: Path | None, sets: Sequence[str], *, data: str, backbone: str | None, epochs: float | None, seed: int
 ) -> tuple[dict[str, Any], str]:
@@ -57,7 +60,7 @@ def pretraining(
     if file is not None:
         words += ["--config", file.name]
     for key, _, value in (each.partition("=") for each in sets):
-        words += ["--set", f"{key}={Path(value).name if value.startswith(('/', '~', '.')) else value}"]
+        words += ["--set", f"{key}={FOLDERS.sub('', value)}"]
     return config.merge(config.merge(found, given), config.overrides(sets)), shlex.join(words)
 
 

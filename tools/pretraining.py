@@ -262,7 +262,7 @@ def shipped() -> str:
     ]
     lines += _made("begun with weights", card["started_from"])
     for teacher in card.get("taught_by", ()):
-        lines += _made("taught by a network", teacher)
+        lines += [each for each in _made("taught by a network", teacher) if each not in lines]
     return "\n".join(lines)
 
 
@@ -273,7 +273,7 @@ def _made(what: str, card: dict[str, Any] | None) -> list[str]:
     return [
         f"- {what} made by `{card['command']}` (commit {card['commit'][:10]}, {card['train_seconds'] / 60:.0f} "
         f"minutes), validation accuracy {card['accuracy']:.4f}",
-        *_made("these begun with weights", card["started_from"]),
+        *_made("begun with weights", card["started_from"]),
     ]
 
 

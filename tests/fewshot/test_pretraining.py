@@ -159,6 +159,23 @@ def test_the_command_names_a_folder_but_not_where_it_lies() -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ("[/some/a.safetensors, ../b.safetensors,~/c/d.safetensors]", "[a.safetensors, b.safetensors,d.safetensors]"),
+        ("{weights: './some/a.safetensors'}", "{weights: 'a.safetensors'}"),
+        ("/a", "a"),
+        ("[.5, 0.25]", "[.5, 0.25]"),
+        ("{name: crop, scale: [0.25, 1.0]}", "{name: crop, scale: [0.25, 1.0]}"),
+    ],
+)
+def test_the_command_names_no_folder_inside_a_value(value: str, told: str) -> None:
+    words = shlex.split(
+        request.pretraining(None, [f"key={value}"], data="digits", backbone=None, epochs=None, seed=0)[1]
+    )
+    assert words[-1] == f"key={told}"
+
+
+@pytest.mark.parametrize(
     ("words", "message"),
     [
         ("--epochs 0", "'train.epochs' should be greater than 0"),
