@@ -26,9 +26,9 @@ def fit_for(settings: RunConfig, learner: nn.Module, untrained: bool = False) ->
     That is a learner without training, or left `untrained`; or one of which every phase trains the head alone,
     without augmentation, where the backbone's batch norm is held. Such a backbone then works in evaluation mode
     throughout: dropout inside it, which on images would act while the head is trained, does not. A learner whose
-    `adapt` changes the backbone needs images always.
+    `adapt` changes the backbone needs images always, and so does one that says so.
     """
-    if getattr(learner, "adapts_backbone", False):
+    if getattr(learner, "adapts_backbone", False) or getattr(learner, "needs_images", False):
         return False
     if untrained or learner.feed is None or settings.train is None:
         return True

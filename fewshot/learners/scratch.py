@@ -66,6 +66,7 @@ class Scratch(nn.Module):
         else:
             self.head = heads.linear(backbone.n_features, task.n_way, options.hidden, options.dropout)
         self.options = options
+        self.needs_images = bool(options.teachers or options.rotation)
         self._teachers = [_teacher(Path(each), task.n_way) for each in options.teachers]  # no parts: never trained
         self.turn_head = nn.Linear(backbone.n_features, 4) if options.rotation else None
 
@@ -81,7 +82,7 @@ class Scratch(nn.Module):
             known = functional.cross_entropy(logits, item.labels)
             taught = functional.distillation(logits, self._taught(item.images), self.options.temperature)
             return (1 - self.options.distil) * known + self.options.distil * taught
-        if self.turn_head is None or item.images.ndim == 2:  # features have no quarter turns
+        if self.turn_head is None:
             return functional.cross_entropy(self.head(embed(self.backbone, item.images)), item.labels)
         n = len(item.images)
         turned, turns = functional.quarter_turns(item.images[: -(-n // 4)])

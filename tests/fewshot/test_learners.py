@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from episodes.errors import UserError
 from episodes.rng import seeded
 from episodes.types import Labelled
-from fewshot import backbones, functional, optimisation
+from fewshot import backbones, functional, optimisation, plan
+from fewshot import features as feature_cache
 from fewshot.backbones import own_weights
 from fewshot.config import BackboneSettings
 from fewshot.learners import finetune, heads, probe, protonet, scratch
@@ -259,6 +260,15 @@ def test_teachers_share_a_batch_and_their_probabilities_are_targets(tmp_path: Pa
     assert all(each.grad is not None for each in learner.parameters())
     mixed = nn.functional.one_hot(batch.labels, easy.N_WAY).float()  # as cutmix gives them
     torch.testing.assert_close(learner.loss(Labelled(batch.images, mixed)), expected)
+
+
+def test_what_needs_images_gets_no_features_though_the_backbone_is_frozen(tmp_path: Path) -> None:
+    values = {"method": "scratch", "data": "digits", "shots": 2, "augment": []}
+    values["train"] = {"steps": 2, "phases": [{"trainable": "head"}]}
+    settings = plan.configure(values, "few")
+    for options in ({}, {"rotation": 0.5}, {"teachers": taught_by(tmp_path)}):
+        learner = scratch.Scratch(network(), Task(easy.N_WAY), scratch.Options(**options))
+        assert feature_cache.fit_for(settings, learner) == (not options)
 
 
 def test_teachers_of_other_classes_or_files_are_refused(tmp_path: Path) -> None:
