@@ -104,8 +104,8 @@ FULL_SIZE = {
     ),
     "four-stages": Variant("the preset: SGD, colour jitter, crops from 0.25 on, 44 epochs; four stages", options=None),
 }  # fmt: skip
-# from the last of those, two epochs more; the first of them ships. What helps where the images are known by heart,
-# three epochs from random weights cannot show.
+# from the last of those, two epochs more: what helps where the images are known by heart, three epochs from random
+# weights cannot show
 MORE = ("train.epochs=2", "train.lr=0.02", "train.resolutions=[{side: 28, until: 0.5}]")
 MORE_CROPS = "{name: crop, scale: [0.25, 1.0]}"
 FURTHER = {
@@ -124,7 +124,8 @@ FURTHER = {
         (*MORE, "learner.rotation=0.5"), options=None, continues="four-stages",
     ),
 }  # fmt: skip
-# a classifier of features that stay as they are: its class probabilities are then features too, and can teach
+# a classifier of features that stay as they are: its class probabilities are then features too, and can teach; what the
+# last of these gives ships
 CLASSES = ("train.epochs=1", "train.phases=[{trainable: head}]", "train.resolutions=[]")
 TAUGHT = {
     "rotation-classes": Variant(
@@ -142,8 +143,8 @@ TAUGHT = {
     ),
 }  # fmt: skip
 AFTER = {"four-stages": FULL_SIZE["four-stages"], **FURTHER}
-TEACHING = {"further-rotation": FURTHER["further-rotation"], **TAUGHT}
 ALL = {**VARIANTS, **FULL_SIZE, **FURTHER, **TAUGHT}
+WITH_CLASSES = {name: ALL[name] for name in ("further-rotation", "rotation-classes")}
 
 
 def fewshot(*words: str) -> dict[str, Any]:
@@ -280,7 +281,7 @@ def _made(what: str, card: dict[str, Any] | None) -> list[str]:
 def written(path: Path) -> str:
     """A text with its tables from the records; what is between the tables is written by hand."""
     tables = {"variants": table(VARIANTS), "full-size": table(FULL_SIZE), "further": table(AFTER)}
-    tables |= {"taught": table(TEACHING), "curve": curve(), "shipped": shipped()}
+    tables |= {"classes": table(WITH_CLASSES), "taught": table(TAUGHT), "curve": curve(), "shipped": shipped()}
     return pages.filled(path.read_text(), tables)
 
 

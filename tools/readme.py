@@ -54,12 +54,17 @@ def features() -> str:
     lines = [
         f"| {found['what']} ({shots}), {found['backbone']['name']} | seconds | ratio |",
         "|:--|--:|--:|",
-        f"| no cache ({found['without_a_cache']}) | {found['seconds']['without a cache']:.3g} | |",
+        f"| no cache ({found['without_a_cache']}) | {_seconds(found['seconds']['without a cache'])} | |",
     ]
-    lines += [f"| {name} | {found['seconds'][name]:.3g} | {ratio:.3g} |" for name, ratio in found["ratios"].items()]
+    for name, ratio in found["ratios"].items():
+        lines.append(f"| {name} | {_seconds(found['seconds'][name])} | {ratio:.3g} |")
     speed = found["images_per_second"]
     told = f"Features: {speed:,.0f} images/s, one view, median of {found['n_speed']} ({found['machine']})."
     return "\n".join([*lines, "", told])
+
+
+def _seconds(found: float) -> str:
+    return f"{found:,.0f}" if found >= 100 else f"{found:.3g}"
 
 
 def written() -> str:

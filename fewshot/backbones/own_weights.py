@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +72,8 @@ def _about(path: Path) -> dict[str, Any]:
 
 def network_of(path: Path) -> tuple[str, dict[str, Any]]:
     """Name and options of the network that a file of `packed` is for."""
-    about = _read(path)[0]
+    with _reading(path):
+        about = _about(path)
     if "backbone" not in about:
         raise UserError(f"{path} does not say which network it is for: name a file that `fewshot pretrain` wrote.")
     return about["backbone"], about["options"]
@@ -84,7 +85,8 @@ def load(body: nn.Module, path: Path, name: str, options: Mapping[str, Any]) -> 
     What is returned follows the body: the tensors of a map of its features, or nothing.
     Raises UserError where the file is missing, broken, or of another network.
     """
-    about, state = _read(path)
+    with _reading(path):
+        about, state = _about(path), load_file(path)
     made_for = (about.get("backbone", name), about.get("options", dict(options)))
     if made_for != (name, dict(options)):
         raise UserError(
@@ -102,12 +104,13 @@ def load(body: nn.Module, path: Path, name: str, options: Mapping[str, Any]) -> 
     return finish
 
 
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """What a file says of itself, and its tensors."""
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """A file that is missing or broken is told in a sentence."""
     if not path.is_file():
         raise UserError(f"the weights file {path} does not exist: name a .safetensors file, or use weights: none.")
     try:
-        return _about(path), load_file(path)
+        yield
     except Exception as error:
         raise UserError(
             f"{path} cannot be read as a .safetensors file ({' '.join(str(error).split())[:120]}): "

@@ -58,14 +58,13 @@ class Scratch(nn.Module):
     def __init__(self, backbone: Backbone, task: Task, options: Options) -> None:
         super().__init__()
         self.backbone = backbone
-        self.backbone.finish = None  # which is for backbones that stay as they are
-        self.rotation = options.rotation
+        self.backbone.finish = None  # the body alone: what follows it tells of the body that it was found for
+        self.options = options
         self.head: nn.Module
         if options.head == "cosine":
             self.head = heads.Cosine(backbone.n_features, task.n_way, dropout=options.dropout)
         else:
             self.head = heads.linear(backbone.n_features, task.n_way, options.hidden, options.dropout)
-        self.options = options
         self.needs_images = bool(options.teachers or options.rotation)
         self._teachers = [_teacher(Path(each), task.n_way) for each in options.teachers]  # no parts: never trained
         self.turn_head = nn.Linear(backbone.n_features, 4) if options.rotation else None
@@ -88,7 +87,7 @@ class Scratch(nn.Module):
         turned, turns = functional.quarter_turns(item.images[: -(-n // 4)])
         features = self.backbone(torch.cat([item.images, turned]))
         supervised = functional.cross_entropy(self.head(features[:n]), item.labels)
-        return supervised + self.rotation * functional.cross_entropy(self.turn_head(features[n:]), turns)
+        return supervised + self.options.rotation * functional.cross_entropy(self.turn_head(features[n:]), turns)
 
     @torch.no_grad()
     def _taught(self, images: Tensor) -> Tensor:

@@ -215,13 +215,9 @@ def taught_by(folder: Path, n_way: int = easy.N_WAY) -> list[str]:
     for seed in range(2):
         with seeded(seed, "teacher"):
             body = backbones.build(BackboneSettings(name="conv4", options={"width": 8})).body
-            shape = (body.n_features, body.n_features)
-            finish = {
-                "shift": torch.rand(shape[0]),
-                "mix": torch.rand(shape),
-                "weight": 20 * torch.rand(n_way, shape[0]),
-            }
-            finish["bias"] = torch.rand(n_way)
+            d = body.n_features
+            finish = {"shift": torch.rand(d), "mix": torch.rand(d, d)}
+            finish |= {"weight": 20 * torch.rand(n_way, d), "bias": torch.rand(n_way)}
         found.append(str(folder / f"{seed}.safetensors"))
         Path(found[-1]).write_bytes(own_weights.packed(body.state_dict(), finish, "conv4", {"width": 8}, {}))
     return found
