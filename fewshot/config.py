@@ -152,7 +152,8 @@ class RunConfig(Settings):
     """Everything that decides a run's result; the budget is exactly one of shots, fraction and full.
 
     select: the weights that judge. `last`: of the last step; `holdout`: of the log point with the least loss on the
-    validation set; `support_cv`: of the step at which the loss, averaged over five folds of the support, is least.
+    validation set; `support_cv`: of the step at which the loss, averaged over five folds of the support and at its best
+    temperature, is least; `start`: none, what the learner is after `prepare`.
     """
 
     method: str
@@ -168,7 +169,7 @@ class RunConfig(Settings):
     train: Train | None = None
     augment: tuple[Step, ...] = ()
     append: Append | None = None
-    select: Literal["last", "holdout", "support_cv"] = "last"
+    select: Literal["last", "holdout", "support_cv", "start"] = "last"
     validation: Validation | None = None
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
 

@@ -75,7 +75,9 @@ def _draw(plan: Plan, seed: int, folder: Path, tell: Tell) -> dict[str, Any]:
     warnings = _shrunk(plan)
     if plan.base is None and hasattr(learner, "caution"):
         warnings.append(learner.caution)  # type: ignore[arg-type]
-    until = fitting.best_share(plan, *parts["train"], seed, folder, tell) if settings.select == "support_cv" else 1.0
+    until = 0.0 if settings.select == "start" else 1.0
+    if settings.select == "support_cv":
+        until = fitting.best_share(plan, *parts["train"], seed, folder, tell)
     fitted = fitting.fit(plan, learner, parts, seed, folder, tell, warnings, until)
     tell("classifying")
     labelled = fitting.handed(learner, *parts["train"], compute.device)

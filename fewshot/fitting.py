@@ -32,8 +32,9 @@ def build(plan: Plan, seed: int) -> nn.Module:
 def best_share(plan: Plan, train: ImageSet, kept: Tensor, seed: int, folder: Path, tell: Tell) -> float:
     """The share of the training after which the loss, averaged over what each fold of the support leaves out, is least.
 
-    It may be 0: then the learner is best as it starts. A finished fold is kept beside the draw's other files until the
-    draw is done.
+    The loss is taken at the temperature that is best for it: a head that starts as a regularised probe grows surer for
+    many steps without telling the classes apart any better. The share may be 0: then the learner is best as it starts.
+    A finished fold is kept beside the draw's other files until the draw is done.
     """
     labels, curves = train.labels[kept], []
     for number, (inside, outside) in enumerate(splits.folds(labels, min(FOLDS, int(labels.bincount().min())), 0)):
@@ -91,7 +92,8 @@ def fit(
         @torch.no_grad()
         def validate(model: nn.Module) -> dict[str, float]:
             classifier = model.adapt(labelled)  # type: ignore[operator]
-            return evaluation.quick(classifier, batches(learner, *parts["validation"], device))
+            judge = evaluation.tempered if judge_start else evaluation.quick
+            return judge(classifier, batches(learner, *parts["validation"], device))
 
     first: list[tuple[float, float]] = []  # step and second of this session's first log point
 

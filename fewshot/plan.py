@@ -64,7 +64,9 @@ def prepare(
         settings = configure(values, "full")
     smallest = int(data.train.labels[labels].bincount().min())
     if settings.select == "support_cv" and smallest < 2 and "select" not in values:
-        settings = settings.model_copy(update={"select": "last"})  # of single images nothing can be left out
+        # of single images nothing can be left out: what shows no gain is not trained, unless it has no other start
+        chance = settings.learner.get("start", "random") == "random"
+        settings = settings.model_copy(update={"select": "last" if chance else "start"})
     settings = _fit_to_data(settings, data, smallest)
     group_of_class = splits.superclasses(data.train.classes, data.train.groups) if data.train.groups else None
     base = None
@@ -107,7 +109,7 @@ def configure(values: Mapping[str, Any], preset: str) -> RunConfig:
         raise UserError(
             f"train.base is for learners of episodes or pairs, and '{settings.method}' is none: leave it out."
         )
-    if settings.train is None and settings.select == "support_cv":
+    if settings.train is None and settings.select in ("start", "support_cv"):
         remedy = "give several values as learner.c" if method.build.feed is None else "use select: last"
         raise UserError(f"method '{settings.method}' without training has no steps to choose from: {remedy}.")
     if settings.append is not None:

@@ -8,10 +8,9 @@ they share no class, so an expert gives the classes of the others nothing.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -19,15 +18,15 @@ from episodes.errors import UserError
 from episodes.types import Labelled
 from fewshot import functional
 from fewshot.backbones import Backbone, embed, hold_batch_norm, side_by_side
-from fewshot.config import NotNegative, Positive, Settings
+from fewshot.config import NotNegative
 from fewshot.learners import heads
 from fewshot.learners.protocol import Classifier, Task
 
 UNTIE = 0.1  # of a row's length: two rows of one class that are equal would stay so
 
 
-class Options(Settings):
-    """head, start, scale, dropout: of every head, as of `finetune`.
+class Options(heads.Options):
+    """head, start, c, scale, dropout: of every head, as of `finetune`.
 
     networks: all heads on one backbone, or a backbone for each expert and a general one, which also has a vote.
     batch_norm: keeps its running statistics, or is trained, as random weights with batch norm want.
@@ -35,10 +34,6 @@ class Options(Settings):
     """
 
     networks: Literal["shared", "separate"] = "shared"
-    head: Literal["linear", "cosine"] = "cosine"
-    start: Literal["random", "prototypes"] = "prototypes"
-    scale: Positive = 10.0
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     batch_norm: Literal["held", "trained"] = "held"
     gate_weight: NotNegative = 0.0
     expert_weight: NotNegative = 0.0
@@ -59,9 +54,9 @@ class Experts(nn.Module):
     """A gate over the superclasses and an expert for each, mixed softly.
 
     The gate is a head over all classes, pooled: a group's logit is the log of the sum of exp over its classes. A gate
-    with one linear logit a group could not say 'one of these four'; this one, where it starts at the prototypes, makes
-    the mixture start as the flat nearest-prototype classifier exactly, because the product of softmax summed over a
-    group and softmax within it is the flat softmax. From there gate and experts may part.
+    with one linear logit a group could not say 'one of these four'; this one, with heads that start alike, makes the
+    mixture start as the flat classifier (the nearest prototype or the probe) exactly, because the product of softmax
+    summed over a group and softmax within it is the flat softmax. From there gate and experts may part.
 
     networks: shared: one term of the sum is left for each class, so the mixture's likelihood is the gate's
     cross-entropy plus the experts', and `gate_weight` and `expert_weight` only weigh them anew.
@@ -103,9 +98,7 @@ class Experts(nn.Module):
         self.flat = self._head(self.backbone.n_features, task.n_way * self.flat_rows)
 
     def _head(self, n_features: int, n_logits: int) -> nn.Module:
-        if self.options.head == "cosine":
-            return heads.Cosine(n_features, n_logits, self.options.scale, self.options.dropout)
-        return heads.linear(n_features, n_logits, dropout=self.options.dropout)
+        return heads.build(self.options, n_features, n_logits)
 
     def _mixture_parameters(self) -> list[nn.Parameter]:
         return [each for name, each in self.named_parameters() if not name.startswith(("backbone.", "flat."))]
@@ -118,20 +111,28 @@ class Experts(nn.Module):
 
     @torch.no_grad()
     def prepare(self, support: Labelled) -> None:
-        """Every head starts as the nearest-prototype classifier of its classes, or stays random."""
+        """Every head starts as a nearest-prototype classifier or a probe, an expert with the rows of its classes."""
         if self.options.start == "random":
             return
         features = embed(self.backbone, support.images)
         general, own = self._parts(features)
         ways = torch.arange(self.n_way, device=features.device)
-        starts = [(self.gate, general, ways)]
-        starts += [(each, own[g], ways[self.group_of_class == g]) for g, each in enumerate(self.experts)]
-        starts += [] if self.general is None else [(self.general, general, ways)]
-        for head, seen, classes in starts:
-            heads.start_at_prototypes(head, seen, support.labels, classes, self.options.scale)
+
+        def begun(seen: Tensor) -> nn.Module:
+            head = self._head(seen.shape[1], self.n_way).to(seen.device)
+            heads.begin(head, self.options, seen, support.labels, self.n_way)
+            return head
+
+        first = begun(general)
+        heads.take_rows(self.gate, first, ways)
+        if self.general is not None:
+            heads.take_rows(self.general, first, ways)
+        for group, (expert, seen) in enumerate(zip(self.experts, own, strict=True)):
+            source = first if self.general is None else begun(seen)
+            heads.take_rows(expert, source, ways[self.group_of_class == group])
         weight = heads.last_layer(self.flat).weight
         random = F.normalize(weight, dim=1)
-        heads.start_at_prototypes(self.flat, features, support.labels, ways.repeat(self.flat_rows), self.options.scale)
+        heads.take_rows(self.flat, first if self.general is None else begun(features), ways.repeat(self.flat_rows))
         if self.flat_rows > 1:
             weight.add_(UNTIE * weight.norm(dim=1, keepdim=True) * random)
 

@@ -1,16 +1,45 @@
-"""Classification heads on features: linear (with hidden layers and dropout), on unit features, and scaled cosine."""
+"""Classification heads on features: linear (with hidden layers and dropout), on unit features, and scaled cosine.
+
+Where they begin, sources: from a fitted probe, Kumar et al., arXiv 2202.10054; from the prototypes (imprinting), Qi et
+al., arXiv 1712.07136.
+"""
 
 from __future__ import annotations
 
 import itertools
 import math
 from collections.abc import Sequence
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fewshot import functional
+from fewshot.config import Positive, Settings
+from fewshot.learners import probe
+
+
+class Options(Settings):
+    """head: linear, `unit` (linear on centred features of unit length), or cosine with a learned scale.
+
+    start: what the head's weights are before the first step; `probe`, for a unit head, is a logistic regression on the
+    support with `c` as in the learner `probe`; null: the probe for a unit head, the prototypes for others. scale: the
+    first scale of the logits, but for the probe's.
+    """
+
+    head: Literal["linear", "unit", "cosine"] = "cosine"
+    start: Literal["random", "prototypes", "probe"] | None = None
+    c: Positive = 1.0
+    scale: Positive = 10.0
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+    @model_validator(mode="after")
+    def _startable(self) -> Options:
+        if self.start == "probe" and self.head != "unit":
+            raise ValueError("a start from the probe needs head: unit")
+        return self
 
 
 def linear(n_features: int, n_way: int, hidden: Sequence[int] = (), dropout: float = 0.0) -> nn.Sequential:
@@ -64,22 +93,49 @@ def last_layer(head: nn.Module) -> nn.Linear | Cosine:
     return last
 
 
-@torch.no_grad()
-def start_at_prototypes(head: nn.Module, features: Tensor, labels: Tensor, classes: Tensor, scale: float) -> None:
-    """A linear, unit or cosine head becomes a nearest-prototype classifier (Qi et al., arXiv 1712.07136).
+def build(options: Options, n_features: int, n_logits: int) -> nn.Module:
+    """A head with random weights."""
+    if options.head == "unit":
+        return Unit(n_features, n_logits, options.dropout)
+    if options.head == "cosine":
+        return Cosine(n_features, n_logits, options.scale, options.dropout)
+    return linear(n_features, n_logits, dropout=options.dropout)
 
-    features [n, d] and labels int64 [n] of the support; classes int64: the class of each of the head's logits.
-    Linear: minus the squared distance to the prototypes, in units of the features' variance, times the scale;
-    the query's own square is the same for all classes and drops out.
+
+@torch.no_grad()
+def begin(head: nn.Module, options: Options, features: Tensor, labels: Tensor, n_way: int) -> None:
+    """A head of all `n_way` classes becomes what `start` says: a nearest-prototype classifier or a probe.
+
+    features [n, d] and labels int64 [n] of the support. Prototypes of a linear head: minus the squared distance to
+    them, in units of the features' variance, times the scale; the query's own square is the same for all classes and
+    drops out.
     """
-    if isinstance(head, Unit):
-        features = head.unit(features)
-    last = last_layer(head)
-    n_way = max(int(labels.max()), int(classes.max())) + 1
-    if isinstance(last, Cosine):
-        last.weight.copy_(functional.prototypes(F.normalize(features, dim=-1), labels, n_way)[classes])
+    if options.start == "random":
         return
-    prototypes = functional.prototypes(features, labels, n_way)[classes]
+    last = last_layer(head)
+    if isinstance(head, Unit):
+        head.centre.copy_(features.mean(0))
+        features = head.unit(features)
+        if options.start != "prototypes":
+            weight, bias = probe.fit(features, labels, n_way, probe.Options(c=options.c))
+            head.linear.weight.copy_(weight)
+            head.linear.bias.copy_(bias)
+            return
+    if isinstance(last, Cosine):
+        last.weight.copy_(functional.prototypes(F.normalize(features, dim=-1), labels, n_way))
+        return
+    prototypes = functional.prototypes(features, labels, n_way)
     variance = (features - features.mean(0)).square().sum(1).mean().clamp(min=1e-12)
-    last.weight.copy_(2 * scale * prototypes / variance)
-    last.bias.copy_(-scale * prototypes.square().sum(1) / variance)
+    last.weight.copy_(2 * options.scale * prototypes / variance)
+    last.bias.copy_(-options.scale * prototypes.square().sum(1) / variance)
+
+
+@torch.no_grad()
+def take_rows(head: nn.Module, source: nn.Module, classes: Tensor) -> None:
+    """A head whose logits are those of `classes`, int64, in `source`, a head of the same kind on the same features."""
+    last, given = last_layer(head), last_layer(source)
+    last.weight.copy_(given.weight[classes])
+    if isinstance(last, nn.Linear) and isinstance(given, nn.Linear):
+        last.bias.copy_(given.bias[classes])
+    if isinstance(head, Unit) and isinstance(source, Unit):
+        head.centre.copy_(source.centre)

@@ -3,9 +3,11 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy.optimize import minimize_scalar
 from scipy.special import softmax
 from sklearn import metrics
 from torch import Tensor
+from torch.nn import functional as F
 
 from episodes.types import Labelled
 from fewshot import evaluation
@@ -148,3 +150,15 @@ def test_measures_are_means_over_the_images_not_over_the_chunks():
     chunks = [Labelled(images[:4], labels[:4]), Labelled(images[4:], labels[4:])]
     assert evaluation.measures(Measuring(), chunks) == {"even": 3 / 5, "size": 45 / 5}
     assert evaluation.measures(torch.nn.Linear(1, 1), chunks) == {}
+
+
+@pytest.mark.parametrize("factor", [0.1, 0.7, 1.0, 6.0])
+def test_the_tempered_loss_is_the_least_over_temperatures_and_knows_no_confidence(factor: float):
+    labels = torch.arange(600) % 4
+    logits = torch.randn(600, 4, generator=torch.Generator().manual_seed(0)) + F.one_hot(labels, 4)
+    found = evaluation.tempered(lambda images: factor * images, [Labelled(logits, labels)])
+    oracle = minimize_scalar(
+        lambda log_scale: F.cross_entropy(math.exp(log_scale) * logits.double(), labels).item(), bounds=(-4, 4)
+    )
+    assert found["loss"] == pytest.approx(oracle.fun, abs=1e-3)
+    assert found["accuracy"] == pytest.approx((logits.argmax(1) == labels).float().mean().item())

@@ -146,7 +146,7 @@ def test_the_step_is_chosen_on_folds_of_the_support(
         seen.append({hash(image.numpy().tobytes()) for image in images})
         return {"loss": next(scripted, 0.0), "accuracy": 0.5}
 
-    monkeypatch.setattr(evaluation, "quick", quick_scores)
+    monkeypatch.setattr(evaluation, "tempered", quick_scores)
     train = {"steps": 12, "batch_size": 16, "log_every_epochs": 1.6}
     values = quick("scratch", shots=4, select="support_cv", train=train, augment=[])
     record = experiment.run(values, [0], out=tmp_path)
@@ -158,14 +158,21 @@ def test_the_step_is_chosen_on_folds_of_the_support(
     assert not list(draw.glob("fold-*"))
 
 
-def test_a_preset_that_chooses_on_folds_takes_the_last_step_at_one_shot(tmp_path: Path) -> None:
-    values = quick("finetune", learner={"head": "unit", "start": "probe"})
+def test_a_preset_that_chooses_on_folds_stays_at_the_start_at_one_shot(tmp_path: Path) -> None:
+    values = quick("finetune", learner={"head": "unit"})
     monkey = pytest.MonkeyPatch()
     read = config.preset
     with monkey.context() as patch:
         patch.setattr(config, "preset", lambda method, name: {**read(method, name), "select": "support_cv"})
-        assert plan.prepare({**values, "shots": 1}, tmp_path, "cpu").config.select == "last"
+        one = {**values, "shots": 1}
+        assert plan.prepare(one, tmp_path, "cpu").config.select == "start"
+        random = {**one, "learner": {"head": "linear", "start": "random"}}
+        assert plan.prepare(random, tmp_path, "cpu").config.select == "last"
         assert plan.prepare(values, tmp_path, "cpu").config.select == "support_cv"
+        record = experiment.run(one, [0], out=tmp_path)
+    probed = experiment.run(quick("probe", shots=1, backbone=values["backbone"]), [0], out=tmp_path)
+    assert record["provenance"]["indices"] == probed["provenance"]["indices"]
+    assert record["scores"]["accuracy"]["values"] == probed["scores"]["accuracy"]["values"]
 
 
 def test_meta_training_on_a_base_set(tmp_path: Path) -> None:

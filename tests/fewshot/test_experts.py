@@ -20,7 +20,7 @@ from episodes.types import Labelled
 from fewshot import backbones, evaluation, experiment, functional, optimisation, trainer
 from fewshot.backbones import own_weights
 from fewshot.config import BackboneSettings, Train
-from fewshot.learners import experts, finetune
+from fewshot.learners import experts, finetune, heads
 from fewshot.learners.protocol import Task
 from tests.fewshot import easy
 
@@ -173,7 +173,7 @@ def loss_by_numpy(learner: experts.Experts, item: Labelled, separate: bool) -> f
 
 @every_grouping
 @pytest.mark.parametrize("networks", ["shared", "separate"])
-@pytest.mark.parametrize("head", ["linear", "cosine"])
+@pytest.mark.parametrize("head", ["linear", "unit", "cosine"])
 @pytest.mark.parametrize("weights", [(0.0, 0.0), (0.3, 0.7)])
 def test_the_loss_is_likelihood_gate_and_experts(
     group: list[int], networks: str, head: str, weights: tuple[float, float]
@@ -193,13 +193,13 @@ def test_the_loss_is_likelihood_gate_and_experts(
 
 
 @every_grouping
-@pytest.mark.parametrize("head", ["linear", "cosine"])
+@pytest.mark.parametrize("head", ["linear", "unit", "cosine"])
 @pytest.mark.parametrize("networks", ["shared", "separate"])
-def test_the_mixture_starts_as_the_flat_prototype_classifier(group: list[int], head: str, networks: str) -> None:
+def test_the_mixture_starts_as_the_flat_classifier(group: list[int], head: str, networks: str) -> None:
     """On several backbones, where they give the same features, as copies of pretrained weights do."""
     one, learner = build(group, head=head), build(group, head=head, networks=networks, scale=4.0)
     support, queries = clusters(one)
-    flat = finetune.Finetune(one.backbone, Task(len(group)), finetune.Options(head=head, scale=4.0)).eval()
+    flat = finetune.Finetune(one.backbone, Task(len(group)), heads.Options(head=head, scale=4.0)).eval()
     flat.prepare(support)
     times = learner.backbone.n_features // learner.width
     learner.prepare(Labelled(support.images.repeat(1, times), support.labels))
@@ -220,7 +220,7 @@ def test_a_random_start_leaves_the_heads_alone() -> None:
 
 
 @pytest.mark.parametrize("networks", ["shared", "separate"])
-@pytest.mark.parametrize("head", ["linear", "cosine"])
+@pytest.mark.parametrize("head", ["linear", "unit", "cosine"])
 def test_the_flat_head_is_of_equal_size_and_touches_nothing(networks: str, head: str) -> None:
     learner = build(GROUPS["four and six"], networks=networks, head=head)
     sizes = dict.fromkeys(("backbone", "flat", "mixture"), 0)
@@ -233,7 +233,7 @@ def test_the_flat_head_is_of_equal_size_and_touches_nothing(networks: str, head:
     learner.loss(item).backward()
     features = item.images.grad.clone()
     assert all(each.grad.abs().sum() > 0 for each in learner.flat.parameters())
-    weight = (learner.flat if head == "cosine" else learner.flat[-1]).weight
+    weight = heads.last_layer(learner.flat).weight
     n_way = learner.n_way
     if networks == "shared":  # two rows a class, which must not learn the same
         assert not torch.allclose(weight.grad[:n_way], weight.grad[n_way:], rtol=1e-2)

@@ -104,7 +104,7 @@ def test_protonet_follows_its_formula(distance: str) -> None:
 @pytest.mark.parametrize("per_class", [1, 6])
 def test_the_linear_head_starts_as_nearest_prototype(n_way: int, per_class: int) -> None:
     support, queries = features(n_way, per_class)
-    learner = finetune.Finetune(network(), Task(n_way), finetune.Options(head="linear", scale=5.0))
+    learner = finetune.Finetune(network(), Task(n_way), heads.Options(head="linear", scale=5.0))
     learner.head = heads.linear(10, n_way)
     learner.prepare(support)
     logits = learner.eval().head(queries)
@@ -120,7 +120,7 @@ def test_the_linear_head_starts_as_nearest_prototype(n_way: int, per_class: int)
 
 def test_the_cosine_head() -> None:
     support, queries = features(3)
-    learner = finetune.Finetune(network(), Task(3), finetune.Options(head="cosine", scale=7.0))
+    learner = finetune.Finetune(network(), Task(3), heads.Options(head="cosine", scale=7.0))
     learner.head = heads.Cosine(10, 3, scale=7.0)
     learner.prepare(support)
     x, y = normalize(support.images.numpy()), support.labels.numpy()
@@ -133,7 +133,7 @@ def test_the_cosine_head() -> None:
 @pytest.mark.parametrize("start", [None, "probe", "prototypes"])
 def test_the_unit_head_starts_as_scikit_learns_classifier(start: str | None) -> None:
     support, queries = features(3)
-    learner = finetune.Finetune(network(), Task(3), finetune.Options(head="unit", start=start, c=3.0))
+    learner = finetune.Finetune(network(), Task(3), heads.Options(head="unit", start=start, c=3.0))
     learner.head = heads.Unit(10, 3)
     learner.prepare(support)
     mean, y = support.images.numpy().mean(0), support.labels.numpy()
@@ -148,7 +148,7 @@ def test_the_unit_head_starts_as_scikit_learns_classifier(start: str | None) -> 
 
 def test_only_a_unit_head_starts_from_the_probe() -> None:
     with pytest.raises(ValueError, match="needs head: unit"):
-        finetune.Options(head="linear", start="probe")
+        heads.Options(head="linear", start="probe")
 
 
 def test_hidden_layers_of_a_linear_head() -> None:
@@ -165,7 +165,7 @@ def test_batch_norm_keeps_its_statistics(method: str) -> None:
     if method == "protonet":
         learner: nn.Module = protonet.ProtoNet(backbone, Task(3), protonet.Options())
     else:
-        learner = finetune.Finetune(backbone, Task(3), finetune.Options())
+        learner = finetune.Finetune(backbone, Task(3), heads.Options())
     before = {name: each.clone() for name, each in learner.named_buffers()}
     learner.train()
     learner.backbone(torch.rand(8, 3, 32, 32))
