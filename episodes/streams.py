@@ -19,7 +19,7 @@ from episodes.rng import generator
 from episodes.splits import by_class
 from episodes.types import Episode, ImageSet, Labelled, Pairs
 
-Augment = Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]]
+Augment = Callable[..., tuple[Tensor, Tensor]]  # as of `augment.build`
 
 
 class Pool(NamedTuple):
@@ -76,11 +76,14 @@ def _smoothed(labels: Tensor, n_classes: int, smoothing: float, images: Tensor) 
 def batches(taken: Pool, size: int, augment: Augment, seed: int, smoothing: float = 0.0) -> Callable[[int], Labelled]:
     """Shuffled, augmented batches of min(size, n) images."""
     n, device = len(taken.labels), taken.images.device
+    first = torch.randint(2, (n,), generator=generator(seed, "first-turn")).bool().to(device)
 
     def stream(step: int) -> Labelled:
         indices = samplers.batch(n, size, step, seed).to(device, non_blocking=True)
         draw = generator(seed, "augment", step, device=device)
-        images, labels = augment(as_float(taken.images[indices]), taken.labels[indices], draw)
+        passes = (step * len(indices) + torch.arange(len(indices), device=device)) // n
+        turn = first[indices] ^ (passes % 2).bool()
+        images, labels = augment(as_float(taken.images[indices]), taken.labels[indices], draw, turn)
         return Labelled(images, _smoothed(labels, taken.n_classes, smoothing, images))
 
     return stream

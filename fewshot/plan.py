@@ -138,7 +138,7 @@ def _fit_to_data(settings: RunConfig, data: TrainTest, smallest: int) -> RunConf
 
 
 def _without_flip(steps: Sequence[config.Step]) -> tuple[config.Step, ...]:
-    return tuple(step for step in augment.check(steps) if step["name"] != "flip")
+    return tuple(step for step in augment.check(steps) if step["name"] not in ("flip", "alternating_flip"))
 
 
 def _try_out(settings: RunConfig, task: Task, train: ImageSet) -> None:

@@ -7,7 +7,7 @@ n_classes) and return soft labels too. `build` makes one function of a configure
 
 from episodes.augment.colour import contrast, grey, jitter, noise
 from episodes.augment.degrade import blur, jpeg
-from episodes.augment.geometry import crop, flip, rotate, shift_wrap, translate
+from episodes.augment.geometry import alternating_flip, crop, flip, rotate, shift_wrap, translate
 from episodes.augment.holes import blacken_border, cutout, erase
 from episodes.augment.mixing import cutmix, mixup
 from episodes.augment.policy import auto_augment
@@ -15,6 +15,7 @@ from episodes.augment.steps import AUGMENTATIONS, build, check, mixes_labels
 
 __all__ = [
     "AUGMENTATIONS",
+    "alternating_flip",
     "auto_augment",
     "blacken_border",
     "blur",

@@ -16,7 +16,7 @@ from torch import Tensor
 from episodes.augment.colour import contrast, grey, jitter, noise
 from episodes.augment.degrade import blur, jpeg
 from episodes.augment.draws import Share, Within, chosen
-from episodes.augment.geometry import crop, flip, rotate, shift_wrap, translate
+from episodes.augment.geometry import alternating_flip, crop, flip, rotate, shift_wrap, translate
 from episodes.augment.holes import blacken_border, cutout, erase
 from episodes.augment.mixing import cutmix, mixup, soft
 from episodes.augment.policy import auto_augment
@@ -24,6 +24,7 @@ from episodes.errors import UserError
 
 AUGMENTATIONS: dict[str, Callable[..., typing.Any]] = {
     "flip": flip,
+    "alternating_flip": alternating_flip,
     "translate": translate,
     "crop": crop,
     "shift_wrap": shift_wrap,
@@ -43,24 +44,26 @@ AUGMENTATIONS: dict[str, Callable[..., typing.Any]] = {
 }
 
 Step = str | Mapping[str, typing.Any]
-Augment = Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]]
+Augment = Callable[[Tensor, Tensor, torch.Generator, Tensor | None], tuple[Tensor, Tensor]]
 
-_GIVEN_BY_CALLER = ("images", "labels", "generator", "n_classes", "return")
+_GIVEN_BY_CALLER = ("images", "labels", "generator", "n_classes", "turn", "return")
 
 
 def build(steps: Sequence[Step], n_classes: int) -> Augment:
-    """One function (images, labels, generator) -> (images, labels) that applies the steps in their order.
+    """One function (images, labels, generator, turn) -> (images, labels) that applies the steps in their order.
 
     steps: names, or mappings of a name and its parameters; each may carry `p`, the probability with which an
-    image is given the step. An empty list changes nothing. Labels become soft at the first step that mixes
+    image is given the step. turn: as of `alternating_flip`, or None. An empty list changes nothing. Labels become soft at the first step that mixes
     them.
     Errors: UserError as `check`.
     """
     applied = [_applied({**step}, n_classes) for step in check(steps)]
 
-    def augment(images: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def augment(
+        images: Tensor, labels: Tensor, generator: torch.Generator, turn: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         for apply in applied:
-            images, labels = apply(images, labels, generator)
+            images, labels = apply(images, labels, generator, turn)
         return images, labels
 
     return augment
@@ -88,8 +91,11 @@ def _applied(step: dict[str, typing.Any], n_classes: int) -> Augment:
     signature = inspect.signature(function).parameters
     p = None if "p" in signature else step.pop("p", None)
 
-    def apply(images: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    def apply(images: Tensor, labels: Tensor, generator: torch.Generator, turn: Tensor | None) -> tuple[Tensor, Tensor]:
         taken = None if p is None else chosen(images, generator, p)
+        if "turn" in signature:
+            changed = function(images, generator, turn, **step)
+            return (changed if taken is None else torch.where(taken, changed, images)), labels
         if "labels" not in signature:
             changed = function(images, generator, **step)
             return (changed if taken is None else torch.where(taken, changed, images)), labels

@@ -53,7 +53,7 @@ def test_every_image_gets_its_own_draw(name: str) -> None:
     if name in MIXING:  # copies of one image would mix to that image
         images[::2] = pictures(2, 48, 56)[1]
     results = distinct(applied(name, images, seeded()))
-    if name in ("flip", "grey"):
+    if name in ("flip", "alternating_flip", "grey"):
         assert len(results) == 2
     else:
         assert len(results) > 50
@@ -439,7 +439,8 @@ def test_labels_stay_whole_without_mixing() -> None:
 @pytest.mark.parametrize("name", [name for name in AUGMENTATIONS if name != "auto_augment"])
 def test_p_is_the_share_of_images_that_a_step_reaches(name: str) -> None:
     images, labels = pictures(400, 20, 20), torch.arange(400) % 10
-    result, targets = build([{"name": name, "p": 0.25}], 10)(images, labels, seeded())
+    turn = torch.ones(400, dtype=torch.bool)
+    result, targets = build([{"name": name, "p": 0.25}], 10)(images, labels, seeded(), turn)
     changed = (result != images).flatten(1).any(1)
     assert 0.15 < changed.float().mean() < 0.32  # a draw can also be of no shift, or of a partner's like
     if name in MIXING:
@@ -472,7 +473,7 @@ def test_check_returns_what_yaml_can_keep_and_read_back() -> None:
     ("steps", "message"),
     [
         (["flop"], "unknown augmentation 'flop' in augment: did you mean 'flip'?"),
-        (["qqq"], "unknown augmentation 'qqq' in augment: known are flip, translate, "),
+        (["qqq"], "unknown augmentation 'qqq' in augment: known are flip, alternating_flip, translate, "),
         (
             [{"name": "translate", "pixel": 4}],
             "unknown parameter 'pixel' of augmentation 'translate': did you mean 'pixels'?",

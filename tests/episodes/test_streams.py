@@ -1,3 +1,4 @@
+import itertools
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -26,11 +27,11 @@ def index_of(images: Tensor) -> Tensor:
     return shown[:, 0]
 
 
-def plain(images: Tensor, labels: Tensor, draw: torch.Generator) -> tuple[Tensor, Tensor]:
+def plain(images: Tensor, labels: Tensor, draw: torch.Generator, turn: Tensor | None = None) -> tuple[Tensor, Tensor]:
     return images, labels
 
 
-def noisy(images: Tensor, labels: Tensor, draw: torch.Generator) -> tuple[Tensor, Tensor]:
+def noisy(images: Tensor, labels: Tensor, draw: torch.Generator, turn: Tensor | None = None) -> tuple[Tensor, Tensor]:
     return torch.rand(images.shape, generator=draw), labels
 
 
@@ -84,6 +85,24 @@ def test_batches_give_right_images_with_right_labels():
     assert sorted(seen) == sorted(3 * indices.tolist())
 
 
+@pytest.mark.parametrize("size", [4, 5, 24])
+def test_alternating_flips_show_an_image_and_its_mirror_image_in_turn(size: int):
+    """Five passes over 24 images that are light to the right; batches of five straddle two passes."""
+    images = image_set().images
+    images[..., 3:] = 200
+    taken = streams.Pool(images, LABELS, 3)
+    stream = streams.batches(taken, size, augment.build(["alternating_flip"], 3), seed=0)
+    seen: dict[int, list[bool]] = {index: [] for index in range(N)}
+    for step in range(5 * N // size):
+        for image in (stream(step).images * 255).round().long():
+            mirrored = int(image[0, 0, 0]) == 200
+            seen[int(image[0, 0, -1 if mirrored else 0])].append(mirrored)
+    for turns in seen.values():
+        assert len(turns) == 5
+        assert all(first != second for first, second in itertools.pairwise(turns))
+    assert 3 < sum(turns[0] for turns in seen.values()) < 21
+
+
 def test_label_smoothing_by_hand():
     images, labels = streams.batches(pool(), 8, plain, seed=0, smoothing=0.3)(0)
     assert labels.shape == (8, 3)
@@ -92,7 +111,9 @@ def test_label_smoothing_by_hand():
 
 
 def test_label_smoothing_of_mixed_labels_by_hand():
-    def halves(images: Tensor, labels: Tensor, draw: torch.Generator) -> tuple[Tensor, Tensor]:
+    def halves(
+        images: Tensor, labels: Tensor, draw: torch.Generator, turn: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         return images, torch.tensor([0.5, 0.5, 0.0]).expand(len(images), 3)
 
     labels = streams.batches(pool(), 4, halves, seed=0, smoothing=0.3)(0).labels
@@ -163,7 +184,9 @@ def test_pairs_tell_the_truth_and_augment_each_side_by_itself():
 
 
 def test_append_adds_just_the_picked_share_behind_the_untouched_originals():
-    def inverted(images: Tensor, labels: Tensor, draw: torch.Generator) -> tuple[Tensor, Tensor]:
+    def inverted(
+        images: Tensor, labels: Tensor, draw: torch.Generator, turn: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         return 1 - images, labels
 
     grown = streams.append(pool(), 0.5, inverted, seed=0, chunk=5)
