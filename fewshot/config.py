@@ -17,7 +17,7 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1, strict=True)]  # strict: `true` is not 1
 Step = str | dict[str, Any]  # an augmentation: its name, or a mapping of the name and its parameters
 Positive = Annotated[float, Field(gt=0)]
-Views = Literal["none", "flip", "flip-crop"]
+Views = Literal["none", "flip", "flip-crop", "flip-shift"]
 NotNegative = Annotated[float, Field(ge=0)]
 
 
@@ -54,9 +54,12 @@ class Optimizer(Settings):
 
 
 class Schedule(Settings):
-    """warmup: share of the steps; milestones: shares of the steps after which `step` multiplies by gamma."""
+    """warmup: share of the steps; milestones: shares of the steps after which `step` multiplies by gamma.
 
-    name: Literal["constant", "cosine", "one-cycle", "step"] = "cosine"
+    `linear` falls to nothing, so with a warm-up it is a triangle.
+    """
+
+    name: Literal["constant", "cosine", "linear", "one-cycle", "step"] = "cosine"
     warmup: Annotated[float, Field(ge=0, lt=1)] = 0.0
     milestones: tuple[Share, ...] = (0.5, 0.75)
     gamma: Positive = 0.1

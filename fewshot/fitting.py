@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from episodes import augment, splits, streams
-from episodes.rng import seeded
+from episodes.rng import generator, seeded
 from episodes.types import ImageSet, Labelled
 from fewshot import evaluation, features, records, trainer
 from fewshot.backbones import chunk_size
@@ -20,6 +20,7 @@ from fewshot.config import RunConfig
 from fewshot.plan import Plan, Tell, build_learner
 
 FOLDS = 5
+BEGIN_IMAGES = 5000  # of the support, that a backbone with random weights begins from
 FEATURE_ROWS = 4096  # rows of features that are classified at once
 
 
@@ -74,7 +75,11 @@ def fit(
             )
     if settings.train is None or has_no_episode(plan, learner, images, kept):
         return trainer.Fitted([], 0, 0.0, 0, None)
-    if hasattr(learner, "prepare") and not (folder / "checkpoint.pt").exists():
+    new = not (folder / "checkpoint.pt").exists()
+    if new and settings.backbone.weights == "none" and images.images.ndim == 4:
+        some = kept[torch.randperm(len(kept), generator=generator(seed, "begin"))[:BEGIN_IMAGES]]
+        learner.backbone.begin(streams.labelled(images, some, device).images)  # type: ignore[union-attr,operator]
+    if new and hasattr(learner, "prepare"):
         learner.eval()
         learner.prepare(streams.labelled(images, kept, device))  # type: ignore[operator]
     phases = settings.train.phases

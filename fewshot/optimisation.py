@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from typing import Any
 
 from torch import nn, optim
@@ -35,10 +36,15 @@ def set_resolution(learner: nn.Module, resolutions: tuple[Resolution, ...], shar
         learner.backbone.train_side = next((each.side for each in resolutions if share < each.until), None)  # type: ignore[union-attr]
 
 
-def _multiplier(name: str, by_prefix: dict[str, float]) -> float:
-    """That of the longest prefix of the parameter's name, 1 where none fits."""
-    fitting = [prefix for prefix in by_prefix if name.startswith(prefix)]
-    return by_prefix[max(fitting, key=len)] if fitting else 1.0
+def _fits(name: str, key: str) -> bool:
+    """Whether a key of a table of multipliers, a prefix or a pattern with `*`, means the parameter."""
+    return fnmatchcase(name, key) if "*" in key else name.startswith(key)
+
+
+def _multiplier(name: str, table: dict[str, float]) -> float:
+    """That of the longest key that fits the parameter's name, 1 where none does."""
+    fitting = [key for key in table if _fits(name, key)]
+    return table[max(fitting, key=len)] if fitting else 1.0
 
 
 def groups(learner: nn.Module, settings: Train, lr: float) -> list[dict[str, Any]]:
@@ -46,13 +52,14 @@ def groups(learner: nn.Module, settings: Train, lr: float) -> list[dict[str, Any
 
     layer_decay: the head learns at `lr`, the last stage at lr * layer_decay, the one before at its square, ...
     Norms and biases (one dimension or none) are not decayed.
-    Raises UserError for a multiplier whose prefix fits no parameter.
+    Raises UserError for a multiplier whose key fits no parameter.
     """
     names = [name for name, _ in learner.named_parameters()]
     for key, table in (("lr_multipliers", settings.lr_multipliers), ("decay_multipliers", settings.decay_multipliers)):
-        for prefix in table:
-            if not any(name.startswith(prefix) for name in names):
-                raise UserError(f"train.{key}: no parameter's name starts with '{prefix}' (the first is {names[0]}).")
+        for each in table:
+            if not any(_fits(name, each) for name in names):
+                meant = "is as" if "*" in each else "starts with"
+                raise UserError(f"train.{key}: no parameter's name {meant} '{each}' (the first is {names[0]}).")
     depth = {name: height for height, stage in enumerate(reversed(_stages(learner)), start=1) for name in stage}
     found: dict[tuple[float, float], dict[str, Any]] = {}
     for name, parameter in learner.named_parameters():
@@ -90,6 +97,8 @@ def schedule(optimizer: optim.Optimizer, settings: Schedule, steps: int) -> lr_s
     main: lr_scheduler.LRScheduler
     if settings.name == "cosine":
         main = lr_scheduler.CosineAnnealingLR(optimizer, max(1, steps - warm))
+    elif settings.name == "linear":
+        main = lr_scheduler.LinearLR(optimizer, 1.0, 0.0, total_iters=max(1, steps - warm))
     elif settings.name == "step":
         main = lr_scheduler.MultiStepLR(
             optimizer, [round(share * steps) - warm for share in settings.milestones], settings.gamma

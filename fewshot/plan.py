@@ -147,7 +147,7 @@ def _try_out(settings: RunConfig, task: Task, train: ImageSet) -> None:
     try:
         images = streams.labelled(train, torch.arange(2), "cpu")
         change = augment.build(settings.augment, task.n_way)
-        changed, _ = change(*images, generator(0, "try-out"))
+        changed, _ = change(*images, generator(0, "try-out"), None)
         with torch.no_grad():
             features = learner.eval().backbone(changed)  # type: ignore[operator]
     except (AssertionError, RuntimeError, ValueError) as error:

@@ -53,8 +53,8 @@ def build(steps: Sequence[Step], n_classes: int) -> Augment:
     """One function (images, labels, generator, turn) -> (images, labels) that applies the steps in their order.
 
     steps: names, or mappings of a name and its parameters; each may carry `p`, the probability with which an
-    image is given the step. turn: as of `alternating_flip`, or None. An empty list changes nothing. Labels become soft at the first step that mixes
-    them.
+    image is given the step. turn: as of `alternating_flip`, or None. An empty list changes nothing. Labels become
+    soft at the first step that mixes them.
     Errors: UserError as `check`.
     """
     applied = [_applied({**step}, n_classes) for step in check(steps)]

@@ -11,7 +11,7 @@ from typing import Any, get_type_hints
 from pydantic import create_model
 
 from episodes.errors import UserError
-from fewshot.backbones import from_timm, networks, own_weights, studies
+from fewshot.backbones import from_timm, networks, own_weights, speed, studies
 from fewshot.backbones.backbone import Backbone, Finish, chunk_size, embed, hold_batch_norm, side_by_side
 from fewshot.config import BackboneSettings, Settings, check
 
@@ -29,6 +29,7 @@ OWN: dict[str, Callable[..., networks.Stages]] = {
     "mini-resnet": networks.mini_resnet,
     "mlp": studies.mlp,
     "resnet": networks.resnet,
+    "speed-cnn": speed.speed_cnn,
     "vgg": studies.vgg,
     "vit": studies.vit,
 }

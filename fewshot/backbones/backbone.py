@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from fewshot.backbones.speed import Whitening
 from fewshot.config import Views
 
 CHUNK_PIXELS = 512 * 32 * 32
@@ -65,8 +66,8 @@ class Backbone(nn.Module):
     precision: `bfloat16` runs the body under autocast and gives float32 features; otherwise the dtype of the
     weights is kept, so heads and losses never see half precision.
     In evaluation mode alone: crop, the middle share of the side that is seen; views, where `flip` gives the mean of
-    the features of an image and of its mirror image, and `flip-crop` that of both and of the middle of both, 7/8 of
-    the side.
+    the features of an image and of its mirror image, `flip-crop` that of both and of the middle of both, 7/8 of the
+    side, and `flip-shift` that of both and of both moved by a pixel along a diagonal each way (six in all).
     """
 
     mean: Tensor
@@ -109,12 +110,23 @@ class Backbone(nn.Module):
         if channels_last:
             self.body.to(memory_format=torch.channels_last)
 
+    def begin(self, images: Tensor) -> None:
+        """Before a training from random weights: what is found from training images once."""
+        for part in self.body.modules():
+            if isinstance(part, Whitening):
+                part.fit(self._prepared(images, self.input_size))
+
     def forward(self, images: Tensor) -> Tensor:
         if self.training:
             return self._features(self._prepared(images, self.train_side or self.input_size))
         if self.crop < 1:
             images = _middle(images, self.crop)
-        seen = [images, _middle(images, SMALLER)] if self.views == "flip-crop" else [images]
+        seen = [images]
+        if self.views == "flip-crop":
+            seen.append(_middle(images, SMALLER))
+        if self.views == "flip-shift":
+            padded = F.pad(images, (1, 1, 1, 1), mode="reflect")
+            seen += [padded[..., :-2, :-2], padded[..., 2:, 2:]]
         views = [self._prepared(each, self.input_size) for each in seen]
         if self.views != "none":
             views += [each.flip(-1) for each in views]

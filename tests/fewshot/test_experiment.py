@@ -175,6 +175,23 @@ def test_a_preset_that_chooses_on_folds_stays_at_the_start_at_one_shot(tmp_path:
     assert record["scores"]["accuracy"]["values"] == probed["scores"]["accuracy"]["values"]
 
 
+def test_a_backbone_with_random_weights_begins_from_training_images(tmp_path: Path) -> None:
+    """speed-cnn's filters whiten the support, and stay as they are found."""
+    backbone = {"name": "speed-cnn", "options": {"widths": [4, 4, 4]}}
+    record = experiment.run(quick("scratch", backbone=backbone, shots=5), [0], out=tmp_path)
+    draw = tmp_path / record["run_id"] / "draw-0"
+    kept = json.loads((draw / "indices.json").read_text())["support"]
+    known = load_file(draw / "model.safetensors")["backbone.body.stages.0.0.weight"]
+    fresh = backbones.build(config.BackboneSettings(**backbone))
+    before = fresh.body.stages[0][0].weight.clone()
+    fresh.begin(datasets.load("digits").train.images[kept].float() / 255)
+    found = fresh.body.stages[0][0].weight
+    # grey images leave directions of no variance, among which none is the right one: so the inverse covariance
+    inverse = [each.flatten(1).T @ each.flatten(1) for each in (known, found, before)]
+    torch.testing.assert_close(inverse[0], inverse[1], rtol=1e-3, atol=1e-2)
+    assert not torch.allclose(inverse[0], inverse[2], rtol=0.1)
+
+
 def test_meta_training_on_a_base_set(tmp_path: Path) -> None:
     """The base set's images are the only ones that are trained on; its name, not its place, is told."""
     folder = tmp_path / "shapes"

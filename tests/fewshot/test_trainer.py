@@ -92,6 +92,8 @@ def test_schedules_follow_their_formulas() -> None:
     cosine = rates(Schedule(name="cosine", warmup=0.2), 10)
     assert cosine[:2] == pytest.approx([1.0, 1.5])
     assert cosine[2:] == pytest.approx([1 + math.cos(math.pi * i / 8) for i in range(8)])
+    triangle = rates(Schedule(name="linear", warmup=0.2), 10)
+    assert triangle == pytest.approx([1.0, 1.5, *(2 * (8 - i) / 8 for i in range(8))])
     step = rates(Schedule(name="step", milestones=(0.5, 0.8), gamma=0.1), 10)
     assert step == pytest.approx([2.0] * 5 + [0.2] * 3 + [0.02] * 2)
     cycle = rates(Schedule(name="one-cycle", warmup=0.25), 100)
@@ -102,7 +104,7 @@ def test_schedules_follow_their_formulas() -> None:
 
 
 @pytest.mark.parametrize("warmup", [0.0, 0.25, 0.3])
-@pytest.mark.parametrize("name", ["constant", "cosine", "one-cycle", "step"])
+@pytest.mark.parametrize("name", ["constant", "cosine", "linear", "one-cycle", "step"])
 def test_every_schedule_lasts_for_any_number_of_steps(name: str, warmup: float) -> None:
     for steps in (1, 2, 3, 7):
         found = rates(Schedule(name=name, warmup=warmup), steps)
@@ -143,6 +145,14 @@ def test_rates_by_depth_and_prefix() -> None:
     assert [rate[f"backbone.body.stages.{stage}.0.weight"] for stage in range(4)] == [0.0625, 0.125, 0.25, 0.5]
     assert decay["head.1.weight"] == 0.1
     assert decay["backbone.body.stages.0.1.weight"] == 0.0  # batch norm
+    many = Train(steps=1, lr_multipliers={"*.bias": 7.0, "head.1.bias": 3.0, "backbone.body.stages.0": 0.5})
+    rates = {names[each]: group["lr"] for group in optimisation.groups(learner, many, 1.0) for each in group["params"]}
+    assert rates["head.1.bias"] == 3.0  # the longest key
+    assert rates["backbone.body.stages.3.1.bias"] == 7.0
+    assert rates["backbone.body.stages.0.0.weight"] == 0.5
+    assert rates["backbone.body.stages.1.0.weight"] == 1.0
+    with pytest.raises(UserError, match=r"lr_multipliers.*is as '\*.bais'"):
+        optimisation.groups(learner, Train(steps=1, lr_multipliers={"*.bais": 2.0}), 1.0)
     with pytest.raises(UserError, match=r"lr_multipliers.*'haed'"):
         optimisation.groups(learner, Train(steps=1, lr_multipliers={"haed": 2.0}), 1.0)
 
@@ -289,7 +299,7 @@ def test_the_moving_average_is_what_stays() -> None:
 
 def test_tasks_of_a_step_are_averaged() -> None:
     pool = streams.pool(found := easy.images(6, 0), torch.arange(len(found)), "cpu")
-    stream = streams.batches(pool, 8, lambda images, labels, draw: (images, labels), seed=0)
+    stream = streams.batches(pool, 8, lambda images, labels, draw, turn: (images, labels), seed=0)
     asked: list[int] = []
     settings = Train(steps=3, tasks_per_step=2, lr=0.1, optimizer={"name": "sgd"})
     fitted = trainer.fit(build(), lambda step: asked.append(step) or stream(step), settings, 1.0)
@@ -302,7 +312,7 @@ def test_tasks_of_a_step_are_averaged() -> None:
 def test_no_hidden_synchronisation_in_the_step() -> None:
     learner = build().cuda()
     pool = streams.pool(found := easy.images(6, 0), torch.arange(len(found)), "cuda")
-    stream = streams.batches(pool, 8, lambda images, labels, draw: (images, labels), seed=0)
+    stream = streams.batches(pool, 8, lambda images, labels, draw, turn: (images, labels), seed=0)
     training = trainer._Training(learner, stream, Train(steps=100), 1.0, None)
     optimisation.set_trainable(learner, "all")
     training.optimizer = optimisation.optimizer(learner, training.settings, 1e-3)
