@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from episodes import augment, splits, streams
 from episodes.rng import generator, seeded
 from episodes.types import ImageSet, Labelled
 from fewshot import evaluation, features, records, trainer
-from fewshot.backbones import chunk_size
+from fewshot.backbones import chunk_size, embed
 from fewshot.config import RunConfig
 from fewshot.plan import Plan, Tell, build_learner
 
@@ -174,3 +174,13 @@ def batches(learner: nn.Module, images: ImageSet, indices: Tensor, device: str) 
     pictures = images.images.ndim == 4
     size = chunk_size(learner.backbone, images.images) if pictures else FEATURE_ROWS  # type: ignore[arg-type]
     return streams.chunks(images, indices, size, device)
+
+
+@torch.no_grad()
+def judged(learner: nn.Module, images: ImageSet, indices: Tensor, device: str) -> Iterable[Labelled]:
+    """The batches that judge a trained learner; where it also measures itself, features, so that they are found once."""
+    found = batches(learner, images, indices, device)
+    if not hasattr(learner, "measure"):
+        return found
+    learner.eval()
+    return [Labelled(embed(learner.backbone, each.images), each.labels) for each in found]  # type: ignore[arg-type]
