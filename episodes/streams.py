@@ -73,15 +73,18 @@ def _smoothed(labels: Tensor, n_classes: int, smoothing: float, images: Tensor) 
     return labels if smoothing == 0 else soft(labels, n_classes, images) * (1 - smoothing) + smoothing / n_classes
 
 
-def batches(taken: Pool, size: int, augment: Augment, seed: int, smoothing: float = 0.0) -> Callable[[int], Labelled]:
-    """Shuffled, augmented batches of min(size, n) images."""
+def batches(
+    taken: Pool, size: int, augment: Augment, seed: int, smoothing: float = 0.0, part: tuple[int, int] = (0, 1)
+) -> Callable[[int], Labelled]:
+    """Shuffled, augmented batches of min(size, n) images; part (i, n): every n-th image of each, from the i-th on."""
     n, device = len(taken.labels), taken.images.device
     first = torch.randint(2, (n,), generator=generator(seed, "first-turn")).bool().to(device)
+    number, parts = part
 
     def stream(step: int) -> Labelled:
-        indices = samplers.batch(n, size, step, seed).to(device, non_blocking=True)
-        draw = generator(seed, "augment", step, device=device)
-        passes = (step * len(indices) + torch.arange(len(indices), device=device)) // n
+        indices = samplers.batch(n, size, step, seed)[number::parts].to(device, non_blocking=True)
+        draw = generator(seed, "augment", step, *([number] if number else []), device=device)
+        passes = (step * min(size, n) + torch.arange(number, min(size, n), parts, device=device)) // n
         turn = first[indices] ^ (passes % 2).bool()
         images, labels = augment(as_float(taken.images[indices]), taken.labels[indices], draw, turn)
         return Labelled(images, _smoothed(labels, taken.n_classes, smoothing, images))

@@ -57,8 +57,17 @@ def run(
         from fewshot import experiment
 
         record = experiment.run(
-            values, draws, out=out, device=device, force=force, workers=workers, progress=not quiet, tell=tell
+            values,
+            draws,
+            out=out,
+            device=device,
+            force=force,
+            workers=workers,
+            progress=not (quiet or _follows()),
+            tell=tell,
         )
+    if _follows():
+        return
     place = out / record["run_id"] / "record.json"
     if as_json:
         print(json.dumps(record, indent=1))
@@ -95,8 +104,17 @@ def pretrain(
         from fewshot import pretraining
 
         record, weights = pretraining.run(
-            values, seed, command=command, out=out, device=device, force=force, progress=not quiet, tell=tell
+            values,
+            seed,
+            command=command,
+            out=out,
+            device=device,
+            force=force,
+            progress=not (quiet or _follows()),
+            tell=tell,
         )
+    if _follows():
+        return
     if as_json:
         print(json.dumps(record, indent=1))
     else:
@@ -185,11 +203,16 @@ def vote(
         print(f"record: {out / record['run_id'] / 'record.json'}", file=sys.stderr)
 
 
+def _follows() -> bool:
+    """Whether torchrun started this process as one of several, and not as the first, which speaks for all."""
+    return os.environ.get("RANK", "0") != "0"
+
+
 class _progress:
     """`tell(text)`: one line on a terminal, replaced as work goes on; plain lines elsewhere, a few seconds apart."""
 
     def __init__(self, quiet: bool) -> None:
-        self.quiet = quiet
+        self.quiet = quiet or _follows()
         self.last = float("-inf")
         self.status: Any = None
 
@@ -214,7 +237,8 @@ class _progress:
         if self.status is not None:
             self.status.stop()
         if kind is not None and issubclass(kind, KeyboardInterrupt):
-            print("fewshot: interrupted; the same command continues.", file=sys.stderr)
+            if not _follows():
+                print("fewshot: interrupted; the same command continues.", file=sys.stderr)
             raise typer.Exit(130)
 
 
@@ -226,7 +250,8 @@ def main() -> NoReturn:
     try:
         app()
     except UserError as error:
-        print(f"fewshot: {error}", file=sys.stderr)
+        if not _follows():
+            print(f"fewshot: {error}", file=sys.stderr)
         sys.exit(2)
     except Exception as error:
         if type(error).__name__ != "Diverged":  # the trainer's, not imported here because torch is slow to load

@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from episodes import splits
 from episodes.types import ImageSet
-from fewshot import devices, evaluation, features, fitting, provenance, records, trainer
+from fewshot import devices, evaluation, features, fitting, parallel, provenance, records, trainer
 from fewshot.backbones import OWN, OWN_INPUT_SIZE
 from fewshot.plan import Plan, Tell, support
 
@@ -27,25 +27,44 @@ TRAIN_ACCURACY_IMAGES = 10_000
 NEAR_CHANCE = 0.05
 
 
-def draw(plan: Plan, seed: int, *, force: bool = False, tell: Tell = lambda text: None) -> dict[str, Any]:
-    """Run, continue or take one draw; what is returned is its draw.json."""
+def draw(plan: Plan, seed: int, *, force: bool = False, tell: Tell = lambda text: None) -> None:
+    """Run or continue one draw; its result is its draw.json. A finished one is left as it is."""
     folder = plan.folder / f"draw-{seed}"
+    if parallel.rank():  # the first process holds the lock, and tells whether there is anything to do
+        if parallel.agree(None):
+            _train(plan, seed, folder, tell)
+        return
     with FileLock(plan.folder / f".draw-{seed}.lock"):
         if force:
             shutil.rmtree(folder, ignore_errors=True)
-        if (folder / "draw.json").exists():
-            return records.read_json(folder / "draw.json")
+        if not parallel.agree(not (folder / "draw.json").exists()):
+            return
         records.make_folder(folder)
         for left in folder.glob(f"*{records.PART}"):  # of a killed process
             left.unlink()
-        torch.set_num_threads(plan.compute.threads)
-        devices.keep_freed_memory()
-        return _draw(plan, seed, folder, tell)
+        _judge(plan, seed, folder, _train(plan, seed, folder, tell), tell)
 
 
-def _draw(plan: Plan, seed: int, folder: Path, tell: Tell) -> dict[str, Any]:
+class _Trained(NamedTuple):
+    """parts: the images, or their features, that train, validate and judge; feature_seconds: to find those."""
+
+    learner: nn.Module
+    fitted: trainer.Fitted
+    parts: dict[str, tuple[ImageSet, Tensor]]
+    budget: Tensor
+    kept: Tensor
+    held: Tensor | None
+    feature_seconds: float
+    parameters: int
+    started: datetime
+    warnings: list[str]
+
+
+def _train(plan: Plan, seed: int, folder: Path, tell: Tell) -> _Trained:
     settings, data, compute = plan.config, plan.data, plan.compute
     started = datetime.now(UTC)
+    torch.set_num_threads(compute.threads)
+    devices.keep_freed_memory()
     budget = support(settings, data.train, seed)
     kept, held = budget, None
     if settings.validation is not None:
@@ -79,6 +98,13 @@ def _draw(plan: Plan, seed: int, folder: Path, tell: Tell) -> dict[str, Any]:
     if settings.select == "support_cv":
         until = fitting.best_share(plan, *parts["train"], seed, folder, tell)
     fitted = fitting.fit(plan, learner, parts, seed, folder, tell, warnings, until)
+    return _Trained(learner, fitted, parts, budget, kept, held, feature_seconds, parameters, started, warnings)
+
+
+def _judge(plan: Plan, seed: int, folder: Path, trained: _Trained, tell: Tell) -> None:
+    compute = plan.compute
+    learner, fitted, parts, budget, kept, held = trained[:6]
+    warnings = trained.warnings
     tell("classifying")
     labelled = fitting.handed(learner, *parts["train"], compute.device)
     queries = fitting.judged(learner, *parts["test"], compute.device)
@@ -110,23 +136,22 @@ def _draw(plan: Plan, seed: int, folder: Path, tell: Tell) -> dict[str, Any]:
         "indices_hash": hashlib.sha256(json.dumps(drawn).encode()).hexdigest()[:16],
         "cost": {
             "train_seconds": fitted.seconds,
-            "adapt_seconds": feature_seconds + test.adapt_seconds,
+            "adapt_seconds": trained.feature_seconds + test.adapt_seconds,
             "images_per_second": fitted.images / fitted.seconds if fitted.seconds else None,
             "peak_memory_mb": provenance.peak_memory_mb(compute.device),
-            "parameters": parameters,
+            "parameters": trained.parameters,
         },
         "provenance": {
             **provenance.source(),
             "versions": provenance.versions(),
             "device": devices.name(compute.device),
             "compute": compute._asdict(),
-            "started": started.isoformat(timespec="seconds"),
+            "started": trained.started.isoformat(timespec="seconds"),
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         },
         "warnings": warnings,
     }
     _keep(folder, learner, drawn, fitted, predictions, result)
-    return result
 
 
 def _shrunk(plan: Plan) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -10,8 +11,10 @@ from typing import Any
 
 from filelock import FileLock
 
-from fewshot import config, devices, records
+from episodes.errors import UserError
+from fewshot import config, devices, parallel, records
 from fewshot.draw import draw
+from fewshot.learners import LEARNERS
 from fewshot.plan import Plan, Tell, prepare
 
 
@@ -34,10 +37,15 @@ def run(
     Raises UserError before anything is written where the request is wrong, trainer.Diverged where a training
     breaks, KeyboardInterrupt where it is interrupted.
     """
+    device = parallel.join(devices.pick(device)) if "WORLD_SIZE" in os.environ else device
     plan = prepare(values, out, device, workers=workers, force=force, progress=progress)
-    records.make_folder(plan.folder)
-    _write_config(plan)
+    if parallel.world() > 1:
+        plan = _together(plan, workers)
+    if parallel.rank() == 0:
+        records.make_folder(plan.folder)
+        _write_config(plan)
     missing = [seed for seed in seeds if force or not (plan.folder / f"draw-{seed}" / "draw.json").exists()]
+    missing = parallel.agree(missing)
     if workers > 1 and len(missing) > 1:
         _draw_in_processes(plan, missing, workers, force, tell)
     else:
@@ -47,7 +55,22 @@ def run(
                 tell(f"draw {number}/{len(missing)}: {text}" if len(missing) > 1 else text)
 
             draw(plan, seed, force=force, tell=tell_of_draw)
-    return finish(plan)
+    return parallel.agree(None if parallel.rank() else finish(plan))
+
+
+def _together(plan: Plan, workers: int) -> Plan:
+    """The plan as all processes of one training follow it; a UserError where they cannot share the training."""
+    told, how = "several processes share one training under torchrun", "run without torchrun"
+    if workers > 1:
+        raise UserError(f"{told}, and --workers asks for draws side by side: leave --workers out, or {how}.")
+    if plan.config.train is None:
+        raise UserError(f"{told}, and method '{plan.config.method}' has none here: {how}.")
+    if LEARNERS[plan.config.method].build.feed != "batches":
+        raise UserError(f"{told} by its batches, and method '{plan.config.method}' has none: {how}.")
+    if plan.config.select == "support_cv":
+        raise UserError(f"{told}, and select: support_cv is for small ones: use --set select=last, or {how}.")
+    first = parallel.agree(plan.compute)
+    return plan._replace(compute=first._replace(device=plan.compute.device, threads=plan.compute.threads))
 
 
 def _draw_in_processes(plan: Plan, seeds: Sequence[int], workers: int, force: bool, tell: Tell) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from episodes import augment, splits, streams
 from episodes.rng import generator, seeded
 from episodes.types import ImageSet, Labelled
-from fewshot import evaluation, features, records, trainer
+from fewshot import evaluation, features, parallel, records, trainer
 from fewshot.backbones import chunk_size, embed
 from fewshot.config import RunConfig
 from fewshot.plan import Plan, Tell, build_learner
@@ -109,7 +109,7 @@ def fit(
         tell(f"step {row['step']}/{total}, loss {row['train_loss']:.3f}{judged}{left}")
         records.append_line(folder / "metrics.jsonl", row)
 
-    with seeded(seed, "fit"):
+    with seeded(seed, "fit", *([parallel.rank()] if parallel.rank() else [])):
         return trainer.fit(
             learner,
             stream,
@@ -159,7 +159,9 @@ def _stream(
     elif learner.feed == "pairs":
         stream, seen = streams.pairs(pool, train.batch_size, change, seed), train.batch_size
     else:
-        stream, seen = streams.batches(pool, train.batch_size, change, seed, smoothing), min(n, train.batch_size)
+        part = (parallel.rank(), parallel.world())
+        stream = streams.batches(pool, train.batch_size, change, seed, smoothing, part)
+        seen = min(n, train.batch_size)
     return stream, n / (seen * train.tasks_per_step)
 
 
@@ -178,7 +180,7 @@ def batches(learner: nn.Module, images: ImageSet, indices: Tensor, device: str) 
 
 @torch.no_grad()
 def judged(learner: nn.Module, images: ImageSet, indices: Tensor, device: str) -> Iterable[Labelled]:
-    """The batches that judge a trained learner; where it also measures itself, features, so that they are found once."""
+    """The batches that judge a trained learner; their features, found once, where it also measures itself."""
     found = batches(learner, images, indices, device)
     if not hasattr(learner, "measure"):
         return found

@@ -14,7 +14,7 @@ from torch import Tensor
 from episodes import datasets
 from episodes.rng import generator
 from episodes.types import ImageSet
-from fewshot import backbones, config, devices, experiment, features, functional, records
+from fewshot import backbones, config, devices, experiment, features, functional, parallel, records
 from fewshot.backbones import own_weights
 from fewshot.plan import Tell
 from fewshot.provenance import source
@@ -46,7 +46,7 @@ def run(
     record = experiment.run(asked, [seed], out=out, device=device, force=force, progress=progress, tell=tell)
     folder = out / record["run_id"] / f"draw-{seed}"
     path = folder / WEIGHTS
-    if not path.exists():
+    if not path.exists() and parallel.rank() == 0:
         tell("decorrelating features")
         drawn = records.read_json(folder / "draw.json")
         state = load_file(folder / "model.safetensors")

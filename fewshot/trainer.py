@@ -2,7 +2,8 @@
 
 The loop never waits for the device between two log points: losses are summed where they are made. A training
 is a function of its seed: items depend on the step alone and a checkpoint holds everything else, so a killed
-run ends with the same numbers as an undisturbed one (bit for bit on the CPU).
+run ends with the same numbers as an undisturbed one (bit for bit on the CPU). Of several processes each runs
+this loop on its part of the batches; the first one judges, logs and saves.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from fewshot import optimisation
+from fewshot import optimisation, parallel
 from fewshot.config import Train
 from fewshot.records import read_tensors, write_tensors
 
@@ -111,11 +112,13 @@ class _Training:
         self.best_state: dict[str, Tensor] | None = None
         self.waited, self.stopped = 0, False
         self.loss_sum, self.counted = torch.zeros((), device=next(learner.parameters()).device), 0
+        self.loss: Callable[[Any], Tensor]
         self.optimizer: torch.optim.Optimizer
         self.schedule: Any
 
     def run(self, interrupted: Callable[[], bool]) -> None:
         state = self._restore()
+        parallel.agree(None)  # all have restored before one saves
         if self.judge_start and self.validate is not None and not self.history:
             self.learner.eval()
             found = self.validate(self.learner)
@@ -125,6 +128,7 @@ class _Training:
             if self.step >= stop_here or self.stopped:
                 continue
             optimisation.set_trainable(self.learner, phase.trainable)
+            self.loss = parallel.loss(self.learner)
             self.optimizer = optimisation.optimizer(self.learner, self.settings, phase.lr or self.settings.lr)
             self.schedule = optimisation.schedule(self.optimizer, self.settings.schedule, stop - start)
             if state is not None and self.step > start:
@@ -153,7 +157,9 @@ class _Training:
                 self._check_finite(trained)
                 self.seconds += time.perf_counter() - began
                 if due:
-                    self._log()
+                    if parallel.rank() == 0:
+                        self._log()
+                    self.stopped = parallel.agree(self.stopped)
                     self.learner.train()
                 if leave or late:
                     self._save()
@@ -168,10 +174,10 @@ class _Training:
         optimisation.set_resolution(self.learner, self.settings.resolutions, self.step / self.total)
         for task in range(tasks):
             item = self.stream(self.step * tasks + task)
-            loss = self.learner.loss(item) / tasks  # type: ignore[operator]
+            loss = self.loss(item) / tasks
             loss.backward()
             self.loss_sum += loss.detach()
-            self.images += _count(item)
+            self.images += _count(item) * parallel.world()
         if self.settings.clip_norm is not None:
             nn.utils.clip_grad_norm_(trained, self.settings.clip_norm)
         self.optimizer.step()
@@ -227,7 +233,7 @@ class _Training:
         )
 
     def _save(self) -> None:
-        if self.checkpoint is None:
+        if self.checkpoint is None or parallel.rank():
             return
         state = {
             "progress": {key: getattr(self, key) for key in self.saved},

@@ -46,7 +46,8 @@ ROOMS: dict[str, set[str]] = {
     "fewshot.learners": {
         "episodes.types", "episodes.rng", "fewshot.config", "fewshot.functional", "fewshot.backbones",
     },
-    "fewshot.trainer": {"fewshot.config", "fewshot.records", "fewshot.optimisation"},
+    "fewshot.parallel": set(),
+    "fewshot.trainer": {"fewshot.config", "fewshot.records", "fewshot.optimisation", "fewshot.parallel"},
     "fewshot.evaluation": {"episodes.types", "fewshot.learners", "fewshot.functional"},
     "fewshot.members": {"fewshot.records"},
     "fewshot.voting": {"fewshot.records", "fewshot.provenance", "fewshot.evaluation", "fewshot.members"},
@@ -58,18 +59,21 @@ ROOMS: dict[str, set[str]] = {
     "fewshot.fitting": {
         "episodes.types", "episodes.rng", "episodes.splits", "episodes.augment", "episodes.streams", "fewshot.config",
         "fewshot.records", "fewshot.backbones", "fewshot.features", "fewshot.trainer", "fewshot.evaluation",
-        "fewshot.plan",
+        "fewshot.plan", "fewshot.parallel",
     },
     "fewshot.draw": {
         "episodes.types", "episodes.splits", "fewshot.records", "fewshot.provenance", "fewshot.devices",
         "fewshot.backbones", "fewshot.features", "fewshot.trainer", "fewshot.evaluation", "fewshot.plan",
-        "fewshot.fitting",
+        "fewshot.fitting", "fewshot.parallel",
     },
-    "fewshot.experiment": {"fewshot.config", "fewshot.records", "fewshot.devices", "fewshot.plan", "fewshot.draw"},
+    "fewshot.experiment": {
+        "fewshot.config", "fewshot.records", "fewshot.devices", "fewshot.learners", "fewshot.plan", "fewshot.draw",
+        "fewshot.parallel",
+    },
     "fewshot.pretraining": {
         "episodes.types", "episodes.rng", "episodes.datasets", "fewshot.config", "fewshot.functional",
         "fewshot.records", "fewshot.provenance", "fewshot.devices", "fewshot.backbones", "fewshot.features",
-        "fewshot.plan", "fewshot.experiment",
+        "fewshot.plan", "fewshot.experiment", "fewshot.parallel",
     },
     "fewshot.catalogue": {"episodes.datasets", "fewshot.config", "fewshot.backbones", "fewshot.learners"},
     "fewshot.report": {"fewshot.records"},

@@ -328,7 +328,14 @@ STILL = [{"name": "noise", "most": 0.0}]  # changes nothing, but is an augmentat
     ("method", "more"),
     [
         ("finetune", {"select": "last"}),
-        ("finetune", {"backbone": {"name": "resnet", "options": {"width": 8}}, "learner": {"head": "linear"}}),
+        (
+            "finetune",
+            {
+                "select": "last",
+                "backbone": {"name": "resnet", "options": {"width": 8}},
+                "learner": {"head": "linear"},
+            },
+        ),
         ("finetune", {"select": "support_cv"}),
         ("finetune", {"validation": {"share": 0.25}, "select": "holdout"}),
         ("protonet", {}),
