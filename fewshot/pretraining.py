@@ -53,13 +53,15 @@ def run(
         body = own_weights.body_of(state)
         settings = config.BackboneSettings(**record["config"]["backbone"])
         finish: dict[str, Tensor] = {}
+        options = settings.options
         if settings.name in backbones.OWN:
+            options = backbones.resolved_options(settings)
             images = datasets.load(values["data"], image_size=record["config"]["image_size"]).train
             finish = _decorrelation(settings, body, images, drawn["provenance"]["compute"], devices.pick(device))
             if {HEAD + "weight", HEAD + "bias"} == {key for key in state if key.startswith("head.")}:
                 finish |= {key: state[HEAD + key] for key in ("weight", "bias")}  # probabilities of classes, too
         card = _card(record, drawn, command)
-        records.write_bytes(path, own_weights.packed(body, finish, settings.name, settings.options, card))
+        records.write_bytes(path, own_weights.packed(body, finish, settings.name, options, card))
     return record, path
 
 

@@ -17,7 +17,7 @@ from fewshot.config import BackboneSettings, Settings, check
 
 __all__ = [
     "OWN", "OWN_INPUT_SIZE", "Backbone", "Finish", "build", "chunk_size", "describe", "embed", "from_file",
-    "hold_batch_norm", "side_by_side", "weights_file",
+    "hold_batch_norm", "resolved_options", "side_by_side", "weights_file",
 ]  # fmt: skip
 
 OWN: dict[str, Callable[..., networks.Stages]] = {
@@ -52,14 +52,15 @@ def from_file(path: Path) -> Backbone:
 def _own(settings: BackboneSettings) -> Backbone:
     make = OWN[settings.name]
     input_size = settings.input_size or OWN_INPUT_SIZE
-    body = make(input_size, **_options(settings, make))
+    options = resolved_options(settings)
+    body = make(input_size, **options)
     stages = [
         [f"stages.{number}.{name}" for name, _ in stage.named_parameters()] for number, stage in enumerate(body.stages)
     ]
     judged = (settings.views, settings.crop)
     backbone = Backbone(body, body.n_features, input_size, body.statistics, stages, _form(settings), *judged)
     if (path := weights_file(settings)) is not None:
-        finish = own_weights.load(body, path, settings.name, settings.options)
+        finish = own_weights.load(body, path, settings.name, options)
         if finish:
             backbone.finish = Finish(**finish)
     return backbone
@@ -95,8 +96,9 @@ def _form(settings: BackboneSettings) -> str:
     return f"{settings.name} {sorted(settings.options.items())}"
 
 
-def _options(settings: BackboneSettings, make: Callable[..., Any]) -> dict[str, Any]:
-    """The builder's options: those given, checked by its signature, and its defaults."""
+def resolved_options(settings: BackboneSettings) -> dict[str, Any]:
+    """The options of one of our own networks: those given, checked by its builder's signature, and its defaults."""
+    make = OWN[settings.name]
     hints = get_type_hints(make, include_extras=True)
     parameters = {key: each for key, each in inspect.signature(make).parameters.items() if key != "input_size"}
     fields: dict[str, Any] = {key: (hints[key], each.default) for key, each in parameters.items()}

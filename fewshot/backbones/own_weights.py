@@ -35,7 +35,10 @@ def packed(
     options: Mapping[str, Any],
     card: Mapping[str, Any],
 ) -> bytes:
-    """A file of a body's state and what follows it: filters and matrices in half precision, the card as metadata."""
+    """A file of a body's state and what follows it: filters and matrices in half precision, the card as metadata.
+
+    options: all of the network's, so that a default that changes later does not change what the file is for.
+    """
     body = {**body, **{f"{FINISH}{key}": each for key, each in finish.items()}}
     halved = {key: each.half() if each.ndim > 1 else each for key, each in body.items()}
     if not all(bool(each.isfinite().all()) for each in halved.values()):
@@ -82,16 +85,18 @@ def network_of(path: Path) -> tuple[str, dict[str, Any]]:
 def load(body: nn.Module, path: Path, name: str, options: Mapping[str, Any]) -> dict[str, Tensor]:
     """Load the body's weights from a file of them, or from the model.safetensors of a run.
 
+    options: all of the network's, as `packed` keeps them.
     What is returned follows the body: the tensors of a map of its features, or nothing.
     Raises UserError where the file is missing, broken, or of another network.
     """
     with _reading(path):
         about, state = _about(path), load_file(path)
-    made_for = (about.get("backbone", name), about.get("options", dict(options)))
-    if made_for != (name, dict(options)):
+    asked = json.loads(json.dumps(dict(options)))
+    made_for = (about.get("backbone", name), about.get("options", asked))
+    if made_for != (name, asked):
         raise UserError(
             f"{path} holds weights of '{made_for[0]}' with options {made_for[1]}, not of '{name}' with "
-            f"{dict(options)}: name that backbone and those backbone.options."
+            f"{asked}: name that backbone and those backbone.options."
         )
     state = {key: _full(each) for key, each in state.items()}
     finish = {key.removeprefix(FINISH): state.pop(key) for key in list(state) if key.startswith(FINISH)}

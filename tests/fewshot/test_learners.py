@@ -214,12 +214,13 @@ def taught_by(folder: Path, n_way: int = easy.N_WAY) -> list[str]:
     found = []
     for seed in range(2):
         with seeded(seed, "teacher"):
-            body = backbones.build(BackboneSettings(name="conv4", options={"width": 8})).body
+            settings = BackboneSettings(name="conv4", options={"width": 8})
+            body, options = backbones.build(settings).body, backbones.resolved_options(settings)
             d = body.n_features
             finish = {"shift": torch.rand(d), "mix": torch.rand(d, d)}
             finish |= {"weight": 20 * torch.rand(n_way, d), "bias": torch.rand(n_way)}
         found.append(str(folder / f"{seed}.safetensors"))
-        Path(found[-1]).write_bytes(own_weights.packed(body.state_dict(), finish, "conv4", {"width": 8}, {}))
+        Path(found[-1]).write_bytes(own_weights.packed(body.state_dict(), finish, "conv4", options, {}))
     return found
 
 

@@ -70,6 +70,7 @@ def test_the_card_says_where_the_weights_come_from(pretrained: tuple[dict, Path]
     assert card["images"] == len(datasets.load("digits").train)
     assert card["recipe"]["train"]["epochs"] == 2
     assert card["recipe"]["backbone"]["options"] == OPTIONS
+    assert own_weights.network_of(pretrained[1]) == ("mini-resnet", {**OPTIONS, "blocks": 1, "norm": "batch"})
     assert {card["data"], card["commit"], card["date"]} == {
         "digits", record["provenance"]["commit"], record["provenance"]["finished"],
     }  # fmt: skip
