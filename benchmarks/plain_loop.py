@@ -80,9 +80,8 @@ def first_batch_seconds(code: str, *arguments: str) -> float:
     return float(done.stdout.split()[-1]) - began
 
 
-def plain_speed(root: Path, steps: int) -> float:
-    """Images a second of the loop of many a notebook: float32, DataLoader with two workers, a loss read each step."""
-    import torch
+def plain_data(root: Path, train: bool = True):
+    """torchvision's CIFAR10 over what `write_batches` wrote, cropped and mirrored at random where it trains."""
     import torchvision
     from torchvision import transforms as T
 
@@ -93,8 +92,15 @@ def plain_speed(root: Path, steps: int) -> float:
         "meta": {"filename": "batches.meta", "key": "label_names", "md5": sums["batches.meta"]},
     }
     copy = type("Copy", (torchvision.datasets.CIFAR10,), members)
-    data = copy(str(root), transform=T.Compose([T.RandomCrop(32, 4), T.RandomHorizontalFlip(), T.ToTensor()]))
-    loader = torch.utils.data.DataLoader(data, batch_size=BATCH, shuffle=True, num_workers=2)
+    change = [T.RandomCrop(32, 4), T.RandomHorizontalFlip()] if train else []
+    return copy(str(root), train=train, transform=T.Compose([*change, T.ToTensor()]))
+
+
+def plain_speed(root: Path, steps: int) -> float:
+    """Images a second of the loop of many a notebook: float32, DataLoader with two workers, a loss read each step."""
+    import torch
+
+    loader = torch.utils.data.DataLoader(plain_data(root), batch_size=BATCH, shuffle=True, num_workers=2)
     network = network_for("float32", channels_last=False).train()
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
     began = 0.0

@@ -46,7 +46,9 @@ def draw(plan: Plan, seed: int, *, force: bool = False, tell: Tell = lambda text
 
 
 class _Trained(NamedTuple):
-    """parts: the images, or their features, that train, validate and judge; feature_seconds: to find those."""
+    """parts: the images, or their features, that train, validate and judge; feature_seconds: to find those;
+    fold_seconds: of the trainings that chose the step.
+    """
 
     learner: nn.Module
     fitted: trainer.Fitted
@@ -55,6 +57,7 @@ class _Trained(NamedTuple):
     kept: Tensor
     held: Tensor | None
     feature_seconds: float
+    fold_seconds: float
     parameters: int
     started: datetime
     warnings: list[str]
@@ -94,11 +97,12 @@ def _train(plan: Plan, seed: int, folder: Path, tell: Tell) -> _Trained:
     warnings = _shrunk(plan)
     if plan.base is None and hasattr(learner, "caution"):
         warnings.append(learner.caution)  # type: ignore[arg-type]
-    until = 0.0 if settings.select == "start" else 1.0
+    until, fold_seconds = 0.0 if settings.select == "start" else 1.0, 0.0
     if settings.select == "support_cv":
-        until = fitting.best_share(plan, *parts["train"], seed, folder, tell)
+        until, fold_seconds = fitting.best_share(plan, *parts["train"], seed, folder, tell)
     fitted = fitting.fit(plan, learner, parts, seed, folder, tell, warnings, until)
-    return _Trained(learner, fitted, parts, budget, kept, held, feature_seconds, parameters, started, warnings)
+    seconds = (feature_seconds, fold_seconds)
+    return _Trained(learner, fitted, parts, budget, kept, held, *seconds, parameters, started, warnings)
 
 
 def _judge(plan: Plan, seed: int, folder: Path, trained: _Trained, tell: Tell) -> None:
@@ -135,7 +139,7 @@ def _judge(plan: Plan, seed: int, folder: Path, trained: _Trained, tell: Tell) -
         "labels": len(budget),
         "indices_hash": hashlib.sha256(json.dumps(drawn).encode()).hexdigest()[:16],
         "cost": {
-            "train_seconds": fitted.seconds,
+            "train_seconds": trained.fold_seconds + fitted.seconds,
             "adapt_seconds": trained.feature_seconds + test.adapt_seconds,
             "images_per_second": fitted.images / fitted.seconds if fitted.seconds else None,
             "peak_memory_mb": provenance.peak_memory_mb(compute.device),

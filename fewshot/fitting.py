@@ -30,26 +30,28 @@ def build(plan: Plan, seed: int) -> nn.Module:
     return learner
 
 
-def best_share(plan: Plan, train: ImageSet, kept: Tensor, seed: int, folder: Path, tell: Tell) -> float:
-    """The share of the training after which the loss, averaged over what each fold of the support leaves out, is least.
+def best_share(plan: Plan, train: ImageSet, kept: Tensor, seed: int, folder: Path, tell: Tell) -> tuple[float, float]:
+    """The share of the training after which the loss, averaged over what each fold of the support leaves out, is least;
+    and the seconds that the folds trained.
 
     The loss is taken at the temperature that is best for it: a head that starts as a regularised probe grows surer for
     many steps without telling the classes apart any better. The share may be 0: then the learner is best as it starts.
     A finished fold is kept beside the draw's other files until the draw is done.
     """
-    labels, curves = train.labels[kept], []
+    labels, found = train.labels[kept], []
     for number, (inside, outside) in enumerate(splits.folds(labels, min(FOLDS, int(labels.bincount().min())), 0)):
         place = folder / f"fold-{number}"
         if not (place / "history.json").exists():
             records.make_folder(place)
             parts = {"train": (train, kept[inside]), "validation": (train, kept[outside])}
             fitted = fit(plan, build(plan, seed), parts, seed, place, tell, [], judge_start=True)
-            records.write_json(place / "history.json", fitted.history)
-        curves.append(records.read_json(place / "history.json"))
+            records.write_json(place / "history.json", {"history": fitted.history, "seconds": fitted.seconds})
+        found.append(records.read_json(place / "history.json"))
+    curves = [each["history"] for each in found]
     points = min(map(len, curves))  # folds may differ by a step where the classes do not divide
     losses = [np.mean([curve[point]["validation_loss"] for curve in curves]) for point in range(points)]
     best = int(np.argmin(losses))
-    return curves[0][best]["step"] / curves[0][-1]["step"]
+    return curves[0][best]["step"] / curves[0][-1]["step"], sum(each["seconds"] for each in found)
 
 
 def fit(

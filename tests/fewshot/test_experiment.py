@@ -152,6 +152,7 @@ def test_the_step_is_chosen_on_folds_of_the_support(
     record = experiment.run(values, [0], out=tmp_path)
     draw = tmp_path / record["run_id"] / "draw-0"
     assert json.loads((draw / "draw.json").read_text())["steps"] == steps
+    assert record["cost"]["train_seconds"] > 0  # the folds' too
     folds = [seen[i] for i in (0, 5, 10, 15)]  # four folds of four shots
     assert [len(fold) for fold in folds] == [10] * 4
     assert len(set.union(*folds)) == 40  # every labelled image validates once
