@@ -250,8 +250,7 @@ def main() -> NoReturn:
     try:
         app()
     except UserError as error:
-        if not _follows():
-            print(f"fewshot: {error}", file=sys.stderr)
+        print(f"fewshot: {error}", file=sys.stderr)
         sys.exit(2)
     except Exception as error:
         if type(error).__name__ != "Diverged":  # the trainer's, not imported here because torch is slow to load

@@ -156,7 +156,8 @@ class RunConfig(Settings):
 
     select: the weights that judge. `last`: of the last step; `holdout`: of the log point with the least loss on the
     validation set; `support_cv`: of the step at which the loss, averaged over five folds of the support and at its best
-    temperature, is least; `start`: none, what the learner is after `prepare`.
+    temperature, is least; `support_cv_ends`: the same of the start and the last step alone, since half-way through a
+    schedule the rate is not yet small; `start`: none, what the learner is after `prepare`.
     """
 
     method: str
@@ -172,9 +173,13 @@ class RunConfig(Settings):
     train: Train | None = None
     augment: tuple[Step, ...] = ()
     append: Append | None = None
-    select: Literal["last", "holdout", "support_cv", "start"] = "last"
+    select: Literal["last", "holdout", "support_cv", "support_cv_ends", "start"] = "last"
     validation: Validation | None = None
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
+
+    @property
+    def on_folds(self) -> bool:
+        return self.select in ("support_cv", "support_cv_ends")
 
     @model_validator(mode="after")
     def _coherent(self) -> RunConfig:
@@ -183,8 +188,8 @@ class RunConfig(Settings):
         stopping = self.train is not None and self.train.early_stopping is not None
         if (self.select == "holdout" or stopping) and self.validation is None:
             raise ValueError("select: holdout and early_stopping need a validation section")
-        if self.select == "support_cv" and self.validation is not None:
-            raise ValueError("select: support_cv validates on folds of the support, so validation has no place")
+        if self.on_folds and self.validation is not None:
+            raise ValueError(f"select: {self.select} validates on folds of the support, so validation has no place")
         return self
 
 

@@ -28,6 +28,7 @@ class Compute(NamedTuple):
     precision: Precision
     channels_last: bool
     threads: int
+    processes: int = 1  # that share one training
 
 
 def pick(wanted: str | None) -> str:

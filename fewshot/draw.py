@@ -17,11 +17,10 @@ from filelock import FileLock
 from safetensors.torch import save as safetensors_bytes
 from torch import Tensor, nn
 
-from episodes import splits
 from episodes.types import ImageSet
 from fewshot import devices, evaluation, features, fitting, parallel, provenance, records, trainer
 from fewshot.backbones import OWN, OWN_INPUT_SIZE
-from fewshot.plan import Plan, Tell, support
+from fewshot.plan import Plan, Tell, divided
 
 TRAIN_ACCURACY_IMAGES = 10_000
 NEAR_CHANCE = 0.05
@@ -68,13 +67,7 @@ def _train(plan: Plan, seed: int, folder: Path, tell: Tell) -> _Trained:
     started = datetime.now(UTC)
     torch.set_num_threads(compute.threads)
     devices.keep_freed_memory()
-    budget = support(settings, data.train, seed)
-    kept, held = budget, None
-    if settings.validation is not None:
-        inside, outside = splits.hold_out(
-            data.train.labels[budget], settings.validation.share, settings.validation.split_seed
-        )
-        kept, held = budget[inside], budget[outside]
+    budget, kept, held = divided(settings, data.train, seed)
     learner = fitting.build(plan, seed)
     parameters = sum(parameter.numel() for parameter in learner.parameters())
     if compute.device.startswith("cuda"):
@@ -98,7 +91,7 @@ def _train(plan: Plan, seed: int, folder: Path, tell: Tell) -> _Trained:
     if plan.base is None and hasattr(learner, "caution"):
         warnings.append(learner.caution)  # type: ignore[arg-type]
     until, fold_seconds = 0.0 if settings.select == "start" else 1.0, 0.0
-    if settings.select == "support_cv":
+    if settings.on_folds:
         until, fold_seconds = fitting.best_share(plan, *parts["train"], seed, folder, tell)
     fitted = fitting.fit(plan, learner, parts, seed, folder, tell, warnings, until)
     seconds = (feature_seconds, fold_seconds)

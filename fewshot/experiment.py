@@ -15,7 +15,7 @@ from episodes.errors import UserError
 from fewshot import config, devices, parallel, records
 from fewshot.draw import draw
 from fewshot.learners import LEARNERS
-from fewshot.plan import Plan, Tell, prepare
+from fewshot.plan import Plan, Tell, divided, prepare
 
 
 def run(
@@ -37,10 +37,16 @@ def run(
     Raises UserError before anything is written where the request is wrong, trainer.Diverged where a training
     breaks, KeyboardInterrupt where it is interrupted.
     """
-    device = parallel.join(devices.pick(device)) if "WORLD_SIZE" in os.environ else device
+    if "WORLD_SIZE" in os.environ:
+        parallel.join(devices.pick(device))
+    if parallel.rank():  # the first process checks, decodes and measures alone
+        parallel.agree(None)
     plan = prepare(values, out, device, workers=workers, force=force, progress=progress)
     if parallel.world() > 1:
         plan = _together(plan, workers)
+    if parallel.rank() == 0:
+        parallel.agree(None)
+    plan = plan._replace(compute=parallel.agree(plan.compute)._replace(threads=plan.compute.threads))
     if parallel.rank() == 0:
         records.make_folder(plan.folder)
         _write_config(plan)
@@ -67,10 +73,16 @@ def _together(plan: Plan, workers: int) -> Plan:
         raise UserError(f"{told}, and method '{plan.config.method}' has none here: {how}.")
     if LEARNERS[plan.config.method].build.feed != "batches":
         raise UserError(f"{told} by its batches, and method '{plan.config.method}' has none: {how}.")
-    if plan.config.select == "support_cv":
-        raise UserError(f"{told}, and select: support_cv is for small ones: use --set select=last, or {how}.")
-    first = parallel.agree(plan.compute)
-    return plan._replace(compute=first._replace(device=plan.compute.device, threads=plan.compute.threads))
+    if plan.config.on_folds:
+        raise UserError(f"{told}, and select: {plan.config.select} has many: use --set select=last, or {how}.")
+    kept, _ = divided(plan.config, plan.data.train, 0)[1:]
+    size = min(plan.config.train.batch_size, len(kept))
+    if size % parallel.world():
+        raise UserError(
+            f"batches of {size} images cannot be shared evenly by {parallel.world()} processes: "
+            "set train.batch_size to a multiple of them, no more than there are labelled images."
+        )
+    return plan
 
 
 def _draw_in_processes(plan: Plan, seeds: Sequence[int], workers: int, force: bool, tell: Tell) -> None:

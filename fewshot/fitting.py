@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -39,6 +40,9 @@ def best_share(plan: Plan, train: ImageSet, kept: Tensor, seed: int, folder: Pat
     A finished fold is kept beside the draw's other files until the draw is done.
     """
     labels, found = train.labels[kept], []
+    if plan.config.select == "support_cv_ends":
+        settings = plan.config.train.model_copy(update={"log_every_epochs": math.inf})  # type: ignore[union-attr]
+        plan = plan._replace(config=plan.config.model_copy(update={"train": settings}))
     for number, (inside, outside) in enumerate(splits.folds(labels, min(FOLDS, int(labels.bincount().min())), 0)):
         place = folder / f"fold-{number}"
         if not (place / "history.json").exists():

@@ -15,20 +15,29 @@ from typing import Any
 import torch
 from torch import Tensor, distributed, nn
 
+from episodes.errors import UserError
+
 WAIT = timedelta(hours=2)  # for the first process, which judges alone
 
 
-def join(device: str) -> str:
-    """Meet the other processes where torchrun started several; the device of this one: of several GPUs its own."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        return device
-    if device == "cuda":
-        device = f"cuda:{os.environ['LOCAL_RANK']}"
-        torch.cuda.set_device(device)
-    if not distributed.is_initialized():
-        distributed.init_process_group("nccl" if device.startswith("cuda") else "gloo", timeout=WAIT)
-        atexit.register(distributed.destroy_process_group)
-    return device
+def join(device: str) -> None:
+    """Meet the other processes where torchrun started several; `cuda` then is a GPU for each.
+
+    Raises UserError where one GPU is named, or there are fewer than processes on this machine.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1 or distributed.is_initialized():
+        return
+    if device != "cpu":
+        here, there = int(os.environ["LOCAL_WORLD_SIZE"]), torch.cuda.device_count()
+        if device != "cuda" or here > there:
+            named = f"there are {there}" if device == "cuda" else f"--device names {device} for all"
+            raise UserError(
+                f"{here} processes on this machine need a GPU each, and {named}: "
+                "start as many processes as there are GPUs with --device cuda, or use --device cpu."
+            )
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    distributed.init_process_group("nccl" if device == "cuda" else "gloo", timeout=WAIT)
+    atexit.register(distributed.destroy_process_group)
 
 
 def world() -> int:
@@ -40,12 +49,21 @@ def rank() -> int:
 
 
 def agree(value: Any) -> Any:
-    """What rank 0 gives, in every process; it waits for all."""
+    """What rank 0 gives, in every process, which waits for it."""
     if world() == 1:
         return value
     said = [value]
     distributed.broadcast_object_list(said)
     return said[0]
+
+
+def gather(value: Any) -> list[Any]:
+    """What each process gives, in every process."""
+    if world() == 1:
+        return [value]
+    said = [None] * world()
+    distributed.all_gather_object(said, value)
+    return said
 
 
 class _Loss(nn.Module):

@@ -15,7 +15,7 @@ from episodes import augment, datasets, splits, streams
 from episodes.errors import UserError
 from episodes.rng import generator, seeded
 from episodes.types import ImageSet, TrainTest
-from fewshot import backbones, cache, config, devices, optimisation
+from fewshot import backbones, cache, config, devices, optimisation, parallel
 from fewshot.backbones import own_weights
 from fewshot.config import RunConfig
 from fewshot.learners import LEARNERS
@@ -23,6 +23,7 @@ from fewshot.learners.protocol import Task
 
 FEW_LABELS = 100  # up to this many labels a class the preset `few` is the default, beyond it `full`
 RESULTS_VERSION = 1
+FOLDS_VERSION = 2  # the same for what folds choose
 
 Tell = Callable[[str], None]
 
@@ -63,7 +64,7 @@ def prepare(
     if preset is None and len(labels) > FEW_LABELS * len(data.train.classes):
         settings = configure(values, "full")
     smallest = int(data.train.labels[labels].bincount().min())
-    if settings.select == "support_cv" and smallest < 2 and "select" not in values:
+    if settings.on_folds and smallest < 2 and "select" not in values:
         # of single images nothing can be left out: what shows no gain is not trained, unless it has no other start
         chance = settings.learner.get("start", "random") == "random"
         settings = settings.model_copy(update={"select": "last" if chance else "start"})
@@ -109,7 +110,7 @@ def configure(values: Mapping[str, Any], preset: str) -> RunConfig:
         raise UserError(
             f"train.base is for learners of episodes or pairs, and '{settings.method}' is none: leave it out."
         )
-    if settings.train is None and settings.select in ("start", "support_cv"):
+    if settings.train is None and (settings.select == "start" or settings.on_folds):
         remedy = "give several values as learner.c" if method.build.feed is None else "use select: last"
         raise UserError(f"method '{settings.method}' without training has no steps to choose from: {remedy}.")
     if settings.append is not None:
@@ -124,7 +125,7 @@ def configure(values: Mapping[str, Any], preset: str) -> RunConfig:
 
 def _fit_to_data(settings: RunConfig, data: TrainTest, smallest: int) -> RunConfig:
     """Drop mirroring, views too, where it changes the class, as with digits; refuse a hold-out from single images."""
-    if (settings.validation is not None or settings.select == "support_cv") and smallest < 2:
+    if (settings.validation is not None or settings.on_folds) and smallest < 2:
         raise UserError(
             "validation needs two labelled images of every class: use more shots, or select=last and validation=null."
         )
@@ -194,6 +195,15 @@ def support(settings: RunConfig, train: ImageSet, seed: int) -> Tensor:
     return torch.arange(len(train))
 
 
+def divided(settings: RunConfig, train: ImageSet, seed: int) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Indices of a draw's label budget, and of it those that train and those held out."""
+    budget = support(settings, train, seed)
+    if settings.validation is None:
+        return budget, budget, None
+    inside, outside = splits.hold_out(train.labels[budget], settings.validation.share, settings.validation.split_seed)
+    return budget, budget[inside], budget[outside]
+
+
 def _run_id(settings: RunConfig, data: TrainTest, base: ImageSet | None) -> str:
     """Hash of what decides the result: not the seeds, the device, the precision, or where data and weights lie.
 
@@ -213,6 +223,8 @@ def _run_id(settings: RunConfig, data: TrainTest, base: ImageSet | None) -> str:
         values["train"]["base"] = base.fingerprint
     values["data"] = [data.train.fingerprint, data.test.fingerprint, data.train.groups]
     values["version"] = RESULTS_VERSION
+    if settings.on_folds:
+        values["folds_version"] = FOLDS_VERSION
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
 
 
@@ -224,7 +236,7 @@ def _compute(settings: RunConfig, folder: Path, device: str, asked: bool, force:
     """
     path = folder / "config.yaml"
     if force or not path.exists():
-        return devices.resolve(device, settings.precision)
+        return devices.resolve(device, settings.precision)._replace(processes=parallel.world())
     kept = devices.Compute(**config.read(path)["compute"])
     other_device = kept.device.split(":")[0] != device.split(":")[0]
     if (asked and other_device) or settings.precision not in ("auto", kept.precision):
@@ -232,4 +244,12 @@ def _compute(settings: RunConfig, folder: Path, device: str, asked: bool, force:
             f"the run in {folder} was computed on {kept.device} in {kept.precision}: "
             "name another --out, or --force to compute its draws again."
         )
-    return devices.resolve(device, settings.precision) if other_device else kept._replace(device=device)
+    if kept.processes != (now := parallel.world()):
+        raise UserError(
+            f"the run in {folder} was computed by {kept.processes} processes at once, and now there "
+            f"{'is' if now == 1 else 'are'} {now}: start as many, name another --out, or --force to compute its "
+            "draws again."
+        )
+    if other_device:
+        return devices.resolve(device, settings.precision)._replace(processes=now)
+    return kept._replace(device=device)

@@ -3,7 +3,7 @@
 The loop never waits for the device between two log points: losses are summed where they are made. A training
 is a function of its seed: items depend on the step alone and a checkpoint holds everything else, so a killed
 run ends with the same numbers as an undisturbed one (bit for bit on the CPU). Of several processes each runs
-this loop on its part of the batches; the first one judges, logs and saves.
+this loop on its part of the batches; the first one judges, logs and saves, and they leave it at the same step.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from fewshot.records import read_tensors, write_tensors
 
 CHECKPOINT_SECONDS = 15.0
 LOG_POINTS = 50
+SHARED_STEPS = 20  # several processes tell each other that often whether to save or to leave
 
 Validate = Callable[[nn.Module], dict[str, float]]
 OnLog = Callable[[dict[str, float], int], None]
@@ -112,13 +113,14 @@ class _Training:
         self.best_state: dict[str, Tensor] | None = None
         self.waited, self.stopped = 0, False
         self.loss_sum, self.counted = torch.zeros((), device=next(learner.parameters()).device), 0
-        self.loss: Callable[[Any], Tensor]
+        self.loss: Callable[[Any], Tensor] = learner.loss  # type: ignore[assignment]
         self.optimizer: torch.optim.Optimizer
         self.schedule: Any
 
     def run(self, interrupted: Callable[[], bool]) -> None:
         state = self._restore()
-        parallel.agree(None)  # all have restored before one saves
+        if len(set(parallel.gather(self.step))) > 1:
+            raise RuntimeError(f"processes begin at different steps, so they do not share {self.checkpoint}")
         if self.judge_start and self.validate is not None and not self.history:
             self.learner.eval()
             found = self.validate(self.learner)
@@ -151,8 +153,11 @@ class _Training:
         while self.step < stop and not self.stopped:
             self._step(trained)
             due = self.step % self.every == 0 or self.step == self.last
-            leave = interrupted()
-            late = self.checkpoint is not None and time.perf_counter() - last_saved > CHECKPOINT_SECONDS
+            leave, late = interrupted(), time.perf_counter() - last_saved > CHECKPOINT_SECONDS
+            if parallel.world() > 1:
+                told = parallel.gather((leave, late)) if due or self.step % SHARED_STEPS == 0 else [(False, False)]
+                leave, late = any(each for each, _ in told), told[0][1]
+            late = late and self.checkpoint is not None
             if due or leave or late or self.step == stop:
                 self._check_finite(trained)
                 self.seconds += time.perf_counter() - began
@@ -223,7 +228,7 @@ class _Training:
 
     def _check_finite(self, trained: list[nn.Parameter]) -> None:
         finite = self.loss_sum.isfinite() & torch.stack([each.isfinite().all() for each in trained]).all()
-        if bool(finite):
+        if all(parallel.gather(bool(finite))):
             return
         kept = f"; the last good state is in {self.checkpoint}" if self.checkpoint is not None else ""
         raise Diverged(
@@ -257,6 +262,9 @@ class _Training:
         if self.average is not None:
             self.average.module.load_state_dict(state["average"])
         self.best_state = state["best"]
+        if parallel.rank():  # what is kept is the first process's, and no two are to drop the same units
+            torch.manual_seed((torch.initial_seed() + self.step) % 2**63)
+            return state
         torch.set_rng_state(state["random"])
         if state["cuda_random"] and torch.cuda.is_available():
             torch.cuda.set_rng_state_all(state["cuda_random"])
@@ -266,7 +274,7 @@ class _Training:
 def _log_every(settings: Train, steps_per_epoch: float, total: int) -> int:
     """Steps between two log points: as configured, at most 50 points a training otherwise."""
     if settings.log_every_epochs is not None:
-        return max(1, round(settings.log_every_epochs * steps_per_epoch))
+        return max(1, round(min(settings.log_every_epochs * steps_per_epoch, total)))
     return max(1, round(steps_per_epoch), -(-total // LOG_POINTS))
 
 

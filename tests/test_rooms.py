@@ -54,7 +54,7 @@ ROOMS: dict[str, set[str]] = {
     "fewshot.plan": {
         "episodes.types", "episodes.rng", "episodes.datasets", "episodes.splits", "episodes.augment",
         "episodes.streams", "fewshot.cache", "fewshot.config", "fewshot.devices", "fewshot.backbones",
-        "fewshot.learners", "fewshot.optimisation",
+        "fewshot.learners", "fewshot.optimisation", "fewshot.parallel",
     },
     "fewshot.fitting": {
         "episodes.types", "episodes.rng", "episodes.splits", "episodes.augment", "episodes.streams", "fewshot.config",

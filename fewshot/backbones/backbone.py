@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fewshot.backbones.speed import Whitening
 from fewshot.config import Views
 
 CHUNK_PIXELS = 512 * 32 * 32
@@ -67,7 +66,8 @@ class Backbone(nn.Module):
     weights is kept, so heads and losses never see half precision.
     In evaluation mode alone: crop, the middle share of the side that is seen; views, where `flip` gives the mean of
     the features of an image and of its mirror image, `flip-crop` that of both and of the middle of both, 7/8 of the
-    side, and `flip-shift` that of both and of both moved by a pixel along a diagonal each way (six in all).
+    side, and `flip-shift` that of both, and with the same weight that of both moved by a pixel along a diagonal each
+    way (Jordan, arXiv 2404.00498, section 3.5).
     """
 
     mean: Tensor
@@ -111,23 +111,26 @@ class Backbone(nn.Module):
             self.body.to(memory_format=torch.channels_last)
 
     def begin(self, images: Tensor) -> None:
-        """Before a training from random weights: what is found from training images once."""
-        for part in self.body.modules():
-            if isinstance(part, Whitening):
-                part.fit(self._prepared(images, self.input_size))
+        """Before a training from random weights: what a body finds from training images once, where it does."""
+        if hasattr(self.body, "begin"):
+            self.body.begin(self._prepared(images, self.input_size))  # type: ignore[operator]
 
     def forward(self, images: Tensor) -> Tensor:
         if self.training:
             return self._features(self._prepared(images, self.train_side or self.input_size))
         if self.crop < 1:
             images = _middle(images, self.crop)
-        seen = [images]
+        groups = [[images]]
         if self.views == "flip-crop":
-            seen.append(_middle(images, SMALLER))
+            groups[0].append(_middle(images, SMALLER))
         if self.views == "flip-shift":
             padded = F.pad(images, (1, 1, 1, 1), mode="reflect")
-            seen += [padded[..., :-2, :-2], padded[..., 2:, 2:]]
-        views = [self._prepared(each, self.input_size) for each in seen]
+            groups.append([padded[..., :-2, :-2], padded[..., 2:, 2:]])
+        return torch.stack([self._seen(group) for group in groups]).mean(0)
+
+    def _seen(self, views: Sequence[Tensor]) -> Tensor:
+        """The mean features of views [n, c, h, w], and where so configured of their mirror images."""
+        views = [self._prepared(each, self.input_size) for each in views]
         if self.views != "none":
             views += [each.flip(-1) for each in views]
         return torch.stack([self._features(each) for each in views]).mean(0)

@@ -92,7 +92,8 @@ def load(body: nn.Module, path: Path, name: str, options: Mapping[str, Any]) -> 
     with _reading(path):
         about, state = _about(path), load_file(path)
     asked = json.loads(json.dumps(dict(options)))
-    made_for = (about.get("backbone", name), about.get("options", asked))
+    # files of before options were kept in full leave defaults out
+    made_for = (about.get("backbone", name), {**asked, **about.get("options", {})})
     if made_for != (name, asked):
         raise UserError(
             f"{path} holds weights of '{made_for[0]}' with options {made_for[1]}, not of '{name}' with "

@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from fewshot.backbones.networks import Stages
 from fewshot.config import Count
 
+CHUNK = 500  # images whose patches are in memory at once
 PATCH = 2  # side of a whitened patch
 LOGIT_SCALE = 1 / 9  # of the features, so that the first logits of a linear head are small
 
@@ -38,8 +39,13 @@ class Whitening(nn.Module):
     def fit(self, images: Tensor, eps: float = 5e-4) -> None:
         """Filters from normalised images; eps: what variances are raised by, so that noise is not blown up."""
         n = self.weight[0].numel()
-        patches = F.unfold(images, PATCH).transpose(1, 2).reshape(-1, n)
-        variances, directions = torch.linalg.eigh(torch.cov(patches.T.double()))
+        count, total = 0, torch.zeros(n, dtype=torch.float64, device=images.device)
+        products = torch.zeros(n, n, dtype=torch.float64, device=images.device)
+        for part in images.split(CHUNK):
+            patches = F.unfold(part, PATCH).transpose(1, 2).reshape(-1, n).double()
+            count, total, products = count + len(patches), total + patches.sum(0), products + patches.T @ patches
+        mean = total / count
+        variances, directions = torch.linalg.eigh(products / count - mean.outer(mean))
         filters = (directions / (variances + eps).sqrt()).T.reshape(n, *self.weight.shape[1:])
         self.weight.copy_(torch.cat([filters, -filters]))
 
@@ -72,6 +78,10 @@ def _block(c_in: int, c_out: int, depth: int) -> nn.Sequential:
 
 class SpeedCnn(Stages):
     """Stages, then the maximum over what is left of the grid, scaled."""
+
+    def begin(self, images: Tensor) -> None:
+        """Whiten by normalised training images."""
+        self.stages[0][0].fit(images)  # type: ignore[index]
 
     def forward(self, images: Tensor) -> Tensor:
         for stage in self.stages:

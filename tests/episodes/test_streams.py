@@ -103,6 +103,30 @@ def test_alternating_flips_show_an_image_and_its_mirror_image_in_turn(size: int)
     assert 3 < sum(turns[0] for turns in seen.values()) < 21
 
 
+@pytest.mark.parametrize("n", [24, 20])
+def test_parts_of_a_batch_are_all_of_it(n: int):
+    """20 images in batches of 8: batches straddle two passes."""
+    images = image_set().images.clone()
+    images[..., 3:] = 200
+    taken = streams.pool(replace(image_set(), images=images), ALL[:n], "cpu")
+    change = augment.build(["alternating_flip"], 3)
+    whole = streams.batches(taken, 8, change, seed=0)
+    parts = [streams.batches(taken, 8, change, seed=0, part=(number, 2)) for number in range(2)]
+    for step in range(7):
+        found = [part(step) for part in parts]
+        assert [len(each.labels) for each in found] == [4, 4]
+        for number, each in enumerate(found):
+            assert torch.equal(each.images, whole(step).images[number::2])
+            assert torch.equal(each.labels, whole(step).labels[number::2])
+
+
+def test_parts_draw_for_themselves_and_the_first_as_the_whole():
+    whole = streams.batches(pool(), 4, noisy, seed=0)(3).images
+    first, second = (streams.batches(pool(), 8, noisy, seed=0, part=(number, 2))(3).images for number in range(2))
+    assert torch.equal(first, whole)  # as many images, the same draw
+    assert not torch.equal(first, second)
+
+
 def test_label_smoothing_by_hand():
     images, labels = streams.batches(pool(), 8, plain, seed=0, smoothing=0.3)(0)
     assert labels.shape == (8, 3)

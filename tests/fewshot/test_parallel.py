@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -62,10 +64,10 @@ def test_the_first_process_speaks_and_writes_for_both(both: tuple[Path, Path, st
     assert len(logged[0]) == len(logged[1]) > 2
 
 
-def test_each_process_draws_its_own_augmentation(both: tuple[Path, Path, str, str], tmp_path: Path) -> None:
-    done = started(TORCHRUN, "--set", "augment=[{name: translate, pixels: 1}]", out=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert found(tmp_path)[0]["scores"] != found(both[0])[0]["scores"]
+def test_a_run_of_two_processes_is_not_continued_by_one(both: tuple[Path, Path, str, str]) -> None:
+    done = started([], *STILL, "--seeds", "2", out=both[1])
+    assert done.returncode == 2
+    assert "was computed by 2 processes at once, and now there is 1" in done.stderr
 
 
 def test_what_processes_cannot_share_is_told_once(tmp_path: Path) -> None:
@@ -75,3 +77,23 @@ def test_what_processes_cannot_share_is_told_once(tmp_path: Path) -> None:
     assert len(lines) == 1, done.stderr
     assert "use --set select=last" in lines[0]
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_together_they_stop_and_continue(both: tuple[Path, Path, str, str], tmp_path: Path) -> None:
+    """Both leave at the same step when they are told to, and the same command ends as it would have undisturbed."""
+    more = [*STILL, "--set", "train.steps=3000", "--set", "train.log_every_epochs=100"]
+    command = [sys.executable, *TORCHRUN, "-m", "fewshot", "run", *SETTINGS, *more, "--out", str(tmp_path)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    running = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    while not list(tmp_path.glob("*/draw-0/metrics.jsonl")):
+        time.sleep(0.1)
+    running.send_signal(signal.SIGTERM)
+    running.communicate(timeout=120)
+    assert list(tmp_path.glob("*/draw-0/checkpoint.pt"))
+    done = started(TORCHRUN, *more, out=tmp_path)
+    assert done.returncode == 0, done.stderr
+    whole = started(TORCHRUN, *more, out=tmp_path / "whole")
+    assert whole.returncode == 0, whole.stderr
+    (_, weights), (_, undisturbed) = found(tmp_path), found(tmp_path / "whole")
+    assert all(torch.equal(weights[name], undisturbed[name]) for name in weights)
