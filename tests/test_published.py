@@ -13,12 +13,12 @@ from fewshot.report import table
 ROOT = Path(__file__).parent.parent
 
 
-@pytest.mark.parametrize("name", ["main", "presets"])
+@pytest.mark.parametrize("name", ["learners", "main", "presets"])
 def test_tables_are_what_their_records_give(name: str) -> None:
     assert table.tell([ROOT / "reports" / "records" / name], ROOT / "reports" / name, check=True) == 0
 
 
-@pytest.mark.parametrize("command", ["readme.py --check", "pretraining.py report --check"])
+@pytest.mark.parametrize("command", ["readme.py --check", "learners.py --check", "pretraining.py report --check"])
 def test_pages_show_what_their_records_give(command: str) -> None:
     tool, *words = command.split()
     done = subprocess.run([sys.executable, ROOT / "tools" / tool, *words], capture_output=True, text=True)

@@ -9,6 +9,7 @@ import json
 import sys
 from pathlib import Path
 
+import learners
 import pages
 
 from fewshot import records
@@ -22,38 +23,6 @@ def compared(name: str, brief: bool = False) -> str:
     """The comparison table of the records under reports/records/<name>."""
     found = records.find([ROOT / "reports" / "records" / name])
     return table.markdown([record for _, record in found], brief)
-
-
-# Study kshot: test accuracy, the best of its row. Its k is not stated; 16, which row K13 names, is assumed.
-REPORTED = {
-    "finetune": ("K8, ConvNeXt-Tiny, ImageNet weights", 0.63),
-    "probe": ("K7, ResNet18, ImageNet weights, two layers unfrozen", 0.44),
-    "protonet": ("K9, prototypical network", 0.46),
-    "siamese": ("K10, siamese network", 0.51),
-    "maml": ("K11, MAML", 0.14),
-}
-
-
-def learners() -> str:
-    """Every learner at 16 shots, beside what the report of study kshot states."""
-    found = [record for _, record in records.find([ROOT / "reports" / "records" / "learners"])]
-    rows = [
-        "| learner | accuracy ± 95% | n | seconds a draw | reported system | reported | difference |",
-        "|:--|--:|--:|--:|:--|--:|--:|",
-    ]
-    at_16 = [record for record in found if record["shots"] == 16]
-    for record in sorted(at_16, key=lambda each: -each["scores"]["accuracy"]["mean"]):
-        accuracy, cost = record["scores"]["accuracy"], record["cost"]
-        row = [
-            record["method"] + ("" if record["weights"] == "pretrained" else ", random weights"),
-            f"{accuracy['mean']:.4f} ± {accuracy['ci95']:.4f}",
-            str(len(accuracy["values"])),
-            f"{cost['train_seconds'] + cost['adapt_seconds']:.1f}",
-        ]
-        system, reported = REPORTED.get(record["method"], ("", None))
-        row += [system, *(["", ""] if reported is None else [f"{reported:.2f}", f"{accuracy['mean'] - reported:+.2f}"])]
-        rows.append(f"| {' | '.join(row)} |")
-    return "\n".join(rows)
 
 
 def speed() -> str:
@@ -104,7 +73,7 @@ def written() -> str:
     tables = {
         "demo": compared("demo", brief=True),
         "pretrained": compared("pretrained"),
-        "learners": learners(),
+        "learners": learners.at_16(),
         "main": compared("main"),
         "speed": speed(),
         "features": features(),
