@@ -53,18 +53,12 @@ def run(
         backbone=backbone, weights=weights, preset=preset,
     )  # fmt: skip
     draws = request.seeds(seeds)
+    quiet = quiet or _follows()
     with _progress(quiet) as tell:
         from fewshot import experiment
 
         record = experiment.run(
-            values,
-            draws,
-            out=out,
-            device=device,
-            force=force,
-            workers=workers,
-            progress=not (quiet or _follows()),
-            tell=tell,
+            values, draws, out=out, device=device, force=force, workers=workers, progress=not quiet, tell=tell
         )
     if _follows():
         return
@@ -100,18 +94,12 @@ def pretrain(
     from fewshot import request
 
     values, command = request.pretraining(config, set_ or [], data=data, backbone=backbone, epochs=epochs, seed=seed)
+    quiet = quiet or _follows()
     with _progress(quiet) as tell:
         from fewshot import pretraining
 
         record, weights = pretraining.run(
-            values,
-            seed,
-            command=command,
-            out=out,
-            device=device,
-            force=force,
-            progress=not (quiet or _follows()),
-            tell=tell,
+            values, seed, command=command, out=out, device=device, force=force, progress=not quiet, tell=tell
         )
     if _follows():
         return
@@ -212,7 +200,7 @@ class _progress:
     """`tell(text)`: one line on a terminal, replaced as work goes on; plain lines elsewhere, a few seconds apart."""
 
     def __init__(self, quiet: bool) -> None:
-        self.quiet = quiet or _follows()
+        self.quiet = quiet
         self.last = float("-inf")
         self.status: Any = None
 
