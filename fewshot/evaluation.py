@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from episodes.types import Labelled
 from fewshot.learners.protocol import Classifier
 
+TEMPERATURES = 2.0 ** torch.linspace(-5, 5, 81)
+
 
 class Judged(NamedTuple):
     """logits float32 [n, n_way] and labels int64 [n], on the CPU; seconds that adapting to the support took."""
@@ -111,9 +113,6 @@ def quick(classifier: Classifier, queries: Iterable[Labelled]) -> dict[str, Any]
         "loss": float(nn.functional.cross_entropy(logits, labels)),
         "accuracy": float((logits.argmax(1) == labels).float().mean()),
     }
-
-
-TEMPERATURES = 2.0 ** torch.linspace(-5, 5, 81)
 
 
 def tempered(classifier: Classifier, queries: Iterable[Labelled]) -> dict[str, Any]:

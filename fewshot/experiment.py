@@ -43,7 +43,7 @@ def run(
         parallel.agree(None)
     plan = prepare(values, out, device, workers=workers, force=force, progress=progress)
     if parallel.world() > 1:
-        plan = _together(plan, workers)
+        _check_together(plan, workers)
     if parallel.rank() == 0:
         parallel.agree(None)
     plan = plan._replace(compute=parallel.agree(plan.compute)._replace(threads=plan.compute.threads))
@@ -64,8 +64,8 @@ def run(
     return parallel.agree(None if parallel.rank() else finish(plan))
 
 
-def _together(plan: Plan, workers: int) -> Plan:
-    """The plan as all processes of one training follow it; a UserError where they cannot share the training."""
+def _check_together(plan: Plan, workers: int) -> None:
+    """Raise a UserError where several processes cannot share the training."""
     told, how = "several processes share one training under torchrun", "run without torchrun"
     if workers > 1:
         raise UserError(f"{told}, and --workers asks for draws side by side: leave --workers out, or {how}.")
@@ -82,7 +82,6 @@ def _together(plan: Plan, workers: int) -> Plan:
             f"batches of {size} images cannot be shared evenly by {parallel.world()} processes: "
             "set train.batch_size to a multiple of them, no more than there are labelled images."
         )
-    return plan
 
 
 def _draw_in_processes(plan: Plan, seeds: Sequence[int], workers: int, force: bool, tell: Tell) -> None:

@@ -29,7 +29,7 @@ def flip(images: Tensor, generator: torch.Generator, p: Share = 0.5) -> Tensor:
 def alternating_flip(images: Tensor, generator: torch.Generator, turn: Tensor | None = None) -> Tensor:
     """Mirror the images of bool [n] `turn`: an image's every other pass, the first being random.
 
-    Two passes then show an image and its mirror image, where random flips show one of them twice as often as not.
+    Two passes then show an image and its mirror image, where random flips show the same one twice half of the time.
     Where there are no passes (episodes, pairs) turn is None, and this is `flip`. Source: Jordan, arXiv 2404.00498.
     """
     check_images(images)

@@ -38,6 +38,8 @@ class Finetune(nn.Module):
     @torch.no_grad()
     def prepare(self, support: Labelled) -> None:
         """The head starts as a nearest-prototype classifier or a probe, or stays random."""
+        if self.options.start == "random":
+            return  # without a look at the support, which may be large
         heads.begin(self.head, self.options, embed(self.backbone, support.images), support.labels, self.n_way)
 
     def loss(self, item: Labelled) -> Tensor:

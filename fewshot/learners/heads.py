@@ -104,14 +104,12 @@ def build(options: Options, n_features: int, n_logits: int) -> nn.Module:
 
 @torch.no_grad()
 def begin(head: nn.Module, options: Options, features: Tensor, labels: Tensor, n_way: int) -> None:
-    """A head of all `n_way` classes becomes what `start` says: a nearest-prototype classifier or a probe.
+    """A head of all `n_way` classes becomes what `start` says, which is not random here: nearest prototypes or a probe.
 
     features [n, d] and labels int64 [n] of the support. Prototypes of a linear head: minus the squared distance to
     them, in units of the features' variance, times the scale; the query's own square is the same for all classes and
     drops out.
     """
-    if options.start == "random":
-        return
     last = last_layer(head)
     if isinstance(head, Unit):
         head.centre.copy_(features.mean(0))
