@@ -81,3 +81,11 @@ def percents(text: str | None) -> list[float]:
     if not all(re.fullmatch(r"\d+(\.\d+)?", part) and 0 < float(part) <= 100 for part in parts):
         raise UserError(f"--best {text}: percentages over 0 and up to 100 were expected, as in --best 10,20,50,100.")
     return sorted({float(part) for part in parts})
+
+
+def counts(text: str | None) -> list[float]:
+    """`64,128` is those numbers of labels a class, rising and without repeats; no text is none."""
+    parts = [] if text is None else [part.strip() for part in text.split(",")]
+    if not all(re.fullmatch(r"\d{1,9}", part) and int(part) > 0 for part in parts):
+        raise UserError(f"--at {text}: whole numbers of labels a class were expected, as in --at 64,128.")
+    return sorted({float(part) for part in parts})
