@@ -73,27 +73,29 @@ def _walk(one: np.ndarray, other: np.ndarray, start: float) -> np.ndarray:
     return np.minimum.outer(one, other) - start
 
 
-def _law(curve: Curve, of_log_odds: bool) -> Law | None:
+def law_of(curve: Curve, of_log_odds: bool) -> Law | None:
     """Samples of the law's parameters, by their evidence; None where no rising curve with a ceiling fits."""
     rng = np.random.default_rng(0)  # the same records give the same answer
     means, slopes = _scaled(curve, of_log_odds)
     x = np.log2(curve.counts)
+    low, high = (-np.inf, MOST_LOG_ODDS) if of_log_odds else (0.0, 1.0)
+    rest = _rest(curve.counts, curve, EXPONENTS[:, None])
+    design = np.stack([rest, 1 - rest], axis=2)  # [c, m, 2]: linear in the first value and the ceiling, both uniform
     cells, weights = [], []
     for stray in STRAYS:
         spread = (curve.noise + stray**2 * _walk(x, x, x[0])) * np.outer(slopes, slopes)
         inverse, size = np.linalg.inv(spread), np.linalg.slogdet(spread)[1]
-        for exponent in EXPONENTS:
-            rest = _rest(curve.counts, curve, exponent)
-            design = np.stack([rest, 1 - rest], axis=1)  # linear in the first value and the ceiling, both uniform
-            precision = design.T @ inverse @ design
-            best = np.linalg.solve(precision, design.T @ inverse @ means)
-            off = means - design @ best
-            drawn = best + rng.standard_normal((PER_CELL, 2)) @ np.linalg.cholesky(np.linalg.inv(precision)).T
-            low, high = (-np.inf, MOST_LOG_ODDS) if of_log_odds else (0.0, 1.0)
-            drawn = drawn[(drawn[:, 0] > low) & (drawn[:, 1] >= drawn[:, 0]) & (drawn[:, 1] <= high)]
-            cells.append(np.column_stack([drawn, np.full((len(drawn), 2), (exponent, stray))]))
-            evidence = -0.5 * (off @ inverse @ off + size + np.linalg.slogdet(precision)[1])
-            weights.append(np.full(len(drawn), evidence))
+        precision = design.mT @ inverse @ design
+        best = np.linalg.solve(precision, design.mT @ (inverse @ means)[:, None])
+        off = means - (design @ best)[..., 0]
+        evidence = -0.5 * (((off @ inverse) * off).sum(1) + size + np.linalg.slogdet(precision)[1])
+        root = np.linalg.cholesky(np.linalg.inv(precision))
+        drawn = best.mT + rng.standard_normal((len(EXPONENTS), PER_CELL, 2)) @ root.mT
+        first, last = drawn[..., 0], drawn[..., 1]
+        kept = (first > low) & (last >= first) & (last <= high)
+        exponents = np.broadcast_to(EXPONENTS[:, None], kept.shape)[kept]
+        cells.append(np.column_stack([drawn[kept], exponents, np.full(len(exponents), stray)]))
+        weights.append(np.broadcast_to(evidence[:, None], kept.shape)[kept])
     rows, logs = np.concatenate(cells), np.concatenate(weights)
     if not len(rows):
         return None
@@ -106,10 +108,10 @@ def fit(curve: Curve) -> list[Law]:
 
     The curve has LEAST_COUNTS numbers of labels or more. Empty where accuracy falls so that no rising curve fits.
     """
-    laws = [law for kind in (False, True) if (law := _law(curve, kind)) is not None]
+    laws = [law for kind in (False, True) if (law := law_of(curve, kind)) is not None]
     if len(laws) < 2 or len(curve.counts) == LEAST_COUNTS:
         return [law._replace(samples=law.samples[: SAMPLES // len(laws)]) for law in laws]
-    before = [_law(curve.first(len(curve.counts) - 1), law.of_log_odds) for law in laws]
+    before = [law_of(curve.first(len(curve.counts) - 1), law.of_log_odds) for law in laws]
     guesses = [np.inf if law is None else np.median(law.paths(curve.counts[-1:])) for law in before]
     trust = np.exp(-0.5 * ((np.array(guesses) - curve.means[-1]) / SURE) ** 2) + 1e-3
     shares = np.round(SAMPLES * trust / trust.sum()).astype(int)
@@ -138,7 +140,7 @@ def band(laws: Sequence[Law], most: float) -> Band:
     return Band(finely, *np.maximum.accumulate(np.quantile(paths, (0.025, 0.5, 0.975), axis=0), axis=1))
 
 
-def ceiling(laws: Sequence[Law]) -> tuple[float, float, float]:
-    """The accuracy that the fitted curves near: low, middle, high."""
-    low, middle, high = np.quantile(np.concatenate([law.ceilings() for law in laws]), (0.025, 0.5, 0.975))
-    return float(low), float(middle), float(high)
+def ceiling(laws: Sequence[Law]) -> tuple[float, float]:
+    """The accuracy that the fitted curves near: the two ends of its 95% interval."""
+    low, high = np.quantile(np.concatenate([law.ceilings() for law in laws]), (0.025, 0.975))
+    return float(low), float(high)

@@ -65,12 +65,17 @@ def answer(curve: Curve, target: float | None = None, at: Sequence[float] = ()) 
     told = [Point(float(n), *map(float, each)) for n, each in zip(asked, band.at(asked).T, strict=True)]
     if target is None:
         return Answer(curve, "", told, Needed(), _expected(curve, told), band)
-    needed = Needed(*(_crossing(band, each, target, limit) for each in (band.high, band.middle, band.low)))
+    needed = crossings(band, target, limit)
     kind = "reached" if needed.labels is not None else "open" if needed.low is not None else "beyond"
     if kind != "reached" and not _rises(curve):
         kind = "no rise"
     words = _no_rise(curve) if kind == "no rise" else _words(curve, kind, needed, target, band, forecast.ceiling(laws))
     return Answer(curve, kind, told, needed, words, band)
+
+
+def crossings(band: Band, target: float, limit: float) -> Needed:
+    """Where the two sides and the middle of the band reach the target, as far as the limit in labels a class."""
+    return Needed(*(_crossing(band, each, target, limit) for each in (band.high, band.middle, band.low)))
 
 
 def _crossing(band: Band, side: np.ndarray, target: float, limit: float) -> float | None:
@@ -93,36 +98,31 @@ def _rises(curve: Curve) -> bool:
     return bool((covariance @ weighted.T @ curve.means)[1] > 2 * covariance[1, 1] ** 0.5)
 
 
-def _words(
-    curve: Curve,
-    kind: str,
-    needed: Needed,
-    target: float,
-    band: Band,
-    ceiling: tuple[float, float, float],
-) -> str:
+def _words(curve: Curve, kind: str, needed: Needed, target: float, band: Band, ceiling: tuple[float, float]) -> str:
     last, limit = curve.counts[-1], curve.counts[-1] * forecast.REACH
     low, middle, high = needed
     far = f"{labels(limit)}, {forecast.REACH} times the most measured"
-    if kind == "reached" and low is not None and middle is not None:
-        upper = f" to {labels(high)}" if high is not None else f" to more than {far}"
-        text = f"to reach {target:g} expect about {labels(middle)} labels a class ({labels(low, down=True)}{upper}); "
-        text += f"measured up to {labels(last)}"
-        if middle == curve.counts[0]:
-            text = f"{target:g} is reached with the fewest labels measured, {labels(middle)} a class"
-    elif kind == "open" and low is not None:
-        text = f"whether {target:g} can be reached is not known: not with fewer than {labels(low, down=True)} labels a class, and "
-        text += f"at {far}, expect {interval(*band.at([limit])[:, 0])}"
+    there = interval(*band.at([limit])[:, 0])
+    if kind == "beyond" or low is None:
+        text = f"{target:g} is not reached with {far}: expect {there} there"
+        if ceiling[1] < target:
+            return f"{text}; it lies above the ceiling of the fitted curves, {ceiling[0]:.2f} to {ceiling[1]:.2f}"
+    elif middle is None:
+        least = labels(low, down=True)
+        text = f"whether {target:g} can be reached is not known: not with fewer than {least} labels a class, and "
+        text += f"at {far}, expect {there}"
+    elif middle == curve.counts[0]:
+        text = f"{target:g} is reached with the fewest labels measured, {labels(middle)} a class"
     else:
-        text = f"{target:g} is not reached with {far}: expect {interval(*band.at([limit])[:, 0])} there"
-        if ceiling[2] < target:
-            return f"{text}; it lies above the ceiling of the fitted curves, {interval(*ceiling)}"
-    if ceiling[2] - ceiling[0] > TOO_WIDE and middle is None:
-        text += f"; the ceiling is not visible yet, anywhere from {ceiling[0]:.2f} to {ceiling[2]:.2f}"
+        least, most = labels(low, down=True), labels(high) if high is not None else f"more than {far}"
+        text = f"to reach {target:g} expect about {labels(middle)} labels a class ({least} to {most}); "
+        text += f"measured up to {labels(last)}"
+    if middle is None and ceiling[1] - ceiling[0] > TOO_WIDE:
+        text += f"; the ceiling is not visible yet, anywhere from {ceiling[0]:.2f} to {ceiling[1]:.2f}"
     wide = np.ptp(band.at([2 * last])[::2, 0])
     if wide > TOO_WIDE:
         text += (
-            f"; the interval is too wide to plan with ({wide:.2f} at {labels(2 * last)}): measure more draws or labels"
+            f"; too wide to plan with (an interval of {wide:.2f} at {labels(2 * last)}): measure more draws or labels"
         )
     return text
 

@@ -27,14 +27,14 @@ def tell(
     found = learning_curve.gather([record for _, record in records.find(places)])
     if not found:
         raise UserError("none of the records is of the low-data regime: plan reads those that `fewshot run` writes.")
-    answers = sorted((answer(curve, target, at) for curve in found), key=_order)
+    answers = sorted((answer(curve, target, at) for curve in found), key=order)
     written = [] if out is None else _write(answers, target, out)
     if as_json:
         return json.dumps([_plain(each, target) for each in answers], indent=1, allow_nan=False), written
     return markdown(answers, target, at), written
 
 
-def _order(each: Answer) -> tuple[Any, ...]:
+def order(each: Answer) -> tuple[Any, ...]:
     rank = RANKS.index(each.kind)
     needed = next((part for part in (each.needed.labels, each.needed.low) if part is not None), math.inf)
     return each.curve.data, rank, needed, -each.forecast[-1].accuracy if each.forecast else 0.0, each.curve.label
@@ -76,7 +76,9 @@ def _row(each: Answer, target: float | None, at: Sequence[float]) -> dict[str, s
 def _needed(each: Answer) -> str:
     low, middle, high = each.needed
     if each.kind == "reached" and low is not None and middle is not None:
-        return f"{labels(middle)} ({labels(low, down=True)} " + (f"to {labels(high)})" if high is not None else "or more)")
+        return f"{labels(middle)} ({labels(low, down=True)} " + (
+            f"to {labels(high)})" if high is not None else "or more)"
+        )
     if each.kind == "open" and low is not None:
         return f"{labels(low, down=True)} or more, if ever"
     return f"over {labels(each.curve.counts[-1] * forecast.REACH)}" if each.kind == "beyond" else "not known"
