@@ -63,14 +63,15 @@ def answer(curve: Curve, target: float | None = None, at: Sequence[float] = ()) 
     band = forecast.band(laws, max(limit, *at, 0))
     asked = sorted({*(last * each for each in DOUBLINGS), *(each for each in at if each >= curve.counts[0])})
     told = [Point(float(n), *map(float, each)) for n, each in zip(asked, band.at(asked).T, strict=True)]
+    guess = f"; beyond {labels(limit)} labels a class all is a guess" if any(each > limit for each in at) else ""
     if target is None:
-        return Answer(curve, "", told, Needed(), _expected(curve, told), band)
+        return Answer(curve, "", told, Needed(), _expected(curve, told) + guess, band)
     needed = crossings(band, target, limit)
     kind = "reached" if needed.labels is not None else "open" if needed.low is not None else "beyond"
     if kind != "reached" and not _rises(curve):
         kind = "no rise"
     words = _no_rise(curve) if kind == "no rise" else _words(curve, kind, needed, target, band, forecast.ceiling(laws))
-    return Answer(curve, kind, told, needed, words, band)
+    return Answer(curve, kind, told, needed, words + guess, band)
 
 
 def crossings(band: Band, target: float, limit: float) -> Needed:

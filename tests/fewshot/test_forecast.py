@@ -158,6 +158,18 @@ def test_a_ceiling_that_is_not_visible_is_said_to_be() -> None:
     assert "ceiling is not visible yet" in needs.answer(curve(straight), 0.9).words
 
 
+def test_far_beyond_what_was_measured_is_called_a_guess() -> None:
+    found = curve(law(0.85, 0.4, 0.5))
+    assert needs.answer(found, at=[1025]).words.endswith("beyond 1024 labels a class all is a guess")
+    assert "guess" not in needs.answer(found, 0.8, at=[1024]).words
+
+
+@pytest.mark.parametrize("accuracy", [0.0, 1.0])
+def test_an_accuracy_of_all_or_nothing_is_survived(accuracy: float) -> None:
+    answer = needs.answer(curve([at(n, (accuracy,) * 3) for n in (1, 4, 16)]), 0.9)
+    assert answer.kind == ("no rise" if accuracy == 0 else "reached")
+
+
 def test_what_was_measured_already_needs_no_forecast() -> None:
     answer = needs.answer(curve(law(0.85, 0.4, 0.5)), 0.7)  # truth: 7.1 labels
     assert answer.needed.labels == pytest.approx((0.4 / 0.15) ** 2, rel=0.1)
