@@ -206,6 +206,26 @@ def report(
 
 
 @app.command()
+def plan(
+    records: Paths,
+    target: Annotated[float | None, typer.Option(help="Accuracy to reach, as 0.9; without it only forecasts.")] = None,
+    at: Annotated[str | None, typer.Option(help="Labels a class to forecast for as well: 64,128.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for figures of the curves and their forecasts.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of the table.")] = False,
+) -> None:
+    """How many labels a target accuracy needs, from runs at three numbers of labels or more, and how sure that is."""
+    from fewshot import request
+
+    counts = request.counts(at)
+    from fewshot.report import sample_size
+
+    text, written = sample_size.tell(records, target, counts, out, as_json)
+    print(text)
+    for path in written:
+        print(path, file=sys.stderr)
+
+
+@app.command()
 def vote(
     runs: Paths,
     rule: Annotated[str, typer.Option(help="soft: mean of softmax; hard: majority.")] = "soft",
