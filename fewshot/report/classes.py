@@ -138,7 +138,7 @@ def per_class(record: Record, draws: Sequence[Sequence[float]] | None = None) ->
     axes.set_xlim(0, 100)
     axes.grid(False, axis="y")
     axes.set_xlabel("accuracy on the class's test images, %")
-    told = "mean and 95% interval over draws" if shown[0].half is not None else f"mean of {_draws(record)}"
+    told = "mean and 95% interval over draws" if shown[0].half is not None else "mean over draws"
     axes.set_title(f"{_whose(record)}: accuracy of each class, {told}", fontsize=10)
     return figure
 

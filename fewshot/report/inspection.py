@@ -158,7 +158,7 @@ PARTS: dict[str, Callable[[Asked], Part]] = {
     "Accuracy of each class": _classes,
     "Training beside test images": _train_and_test,
     "Over the training": _curves,
-    "As sure as right?": _reliability,
+    "Confidence beside accuracy": _reliability,
     "The most confident mistakes": inspected_images.mistakes,
     "The labelled images nearest to them": inspected_images.nearest,
 }
