@@ -205,6 +205,24 @@ def report(
     sys.exit(table.tell(records, out, check))
 
 
+@app.command("inspect")
+def inspect_(
+    run: Annotated[Path, typer.Argument(help="A run's folder, or a record by itself.")],
+    draw: Annotated[
+        int | None, typer.Option(help="Seed of the draw whose images are shown.", show_default="the first")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder to write to.", show_default="RUN_ID-inspect")] = None,
+) -> None:
+    """Figures of one run: confusion, classes, overfitting, calibration, mistakes, nearest labelled images."""
+    from fewshot.report import inspection
+
+    places, missing = inspection.inspect(run, draw, out)
+    for each in places:
+        print(each)
+    for sentence in missing:
+        print(f"not shown: {sentence}", file=sys.stderr)
+
+
 @app.command()
 def plan(
     records: Paths,

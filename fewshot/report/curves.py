@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 from fewshot import records
 from fewshot.records import Record
+from fewshot.report import drawing
 
 MARKERS = "osD^vPX*<>"
-FORMATS = ("svg", "png")
 
 
 class Line(NamedTuple):
@@ -72,19 +72,7 @@ def _line(label: str, by_budget: dict[float, Record]) -> Line:
 
 def draw(panel: Panel, path: Path) -> list[Path]:
     """Write the panel as path.svg and path.png; accuracy in percent, labels on a logarithmic axis."""
-    return save(_figure(panel), path)
-
-
-def save(figure: Any, path: Path) -> list[Path]:
-    """Write a matplotlib figure as path.svg and path.png."""
-    from matplotlib import rc_context
-
-    places = [path.with_suffix(f".{suffix}") for suffix in FORMATS]
-    with rc_context({"svg.hashsalt": "fewshot"}):  # as without a date: the same numbers give the same file
-        for place in places:
-            dated = {"metadata": {"Date": None}} if place.suffix == ".svg" else {}
-            figure.savefig(place, dpi=150, bbox_inches="tight", **dated)
-    return places
+    return drawing.save(_figure(panel), path)
 
 
 def _figure(panel: Panel) -> Any:

@@ -12,7 +12,7 @@ import numpy as np
 
 from episodes.errors import UserError
 from fewshot import records
-from fewshot.report import curves, forecast, learning_curve
+from fewshot.report import curves, drawing, forecast, learning_curve
 from fewshot.report.needs import DOUBLINGS, Answer, answer, labels
 
 RANKS = ("", "reached", "open", "beyond", "no rise", "too few")  # in the table from top to bottom
@@ -106,7 +106,7 @@ def _write(answers: Sequence[Answer], target: float | None, out: Path) -> list[P
     for data in dict.fromkeys(each.curve.data for each in answers):
         group = [each for each in answers if each.curve.data == data and each.band is not None]
         if group:
-            written += curves.save(_figure(data, group, target), out / f"forecast-{Path(data).name}")
+            written += drawing.save(_figure(data, group, target), out / f"forecast-{Path(data).name}")
     return written
 
 
