@@ -71,11 +71,15 @@ def _line(label: str, by_budget: dict[float, Record]) -> Line:
 
 def draw(panel: Panel, path: Path) -> list[Path]:
     """Write the panel as path.svg and path.png; accuracy in percent, labels on a logarithmic axis."""
+    return save(_figure(panel), path)
+
+
+def save(figure: Any, path: Path) -> list[Path]:
+    """Write a figure as path.svg and path.png; the same numbers give the same files."""
     from matplotlib import rc_context
 
-    figure = _figure(panel)
     places = [path.with_suffix(f".{suffix}") for suffix in FORMATS]
-    with rc_context({"svg.hashsalt": "fewshot"}):  # as without a date: the same numbers give the same file
+    with rc_context({"svg.hashsalt": "fewshot"}):  # without a date, as below
         for place in places:
             dated = {"metadata": {"Date": None}} if place.suffix == ".svg" else {}
             figure.savefig(place, dpi=150, bbox_inches="tight", **dated)
