@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -55,7 +57,7 @@ def run(
     )  # fmt: skip
     draws = request.seeds(seeds)
     quiet = quiet or _follows()
-    with _progress(quiet) as tell:
+    with _interruptible(), _progress(quiet) as tell:
         from fewshot import experiment
 
         record = experiment.run(
@@ -96,7 +98,7 @@ def pretrain(
 
     values, command = request.pretraining(config, set_ or [], data=data, backbone=backbone, epochs=epochs, seed=seed)
     quiet = quiet or _follows()
-    with _progress(quiet) as tell:
+    with _interruptible(), _progress(quiet) as tell:
         from fewshot import pretraining
 
         record, weights = pretraining.run(
@@ -148,6 +150,46 @@ def data_(
     text, place = contact_sheet.describe(name, image_size, sheet)
     print(text)
     print(f"contact sheet: {place}", file=sys.stderr)
+
+
+@app.command()
+def sweep(
+    studies: Annotated[list[Path], typer.Argument(help="Folders or files of study rows, as configs/studies/kshot.")],
+    scale: Annotated[
+        str, typer.Option(help="smoke: seconds a row; small: hours in all; full: the report's own.")
+    ] = "small",
+    only: Annotated[str | None, typer.Option(help="Rows by name, as K9,K10.", show_default="all")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would run, and how long.")] = False,
+    workers: Annotated[int, typer.Option(min=1, help="Cells run at once, through Ray.")] = 1,
+    ray_address: Annotated[str | None, typer.Option(help="A running Ray cluster that shares --out.")] = None,
+    shard: Annotated[str, typer.Option(help="i/n: every n-th run, from the i-th on, without votes.")] = "1/1",
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda, cuda:1.", show_default="a GPU where there is one")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for run folders.")] = Path("runs"),
+    results: Annotated[
+        Path | None, typer.Option(help="Folder for a file of each cell's result.", show_default="OUT/studies")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress on stderr.")] = False,
+) -> None:
+    """Run the rows of studies, whatever is missing of them; a run that fails does not stop the rest."""
+    from fewshot import board, request
+    from fewshot.results import Places, progress
+
+    rows = request.rows(studies, only)
+    part = request.shard(shard)
+    places = Places(request.scale(scale), out, results or out / "studies")
+    known = progress(rows, places)
+    if dry_run:
+        print(board.text(known, scale))
+        return
+    with _interruptible(), board.Board(known, quiet) as shown:
+        from fewshot import sweep
+
+        sweep.run(rows, places, device=device, workers=workers, address=ray_address, shard=part, tell=shown.tell)
+    known = progress(rows, places)
+    print(board.text(known, scale))
+    sys.exit(1 if any(each.failed for each in known) else 0)
 
 
 @app.command()
@@ -203,6 +245,17 @@ def _follows() -> bool:
     return os.environ.get("RANK", "0") != "0"
 
 
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """An interruption is said in a line, with exit code 130."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not _follows():
+            print("fewshot: interrupted; the same command continues.", file=sys.stderr)
+        raise typer.Exit(130) from None
+
+
 class _progress:
     """`tell(text)`: one line on a terminal, replaced as work goes on; plain lines elsewhere, a few seconds apart."""
 
@@ -228,13 +281,9 @@ class _progress:
             print(text, file=sys.stderr, flush=True)
             self.last = time.monotonic()
 
-    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+    def __exit__(self, *error: object) -> None:
         if self.status is not None:
             self.status.stop()
-        if kind is not None and issubclass(kind, KeyboardInterrupt):
-            if not _follows():
-                print("fewshot: interrupted; the same command continues.", file=sys.stderr)
-            raise typer.Exit(130)
 
 
 def main() -> NoReturn:

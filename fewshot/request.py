@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from episodes.errors import UserError
-from fewshot import config
+from fewshot import config, study
 
 
 def values(file: Path | None, sets: Sequence[str], **flags: Any) -> dict[str, Any]:
@@ -81,3 +81,32 @@ def percents(text: str | None) -> list[float]:
     if not all(re.fullmatch(r"\d+(\.\d+)?", part) and 0 < float(part) <= 100 for part in parts):
         raise UserError(f"--best {text}: percentages over 0 and up to 100 were expected, as in --best 10,20,50,100.")
     return sorted({float(part) for part in parts})
+
+
+def rows(places: Sequence[Path], only: str | None) -> list[study.Row]:
+    """Rows of the studies at these places, all or those named, as K9,K10."""
+    found = study.read(places)
+    if only is None:
+        return found
+    known = {row.name.lower(): row.name for row in found}
+    wanted = [name.strip() for name in only.split(",")]
+    for name in wanted:
+        if name.lower() not in known:
+            raise UserError(
+                f"--only {name}: there is no such row; {config.nearest(name.upper(), list(known.values()))}"
+            )
+    return [row for row in found if row.name.lower() in {name.lower() for name in wanted}]
+
+
+def scale(name: str) -> str:
+    if name not in study.SCALES:
+        raise UserError(f"--scale {name}: {', '.join(study.SCALES)} were expected.")
+    return name
+
+
+def shard(text: str) -> tuple[int, int]:
+    """`2/5` is the second of five."""
+    match = re.fullmatch(r"(\d+)/(\d+)", text.strip())
+    if match is None or not 1 <= int(match[1]) <= int(match[2]):
+        raise UserError(f"--shard {text}: i/n with i from 1 to n was expected, as in --shard 2/5.")
+    return int(match[1]), int(match[2])

@@ -14,7 +14,7 @@ from episodes.datasets.cache import Entry, decoded
 from episodes.datasets.digits import load_digits
 from episodes.datasets.groups import groups_of
 from episodes.datasets.source import Source, few
-from episodes.errors import UserError
+from episodes.errors import NotHere, UserError
 from episodes.places import cache_root, user_cache
 from episodes.types import ImageSet, TrainTest
 
@@ -82,7 +82,7 @@ def _place(data: str, root: Path) -> Path:
         return cifar10.download(root)
     near = get_close_matches(data, [name for name, _ in available(root)], n=3)
     hint = f" Did you mean {', '.join(near)}?" if near else ""
-    raise UserError(
+    raise NotHere(
         f"There is no data set {data!r}: it is neither a path nor in {root}.{hint} Give the path of a folder "
         "of images, or set FEWSHOT_DATA to the folder that holds it; without a network, digits always works."
     )

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from episodes.datasets.source import Content, Part, Source, chunked
-from episodes.errors import UserError
+from episodes.errors import NotHere, UserError
 
 BATCHES = "cifar-10-batches-py"
 GROUPS = {
@@ -111,7 +111,7 @@ def download(root: Path) -> Path:
                 os.rename(partial / BATCHES, target)
                 shutil.rmtree(partial, ignore_errors=True)
     except (OSError, RuntimeError, http.client.HTTPException, tarfile.TarError, EOFError) as error:
-        raise UserError(
+        raise NotHere(
             f"cifar10 is not in {root}, and its download failed ({error}). Connect to a network, set "
             "FEWSHOT_DATA to the folder that holds cifar10/, or give a path to the images as data."
         ) from error

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
-from episodes.errors import UserError
+from episodes.errors import NotHere, UserError
 from fewshot.backbones import hub, weight_files
 from fewshot.config import BackboneSettings, nearest
 
@@ -80,7 +80,7 @@ def _published(settings: BackboneSettings, make: Callable[..., Any]) -> Any:
             remedy = "delete that file to fetch it again, give another as --weights, or use --weights none."
             return make(pretrained=True, pretrained_cfg_overlay={"file": str(kept)})
         if known and (why := hub.unreachable(known)):
-            raise UserError(f"{lacking} ({why}): {remedy}")
+            raise NotHere(f"{lacking} ({why}): {remedy}")
         return make(pretrained=True)
     except UserError:
         raise
