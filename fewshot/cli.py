@@ -205,10 +205,11 @@ def report(
     ),
 ) -> None:
     """A comparison table of any records; of studies, tables beside the reported numbers, figures and one HTML page."""
+    from fewshot import request
     from fewshot.report import studies, table
 
     if studies.named(records):
-        sys.exit(studies.tell(records, out, check, scale, results))
+        sys.exit(studies.tell(records, out, check, request.scale(scale), results))
     sys.exit(table.tell(records, out, check))
 
 

@@ -84,7 +84,7 @@ ROOMS: dict[str, set[str]] = {
         "fewshot.plan", "fewshot.experiment", "fewshot.parallel",
     },
     "fewshot.catalogue": {"episodes.datasets", "fewshot.config", "fewshot.backbones", "fewshot.learners"},
-    "fewshot.report": {"fewshot.records"},
+    "fewshot.report": {"fewshot.records", "fewshot.study"},
     "fewshot.report.kept": {"episodes.places", "fewshot.cache"},
     "fewshot.report.contact_sheet": {"episodes.types", "episodes.datasets", "fewshot.records"},
     "fewshot.cli": {

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from fewshot.report import differences, reported, results
+from fewshot.report import differences, gathered, reported
 from fewshot.report.differences import FEWEST, SURE, Difference
-from fewshot.report.results import DONE, Group, Measured, Study, Told
+from fewshot.report.gathered import DONE, Group, Measured, Study, Told
 from fewshot.report.row_tables import SMOKE
 
 MOST_NAMED = 4  # rivals with numbers of their own in a sentence; the rest are counted
@@ -52,7 +52,7 @@ def headline(study: Study) -> str:
 
 def of_row(told: Told) -> list[str]:
     """The best cell of a row at each number of labels, where there are several."""
-    groups = {group: cells for group, cells in results.groups(told.cells).items() if len(cells) > 1}
+    groups = {group: cells for group, cells in gathered.groups(told.cells).items() if len(cells) > 1}
     found = {group: [(f'"{cell.label}"', cell) for cell in cells] for group, cells in groups.items()}
     return _told(found, dict.fromkeys(found, "cells"))
 
@@ -74,12 +74,12 @@ Candidates = dict[Group, list[tuple[str, Measured]]]
 def _candidates(study: Study) -> Candidates:
     by_row: dict[Group, dict[str, list[tuple[str, Measured]]]] = {}
     for told in study.rows:
-        for group, cells in results.groups(told.cells).items():
+        for group, cells in gathered.groups(told.cells).items():
             names = [_named(told, cell if len(cells) > 1 else None) for cell in cells]
             by_row.setdefault(group, {})[told.name] = list(zip(names, cells, strict=True))
     ordered = sorted(by_row.items(), key=lambda each: (each[0].kind == "full", each[0]))
     return {
-        group: [max(cells, key=lambda each: results.mean(each[1])) for cells in rows.values()]
+        group: [max(cells, key=lambda each: gathered.mean(each[1])) for cells in rows.values()]
         if len(rows) > 1
         else next(iter(rows.values()))
         for group, rows in ordered
@@ -114,7 +114,7 @@ def _first(group: Group, best: Rival, rivals: int, what: str) -> str:
 
 def _ranked(cells: Sequence[tuple[str, Measured]]) -> list[Rival]:
     """From the best down, each with the best's lead over it."""
-    ordered = sorted(cells, key=lambda each: -results.mean(each[1]))
+    ordered = sorted(cells, key=lambda each: -gathered.mean(each[1]))
     best = ordered[0][1].record or {}
     return [Rival(name, cell, differences.paired(best, cell.record or {})) for name, cell in ordered]
 
@@ -159,7 +159,7 @@ def _where(group: Group) -> str:
     if group.kind == "full":
         return f"With all training images of {group.data},"
     if group.kind == "fraction":
-        return f"With {results.budget(group)} of the training images of {group.data},"
+        return f"With {gathered.budget(group)} of the training images of {group.data},"
     return f"With {_count(group.budget, 'labelled image')} a class of {group.data},"
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from fewshot.report import findings, reported, row_tables, study_figures
 from fewshot.report.drawing import Figure
-from fewshot.report.results import DONE, Measured, Study, Told
+from fewshot.report.gathered import DONE, Measured, Study, Told
 from fewshot.report.row_tables import Table, as_stated
 
 MOST_LISTED = 12  # cells named one by one; beyond, they are counted
@@ -62,7 +62,7 @@ def _section(told: Told, scale: str) -> Section:
     remarks += [("in the report", plan.source), ("needs", ", ".join(plan.needed(scale)))]
     remarks += [("expected cost", _cost(plan.draw_seconds(scale))), ("note", note(told))]
     return Section(
-        told.name, plan.title, plan.question, findings.of_row(told), tables, _absent(told.cells),
+        told.name, plan.title, plan.question, findings.of_row(told), tables, _absent(told),
         [each for each in remarks if each[1]], study_figures.of_row(told),
     )  # fmt: skip
 
@@ -77,8 +77,9 @@ def _cost(seconds: float) -> str:
     return f"{many} a draw on two cores"
 
 
-def _absent(cells: Sequence[Measured]) -> list[str]:
-    """Cells without numbers by state and reason, each with what is reported of it."""
+def _absent(told: Told) -> list[str]:
+    """Cells without numbers by state and reason, each with what is reported of it; steps a search has not begun."""
+    cells = told.cells
     found: dict[tuple[str, str], list[Measured]] = {}
     for cell in cells:
         if cell.status != DONE:
@@ -90,7 +91,9 @@ def _absent(cells: Sequence[Measured]) -> list[str]:
         more = f"; and {len(group) - MOST_LISTED} more" if len(group) > MOST_LISTED else ""
         because = f" Reason: {reason.rstrip('.')}." if reason else ""
         sentences.append(f"{status.capitalize()}{many}: {names}{more}.{because}")
-    return sentences
+    begun = {key for cell in cells for key in cell.values}
+    later = [axis for step in told.plan.steps for axis in step if axis not in begun]
+    return [*sentences, *([f"Not yet run: the steps over {', '.join(later)}."] if later else [])]
 
 
 def _with_reported(cell: Measured) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from fewshot.report import differences, results
+from fewshot.report import differences, gathered
 from fewshot.report.differences import Difference
-from fewshot.report.results import Study
+from fewshot.report.gathered import Study
 from fewshot.report.row_tables import as_stated
 
 METRICS = {"accuracy": "", "validation_accuracy": " on validation images"}
@@ -41,7 +41,7 @@ def against(study: Study) -> list[Against]:
             if not cell.scored or cell.record is None:
                 continue
             for metric in METRICS:
-                score, number = results.score(cell.record, metric), cell.reported.get(metric)
+                score, number = gathered.score(cell.record, metric), cell.reported.get(metric)
                 if score is not None and number is not None:
                     lead = differences.of([value - number for value in score["values"]])
                     found.append(Against(told.name, cell.label, metric, number, lead))

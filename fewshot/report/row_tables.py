@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from fewshot.records import Record
-from fewshot.report import results
-from fewshot.report.results import Group, Measured, Score, Told
+from fewshot.report import gathered
+from fewshot.report.gathered import Group, Measured, Score, Told
 
 OTHERS = ("loss", "f1", "precision", "recall")  # columns of their own where the report states them
 Stated = dict[str, int]  # a metric that the report has for some cell of the row, and how many decimals it gives
@@ -38,12 +38,12 @@ def tables(told: Told, scale: str) -> list[Table]:
     for cell in told.cells:
         for metric, value in cell.reported.items():
             stated[metric] = max(stated.get(metric, 2), len(f"{value:.4f}".rstrip("0").partition(".")[2]))
-    found = [_table(group, cells, stated, scale) for group, cells in results.groups(told.cells).items()]
+    found = [_table(group, cells, stated, scale) for group, cells in gathered.groups(told.cells).items()]
     return found + [_benchmark(cell) for cell in told.cells if cell.record is not None and not cell.scored]
 
 
 def _table(group: Group, cells: Sequence[Measured], stated: Stated, scale: str) -> Table:
-    best = max(cells, key=results.mean)
+    best = max(cells, key=gathered.mean)
     rows = [_row(cell, group, stated, cell is best and len(cells) > 1, scale) for cell in cells]
     columns = [name for name in rows[0] if any(row[name].text for row in rows)]
     return Table(_caption(group, scale), columns, [[row[name] for name in columns] for row in rows], _notes(cells))
@@ -62,18 +62,18 @@ def _row(cell: Measured, group: Group, stated: Stated, best: bool, scale: str) -
         "n": number(len(accuracy["values"]), "d"),
         "95% interval": _interval(accuracy),
         "difference": _difference(accuracy, compared.get("accuracy")),
-        "labels": Cell(results.budget(group), group.labels),
+        "labels": Cell(gathered.budget(group), group.labels),
     }
-    validation = results.score(record, "validation_accuracy")
+    validation = gathered.score(record, "validation_accuracy")
     found["validation"] = _score(validation)
     if "validation_accuracy" in stated:
         found["validation, reported"] = reported(cell, "validation_accuracy", stated["validation_accuracy"])
         found["validation, difference"] = _difference(validation, compared.get("validation_accuracy"))
-    found["train"] = _score(results.score(record, "train_accuracy"))
+    found["train"] = _score(gathered.score(record, "train_accuracy"))
     if "train_accuracy" in stated:
         found["train, reported"] = reported(cell, "train_accuracy", stated["train_accuracy"])
     for metric in (each for each in OTHERS if each in stated):
-        found[metric] = _score(results.score(record, metric))
+        found[metric] = _score(gathered.score(record, metric))
         found[f"{metric}, reported"] = reported(cell, metric, stated[metric])
     return {**found, "seconds a draw": number(seconds, ".1f"), "run": Cell(cell.run or record["run_id"])}
 
@@ -119,7 +119,7 @@ def _difference(score: Score | None, value: float | None) -> Cell:
 
 
 def _caption(group: Group, scale: str) -> str:
-    budget = {"shots": results.budget(group), "fraction": f"{results.budget(group)} of the training images"}
+    budget = {"shots": gathered.budget(group), "fraction": f"{gathered.budget(group)} of the training images"}
     return (
         f"{group.data}, {budget.get(group.kind, 'all training images')}: {group.labels:,} labels, "
         f"{group.classes} classes, {group.regime} regime, judged on {group.n_test:,} test images; scale {scale}"
@@ -132,6 +132,10 @@ def _notes(cells: Sequence[Measured]) -> list[tuple[str, str]]:
     notes = [("network", "; ".join(dict.fromkeys(map(network, found))))]
     notes += [("data", note) for record in found for note in record["data_notes"]]
     notes += [(cell.label, warning) for cell in cells for warning in (cell.record or {})["warnings"]]
+    changed = [cell.label for cell in cells if cell.changed]
+    notes += [
+        ("changed", f"the study file asks for other settings now than these ran with: {'; '.join(changed)}")
+    ] * bool(changed)
     if min(len(record["seeds"]) for record in found) < 5:
         notes.append(("draws", "where there are fewer than five, the spread says little"))
     return list(dict.fromkeys(notes))

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from fewshot.report import drawing, results
+from fewshot.report import drawing, gathered
 from fewshot.report.drawing import Boxes, Figure
-from fewshot.report.results import Measured, Told
+from fewshot.report.gathered import Measured, Told
 from fewshot.report.row_tables import Cell, Table, number
 
 FEWEST_CELLS = 8  # from here on a grid is shown by box plots over each of its settings
@@ -23,7 +23,7 @@ def box_plots(told: Told) -> list[Figure]:
     if not searched and len(cells) < FEWEST_CELLS:
         return []
     figures = []
-    for key in dict.fromkeys(key for cell in cells for key in cell.values if key not in results.BUDGETS):
+    for key in dict.fromkeys(key for cell in cells for key in cell.values if key not in gathered.BUDGETS):
         if searched and "." not in key:  # the networks that are searched
             continue
         panels = _panels(key, cells, searched)

@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from episodes.errors import UserError
-from fewshot import records
-from fewshot.report import html, pages, results, written
+from fewshot import records, study
+from fewshot.report import gathered, html, pages, written
+from fewshot.report.gathered import Planned, Study
 from fewshot.report.pages import Page
-from fewshot.report.results import Planned, Study
 
 RUN_SETTINGS = "config.yaml"  # of a run's folder, beside its record
 ALL = "index.html"  # the page of several studies; one alone has its name
-SUFFIXES = (".yaml", ".yml")
 
 
 def named(places: Sequence[Path]) -> bool:
@@ -26,14 +25,12 @@ def named(places: Sequence[Path]) -> bool:
 
 
 def _holds_studies(place: Path) -> bool:
-    if place.is_dir():
-        return any(path.name != RUN_SETTINGS for suffix in SUFFIXES for path in place.rglob(f"*{suffix}"))
-    return place.suffix in SUFFIXES
+    return any(file.name != RUN_SETTINGS for file in study.files_in(place))
 
 
 def tell(places: Sequence[Path], out: Path | None, check: bool, scale: str, found: Path) -> int:
     """`report` of the study files at the places."""
-    return report(results.read(places, scale), out, check, scale, found)
+    return report(gathered.read(places, scale), out, check, scale, found)
 
 
 def report(planned: Planned, out: Path | None, check: bool, scale: str, found: Path) -> int:
@@ -43,7 +40,7 @@ def report(planned: Planned, out: Path | None, check: bool, scale: str, found: P
     `check` finds a stale or missing file; figures are not compared.
     """
     studies = _studies(planned, scale, found)
-    documents = [pages.page(study) for study in studies]
+    documents = [pages.page(each) for each in studies]
     if out is None:
         if check:
             raise UserError("--check compares with a written report: say where it lies with --out.")
@@ -60,18 +57,15 @@ def report(planned: Planned, out: Path | None, check: bool, scale: str, found: P
 
 
 def _studies(planned: Planned, scale: str, found: Path) -> list[Study]:
-    studies = results.gather(planned, found, scale)
-    for study in studies:
-        if not any(cell.status == results.DONE for told in study.rows for cell in told.cells):
-            others = sorted(
-                path.name for path in (found / study.name).glob("*") if path.is_dir() and path.name != scale
-            )
+    studies = gathered.gather(planned, found, scale)
+    for each in studies:
+        if not any(cell.status == gathered.DONE for told in each.rows for cell in told.cells):
+            others = sorted(path.name for path in (found / each.name).glob("*") if path.is_dir() and path.name != scale)
             there = f"; there are some of scale {', '.join(others)}" if others else ""
-            print(f"{study.name}: no results of scale {scale} in {found}{there}", file=sys.stderr)
-        if study.strangers:
-            print(
-                f"{study.name}: {study.strangers} results of cells that it no longer has were left out", file=sys.stderr
-            )
+            print(f"{each.name}: no results of scale {scale} in {found}{there}", file=sys.stderr)
+        if each.strangers:
+            many = f"{each.strangers} {'result' if each.strangers == 1 else 'results'}"
+            print(f"{each.name}: {many} of cells that it no longer has, left out", file=sys.stderr)
     return studies
 
 
@@ -87,7 +81,7 @@ def _texts(
     if readme.exists() and not readme.read_text().startswith(written.INDEX_MARK):
         print(f"{readme} was written by hand and is left as it is", file=sys.stderr)
     else:
-        texts[readme] = written.index([pages.line(study) for study in studies], out, out / ALL in texts)
+        texts[readme] = written.index([pages.line(each) for each in studies], out, out / ALL in texts)
     return texts
 
 

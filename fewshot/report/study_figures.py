@@ -7,9 +7,9 @@ from functools import partial
 
 import numpy as np
 
-from fewshot.report import curves, drawing, results, setting_figures
+from fewshot.report import curves, drawing, gathered, setting_figures
 from fewshot.report.drawing import Dot, Figure, Series
-from fewshot.report.results import Measured, Study, Told
+from fewshot.report.gathered import Measured, Study, Told
 from fewshot.report.row_tables import SMOKE, Cell, Table, number
 
 MOST_LINES = 8  # of a figure of accuracy against labels
@@ -48,11 +48,11 @@ def _against_labels(study: Study) -> list[Figure]:
     lines: dict[tuple[str, str, str], dict[str, dict[float, Measured]]] = {}
     full: dict[str, list[tuple[float, str]]] = {}
     for told in study.rows:
-        for group, cells in results.groups(told.cells).items():
+        for group, cells in gathered.groups(told.cells).items():
             for cell in cells:
                 label = _line_label(told, cell)
                 if group.kind == "full":
-                    full.setdefault(group.fingerprint, []).append((results.mean(cell), label))
+                    full.setdefault(group.fingerprint, []).append((gathered.mean(cell), label))
                 else:
                     kinds = lines.setdefault((group.fingerprint, group.data, group.kind), {})
                     kinds.setdefault(label, {})[group.budget] = cell
@@ -69,7 +69,7 @@ def _against_labels(study: Study) -> list[Figure]:
 
 
 def _line_label(told: Told, cell: Measured) -> str:
-    rest = {key: value for key, value in cell.values.items() if key not in results.BUDGETS}
+    rest = {key: value for key, value in cell.values.items() if key not in gathered.BUDGETS}
     words = [f"{key.rpartition('.')[2]} {value}" for key, value in rest.items()]
     return ", ".join([f"{told.name} {told.plan.title}", *words])
 
@@ -101,7 +101,7 @@ def _label_figure(name: str, panel: curves.Panel, of: int) -> Figure:
 def _learning(told: Told) -> list[Figure]:
     """Loss and accuracy over the epochs, of the best cells that kept their curves."""
     kept = [cell for cell in told.cells if cell.curves and cell.scored]
-    shown = sorted(kept, key=lambda cell: -results.mean(cell))[:MOST_CURVES]
+    shown = sorted(kept, key=lambda cell: -gathered.mean(cell))[:MOST_CURVES]
     panels: dict[str, list[Series]] = {}
     rows = []
     for cell in shown:

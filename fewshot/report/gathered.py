@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,18 +11,20 @@ from typing import Any, NamedTuple
 from episodes.errors import UserError
 from fewshot import records, study
 from fewshot.records import Record
+from fewshot.study import Cell, Row
 
 DONE, MISSING = "done", "not yet run"
 BUDGETS = ("shots", "fraction", "full")
 KEYS = {"study", "row", "scale", "cell", "label", "status", "record"}
 Score = dict[str, Any]
-Planned = Sequence[tuple[Any, Sequence[Any]]]  # rows, each with its cells
+Planned = Sequence[tuple[Row, Sequence[Cell]]]  # rows, each with its cells
 
 
 class Measured(NamedTuple):
     """A cell: what the report says of it (metric -> number), and what became of it here.
 
-    status: done, failed, not run, or not yet run; reason: a sentence where it is not done.
+    status: done, failed, not run, or not yet run; reason: a sentence where it is not done; changed: its settings in the
+    study file are no longer those that it ran with.
     """
 
     name: str
@@ -33,6 +36,7 @@ class Measured(NamedTuple):
     record: Record | None
     curves: dict[str, Any] | None
     run: str
+    changed: bool
 
     @property
     def scored(self) -> bool:
@@ -41,15 +45,15 @@ class Measured(NamedTuple):
 
 
 class Told(NamedTuple):
-    """A row of a study with all of its cells, in the order of tables; plan: the Row of its YAML file."""
+    """A row of a study with all of its cells, in the order of tables; plan: the row of its YAML file."""
 
-    plan: Any
+    plan: Row
     cuts: list[str]
     cells: list[Measured]
 
     @property
     def name(self) -> str:
-        return str(self.plan.name)
+        return self.plan.name
 
 
 class Study(NamedTuple):
@@ -86,10 +90,10 @@ def gather(planned: Planned, results: Path, scale: str) -> list[Study]:
     for row, cells in sorted(planned, key=lambda each: natural(each[0].name)):
         found = _files(results / row.study / scale / row.name)
         names = {cell.name for cell in cells}
-        known = [_cell(cell.name, cell.label, cell.reported, found.get(cell.name)) for cell in cells]
+        known = [_asked(cell, found.get(cell.name)) for cell in cells]
         others = sorted((each for name, each in found.items() if name not in names), key=_position)
         if row.kind == "search":  # what its later steps try is known only when the earlier ones are done
-            known += [_cell(each["cell"], each["label"], {}, each) for each in others]
+            known += [_measured(each["cell"], each["label"], {}, each, False) for each in others]
             known.sort(key=lambda cell: _position(found[cell.name]) if cell.name in found else (0, cell.name))
             others = []
         strangers[row.study] = strangers.get(row.study, 0) + len(others)
@@ -156,11 +160,18 @@ def _position(result: dict[str, Any]) -> tuple[int, str]:
     return result.get("position", 0), result["cell"]
 
 
-def _cell(name: str, label: str, reported: Any, result: dict[str, Any] | None) -> Measured:
+def _asked(cell: Cell, result: dict[str, Any] | None) -> Measured:
     if result is None:
-        return Measured(name, label, {}, dict(reported or {}), MISSING, "", None, None, "")
+        return Measured(cell.name, cell.label, cell.values, cell.reported, MISSING, "", None, None, "", False)
+    changed = "settings" in result and result["settings"] != json.loads(json.dumps(cell.settings))
+    return _measured(cell.name, cell.label, cell.reported, result, changed)
+
+
+def _measured(
+    name: str, label: str, reported: dict[str, float], result: dict[str, Any], changed: bool
+) -> Measured:  # fmt: skip
     done = result["status"] == DONE
     return Measured(
-        name, label, result.get("values") or {}, dict(reported or {}), result["status"], result.get("reason") or "",
-        result["record"] if done else None, result.get("curves") if done else None, result.get("run") or "",
+        name, label, result.get("values") or {}, reported, result["status"], result.get("reason") or "",
+        result["record"] if done else None, result.get("curves") if done else None, result.get("run") or "", changed,
     )  # fmt: skip
