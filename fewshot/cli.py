@@ -206,10 +206,12 @@ def report(
 ) -> None:
     """A comparison table of any records; of studies, tables beside the reported numbers, figures and one HTML page."""
     from fewshot import request
-    from fewshot.report import studies, table
+    from fewshot.report import studies
 
     if studies.named(records):
         sys.exit(studies.tell(records, out, check, request.scale(scale), results))
+    from fewshot.report import table
+
     sys.exit(table.tell(records, out, check))
 
 

@@ -10,7 +10,7 @@ from fewshot.report.differences import FEWEST, SURE, Difference
 from fewshot.report.gathered import DONE, Group, Measured, Study, Told
 from fewshot.report.row_tables import SMOKE
 
-MOST_NAMED = 4  # rivals with numbers of their own in a sentence; the rest are counted
+MOST_NAMED = 3  # rivals with numbers of their own in a sentence; the rest are counted
 SAME = 0.005  # two accuracies are the same where the interval of their difference lies within
 
 
@@ -36,7 +36,7 @@ def winners(study: Study) -> list[str]:
     Where one row alone was measured its cells are compared.
     """
     found = _candidates(study)
-    return _told(found, {group: "rows" if _of_several_rows(cells) else "cells" for group, cells in found.items()})
+    return _told({group: cells for group, (_, cells) in found.items()}, {group: of for group, (of, _) in found.items()})
 
 
 def headline(study: Study) -> str:
@@ -44,9 +44,9 @@ def headline(study: Study) -> str:
     found = _candidates(study)
     if not found:
         return "Nothing was measured yet."
-    group = max(found, key=lambda each: (len(found[each]), _draws(found[each]) >= FEWEST, each.labels))
-    best, *others = _ranked(found[group])
-    what = "rows" if _of_several_rows(found[group]) else "cells"
+    group = max(found, key=lambda each: (len(found[each][1]), _draws(found[each][1]) >= FEWEST, each.labels))
+    what, cells = found[group]
+    best, *others = _ranked(cells)
     return _first(group, best, len(others), what)
 
 
@@ -71,23 +71,21 @@ def not_run(study: Study) -> list[str]:
 Candidates = dict[Group, list[tuple[str, Measured]]]
 
 
-def _candidates(study: Study) -> Candidates:
-    by_row: dict[Group, dict[str, list[tuple[str, Measured]]]] = {}
+def _candidates(study: Study) -> dict[Group, tuple[str, list[tuple[str, Measured]]]]:
+    """At each number of labels the best cell of every row, or of a row alone all cells; and what they are."""
+    by_row: dict[Group, list[tuple[Told, list[Measured]]]] = {}
     for told in study.rows:
         for group, cells in gathered.groups(told.cells).items():
-            names = [_named(told, cell if len(cells) > 1 else None) for cell in cells]
-            by_row.setdefault(group, {})[told.name] = list(zip(names, cells, strict=True))
-    ordered = sorted(by_row.items(), key=lambda each: (each[0].kind == "full", each[0]))
-    return {
-        group: [max(cells, key=lambda each: gathered.mean(each[1])) for cells in rows.values()]
-        if len(rows) > 1
-        else next(iter(rows.values()))
-        for group, rows in ordered
-    }
-
-
-def _of_several_rows(cells: Sequence[tuple[str, Measured]]) -> bool:
-    return len({name.split()[0] for name, _ in cells}) > 1
+            by_row.setdefault(group, []).append((told, cells))
+    found: dict[Group, tuple[str, list[tuple[str, Measured]]]] = {}
+    for group, rows in sorted(by_row.items(), key=lambda each: (each[0].kind == "full", each[0])):
+        told, cells = rows[0]
+        if len(rows) == 1 and len(cells) > 1:
+            found[group] = (f"cells of {_named(told, None)}", [(f'"{cell.label}"', cell) for cell in cells])
+        else:
+            bests = [(told, max(cells, key=gathered.mean), len(cells) > 1) for told, cells in rows]
+            found[group] = ("rows", [(_named(told, best if many else None), best) for told, best, many in bests])
+    return found
 
 
 def _told(found: Candidates, what: Mapping[Group, str]) -> list[str]:
