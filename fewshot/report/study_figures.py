@@ -120,8 +120,10 @@ def _learning(told: Told) -> list[Figure]:
             ])  # fmt: skip
     if not any(len(each.epochs) > 1 for series in panels.values() for each in series):
         return []
-    for quantity in [each for each, series in panels.items() if {one.dashed for one in series} == {True, False}]:
-        panels[f"{quantity} (dashed: training)"] = panels.pop(quantity)
+    kinds = {each: {one.dashed for one in series} for each, series in panels.items()}
+    words = {each: f"{each} of training images" if kinds[each] == {True} else each for each in panels}
+    words |= {each: f"{each} (dashed: training images)" for each in panels if kinds[each] == {True, False}}
+    panels = {words[each]: series for each, series in panels.items()}
     columns = ["cell", "curve", "draws", "first", "last", "std of the last", "epoch of the last"]
     some = f", the best {len(shown)} of {len(kept)} cells" if len(kept) > len(shown) else ""
     alt = (
