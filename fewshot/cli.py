@@ -23,6 +23,7 @@ app = typer.Typer(
 )
 
 Paths = Annotated[list[Path], typer.Argument(help="record.json files, run folders, or folders of them.")]
+Told = Annotated[list[Path], typer.Argument(help="Records, run folders, folders of them; or studies' YAML files.")]
 
 
 @app.command()
@@ -193,13 +194,22 @@ def sweep(
 
 @app.command()
 def report(
-    records: Paths,
+    records: Told,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for comparison.md and figures; without it the table is printed.")
+        Path | None, typer.Option(help="Folder for tables, figures and page; without it the table is printed.")
     ] = None,
-    check: Annotated[bool, typer.Option("--check", help="Only say whether the written table is up to date.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Only say whether what is written is up to date.")] = False,
+    scale: Annotated[str, typer.Option(help="Of studies: smoke, small or full.")] = "small",
+    results: Annotated[Path, typer.Option(help="Of studies: where fewshot sweep keeps results.")] = Path(
+        "runs/studies"
+    ),
 ) -> None:
-    """One comparison table of any records: best in bold, intervals, n, cost; figures of accuracy against labels."""
+    """A comparison table of any records; of studies, tables beside the reported numbers, figures and one HTML page."""
+    from fewshot import request
+    from fewshot.report import studies
+
+    if studies.named(records):
+        sys.exit(studies.tell(records, out, check, request.scale(scale), results))
     from fewshot.report import table
 
     sys.exit(table.tell(records, out, check))

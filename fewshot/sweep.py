@@ -261,7 +261,7 @@ class _Ray:
         import logging
 
         n_threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, (os.cpu_count() or 1) // self.workers))
-        local = {} if self.address else {"num_cpus": self.workers, "include_dashboard": False}
+        local: dict[str, Any] = {} if self.address else {"num_cpus": self.workers, "include_dashboard": False}
         self.ray.init(
             address=self.address or "local", log_to_driver=False, logging_level=logging.ERROR,
             runtime_env={"env_vars": {"OMP_NUM_THREADS": n_threads}}, **local,

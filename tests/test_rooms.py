@@ -87,7 +87,7 @@ ROOMS: dict[str, set[str]] = {
         "fewshot.config", "fewshot.records", "fewshot.devices", "fewshot.features", "fewshot.plan", "fewshot.fitting",
     },
     "fewshot.catalogue": {"episodes.datasets", "fewshot.config", "fewshot.backbones", "fewshot.learners"},
-    "fewshot.report": {"fewshot.records"},
+    "fewshot.report": {"fewshot.records", "fewshot.study"},
     "fewshot.report.kept": {"episodes.places", "fewshot.cache"},
     "fewshot.report.contact_sheet": {"episodes.types", "episodes.datasets", "fewshot.records"},
     "fewshot.report.inspected_images": {
