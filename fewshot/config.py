@@ -94,8 +94,9 @@ class Train(Settings):
     """How a learner is optimised. Durations: exactly one of steps and epochs (passes over the support).
 
     base: a data set whose training images take the support's place in episodes or pairs (meta-training);
-    least_steps: what epochs of a small support are raised to; resolutions: smaller images first, in rising order of
-    `until`, and the backbone's input size after the last (progressive resizing).
+    least_steps: what epochs of a small support are raised to; compile: the loss by torch's compiler, on a GPU with CUDA
+    graphs; its seconds count as training, and only long trainings win them back; resolutions: smaller images first, in
+    rising order of `until`, and the backbone's input size after the last (progressive resizing).
     """
 
     base: str | None = None
@@ -116,6 +117,7 @@ class Train(Settings):
     clip_norm: Positive | None = None
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     ema_decay: Share | None = None
+    compile: bool = False
     log_every_epochs: Positive | None = None
     early_stopping: EarlyStopping | None = None
 

@@ -78,6 +78,11 @@ def prepare(
     run_id = _run_id(settings, data, base)
     compute = _compute(settings, out / run_id, chosen, asked=device is not None, force=force)
     compute = compute._replace(threads=max(1, torch.get_num_threads() // workers))
+    if settings.train is not None and settings.train.compile and compute[:2] == ("cpu", "bfloat16"):
+        raise UserError(
+            "train.compile: torch's compiler gives gradients that are no numbers in bfloat16 on a CPU: "
+            "leave it out, or use --set precision=float32."
+        )
     return Plan(settings, data, base, task, run_id, out / run_id, compute)
 
 

@@ -131,6 +131,9 @@ class _Training:
                 continue
             optimisation.set_trainable(self.learner, phase.trainable)
             self.loss = parallel.loss(self.learner)
+            if self.settings.compile:
+                graphs = "reduce-overhead" if self.loss_sum.is_cuda else "default"
+                self.loss = torch.compile(self.loss, mode=graphs)
             self.optimizer = optimisation.optimizer(self.learner, self.settings, phase.lr or self.settings.lr)
             self.schedule = optimisation.schedule(self.optimizer, self.settings.schedule, stop - start)
             if state is not None and self.step > start:

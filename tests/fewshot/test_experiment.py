@@ -508,3 +508,10 @@ def test_a_long_training_says_how_long_it_takes(tmp_path: Path, monkeypatch) -> 
     assert "left" not in steps[0]
     assert all(re.search(r", [1-9]\d* min left$", text) for text in steps[1:-1])
     assert "left" not in steps[-1]
+
+
+def test_compiling_in_half_precision_on_a_cpu_is_refused(tmp_path: Path) -> None:
+    asked = quick("scratch", precision="bfloat16", train={**QUICK["train"], "compile": True})
+    with pytest.raises(UserError, match=r"train\.compile: .* use --set precision=float32"):
+        plan.prepare(asked, tmp_path, "cpu")
+    plan.prepare({**asked, "precision": "float32"}, tmp_path, "cpu")

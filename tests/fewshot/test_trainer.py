@@ -361,3 +361,12 @@ class PoolToGrid(nn.Module):
 def test_resolutions_that_do_not_rise_are_refused(ends: tuple[float, float]) -> None:
     with pytest.raises(ValueError, match="rise in `until`"):
         Train(steps=1, resolutions=[{"side": 16, "until": end} for end in ends])
+
+
+@pytest.mark.slow  # the compiler takes most of a minute
+def test_a_compiled_loss_trains_to_the_same_weights() -> None:
+    plain, compiled, stream = build(), build(), easy.stream("batches")
+    for learner, asked in ((plain, False), (compiled, True)):
+        settings = Train(steps=6, lr=0.05, optimizer={"name": "sgd"}, compile=asked)
+        trainer.fit(learner, stream, settings, steps_per_epoch=2)
+    torch.testing.assert_close(weights(compiled), weights(plain), rtol=1e-3, atol=1e-4)
