@@ -81,3 +81,13 @@ def percents(text: str | None) -> list[float]:
     if not all(re.fullmatch(r"\d+(\.\d+)?", part) and 0 < float(part) <= 100 for part in parts):
         raise UserError(f"--best {text}: percentages over 0 and up to 100 were expected, as in --best 10,20,50,100.")
     return sorted({float(part) for part in parts})
+
+
+def predictions(kaggle: Path | None, out: Path | None, top: int) -> Path:
+    """The one CSV file that predictions go to."""
+    place = kaggle or out
+    if place is None or (kaggle is not None and out is not None):
+        raise UserError("name one file to write: --out predictions.csv, or --kaggle submission.csv.")
+    if kaggle is not None and top > 1:
+        raise UserError("--kaggle has one class for an image: use --out with --top, or leave --top out.")
+    return place

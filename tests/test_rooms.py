@@ -75,13 +75,22 @@ ROOMS: dict[str, set[str]] = {
         "fewshot.records", "fewshot.provenance", "fewshot.devices", "fewshot.backbones", "fewshot.features",
         "fewshot.plan", "fewshot.experiment", "fewshot.parallel",
     },
+    "fewshot.parts": {"fewshot.records"},
+    "fewshot.predictor": {
+        "fewshot.config", "fewshot.records", "fewshot.devices", "fewshot.backbones", "fewshot.features",
+        "fewshot.evaluation", "fewshot.members", "fewshot.plan", "fewshot.fitting",
+    },
+    "fewshot.prediction": {
+        "episodes.datasets", "fewshot.records", "fewshot.plan", "fewshot.parts", "fewshot.predictor",
+    },
     "fewshot.catalogue": {"episodes.datasets", "fewshot.config", "fewshot.backbones", "fewshot.learners"},
     "fewshot.report": {"fewshot.records"},
     "fewshot.report.kept": {"episodes.places", "fewshot.cache"},
     "fewshot.report.contact_sheet": {"episodes.types", "episodes.datasets", "fewshot.records"},
     "fewshot.cli": {
         "fewshot", "fewshot.config", "fewshot.request", "fewshot.experiment", "fewshot.pretraining",
-        "fewshot.voting", "fewshot.catalogue", "fewshot.report", "fewshot.report.contact_sheet", "fewshot.report.kept",
+        "fewshot.prediction", "fewshot.voting", "fewshot.catalogue", "fewshot.report", "fewshot.report.contact_sheet",
+        "fewshot.report.kept",
     },
     "fewshot.__main__": {"fewshot.cli"},
 }  # fmt: skip
