@@ -222,7 +222,7 @@ def predict(
             run, images, place, seed=draw, kaggle=kaggle is not None, top=top, skip_broken=skip_broken, device=device,
             tell=tell,
         )  # fmt: skip
-    print(f"predictions: {place} ({prediction.told(found)})", file=sys.stderr)
+    print(f"predictions: {place} ({found})", file=sys.stderr)
 
 
 def _follows() -> bool:
