@@ -281,6 +281,40 @@ def vote(
         print(f"record: {out / record['run_id'] / 'record.json'}", file=sys.stderr)
 
 
+@app.command()
+def predict(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run; the data it was made from must be there.")],
+    images: Annotated[Path, typer.Argument(help="Folder of image files; folders in it are not read.")],
+    draw: Annotated[int | None, typer.Option(help="Draw of the run, by its seed.", show_default="the first")] = None,
+    kaggle: Annotated[
+        Path | None, typer.Option(help="CSV to write: id,label by rising id, for files named 1.png, 2.png, ...")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="CSV to write: file,label,probability (softmax, not calibrated).")
+    ] = None,
+    top: Annotated[int, typer.Option(min=1, help="With --out: so many of the best classes.")] = 1,
+    skip_broken: Annotated[
+        bool, typer.Option("--skip-broken", help="Leave out files that are no readable images, instead of an error.")
+    ] = False,
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda, cuda:1.", show_default="a GPU where there is one")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress on stderr.")] = False,
+) -> None:
+    """Tell the classes of a folder of images by a finished run; stopped at any moment, the same command continues."""
+    from fewshot import request
+
+    place = request.predictions(kaggle, out, top)
+    with _progress(quiet) as tell:
+        from fewshot import prediction
+
+        found = prediction.predict(
+            run, images, place, seed=draw, kaggle=kaggle is not None, top=top, skip_broken=skip_broken, device=device,
+            tell=tell,
+        )  # fmt: skip
+    print(f"predictions: {place} ({found})", file=sys.stderr)
+
+
 def _follows() -> bool:
     """Whether torchrun started this process as one of several, and not as the first, which speaks for all."""
     return os.environ.get("RANK", "0") != "0"

@@ -6,7 +6,7 @@ import contextlib
 import io
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +19,12 @@ Record = dict[str, Any]
 SCORES = ("accuracy", "precision", "recall", "f1", "loss", "ece")
 
 
-def write_bytes(path: Path, content: bytes | bytearray) -> None:
-    """Write a file whole or not at all: beside its place, then by rename."""
+def write_bytes(path: Path, content: bytes | bytearray | Iterable[bytes]) -> None:
+    """Write a file, its bytes at once or part by part, whole or not at all: beside its place, then by rename."""
     part = path.with_name(f"{path.name}.{os.getpid()}{PART}")  # two processes may write the same
     try:
         with part.open("wb") as file:
-            file.write(content)
+            file.writelines([content] if isinstance(content, bytes | bytearray) else content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(part, path)

@@ -118,3 +118,13 @@ def counts(text: str | None) -> list[float]:
     if not all(re.fullmatch(r"\d{1,9}", part) and int(part) > 0 for part in parts):
         raise UserError(f"--at {text}: whole numbers of labels a class were expected, as in --at 64,128.")
     return sorted({float(part) for part in parts})
+
+
+def predictions(kaggle: Path | None, out: Path | None, top: int) -> Path:
+    """The one CSV file that predictions go to."""
+    place = kaggle or out
+    if place is None or (kaggle is not None and out is not None):
+        raise UserError("name one file to write: --out predictions.csv, or --kaggle submission.csv.")
+    if kaggle is not None and top > 1:
+        raise UserError("--kaggle has one class for an image: use --out with --top, or leave --top out.")
+    return place

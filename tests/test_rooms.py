@@ -86,6 +86,14 @@ ROOMS: dict[str, set[str]] = {
     "fewshot.nearest": {
         "fewshot.config", "fewshot.records", "fewshot.devices", "fewshot.features", "fewshot.plan", "fewshot.fitting",
     },
+    "fewshot.parts": {"fewshot.records"},
+    "fewshot.predictor": {
+        "fewshot.config", "fewshot.records", "fewshot.devices", "fewshot.backbones", "fewshot.features",
+        "fewshot.evaluation", "fewshot.members", "fewshot.plan", "fewshot.fitting",
+    },
+    "fewshot.prediction": {
+        "episodes.datasets", "fewshot.records", "fewshot.plan", "fewshot.parts", "fewshot.predictor",
+    },
     "fewshot.catalogue": {"episodes.datasets", "fewshot.config", "fewshot.backbones", "fewshot.learners"},
     "fewshot.report": {"fewshot.records", "fewshot.study"},
     "fewshot.report.kept": {"episodes.places", "fewshot.cache"},
@@ -96,9 +104,8 @@ ROOMS: dict[str, set[str]] = {
     "fewshot.report.inspection": {"fewshot.records", "fewshot.report", "fewshot.report.inspected_images"},
     "fewshot.cli": {
         "fewshot", "fewshot.config", "fewshot.request", "fewshot.results", "fewshot.board", "fewshot.sweep",
-        "fewshot.experiment", "fewshot.pretraining",
-        "fewshot.voting", "fewshot.catalogue", "fewshot.report", "fewshot.report.contact_sheet", "fewshot.report.kept",
-        "fewshot.report.inspection",
+        "fewshot.experiment", "fewshot.pretraining", "fewshot.prediction", "fewshot.voting", "fewshot.catalogue",
+        "fewshot.report", "fewshot.report.contact_sheet", "fewshot.report.kept", "fewshot.report.inspection",
     },
     "fewshot.__main__": {"fewshot.cli"},
 }  # fmt: skip

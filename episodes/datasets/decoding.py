@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,7 +33,7 @@ def write_part(folder: Path, part: Part, size: int, label: str, progress: bool) 
     # Plain writes, not a memory map: on a full disk a write raises, while a map kills the process.
     with open(folder / "images.npy", "wb") as file, _ticker(progress, total, label) as tick:
         _write_header(file, total, size)
-        for pixels, reasons in _decoded_chunks(part, size):
+        for pixels, reasons in decoded_chunks(part.chunks(), size):
             file.write(pixels.data)
             start = len(kept) + len(skipped)
             kept += [start + i for i, reason in enumerate(reasons) if reason is None]
@@ -54,12 +54,12 @@ def _write_header(file: Any, count: int, size: int) -> list[int]:
     return list(shape)
 
 
-def _decoded_chunks(part: Part, size: int) -> Iterator[Decoded]:
-    """The chunks of a part, decoded, in order."""
+def decoded_chunks(chunks: Iterable[list[Payload]], size: int) -> Iterator[Decoded]:
+    """Chunks of images, decoded in threads, in order; a few chunks ahead of whoever takes them, and no more."""
     workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     waiting: deque[Future[Decoded]] = deque()
     with ThreadPoolExecutor(workers) as pool:
-        for chunk in part.chunks():
+        for chunk in chunks:
             waiting.append(pool.submit(_decode_chunk, chunk, size))
             if len(waiting) > 2 * workers:  # what waits is held in memory
                 yield waiting.popleft().result()

@@ -36,7 +36,7 @@ def raw(payload: Payload) -> bytes:
         return payload.tobytes()
     if isinstance(payload, Path):
         try:
-            return payload.read_bytes() if _named_as_image(payload) else b""
+            return payload.read_bytes() if named_as_image(payload) else b""
         except OSError:
             return b""
     return payload
@@ -69,13 +69,13 @@ def working_size(sizes: set[tuple[int, int]]) -> int:
 
 def why_skipped(payload: Payload) -> str:
     """The reason that something which does not decode is left out."""
-    if not isinstance(payload, Path) or (payload.suffix and _named_as_image(payload)):
+    if not isinstance(payload, Path) or (payload.suffix and named_as_image(payload)):
         return "cannot be decoded"
     known = payload.suffix.lower() in _UNKNOWN_TO_PILLOW
     return "a format that cannot be read; save it as JPEG or PNG" if known else "not an image"
 
 
-def _named_as_image(path: Path) -> bool:
+def named_as_image(path: Path) -> bool:
     """Whether a file's name is that of an image, or says nothing; other files are never read."""
     from PIL import Image
 

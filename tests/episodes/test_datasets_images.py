@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import time
+from collections.abc import Iterator
 from io import BytesIO
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from episodes.datasets import decoding
 from episodes.datasets.images import broken_image_errors, decode, size_of, working_size
 
 
@@ -146,3 +150,21 @@ def test_working_size() -> None:
     assert working_size({(32, 32), (33, 32)}) == 64
     assert working_size({(48, 32)}) == 64
     assert working_size(set()) == 64
+
+
+def test_decoding_runs_a_few_chunks_ahead_of_the_reader_and_no_more(monkeypatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1}, raising=False)
+    begun: list[int] = []
+
+    def chunks() -> Iterator[list[np.ndarray]]:
+        for number in range(40):
+            begun.append(number)
+            yield [np.full((4, 4, 3), number, dtype=np.uint8)] * 2
+
+    for number, (pixels, reasons) in enumerate(decoding.decoded_chunks(chunks(), 4)):
+        assert (pixels == number).all()
+        assert pixels.shape == (2, 3, 4, 4)
+        assert reasons == [None, None]
+        time.sleep(0.005)  # a slow reader
+        assert len(begun) <= number + 6
+    assert len(begun) == 40
