@@ -215,8 +215,9 @@ def _products(row: Row, scale: str) -> Iterator[Values]:
             if axis == "zip":
                 if len({len(each) for each in values.values()}) != 1:
                     raise UserError(f"{row.study}/{row.name}: the lists under 'zip' must be of one length.")
-                pairs = zip(*values.values(), strict=True)
-                axes.append([dict(zip(values, each, strict=True)) for each in pairs])
+                kept = {key: _kept(row, scale, key, each) for key, each in values.items()}
+                together = [dict(zip(values, each, strict=True)) for each in zip(*values.values(), strict=True)]
+                axes.append([each for each in together if all(each[key] in kept[key] for key in each)])
             else:
                 axes.append([{axis: value} for value in _kept(row, scale, axis, list(values))])
         for parts in itertools.product(*axes):

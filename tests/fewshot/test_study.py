@@ -18,7 +18,7 @@ COMMON = {"title": "T", "question": "Q?", "source": "slide 1"}
 def row_of(folder: Path, name: str = "X1", **keys: Any) -> study.Row:
     place = folder / "one" / f"{name}.yaml"
     place.parent.mkdir(exist_ok=True)
-    place.write_text(yaml.safe_dump({**COMMON, **keys}))
+    place.write_text(yaml.safe_dump({**COMMON, **keys}, sort_keys=False))
     (row,) = study.read([place])
     return row
 
@@ -42,6 +42,24 @@ def test_blocks_are_products_one_after_the_other_and_zipped_axes_go_together(tmp
     }  # fmt: skip
     assert cells[0].label == "lr 0.1, batch_size 64"
     assert cells[0].name == "lr=0.1-batch_size=64"
+
+
+def test_of_zipped_axes_a_scale_keeps_the_cells_whose_values_are_all_kept(tmp_path: Path) -> None:
+    row = row_of(
+        tmp_path,
+        base={"method": "scratch", "shots": 16},
+        grid=[{"zip": {"train.lr": [0.1, 0.1, 0.2, 0.2], "train.optimizer.name": ["adam", "sgd", "adam", "sgd"]}}],
+        scales={
+            "small": {"keep": {"train.lr": [0.1]}},
+            "smoke": {"keep": {"train.lr": [0.1], "train.optimizer.name": ["sgd"]}},
+        },
+    )
+    labels = {scale: [cell.label for cell in study.cells(row, scale)] for scale in study.SCALES}
+    assert labels == {
+        "smoke": ["lr 0.1, name sgd"],
+        "small": ["lr 0.1, name adam", "lr 0.1, name sgd"],
+        "full": ["lr 0.1, name adam", "lr 0.1, name sgd", "lr 0.2, name adam", "lr 0.2, name sgd"],
+    }
 
 
 def test_named_values_are_settings_and_dotted_axes_lie_on_top_of_what_a_scale_sets(tmp_path: Path) -> None:
