@@ -200,7 +200,8 @@ def _kept(row: Row, scale: str, axis: str, values: Sequence[Any]) -> list[Any]:
     kept = row.scale(scale).keep.get(axis)
     if kept is None:
         return list(values)
-    if unknown := [value for value in kept if value not in values]:
+    known = [*values, *(value for block in row.grid for value in block.get(axis, ()))]
+    if unknown := [value for value in kept if value not in known]:
         raise UserError(
             f"{row.study}/{row.name}: scale {scale} keeps {unknown[0]} of '{axis}', which has no such value."
         )

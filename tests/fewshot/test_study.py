@@ -166,6 +166,17 @@ def test_a_value_that_a_scale_keeps_must_be_one_of_the_axis(tmp_path: Path) -> N
         study.cells(row, "small")
 
 
+def test_a_kept_value_may_be_of_another_block(tmp_path: Path) -> None:
+    row = row_of(
+        tmp_path,
+        base={"method": "probe"},
+        grid=[{"shots": [1, 2]}, {"shots": [5], "fold": {"A": {}}}],
+        scales={"small": {"keep": {"shots": [2]}}, "smoke": {"keep": {"shots": [5]}}},
+    )
+    assert [cell.values for cell in study.cells(row, "small")] == [{"shots": 2}]
+    assert [cell.values for cell in study.cells(row, "smoke")] == [{"shots": 5, "fold": "A"}]
+
+
 def test_a_folder_without_rows_is_said(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="holds no study"):
         study.read([tmp_path])
