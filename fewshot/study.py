@@ -200,7 +200,8 @@ def _kept(row: Row, scale: str, axis: str, values: Sequence[Any]) -> list[Any]:
     kept = row.scale(scale).keep.get(axis)
     if kept is None:
         return list(values)
-    if unknown := [value for value in kept if value not in values]:
+    known = [*values, *(value for block in row.grid for value in block.get(axis, ()))]
+    if unknown := [value for value in kept if value not in known]:
         raise UserError(
             f"{row.study}/{row.name}: scale {scale} keeps {unknown[0]} of '{axis}', which has no such value."
         )
@@ -215,8 +216,9 @@ def _products(row: Row, scale: str) -> Iterator[Values]:
             if axis == "zip":
                 if len({len(each) for each in values.values()}) != 1:
                     raise UserError(f"{row.study}/{row.name}: the lists under 'zip' must be of one length.")
-                pairs = zip(*values.values(), strict=True)
-                axes.append([dict(zip(values, each, strict=True)) for each in pairs])
+                kept = {key: _kept(row, scale, key, each) for key, each in values.items()}
+                together = [dict(zip(values, each, strict=True)) for each in zip(*values.values(), strict=True)]
+                axes.append([each for each in together if all(each[key] in kept[key] for key in each)])
             else:
                 axes.append([{axis: value} for value in _kept(row, scale, axis, list(values))])
         for parts in itertools.product(*axes):

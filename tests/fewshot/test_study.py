@@ -44,6 +44,24 @@ def test_blocks_are_products_one_after_the_other_and_zipped_axes_go_together(tmp
     assert cells[0].name == "lr=0.1-batch_size=64"
 
 
+def test_of_zipped_axes_a_scale_keeps_the_cells_whose_values_are_all_kept(tmp_path: Path) -> None:
+    row = row_of(
+        tmp_path,
+        base={"method": "scratch", "shots": 16},
+        grid=[{"zip": {"train.lr": [0.1, 0.1, 0.2, 0.2], "train.optimizer.name": ["adam", "sgd", "adam", "sgd"]}}],
+        scales={
+            "small": {"keep": {"train.lr": [0.1]}},
+            "smoke": {"keep": {"train.lr": [0.1], "train.optimizer.name": ["sgd"]}},
+        },
+    )
+    labels = {scale: [cell.label for cell in study.cells(row, scale)] for scale in study.SCALES}
+    assert labels == {
+        "smoke": ["lr 0.1, name sgd"],
+        "small": ["lr 0.1, name adam", "lr 0.1, name sgd"],
+        "full": ["lr 0.1, name adam", "lr 0.1, name sgd", "lr 0.2, name adam", "lr 0.2, name sgd"],
+    }
+
+
 def test_named_values_are_settings_and_dotted_axes_lie_on_top_of_what_a_scale_sets(tmp_path: Path) -> None:
     row = row_of(
         tmp_path,
@@ -135,7 +153,7 @@ def test_rows_come_in_the_order_of_their_numbers(tmp_path: Path) -> None:
     ],
 )
 def test_a_wrong_file_is_named_with_its_key(tmp_path: Path, keys: dict[str, Any], said: str) -> None:
-    with pytest.raises(UserError, match=r"X1\.yaml") as caught:
+    with pytest.raises(UserError, match=r"X1[.]yaml") as caught:
         row_of(tmp_path, **keys)
     assert said in str(caught.value)
 
@@ -146,6 +164,17 @@ def test_a_value_that_a_scale_keeps_must_be_one_of_the_axis(tmp_path: Path) -> N
     )  # fmt: skip
     with pytest.raises(UserError, match="X1: scale small keeps 2 of 'shots'"):
         study.cells(row, "small")
+
+
+def test_a_kept_value_may_be_of_another_block(tmp_path: Path) -> None:
+    row = row_of(
+        tmp_path,
+        base={"method": "probe"},
+        grid=[{"shots": [1, 2]}, {"shots": [5], "fold": {"A": {}}}],
+        scales={"small": {"keep": {"shots": [2]}}, "smoke": {"keep": {"shots": [5]}}},
+    )
+    assert [cell.values for cell in study.cells(row, "small")] == [{"shots": 2}]
+    assert [cell.values for cell in study.cells(row, "smoke")] == [{"shots": 5, "fold": "A"}]
 
 
 def test_a_folder_without_rows_is_said(tmp_path: Path) -> None:
