@@ -132,7 +132,7 @@ def read(places: Sequence[Path]) -> list[Row]:
 
     Raises UserError for a place that does not exist or holds no row, and for a file that is wrong, naming the key.
     """
-    found: dict[Path, Row] = Field(default_factory=dict)
+    found: dict[Path, Row] = {}
     for place in places:
         files = files_in(place)
         if not files:
@@ -232,7 +232,7 @@ def _cell(row: Row, scale: str, values: Values, position: int, step: int | None 
     )
     if step is not None:
         slug, words = f"{step + 1}-{slug}", [*words, f"(step {step + 1})"]
-    reported: dict[str, float] = Field(default_factory=dict)
+    reported: dict[str, float] = {}
     for each in row.reported:
         if all(key in values and values[key] == value for key, value in each.at.items()):
             reported |= each.numbers()
@@ -267,7 +267,7 @@ def put(under: Values, over: Values) -> Values:
 
     That is a backbone of another name, the label budget, steps and epochs, and a method with its preset.
     """
-    nested: Values = Field(default_factory=dict)
+    nested: Values = {}
     for key, value in over.items():
         for part in reversed(key.split(".")):
             value = {part: value}
