@@ -39,6 +39,6 @@ headers='import os, sys, sysconfig; sys.exit(not os.path.exists(os.path.join(sys
 echo "setup: installing into $venv with $("$python" --version); the first time this takes a few minutes" >&2
 "$python" -m venv --clear "$venv"
 "$venv/bin/python" -m pip install --quiet --upgrade 'pip>=24.2'
-"$venv/bin/python" -m pip install --quiet -c constraints.txt -e '.[dev,maml]'
+"$venv/bin/python" -m pip install --quiet -c constraints.txt -e '.[dev,maml,ray]'
 "$venv/bin/python" -m pip install --quiet --no-deps -r requirements/learn2learn.txt
 echo "$inputs" > "$venv/.installed"
