@@ -41,7 +41,7 @@ class Scale(Settings):
 
     set: on top of the base and of named values, below the values of dotted axes; variants: axis -> name -> settings on
     top of that named value's; drop: the cells of a grid that have, for every axis named, one of its values, are left
-    out; of: the rows whose runs a vote takes in place of its own `of`, and by axis the values that these runs must have;
+    out; of: the rows whose runs a vote takes in place of its own `of`, and by axis the values that these must have;
     seconds: of a draw on two cores; cuts: what the changes are, in words.
     """
 
