@@ -23,6 +23,7 @@ app = typer.Typer(
 )
 
 Paths = Annotated[list[Path], typer.Argument(help="record.json files, run folders, or folders of them.")]
+Told = Annotated[list[Path], typer.Argument(help="Records, run folders, folders of them; or studies' YAML files.")]
 
 
 @app.command()
@@ -193,16 +194,63 @@ def sweep(
 
 @app.command()
 def report(
-    records: Paths,
+    records: Told,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for comparison.md and figures; without it the table is printed.")
+        Path | None, typer.Option(help="Folder for tables, figures and page; without it the table is printed.")
     ] = None,
-    check: Annotated[bool, typer.Option("--check", help="Only say whether the written table is up to date.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Only say whether what is written is up to date.")] = False,
+    scale: Annotated[str, typer.Option(help="Of studies: smoke, small or full.")] = "small",
+    results: Annotated[Path, typer.Option(help="Of studies: where fewshot sweep keeps results.")] = Path(
+        "runs/studies"
+    ),
 ) -> None:
-    """One comparison table of any records: best in bold, intervals, n, cost; figures of accuracy against labels."""
+    """A comparison table of any records; of studies, tables beside the reported numbers, figures and one HTML page."""
+    from fewshot import request
+    from fewshot.report import studies
+
+    if studies.named(records):
+        sys.exit(studies.tell(records, out, check, request.scale(scale), results))
     from fewshot.report import table
 
     sys.exit(table.tell(records, out, check))
+
+
+@app.command("inspect")
+def inspect_(
+    run: Annotated[Path, typer.Argument(help="A run's folder, or a record by itself.")],
+    draw: Annotated[
+        int | None, typer.Option(help="Seed of the draw whose images are shown.", show_default="the first")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder to write to.", show_default="RUN_ID-inspect")] = None,
+) -> None:
+    """Figures of one run: confusion, classes, overfitting, calibration, mistakes, nearest labelled images."""
+    from fewshot.report import inspection
+
+    places, missing = inspection.inspect(run, draw, out)
+    for each in places:
+        print(each)
+    for sentence in missing:
+        print(f"not shown: {sentence}", file=sys.stderr)
+
+
+@app.command()
+def plan(
+    records: Paths,
+    target: Annotated[float | None, typer.Option(help="Accuracy to reach, as 0.9; without it only forecasts.")] = None,
+    at: Annotated[str | None, typer.Option(help="Labels a class to forecast for as well: 64,128.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for figures of the curves and their forecasts.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of the table.")] = False,
+) -> None:
+    """How many labels a target accuracy needs, from runs at three numbers of labels or more, and how sure that is."""
+    from fewshot import request
+
+    counts = request.counts(at)
+    from fewshot.report import sample_size
+
+    text, written = sample_size.tell(records, target, counts, out, as_json)
+    print(text)
+    for path in written:
+        print(path, file=sys.stderr)
 
 
 @app.command()

@@ -110,3 +110,11 @@ def shard(text: str) -> tuple[int, int]:
     if match is None or not 1 <= int(match[1]) <= int(match[2]):
         raise UserError(f"--shard {text}: i/n with i from 1 to n was expected, as in --shard 2/5.")
     return int(match[1]), int(match[2])
+
+
+def counts(text: str | None) -> list[float]:
+    """`64,128` is those numbers of labels a class, rising and without repeats; no text is none."""
+    parts = [] if text is None else [part.strip() for part in text.split(",")]
+    if not all(re.fullmatch(r"\d{1,9}", part) and int(part) > 0 for part in parts):
+        raise UserError(f"--at {text}: whole numbers of labels a class were expected, as in --at 64,128.")
+    return sorted({float(part) for part in parts})

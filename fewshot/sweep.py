@@ -265,11 +265,11 @@ class _Ray:
     def __enter__(self) -> _Ray:
         import logging
 
-        n_threads = max(1, (os.cpu_count() or 1) // self.workers)
-        local = {} if self.address else {"num_cpus": self.workers, "include_dashboard": False}
+        n_threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, (os.cpu_count() or 1) // self.workers))
+        local: dict[str, Any] = {} if self.address else {"num_cpus": self.workers, "include_dashboard": False}
         self.ray.init(
             address=self.address or "local", log_to_driver=False, logging_level=logging.ERROR,
-            runtime_env={"env_vars": {"OMP_NUM_THREADS": str(n_threads)}}, **local,
+            runtime_env={"env_vars": {"OMP_NUM_THREADS": n_threads}}, **local,
         )  # fmt: skip
         gpus = 1 if (self.device or "").startswith("cuda") else 0
         self.task = self.ray.remote(num_cpus=1, num_gpus=gpus, max_retries=5, max_calls=1 if gpus else 0)(run_cell)

@@ -18,7 +18,15 @@ def test_tables_are_what_their_records_give(name: str) -> None:
     assert table.tell([ROOT / "reports" / "records" / name], ROOT / "reports" / name, check=True) == 0
 
 
-@pytest.mark.parametrize("command", ["readme.py --check", "learners.py --check", "pretraining.py report --check"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "readme.py --check",
+        "learners.py --check",
+        "pretraining.py report --check",
+        pytest.param("forecast.py --check", marks=pytest.mark.slow),  # some 80 curves fitted
+    ],
+)
 def test_pages_show_what_their_records_give(command: str) -> None:
     tool, *words = command.split()
     done = subprocess.run([sys.executable, ROOT / "tools" / tool, *words], capture_output=True, text=True)

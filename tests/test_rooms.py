@@ -83,14 +83,22 @@ ROOMS: dict[str, set[str]] = {
         "fewshot.records", "fewshot.provenance", "fewshot.devices", "fewshot.backbones", "fewshot.features",
         "fewshot.plan", "fewshot.experiment", "fewshot.parallel",
     },
+    "fewshot.nearest": {
+        "fewshot.config", "fewshot.records", "fewshot.devices", "fewshot.features", "fewshot.plan", "fewshot.fitting",
+    },
     "fewshot.catalogue": {"episodes.datasets", "fewshot.config", "fewshot.backbones", "fewshot.learners"},
-    "fewshot.report": {"fewshot.records"},
+    "fewshot.report": {"fewshot.records", "fewshot.study"},
     "fewshot.report.kept": {"episodes.places", "fewshot.cache"},
     "fewshot.report.contact_sheet": {"episodes.types", "episodes.datasets", "fewshot.records"},
+    "fewshot.report.inspected_images": {
+        "episodes.datasets", "fewshot.config", "fewshot.records", "fewshot.nearest", "fewshot.report",
+    },
+    "fewshot.report.inspection": {"fewshot.records", "fewshot.report", "fewshot.report.inspected_images"},
     "fewshot.cli": {
         "fewshot", "fewshot.config", "fewshot.request", "fewshot.results", "fewshot.board", "fewshot.sweep",
         "fewshot.experiment", "fewshot.pretraining",
         "fewshot.voting", "fewshot.catalogue", "fewshot.report", "fewshot.report.contact_sheet", "fewshot.report.kept",
+        "fewshot.report.inspection",
     },
     "fewshot.__main__": {"fewshot.cli"},
 }  # fmt: skip

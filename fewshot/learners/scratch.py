@@ -104,6 +104,17 @@ class Scratch(nn.Module):
     def adapt(self, support: Labelled) -> Classifier:
         return lambda images: self.head(embed(self.backbone, images))
 
+    @torch.no_grad()
+    def measure(self, batch: Labelled) -> dict[str, Tensor]:
+        """Whether each image is told right without test-time views, [n], where there are such: what the views gain."""
+        views = self.backbone.views
+        if views == "none" or batch.images.ndim == 2:
+            return {}
+        self.backbone.views = "none"
+        right = self.head(embed(self.backbone, batch.images)).argmax(1) == batch.labels
+        self.backbone.views = views
+        return {"accuracy_without_views": right}
+
 
 def _teacher(path: Path, n_way: int) -> Backbone:
     teacher = from_file(path).requires_grad_(False).eval()

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 from fewshot import records
 from fewshot.records import Record
+from fewshot.report import drawing
 
 MARKERS = "osD^vPX*<>"
-FORMATS = ("svg", "png")
 
 
 class Line(NamedTuple):
@@ -43,11 +43,11 @@ def panels(found: Sequence[Record]) -> list[Panel]:
         images = record["provenance"]["data_fingerprint"]
         kind = "shots" if record["shots"] is not None else "fraction" if record["fraction"] is not None else "full"
         if kind == "full":
-            full.setdefault(images, {}).setdefault(_label(record), record["scores"]["accuracy"]["mean"])
+            full.setdefault(images, {}).setdefault(label_of(record), record["scores"]["accuracy"]["mean"])
             continue
         methods = groups.setdefault((images, record["data"], kind), {})
-        known = record[kind] in methods.get(_label(record), {})
-        label = f"{_label(record)} {record['run_id']}" if known else _label(record)
+        known = record[kind] in methods.get(label_of(record), {})
+        label = f"{label_of(record)} {record['run_id']}" if known else label_of(record)
         methods.setdefault(label, {})[record[kind]] = record
     return [
         Panel(data, kind, [_line(*each) for each in sorted(methods.items())], sorted(full.get(images, {}).items()))
@@ -56,7 +56,8 @@ def panels(found: Sequence[Record]) -> list[Panel]:
     ]
 
 
-def _label(record: Record) -> str:
+def label_of(record: Record) -> str:
+    """What tells a method from others in figures: its backbone, weights and preset, but for the usual presets."""
     words = [record["method"], record["backbone"]]
     words += [Path(record["weights"]).name] if record["weights"] != "none" else ["from random weights"]
     words += [f"({record['preset']})"] if record["preset"] not in ("few", "full", "random") else []
@@ -71,15 +72,7 @@ def _line(label: str, by_budget: dict[float, Record]) -> Line:
 
 def draw(panel: Panel, path: Path) -> list[Path]:
     """Write the panel as path.svg and path.png; accuracy in percent, labels on a logarithmic axis."""
-    from matplotlib import rc_context
-
-    figure = _figure(panel)
-    places = [path.with_suffix(f".{suffix}") for suffix in FORMATS]
-    with rc_context({"svg.hashsalt": "fewshot"}):  # as without a date: the same numbers give the same file
-        for place in places:
-            dated = {"metadata": {"Date": None}} if place.suffix == ".svg" else {}
-            figure.savefig(place, dpi=150, bbox_inches="tight", **dated)
-    return places
+    return drawing.save(_figure(panel), path)
 
 
 def _figure(panel: Panel) -> Any:

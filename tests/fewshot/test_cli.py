@@ -24,7 +24,7 @@ def fewshot(arguments: str, monkeypatch: pytest.MonkeyPatch) -> int:
     return int(left.value.code or 0)
 
 
-@pytest.mark.parametrize("command", ["", "run", "vote", "list", "data", "report"])
+@pytest.mark.parametrize("command", ["", "run", "inspect", "vote", "list", "data", "report"])
 def test_help_imports_nothing_heavy(command: str) -> None:
     code = (
         "import sys; from fewshot import cli\n"

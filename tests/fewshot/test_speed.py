@@ -10,7 +10,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from episodes.rng import seeded
-from fewshot import backbones
+from episodes.types import Labelled
+from fewshot import backbones, evaluation
 from fewshot.backbones import speed
 from fewshot.config import BackboneSettings
 from fewshot.learners import scratch
@@ -93,3 +94,16 @@ def test_six_views_are_of_the_image_and_of_its_neighbours_by_a_pixel(name: str) 
         itself, *moved = (one(view) + one(view.flip(-1)) for view in seen)
         expected = itself / 4 + sum(moved) / 8
         torch.testing.assert_close(six(images), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_scratch_tells_its_accuracy_without_views_beside_that_with_them() -> None:
+    images, labels = torch.rand(40, 3, 32, 32), torch.arange(40) % 10
+    learner = scratch.Scratch(build(views="flip-shift"), Task(10), scratch.Options()).eval()
+    plain = scratch.Scratch(build(), Task(10), scratch.Options()).eval()
+    plain.load_state_dict(learner.state_dict())
+    assert plain.measure(Labelled(images, labels)) == {}
+    found = evaluation.measures(learner, [Labelled(images[:7], labels[:7]), Labelled(images[7:], labels[7:])])
+    with torch.no_grad():
+        expected = (plain.adapt(Labelled(images, labels))(images).argmax(1) == labels).double().mean()
+    assert found == {"accuracy_without_views": pytest.approx(float(expected))}
+    assert learner.backbone.views == "flip-shift"

@@ -1,0 +1,79 @@
+"""Measured accuracies against the numbers that the reports state, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from fewshot.report import differences, gathered
+from fewshot.report.differences import Difference
+from fewshot.report.gathered import Study
+from fewshot.report.row_tables import as_stated
+
+METRICS = {"accuracy": "", "validation_accuracy": " on validation images"}
+
+
+class Against(NamedTuple):
+    """A measured cell beside a reported number; found: measured minus reported, over its draws."""
+
+    row: str
+    label: str
+    metric: str
+    reported: float
+    found: Difference
+
+    @property
+    def sure(self) -> bool:
+        """Whether the interval of the measured mean leaves the reported number out."""
+        return self.found.half is not None and abs(self.found.mean) > self.found.half
+
+    def __str__(self) -> str:
+        measured = f"{self.reported + self.found.mean:.4f}{METRICS[self.metric]}"
+        inside = "" if self.sure or self.found.half is None else ", within its interval"
+        return f'{self.row} "{self.label}" {measured} against {as_stated(self.reported)} ({self.found}{inside})'
+
+
+def against(study: Study) -> list[Against]:
+    """Every measured cell that has a reported accuracy, on test or on validation images."""
+    found = []
+    for told in study.rows:
+        for cell in told.cells:
+            if not cell.scored or cell.record is None:
+                continue
+            for metric in METRICS:
+                score, number = gathered.score(cell.record, metric), cell.reported.get(metric)
+                if score is not None and number is not None:
+                    lead = differences.of([value - number for value in score["values"]])
+                    found.append(Against(told.name, cell.label, metric, number, lead))
+    return found
+
+
+def sentences(study: Study) -> list[str]:
+    """How many reported accuracies were passed, row by row and by how much; and each that was not reached."""
+    found = against(study)
+    if not found:
+        return ["No reported accuracy stands beside a measured one yet."]
+    passed, missed = split(found)
+    many = "reported accuracy was" if len(found) == 1 else "reported accuracies were"
+    told = [f"{len(found)} {many} measured again here: {len(passed)} passed, {len(missed)} not reached."]
+    rows = {each.row: [other for other in passed if other.row == each.row] for each in passed}
+    if rows:
+        told.append(f"Passed: {'; '.join(_passed(row, each, found) for row, each in rows.items())}.")
+    if missed:
+        told.append(f"Not reached: {'; '.join(map(str, missed))}.")
+    return told
+
+
+def split(found: Sequence[Against]) -> tuple[list[Against], list[Against]]:
+    """Those whose mean lies above the reported number, and the others."""
+    return [each for each in found if each.found.mean > 0], [each for each in found if each.found.mean <= 0]
+
+
+def _passed(row: str, passed: Sequence[Against], found: Sequence[Against]) -> str:
+    leads = [each.found.mean for each in passed]
+    low, high = f"{min(leads):.4f}", f"{max(leads):.4f}"
+    of, sure = sum(each.row == row for each in found), sum(each.sure for each in passed)
+    if of == 1:
+        return f"{row} by {low}" + (", more than its interval" if sure else "")
+    by = f"by {low}" if low == high else f"by {low} to {high}"
+    return f"{row} {len(passed)} of {of} {by} ({sure} by more than the interval)"

@@ -1,0 +1,105 @@
+"""Every row of the four reports has its file, which loads, and whose cells are requests that can be planned."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from fewshot import plan, study
+from fewshot.results import Places
+from fewshot.study import Cell, Row
+
+STUDIES = Path(__file__).parent.parent.parent / "configs" / "studies"
+NAMES = {  # as the list of the reports' systems has them
+    "architectures": [f"A{number}" for number in range(1, 7)],
+    "experts": [f"E{number}" for number in range(1, 13)],
+    "hyperparameters": [f"H{number}" for number in range(1, 10)],
+    "kshot": [f"K{number}" for number in range(1, 16)],
+}
+ROWS = study.read([STUDIES])
+RUNS = [row for row in ROWS if row.kind in ("grid", "search")]
+
+
+def test_every_row_is_there() -> None:
+    found: dict[str, list[str]] = {}
+    for row in ROWS:
+        found.setdefault(row.study, []).append(row.name)
+    assert found == NAMES
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_smaller_scales_say_what_they_cut(row: Row) -> None:
+    for name in ("smoke", "small"):
+        assert name in row.scales, f"{row.name} has no scale {name}"
+        assert row.scale(name).cuts or row.kind in ("vote", "benchmark") or row.scale(name) == study.Scale()
+    assert row.question.endswith("?")
+
+
+@pytest.mark.parametrize("scale", study.SCALES)
+@pytest.mark.parametrize("row", RUNS, ids=lambda row: row.name)
+def test_cells_have_names_of_their_own_and_can_be_configured(row: Row, scale: str) -> None:
+    cells = every_cell(row, scale)
+    assert len({cell.name for cell in cells}) == len(cells)
+    assert len({cell.label for cell in cells}) == len(cells)
+    for cell in cells:
+        plan.configure(cell.settings, cell.settings.get("preset") or "few")
+
+
+def every_cell(row: Row, scale: str) -> list[Cell]:
+    """Of a search those of all steps, with the first value of each step before."""
+    if row.kind == "grid":
+        return study.cells(row, scale)
+    cells = []
+    for start in study.searches(row, scale):
+        found = dict(start)
+        for number, step in enumerate(row.steps):
+            cells += study.step_cells(row, scale, number, found)
+            found[study.only(step)[0]] = study.only(step)[1][0]
+    return cells
+
+
+@pytest.mark.parametrize("row", RUNS, ids=lambda row: row.name)
+def test_reported_numbers_belong_to_cells(row: Row) -> None:
+    """A number whose place fits no cell would be lost without a word."""
+    cells = every_cell(row, "full")
+    for each in row.reported:
+        fitting = [cell for cell in cells if all(cell.values.get(key) == value for key, value in each.at.items())]
+        assert fitting, f"{row.name}: no cell has {each.at}"
+
+
+@pytest.mark.slow
+def test_all_studies_at_scale_smoke_in_less_than_ten_minutes_and_a_report_of_them(tmp_path: Path) -> None:
+    places = Places("smoke", tmp_path / "runs", tmp_path / "runs" / "studies")
+    began = time.monotonic()
+    words = [sys.executable, "-m", "fewshot", "sweep", str(STUDIES), "--scale", "smoke", "--out", str(places.out)]
+    swept = subprocess.run(words, capture_output=True, text=True)
+    minutes = (time.monotonic() - began) / 60
+    assert swept.returncode == 0, swept.stderr[-3000:]
+    missing = [row.name for row in ROWS if not places.of(row)]
+    assert missing == []
+    for row in ROWS:
+        for result in places.of(row):
+            assert result["status"] == "done" or result["reason"], (row.name, result["cell"])
+    words = [
+        sys.executable,
+        "-m",
+        "fewshot",
+        "report",
+        str(STUDIES),
+        "--scale",
+        "smoke",
+        "--out",
+        str(tmp_path / "told"),
+    ]
+    told = subprocess.run([*words, "--results", str(places.results)], capture_output=True, text=True)
+    assert told.returncode == 0, told.stderr
+    for name, rows in NAMES.items():
+        page = (tmp_path / "told" / f"{name}.md").read_text()
+        assert all(f" {row}" in page or f"{row} " in page for row in rows)
+    if os.environ.get("CI") is None and (os.cpu_count() or 1) >= 2:
+        assert minutes < 10
