@@ -196,7 +196,7 @@ def _keep(
     lines = "".join(json.dumps(row) + "\n" for row in fitted.history)
     records.write_bytes(folder / "metrics.jsonl", lines.encode())
     arrays = {name: each.numpy() for name, each in predictions.items()}
-    halved = {name: each.astype(np.float16) if each.dtype == np.float32 else each for name, each in arrays.items()}
+    halved = {name: _halved(each) if each.dtype == np.float32 else each for name, each in arrays.items()}
     records.write_arrays(folder / "predictions.npz", halved)
     if learner.feed is not None:
         state = {name: each.contiguous().cpu() for name, each in learner.state_dict().items()}
@@ -205,3 +205,14 @@ def _keep(
     (folder / "checkpoint.pt").unlink(missing_ok=True)
     for fold in folder.glob("fold-*"):
         shutil.rmtree(fold)
+
+
+def _halved(logits: np.ndarray) -> np.ndarray:
+    """Logits [n, n_way] in half precision; an image's that are beyond it, as those of a rate far too high, are moved.
+
+    Their greatest becomes 0, which changes no softmax, and what is then still beyond counts as the least there is.
+    """
+    most = np.finfo(np.float16).max
+    beyond = np.abs(logits).max(1, keepdims=True) > most
+    moved = np.where(beyond, logits - logits.max(1, keepdims=True), logits)
+    return moved.clip(-most, most).astype(np.float16)

@@ -40,12 +40,16 @@ class Scale(Settings):
     """What a smaller scale changes: draws, settings, the values kept of an axis, and settings of named values.
 
     set: on top of the base and of named values, below the values of dotted axes; variants: axis -> name -> settings on
-    top of that named value's; seconds: of a draw on two cores; cuts: what the changes are, in words.
+    top of that named value's; drop: the cells of a grid that have, for every axis named, one of its values, are left
+    out; of: the rows whose runs a vote takes in place of its own `of`, and by axis the values that these must have;
+    seconds: of a draw on two cores; cuts: what the changes are, in words.
     """
 
     repeats: Count | None = None
     set: Values = Field(default_factory=dict)
     keep: dict[str, tuple[Any, ...]] = Field(default_factory=dict)
+    drop: tuple[dict[str, tuple[Any, ...]], ...] = ()
+    of: dict[str, dict[str, tuple[Any, ...]]] = Field(default_factory=dict)
     variants: dict[str, dict[str, Values]] = Field(default_factory=dict)
     needs: tuple[str, ...] | None = None
     seconds: NotNegative | None = None
@@ -102,6 +106,10 @@ class Row(Settings):
 
     def draws(self, scale: str) -> int:
         return self.scale(scale).repeats or self.repeats
+
+    def members(self, scale: str) -> dict[str, dict[str, tuple[Any, ...]]]:
+        """The rows that a vote takes, and the values by axis that their cells must have."""
+        return self.scale(scale).of or {name: {} for name in self.of}
 
     def needed(self, scale: str) -> tuple[str, ...]:
         needs = self.scale(scale).needs
@@ -222,7 +230,14 @@ def _products(row: Row, scale: str) -> Iterator[Values]:
             else:
                 axes.append([{axis: value} for value in _kept(row, scale, axis, list(values))])
         for parts in itertools.product(*axes):
-            yield {key: value for part in parts for key, value in part.items()}
+            values = {key: value for part in parts for key, value in part.items()}
+            if not any(fits(values, each) for each in row.scale(scale).drop):
+                yield values
+
+
+def fits(values: Values, wanted: Mapping[str, Sequence[Any]]) -> bool:
+    """Whether a cell has, for every axis that is wanted, one of its values."""
+    return all(key in values and values[key] in found for key, found in wanted.items())
 
 
 def _cell(row: Row, scale: str, values: Values, position: int, step: int | None = None) -> Cell:

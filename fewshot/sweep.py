@@ -174,13 +174,18 @@ def _combine(row: Row, cell: Cell, rows: Sequence[Row], places: Places) -> Resul
     """A vote over the runs of other rows, or a measurement that is no run."""
     named = {each.name: each for each in rows if each.study == row.study}
     try:
-        if missing := [name for name in row.of if name not in named]:
+        if missing := [name for name in row.members(places.scale) if name not in named]:
             raise NotHere(f"it looks at row {missing[0]}, which this sweep leaves out.")
-        results = [result for name in row.of for result in places.of(named[name]) if result["status"] == "done"]
+        results = [
+            result
+            for name, wanted in row.members(places.scale).items()
+            for result in places.of(named[name])
+            if result["status"] == "done" and study.fits(result["values"], wanted)
+        ]
         if row.kind == "vote":
             members = sorted({result["run"] for result in results})
             if not members:
-                raise NotHere(f"none of the runs of {', '.join(row.of)} is done.")
+                raise NotHere(f"none of the runs of {', '.join(row.members(places.scale))} is done.")
             record = voting.vote(
                 [places.out / run_id for run_id in members],
                 rule=cell.values["rule"], percents=[cell.values["best"]], pool=True, out=places.out,
