@@ -35,8 +35,9 @@ def test_every_row_is_there() -> None:
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_smaller_scales_say_what_they_cut(row: Row) -> None:
     for name in ("smoke", "small"):
-        assert name in row.scales, f"{row.name} has no scale {name}"
-        assert row.scale(name).cuts or row.kind in ("vote", "benchmark") or row.scale(name) == study.Scale()
+        changed = row.scale(name)
+        same = changed.model_copy(update={"seconds": None}) == study.Scale()
+        assert changed.cuts or same or row.kind == "vote", f"{row.name}: scale {name} does not say what it cuts"
     assert row.question.endswith("?")
 
 
