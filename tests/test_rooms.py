@@ -74,9 +74,9 @@ ROOMS: dict[str, set[str]] = {
         "fewshot.parallel",
     },
     "fewshot.loading": {"episodes.augment", "episodes.datasets", "episodes.streams", "fewshot.devices"},
+    "fewshot.executors": {"fewshot.results", "fewshot.experiment"},
     "fewshot.sweep": {
-        "fewshot.study", "fewshot.records", "fewshot.results", "fewshot.experiment", "fewshot.loading",
-        "fewshot.voting",
+        "fewshot.study", "fewshot.records", "fewshot.results", "fewshot.executors", "fewshot.loading", "fewshot.voting",
     },
     "fewshot.pretraining": {
         "episodes.types", "episodes.rng", "episodes.datasets", "fewshot.config", "fewshot.functional",
