@@ -25,12 +25,12 @@ TRAININGS = 90  # of one network: 18 values, five repeats
 
 def settings(epochs: float, fraction: float, data: str) -> dict[str, Any]:
     """Of the search's first cell of H2, without early stopping."""
-    from fewshot import study
+    from fewshot import grids, study
 
     (row,) = study.read([ROW])
-    (cell,) = [each for each in study.cells(row, "small") if each.values == {"network": "H2", "train.lr": 0.01}]
+    (cell,) = [each for each in grids.cells(row, "small") if each.values == {"network": "H2", "train.lr": 0.01}]
     changed = {"train.epochs": epochs, "train.early_stopping": None, "fraction": fraction, "data": data}
-    return study.put(cell.settings, changed)
+    return grids.put(cell.settings, changed)
 
 
 def seconds(values: dict[str, Any], out: Path) -> tuple[dict[str, float], float]:

@@ -7,8 +7,9 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fewshot.grids import Cell
 from fewshot.results import Progress
-from fewshot.study import Cell, Row
+from fewshot.study import Row
 
 
 class Board:

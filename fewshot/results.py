@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fewshot import records, study
-from fewshot.study import Cell, Row
+from fewshot import grids, records
+from fewshot.grids import Cell
+from fewshot.study import Row
 
 Result = dict[str, Any]
 
@@ -74,7 +75,7 @@ def progress(rows: Sequence[Row], places: Places) -> list[Progress]:
     found = []
     for row in rows:
         states = [result["status"] for result in places.of(row)]
-        n_cells, done = study.count(row, places.scale), states.count("done")
+        n_cells, done = grids.count(row, places.scale), states.count("done")
         left = max(0, n_cells - done) * row.draws(places.scale) * row.draw_seconds(places.scale)
         found.append(Progress(row, n_cells, done, states.count("failed"), states.count("not run"), left))
     return found

@@ -6,10 +6,11 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from episodes.errors import NotHere, UserError
-from fewshot import loading, records, study, voting
+from fewshot import grids, loading, records, voting
 from fewshot.executors import InRay, OneByOne, outcome_of
+from fewshot.grids import Cell
 from fewshot.results import Places, Result
-from fewshot.study import Cell, Row
+from fewshot.study import Row
 
 Chain = Generator[list[Cell], dict[str, Result], None]
 
@@ -39,7 +40,7 @@ def run(
     with executor:
         _run_chains(chains, places, executor, tell)
     for row in last if shard[1] == 1 else ():
-        for cell in study.cells(row, places.scale):
+        for cell in grids.cells(row, places.scale):
             tell(row, cell, None)
             tell(row, cell, _combine(row, cell, rows, places))
 
@@ -47,10 +48,10 @@ def run(
 def _chains(row: Row, scale: str) -> Iterator[Chain]:
     """A row's runs as chains, which are independent: each yields cells and is sent their results."""
     if row.kind == "search":
-        for start in study.searches(row, scale):
+        for start in grids.searches(row, scale):
             yield _search(row, scale, start)
     else:
-        for cell in study.cells(row, scale):
+        for cell in grids.cells(row, scale):
             yield _single(cell)
 
 
@@ -62,8 +63,8 @@ def _search(row: Row, scale: str, start: Mapping[str, Any]) -> Chain:
     """One step after the other; the best mean validation accuracy is kept, of equal ones the first."""
     found = dict(start)
     for number, step in enumerate(row.steps):
-        axis, _ = study.only(step)
-        results = yield study.step_cells(row, scale, number, found)
+        axis, _ = grids.only(step)
+        results = yield grids.step_cells(row, scale, number, found)
         judged = [each for each in results.values() if each["status"] == "done"]
         if not judged:
             return
@@ -135,7 +136,7 @@ def _combine(row: Row, cell: Cell, rows: Sequence[Row], places: Places) -> Resul
             result
             for name, wanted in row.members(places.scale).items()
             for result in places.of(named[name])
-            if result["status"] == "done" and study.fits(result["values"], wanted)
+            if result["status"] == "done" and grids.fits(result["values"], wanted)
         ]
         if row.kind == "vote":
             members = sorted({result["run"] for result in results})

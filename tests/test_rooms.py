@@ -32,11 +32,12 @@ ROOMS: dict[str, set[str]] = {
     "fewshot": set(),
     "fewshot.config": set(),
     "fewshot.study": {"fewshot.config"},
+    "fewshot.grids": {"fewshot.config", "fewshot.study"},
     "fewshot.request": {"fewshot.config", "fewshot.study"},
     "fewshot.functional": set(),
     "fewshot.records": set(),
-    "fewshot.results": {"fewshot.records", "fewshot.study"},
-    "fewshot.board": {"fewshot.results", "fewshot.study"},
+    "fewshot.results": {"fewshot.records", "fewshot.study", "fewshot.grids"},
+    "fewshot.board": {"fewshot.results", "fewshot.study", "fewshot.grids"},
     "fewshot.provenance": set(),
     "fewshot.devices": {"episodes.datasets", "fewshot.records"},
     "fewshot.backbones": {"fewshot.config"},
@@ -76,7 +77,8 @@ ROOMS: dict[str, set[str]] = {
     "fewshot.loading": {"episodes.augment", "episodes.datasets", "episodes.streams", "fewshot.devices"},
     "fewshot.executors": {"fewshot.results", "fewshot.experiment"},
     "fewshot.sweep": {
-        "fewshot.study", "fewshot.records", "fewshot.results", "fewshot.executors", "fewshot.loading", "fewshot.voting",
+        "fewshot.study", "fewshot.grids", "fewshot.records", "fewshot.results", "fewshot.executors", "fewshot.loading",
+        "fewshot.voting",
     },
     "fewshot.pretraining": {
         "episodes.types", "episodes.rng", "episodes.datasets", "fewshot.config", "fewshot.functional",
@@ -95,7 +97,7 @@ ROOMS: dict[str, set[str]] = {
         "episodes.datasets", "fewshot.records", "fewshot.plan", "fewshot.parts", "fewshot.predictor",
     },
     "fewshot.catalogue": {"episodes.datasets", "fewshot.config", "fewshot.backbones", "fewshot.learners"},
-    "fewshot.report": {"fewshot.records", "fewshot.study"},
+    "fewshot.report": {"fewshot.records", "fewshot.study", "fewshot.grids"},
     "fewshot.report.kept": {"episodes.places", "fewshot.cache"},
     "fewshot.report.contact_sheet": {"episodes.types", "episodes.datasets", "fewshot.records"},
     "fewshot.report.inspected_images": {

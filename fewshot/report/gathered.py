@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from episodes.errors import UserError
-from fewshot import records, study
+from fewshot import grids, records, study
+from fewshot.grids import Cell
 from fewshot.records import Record
-from fewshot.study import Cell, Row
+from fewshot.study import Row
 
 DONE, MISSING = "done", "not yet run"
 BUDGETS = ("shots", "fraction", "full")
@@ -80,7 +81,7 @@ class Group(NamedTuple):
 
 def read(places: Sequence[Path], scale: str) -> Planned:
     """Rows of the study files at the places, each with its cells at this scale."""
-    return [(row, study.cells(row, scale)) for row in study.read(places)]
+    return [(row, grids.cells(row, scale)) for row in study.read(places)]
 
 
 def gather(planned: Planned, results: Path, scale: str) -> list[Study]:

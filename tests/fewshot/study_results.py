@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from fewshot import study
+from fewshot import grids
+from fewshot.grids import Cell
 from fewshot.records import summary
-from fewshot.study import Cell, Row
+from fewshot.study import Row
 
 Planned = list[tuple[Row, list[Cell]]]
 
@@ -126,7 +127,7 @@ def searched(results: Path) -> Planned:
         values = {"network": "H1", "train.lr": 0.01, "train.batch_size": size}
         asked = cell(f"2-H1-lr=0.01-batch_size={size}", f"H1, lr 0.01, batch_size {size} (step 2)", 3 + place)
         save(results, one, asked, lower("probe-16", 0, draw), values=values)
-    return [(one, study.cells(one, "small"))]
+    return [(one, grids.cells(one, "small"))]
 
 
 def lower(name: str, by: float, draw: np.random.Generator) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from episodes.errors import UserError
-from fewshot import study
+from fewshot import grids, study
 
 COMMON = {"title": "T", "question": "Q?", "source": "slide 1"}
 
@@ -28,7 +28,7 @@ def test_blocks_are_products_one_after_the_other_and_zipped_axes_go_together(tmp
         {"train.lr": [0.1, 0.01], "train.batch_size": [64, 96, 128]},
         {"zip": {"train.lr": [1.0, 2.0], "train.optimizer.name": ["adam", "sgd"]}, "shots": [1, 5]},
     ]
-    cells = study.cells(row_of(tmp_path, base={"method": "scratch", "shots": 16}, grid=grid), "full")
+    cells = grids.cells(row_of(tmp_path, base={"method": "scratch", "shots": 16}, grid=grid), "full")
     expected = [
         {"train.lr": lr, "train.batch_size": size} for lr, size in itertools.product([0.1, 0.01], [64, 96, 128])
     ]
@@ -54,7 +54,7 @@ def test_of_zipped_axes_a_scale_keeps_the_cells_whose_values_are_all_kept(tmp_pa
             "smoke": {"keep": {"train.lr": [0.1], "train.optimizer.name": ["sgd"]}},
         },
     )
-    labels = {scale: [cell.label for cell in study.cells(row, scale)] for scale in study.SCALES}
+    labels = {scale: [cell.label for cell in grids.cells(row, scale)] for scale in study.SCALES}
     assert labels == {
         "smoke": ["lr 0.1, name sgd"],
         "small": ["lr 0.1, name adam", "lr 0.1, name sgd"],
@@ -78,7 +78,7 @@ def test_named_values_are_settings_and_dotted_axes_lie_on_top_of_what_a_scale_se
             "variants": {"network": {"ViT": {"backbone": {"name": "conv4"}}}}, "seconds": 4,
         }},
     )  # fmt: skip
-    full, small = study.cells(row, "full"), study.cells(row, "small")
+    full, small = grids.cells(row, "full"), grids.cells(row, "small")
     assert [cell.label for cell in full] == ["MLP, lr 0.1", "MLP, lr 0.2", "ViT, lr 0.1", "ViT, lr 0.2"]
     assert full[0].settings == {
         "method": "scratch", "full": True, "backbone": {"name": "mlp", "options": {"widths": [8]}},
@@ -94,7 +94,7 @@ def test_named_values_are_settings_and_dotted_axes_lie_on_top_of_what_a_scale_se
 
 def test_another_method_takes_the_data_and_the_budget_along_and_nothing_else() -> None:
     under = {"method": "scratch", "preset": "vgg", "shots": 4, "data": "digits", "train": {"lr": 1}}
-    assert study.put(under, {"method": "probe"}) == {"method": "probe", "shots": 4, "data": "digits"}
+    assert grids.put(under, {"method": "probe"}) == {"method": "probe", "shots": 4, "data": "digits"}
     assert under["train"] == {"lr": 1}
 
 
@@ -109,7 +109,7 @@ def test_reported_numbers_go_to_the_cells_that_they_are_of(tmp_path: Path) -> No
             {"at": {"train.lr": 0.3}, "accuracy": 0.7},
         ],
     )
-    found = {(cell.values["shots"], cell.values["train.lr"]): cell.reported for cell in study.cells(row, "full")}
+    found = {(cell.values["shots"], cell.values["train.lr"]): cell.reported for cell in grids.cells(row, "full")}
     assert found == {
         (1, 0.1): {}, (1, 0.2): {}, (5, 0.1): {"train_accuracy": 0.9},
         (5, 0.2): {"train_accuracy": 0.9, "accuracy": 0.5, "std": 0.01},
@@ -124,10 +124,10 @@ def test_a_searchs_steps_keep_what_was_found_and_have_places_of_their_own(tmp_pa
         grid=[{"network": {"A": {"backbone": {"name": "mlp"}}, "B": {"backbone": {"name": "vit"}}}}],
         steps=[{"train.lr": [0.1, 0.2]}, {"train.batch_size": [1, 2, 3]}],
     )
-    assert study.searches(row, "full") == [{"network": "A"}, {"network": "B"}]
-    assert study.count(row, "full") == 10
-    assert [cell.position for cell in study.cells(row, "full")] == [0, 1, 5, 6]
-    second = study.step_cells(row, "full", 1, {"network": "B", "train.lr": 0.2})
+    assert grids.searches(row, "full") == [{"network": "A"}, {"network": "B"}]
+    assert grids.count(row, "full") == 10
+    assert [cell.position for cell in grids.cells(row, "full")] == [0, 1, 5, 6]
+    second = grids.step_cells(row, "full", 1, {"network": "B", "train.lr": 0.2})
     assert [cell.position for cell in second] == [7, 8, 9]
     assert second[2].settings["train"] == {"lr": 0.2, "batch_size": 3}
     assert second[2].settings["backbone"] == {"name": "vit"}
@@ -163,7 +163,7 @@ def test_a_value_that_a_scale_keeps_must_be_one_of_the_axis(tmp_path: Path) -> N
         tmp_path, base={"method": "probe"}, grid=[{"shots": [1]}], scales={"small": {"keep": {"shots": [2]}}}
     )  # fmt: skip
     with pytest.raises(UserError, match="X1: scale small keeps 2 of 'shots'"):
-        study.cells(row, "small")
+        grids.cells(row, "small")
 
 
 def test_a_kept_value_may_be_of_another_block(tmp_path: Path) -> None:
@@ -173,8 +173,8 @@ def test_a_kept_value_may_be_of_another_block(tmp_path: Path) -> None:
         grid=[{"shots": [1, 2]}, {"shots": [5], "fold": {"A": {}}}],
         scales={"small": {"keep": {"shots": [2]}}, "smoke": {"keep": {"shots": [5]}}},
     )
-    assert [cell.values for cell in study.cells(row, "small")] == [{"shots": 2}]
-    assert [cell.values for cell in study.cells(row, "smoke")] == [{"shots": 5, "fold": "A"}]
+    assert [cell.values for cell in grids.cells(row, "small")] == [{"shots": 2}]
+    assert [cell.values for cell in grids.cells(row, "smoke")] == [{"shots": 5, "fold": "A"}]
 
 
 def test_a_folder_without_rows_is_said(tmp_path: Path) -> None:

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from fewshot import plan, study
+from fewshot import grids, plan, study
+from fewshot.grids import Cell
 from fewshot.results import Places
-from fewshot.study import Cell, Row
+from fewshot.study import Row
 
 STUDIES = Path(__file__).parent.parent.parent / "configs" / "studies"
 NAMES = {  # as the list of the reports' systems has them
@@ -54,13 +55,13 @@ def test_cells_have_names_of_their_own_and_can_be_configured(row: Row, scale: st
 def every_cell(row: Row, scale: str) -> list[Cell]:
     """Of a search those of all steps, with the first value of each step before."""
     if row.kind == "grid":
-        return study.cells(row, scale)
+        return grids.cells(row, scale)
     cells = []
-    for start in study.searches(row, scale):
+    for start in grids.searches(row, scale):
         found = dict(start)
         for number, step in enumerate(row.steps):
-            cells += study.step_cells(row, scale, number, found)
-            found[study.only(step)[0]] = study.only(step)[1][0]
+            cells += grids.step_cells(row, scale, number, found)
+            found[grids.only(step)[0]] = grids.only(step)[1][0]
     return cells
 
 

@@ -11,10 +11,11 @@ import torch
 import yaml
 from torch import nn
 
-from fewshot import config, optimisation, plan, study, sweep
+from fewshot import config, grids, optimisation, plan, study, sweep
+from fewshot.grids import Cell
 from fewshot.learners.protocol import Task
 from fewshot.results import Places
-from fewshot.study import Cell, Row
+from fewshot.study import Row
 
 STUDIES = config.presets_folder() / "studies"
 
@@ -29,7 +30,7 @@ def settings_of(cell: Cell) -> config.RunConfig:
 
 
 def first(name: str, scale: str, **values: Any) -> Cell:
-    (found,) = [each for each in study.cells(row(name), scale) if values.items() <= each.values.items()]
+    (found,) = [each for each in grids.cells(row(name), scale) if values.items() <= each.values.items()]
     return found
 
 
@@ -37,7 +38,7 @@ def first(name: str, scale: str, **values: Any) -> Cell:
 def test_the_searchs_l2_is_lambda_times_the_squared_weights_of_the_head(network: str) -> None:
     found = {"network": network, "train.lr": 0.01, "train.batch_size": 64, "learner.dropout": 0.2}
     penalty = 0.7
-    (cell,) = [each for each in study.step_cells(row("H5"), "small", 3, found) if penalty in each.values.values()]
+    (cell,) = [each for each in grids.step_cells(row("H5"), "small", 3, found) if penalty in each.values.values()]
     settings = settings_of(cell)
     assert settings.train is not None
     settings = settings.model_copy(update={"backbone": config.BackboneSettings(name="vgg", options={"width": 4})})
@@ -76,8 +77,8 @@ def test_rows_that_tell_of_one_run_ask_for_one_run(scale: str) -> None:
 
 
 def test_the_full_search_and_its_augmentations_are_the_reports_385_models() -> None:
-    with_none = study.count(row("H6"), "full") - 1
-    assert row("H5").draws("full") * study.count(row("H5"), "full") == 360
+    with_none = grids.count(row("H6"), "full") - 1
+    assert row("H5").draws("full") * grids.count(row("H5"), "full") == 360
     assert row("H6").draws("full") * with_none == 25
 
 
@@ -90,9 +91,9 @@ def test_a_scale_leaves_out_the_cells_that_it_drops(tmp_path: Path) -> None:
             "scales": {"small": {"drop": [{"train.lr": [2], "shots": [5, 9]}]}},
         },
     )
-    left = [tuple(cell.values.values()) for cell in study.cells(found, "small")]
+    left = [tuple(cell.values.values()) for cell in grids.cells(found, "small")]
     assert left == [(1, 1), (1, 5), (1, 9), (2, 1), (1,), (5,)]
-    assert study.count(found, "full") == 8
+    assert grids.count(found, "full") == 8
 
 
 def test_a_vote_takes_the_cells_that_its_scale_names(tmp_path: Path) -> None:

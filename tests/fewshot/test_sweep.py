@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from fewshot import experiment, records, study, sweep
+from fewshot import experiment, grids, records, study, sweep
 from fewshot.results import Places, progress
 
 COMMON = {"title": "T", "question": "Q?", "source": "slide 1"}
@@ -42,7 +42,7 @@ def places_in(folder: Path) -> Places:
 class Told(list[tuple[str, str, str]]):
     """What a sweep told: row, cell, status or 'begins'."""
 
-    def __call__(self, row: study.Row, cell: study.Cell, result: dict[str, Any] | None) -> None:
+    def __call__(self, row: study.Row, cell: grids.Cell, result: dict[str, Any] | None) -> None:
         self.append((row.name, cell.name, "begins" if result is None else result["status"]))
 
 
