@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -49,7 +50,16 @@ def test_cells_have_names_of_their_own_and_can_be_configured(row: Row, scale: st
     assert len({cell.name for cell in cells}) == len(cells)
     assert len({cell.label for cell in cells}) == len(cells)
     for cell in cells:
-        plan.configure(cell.settings, cell.settings.get("preset") or "few")
+        settings = plan.configure(cell.settings, cell.settings.get("preset") or "few").model_dump()
+        for key, value in cell.values.items():
+            if "." in key or key in settings:
+                assert _inside(settings, key) == value
+
+
+def _inside(values: Any, key: str) -> Any:
+    for part in key.split("."):
+        values = values[part]
+    return values
 
 
 def every_cell(row: Row, scale: str) -> list[Cell]:
@@ -72,6 +82,21 @@ def test_reported_numbers_belong_to_cells(row: Row) -> None:
     for each in row.reported:
         fitting = [cell for cell in cells if all(cell.values.get(key) == value for key, value in each.at.items())]
         assert fitting, f"{row.name}: no cell has {each.at}"
+
+
+def test_what_the_slides_leave_open_is_sixteen_images_beside_five() -> None:
+    for row in (each for each in ROWS if each.study == "kshot" and int(each.name[1:]) in range(6, 16)):
+        cells = grids.cells(row, "full")
+        trained = {
+            cell.settings["shots"] * (1 - (cell.settings.get("validation") or {"share": 0})["share"]) for cell in cells
+        }
+        assert {round(each) for each in trained} == {16, 5}, row.name
+        assert all(cell.settings["shots"] != 5 for cell in cells if cell.reported), row.name
+
+
+def test_the_seventy_two_settings_of_the_cnn_are_all_run_at_small_scale() -> None:
+    (row,) = study.read([STUDIES / "architectures" / "A4.yaml"])
+    assert len(grids.cells(row, "small")) == len(grids.cells(row, "full")) == 72
 
 
 @pytest.mark.slow
