@@ -1,0 +1,75 @@
+"""Puts the tables of reports/fulldata.md into it, from committed records; `--check` only says whether they are there.
+
+python tools/fulldata.py [--check]
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pages
+
+from fewshot import records
+from fewshot.records import Record
+
+ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "reports" / "fulldata.md"
+E12 = {0.02: 0.3191, 0.1: 0.4894}  # study experts, regular CNN
+BEST = 0.9129  # study hyperparameters, section 4.3: the best single network
+
+
+def found() -> list[Record]:
+    return [record for _, record in records.find([ROOT / "reports" / "records" / "fulldata"])]
+
+
+def _accuracy(score: dict) -> str:  # type: ignore[type-arg]
+    return f"{score['mean']:.4f}" + (f" ± {score['ci95']:.4f}" if score["ci95"] is not None else "")
+
+
+def presets() -> str:
+    """The presets by goal, on all images and on fractions, without test-time views and with six."""
+    rows = [
+        "| preset | images | without views | with six views | n | minutes of training | threads | reported |",
+        "|:--|--:|--:|--:|--:|--:|--:|:--|",
+    ]
+    of_goal = [record for record in found() if record["preset"] in ("fast", "accurate")]
+    for record in sorted(of_goal, key=lambda each: (-each["labels"], each["preset"] == "accurate")):
+        fraction, plain = record["fraction"], record["measures"].get("accuracy_without_views")
+        reported = f"E12, regular CNN: {E12[fraction]:.4f}" if fraction else f"H6, best single network: {BEST:.4f}"
+        scores = record["scores"]["accuracy"]
+        row = [
+            record["preset"],
+            f"{record['labels']:,}",
+            _accuracy(plain or scores),
+            _accuracy(scores) if plain else "",
+            str(len(record["seeds"])),
+            f"{record['cost']['train_seconds'] / 60:.1f}",
+            str(record["provenance"]["compute"]["threads"]),
+            reported,
+        ]
+        rows.append(f"| {' | '.join(row)} |")
+    return "\n".join(rows)
+
+
+def recipes() -> str:
+    """The reports' networks under the reports' own training and under ours, by network."""
+    rows = ["| network | its report's training | ours (preset `full`) | points | n |", "|:--|--:|--:|--:|--:|"]
+    by_network: dict[str, dict[bool, Record]] = {}
+    for record in found():
+        if record["preset"] not in ("fast", "accurate"):
+            by_network.setdefault(record["backbone"], {})[record["preset"] == "full"] = record
+    for network, both in sorted(by_network.items()):
+        if len(both) == 2:
+            own, ours = (both[key]["scores"]["accuracy"] for key in (False, True))
+            points = f"{100 * (ours['mean'] - own['mean']):+.1f}"
+            n = f"{len(own['values'])} and {len(ours['values'])}"
+            rows.append(f"| {network} | {_accuracy(own)} | {_accuracy(ours)} | {points} | {n} |")
+    return "\n".join(rows)
+
+
+if __name__ == "__main__":
+    wanted = pages.filled(PAGE.read_text(), {"presets": presets(), "recipes": recipes()})
+    if "--check" in sys.argv:
+        sys.exit(0 if PAGE.read_text() == wanted else f"{PAGE.name} is stale: run python tools/fulldata.py")
+    PAGE.write_text(wanted)
