@@ -85,13 +85,12 @@ ROOMS: dict[str, set[str]] = {
         "fewshot.records", "fewshot.provenance", "fewshot.devices", "fewshot.backbones", "fewshot.features",
         "fewshot.plan", "fewshot.experiment", "fewshot.parallel",
     },
-    "fewshot.nearest": {
-        "fewshot.config", "fewshot.records", "fewshot.devices", "fewshot.features", "fewshot.plan", "fewshot.fitting",
-    },
+    "fewshot.rebuilt": {"fewshot.config", "fewshot.records", "fewshot.devices", "fewshot.plan", "fewshot.fitting"},
+    "fewshot.nearest": {"fewshot.features", "fewshot.rebuilt"},
     "fewshot.parts": {"fewshot.records"},
     "fewshot.predictor": {
-        "fewshot.config", "fewshot.records", "fewshot.devices", "fewshot.backbones", "fewshot.features",
-        "fewshot.evaluation", "fewshot.members", "fewshot.plan", "fewshot.fitting",
+        "fewshot.records", "fewshot.backbones", "fewshot.features", "fewshot.evaluation", "fewshot.members",
+        "fewshot.plan", "fewshot.fitting", "fewshot.rebuilt",
     },
     "fewshot.prediction": {
         "episodes.datasets", "fewshot.records", "fewshot.plan", "fewshot.parts", "fewshot.predictor",
