@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -186,9 +187,19 @@ def batches(learner: nn.Module, images: ImageSet, indices: Tensor, device: str) 
 
 @torch.no_grad()
 def judged(learner: nn.Module, images: ImageSet, indices: Tensor, device: str) -> Iterable[Labelled]:
-    """The batches that judge a trained learner; their features, found once, where it also measures itself."""
-    found = batches(learner, images, indices, device)
-    if not hasattr(learner, "measure"):
+    """The batches that judge a trained learner, as often as wanted; features, found once, where it measures on them."""
+    found = _Again(partial(batches, learner, images, indices, device))
+    if not hasattr(learner, "measure") or getattr(learner, "measures_images", False):
         return found
     learner.eval()
     return [Labelled(embed(learner.backbone, each.images), each.labels) for each in found]  # type: ignore[arg-type]
+
+
+class _Again:
+    """What a function yields, from the beginning each time."""
+
+    def __init__(self, make: Callable[[], Iterable[Labelled]]) -> None:
+        self.make = make
+
+    def __iter__(self) -> Iterator[Labelled]:
+        return iter(self.make())

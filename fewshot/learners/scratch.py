@@ -54,6 +54,7 @@ class Scratch(nn.Module):
     """
 
     feed = "batches"
+    measures_images = True
 
     def __init__(self, backbone: Backbone, task: Task, options: Options) -> None:
         super().__init__()

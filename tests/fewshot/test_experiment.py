@@ -515,3 +515,17 @@ def test_compiling_in_half_precision_on_a_cpu_is_refused(tmp_path: Path) -> None
     with pytest.raises(UserError, match=r"train\.compile: .* use --set precision=float32"):
         plan.prepare(asked, tmp_path, "cpu")
     plan.prepare({**asked, "precision": "float32"}, tmp_path, "cpu")
+
+
+def test_with_views_a_run_of_scratch_also_tells_what_it_is_without(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (2, 12, 16, 16, 3), dtype=np.uint8)
+    for name, images in zip(("cat", "dog"), noise, strict=True):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for number, pixels in enumerate(images):
+            Image.fromarray(pixels).save(tmp_path / "data" / name / f"{number}.png")
+    asked = quick("scratch", data=str(tmp_path / "data"), shots=4)
+    plain = experiment.run(asked, [0], out=tmp_path / "runs")
+    viewed = {**asked, "backbone": {**asked["backbone"], "views": "flip-shift"}}
+    record = experiment.run(viewed, [0], out=tmp_path / "runs")
+    assert plain["measures"] == {}
+    assert record["measures"]["accuracy_without_views"]["values"] == plain["scores"]["accuracy"]["values"]
