@@ -24,6 +24,7 @@ def test_tables_are_what_their_records_give(name: str) -> None:
         "readme.py --check",
         "learners.py --check",
         "pretraining.py report --check",
+        "fulldata.py --check",
         pytest.param("forecast.py --check", marks=pytest.mark.slow),  # some 80 curves fitted
     ],
 )

@@ -1,4 +1,4 @@
-"""Puts the tables of reports/fulldata.md into it, from committed records; `--check` only says whether they are there.
+"""Puts the table of reports/fulldata.md into it, from committed records; `--check` only says whether they are there.
 
 python tools/fulldata.py [--check]
 """
@@ -35,14 +35,15 @@ def presets() -> str:
     ]
     of_goal = [record for record in found() if record["preset"] in ("fast", "accurate")]
     for record in sorted(of_goal, key=lambda each: (-each["labels"], each["preset"] == "accurate")):
-        fraction, plain = record["fraction"], record["measures"].get("accuracy_without_views")
+        fraction = record["fraction"]
         reported = f"E12, regular CNN: {E12[fraction]:.4f}" if fraction else f"H6, best single network: {BEST:.4f}"
-        scores = record["scores"]["accuracy"]
+        scores, plain = record["scores"]["accuracy"], record["measures"].get("accuracy_without_views")
+        viewed = record["config"]["backbone"]["views"] != "none"
         row = [
             record["preset"],
             f"{record['labels']:,}",
-            _accuracy(plain or scores),
-            _accuracy(scores) if plain else "",
+            _accuracy(scores) if not viewed else _accuracy(plain) if plain else "not told",
+            _accuracy(scores) if viewed else "",
             str(len(record["seeds"])),
             f"{record['cost']['train_seconds'] / 60:.1f}",
             str(record["provenance"]["compute"]["threads"]),
@@ -52,24 +53,8 @@ def presets() -> str:
     return "\n".join(rows)
 
 
-def recipes() -> str:
-    """The reports' networks under the reports' own training and under ours, by network."""
-    rows = ["| network | its report's training | ours (preset `full`) | points | n |", "|:--|--:|--:|--:|--:|"]
-    by_network: dict[str, dict[bool, Record]] = {}
-    for record in found():
-        if record["preset"] not in ("fast", "accurate"):
-            by_network.setdefault(record["backbone"], {})[record["preset"] == "full"] = record
-    for network, both in sorted(by_network.items()):
-        if len(both) == 2:
-            own, ours = (both[key]["scores"]["accuracy"] for key in (False, True))
-            points = f"{100 * (ours['mean'] - own['mean']):+.1f}"
-            n = f"{len(own['values'])} and {len(ours['values'])}"
-            rows.append(f"| {network} | {_accuracy(own)} | {_accuracy(ours)} | {points} | {n} |")
-    return "\n".join(rows)
-
-
 if __name__ == "__main__":
-    wanted = pages.filled(PAGE.read_text(), {"presets": presets(), "recipes": recipes()})
+    wanted = pages.filled(PAGE.read_text(), {"presets": presets()})
     if "--check" in sys.argv:
         sys.exit(0 if PAGE.read_text() == wanted else f"{PAGE.name} is stale: run python tools/fulldata.py")
     PAGE.write_text(wanted)
