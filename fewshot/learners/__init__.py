@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from fewshot.config import Settings
-from fewshot.learners import experts, finetune, heads, maml, probe, protonet, scratch, siamese
+from fewshot.learners import experts, finetune, maml, probe, protonet, scratch, siamese
 
 
 class Method(NamedTuple):
@@ -17,7 +17,7 @@ class Method(NamedTuple):
 
 LEARNERS: dict[str, Method] = {
     "experts": Method(experts.Experts, experts.Options),
-    "finetune": Method(finetune.Finetune, heads.Options),
+    "finetune": Method(finetune.Finetune, finetune.Options),
     "maml": Method(maml.Maml, maml.Options),
     "probe": Method(probe.Probe, probe.Options),
     "protonet": Method(protonet.ProtoNet, protonet.Options),

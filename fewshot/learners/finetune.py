@@ -6,14 +6,27 @@ Kumar et al., arXiv 2202.10054.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
 from episodes.types import Labelled
 from fewshot import functional
 from fewshot.backbones import Backbone, embed, hold_batch_norm
-from fewshot.learners import heads
+from fewshot.config import Positive
+from fewshot.learners import heads, probe
 from fewshot.learners.protocol import Classifier, Task
+
+
+class Options(heads.Options):
+    """As a head's. readout: what classifies, the trained head, or a logistic regression fitted anew to the features.
+
+    readout_c: inverse strength of the regression's regularisation.
+    """
+
+    readout: Literal["trained", "logistic"] = "trained"
+    readout_c: Positive = 10.0
 
 
 class Finetune(nn.Module):
@@ -24,7 +37,7 @@ class Finetune(nn.Module):
 
     feed = "batches"
 
-    def __init__(self, backbone: Backbone, task: Task, options: heads.Options) -> None:
+    def __init__(self, backbone: Backbone, task: Task, options: Options) -> None:
         super().__init__()
         self.backbone = backbone
         self.n_way, self.options = task.n_way, options
@@ -46,4 +59,6 @@ class Finetune(nn.Module):
         return functional.cross_entropy(self.head(embed(self.backbone, item.images)), item.labels)
 
     def adapt(self, support: Labelled) -> Classifier:
+        if self.options.readout == "logistic":
+            return probe.classifier(self.backbone, support, probe.Options(c=self.options.readout_c))
         return lambda images: self.head(embed(self.backbone, images))

@@ -53,28 +53,32 @@ class Probe(nn.Module):
         return functional.cross_entropy(self.adapt(item)(item.images), item.labels)
 
     def adapt(self, support: Labelled) -> Classifier:
-        options = self.options
-        raw = embed(self.backbone, support.images)
-        centre = raw.mean(0) if options.centre else torch.zeros_like(raw[0])
-        n_way = int(support.labels.max()) + 1
+        return classifier(self.backbone, support, self.options)
 
-        def prepared(features: Tensor) -> Tensor:
-            features = features - centre
-            return F.normalize(features, dim=-1) if options.normalise else features
 
-        features = prepared(raw)
-        if options.classifier in ("nearest-mean", "cosine"):
-            means = functional.prototypes(features, support.labels, n_way)
+def classifier(backbone: Backbone, support: Labelled, options: Options) -> Classifier:
+    """A classifier fitted to the support's features; the backbone is left as it is."""
+    raw = embed(backbone, support.images)
+    centre = raw.mean(0) if options.centre else torch.zeros_like(raw[0])
+    n_way = int(support.labels.max()) + 1
 
-            def classify(images: Tensor) -> Tensor:
-                queries = prepared(embed(self.backbone, images))
-                if options.classifier == "cosine":
-                    return options.scale * functional.cosine_similarities(queries, means)
-                return -options.scale * functional.squared_distances(queries, means)
+    def prepared(features: Tensor) -> Tensor:
+        features = features - centre
+        return F.normalize(features, dim=-1) if options.normalise else features
 
-            return classify
-        weight, bias = fit(features, support.labels, n_way, options)
-        return lambda images: F.linear(prepared(embed(self.backbone, images)), weight, bias)
+    features = prepared(raw)
+    if options.classifier in ("nearest-mean", "cosine"):
+        means = functional.prototypes(features, support.labels, n_way)
+
+        def classify(images: Tensor) -> Tensor:
+            queries = prepared(embed(backbone, images))
+            if options.classifier == "cosine":
+                return options.scale * functional.cosine_similarities(queries, means)
+            return -options.scale * functional.squared_distances(queries, means)
+
+        return classify
+    weight, bias = fit(features, support.labels, n_way, options)
+    return lambda images: F.linear(prepared(embed(backbone, images)), weight, bias)
 
 
 def fit(features: Tensor, labels: Tensor, n_way: int, options: Options) -> tuple[Tensor, Tensor]:
@@ -87,7 +91,7 @@ def fit(features: Tensor, labels: Tensor, n_way: int, options: Options) -> tuple
             return LogisticRegression(C=c, max_iter=1000)
         return RidgeClassifier(alpha=1 / c)
 
-    x, y = features.double().cpu().numpy(), labels.cpu().numpy()
+    x, y = features.detach().double().cpu().numpy(), labels.cpu().numpy()
     grid = options.c if isinstance(options.c, tuple) else (options.c,)
     c, least = grid[len(grid) // 2], int(labels.bincount().min())
     if len(grid) > 1 and least > 1:

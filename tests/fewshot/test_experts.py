@@ -199,7 +199,7 @@ def test_the_mixture_starts_as_the_flat_classifier(group: list[int], head: str, 
     """On several backbones, where they give the same features, as copies of pretrained weights do."""
     one, learner = build(group, head=head), build(group, head=head, networks=networks, scale=4.0)
     support, queries = clusters(one)
-    flat = finetune.Finetune(one.backbone, Task(len(group)), heads.Options(head=head, scale=4.0)).eval()
+    flat = finetune.Finetune(one.backbone, Task(len(group)), finetune.Options(head=head, scale=4.0)).eval()
     flat.prepare(support)
     times = learner.backbone.n_features // learner.width
     learner.prepare(Labelled(support.images.repeat(1, times), support.labels))

@@ -104,7 +104,7 @@ def test_protonet_follows_its_formula(distance: str) -> None:
 @pytest.mark.parametrize("per_class", [1, 6])
 def test_the_linear_head_starts_as_nearest_prototype(n_way: int, per_class: int) -> None:
     support, queries = features(n_way, per_class)
-    learner = finetune.Finetune(network(), Task(n_way), heads.Options(head="linear", scale=5.0))
+    learner = finetune.Finetune(network(), Task(n_way), finetune.Options(head="linear", scale=5.0))
     learner.head = heads.linear(10, n_way)
     learner.prepare(support)
     logits = learner.eval().head(queries)
@@ -120,7 +120,7 @@ def test_the_linear_head_starts_as_nearest_prototype(n_way: int, per_class: int)
 
 def test_the_cosine_head() -> None:
     support, queries = features(3)
-    learner = finetune.Finetune(network(), Task(3), heads.Options(head="cosine", scale=7.0))
+    learner = finetune.Finetune(network(), Task(3), finetune.Options(head="cosine", scale=7.0))
     learner.head = heads.Cosine(10, 3, scale=7.0)
     learner.prepare(support)
     x, y = normalize(support.images.numpy()), support.labels.numpy()
@@ -133,7 +133,7 @@ def test_the_cosine_head() -> None:
 @pytest.mark.parametrize("start", [None, "probe", "prototypes"])
 def test_the_unit_head_starts_as_scikit_learns_classifier(start: str | None) -> None:
     support, queries = features(3)
-    learner = finetune.Finetune(network(), Task(3), heads.Options(head="unit", start=start, c=3.0))
+    learner = finetune.Finetune(network(), Task(3), finetune.Options(head="unit", start=start, c=3.0))
     learner.head = heads.Unit(10, 3)
     learner.prepare(support)
     mean, y = support.images.numpy().mean(0), support.labels.numpy()
@@ -165,7 +165,7 @@ def test_batch_norm_keeps_its_statistics(method: str) -> None:
     if method == "protonet":
         learner: nn.Module = protonet.ProtoNet(backbone, Task(3), protonet.Options())
     else:
-        learner = finetune.Finetune(backbone, Task(3), heads.Options())
+        learner = finetune.Finetune(backbone, Task(3), finetune.Options())
     before = {name: each.clone() for name, each in learner.named_buffers()}
     learner.train()
     learner.backbone(torch.rand(8, 3, 32, 32))
@@ -294,3 +294,20 @@ def test_scratch_takes_the_body_alone_of_pretrained_weights(tmp_path: Path) -> N
 def test_a_cosine_head_of_scratch_takes_no_hidden_layers() -> None:
     with pytest.raises(ValueError, match="no hidden layers"):
         scratch.Options(head="cosine", hidden=(8,))
+
+
+def test_a_logistic_readout_is_fitted_to_the_features_as_they_are_now() -> None:
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(3).repeat(6)
+    support = Labelled(torch.rand(18, 3, 16, 16, generator=generator), labels)
+    queries = torch.rand(7, 3, 16, 16, generator=generator)
+    options = finetune.Options(head="unit", readout="logistic", readout_c=5.0)
+    learner = finetune.Finetune(network(), Task(3), options).eval()
+    with torch.no_grad():
+        for each in learner.backbone.parameters():  # as a training changes them
+            each.add_(0.05 * torch.randn(each.shape, generator=generator))
+        raw, asked = learner.backbone(support.images).double(), learner.backbone(queries).double()
+        found = learner.adapt(support)(queries)
+    units = [each / each.norm(dim=1, keepdim=True) for each in (raw - raw.mean(0), asked - raw.mean(0))]
+    slow = LogisticRegression(C=5.0, max_iter=1000).fit(units[0].numpy(), labels.numpy())
+    np.testing.assert_allclose(found.softmax(1).numpy(), slow.predict_proba(units[1].numpy()), atol=1e-3)

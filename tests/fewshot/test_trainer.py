@@ -13,7 +13,7 @@ from episodes.errors import UserError
 from episodes.rng import seeded
 from fewshot import backbones, optimisation, trainer
 from fewshot.config import BackboneSettings, EarlyStopping, Phase, Schedule, Train
-from fewshot.learners import finetune, heads, scratch
+from fewshot.learners import finetune, scratch
 from fewshot.learners.protocol import Task
 from tests.fewshot import easy
 
@@ -113,7 +113,7 @@ def test_every_schedule_lasts_for_any_number_of_steps(name: str, warmup: float) 
 
 
 def test_phases_train_the_head_first_and_then_the_last_stages() -> None:
-    learner = build(method=finetune.Finetune, options=heads.Options())
+    learner = build(method=finetune.Finetune, options=finetune.Options())
     start = {name: each.detach().clone() for name, each in learner.named_parameters()}
     seen: dict[int, set[str]] = {}
 
