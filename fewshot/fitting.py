@@ -173,8 +173,8 @@ def _stream(
 
 
 def handed(learner: nn.Module, images: ImageSet, kept: Tensor, device: str) -> Labelled:
-    """What `adapt` is given: the support; where a head was trained, which needs no more, an image of each class."""
-    if learner.feed == "batches":
+    """What `adapt` is given: the support; where a trained head classifies, which needs none, an image of each class."""
+    if learner.feed == "batches" and not getattr(learner, "needs_support", False):
         kept = torch.stack([kept[members[0]] for members in splits.by_class(images.labels[kept], len(images.classes))])
     return streams.labelled(images, kept, device)
 

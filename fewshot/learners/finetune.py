@@ -42,6 +42,7 @@ class Finetune(nn.Module):
         self.backbone = backbone
         self.n_way, self.options = task.n_way, options
         self.head = heads.build(options, backbone.n_features, task.n_way)
+        self.needs_support = options.readout == "logistic"
 
     def train(self, mode: bool = True) -> Finetune:
         super().train(mode)

@@ -21,6 +21,8 @@ from safetensors.torch import load_file
 from episodes import datasets, splits, streams
 from episodes.errors import UserError
 from fewshot import backbones, config, evaluation, experiment, plan, trainer
+from fewshot.learners import probe
+from fewshot.rebuilt import rebuild
 from fewshot.records import SCORES
 from fewshot.report import kept
 
@@ -529,3 +531,16 @@ def test_with_views_a_run_of_scratch_also_tells_what_it_is_without(tmp_path: Pat
     record = experiment.run(viewed, [0], out=tmp_path / "runs")
     assert plain["measures"] == {}
     assert record["measures"]["accuracy_without_views"]["values"] == plain["scores"]["accuracy"]["values"]
+
+
+def test_a_logistic_readout_sees_the_whole_support(tmp_path: Path) -> None:
+    asked = quick("finetune", shots=6, learner={"head": "unit", "readout": "logistic", "readout_c": 5.0}, select="last")
+    record = experiment.run(asked, [0], out=tmp_path)
+    made, learner, kept = rebuild(tmp_path / record["run_id"], 0)
+    assert len(kept) == 60
+    support = streams.labelled(made.data.train, kept, "cpu")
+    with torch.no_grad():
+        classify = probe.classifier(learner.eval().backbone, support, probe.Options(c=5.0))
+        expected = classify(streams.as_float(made.data.test.images)).argmax(1)
+    saved = np.load(tmp_path / record["run_id"] / "draw-0" / "predictions.npz")["test_logits"].argmax(1)
+    assert (saved == expected.numpy()).mean() > 0.99  # saved in half precision
