@@ -17,7 +17,6 @@ class Board:
 
     def __init__(self, known: Sequence[Progress], quiet: bool = False) -> None:
         self.rows = {_name(each.row): each for each in known}
-        self.expected = sum(each.seconds for each in known)
         self.spent = 0.0  # expected seconds of what has ended since
         self.running: dict[tuple[str, str], str] = {}
         self.began = time.monotonic()

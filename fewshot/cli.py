@@ -305,7 +305,7 @@ def predict(
     from fewshot import request
 
     place = request.predictions(kaggle, out, top)
-    with _progress(quiet) as tell:
+    with _interruptible(), _progress(quiet) as tell:
         from fewshot import prediction
 
         found = prediction.predict(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +14,6 @@ from fewshot.records import Record
 from fewshot.study import Row
 
 DONE, MISSING = "done", "not yet run"
-BUDGETS = ("shots", "fraction", "full")
 KEYS = {"study", "row", "scale", "cell", "label", "status", "record"}
 Score = dict[str, Any]
 Planned = Sequence[tuple[Row, Sequence[Cell]]]  # rows, each with its cells
@@ -88,7 +86,7 @@ def gather(planned: Planned, results: Path, scale: str) -> list[Study]:
     """The studies of the planned rows, in their order, with what lies in `results`/<study>/<scale>/<ROW>/."""
     studies: dict[str, list[Told]] = {}
     strangers: dict[str, int] = {}
-    for row, cells in sorted(planned, key=lambda each: natural(each[0].name)):
+    for row, cells in planned:
         found = _files(results / row.study / scale / row.name)
         names = {cell.name for cell in cells}
         known = [_asked(cell, found.get(cell.name)) for cell in cells]
@@ -100,12 +98,6 @@ def gather(planned: Planned, results: Path, scale: str) -> list[Study]:
         strangers[row.study] = strangers.get(row.study, 0) + len(others)
         studies.setdefault(row.study, []).append(Told(row, list(row.scale(scale).cuts), known))
     return [Study(name, scale, rows, strangers[name]) for name, rows in studies.items()]
-
-
-def natural(name: str) -> tuple[str, int]:
-    """K2 before K10."""
-    letters, number = re.fullmatch(r"(\D*)(\d*).*", name).groups()  # type: ignore[union-attr]
-    return letters, int(number or 0)
 
 
 def group_of(record: Record) -> Group:

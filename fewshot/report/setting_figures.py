@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from fewshot.report import gathered, study_drawing
+from fewshot.grids import BUDGETS
+from fewshot.report import study_drawing
 from fewshot.report.gathered import Measured, Told
 from fewshot.report.row_tables import Cell, Table, number
 from fewshot.report.study_drawing import Boxes, Figure
@@ -23,7 +24,7 @@ def box_plots(told: Told) -> list[Figure]:
     if not searched and len(cells) < FEWEST_CELLS:
         return []
     figures = []
-    for key in dict.fromkeys(key for cell in cells for key in cell.values if key not in gathered.BUDGETS):
+    for key in dict.fromkeys(key for cell in cells for key in cell.values if key not in BUDGETS):
         if searched and "." not in key:  # the networks that are searched
             continue
         panels = _panels(key, cells, searched)

@@ -7,6 +7,7 @@ from functools import partial
 
 import numpy as np
 
+from fewshot.grids import BUDGETS
 from fewshot.report import curves, gathered, setting_figures, study_drawing
 from fewshot.report.gathered import Measured, Study, Told
 from fewshot.report.row_tables import SMOKE, Cell, Table, number
@@ -69,7 +70,7 @@ def _against_labels(study: Study) -> list[Figure]:
 
 
 def _line_label(told: Told, cell: Measured) -> str:
-    rest = {key: value for key, value in cell.values.items() if key not in gathered.BUDGETS}
+    rest = {key: value for key, value in cell.values.items() if key not in BUDGETS}
     words = [f"{key.rpartition('.')[2]} {value}" for key, value in rest.items()]
     return ", ".join([f"{told.name} {told.plan.title}", *words])
 

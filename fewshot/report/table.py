@@ -12,8 +12,8 @@ import pandas as pd
 
 from episodes.errors import UserError
 from fewshot import records
-from fewshot.records import Record, summary
-from fewshot.report import curves
+from fewshot.records import Record
+from fewshot.report import curves, differences
 
 FILE = "comparison.md"
 LEFT = ("method", "backbone", "weights", "settings")
@@ -144,14 +144,8 @@ def _with_interval(score: dict[str, Any]) -> str:
 
 def _difference(record: Record, best: Record) -> str:
     """Mean and 95% interval of the difference over the draws that both have; empty for fewer than two."""
-    ours, theirs = (
-        dict(zip(each["seeds"], each["scores"]["accuracy"]["values"], strict=True)) for each in (record, best)
-    )
-    common = sorted(ours.keys() & theirs.keys())
-    if len(common) < 2:
-        return ""
-    found = summary([ours[seed] - theirs[seed] for seed in common])
-    return f"{found['mean']:+.4f} ± {found['ci95']:.4f}"
+    found = differences.paired(record, best)
+    return "" if found.n < 2 else str(found)
 
 
 def _remarks(group: Sequence[Record]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -221,29 +222,43 @@ def _told(result: dict[str, Any]) -> tuple[Any, ...]:
 def test_killed_at_random_moments_it_ends_as_an_undisturbed_sweep(tmp_path: Path, victim: str) -> None:
     rows = rows_of(tmp_path, X1={"base": SLOWER, "grid": [{"train.lr": [0.001, 0.002, 0.003]}], "repeats": 2})
     whole, killed = places_in(tmp_path), Places("full", tmp_path / "killed-runs", tmp_path / "killed-results")
-    began = time.monotonic()
-    sweep.run(rows, whole)
-    took = time.monotonic() - began
-    words = [sys.executable, "-m", "fewshot", "sweep", str(tmp_path / "configs"), "--scale", "full"]
-    words += ["--out", str(killed.out), "--results", str(killed.results)]
-    words += [] if victim == "driver" else ["--workers", "2"]
-    finished: dict[Path, float] = {}
-    for number in range(5):
-        process = subprocess.Popen(words, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)
-        time.sleep(6 + took * (0.1 + 0.17 * number) / 2)
+    alike = {**os.environ, "OMP_NUM_THREADS": "1"}  # sums of several threads have an order of their own
+    moments = random.Random(victim)
+
+    def words(places: Places) -> list[str]:
+        found = ["sweep", str(tmp_path / "configs"), "--scale", "full", "--out", str(places.out)]
+        return [*found, "--results", str(places.results), *([] if victim == "driver" else ["--workers", "2"])]
+
+    def start() -> subprocess.Popen[bytes]:
+        quiet = subprocess.DEVNULL
+        return subprocess.Popen(
+            [sys.executable, "-m", "fewshot", *words(killed)], stderr=quiet, stdout=quiet, env=alike
+        )
+
+    assert fewshot(*words(whole), env=alike).returncode == 0
+    finished: dict[Path, int] = {}
+    hits = 0
+    process = start()
+    for _ in range(5):
         if victim == "worker":
-            for pid in _workers():
+            while process.poll() is None and not _workers():
+                time.sleep(0.05)
+            time.sleep(moments.uniform(0.3, 2))
+            hits += bool(running := _workers())
+            for pid in running[:1]:
                 os.kill(pid, signal.SIGKILL)
-                break
-        else:
-            os.kill(process.pid, signal.SIGKILL)
+            continue
+        time.sleep(moments.uniform(3, 8))
+        hits += process.poll() is None
+        process.kill()
         process.wait()
         for path in killed.out.glob("*/draw-*/draw.json"):  # what was done stays as it was
-            assert finished.setdefault(path, path.stat().st_mtime) == path.stat().st_mtime
-    end = subprocess.run(words, capture_output=True, text=True)
-    assert end.returncode == 0, end.stderr
+            assert finished.setdefault(path, path.stat().st_mtime_ns) == path.stat().st_mtime_ns
+        process = start()
+    assert process.wait() == 0
+    assert hits >= 3  # or the sweep was over before it could be disturbed
     assert [_told(each) for each in killed.of(rows[0])] == [_told(each) for each in whole.of(rows[0])]
-    assert all(path.stat().st_mtime == moment for path, moment in finished.items())
+    assert all(path.stat().st_mtime_ns == moment for path, moment in finished.items())
 
 
 def _workers() -> list[int]:
