@@ -37,7 +37,7 @@ def _minutes(record: Record) -> float:
 def presets() -> str:
     """The presets by goal, on all images and on fractions, without test-time views and with six."""
     rows = [
-        "| preset | images | without views | with six views | n | minutes of training | minutes in all | threads | reported |",
+        "| preset | images | without views | with six views | n | training, min | in all, min | threads | reported |",
         "|:--|--:|--:|--:|--:|--:|--:|--:|:--|",
     ]
     of_goal = [record for record in found() if record["preset"] in ("fast", "accurate")]
