@@ -17,7 +17,7 @@ Share = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1, strict=True)]  # strict: `true` is not 1
 Step = str | dict[str, Any]  # an augmentation: its name, or a mapping of the name and its parameters
 Positive = Annotated[float, Field(gt=0)]
-Views = Literal["none", "flip", "flip-crop", "flip-shift"]
+Views = Literal["none", "flip", "flip-crop", "flip-crops", "flip-shift"]
 NotNegative = Annotated[float, Field(ge=0)]
 
 
@@ -31,8 +31,9 @@ class BackboneSettings(Settings):
     """name: one of our own or any of timm's; weights: none, pretrained, or a file; options: of that network.
 
     views: `flip` judges with the mean of the features of an image and of its mirror image, `flip-crop` with that of
-    both and of the middle of both; crop: the middle share of the side that is seen when judging (timm's crop_pct),
-    because training saw crops (Touvron et al., FixRes, arXiv 1906.06423).
+    both and of the middle of both, `flip-crops` also with their corners, `flip-shift` with both moved by a pixel;
+    crop: the middle share of the side that is seen when judging (timm's crop_pct), because training saw crops (Touvron
+    et al., FixRes, arXiv 1906.06423).
     """
 
     name: str

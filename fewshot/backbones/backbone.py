@@ -66,8 +66,9 @@ class Backbone(nn.Module):
     weights is kept, so heads and losses never see half precision.
     In evaluation mode alone: crop, the middle share of the side that is seen; views, where `flip` gives the mean of
     the features of an image and of its mirror image, `flip-crop` that of both and of the middle of both, 7/8 of the
-    side, and `flip-shift` that of both, and with the same weight that of both moved by a pixel along a diagonal each
-    way (Jordan, arXiv 2404.00498, section 3.5).
+    side, `flip-crops` also that of the four corners of both, of the same side (ten-crop testing, Krizhevsky et al.,
+    NeurIPS 2012, and the whole image), and `flip-shift` that of both, and with the same weight that of both moved by a
+    pixel along a diagonal each way (Jordan, arXiv 2404.00498, section 3.5).
     """
 
     mean: Tensor
@@ -121,8 +122,10 @@ class Backbone(nn.Module):
         if self.crop < 1:
             images = _middle(images, self.crop)
         groups = [[images]]
-        if self.views == "flip-crop":
+        if self.views in ("flip-crop", "flip-crops"):
             groups[0].append(_middle(images, SMALLER))
+        if self.views == "flip-crops":
+            groups[0] += _corners(images, SMALLER)
         if self.views == "flip-shift":
             padded = F.pad(images, (1, 1, 1, 1), mode="reflect")
             groups.append([padded[..., :-2, :-2], padded[..., 2:, 2:]])
@@ -204,10 +207,21 @@ def side_by_side(networks: Sequence[Backbone]) -> Backbone:
 
 def _middle(images: Tensor, share: float) -> Tensor:
     """The middle of the images, a share of each side in whole pixels."""
-    h, w = images.shape[-2:]
-    height, width = max(1, round(share * h)), max(1, round(share * w))
-    top, left = (h - height) // 2, (w - width) // 2
+    height, width = _shared(images, share)
+    top, left = (images.shape[-2] - height) // 2, (images.shape[-1] - width) // 2
     return images[..., top : top + height, left : left + width]
+
+
+def _corners(images: Tensor, share: float) -> list[Tensor]:
+    """The four corners of the images, each a share of both sides."""
+    height, width = _shared(images, share)
+    return [images[..., rows, columns] for rows in (slice(height), slice(-height, None))
+            for columns in (slice(width), slice(-width, None))]  # fmt: skip
+
+
+def _shared(images: Tensor, share: float) -> tuple[int, int]:
+    h, w = images.shape[-2:]
+    return max(1, round(share * h)), max(1, round(share * w))
 
 
 def embed(backbone: nn.Module, images: Tensor) -> Tensor:

@@ -108,9 +108,10 @@ def _spread(half: float | None) -> str:
 
 
 def _interval(score: Score) -> Cell:
+    """Of a share, which lies between 0 and 1 whatever two draws say."""
     if score["ci95"] is None:
         return Cell()
-    low, high = score["mean"] - score["ci95"], score["mean"] + score["ci95"]
+    low, high = max(0.0, score["mean"] - score["ci95"]), min(1.0, score["mean"] + score["ci95"])
     return Cell(f"{low:.4f} to {high:.4f}", low)
 
 

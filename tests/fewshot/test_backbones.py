@@ -92,6 +92,18 @@ def test_four_views_are_of_the_image_and_its_middle_and_of_their_mirror_images(c
         assert torch.equal(four.train()(images), one(images))
 
 
+def test_twelve_views_are_of_the_image_its_middle_and_corners_and_of_their_mirror_images() -> None:
+    more = {"options": {"width": 8, "norm": "group"}}
+    one, twelve = build("conv4", **more), build("conv4", views="flip-crops", **more)
+    images = torch.rand(3, 3, 40, 40)
+    places = [(2, 2), (0, 0), (0, 5), (5, 0), (5, 5)]  # of crops of 35 pixels
+    with torch.no_grad():
+        seen = [images, *(images[..., top : top + 35, left : left + 35] for top, left in places)]
+        expected = sum(one(view) + one(view.flip(-1)) for view in seen) / 12
+        torch.testing.assert_close(twelve(images), expected, rtol=1e-4, atol=1e-5)
+        assert torch.equal(twelve.train()(images), one(images))
+
+
 def test_embed_chunks_give_what_one_batch_gives(monkeypatch: pytest.MonkeyPatch) -> None:
     backbone, images = build("conv4", options={"width": 8}), torch.rand(70, 3, 32, 32)
     whole = backbone(images)

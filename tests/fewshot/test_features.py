@@ -133,6 +133,7 @@ def computed(precision: str, channels_last: bool) -> backbones.Backbone:
         lambda: network(input_size=33),
         lambda: network(views="flip"),
         lambda: network(views="flip-crop"),
+        lambda: network(views="flip-crops"),
         lambda: network(crop=0.9),
         decorrelated,
         lambda: computed("bfloat16", False),

@@ -17,7 +17,7 @@ import pytest
 from scipy import stats
 
 from episodes.errors import UserError
-from fewshot.report import differences, findings, gathered, reported, studies, study_drawing, written
+from fewshot.report import differences, findings, gathered, reported, row_tables, studies, study_drawing, written
 from tests.fewshot import study_results
 from tests.fewshot.study_results import RECORDS, Planned, cell, record, row, save
 
@@ -80,7 +80,7 @@ def expected(content: dict[str, Any], told: float) -> dict[str, str]:
         spread = statistics.stdev(values)
         half = stats.t.ppf(0.975, n - 1) * spread / n**0.5
         cells["measured"] += f" ± {spread:.4f}"
-        cells["95% interval"] = f"{middle - half:.4f} to {middle + half:.4f}"
+        cells["95% interval"] = f"{max(0, middle - half):.4f} to {min(1, middle + half):.4f}"
     cells["seconds a draw"] = f"{content['cost']['train_seconds'] + content['cost']['adapt_seconds']:.1f}"
     return cells
 
@@ -120,6 +120,11 @@ def test_every_number_is_that_of_the_raw_records(told: tuple[Planned, Path, Path
         if not each.get("reported"):
             wanted.pop("difference")
         assert {key: each[key] for key in wanted} == wanted
+
+
+def test_an_interval_of_two_draws_stays_within_what_an_accuracy_can_be() -> None:
+    score = {"mean": 0.2, "std": 0.15, "ci95": 1.38}
+    assert row_tables._interval(score).text == "0.0000 to 1.0000"  # type: ignore[arg-type]
 
 
 def test_the_best_of_a_table_is_bold_and_alone_none_is(told: tuple[Planned, Path, Path]) -> None:
