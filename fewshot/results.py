@@ -35,9 +35,12 @@ class Places(NamedTuple):
         if not path.exists():
             return None
         result = records.read_json(path)
+        return result if self.asks(row, cell, result) and result["status"] == "done" else None
+
+    def asks(self, row: Row, cell: Cell, result: Result) -> bool:
+        """Whether a result is of what the cell asks for now."""
         asked = json.loads(json.dumps({"settings": cell.settings, "repeats": row.draws(self.scale)}))
-        same = all(result.get(key) == value for key, value in asked.items())
-        return result if same and result["status"] == "done" else None
+        return all(result.get(key) == value for key, value in asked.items())
 
     def write(self, row: Row, cell: Cell, outcome: Mapping[str, Any]) -> Result:
         """What came of a cell, with what it was."""
@@ -74,7 +77,11 @@ def progress(rows: Sequence[Row], places: Places) -> list[Progress]:
     """What is there and what is left of every row, read from the results; nothing is run."""
     found = []
     for row in rows:
-        states = [result["status"] for result in places.of(row)]
+        results = places.of(row)
+        if row.kind != "search":  # what a search asks for depends on what it found
+            cells = {cell.name: cell for cell in grids.cells(row, places.scale)}
+            results = [each for each in results if each["cell"] in cells and places.asks(row, cells[each["cell"]], each)]
+        states = [result["status"] for result in results]
         n_cells, done = grids.count(row, places.scale), states.count("done")
         left = max(0, n_cells - done) * row.draws(places.scale) * row.draw_seconds(places.scale)
         found.append(Progress(row, n_cells, done, states.count("failed"), states.count("not run"), left))

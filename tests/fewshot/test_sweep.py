@@ -76,6 +76,10 @@ def test_a_cell_that_is_asked_for_otherwise_runs_again(tmp_path: Path) -> None:
     places, told = places_in(tmp_path), Told()
     sweep.run(rows_of(tmp_path, X1={"base": QUICK, "grid": [{"train.lr": [0.01]}]}), places)
     more = rows_of(tmp_path, X1={"base": QUICK, "grid": [{"train.lr": [0.01]}], "repeats": 3})
+    (known,) = progress(more, places)
+    assert (known.cells, known.done) == (1, 0)
+    other = rows_of(tmp_path, X1={"base": QUICK, "grid": [{"train.lr": [0.02]}]})
+    assert progress(other, places)[0].done == 0
     sweep.run(more, places, tell=told)
     assert ended(told) == [("X1", "lr=0.01", "done")]
     (result,) = places.of(more[0])
