@@ -18,6 +18,9 @@ ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "reports" / "fulldata.md"
 E12 = {0.02: 0.3191, 0.1: 0.4894}  # study experts, regular CNN
 BEST = 0.9129  # study hyperparameters, section 4.3: the best single network
+NETWORKS = {  # of the reports, by backbone: the row
+    "baseline-cnn": "K1", "vgg": "H1", "custom-cnn": "E4", "mlp": "A1", "vit": "A5",
+}  # fmt: skip
 
 
 def found() -> list[Record]:
@@ -61,8 +64,27 @@ def presets() -> str:
     return "\n".join(rows)
 
 
+def recipes() -> str:
+    """The reports' networks by the reports' training and by preset `full`, on the same images."""
+    rows = [
+        "| row | network | images | the report's training | preset `full` | difference | images seen, theirs | images seen, `full` |",
+        "|:--|:--|--:|--:|--:|--:|--:|--:|",
+    ]  # fmt: skip
+    by_network: dict[str, dict[bool, Record]] = {}
+    for record in found():
+        if record["backbone"] in NETWORKS:
+            by_network.setdefault(record["backbone"], {})[record["preset"] == "full"] = record
+    for backbone, row in NETWORKS.items():
+        theirs, full = by_network[backbone][False], by_network[backbone][True]
+        means = [each["scores"]["accuracy"]["mean"] for each in (theirs, full)]
+        seen = [each["cost"]["train_seconds"] * each["cost"]["images_per_second"] for each in (theirs, full)]
+        cells = [row, backbone, f"{full['labels']:,}", *(f"{each:.4f}" for each in means), f"{means[1] - means[0]:+.4f}"]
+        rows.append(f"| {' | '.join(cells + [f'{each:,.0f}' for each in seen])} |")
+    return "\n".join(rows)
+
+
 if __name__ == "__main__":
-    wanted = pages.filled(PAGE.read_text(), {"presets": presets()})
+    wanted = pages.filled(PAGE.read_text(), {"presets": presets(), "recipes": recipes()})
     if "--check" in sys.argv:
         sys.exit(0 if PAGE.read_text() == wanted else f"{PAGE.name} is stale: run python tools/fulldata.py")
     PAGE.write_text(wanted)
