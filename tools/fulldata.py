@@ -65,20 +65,20 @@ def presets() -> str:
 
 
 def recipes() -> str:
-    """The reports' networks by the reports' training and by preset `full`, on the same images."""
+    """The reports' networks by the reports' training and by preset `modern`, on the same images."""
     rows = [
-        "| row | network | images | the report's training | preset `full` | difference | images seen, theirs | images seen, `full` |",
+        "| row | network | images | the report's training | preset `modern` | difference | images seen, theirs | images seen, `modern` |",
         "|:--|:--|--:|--:|--:|--:|--:|--:|",
     ]  # fmt: skip
     by_network: dict[str, dict[bool, Record]] = {}
     for record in found():
         if record["backbone"] in NETWORKS:
-            by_network.setdefault(record["backbone"], {})[record["preset"] == "full"] = record
+            by_network.setdefault(record["backbone"], {})[record["preset"] == "modern"] = record
     for backbone, row in NETWORKS.items():
-        theirs, full = by_network[backbone][False], by_network[backbone][True]
-        means = [each["scores"]["accuracy"]["mean"] for each in (theirs, full)]
-        seen = [each["cost"]["train_seconds"] * each["cost"]["images_per_second"] for each in (theirs, full)]
-        cells = [row, backbone, f"{full['labels']:,}", *(f"{each:.4f}" for each in means), f"{means[1] - means[0]:+.4f}"]
+        theirs, modern = by_network[backbone][False], by_network[backbone][True]
+        means = [each["scores"]["accuracy"]["mean"] for each in (theirs, modern)]
+        seen = [each["cost"]["train_seconds"] * each["cost"]["images_per_second"] for each in (theirs, modern)]
+        cells = [row, backbone, f"{modern["labels"]:,}", *(f"{each:.4f}" for each in means), f"{means[1] - means[0]:+.4f}"]
         rows.append(f"| {' | '.join(cells + [f'{each:,.0f}' for each in seen])} |")
     return "\n".join(rows)
 
