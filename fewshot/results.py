@@ -80,7 +80,9 @@ def progress(rows: Sequence[Row], places: Places) -> list[Progress]:
         results = places.of(row)
         if row.kind != "search":  # what a search asks for depends on what it found
             cells = {cell.name: cell for cell in grids.cells(row, places.scale)}
-            results = [each for each in results if each["cell"] in cells and places.asks(row, cells[each["cell"]], each)]
+            results = [
+                each for each in results if each["cell"] in cells and places.asks(row, cells[each["cell"]], each)
+            ]
         states = [result["status"] for result in results]
         n_cells, done = grids.count(row, places.scale), states.count("done")
         left = max(0, n_cells - done) * row.draws(places.scale) * row.draw_seconds(places.scale)

@@ -76,7 +76,13 @@ def recipes() -> str:
         theirs, modern = by_network[backbone][False], by_network[backbone][True]
         means = [each["scores"]["accuracy"]["mean"] for each in (theirs, modern)]
         seen = [each["cost"]["train_seconds"] * each["cost"]["images_per_second"] for each in (theirs, modern)]
-        cells = [row, backbone, f"{modern["labels"]:,}", *(f"{each:.4f}" for each in means), f"{means[1] - means[0]:+.4f}"]
+        cells = [
+            row,
+            backbone,
+            f"{modern['labels']:,}",
+            *(f"{each:.4f}" for each in means),
+            f"{means[1] - means[0]:+.4f}",
+        ]
         rows.append(f"| {' | '.join(cells + [f'{each:,.0f}' for each in seen])} |")
     return "\n".join(rows)
 

@@ -34,6 +34,22 @@ def test_freed_memory_is_kept_for_the_next_step() -> None:
     assert int(kept) < 0.3 * int(given_back)  # touched for the first time once, not once a tensor
 
 
+@pytest.mark.parametrize(
+    ("seconds", "precision", "last"),  # of float32, the same with channels last, bfloat16, the same
+    [
+        ((1.0, 1.0, 0.95, 0.95), "float32", False),  # no gain worth having
+        ((1.0, 0.5, 0.95, 0.95), "float32", True),
+        ((1.0, 1.0, 0.5, 0.4), "bfloat16", True),
+        ((1.0, 1.0, 0.5, 0.54), "bfloat16", True),  # not clearly slower
+        ((1.0, 1.0, 0.5, 0.6), "bfloat16", False),
+    ],
+)
+def test_what_pays(seconds: tuple[float, ...], precision: str, last: bool) -> None:
+    names = ("float32", "float32 channels_last", "bfloat16", "bfloat16 channels_last")
+    found = devices._paying(dict(zip(names, seconds, strict=True)))
+    assert found == {"precision": precision, "channels_last": last}
+
+
 def test_what_pays_is_measured_once_and_kept(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
     monkeypatch.setenv("FEWSHOT_CACHE", str(tmp_path))
     seconds = {("float32", False): 1.0, ("float32", True): 0.9, ("bfloat16", False): 0.8, ("bfloat16", True): 0.4}
