@@ -65,9 +65,9 @@ def presets() -> str:
 def recipes() -> str:
     """The reports' networks by the reports' training and by preset `modern`, on the same images."""
     rows = [
-        "| row | network | images | the report's training | preset `modern` | difference | images seen, theirs | images seen, `modern` |",
-        "|:--|:--|--:|--:|--:|--:|--:|--:|",
-    ]  # fmt: skip
+        "| row | network | images | the report's training | preset `modern` | difference | images seen, each |",
+        "|:--|:--|--:|--:|--:|--:|--:|",
+    ]
     by_network: dict[str, dict[bool, Record]] = {}
     for record in found():
         if record["backbone"] in NETWORKS:
@@ -76,14 +76,9 @@ def recipes() -> str:
         theirs, modern = by_network[backbone][False], by_network[backbone][True]
         means = [each["scores"]["accuracy"]["mean"] for each in (theirs, modern)]
         seen = [each["cost"]["train_seconds"] * each["cost"]["images_per_second"] for each in (theirs, modern)]
-        cells = [
-            row,
-            backbone,
-            f"{modern['labels']:,}",
-            *(f"{each:.4f}" for each in means),
-            f"{means[1] - means[0]:+.4f}",
-        ]
-        rows.append(f"| {' | '.join(cells + [f'{each:,.0f}' for each in seen])} |")
+        cells = [row, backbone, f"{modern['labels']:,}", *(f"{each:.4f}" for each in means)]
+        cells += [f"{means[1] - means[0]:+.4f}", " and ".join(f"{each:,.0f}" for each in seen)]
+        rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows)
 
 
