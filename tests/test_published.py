@@ -18,6 +18,13 @@ def test_tables_are_what_their_records_give(name: str) -> None:
     assert table.tell([ROOT / "reports" / "records" / name], ROOT / "reports" / name, check=True) == 0
 
 
+def test_studies_are_what_their_results_give() -> None:
+    studies = [str(ROOT / "configs" / "studies")]
+    command = ["report", *studies, "--results", str(ROOT / "reports" / "records"), "--out", str(ROOT / "reports")]
+    done = subprocess.run([sys.executable, "-m", "fewshot", *command, "--check"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize(
     "command",
     [

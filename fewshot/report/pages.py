@@ -113,19 +113,19 @@ def _counts(study: Study) -> str:
 
 
 def line(study: Study) -> Line:
-    """The study's line in the index: what was run, found, and not reproduced, and why where somebody said so."""
+    """The study's line in the index: what was run, found, and not reproduced, with what the scale cut and the note."""
     against = [] if study.scale == row_tables.SMOKE else reported.against(study)
     passed, missed = reported.split(against)
     found = [findings.headline(study)]
     if against:
         found.append(f"{len(passed)} of {len(against)} reported accuracies passed.")
-    notes = {told.name: note(told) for told in study.rows}
-    rows = dict.fromkeys(each.row for each in missed)
-    why = [_why(row, [each for each in missed if each.row == row], notes[row]) for row in rows]
+    why = [_why(told, short) for told in study.rows if (short := [each for each in missed if each.row == told.name])]
     return Line(study.name, _counts(study), " ".join(found), " ".join(why))
 
 
-def _why(row: str, missed: Sequence[reported.Against], words: str) -> str:
+def _why(told: Told, missed: Sequence[reported.Against]) -> str:
     far = ", ".join(f"{each.found.mean:+.4f}" for each in missed[:3])
     more = f" and {len(missed) - 3} more" if len(missed) > 3 else ""
-    return f"{row}: {far}{more}" + (f" ({words.rstrip('.')})." if words else ".")
+    words = [f"cut: {'; '.join(told.cuts)}" if told.cuts else "", note(told).rstrip(".")]
+    because = ". ".join(filter(None, words))
+    return f"{told.name}: {far}{more}" + (f" ({because})." if because else ".")

@@ -421,7 +421,8 @@ def test_the_index_keeps_other_studies_and_leaves_a_page_written_by_hand(
     out = shutil.copytree(written_to, tmp_path / "out")
     before = (out / "README.md").read_text()
     assert re.findall(r"^\| \[(\w+)\]", before, re.M) == ["experts", "hyperparameters", "kshot"]
-    assert "K8: -0.0346, -0.0992 (The backbone that ships is smaller)." in before
+    cut = "cut: 10 draws; mini-resnet instead of ConvNeXt-Tiny"
+    assert f"K8: -0.0346, -0.0992 ({cut}. The backbone that ships is smaller)." in before
     (out / "notes.md").write_text("# By hand\n")
     only = [each for each in planned if each[0].study == "kshot"]
     assert studies.report(only, out, False, "small", found) == 0
