@@ -63,7 +63,7 @@ class Row(Settings):
     grid: blocks, each a product of axes. An axis is a dotted setting with a list of values, a name of one's own with a
     mapping of named values to settings, or `zip` with axes of equal length that go together.
     source: where in the report; assumed: what it does not say; note: what a reader should know, why it did not
-    reproduce; needs: what is not on every machine.
+    reproduce; needs: what is not on every machine; confusion: whether the best cell's confusion matrix is a figure.
     """
 
     study: str
@@ -85,6 +85,7 @@ class Row(Settings):
     needs: tuple[str, ...] = ()
     assumed: tuple[str, ...] = ()
     note: str | None = None
+    confusion: bool = False
     seconds: NotNegative = 60.0
     scales: dict[Literal["smoke", "small"], Scale] = Field(default_factory=dict)
 

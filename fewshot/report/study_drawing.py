@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fewshot.report import curves, drawing
+from fewshot.records import Record
+from fewshot.report import classes, curves, drawing
 from fewshot.report.row_tables import Table
 
 # each seen on white and on a dark page: contrast 3:1 or more on both
@@ -92,6 +93,11 @@ def boxes(panels: Sequence[Boxes], path: Path) -> list[Path]:
     for axes in grid[:, 0]:
         axes.set_ylabel("accuracy, %", fontsize=8)
     return drawing.save(figure, path)
+
+
+def confusion(record: Record, path: Path) -> list[Path]:
+    """What is taken for what, as `classes.confusion`."""
+    return drawing.save(classes.confusion(record), path)
 
 
 def learning(panels: Mapping[str, Sequence[Series]], path: Path) -> list[Path]:

@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 
 from fewshot.grids import BUDGETS
-from fewshot.report import curves, gathered, setting_figures, study_drawing
+from fewshot.report import classes, curves, gathered, setting_figures, study_drawing
 from fewshot.report.gathered import Measured, Study, Told
 from fewshot.report.row_tables import SMOKE, Cell, Table, number
 from fewshot.report.study_drawing import Dot, Figure, Series
@@ -23,8 +23,10 @@ def of_study(study: Study) -> list[Figure]:
 
 
 def of_row(told: Told) -> list[Figure]:
-    """Learning curves, box plots over settings, and times of a benchmark, where the row has them."""
-    return [*_learning(told), *setting_figures.box_plots(told), *setting_figures.benchmarks(told)]
+    """A confusion matrix, learning curves, box plots over settings, times of a benchmark, where the row has them."""
+    return [
+        *_confusion(told), *_learning(told), *setting_figures.box_plots(told), *setting_figures.benchmarks(told)
+    ]  # fmt: skip
 
 
 def _beside_reported(study: Study) -> list[Figure]:
@@ -134,6 +136,26 @@ def _learning(told: Told) -> list[Figure]:
     table = Table("first and last epoch, mean over draws", columns, rows, [])
     title = f"{told.name}: learning curves{some}"
     return [Figure(f"{told.name}-curves", title, alt, table, partial(study_drawing.learning, panels))]
+
+
+def _confusion(told: Told) -> list[Figure]:
+    """Of the best cell, where the row asks for it."""
+    scored = [cell for cell in told.cells if cell.scored]
+    if not told.plan.confusion or not scored:
+        return []
+    best = max(scored, key=gathered.mean)
+    record = best.record or {}
+    pairs = classes.confused(record)
+    rows = [
+        [Cell(pair.true), Cell(pair.predicted), number(pair.images, "d"), number(100 * pair.share, ".1f")]
+        for pair in pairs
+    ]
+    most = f" Most often {pairs[0].true} is taken for {pairs[0].predicted}." if pairs else ""
+    alt = f"Confusion matrix: true class by row, predicted class by column, in percent of the true class.{most}"
+    columns = ["true class", "taken for", "images, all draws", "% of the true class"]
+    table = Table("the most frequent mistakes", columns, rows, [])
+    title = f"{told.name}: confusion matrix, {best.label}"
+    return [Figure(f"{told.name}-confusion", title, alt, table, partial(study_drawing.confusion, record))]
 
 
 def _series(label: str, epochs: Sequence[float], draws: Sequence[Sequence[float | None]], dashed: bool) -> Series:

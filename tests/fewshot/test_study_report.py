@@ -17,7 +17,17 @@ import pytest
 from scipy import stats
 
 from episodes.errors import UserError
-from fewshot.report import differences, findings, gathered, reported, row_tables, studies, study_drawing, written
+from fewshot.report import (
+    differences,
+    findings,
+    gathered,
+    reported,
+    row_tables,
+    studies,
+    study_drawing,
+    study_figures,
+    written,
+)
 from tests.fewshot import study_results
 from tests.fewshot.study_results import RECORDS, Planned, cell, record, row, save
 
@@ -318,6 +328,21 @@ def test_the_page_asks_for_nothing_and_is_well_formed(told: tuple[Planned, Path,
     for table in page.tables:
         assert len(table) > 1
         assert {len(line) for line in table} == {len(table[0])}
+
+
+def test_a_row_that_asks_for_it_has_the_confusion_matrix_of_its_best_cell(tmp_path: Path) -> None:
+    planned = study_results.kshot(tmp_path)
+    (found,) = [each for each in study(planned, tmp_path, "kshot").rows if each.name == "K8"]
+    assert not any("confusion" in each.name for each in study_figures.of_row(found))
+    asked = found._replace(plan=found.plan.model_copy(update={"confusion": True}))
+    first = study_figures.of_row(asked)[0]
+    best = max((cell for cell in found.cells if cell.scored), key=gathered.mean)
+    assert (first.name, first.title) == ("K8-confusion", f"K8: confusion matrix, {best.label}")
+    counts = np.array(best.record["confusion"])  # type: ignore[index]
+    shares = 100 * counts / counts.sum(1, keepdims=True)
+    np.fill_diagonal(shares, 0)
+    assert float(first.table.rows[0][3].text) == round(shares.max(), 1)
+    assert [path.stat().st_size > 5000 for path in first.draw(tmp_path / "matrix")] == [True, True]
 
 
 def test_ids_of_figures_are_their_own(told: tuple[Planned, Path, Path]) -> None:
