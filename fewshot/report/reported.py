@@ -11,6 +11,7 @@ from fewshot.report.gathered import Study
 from fewshot.report.row_tables import as_stated
 
 METRICS = {"accuracy": "", "validation_accuracy": " on validation images"}
+MOST_NAMED = 5  # missed numbers with sentences of their own; more are told row by row, and stand in the tables
 
 
 class Against(NamedTuple):
@@ -56,11 +57,14 @@ def sentences(study: Study) -> list[str]:
     passed, missed = split(found)
     many = "reported accuracy was" if len(found) == 1 else "reported accuracies were"
     told = [f"{len(found)} {many} measured again here: {len(passed)} passed, {len(missed)} not reached."]
-    rows = {each.row: [other for other in passed if other.row == each.row] for each in passed}
-    if rows:
-        told.append(f"Passed: {'; '.join(_passed(row, each, found) for row, each in rows.items())}.")
+    if passed:
+        told.append(f"Passed: {_by_row(passed, found)}.")
     if missed:
-        told.append(f"Not reached: {'; '.join(map(str, missed))}.")
+        few = len(missed) <= MOST_NAMED
+        told.append(f"Not reached: {'; '.join(map(str, missed)) if few else _by_row(missed, found)}.")
+    if missed and any(row.cuts for row in study.rows):
+        cut = f"Scale {study.scale} cuts images, epochs or networks, as each row tells"
+        told.append(f"{cut}: not to reach a number with less says little against it.")
     return told
 
 
@@ -69,11 +73,17 @@ def split(found: Sequence[Against]) -> tuple[list[Against], list[Against]]:
     return [each for each in found if each.found.mean > 0], [each for each in found if each.found.mean <= 0]
 
 
-def _passed(row: str, passed: Sequence[Against], found: Sequence[Against]) -> str:
-    leads = [each.found.mean for each in passed]
+def _by_row(some: Sequence[Against], found: Sequence[Against]) -> str:
+    """Row by row how many of all, by how much at least and at most, and how many by more than their interval."""
+    rows = {each.row: [other for other in some if other.row == each.row] for each in some}
+    return "; ".join(_row(row, each, sum(other.row == row for other in found)) for row, each in rows.items())
+
+
+def _row(row: str, some: Sequence[Against], of: int) -> str:
+    leads = [abs(each.found.mean) for each in some]
     low, high = f"{min(leads):.4f}", f"{max(leads):.4f}"
-    of, sure = sum(each.row == row for each in found), sum(each.sure for each in passed)
+    sure = sum(each.sure for each in some)
     if of == 1:
         return f"{row} by {low}" + (", more than its interval" if sure else "")
     by = f"by {low}" if low == high else f"by {low} to {high}"
-    return f"{row} {len(passed)} of {of} {by} ({sure} by more than the interval)"
+    return f"{row} {len(some)} of {of} {by} ({sure} by more than the interval)"

@@ -217,13 +217,20 @@ def test_few_draws_are_said_to_be_too_few(told: tuple[Planned, Path, Path]) -> N
     assert sentences[-1] == "Each p is corrected for 4 comparisons (Holm)."
 
 
-def test_reported_numbers_passed_and_not_reached(told: tuple[Planned, Path, Path]) -> None:
+def test_reported_numbers_passed_and_not_reached(
+    told: tuple[Planned, Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
     planned, found, _ = told
-    first, passed, missed = reported.sentences(study(planned, found, "kshot"))
+    first, passed, missed, cut = reported.sentences(study(planned, found, "kshot"))
     assert first == "7 reported accuracies were measured again here: 5 passed, 2 not reached."
     gain = statistics.fmean(record("maml-16")["scores"]["accuracy"]["values"]) - 0.14
     assert f"K11 by {gain:.4f}, more than its interval" in passed
     assert missed.startswith('Not reached: K8 "method probe" 0.6754 against 0.71 (-0.0346 ± 0.0066);')
+    assert cut.startswith("Scale small cuts images, epochs or networks")
+    monkeypatch.setattr(reported, "MOST_NAMED", 1)
+    assert reported.sentences(study(planned, found, "kshot"))[2] == (
+        "Not reached: K8 2 of 4 by 0.0346 to 0.0992 (2 by more than the interval)."
+    )
 
 
 def test_two_that_hardly_differ_are_the_same_or_not_surely_apart(tmp_path: Path) -> None:
