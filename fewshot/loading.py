@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
+import warnings
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
@@ -57,10 +58,12 @@ def measure(smoke: bool = False) -> dict[str, Any]:
     pinned = PINNED if torch.cuda.is_available() else (False,)
     repeats = 1 if smoke else REPEATS
     rows: list[list[Any]] = []
-    for batch, count, pin in itertools.product(batches, workers, pinned):
-        loader = DataLoader(pictures, batch, shuffle=True, num_workers=count, pin_memory=pin)
-        seconds = _least(partial(iter, loader), repeats)
-        rows.append([f"DataLoader, {count} workers", batch, "yes" if pin else "no", round(seconds, 3)])
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "This DataLoader will create")  # more workers than cores are measured too
+        for batch, count, pin in itertools.product(batches, workers, pinned):
+            loader = DataLoader(pictures, batch, shuffle=True, num_workers=count, pin_memory=pin)
+            seconds = _least(partial(iter, loader), repeats)
+            rows.append([f"DataLoader, {count} workers", batch, "yes" if pin else "no", round(seconds, 3)])
     pool = streams.pool(data, torch.arange(len(images)), "cpu")
     change = augment.build(augment.check(CHANGES), len(data.classes))
     for batch in batches:
