@@ -61,7 +61,7 @@ def vgg(input_size: int, width: Count = 32) -> Stages:
     for part in itertools.chain.from_iterable(blocks):
         if isinstance(part, nn.Conv2d):
             nn.init.kaiming_normal_(part.weight, nonlinearity="relu")
-            nn.init.zeros_(part.bias)
+            nn.init.zeros_(part.bias)  # type: ignore[arg-type]
     return Stages(blocks, 4 * width * (input_size // 8) ** 2, pool=False)
 
 
