@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import torch
+from filelock import FileLock
 from torch import nn
 
 from episodes.datasets import cache_root
@@ -94,16 +95,16 @@ def _measured(device: str) -> dict[str, Any]:
     key = f"{name(device)} torch {torch.__version__} {platform.machine()}"
     folder = cache_root() / "machines"
     path = folder / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
-    if path.exists():
-        return _paying(read_json(path)["step_seconds"])
-    seconds = {
-        f"{precision}{' channels_last' if last else ''}": _step_seconds(device, precision, last)
-        for precision in ("float32", "bfloat16")
-        for last in (False, True)
-    }
     make_folder(folder)
-    write_json(path, {"machine": key, "step_seconds": seconds})
-    return _paying(seconds)
+    with FileLock(path.with_suffix(".lock")):  # two that begin at once would disturb each other and might not agree
+        if not path.exists():
+            seconds = {
+                f"{precision}{' channels_last' if last else ''}": _step_seconds(device, precision, last)
+                for precision in ("float32", "bfloat16")
+                for last in (False, True)
+            }
+            write_json(path, {"machine": key, "step_seconds": seconds})
+    return _paying(read_json(path)["step_seconds"])
 
 
 def _paying(seconds: Mapping[str, float]) -> dict[str, Any]:
