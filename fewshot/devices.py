@@ -95,15 +95,16 @@ def _measured(device: str) -> dict[str, Any]:
     key = f"{name(device)} torch {torch.__version__} {platform.machine()}"
     folder = cache_root() / "machines"
     path = folder / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
-    make_folder(folder)
-    with FileLock(path.with_suffix(".lock")):  # two that begin at once would disturb each other and might not agree
-        if not path.exists():
-            seconds = {
-                f"{precision}{' channels_last' if last else ''}": _step_seconds(device, precision, last)
-                for precision in ("float32", "bfloat16")
-                for last in (False, True)
-            }
-            write_json(path, {"machine": key, "step_seconds": seconds})
+    if not path.exists():
+        make_folder(folder)
+        with FileLock(path.with_suffix(".lock")):  # two that begin at once disturb each other and might not agree
+            if not path.exists():
+                seconds = {
+                    f"{precision}{' channels_last' if last else ''}": _step_seconds(device, precision, last)
+                    for precision in ("float32", "bfloat16")
+                    for last in (False, True)
+                }
+                write_json(path, {"machine": key, "step_seconds": seconds})
     return _paying(read_json(path)["step_seconds"])
 
 

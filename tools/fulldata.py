@@ -1,4 +1,4 @@
-"""Puts the table of reports/fulldata.md into it, from committed records; `--check` only says whether they are there.
+"""Puts the tables of reports/fulldata.md into it, from committed records; `--check` only says whether they are there.
 
 python tools/fulldata.py [--check]
 """

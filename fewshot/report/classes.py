@@ -50,6 +50,12 @@ def confused(record: Record, most: int = 10) -> list[Pair]:
     ]
 
 
+def in_words(pairs: Sequence[Pair]) -> str:
+    """What a confusion matrix shows, for who cannot see it; pairs as `confused` gives them."""
+    most = f" Most often {pairs[0].true} is taken for {pairs[0].predicted}." if pairs else ""
+    return f"Confusion matrix: true class by row, predicted class by column, in percent of the true class.{most}"
+
+
 def _shares(counts: np.ndarray) -> np.ndarray:
     """Each row divided by its sum, [true, predicted]; a row without images stays 0."""
     return counts / np.maximum(counts.sum(1, keepdims=True), 1)

@@ -78,13 +78,11 @@ def _figure(asked: Asked, name: str, figure: Any, alt: str, text: str) -> Part:
 def _confusion(asked: Asked) -> Part:
     record = asked.run.record
     pairs = classes.confused(record)
-    most = f" Most often {pairs[0].true} is taken for {pairs[0].predicted}." if pairs else ""
-    alt = f"Confusion matrix: true class by row, predicted class by column, in percent of the true class.{most}"
     rows = [[pair.true, pair.predicted, pair.images, f"{100 * pair.share:.1f}%"] for pair in pairs]
     text = (
         table(["true class", "taken for", "images, all draws", "of the true class"], rows) if rows else "No mistakes."
     )
-    return _figure(asked, "confusion", classes.confusion(record), alt, text)
+    return _figure(asked, "confusion", classes.confusion(record), classes.in_words(pairs), text)
 
 
 def _classes(asked: Asked) -> Part:

@@ -150,12 +150,11 @@ def _confusion(told: Told) -> list[Figure]:
         [Cell(pair.true), Cell(pair.predicted), number(pair.images, "d"), number(100 * pair.share, ".1f")]
         for pair in pairs
     ]
-    most = f" Most often {pairs[0].true} is taken for {pairs[0].predicted}." if pairs else ""
-    alt = f"Confusion matrix: true class by row, predicted class by column, in percent of the true class.{most}"
     columns = ["true class", "taken for", "images, all draws", "% of the true class"]
     table = Table("the most frequent mistakes", columns, rows, [])
     title = f"{told.name}: confusion matrix, {best.label}"
-    return [Figure(f"{told.name}-confusion", title, alt, table, partial(study_drawing.confusion, record))]
+    draw = partial(study_drawing.confusion, record)
+    return [Figure(f"{told.name}-confusion", title, classes.in_words(pairs), table, draw)]
 
 
 def _series(label: str, epochs: Sequence[float], draws: Sequence[Sequence[float | None]], dashed: bool) -> Series:
