@@ -10,6 +10,7 @@ import numpy as np
 from fewshot.records import Record, summary
 from fewshot.report.drawing import BLUE, GREY, VERMILION, WIDTH, blank, short
 
+ON_PALE = "#111111"  # numbers on pale cells, also on a dark page, where what is black becomes white
 NUMBERED = 20  # classes up to which the confusion matrix has numbers in its cells
 NAMED = 40  # classes up to which both figures name every class
 
@@ -85,7 +86,7 @@ def confusion(record: Record) -> Any:
             share = shares[row, column]
             axes.text(
                 column, row, f"{share + 1e-9:.0f}" if share >= 0.5 else "<1", ha="center", va="center",
-                fontsize=9 if n_way <= 12 else 6.5, color="white" if share > 35 else "black",
+                fontsize=9 if n_way <= 12 else 6.5, color="white" if share > 35 else ON_PALE,
             )  # fmt: skip
     axes.grid(False)
     axes.set_xlabel("predicted class")

@@ -43,7 +43,7 @@ def inline(text: str, name: str, alt: str) -> str:
     found = re.sub(r'(?:xlink:)?href="#', f'href="#{name}-', found)
     found = re.sub(r"url\(#", f"url(#{name}-", found)
     found = re.sub(r"#000000|#595959|#333333", "currentColor", found)
-    found = re.sub(r"fill: #ffffff(; opacity: [\d.]+)?", "fill: none", found)
+    found = re.sub(r'(<path [^>]*style=")fill: #ffffff(; opacity: [\d.]+)?', r"\1fill: none", found)  # not of letters
     size = re.search(r'width="([\d.]+)pt".*?viewBox="([^"]+)"', found, re.S)
     assert size is not None, "matplotlib writes both"
     head = (

@@ -21,6 +21,7 @@ from fewshot.report import (
     differences,
     findings,
     gathered,
+    html,
     reported,
     row_tables,
     studies,
@@ -349,7 +350,11 @@ def test_a_row_that_asks_for_it_has_the_confusion_matrix_of_its_best_cell(tmp_pa
     shares = 100 * counts / counts.sum(1, keepdims=True)
     np.fill_diagonal(shares, 0)
     assert float(first.table.rows[0][3].text) == round(shares.max(), 1)
-    assert [path.stat().st_size > 5000 for path in first.draw(tmp_path / "matrix")] == [True, True]
+    (drawn,) = [path.read_text() for path in first.draw(tmp_path / "matrix") if path.suffix == ".svg"]
+    shown = html.inline(drawn, "matrix", first.alt)  # numbers keep their colours on the page, whose ground is its own
+    for colour in ("#ffffff", "#111111"):
+        assert shown.count(f'<g style="fill: {colour}"') == drawn.count(f'<g style="fill: {colour}"') > 0
+    assert not re.search(r'<path [^>]*style="fill: #ffffff', shown)
 
 
 def test_ids_of_figures_are_their_own(told: tuple[Planned, Path, Path]) -> None:
