@@ -17,7 +17,7 @@ from episodes import augment, splits, streams
 from episodes.rng import generator, seeded
 from episodes.types import ImageSet, Labelled
 from fewshot import evaluation, features, parallel, records, trainer
-from fewshot.backbones import chunk_size, embed
+from fewshot.backbones import Backbone, chunk_size, embed
 from fewshot.config import RunConfig
 from fewshot.plan import Plan, Tell, build_learner
 
@@ -85,7 +85,9 @@ def fit(
     new = not (folder / "checkpoint.pt").exists()
     if new and settings.backbone.weights == "none" and images.images.ndim == 4:
         some = kept[torch.randperm(len(kept), generator=generator(seed, "begin"))[:BEGIN_IMAGES]]
-        learner.backbone.begin(streams.labelled(images, some, device).images)  # type: ignore[union-attr,operator]
+        for part in learner.modules():
+            if isinstance(part, Backbone):
+                part.begin(streams.labelled(images, some, device).images)
     if new and hasattr(learner, "prepare"):
         learner.eval()
         learner.prepare(streams.labelled(images, kept, device))  # type: ignore[operator]

@@ -15,6 +15,11 @@ def cross_entropy(logits_NW: Tensor, labels: Tensor) -> Tensor:
     return F.cross_entropy(logits_NW, labels)
 
 
+def hardest(logits_NW: Tensor, labels: Tensor, n: int) -> Tensor:
+    """Places of the n images of greatest cross-entropy, the greatest first, int64 [n]; labels as in `cross_entropy`."""
+    return F.cross_entropy(logits_NW, labels, reduction="none").topk(n).indices
+
+
 def distillation(logits_NW: Tensor, taught_NW: Tensor, temperature: float) -> Tensor:
     """Mean divergence of softmax(logits / T) from the probabilities that are taught, times T squared.
 

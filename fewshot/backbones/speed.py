@@ -6,6 +6,7 @@ Source: Jordan, 94% on CIFAR-10 in 3.29 seconds on a single GPU, arXiv 2404.0049
 from __future__ import annotations
 
 import itertools
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -69,11 +70,21 @@ def _convolution(c_in: int, c_out: int) -> nn.Conv2d:
     return made
 
 
-def _block(c_in: int, c_out: int, depth: int) -> nn.Sequential:
-    layers: list[nn.Module] = [_convolution(c_in, c_out), nn.MaxPool2d(2), BiasNorm(c_out), nn.GELU()]
-    for _ in range(depth - 1):
-        layers += [_convolution(c_out, c_out), BiasNorm(c_out), nn.GELU()]
-    return nn.Sequential(*layers)
+class Block(nn.Module):
+    """A convolution before a max pool, then `depth - 1` of the same width; of three, the last two under a shortcut."""
+
+    def __init__(self, c_in: int, c_out: int, depth: int) -> None:
+        super().__init__()
+        self.first = nn.Sequential(_convolution(c_in, c_out), nn.MaxPool2d(2), BiasNorm(c_out), nn.GELU())
+        rest: list[nn.Module] = [_convolution(c_out, c_out), BiasNorm(c_out)]
+        for _ in range(depth - 2):
+            rest += [nn.GELU(), _convolution(c_out, c_out), BiasNorm(c_out)]
+        self.rest = nn.Sequential(*rest)
+        self.shortcut = depth > 2
+
+    def forward(self, images: Tensor) -> Tensor:
+        found = self.first(images)
+        return F.gelu(self.rest(found) + found if self.shortcut else self.rest(found))
 
 
 class SpeedCnn(Stages):
@@ -89,12 +100,11 @@ class SpeedCnn(Stages):
         return images.amax((2, 3)) * LOGIT_SCALE
 
 
-def speed_cnn(input_size: int, widths: tuple[Count, Count, Count] = (64, 256, 256), depth: Count = 2) -> Stages:
+def speed_cnn(input_size: int, widths: tuple[Count, Count, Count] = (64, 256, 256), depth: Literal[2, 3] = 2) -> Stages:
     """Whitened 2x2 patches, then three blocks of `depth` 3x3 convolutions, the first of each before a max pool.
 
-    GELU throughout. widths 64, 256, 256 of depth 2 are airbench94's, 128, 384, 512 of depth 3 airbench96's (which has
-    shortcuts over the last two convolutions of a block besides).
+    GELU throughout. widths 64, 256, 256 of depth 2 are airbench94's, 128, 384, 512 of depth 3 airbench96's.
     """
-    blocks = [_block(*pair, depth) for pair in itertools.pairwise((2 * 3 * PATCH * PATCH, *widths))]
-    stages = [nn.Sequential(Whitening(), nn.GELU(), *blocks[0]), *blocks[1:]]
+    blocks = [Block(*pair, depth) for pair in itertools.pairwise((2 * 3 * PATCH * PATCH, *widths))]
+    stages = [nn.Sequential(Whitening(), nn.GELU(), blocks[0]), *blocks[1:]]
     return SpeedCnn(stages, widths[-1], pool=True)

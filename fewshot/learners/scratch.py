@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,10 +13,12 @@ from torch import Tensor, nn
 from episodes.errors import UserError
 from episodes.types import Labelled
 from fewshot import functional
-from fewshot.backbones import Backbone, Finish, embed, from_file
-from fewshot.config import Count, NotNegative, Positive, Settings
+from fewshot.backbones import Backbone, Finish, build, embed, from_file
+from fewshot.config import BackboneSettings, Count, NotNegative, Positive, Settings
 from fewshot.learners import heads
 from fewshot.learners.protocol import Classifier, Task
+
+PROXY_SIDE = 20  # pixels
 
 
 class Options(Settings):
@@ -28,6 +31,8 @@ class Options(Settings):
     are targets too (Hinton et al., arXiv 1503.02531; of networks of the same form, Furlanello et al., arXiv
     1805.04770; for few-shot features, Tian et al., arXiv 2003.11539); distil: their share of the loss; temperature:
     that of both sides.
+    keep: the share of each batch that trains: the images of greatest loss to a small network, which trains on the same
+    and is left behind (airbench96_faster.py in Jordan's cifar10-airbench); it is of speed-cnn's kind, on 20 pixels.
     """
 
     head: Literal["linear", "cosine"] = "linear"
@@ -37,6 +42,7 @@ class Options(Settings):
     teachers: tuple[str, ...] = ()
     distil: Annotated[float, Field(ge=0, le=1)] = 0.7
     temperature: Positive = 2.0
+    keep: Annotated[float, Field(gt=0, le=1)] = 1.0
 
     @model_validator(mode="after")
     def _coherent(self) -> Options:
@@ -44,6 +50,8 @@ class Options(Settings):
             raise ValueError("a cosine head takes no hidden layers")
         if self.rotation and self.teachers:
             raise ValueError("rotation and teachers exclude each other: leave one away")
+        if self.keep < 1 and (self.rotation or self.teachers):
+            raise ValueError("keep below 1 excludes rotation and teachers: leave one away")
         return self
 
 
@@ -66,9 +74,10 @@ class Scratch(nn.Module):
             self.head = heads.Cosine(backbone.n_features, task.n_way, dropout=options.dropout)
         else:
             self.head = heads.linear(backbone.n_features, task.n_way, options.hidden, options.dropout)
-        self.needs_images = bool(options.teachers or options.rotation)
+        self.needs_images = bool(options.teachers or options.rotation or options.keep < 1)
         self._teachers = [_teacher(Path(each), task.n_way) for each in options.teachers]  # no parts: never trained
         self.turn_head = nn.Linear(backbone.n_features, 4) if options.rotation else None
+        self.proxy = _proxy(task.n_way) if options.keep < 1 else None
 
     def train(self, mode: bool = True) -> Scratch:
         super().train(mode)
@@ -82,6 +91,8 @@ class Scratch(nn.Module):
             known = functional.cross_entropy(logits, item.labels)
             taught = functional.distillation(logits, self._taught(item.images), self.options.temperature)
             return (1 - self.options.distil) * known + self.options.distil * taught
+        if self.proxy is not None:
+            return self._selected(item, self.proxy)
         if self.turn_head is None:
             return functional.cross_entropy(self.head(embed(self.backbone, item.images)), item.labels)
         n = len(item.images)
@@ -89,6 +100,17 @@ class Scratch(nn.Module):
         features = self.backbone(torch.cat([item.images, turned]))
         supervised = functional.cross_entropy(self.head(features[:n]), item.labels)
         return supervised + self.options.rotation * functional.cross_entropy(self.turn_head(features[n:]), turns)
+
+    def _selected(self, item: Labelled, proxy: nn.Sequential) -> Tensor:
+        """The loss of the images that the proxy knows least, its own on them added: no parameter is in both."""
+        proxy[0].set_compute(self.backbone.precision, self.backbone.channels_last)  # type: ignore[operator]
+        with torch.no_grad():
+            chosen = functional.hardest(
+                proxy(item.images), item.labels, math.ceil(self.options.keep * len(item.images))
+            )
+        images, labels = item.images[chosen], item.labels[chosen]
+        known = functional.cross_entropy(self.head(self.backbone(images)), labels)
+        return known + functional.cross_entropy(proxy(images), labels)
 
     @torch.no_grad()
     def _taught(self, images: Tensor) -> Tensor:
@@ -115,6 +137,12 @@ class Scratch(nn.Module):
         right = self.head(embed(self.backbone, batch.images)).argmax(1) == batch.labels
         self.backbone.views = views
         return {"accuracy_without_views": right}
+
+
+def _proxy(n_way: int) -> nn.Sequential:
+    """airbench96_faster's, at the side where it is cheap."""
+    backbone = build(BackboneSettings(name="speed-cnn", options={"widths": [32, 64, 64]}, input_size=PROXY_SIDE))
+    return nn.Sequential(backbone, nn.Linear(backbone.n_features, n_way, bias=False))
 
 
 def _teacher(path: Path, n_way: int) -> Backbone:

@@ -40,6 +40,38 @@ def test_parameters_of_airbench94_by_hand() -> None:
     assert sum(each.numel() for each in learner.parameters()) == whitening + first + second + third + head
 
 
+def test_parameters_of_airbench96_by_hand() -> None:
+    backbone = build(options={"widths": [128, 384, 512], "depth": 3})
+    first = 24 * 128 * 9 + 2 * 128 * 128 * 9 + 3 * 128
+    second = 128 * 384 * 9 + 2 * 384 * 384 * 9 + 3 * 384
+    third = 384 * 512 * 9 + 2 * 512 * 512 * 9 + 3 * 512
+    assert sum(each.numel() for each in backbone.parameters()) == 24 + first + second + third
+
+
+def test_a_block_of_three_has_a_shortcut_over_its_last_two() -> None:
+    block, images = speed.Block(4, 6, 3).eval(), torch.rand(2, 4, 8, 8)
+    for convolution in (part for part in block.modules() if isinstance(part, nn.Conv2d)):
+        nn.init.normal_(convolution.weight)
+    for norm in (part for part in block.modules() if isinstance(part, speed.BiasNorm)):
+        nn.init.normal_(norm.bias)
+        norm.running_mean.normal_()
+        norm.running_var.uniform_(0.5, 2)
+
+    def of(convolution: nn.Conv2d, norm: speed.BiasNorm, pool: bool, seen: torch.Tensor) -> torch.Tensor:
+        made = F.conv2d(seen, convolution.weight, padding=1)
+        made = F.max_pool2d(made, 2) if pool else made
+        mean, variance, bias = (each[:, None, None] for each in (norm.running_mean, norm.running_var, norm.bias))
+        return (made - mean) / variance.sqrt() + bias
+
+    convolutions = [part for part in block.modules() if isinstance(part, nn.Conv2d)]
+    norms = [part for part in block.modules() if isinstance(part, speed.BiasNorm)]
+    with torch.no_grad():
+        first = F.gelu(of(convolutions[0], norms[0], True, images))
+        second = F.gelu(of(convolutions[1], norms[1], False, first))
+        expected = F.gelu(of(convolutions[2], norms[2], False, second) + first)
+        torch.testing.assert_close(block(images), expected, rtol=1e-4, atol=1e-5)
+
+
 def test_whitened_patches_are_uncorrelated_of_variance_one() -> None:
     backbone, images = build(), coloured(64)
     backbone.begin(images)
@@ -107,3 +139,40 @@ def test_scratch_tells_its_accuracy_without_views_beside_that_with_them() -> Non
         expected = (plain.adapt(Labelled(images, labels))(images).argmax(1) == labels).double().mean()
     assert found == {"accuracy_without_views": pytest.approx(float(expected))}
     assert learner.backbone.views == "flip-shift"
+
+
+def selecting(keep: float = 0.5) -> scratch.Scratch:
+    with seeded(0, "test"):
+        return scratch.Scratch(
+            backbones.build(BackboneSettings(name="conv4")), Task(4), scratch.Options(keep=keep)
+        ).train()
+
+
+def test_the_images_that_the_small_network_knows_least_train_both() -> None:
+    learner, alone = selecting(), selecting()
+    images, labels = torch.rand(30, 3, 32, 32), torch.arange(30) % 4
+    with torch.no_grad():
+        shares = alone.proxy(images).double().log_softmax(1).numpy()
+    losses = -shares[np.arange(30), labels.numpy()]
+    chosen = torch.from_numpy(np.argsort(-losses)[:15].copy())
+    assert set(chosen.tolist()) != set(range(15))
+    learner.loss(Labelled(images, labels)).backward()
+    for network in (nn.Sequential(alone.backbone, alone.head), alone.proxy):
+        F.cross_entropy(network(images[chosen]), labels[chosen]).backward()
+    for (name, parameter), expected in zip(learner.named_parameters(), alone.parameters(), strict=True):
+        torch.testing.assert_close(parameter.grad, expected.grad, rtol=1e-3, atol=1e-5, msg=name)
+
+
+def test_no_classifier_looks_at_the_small_network() -> None:
+    learner, images = selecting().eval(), torch.rand(5, 3, 32, 32)
+    with torch.no_grad():
+        before = learner.adapt(Labelled(images, torch.zeros(5, dtype=torch.int64)))(images)
+        for parameter in learner.proxy.parameters():
+            parameter.normal_()
+        torch.testing.assert_close(learner.adapt(Labelled(images, torch.zeros(5, dtype=torch.int64)))(images), before)
+
+
+@pytest.mark.parametrize("other", [{"rotation": 0.5}, {"teachers": ("a.safetensors",)}])
+def test_selecting_excludes_what_adds_to_each_image(other: dict) -> None:
+    with pytest.raises(ValueError, match="leave one away"):
+        scratch.Options(keep=0.5, **other)
