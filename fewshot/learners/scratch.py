@@ -102,7 +102,7 @@ class Scratch(nn.Module):
         return supervised + self.options.rotation * functional.cross_entropy(self.turn_head(features[n:]), turns)
 
     def _selected(self, item: Labelled, proxy: nn.Sequential) -> Tensor:
-        """The loss of the images that the proxy knows least, its own on them added: no parameter is in both."""
+        """The loss of the images that the proxy knows least; the proxy's own adds its gradient alone."""
         proxy[0].set_compute(self.backbone.precision, self.backbone.channels_last)  # type: ignore[operator]
         with torch.no_grad():
             chosen = functional.hardest(
@@ -110,7 +110,8 @@ class Scratch(nn.Module):
             )
         images, labels = item.images[chosen], item.labels[chosen]
         known = functional.cross_entropy(self.head(self.backbone(images)), labels)
-        return known + functional.cross_entropy(proxy(images), labels)
+        own = functional.cross_entropy(proxy(images), labels)
+        return known + (own - own.detach())
 
     @torch.no_grad()
     def _taught(self, images: Tensor) -> Tensor:

@@ -156,9 +156,12 @@ def test_the_images_that_the_small_network_knows_least_train_both() -> None:
     losses = -shares[np.arange(30), labels.numpy()]
     chosen = torch.from_numpy(np.argsort(-losses)[:15].copy())
     assert set(chosen.tolist()) != set(range(15))
-    learner.loss(Labelled(images, labels)).backward()
-    for network in (nn.Sequential(alone.backbone, alone.head), alone.proxy):
-        F.cross_entropy(network(images[chosen]), labels[chosen]).backward()
+    loss = learner.loss(Labelled(images, labels))
+    loss.backward()
+    known = F.cross_entropy(alone.head(alone.backbone(images[chosen])), labels[chosen])
+    torch.testing.assert_close(loss, known)
+    known.backward()
+    F.cross_entropy(alone.proxy(images[chosen]), labels[chosen]).backward()
     for (name, parameter), expected in zip(learner.named_parameters(), alone.parameters(), strict=True):
         torch.testing.assert_close(parameter.grad, expected.grad, rtol=1e-3, atol=1e-5, msg=name)
 
