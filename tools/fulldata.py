@@ -36,13 +36,14 @@ def _minutes(record: Record) -> float:
     return (ends[1] - ends[0]).total_seconds() / 60 / len(record["seeds"])
 
 
-def presets() -> str:
-    """The presets by goal, on all images and on fractions, without test-time views and with six."""
+def presets(all_images: bool = False) -> str:
+    """The presets by goal, without test-time views and with six; all_images: and not on fractions."""
     rows = [
         "| preset | images | without views | with six views | n | training, min | in all, min | threads | reported |",
         "|:--|--:|--:|--:|--:|--:|--:|--:|:--|",
     ]
     of_goal = [record for record in found() if record["preset"] in ("fast", "accurate")]
+    of_goal = [record for record in of_goal if not (all_images and record["fraction"])]
     for record in sorted(of_goal, key=lambda each: (-each["labels"], each["preset"] == "accurate")):
         fraction = record["fraction"]
         reported = f"E12, regular CNN: {E12[fraction]:.4f}" if fraction else f"H6, best single network: {BEST:.4f}"

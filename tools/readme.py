@@ -9,6 +9,7 @@ import json
 import sys
 from pathlib import Path
 
+import fulldata
 import learners
 import pages
 
@@ -74,6 +75,7 @@ def written() -> str:
         "demo": compared("demo", brief=True),
         "pretrained": compared("pretrained"),
         "learners": learners.at_16(),
+        "full": fulldata.presets(all_images=True),
         "main": compared("main"),
         "speed": speed(),
         "features": features(),
