@@ -85,9 +85,10 @@ def fit(
     new = not (folder / "checkpoint.pt").exists()
     if new and settings.backbone.weights == "none" and images.images.ndim == 4:
         some = kept[torch.randperm(len(kept), generator=generator(seed, "begin"))[:BEGIN_IMAGES]]
-        for part in learner.modules():
+        seen = streams.labelled(images, some, device).images
+        for part in learner.modules():  # the learner's backbone, and a small one beside it
             if isinstance(part, Backbone):
-                part.begin(streams.labelled(images, some, device).images)
+                part.begin(seen)
     if new and hasattr(learner, "prepare"):
         learner.eval()
         learner.prepare(streams.labelled(images, kept, device))  # type: ignore[operator]

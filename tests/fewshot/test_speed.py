@@ -141,11 +141,10 @@ def test_scratch_tells_its_accuracy_without_views_beside_that_with_them() -> Non
     assert learner.backbone.views == "flip-shift"
 
 
-def selecting(keep: float = 0.5) -> scratch.Scratch:
+def selecting() -> scratch.Scratch:
     with seeded(0, "test"):
-        return scratch.Scratch(
-            backbones.build(BackboneSettings(name="conv4")), Task(4), scratch.Options(keep=keep)
-        ).train()
+        backbone = backbones.build(BackboneSettings(name="conv4"))
+        return scratch.Scratch(backbone, Task(4), scratch.Options(keep=0.5)).train()
 
 
 def test_the_images_that_the_small_network_knows_least_train_both() -> None:
