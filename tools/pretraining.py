@@ -142,8 +142,14 @@ TAUGHT = {
         options=None, continues="further-rotation", teachers=("rotation-classes", "continued-classes"),
     ),
 }  # fmt: skip
+# three more networks, which share nothing with the shipped one but data and recipe: teachers for one more student
+SHORTER = ("train.epochs=16", "train.resolutions=[{side: 24, until: 0.6}, {side: 28, until: 0.8}]")
+OTHERS = {
+    f"other-{seed}": Variant("the preset in 16 epochs, from other random weights", SHORTER, seed=seed, options=None)
+    for seed in (1, 2, 3)
+}
 AFTER = {"four-stages": FULL_SIZE["four-stages"], **FURTHER}
-ALL = {**VARIANTS, **FULL_SIZE, **FURTHER, **TAUGHT}
+ALL = {**VARIANTS, **FULL_SIZE, **FURTHER, **TAUGHT, **OTHERS}
 WITH_CLASSES = {name: ALL[name] for name in ("further-rotation", "rotation-classes")}
 
 
