@@ -148,8 +148,19 @@ OTHERS = {
     f"other-{seed}": Variant("the preset in 16 epochs, from other random weights", SHORTER, seed=seed, options=None)
     for seed in (1, 2, 3)
 }
+MANY = {
+    "taught-again": Variant(
+        "14 epochs more of *taught*, by itself and those three",
+        TAUGHT["taught"].settings, options=None, continues="taught",
+        teachers=("taught", *OTHERS),
+    ),
+    "other-hidden": Variant(
+        "as *other-1*, with a hidden layer of 1,024 between features and classes, left behind afterwards",
+        (*SHORTER, "learner.hidden=[1024]"), seed=1, options=None,
+    ),
+}  # fmt: skip
 AFTER = {"four-stages": FULL_SIZE["four-stages"], **FURTHER}
-ALL = {**VARIANTS, **FULL_SIZE, **FURTHER, **TAUGHT, **OTHERS}
+ALL = {**VARIANTS, **FULL_SIZE, **FURTHER, **TAUGHT, **OTHERS, **MANY}
 WITH_CLASSES = {name: ALL[name] for name in ("further-rotation", "rotation-classes")}
 
 
@@ -168,32 +179,36 @@ def keep(name: str, part: str, record: Any) -> None:
     (RECORDS / name / f"{part}.json").write_text(json.dumps(record, indent=1) + "\n")
 
 
-def pretrain(name: str, out: Path) -> tuple[dict[str, Any], Path]:
+def weights(name: str, out: Path, have: dict[str, Path]) -> Path:
+    """The file of a variant's weights: the one that is at hand, or of its pretraining."""
+    return have[name] if name in have else pretrain(name, out, have)[1] / "weights.safetensors"
+
+
+def pretrain(name: str, out: Path, have: dict[str, Path]) -> tuple[dict[str, Any], Path]:
     """The record of a variant's pretraining and the folder of its weights; what is finished is taken."""
     variant = ALL[name]
     settings = (BASE if name in VARIANTS else ()) + variant.settings
     if variant.teachers:
-        files = [str(pretrain(each, out)[1] / "weights.safetensors") for each in variant.teachers]
+        files = [str(weights(each, out, have)) for each in variant.teachers]
         settings += (f"learner.teachers=[{', '.join(files)}]",)
     if variant.continues:
-        begun = pretrain(variant.continues, out)[1] / "weights.safetensors"
-        settings += (f"backbone.weights={begun}",)
+        settings += (f"backbone.weights={weights(variant.continues, out, have)}",)
     out = out / f"seed-{variant.seed}"  # records of their own
     words = ["--data", "tinyimagenet32", "--backbone", "mini-resnet", "--seed", str(variant.seed), "--out", str(out)]
     record = fewshot("pretrain", *words, *sets(*settings))
     return record, out / record["run_id"] / f"draw-{variant.seed}"
 
 
-def run(dev: str, name: str, out: Path) -> None:
+def run(dev: str, name: str, out: Path, have: dict[str, Path]) -> None:
     """Pretrain and probe a variant; what is finished is taken, and what was interrupted continues."""
     variant = ALL[name]
-    pretrained, folder = pretrain(variant.body_of or name, out)
-    weights = folder / f"{'model' if name == 'correlated' else 'weights'}.safetensors"
+    pretrained, folder = pretrain(variant.body_of or name, out, have)
+    file = folder / f"{'model' if name == 'correlated' else 'weights'}.safetensors"
     options = (variant.options,) if variant.options else ()
     for shots in SHOTS:
         probe = fewshot(
             "run", "--method", "probe", "--data", dev, "--shots", str(shots), "--seeds", str(DRAWS), "--backbone",
-            "mini-resnet", "--weights", str(weights), *sets(*options, "backbone.views=none", *variant.probe),
+            "mini-resnet", "--weights", str(file), *sets(*options, "backbone.views=none", *variant.probe),
             "--out", str(out),
         )  # fmt: skip
         probe["weights"] = probe["config"]["backbone"]["weights"] = name  # not where they lay
@@ -297,13 +312,15 @@ if __name__ == "__main__":
     running = commands.add_parser("run", help="run variants and keep their records")
     running.add_argument("dev", help="the folder that tools/development_split.py made")
     running.add_argument("--only", action="append", choices=ALL)
+    running.add_argument("--have", action="append", default=[], metavar="NAME=FILE", help="weights that are there")
     running.add_argument("--out", type=Path, default=Path("runs"))
     telling = commands.add_parser("report", help="write the report's tables")
     telling.add_argument("--check", action="store_true", help="only say whether they are up to date")
     asked = parser.parse_args()
     if asked.command == "run":
+        have = {name: Path(file) for name, _, file in (each.partition("=") for each in asked.have)}
         for each in asked.only or ALL:
-            run(asked.dev, each, asked.out)
+            run(asked.dev, each, asked.out, have)
     else:
         for path in (REPORT, CARD):
             if not asked.check:
