@@ -165,12 +165,15 @@ WIDER = "backbone.options={widths: [96, 192, 320, 448]}"
 SHAPES = {
     "half": Variant("*other-1* in 8 epochs", HALF, seed=1, options=None),
     "half-wider": Variant("widths 96, 192, 320, 448: 1.7 times the arithmetic", (*HALF, WIDER), seed=1, options=WIDER),
-    "half-three": Variant("widths 96, 192, 512 in three stages: twice the arithmetic", (*HALF, LARGE), seed=1, options=LARGE),
+    "half-three": Variant(
+        "widths 96, 192, 512 in three stages: twice the arithmetic", (*HALF, LARGE), seed=1, options=LARGE
+    ),
     "half-enlarged": Variant(
         "images enlarged to 40 pixels: 1.6 times the arithmetic",
-        ("train.epochs=8", "train.resolutions=[{side: 30, until: 0.6}, {side: 35, until: 0.8}]", "backbone.input_size=40"),
+        (HALF[0], "train.resolutions=[{side: 30, until: 0.6}, {side: 35, until: 0.8}]", "backbone.input_size=40"),
         seed=1, options=None, probe=("backbone.input_size=40",),
     ),
+    "half-taught": Variant("taught by *taught*", HALF, seed=1, options=None, teachers=("taught",)),
 }  # fmt: skip
 AFTER = {"four-stages": FULL_SIZE["four-stages"], **FURTHER}
 ALL = {**VARIANTS, **FULL_SIZE, **FURTHER, **TAUGHT, **OTHERS, **MANY, **SHAPES}
