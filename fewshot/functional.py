@@ -124,11 +124,20 @@ def quarter_turns(images: Tensor) -> tuple[Tensor, Tensor]:
     return turned, turns
 
 
-def decorrelation(features_ND: Tensor, labels_N: Tensor, n_classes: int) -> tuple[Tensor, Tensor]:
-    """Mean [d] and the symmetric map [d, d] that takes a quarter of the scatter within the classes away.
+def rooted(features: Tensor, offset: Tensor) -> Tensor:
+    """Square roots that keep the sign, sign(f) ((|f| + e)^1/2 - e^1/2), their slope bounded by an offset e above zero.
 
-    The map is (S + a I)^-1/8, scaled so that what it gives has a mean square of one; S is the covariance within the
-    classes, over its mean variance, and a = 0.1: a quarter of what makes the classes round (within-class covariance
+    Features behind a ReLU have a long tail, and their few large values else decide alone (the power transform of Hu et
+    al., arXiv 2006.03806, section 3.1). Any shape; offset [].
+    """
+    return features.sign() * ((features.abs() + offset).sqrt() - offset.sqrt())
+
+
+def decorrelation(features_ND: Tensor, labels_N: Tensor, n_classes: int) -> tuple[Tensor, Tensor]:
+    """Mean [d] and the symmetric map [d, d] that takes half of the scatter within the classes away.
+
+    The map is (S + a I)^-1/4, scaled so that what it gives has a mean square of one; S is the covariance within the
+    classes, over its mean variance, and a = 0.1: half of what makes the classes round (within-class covariance
     normalisation, Hatch and Stolcke, ICASSP 2006), because the classes met later are others.
     """
     features = features_ND.double()
@@ -138,6 +147,6 @@ def decorrelation(features_ND: Tensor, labels_N: Tensor, n_classes: int) -> tupl
     if mean_variance <= 0:  # one image a class, or features that do not vary: there is nothing to take away
         return features.mean(0).to(features_ND), torch.eye(len(scatter), dtype=features_ND.dtype)
     variances, directions = torch.linalg.eigh(scatter / mean_variance)
-    mix = (directions * (variances.clamp(min=0) + 0.1) ** -0.125) @ directions.T
+    mix = (directions * (variances.clamp(min=0) + 0.1) ** -0.25) @ directions.T
     mix /= ((features - features.mean(0)) @ mix).square().mean().sqrt()
     return features.mean(0).to(features_ND), mix.to(features_ND)

@@ -40,7 +40,7 @@ ROOMS: dict[str, set[str]] = {
     "fewshot.board": {"fewshot.results", "fewshot.study", "fewshot.grids"},
     "fewshot.provenance": set(),
     "fewshot.devices": {"episodes.datasets", "fewshot.records"},
-    "fewshot.backbones": {"fewshot.config"},
+    "fewshot.backbones": {"fewshot.config", "fewshot.functional"},
     "fewshot.cache": {"episodes.places", "fewshot.records"},
     "fewshot.optimisation": {"fewshot.config"},
     "fewshot.features": {

@@ -159,6 +159,7 @@ MANY = {
         (*SHORTER, "learner.hidden=[1024]"), seed=1, options=None,
     ),
 }  # fmt: skip
+ROOTS = {"roots": Variant("roots of the features, and half of the scatter taken", seed=1, options=None, body_of="other-1")}
 # what more arithmetic gives, in half of their epochs
 HALF = ("train.epochs=8", "train.resolutions=[{side: 24, until: 0.6}, {side: 28, until: 0.8}]")
 WIDER = "backbone.options={widths: [96, 192, 320, 448]}"
@@ -176,7 +177,8 @@ SHAPES = {
     "half-taught": Variant("taught by *taught*", HALF, seed=1, options=None, teachers=("taught",)),
 }  # fmt: skip
 AFTER = {"four-stages": FULL_SIZE["four-stages"], **FURTHER}
-ALL = {**VARIANTS, **FULL_SIZE, **FURTHER, **TAUGHT, **OTHERS, **MANY, **SHAPES}
+ALL = {**VARIANTS, **FULL_SIZE, **FURTHER, **TAUGHT, **OTHERS, **MANY, **ROOTS, **SHAPES}
+AGAIN = {name: ALL[name] for name in ("taught", "taught-again", *OTHERS)}
 WITH_CLASSES = {name: ALL[name] for name in ("further-rotation", "rotation-classes")}
 
 
@@ -319,6 +321,8 @@ def written(path: Path) -> str:
     """A text with its tables from the records; what is between the tables is written by hand."""
     tables = {"variants": table(VARIANTS), "full-size": table(FULL_SIZE), "further": table(AFTER)}
     tables |= {"classes": table(WITH_CLASSES), "taught": table(TAUGHT), "curve": curve(), "shipped": shipped()}
+    tables |= {"again": table(AGAIN), "shapes": table(SHAPES)}
+    tables["roots"] = table({"other-1": ALL["other-1"], **ROOTS})
     return pages.filled(path.read_text(), tables)
 
 

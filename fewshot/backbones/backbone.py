@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fewshot.config import Views
+from fewshot.functional import rooted
 
 CHUNK_PIXELS = 512 * 32 * 32
 SMALLER = 0.875  # the share of the side that the second view of `flip-crop` sees
@@ -19,21 +20,31 @@ CLASS_SHARE = 0.8  # the length of the class probabilities' roots, over that of 
 class Finish(nn.Module):
     """What follows the body of a pretrained network of our own: features [n, d] -> [n, d + classes].
 
-    Features minus `shift` [d], times `mix` [d, d], which pretraining finds (`functional.decorrelation`); then, where
-    the classifier of the body's features is known (`weight` [classes, d], `bias` [classes]), the square roots
-    of its class probabilities, CLASS_SHARE times as long as the rest: classes as features (Torresani et al., Classemes,
-    ECCV 2010), the inner product of the roots being Bhattacharyya's coefficient of two images' probabilities.
+    Features, or where `root_offset` [] is given their roots (`functional.rooted`), minus `shift` [d], times `mix`
+    [d, d], which pretraining finds (`functional.decorrelation`); then, where the classifier of the body's features is
+    known (`weight` [classes, d], `bias` [classes]), the square roots of its class probabilities, CLASS_SHARE times as
+    long as the rest: classes as features (Torresani et al., Classemes, ECCV 2010), the inner product of the roots being
+    Bhattacharyya's coefficient of two images' probabilities.
     """
 
-    def __init__(self, shift: Tensor, mix: Tensor, weight: Tensor | None = None, bias: Tensor | None = None) -> None:
+    def __init__(
+        self,
+        shift: Tensor,
+        mix: Tensor,
+        weight: Tensor | None = None,
+        bias: Tensor | None = None,
+        root_offset: Tensor | None = None,
+    ) -> None:
         super().__init__()
-        for key, each in {"shift": shift, "mix": mix, "weight": weight, "bias": bias}.items():
+        given = {"shift": shift, "mix": mix, "weight": weight, "bias": bias, "root_offset": root_offset}
+        for key, each in given.items():
             self.register_buffer(key, each)
 
     shift: Tensor
     mix: Tensor
     weight: Tensor | None
     bias: Tensor | None
+    root_offset: Tensor | None
 
     @property
     def n_classes(self) -> int:
@@ -44,7 +55,8 @@ class Finish(nn.Module):
         return len(self.mix) + self.n_classes
 
     def forward(self, features: Tensor) -> Tensor:
-        mapped = (features - self.shift) @ self.mix
+        taken = features if self.root_offset is None else rooted(features, self.root_offset)
+        mapped = (taken - self.shift) @ self.mix
         if self.weight is None:
             return mapped
         roots = (self.class_logits(features).log_softmax(1) / 2).exp()

@@ -141,13 +141,26 @@ def test_decorrelation_is_a_power_of_the_scatter_within_the_classes():
         members = features[labels == label].numpy()
         scatter += np.cov(members.T, bias=True) * len(members) / 200
     scatter /= np.trace(scatter) / 6
-    expected = fractional_matrix_power(scatter + 0.1 * np.eye(6), -0.125)
+    expected = fractional_matrix_power(scatter + 0.1 * np.eye(6), -0.25)
     expected /= np.sqrt((((features - features.mean(0)).numpy() @ expected) ** 2).mean())
     shift, mix = functional.decorrelation(features, labels, N_WAY)
     np.testing.assert_allclose(mix, expected, rtol=1e-8, atol=1e-10)
     np.testing.assert_allclose(shift, features.numpy().mean(0), rtol=1e-12)
     single, _ = functional.decorrelation(features.float(), labels, N_WAY)
     assert single.dtype == torch.float32
+
+
+def test_roots_keep_sign_and_order_and_have_a_bounded_slope():
+    features = torch.tensor([-4.0, -1.0, -0.01, 0.0, 0.01, 0.5, 1.0, 9.0], dtype=torch.float64, requires_grad=True)
+    offset = torch.tensor(0.01, dtype=torch.float64)
+    found = functional.rooted(features, offset)
+    expected = [math.copysign(math.sqrt(abs(each) + 0.01) - 0.1, each) for each in features.tolist()]
+    torch.testing.assert_close(found.tolist(), expected)
+    assert bool((found.diff() > 0).all())
+    slopes = torch.autograd.grad(found.sum(), features)[0]
+    assert bool(slopes.isfinite().all())
+    assert slopes.max() < 5 + 1e-9  # 1 / (2 sqrt(0.01))
+    assert torch.autograd.gradcheck(lambda each: functional.rooted(each, offset), features[features != 0])
 
 
 def test_nothing_is_decorrelated_where_nothing_varies_within_the_classes():
