@@ -159,7 +159,9 @@ MANY = {
         (*SHORTER, "learner.hidden=[1024]"), seed=1, options=None,
     ),
 }  # fmt: skip
-ROOTS = {"roots": Variant("roots of the features, and half of the scatter taken", seed=1, options=None, body_of="other-1")}
+ROOTS = {
+    "roots": Variant("roots of the features, and half of the scatter taken", seed=1, options=None, body_of="other-1")
+}
 # what more arithmetic gives, in half of their epochs
 HALF = ("train.epochs=8", "train.resolutions=[{side: 24, until: 0.6}, {side: 28, until: 0.8}]")
 WIDER = "backbone.options={widths: [96, 192, 320, 448]}"
