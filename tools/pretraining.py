@@ -155,7 +155,7 @@ MANY = {
         teachers=("taught", *OTHERS),
     ),
     "other-hidden": Variant(
-        "as *other-1*, with a hidden layer of 1,024 between features and classes, left behind afterwards",
+        "as *other-1*, with a hidden layer of 1,024 between features and classes; no class probabilities then",
         (*SHORTER, "learner.hidden=[1024]"), seed=1, options=None,
     ),
 }  # fmt: skip
@@ -180,7 +180,7 @@ SHAPES = {
 }  # fmt: skip
 AFTER = {"four-stages": FULL_SIZE["four-stages"], **FURTHER}
 ALL = {**VARIANTS, **FULL_SIZE, **FURTHER, **TAUGHT, **OTHERS, **MANY, **ROOTS, **SHAPES}
-AGAIN = {name: ALL[name] for name in ("taught", "taught-again", *OTHERS)}
+AGAIN = {name: ALL[name] for name in ("taught", "taught-again", *OTHERS, "other-hidden")}
 WITH_CLASSES = {name: ALL[name] for name in ("further-rotation", "rotation-classes")}
 
 
