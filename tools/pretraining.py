@@ -159,6 +159,12 @@ MANY = {
         (*SHORTER, "learner.hidden=[1024]"), seed=1, options=None,
     ),
 }  # fmt: skip
+LARGER = ("train.resolutions=[{side: 30, until: 0.4}, {side: 35, until: 0.7}]", "backbone.input_size=40")
+MANY["taught-enlarged"] = Variant(
+    "6 epochs more of *taught*, by itself, on images enlarged to 40 pixels",
+    ("train.epochs=6", "train.lr=0.05", *LARGER),
+    options=None, continues="taught", teachers=("taught",), probe=("backbone.input_size=40",),
+)  # fmt: skip
 ROOTS = {
     "roots": Variant("roots of the features, and half of the scatter taken", seed=1, options=None, body_of="other-1")
 }
