@@ -184,6 +184,7 @@ SHAPES = {
     ),
     "half-taught": Variant("taught by *taught*", HALF, seed=1, options=None, teachers=("taught",)),
 }  # fmt: skip
+MANY["wide"] = Variant("the preset in 30 epochs, at those widths", (WIDER, "train.epochs=30"), options=WIDER)
 AFTER = {"four-stages": FULL_SIZE["four-stages"], **FURTHER}
 ALL = {**VARIANTS, **FULL_SIZE, **FURTHER, **TAUGHT, **OTHERS, **MANY, **ROOTS, **SHAPES}
 AGAIN = {name: ALL[name] for name in ("taught", "taught-again", *OTHERS, "other-hidden")}
