@@ -148,29 +148,31 @@ OTHERS = {
     f"other-{seed}": Variant("the preset in 16 epochs, from other random weights", SHORTER, seed=seed, options=None)
     for seed in (1, 2, 3)
 }
+WIDER = "backbone.options={widths: [96, 192, 320, 448]}"
 MANY = {
     "taught-again": Variant(
         "14 epochs more of *taught*, by itself and those three",
-        TAUGHT["taught"].settings, options=None, continues="taught",
-        teachers=("taught", *OTHERS),
+        TAUGHT["taught"].settings, options=None, continues="taught", teachers=("taught", *OTHERS),
+    ),
+    "taught-enlarged": Variant(
+        "6 epochs more of *taught*, by itself, on images enlarged to 40 pixels",
+        (
+            "train.epochs=6", "train.lr=0.05", "backbone.input_size=40",
+            "train.resolutions=[{side: 30, until: 0.4}, {side: 35, until: 0.7}]",
+        ),
+        options=None, continues="taught", teachers=("taught",), probe=("backbone.input_size=40",),
     ),
     "other-hidden": Variant(
         "as *other-1*, with a hidden layer of 1,024 between features and classes; no class probabilities then",
         (*SHORTER, "learner.hidden=[1024]"), seed=1, options=None,
     ),
+    "wide": Variant("the preset in 30 epochs, at widths 96, 192, 320, 448", (WIDER, "train.epochs=30"), options=WIDER),
 }  # fmt: skip
-LARGER = ("train.resolutions=[{side: 30, until: 0.4}, {side: 35, until: 0.7}]", "backbone.input_size=40")
-MANY["taught-enlarged"] = Variant(
-    "6 epochs more of *taught*, by itself, on images enlarged to 40 pixels",
-    ("train.epochs=6", "train.lr=0.05", *LARGER),
-    options=None, continues="taught", teachers=("taught",), probe=("backbone.input_size=40",),
-)  # fmt: skip
 ROOTS = {
     "roots": Variant("roots of the features, and half of the scatter taken", seed=1, options=None, body_of="other-1")
 }
 # what more arithmetic gives, in half of their epochs
 HALF = ("train.epochs=8", "train.resolutions=[{side: 24, until: 0.6}, {side: 28, until: 0.8}]")
-WIDER = "backbone.options={widths: [96, 192, 320, 448]}"
 SHAPES = {
     "half": Variant("*other-1* in 8 epochs", HALF, seed=1, options=None),
     "half-wider": Variant("widths 96, 192, 320, 448: 1.7 times the arithmetic", (*HALF, WIDER), seed=1, options=WIDER),
@@ -184,7 +186,6 @@ SHAPES = {
     ),
     "half-taught": Variant("taught by *taught*", HALF, seed=1, options=None, teachers=("taught",)),
 }  # fmt: skip
-MANY["wide"] = Variant("the preset in 30 epochs, at those widths", (WIDER, "train.epochs=30"), options=WIDER)
 AFTER = {"four-stages": FULL_SIZE["four-stages"], **FURTHER}
 ALL = {**VARIANTS, **FULL_SIZE, **FURTHER, **TAUGHT, **OTHERS, **MANY, **ROOTS, **SHAPES}
 AGAIN = {name: ALL[name] for name in ("taught", "taught-again", *OTHERS, "other-hidden")}
