@@ -177,7 +177,7 @@ def _try_resolutions(settings: RunConfig, learner: nn.Module) -> None:
                 fits = learner.backbone.body(torch.zeros(1, 3, each.side, each.side)).shape[1:]  # type: ignore[union-attr,operator]
         except (AssertionError, RuntimeError, ValueError):
             fits = ()
-        if fits != (learner.backbone.n_features,):  # type: ignore[union-attr]
+        if fits != (learner.backbone.n_body_features,):  # type: ignore[union-attr]
             raise UserError(
                 f"train.resolutions: backbone '{settings.backbone.name}' takes no images of {each.side} pixels: "
                 "use others, or --set train.resolutions=[]."

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from episodes import datasets
 from episodes.rng import generator
@@ -22,7 +22,6 @@ from fewshot.provenance import source
 PRESET = "pretrain"
 WEIGHTS = "weights.safetensors"
 DECORRELATION_IMAGES = 20_000
-ROOT_OFFSET = 0.01  # of features whose mean is about a half; 0.003 and 0.03 do as well (looked at)
 HEAD = "head.1."  # a learner's linear classifier, where no hidden layer stands before it
 
 
@@ -58,7 +57,7 @@ def run(
         if settings.name in backbones.OWN:
             options = backbones.resolved_options(settings)
             images = datasets.load(values["data"], image_size=record["config"]["image_size"]).train
-            finish = _decorrelation(settings, body, images, drawn["provenance"]["compute"], devices.pick(device))
+            finish = decorrelation(settings, body, images, drawn["provenance"]["compute"], devices.pick(device))
             if {HEAD + "weight", HEAD + "bias"} == {key for key in state if key.startswith("head.")}:
                 finish |= {key: state[HEAD + key] for key in ("weight", "bias")}  # probabilities of classes, too
         card = _card(record, drawn, command)
@@ -74,23 +73,35 @@ def use(record: Mapping[str, Any], weights: Path) -> str:
     return shlex.join(["--backbone", backbone["name"], "--weights", str(weights), *sets])
 
 
-def _decorrelation(
+class _Roots(nn.Module):
+    """The roots of all levels, one after the other: what a map of them is found on."""
+
+    def forward(self, levels: Sequence[Tensor]) -> Tensor:
+        return torch.cat([functional.rooted(each).flatten(1) for each in levels], 1)
+
+
+def decorrelation(
     settings: config.BackboneSettings,
     body: Mapping[str, Tensor],
     images: ImageSet,
     compute: Mapping[str, Any],
     device: str,
 ) -> dict[str, Tensor]:
-    """The map that follows the body of one of our own networks, of the roots of its features, from training images."""
-    backbone = backbones.build(settings.model_copy(update={"weights": "none"}))
+    """The maps that follow the body of one of our own networks, found on training images: `Finish`'s first tensors."""
+    backbone = backbones.build(settings.model_copy(update={"weights": "none"})).eval()
     backbone.body.load_state_dict(body)
+    side = backbone.input_size
+    with torch.no_grad():
+        shapes = [each.shape[1:] for each in backbone.body.levels(torch.zeros(1, 3, side, side))]  # type: ignore[operator]
+    backbone.finish = _Roots()  # type: ignore[assignment]
     backbone.to(device).set_compute(compute["precision"], compute["channels_last"])
     chosen = torch.randperm(len(images), generator=generator(0, "decorrelation"))[:DECORRELATION_IMAGES]
     found = features.extract(backbone, images, chosen, device)
-    offset = torch.tensor(ROOT_OFFSET)
-    roots = functional.rooted(found, offset)
-    shift, mix = functional.decorrelation(roots, images.labels[chosen], len(images.classes))
-    return {"shift": shift, "mix": mix, "root_offset": offset}
+    maps: list[Tensor] = []
+    for roots, shape in zip(found.split([each.numel() for each in shapes], 1), shapes, strict=True):
+        labels = images.labels[chosen].repeat_interleave(shape[0])
+        maps += functional.decorrelation(roots.reshape(-1, shape[1]), labels, len(images.classes))
+    return dict(zip(("shift", "mix", "shift_before", "mix_before"), maps, strict=False))
 
 
 def _card(record: Mapping[str, Any], drawn: Mapping[str, Any], command: str) -> dict[str, Any]:

@@ -167,10 +167,18 @@ MANY = {
         (*SHORTER, "learner.hidden=[1024]"), seed=1, options=None,
     ),
     "wide": Variant("the preset in 30 epochs, at widths 96, 192, 320, 448", (WIDER, "train.epochs=30"), options=WIDER),
+    "wide-taught": Variant(
+        "14 epochs more of *wide*, taught by itself and *taught*",
+        (*TAUGHT["taught"].settings, WIDER), options=WIDER, continues="wide", teachers=("wide", "taught"),
+    ),
 }  # fmt: skip
 ROOTS = {
-    "roots": Variant("roots of the features, and half of the scatter taken", seed=1, options=None, body_of="other-1")
-}
+    "roots": Variant("roots of the features, and half of the scatter taken", seed=1, options=None, body_of="other-1"),
+    "halves": Variant(
+        "the same of the upper and the lower half of the image, and of the stage before the last too",
+        seed=1, options=None, body_of="other-1",
+    ),
+}  # fmt: skip
 # what more arithmetic gives, in half of their epochs
 HALF = ("train.epochs=8", "train.resolutions=[{side: 24, until: 0.6}, {side: 28, until: 0.8}]")
 SHAPES = {

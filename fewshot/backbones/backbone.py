@@ -14,37 +14,42 @@ from fewshot.functional import rooted
 
 CHUNK_PIXELS = 512 * 32 * 32
 SMALLER = 0.875  # the share of the side that the second view of `flip-crop` sees
-CLASS_SHARE = 0.8  # the length of the class probabilities' roots, over that of the features they follow
+PLACES = 2  # of a pooled stage: its upper half and its lower half
+BEFORE_SHARE = 0.7  # the length of what comes from the stage before the last, over that of what comes from the last
+CLASS_SHARE = 0.8  # the same of the class probabilities' roots
 
 
 class Finish(nn.Module):
-    """What follows the body of a pretrained network of our own: features [n, d] -> [n, d + classes].
+    """What follows the body of a pretrained network of our own: its levels -> features [n, n_features].
 
-    Features, or where `root_offset` [] is given their roots (`functional.rooted`), minus `shift` [d], times `mix`
-    [d, d], which pretraining finds (`functional.decorrelation`); then, where the classifier of the body's features is
-    known (`weight` [classes, d], `bias` [classes]), the square roots of its class probabilities, CLASS_SHARE times as
-    long as the rest: classes as features (Torresani et al., Classemes, ECCV 2010), the inner product of the roots being
-    Bhattacharyya's coefficient of two images' probabilities.
+    The roots of the last stage's features at each place (`functional.rooted`), minus `shift` [c], times `mix` [c, c],
+    which pretraining finds (`functional.decorrelation`); the same of the stage before, where the body has one
+    (`shift_before`, `mix_before`), BEFORE_SHARE times as long, whatever the two stages' widths; then, where the
+    classifier of the body's features is known (`weight` [classes, c], `bias` [classes]), the square roots of its class
+    probabilities, CLASS_SHARE times as long: classes as features (Torresani et al., Classemes, ECCV 2010), the inner
+    product of the roots being Bhattacharyya's coefficient of two images' probabilities.
     """
 
     def __init__(
         self,
         shift: Tensor,
         mix: Tensor,
+        shift_before: Tensor | None = None,
+        mix_before: Tensor | None = None,
         weight: Tensor | None = None,
         bias: Tensor | None = None,
-        root_offset: Tensor | None = None,
     ) -> None:
         super().__init__()
-        given = {"shift": shift, "mix": mix, "weight": weight, "bias": bias, "root_offset": root_offset}
-        for key, each in given.items():
+        given = {"shift": shift, "mix": mix, "shift_before": shift_before, "mix_before": mix_before}
+        for key, each in {**given, "weight": weight, "bias": bias}.items():
             self.register_buffer(key, each)
 
     shift: Tensor
     mix: Tensor
+    shift_before: Tensor | None
+    mix_before: Tensor | None
     weight: Tensor | None
     bias: Tensor | None
-    root_offset: Tensor | None
 
     @property
     def n_classes(self) -> int:
@@ -52,19 +57,27 @@ class Finish(nn.Module):
 
     @property
     def n_features(self) -> int:
-        return len(self.mix) + self.n_classes
+        n_mapped = len(self.mix) if self.mix_before is None else PLACES * (len(self.mix) + len(self.mix_before))
+        return n_mapped + self.n_classes
 
-    def forward(self, features: Tensor) -> Tensor:
-        taken = features if self.root_offset is None else rooted(features, self.root_offset)
-        mapped = (taken - self.shift) @ self.mix
-        if self.weight is None:
-            return mapped
-        roots = (self.class_logits(features).log_softmax(1) / 2).exp()
-        return torch.cat([mapped, CLASS_SHARE * len(self.mix) ** 0.5 * roots], 1)
+    def forward(self, levels: Sequence[Tensor]) -> Tensor:
+        length = len(self.mix) ** 0.5
+        parts = [_mapped(levels[0], self.shift, self.mix)]
+        if self.shift_before is not None and self.mix_before is not None:
+            parts.append(BEFORE_SHARE * _mapped(levels[1], self.shift_before, self.mix_before))
+        if self.weight is not None:
+            parts.append(CLASS_SHARE * (self.class_logits(levels).log_softmax(1) / 2).exp())
+        return length * torch.cat(parts, 1)
 
-    def class_logits(self, features: Tensor) -> Tensor:
+    def class_logits(self, levels: Sequence[Tensor]) -> Tensor:
         """Of the pretraining's classes, [n, n_classes]."""
-        return F.linear(features, self.weight, self.bias)  # type: ignore[arg-type]
+        return F.linear(levels[0].mean(1), self.weight, self.bias)  # type: ignore[arg-type]
+
+
+def _mapped(level: Tensor, shift: Tensor, mix: Tensor) -> Tensor:
+    """Roots [n, places, c] mapped, [n, places * c], of length one where each mapped value has a mean square of one."""
+    mapped = ((rooted(level) - shift) @ mix).flatten(1)
+    return mapped / mapped.shape[1] ** 0.5
 
 
 class Backbone(nn.Module):
@@ -153,7 +166,7 @@ class Backbone(nn.Module):
     def class_logits(self, images: Tensor) -> Tensor:
         """Of the classes that pretraining told apart, [n, n_classes]; only where `finish` holds its classifier."""
         assert isinstance(self.finish, Finish)
-        return self.finish.class_logits(self._body_features(self._prepared(images, self.input_size)))
+        return self.finish.class_logits(self._levels(self._prepared(images, self.input_size)))
 
     def _prepared(self, images: Tensor, side: int) -> Tensor:
         """Resized and normalised."""
@@ -162,16 +175,21 @@ class Backbone(nn.Module):
         return (images - self.mean) / self.std
 
     def _features(self, images: Tensor) -> Tensor:
-        features = self._body_features(images)
-        return features if self.finish is None else self.finish(features)
+        if self.finish is not None:
+            return self.finish(self._levels(images))
+        return self._run(lambda each: [self.body(each)], images)[0]
 
-    def _body_features(self, images: Tensor) -> Tensor:
+    def _levels(self, images: Tensor) -> list[Tensor]:
+        return self._run(self.body.levels, images)  # type: ignore[arg-type]
+
+    def _run(self, function: Callable[[Tensor], list[Tensor]], images: Tensor) -> list[Tensor]:
+        """A function of the body, in the precision and layout that were set."""
         if self.channels_last:
             images = images.contiguous(memory_format=torch.channels_last)
         if self.precision == "float32":
-            return self.body(images)
+            return function(images)
         with torch.autocast(images.device.type, dtype=torch.bfloat16):
-            return self.body(images).float()
+            return [each.float() for each in function(images)]
 
 
 class _SideBySide(nn.Module):
@@ -184,18 +202,21 @@ class _SideBySide(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         return torch.cat([body(images) for body in self.bodies], 1)
 
+    def levels(self, images: Tensor) -> list[Tensor]:
+        return [level for body in self.bodies for level in body.levels(images)]  # type: ignore[operator]
+
 
 class _Finishes(nn.Module):
-    """What follows each of the bodies, on its part of the features."""
+    """What follows each of the bodies, on its part of the levels."""
 
     def __init__(self, finishes: Sequence[Finish]) -> None:
         super().__init__()
         self.parts = nn.ModuleList(finishes)
         self.n_features = sum(each.n_features for each in finishes)
 
-    def forward(self, features: Tensor) -> Tensor:
-        parts = features.chunk(len(self.parts), 1)
-        return torch.cat([finish(part) for finish, part in zip(self.parts, parts, strict=True)], 1)
+    def forward(self, levels: Sequence[Tensor]) -> Tensor:
+        each = len(levels) // len(self.parts)
+        return torch.cat([part(levels[number * each :][:each]) for number, part in enumerate(self.parts)], 1)
 
 
 def side_by_side(networks: Sequence[Backbone]) -> Backbone:

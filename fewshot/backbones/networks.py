@@ -45,6 +45,22 @@ class Stages(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         for stage in self.stages:
             images = stage(images)
+        return self._features(images)
+
+    def levels(self, images: Tensor) -> list[Tensor]:
+        """What `Finish` maps: each [n, places, channels], the last stage's first.
+
+        Where stages are pooled, the last two, each the average of its upper half and that of its lower half; else the
+        features, at one place.
+        """
+        before = images
+        for stage in self.stages:
+            before, images = images, stage(images)
+        if not self.pool:
+            return [self._features(images)[:, None]]
+        return [F.adaptive_avg_pool2d(each, (2, 1)).squeeze(3).transpose(1, 2) for each in (images, before)]
+
+    def _features(self, images: Tensor) -> Tensor:
         return images.mean((2, 3)) if self.pool else images.flatten(1)
 
 

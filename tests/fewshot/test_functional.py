@@ -152,15 +152,14 @@ def test_decorrelation_is_a_power_of_the_scatter_within_the_classes():
 
 def test_roots_keep_sign_and_order_and_have_a_bounded_slope():
     features = torch.tensor([-4.0, -1.0, -0.01, 0.0, 0.01, 0.5, 1.0, 9.0], dtype=torch.float64, requires_grad=True)
-    offset = torch.tensor(0.01, dtype=torch.float64)
-    found = functional.rooted(features, offset)
+    found = functional.rooted(features)
     expected = [math.copysign(math.sqrt(abs(each) + 0.01) - 0.1, each) for each in features.tolist()]
     torch.testing.assert_close(found.tolist(), expected)
     assert bool((found.diff() > 0).all())
     slopes = torch.autograd.grad(found.sum(), features)[0]
     assert bool(slopes.isfinite().all())
     assert slopes.max() < 5 + 1e-9  # 1 / (2 sqrt(0.01))
-    assert torch.autograd.gradcheck(lambda each: functional.rooted(each, offset), features[features != 0])
+    assert torch.autograd.gradcheck(functional.rooted, features[features != 0])
 
 
 def test_nothing_is_decorrelated_where_nothing_varies_within_the_classes():

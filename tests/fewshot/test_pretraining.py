@@ -44,17 +44,27 @@ def test_the_file_is_the_trained_body_its_decorrelation_and_its_classifier(pretr
     plain = backbones.build(BackboneSettings(name="mini-resnet", options=OPTIONS)).eval()
     plain.body.load_state_dict(trained)
     train = datasets.load("digits").train
+    images = train.images.float() / 255
     with torch.no_grad():
-        raw = plain(train.images.float() / 255)
-        found = backbone(train.images.float() / 255)
+        found = backbone(images)
+        raw = plain(images)
+        before = last = (torch.nn.functional.interpolate(images, (32, 32), mode="bilinear") - plain.mean) / plain.std
+        for stage in plain.body.stages:
+            before, last = last, stage(last)
+    assert before.shape[1:] == (8, 8, 8)
+    assert last.shape[1:] == (16, 4, 4)
     # the digits are fewer than the images that the map is found from, so all of them made it
-    roots = (raw + 0.01).sqrt() - 0.1  # a mean behind a ReLU: none is negative
-    shift, mix = functional.decorrelation(roots, train.labels, 10)
+    parts = []
+    for maps, share in ((last, 1.0), (before, 0.7)):
+        half = maps.shape[2] // 2
+        roots = [(each.mean((2, 3)) + 0.01).sqrt() - 0.1 for each in (maps[:, :, :half], maps[:, :, half:])]
+        shift, mix = functional.decorrelation(torch.cat(roots), train.labels.repeat(2), 10)
+        parts += [share * (each - shift) @ mix / (2 * len(mix)) ** 0.5 for each in roots]
     logits = raw @ state["head.1.weight"].T + state["head.1.bias"]
-    expected = torch.cat([(roots - shift) @ mix, 0.8 * len(mix) ** 0.5 * logits.softmax(1).sqrt()], 1)
-    assert backbone.n_features == expected.shape[1] == 16 + 10
+    expected = 16**0.5 * torch.cat([*parts, 0.8 * logits.softmax(1).sqrt()], 1)
+    assert backbone.n_features == expected.shape[1] == 2 * 16 + 2 * 8 + 10
     assert (found - expected).abs().max() < 0.02 * expected.abs().max()  # half precision
-    assert (raw - expected[:, :16]).abs().max() > 0.2 * expected.abs().max()
+    assert (parts[0] - parts[1]).abs().max() > 0.2 * parts[0].abs().max()
     with torch.no_grad():
         told = backbone.class_logits(train.images.float() / 255)
     torch.testing.assert_close(told, logits, rtol=0.05, atol=0.05)
@@ -91,7 +101,7 @@ def test_the_features_are_what_the_next_run_uses(pretrained: tuple[dict, Path], 
     again = loaded(model)
     before = loaded(pretrained[1])
     assert isinstance(again.finish, backbones.Finish)
-    for key in ("mix", "root_offset"):
+    for key in ("shift", "mix", "shift_before", "mix_before"):
         assert torch.equal(getattr(again.finish, key), getattr(before.finish, key))  # fixed
     assert torch.equal(again.body.state_dict()[FIRST], load_file(model)[own_weights.BODY + FIRST])
     assert not torch.equal(again.body.state_dict()[FIRST], before.body.state_dict()[FIRST])  # tuned
