@@ -34,8 +34,9 @@ FIRST_RECIPE = (  # of the preset before SGD took its place; the comparisons are
     "train.optimizer={name: muon, momentum: 0.95}", "train.lr=0.02", "train.weight_decay=0.01",
     "train.resolutions=[{side: 24, until: 0.75}]", "augment=[flip, {name: crop, scale: [0.4, 1.0]}]",
 )  # fmt: skip
-BASE = (*FIRST_RECIPE, SMALL, "train.epochs=3", "train.batch_size=256")
+BASE = (*FIRST_RECIPE, "train.epochs=3", "train.batch_size=256")
 LARGE = "backbone.options={widths: [96, 192, 512]}"
+NARROW = "backbone.options={widths: [64, 128, 256, 512]}"
 SGD = "train.optimizer={name: sgd, momentum: 0.9}"
 COLOUR = "{name: jitter, brightness: 0.4, contrast: 0.4, saturation: 0.4}"
 CROP = "{name: crop, scale: [0.4, 1.0]}"
@@ -45,7 +46,7 @@ DEGRADE = "{name: jpeg, quality: [30, 95], p: 0.5}, {name: blur, sigma: [0.1, 1.
 class Variant(NamedTuple):
     """What is changed; the settings of the pretraining; its seed; those of the probe; whose pretraining it takes.
 
-    options: of the network, which the probe has to be told too; continues: the variant whose weights it begins with;
+    options: the network's widths; continues: the variant whose weights it begins with;
     teachers: those whose class probabilities it learns.
     """
 
@@ -54,7 +55,7 @@ class Variant(NamedTuple):
     seed: int = 0
     probe: tuple[str, ...] = ()
     body_of: str | None = None
-    options: str | None = SMALL
+    options: str = SMALL
     continues: str | None = None
     teachers: tuple[str, ...] = ()
 
@@ -89,39 +90,42 @@ VARIANTS = {
 FULL_SIZE = {
     "long": Variant(
         "Muon, flip and crop from 0.4 of the area on, 22 epochs; widths 96, 192, 512",
-        (*FIRST_RECIPE, LARGE, "train.epochs=22", "train.batch_size=384"),
+        (*FIRST_RECIPE, "train.epochs=22", "train.batch_size=384"),
         options=LARGE,
     ),
     "continued": Variant(
         "8 epochs more under cutmix, colour jitter and smaller crops",
         (
-            *FIRST_RECIPE, LARGE, "train.epochs=8", "train.batch_size=384", "train.lr=0.01", "train.weight_decay=0.05",
+            *FIRST_RECIPE, "train.epochs=8", "train.batch_size=384", "train.lr=0.01", "train.weight_decay=0.05",
             "train.schedule.warmup=0.1", "train.resolutions=[{side: 24, until: 0.65}]",
             f"augment=[flip, {{name: crop, scale: [0.25, 1.0]}}, {COLOUR[:-1]}, p: 0.8}}, {{name: cutmix, p: 0.5}}]",
         ),
         options=LARGE,
         continues="long",
     ),
-    "four-stages": Variant("the preset: SGD, colour jitter, crops from 0.25 on, 44 epochs; four stages", options=None),
+    "four-stages": Variant(
+        "the preset: SGD, colour jitter, crops from 0.25 on; 44 epochs; four stages, widths 64, 128, 256, 512",
+        ("train.epochs=44",), options=NARROW,
+    ),
 }  # fmt: skip
 # from the last of those, two epochs more: what helps where the images are known by heart, three epochs from random
 # weights cannot show
 MORE = ("train.epochs=2", "train.lr=0.02", "train.resolutions=[{side: 28, until: 0.5}]")
 MORE_CROPS = "{name: crop, scale: [0.25, 1.0]}"
 FURTHER = {
-    "further": Variant("the preset at a fifth of its rate", MORE, options=None, continues="four-stages"),
+    "further": Variant("the preset at a fifth of its rate", MORE, options=NARROW, continues="four-stages"),
     "further-hidden": Variant(
         "a hidden layer of 512 between features and classes, left behind afterwards (Wang et al., arXiv 2112.00496)",
-        (*MORE, "learner.hidden=[512]"), options=None, continues="four-stages",
+        (*MORE, "learner.hidden=[512]"), options=NARROW, continues="four-stages",
     ),
     "further-cutmix": Variant(
         "cutmix for half of the images",
         (*MORE, f"augment=[flip, {MORE_CROPS}, {COLOUR[:-1]}, p: 0.5}}, {{name: cutmix, p: 0.5}}]"),
-        options=None, continues="four-stages",
+        options=NARROW, continues="four-stages",
     ),
     "further-rotation": Variant(
         "a second loss, weight 0.5: which quarter turn, on a quarter of the batch",
-        (*MORE, "learner.rotation=0.5"), options=None, continues="four-stages",
+        (*MORE, "learner.rotation=0.5"), options=NARROW, continues="four-stages",
     ),
 }  # fmt: skip
 # a classifier of features that stay as they are: its class probabilities are then features too, and can teach; what the
@@ -130,29 +134,29 @@ CLASSES = ("train.epochs=1", "train.phases=[{trainable: head}]", "train.resoluti
 TAUGHT = {
     "rotation-classes": Variant(
         "the body of *further-rotation*, and its class probabilities beside its features",
-        CLASSES, options=None, continues="further-rotation",
+        CLASSES, options=NARROW, continues="further-rotation",
     ),
     "continued-classes": Variant(
         "the body of *continued*, and its class probabilities beside its features",
-        (*CLASSES, LARGE), options=LARGE, continues="continued",
+        CLASSES, options=LARGE, continues="continued",
     ),
     "taught": Variant(
         "14 epochs more of *further-rotation*, taught by the two above at half of the preset's rate",
         ("train.epochs=14", "train.lr=0.05", "train.resolutions=[{side: 24, until: 0.4}, {side: 28, until: 0.7}]"),
-        options=None, continues="further-rotation", teachers=("rotation-classes", "continued-classes"),
+        options=NARROW, continues="further-rotation", teachers=("rotation-classes", "continued-classes"),
     ),
 }  # fmt: skip
 # three more networks, which share nothing with the shipped one but data and recipe: teachers for one more student
 SHORTER = ("train.epochs=16", "train.resolutions=[{side: 24, until: 0.6}, {side: 28, until: 0.8}]")
 OTHERS = {
-    f"other-{seed}": Variant("the preset in 16 epochs, from other random weights", SHORTER, seed=seed, options=None)
+    f"other-{seed}": Variant("the preset in 16 epochs, from other random weights", SHORTER, seed=seed, options=NARROW)
     for seed in (1, 2, 3)
 }
-WIDER = "backbone.options={widths: [96, 192, 320, 448]}"
+WIDER = "backbone.options={widths: [96, 192, 320, 448]}"  # those of the preset
 MANY = {
     "taught-again": Variant(
         "14 epochs more of *taught*, by itself and those three",
-        TAUGHT["taught"].settings, options=None, continues="taught", teachers=("taught", *OTHERS),
+        TAUGHT["taught"].settings, options=NARROW, continues="taught", teachers=("taught", *OTHERS),
     ),
     "taught-enlarged": Variant(
         "6 epochs more of *taught*, by itself, on images enlarged to 40 pixels",
@@ -160,42 +164,46 @@ MANY = {
             "train.epochs=6", "train.lr=0.05", "backbone.input_size=40",
             "train.resolutions=[{side: 30, until: 0.4}, {side: 35, until: 0.7}]",
         ),
-        options=None, continues="taught", teachers=("taught",), probe=("backbone.input_size=40",),
+        options=NARROW, continues="taught", teachers=("taught",), probe=("backbone.input_size=40",),
     ),
     "other-hidden": Variant(
         "as *other-1*, with a hidden layer of 1,024 between features and classes; no class probabilities then",
-        (*SHORTER, "learner.hidden=[1024]"), seed=1, options=None,
-    ),
-    "wide": Variant("the preset in 30 epochs, at widths 96, 192, 320, 448", (WIDER, "train.epochs=30"), options=WIDER),
-    "wide-taught": Variant(
-        "14 epochs more of *wide*, taught by itself and *taught*",
-        (*TAUGHT["taught"].settings, WIDER), options=WIDER, continues="wide", teachers=("wide", "taught"),
+        (*SHORTER, "learner.hidden=[1024]"), seed=1, options=NARROW,
     ),
 }  # fmt: skip
 ROOTS = {
-    "roots": Variant("roots of the features, and half of the scatter taken", seed=1, options=None, body_of="other-1"),
+    "roots": Variant("roots of the features, and half of the scatter taken", seed=1, options=NARROW, body_of="other-1"),
     "halves": Variant(
         "the same of the upper and the lower half of the image, and of the stage before the last too",
-        seed=1, options=None, body_of="other-1",
+        seed=1, options=NARROW, body_of="other-1",
+    ),
+}  # fmt: skip
+# what ships: the widest that 12 MB hold
+WIDE = {
+    "taught-halves": Variant("*taught*, with the maps of *halves*", options=NARROW, body_of="taught"),
+    "wide": Variant("the preset, in 30 epochs, at widths 96, 192, 320, 448", options=WIDER),
+    "wide-taught": Variant(
+        "14 epochs more of *wide*, taught by itself and *taught*",
+        TAUGHT["taught"].settings, options=WIDER, continues="wide", teachers=("wide", "taught"),
     ),
 }  # fmt: skip
 # what more arithmetic gives, in half of their epochs
 HALF = ("train.epochs=8", "train.resolutions=[{side: 24, until: 0.6}, {side: 28, until: 0.8}]")
 SHAPES = {
-    "half": Variant("*other-1* in 8 epochs", HALF, seed=1, options=None),
-    "half-wider": Variant("widths 96, 192, 320, 448: 1.7 times the arithmetic", (*HALF, WIDER), seed=1, options=WIDER),
+    "half": Variant("*other-1* in 8 epochs", HALF, seed=1, options=NARROW),
+    "half-wider": Variant("widths 96, 192, 320, 448: 1.7 times the arithmetic", HALF, seed=1, options=WIDER),
     "half-three": Variant(
-        "widths 96, 192, 512 in three stages: twice the arithmetic", (*HALF, LARGE), seed=1, options=LARGE
+        "widths 96, 192, 512 in three stages: twice the arithmetic", HALF, seed=1, options=LARGE
     ),
     "half-enlarged": Variant(
         "images enlarged to 40 pixels: 1.6 times the arithmetic",
         (HALF[0], "train.resolutions=[{side: 30, until: 0.6}, {side: 35, until: 0.8}]", "backbone.input_size=40"),
-        seed=1, options=None, probe=("backbone.input_size=40",),
+        seed=1, options=NARROW, probe=("backbone.input_size=40",),
     ),
-    "half-taught": Variant("taught by *taught*", HALF, seed=1, options=None, teachers=("taught",)),
+    "half-taught": Variant("taught by *taught*", HALF, seed=1, options=NARROW, teachers=("taught",)),
 }  # fmt: skip
 AFTER = {"four-stages": FULL_SIZE["four-stages"], **FURTHER}
-ALL = {**VARIANTS, **FULL_SIZE, **FURTHER, **TAUGHT, **OTHERS, **MANY, **ROOTS, **SHAPES}
+ALL = {**VARIANTS, **FULL_SIZE, **FURTHER, **TAUGHT, **OTHERS, **MANY, **ROOTS, **WIDE, **SHAPES}
 AGAIN = {name: ALL[name] for name in ("taught", "taught-again", *OTHERS, "other-hidden")}
 WITH_CLASSES = {name: ALL[name] for name in ("further-rotation", "rotation-classes")}
 
@@ -223,7 +231,7 @@ def weights(name: str, out: Path, have: dict[str, Path]) -> Path:
 def pretrain(name: str, out: Path, have: dict[str, Path]) -> tuple[dict[str, Any], Path]:
     """The record of a variant's pretraining and the folder of its weights; what is finished is taken."""
     variant = ALL[name]
-    settings = (BASE if name in VARIANTS else ()) + variant.settings
+    settings = (BASE if name in VARIANTS else ()) + (variant.options, *variant.settings)
     if variant.teachers:
         files = [str(weights(each, out, have)) for each in variant.teachers]
         settings += (f"learner.teachers=[{', '.join(files)}]",)
@@ -240,11 +248,10 @@ def run(dev: str, name: str, out: Path, have: dict[str, Path]) -> None:
     variant = ALL[name]
     pretrained, folder = pretrain(variant.body_of or name, out, have)
     file = folder / f"{'model' if name == 'correlated' else 'weights'}.safetensors"
-    options = (variant.options,) if variant.options else ()
     for shots in SHOTS:
         probe = fewshot(
             "run", "--method", "probe", "--data", dev, "--shots", str(shots), "--seeds", str(DRAWS), "--backbone",
-            "mini-resnet", "--weights", str(file), *sets(*options, "backbone.views=none", *variant.probe),
+            "mini-resnet", "--weights", str(file), *sets(variant.options, "backbone.views=none", *variant.probe),
             "--out", str(out),
         )  # fmt: skip
         probe["weights"] = probe["config"]["backbone"]["weights"] = name  # not where they lay
@@ -339,7 +346,7 @@ def written(path: Path) -> str:
     """A text with its tables from the records; what is between the tables is written by hand."""
     tables = {"variants": table(VARIANTS), "full-size": table(FULL_SIZE), "further": table(AFTER)}
     tables |= {"classes": table(WITH_CLASSES), "taught": table(TAUGHT), "curve": curve(), "shipped": shipped()}
-    tables |= {"again": table(AGAIN), "shapes": table(SHAPES)}
+    tables |= {"again": table(AGAIN), "shapes": table(SHAPES), "wide": table(WIDE)}
     tables["roots"] = table({"other-1": ALL["other-1"], **ROOTS})
     return pages.filled(path.read_text(), tables)
 

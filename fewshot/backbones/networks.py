@@ -121,7 +121,7 @@ def resnet(input_size: int, width: Count = 32, blocks: Count = 1, norm: Norm = "
 
 
 def mini_resnet(
-    input_size: int, widths: tuple[Count, ...] = (64, 128, 256, 512), blocks: Count = 1, norm: Norm = "batch"
+    input_size: int, widths: tuple[Count, ...] = (96, 192, 320, 448), blocks: Count = 1, norm: Norm = "batch"
 ) -> Stages:
     """Our pretrained network for small images: a 3x3 stem of 32 filters, then a residual stage for each of `widths`.
 
