@@ -48,10 +48,10 @@ class Stages(nn.Module):
         return self._features(images)
 
     def levels(self, images: Tensor) -> list[Tensor]:
-        """What `Finish` maps: each [n, places, channels], the last stage's first.
+        """What `Finish` maps: each [n, places, channels], the last stage's first, whose mean place is the features.
 
-        Where stages are pooled, the last two, each the average of its upper half and that of its lower half; else the
-        features, at one place.
+        Where stages are pooled, the last two, each the average of its upper half and that of its lower half (of an odd
+        number of rows the middle one belongs to both); else the features, at one place.
         """
         before = images
         for stage in self.stages:

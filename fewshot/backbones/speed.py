@@ -94,9 +94,7 @@ class SpeedCnn(Stages):
         """Whiten by normalised training images."""
         self.stages[0][0].fit(images)  # type: ignore[index]
 
-    def forward(self, images: Tensor) -> Tensor:
-        for stage in self.stages:
-            images = stage(images)
+    def _features(self, images: Tensor) -> Tensor:
         return images.amax((2, 3)) * LOGIT_SCALE
 
 
@@ -107,4 +105,4 @@ def speed_cnn(input_size: int, widths: tuple[Count, Count, Count] = (64, 256, 25
     """
     blocks = [Block(*pair, depth) for pair in itertools.pairwise((2 * 3 * PATCH * PATCH, *widths))]
     stages = [nn.Sequential(Whitening(), nn.GELU(), blocks[0]), *blocks[1:]]
-    return SpeedCnn(stages, widths[-1], pool=True)
+    return SpeedCnn(stages, widths[-1], pool=False)

@@ -21,6 +21,19 @@ def conv(c_in: int, c_out: int, bias: bool = True) -> int:
     return 9 * c_in * c_out + bias * c_out
 
 
+@pytest.mark.parametrize("name", sorted(backbones.OWN))
+def test_the_mean_place_of_the_last_level_is_the_features(name: str) -> None:
+    body = build(name).body
+    images = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        features, levels = body(images), body.levels(images)
+    torch.testing.assert_close(levels[0].mean(1), features)
+    assert all(each.ndim == 3 for each in levels)
+    if name == "mini-resnet":
+        assert [tuple(each.shape) for each in levels] == [(3, 2, 448), (3, 2, 320)]
+        assert not torch.allclose(levels[0][:, 0], levels[0][:, 1])
+
+
 @pytest.mark.parametrize(
     ("name", "options", "parameters"),
     [
