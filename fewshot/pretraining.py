@@ -57,7 +57,7 @@ def run(
         if settings.name in backbones.OWN:
             options = backbones.resolved_options(settings)
             images = datasets.load(values["data"], image_size=record["config"]["image_size"]).train
-            finish = decorrelation(settings, body, images, drawn["provenance"]["compute"], devices.pick(device))
+            finish = _decorrelation(settings, body, images, drawn["provenance"]["compute"], devices.pick(device))
             if {HEAD + "weight", HEAD + "bias"} == {key for key in state if key.startswith("head.")}:
                 finish |= {key: state[HEAD + key] for key in ("weight", "bias")}  # probabilities of classes, too
         card = _card(record, drawn, command)
@@ -80,7 +80,7 @@ class _Roots(nn.Module):
         return torch.cat([functional.rooted(each).flatten(1) for each in levels], 1)
 
 
-def decorrelation(
+def _decorrelation(
     settings: config.BackboneSettings,
     body: Mapping[str, Tensor],
     images: ImageSet,
