@@ -178,7 +178,7 @@ ROOTS = {
         seed=1, options=NARROW, body_of="other-1",
     ),
 }  # fmt: skip
-# what ships: the widest that 12 MB hold
+# the last of these ships
 WIDE = {
     "taught-halves": Variant("*taught*, with the maps of *halves*", options=NARROW, body_of="taught"),
     "wide": Variant("the preset, in 30 epochs, at widths 96, 192, 320, 448", options=WIDER),
