@@ -341,7 +341,7 @@ def _again() -> list[str]:
     commit, accuracy = again["provenance"]["commit"][:10], again["scores"]["accuracy"]["mean"]
     processes = [read(SHIPPED, part)["provenance"]["compute"]["processes"] for part in ("pretrain", "pretrain-again")]
     return [
-        f"- the same command a second time, at commit {commit}: validation accuracy {accuracy:.4f} (under torchrun, the "
+        f"- the same command a second time, at commit {commit}: validation accuracy {accuracy:.4f} (by torchrun, the "
         f"first time with {processes[0]} processes, the second with {processes[1]})"
     ]
 
