@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from episodes import samplers
 from episodes.augment.mixing import soft
@@ -75,43 +74,20 @@ def _smoothed(labels: Tensor, n_classes: int, smoothing: float, images: Tensor) 
 
 
 def batches(
-    taken: Pool,
-    size: int,
-    augment: Augment,
-    seed: int,
-    smoothing: float = 0.0,
-    part: tuple[int, int] = (0, 1),
-    draws: str = "augment",
+    taken: Pool, size: int, augment: Augment, seed: int, smoothing: float = 0.0, part: tuple[int, int] = (0, 1)
 ) -> Callable[[int], Labelled]:
-    """Shuffled, augmented batches of min(size, n) images; part (i, n): every n-th image of each, from the i-th on.
-
-    draws: names the random changes; two streams of one seed that go together need two names.
-    """
+    """Shuffled, augmented batches of min(size, n) images; part (i, n): every n-th image of each, from the i-th on."""
     n, device = len(taken.labels), taken.images.device
     first = torch.randint(2, (n,), generator=generator(seed, "first-turn")).bool().to(device)
     number, parts = part
 
     def stream(step: int) -> Labelled:
         indices = samplers.batch(n, size, step, seed)[number::parts].to(device, non_blocking=True)
-        draw = generator(seed, draws, step, *([number] if number else []), device=device)
+        draw = generator(seed, "augment", step, *([number] if number else []), device=device)
         passes = (step * min(size, n) + torch.arange(number, min(size, n), parts, device=device)) // n
         turn = first[indices] ^ (passes % 2).bool()
         images, labels = augment(as_float(taken.images[indices]), taken.labels[indices], draw, turn)
         return Labelled(images, _smoothed(labels, taken.n_classes, smoothing, images))
-
-    return stream
-
-
-def beside(one: Callable[[int], Labelled], other: Callable[[int], Labelled]) -> Callable[[int], Labelled]:
-    """The batches of two streams as one, with soft labels; the second's images resized to the first's side."""
-
-    def stream(step: int) -> Labelled:
-        first, second = one(step), other(step)
-        images = second.images
-        if images.shape[-2:] != first.images.shape[-2:]:
-            images = F.interpolate(images, first.images.shape[-2:], mode="bilinear", antialias=True).clamp_(0, 1)
-        labels = soft(first.labels, second.labels.shape[1], first.images)
-        return Labelled(torch.cat([first.images, images]), torch.cat([labels, second.labels]))
 
     return stream
 

@@ -94,17 +94,13 @@ class Resolution(Settings):
 class Train(Settings):
     """How a learner is optimised. Durations: exactly one of steps and epochs (passes over the support).
 
-    base: a data set whose training images take the support's place in episodes or pairs (meta-training); where a
-    learner of batches classifies before it is trained, they join the support without their labels (self-training), as
-    `base_share` of each batch, the `base_per_class` most probable for each class;
+    base: a data set whose training images take the support's place in episodes or pairs (meta-training);
     least_steps: what epochs of a small support are raised to; compile: the loss by torch's compiler, on a GPU with CUDA
     graphs; its seconds count as training, and only long trainings win them back; resolutions: smaller images first, in
     rising order of `until`, and the backbone's input size after the last (progressive resizing).
     """
 
     base: str | None = None
-    base_share: Annotated[float, Field(gt=0, lt=1)] = 0.5
-    base_per_class: Count = 1000
     steps: Count | None = None
     epochs: Positive | None = None
     least_steps: Count = 1

@@ -132,11 +132,7 @@ def finish(plan: Plan) -> dict[str, Any]:
 def _base_notes(plan: Plan) -> tuple[str, ...]:
     if plan.base is None:
         return ()
-    if LEARNERS[plan.config.method].build.feed == "batches":
-        how = f"self-trained with images of {plan.base.name}, {len(plan.base):,} to choose from, without their labels"
-    else:
-        how = f"meta-trained on {len(plan.base):,} labelled images of {plan.base.name}"
-    return (how, *plan.base.notes)
+    return (f"meta-trained on {len(plan.base):,} labelled images of {plan.base.name}", *plan.base.notes)
 
 
 def _told(plan: Plan) -> dict[str, Any]:

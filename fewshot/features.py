@@ -34,8 +34,6 @@ def fit_for(settings: RunConfig, learner: nn.Module, untrained: bool = False) ->
         return True
     if settings.augment or settings.append is not None or settings.train.resolutions:
         return False
-    if settings.train.base is not None:
-        return False
     return all(phase.trainable == "head" for phase in settings.train.phases) and not batch_norms(learner, "head")[0]
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from episodes import augment, splits, streams
 from episodes.rng import generator, seeded
 from episodes.types import ImageSet, Labelled
-from fewshot import evaluation, features, parallel, records, selftraining, trainer
+from fewshot import evaluation, features, parallel, records, trainer
 from fewshot.backbones import Backbone, chunk_size, embed
 from fewshot.config import RunConfig
 from fewshot.plan import Plan, Tell, build_learner
@@ -95,15 +95,11 @@ def fit(
     phases = settings.train.phases
     if settings.backbone.weights == "none" and any(features.batch_norms(learner, each.trainable)[1] for each in phases):
         warnings.append("batch norm is held at its initial statistics on random weights, so nothing is normalised")
-    extra = None
-    if plan.base is None or learner.feed == "batches":
+    if plan.base is None:
         pool, ways = streams.pool(images, kept, device), _ways(images, kept)
-        if plan.base is not None:
-            path = folder / "self-labels.pt"
-            extra = selftraining.pool(learner, handed(learner, images, kept, device), plan.base, settings.train, path)
     else:
         pool, ways = streams.pool(plan.base, torch.arange(len(plan.base)), device), len(images.classes)
-    stream, steps_per_epoch = _stream(settings, learner, pool, ways, seed, extra)
+    stream, steps_per_epoch = _stream(settings, learner, pool, ways, seed)
     validate = None
     if "validation" in parts:
         labelled = handed(learner, images, kept, device)
@@ -155,7 +151,7 @@ def _ways(images: ImageSet, kept: Tensor) -> int:
 
 
 def _stream(
-    settings: RunConfig, learner: nn.Module, pool: streams.Pool, ways: int, seed: int, extra: streams.Pool | None
+    settings: RunConfig, learner: nn.Module, pool: streams.Pool, ways: int, seed: int
 ) -> tuple[Callable[[int], Any], float]:
     """The stream that the learner feeds on, and how many of its steps are one pass over the pool."""
     train = settings.train
@@ -174,13 +170,8 @@ def _stream(
         stream, seen = streams.pairs(pool, train.batch_size, change, seed), train.batch_size
     else:
         part = (parallel.rank(), parallel.world())
-        n_extra = 0 if extra is None else round(train.base_share * train.batch_size)
-        seen = min(n, train.batch_size - n_extra)
-        stream = streams.batches(pool, seen, change, seed, smoothing, part)
-        if extra is not None:
-            stream = streams.beside(
-                stream, streams.batches(extra, n_extra, change, seed, part=part, draws="augment-base")
-            )
+        stream = streams.batches(pool, train.batch_size, change, seed, smoothing, part)
+        seen = min(n, train.batch_size)
     return stream, n / (seen * train.tasks_per_step)
 
 

@@ -107,16 +107,14 @@ def configure(values: Mapping[str, Any], preset: str) -> RunConfig:
         raise UserError(f"the configuration: method '{settings.method}' is not trained, so 'train' has no place in it.")
     if method.build.feed == "batches" and settings.train is None:  # others classify from the support, trained or not
         raise UserError(f"the configuration: 'train' is missing, and method '{settings.method}' is trained.")
-    if settings.train is not None and settings.train.base is not None and method.build.feed == "batches":
-        if not getattr(method.build, "can_label", False):
-            raise UserError(
-                f"train.base is for learners of episodes or pairs, or that classify before they are trained, and "
-                f"'{settings.method}' is none: leave it out."
-            )
-        if options.start == "random":
-            raise UserError(
-                "train.base is labelled by the learner as it starts, and learner.start is random: change it."
-            )
+    if (
+        settings.train is not None
+        and settings.train.base is not None
+        and method.build.feed not in ("episodes", "pairs")
+    ):
+        raise UserError(
+            f"train.base is for learners of episodes or pairs, and '{settings.method}' is none: leave it out."
+        )
     if settings.train is None and (settings.select == "start" or settings.on_folds):
         remedy = "give several values as learner.c" if method.build.feed is None else "use select: last"
         raise UserError(f"method '{settings.method}' without training has no steps to choose from: {remedy}.")

@@ -60,13 +60,10 @@ ROOMS: dict[str, set[str]] = {
         "episodes.streams", "fewshot.cache", "fewshot.config", "fewshot.devices", "fewshot.backbones",
         "fewshot.learners", "fewshot.optimisation", "fewshot.parallel",
     },
-    "fewshot.selftraining": {
-        "episodes.types", "episodes.streams", "fewshot.config", "fewshot.records", "fewshot.backbones",
-    },
     "fewshot.fitting": {
         "episodes.types", "episodes.rng", "episodes.splits", "episodes.augment", "episodes.streams", "fewshot.config",
         "fewshot.records", "fewshot.backbones", "fewshot.features", "fewshot.trainer", "fewshot.evaluation",
-        "fewshot.plan", "fewshot.parallel", "fewshot.selftraining",
+        "fewshot.plan", "fewshot.parallel",
     },
     "fewshot.draw": {
         "episodes.types", "episodes.splits", "fewshot.records", "fewshot.provenance", "fewshot.devices",

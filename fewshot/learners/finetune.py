@@ -36,7 +36,6 @@ class Finetune(nn.Module):
     """
 
     feed = "batches"
-    can_label = True
 
     def __init__(self, backbone: Backbone, task: Task, options: Options) -> None:
         super().__init__()

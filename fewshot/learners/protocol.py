@@ -4,8 +4,7 @@ Nothing is inherited from here: a learner is an nn.Module built as `Method(backb
 these attributes. It may also offer `prepare(support)`, called once before the first step; `measure(batch)`, what it has
 to say of itself on the test set: name -> one value an image, float or bool [n], of which the record holds means;
 `adapts_backbone`, true where `adapt` changes (a copy of) the backbone, so that features cannot stand for images;
-`needs_images`, true where they cannot for another reason; `can_label`, true where it classifies before it is trained,
-so that it can label images of another data set for its training (`train.base`); and
+`needs_images`, true where they cannot for another reason; and
 `caution`, a sentence that the record carries as a warning, unless it was trained on another data set (`train.base`).
 """
 

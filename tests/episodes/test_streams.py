@@ -127,24 +127,6 @@ def test_parts_draw_for_themselves_and_the_first_as_the_whole():
     assert not torch.equal(first, second)
 
 
-def test_streams_side_by_side_give_both_with_soft_labels_at_the_first_s_size():
-    large = streams.Pool(torch.full((4, 3, 12, 10), 204, dtype=torch.uint8), torch.full((4, 3), 1 / 3), 3)
-    one, other = streams.batches(pool(), 6, plain, 0), streams.batches(large, 2, plain, 0, draws="other")
-    for step in (0, 1):
-        images, labels = streams.beside(one, other)(step)
-        assert is_image_batch(images)
-        assert torch.equal(images[:6], one(step).images)
-        assert torch.allclose(images[6:], torch.tensor(0.8), atol=1e-6)
-        assert labels[:6].argmax(1).equal(one(step).labels)
-        assert labels[:6].sum(1).equal(torch.ones(6))
-        assert labels[6:].equal(torch.full((2, 3), 1 / 3))
-
-
-def test_two_streams_of_one_seed_change_their_images_differently_where_their_draws_are_named():
-    first, second = (streams.batches(pool(), 6, noisy, 0, draws=name)(0).images for name in ("augment", "other"))
-    assert not torch.allclose(first, second)
-
-
 def test_label_smoothing_by_hand():
     images, labels = streams.batches(pool(), 8, plain, seed=0, smoothing=0.3)(0)
     assert labels.shape == (8, 3)

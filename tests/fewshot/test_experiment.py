@@ -216,33 +216,8 @@ def test_meta_training_on_a_base_set(tmp_path: Path) -> None:
     assert record["labels"] == 10
     pairs = experiment.run(quick("siamese", shots=1, train=base), [0], out=tmp_path)
     assert pairs["scores"] != experiment.run(quick("siamese", shots=1), [0], out=tmp_path)["scores"]
-    with pytest.raises(UserError, match=r"train.base is for learners .* and 'scratch' is none"):
-        experiment.run(quick("scratch", train=base), [0], out=tmp_path)
-
-
-def test_self_training_takes_images_of_a_base_set_without_their_labels(tmp_path: Path) -> None:
-    pixels = np.random.default_rng(0).integers(0, 255, (20, 12, 10, 3), dtype=np.uint8)
-    for name, border in (("shapes", 10), ("relabelled", 4)):  # the same images in the same order
-        for part in ("train", "test"):
-            for number, image in enumerate(pixels):
-                folder = tmp_path / name / part / ("low" if number >= border else "high")
-                folder.mkdir(parents=True, exist_ok=True)
-                Image.fromarray(image).save(folder / f"{number:02}.png")
-    plain = experiment.run(quick("finetune", select="last"), [0], out=tmp_path)
-    records = []
-    for name in ("shapes", "relabelled"):
-        train = {**QUICK["train"], "base": str(tmp_path / name), "base_per_class": 2}
-        records.append(experiment.run(quick("finetune", select="last", train=train), [0], out=tmp_path))
-    assert records[0]["scores"] == records[1]["scores"] != plain["scores"]
-    assert len({each["run_id"] for each in (plain, *records)}) == 3
-    assert "self-trained with images of shapes, 20 to choose from, without their labels" in records[0]["data_notes"]
-    assert records[0]["config"]["train"]["base"] == "shapes"
-    assert records[0]["labels"] == plain["labels"] == 40
-    labels = torch.load(tmp_path / records[0]["run_id"] / "draw-0" / "self-labels.pt", weights_only=True)
-    assert 2 <= len(labels["indices"]) <= 20
-    assert torch.allclose(labels["probabilities"].sum(1), torch.ones(len(labels["indices"])))
-    with pytest.raises(UserError, match=r"learner.start is random"):
-        experiment.run(quick("finetune", train=train, learner={"start": "random"}), [0], out=tmp_path)
+    with pytest.raises(UserError, match=r"train.base is for learners of episodes or pairs, and 'finetune' is none"):
+        experiment.run(quick("finetune", train=base), [0], out=tmp_path)
 
 
 def test_one_shot_runs_everywhere(tmp_path: Path) -> None:
