@@ -28,7 +28,6 @@ REPORT = ROOT / "reports" / "pretraining.md"
 CARD = own_weights.SHIPPED / "mini-resnet.md"
 SHOTS = (1, 4, 16)
 DRAWS = 10
-SHIPPED = "wide-taught"
 CURVE = ("train_loss", "validation_loss", "validation_accuracy")
 SMALL = "backbone.options={widths: [64, 128, 256]}"
 FIRST_RECIPE = (  # of the preset before SGD took its place; the comparisons are to it
@@ -323,7 +322,7 @@ def shipped() -> str:
         f"batches of {train['batch_size']}, {train['optimizer']['name']}, rate {train['lr']:g}, decay "
         f"{train['weight_decay']:g}, {train['schedule']['name']}",
         f"- validation accuracy {card['accuracy']:.4f}, on {card['accuracy_on']}",
-        *_again(),
+        _again(),
         f"- the map after the body: found at commit {card['packed']['commit'][:10]}",
         f"- {path.stat().st_size / 1e6:.1f} MB on disk",
     ]
@@ -333,17 +332,14 @@ def shipped() -> str:
     return "\n".join(lines)
 
 
-def _again() -> list[str]:
+def _again() -> str:
     """A line on the second run of the command that made the shipped weights, which changed nothing else."""
-    again = read(SHIPPED, "pretrain-again")
-    if again is None:
-        return []
-    commit, accuracy = again["provenance"]["commit"][:10], again["scores"]["accuracy"]["mean"]
-    processes = [read(SHIPPED, part)["provenance"]["compute"]["processes"] for part in ("pretrain", "pretrain-again")]
-    return [
-        f"- the same command a second time, at commit {commit}: validation accuracy {accuracy:.4f} (by torchrun, the "
-        f"first time with {processes[0]} processes, the second with {processes[1]})"
-    ]
+    first, again = (read("wide-taught", part) for part in ("pretrain", "pretrain-again"))
+    processes = [each["provenance"]["compute"]["processes"] for each in (first, again)]
+    return (
+        f"- the same command a second time, at commit {again['provenance']['commit'][:10]}: validation accuracy "
+        f"{again['scores']['accuracy']['mean']:.4f} (by torchrun, {processes[0]} and {processes[1]} processes)"
+    )
 
 
 def _made(what: str, card: dict[str, Any] | None) -> list[str]:
