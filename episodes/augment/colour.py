@@ -6,6 +6,7 @@ from typing import Annotated
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from episodes.augment.draws import Share, Within, check_images, chosen, per_image, uniform
 
@@ -82,6 +83,53 @@ def saturated(images: Tensor, factors: Tensor) -> Tensor:
 
 def blended(images: Tensor, others: Tensor, factors: Tensor) -> Tensor:
     return torch.lerp(others, images, per_image(factors).to(images.dtype)).clamp_(0, 1)
+
+
+def sharpened(images: Tensor, factors: Tensor) -> Tensor:
+    """Images whose distance from their smoothed copy is multiplied by factors [n]; the edge's pixels stay."""
+    c, h, w = images.shape[1:]
+    if min(h, w) < 3:
+        return images
+    weights = torch.ones(3, 3, dtype=images.dtype, device=images.device)
+    weights[1, 1] = 5
+    smooth = F.conv2d(images, (weights / weights.sum()).expand(c, 1, 3, 3), groups=c)
+    inside = F.pad(torch.ones_like(smooth, dtype=torch.bool), (1, 1, 1, 1))
+    return torch.where(inside, blended(images, F.pad(smooth, (1, 1, 1, 1)), factors), images)
+
+
+def posterized(images: Tensor, steps: Tensor) -> Tensor:
+    """Images whose values, as whole numbers to 255, are rounded down to multiples of steps [n]."""
+    steps = per_image(steps.clamp(min=1))
+    return ((levels(images) / steps).floor() * steps / 255).to(images.dtype)
+
+
+def solarized(images: Tensor, thresholds: Tensor) -> Tensor:
+    """Images whose values from thresholds [n] up are inverted."""
+    return torch.where(images >= per_image(thresholds).to(images.dtype), 1 - images, images)
+
+
+def stretched(images: Tensor) -> Tensor:
+    """Images whose channels go from 0 to 1; a channel of one value stays."""
+    low, high = images.amin((2, 3), keepdim=True), images.amax((2, 3), keepdim=True)
+    return torch.where(high > low, (images - low) / torch.where(high > low, high - low, 1), images)
+
+
+def equalized(images: Tensor) -> Tensor:
+    """Images whose channels have an even histogram of 256 values, as torchvision's and Pillow's `equalize`."""
+    values = levels(images).long().flatten(2)
+    counts = torch.zeros(*values.shape[:2], 256, device=images.device).scatter_add_(
+        2, values, torch.ones((), device=images.device).expand(values.shape)
+    )
+    pixels = values.shape[2]
+    step = ((pixels - counts.gather(2, values.amax(2, keepdim=True))) / 255).floor()
+    table = (counts.cumsum(2) - counts + (step / 2).floor()).div_(step.clamp(min=1)).floor_().clamp_(max=255)
+    result = (table.gather(2, values) / 255).view(images.shape).to(images.dtype)
+    return torch.where(step[..., None] > 0, result, images)
+
+
+def levels(images: Tensor) -> Tensor:
+    """Values as whole numbers from 0 to 255, float32."""
+    return (images.float() * 255).round_()
 
 
 def hue_turned(images: Tensor, turns: Tensor) -> Tensor:

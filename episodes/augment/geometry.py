@@ -121,10 +121,16 @@ def picked(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     return images.reshape(n, c, h * w).gather(2, position.expand(n, c, h * w)).view(n, c, h, w)
 
 
-def sampled(images: Tensor, y: Tensor, x: Tensor, outside: Literal["zeros", "border"]) -> Tensor:
-    """Images read bilinearly at y and x, in pixels from the upper left corner, broadcast to [n, h, w]."""
+def sampled(
+    images: Tensor,
+    y: Tensor,
+    x: Tensor,
+    outside: Literal["zeros", "border"],
+    between: Literal["bilinear", "nearest"] = "bilinear",
+) -> Tensor:
+    """Images read at y and x, in pixels from the upper left corner, broadcast to [n, h, w]."""
     n, _, h, w = images.shape
     grid = torch.stack([(x * (2 / w) - 1).expand(n, h, w), (y * (2 / h) - 1).expand(n, h, w)], dim=-1)
     # Interpolation weights add up to 1 only up to rounding, so bright images can leave the range by a hair.
-    result = F.grid_sample(images, grid.to(images.dtype), padding_mode=outside, align_corners=False)
+    result = F.grid_sample(images, grid.to(images.dtype), between, outside, align_corners=False)
     return result.clamp_(0, 1)

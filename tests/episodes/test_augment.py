@@ -1,4 +1,6 @@
+import itertools
 import math
+from collections import Counter, defaultdict
 from collections.abc import Callable
 
 import numpy as np
@@ -8,11 +10,12 @@ import yaml
 from scipy import stats
 from torch import Tensor
 from torch.nn import functional as F
+from torchvision.transforms import AutoAugment, AutoAugmentPolicy, InterpolationMode, v2
 from torchvision.transforms import functional as tv
-from torchvision.transforms import v2
+from torchvision.transforms.autoaugment import _apply_op
 
 from episodes import augment
-from episodes.augment import AUGMENTATIONS, build, check, colour, geometry, mixing
+from episodes.augment import AUGMENTATIONS, build, check, colour, geometry, mixing, policy
 from episodes.errors import UserError
 
 MIXING = ("mixup", "cutmix")
@@ -80,7 +83,7 @@ def test_digits_in_grey_are_welcome(name: str) -> None:
     assert applied(name, images, seeded()).shape == images.shape
 
 
-@pytest.mark.parametrize("name", [name for name in AUGMENTATIONS if name != "auto_augment"])
+@pytest.mark.parametrize("name", AUGMENTATIONS)
 def test_nothing_looks_at_values_or_leaves_the_device(name: str) -> None:
     # On the meta device there are no values to look at, and tensors made elsewhere cannot be mixed in.
     images, labels = (
@@ -396,16 +399,61 @@ def test_auto_augment_advances_its_generator() -> None:
     assert not torch.equal(augment.auto_augment(images, generator), augment.auto_augment(images, generator))
 
 
-@pytest.mark.parametrize("policy", ["cifar10", "svhn"])
-def test_auto_augment_is_torchvisions(policy: str) -> None:
+@pytest.mark.parametrize("pick", [True, False])
+@pytest.mark.parametrize("name", policy.OPERATIONS)
+def test_operations_of_auto_augment_are_torchvisions(name: str, pick: bool) -> None:
+    images = (pictures(8) * 255).round()
+    strengths, signed = AutoAugment()._augmentation_space(policy.BINS, (24, 30))[name]
+    for step, sign in itertools.product(range(policy.BINS), (1, -1) if signed else (1,)):
+        strength = sign * float(strengths[step] if strengths.ndim else 0)
+        theirs = torch.stack(
+            [_apply_op(image, name, strength, InterpolationMode.NEAREST, None) for image in images.to(torch.uint8)]
+        )
+        ours = policy._performed(
+            images / 255,
+            torch.full((8,), policy.OPERATIONS.index(name)),
+            torch.full((8,), policy._strength(name, step)),
+            torch.full((8,), sign),
+            pick,
+        )
+        away = (ours * 255 - theirs).abs() > 2.1  # theirs rounds down to 1/255 after every part of an operation
+        assert away.float().mean() < 0.1  # rows and columns that are read halfway between two pixels
+
+
+def test_auto_augment_draws_the_policy(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[tuple[Tensor, Tensor]] = []
+
+    def noted(images: Tensor, operation: Tensor, strength: Tensor, sign: Tensor, pick: bool) -> Tensor:
+        drawn.append((operation, strength * sign))
+        return images
+
+    monkeypatch.setattr(policy, "_performed", noted)
+    augment.auto_augment(torch.zeros(40_000, 3, 2, 2), seeded())
+    pairs = AutoAugment(AutoAugmentPolicy.CIFAR10).policies
+    assert len(drawn) == 2
+    for which, (operation, strength) in enumerate(drawn):
+        expected: dict[tuple[int, float], float] = defaultdict(float)
+        for pair in pairs:
+            name, chance, step = pair[which]
+            expected[policy.OPERATIONS.index(name), round(policy._strength(name, step or 0), 4)] += chance / len(pairs)
+        found = Counter(zip(operation.tolist(), (round(each, 4) for each in strength.abs().tolist()), strict=True))
+        for key, share in expected.items():
+            assert found[key] / 40_000 == pytest.approx(share, abs=0.004)
+        assert sum(count for key, count in found.items() if key[0] >= 0 and key not in expected) == 0
+        assert (strength[strength != 0] > 0).float().mean() == pytest.approx(0.5, abs=0.02)
+
+
+@pytest.mark.parametrize("name", ["cifar10", "svhn"])
+def test_auto_augment_is_torchvisions(name: str) -> None:
     image = (pictures(1, 8, 8) * 255).round()
-    ours = augment.auto_augment((image / 255).expand(1500, -1, -1, -1), seeded(), policy)  # type: ignore[arg-type]
-    transform = v2.AutoAugment(v2.AutoAugmentPolicy(policy))
+    ours = augment.auto_augment((image / 255).expand(1500, -1, -1, -1), seeded(), name)  # type: ignore[arg-type]
+    transform = v2.AutoAugment(v2.AutoAugmentPolicy(name))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
         theirs = torch.stack([transform(image[0].to(torch.uint8)) for _ in range(1500)])
-    # Mean brightness tells the operations well enough apart; the two samples are independent.
-    means = [(ours * 255).round().mean((1, 2, 3)), theirs.float().mean((1, 2, 3))]
+    # Mean brightness tells the operations well enough apart; the two samples are independent. The noise hides that
+    # theirs rounds.
+    means = [each.mean((1, 2, 3)) + 16 * torch.rand(1500, generator=seeded()) for each in (ours * 255, theirs.float())]
     assert stats.ks_2samp(*means).pvalue > 0.001
 
 
@@ -436,7 +484,7 @@ def test_labels_stay_whole_without_mixing() -> None:
     assert build(["flip", "jitter", "erase"], 10)(pictures(6), labels, seeded())[1] is labels
 
 
-@pytest.mark.parametrize("name", [name for name in AUGMENTATIONS if name != "auto_augment"])
+@pytest.mark.parametrize("name", AUGMENTATIONS)
 def test_p_is_the_share_of_images_that_a_step_reaches(name: str) -> None:
     images, labels = pictures(400, 20, 20), torch.arange(400) % 10
     turn = torch.ones(400, dtype=torch.bool)
