@@ -44,7 +44,7 @@ from episodes import augment, datasets, streams
 data = datasets.load("cifar10").train
 change = augment.build([{"name": "translate", "pixels": 4, "border": "zero"}, "flip"], 10)
 stream = streams.batches(streams.Pool(data.images, data.labels, 10), 128, change, seed=0)
-images, labels = stream(0)
+images, labels, _ = stream(0)
 assert images.shape == (128, 3, 32, 32)
 """
 TELL = "\nimport os, time; print(time.clock_gettime(time.CLOCK_MONOTONIC), flush=True); os._exit(0)"

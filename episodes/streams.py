@@ -87,7 +87,7 @@ def batches(
         passes = (step * min(size, n) + torch.arange(number, min(size, n), parts, device=device)) // n
         turn = first[indices] ^ (passes % 2).bool()
         images, labels = augment(as_float(taken.images[indices]), taken.labels[indices], draw, turn)
-        return Labelled(images, _smoothed(labels, taken.n_classes, smoothing, images))
+        return Labelled(images, _smoothed(labels, taken.n_classes, smoothing, images), indices)
 
     return stream
 

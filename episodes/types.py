@@ -43,13 +43,18 @@ class TrainTest(NamedTuple):
 
 
 class Labelled(NamedTuple):
-    """A batch: images float [n, c, h, w] in [0, 1]; labels int64 [n], or float [n, n_way] where mixed."""
+    """A batch: images float [n, c, h, w] in [0, 1]; labels int64 [n], or float [n, n_way] where mixed.
+
+    places: of training batches, each image's place in the pool that they are drawn from, int64 [n].
+    """
 
     images: Tensor
     labels: Tensor
+    places: Tensor | None = None
 
     def to(self, device: torch.device | str) -> Labelled:
-        return Labelled(self.images.to(device), self.labels.to(device))
+        places = None if self.places is None else self.places.to(device)
+        return Labelled(self.images.to(device), self.labels.to(device), places)
 
 
 class Episode(NamedTuple):

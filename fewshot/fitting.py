@@ -120,7 +120,7 @@ def fit(
         records.append_line(folder / "metrics.jsonl", row)
 
     with seeded(seed, "fit", *([parallel.rank()] if parallel.rank() else [])):
-        return trainer.fit(
+        fitted = trainer.fit(
             learner,
             stream,
             settings.train,
@@ -132,6 +132,9 @@ def fit(
             checkpoint=folder / "checkpoint.pt",
             on_log=on_log,
         )
+    if hasattr(learner, "remember"):
+        learner.remember(0)  # type: ignore[operator]
+    return fitted
 
 
 def _left(first: tuple[float, float], step: float, total: int) -> str:
@@ -161,6 +164,8 @@ def _stream(
         added = augment.build(settings.append.augment, pool.n_classes)
         pool = streams.append(pool, settings.append.share, added, seed)
     n, smoothing = len(pool.labels), train.label_smoothing
+    if hasattr(learner, "remember"):
+        learner.remember(n)  # type: ignore[operator]
     stream: Callable[[int], Any]
     if learner.feed == "episodes":
         shots, queries = settings.learner["shots"], settings.learner["queries"]

@@ -20,6 +20,18 @@ def hardest(logits_NW: Tensor, labels: Tensor, n: int) -> Tensor:
     return F.cross_entropy(logits_NW, labels, reduction="none").topk(n).indices
 
 
+def recalled(labels: Tensor, past_NW: Tensor, share: Tensor) -> Tensor:
+    """Targets [n, n_way]: the labels, and with `share` (a number, 0-dim) what was said of each image in the past.
+
+    labels as in `cross_entropy`; past_NW: class probabilities, or zeros where nothing was said, and the label is all.
+    Source: Kim et al., arXiv 2006.12000, equation 4, where the past is that of the last epoch.
+    """
+    if labels.ndim == 1:
+        labels = (labels[:, None] == torch.arange(past_NW.shape[1], device=labels.device)).to(past_NW.dtype)
+    shares_N1 = share * past_NW.sum(1, keepdim=True)
+    return (1 - shares_N1) * labels + share * past_NW
+
+
 def distillation(logits_NW: Tensor, taught_NW: Tensor, temperature: float) -> Tensor:
     """Mean divergence of softmax(logits / T) from the probabilities that are taught, times T squared.
 

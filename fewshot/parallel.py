@@ -66,6 +66,15 @@ def gather(value: Any) -> list[Any]:
     return said
 
 
+def joined(rows: Tensor) -> Tensor:
+    """The rows of all processes, which have equally many, in every process."""
+    if world() == 1:
+        return rows
+    said = [torch.empty_like(rows) for _ in range(world())]
+    distributed.all_gather(said, rows.contiguous())
+    return torch.cat(said)
+
+
 class _Loss(nn.Module):
     """A learner's loss as a forward pass, which is what DistributedDataParallel follows."""
 

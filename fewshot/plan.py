@@ -125,6 +125,8 @@ def configure(values: Mapping[str, Any], preset: str) -> RunConfig:
     mixing = [step["name"] for step in steps if augment.mixes_labels(step)]
     if mixing and method.build.feed != "batches":
         raise UserError(f"augment: '{mixing[0]}' mixes labels, which method '{settings.method}' cannot take.")
+    if mixing and options.model_dump().get("recall"):
+        raise UserError(f"augment: '{mixing[0]}' mixes images, and learner.recall is of single ones: leave one away.")
     return settings.model_copy(update={"learner": options.model_dump(mode="json"), "augment": tuple(steps)})
 
 
@@ -153,7 +155,7 @@ def _try_out(settings: RunConfig, task: Task, train: ImageSet) -> None:
     try:
         images = streams.labelled(train, torch.arange(2), "cpu")
         change = augment.build(settings.augment, task.n_way)
-        changed, _ = change(*images, generator(0, "try-out"), None)
+        changed, _ = change(images.images, images.labels, generator(0, "try-out"), None)
         with torch.no_grad():
             features = learner.eval().backbone(changed)  # type: ignore[operator]
     except (AssertionError, RuntimeError, ValueError) as error:

@@ -180,6 +180,8 @@ class _Training:
         """One optimiser step on the mean loss of the step's items; the loss stays on the device."""
         tasks = self.settings.tasks_per_step
         optimisation.set_resolution(self.learner, self.settings.resolutions, self.step / self.total)
+        if hasattr(self.learner, "progress"):
+            self.learner.progress(self.step / self.total)  # type: ignore[operator]
         for task in range(tasks):
             item = self.stream(self.step * tasks + task)
             loss = self.loss(item) / tasks

@@ -47,10 +47,11 @@ ROOMS: dict[str, set[str]] = {
         "episodes.types", "episodes.streams", "fewshot.cache", "fewshot.config", "fewshot.backbones",
         "fewshot.optimisation",
     },
+    "fewshot.parallel": set(),
     "fewshot.learners": {
         "episodes.types", "episodes.rng", "fewshot.config", "fewshot.functional", "fewshot.backbones",
+        "fewshot.parallel",
     },
-    "fewshot.parallel": set(),
     "fewshot.trainer": {"fewshot.config", "fewshot.records", "fewshot.optimisation", "fewshot.parallel"},
     "fewshot.evaluation": {"episodes.types", "fewshot.learners", "fewshot.functional"},
     "fewshot.members": {"fewshot.records"},

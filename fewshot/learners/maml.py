@@ -105,9 +105,9 @@ class Maml(nn.Module):
         second = differentiable and options.order == "second" and not many
         with torch.enable_grad():
             for step in range(steps):
-                images, labels = _balanced(support, n_way, options.inner_batch, step) if many else support
+                part = _balanced(support, n_way, options.inner_batch, step) if many else support
                 moved = {name: each for name, each in model.named_parameters() if name in self.adapted}
-                loss = functional.cross_entropy(model(images), labels)
+                loss = functional.cross_entropy(model(part.images), part.labels)
                 found = torch.autograd.grad(loss, list(moved.values()), create_graph=second, allow_unused=True)
                 _step(model, dict(zip(moved, found, strict=True)), options)
         if not differentiable:

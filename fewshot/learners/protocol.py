@@ -4,7 +4,9 @@ Nothing is inherited from here: a learner is an nn.Module built as `Method(backb
 these attributes. It may also offer `prepare(support)`, called once before the first step; `measure(batch)`, what it has
 to say of itself on the test set: name -> one value an image, float or bool [n], of which the record holds means;
 `adapts_backbone`, true where `adapt` changes (a copy of) the backbone, so that features cannot stand for images;
-`needs_images`, true where they cannot for another reason; and
+`needs_images`, true where they cannot for another reason;
+`remember(n)`, called with the number of images of its training batches before these begin, and with 0 after them;
+`progress(share)`, called before each step with the share of the training that is done; and
 `caution`, a sentence that the record carries as a warning, unless it was trained on another data set (`train.base`).
 """
 

@@ -12,13 +12,14 @@ from torch import Tensor, nn
 
 from episodes.errors import UserError
 from episodes.types import Labelled
-from fewshot import functional
+from fewshot import functional, parallel
 from fewshot.backbones import Backbone, Finish, build, embed, from_file
 from fewshot.config import BackboneSettings, Count, NotNegative, Positive, Settings
 from fewshot.learners import heads
 from fewshot.learners.protocol import Classifier, Task
 
 PROXY_SIDE = 20  # pixels
+NEWEST = 0.5  # the share of what the network says now in the mean of all that it has said
 
 
 class Options(Settings):
@@ -33,6 +34,9 @@ class Options(Settings):
     that of both sides.
     keep: the share of each batch that trains: the images of greatest loss to a small network, which trains on the same
     and is left behind (airbench96_faster.py in Jordan's cifar10-airbench); it is of speed-cnn's kind, on 20 pixels.
+    recall: the share of an image's target that is, at the end, the mean of what the network said of it before; it grows
+    to that with the steps done (Kim et al., arXiv 2006.12000; the mean of many epochs, Laine and Aila, arXiv
+    1610.02242). With alternating flips that is said of both sides, and either alone comes to tell what both do.
     """
 
     head: Literal["linear", "cosine"] = "linear"
@@ -43,6 +47,7 @@ class Options(Settings):
     distil: Annotated[float, Field(ge=0, le=1)] = 0.7
     temperature: Positive = 2.0
     keep: Annotated[float, Field(gt=0, le=1)] = 1.0
+    recall: Annotated[float, Field(ge=0, le=1)] = 0.0
 
     @model_validator(mode="after")
     def _coherent(self) -> Options:
@@ -52,6 +57,8 @@ class Options(Settings):
             raise ValueError("rotation and teachers exclude each other: leave one away")
         if self.keep < 1 and (self.rotation or self.teachers):
             raise ValueError("keep below 1 excludes rotation and teachers: leave one away")
+        if self.recall and (self.rotation or self.teachers):
+            raise ValueError("recall excludes rotation and teachers: leave one away")
         return self
 
 
@@ -78,6 +85,18 @@ class Scratch(nn.Module):
         self._teachers = [_teacher(Path(each), task.n_way) for each in options.teachers]  # no parts: never trained
         self.turn_head = nn.Linear(backbone.n_features, 4) if options.rotation else None
         self.proxy = _proxy(task.n_way) if options.keep < 1 else None
+        self.n_way = task.n_way
+        self.register_buffer("past", None)
+        self.register_buffer("done", torch.zeros(()), persistent=False)
+
+    past: Tensor | None  # class probabilities of each image of the training batches, zeros at first, [n, n_way]
+    done: Tensor
+
+    def remember(self, n: int) -> None:
+        self.past = torch.zeros(n, self.n_way, device=self.done.device) if n and self.options.recall else None
+
+    def progress(self, share: float) -> None:
+        self.done.fill_(share)
 
     def train(self, mode: bool = True) -> Scratch:
         super().train(mode)
@@ -94,7 +113,7 @@ class Scratch(nn.Module):
         if self.proxy is not None:
             return self._selected(item, self.proxy)
         if self.turn_head is None:
-            return functional.cross_entropy(self.head(embed(self.backbone, item.images)), item.labels)
+            return self._known(self.head(embed(self.backbone, item.images)), item.labels, item.places)
         n = len(item.images)
         turned, turns = functional.quarter_turns(item.images[: -(-n // 4)])
         features = self.backbone(torch.cat([item.images, turned]))
@@ -109,9 +128,21 @@ class Scratch(nn.Module):
                 proxy(item.images), item.labels, math.ceil(self.options.keep * len(item.images))
             )
         images, labels = item.images[chosen], item.labels[chosen]
-        known = functional.cross_entropy(self.head(self.backbone(images)), labels)
+        places = None if item.places is None else item.places[chosen]
+        known = self._known(self.head(self.backbone(images)), labels, places)
         own = functional.cross_entropy(proxy(images), labels)
         return known + (own - own.detach())
+
+    def _known(self, logits: Tensor, labels: Tensor, places: Tensor | None) -> Tensor:
+        """Cross-entropy with the labels and with what was said of the same images before; what is said now is noted."""
+        if self.past is None or places is None:
+            return functional.cross_entropy(logits, labels)
+        targets = functional.recalled(labels, self.past[places], self.options.recall * self.done)
+        places, said = parallel.joined(places), parallel.joined(logits.detach().float().softmax(1))
+        before = self.past[places]
+        newest = torch.where(before.sum(1, keepdim=True) > 0, NEWEST, 1.0)
+        self.past[places] = torch.lerp(before, said, newest)
+        return functional.cross_entropy(logits, targets)
 
     @torch.no_grad()
     def _taught(self, images: Tensor) -> Tensor:

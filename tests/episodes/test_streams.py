@@ -44,7 +44,9 @@ def is_image_batch(images: Tensor) -> bool:
 
 
 def flat(item: object) -> list[Tensor]:
-    return [item] if isinstance(item, Tensor) else [part for each in item for part in flat(each)]  # type: ignore[attr-defined]
+    if item is None or isinstance(item, Tensor):
+        return [] if item is None else [item]
+    return [part for each in item for part in flat(each)]  # type: ignore[attr-defined]
 
 
 def test_as_float_maps_255_to_one_and_leaves_features_and_its_input_alone():
@@ -57,7 +59,7 @@ def test_as_float_maps_255_to_one_and_leaves_features_and_its_input_alone():
 
 def test_labelled_gives_the_images_asked_for_in_order():
     indices = torch.tensor([5, 0, 23, 5])
-    images, labels = streams.labelled(image_set(), indices, "cpu")
+    images, labels, _ = streams.labelled(image_set(), indices, "cpu")
     assert is_image_batch(images)
     assert torch.equal(index_of(images), indices)
     assert torch.equal(labels, LABELS[indices])
@@ -77,7 +79,7 @@ def test_batches_give_right_images_with_right_labels():
     stream = streams.batches(pool(indices), 3, plain, seed=0)
     seen = []
     for step in range(7):
-        images, labels = stream(step)
+        images, labels, _ = stream(step)
         assert is_image_batch(images)
         assert labels.dtype == torch.int64
         assert torch.equal(labels, LABELS[index_of(images)])
@@ -128,7 +130,7 @@ def test_parts_draw_for_themselves_and_the_first_as_the_whole():
 
 
 def test_label_smoothing_by_hand():
-    images, labels = streams.batches(pool(), 8, plain, seed=0, smoothing=0.3)(0)
+    images, labels, _ = streams.batches(pool(), 8, plain, seed=0, smoothing=0.3)(0)
     assert labels.shape == (8, 3)
     for index, row in zip(index_of(images).tolist(), labels.tolist(), strict=True):
         assert row == pytest.approx([0.8 if label == index % 3 else 0.1 for label in range(3)])
@@ -247,6 +249,6 @@ def test_append_keeps_the_soft_labels_of_cutmix():
 
 def test_features_pass_in_the_images_place():
     features = replace(image_set(), images=torch.randn(N, 7, generator=torch.Generator().manual_seed(0)))
-    images, labels = streams.labelled(features, ALL[3:5], "cpu")
+    images, labels, _ = streams.labelled(features, ALL[3:5], "cpu")
     assert torch.equal(images, features.images[3:5])
     assert torch.equal(labels, LABELS[3:5])

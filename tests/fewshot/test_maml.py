@@ -269,12 +269,12 @@ def test_inner_batches_are_balanced_and_drawn_anew() -> None:
     labels = torch.tensor([0] * 50 + [1] * 3 + [2] * 30)[torch.randperm(83, generator=torch.Generator().manual_seed(0))]
     support = Labelled(torch.arange(83.0)[:, None], labels)
     batches = [maml._balanced(support, 3, 31, step) for step in range(4)]
-    for images, found in batches:
+    for images, found, _ in batches:
         assert found.bincount().tolist() == [10, 10, 10]
         rows = images[:, 0].long()
         assert torch.equal(labels[rows], found)
         assert [len(rows[found == way].unique()) for way in range(3)] == [10, 3, 10]
-    assert len({tuple(images[:, 0].tolist()) for images, _ in batches}) == 4
+    assert len({tuple(images[:, 0].tolist()) for images, _, _ in batches}) == 4
     assert torch.equal(maml._balanced(support, 3, 31, 2).images, batches[2].images)
 
 

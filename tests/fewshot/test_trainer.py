@@ -43,7 +43,7 @@ def test_same_weights_as_a_plain_loop() -> None:
     for step in range(12):
         for group in optimizer.param_groups:
             group["lr"] = 0.05 * (1 + math.cos(math.pi * step / 12)) / 2
-        images, labels = stream(step)
+        images, labels, _ = stream(step)
         loss = nn.functional.cross_entropy(plain.head(plain.backbone(images)), labels)
         optimizer.zero_grad()
         loss.backward()
