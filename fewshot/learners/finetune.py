@@ -6,9 +6,11 @@ Kumar et al., arXiv 2202.10054.
 
 from __future__ import annotations
 
-from typing import Literal
+import copy
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from episodes.types import Labelled
@@ -23,10 +25,15 @@ class Options(heads.Options):
     """As a head's. readout: what classifies, the trained head, or a logistic regression fitted anew to the features.
 
     readout_c: inverse strength of the regression's regularisation.
+    probe_share: the weight, in the mean with the trained head's class probabilities, of those of a probe (`probe_c` is
+    its `c`) on the features that the backbone had before training: the two err on other images. It takes a second pass
+    of the network to classify.
     """
 
     readout: Literal["trained", "logistic"] = "trained"
     readout_c: Positive = 10.0
+    probe_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    probe_c: Positive = 3.0
 
 
 class Finetune(nn.Module):
@@ -42,7 +49,9 @@ class Finetune(nn.Module):
         self.backbone = backbone
         self.n_way, self.options = task.n_way, options
         self.head = heads.build(options, backbone.n_features, task.n_way)
-        self.needs_support = options.readout == "logistic"
+        self.needs_support = options.readout == "logistic" or options.probe_share > 0
+        # No part: it is neither trained nor kept, since every build begins with the same backbone.
+        self._untrained = [copy.deepcopy(backbone).requires_grad_(False)] if options.probe_share else []
 
     def train(self, mode: bool = True) -> Finetune:
         super().train(mode)
@@ -60,6 +69,20 @@ class Finetune(nn.Module):
         return functional.cross_entropy(self.head(embed(self.backbone, item.images)), item.labels)
 
     def adapt(self, support: Labelled) -> Classifier:
+        share, tuned = self.options.probe_share, self._tuned(support)
+        if not share:
+            return tuned
+        untrained = self._untrained[0].to(support.images.device).eval()
+        untrained.set_compute(self.backbone.precision, self.backbone.channels_last)
+        probed = probe.classifier(untrained, support, probe.Options(c=self.options.probe_c))
+
+        def classify(images: Tensor) -> Tensor:
+            both = (1 - share) * tuned(images).softmax(1) + share * probed(images).softmax(1)
+            return both.clamp(min=torch.finfo(both.dtype).tiny).log()
+
+        return classify
+
+    def _tuned(self, support: Labelled) -> Classifier:
         if self.options.readout == "logistic":
             return probe.classifier(self.backbone, support, probe.Options(c=self.options.readout_c))
         return lambda images: self.head(embed(self.backbone, images))

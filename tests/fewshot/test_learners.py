@@ -311,3 +311,25 @@ def test_a_logistic_readout_is_fitted_to_the_features_as_they_are_now() -> None:
     units = [each / each.norm(dim=1, keepdim=True) for each in (raw - raw.mean(0), asked - raw.mean(0))]
     slow = LogisticRegression(C=5.0, max_iter=1000).fit(units[0].numpy(), labels.numpy())
     np.testing.assert_allclose(found.softmax(1).numpy(), slow.predict_proba(units[1].numpy()), atol=1e-3)
+
+
+def test_a_probe_of_the_untrained_features_answers_beside_the_trained_head() -> None:
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(3).repeat(6)
+    support = Labelled(torch.rand(18, 3, 16, 16, generator=generator), labels)
+    queries = torch.rand(7, 3, 16, 16, generator=generator)
+    learner = finetune.Finetune(network(), Task(3), finetune.Options(head="unit", probe_share=0.4, probe_c=2.0)).eval()
+    with torch.no_grad():
+        raw, asked = learner.backbone(support.images).double(), learner.backbone(queries).double()
+        for each in learner.parameters():  # as a training changes them
+            each.add_(0.05 * torch.randn(each.shape, generator=generator))
+        found = learner.adapt(support)(queries)
+        trained = learner.head(learner.backbone(queries)).softmax(1).numpy()
+    units = [each / each.norm(dim=1, keepdim=True) for each in (raw - raw.mean(0), asked - raw.mean(0))]
+    slow = LogisticRegression(C=2.0, max_iter=1000).fit(units[0].numpy(), labels.numpy())
+    expected = 0.6 * trained + 0.4 * slow.predict_proba(units[1].numpy())
+    np.testing.assert_allclose(found.exp().numpy(), expected, atol=1e-3)
+    plain = finetune.Finetune(network(), Task(3), finetune.Options(head="unit"))
+    assert list(learner.state_dict()) == list(plain.state_dict())
+    assert learner.needs_support
+    assert not plain.needs_support
