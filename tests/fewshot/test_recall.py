@@ -11,9 +11,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from episodes.errors import UserError
 from episodes.rng import seeded
 from episodes.types import Labelled
-from fewshot import backbones, functional, trainer
+from fewshot import backbones, functional, plan, trainer
 from fewshot.config import BackboneSettings, Train
 from fewshot.learners import scratch
 from fewshot.learners.protocol import Task
@@ -119,3 +120,9 @@ def test_the_mean_of_the_loss_is_the_labels_at_the_start() -> None:
     with torch.no_grad():
         expected = F.cross_entropy(learner.head(learner.backbone(item.images)), item.labels)
     torch.testing.assert_close(learner.loss(item).detach(), expected)
+
+
+def test_recalling_excludes_mixed_images() -> None:
+    values = {"method": "scratch", "data": "digits", "shots": 2, "learner": {"recall": 0.5}, "augment": ["cutmix"]}
+    with pytest.raises(UserError, match="'cutmix' mixes images, and learner"):
+        plan.configure(values, "few")
