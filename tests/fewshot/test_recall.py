@@ -112,7 +112,7 @@ def test_recalling_excludes_other_targets(other: dict) -> None:
         scratch.Options(recall=0.5, **other)
 
 
-def test_the_mean_of_the_loss_is_the_labels_at_the_start() -> None:
+def test_at_the_start_the_labels_are_all() -> None:
     learner = recalling()
     item = Labelled(torch.rand(8, 3, 32, 32), torch.arange(8) % 4, torch.arange(8))
     learner.loss(item)
