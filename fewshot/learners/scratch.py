@@ -47,6 +47,7 @@ class Options(Settings):
     distil: Annotated[float, Field(ge=0, le=1)] = 0.7
     temperature: Positive = 2.0
     keep: Annotated[float, Field(gt=0, le=1)] = 1.0
+    keep_until: Annotated[float, Field(gt=0, le=1)] = 1.0
     recall: Annotated[float, Field(ge=0, le=1)] = 0.0
 
     @model_validator(mode="after")
@@ -85,6 +86,7 @@ class Scratch(nn.Module):
         self._teachers = [_teacher(Path(each), task.n_way) for each in options.teachers]  # no parts: never trained
         self.turn_head = nn.Linear(backbone.n_features, 4) if options.rotation else None
         self.proxy = _proxy(task.n_way) if options.keep < 1 else None
+        self.selects = True  # by the proxy, if there is one
         self.n_way = task.n_way
         self.register_buffer("past", None)
         self.register_buffer("done", torch.zeros(()), persistent=False)
@@ -97,6 +99,7 @@ class Scratch(nn.Module):
 
     def progress(self, share: float) -> None:
         self.done.fill_(share)
+        self.selects = share < self.options.keep_until
 
     def train(self, mode: bool = True) -> Scratch:
         super().train(mode)
@@ -122,6 +125,9 @@ class Scratch(nn.Module):
 
     def _selected(self, item: Labelled, proxy: nn.Sequential) -> Tensor:
         """The loss of the images that the proxy knows least; the proxy's own adds its gradient alone."""
+        if not self.selects:  # every parameter gets a gradient, which DistributedDataParallel waits for
+            untouched = sum(0 * parameter.sum() for parameter in proxy.parameters())
+            return self._known(self.head(self.backbone(item.images)), item.labels, item.places) + untouched
         proxy[0].set_compute(self.backbone.precision, self.backbone.channels_last)  # type: ignore[operator]
         with torch.no_grad():
             chosen = functional.hardest(
