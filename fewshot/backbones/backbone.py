@@ -161,7 +161,10 @@ class Backbone(nn.Module):
         views = [self._prepared(each, self.input_size) for each in views]
         if self.views != "none":
             views += [each.flip(-1) for each in views]
-        return torch.stack([self._features(each) for each in views]).mean(0)
+        n = len(views[0])
+        together = max(1, _at_once(self.input_size**2) // max(1, n))  # a few larger batches take less time
+        parts = [torch.cat(views[first : first + together]) for first in range(0, len(views), together)]
+        return torch.cat([self._features(part) for part in parts]).unflatten(0, (len(views), n)).mean(0)
 
     def class_logits(self, images: Tensor) -> Tensor:
         """Of the classes that pretraining told apart, [n, n_classes]; only where `finish` holds its classifier."""
@@ -272,7 +275,12 @@ def embed(backbone: nn.Module, images: Tensor) -> Tensor:
 def chunk_size(backbone: nn.Module, images: Tensor) -> int:
     """How many images of this size the backbone takes at once, for memory that does not depend on their size."""
     side = getattr(backbone, "input_size", 1)
-    return max(16, CHUNK_PIXELS // max(images.shape[-1] * images.shape[-2], side * side))
+    return _at_once(max(images.shape[-1] * images.shape[-2], side * side))
+
+
+def _at_once(pixels: int) -> int:
+    """How many images of so many pixels go through a body at once."""
+    return max(16, CHUNK_PIXELS // pixels)
 
 
 def hold_batch_norm(module: nn.Module) -> None:

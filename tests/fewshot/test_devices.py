@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -52,35 +53,52 @@ def test_what_pays(seconds: tuple[float, ...], precision: str, last: bool) -> No
 
 def test_what_pays_is_measured_once_and_kept(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
     monkeypatch.setenv("FEWSHOT_CACHE", str(tmp_path))
-    seconds = {("float32", False): 1.0, ("float32", True): 0.9, ("bfloat16", False): 0.8, ("bfloat16", True): 0.4}
+    seconds = {"float32": 1.0, "float32 channels_last": 0.9, "bfloat16": 0.8, "bfloat16 channels_last": 0.4}
     asked = []
 
-    def step_seconds(device: str, precision: str, channels_last: bool) -> float:
-        asked.append((precision, channels_last))
-        return seconds[precision, channels_last]
+    def step_seconds(device: str) -> dict[str, float]:
+        asked.append(device)
+        return seconds
 
     monkeypatch.setattr(devices, "_step_seconds", step_seconds)
     found = devices.resolve("cpu", "auto")
     assert (found.precision, found.channels_last) == ("bfloat16", True)
-    assert sorted(asked) == sorted(seconds)
     assert devices.resolve("cpu", "auto") == found
-    assert len(asked) == 4
+    assert asked == ["cpu"]
     (kept,) = (cache_root() / "machines").glob("*.json")
     assert json.loads(kept.read_text())["step_seconds"]["bfloat16 channels_last"] == 0.4
     assert devices.resolve("cpu", "float32").precision == "float32"
 
     monkeypatch.setenv("FEWSHOT_CACHE", str(tmp_path / "other"))
-    seconds.update({("bfloat16", True): 0.95, ("bfloat16", False): 0.95})  # a gain too small to be worth it
+    seconds.update({"bfloat16 channels_last": 0.95, "bfloat16": 0.95})  # a gain too small to be worth it
     assert devices.resolve("cpu", "auto").precision == "float32"
 
 
 def test_a_real_measurement_takes_all_four() -> None:
-    found = {
-        (precision, last): devices._step_seconds("cpu", precision, last, repeats=1)
-        for precision in ("float32", "bfloat16")
-        for last in (False, True)
-    }
+    found = devices._step_seconds("cpu", rounds=1)
+    assert sorted(found) == ["bfloat16", "bfloat16 channels_last", "float32", "float32 channels_last"]
     assert all(0 < seconds < 60 for seconds in found.values())
+
+
+def test_what_is_far_behind_takes_no_more_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = {"float32": [0.9, 0.5], "float32 channels_last": [3.0, 0.2], "bfloat16": [0.8, 0.4]}
+    taken = []
+
+    def step(device: str, precision: str, channels_last: bool) -> Callable[[], float]:
+        name = f"{precision}{' channels_last' if channels_last else ''}"
+
+        def seconds() -> float:
+            taken.append(name)
+            return slow.get(name, [0.7, 0.2])[min(taken.count(name), 2) - 1]
+
+        return seconds
+
+    monkeypatch.setattr(devices, "_step", step)
+    found = devices._step_seconds("cpu", rounds=5)
+    assert found == {"float32": 0.5, "float32 channels_last": 0.2, "bfloat16": 0.4, "bfloat16 channels_last": 0.2}
+    assert {name: taken.count(name) for name in found} == {
+        "float32": 2, "float32 channels_last": 5, "bfloat16": 2, "bfloat16 channels_last": 5,
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(("wanted", "said"), [("tpu", "tpu"), ("mps", "mps"), ("cuda:99", "CUDA device")])
