@@ -58,6 +58,8 @@ class Options(Settings):
             raise ValueError("rotation and teachers exclude each other: leave one away")
         if self.keep < 1 and (self.rotation or self.teachers):
             raise ValueError("keep below 1 excludes rotation and teachers: leave one away")
+        if self.keep == 1 and self.keep_until < 1:
+            raise ValueError("keep_until is for keep below 1: give both, or leave it away")
         if self.recall and (self.rotation or self.teachers):
             raise ValueError("recall excludes rotation and teachers: leave one away")
         return self

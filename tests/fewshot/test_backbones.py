@@ -105,11 +105,16 @@ def test_four_views_are_of_the_image_and_its_middle_and_of_their_mirror_images(c
         assert torch.equal(four.train()(images), one(images))
 
 
-def test_twelve_views_are_of_the_image_its_middle_and_corners_and_of_their_mirror_images() -> None:
+@pytest.mark.parametrize("pixels", [None, 1])  # all views at once, and 16 images at once: 5, 5 and 2 views
+def test_twelve_views_are_of_the_image_its_middle_and_corners_and_of_their_mirror_images(
+    monkeypatch: pytest.MonkeyPatch, pixels: int | None
+) -> None:
     more = {"options": {"width": 8, "norm": "group"}}
     one, twelve = build("conv4", **more), build("conv4", views="flip-crops", **more)
     images = torch.rand(3, 3, 40, 40)
     places = [(2, 2), (0, 0), (0, 5), (5, 0), (5, 5)]  # of crops of 35 pixels
+    if pixels is not None:
+        monkeypatch.setattr(backbones.backbone, "CHUNK_PIXELS", pixels)
     with torch.no_grad():
         seen = [images, *(images[..., top : top + 35, left : left + 35] for top, left in places)]
         expected = sum(one(view) + one(view.flip(-1)) for view in seen) / 12

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from episodes.rng import seeded
 from episodes.types import Labelled
-from fewshot import backbones, evaluation
+from fewshot import backbones, evaluation, functional
 from fewshot.backbones import speed
 from fewshot.config import BackboneSettings
 from fewshot.learners import scratch
@@ -144,7 +144,7 @@ def test_scratch_tells_its_accuracy_without_views_beside_that_with_them() -> Non
 def selecting() -> scratch.Scratch:
     with seeded(0, "test"):
         backbone = backbones.build(BackboneSettings(name="conv4"))
-        return scratch.Scratch(backbone, Task(4), scratch.Options(keep=0.5)).train()
+        return scratch.Scratch(backbone, Task(4), scratch.Options(keep=0.5, keep_until=0.8)).train()
 
 
 def test_the_images_that_the_small_network_knows_least_train_both() -> None:
@@ -165,6 +165,22 @@ def test_the_images_that_the_small_network_knows_least_train_both() -> None:
         torch.testing.assert_close(parameter.grad, expected.grad, rtol=1e-3, atol=1e-5, msg=name)
 
 
+def test_whole_batches_train_in_what_is_left() -> None:
+    learner, alone = selecting(), selecting()
+    images, labels = torch.rand(30, 3, 32, 32), torch.arange(30) % 4
+    with torch.no_grad():
+        chosen = functional.hardest(alone.proxy(images), labels, 15)
+        half = F.cross_entropy(alone.head(alone.backbone(images[chosen])), labels[chosen])
+    learner.progress(0.79)
+    torch.testing.assert_close(learner.loss(Labelled(images, labels)).detach(), half)
+    learner.progress(0.8)
+    loss = learner.loss(Labelled(images, labels))
+    torch.testing.assert_close(loss, F.cross_entropy(alone.head(alone.backbone(images)), labels))
+    loss.backward()
+    assert all(parameter.grad is not None for parameter in learner.parameters())  # several processes wait for all
+    assert not any(parameter.grad.any() for parameter in learner.proxy.parameters())
+
+
 def test_no_classifier_looks_at_the_small_network() -> None:
     learner, images = selecting().eval(), torch.rand(5, 3, 32, 32)
     with torch.no_grad():
@@ -178,3 +194,8 @@ def test_no_classifier_looks_at_the_small_network() -> None:
 def test_selecting_excludes_what_adds_to_each_image(other: dict) -> None:
     with pytest.raises(ValueError, match="leave one away"):
         scratch.Options(keep=0.5, **other)
+
+
+def test_whole_batches_alone_need_no_end_of_halves() -> None:
+    with pytest.raises(ValueError, match="give both"):
+        scratch.Options(keep_until=0.5)
