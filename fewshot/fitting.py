@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from episodes import augment, splits, streams
+from episodes.augment.steps import Augment
 from episodes.rng import generator, seeded
 from episodes.types import ImageSet, Labelled
 from fewshot import evaluation, features, parallel, records, trainer
@@ -159,25 +160,31 @@ def _stream(
     """The stream that the learner feeds on, and how many of its steps are one pass over the pool."""
     train = settings.train
     assert train is not None
-    change = augment.build(settings.augment, pool.n_classes)
     if settings.append is not None:
         added = augment.build(settings.append.augment, pool.n_classes)
         pool = streams.append(pool, settings.append.share, added, seed)
     n, smoothing = len(pool.labels), train.label_smoothing
     if hasattr(learner, "remember"):
         learner.remember(n)  # type: ignore[operator]
-    stream: Callable[[int], Any]
+    shots, queries, seen = 0, 0, train.batch_size
     if learner.feed == "episodes":
         shots, queries = settings.learner["shots"], settings.learner["queries"]
-        stream = streams.episodes(pool, ways, shots, queries, change, seed, smoothing, strict=False)
-        seen = min(n, (shots + queries) * ways)
-    elif learner.feed == "pairs":
-        stream, seen = streams.pairs(pool, train.batch_size, change, seed), train.batch_size
-    else:
+        seen = (shots + queries) * ways
+    if learner.feed != "pairs":  # of which there are always enough
+        seen = min(n, seen)
+    steps_per_epoch = n / (seen * train.tasks_per_step)
+
+    def fed(change: Augment) -> Callable[[int], Any]:
+        if learner.feed == "episodes":
+            return streams.episodes(pool, ways, shots, queries, change, seed, smoothing, strict=False)
+        if learner.feed == "pairs":
+            return streams.pairs(pool, train.batch_size, change, seed)
         part = (parallel.rank(), parallel.world())
-        stream = streams.batches(pool, train.batch_size, change, seed, smoothing, part)
-        seen = min(n, train.batch_size)
-    return stream, n / (seen * train.tasks_per_step)
+        return streams.batches(pool, train.batch_size, change, seed, smoothing, part)
+
+    items = train.total_steps(steps_per_epoch) * train.tasks_per_step
+    parts = [(end * items, fed(augment.build(steps, pool.n_classes))) for end, steps in augment.spans(settings.augment)]
+    return lambda item: next(stream for end, stream in parts if item < end)(item), steps_per_epoch
 
 
 def handed(learner: nn.Module, images: ImageSet, kept: Tensor, device: str) -> Labelled:

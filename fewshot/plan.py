@@ -119,7 +119,8 @@ def configure(values: Mapping[str, Any], preset: str) -> RunConfig:
         remedy = "give several values as learner.c" if method.build.feed is None else "use select: last"
         raise UserError(f"method '{settings.method}' without training has no steps to choose from: {remedy}.")
     if settings.append is not None:
-        augment.check(settings.append.augment)
+        if any("until" in step for step in augment.check(settings.append.augment)):
+            raise UserError("append.augment changes its images once, so 'until' has no place in it: leave it away.")
         if method.build.feed != "batches":
             raise UserError(f"append gives soft labels, which method '{settings.method}' cannot take.")
     mixing = [step["name"] for step in steps if augment.mixes_labels(step)]

@@ -11,7 +11,7 @@ from episodes.augment.geometry import alternating_flip, crop, flip, rotate, shif
 from episodes.augment.holes import blacken_border, cutout, erase
 from episodes.augment.mixing import cutmix, mixup
 from episodes.augment.policy import auto_augment
-from episodes.augment.steps import AUGMENTATIONS, build, check, mixes_labels
+from episodes.augment.steps import AUGMENTATIONS, build, check, mixes_labels, spans
 
 __all__ = [
     "AUGMENTATIONS",
@@ -35,5 +35,6 @@ __all__ = [
     "noise",
     "rotate",
     "shift_wrap",
+    "spans",
     "translate",
 ]

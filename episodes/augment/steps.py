@@ -53,8 +53,8 @@ def build(steps: Sequence[Step], n_classes: int) -> Augment:
     """One function (images, labels, generator, turn) -> (images, labels) that applies the steps in their order.
 
     steps: names, or mappings of a name and its parameters; each may carry `p`, the probability with which an
-    image is given the step. turn: as of `alternating_flip`, or None. An empty list changes nothing. Labels become
-    soft at the first step that mixes them.
+    image is given the step, and `until` (see `spans`). turn: as of `alternating_flip`, or None. An empty list changes
+    nothing. Labels become soft at the first step that mixes them.
     Errors: UserError as `check`.
     """
     applied = [_applied({**step}, n_classes) for step in check(steps)]
@@ -80,6 +80,17 @@ def check(steps: Sequence[Step]) -> list[dict[str, typing.Any]]:
     return [_checked_step(step) for step in steps]
 
 
+def spans(steps: Sequence[Step]) -> list[tuple[float, list[dict[str, typing.Any]]]]:
+    """The parts of a training: the share of it at which each ends, rising to 1, and the steps that are done in it.
+
+    A step with `until` is done to that share alone: an end on less changed images is nearer to those that are judged
+    (He et al., arXiv 1909.09148). Errors: UserError as `check`.
+    """
+    checked = check(steps)
+    ends = sorted({1.0, *(step.get("until", 1.0) for step in checked)})
+    return [(end, [step for step in checked if step.get("until", 1.0) >= end]) for end in ends]
+
+
 def mixes_labels(step: Step) -> bool:
     """Whether a step makes labels soft, so that only learners fed with batches can take it."""
     name = step if isinstance(step, str) else step["name"]
@@ -88,6 +99,7 @@ def mixes_labels(step: Step) -> bool:
 
 def _applied(step: dict[str, typing.Any], n_classes: int) -> Augment:
     function = AUGMENTATIONS[step.pop("name")]
+    step.pop("until", None)
     signature = inspect.signature(function).parameters
     p = None if "p" in signature else step.pop("p", None)
 
@@ -133,7 +145,7 @@ def _checked_step(step: Step) -> dict[str, typing.Any]:
 @cache
 def _parameters(name: str) -> dict[str, typing.Any]:
     hints = typing.get_type_hints(AUGMENTATIONS[name], include_extras=True)
-    return {"p": Share} | {key: hint for key, hint in hints.items() if key not in _GIVEN_BY_CALLER}
+    return {"p": Share, "until": Share} | {key: hint for key, hint in hints.items() if key not in _GIVEN_BY_CALLER}
 
 
 def _nearest(name: str, known: Collection[str]) -> str:

@@ -497,6 +497,21 @@ def test_p_is_the_share_of_images_that_a_step_reaches(name: str) -> None:
     assert torch.equal(build([{"name": name, "p": 0}], 10)(images, labels, seeded())[0], images)
 
 
+def test_each_span_of_a_training_has_the_steps_that_have_not_ended() -> None:
+    steps = ["flip", {"name": "cutout", "size": 4, "until": 0.5}, {"name": "jitter", "p": 0.5, "until": 0.8}]
+    flip, cutout, jitter = check(steps)
+    assert cutout["until"] == 0.5
+    found = augment.spans(steps)
+    assert found == [(0.5, [flip, cutout, jitter]), (0.8, [flip, jitter]), (1.0, [flip])]
+    assert augment.spans([]) == [(1.0, [])]
+    assert augment.spans(["flip", {"name": "grey", "until": 1}]) == [
+        (1.0, check(["flip", {"name": "grey", "until": 1}]))
+    ]
+    images, labels = pictures(20, 8, 8), torch.arange(20)
+    ended, plain = build([cutout], 20), build([{"name": "cutout", "size": 4}], 20)
+    assert torch.equal(ended(images, labels, seeded(), None)[0], plain(images, labels, seeded(), None)[0])
+
+
 def test_check_returns_what_yaml_can_keep_and_read_back() -> None:
     text = """
     - flip

@@ -140,6 +140,7 @@ def test_a_wrong_type_or_value_names_its_key(values: dict, words: list[str]):
         ("protonet", {"augment": ["mixup"]}, "'mixup' mixes labels"),
         ("protonet", {"append": {"share": 0.5, "augment": ["flip"]}}, "'protonet' cannot take"),
         ("scratch", {"append": {"share": 0.5, "augment": ["flp"]}}, "did you mean 'flip'?"),
+        ("scratch", {"append": {"share": 0.5, "augment": [{"name": "flip", "until": 0.5}]}}, "has no place in it"),
     ],
 )
 def test_settings_that_contradict_each_other_are_told(method: str, values: dict, words: str):
