@@ -34,6 +34,7 @@ class Options(Settings):
     that of both sides.
     keep: the share of each batch that trains: the images of greatest loss to a small network, which trains on the same
     and is left behind (airbench96_faster.py in Jordan's cifar10-airbench); it is of speed-cnn's kind, on 20 pixels.
+    keep_until: the share of the training in which that is so; after it whole batches train.
     recall: the share of an image's target that is, at the end, the mean of what the network said of it before; it grows
     to that with the steps done (Kim et al., arXiv 2006.12000; the mean of many epochs, Laine and Aila, arXiv
     1610.02242). With alternating flips that is said of both sides, and either alone comes to tell what both do.
