@@ -31,6 +31,7 @@ SUFFIX, LOCK = ".safetensors", ".lock"
 LARGEST_GB = 4.0
 SUM = re.compile(rb'"crc32":"([0-9a-f]{8})"')
 NO_SUM = b"-" * 8
+HELD_FILES, HELD_BYTES = 2, 2**28  # a run of many draws wants the same two, of its training images and its test images
 
 
 class Known(NamedTuple):
@@ -38,6 +39,9 @@ class Known(NamedTuple):
 
     rows: np.ndarray
     features: np.ndarray
+
+
+_held: dict[Path, tuple[tuple[int, ...], Known]] = {}  # what was read last, none larger than HELD_BYTES, as it was then
 
 
 def folder() -> Path:
@@ -88,6 +92,31 @@ def read(path: Path, about: Mapping[str, str]) -> Known | None:
 
     about: the key that the file must carry, the number of images and the width d.
     """
+    stamp, known = _held.pop(path, ((), None))
+    if known is None or stamp != _stamp(path):
+        known = _read(path, about)
+    if known is None:
+        return None
+    with contextlib.suppress(OSError):
+        os.utime(path)  # used now
+        if known.features.nbytes <= HELD_BYTES:
+            _held[path] = (_stamp(path), known)
+            while len(_held) > HELD_FILES:
+                _held.pop(next(iter(_held)))
+    return known
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    """Tells a file from any other that is, was or will be at the path; empty where there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return ()
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _read(path: Path, about: Mapping[str, str]) -> Known | None:
+    """Of the file itself, as `read`."""
     try:
         content = path.read_bytes()
         problem = _problem(content)
@@ -96,8 +125,6 @@ def read(path: Path, about: Mapping[str, str]) -> Known | None:
             known = Known(held.get("rows", np.empty(())), held.get("features", np.empty(())))
             problem = _unfit(known, _metadata(content), about)
         if problem is None:
-            with contextlib.suppress(OSError):
-                os.utime(path)  # used now
             return known
     except FileNotFoundError:
         return None

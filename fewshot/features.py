@@ -16,7 +16,7 @@ from fewshot import cache, optimisation
 from fewshot.backbones import Backbone, chunk_size
 from fewshot.config import RunConfig
 
-CHUNK = 64  # images that go through the network at once, always: an image's features depend on no company
+TOGETHER = 256  # views that go through the network at once, always: an image's features depend on no company
 VERSION = 2  # raise it when the same network gives other features: files written before are then no longer found
 
 
@@ -71,7 +71,7 @@ def extract(backbone: Backbone, images: ImageSet, indices: Tensor, device: str) 
     whatever else is asked for and in which order.
     """
     backbone.eval()
-    size = min(CHUNK, chunk_size(backbone, images.images))
+    size = min(max(1, TOGETHER // backbone.n_views), chunk_size(backbone, images.images))
     filled = torch.cat([indices, indices[-1:].expand(-len(indices) % size)])
     parts = [backbone(batch.images).float().cpu() for batch in streams.chunks(images, filled, size, device)]
     return torch.cat(parts)[: len(indices)]

@@ -13,6 +13,7 @@ from fewshot.config import Views
 from fewshot.functional import rooted
 
 CHUNK_PIXELS = 512 * 32 * 32
+N_VIEWS: dict[Views, int] = {"none": 1, "flip": 2, "flip-crop": 4, "flip-shift": 6, "flip-crops": 12}
 SMALLER = 0.875  # the share of the side that the second view of `flip-crop` sees
 PLACES = 2  # of a pooled stage: its upper half and its lower half
 BEFORE_SHARE = 0.7  # the length of what comes from the stage before the last, over that of what comes from the last
@@ -128,6 +129,11 @@ class Backbone(nn.Module):
     @property
     def n_features(self) -> int:
         return self.n_body_features if self.finish is None else self.finish.n_features
+
+    @property
+    def n_views(self) -> int:
+        """How often each image goes through the body in evaluation mode."""
+        return N_VIEWS[self.views]
 
     def set_compute(self, precision: Literal["float32", "bfloat16"], channels_last: bool) -> None:
         """Precision and memory layout, as measured for this machine."""

@@ -6,7 +6,9 @@ Sources: logistic on L2-normalised features, Tian et al., arXiv 2003.11539; near
 
 from __future__ import annotations
 
-from typing import Literal
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +19,9 @@ from fewshot import functional
 from fewshot.backbones import Backbone, embed
 from fewshot.config import Positive, Settings
 from fewshot.learners.protocol import Classifier, Task
+
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
 
 
 class Options(Settings):
@@ -94,12 +99,29 @@ def fit(features: Tensor, labels: Tensor, n_way: int, options: Options) -> tuple
     x, y = features.detach().double().cpu().numpy(), labels.cpu().numpy()
     grid = options.c if isinstance(options.c, tuple) else (options.c,)
     c, least = grid[len(grid) // 2], int(labels.bincount().min())
-    if len(grid) > 1 and least > 1:
-        folds = StratifiedKFold(min(5, least), shuffle=True, random_state=0)
-        c = max(grid, key=lambda each: cross_val_score(make(each), x, y, cv=folds).mean())
-    fitted = make(c).fit(x, y)
+    with _blas_of_scipy().limit(limits=1):
+        if len(grid) > 1 and least > 1:
+            folds = StratifiedKFold(min(5, least), shuffle=True, random_state=0)
+            c = max(grid, key=lambda each: cross_val_score(make(each), x, y, cv=folds).mean())
+        fitted = make(c).fit(x, y)
     weight, bias = torch.as_tensor(fitted.coef_).reshape(-1, x.shape[1]), torch.as_tensor(fitted.intercept_)
     if n_way == 2:  # scikit-learn keeps one row for two classes: the logit of the second
         weight, bias = torch.cat([-weight, weight]) / 2, torch.cat([-bias, bias]) / 2
     scale = options.scale if options.classifier == "ridge" else 1.0
     return (scale * weight).to(features), (scale * bias).to(features)
+
+
+@cache
+def _blas_of_scipy() -> ThreadpoolController:
+    """The threads of scipy's own copy of BLAS, where its wheel brings one.
+
+    L-BFGS goes to and fro between scipy's short vectors and numpy's large products. Each copy has threads, and those of
+    one wait for work on the cores that the other's need: fits took up to sixteen times as long where scipy's were not
+    limited to one (benchmarks/results/fits.json).
+    """
+    from threadpoolctl import ThreadpoolController
+
+    every = ThreadpoolController()
+    folders = {"scipy.libs", "scipy"}
+    own = [each.filepath for each in every.lib_controllers if folders & set(Path(each.filepath).parts)]
+    return every.select(filepath=own)

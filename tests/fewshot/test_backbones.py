@@ -7,7 +7,7 @@ from safetensors.torch import save_file
 from episodes.errors import UserError
 from episodes.rng import seeded
 from fewshot import backbones
-from fewshot.config import BackboneSettings
+from fewshot.config import BackboneSettings, Views
 from fewshot.learners import scratch
 from fewshot.learners.protocol import Task
 
@@ -120,6 +120,15 @@ def test_twelve_views_are_of_the_image_its_middle_and_corners_and_of_their_mirro
         expected = sum(one(view) + one(view.flip(-1)) for view in seen) / 12
         torch.testing.assert_close(twelve(images), expected, rtol=1e-4, atol=1e-5)
         assert torch.equal(twelve.train()(images), one(images))
+
+
+@pytest.mark.parametrize("views", backbones.backbone.N_VIEWS)
+def test_the_number_of_views_is_what_goes_through_the_body(views: Views) -> None:
+    backbone = build("conv4", views=views, options={"width": 8})
+    seen: list[int] = []
+    backbone.body.register_forward_pre_hook(lambda body, inputs: seen.append(len(inputs[0])))
+    backbone(torch.rand(3, 3, 40, 40))
+    assert sum(seen) == 3 * backbone.n_views
 
 
 def test_embed_chunks_give_what_one_batch_gives(monkeypatch: pytest.MonkeyPatch) -> None:

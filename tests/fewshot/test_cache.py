@@ -50,6 +50,31 @@ def test_the_file_used_longest_ago_goes_first(monkeypatch: pytest.MonkeyPatch) -
     assert names() == {"d", "e"}
 
 
+def test_a_file_that_did_not_change_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Held in memory are the last two files, the large ones not; one that another process wrote is read anew."""
+    opened: list[str] = []
+    whole = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: opened.append(path.name[0]) or whole(path))
+    paths = {name: put(name) for name in "abc"}
+
+    def read(name: str) -> int:
+        known = cache.read(paths[name], {**ABOUT, "key": name})
+        return 0 if known is None else len(known.rows)
+
+    assert [read(name) for name in "ababab"] == [100] * 6
+    assert opened == ["a", "b"]
+    put("a", 200)
+    assert (read("a"), read("a"), read("b")) == (200, 200, 100)
+    assert opened == ["a", "b", "a"]
+    assert [read(name) for name in "cab"] == [100, 200, 100]  # the third took the place of the one used before the last
+    assert opened == ["a", "b", "a", "c", "a", "b"]
+    paths["b"].unlink()
+    assert read("b") == 0
+    monkeypatch.setattr(cache, "HELD_BYTES", 50_000)
+    assert (read("a"), read("a")) == (200, 200)
+    assert opened[6:] == ["b", "a"]  # held already, until it is wanted once more
+
+
 def test_the_file_just_written_and_one_in_use_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     os.utime(put("a"), (1, 1))
     os.utime(put("b"), (2, 2))

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.neighbors import NearestCentroid
 from sklearn.preprocessing import normalize
+from threadpoolctl import threadpool_info, threadpool_limits
 from torch import Tensor, nn
 
 from episodes.errors import UserError
@@ -68,6 +69,30 @@ def test_probes_agree_with_scikit_learn(n_way: int, plain: bool) -> None:
     logits, x, q, y = probed(n_way, classifier="cosine", scale=4.0, **prepared)
     means = np.stack([x[y == label].mean(0) for label in range(n_way)])
     np.testing.assert_allclose(logits, 4 * normalize(q) @ normalize(means).T, rtol=1e-3, atol=1e-4)
+
+
+def test_scipys_blas_has_one_thread_while_a_probe_is_fitted_and_numpys_what_it_had(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def threads() -> dict[bool, int]:
+        found = [(each["filepath"], each["num_threads"]) for each in threadpool_info() if each["user_api"] == "blas"]
+        return {"scipy.libs" in path or "scipy/.dylibs" in path: count for path, count in found}
+
+    seen: list[dict[bool, int]] = []
+    plain = LogisticRegression.fit
+
+    def watched(self: LogisticRegression, *given) -> LogisticRegression:
+        seen.append(threads())
+        return plain(self, *given)
+
+    monkeypatch.setattr(LogisticRegression, "fit", watched)
+    with threadpool_limits(3, user_api="blas"):
+        before = threads()
+        if True not in before:
+            pytest.skip("scipy brings no BLAS of its own here")
+        probed(3)
+        assert threads() == before
+    assert seen == [{**before, True: 1}]
 
 
 def test_the_strength_of_a_probe_is_chosen_inside_the_support() -> None:
