@@ -5,6 +5,8 @@ Suffixes: N queries, S support images, W ways, G groups (superclasses), D featur
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -13,6 +15,21 @@ from torch.nn import functional as F
 def cross_entropy(logits_NW: Tensor, labels: Tensor) -> Tensor:
     """Mean cross-entropy; labels int64 [n] or probabilities float [n, n_way]."""
     return F.cross_entropy(logits_NW, labels)
+
+
+def members_cross_entropy(logits_NMW: Tensor, labels: Tensor) -> Tensor:
+    """Mean over members of each one's own mean cross-entropy, with the gradient of their sum: each learns as if alone.
+
+    labels as in `cross_entropy`.
+    """
+    m = logits_NMW.shape[1]
+    mean = F.cross_entropy(logits_NMW.flatten(0, 1), labels.repeat_interleave(m, 0))
+    return m * mean - (m - 1) * mean.detach()
+
+
+def together(logits_NMW: Tensor) -> Tensor:
+    """Logarithms of the members' mean class probabilities, [n, n_way] (Lakshminarayanan et al., arXiv 1612.01474)."""
+    return logits_NMW.log_softmax(2).logsumexp(1) - math.log(logits_NMW.shape[1])
 
 
 def hardest(logits_NW: Tensor, labels: Tensor, n: int) -> Tensor:

@@ -208,6 +208,11 @@ class _SideBySide(nn.Module):
         super().__init__()
         self.bodies = nn.ModuleList(bodies)
 
+    def begin(self, images: Tensor) -> None:
+        for body in self.bodies:
+            if hasattr(body, "begin"):
+                body.begin(images)  # type: ignore[operator]
+
     def forward(self, images: Tensor) -> Tensor:
         return torch.cat([body(images) for body in self.bodies], 1)
 

@@ -51,6 +51,18 @@ def linear(n_features: int, n_way: int, hidden: Sequence[int] = (), dropout: flo
     return nn.Sequential(*layers, nn.Dropout(dropout), nn.Linear(widths[-1], n_way))
 
 
+class Members(nn.Module):
+    """A head for each member's part of the features: [n, members * d] -> logits [n, members, n_way]."""
+
+    def __init__(self, parts: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList(parts)
+
+    def forward(self, features: Tensor) -> Tensor:
+        each = features.chunk(len(self.parts), 1)
+        return torch.stack([head(own) for head, own in zip(self.parts, each, strict=True)], 1)
+
+
 class Unit(nn.Module):
     """A linear layer on centred features of unit length: what a probe is, made trainable; the centre is fixed."""
 

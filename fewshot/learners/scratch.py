@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from episodes.errors import UserError
 from episodes.types import Labelled
 from fewshot import functional, parallel
-from fewshot.backbones import Backbone, Finish, build, embed, from_file
+from fewshot.backbones import Backbone, Finish, build, embed, from_file, side_by_side
 from fewshot.config import BackboneSettings, Count, NotNegative, Positive, Settings
 from fewshot.learners import heads
 from fewshot.learners.protocol import Classifier, Task
@@ -38,6 +38,9 @@ class Options(Settings):
     recall: the share of an image's target that is, at the end, the mean of what the network said of it before; it grows
     to that with the steps done (Kim et al., arXiv 2006.12000; the mean of many epochs, Laine and Aila, arXiv
     1610.02242). With alternating flips that is said of both sides, and either alone comes to tell what both do.
+    members: networks of one form, each with a head of its own, that train on the same batches, each by its own loss;
+    the mean of their class probabilities is the answer, and is what `recall` recalls (Lakshminarayanan et al., arXiv
+    1612.01474).
     """
 
     head: Literal["linear", "cosine"] = "linear"
@@ -50,6 +53,7 @@ class Options(Settings):
     keep: Annotated[float, Field(gt=0, le=1)] = 1.0
     keep_until: Annotated[float, Field(gt=0, le=1)] = 1.0
     recall: Annotated[float, Field(ge=0, le=1)] = 0.0
+    members: Count = 1
 
     @model_validator(mode="after")
     def _coherent(self) -> Options:
@@ -63,6 +67,8 @@ class Options(Settings):
             raise ValueError("keep_until is for keep below 1: give both, or leave it away")
         if self.recall and (self.rotation or self.teachers):
             raise ValueError("recall excludes rotation and teachers: leave one away")
+        if self.members > 1 and (self.rotation or self.teachers):
+            raise ValueError("several members exclude rotation and teachers: leave one away")
         return self
 
 
@@ -77,14 +83,14 @@ class Scratch(nn.Module):
 
     def __init__(self, backbone: Backbone, task: Task, options: Options) -> None:
         super().__init__()
-        self.backbone = backbone
-        self.backbone.finish = None  # the body alone: what follows it tells of the body that it was found for
+        networks = [backbone, *(backbone.another() for _ in range(1, options.members))]
+        for network in networks:
+            network.finish = None  # the body alone: what follows it tells of the body that it was found for
+        own = [_head(network.n_features, task.n_way, options) for network in networks]
+        several = options.members > 1
+        self.backbone = side_by_side(networks) if several else backbone
+        self.head = heads.Members(own) if several else own[0]
         self.options = options
-        self.head: nn.Module
-        if options.head == "cosine":
-            self.head = heads.Cosine(backbone.n_features, task.n_way, dropout=options.dropout)
-        else:
-            self.head = heads.linear(backbone.n_features, task.n_way, options.hidden, options.dropout)
         self.needs_images = bool(options.teachers or options.rotation or options.keep < 1)
         self._teachers = [_teacher(Path(each), task.n_way) for each in options.teachers]  # no parts: never trained
         self.turn_head = nn.Linear(backbone.n_features, 4) if options.rotation else None
@@ -144,14 +150,19 @@ class Scratch(nn.Module):
 
     def _known(self, logits: Tensor, labels: Tensor, places: Tensor | None) -> Tensor:
         """Cross-entropy with the labels and with what was said of the same images before; what is said now is noted."""
+        loss = functional.cross_entropy if logits.ndim == 2 else functional.members_cross_entropy
         if self.past is None or places is None:
-            return functional.cross_entropy(logits, labels)
+            return loss(logits, labels)
         targets = functional.recalled(labels, self.past[places], self.options.recall * self.done)
-        places, said = parallel.joined(places), parallel.joined(logits.detach().float().softmax(1))
+        places, said = parallel.joined(places), parallel.joined(self._joint(logits.detach().float()).softmax(1))
         before = self.past[places]
         newest = torch.where(before.sum(1, keepdim=True) > 0, NEWEST, 1.0)
         self.past[places] = torch.lerp(before, said, newest)
-        return functional.cross_entropy(logits, targets)
+        return loss(logits, targets)
+
+    def _joint(self, logits: Tensor) -> Tensor:
+        """What all members say, [n, n_way], of logits [n, n_way] of one or [n, members, n_way]."""
+        return logits if logits.ndim == 2 else functional.together(logits)
 
     @torch.no_grad()
     def _taught(self, images: Tensor) -> Tensor:
@@ -166,7 +177,7 @@ class Scratch(nn.Module):
         return (torch.cat(logits) / self.options.temperature).softmax(1)
 
     def adapt(self, support: Labelled) -> Classifier:
-        return lambda images: self.head(embed(self.backbone, images))
+        return lambda images: self._joint(self.head(embed(self.backbone, images)))
 
     @torch.no_grad()
     def measure(self, batch: Labelled) -> dict[str, Tensor]:
@@ -175,9 +186,15 @@ class Scratch(nn.Module):
         if views == "none" or batch.images.ndim == 2:
             return {}
         self.backbone.views = "none"
-        right = self.head(embed(self.backbone, batch.images)).argmax(1) == batch.labels
+        right = self._joint(self.head(embed(self.backbone, batch.images))).argmax(1) == batch.labels
         self.backbone.views = views
         return {"accuracy_without_views": right}
+
+
+def _head(n_features: int, n_way: int, options: Options) -> nn.Module:
+    if options.head == "cosine":
+        return heads.Cosine(n_features, n_way, dropout=options.dropout)
+    return heads.linear(n_features, n_way, options.hidden, options.dropout)
 
 
 def _proxy(n_way: int) -> nn.Sequential:

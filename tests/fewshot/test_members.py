@@ -1,0 +1,98 @@
+"""Several networks in one training: each learns as if alone, and their mean class probabilities are the answer."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from episodes.rng import seeded
+from episodes.types import Labelled
+from fewshot import backbones, functional, plan
+from fewshot.config import BackboneSettings
+from fewshot.learners import scratch
+from fewshot.learners.protocol import Task
+
+SMALL = BackboneSettings(name="speed-cnn", options={"widths": [8, 12, 16]})
+
+
+def made(members: int, **options: object) -> scratch.Scratch:
+    with seeded(0, "test"):
+        return scratch.Scratch(backbones.build(SMALL), Task(4), scratch.Options(members=members, **options)).train()
+
+
+def alone(learner: scratch.Scratch, number: int) -> scratch.Scratch:
+    """One member of it, as a learner."""
+    single = made(1)
+    single.backbone.body.load_state_dict(learner.backbone.body.bodies[number].state_dict())
+    single.head.load_state_dict(learner.head.parts[number].state_dict())
+    return single
+
+
+def test_the_mean_of_the_members_probabilities_is_the_answer() -> None:
+    learner = made(3).eval()
+    images = torch.rand(5, 3, 32, 32)
+    with torch.no_grad():
+        found = learner.adapt(Labelled(images, torch.zeros(5)))(images)
+        each = [alone(learner, number).eval().adapt(Labelled(images, torch.zeros(5)))(images) for number in range(3)]
+    expected = np.mean([logits.double().softmax(1).numpy() for logits in each], 0)
+    np.testing.assert_allclose(found.double().exp().numpy(), expected, rtol=1e-4)
+    assert not torch.allclose(each[0], each[1], atol=1e-3)
+
+
+def test_each_member_learns_as_if_alone() -> None:
+    learner = made(2)
+    batch = Labelled(torch.rand(16, 3, 32, 32), torch.arange(16) % 4, torch.arange(16))
+    loss = learner.loss(batch)
+    loss.backward()
+    losses = []
+    for number in range(2):
+        single = alone(learner, number)
+        own = single.loss(batch)
+        own.backward()
+        losses.append(own.item())
+        parts = [
+            (learner.backbone.body.bodies[number], single.backbone.body),
+            (learner.head.parts[number], single.head),
+        ]
+        for ours, theirs in parts:
+            for (name, mine), other in zip(ours.named_parameters(), theirs.parameters(), strict=True):
+                torch.testing.assert_close(mine.grad, other.grad, msg=name, rtol=1e-4, atol=1e-6)
+    assert loss.item() == pytest.approx(sum(losses) / 2, rel=1e-5)
+
+
+def test_what_all_members_said_is_recalled() -> None:
+    learner = made(2, recall=0.5)
+    learner.remember(20)
+    images, places = torch.rand(8, 3, 32, 32), torch.arange(8) + 3
+    with torch.no_grad():
+        logits = learner.head(learner.backbone(images))
+    learner.loss(Labelled(images, torch.arange(8) % 4, places))
+    np.testing.assert_allclose(learner.past[places].numpy(), logits.softmax(2).mean(1).numpy(), rtol=1e-4)
+    assert (learner.past.sum(1) > 0).sum() == 8
+
+
+def test_soft_labels_and_the_logarithm_of_the_mean() -> None:
+    logits = torch.randn(3, 2, 4, dtype=torch.float64)
+    labels = torch.rand(3, 4, dtype=torch.float64).softmax(1)
+    expected = -(labels[:, None] * logits.log_softmax(2)).sum(2).mean()
+    torch.testing.assert_close(functional.members_cross_entropy(logits, labels), expected)
+    torch.testing.assert_close(functional.together(logits).exp(), logits.softmax(2).mean(1))
+
+
+def test_every_member_begins_from_the_training_images() -> None:
+    learner = made(2)
+    images = torch.rand(40, 3, 32, 32)
+    learner.backbone.begin(images)
+    single = made(1)
+    single.backbone.begin(images)
+    for body in learner.backbone.body.bodies:
+        torch.testing.assert_close(body.stages[0][0].weight, single.backbone.body.stages[0][0].weight)
+
+
+def test_what_members_exclude() -> None:
+    for more in ({"rotation": 1.0}, {"teachers": ("a.safetensors",)}):
+        with pytest.raises(ValueError, match="several members exclude rotation and teachers"):
+            scratch.Options(members=2, **more)
+    settings = plan.configure({"method": "scratch", "shots": 4, "learner": {"members": 2}}, "few")
+    assert plan.build_learner(settings, Task(3), seed=0).backbone.n_features % 2 == 0
