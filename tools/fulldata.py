@@ -39,8 +39,8 @@ def _minutes(record: Record) -> float:
 def presets(all_images: bool = False) -> str:
     """The presets by goal, without test-time views and with six; all_images: and not on fractions."""
     rows = [
-        "| preset | images | without views | with six views | n | training, min | in all, min | threads | reported |",
-        "|:--|--:|--:|--:|--:|--:|--:|--:|:--|",
+        "| preset | images | without views | with six views | n | training, min | in all, min | machine | reported |",
+        "|:--|--:|--:|--:|--:|--:|--:|:--|:--|",
     ]
     of_goal = [record for record in found() if record["preset"] in ("fast", "accurate")]
     of_goal = [record for record in of_goal if not (all_images and record["fraction"])]
@@ -57,7 +57,7 @@ def presets(all_images: bool = False) -> str:
             str(len(record["seeds"])),
             f"{record['cost']['train_seconds'] / 60:.1f}",
             f"{_minutes(record):.1f}",
-            str(record["provenance"]["compute"]["threads"]),
+            record["provenance"]["device"],
             reported,
         ]
         rows.append(f"| {' | '.join(row)} |")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
+from episodes import datasets
 from episodes.rng import seeded
 from episodes.types import Labelled
-from fewshot import backbones, functional, plan
+from fewshot import backbones, experiment, functional, plan, predictor
 from fewshot.config import BackboneSettings
 from fewshot.learners import scratch
 from fewshot.learners.protocol import Task
@@ -78,6 +81,27 @@ def test_soft_labels_and_the_logarithm_of_the_mean() -> None:
     expected = -(labels[:, None] * logits.log_softmax(2)).sum(2).mean()
     torch.testing.assert_close(functional.members_cross_entropy(logits, labels), expected)
     torch.testing.assert_close(functional.together(logits).exp(), logits.softmax(2).mean(1))
+
+
+def test_a_run_of_several_members_is_kept_and_judges_again_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FEWSHOT_CACHE", str(tmp_path / "cache"))
+    values = {
+        "method": "scratch",
+        "data": "digits",
+        "shots": 8,
+        "backbone": {"name": "speed-cnn", "options": {"widths": [8, 12, 16]}},
+        "learner": {"members": 2, "keep": 0.5, "keep_until": 0.5, "recall": 0.5},
+        "train": {"epochs": 4, "batch_size": 40, "lr": 0.1},
+    }
+    record = experiment.run(values, [0], out=tmp_path)
+    run = tmp_path / record["run_id"]
+    saved = np.load(run / "draw-0" / "predictions.npz")["test_logits"]
+    judged = predictor.load(run)
+    again = judged.logits(datasets.load("digits").test.images.numpy())
+    np.testing.assert_allclose(again.numpy(), saved.astype(np.float32), atol=2e-2)
+    assert record["cost"]["parameters"] > 2 * sum(map(torch.numel, backbones.build(SMALL).parameters()))
 
 
 def test_every_member_begins_from_the_training_images() -> None:
