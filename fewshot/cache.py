@@ -13,6 +13,7 @@ import math
 import os
 import re
 import sys
+import time
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -31,6 +32,7 @@ SUFFIX, LOCK = ".safetensors", ".lock"
 LARGEST_GB = 4.0
 SUM = re.compile(rb'"crc32":"([0-9a-f]{8})"')
 NO_SUM = b"-" * 8
+MINUTE = 60  # seconds
 HELD_FILES, HELD_BYTES = 2, 2**28  # a run of many draws wants the same two, of its training images and its test images
 
 
@@ -93,24 +95,31 @@ def read(path: Path, about: Mapping[str, str]) -> Known | None:
     about: the key that the file must carry, the number of images and the width d.
     """
     stamp, known = _held.pop(path, ((), None))
-    if known is None or stamp != _stamp(path):
+    if known is None or stamp != _stamp(path):  # a stamp that is held is of a file
         known = _read(path, about)
     if known is None:
         return None
-    with contextlib.suppress(OSError):
-        os.utime(path)  # used now
-        if known.features.nbytes <= HELD_BYTES:
-            _held[path] = (_stamp(path), known)
-            while len(_held) > HELD_FILES:
-                _held.pop(next(iter(_held)))
+    stamp = _used_now(path)
+    if stamp and known.features.nbytes <= HELD_BYTES:
+        _held[path] = (stamp, known)
+        while len(_held) > HELD_FILES:
+            _held.pop(next(iter(_held)))
     return known
+
+
+def _used_now(path: Path) -> tuple[int, ...]:
+    """The file's stamp, after its time of use was moved to now, where that is long ago: other processes look at it."""
+    with contextlib.suppress(OSError):
+        if time.time() - path.stat().st_mtime > MINUTE:
+            os.utime(path)
+    return _stamp(path)
 
 
 def _stamp(path: Path) -> tuple[int, ...]:
     """Tells a file from any other that is, was or will be at the path; empty where there is none."""
     try:
         found = path.stat()
-    except FileNotFoundError:
+    except OSError:
         return ()
     return found.st_ino, found.st_size, found.st_mtime_ns
 

@@ -17,7 +17,7 @@ from fewshot.backbones import Backbone, chunk_size
 from fewshot.config import RunConfig
 
 TOGETHER = 256  # views that go through the network at once, always: an image's features depend on no company
-VERSION = 2  # raise it when the same network gives other features: files written before are then no longer found
+VERSION = 3  # raise it when the same network gives other features: files written before are then no longer found
 
 
 def fit_for(settings: RunConfig, learner: nn.Module, untrained: bool = False) -> bool:

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from episodes import datasets
+from episodes.errors import UserError
 from episodes.rng import generator
 from episodes.types import ImageSet
 from fewshot import backbones, config, devices, experiment, features, functional, parallel, records
@@ -42,6 +43,9 @@ def run(
     the weights. A finished file is taken as it is. Accuracies in the card are on the data set's own test part, which
     chose nothing. Errors as experiment.run.
     """
+    several = values.get("learner", {}).get("members", 1)
+    if several != 1:
+        raise UserError(f"learner.members is {several}: a file of weights holds one network, so leave it away.")
     asked = {"method": "scratch", "preset": PRESET, "full": True, **values}
     record = experiment.run(asked, [seed], out=out, device=device, force=force, progress=progress, tell=tell)
     folder = out / record["run_id"] / f"draw-{seed}"

@@ -50,7 +50,7 @@ def presets(all_images: bool = False) -> str:
         scores, plain = record["scores"]["accuracy"], record["measures"].get("accuracy_without_views")
         viewed = record["config"]["backbone"]["views"] != "none"
         row = [
-            record["preset"],
+            record["preset"] + (", two members" if record["config"]["learner"].get("members", 1) > 1 else ""),
             f"{record['labels']:,}",
             _accuracy(scores) if not viewed else _accuracy(plain) if plain else "not told",
             _accuracy(scores) if viewed else "",

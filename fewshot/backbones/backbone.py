@@ -144,8 +144,12 @@ class Backbone(nn.Module):
 
     def begin(self, images: Tensor) -> None:
         """Before a training from random weights: what a body finds from training images once, where it does."""
-        if hasattr(self.body, "begin"):
-            self.body.begin(self._prepared(images, self.input_size))  # type: ignore[operator]
+        bodies = self.body.bodies if isinstance(self.body, _SideBySide) else [self.body]
+        that_begin = [body for body in bodies if hasattr(body, "begin")]
+        if that_begin:
+            prepared = self._prepared(images, self.input_size)
+            for body in that_begin:
+                body.begin(prepared)  # type: ignore[operator]
 
     def forward(self, images: Tensor) -> Tensor:
         if self.training:
@@ -207,11 +211,6 @@ class _SideBySide(nn.Module):
     def __init__(self, bodies: Sequence[nn.Module]) -> None:
         super().__init__()
         self.bodies = nn.ModuleList(bodies)
-
-    def begin(self, images: Tensor) -> None:
-        for body in self.bodies:
-            if hasattr(body, "begin"):
-                body.begin(images)  # type: ignore[operator]
 
     def forward(self, images: Tensor) -> Tensor:
         return torch.cat([body(images) for body in self.bodies], 1)

@@ -121,7 +121,11 @@ def _blas_of_scipy() -> ThreadpoolController:
     """
     from threadpoolctl import ThreadpoolController
 
-    every = ThreadpoolController()
-    folders = {"scipy.libs", "scipy"}
-    own = [each.filepath for each in every.lib_controllers if folders & set(Path(each.filepath).parts)]
-    return every.select(filepath=own)
+    found = ThreadpoolController().select(user_api="blas")
+    return found.select(filepath=[each.filepath for each in found.lib_controllers if _is_of_scipy(each.filepath)])
+
+
+def _is_of_scipy(library: str) -> bool:
+    """Whether it lies where scipy's wheels put theirs: scipy.libs, or on macOS scipy/.dylibs."""
+    folder = Path(library).parent
+    return folder.name == "scipy.libs" or (folder.name, folder.parent.name) == (".dylibs", "scipy")

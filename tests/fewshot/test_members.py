@@ -119,4 +119,18 @@ def test_what_members_exclude() -> None:
         with pytest.raises(ValueError, match="several members exclude rotation and teachers"):
             scratch.Options(members=2, **more)
     settings = plan.configure({"method": "scratch", "shots": 4, "learner": {"members": 2}}, "few")
-    assert plan.build_learner(settings, Task(3), seed=0).backbone.n_features % 2 == 0
+    wide, single = plan.build_learner(settings, Task(3), seed=0).backbone, backbones.build(settings.backbone)
+    assert wide.n_features == 2 * single.n_features
+
+
+def test_what_both_say_without_views_is_measured() -> None:
+    with seeded(0, "test"):
+        viewed = backbones.build(SMALL.model_copy(update={"views": "flip"}))
+        learner = scratch.Scratch(viewed, Task(4), scratch.Options(members=2)).eval()
+    images, labels = torch.rand(64, 3, 32, 32), torch.arange(64) % 4
+    right = learner.measure(Labelled(images, labels))["accuracy_without_views"]
+    learner.backbone.views = "none"
+    with torch.no_grad():
+        expected = learner.adapt(Labelled(images, labels))(images).argmax(1) == labels
+    assert torch.equal(right, expected)
+    assert 0 < right.sum() < 64

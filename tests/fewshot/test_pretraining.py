@@ -305,3 +305,9 @@ def test_two_epochs_on_real_images_are_better_features_than_none(tmp_path: Path)
         for each in ("none", str(weights))
     ]
     assert accuracies[1] > accuracies[0] + 0.1
+
+
+def test_a_file_of_weights_holds_one_network(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"learner\.members is 2: a file of weights holds one network"):
+        pretraining.run({"data": "digits", "learner": {"members": 2}}, out=tmp_path)
+    assert not list(tmp_path.iterdir())
