@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 
 from episodes import datasets, splits, streams
 from episodes.errors import UserError
-from fewshot import backbones, config, evaluation, experiment, plan, trainer
+from fewshot import backbones, config, evaluation, experiment, features, plan, trainer
 from fewshot.learners import probe
 from fewshot.rebuilt import rebuild
 from fewshot.records import SCORES
@@ -357,6 +357,7 @@ def test_training_the_head_alone_on_features_is_training_it_on_images(
         return forward(self, images)
 
     monkeypatch.setattr(backbones.Backbone, "forward", counting)
+    monkeypatch.setattr(features, "TOGETHER", 64)
     for name, augment in (("images", STILL), ("features", [])):
         values = quick(method, train=HEAD, **more) | {"augment": augment}
         record = experiment.run(values, [0], out=tmp_path / name)
