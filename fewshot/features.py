@@ -71,7 +71,7 @@ def extract(backbone: Backbone, images: ImageSet, indices: Tensor, device: str) 
     whatever else is asked for and in which order.
     """
     backbone.eval()
-    size = min(max(1, TOGETHER // backbone.n_views), chunk_size(backbone, images.images))
+    size = min(TOGETHER // backbone.n_views, chunk_size(backbone, images.images))
     filled = torch.cat([indices, indices[-1:].expand(-len(indices) % size)])
     parts = [backbone(batch.images).float().cpu() for batch in streams.chunks(images, filled, size, device)]
     return torch.cat(parts)[: len(indices)]

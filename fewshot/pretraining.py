@@ -17,7 +17,7 @@ from episodes.rng import generator
 from episodes.types import ImageSet
 from fewshot import backbones, config, devices, experiment, features, functional, parallel, records
 from fewshot.backbones import own_weights
-from fewshot.plan import Tell
+from fewshot.plan import Tell, configure
 from fewshot.provenance import source
 
 PRESET = "pretrain"
@@ -43,10 +43,10 @@ def run(
     the weights. A finished file is taken as it is. Accuracies in the card are on the data set's own test part, which
     chose nothing. Errors as experiment.run.
     """
-    several = values.get("learner", {}).get("members", 1)
-    if several != 1:
-        raise UserError(f"learner.members is {several}: a file of weights holds one network, so leave it away.")
     asked = {"method": "scratch", "preset": PRESET, "full": True, **values}
+    members = configure(asked, PRESET).learner["members"]
+    if members > 1:
+        raise UserError(f"learner.members is {members}: a file of weights holds one network, so leave it away.")
     record = experiment.run(asked, [seed], out=out, device=device, force=force, progress=progress, tell=tell)
     folder = out / record["run_id"] / f"draw-{seed}"
     path = folder / WEIGHTS
