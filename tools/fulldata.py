@@ -36,6 +36,14 @@ def _minutes(record: Record) -> float:
     return (ends[1] - ends[0]).total_seconds() / 60 / len(record["seeds"])
 
 
+def _name(record: Record) -> str:
+    """The preset, and how the record differs from what it is now."""
+    learner, name = record["config"]["learner"], str(record["preset"])
+    if name == "accurate" and learner.get("members", 1) == 1:
+        name += ", one network that recalls nothing"
+    return name + (", whole batches at the end" if learner.get("keep_until", 1) < 1 else "")
+
+
 def presets(all_images: bool = False) -> str:
     """The presets by goal, without test-time views and with six; all_images: and not on fractions."""
     rows = [
@@ -50,7 +58,7 @@ def presets(all_images: bool = False) -> str:
         scores, plain = record["scores"]["accuracy"], record["measures"].get("accuracy_without_views")
         viewed = record["config"]["backbone"]["views"] != "none"
         row = [
-            record["preset"] + (", two members" if record["config"]["learner"].get("members", 1) > 1 else ""),
+            _name(record),
             f"{record['labels']:,}",
             _accuracy(scores) if not viewed else _accuracy(plain) if plain else "not told",
             _accuracy(scores) if viewed else "",
