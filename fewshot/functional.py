@@ -20,10 +20,12 @@ def cross_entropy(logits_NW: Tensor, labels: Tensor) -> Tensor:
 def members_cross_entropy(logits_NMW: Tensor, labels: Tensor) -> Tensor:
     """Mean over members of each one's own mean cross-entropy, with the gradient of their sum: each learns as if alone.
 
-    labels as in `cross_entropy`.
+    labels as in `cross_entropy`, of n images that all members saw; or of n for each, the first member's first, and what
+    is left over is of images that none saw.
     """
-    m = logits_NMW.shape[1]
-    mean = F.cross_entropy(logits_NMW.flatten(0, 1), labels.repeat_interleave(m, 0))
+    n, m = logits_NMW.shape[:2]
+    own = labels[: n * m].unflatten(0, (m, n)).transpose(0, 1).flatten(0, 1) if len(labels) > n else None
+    mean = F.cross_entropy(logits_NMW.flatten(0, 1), labels.repeat_interleave(m, 0) if own is None else own)
     return m * mean - (m - 1) * mean.detach()
 
 

@@ -206,17 +206,29 @@ class Backbone(nn.Module):
 
 
 class _SideBySide(nn.Module):
-    """Bodies on the same images, their features one after the other."""
+    """Bodies on the same images, or in training each on its part of them, their features one after the other."""
 
-    def __init__(self, bodies: Sequence[nn.Module]) -> None:
+    def __init__(self, bodies: Sequence[nn.Module], parted: bool) -> None:
         super().__init__()
         self.bodies = nn.ModuleList(bodies)
+        self.parted = parted
+
+    def _seen(self, images: Tensor) -> list[Tensor]:
+        """What each body sees; what is left over of as many images each is dropped."""
+        m = len(self.bodies)
+        if self.parted and self.training and len(images) >= m:
+            return list(images[: len(images) // m * m].chunk(m))
+        return [images] * m
 
     def forward(self, images: Tensor) -> Tensor:
-        return torch.cat([body(images) for body in self.bodies], 1)
+        return torch.cat([body(own) for body, own in zip(self.bodies, self._seen(images), strict=True)], 1)
 
     def levels(self, images: Tensor) -> list[Tensor]:
-        return [level for body in self.bodies for level in body.levels(images)]  # type: ignore[operator]
+        return [
+            level
+            for body, own in zip(self.bodies, self._seen(images), strict=True)
+            for level in body.levels(own)  # type: ignore[operator]
+        ]
 
 
 class _Finishes(nn.Module):
@@ -232,10 +244,11 @@ class _Finishes(nn.Module):
         return torch.cat([part(levels[number * each :][:each]) for number, part in enumerate(self.parts)], 1)
 
 
-def side_by_side(networks: Sequence[Backbone]) -> Backbone:
+def side_by_side(networks: Sequence[Backbone], parted: bool = False) -> Backbone:
     """Networks of one form, each with its own weights, as one that gives [n, features of the first, the second, ...].
 
-    Its stages are those of all, so that what is said of a stage (frozen, its rate) holds for each network.
+    parted: in training each of m networks sees an m-th of the images, in order, and n is that many. Its stages are those
+    of all, so that what is said of a stage (frozen, its rate) holds for each network.
     """
     first = networks[0]
     stages = [
@@ -243,7 +256,7 @@ def side_by_side(networks: Sequence[Backbone]) -> Backbone:
         for stage in first.stages
     ]
     statistics = (tuple(first.mean.flatten().tolist()), tuple(first.std.flatten().tolist()))
-    body = _SideBySide([each.body for each in networks])
+    body = _SideBySide([each.body for each in networks], parted)
     form, n_features = f"{first.form} x{len(networks)}", first.n_body_features * len(networks)
     joined = Backbone(body, n_features, first.input_size, statistics, stages, form, first.views, first.crop)
     finishes = [each.finish for each in networks if isinstance(each.finish, Finish)]

@@ -10,13 +10,13 @@ import copy
 from typing import Annotated, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from episodes.types import Labelled
 from fewshot import functional
-from fewshot.backbones import Backbone, embed, hold_batch_norm
-from fewshot.config import Positive
+from fewshot.backbones import Backbone, embed, hold_batch_norm, side_by_side
+from fewshot.config import Count, Positive
 from fewshot.learners import heads, probe
 from fewshot.learners.protocol import Classifier, Task
 
@@ -28,12 +28,21 @@ class Options(heads.Options):
     probe_share: the weight, in the mean with the trained head's class probabilities, of those of a probe (`probe_c` is
     its `c`) on the features that the backbone had before training: the two err on other images. It takes a second pass
     of the network to classify.
+    members: networks that begin alike and train on parts of each batch of their own, as many images each as there are;
+    the mean of their class probabilities is the trained head's answer (Lakshminarayanan et al., arXiv 1612.01474).
     """
 
     readout: Literal["trained", "logistic"] = "trained"
     readout_c: Positive = 10.0
     probe_share: Annotated[float, Field(ge=0, lt=1)] = 0.0
     probe_c: Positive = 3.0
+    members: Count = 1
+
+    @model_validator(mode="after")
+    def _coherent(self) -> Options:
+        if self.members > 1 and self.readout == "logistic":
+            raise ValueError("several members answer by their trained heads: leave readout away, or members")
+        return self
 
 
 class Finetune(nn.Module):
@@ -46,9 +55,12 @@ class Finetune(nn.Module):
 
     def __init__(self, backbone: Backbone, task: Task, options: Options) -> None:
         super().__init__()
-        self.backbone = backbone
         self.n_way, self.options = task.n_way, options
-        self.head = heads.build(options, backbone.n_features, task.n_way)
+        own = heads.build(options, backbone.n_features, task.n_way)
+        several = options.members > 1
+        networks = [backbone, *(copy.deepcopy(backbone) for _ in range(1, options.members))]
+        self.backbone = side_by_side(networks, parted=True) if several else backbone
+        self.head = heads.Members([own, *(copy.deepcopy(own) for _ in networks[1:])]) if several else own
         self.needs_support = options.readout == "logistic" or options.probe_share > 0
         # No part: it is neither trained nor kept, since every build begins with the same backbone.
         self._untrained = [copy.deepcopy(backbone).requires_grad_(False)] if options.probe_share else []
@@ -63,10 +75,18 @@ class Finetune(nn.Module):
         """The head starts as a nearest-prototype classifier or a probe, or stays random."""
         if self.options.start == "random":
             return  # without a look at the support, which may be large
-        heads.begin(self.head, self.options, embed(self.backbone, support.images), support.labels, self.n_way)
+        features = embed(self.backbone, support.images)
+        if not isinstance(self.head, heads.Members):
+            heads.begin(self.head, self.options, features, support.labels, self.n_way)
+            return
+        for head, own in zip(self.head.parts, features.chunk(self.options.members, 1), strict=True):
+            heads.begin(head, self.options, own, support.labels, self.n_way)
 
     def loss(self, item: Labelled) -> Tensor:
-        return functional.cross_entropy(self.head(embed(self.backbone, item.images)), item.labels)
+        logits = self.head(embed(self.backbone, item.images))
+        if logits.ndim == 2:
+            return functional.cross_entropy(logits, item.labels)
+        return functional.members_cross_entropy(logits, item.labels)
 
     def adapt(self, support: Labelled) -> Classifier:
         share, tuned = self.options.probe_share, self._tuned(support)
@@ -85,4 +105,6 @@ class Finetune(nn.Module):
     def _tuned(self, support: Labelled) -> Classifier:
         if self.options.readout == "logistic":
             return probe.classifier(self.backbone, support, probe.Options(c=self.options.readout_c))
+        if self.options.members > 1:
+            return lambda images: functional.together(self.head(embed(self.backbone, images)))
         return lambda images: self.head(embed(self.backbone, images))

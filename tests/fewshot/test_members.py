@@ -13,7 +13,7 @@ from episodes.rng import seeded
 from episodes.types import Labelled
 from fewshot import backbones, experiment, functional, plan, predictor
 from fewshot.config import BackboneSettings
-from fewshot.learners import scratch
+from fewshot.learners import finetune, scratch
 from fewshot.learners.protocol import Task
 
 SMALL = BackboneSettings(name="speed-cnn", options={"widths": [8, 12, 16]})
@@ -83,17 +83,25 @@ def test_soft_labels_and_the_logarithm_of_the_mean() -> None:
     torch.testing.assert_close(functional.together(logits).exp(), logits.softmax(2).mean(1))
 
 
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [
+        ("scratch", {"members": 2, "keep": 0.5, "keep_until": 0.5, "recall": 0.5}),
+        ("finetune", {"members": 2, "head": "unit", "probe_share": 0.3}),
+    ],
+)
 def test_a_run_of_several_members_is_kept_and_judges_again_the_same(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    method: str, options: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FEWSHOT_CACHE", str(tmp_path / "cache"))
     values = {
-        "method": "scratch",
+        "method": method,
         "data": "digits",
         "shots": 8,
         "backbone": {"name": "speed-cnn", "options": {"widths": [8, 12, 16]}},
-        "learner": {"members": 2, "keep": 0.5, "keep_until": 0.5, "recall": 0.5},
+        "learner": options,
         "train": {"epochs": 4, "batch_size": 40, "lr": 0.1},
+        "select": "last",
     }
     record = experiment.run(values, [0], out=tmp_path)
     run = tmp_path / record["run_id"]
@@ -134,3 +142,54 @@ def test_what_both_say_without_views_is_measured() -> None:
         expected = learner.adapt(Labelled(images, labels))(images).argmax(1) == labels
     assert torch.equal(right, expected)
     assert 0 < right.sum() < 64
+
+
+def tuned(members: int) -> finetune.Finetune:
+    with seeded(0, "test"):
+        backbone = backbones.build(BackboneSettings(name="conv4"))
+        options = finetune.Options(members=members, head="unit", start="prototypes")
+        learner = finetune.Finetune(backbone, Task(4), options)
+        learner.eval().prepare(Labelled(torch.rand(12, 3, 32, 32), torch.arange(12) % 4))
+    return learner
+
+
+def test_tuned_members_begin_as_one_network() -> None:
+    images = torch.rand(6, 3, 32, 32)
+    support = Labelled(images, torch.zeros(6))
+    with torch.no_grad():
+        both, single = (tuned(members).eval().adapt(support)(images) for members in (3, 1))
+    torch.testing.assert_close(both.softmax(1), single.softmax(1))
+
+
+def test_each_tuned_member_learns_as_if_alone_from_its_part_of_the_batch() -> None:
+    """17 images for two: eight each, and one that neither sees."""
+    images, labels = torch.rand(17, 3, 32, 32), torch.randint(4, (17,))
+    learner = tuned(2).train()
+    loss = learner.loss(Labelled(images, labels))
+    loss.backward()
+    losses = []
+    for number in range(2):
+        single, own = tuned(1).train(), slice(8 * number, 8 * number + 8)
+        alone = single.loss(Labelled(images[own], labels[own]))
+        alone.backward()
+        losses.append(alone.item())
+        parts = [
+            (learner.backbone.body.bodies[number], single.backbone.body),
+            (learner.head.parts[number], single.head),
+        ]
+        for ours, theirs in parts:
+            for (name, mine), other in zip(ours.named_parameters(), theirs.parameters(), strict=True):
+                torch.testing.assert_close(mine.grad, other.grad, msg=name, rtol=1e-4, atol=1e-6)
+    assert loss.item() == pytest.approx(sum(losses) / 2, rel=1e-5)
+    assert losses[0] != pytest.approx(losses[1], rel=1e-3)
+
+
+def test_a_batch_of_fewer_images_than_members_is_for_all() -> None:
+    images, labels = torch.rand(2, 3, 32, 32), torch.tensor([0, 2])
+    several, single = (tuned(members).train().loss(Labelled(images, labels)).item() for members in (3, 1))
+    assert several == pytest.approx(single, rel=1e-5)
+
+
+def test_several_members_answer_by_their_trained_heads() -> None:
+    with pytest.raises(ValueError, match="leave readout away, or members"):
+        finetune.Options(members=2, readout="logistic")
