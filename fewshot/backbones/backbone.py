@@ -247,8 +247,8 @@ class _Finishes(nn.Module):
 def side_by_side(networks: Sequence[Backbone], parted: bool = False) -> Backbone:
     """Networks of one form, each with its own weights, as one that gives [n, features of the first, the second, ...].
 
-    parted: in training each of m networks sees an m-th of the images, in order, and n is that many. Its stages are those
-    of all, so that what is said of a stage (frozen, its rate) holds for each network.
+    parted: in training each of m networks sees an m-th of the images, in order, and n is that many. Its stages are
+    those of all, so that what is said of a stage (frozen, its rate) holds for each network.
     """
     first = networks[0]
     stages = [
