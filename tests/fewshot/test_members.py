@@ -32,6 +32,14 @@ def alone(learner: scratch.Scratch, number: int) -> scratch.Scratch:
     return single
 
 
+def same_gradients(learner: torch.nn.Module, number: int, single: torch.nn.Module) -> None:
+    """Of one member and of a learner that is it alone."""
+    parts = [(learner.backbone.body.bodies[number], single.backbone.body), (learner.head.parts[number], single.head)]
+    for ours, theirs in parts:
+        for (name, mine), other in zip(ours.named_parameters(), theirs.parameters(), strict=True):
+            torch.testing.assert_close(mine.grad, other.grad, msg=name, rtol=1e-4, atol=1e-6)
+
+
 def test_the_mean_of_the_members_probabilities_is_the_answer() -> None:
     learner = made(3).eval()
     images = torch.rand(5, 3, 32, 32)
@@ -54,13 +62,7 @@ def test_each_member_learns_as_if_alone() -> None:
         own = single.loss(batch)
         own.backward()
         losses.append(own.item())
-        parts = [
-            (learner.backbone.body.bodies[number], single.backbone.body),
-            (learner.head.parts[number], single.head),
-        ]
-        for ours, theirs in parts:
-            for (name, mine), other in zip(ours.named_parameters(), theirs.parameters(), strict=True):
-                torch.testing.assert_close(mine.grad, other.grad, msg=name, rtol=1e-4, atol=1e-6)
+        same_gradients(learner, number, single)
     assert loss.item() == pytest.approx(sum(losses) / 2, rel=1e-5)
 
 
@@ -173,13 +175,7 @@ def test_each_tuned_member_learns_as_if_alone_from_its_part_of_the_batch() -> No
         alone = single.loss(Labelled(images[own], labels[own]))
         alone.backward()
         losses.append(alone.item())
-        parts = [
-            (learner.backbone.body.bodies[number], single.backbone.body),
-            (learner.head.parts[number], single.head),
-        ]
-        for ours, theirs in parts:
-            for (name, mine), other in zip(ours.named_parameters(), theirs.parameters(), strict=True):
-                torch.testing.assert_close(mine.grad, other.grad, msg=name, rtol=1e-4, atol=1e-6)
+        same_gradients(learner, number, single)
     assert loss.item() == pytest.approx(sum(losses) / 2, rel=1e-5)
     assert losses[0] != pytest.approx(losses[1], rel=1e-3)
 
