@@ -75,12 +75,11 @@ class Finetune(nn.Module):
         """The head starts as a nearest-prototype classifier or a probe, or stays random."""
         if self.options.start == "random":
             return  # without a look at the support, which may be large
-        features = embed(self.backbone, support.images)
-        if not isinstance(self.head, heads.Members):
-            heads.begin(self.head, self.options, features, support.labels, self.n_way)
-            return
-        for head, own in zip(self.head.parts, features.chunk(self.options.members, 1), strict=True):
-            heads.begin(head, self.options, own, support.labels, self.n_way)
+        own, *_ = embed(self.backbone, support.images).chunk(self.options.members, 1)  # members are alike as yet
+        first, *others = self.head.parts if isinstance(self.head, heads.Members) else [self.head]
+        heads.begin(first, self.options, own, support.labels, self.n_way)
+        for head in others:
+            head.load_state_dict(first.state_dict())
 
     def loss(self, item: Labelled) -> Tensor:
         logits = self.head(embed(self.backbone, item.images))

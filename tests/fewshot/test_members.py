@@ -83,6 +83,9 @@ def test_soft_labels_and_the_logarithm_of_the_mean() -> None:
     expected = -(labels[:, None] * logits.log_softmax(2)).sum(2).mean()
     torch.testing.assert_close(functional.members_cross_entropy(logits, labels), expected)
     torch.testing.assert_close(functional.together(logits).exp(), logits.softmax(2).mean(1))
+    own = torch.rand(7, 4, dtype=torch.float64).softmax(1)  # three images for each member, and one that none saw
+    each = [-(own[3 * m : 3 * m + 3] * logits[:, m].log_softmax(1)).sum(1).mean() for m in range(2)]
+    torch.testing.assert_close(functional.members_cross_entropy(logits, own), sum(each) / 2)
 
 
 @pytest.mark.parametrize(
