@@ -59,6 +59,33 @@ def at_16() -> str:
     return "\n".join(rows)
 
 
+def at_128() -> str:
+    """Every learner at 128 shots, and its difference to the probe on the draws that both have."""
+    of_128 = [record for record in found() if record["shots"] == 128]
+    probed = next(_by_draw(record) for record in of_128 if record["method"] == "probe")
+    rows = [
+        "| learner | accuracy ± 95% | n | to the probe, points | seconds a draw |",
+        "|:--|--:|--:|--:|--:|",
+    ]
+    for record in sorted(of_128, key=lambda each: -each["scores"]["accuracy"]["mean"]):
+        cost, own = record["cost"], _by_draw(record)
+        gain = records.summary([100 * (own[seed] - probed[seed]) for seed in own])
+        named = f", preset `{record['preset']}`" if record["preset"] not in (None, "few", "full") else ""
+        row = [
+            record["method"] + named + ("" if record["weights"] == "pretrained" else ", random weights"),
+            _accuracy(record),
+            str(len(own)),
+            "" if record["method"] == "probe" else f"{gain['mean']:+.2f} ± {gain['ci95']:.2f}",
+            f"{cost['train_seconds'] + cost['adapt_seconds']:.0f}",
+        ]
+        rows.append(f"| {' | '.join(row)} |")
+    return "\n".join(rows)
+
+
+def _by_draw(record: Record) -> dict[int, float]:
+    return dict(zip(record["seeds"], record["scores"]["accuracy"]["values"], strict=True))
+
+
 def by_fraction() -> str:
     """finetune and scratch on fractions of the training set, beside the rows of study experts."""
     rows = [
@@ -77,7 +104,7 @@ def by_fraction() -> str:
 
 
 if __name__ == "__main__":
-    wanted = pages.filled(PAGE.read_text(), {"16": at_16(), "fractions": by_fraction()})
+    wanted = pages.filled(PAGE.read_text(), {"16": at_16(), "128": at_128(), "fractions": by_fraction()})
     if "--check" in sys.argv:
         sys.exit(0 if PAGE.read_text() == wanted else f"{PAGE.name} is stale: run python tools/learners.py")
     PAGE.write_text(wanted)
