@@ -69,7 +69,7 @@ def at_128() -> str:
     ]
     for record in sorted(of_128, key=lambda each: -each["scores"]["accuracy"]["mean"]):
         cost, own = record["cost"], _by_draw(record)
-        gain = records.summary([100 * (own[seed] - probed[seed]) for seed in own])
+        gain = records.summary([100 * (own[seed] - probed[seed]) for seed in own if seed in probed])
         named = f", preset `{record['preset']}`" if record["preset"] not in (None, "few", "full") else ""
         row = [
             record["method"] + named + ("" if record["weights"] == "pretrained" else ", random weights"),
