@@ -12,6 +12,7 @@ import pages
 
 from fewshot import records
 from fewshot.records import Record
+from fewshot.report import differences
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "reports" / "learners.md"
@@ -37,6 +38,14 @@ def _accuracy(record: Record) -> str:
     return f"{score['mean']:.4f}{interval}"
 
 
+def _name(record: Record) -> str:
+    return record["method"] + ("" if record["weights"] == "pretrained" else ", random weights")
+
+
+def _seconds(record: Record) -> float:
+    return record["cost"]["train_seconds"] + record["cost"]["adapt_seconds"]
+
+
 def at_16() -> str:
     """Every learner at 16 shots, beside what the report of study kshot states."""
     rows = [
@@ -45,13 +54,13 @@ def at_16() -> str:
     ]
     of_16 = [record for record in found() if record["shots"] == 16]
     for record in sorted(of_16, key=lambda each: -each["scores"]["accuracy"]["mean"]):
-        cost, mean = record["cost"], record["scores"]["accuracy"]["mean"]
+        mean = record["scores"]["accuracy"]["mean"]
         system, reported = REPORTED.get(record["method"], ("", None))
         row = [
-            record["method"] + ("" if record["weights"] == "pretrained" else ", random weights"),
+            _name(record),
             _accuracy(record),
             str(len(record["scores"]["accuracy"]["values"])),
-            f"{cost['train_seconds'] + cost['adapt_seconds']:.1f}",
+            f"{_seconds(record):.1f}",
             system,
             *(["", ""] if reported is None else [f"{reported:.2f}", f"{mean - reported:+.2f}"]),
         ]
@@ -60,30 +69,23 @@ def at_16() -> str:
 
 
 def at_128() -> str:
-    """Every learner at 128 shots, and its difference to the probe on the draws that both have."""
+    """Every learner at 128 shots, and its paired difference to the probe."""
     of_128 = [record for record in found() if record["shots"] == 128]
-    probed = next(_by_draw(record) for record in of_128 if record["method"] == "probe")
+    probed = next(record for record in of_128 if record["method"] == "probe")
     rows = [
-        "| learner | accuracy ± 95% | n | to the probe, points | seconds a draw |",
+        "| learner | accuracy ± 95% | n | to the probe, paired | seconds a draw |",
         "|:--|--:|--:|--:|--:|",
     ]
     for record in sorted(of_128, key=lambda each: -each["scores"]["accuracy"]["mean"]):
-        cost, own = record["cost"], _by_draw(record)
-        gain = records.summary([100 * (own[seed] - probed[seed]) for seed in own if seed in probed])
-        named = f", preset `{record['preset']}`" if record["preset"] not in (None, "few", "full") else ""
         row = [
-            record["method"] + named + ("" if record["weights"] == "pretrained" else ", random weights"),
+            _name(record),
             _accuracy(record),
-            str(len(own)),
-            "" if record["method"] == "probe" else f"{gain['mean']:+.2f} ± {gain['ci95']:.2f}",
-            f"{cost['train_seconds'] + cost['adapt_seconds']:.0f}",
+            str(len(record["seeds"])),
+            "" if record is probed else str(differences.paired(record, probed)),
+            f"{_seconds(record):.0f}",
         ]
         rows.append(f"| {' | '.join(row)} |")
     return "\n".join(rows)
-
-
-def _by_draw(record: Record) -> dict[int, float]:
-    return dict(zip(record["seeds"], record["scores"]["accuracy"]["values"], strict=True))
 
 
 def by_fraction() -> str:
