@@ -39,7 +39,8 @@ def _accuracy(record: Record) -> str:
 
 
 def _name(record: Record) -> str:
-    return record["method"] + ("" if record["weights"] == "pretrained" else ", random weights")
+    named = "" if record["preset"] in ("few", "full") else f" ({record['preset']})"
+    return record["method"] + named + ("" if record["weights"] == "pretrained" else ", random weights")
 
 
 def _seconds(record: Record) -> float:
