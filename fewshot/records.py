@@ -95,6 +95,11 @@ def summary(values: Sequence[float]) -> dict[str, Any]:
     return {"mean": float(np.mean(values)), "std": std, "ci95": half, "values": list(values)}
 
 
+def seconds(record: Record) -> float:
+    """What a draw took on average to train and to adapt, without judging."""
+    return record["cost"]["train_seconds"] + record["cost"]["adapt_seconds"]
+
+
 def assemble(run: Mapping[str, Any], draws: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The record of a run from its draws, in the order of their seeds.
 

@@ -169,10 +169,10 @@ def _cost(results: Sequence[Result]) -> Result:
             continue
         seen.add(result["run"])
         record = result["record"]
-        n, cost = len(record["seeds"]), record["cost"]
+        n = len(record["seeds"])
         entry = table.setdefault(result["row"], [result["row"], 0, 0.0])
         entry[1] += n
-        entry[2] += n * (cost["train_seconds"] + cost["adapt_seconds"]) / 3600
+        entry[2] += n * records.seconds(record) / 3600
     rows = [[name, n, round(hours, 4)] for name, n, hours in table.values()]
     rows.append(["all", sum(row[1] for row in rows), round(sum(row[2] for row in rows), 4)])
     machines = sorted({result["record"]["provenance"]["device"] for result in results})

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from fewshot import plan, records
 from fewshot.report import table
 
 ROOT = Path(__file__).parent.parent
+HAS_CIFAR10 = (Path(os.environ.get("FEWSHOT_DATA", "nowhere")) / "cifar10").is_dir()
 
 
 @pytest.mark.parametrize("name", ["learners", "main", "presets"])
@@ -39,3 +42,17 @@ def test_pages_show_what_their_records_give(command: str) -> None:
     tool, *words = command.split()
     done = subprocess.run([sys.executable, ROOT / "tools" / tool, *words], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.skipif(not HAS_CIFAR10, reason="FEWSHOT_DATA holds no cifar10")
+def test_records_of_learners_are_of_the_presets_as_they_are(tmp_path: Path) -> None:
+    stale = []
+    for path, record in records.find([ROOT / "reports" / "records" / "learners"]):
+        if record["method"] == "voting":
+            continue
+        asked = {key: record[key] for key in ("method", "shots", "fraction")} | {"data": "cifar10"}
+        if record["preset"] not in ("few", "full"):  # those are found by the number of labels
+            asked["preset"] = record["preset"]
+        if plan.prepare(asked, tmp_path, "cpu").run_id != record["run_id"]:
+            stale.append(path.name)
+    assert not stale, f"measured with other settings than the presets have: {', '.join(stale)}"

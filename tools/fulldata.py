@@ -14,6 +14,7 @@ import pages
 
 from fewshot import records
 from fewshot.records import Record
+from fewshot.report.table import with_interval
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "reports" / "fulldata.md"
@@ -24,10 +25,6 @@ NETWORKS = {"baseline-cnn": "K1", "vgg": "H1", "custom-cnn": "E4", "mlp": "A1"} 
 
 def found() -> list[Record]:
     return [record for _, record in records.find([ROOT / "reports" / "records" / "fulldata"])]
-
-
-def _accuracy(score: dict) -> str:  # type: ignore[type-arg]
-    return f"{score['mean']:.4f}" + (f" ± {score['ci95']:.4f}" if score["ci95"] is not None else "")
 
 
 def _minutes(record: Record) -> float:
@@ -60,8 +57,8 @@ def presets(all_images: bool = False) -> str:
         row = [
             _name(record),
             f"{record['labels']:,}",
-            _accuracy(scores) if not viewed else _accuracy(plain) if plain else "not told",
-            _accuracy(scores) if viewed else "",
+            with_interval(scores) if not viewed else with_interval(plain) if plain else "not told",
+            with_interval(scores) if viewed else "",
             str(len(record["seeds"])),
             f"{record['cost']['train_seconds'] / 60:.1f}",
             f"{_minutes(record):.1f}",

@@ -12,7 +12,7 @@ import pages
 
 from fewshot import records
 from fewshot.records import Record
-from fewshot.report import differences
+from fewshot.report import differences, table
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "reports" / "learners.md"
@@ -33,18 +33,11 @@ def found() -> list[Record]:
 
 
 def _accuracy(record: Record) -> str:
-    score = record["scores"]["accuracy"]
-    interval = f" ± {score['ci95']:.4f}" if score["ci95"] is not None else ""
-    return f"{score['mean']:.4f}{interval}"
+    return table.with_interval(record["scores"]["accuracy"])
 
 
 def _name(record: Record) -> str:
-    named = "" if record["preset"] in ("few", "full") else f" ({record['preset']})"
-    return record["method"] + named + ("" if record["weights"] == "pretrained" else ", random weights")
-
-
-def _seconds(record: Record) -> float:
-    return record["cost"]["train_seconds"] + record["cost"]["adapt_seconds"]
+    return table.method_of(record) + ("" if record["weights"] == "pretrained" else ", random weights")
 
 
 def at_16() -> str:
@@ -60,8 +53,8 @@ def at_16() -> str:
         row = [
             _name(record),
             _accuracy(record),
-            str(len(record["scores"]["accuracy"]["values"])),
-            f"{_seconds(record):.1f}",
+            str(len(record["seeds"])),
+            f"{records.seconds(record):.1f}",
             system,
             *(["", ""] if reported is None else [f"{reported:.2f}", f"{mean - reported:+.2f}"]),
         ]
@@ -74,8 +67,8 @@ def at_128() -> str:
     of_128 = [record for record in found() if record["shots"] == 128]
     probed = next(record for record in of_128 if record["method"] == "probe")
     rows = [
-        "| learner | accuracy ± 95% | n | to the probe, paired | seconds a draw |",
-        "|:--|--:|--:|--:|--:|",
+        "| learner | accuracy ± 95% | n | to the probe, paired | seconds a draw | machine |",
+        "|:--|--:|--:|--:|--:|:--|",
     ]
     for record in sorted(of_128, key=lambda each: -each["scores"]["accuracy"]["mean"]):
         row = [
@@ -83,7 +76,8 @@ def at_128() -> str:
             _accuracy(record),
             str(len(record["seeds"])),
             "" if record is probed else str(differences.paired(record, probed)),
-            f"{_seconds(record):.0f}",
+            f"{records.seconds(record):.0f}",
+            record["provenance"]["device"],
         ]
         rows.append(f"| {' | '.join(row)} |")
     return "\n".join(rows)
@@ -100,7 +94,7 @@ def by_fraction() -> str:
         row = [f"{fraction:g}", f"{5000 * fraction:g}"]
         for method, reported in (("finetune", few_shot), ("scratch", regular)):
             record = measured.get((method, fraction))
-            n = "" if record is None else str(len(record["scores"]["accuracy"]["values"]))
+            n = "" if record is None else str(len(record["seeds"]))
             row += ["not run" if record is None else _accuracy(record), n, f"{reported:.4f}"]
         rows.append(f"| {' | '.join(row)} |")
     return "\n".join(rows)

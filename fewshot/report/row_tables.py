@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from fewshot import records
 from fewshot.records import Record
 from fewshot.report import gathered
 from fewshot.report.gathered import Group, Measured, Score, Told
@@ -52,8 +53,7 @@ def _table(group: Group, cells: Sequence[Measured], stated: Stated, scale: str) 
 def _row(cell: Measured, group: Group, stated: Stated, best: bool, scale: str) -> dict[str, Cell]:
     record = cell.record
     assert record is not None
-    accuracy, cost = record["scores"]["accuracy"], record["cost"]
-    seconds = cost["train_seconds"] + cost["adapt_seconds"]
+    accuracy = record["scores"]["accuracy"]
     compared = {} if scale == SMOKE else cell.reported
     found = {
         "cell": Cell(cell.label),
@@ -75,7 +75,8 @@ def _row(cell: Measured, group: Group, stated: Stated, best: bool, scale: str) -
     for metric in (each for each in OTHERS if each in stated):
         found[metric] = _score(gathered.score(record, metric))
         found[f"{metric}, reported"] = reported(cell, metric, stated[metric])
-    return {**found, "seconds a draw": number(seconds, ".1f"), "run": Cell(cell.run or record["run_id"])}
+    found["seconds a draw"] = number(records.seconds(record), ".1f")
+    return {**found, "run": Cell(cell.run or record["run_id"])}
 
 
 def as_stated(value: float, decimals: int = 2) -> str:

@@ -115,12 +115,12 @@ def _plain(value: Any) -> str:
 
 
 def _row(record: Record, best: Record, settings: str) -> dict[str, str]:
-    scores, cost = record["scores"], record["cost"]
-    accuracy = _with_interval(scores["accuracy"])
+    scores = record["scores"]
+    accuracy = with_interval(scores["accuracy"])
     values = scores["accuracy"]["values"]
-    preset, train = record["preset"], record["train_accuracy"]
+    train = record["train_accuracy"]
     return {
-        "method": record["method"] + (f" ({preset})" if preset not in ("few", "full") else ""),
+        "method": method_of(record),
         "backbone": record["backbone"],
         "weights": Path(record["weights"]).name,
         "settings": settings,
@@ -132,13 +132,19 @@ def _row(record: Record, best: Record, settings: str) -> dict[str, str]:
         "ECE": f"{scores['ece']['mean']:.3f}",
         "train accuracy": "" if train is None else f"{train['mean']:.3f}",
         "n": str(len(values)),
-        "seconds a draw": f"{cost['train_seconds'] + cost['adapt_seconds']:.1f}",
-        "parameters": f"{cost['parameters']:,}",
+        "seconds a draw": f"{records.seconds(record):.1f}",
+        "parameters": f"{record['cost']['parameters']:,}",
         "run": record["run_id"],
     }
 
 
-def _with_interval(score: dict[str, Any]) -> str:
+def method_of(record: Record) -> str:
+    """The method, and its preset where that is none of the usual."""
+    return record["method"] + ("" if record["preset"] in ("few", "full") else f" ({record['preset']})")
+
+
+def with_interval(score: dict[str, Any]) -> str:
+    """Mean and half of the 95% interval, the mean alone of one draw."""
     return f"{score['mean']:.4f}" + ("" if score["ci95"] is None else f" ± {score['ci95']:.4f}")
 
 
@@ -160,5 +166,5 @@ def _remarks(group: Sequence[Record]) -> str:
 
 def _measured(record: Record) -> str:
     """What a learner said of itself: the accuracy of a gate, for example."""
-    means = [f"{name.replace('_', ' ')} {_with_interval(score)}" for name, score in sorted(record["measures"].items())]
+    means = [f"{name.replace('_', ' ')} {with_interval(score)}" for name, score in sorted(record["measures"].items())]
     return f"{record['method']}, run {record['run_id']}: {', '.join(means)}."
