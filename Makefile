@@ -8,7 +8,7 @@ help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup:  ## .venv with everything installed
-	@sh tools/setup.sh $(PYTHON)
+	@sh scripts/setup.sh $(PYTHON)
 
 demo: setup  ## prototypical networks on 16 labelled digits of each class, ten draws
 	$(BIN)/fewshot run --method protonet --preset random --shots 16 --data digits

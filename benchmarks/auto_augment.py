@@ -35,7 +35,8 @@ def main() -> None:
     from torchvision.transforms import v2
 
     from episodes.augment import auto_augment
-    from fewshot import devices, provenance
+    from fewshot.runs import provenance
+    from fewshot.training import devices
 
     generator = torch.Generator().manual_seed(0)
     theirs = v2.AutoAugment(v2.AutoAugmentPolicy("cifar10"))

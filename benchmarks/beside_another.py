@@ -24,8 +24,9 @@ def measure(seconds: float) -> float:
     """Images a second in this process."""
     import torch
 
-    from fewshot import backbones, devices
+    from fewshot import backbones
     from fewshot.config import BackboneSettings
+    from fewshot.training import devices
 
     devices.keep_freed_memory()
     network = backbones.build(BackboneSettings(name="conv4", options={"norm": "group"}))

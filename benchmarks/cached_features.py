@@ -33,11 +33,12 @@ def backbone_settings(name: str | None, weights: str | None, folder: Path) -> di
     from safetensors.torch import save_file
 
     from episodes.rng import seeded
-    from fewshot import backbones, plan
+    from fewshot import backbones
+    from fewshot.runs import resolve
 
     asked = {key: value for key, value in (("name", name), ("weights", weights)) if value is not None}
     values = {"method": "probe", "shots": 1, **({"backbone": asked} if asked else {})}
-    settings = plan.configure(values, "few").backbone
+    settings = resolve.configure(values, "few").backbone
     if settings.weights == "none":
         with seeded(0, "initialise"):
             body = backbones.build(settings).body
@@ -49,7 +50,7 @@ def backbone_settings(name: str | None, weights: str | None, folder: Path) -> di
 
 def seconds(values: dict[str, Any], shots: tuple[int, ...], draws: int, out: Path) -> tuple[float, list[Any]]:
     """Of the runs of all shot counts, and the accuracies that they give."""
-    from fewshot import experiment
+    from fewshot.runs import experiment
 
     began, found = time.perf_counter(), []
     for k in shots:
@@ -82,7 +83,9 @@ def images_per_second(settings: dict[str, Any]) -> float:
     import torch
 
     from episodes import datasets
-    from fewshot import backbones, config, devices, features
+    from fewshot import backbones, config
+    from fewshot.features import frozen
+    from fewshot.training import devices
 
     images = datasets.load("cifar10").test
     backbone = backbones.build(config.BackboneSettings(**{**settings, "views": "none"}))
@@ -91,7 +94,7 @@ def images_per_second(settings: dict[str, Any]) -> float:
     speeds = []
     for _ in range(SPEED_ROUNDS + 1):  # the first warms up
         began = time.perf_counter()
-        features.extract(backbone, images, torch.arange(SPEED_IMAGES), compute.device)
+        frozen.extract(backbone, images, torch.arange(SPEED_IMAGES), compute.device)
         speeds.append(SPEED_IMAGES / (time.perf_counter() - began))
     return statistics.median(speeds[1:])
 
@@ -104,7 +107,8 @@ def main() -> None:
     parser.add_argument("--small", action="store_true")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "cached_features.json")
     options = parser.parse_args()
-    from fewshot import devices, provenance
+    from fewshot.runs import provenance
+    from fewshot.training import devices
 
     data, shots, draws = ("digits", SHOTS[:2], 3) if options.small else ("cifar10", SHOTS, 10)
     uncached = min(draws, options.uncached_draws or draws)

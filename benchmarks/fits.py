@@ -27,11 +27,12 @@ def main() -> None:
     import torch
     from torch.nn import functional as F
 
-    from fewshot import devices, provenance
-    from fewshot.learners import probe
+    from fewshot.heads import regression
+    from fewshot.runs import provenance
+    from fewshot.training import devices
 
     torch.set_num_threads(len(os.sched_getaffinity(0)))
-    ours = probe._blas_of_scipy
+    ours = regression._blas_of_scipy
     generator = torch.Generator().manual_seed(0)
     means = torch.randn(10, WIDTH, generator=generator)
     found = {}
@@ -40,9 +41,9 @@ def main() -> None:
         features = F.normalize(torch.randn(len(labels), WIDTH, generator=generator) + 0.3 * means[labels])
 
         def seconds(limited: bool, features=features, labels=labels) -> float:
-            probe._blas_of_scipy = ours if limited else _Unlimited  # type: ignore[assignment]
+            regression._blas_of_scipy = ours if limited else _Unlimited  # type: ignore[assignment]
             began = time.perf_counter()
-            probe.fit(features, labels, 10, probe.Options())
+            regression.fit(features, labels, 10)
             return time.perf_counter() - began
 
         rounds = [(seconds(True), seconds(False)) for _ in range(options.rounds + 1)][1:]

@@ -25,9 +25,9 @@ TRAININGS = 90  # of one network: 18 values, five repeats
 
 def settings(epochs: float, fraction: float, data: str) -> dict[str, Any]:
     """Of the search's first cell of H2, without early stopping."""
-    from fewshot import grids, study
+    from fewshot.studies import grids, schema
 
-    (row,) = study.read([ROW])
+    (row,) = schema.read([ROW])
     (cell,) = [each for each in grids.cells(row, "small") if each.values == {"network": "H2", "train.lr": 0.01}]
     changed = {"train.epochs": epochs, "train.early_stopping": None, "fraction": fraction, "data": data}
     return grids.put(cell.settings, changed)
@@ -35,7 +35,7 @@ def settings(epochs: float, fraction: float, data: str) -> dict[str, Any]:
 
 def seconds(values: dict[str, Any], out: Path) -> tuple[dict[str, float], float]:
     """Of one training, by the clock and of the processor, and its accuracy."""
-    from fewshot import experiment
+    from fewshot.runs import experiment
 
     clock, processor = time.perf_counter(), time.process_time()
     record = experiment.run(values, [0], out=out)
@@ -44,7 +44,7 @@ def seconds(values: dict[str, Any], out: Path) -> tuple[dict[str, float], float]
 
 
 def measure(values: dict[str, Any], folder: Path) -> dict[str, Any]:
-    from fewshot import features
+    from fewshot.features import frozen
 
     os.environ["FEWSHOT_CACHE_GB"] = "4"
     seconds({**values, "fraction": 0.1}, folder / "warm-up")  # imports, decoding, the machine's precision
@@ -52,7 +52,7 @@ def measure(values: dict[str, Any], folder: Path) -> dict[str, Any]:
         path.unlink()
     first, accuracy = seconds(values, folder / "first")
     again, same = seconds(values, folder / "again")
-    features.fit_for = lambda *_: False  # type: ignore[assignment]
+    frozen.fit_for = lambda *_: False  # type: ignore[assignment]
     images, other = seconds(values, folder / "images")
     return {"seconds": {"first": first, "again": again, "images": images}, "accuracies": [accuracy, same, other]}
 
@@ -64,7 +64,8 @@ def main() -> None:
     parser.add_argument("--data", default="cifar10")
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "frozen_search.json")
     options = parser.parse_args()
-    from fewshot import devices, provenance
+    from fewshot.runs import provenance
+    from fewshot.training import devices
 
     with tempfile.TemporaryDirectory() as folder:
         os.environ["FEWSHOT_CACHE"] = str(Path(folder) / "cache")

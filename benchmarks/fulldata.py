@@ -81,11 +81,12 @@ def step_costs(steps: int = 8) -> dict[str, object]:
     from torch.utils.flop_counter import FlopCounterMode
 
     from episodes import augment, streams
-    from fewshot import devices, fitting, optimisation, plan
+    from fewshot.runs import fitting, resolve
+    from fewshot.training import devices, optim
 
     devices.keep_freed_memory()
     with tempfile.TemporaryDirectory() as name:
-        made = plan.prepare({"method": "scratch", "preset": "fast", "full": True}, Path(name), "cpu")
+        made = resolve.prepare({"method": "scratch", "preset": "fast", "full": True}, Path(name), "cpu")
     train = made.config.train
     assert train is not None
     learner = fitting.build(made, 0).train()
@@ -93,7 +94,7 @@ def step_costs(steps: int = 8) -> dict[str, object]:
     learner.backbone.begin(streams.as_float(pool.images[:5000]))  # type: ignore[union-attr,operator]
     change = augment.build(made.config.augment, pool.n_classes)
     stream = streams.batches(pool, train.batch_size, change, 0, train.label_smoothing)
-    optimizer = optimisation.optimizer(learner, train, train.lr)
+    optimizer = optim.optimizer(learner, train, train.lr)
 
     def step(number: int) -> None:
         learner.loss(stream(number)).backward()  # type: ignore[operator]
@@ -159,7 +160,8 @@ def main() -> None:
     if options.measure:
         print(json.dumps(plain(options.root, options.target) if options.measure == "plain" else step_costs()))
         return
-    from fewshot import devices, provenance
+    from fewshot.runs import provenance
+    from fewshot.training import devices
 
     found: dict[str, list[dict[str, float]]] = {"plain": [], "ours": []}
     with tempfile.TemporaryDirectory() as name:

@@ -122,8 +122,8 @@ def our_speed(steps: int, keep: bool) -> float:
     import torch
 
     from episodes import augment, datasets, streams
-    from fewshot import devices, trainer
     from fewshot.config import Train
+    from fewshot.training import devices, trainer
 
     if keep:
         devices.keep_freed_memory()
@@ -142,7 +142,7 @@ def network_for(precision: str, channels_last: bool):
     """The enhanced CNN with its 10-way head."""
     from fewshot import backbones
     from fewshot.config import BackboneSettings
-    from fewshot.learners.protocol import Task
+    from fewshot.learners.base import Task
     from fewshot.learners.scratch import Options, Scratch
 
     network = Scratch(backbones.build(BackboneSettings(name="enhanced-cnn")), Task(10), Options())
@@ -187,7 +187,8 @@ def main() -> None:
 
 def tell(options: argparse.Namespace, starts: dict[str, list[float]], speeds: dict[str, list[float]]) -> None:
     """Medians and ratios, printed and written with all that was measured."""
-    from fewshot import devices, provenance
+    from fewshot.runs import provenance
+    from fewshot.training import devices
 
     start = {name: statistics.median(values) for name, values in starts.items()}
     median = {name: statistics.median(values) for name, values in speeds.items()}

@@ -33,7 +33,7 @@ def prepared(folder: Path) -> Path:
     from PIL import Image
 
     from episodes import datasets
-    from fewshot import experiment
+    from fewshot.runs import experiment
 
     test = datasets.load("cifar10").test
     for count in (*COUNTS, ROUND_IMAGES):
@@ -60,13 +60,14 @@ def one_by_one(run: Path, files: list[Path]) -> Callable[[], Any]:
     import torch
     from PIL import Image
 
-    from fewshot import config, fitting, plan, records
+    from fewshot import config, io
+    from fewshot.runs import fitting, resolve
 
     values = config.read(run / "config.yaml")
     values.pop("compute")
-    made = plan.prepare(values, run.parent)
+    made = resolve.prepare(values, run.parent)
     learner = fitting.build(made, 0).eval()
-    support = torch.tensor(records.read_json(run / "draw-0" / "indices.json")["support"])
+    support = torch.tensor(io.read_json(run / "draw-0" / "indices.json")["support"])
 
     @torch.no_grad()
     def loop() -> list[str]:
@@ -84,7 +85,7 @@ def one_by_one(run: Path, files: list[Path]) -> Callable[[], Any]:
 
 def rounds(run: Path, folder: Path, n: int) -> dict[str, Any]:
     """Seconds for 1,000 images of both, and ratios of each round."""
-    from fewshot import prediction
+    from fewshot.model import prediction
 
     out = folder / "round.csv"
     loop = one_by_one(run, [folder / str(ROUND_IMAGES) / f"{i + 1}.png" for i in range(PLAIN_IMAGES)])
@@ -114,7 +115,7 @@ def rounds(run: Path, folder: Path, n: int) -> dict[str, Any]:
 def alone(run: Path, images: Path) -> dict[str, dict[str, float]]:
     """Seconds of each part of the work by itself, for all images of a folder."""
     from episodes.datasets.decoding import decoded_chunks
-    from fewshot import prediction, predictor
+    from fewshot.model import prediction, predictor
 
     files = sorted(images.iterdir())
     decoded, ready = [], None
@@ -151,7 +152,7 @@ def resident_mb(key: str) -> float:
 
 def child(run: Path, images: Path) -> dict[str, float]:
     """start_mb: the most until the first images are done; peak_mb: the most from then on."""
-    from fewshot import prediction
+    from fewshot.model import prediction
 
     start: list[float] = []
 
@@ -174,7 +175,8 @@ def main() -> None:
     if options.child:
         print(json.dumps(child(*options.child)))
         return
-    from fewshot import devices, provenance
+    from fewshot.runs import provenance
+    from fewshot.training import devices
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -16,7 +16,7 @@ from torch import Tensor
 from episodes import samplers
 from episodes.augment.mixing import soft
 from episodes.rng import generator
-from episodes.splits import by_class
+from episodes.subsets import by_class
 from episodes.types import Episode, ImageSet, Labelled, Pairs
 
 Augment = Callable[..., tuple[Tensor, Tensor]]  # as of `augment.build`

@@ -1,6 +1,6 @@
 """`python -m fewshot`: the same as the console script, for launchers that take a module."""
 
-from fewshot.cli import main
+from fewshot.cli.main import main
 
 if __name__ == "__main__":
     main()

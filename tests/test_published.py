@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from fewshot import plan, records
 from fewshot.report import table
+from fewshot.runs import records, resolve
 
 ROOT = Path(__file__).parent.parent
 HAS_CIFAR10 = (Path(os.environ.get("FEWSHOT_DATA", "nowhere")) / "cifar10").is_dir()
@@ -40,7 +40,7 @@ def test_studies_are_what_their_results_give() -> None:
 )
 def test_pages_show_what_their_records_give(command: str) -> None:
     tool, *words = command.split()
-    done = subprocess.run([sys.executable, ROOT / "tools" / tool, *words], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, ROOT / "scripts" / tool, *words], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 
@@ -53,6 +53,6 @@ def test_records_of_learners_are_of_the_presets_as_they_are(tmp_path: Path) -> N
         asked = {key: record[key] for key in ("method", "shots", "fraction")} | {"data": "cifar10"}
         if record["preset"] not in ("few", "full"):  # those are found by the number of labels
             asked["preset"] = record["preset"]
-        if plan.prepare(asked, tmp_path, "cpu").run_id != record["run_id"]:
+        if resolve.prepare(asked, tmp_path, "cpu").run_id != record["run_id"]:
             stale.append(path.name)
     assert not stale, f"measured with other settings than the presets have: {', '.join(stale)}"

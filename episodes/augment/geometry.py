@@ -8,16 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from episodes.augment.draws import (
-    Share,
-    Within,
-    check_images,
-    chosen,
-    fitting_box,
-    integers,
-    pixels_in,
-    uniform,
-)
+from episodes.augment.draws import Share, Within, check_images, chosen, fitting_box, integers, pixels_in, uniform
 
 
 def flip(images: Tensor, generator: torch.Generator, p: Share = 0.5) -> Tensor:

@@ -7,16 +7,7 @@ from typing import Annotated, Literal
 import torch
 from torch import Tensor
 
-from episodes.augment.draws import (
-    Share,
-    Within,
-    check_images,
-    chosen,
-    fitting_box,
-    integers,
-    pixels_in,
-    uniform,
-)
+from episodes.augment.draws import Share, Within, check_images, chosen, fitting_box, integers, pixels_in, uniform
 
 
 def blacken_border(

@@ -9,19 +9,19 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from episodes.datasets import cifar10, folder, parquet
-from episodes.datasets.cache import Entry, decoded
+from episodes.datasets import cifar10, class_folders, parquet
 from episodes.datasets.digits import load_digits
 from episodes.datasets.groups import groups_of
+from episodes.datasets.image_cache import Entry, decoded
+from episodes.datasets.locations import cache_root, user_cache
 from episodes.datasets.source import Source, few
 from episodes.errors import NotHere, UserError
-from episodes.places import cache_root, user_cache
 from episodes.types import ImageSet, TrainTest
 
 __all__ = ["available", "cache_root", "load"]
 
 LARGEST_IMAGE_SIZE = 1024
-_KINDS = ((cifar10, "CIFAR-10 batches"), (parquet, "Parquet files"), (folder, "class folders"))
+_KINDS = ((cifar10, "CIFAR-10 batches"), (parquet, "Parquet files"), (class_folders, "class folders"))
 
 
 def load(
@@ -92,7 +92,7 @@ def _source(place: Path, name: str) -> Source:
     try:
         if place.is_file() and place.suffix != ".parquet":
             raise UserError(f"{place} is neither a folder nor a Parquet file.")
-        kinds = (parquet,) if place.is_file() else (cifar10, parquet, folder)
+        kinds = (parquet,) if place.is_file() else (cifar10, parquet, class_folders)
         for kind in kinds:
             if source := kind.source(place, name):
                 return source

@@ -10,10 +10,10 @@ from typing import Any, get_type_hints
 
 from pydantic import create_model
 
-from episodes.errors import UserError
 from fewshot.backbones import from_timm, networks, own_weights, speed, studies
 from fewshot.backbones.backbone import Backbone, Finish, chunk_size, embed, hold_batch_norm, side_by_side
 from fewshot.config import BackboneSettings, Settings, check
+from fewshot.errors import UserError
 
 __all__ = [
     "OWN", "OWN_INPUT_SIZE", "Backbone", "Finish", "build", "chunk_size", "describe", "embed", "from_file",

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
-from episodes.errors import NotHere, UserError
 from fewshot.backbones import hub, weight_files
 from fewshot.config import BackboneSettings, nearest
+from fewshot.errors import NotHere, UserError
 
 
 class Found(NamedTuple):

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
-from episodes.errors import UserError
+from fewshot.errors import UserError
 
 SHIPPED = Path(__file__).parent / "weights"
 ABOUT = "fewshot"  # the key of the metadata

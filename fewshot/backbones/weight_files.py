@@ -12,8 +12,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from episodes.errors import UserError
 from fewshot.backbones import own_weights
+from fewshot.errors import UserError
 
 _ONE_AT_A_TIME = threading.Lock()
 

@@ -14,18 +14,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from episodes.errors import UserError
 from episodes.types import Labelled
 from fewshot import functional
 from fewshot.backbones import Backbone, embed, hold_batch_norm, side_by_side
 from fewshot.config import NotNegative
-from fewshot.learners import heads
-from fewshot.learners.protocol import Classifier, Task
+from fewshot.errors import UserError
+from fewshot.heads import trainable
+from fewshot.learners.base import Classifier, Task
 
 UNTIE = 0.1  # of a row's length: two rows of one class that are equal would stay so
 
 
-class Options(heads.Options):
+class Options(trainable.Options):
     """head, start, c, scale, dropout: of every head, as of `finetune`.
 
     networks: all heads on one backbone, or a backbone for each expert and a general one, which also has a vote.
@@ -98,7 +98,7 @@ class Experts(nn.Module):
         self.flat = self._head(self.backbone.n_features, task.n_way * self.flat_rows)
 
     def _head(self, n_features: int, n_logits: int) -> nn.Module:
-        return heads.build(self.options, n_features, n_logits)
+        return trainable.build(self.options, n_features, n_logits)
 
     def _mixture_parameters(self) -> list[nn.Parameter]:
         return [each for name, each in self.named_parameters() if not name.startswith(("backbone.", "flat."))]
@@ -120,19 +120,19 @@ class Experts(nn.Module):
 
         def begun(seen: Tensor) -> nn.Module:
             head = self._head(seen.shape[1], self.n_way).to(seen.device)
-            heads.begin(head, self.options, seen, support.labels, self.n_way)
+            trainable.begin(head, self.options, seen, support.labels, self.n_way)
             return head
 
         first = begun(general)
-        heads.take_rows(self.gate, first, ways)
+        trainable.take_rows(self.gate, first, ways)
         if self.general is not None:
-            heads.take_rows(self.general, first, ways)
+            trainable.take_rows(self.general, first, ways)
         for group, (expert, seen) in enumerate(zip(self.experts, own, strict=True)):
             source = first if self.general is None else begun(seen)
-            heads.take_rows(expert, source, ways[self.group_of_class == group])
-        weight = heads.last_layer(self.flat).weight
+            trainable.take_rows(expert, source, ways[self.group_of_class == group])
+        weight = trainable.last_layer(self.flat).weight
         random = F.normalize(weight, dim=1)
-        heads.take_rows(self.flat, first if self.general is None else begun(features), ways.repeat(self.flat_rows))
+        trainable.take_rows(self.flat, first if self.general is None else begun(features), ways.repeat(self.flat_rows))
         if self.flat_rows > 1:
             weight.add_(UNTIE * weight.norm(dim=1, keepdim=True) * random)
 

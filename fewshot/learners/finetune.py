@@ -17,11 +17,12 @@ from episodes.types import Labelled
 from fewshot import functional
 from fewshot.backbones import Backbone, embed, hold_batch_norm, side_by_side
 from fewshot.config import Count, Positive
-from fewshot.learners import heads, probe
-from fewshot.learners.protocol import Classifier, Task
+from fewshot.heads import trainable
+from fewshot.learners import probe
+from fewshot.learners.base import Classifier, Task
 
 
-class Options(heads.Options):
+class Options(trainable.Options):
     """As a head's. readout: what classifies, the trained head, or a logistic regression fitted anew to the features.
 
     readout_c: inverse strength of the regression's regularisation.
@@ -56,11 +57,11 @@ class Finetune(nn.Module):
     def __init__(self, backbone: Backbone, task: Task, options: Options) -> None:
         super().__init__()
         self.n_way, self.options = task.n_way, options
-        own = heads.build(options, backbone.n_features, task.n_way)
+        own = trainable.build(options, backbone.n_features, task.n_way)
         several = options.members > 1
         networks = [backbone, *(copy.deepcopy(backbone) for _ in range(1, options.members))]
         self.backbone = side_by_side(networks, parted=True) if several else backbone
-        self.head = heads.Members([own, *(copy.deepcopy(own) for _ in networks[1:])]) if several else own
+        self.head = trainable.Members([own, *(copy.deepcopy(own) for _ in networks[1:])]) if several else own
         self.needs_support = options.readout == "logistic" or options.probe_share > 0
         # No part: it is neither trained nor kept, since every build begins with the same backbone.
         self._untrained = [copy.deepcopy(backbone).requires_grad_(False)] if options.probe_share else []
@@ -76,8 +77,8 @@ class Finetune(nn.Module):
         if self.options.start == "random":
             return  # without a look at the support, which may be large
         own, *_ = embed(self.backbone, support.images).chunk(self.options.members, 1)  # members are alike as yet
-        first, *others = self.head.parts if isinstance(self.head, heads.Members) else [self.head]
-        heads.begin(first, self.options, own, support.labels, self.n_way)
+        first, *others = self.head.parts if isinstance(self.head, trainable.Members) else [self.head]
+        trainable.begin(first, self.options, own, support.labels, self.n_way)
         for head in others:
             head.load_state_dict(first.state_dict())
 

@@ -15,13 +15,13 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from episodes.errors import UserError
 from episodes.rng import generator
 from episodes.types import Episode, Labelled
 from fewshot import functional
 from fewshot.backbones import Backbone, embed, hold_batch_norm
 from fewshot.config import Count, Positive, Settings
-from fewshot.learners.protocol import Classifier, Task
+from fewshot.errors import UserError
+from fewshot.learners.base import Classifier, Task
 
 Steps = Annotated[int, Field(ge=0, strict=True)]
 

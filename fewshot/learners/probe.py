@@ -6,9 +6,7 @@ Sources: logistic on L2-normalised features, Tian et al., arXiv 2003.11539; near
 
 from __future__ import annotations
 
-from functools import cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -18,10 +16,8 @@ from episodes.types import Labelled
 from fewshot import functional
 from fewshot.backbones import Backbone, embed
 from fewshot.config import Positive, Settings
-from fewshot.learners.protocol import Classifier, Task
-
-if TYPE_CHECKING:
-    from threadpoolctl import ThreadpoolController
+from fewshot.heads import regression
+from fewshot.learners.base import Classifier, Task
 
 
 class Options(Settings):
@@ -72,7 +68,7 @@ def classifier(backbone: Backbone, support: Labelled, options: Options) -> Class
         return F.normalize(features, dim=-1) if options.normalise else features
 
     features = prepared(raw)
-    if options.classifier in ("nearest-mean", "cosine"):
+    if options.classifier == "nearest-mean" or options.classifier == "cosine":
         means = functional.prototypes(features, support.labels, n_way)
 
         def classify(images: Tensor) -> Tensor:
@@ -82,50 +78,7 @@ def classifier(backbone: Backbone, support: Labelled, options: Options) -> Class
             return -options.scale * functional.squared_distances(queries, means)
 
         return classify
-    weight, bias = fit(features, support.labels, n_way, options)
+    weight, bias = regression.fit(
+        features, support.labels, n_way, kind=options.classifier, c=options.c, scale=options.scale
+    )
     return lambda images: F.linear(prepared(embed(backbone, images)), weight, bias)
-
-
-def fit(features: Tensor, labels: Tensor, n_way: int, options: Options) -> tuple[Tensor, Tensor]:
-    """Weights [n_way, d] and biases [n_way] of scikit-learn's classifier; labels 0..n_way-1 are all present."""
-    from sklearn.linear_model import LogisticRegression, RidgeClassifier
-    from sklearn.model_selection import StratifiedKFold, cross_val_score
-
-    def make(c: float) -> LogisticRegression | RidgeClassifier:
-        if options.classifier == "logistic":
-            return LogisticRegression(C=c, max_iter=1000)
-        return RidgeClassifier(alpha=1 / c)
-
-    x, y = features.detach().double().cpu().numpy(), labels.cpu().numpy()
-    grid = options.c if isinstance(options.c, tuple) else (options.c,)
-    c, least = grid[len(grid) // 2], int(labels.bincount().min())
-    with _blas_of_scipy().limit(limits=1):
-        if len(grid) > 1 and least > 1:
-            folds = StratifiedKFold(min(5, least), shuffle=True, random_state=0)
-            c = max(grid, key=lambda each: cross_val_score(make(each), x, y, cv=folds).mean())
-        fitted = make(c).fit(x, y)
-    weight, bias = torch.as_tensor(fitted.coef_).reshape(-1, x.shape[1]), torch.as_tensor(fitted.intercept_)
-    if n_way == 2:  # scikit-learn keeps one row for two classes: the logit of the second
-        weight, bias = torch.cat([-weight, weight]) / 2, torch.cat([-bias, bias]) / 2
-    scale = options.scale if options.classifier == "ridge" else 1.0
-    return (scale * weight).to(features), (scale * bias).to(features)
-
-
-@cache
-def _blas_of_scipy() -> ThreadpoolController:
-    """The threads of scipy's own copy of BLAS, where its wheel brings one.
-
-    L-BFGS goes to and fro between scipy's short vectors and numpy's large products. Each copy has threads, and those of
-    one wait for work on the cores that the other's need: fits took up to sixteen times as long where scipy's were not
-    limited to one (benchmarks/results/fits.json).
-    """
-    from threadpoolctl import ThreadpoolController
-
-    found = ThreadpoolController().select(user_api="blas")
-    return found.select(filepath=[each.filepath for each in found.lib_controllers if _is_of_scipy(each.filepath)])
-
-
-def _is_of_scipy(library: str) -> bool:
-    """Whether it lies where scipy's wheels put theirs: scipy.libs, or on macOS scipy/.dylibs."""
-    folder = Path(library).parent
-    return folder.name == "scipy.libs" or (folder.name, folder.parent.name) == (".dylibs", "scipy")

@@ -12,7 +12,7 @@ from episodes.types import Episode, Labelled
 from fewshot import functional
 from fewshot.backbones import Backbone, embed, hold_batch_norm
 from fewshot.config import Count, Positive, Settings
-from fewshot.learners.protocol import Classifier, Task
+from fewshot.learners.base import Classifier, Task
 
 
 class Options(Settings):

@@ -10,13 +10,13 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from episodes.errors import UserError
 from episodes.types import Labelled
-from fewshot import functional, parallel
+from fewshot import distributed, functional
 from fewshot.backbones import Backbone, Finish, build, embed, from_file, side_by_side
 from fewshot.config import BackboneSettings, Count, NotNegative, Positive, Settings
-from fewshot.learners import heads
-from fewshot.learners.protocol import Classifier, Task
+from fewshot.errors import UserError
+from fewshot.heads import trainable
+from fewshot.learners.base import Classifier, Task
 
 PROXY_SIDE = 20  # pixels
 NEWEST = 0.5  # the share of what the network says now in the mean of all that it has said
@@ -89,7 +89,7 @@ class Scratch(nn.Module):
         own = [_head(network.n_features, task.n_way, options) for network in networks]
         several = options.members > 1
         self.backbone = side_by_side(networks) if several else backbone
-        self.head = heads.Members(own) if several else own[0]
+        self.head = trainable.Members(own) if several else own[0]
         self.options = options
         self.needs_images = bool(options.teachers or options.rotation or options.keep < 1)
         self._teachers = [_teacher(Path(each), task.n_way) for each in options.teachers]  # no parts: never trained
@@ -154,7 +154,7 @@ class Scratch(nn.Module):
         if self.past is None or places is None:
             return loss(logits, labels)
         targets = functional.recalled(labels, self.past[places], self.options.recall * self.done)
-        places, said = parallel.joined(places), parallel.joined(self._joint(logits.detach().float()).softmax(1))
+        places, said = distributed.joined(places), distributed.joined(self._joint(logits.detach().float()).softmax(1))
         before = self.past[places]
         newest = torch.where(before.sum(1, keepdim=True) > 0, NEWEST, 1.0)
         self.past[places] = torch.lerp(before, said, newest)
@@ -193,8 +193,8 @@ class Scratch(nn.Module):
 
 def _head(n_features: int, n_way: int, options: Options) -> nn.Module:
     if options.head == "cosine":
-        return heads.Cosine(n_features, n_way, dropout=options.dropout)
-    return heads.linear(n_features, n_way, options.hidden, options.dropout)
+        return trainable.Cosine(n_features, n_way, dropout=options.dropout)
+    return trainable.linear(n_features, n_way, options.hidden, options.dropout)
 
 
 def _proxy(n_way: int) -> nn.Sequential:

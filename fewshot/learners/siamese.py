@@ -16,7 +16,7 @@ from episodes.types import Labelled, Pairs
 from fewshot import functional
 from fewshot.backbones import Backbone, embed, hold_batch_norm
 from fewshot.config import Count, Positive, Settings
-from fewshot.learners.protocol import Classifier, Task
+from fewshot.learners.base import Classifier, Task
 
 PAIRS_AT_ONCE = 1 << 16  # times the embedding's width, in float32
 

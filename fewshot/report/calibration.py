@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fewshot.records import summary
+from fewshot.evaluation.statistics import summary
 from fewshot.report.drawing import BLUE, VERMILION, WIDTH
 
 BINS = 15  # as in the record's ECE

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fewshot.records import Record, summary
+from fewshot.evaluation.statistics import summary
 from fewshot.report.drawing import BLUE, GREY, VERMILION, WIDTH, blank, short
+from fewshot.runs.records import Record
 
 ON_PALE = "#111111"  # numbers on pale cells, also on a dark page, where what is black becomes white
 NUMBERED = 20  # classes up to which the confusion matrix has numbers in its cells

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fewshot import records
-from fewshot.records import Record
+from fewshot import io
 from fewshot.report import drawing
+from fewshot.runs.records import Record
 
 MARKERS = "osD^vPX*<>"
 
@@ -118,6 +118,6 @@ def write(found: Sequence[Record], out: Path) -> list[Path]:
         name = f"accuracy-{Path(panel.data).name}-{panel.budget}"
         taken[name] = taken.get(name, 0) + 1  # two folders may share a name
         if not places:
-            records.make_folder(out)
+            io.make_folder(out)
         places += draw(panel, out / (name if taken[name] == 1 else f"{name}-{taken[name]}"))
     return places

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from fewshot.records import Record, summary
+from fewshot.evaluation.statistics import summary
+from fewshot.runs.records import Record
 
 FEWEST = 3  # draws: below, nothing is said about which is better
 SURE = 0.05

@@ -6,7 +6,7 @@ import io
 from pathlib import Path
 from typing import Any
 
-from fewshot.records import write_bytes
+from fewshot.io import write_bytes
 
 FORMATS = ("svg", "png")
 BLUE, ORANGE, GREEN, VERMILION, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#999999"  # Okabe and Ito, 2008

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from episodes.errors import UserError
-from fewshot import grids, records, study
-from fewshot.grids import Cell
-from fewshot.records import Record
-from fewshot.study import Row
+from fewshot import io
+from fewshot.errors import UserError
+from fewshot.runs.records import Record
+from fewshot.studies import grids, schema
+from fewshot.studies.grids import Cell
+from fewshot.studies.schema import Row
 
 DONE, MISSING = "done", "not yet run"
 KEYS = {"study", "row", "scale", "cell", "label", "status", "record"}
@@ -79,7 +80,7 @@ class Group(NamedTuple):
 
 def read(places: Sequence[Path], scale: str) -> Planned:
     """Rows of the study files at the places, each with its cells at this scale."""
-    return [(row, grids.cells(row, scale)) for row in study.read(places)]
+    return [(row, grids.cells(row, scale)) for row in schema.read(places)]
 
 
 def gather(planned: Planned, results: Path, scale: str) -> list[Study]:
@@ -142,7 +143,7 @@ def mean(cell: Measured) -> float:
 def _files(folder: Path) -> dict[str, dict[str, Any]]:
     found = {}
     for path in sorted(folder.glob("*.json")):
-        content = records.read_json(path)
+        content = io.read_json(path)
         if not isinstance(content, dict) or not set(content) >= KEYS:
             raise UserError(f"{path} is no result of fewshot sweep: delete it, or name another folder with --results.")
         found[content["cell"]] = content

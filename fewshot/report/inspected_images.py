@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from episodes.errors import UserError
-from fewshot import config, records
+from fewshot import config, io
+from fewshot.errors import UserError
 from fewshot.report import run_files, sheets
 from fewshot.report.markdown import picture, table
 from fewshot.report.run_files import Run
@@ -55,7 +55,7 @@ def nearest(asked: Asked) -> Part:
     """For the first of the mistakes, the labelled images whose features lie nearest."""
     queries = _mistakes(asked, QUERIES)
     data = _data(asked)
-    from fewshot import nearest as network
+    from fewshot.model import nearest as network
 
     folder = asked.run.draw(asked.seed).parent
     found = network.nearest(folder, asked.seed, [each.image for each in queries], NEAREST)
@@ -87,10 +87,10 @@ def _told(each: Neighbour, names: Sequence[str]) -> str:
 
 
 def _sheet(asked: Asked, name: str, sheet: Any, alt: str, text: str, numbers: str) -> Part:
-    buffer = io.BytesIO()
+    buffer = BytesIO()
     sheet.save(buffer, "PNG")
     place = asked.out / f"{name}.png"
-    records.write_bytes(place, buffer.getvalue())
+    io.write_bytes(place, buffer.getvalue())
     return Part([place], f"{picture(place, alt)}\n\n{text}\n\n{numbers}")
 
 

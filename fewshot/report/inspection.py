@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from episodes.errors import UserError
-from fewshot import records
+from fewshot import io
+from fewshot.errors import UserError
 from fewshot.report import calibration, classes, drawing, inspected_images, overfitting, run_files
 from fewshot.report.inspected_images import Asked, Part
 from fewshot.report.markdown import counted, picture, table
 from fewshot.report.run_files import Run
+from fewshot.runs import records
 
 PAGE = "inspect.md"
 SCORE = ("mean", "std", "95% interval")
@@ -30,7 +31,7 @@ def inspect(place: Path, seed: int | None = None, out: Path | None = None) -> tu
     if seed is not None and seed not in seeds:
         raise UserError(f"--draw {seed}: {place} has draws {', '.join(map(str, seeds))}.")
     folder = out or Path(f"{run.record['run_id']}-inspect")
-    records.make_folder(folder)
+    io.make_folder(folder)
     asked = Asked(run, seeds[0] if seed is None else seed, folder)
     files: list[Path] = []
     texts, missing = [_head(run)], []
@@ -44,7 +45,7 @@ def inspect(place: Path, seed: int | None = None, out: Path | None = None) -> tu
         texts.append(f"## {title}\n\n{part.text}")
     if missing:
         texts.append("## Not shown\n\n" + "\n".join(f"- {each}" for each in missing))
-    records.write_bytes(folder / PAGE, ("\n\n".join(texts) + "\n").encode())
+    io.write_bytes(folder / PAGE, ("\n\n".join(texts) + "\n").encode())
     return [folder / PAGE, *files], missing
 
 

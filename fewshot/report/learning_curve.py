@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fewshot.records import Record
 from fewshot.report import curves
+from fewshot.runs.records import Record
 
 SPREAD, SPREAD_SLOPE = 0.04, -0.5  # of draws: 0.04 n^-0.5 is near our records', and the start for others'
 SPREAD_SLOPE_SD = 0.15

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fewshot.records import Record
 from fewshot.report.drawing import BLUE, GREEN, VERMILION, blank, short
+from fewshot.runs.records import Record
 
 Curves = Mapping[str, Any]  # "epoch": [n], any other key, as "train_loss": [n_draws, n], null where a draw has no value
 PARTS = {"train": ("training", BLUE), "validation": ("validation", GREEN), "test": ("test", VERMILION)}

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from fewshot import records
-from fewshot.records import Record
 from fewshot.report import gathered
 from fewshot.report.gathered import Group, Measured, Score, Told
+from fewshot.runs import records
+from fewshot.runs.records import Record
 
 OTHERS = ("loss", "f1", "precision", "recall")  # columns of their own where the report states them
 Stated = dict[str, int]  # a metric that the report has for some cell of the row, and how many decimals it gives

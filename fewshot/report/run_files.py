@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from episodes.errors import UserError
-from fewshot import records
-from fewshot.records import Record
+from fewshot import io
+from fewshot.errors import UserError
+from fewshot.runs import records
+from fewshot.runs.records import Record
 
 
 class Run(NamedTuple):
@@ -36,7 +37,7 @@ def read(place: Path) -> Run:
 
     Raises UserError where there is no record, or more than one.
     """
-    if place.is_file() and isinstance(content := records.read_json(place), dict) and "cell" in content:
+    if place.is_file() and isinstance(content := io.read_json(place), dict) and "cell" in content:
         if content.get("record") is None:
             raise UserError(f"{place}: this run is '{content.get('status')}' and has no record to show.")
         return Run(content["record"], None, content.get("curves"))
@@ -96,7 +97,7 @@ def curves(run: Run) -> dict[str, Any]:
 
 
 def _json(path: Path) -> Any:
-    return records.read_json(_there(path))
+    return io.read_json(_there(path))
 
 
 def _there(path: Path) -> Path:

@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from episodes.errors import UserError
-from fewshot import records
+from fewshot import io
+from fewshot.errors import UserError
 from fewshot.report import curves, drawing, forecast, learning_curve
 from fewshot.report.needs import DOUBLINGS, Answer, answer, labels
+from fewshot.runs import records
 
 RANKS = ("", "reached", "open", "beyond", "no rise", "too few")  # in the table from top to bottom
 
@@ -102,7 +103,7 @@ def _plain(each: Answer, target: float | None) -> dict[str, Any]:
 def _write(answers: Sequence[Answer], target: float | None, out: Path) -> list[Path]:
     """A figure for each data set: forecast-<data>.svg and .png; returns their paths."""
     written: list[Path] = []
-    records.make_folder(out)
+    io.make_folder(out)
     for data in dict.fromkeys(each.curve.data for each in answers):
         group = [each for each in answers if each.curve.data == data and each.band is not None]
         if group:

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from fewshot.grids import BUDGETS
 from fewshot.report import study_drawing
 from fewshot.report.gathered import Measured, Told
 from fewshot.report.row_tables import Cell, Table, number
 from fewshot.report.study_drawing import Boxes, Figure
+from fewshot.studies.grids import BUDGETS
 
 FEWEST_CELLS = 8  # from here on a grid is shown by box plots over each of its settings
 

@@ -6,11 +6,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from episodes.errors import UserError
-from fewshot import records, study
+from fewshot import io
+from fewshot.errors import UserError
 from fewshot.report import gathered, html, pages, written
 from fewshot.report.gathered import Planned, Study
 from fewshot.report.pages import Page
+from fewshot.studies import schema
 
 RUN_SETTINGS = "config.yaml"  # of a run's folder, beside its record
 ALL = "index.html"  # the page of several studies; one alone has its name
@@ -25,7 +26,7 @@ def named(places: Sequence[Path]) -> bool:
 
 
 def _holds_studies(place: Path) -> bool:
-    return any(file.name != RUN_SETTINGS for file in study.files_in(place))
+    return any(file.name != RUN_SETTINGS for file in schema.files_in(place))
 
 
 def tell(places: Sequence[Path], out: Path | None, check: bool, scale: str, found: Path) -> int:
@@ -48,10 +49,10 @@ def report(planned: Planned, out: Path | None, check: bool, scale: str, found: P
         return 0
     if check:
         return _check(studies, documents, out)
-    records.make_folder(out)
+    io.make_folder(out)
     drawn = _draw(documents, out)
     for path, text in _texts(studies, documents, out, drawn).items():
-        records.write_bytes(path, text.encode())
+        io.write_bytes(path, text.encode())
         print(path)
     return 0
 
@@ -90,7 +91,7 @@ def _draw(documents: Sequence[Page], out: Path) -> dict[tuple[str, str], str]:
     for document in documents:
         figures = [*document.figures, *(figure for section in document.sections for figure in section.figures)]
         if figures:
-            records.make_folder(out / "figures" / document.name)
+            io.make_folder(out / "figures" / document.name)
         for figure in figures:
             svg, _ = figure.draw(out / "figures" / document.name / figure.name)
             drawn[document.name, figure.name] = svg.read_text()

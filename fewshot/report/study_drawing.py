@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fewshot.records import Record
 from fewshot.report import classes, curves, drawing
 from fewshot.report.row_tables import Table
+from fewshot.runs.records import Record
 
 # each seen on white and on a dark page: contrast 3:1 or more on both
 COLOURS = ("#2a7fce", "#d9600a", "#2e9150", "#c9408c", "#8a63d2", "#a8741a", "#1d8f9c", "#d0453f")

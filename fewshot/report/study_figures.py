@@ -7,11 +7,11 @@ from functools import partial
 
 import numpy as np
 
-from fewshot.grids import BUDGETS
 from fewshot.report import classes, curves, gathered, setting_figures, study_drawing
 from fewshot.report.gathered import Measured, Study, Told
 from fewshot.report.row_tables import SMOKE, Cell, Table, number
 from fewshot.report.study_drawing import Dot, Figure, Series
+from fewshot.studies.grids import BUDGETS
 
 MOST_LINES = 8  # of a figure of accuracy against labels
 MOST_CURVES = 4  # cells in a figure of learning curves

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from episodes.errors import UserError
-from fewshot import records
-from fewshot.records import Record
+from fewshot import io
+from fewshot.errors import UserError
 from fewshot.report import curves, differences
+from fewshot.runs import records
+from fewshot.runs.records import Record
 
 FILE = "comparison.md"
 LEFT = ("method", "backbone", "weights", "settings")
@@ -41,8 +42,8 @@ def tell(places: Sequence[Path], out: Path | None, check: bool) -> int:
         fresh = path.exists() and path.read_text() == text + "\n"
         print(f"{path} is {'up to date' if fresh else 'stale: run the same command without --check'}", file=sys.stderr)
         return 0 if fresh else 1
-    records.make_folder(out)
-    records.write_bytes(path, (text + "\n").encode())
+    io.make_folder(out)
+    io.write_bytes(path, (text + "\n").encode())
     for each in (path, *curves.write(found, out)):
         print(each)
     return 0

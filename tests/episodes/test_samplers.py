@@ -9,7 +9,7 @@ from torch import Tensor
 from episodes import samplers
 from episodes.errors import UserError
 from episodes.rng import generator
-from episodes.splits import by_class
+from episodes.subsets import by_class
 
 LABELS = (torch.arange(60) * 7) % 5  # five classes of twelve, interleaved
 UNEVEN = torch.repeat_interleave(torch.arange(4), torch.tensor([20, 1, 2, 5]))

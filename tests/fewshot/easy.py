@@ -7,7 +7,7 @@ import torch
 from episodes import augment, streams
 from episodes.rng import generator
 from episodes.types import ImageSet, Labelled
-from fewshot.learners.protocol import Task
+from fewshot.learners.base import Task
 
 COLOURS = torch.tensor([[0.9, 0.2, 0.2], [0.2, 0.8, 0.3], [0.2, 0.3, 0.9], [0.8, 0.8, 0.2]])
 N_WAY = len(COLOURS)

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from fewshot import grids
-from fewshot.grids import Cell
-from fewshot.records import summary
-from fewshot.study import Row
+from fewshot.evaluation.statistics import summary
+from fewshot.studies import grids
+from fewshot.studies.grids import Cell
+from fewshot.studies.schema import Row
 
 Planned = list[tuple[Row, list[Cell]]]
 

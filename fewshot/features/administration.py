@@ -1,0 +1,118 @@
+"""What is kept between runs and can be made again, decoded images and features: shown, or removed."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from filelock import FileLock, Timeout
+
+from episodes.datasets.locations import cache_root
+from fewshot.features import cache
+
+
+class Item(NamedTuple):
+    """One image entry (a folder) or one file of features; used: when last, in seconds since 1970."""
+
+    name: str
+    holds: str
+    size: int
+    used: float
+
+
+def show() -> str:
+    """Every entry with its name, what it holds, its size and when it was last used; totals and the folder."""
+    kinds = {"images": list(_images()), "features": list(_features())}
+    table = []
+    for kind, items in kinds.items():
+        latest = sorted(items, key=lambda item: -item.used)
+        table.append((kind, "", "size", "last used"))
+        table += [(f"  {item.name}", item.holds, _mb(item.size), _when(item.used)) for item in latest]
+    first, second, third = (max(len(row[column]) for row in table) for column in range(3))
+    lines = [f"{name:<{first}}  {holds:<{second}}  {size:>{third}}  {used}" for name, holds, size, used in table]
+    totals = [f"{_mb(sum(item.size for item in items))} of {kind}" for kind, items in kinds.items()]
+    lines.append(f"{' and '.join(totals)} in {cache_root()}")
+    lines.append(f"features may take {cache.limit() / 1e9:g} GB (FEWSHOT_CACHE_GB); --clear removes all of it")
+    return "\n".join(lines)
+
+
+def clear() -> str:
+    """Remove images and features, and say how much was freed.
+
+    A running process loses nothing: what it has open stays open, and what it needs again it makes again. What is
+    being written this moment is left to it.
+    """
+    freed, left = 0, 0
+    for path, stat in cache.files():
+        if path.suffix == cache.SUFFIX:  # also one in use: it was read as a whole
+            with contextlib.suppress(OSError):  # one that may not be removed stays, and is counted
+                path.unlink(missing_ok=True)
+        gone = cache.remove(path)
+        freed += stat.st_size * (gone or not path.exists())
+        left += not gone and path.exists()
+    root = cache_root()
+    for folder in _folders(root / "images"):
+        size = _size(folder)
+        try:
+            with FileLock(folder.with_suffix(cache.LOCK), timeout=0):
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.with_suffix(cache.LOCK).unlink(missing_ok=True)
+        except (Timeout, OSError, NotImplementedError):
+            left += 1
+        freed += 0 if folder.exists() else size
+    for index in (root / "index").glob("*.json"):
+        with contextlib.suppress(OSError):
+            index.unlink(missing_ok=True)
+    being = f"; {left} in use, or not ours to remove, stayed" if left else ""
+    return f"freed {_mb(freed)} in {root}{being}"
+
+
+def _images() -> Iterator[Item]:
+    for folder in _folders(cache_root() / "images"):
+        try:
+            meta = json.loads((folder / "meta.json").read_text())
+            n, _, height, width = meta["shape"]
+            name = meta.get("name") or f"{len(meta['classes'])} classes: {', '.join(meta['classes'][:3])}, ..."
+            holds = f"{n:,} images of {width}x{height}"
+        except (OSError, ValueError, KeyError, TypeError):
+            name, holds = folder.name, "unfinished or damaged"
+        with contextlib.suppress(FileNotFoundError):
+            yield Item(name, holds, _size(folder), folder.stat().st_mtime)
+
+
+def _features() -> Iterator[Item]:
+    for path, stat in cache.files():
+        about = cache.header(path) if path.suffix == cache.SUFFIX else {}
+        try:
+            name = f"{about['data']}, {about['backbone']} ({about['computed']})"
+            holds = f"{int(about['rows']):,} of {int(about['images']):,} rows of {about['d']}"
+        except (KeyError, ValueError):
+            name, holds = path.name, "unfinished or damaged"
+        yield Item(name, holds, stat.st_size, stat.st_mtime)
+
+
+def _folders(place: Path) -> list[Path]:
+    return sorted(path for path in place.iterdir() if path.is_dir()) if place.is_dir() else []
+
+
+def _size(folder: Path) -> int:
+    sizes = []
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):  # moved or removed by a running process just now
+                sizes.append(os.stat(os.path.join(place, name)).st_size)
+    return sum(sizes)
+
+
+def _mb(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB"
+
+
+def _when(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds).strftime("%Y-%m-%d %H:%M")

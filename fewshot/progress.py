@@ -1,0 +1,47 @@
+"""Say what long work is doing: a status line that the caller shows, and log messages.
+
+Deep code calls `update`; it does not know who listens. A command (or a notebook) shows the lines with `shown_by`.
+Warnings and other messages that should stay visible go through `logging.getLogger("fewshot")`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+Show = Callable[[str], None]
+
+_show: ContextVar[Show | None] = ContextVar("show", default=None)
+_prefix: ContextVar[str] = ContextVar("prefix", default="")
+
+
+def update(text: str) -> None:
+    """Replace the status line with a new text; do nothing where nobody listens.
+
+    Args:
+        text: what is happening now, such as "step 20/400, loss 0.31".
+    """
+    show = _show.get()
+    if show is not None:
+        show(_prefix.get() + text)
+
+
+@contextmanager
+def shown_by(show: Show | None) -> Iterator[None]:
+    """Pass every status line inside the block to `show`; None silences the block."""
+    token = _show.set(show)
+    try:
+        yield
+    finally:
+        _show.reset(token)
+
+
+@contextmanager
+def within(label: str) -> Iterator[None]:
+    """Put `label` and a colon before every status line inside the block, such as "trial 2/5"."""
+    token = _prefix.set(f"{_prefix.get()}{label}: ")
+    try:
+        yield
+    finally:
+        _prefix.reset(token)

@@ -1,0 +1,164 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy.optimize import minimize_scalar
+from scipy.special import softmax
+from sklearn import metrics as reference
+from torch import Tensor
+from torch.nn import functional as F
+
+from episodes.types import Labelled
+from fewshot.evaluation import metrics
+
+N_WAY = 5
+
+
+def judged(n: int = 300, absent: int | None = None) -> tuple[Tensor, Tensor]:
+    """Logits that are right more often than not, and their labels; `absent` is never predicted."""
+    draw = torch.Generator().manual_seed(0)
+    labels = torch.randint(N_WAY, (n,), generator=draw)
+    logits = torch.randn(n, N_WAY, generator=draw) + 1.5 * torch.eye(N_WAY)[labels]
+    if absent is not None:
+        logits[:, absent] -= 100
+    return logits, labels
+
+
+def slow_calibration_error(probabilities: np.ndarray, labels: np.ndarray, n_bins: int) -> float:
+    """Guo et al., equations 1 to 3: bin m holds the confidences in ((m-1)/M, m/M]."""
+    total = 0.0
+    for m in range(1, n_bins + 1):
+        right, confidence, size = 0.0, 0.0, 0
+        for row, label in zip(probabilities, labels, strict=True):
+            best = max(row)
+            if (m - 1) / n_bins < best <= m / n_bins:
+                size += 1
+                confidence += best
+                right += list(row).index(best) == label
+        if size:
+            total += size / len(labels) * abs(right / size - confidence / size)
+    return total
+
+
+@pytest.mark.parametrize("absent", [None, 3])
+def test_scores_against_scikit_learn(absent: int | None):
+    logits, labels = judged(absent=absent)
+    found = metrics.scores(logits, labels)
+    y, guess = labels.numpy(), logits.argmax(1).numpy()
+    probabilities = softmax(logits.double().numpy(), axis=1)
+    assert found.accuracy == pytest.approx(reference.accuracy_score(y, guess))
+    assert found.precision == pytest.approx(reference.precision_score(y, guess, average="macro", zero_division=0))
+    assert found.recall == pytest.approx(reference.recall_score(y, guess, average="macro"))
+    assert found.f1 == pytest.approx(reference.f1_score(y, guess, average="macro", zero_division=0))
+    # log_loss cuts probabilities off near zero, so a class 100 nats away is compared by hand
+    if absent is None:
+        assert found.loss == pytest.approx(reference.log_loss(y, probabilities))
+    rows = [math.log(sum(math.exp(z) for z in row)) - row[label] for row, label in zip(logits.tolist(), y, strict=True)]
+    assert found.loss == pytest.approx(sum(rows) / len(rows))
+    assert found.ece == pytest.approx(slow_calibration_error(probabilities, y, 15))
+
+
+@pytest.mark.parametrize("absent", [None, 3])
+def test_confusion_and_per_class_against_counting(absent: int | None):
+    logits, labels = judged(absent=absent)
+    found = metrics.scores(logits, labels)
+    counts = [[0] * N_WAY for _ in range(N_WAY)]
+    for row, label in zip(logits.tolist(), labels.tolist(), strict=True):
+        counts[label][row.index(max(row))] += 1
+    assert found.confusion == counts
+    assert found.per_class == pytest.approx([row[label] / sum(row) for label, row in enumerate(counts)])
+    if absent is not None:
+        assert found.per_class[absent] == 0
+        assert found.recall == pytest.approx(sum(found.per_class) / N_WAY)
+
+
+def test_a_class_without_queries_counts_as_zero_and_keeps_its_place():
+    found = metrics.scores(torch.eye(3)[[0, 0, 2]], torch.tensor([0, 0, 2]))
+    assert found.per_class == [1, 0, 1]
+    assert found.confusion == [[2, 0, 0], [0, 0, 0], [0, 0, 1]]
+    assert found.accuracy == 1
+    assert found.f1 == pytest.approx(2 / 3)
+
+
+def test_numbers_are_plain_floats_of_the_six_scores():
+    numbers = metrics.scores(*judged()).numbers()
+    assert list(numbers) == ["accuracy", "precision", "recall", "f1", "loss", "ece"]
+    assert {type(value) for value in numbers.values()} == {float}
+
+
+@pytest.mark.parametrize("n_bins", [1, 2, 15, 100])
+def test_calibration_error_against_the_paper_s_loops(n_bins: int):
+    logits, labels = judged()
+    for sharpness in (0.2, 1, 5):
+        probabilities = softmax(sharpness * logits.double().numpy(), axis=1)
+        found = metrics.calibration_error(probabilities, labels.numpy(), n_bins)
+        assert found == pytest.approx(slow_calibration_error(probabilities, labels.numpy(), n_bins), abs=1e-12)
+
+
+def test_calibration_error_on_the_edges_of_bins():
+    confidence = np.array([1.0, 1.0, 0.75, 0.8, 0.5, 0.6, 0.625])  # with four bins, exact in binary where it matters
+    probabilities = np.stack([confidence, 1 - confidence], axis=1)
+    labels = np.array([0, 1, 0, 1, 1, 0, 0])
+    found = metrics.calibration_error(probabilities, labels, n_bins=4)
+    assert found == pytest.approx(slow_calibration_error(probabilities, labels, 4))
+    # by hand: (1/4, 1/2] holds 0.5; (1/2, 3/4] holds 0.75, 0.6, 0.625; (3/4, 1] holds 1, 1, 0.8
+    assert found == pytest.approx((abs(0 - 0.5) + abs(3 - 1.975) + abs(1 - 2.8)) / 7)
+
+
+def test_certain_and_right_is_calibrated_and_certain_and_wrong_is_not():
+    certain = np.eye(3)
+    assert metrics.calibration_error(certain, np.array([0, 1, 2])) == 0
+    assert metrics.calibration_error(certain, np.array([1, 2, 0])) == 1
+
+
+def test_classify_and_quick_take_queries_in_batches():
+    logits, labels = judged()
+    batches = [Labelled(*part) for part in zip(logits.split(70), labels.split(70), strict=True)]
+    found, found_labels = metrics.classify(lambda images: images.to(torch.bfloat16), batches)
+    assert found.dtype == torch.float32
+    assert torch.equal(found, logits.to(torch.bfloat16).float())
+    assert torch.equal(found_labels, labels)
+    quick, whole = metrics.quick(lambda images: images, batches), metrics.scores(logits, labels)
+    assert quick == pytest.approx({"loss": whole.loss, "accuracy": whole.accuracy})
+
+
+def test_judging_adapts_once_in_evaluation_mode_and_without_gradients():
+    class Means(torch.nn.Module):
+        def adapt(self, support: Labelled):
+            assert not self.training
+            assert not torch.is_grad_enabled()
+            self.support = support
+            return lambda images: images * 2
+
+    learner, (logits, labels) = Means(), judged(20)
+    support = Labelled(logits[:5], labels[:5])
+    _, found = metrics.judge(learner, support, iter([Labelled(logits, labels)]))
+    assert learner.support is support
+    assert torch.equal(found.logits, 2 * logits)
+    assert torch.equal(found.labels, labels)
+    assert 0 <= found.adapt_seconds < 1
+
+
+def test_measures_are_means_over_the_images_not_over_the_chunks():
+    class Measuring(torch.nn.Module):
+        def measure(self, batch: Labelled) -> dict[str, Tensor]:
+            return {"even": batch.labels % 2 == 0, "size": batch.images.sum(1)}
+
+    labels = torch.tensor([0, 2, 4, 1, 3])
+    images = torch.arange(10.0).reshape(5, 2)
+    chunks = [Labelled(images[:4], labels[:4]), Labelled(images[4:], labels[4:])]
+    assert metrics.measures(Measuring(), chunks) == {"even": 3 / 5, "size": 45 / 5}
+    assert metrics.measures(torch.nn.Linear(1, 1), chunks) == {}
+
+
+@pytest.mark.parametrize("factor", [0.1, 0.7, 1.0, 6.0])
+def test_the_tempered_loss_is_the_least_over_temperatures_and_knows_no_confidence(factor: float):
+    labels = torch.arange(600) % 4
+    logits = torch.randn(600, 4, generator=torch.Generator().manual_seed(0)) + F.one_hot(labels, 4)
+    found = metrics.tempered(lambda images: factor * images, [Labelled(logits, labels)])
+    oracle = minimize_scalar(
+        lambda log_scale: F.cross_entropy(math.exp(log_scale) * logits.double(), labels).item(), bounds=(-4, 4)
+    )
+    assert found["loss"] == pytest.approx(oracle.fun, abs=1e-3)
+    assert found["accuracy"] == pytest.approx((logits.argmax(1) == labels).float().mean().item())

@@ -1,0 +1,346 @@
+"""Features: computed once for each image, the same in any company, never taken from other weights or images."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.numpy import load, load_file
+
+from episodes.rng import seeded
+from episodes.types import ImageSet
+from fewshot import backbones
+from fewshot.config import BackboneSettings
+from fewshot.features import cache, frozen
+from fewshot.learners.base import Task
+from fewshot.runs import resolve
+from tests.fewshot import easy
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("FEWSHOT_CACHE", str(tmp_path))
+    return tmp_path / "features"
+
+
+def network(seed: int = 0, **more) -> backbones.Backbone:
+    with seeded(seed, "test"):
+        return backbones.build(BackboneSettings(name="conv4", options={"width": 8}, **more)).eval()
+
+
+def counted(backbone: backbones.Backbone) -> list[int]:
+    """The sizes of the batches that go through the network from now on."""
+    seen: list[int] = []
+    backbone.register_forward_pre_hook(lambda module, inputs: seen.append(len(inputs[0])))
+    return seen
+
+
+def ask(backbone: backbones.Backbone, images: ImageSet, indices: list[int]) -> torch.Tensor:
+    found = frozen.cached(backbone, images, torch.tensor(indices), "cpu")
+    assert torch.equal(found.labels, images.labels[indices])
+    return found.images
+
+
+def files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.safetensors"))
+
+
+def test_only_images_not_yet_known_go_through_the_network(folder: Path) -> None:
+    backbone, images = network(), easy.images(100, seed=0)
+    direct = frozen.extract(backbone, images, torch.arange(400), "cpu")
+    seen = counted(backbone)
+    assert torch.equal(ask(backbone, images, [7, 3, 399]), direct[[7, 3, 399]])
+    assert sum(seen) == 256  # one chunk
+    assert torch.equal(ask(backbone, images, [399, 3]), direct[[399, 3]])
+    assert sum(seen) == 256
+    assert torch.equal(ask(backbone, images, [3, 3, 5, 7, 399]), direct[[3, 3, 5, 7, 399]])  # nested, one twice
+    assert sum(seen) == 512
+    assert torch.equal(ask(backbone, images, list(range(131))), direct[:131])  # 131 less 3, 5 and 7: one chunk
+    assert sum(seen) == 768
+    everything = ask(backbone, images, list(range(400)))
+    assert torch.equal(everything, direct)
+    assert sum(seen) == 768 + 512  # the other 268: two chunks
+    assert torch.equal(ask(backbone, images, list(range(400))), direct)
+    assert sum(seen) == 1280
+    (path,) = files(folder)
+    held = load_file(path)
+    assert held["rows"].tolist() == list(range(400))
+    assert (held["features"] == direct.numpy()).all()
+
+
+def test_no_image_is_asked_for(folder: Path) -> None:
+    found = frozen.cached(network(), easy.images(2, seed=0), torch.arange(0), "cpu")
+    assert found.images.shape == (0, network().n_features)
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("name", ["conv4", "resnet", "convnext_atto"])
+def test_features_are_the_same_bit_for_bit_in_any_company(name: str, precision: str) -> None:
+    with seeded(0, "test"):
+        options = {"width": 16} if name == "resnet" else {}
+        backbone = backbones.build(BackboneSettings(name=name, input_size=32, options=options)).eval()
+    backbone.set_compute(precision, precision == "bfloat16")
+    images = easy.images(75, seed=0)
+    everything = frozen.extract(backbone, images, torch.arange(300), "cpu")
+    draw = torch.Generator().manual_seed(0)
+    for n in (1, 2, 17, 255, 256, 257, 300):
+        indices = torch.randperm(300, generator=draw)[:n]
+        assert torch.equal(frozen.extract(backbone, images, indices, "cpu"), everything[indices]), n
+
+
+def test_large_images_go_through_in_smaller_chunks() -> None:
+    backbone, images = network(), easy.images(5, seed=0)
+    large = replace(images, images=images.images.repeat(1, 1, 8, 8))  # 256 x 256 pixels
+    seen = counted(backbone)
+    frozen.extract(backbone, large, torch.arange(20), "cpu")
+    assert seen == [16, 16]
+
+
+def changed_weight() -> backbones.Backbone:
+    backbone = network()
+    with torch.no_grad():
+        next(backbone.parameters()).view(-1)[0] += 1e-6
+    return backbone
+
+
+def changed_statistic() -> backbones.Backbone:
+    backbone = network()
+    backbone.std[0] += 1e-6
+    return backbone
+
+
+def decorrelated() -> backbones.Backbone:
+    backbone = network()
+    backbone.finish = backbones.Finish(torch.zeros(backbone.n_features), torch.eye(backbone.n_features))
+    return backbone
+
+
+def computed(precision: str, channels_last: bool) -> backbones.Backbone:
+    backbone = network()
+    backbone.set_compute(precision, channels_last)
+    return backbone
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        changed_weight,
+        changed_statistic,
+        lambda: network(seed=1),
+        lambda: network(input_size=33),
+        lambda: network(views="flip"),
+        lambda: network(views="flip-crop"),
+        lambda: network(views="flip-crops"),
+        lambda: network(crop=0.9),
+        decorrelated,
+        lambda: computed("bfloat16", False),
+        lambda: computed("float32", True),
+    ],
+)
+def test_another_network_never_takes_the_features_of_the_first(other, folder: Path) -> None:
+    images = easy.images(2, seed=0)
+    ask(network(), images, [0, 1])
+    second = other()
+    seen = counted(second)
+    found = ask(second, images, [0, 1])
+    assert sum(seen) == 256 // second.n_views  # one chunk, of as many views
+    assert torch.equal(found, frozen.extract(second, images, torch.arange(2), "cpu"))
+    assert len(files(folder)) == 2
+
+
+def test_other_images_never_get_the_features_of_the_first(folder: Path) -> None:
+    first = ask(network(), easy.images(2, seed=0), [0, 1])
+    assert not torch.equal(ask(network(), easy.images(2, seed=1), [0, 1]), first)
+    assert len(files(folder)) == 2
+
+
+def test_a_data_set_of_another_name_and_the_same_images_shares_their_features(folder: Path, capsys) -> None:
+    backbone, images = network(), easy.images(2, seed=0)
+    first = ask(backbone, images, [0, 1])
+    seen = counted(backbone)
+    assert torch.equal(ask(backbone, replace(images, name="renamed"), [0, 1]), first)
+    assert seen == []
+    assert capsys.readouterr().err == ""
+
+
+def test_layout_and_kind_of_weights_do_not_change_the_mark() -> None:
+    """The same numbers in another memory order are the same weights."""
+    backbone = network()
+    before = frozen.fingerprint(backbone)
+    backbone.body.to(memory_format=torch.channels_last)
+    assert frozen.fingerprint(backbone) == before == frozen.fingerprint(network())
+
+
+def flip(place: float):
+    def harm(content: bytes) -> bytes:
+        at = min(int(place * len(content)), len(content) - 1)
+        return content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
+
+    return harm
+
+
+HARM = {
+    "empty": lambda content: b"",
+    "cut": lambda content: content[:-1],
+    "header alone": lambda content: content[: 8 + int.from_bytes(content[:8], "little")],
+    "longer": lambda content: content + b"\0",
+    "foreign": lambda content: b"no tensors at all",
+    "huge header": lambda content: b"\xff" * 8 + content[8:],
+    **{f"flipped at {place}": flip(place) for place in (0.0, 0.01, 0.1, 0.2, 0.5, 0.9, 1.0)},
+}
+
+
+@pytest.mark.parametrize("harm", HARM.values(), ids=HARM)
+def test_a_damaged_file_is_said_and_made_anew(harm, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    backbone, images = network(), easy.images(5, seed=0)
+    right = ask(backbone, images, [0, 3, 8])
+    (path,) = files(folder)
+    before = path.read_bytes()
+    path.write_bytes(harm(before))
+    assert torch.equal(ask(backbone, images, [0, 3, 8]), right)
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert str(path) in said
+    assert "computed again" in said
+    again = load(path.read_bytes())  # the order of the metadata is not the same each time
+    assert all((again[name] == each).all() for name, each in load(before).items())
+    assert torch.equal(ask(backbone, images, [0, 3, 8]), right)
+    assert capsys.readouterr().err == ""
+
+
+def test_every_byte_is_guarded(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ask(network(), easy.images(1, seed=0), [0])
+    (path,) = files(folder)
+    content = path.read_bytes()
+    about = cache.header(path)
+    for at in range(len(content)):
+        for bit in (1, 0x20):
+            path.write_bytes(content[:at] + bytes([content[at] ^ bit]) + content[at + 1 :])
+            assert cache.read(path, about) is None, at
+    capsys.readouterr()
+    path.write_bytes(content)
+    assert cache.read(path, about) is not None
+
+
+def test_a_whole_file_of_something_else_is_not_taken(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Files that carry a right checksum: another network's under this name, and rows or shapes that cannot be."""
+    backbone, images = network(), easy.images(5, seed=0)
+    right = ask(backbone, images, [0, 3, 8])
+    (path,) = files(folder)
+    about, held = cache.header(path), load(path.read_bytes())
+    rows, values = held["rows"], held["features"]
+    wrong = [
+        (cache.Known(rows, values), {**about, "key": "0" * 32}, "something else"),
+        (cache.Known(rows[:2], values), about, "shape"),
+        (cache.Known(rows, values[:, :-1]), about, "shape"),
+        (cache.Known(rows, values.astype("float64")), about, "shape"),
+        (cache.Known(rows.astype("int32"), values), about, "shape"),
+        (cache.Known(rows[::-1].copy(), values), about, "rows"),
+        (cache.Known(rows + 12, values), about, "rows"),  # of 20 images
+    ]
+    for known, metadata, word in wrong:
+        cache.write(path, known, metadata)
+        assert torch.equal(ask(backbone, images, [0, 3, 8]), right)
+        said = capsys.readouterr().err
+        assert said.count("\n") == 1
+        assert word in said
+        assert str(path) in said
+
+
+HEAD, BODY = {"trainable": "head"}, {"trainable": 1}
+
+
+@pytest.mark.parametrize(
+    ("method", "norm", "phases", "more", "fit"),
+    [
+        ("scratch", "batch", [HEAD], {}, True),  # which holds the batch norm of a frozen body
+        ("scratch", "group", [HEAD], {}, True),
+        ("scratch", "batch", [{**HEAD, "share": 0.5}, {**HEAD, "share": 0.5}], {}, True),
+        ("scratch", "batch", [{**HEAD, "share": 0.5}, {**BODY, "share": 0.5}], {}, False),
+        ("scratch", "none", [{}], {}, False),
+        ("scratch", "batch", [HEAD], {"augment": ["flip"]}, False),
+        ("finetune", "batch", [HEAD], {}, True),
+        ("finetune", "batch", [BODY], {}, False),
+    ],
+)
+@pytest.mark.parametrize("mode", [True, False])
+def test_features_stand_in_for_images_where_nothing_of_the_backbone_trains(
+    method: str, norm: str, phases: list, more: dict, fit: bool, mode: bool
+) -> None:
+    network = {"name": "conv4", "weights": "none", "options": {"width": 8, "norm": norm}}
+    values = {"method": method, "shots": 4, "backbone": network, "train": {"phases": phases}, "augment": [], **more}
+    settings = resolve.configure(values, "few")
+    learner = resolve.build_learner(settings, Task(4), seed=0).train(mode)
+    first, last = list(learner.parameters())[:: len(list(learner.parameters())) - 1]
+    last.requires_grad_(False)  # the other way round than in a training of the head
+    modes = [part.training for part in learner.modules()]
+    assert frozen.fit_for(settings, learner) == fit
+    assert [part.training for part in learner.modules()] == modes
+    assert (first.requires_grad, last.requires_grad) == (True, False)
+
+
+def test_a_batch_norm_that_learns_while_the_head_is_trained_needs_images() -> None:
+    """A learner that does not hold it, where scratch and finetune do."""
+    settings = resolve.configure({"method": "scratch", "shots": 4, "train": {"phases": [HEAD]}, "augment": []}, "few")
+    learner = resolve.build_learner(settings, Task(4), seed=0)
+    assert frozen.fit_for(settings, learner)
+    plain = torch.nn.Module()
+    plain.feed, plain.backbone, plain.head = learner.feed, learner.backbone, learner.head
+    assert not frozen.fit_for(settings, plain)
+
+
+TWO = """
+import sys, torch
+from pathlib import Path
+from fewshot import features
+from tests.fewshot import easy
+from tests.fewshot.features import test_frozen as t
+backbone, images = t.network(), easy.images(100, seed=0)
+first, step, go = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
+print("ready", flush=True)
+while not go.exists(): pass
+seen = t.counted(backbone)
+for start in range(first, 400, step):
+    t.ask(backbone, images, [start, 399 - start, 200])
+frozen.cached(backbone, easy.images(50, seed=3), torch.arange(200), "cpu")
+print(sum(seen), flush=True)
+"""
+
+
+def test_two_processes_that_extend_one_file_at_once_lose_nothing(folder: Path, tmp_path: Path) -> None:
+    root = Path(__file__).parents[3]
+    command = [sys.executable, "-c", TWO]
+    go = tmp_path / "go"
+    both = [
+        subprocess.Popen([*command, first, "40", str(go)], stdout=subprocess.PIPE, text=True, cwd=root)
+        for first in ("0", "20")
+    ]
+    for process in both:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    go.touch()
+    counts = [int(process.communicate()[0]) for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    held = [load_file(path) for path in files(folder)]
+    (shared,) = (each for each in held if len(each["rows"]) < 200)
+    asked = {row for start in range(0, 400, 20) for row in (start, 399 - start)} | {200}
+    assert shared["rows"].tolist() == sorted(asked)
+    direct = frozen.extract(network(), easy.images(100, seed=0), torch.arange(400), "cpu")
+    assert torch.equal(torch.from_numpy(shared["features"]), direct[sorted(asked)])
+    assert sum(counts) == 256 * 20 + 256  # twenty requests of something new; the other set, by one of the two alone
+    assert not list(folder.glob("*.part"))
+
+
+def test_without_a_cache_nothing_is_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    backbone, images = network(), easy.images(2, seed=0)
+    kept = ask(backbone, images, [1, 0])
+    (path,) = files(folder)
+    path.unlink()
+    monkeypatch.setenv("FEWSHOT_CACHE_GB", "0")
+    assert torch.equal(ask(backbone, images, [1, 0]), kept)
+    assert files(folder) == []

@@ -1,0 +1,131 @@
+"""What a network said of an image before, as a part of its target."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from episodes.errors import UserError
+from episodes.rng import seeded
+from episodes.types import Labelled
+from fewshot import backbones, functional
+from fewshot.config import BackboneSettings, Train
+from fewshot.errors import Interrupted
+from fewshot.learners import scratch
+from fewshot.learners.base import Task
+from fewshot.runs import resolve
+from fewshot.training import trainer
+from tests.fewshot import easy
+
+
+def recalling(n: int = 30, **options: object) -> scratch.Scratch:
+    with seeded(0, "test"):
+        backbone = backbones.build(BackboneSettings(name="conv4", options={"norm": "group"}))
+        learner = scratch.Scratch(backbone, Task(4), scratch.Options(recall=0.8, **options)).train()
+    learner.remember(n)
+    return learner
+
+
+def said(learner: scratch.Scratch, images: torch.Tensor) -> np.ndarray:
+    with torch.no_grad():
+        return learner.head(learner.backbone(images)).double().softmax(1).numpy()
+
+
+def test_targets_become_what_was_said_before() -> None:
+    learner = recalling()
+    images, labels, places = torch.rand(5, 3, 32, 32), torch.tensor([0, 1, 2, 3, 0]), torch.tensor([7, 3, 29, 0, 12])
+    first = said(learner, images)
+    learner.progress(0.5)
+    loss = learner.loss(Labelled(images, labels, places))
+    assert loss.item() == pytest.approx(-np.log(first[range(5), labels]).mean(), rel=1e-5)
+    np.testing.assert_allclose(learner.past[places].numpy(), first, rtol=1e-4)
+    assert (learner.past.sum(1) > 0).sum() == 5
+
+    with torch.no_grad():
+        for parameter in learner.parameters():
+            parameter.mul_(1.3)
+    mirrored = images.flip(-1)
+    second = said(learner, mirrored)
+    loss = learner.loss(Labelled(mirrored, labels, places))
+    expected = 0.0
+    for row in range(5):
+        for way in range(4):
+            target = (1 - 0.4) * (way == labels[row]) + 0.4 * first[row, way]  # half of the way to 0.8
+            expected -= target * np.log(second[row, way]) / 5
+    assert loss.item() == pytest.approx(float(expected), rel=1e-5)
+    np.testing.assert_allclose(learner.past[places].numpy(), (first + second) / 2, rtol=1e-4)
+
+
+def test_soft_labels_and_images_of_which_nothing_was_said() -> None:
+    labels = torch.tensor([[0.9, 0.1], [0.2, 0.8]])
+    past = torch.tensor([[0.0, 0.0], [0.6, 0.4]])
+    found = functional.recalled(labels, past, torch.tensor(0.25))
+    torch.testing.assert_close(found, torch.tensor([[0.9, 0.1], [0.75 * 0.2 + 0.25 * 0.6, 0.75 * 0.8 + 0.25 * 0.4]]))
+
+
+def test_of_half_of_a_batch_that_half_is_noted() -> None:
+    learner = recalling(keep=0.5)
+    images, labels = torch.rand(12, 3, 32, 32), torch.arange(12) % 4
+    with torch.no_grad():
+        chosen = functional.hardest(learner.proxy(images), labels, 6)
+    learner.loss(Labelled(images, labels, torch.arange(12) + 10))
+    noted = (learner.past.sum(1) > 0).nonzero()[:, 0]
+    assert noted.tolist() == sorted((chosen + 10).tolist())
+    np.testing.assert_allclose(learner.past[chosen + 10].numpy(), said(learner, images[chosen]), rtol=1e-4)
+
+
+def test_an_interrupted_training_remembers(tmp_path: Path) -> None:
+    def train(folder: str, stop: int | None = None) -> torch.Tensor:
+        learner, stream = recalling(24), easy.stream("batches")
+
+        def interrupting(step: int) -> Labelled:
+            if step == stop:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return stream(step)
+
+        settings = Train(steps=9, batch_size=16, lr=0.01)
+        trainer.fit(learner, interrupting, settings, 1.5, checkpoint=tmp_path / f"{folder}.pt")
+        assert (learner.past.sum(1) > 0).all()
+        return torch.cat([each.flatten() for each in learner.state_dict().values()])
+
+    undisturbed = train("whole")
+    with pytest.raises(Interrupted):
+        train("cut", stop=4)
+    assert torch.equal(train("cut"), undisturbed)
+
+
+def test_what_was_said_is_no_part_of_the_weights() -> None:
+    learner = recalling()
+    learner.remember(0)
+    plain = scratch.Scratch(learner.backbone, Task(4), scratch.Options())
+    assert list(learner.state_dict()) == list(plain.state_dict())
+    plain.remember(30)
+    assert plain.past is None
+
+
+@pytest.mark.parametrize("other", [{"rotation": 0.5}, {"teachers": ("a.safetensors",)}])
+def test_recalling_excludes_other_targets(other: dict) -> None:
+    with pytest.raises(ValueError, match="leave one away"):
+        scratch.Options(recall=0.5, **other)
+
+
+def test_at_the_start_the_labels_are_all() -> None:
+    learner = recalling()
+    item = Labelled(torch.rand(8, 3, 32, 32), torch.arange(8) % 4, torch.arange(8))
+    learner.loss(item)
+    learner.progress(0.0)
+    with torch.no_grad():
+        expected = F.cross_entropy(learner.head(learner.backbone(item.images)), item.labels)
+    torch.testing.assert_close(learner.loss(item).detach(), expected)
+
+
+def test_recalling_excludes_mixed_images() -> None:
+    values = {"method": "scratch", "data": "digits", "shots": 2, "learner": {"recall": 0.5}, "augment": ["cutmix"]}
+    with pytest.raises(UserError, match="'cutmix' mixes images, and learner"):
+        resolve.configure(values, "few")

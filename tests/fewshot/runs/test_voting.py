@@ -1,0 +1,425 @@
+"""Votes against nested loops, scikit-learn, hands, and real runs; and what may not vote together."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn.ensemble import VotingClassifier
+from sklearn.preprocessing import LabelEncoder
+
+from episodes.errors import UserError
+from fewshot import io
+from fewshot.cli import arguments, main
+from fewshot.report import table
+from fewshot.runs import records, voting
+
+LABELS = np.array([0, 1, 2, 0, 1, 2, 1])
+HELD = np.array([2, 0, 1, 0])
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    powers = np.exp(logits.astype(np.float64) - logits.max(1, keepdims=True))
+    return powers / powers.sum(1, keepdims=True)
+
+
+def noise(seed: int, n: int = len(LABELS)) -> np.ndarray:
+    return np.random.default_rng(seed).normal(0, 2, (n, 3)).astype(np.float16)
+
+
+def right(n_right: int, labels: np.ndarray = HELD, sure: float = 2.0) -> np.ndarray:
+    """Logits that are right on the first `n_right` images and wrong on the others."""
+    guesses = np.where(np.arange(len(labels)) < n_right, labels, (labels + 1) % 3)
+    return (sure * np.eye(3)[guesses]).astype(np.float16)
+
+
+def draw(logits: np.ndarray, held: np.ndarray | None = None, **over: Any) -> dict[str, Any]:
+    """What a draw leaves: its test logits, and logits of four images that it held out of a budget of nine."""
+    return {
+        "logits": logits,
+        "held": held,
+        "labels": LABELS,
+        "held_labels": HELD,
+        "held_indices": [7, 9, 11, 12],
+        **over,
+    }
+
+
+def run(out: Path, name: str, *draws: dict[str, Any], first_seed: int = 0, **over: Any) -> Path:
+    """A run folder as the experiment writes it, with hand-made predictions; seconds, parameters: 10, 100 a draw."""
+    done = []
+    for seed, each in enumerate(draws, start=first_seed):
+        place = out / name / f"draw-{seed}"
+        place.mkdir(parents=True)
+        arrays = {"test_logits": each["logits"], "test_labels": each["labels"]}
+        drawn: dict[str, Any] = {"support": [seed, 20, 21, 22, 23], "validation": None}
+        numbers = dict.fromkeys(records.SCORES, float((each["logits"].argmax(1) == each["labels"]).mean()))
+        validation = None
+        if each["held"] is not None:
+            arrays |= {"validation_logits": each["held"], "validation_labels": each["held_labels"]}
+            drawn["validation"] = each["held_indices"]
+            loss = -np.log(softmax(each["held"])[np.arange(4), each["held_labels"]]).mean()
+            accuracy = float((each["held"].argmax(1) == each["held_labels"]).mean())
+            validation = {**dict.fromkeys(records.SCORES, 0.0), "accuracy": accuracy, "loss": float(loss)}
+        io.write_arrays(place / "predictions.npz", arrays)
+        io.write_json(place / "indices.json", drawn)
+        content = {
+            "seed": seed, "scores": numbers, "validation": validation, "train_accuracy": 1.0, "per_class": [0.0] * 3,
+            "confusion": [[0] * 3] * 3, "labels": sum(len(part or ()) for part in drawn.values()),
+            "indices_hash": json.dumps(drawn), "warnings": each.get("warnings", []),
+            "cost": {
+                "train_seconds": 10.0, "adapt_seconds": 1.0, "images_per_second": 5.0,
+                "peak_memory_mb": 50.0 + seed, "parameters": 100,
+            },
+            "provenance": {"device": "a CPU", "started": "2024-01-01", "finished": "2024-01-02"},
+        }  # fmt: skip
+        io.write_json(place / "draw.json", content)
+        done.append(content)
+    shared = {
+        "run_id": name, "method": "probe", "preset": "few", "backbone": "conv4", "weights": "none", "data": "toy",
+        "data_notes": [], "regime": "low-data", "shots": 3, "fraction": None, "classes": ["a", "b", "c"],
+        "n_test": len(LABELS), "config": {}, "data_fingerprint": "f", **over,
+    }  # fmt: skip
+    io.write_json(out / name / "record.json", records.assemble(shared, done))
+    return out / name
+
+
+def accuracies(record: dict[str, Any]) -> list[float]:
+    return record["scores"]["accuracy"]["values"]
+
+
+def made_of(record: dict[str, Any]) -> list[tuple[str, list[int]]]:
+    return [(each["run_id"], each["seeds"]) for each in record["members"]]
+
+
+# the rules
+
+
+def by_loops(rule: str, members: list[np.ndarray], labels: np.ndarray) -> tuple[float, float]:
+    """Accuracy and loss of a vote, written from the definitions, one image and one class at a time."""
+    n_right, loss = 0, 0.0
+    for image, label in enumerate(labels):
+        mean, votes = [0.0] * 3, [0] * 3
+        for member in members:
+            powers = [math.exp(float(each)) for each in member[image]]
+            for each in range(3):
+                mean[each] += powers[each] / sum(powers) / len(members)
+            votes[max(range(3), key=lambda each: float(member[image][each]))] += 1
+        if rule == "soft":
+            guess, share = max(range(3), key=lambda each: mean[each]), mean[label]
+        else:
+            tied = [each for each in range(3) if votes[each] == max(votes)]
+            guess = max(tied, key=lambda each: mean[each])
+            share = (votes[label] + mean[label]) / (len(members) + 1)
+        n_right += guess == label
+        loss -= math.log(share)
+    return n_right / len(labels), loss / len(labels)
+
+
+@pytest.mark.parametrize("rule", ["soft", "hard"])
+@pytest.mark.parametrize("n_members", [2, 4, 5])
+def test_a_vote_against_nested_loops(rule: str, n_members: int, tmp_path: Path) -> None:
+    logits = [[noise(10 * member + seed) for seed in range(3)] for member in range(n_members)]
+    for member, drawn in enumerate(logits):
+        run(tmp_path / "runs", f"r{member}", *map(draw, drawn))
+    (record,) = voting.vote([tmp_path / "runs"], rule=rule, out=tmp_path / "votes")
+    expected = [by_loops(rule, [drawn[seed] for drawn in logits], LABELS) for seed in range(3)]
+    assert accuracies(record) == pytest.approx([accuracy for accuracy, _ in expected])
+    assert record["scores"]["loss"]["values"] == pytest.approx([loss for _, loss in expected], rel=1e-6)
+    assert record["seeds"] == [0, 1, 2]
+    pooled = [drawn for drawns in logits for drawn in drawns]
+    (record,) = voting.vote([tmp_path / "runs"], rule=rule, pool=True, out=tmp_path / "votes")
+    accuracy, loss = by_loops(rule, pooled, LABELS)
+    assert accuracies(record) == pytest.approx([accuracy])
+    assert record["scores"]["loss"]["mean"] == pytest.approx(loss, rel=1e-6)
+
+
+class Fitted:
+    """A classifier of scikit-learn's kind that says what it was given."""
+
+    def __init__(self, logits: np.ndarray) -> None:
+        self.logits = logits
+
+    def predict_proba(self, rows: np.ndarray) -> np.ndarray:
+        return softmax(self.logits)[rows[:, 0]]
+
+    def predict(self, rows: np.ndarray) -> np.ndarray:
+        return self.logits.argmax(1)[rows[:, 0]]
+
+
+def of_scikit_learn(rule: str, members: list[np.ndarray]) -> np.ndarray:
+    model = VotingClassifier([(str(number), None) for number in range(len(members))], voting=rule)
+    model.estimators_ = [Fitted(member) for member in members]
+    model.le_ = LabelEncoder().fit(range(members[0].shape[1]))
+    model.classes_ = model.le_.classes_
+    return model.predict(np.arange(len(members[0]))[:, None])
+
+
+def tallied(members: list[np.ndarray]) -> voting.Tally:
+    tally = voting.Tally(*members[0].shape)
+    for member in members:
+        tally.add(torch.from_numpy(member))
+    return tally
+
+
+def test_a_vote_against_scikit_learn() -> None:
+    """Its majority of equal votes is the lowest class, ours the one with the greater mean softmax."""
+    members = [noise(number, 400) for number in range(7)]
+    soft, hard = (tallied(members).logits(rule).argmax(1).numpy() for rule in ("soft", "hard"))
+    assert (soft == of_scikit_learn("soft", members)).all()
+    votes = np.stack([np.bincount(said, minlength=3) for said in np.stack([each.argmax(1) for each in members], 1)])
+    single = (votes == votes.max(1, keepdims=True)).sum(1) == 1
+    theirs = of_scikit_learn("hard", members)
+    assert (hard == theirs)[single].all()
+    mean = np.mean([softmax(each) for each in members], 0)
+    among_tied = np.where(votes == votes.max(1, keepdims=True), mean, -1).argmax(1)
+    assert (hard == among_tied)[~single].all()
+    assert 0 < (hard != theirs).sum() < (~single).sum()
+    assert (soft != hard).any()
+
+
+def test_soft_and_hard_disagree_by_hand() -> None:
+    """Two lean to class 0 by 0.5 to 0.4, one is sure of class 1: 1.05 to 1.7 in sum, two votes to one."""
+    members = [np.log([[0.5, 0.4, 0.1]]), np.log([[0.5, 0.4, 0.1]]), np.log([[0.05, 0.9, 0.05]])]
+    tally = tallied([each.astype(np.float32) for each in members])
+    soft, hard = tally.logits("soft").exp()[0], tally.logits("hard").exp()[0]
+    assert soft.tolist() == pytest.approx([1.05 / 3, 1.7 / 3, 0.25 / 3])
+    assert hard.tolist() == pytest.approx([(2 + 1.05 / 3) / 4, (1 + 1.7 / 3) / 4, 0.25 / 3 / 4])
+
+
+def test_the_greatest_numbers_of_half_precision_keep_the_loss_exact_and_finite(tmp_path: Path) -> None:
+    """Probabilities of exp(-120000), which is 0 in any precision, have a logarithm all the same."""
+    far = np.tile(np.array([60000, 0, -60000], np.float16), (len(LABELS), 1))
+    run(tmp_path, "a", draw(far)), run(tmp_path, "b", draw(far))
+    expected = float(np.mean(np.array([0, 60000, 120000])[LABELS]))
+    for rule, loss in (("soft", expected), ("hard", expected + math.log(3) * (LABELS > 0).mean())):
+        (record,) = voting.vote([tmp_path / "a", tmp_path / "b"], rule=rule, out=tmp_path)
+        assert record["scores"]["loss"]["mean"] == pytest.approx(loss, rel=1e-3)  # 59,968 is the half next to 60,000
+
+
+# who votes
+
+
+def test_the_test_set_never_chooses(tmp_path: Path) -> None:
+    """The member that is best on the test set and worst on validation is dropped, with it all accuracy."""
+    run(tmp_path, "a", draw(right(7, LABELS), right(0)))
+    run(tmp_path, "b", draw(right(0, LABELS), right(4)))
+    run(tmp_path, "c", draw(right(1, LABELS), right(3)))
+    found = voting.vote([tmp_path], percents=[20.0, 60.0, 100.0], out=tmp_path / "votes")
+    assert [made_of(each) for each in found] == [
+        [("b", [0])],
+        [("b", [0]), ("c", [0])],
+        [("a", [0]), ("b", [0]), ("c", [0])],
+    ]
+    assert accuracies(found[0]) == [0.0]
+    assert [each["validation"]["accuracy"]["mean"] for each in found] == pytest.approx([1, 1, 0.75])
+    assert "best 1 of 3" in found[0]["warnings"][0]
+    assert "took 30 s" in found[0]["warnings"][0]
+    assert found[2]["warnings"] == []
+
+
+@pytest.mark.parametrize(
+    ("n", "percent", "kept"), [(3, 1.0, 1), (4, 50.0, 2), (5, 50.0, 3), (30, 10.0, 3), (31, 10.0, 4)]
+)
+def test_a_share_is_rounded_up_to_a_whole_member(n: int, percent: float, kept: int, tmp_path: Path) -> None:
+    run(tmp_path, "a", *[draw(noise(seed), right(2)) for seed in range(n)])
+    (record,) = voting.vote([tmp_path], percents=[percent], pool=True, out=tmp_path)
+    assert record["config"]["members"] == kept
+    assert record["config"]["candidates"] == n
+
+
+def test_equal_accuracy_is_decided_by_the_loss_then_by_run_id_then_by_seed(tmp_path: Path) -> None:
+    worse, better = right(3, sure=8.0), right(3, sure=1.0)  # surer of the one that is wrong
+    run(tmp_path, "a", draw(noise(0), worse), draw(noise(1), worse))
+    run(tmp_path, "b", draw(noise(2), better), draw(noise(3), better))
+    run(tmp_path, "c", draw(noise(4), better), draw(noise(5), worse))
+
+    def best(percent: float) -> list[tuple[str, list[int]]]:
+        return made_of(voting.vote([tmp_path], percents=[percent], pool=True, out=tmp_path)[0])
+
+    assert best(1) == [("b", [0])]
+    assert best(30) == [("b", [0, 1])]
+    assert best(50) == [("b", [0, 1]), ("c", [0])]
+    assert best(60) == [("a", [0]), ("b", [0, 1]), ("c", [0])]
+
+
+def test_each_seed_chooses_for_itself(tmp_path: Path) -> None:
+    run(tmp_path, "a", draw(right(7, LABELS), right(4)), draw(right(7, LABELS), right(1)))
+    run(tmp_path, "b", draw(right(2, LABELS), right(3)), draw(right(4, LABELS), right(3)))
+    (record,) = voting.vote([tmp_path], percents=[50.0], out=tmp_path)
+    assert accuracies(record) == pytest.approx([1.0, 4 / 7])
+    assert made_of(record) == [("a", [0]), ("b", [1])]
+
+
+def test_by_draw_only_common_seeds_vote(tmp_path: Path) -> None:
+    run(tmp_path, "a", *[draw(noise(seed)) for seed in range(4)])
+    run(tmp_path, "b", *[draw(noise(seed)) for seed in range(3)], first_seed=2)
+    (record,) = voting.vote([tmp_path], out=tmp_path)
+    assert record["seeds"] == [2, 3]
+    assert record["warnings"] == ["not all runs have draws 0, 1, 4: left out"]
+    assert record["cost"] == {
+        "train_seconds": 20.0, "adapt_seconds": 2.0, "images_per_second": None, "peak_memory_mb": 53.0,
+        "parameters": 200,
+    }  # fmt: skip
+    assert record["labels"] == 5
+    assert list(record["provenance"]["indices"]) == ["2", "3"]
+
+
+def test_a_pool_is_one_vote_of_all_and_says_how_many_labels_it_saw(tmp_path: Path) -> None:
+    """Supports are the seed and four images that all share, so four draws saw eight labels."""
+    run(tmp_path, "a", *[draw(noise(seed), warnings=["small"]) for seed in range(3)])
+    run(tmp_path, "b", draw(noise(9)), first_seed=3, backbone="resnet", weights="folder/of/w.pth")
+    (record,) = voting.vote([tmp_path], pool=True, out=tmp_path)
+    assert record["seeds"] == [None]
+    assert made_of(record) == [("a", [0, 1, 2]), ("b", [3])]
+    assert (record["labels"], record["shots"]) == (8, 3)
+    assert record["cost"]["train_seconds"] == 40.0
+    assert (record["backbone"], record["weights"]) == ("conv4 + resnet", "none + w.pth")
+    assert record["warnings"] == ["draws of 5 labels were pooled, 8 different ones together", "a member: small"]
+    assert "8 labels" in table.markdown([record])
+
+
+def test_validation_is_told_where_all_share_it_and_only_there(tmp_path: Path) -> None:
+    run(tmp_path / "one", "a", draw(noise(0), right(4)), draw(noise(1), right(4), held_indices=[1, 2, 3, 4]))
+    run(tmp_path / "one", "b", draw(noise(2), right(4)), draw(noise(3), right(3), held_indices=[1, 2, 3, 4]))
+    assert len(voting.vote([tmp_path / "one"], out=tmp_path)[0]["validation"]["accuracy"]["values"]) == 2
+    assert voting.vote([tmp_path / "one"], pool=True, out=tmp_path)[0]["validation"] is None
+    run(tmp_path / "two", "c", draw(noise(4)), draw(noise(5)))
+    assert voting.vote([tmp_path / "one", tmp_path / "two"], out=tmp_path)[0]["validation"] is None
+
+
+def test_the_id_follows_what_votes_and_how_and_nothing_else(tmp_path: Path) -> None:
+    for name in "abc":
+        run(tmp_path, name, *[draw(noise(seed), right(seed)) for seed in range(3)])
+    a, b, c = (tmp_path / name for name in "abc")
+
+    def run_id(*places: Path, **how: Any) -> str:
+        return voting.vote(list(places), out=tmp_path, **how)[0]["run_id"]
+
+    same = [run_id(a, b), run_id(b, a), run_id(a, b, percents=[100]), run_id(a / "record.json", b)]
+    assert len(set(same)) == 1
+    others = [run_id(a, b, c), run_id(a, b, rule="hard"), run_id(a, b, pool=True), run_id(a, b, percents=[50.0])]
+    others += [run_id(a, b, percents=[40.0]), run_id(a, b, percents=[50.0], pool=True)]
+    assert len({*others, same[0]}) == 7
+    assert run_id(tmp_path) == others[0]  # the votes that lie there now are passed over
+
+
+# what cannot vote
+
+OTHER = np.array([0, 1, 2, 0, 1, 2, 2])
+
+
+@pytest.mark.parametrize(
+    ("draws", "over", "how", "words"),
+    [
+        ([draw(noise(1), labels=OTHER)], {}, {}, "x (probe) (draw 0) and y (probe) (draw 0) were judged on different"),
+        ([draw(noise(1))], {"data_fingerprint": "g"}, {}, "x (probe) and y (probe) differ in data"),
+        ([draw(noise(1))], {"classes": ["a", "b", "d"]}, {}, "differ in classes"),
+        ([draw(noise(1))], {"regime": "episodic"}, {}, "differ in regime"),
+        ([draw(noise(1))], {"shots": 4}, {}, "differ in label budget"),
+        ([draw(noise(1))], {"shots": None}, {}, "differ in label budget"),
+        ([draw(noise(1))], {"first_seed": 5}, {}, "no seed in common"),
+        ([draw(noise(1))], {}, {"percents": [50.0]}, "y (probe) (draw 0) held nothing out: run all with the same"),
+        ([draw(noise(1), right(2), held_indices=[1, 2, 3, 4])], {}, {"percents": [50.0]}, "held out different images"),
+        (
+            [draw(noise(1), right(2), held_labels=HELD[::-1])],
+            {},
+            {"percents": [50.0], "pool": True},
+            "have different labels of the images they held out: run all with the same hold-out, as by --set validation",
+        ),
+        ([draw(np.full((7, 3), np.inf, np.float16))], {}, {}, "'test_logits' holds numbers that are not finite"),
+        ([draw(noise(1))], {}, {"rule": "sotf"}, "--rule sotf: soft or hard was expected"),
+    ],
+)
+def test_what_cannot_vote_together_is_told_and_writes_nothing(draws, over, how, words, tmp_path: Path) -> None:
+    run(tmp_path / "runs", "x", draw(noise(0), right(3)))
+    run(tmp_path / "runs", "y", *draws, **over)
+    with pytest.raises(UserError) as error:
+        voting.vote([tmp_path / "runs"], out=tmp_path / "votes", **how)
+    assert words in str(error.value)
+    assert not (tmp_path / "votes").exists()
+
+
+def test_a_record_without_its_predictions_or_damaged_ones_are_named(tmp_path: Path) -> None:
+    a, b = run(tmp_path, "a", draw(noise(0))), run(tmp_path, "b", draw(noise(1)))
+    predictions = a / "draw-0" / "predictions.npz"
+    whole = predictions.read_bytes()
+    for broken in (b"", b"no zip", whole[:200], whole[:100] + b"spoiled" * 5 + whole[135:]):
+        predictions.write_bytes(broken)
+        with pytest.raises(UserError, match=r"a/draw-0/predictions\.npz cannot be read"):
+            voting.vote([a, b], out=tmp_path / "votes")
+    predictions.unlink()
+    with pytest.raises(UserError, match=r"a/draw-0/predictions\.npz does not exist.*run's own folder"):
+        voting.vote([a, b], out=tmp_path / "votes")
+
+
+def test_one_member_the_same_run_twice_and_votes_do_not_vote(tmp_path: Path) -> None:
+    a, b = run(tmp_path / "runs", "a", draw(noise(0))), run(tmp_path / "runs", "b", draw(noise(1)))
+    again = run(tmp_path / "copies", "a", draw(noise(0)))
+    for pool in (False, True):
+        with pytest.raises(UserError, match="one member is no vote"):
+            voting.vote([a], pool=pool, out=tmp_path)
+    with pytest.raises(UserError, match=r"run a lies in .* and would vote twice"):
+        voting.vote([a, b, again], out=tmp_path)
+    (record,) = voting.vote([a, b], out=tmp_path / "votes")
+    with pytest.raises(UserError, match="is a vote, which has no predictions"):
+        voting.vote([a, b, tmp_path / "votes" / record["run_id"]], out=tmp_path)
+    with pytest.raises(UserError, match="only votes here"):
+        voting.vote([tmp_path / "votes"], out=tmp_path)
+
+
+# the command
+
+
+def test_percents_are_read_and_checked() -> None:
+    assert arguments.percents(None) == [100.0]
+    assert arguments.percents("50, 10,2.5,10%") == [2.5, 10.0, 50.0]
+    for text in ("", "0", "101", "-5", "half", "10,,20", "nan", "1e1"):
+        with pytest.raises(UserError, match=r"--best .*: percentages"):
+            arguments.percents(text)
+
+
+def fewshot(arguments: str, monkeypatch: pytest.MonkeyPatch) -> int:
+    monkeypatch.setattr(sys, "argv", ["fewshot", *arguments.split()])
+    with pytest.raises(SystemExit) as left:
+        main.main()
+    return int(left.value.code or 0)
+
+
+def test_real_runs_vote_through_the_command_line(monkeypatch, tmp_path: Path, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    common = "--data digits --shots 4 --seeds 2 --set precision=float32 --set validation.share=0.25 --quiet"
+    common += " --set backbone.options.width=8"
+    assert fewshot(f"run --method probe --backbone conv4 {common}", monkeypatch) == 0
+    assert fewshot(f"run --method probe --backbone conv4 --set learner.classifier=ridge {common}", monkeypatch) == 0
+    singles = sorted(Path("runs").iterdir())
+    capsys.readouterr()
+    assert fewshot("vote runs --best 50,100", monkeypatch) == 0
+    shown = capsys.readouterr()
+    assert sum(line.startswith("| voting (soft, best 50%)") for line in shown.out.splitlines()) == 1
+    assert sum(line.startswith("| voting (soft) ") for line in shown.out.splitlines()) == 1
+    written = [Path(line.removeprefix("record: ")) for line in shown.err.splitlines() if line.startswith("record: ")]
+    assert fewshot("vote runs --best 50,100 --json", monkeypatch) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed == [json.loads(path.read_text()) for path in written]
+    assert not list(Path("runs").rglob("*.part"))
+
+    half, whole = printed
+    for seed, accuracy, chosen in zip((0, 1), accuracies(whole), accuracies(half), strict=True):
+        kept = [np.load(single / f"draw-{seed}" / "predictions.npz") for single in singles]
+        mean = sum(softmax(each["test_logits"]) for each in kept) / 2
+        assert accuracy == pytest.approx((mean.argmax(1) == kept[0]["test_labels"]).mean())
+        drawn = [json.loads((single / f"draw-{seed}" / "draw.json").read_text()) for single in singles]
+        best = min(drawn, key=lambda each: (-each["validation"]["accuracy"], each["validation"]["loss"]))
+        assert chosen == pytest.approx(best["scores"]["accuracy"], abs=0.01)  # ties in half precision
+    assert whole["labels"] == 40
+    assert fewshot("report runs", monkeypatch) == 0
+    assert capsys.readouterr().out.count("**digits, 4 shots**") == 1  # beside its members
+    assert fewshot("vote runs --best 0", monkeypatch) == 2
+    assert fewshot("vote nowhere", monkeypatch) == 2
