@@ -26,9 +26,13 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "auto_augment.json")
+    parser.add_argument(
+        "--out", type=Path, default=Path(__file__).parent / "results" / "auto_augment.json"
+    )
     options = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"
     import torch
@@ -50,10 +54,14 @@ def main() -> None:
         }
         for work in works.values():
             work()  # once for what is found on the first call
-        rounds = [{name: seconds(work) for name, work in works.items()} for _ in range(options.rounds)]
+        rounds = [
+            {name: seconds(work) for name, work in works.items()} for _ in range(options.rounds)
+        ]
         found[size] = {
             "seconds": {name: statistics.median(each[name] for each in rounds) for name in works},
-            "torchvision_over_ours": statistics.median(each["torchvision"] / each["ours"] for each in rounds),
+            "torchvision_over_ours": statistics.median(
+                each["torchvision"] / each["ours"] for each in rounds
+            ),
         }
     result = {
         "what": "AutoAugment's policy for CIFAR-10 on a batch of 32x32 images on the CPU",

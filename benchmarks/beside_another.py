@@ -41,7 +41,9 @@ def measure(seconds: float) -> float:
 
 
 def start(policy: str, seconds: float) -> subprocess.Popen[str]:
-    environment = {key: value for key, value in os.environ.items() if key != "OMP_WAIT_POLICY"} | POLICIES[policy]
+    environment = {
+        key: value for key, value in os.environ.items() if key != "OMP_WAIT_POLICY"
+    } | POLICIES[policy]
     command = [sys.executable, __file__, "--measure", str(seconds)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
 
@@ -58,9 +60,13 @@ def speed(policy: str, beside: bool) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "beside_another.json")
+    parser.add_argument(
+        "--out", type=Path, default=Path(__file__).parent / "results" / "beside_another.json"
+    )
     parser.add_argument("--measure", type=float, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure:
@@ -79,7 +85,8 @@ def main() -> None:
         "n": options.rounds,
         "images_per_second": median,
         "ratios": {
-            place: median[f"sleeping {place}"] / median[f"spinning {place}"] for place in ("alone", "beside another")
+            place: median[f"sleeping {place}"] / median[f"spinning {place}"]
+            for place in ("alone", "beside another")
         },
         "all": found,
     }

@@ -36,7 +36,9 @@ def backbone_settings(name: str | None, weights: str | None, folder: Path) -> di
     from fewshot import backbones
     from fewshot.runs import resolve
 
-    asked = {key: value for key, value in (("name", name), ("weights", weights)) if value is not None}
+    asked = {
+        key: value for key, value in (("name", name), ("weights", weights)) if value is not None
+    }
     values = {"method": "probe", "shots": 1, **({"backbone": asked} if asked else {})}
     settings = resolve.configure(values, "few").backbone
     if settings.weights == "none":
@@ -48,7 +50,9 @@ def backbone_settings(name: str | None, weights: str | None, folder: Path) -> di
     return settings.model_dump(mode="json")
 
 
-def seconds(values: dict[str, Any], shots: tuple[int, ...], draws: int, out: Path) -> tuple[float, list[Any]]:
+def seconds(
+    values: dict[str, Any], shots: tuple[int, ...], draws: int, out: Path
+) -> tuple[float, list[Any]]:
     """Of the runs of all shot counts, and the accuracies that they give."""
     from fewshot.runs import experiment
 
@@ -59,7 +63,9 @@ def seconds(values: dict[str, Any], shots: tuple[int, ...], draws: int, out: Pat
     return time.perf_counter() - began, found
 
 
-def measure(values: dict[str, Any], shots: tuple[int, ...], draws: int, uncached: int, folder: Path) -> dict[str, Any]:
+def measure(
+    values: dict[str, Any], shots: tuple[int, ...], draws: int, uncached: int, folder: Path
+) -> dict[str, Any]:
     from episodes import datasets
 
     os.environ["FEWSHOT_CACHE"] = str(folder / "cache")
@@ -72,7 +78,9 @@ def measure(values: dict[str, Any], shots: tuple[int, ...], draws: int, uncached
     os.environ["FEWSHOT_CACHE_GB"] = "0"
     without, computed = seconds(values, shots, uncached, folder / "without")
     assert repeated == accuracies
-    assert computed == [each[:uncached] for each in accuracies], "cached features are not those computed at once"
+    assert computed == [each[:uncached] for each in accuracies], (
+        "cached features are not those computed at once"
+    )
     return {"cached": first, "cached again": again, "without a cache": without * draws / uncached}
 
 
@@ -100,12 +108,16 @@ def images_per_second(settings: dict[str, Any]) -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--backbone")
     parser.add_argument("--weights")
     parser.add_argument("--uncached-draws", type=int)
     parser.add_argument("--small", action="store_true")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "cached_features.json")
+    parser.add_argument(
+        "--out", type=Path, default=Path(__file__).parent / "results" / "cached_features.json"
+    )
     options = parser.parse_args()
     from fewshot.runs import provenance
     from fewshot.training import devices
@@ -122,18 +134,24 @@ def main() -> None:
         "what": f"seconds of a probe on {data}, {draws} draws of each shot count",
         "shots": shots,
         "n": draws,
-        "without_a_cache": "measured whole" if uncached == draws else f"{uncached} draws measured, scaled to {draws}",
+        "without_a_cache": "measured whole"
+        if uncached == draws
+        else f"{uncached} draws measured, scaled to {draws}",
         "backbone": backbone,
         "machine": devices.name(devices.pick(None)),
         "versions": provenance.versions(),
         "images_per_second": speed,
         "n_speed": SPEED_ROUNDS,
         "seconds": found,
-        "ratios": {name: found["without a cache"] / found[name] for name in ("cached", "cached again")},
+        "ratios": {
+            name: found["without a cache"] / found[name] for name in ("cached", "cached again")
+        },
     }
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(result, indent=1) + "\n")
-    print(json.dumps({key: result[key] for key in ("without_a_cache", "seconds", "ratios")}, indent=1))
+    print(
+        json.dumps({key: result[key] for key in ("without_a_cache", "seconds", "ratios")}, indent=1)
+    )
 
 
 if __name__ == "__main__":

@@ -19,7 +19,9 @@ SHOTS, WIDTH = (1, 16, 128, 1000), 1736
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "fits.json")
     options = parser.parse_args()
@@ -38,7 +40,9 @@ def main() -> None:
     found = {}
     for shots in SHOTS:
         labels = torch.arange(10).repeat(shots)
-        features = F.normalize(torch.randn(len(labels), WIDTH, generator=generator) + 0.3 * means[labels])
+        features = F.normalize(
+            torch.randn(len(labels), WIDTH, generator=generator) + 0.3 * means[labels]
+        )
 
         def seconds(limited: bool, features=features, labels=labels) -> float:
             regression._blas_of_scipy = ours if limited else _Unlimited  # type: ignore[assignment]

@@ -28,8 +28,17 @@ def settings(epochs: float, fraction: float, data: str) -> dict[str, Any]:
     from fewshot.studies import grids, schema
 
     (row,) = schema.read([ROW])
-    (cell,) = [each for each in grids.cells(row, "small") if each.values == {"network": "H2", "train.lr": 0.01}]
-    changed = {"train.epochs": epochs, "train.early_stopping": None, "fraction": fraction, "data": data}
+    (cell,) = [
+        each
+        for each in grids.cells(row, "small")
+        if each.values == {"network": "H2", "train.lr": 0.01}
+    ]
+    changed = {
+        "train.epochs": epochs,
+        "train.early_stopping": None,
+        "fraction": fraction,
+        "data": data,
+    }
     return grids.put(cell.settings, changed)
 
 
@@ -47,22 +56,31 @@ def measure(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     from fewshot.features import frozen
 
     os.environ["FEWSHOT_CACHE_GB"] = "4"
-    seconds({**values, "fraction": 0.1}, folder / "warm-up")  # imports, decoding, the machine's precision
+    seconds(
+        {**values, "fraction": 0.1}, folder / "warm-up"
+    )  # imports, decoding, the machine's precision
     for path in (folder / "cache" / "features").iterdir():
         path.unlink()
     first, accuracy = seconds(values, folder / "first")
     again, same = seconds(values, folder / "again")
     frozen.fit_for = lambda *_: False  # type: ignore[assignment]
     images, other = seconds(values, folder / "images")
-    return {"seconds": {"first": first, "again": again, "images": images}, "accuracies": [accuracy, same, other]}
+    return {
+        "seconds": {"first": first, "again": again, "images": images},
+        "accuracies": [accuracy, same, other],
+    }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--epochs", type=float, default=2.0)
     parser.add_argument("--fraction", type=float, default=1.0)
     parser.add_argument("--data", default="cifar10")
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "frozen_search.json")
+    parser.add_argument(
+        "--out", type=Path, default=Path(__file__).parent / "results" / "frozen_search.json"
+    )
     options = parser.parse_args()
     from fewshot.runs import provenance
     from fewshot.training import devices

@@ -23,7 +23,12 @@ import plain_loop
 
 QUARTER = 50_000 // 4
 MOST_PASSES = 20
-PRODUCTS = ("conv", "mm", "matmul", "linear")  # in the names of operators that are convolutions and matrix products
+PRODUCTS = (
+    "conv",
+    "mm",
+    "matmul",
+    "linear",
+)  # in the names of operators that are convolutions and matrix products
 
 
 def plain(root: Path, target: float) -> dict[str, float]:
@@ -53,9 +58,16 @@ def plain(root: Path, target: float) -> dict[str, float]:
             seconds += time.perf_counter() - began
             network.eval()
             with torch.no_grad():
-                right = sum(int((network.head(network.backbone(x)).argmax(1) == y).sum()) for x, y in judging)
+                right = sum(
+                    int((network.head(network.backbone(x)).argmax(1) == y).sum())
+                    for x, y in judging
+                )
             if right / len(judging.dataset) >= target:  # type: ignore[arg-type]
-                return {"seconds": seconds, "images": images, "accuracy": right / len(judging.dataset)}  # type: ignore[arg-type]
+                return {
+                    "seconds": seconds,
+                    "images": images,
+                    "accuracy": right / len(judging.dataset),
+                }  # type: ignore[arg-type]
             network.train()
             began = time.perf_counter()
         seconds += time.perf_counter() - began
@@ -64,14 +76,33 @@ def plain(root: Path, target: float) -> dict[str, float]:
 
 def ours(epochs: float, seed: int, out: Path) -> dict[str, float]:
     """Seconds, images and accuracy of the preset, shortened."""
-    command = [sys.executable, "-m", "fewshot", "run", "--method", "scratch", "--preset", "fast", "--full"]
-    command += ["--set", f"train.epochs={epochs}", "--set", "train.least_steps=1"]  # the preset's least is of the whole
+    command = [
+        sys.executable,
+        "-m",
+        "fewshot",
+        "run",
+        "--method",
+        "scratch",
+        "--preset",
+        "fast",
+        "--full",
+    ]
+    command += [
+        "--set",
+        f"train.epochs={epochs}",
+        "--set",
+        "train.least_steps=1",
+    ]  # the preset's least is of the whole
     command += ["--seeds", f"{seed}-{seed}", "--quiet", "--out", str(out)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     (place,) = out.glob(f"*/draw-{seed}/draw.json")
     draw = json.loads(place.read_text())
     seconds, speed = draw["cost"]["train_seconds"], draw["cost"]["images_per_second"]
-    return {"seconds": seconds, "images": round(seconds * speed), "accuracy": draw["scores"]["accuracy"]}
+    return {
+        "seconds": seconds,
+        "images": round(seconds * speed),
+        "accuracy": draw["scores"]["accuracy"],
+    }
 
 
 def step_costs(steps: int = 8) -> dict[str, object]:
@@ -86,7 +117,9 @@ def step_costs(steps: int = 8) -> dict[str, object]:
 
     devices.keep_freed_memory()
     with tempfile.TemporaryDirectory() as name:
-        made = resolve.prepare({"method": "scratch", "preset": "fast", "full": True}, Path(name), "cpu")
+        made = resolve.prepare(
+            {"method": "scratch", "preset": "fast", "full": True}, Path(name), "cpu"
+        )
     train = made.config.train
     assert train is not None
     learner = fitting.build(made, 0).train()
@@ -114,8 +147,14 @@ def step_costs(steps: int = 8) -> dict[str, object]:
             step(number)
     times = {each.key: each.self_cpu_time_total for each in profiled.key_averages()}
     product = sum(value for key, value in times.items() if any(word in key for word in PRODUCTS))
-    others = {key: value for key, value in times.items() if not any(word in key for word in PRODUCTS)}
-    total, rate, peak = sum(times.values()), counter.get_total_flops() / statistics.median(seconds), peak_flops()
+    others = {
+        key: value for key, value in times.items() if not any(word in key for word in PRODUCTS)
+    }
+    total, rate, peak = (
+        sum(times.values()),
+        counter.get_total_flops() / statistics.median(seconds),
+        peak_flops(),
+    )
     return {
         "batch": train.batch_size,
         "flops_a_second": rate,
@@ -145,20 +184,30 @@ def peak_flops(side: int = 4096, repeats: int = 5) -> float:
 def measured(what: str, *words: str) -> dict:
     """In a process of its own."""
     command = [sys.executable, __file__, "--measure", what, *words]
-    return json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
+    return json.loads(
+        subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1]
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--target", type=float, default=0.8)
     parser.add_argument("--epochs", type=float, default=2.5)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "fulldata.json")
+    parser.add_argument(
+        "--out", type=Path, default=Path(__file__).parent / "results" / "fulldata.json"
+    )
     parser.add_argument("--measure", choices=("plain", "step"), help=argparse.SUPPRESS)
     parser.add_argument("--root", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure:
-        print(json.dumps(plain(options.root, options.target) if options.measure == "plain" else step_costs()))
+        print(
+            json.dumps(
+                plain(options.root, options.target) if options.measure == "plain" else step_costs()
+            )
+        )
         return
     from fewshot.runs import provenance
     from fewshot.training import devices
@@ -169,10 +218,13 @@ def main() -> None:
         plain_loop.write_batches(root)
         for number in range(options.rounds):
             found["ours"].append(ours(options.epochs, number, root / "runs"))
-            found["plain"].append(measured("plain", "--root", name, "--target", str(options.target)))
+            found["plain"].append(
+                measured("plain", "--root", name, "--target", str(options.target))
+            )
         step = measured("step")
     median = {
-        what: {key: statistics.median(each[key] for each in rows) for key in rows[0]} for what, rows in found.items()
+        what: {key: statistics.median(each[key] for each in rows) for key in rows[0]}
+        for what, rows in found.items()
     }
     result = {
         "what": f"preset fast of scratch in {options.epochs:g} passes, the plain loop to {options.target:g}; medians",
@@ -187,9 +239,16 @@ def main() -> None:
     }
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text(json.dumps(result, indent=1) + "\n")
-    print(json.dumps({key: result[key] for key in ("medians", "least_accuracy_of_ours", "ratio", "step")}, indent=1))
+    print(
+        json.dumps(
+            {key: result[key] for key in ("medians", "least_accuracy_of_ours", "ratio", "step")},
+            indent=1,
+        )
+    )
     if result["least_accuracy_of_ours"] < options.target:
-        raise SystemExit(f"ours did not reach {options.target} in each round: give it more --epochs")
+        raise SystemExit(
+            f"ours did not reach {options.target} in each round: give it more --epochs"
+        )
 
 
 if __name__ == "__main__":

@@ -76,7 +76,9 @@ def write_batches(root: Path) -> None:
 
 def first_batch_seconds(code: str, *arguments: str) -> float:
     began = time.clock_gettime(time.CLOCK_MONOTONIC)
-    done = subprocess.run([sys.executable, "-c", code + TELL, *arguments], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code + TELL, *arguments], capture_output=True, text=True, check=True
+    )
     return float(done.stdout.split()[-1]) - began
 
 
@@ -100,7 +102,9 @@ def plain_speed(root: Path, steps: int) -> float:
     """Images a second of the loop of many a notebook: float32, DataLoader with two workers, a loss read each step."""
     import torch
 
-    loader = torch.utils.data.DataLoader(plain_data(root), batch_size=BATCH, shuffle=True, num_workers=2)
+    loader = torch.utils.data.DataLoader(
+        plain_data(root), batch_size=BATCH, shuffle=True, num_workers=2
+    )
     network = network_for("float32", channels_last=False).train()
     optimizer = torch.optim.Adam(network.parameters(), lr=1e-3)
     began = 0.0
@@ -132,7 +136,12 @@ def our_speed(steps: int, keep: bool) -> float:
     pool = streams.pool(data, torch.arange(len(data)), "cpu")
     stream = streams.batches(pool, BATCH, augment.build(CHANGE, 10), seed=0)
     network = network_for(compute.precision, compute.channels_last)
-    settings = {"batch_size": BATCH, "optimizer": {"name": "adam"}, "lr": 1e-3, "schedule": {"name": "constant"}}
+    settings = {
+        "batch_size": BATCH,
+        "optimizer": {"name": "adam"},
+        "lr": 1e-3,
+        "schedule": {"name": "constant"},
+    }
     trainer.fit(network, stream, Train(steps=WARM_UP, **settings), len(data) / BATCH)
     fitted = trainer.fit(network, stream, Train(steps=steps, **settings), len(data) / BATCH)
     return fitted.images / fitted.seconds
@@ -152,22 +161,39 @@ def network_for(precision: str, channels_last: bool):
 
 def speed(what: str, root: Path, steps: int) -> float:
     """Measured in a process of its own, so that neither loop runs under the settings of the other."""
-    command = [sys.executable, __file__, "--measure", what, "--root", str(root), "--steps", str(steps)]
-    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1])
+    command = [
+        sys.executable,
+        __file__,
+        "--measure",
+        what,
+        "--root",
+        str(root),
+        "--steps",
+        str(steps),
+    ]
+    return float(
+        subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[-1]
+    )
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=30)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "plain_loop.json")
+    parser.add_argument(
+        "--out", type=Path, default=Path(__file__).parent / "results" / "plain_loop.json"
+    )
     parser.add_argument("--measure", choices=SPEEDS, help=argparse.SUPPRESS)
     parser.add_argument("--root", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.measure:
         plain = options.measure == "plain"
         found = (
-            plain_speed(options.root, options.steps) if plain else our_speed(options.steps, options.measure == "ours")
+            plain_speed(options.root, options.steps)
+            if plain
+            else our_speed(options.steps, options.measure == "ours")
         )
         print(found)
         return
@@ -185,7 +211,9 @@ def main() -> None:
     tell(options, starts, speeds)
 
 
-def tell(options: argparse.Namespace, starts: dict[str, list[float]], speeds: dict[str, list[float]]) -> None:
+def tell(
+    options: argparse.Namespace, starts: dict[str, list[float]], speeds: dict[str, list[float]]
+) -> None:
     """Medians and ratios, printed and written with all that was measured."""
     from fewshot.runs import provenance
     from fewshot.training import devices
@@ -195,7 +223,8 @@ def tell(options: argparse.Namespace, starts: dict[str, list[float]], speeds: di
     beyond = {name: start[name] - start["import torch"] for name in ("plain", "ours")}
     ratios = {
         "training step, to the plain loop": median["ours"] / median["plain"],
-        "training step, to ours without kept memory": median["ours"] / median["ours, memory given back"],
+        "training step, to ours without kept memory": median["ours"]
+        / median["ours, memory given back"],
         "first batch, to the plain loop": start["plain"] / start["ours"],
         "first batch beyond import torch": beyond["plain"] / beyond["ours"],
     }
@@ -214,7 +243,9 @@ def tell(options: argparse.Namespace, starts: dict[str, list[float]], speeds: di
     for name, value in ratios.items():
         print(f"{name}: {value:.2f} times faster")
     print(f"images/s: {', '.join(f'{name} {value:.0f}' for name, value in median.items())}")
-    print(f"seconds from process start to first batch: {', '.join(f'{k} {v:.2f}' for k, v in start.items())}")
+    print(
+        f"seconds from process start to first batch: {', '.join(f'{k} {v:.2f}' for k, v in start.items())}"
+    )
     print(options.out)
 
 

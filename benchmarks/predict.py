@@ -51,7 +51,10 @@ def prepared(folder: Path) -> Path:
 def timed(work: Callable[[], Any]) -> dict[str, float]:
     began, computed = time.perf_counter(), time.process_time()
     work()
-    return {"seconds": time.perf_counter() - began, "processor_seconds": time.process_time() - computed}
+    return {
+        "seconds": time.perf_counter() - began,
+        "processor_seconds": time.process_time() - computed,
+    }
 
 
 def one_by_one(run: Path, files: list[Path]) -> Callable[[], Any]:
@@ -79,7 +82,9 @@ def one_by_one(run: Path, files: list[Path]) -> Callable[[], Any]:
         return found
 
     with torch.no_grad():
-        classify = learner.adapt(fitting.handed(learner, made.data.train, support, made.compute.device))
+        classify = learner.adapt(
+            fitting.handed(learner, made.data.train, support, made.compute.device)
+        )
     return loop
 
 
@@ -88,11 +93,16 @@ def rounds(run: Path, folder: Path, n: int) -> dict[str, Any]:
     from fewshot.model import prediction
 
     out = folder / "round.csv"
-    loop = one_by_one(run, [folder / str(ROUND_IMAGES) / f"{i + 1}.png" for i in range(PLAIN_IMAGES)])
+    loop = one_by_one(
+        run, [folder / str(ROUND_IMAGES) / f"{i + 1}.png" for i in range(PLAIN_IMAGES)]
+    )
     found: list[dict[str, dict[str, float]]] = []
     for _ in range(n):
         both = {
-            "predict": (lambda: prediction.predict(run, folder / str(ROUND_IMAGES), out, kaggle=True), ROUND_IMAGES)
+            "predict": (
+                lambda: prediction.predict(run, folder / str(ROUND_IMAGES), out, kaggle=True),
+                ROUND_IMAGES,
+            )
         }
         both["one by one"] = (loop, PLAIN_IMAGES)
         found.append(
@@ -125,7 +135,9 @@ def alone(run: Path, images: Path) -> dict[str, dict[str, float]]:
         ready = predictor.load(run)
 
     def decode() -> None:
-        chunks = (files[first : first + ready.at_once] for first in range(0, len(files), ready.at_once))
+        chunks = (
+            files[first : first + ready.at_once] for first in range(0, len(files), ready.at_once)
+        )
         decoded.extend(pixels for pixels, _ in decoded_chunks(chunks, ready.side))
 
     def network() -> None:
@@ -141,7 +153,10 @@ def alone(run: Path, images: Path) -> dict[str, dict[str, float]]:
 def in_processes(run: Path, folder: Path) -> Iterator[dict[str, Any]]:
     for count in COUNTS:
         command = [sys.executable, __file__, "--child", str(run), str(folder / str(count))]
-        yield {"images": count, **json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)}
+        yield {
+            "images": count,
+            **json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout),
+        }
 
 
 def resident_mb(key: str) -> float:
@@ -161,14 +176,22 @@ def child(run: Path, images: Path) -> dict[str, float]:
             start.append(resident_mb("VmHWM"))
             Path("/proc/self/clear_refs").write_text("5")  # resets VmHWM
 
-    found = timed(lambda: prediction.predict(run, images, images.parent / f"{images.name}.csv", kaggle=True, tell=tell))
+    found = timed(
+        lambda: prediction.predict(
+            run, images, images.parent / f"{images.name}.csv", kaggle=True, tell=tell
+        )
+    )
     return {**found, "start_mb": start[0], "peak_mb": resident_mb("VmHWM")}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "predict.json")
+    parser.add_argument(
+        "--out", type=Path, default=Path(__file__).parent / "results" / "predict.json"
+    )
     parser.add_argument("--child", type=Path, nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does

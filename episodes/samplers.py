@@ -54,7 +54,12 @@ def _parts(count: int, shots: int, queries: int) -> tuple[int, int]:
 
 
 def episode(
-    members: Sequence[Tensor], n_way: int, shots: int, queries: int, draw: torch.Generator, strict: bool = True
+    members: Sequence[Tensor],
+    n_way: int,
+    shots: int,
+    queries: int,
+    draw: torch.Generator,
+    strict: bool = True,
 ) -> EpisodeIndices:
     """An N-way k-shot task: support and query are disjoint, classes in random order.
 
@@ -91,7 +96,9 @@ def episode(
     )
 
 
-def pairs(members: Sequence[Tensor], n: int, draw: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
+def pairs(
+    members: Sequence[Tensor], n: int, draw: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor]:
     """Balanced pairs drawn on labels: left, right int64 [n], same float [n]; the first half agree in class.
 
     The two images of a pair of one class differ wherever the class has two; with a single image they are the

@@ -37,7 +37,9 @@ def as_float(images: Tensor) -> Tensor:
 
 def pool(images: ImageSet, indices: Tensor, device: torch.device | str) -> Pool:
     """The images at `indices`, copied to the device once."""
-    return Pool(images.images[indices].to(device), images.labels[indices].to(device), len(images.classes))
+    return Pool(
+        images.images[indices].to(device), images.labels[indices].to(device), len(images.classes)
+    )
 
 
 def labelled(images: ImageSet, indices: Tensor, device: torch.device | str) -> Labelled:
@@ -46,7 +48,9 @@ def labelled(images: ImageSet, indices: Tensor, device: torch.device | str) -> L
     return Labelled(as_float(taken.images), taken.labels)
 
 
-def chunks(images: ImageSet, indices: Tensor, size: int, device: torch.device | str) -> Iterator[Labelled]:
+def chunks(
+    images: ImageSet, indices: Tensor, size: int, device: torch.device | str
+) -> Iterator[Labelled]:
     """The images at `indices` in batches of `size`, in order: bounded memory for any number."""
     for part in indices.split(size):
         yield labelled(images, part, device)
@@ -70,11 +74,20 @@ def append(taken: Pool, share: float, augment: Augment, seed: int, chunk: int = 
 
 def _smoothed(labels: Tensor, n_classes: int, smoothing: float, images: Tensor) -> Tensor:
     """Labels mixed with the uniform distribution (Szegedy et al., arXiv 1512.00567)."""
-    return labels if smoothing == 0 else soft(labels, n_classes, images) * (1 - smoothing) + smoothing / n_classes
+    return (
+        labels
+        if smoothing == 0
+        else soft(labels, n_classes, images) * (1 - smoothing) + smoothing / n_classes
+    )
 
 
 def batches(
-    taken: Pool, size: int, augment: Augment, seed: int, smoothing: float = 0.0, part: tuple[int, int] = (0, 1)
+    taken: Pool,
+    size: int,
+    augment: Augment,
+    seed: int,
+    smoothing: float = 0.0,
+    part: tuple[int, int] = (0, 1),
 ) -> Callable[[int], Labelled]:
     """Shuffled, augmented batches of min(size, n) images; part (i, n): every n-th image of each, from the i-th on."""
     n, device = len(taken.labels), taken.images.device
@@ -84,7 +97,9 @@ def batches(
     def stream(step: int) -> Labelled:
         indices = samplers.batch(n, size, step, seed)[number::parts].to(device, non_blocking=True)
         draw = generator(seed, "augment", step, *([number] if number else []), device=device)
-        passes = (step * min(size, n) + torch.arange(number, min(size, n), parts, device=device)) // n
+        passes = (
+            step * min(size, n) + torch.arange(number, min(size, n), parts, device=device)
+        ) // n
         turn = first[indices] ^ (passes % 2).bool()
         images, labels = augment(as_float(taken.images[indices]), taken.labels[indices], draw, turn)
         return Labelled(images, _smoothed(labels, taken.n_classes, smoothing, images), indices)
@@ -107,7 +122,9 @@ def episodes(
     members = by_class(taken.labels.cpu(), taken.n_classes)
 
     def stream(step: int) -> Episode:
-        drawn = samplers.episode(members, n_way, shots, queries, generator(seed, "episodes", step), strict)
+        drawn = samplers.episode(
+            members, n_way, shots, queries, generator(seed, "episodes", step), strict
+        )
         drawn = samplers.EpisodeIndices(*(part.to(device, non_blocking=True) for part in drawn))
         n_support = len(drawn.support)
         both = torch.cat([drawn.support, drawn.query])

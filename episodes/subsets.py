@@ -49,7 +49,9 @@ def fraction(labels: Tensor, n_classes: int, p: float, seed: int) -> Tensor:
     """A share p of every class, rounded, at least one image each, nested in p and in the k of `shots`."""
     if not 0 < p <= 1:
         raise UserError(f"fraction must be above 0 and at most 1, not {p}.")
-    return torch.cat([each[: max(1, round(p * len(each)))] for each in _shuffled(labels, n_classes, seed)])
+    return torch.cat(
+        [each[: max(1, round(p * len(each)))] for each in _shuffled(labels, n_classes, seed)]
+    )
 
 
 def hold_out(labels: Tensor, share: float, split_seed: int) -> tuple[Tensor, Tensor]:
@@ -67,7 +69,9 @@ def hold_out(labels: Tensor, share: float, split_seed: int) -> tuple[Tensor, Ten
             )
         if len(members) == 0:
             continue
-        order = members[torch.randperm(len(members), generator=generator(split_seed, "hold-out", label))]
+        order = members[
+            torch.randperm(len(members), generator=generator(split_seed, "hold-out", label))
+        ]
         n_held = min(max(1, round(share * len(order))), len(order) - 1)
         held.append(order[:n_held])
         kept.append(order[n_held:])
@@ -81,7 +85,10 @@ def folds(labels: Tensor, n_folds: int, split_seed: int) -> list[tuple[Tensor, T
     for label, members in enumerate(by_class(labels, n_classes)):
         order = torch.randperm(len(members), generator=generator(split_seed, "folds", label))
         fold_of[members[order]] = torch.arange(len(members)) % n_folds
-    return [((fold_of != fold).nonzero()[:, 0], (fold_of == fold).nonzero()[:, 0]) for fold in range(n_folds)]
+    return [
+        ((fold_of != fold).nonzero()[:, 0], (fold_of == fold).nonzero()[:, 0])
+        for fold in range(n_folds)
+    ]
 
 
 def base_novel(n_classes: int, n_novel: int, split_seed: int) -> tuple[Tensor, Tensor]:

@@ -24,8 +24,14 @@ def members_cross_entropy(logits_NMW: Tensor, labels: Tensor) -> Tensor:
     is left over is of images that none saw.
     """
     n, m = logits_NMW.shape[:2]
-    own = labels[: n * m].unflatten(0, (m, n)).transpose(0, 1).flatten(0, 1) if len(labels) > n else None
-    mean = F.cross_entropy(logits_NMW.flatten(0, 1), labels.repeat_interleave(m, 0) if own is None else own)
+    own = (
+        labels[: n * m].unflatten(0, (m, n)).transpose(0, 1).flatten(0, 1)
+        if len(labels) > n
+        else None
+    )
+    mean = F.cross_entropy(
+        logits_NMW.flatten(0, 1), labels.repeat_interleave(m, 0) if own is None else own
+    )
     return m * mean - (m - 1) * mean.detach()
 
 
@@ -46,7 +52,9 @@ def recalled(labels: Tensor, past_NW: Tensor, share: Tensor) -> Tensor:
     Source: Kim et al., arXiv 2006.12000, equation 4, where the past is that of the last epoch.
     """
     if labels.ndim == 1:
-        labels = (labels[:, None] == torch.arange(past_NW.shape[1], device=labels.device)).to(past_NW.dtype)
+        labels = (labels[:, None] == torch.arange(past_NW.shape[1], device=labels.device)).to(
+            past_NW.dtype
+        )
     shares_N1 = share * past_NW.sum(1, keepdim=True)
     return (1 - shares_N1) * labels + share * past_NW
 
@@ -63,7 +71,9 @@ def distillation(logits_NW: Tensor, taught_NW: Tensor, temperature: float) -> Te
 def prototypes(features_SD: Tensor, labels_S: Tensor, n_way: int) -> Tensor:
     """Class means, [n_way, d]; a class without support gives zeros (Snell et al., arXiv 1703.05175, eq. 1)."""
     # not F.one_hot, which looks at the labels
-    one_hot_SW = (labels_S[:, None] == torch.arange(n_way, device=labels_S.device)).to(features_SD.dtype)
+    one_hot_SW = (labels_S[:, None] == torch.arange(n_way, device=labels_S.device)).to(
+        features_SD.dtype
+    )
     counts_W = one_hot_SW.sum(0).clamp(min=1)
     return (one_hot_SW.T @ features_SD) / counts_W[:, None]
 
@@ -176,7 +186,9 @@ def decorrelation(features_ND: Tensor, labels_N: Tensor, n_classes: int) -> tupl
     residual = features - prototypes(features, labels_N, n_classes)[labels_N]
     scatter = residual.T @ residual / len(residual)
     mean_variance = scatter.diagonal().mean()
-    if mean_variance <= 0:  # one image a class, or features that do not vary: there is nothing to take away
+    if (
+        mean_variance <= 0
+    ):  # one image a class, or features that do not vary: there is nothing to take away
         return features.mean(0).to(features_ND), torch.eye(len(scatter), dtype=features_ND.dtype)
     variances, directions = torch.linalg.eigh(scatter / mean_variance)
     mix = (directions * (variances.clamp(min=0) + 0.1) ** -0.25) @ directions.T

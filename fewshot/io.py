@@ -27,7 +27,9 @@ def write_bytes(path: Path, content: bytes | bytearray | Iterable[bytes]) -> Non
             os.fsync(file.fileno())
         os.replace(part, path)
     except OSError as error:
-        with contextlib.suppress(OSError):  # where the folder is none, there is nothing to take away
+        with contextlib.suppress(
+            OSError
+        ):  # where the folder is none, there is nothing to take away
             part.unlink()
         raise UserError(
             f"{path} could not be written ({error.strerror}): free some space, or name another folder "
@@ -41,7 +43,9 @@ def append_line(path: Path, content: Any) -> None:
         with path.open("a") as file:
             file.write(json.dumps(content) + "\n")
     except OSError as error:
-        raise UserError(f"{path} could not be written ({error.strerror}): free some space.") from error
+        raise UserError(
+            f"{path} could not be written ({error.strerror}): free some space."
+        ) from error
 
 
 def write_json(path: Path, content: Any) -> None:
@@ -85,4 +89,6 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text())
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise UserError(f"{path} cannot be read as JSON ({error}): delete it and run its command again.") from None
+        raise UserError(
+            f"{path} cannot be read as JSON ({error}): delete it and run its command again."
+        ) from None

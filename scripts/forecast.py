@@ -36,7 +36,9 @@ class Case(NamedTuple):
     baselines: tuple[float, ...]
     other_preset: bool
     needed: needs.Needed
-    alone: tuple[needs.Point, ...]  # of the law of the accuracy, and of that of its log-odds, without the other
+    alone: tuple[
+        needs.Point, ...
+    ]  # of the law of the accuracy, and of that of its log-odds, without the other
 
     def covered(self, point: needs.Point) -> bool:
         return point.low <= self.measured <= point.high
@@ -45,7 +47,11 @@ class Case(NamedTuple):
     def found(self) -> bool:
         """Whether the labels that the measured accuracy needed lie in the interval given for them."""
         low, _, high = self.needed
-        return low is not None and low <= self.point.labels and (high is None or self.point.labels <= high)
+        return (
+            low is not None
+            and low <= self.point.labels
+            and (high is None or self.point.labels <= high)
+        )
 
 
 def last_value(shown: Curve, counts: np.ndarray) -> np.ndarray:
@@ -55,7 +61,9 @@ def last_value(shown: Curve, counts: np.ndarray) -> np.ndarray:
 def straight_line(shown: Curve, counts: np.ndarray) -> np.ndarray:
     """Of accuracy against log n, through the last two doublings."""
     near = shown.counts >= min(shown.counts[-1] / 4, shown.counts[-2])
-    return np.polyval(np.polyfit(np.log(shown.counts[near]), shown.means[near], 1), np.log(counts)).clip(0, 1)
+    return np.polyval(
+        np.polyfit(np.log(shown.counts[near]), shown.means[near], 1), np.log(counts)
+    ).clip(0, 1)
 
 
 def power_law(shown: Curve, counts: np.ndarray) -> np.ndarray:
@@ -84,8 +92,16 @@ BASELINES = {
 
 def cases() -> Iterator[Case]:
     """Every curve cut after each of its counts from the third, LEAST_SHOWN labels or more, and all counts beyond."""
-    found = [each for name in ("learners", "forecast") for _, each in records.find([ROOT / "reports/records" / name])]
-    full = {(each["method"], each["labels"] / len(each["classes"])) for each in found if each["preset"] == "full"}
+    found = [
+        each
+        for name in ("learners", "forecast")
+        for _, each in records.find([ROOT / "reports/records" / name])
+    ]
+    full = {
+        (each["method"], each["labels"] / len(each["classes"]))
+        for each in found
+        if each["preset"] == "full"
+    }
     for curve in learning_curve.gather(found):
         method = curve.label.split()[0]
         for m in range(forecast.LEAST_COUNTS, len(curve.counts)):
@@ -95,13 +111,26 @@ def cases() -> Iterator[Case]:
             hidden = hidden[hidden <= shown.counts[-1] * forecast.REACH]
             others = np.array([baseline(shown, hidden) for baseline in BASELINES.values()])
             band = forecast.band(forecast.fit(shown), limit := shown.counts[-1] * forecast.REACH)
-            alone = [forecast.band([law], limit) for kind in (False, True) if (law := forecast.law_of(shown, kind))]
+            alone = [
+                forecast.band([law], limit)
+                for kind in (False, True)
+                if (law := forecast.law_of(shown, kind))
+            ]
             for n, measured, guesses in zip(hidden, curve.means[m:], others.T, strict=False):
                 changes = (method, n) in full and (method, shown.counts[-1]) not in full
                 point = needs.Point(n, *band.at([n])[:, 0])
                 needed = needs.crossings(band, measured, limit)
                 lone = tuple(needs.Point(n, *each.at([n])[:, 0]) for each in alone)
-                yield Case(curve, n / shown.counts[-1], measured, point, tuple(guesses), changes, needed, lone)
+                yield Case(
+                    curve,
+                    n / shown.counts[-1],
+                    measured,
+                    point,
+                    tuple(guesses),
+                    changes,
+                    needed,
+                    lone,
+                )
 
 
 def _table(head: str, groups: Sequence[tuple[str, Sequence[Case]]]) -> str:
@@ -127,14 +156,23 @@ def _table(head: str, groups: Sequence[tuple[str, Sequence[Case]]]) -> str:
 
 def _by_distance(found: Sequence[Case]) -> list[tuple[str, list[Case]]]:
     edges = list(zip((1, *DISTANCES), DISTANCES, strict=False))
-    groups = [(f"{a} to {b} times", [each for each in found if a < each.distance <= b * 1.01]) for a, b in edges]
-    return [(label if a > 1 else "up to 2 times", group) for (a, _), (label, group) in zip(edges, groups, strict=True)]
+    groups = [
+        (f"{a} to {b} times", [each for each in found if a < each.distance <= b * 1.01])
+        for a, b in edges
+    ]
+    return [
+        (label if a > 1 else "up to 2 times", group)
+        for (a, _), (label, group) in zip(edges, groups, strict=True)
+    ]
 
 
 def _by_curve(found: Sequence[Case]) -> list[tuple[str, list[Case]]]:
     names = sorted({(each.curve.data, each.curve.label) for each in found})
     return [
-        (f"{data}, {label}", [each for each in found if (each.curve.data, each.curve.label) == (data, label)])
+        (
+            f"{data}, {label}",
+            [each for each in found if (each.curve.data, each.curve.label) == (data, label)],
+        )
         for data, label in names
     ]
 
@@ -147,7 +185,9 @@ def _labels(groups: Sequence[tuple[str, Sequence[Case]]]) -> str:
     ]
     for label, group in groups:
         given = [each for each in group if each.needed.labels is not None]
-        low, middle, high = np.quantile([each.needed.labels / each.point.labels for each in given], (0.25, 0.5, 0.75))
+        low, middle, high = np.quantile(
+            [each.needed.labels / each.point.labels for each in given], (0.25, 0.5, 0.75)
+        )
         inside = 100 * np.mean([each.found for each in group])
         rows.append(
             f"| {label} | {len(group)} | {len(given)} | {inside:.0f}% | {middle:.2f} | {low:.2f} to {high:.2f} |"
@@ -167,7 +207,10 @@ def _laws(groups: Sequence[tuple[str, Sequence[Case]]]) -> str:
         for points in zip(*[(each.point, *each.alone) for each in group], strict=True):
             pairs = list(zip(group, points, strict=True))
             error = 100 * np.mean([abs(point.accuracy - each.measured) for each, point in pairs])
-            cells += [f"{error:.2f}", f"{100 * np.mean([each.covered(point) for each, point in pairs]):.0f}%"]
+            cells += [
+                f"{error:.2f}",
+                f"{100 * np.mean([each.covered(point) for each, point in pairs]):.0f}%",
+            ]
         rows.append(f"| {label} | {' | '.join(cells)} |")
     return "\n".join(rows)
 
@@ -190,5 +233,9 @@ def tables() -> dict[str, str]:
 if __name__ == "__main__":
     wanted = pages.filled(PAGE.read_text(), tables())
     if "--check" in sys.argv:
-        sys.exit(0 if PAGE.read_text() == wanted else f"{PAGE.name} is stale: run python scripts/forecast.py")
+        sys.exit(
+            0
+            if PAGE.read_text() == wanted
+            else f"{PAGE.name} is stale: run python scripts/forecast.py"
+        )
     PAGE.write_text(wanted)

@@ -20,7 +20,12 @@ ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "reports" / "fulldata.md"
 E12 = {0.02: 0.3191, 0.1: 0.4894}  # study experts, regular CNN
 BEST = 0.9129  # study hyperparameters, section 4.3: the best single network
-NETWORKS = {"baseline-cnn": "K1", "vgg": "H1", "custom-cnn": "E4", "mlp": "A1"}  # of the reports, by backbone: the row
+NETWORKS = {
+    "baseline-cnn": "K1",
+    "vgg": "H1",
+    "custom-cnn": "E4",
+    "mlp": "A1",
+}  # of the reports, by backbone: the row
 
 
 def found() -> list[Record]:
@@ -51,8 +56,15 @@ def presets(all_images: bool = False) -> str:
     of_goal = [record for record in of_goal if not (all_images and record["fraction"])]
     for record in sorted(of_goal, key=lambda each: (-each["labels"], each["preset"] == "accurate")):
         fraction = record["fraction"]
-        reported = f"E12, regular CNN: {E12[fraction]:.4f}" if fraction else f"H6, best single network: {BEST:.4f}"
-        scores, plain = record["scores"]["accuracy"], record["measures"].get("accuracy_without_views")
+        reported = (
+            f"E12, regular CNN: {E12[fraction]:.4f}"
+            if fraction
+            else f"H6, best single network: {BEST:.4f}"
+        )
+        scores, plain = (
+            record["scores"]["accuracy"],
+            record["measures"].get("accuracy_without_views"),
+        )
         viewed = record["config"]["backbone"]["views"] != "none"
         row = [
             _name(record),
@@ -82,7 +94,10 @@ def recipes() -> str:
     for backbone, row in NETWORKS.items():
         theirs, modern = by_network[backbone][False], by_network[backbone][True]
         means = [each["scores"]["accuracy"]["mean"] for each in (theirs, modern)]
-        seen = [each["cost"]["train_seconds"] * each["cost"]["images_per_second"] for each in (theirs, modern)]
+        seen = [
+            each["cost"]["train_seconds"] * each["cost"]["images_per_second"]
+            for each in (theirs, modern)
+        ]
         cells = [row, backbone, f"{modern['labels']:,}", *(f"{each:.4f}" for each in means)]
         cells += [f"{means[1] - means[0]:+.4f}", " and ".join(f"{each:,.0f}" for each in seen)]
         rows.append(f"| {' | '.join(cells)} |")
@@ -98,7 +113,9 @@ def beside_a_plain_loop() -> str:
         "|:--|--:|--:|--:|",
     ]
     for name, key in (("seconds of training", "seconds"), ("images seen", "images")):
-        rows.append(f"| {name} | {plain[key]:,.0f} | {ours[key]:,.0f} | {plain[key] / ours[key]:.1f} |")
+        rows.append(
+            f"| {name} | {plain[key]:,.0f} | {ours[key]:,.0f} | {plain[key] / ours[key]:.1f} |"
+        )
     rows.append(f"| accuracy then | {plain['accuracy']:.4f} | {ours['accuracy']:.4f} | |")
     peak, other = 100 * step["share_of_peak"], 100 * step["share_that_is_no_product"]
     rate, speed = step["flops_a_second"] / 1e9, step["images_per_second"]
@@ -113,5 +130,9 @@ if __name__ == "__main__":
     tables = {"presets": presets(), "recipes": recipes(), "plain loop": beside_a_plain_loop()}
     wanted = pages.filled(PAGE.read_text(), tables)
     if "--check" in sys.argv:
-        sys.exit(0 if PAGE.read_text() == wanted else f"{PAGE.name} is stale: run python scripts/fulldata.py")
+        sys.exit(
+            0
+            if PAGE.read_text() == wanted
+            else f"{PAGE.name} is stale: run python scripts/fulldata.py"
+        )
     PAGE.write_text(wanted)

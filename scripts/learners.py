@@ -24,7 +24,15 @@ REPORTED = {
     "maml": ("K11, MAML", 0.14),
 }
 FRACTIONS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1)
-E11 = (0.2095, 0.2503, 0.2890, 0.3283, 0.3388, 0.3407, 0.3505)  # study experts, few-shot architecture
+E11 = (
+    0.2095,
+    0.2503,
+    0.2890,
+    0.3283,
+    0.3388,
+    0.3407,
+    0.3505,
+)  # study experts, few-shot architecture
 E12 = (0.1123, 0.1610, 0.1833, 0.2020, 0.3191, 0.3960, 0.4894)  # study experts, regular CNN
 
 
@@ -37,7 +45,9 @@ def _accuracy(record: Record) -> str:
 
 
 def _name(record: Record) -> str:
-    return table.method_of(record) + ("" if record["weights"] == "pretrained" else ", random weights")
+    return table.method_of(record) + (
+        "" if record["weights"] == "pretrained" else ", random weights"
+    )
 
 
 def at_16() -> str:
@@ -89,7 +99,9 @@ def by_fraction() -> str:
         "| fraction | a class | finetune | n | E11, reported | scratch | n | E12, reported |",
         "|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]
-    measured = {(record["method"], record["fraction"]): record for record in found() if record["fraction"]}
+    measured = {
+        (record["method"], record["fraction"]): record for record in found() if record["fraction"]
+    }
     for fraction, few_shot, regular in zip(FRACTIONS, E11, E12, strict=True):
         row = [f"{fraction:g}", f"{5000 * fraction:g}"]
         for method, reported in (("finetune", few_shot), ("scratch", regular)):
@@ -101,7 +113,13 @@ def by_fraction() -> str:
 
 
 if __name__ == "__main__":
-    wanted = pages.filled(PAGE.read_text(), {"16": at_16(), "128": at_128(), "fractions": by_fraction()})
+    wanted = pages.filled(
+        PAGE.read_text(), {"16": at_16(), "128": at_128(), "fractions": by_fraction()}
+    )
     if "--check" in sys.argv:
-        sys.exit(0 if PAGE.read_text() == wanted else f"{PAGE.name} is stale: run python scripts/learners.py")
+        sys.exit(
+            0
+            if PAGE.read_text() == wanted
+            else f"{PAGE.name} is stale: run python scripts/learners.py"
+        )
     PAGE.write_text(wanted)

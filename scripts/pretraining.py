@@ -62,27 +62,39 @@ class Variant(NamedTuple):
 
 # body_of: the weights of that variant's pretraining; 'correlated' takes them before their decorrelation
 VARIANTS = {
-    "base": Variant("Muon, flip and crop, cross-entropy; three epochs, three quarters of them at 24 pixels"),
+    "base": Variant(
+        "Muon, flip and crop, cross-entropy; three epochs, three quarters of them at 24 pixels"
+    ),
     "base-again": Variant("nothing but the seed", seed=1),
-    "correlated": Variant("features as the body gives them, without the map that decorrelates them", body_of="base"),
-    "two-views": Variant("features of the image and its mirror image", probe=("backbone.views=flip",), body_of="base"),
+    "correlated": Variant(
+        "features as the body gives them, without the map that decorrelates them", body_of="base"
+    ),
+    "two-views": Variant(
+        "features of the image and its mirror image", probe=("backbone.views=flip",), body_of="base"
+    ),
     "sgd": Variant(
         "SGD, Nesterov 0.9, rate 0.1, decay 0.0005, instead of Muon",
         (SGD, "train.lr=0.1", "train.weight_decay=0.0005"),
     ),
     "rotation": Variant(
-        "a second loss, weight 0.5: which quarter turn, on a quarter of the batch", ("learner.rotation=0.5",)
+        "a second loss, weight 0.5: which quarter turn, on a quarter of the batch",
+        ("learner.rotation=0.5",),
     ),
     "cosine": Variant("a cosine classifier with a learned scale", ("learner.head=cosine",)),
     "degraded": Variant(
-        "JPEG artefacts and blur, each for half of the images", (f"augment=[flip, {CROP}, {DEGRADE}]",)
+        "JPEG artefacts and blur, each for half of the images",
+        (f"augment=[flip, {CROP}, {DEGRADE}]",),
     ),
     "colour": Variant("colour jitter 0.4", (f"augment=[flip, {CROP}, {COLOUR}]",)),
     "smoothing": Variant("label smoothing 0.1", ("train.label_smoothing=0.1",)),
     "whole-size": Variant("32 pixels throughout", ("train.resolutions=[]",)),
-    "crop-20": Variant("crops from a fifth of the area on", ("augment=[flip, {name: crop, scale: [0.2, 1.0]}]",)),
+    "crop-20": Variant(
+        "crops from a fifth of the area on", ("augment=[flip, {name: crop, scale: [0.2, 1.0]}]",)
+    ),
     "mixup": Variant("mixup, alpha 0.2", (f"augment=[flip, {CROP}, {{name: mixup, alpha: 0.2}}]",)),
-    "cutmix": Variant("cutmix for half of the images", (f"augment=[flip, {CROP}, {{name: cutmix, p: 0.5}}]",)),
+    "cutmix": Variant(
+        "cutmix for half of the images", (f"augment=[flip, {CROP}, {{name: cutmix, p: 0.5}}]",)
+    ),
     "decay": Variant("ten times the weight decay", ("train.weight_decay=0.1",)),
     "average": Variant("moving average of the weights, 0.998", ("train.ema_decay=0.998",)),
 }
@@ -149,7 +161,9 @@ TAUGHT = {
 # three more networks, which share nothing with the shipped one but data and recipe: teachers for one more student
 SHORTER = ("train.epochs=16", "train.resolutions=[{side: 24, until: 0.6}, {side: 28, until: 0.8}]")
 OTHERS = {
-    f"other-{seed}": Variant("the preset in 16 epochs, from other random weights", SHORTER, seed=seed, options=NARROW)
+    f"other-{seed}": Variant(
+        "the preset in 16 epochs, from other random weights", SHORTER, seed=seed, options=NARROW
+    )
     for seed in (1, 2, 3)
 }
 WIDER = "backbone.options={widths: [96, 192, 320, 448]}"  # those of the preset
@@ -209,7 +223,9 @@ WITH_CLASSES = {name: ALL[name] for name in ("further-rotation", "rotation-class
 
 
 def fewshot(*words: str) -> dict[str, Any]:
-    done = subprocess.run([sys.executable, "-m", "fewshot", *words, "--json"], stdout=subprocess.PIPE, check=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "fewshot", *words, "--json"], stdout=subprocess.PIPE, check=True
+    )
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 
@@ -238,7 +254,16 @@ def pretrain(name: str, out: Path, have: dict[str, Path]) -> tuple[dict[str, Any
     if variant.continues:
         settings += (f"backbone.weights={weights(variant.continues, out, have)}",)
     out = out / f"seed-{variant.seed}"  # records of their own
-    words = ["--data", "tinyimagenet32", "--backbone", "mini-resnet", "--seed", str(variant.seed), "--out", str(out)]
+    words = [
+        "--data",
+        "tinyimagenet32",
+        "--backbone",
+        "mini-resnet",
+        "--seed",
+        str(variant.seed),
+        "--out",
+        str(out),
+    ]
     record = fewshot("pretrain", *words, *sets(*settings))
     return record, out / record["run_id"] / f"draw-{variant.seed}"
 
@@ -257,12 +282,21 @@ def run(dev: str, name: str, out: Path, have: dict[str, Path]) -> None:
         probe["weights"] = probe["config"]["backbone"]["weights"] = name  # not where they lay
         keep(name, f"probe-{shots}", probe)
     if not variant.body_of:
-        pretrained["config"]["backbone"]["weights"] = pretrained["weights"] = variant.continues or "none"
+        pretrained["config"]["backbone"]["weights"] = pretrained["weights"] = (
+            variant.continues or "none"
+        )
         if variant.teachers:
             pretrained["config"]["learner"]["teachers"] = list(variant.teachers)
-        del pretrained["confusion"], pretrained["per_class"]  # of 200 classes: the run's own record has them
+        del (
+            pretrained["confusion"],
+            pretrained["per_class"],
+        )  # of 200 classes: the run's own record has them
         keep(name, "pretrain", pretrained)
-        keep(name, "curve", [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()])
+        keep(
+            name,
+            "curve",
+            [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()],
+        )
 
 
 def read(name: str, part: str) -> Any:
@@ -297,13 +331,18 @@ def table(variants: dict[str, Variant]) -> str:
 
 def curve() -> str:
     """Training loss and held-out accuracy of the full-size runs, every other epoch."""
-    lines = ["| run | epoch | training loss | held-out loss | held-out accuracy |", "|:--|--:|--:|--:|--:|"]
+    lines = [
+        "| run | epoch | training loss | held-out loss | held-out accuracy |",
+        "|:--|--:|--:|--:|--:|",
+    ]
     for name in FULL_SIZE:
         points = read(name, "curve") or []
         for number, point in enumerate(points, start=1):
             if number % 2 == 0:
                 loss, held, accuracy = (point[key] for key in CURVE)
-                lines.append(f"| {name} | {point['epoch']:.0f} | {loss:.2f} | {held:.2f} | {accuracy:.3f} |")
+                lines.append(
+                    f"| {name} | {point['epoch']:.0f} | {loss:.2f} | {held:.2f} | {accuracy:.3f} |"
+                )
     return "\n".join(lines)
 
 
@@ -356,22 +395,33 @@ def _made(what: str, card: dict[str, Any] | None) -> list[str]:
 def written(path: Path) -> str:
     """A text with its tables from the records; what is between the tables is written by hand."""
     tables = {"variants": table(VARIANTS), "full-size": table(FULL_SIZE), "further": table(AFTER)}
-    tables |= {"classes": table(WITH_CLASSES), "taught": table(TAUGHT), "curve": curve(), "shipped": shipped()}
+    tables |= {
+        "classes": table(WITH_CLASSES),
+        "taught": table(TAUGHT),
+        "curve": curve(),
+        "shipped": shipped(),
+    }
     tables |= {"again": table(AGAIN), "shapes": table(SHAPES), "wide": table(WIDE)}
     tables["roots"] = table({"other-1": ALL["other-1"], **ROOTS})
     return pages.filled(path.read_text(), tables)
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     running = commands.add_parser("run", help="run variants and keep their records")
     running.add_argument("dev", help="the folder that scripts/development_split.py made")
     running.add_argument("--only", action="append", choices=ALL)
-    running.add_argument("--have", action="append", default=[], metavar="NAME=FILE", help="weights that are there")
+    running.add_argument(
+        "--have", action="append", default=[], metavar="NAME=FILE", help="weights that are there"
+    )
     running.add_argument("--out", type=Path, default=Path("runs"))
     telling = commands.add_parser("report", help="write the report's tables")
-    telling.add_argument("--check", action="store_true", help="only say whether they are up to date")
+    telling.add_argument(
+        "--check", action="store_true", help="only say whether they are up to date"
+    )
     asked = parser.parse_args()
     if asked.command == "run":
         have = {name: Path(file) for name, _, file in (each.partition("=") for each in asked.have)}

@@ -32,8 +32,18 @@ def speed() -> str:
     step, start, ratios = found["images_per_second"], found["first_batch_seconds"], found["ratios"]
     load = start["import torch"]
     rows = [
-        ("training step, images/s", step["plain"], step["ours"], ratios["training step, to the plain loop"]),
-        ("process start to first batch, s", start["plain"], start["ours"], ratios["first batch, to the plain loop"]),
+        (
+            "training step, images/s",
+            step["plain"],
+            step["ours"],
+            ratios["training step, to the plain loop"],
+        ),
+        (
+            "process start to first batch, s",
+            start["plain"],
+            start["ours"],
+            ratios["first batch, to the plain loop"],
+        ),
         (
             f"the same beyond `import torch` ({load:.2f} s), s",
             start["plain"] - load,
@@ -45,7 +55,9 @@ def speed() -> str:
         f"| enhanced-cnn, batch 128, medians of {found['n']} | plain loop | fewshot | ratio |",
         "|:--|--:|--:|--:|",
     ]
-    lines += [f"| {what} | {plain:.3g} | {ours:.3g} | {ratio:.3g} |" for what, plain, ours, ratio in rows]
+    lines += [
+        f"| {what} | {plain:.3g} | {ours:.3g} | {ratio:.3g} |" for what, plain, ours, ratio in rows
+    ]
     return "\n".join([*lines, "", f"({found['machine']})"])
 
 
@@ -86,5 +98,9 @@ def written() -> str:
 if __name__ == "__main__":
     wanted = written()
     if "--check" in sys.argv:
-        sys.exit(0 if README.read_text() == wanted else "README.md is stale: run python scripts/readme.py")
+        sys.exit(
+            0
+            if README.read_text() == wanted
+            else "README.md is stale: run python scripts/readme.py"
+        )
     README.write_text(wanted)

@@ -18,13 +18,24 @@ HAS_CIFAR10 = (Path(os.environ.get("FEWSHOT_DATA", "nowhere")) / "cifar10").is_d
 
 @pytest.mark.parametrize("name", ["learners", "main", "presets"])
 def test_tables_are_what_their_records_give(name: str) -> None:
-    assert table.tell([ROOT / "reports" / "records" / name], ROOT / "reports" / name, check=True) == 0
+    assert (
+        table.tell([ROOT / "reports" / "records" / name], ROOT / "reports" / name, check=True) == 0
+    )
 
 
 def test_studies_are_what_their_results_give() -> None:
     studies = [str(ROOT / "configs" / "studies")]
-    command = ["report", *studies, "--results", str(ROOT / "reports" / "records"), "--out", str(ROOT / "reports")]
-    done = subprocess.run([sys.executable, "-m", "fewshot", *command, "--check"], capture_output=True, text=True)
+    command = [
+        "report",
+        *studies,
+        "--results",
+        str(ROOT / "reports" / "records"),
+        "--out",
+        str(ROOT / "reports"),
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "fewshot", *command, "--check"], capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -40,7 +51,9 @@ def test_studies_are_what_their_results_give() -> None:
 )
 def test_pages_show_what_their_records_give(command: str) -> None:
     tool, *words = command.split()
-    done = subprocess.run([sys.executable, ROOT / "scripts" / tool, *words], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, ROOT / "scripts" / tool, *words], capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
 
 

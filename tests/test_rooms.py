@@ -19,7 +19,14 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("episodes", "episodes.errors", "episodes.rng", "episodes.types", "episodes.augment"),
     ("episodes.datasets", "episodes.subsets", "episodes.samplers"),
     ("episodes.streams",),
-    ("fewshot", "fewshot.errors", "fewshot.io", "fewshot.functional", "fewshot.distributed", "fewshot.progress"),
+    (
+        "fewshot",
+        "fewshot.errors",
+        "fewshot.io",
+        "fewshot.functional",
+        "fewshot.distributed",
+        "fewshot.progress",
+    ),
     ("fewshot.config",),
     ("fewshot.backbones", "fewshot.heads", "fewshot.training"),
     ("fewshot.learners",),
@@ -33,7 +40,8 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("fewshot.__main__",),
 )
 ROOMS: dict[str, set[str]] = {
-    room: {lower for line in ORDER[:number] for lower in line} - ({"fewshot"} if room != "fewshot.cli" else set())
+    room: {lower for line in ORDER[:number] for lower in line}
+    - ({"fewshot"} if room != "fewshot.cli" else set())
     for number, line in enumerate(ORDER)
     for room in line
 }
@@ -44,7 +52,11 @@ LIGHT = (  # what runs before a command knows what to do: importing it imports n
     "episodes", "episodes.errors", "fewshot", "fewshot.__main__", "fewshot.cli", "fewshot.cli.main", "fewshot.config",
     "fewshot.cli.arguments", "fewshot.errors", "fewshot.progress",
 )  # fmt: skip
-NO_TORCH = {"torch", "torchvision", "timm"}  # for fewshot.report, but for the contact sheet, which shows a data set
+NO_TORCH = {
+    "torch",
+    "torchvision",
+    "timm",
+}  # for fewshot.report, but for the contact sheet, which shows a data set
 
 
 class Import(NamedTuple):
@@ -66,7 +78,11 @@ def sources() -> dict[str, str]:
 
 def room_of(module: str) -> str | None:
     """The longest name in the table that the module is, or lies under."""
-    fitting = [room for room in ROOMS if module == room or (room not in PACKAGES and module.startswith(room + "."))]
+    fitting = [
+        room
+        for room in ROOMS
+        if module == room or (room not in PACKAGES and module.startswith(room + "."))
+    ]
     return max(fitting, key=len, default=None)
 
 
@@ -95,7 +111,11 @@ def imports(module: str, modules: Mapping[str, str]) -> list[Import]:
         if isinstance(node, ast.Import):
             found += [Import(alias.name, node.lineno, at_start) for alias in node.names]
             continue
-        above = module.split(".")[: len(module.split(".")) - node.level + is_package] if node.level else []
+        above = (
+            module.split(".")[: len(module.split(".")) - node.level + is_package]
+            if node.level
+            else []
+        )
         origin = ".".join([*above, *([node.module] if node.module else [])])
         for alias in node.names:
             inside = f"{origin}.{alias.name}"
@@ -114,7 +134,11 @@ def arrows(modules: Mapping[str, str]) -> Iterator[str]:
             if each.target.split(".")[0] not in PACKAGES:
                 continue
             target = room_of(each.target)
-            if target not in {room, *ROOMS[room], *(FREE if room.startswith("fewshot") else {"episodes.errors"})}:
+            if target not in {
+                room,
+                *ROOMS[room],
+                *(FREE if room.startswith("fewshot") else {"episodes.errors"}),
+            }:
                 yield f"{module}, line {each.line}: room {room} may not import {each.target}"
 
 
@@ -149,7 +173,9 @@ def weights(modules: Mapping[str, str]) -> Iterator[str]:
 def test_the_table_goes_down_only():
     rooms = list(ROOMS)
     for place, room in enumerate(rooms):
-        assert ROOMS[room] <= set(rooms[:place]), f"{room} imports a room that stands below it, or none"
+        assert ROOMS[room] <= set(rooms[:place]), (
+            f"{room} imports a room that stands below it, or none"
+        )
         if room.startswith("episodes"):
             assert not any(each.startswith("fewshot") for each in ROOMS[room])
 
@@ -170,22 +196,66 @@ def test_nothing_heavy_is_imported_before_it_is_needed():
 @pytest.mark.parametrize(
     ("module", "source", "words"),
     [
-        ("episodes.subsets", "import fewshot.training.trainer", "may not import fewshot.training.trainer"),
-        ("episodes.subsets", "from fewshot.training import trainer", "may not import fewshot.training.trainer"),
-        ("episodes.subsets", "def f():\n    from episodes.streams import Pool", "line 2: room episodes.subsets"),
+        (
+            "episodes.subsets",
+            "import fewshot.training.trainer",
+            "may not import fewshot.training.trainer",
+        ),
+        (
+            "episodes.subsets",
+            "from fewshot.training import trainer",
+            "may not import fewshot.training.trainer",
+        ),
+        (
+            "episodes.subsets",
+            "def f():\n    from episodes.streams import Pool",
+            "line 2: room episodes.subsets",
+        ),
         ("episodes.subsets", "from . import streams", "may not import episodes.streams"),
         ("episodes.datasets.new", "from ..streams import Pool", "may not import episodes.streams"),
-        ("fewshot.learners.new", "from fewshot.runs.trial import trial", "may not import fewshot.runs.trial"),
-        ("fewshot.training.new", "if TYPE_CHECKING:\n    from fewshot.learners import maml", "fewshot.learners"),
-        ("fewshot.runs.new", "try:\n    import fewshot.report\nexcept ImportError: pass", "fewshot.report"),
+        (
+            "fewshot.learners.new",
+            "from fewshot.runs.trial import trial",
+            "may not import fewshot.runs.trial",
+        ),
+        (
+            "fewshot.training.new",
+            "if TYPE_CHECKING:\n    from fewshot.learners import maml",
+            "fewshot.learners",
+        ),
+        (
+            "fewshot.runs.new",
+            "try:\n    import fewshot.report\nexcept ImportError: pass",
+            "fewshot.report",
+        ),
         ("fewshot.utils", "", "fewshot.utils has no room"),
         ("episodes.new.part", "", "episodes.new.part has no room"),
         ("fewshot.cli.main", "import pandas as pd", "importing fewshot.cli.main imports pandas"),
-        ("fewshot.cli.arguments", "try:\n    from torch import nn\nexcept ImportError: pass", "imports torch"),
-        ("fewshot.config", "class A:\n    import sklearn.svm", "importing fewshot.config imports sklearn"),
-        ("fewshot.config", "from episodes.rng import generator", "fewshot.config imports torch (in episodes.rng)"),
-        ("episodes", "from episodes import types", "fewshot.cli.main imports torch (in episodes.types)"),
-        ("fewshot.runs.records", "import torch", "fewshot.report.table imports torch (in fewshot.runs.records)"),
+        (
+            "fewshot.cli.arguments",
+            "try:\n    from torch import nn\nexcept ImportError: pass",
+            "imports torch",
+        ),
+        (
+            "fewshot.config",
+            "class A:\n    import sklearn.svm",
+            "importing fewshot.config imports sklearn",
+        ),
+        (
+            "fewshot.config",
+            "from episodes.rng import generator",
+            "fewshot.config imports torch (in episodes.rng)",
+        ),
+        (
+            "episodes",
+            "from episodes import types",
+            "fewshot.cli.main imports torch (in episodes.types)",
+        ),
+        (
+            "fewshot.runs.records",
+            "import torch",
+            "fewshot.report.table imports torch (in fewshot.runs.records)",
+        ),
     ],
 )
 def test_an_offence_is_found(module: str, source: str, words: str):
@@ -197,9 +267,18 @@ def test_an_offence_is_found(module: str, source: str, words: str):
 @pytest.mark.parametrize(
     ("module", "source"),
     [
-        ("episodes.subsets", "from episodes.rng import generator\nfrom episodes.errors import UserError"),
-        ("fewshot.learners.new", "from fewshot.heads import trainable\nfrom . import base\nimport torch"),
-        ("fewshot.cli.main", "def run():\n    import pandas\n    from fewshot.runs import experiment"),
+        (
+            "episodes.subsets",
+            "from episodes.rng import generator\nfrom episodes.errors import UserError",
+        ),
+        (
+            "fewshot.learners.new",
+            "from fewshot.heads import trainable\nfrom . import base\nimport torch",
+        ),
+        (
+            "fewshot.cli.main",
+            "def run():\n    import pandas\n    from fewshot.runs import experiment",
+        ),
         ("fewshot.config", "if typing.TYPE_CHECKING:\n    import torch"),
         ("fewshot.checks.new", "import torch"),
     ],

@@ -38,7 +38,9 @@ def jitter(
     return result
 
 
-def contrast(images: Tensor, generator: torch.Generator, most: Annotated[float, Within(0)] = 2.0) -> Tensor:
+def contrast(
+    images: Tensor, generator: torch.Generator, most: Annotated[float, Within(0)] = 2.0
+) -> Tensor:
     """Raise each image's contrast about its mean grey by up to `most`: 2 is +200%, a factor from 1 to 3."""
     check_images(images)
     return contrasted(images, uniform(images, generator, 1, 1 + most))
@@ -54,7 +56,9 @@ def noise(images: Tensor, generator: torch.Generator, most: Share = 0.1) -> Tens
     """Add Gaussian noise to each image; its standard deviation is uniform from 0 to `most`."""
     check_images(images)
     deviation = per_image(uniform(images, generator, 0, most)).to(images.dtype)
-    values = torch.randn(images.shape, generator=generator, device=images.device, dtype=images.dtype)
+    values = torch.randn(
+        images.shape, generator=generator, device=images.device, dtype=images.dtype
+    )
     return values.mul_(deviation).add_(images).clamp_(0, 1)
 
 
@@ -122,7 +126,12 @@ def equalized(images: Tensor) -> Tensor:
     )
     pixels = values.shape[2]
     step = ((pixels - counts.gather(2, values.amax(2, keepdim=True))) / 255).floor()
-    table = (counts.cumsum(2) - counts + (step / 2).floor()).div_(step.clamp(min=1)).floor_().clamp_(max=255)
+    table = (
+        (counts.cumsum(2) - counts + (step / 2).floor())
+        .div_(step.clamp(min=1))
+        .floor_()
+        .clamp_(max=255)
+    )
     result = (table.gather(2, values) / 255).view(images.shape).to(images.dtype)
     return torch.where(step[..., None] > 0, result, images)
 

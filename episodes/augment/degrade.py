@@ -31,7 +31,9 @@ TABLES = (
 
 
 def jpeg(
-    images: Tensor, generator: torch.Generator, quality: Annotated[tuple[float, float], Within(1, 100)] = (30.0, 95.0)
+    images: Tensor,
+    generator: torch.Generator,
+    quality: Annotated[tuple[float, float], Within(1, 100)] = (30.0, 95.0),
 ) -> Tensor:
     """Give each image the artefacts of JPEG at a quality drawn from the range, colours at half the resolution.
 
@@ -42,7 +44,9 @@ def jpeg(
 
 
 def blur(
-    images: Tensor, generator: torch.Generator, sigma: Annotated[tuple[float, float], Within(0)] = (0.1, 1.5)
+    images: Tensor,
+    generator: torch.Generator,
+    sigma: Annotated[tuple[float, float], Within(0)] = (0.1, 1.5),
 ) -> Tensor:
     """Blur each image by a Gaussian; its standard deviation in pixels is drawn from the range."""
     check_images(images)
@@ -59,17 +63,31 @@ def compressed(images: Tensor, qualities: Tensor) -> Tensor:
     if images.shape[1] != 3:
         return (_coded(levels - 128, qualities, TABLES[0]) + 128).div_(255).clamp_(0, 1)
     red, green, blue = levels.split(1, dim=1)
-    luma = _coded((0.299 * red).add_(green, alpha=0.587).add_(blue, alpha=0.114).sub_(128), qualities, TABLES[0])
-    pairs = F.pad(levels, (0, -w % 16, 0, h % 2), mode="replicate")  # as libjpeg: columns of pixels, rows of chroma
-    red, green, blue = F.avg_pool2d(pairs, 2).split(1, dim=1)  # a mean of colours has the mean chroma
+    luma = _coded(
+        (0.299 * red).add_(green, alpha=0.587).add_(blue, alpha=0.114).sub_(128),
+        qualities,
+        TABLES[0],
+    )
+    pairs = F.pad(
+        levels, (0, -w % 16, 0, h % 2), mode="replicate"
+    )  # as libjpeg: columns of pixels, rows of chroma
+    red, green, blue = F.avg_pool2d(pairs, 2).split(
+        1, dim=1
+    )  # a mean of colours has the mean chroma
     luma_there = 0.299 * red + 0.587 * green + 0.114 * blue
     chroma = torch.cat([(blue - luma_there) / 1.772, (red - luma_there) / 1.402], dim=1)
     # Decoders do not look beyond the image's edge when they enlarge the chroma, so the padding goes first.
     chroma = _coded(chroma, qualities, TABLES[1])[..., : (w + 1) // 2]
-    chroma = F.interpolate(chroma, scale_factor=2.0, mode="bilinear", align_corners=False)  # libjpeg's weights
+    chroma = F.interpolate(
+        chroma, scale_factor=2.0, mode="bilinear", align_corners=False
+    )  # libjpeg's weights
     luma, blueness, redness = luma + 128, chroma[:, :1, :h, :w], chroma[:, 1:, :h, :w]
     green = luma - (0.114 * 1.772 / 0.587) * blueness - (0.299 * 1.402 / 0.587) * redness
-    return torch.cat([luma + 1.402 * redness, green, luma + 1.772 * blueness], dim=1).div_(255).clamp_(0, 1)
+    return (
+        torch.cat([luma + 1.402 * redness, green, luma + 1.772 * blueness], dim=1)
+        .div_(255)
+        .clamp_(0, 1)
+    )
 
 
 def blurred(images: Tensor, sigmas: Tensor) -> Tensor:
@@ -86,20 +104,31 @@ def _coded(planes: Tensor, qualities: Tensor, table: tuple[int, ...]) -> Tensor:
     padded = F.pad(planes.round(), (0, -width % 8, 0, -height % 8), mode="replicate")
     n, c, h, w = padded.shape
     basis, base = _constants(table, planes.device, planes.dtype)
-    scale = torch.where(qualities < 50, 5000 / qualities, 200 - 2 * qualities).floor()  # libjpeg's, in per cent
+    scale = torch.where(
+        qualities < 50, 5000 / qualities, 200 - 2 * qualities
+    ).floor()  # libjpeg's, in per cent
     steps = ((base * scale[:, None].to(base.dtype) + 50) / 100).floor().clamp(1, 255)[:, None]
     blocks = padded.view(n, c, h // 8, 8, w // 8, 8).transpose(3, 4).reshape(n, -1, 64)
     kept = (blocks @ basis).div_(steps).round_().mul_(steps) @ basis.mT
     kept = kept.round_().clamp_(-128, 127)
-    return kept.view(n, c, h // 8, w // 8, 8, 8).transpose(3, 4).reshape(n, c, h, w)[..., :height, :width]
+    return (
+        kept.view(n, c, h // 8, w // 8, 8, 8)
+        .transpose(3, 4)
+        .reshape(n, c, h, w)[..., :height, :width]
+    )
 
 
 @cache
-def _constants(table: tuple[int, ...], device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+def _constants(
+    table: tuple[int, ...], device: torch.device, dtype: torch.dtype
+) -> tuple[Tensor, Tensor]:
     """The orthonormal cosine transform of a flat block, float [64, 64], and the table, [64]."""
     rows = torch.tensor(
         [
-            [math.cos((2 * x + 1) * u * math.pi / 16) * math.sqrt((1 if u == 0 else 2) / 8) for u in range(8)]
+            [
+                math.cos((2 * x + 1) * u * math.pi / 16) * math.sqrt((1 if u == 0 else 2) / 8)
+                for u in range(8)
+            ]
             for x in range(8)
         ],
         dtype=torch.float64,

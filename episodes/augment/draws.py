@@ -24,10 +24,14 @@ Share = Annotated[float, Within(0, 1)]
 def check_images(images: Tensor) -> None:
     """Raise ValueError unless images are float [n, c, h, w]."""
     if images.dim() != 4 or not images.is_floating_point():
-        raise ValueError(f"images must be float [n, c, h, w], got {images.dtype} {list(images.shape)}")
+        raise ValueError(
+            f"images must be float [n, c, h, w], got {images.dtype} {list(images.shape)}"
+        )
 
 
-def uniform(images: Tensor, generator: torch.Generator, low: float = 0.0, high: float = 1.0) -> Tensor:
+def uniform(
+    images: Tensor, generator: torch.Generator, low: float = 0.0, high: float = 1.0
+) -> Tensor:
     """One uniform number per image, [n]; always float32, so that its precision is not that of the images."""
     return low + (high - low) * torch.rand(len(images), generator=generator, device=images.device)
 
@@ -53,7 +57,10 @@ def pixels_in(fraction: float, size: int) -> int:
 
 
 def fitting_box(
-    images: Tensor, generator: torch.Generator, area: tuple[float, float], ratio: tuple[float, float]
+    images: Tensor,
+    generator: torch.Generator,
+    area: tuple[float, float],
+    ratio: tuple[float, float],
 ) -> tuple[Tensor, Tensor]:
     """Heights and widths in pixels, float [n] each, of boxes that fit into the image.
 
@@ -64,4 +71,6 @@ def fitting_box(
     share = uniform(images, generator, *area)
     aspect = uniform(images, generator, math.log(ratio[0]), math.log(ratio[1])).exp()
     aspect = torch.minimum(torch.maximum(aspect, share * w / h), w / (h * share))
-    return (share * h * w / aspect).sqrt().clamp(max=h), (share * h * w * aspect).sqrt().clamp(max=w)
+    return (share * h * w / aspect).sqrt().clamp(max=h), (share * h * w * aspect).sqrt().clamp(
+        max=w
+    )

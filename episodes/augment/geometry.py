@@ -8,7 +8,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from episodes.augment.draws import Share, Within, check_images, chosen, fitting_box, integers, pixels_in, uniform
+from episodes.augment.draws import (
+    Share,
+    Within,
+    check_images,
+    chosen,
+    fitting_box,
+    integers,
+    pixels_in,
+    uniform,
+)
 
 
 def flip(images: Tensor, generator: torch.Generator, p: Share = 0.5) -> Tensor:
@@ -17,7 +26,9 @@ def flip(images: Tensor, generator: torch.Generator, p: Share = 0.5) -> Tensor:
     return torch.where(chosen(images, generator, p), images.flip(-1), images)
 
 
-def alternating_flip(images: Tensor, generator: torch.Generator, turn: Tensor | None = None) -> Tensor:
+def alternating_flip(
+    images: Tensor, generator: torch.Generator, turn: Tensor | None = None
+) -> Tensor:
     """Mirror the images of bool [n] `turn`: an image's every other pass, the first being random.
 
     Two passes then show an image and its mirror image, where random flips show the same one twice half of the time.
@@ -43,12 +54,22 @@ def translate(
     check_images(images)
     h, w = images.shape[-2:]
     if border == "reflect" and pixels >= min(h, w):
-        raise ValueError(f"a reflected shift of {pixels} pixels needs images larger than that, got {h} x {w}")
-    rows = torch.arange(h, device=images.device) + integers(images, generator, -pixels, pixels)[:, None]
-    columns = torch.arange(w, device=images.device) + integers(images, generator, -pixels, pixels)[:, None]
+        raise ValueError(
+            f"a reflected shift of {pixels} pixels needs images larger than that, got {h} x {w}"
+        )
+    rows = (
+        torch.arange(h, device=images.device)
+        + integers(images, generator, -pixels, pixels)[:, None]
+    )
+    columns = (
+        torch.arange(w, device=images.device)
+        + integers(images, generator, -pixels, pixels)[:, None]
+    )
     if border == "reflect":
         return picked(images, reflected(rows, h), reflected(columns, w))
-    inside = ((rows >= 0) & (rows < h))[:, None, :, None] & ((columns >= 0) & (columns < w))[:, None, None, :]
+    inside = ((rows >= 0) & (rows < h))[:, None, :, None] & ((columns >= 0) & (columns < w))[
+        :, None, None, :
+    ]
     return picked(images, rows.clamp(0, h - 1), columns.clamp(0, w - 1)) * inside
 
 
@@ -58,7 +79,9 @@ def shift_wrap(images: Tensor, generator: torch.Generator, fraction: Share = 0.2
     h, w = images.shape[-2:]
     down, right = pixels_in(fraction, h), pixels_in(fraction, w)
     rows = torch.arange(h, device=images.device) - integers(images, generator, -down, down)[:, None]
-    columns = torch.arange(w, device=images.device) - integers(images, generator, -right, right)[:, None]
+    columns = (
+        torch.arange(w, device=images.device) - integers(images, generator, -right, right)[:, None]
+    )
     return picked(images, rows % h, columns % w)
 
 
@@ -81,7 +104,9 @@ def crop(
     return sampled(images, y[:, :, None], x[:, None, :], outside="border")
 
 
-def rotate(images: Tensor, generator: torch.Generator, degrees: Annotated[float, Within(0, 180)] = 10.0) -> Tensor:
+def rotate(
+    images: Tensor, generator: torch.Generator, degrees: Annotated[float, Within(0, 180)] = 10.0
+) -> Tensor:
     """Turn each image about its centre by up to `degrees` either way, bilinearly; black moves in."""
     check_images(images)
     return rotated(images, uniform(images, generator, -degrees, degrees))
@@ -92,7 +117,9 @@ def rotated(images: Tensor, degrees: Tensor) -> Tensor:
     h, w = images.shape[-2:]
     cosine, sine = (f(torch.deg2rad(degrees))[:, None, None] for f in (torch.cos, torch.sin))
     y, x = centres(h, images)[:, None] - h / 2, centres(w, images) - w / 2
-    return sampled(images, sine * x + cosine * y + h / 2, cosine * x - sine * y + w / 2, outside="zeros")
+    return sampled(
+        images, sine * x + cosine * y + h / 2, cosine * x - sine * y + w / 2, outside="zeros"
+    )
 
 
 def centres(size: int, images: Tensor) -> Tensor:
@@ -121,7 +148,9 @@ def sampled(
 ) -> Tensor:
     """Images read at y and x, in pixels from the upper left corner, broadcast to [n, h, w]."""
     n, _, h, w = images.shape
-    grid = torch.stack([(x * (2 / w) - 1).expand(n, h, w), (y * (2 / h) - 1).expand(n, h, w)], dim=-1)
+    grid = torch.stack(
+        [(x * (2 / w) - 1).expand(n, h, w), (y * (2 / h) - 1).expand(n, h, w)], dim=-1
+    )
     # Interpolation weights add up to 1 only up to rounding, so bright images can leave the range by a hair.
     result = F.grid_sample(images, grid.to(images.dtype), between, outside, align_corners=False)
     return result.clamp_(0, 1)

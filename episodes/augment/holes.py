@@ -7,7 +7,16 @@ from typing import Annotated, Literal
 import torch
 from torch import Tensor
 
-from episodes.augment.draws import Share, Within, check_images, chosen, fitting_box, integers, pixels_in, uniform
+from episodes.augment.draws import (
+    Share,
+    Within,
+    check_images,
+    chosen,
+    fitting_box,
+    integers,
+    pixels_in,
+    uniform,
+)
 
 
 def blacken_border(
@@ -40,7 +49,11 @@ def cutout(
     left = integers(images, generator, 0, w - 1) - side // 2
     sides = torch.full_like(top, side)
     hole = inside_box(images, top, left, sides, sides)
-    return torch.where(hole, images.mean((-2, -1), keepdim=True), images) if fill == "mean" else images * ~hole
+    return (
+        torch.where(hole, images.mean((-2, -1), keepdim=True), images)
+        if fill == "mean"
+        else images * ~hole
+    )
 
 
 def erase(
@@ -60,13 +73,17 @@ def erase(
     check_images(images)
     h, w = images.shape[-2:]
     taken = chosen(images, generator, p)
-    height, width = (side.round().clamp(min=1) for side in fitting_box(images, generator, area, ratio))
+    height, width = (
+        side.round().clamp(min=1) for side in fitting_box(images, generator, area, ratio)
+    )
     top = (uniform(images, generator) * (h + 1 - height)).floor()
     left = (uniform(images, generator) * (w + 1 - width)).floor()
     hole = inside_box(images, top, left, height, width) & taken
     if fill == "zero":
         return images * ~hole
-    filling = torch.rand(images.shape, generator=generator, device=images.device, dtype=images.dtype)
+    filling = torch.rand(
+        images.shape, generator=generator, device=images.device, dtype=images.dtype
+    )
     return torch.where(hole, filling, images)
 
 

@@ -26,7 +26,9 @@ def mixup(
     targets = soft(labels, n_classes, images)
     others = partners(images, generator)
     shares = beta(images, generator, alpha)
-    return mixed(images, images[others], shares).clamp_(0, 1), mixed(targets, targets[others], shares)
+    return mixed(images, images[others], shares).clamp_(0, 1), mixed(
+        targets, targets[others], shares
+    )
 
 
 def cutmix(
@@ -63,8 +65,12 @@ def soft(labels: Tensor, n_classes: int, images: Tensor) -> Tensor:
         return labels.to(dtype)
     if labels.dtype == torch.int64 and labels.shape == (n,):
         # Not F.one_hot: it looks at the labels, and a GPU would have to wait for that.
-        return torch.zeros(n, n_classes, dtype=dtype, device=images.device).scatter_(1, labels[:, None], 1)
-    raise ValueError(f"labels must be int64 [{n}] or float [{n}, {n_classes}], got {labels.dtype} {list(labels.shape)}")
+        return torch.zeros(n, n_classes, dtype=dtype, device=images.device).scatter_(
+            1, labels[:, None], 1
+        )
+    raise ValueError(
+        f"labels must be int64 [{n}] or float [{n}, {n_classes}], got {labels.dtype} {list(labels.shape)}"
+    )
 
 
 def partners(images: Tensor, generator: torch.Generator) -> Tensor:

@@ -25,7 +25,9 @@ from episodes.augment.geometry import centres, sampled
 Policy = Literal["cifar10", "imagenet", "svhn"]
 
 MOVES = ("ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate")
-_CHANGES: dict[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {  # images, their strengths and signs
+_CHANGES: dict[
+    str, Callable[[Tensor, Tensor, Tensor], Tensor]
+] = {  # images, their strengths and signs
     "Brightness": lambda images, strength, sign: brightened(images, 1 + strength * sign),
     "Color": lambda images, strength, sign: saturated(images, 1 + strength * sign),
     "Contrast": lambda images, strength, sign: contrasted(images, 1 + strength * sign),
@@ -57,14 +59,18 @@ def auto_augment(images: Tensor, generator: torch.Generator, policy: Policy = "c
     """
     check_images(images)
     if images.shape[1] not in (1, 3):
-        raise ValueError(f"AutoAugment needs images of one or three channels, got {images.shape[1]}")
+        raise ValueError(
+            f"AutoAugment needs images of one or three channels, got {images.shape[1]}"
+        )
     table = _table(policy, images.device)
     pair = integers(images, generator, 0, len(table.chance) - 1)
     for which in range(2):
         taken = uniform(images, generator) < table.chance[pair, which]
         sign = 2 * integers(images, generator, 0, 1) - 1
         operation = torch.where(taken, table.operation[pair, which], -1)
-        images = _performed(images, operation, table.strength[pair, which], sign, pick=images.device.type == "cpu")
+        images = _performed(
+            images, operation, table.strength[pair, which], sign, pick=images.device.type == "cpu"
+        )
     return images
 
 
@@ -74,7 +80,11 @@ def _table(policy: Policy, device: torch.device) -> _Table:
 
     pairs = AutoAugment(AutoAugmentPolicy(policy)).policies
     rows = [
-        [(OPERATIONS.index(name), chance, _strength(name, step or 0)) for name, chance, step in pair] for pair in pairs
+        [
+            (OPERATIONS.index(name), chance, _strength(name, step or 0))
+            for name, chance, step in pair
+        ]
+        for pair in pairs
     ]
     operation, chance, strength = torch.tensor(rows, dtype=torch.float64, device=device).unbind(2)
     return _Table(operation.long(), chance.float(), strength.float())
@@ -89,7 +99,9 @@ def _strength(name: str, step: int) -> float:
     return most * share
 
 
-def _performed(images: Tensor, operation: Tensor, strength: Tensor, sign: Tensor, pick: bool) -> Tensor:
+def _performed(
+    images: Tensor, operation: Tensor, strength: Tensor, sign: Tensor, pick: bool
+) -> Tensor:
     """Each image after its operation, int64 [n], of a strength [n], with a sign [n] where it has one; -1 is none.
 
     pick: whether the images of an operation are picked out of the batch; else each operation is done on all.

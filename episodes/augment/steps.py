@@ -103,7 +103,9 @@ def _applied(step: dict[str, typing.Any], n_classes: int) -> Augment:
     signature = inspect.signature(function).parameters
     p = None if "p" in signature else step.pop("p", None)
 
-    def apply(images: Tensor, labels: Tensor, generator: torch.Generator, turn: Tensor | None) -> tuple[Tensor, Tensor]:
+    def apply(
+        images: Tensor, labels: Tensor, generator: torch.Generator, turn: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
         taken = None if p is None else chosen(images, generator, p)
         if "turn" in signature:
             changed = function(images, generator, turn, **step)
@@ -123,21 +125,29 @@ def _applied(step: dict[str, typing.Any], n_classes: int) -> Augment:
 def _checked_step(step: Step) -> dict[str, typing.Any]:
     given = {"name": step} if isinstance(step, str) else step
     if not isinstance(given, Mapping) or not isinstance(given.get("name"), str):
-        raise UserError(f"a step of augment must be a name, or a mapping with a name and parameters, got {step!r}")
+        raise UserError(
+            f"a step of augment must be a name, or a mapping with a name and parameters, got {step!r}"
+        )
     name = given["name"]
     if name not in AUGMENTATIONS:
-        raise UserError(f"unknown augmentation '{name}' in augment: {_nearest(name, AUGMENTATIONS)}")
+        raise UserError(
+            f"unknown augmentation '{name}' in augment: {_nearest(name, AUGMENTATIONS)}"
+        )
     types_of = _parameters(name)
     checked = {"name": name}
     for key, value in given.items():
         if key == "name":
             continue
         if key not in types_of:
-            raise UserError(f"unknown parameter '{key}' of augmentation '{name}': {_nearest(str(key), types_of)}")
+            raise UserError(
+                f"unknown parameter '{key}' of augmentation '{name}': {_nearest(str(key), types_of)}"
+            )
         fitting = _fitting(value, types_of[key])
         if fitting is None:
             described = _described(types_of[key])
-            raise UserError(f"parameter '{key}' of augmentation '{name}' must be {described}, got {value!r}")
+            raise UserError(
+                f"parameter '{key}' of augmentation '{name}' must be {described}, got {value!r}"
+            )
         checked[key] = fitting
     return checked
 
@@ -145,7 +155,9 @@ def _checked_step(step: Step) -> dict[str, typing.Any]:
 @cache
 def _parameters(name: str) -> dict[str, typing.Any]:
     hints = typing.get_type_hints(AUGMENTATIONS[name], include_extras=True)
-    return {"p": Share, "until": Share} | {key: hint for key, hint in hints.items() if key not in _GIVEN_BY_CALLER}
+    return {"p": Share, "until": Share} | {
+        key: hint for key, hint in hints.items() if key not in _GIVEN_BY_CALLER
+    }
 
 
 def _nearest(name: str, known: Collection[str]) -> str:

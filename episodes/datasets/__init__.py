@@ -21,7 +21,11 @@ from episodes.types import ImageSet, TrainTest
 __all__ = ["available", "cache_root", "load"]
 
 LARGEST_IMAGE_SIZE = 1024
-_KINDS = ((cifar10, "CIFAR-10 batches"), (parquet, "Parquet files"), (class_folders, "class folders"))
+_KINDS = (
+    (cifar10, "CIFAR-10 batches"),
+    (parquet, "Parquet files"),
+    (class_folders, "class folders"),
+)
 
 
 def load(
@@ -44,7 +48,9 @@ def load(
     `train`. UserError where data is missing, broken or has fewer than two classes.
     """
     if image_size is not None and not 4 <= image_size <= LARGEST_IMAGE_SIZE:
-        raise UserError(f"The image size {image_size} is not between 4 and {LARGEST_IMAGE_SIZE} pixels.")
+        raise UserError(
+            f"The image size {image_size} is not between 4 and {LARGEST_IMAGE_SIZE} pixels."
+        )
     if data == "digits" and not Path(data).is_dir():  # a path comes before a name
         return load_digits(image_size or 32)
     place = _place(data, root or _data_root())
@@ -98,7 +104,9 @@ def _source(place: Path, name: str) -> Source:
                 return source
     except OSError as error:
         raise UserError(f"{error.filename or place} cannot be read: {error.strerror}.") from error
-    raise UserError(f"{place} holds no class folders with images, no Parquet files and no {cifar10.BATCHES}.")
+    raise UserError(
+        f"{place} holds no class folders with images, no Parquet files and no {cifar10.BATCHES}."
+    )
 
 
 def _kind(place: Path) -> str | None:
@@ -113,14 +121,20 @@ def _kind(place: Path) -> str | None:
 
 def _assembled(source: Source, place: Path, train: Entry, test: Entry) -> TrainTest:
     """Both parts under one list of classes: those of which at least one image was decoded."""
-    in_train, in_test = (np.bincount(part.labels, minlength=len(part.classes)) > 0 for part in (train, test))
+    in_train, in_test = (
+        np.bincount(part.labels, minlength=len(part.classes)) > 0 for part in (train, test)
+    )
     names = np.array(train.classes)
     skip_notes = _skip_notes(source.unit, train, test)
     skipped = f" It {skip_notes[0]}." if skip_notes else ""
     if unknown := list(names[in_test & ~in_train]):
-        raise UserError(f"{place} has no training images of {few(unknown)}, but test images.{skipped}")
+        raise UserError(
+            f"{place} has no training images of {few(unknown)}, but test images.{skipped}"
+        )
     if (count := in_train.sum()) < 2:
-        raise UserError(f"{place} needs images of two classes or more, but has {count or 'none'}.{skipped}")
+        raise UserError(
+            f"{place} needs images of two classes or more, but has {count or 'none'}.{skipped}"
+        )
     if not len(test.labels):
         raise UserError(f"{place} has no test images.{skipped}")
     classes = tuple(str(name) for name in names[in_train])
@@ -132,7 +146,9 @@ def _assembled(source: Source, place: Path, train: Entry, test: Entry) -> TrainT
         notes.append(f"no images of {few(gone)}, so no such class")
     if untested := list(names[in_train & ~in_test]):
         notes.append(f"no test images of {few(untested)}")
-    number = np.cumsum(in_train) - 1  # [n_named] from the source's labels to those of the classes kept
+    number = (
+        np.cumsum(in_train) - 1
+    )  # [n_named] from the source's labels to those of the classes kept
 
     def part(entry: Entry, notes: list[str]) -> ImageSet:
         return ImageSet(

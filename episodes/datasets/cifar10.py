@@ -30,7 +30,11 @@ GROUPS = {
 def source(folder: Path, name: str) -> Source | None:
     """The original Python batches in a folder or in its `cifar-10-batches-py`; None where there are none."""
     for place in (folder, folder / BATCHES):
-        train, test, meta = sorted(place.glob("data_batch_*")), place / "test_batch", place / "batches.meta"
+        train, test, meta = (
+            sorted(place.glob("data_batch_*")),
+            place / "test_batch",
+            place / "batches.meta",
+        )
         if train and test.is_file() and meta.is_file():
             files = tuple((path.name, path.stat()) for path in (*train, test, meta))
             return Source(name, "rows", files, (), lambda: _read(train, test, meta))  # noqa: B023 - returns at once
@@ -50,7 +54,11 @@ def _part(batches: list[Path], n_classes: int) -> Part:
     for path in batches:
         batch = _unpickled(path)
         data, own = batch.get(b"data"), np.asarray(batch.get(b"labels", []))
-        if not isinstance(data, np.ndarray) or data.dtype != np.uint8 or data.shape != (len(own), 3072):
+        if (
+            not isinstance(data, np.ndarray)
+            or data.dtype != np.uint8
+            or data.shape != (len(own), 3072)
+        ):
             raise UserError(f"{path} is no CIFAR-10 batch: extract the CIFAR-10 archive again.")
         if len(own) and not 0 <= own.min() <= own.max() < n_classes:
             raise UserError(f"{path} has labels outside 0..{n_classes - 1}.")
@@ -89,7 +97,9 @@ def _unpickled(path: Path) -> dict[bytes, Any]:
         LookupError,
         AttributeError,
     ) as error:
-        raise UserError(f"{path} cannot be read ({error}): extract the CIFAR-10 archive again.") from error
+        raise UserError(
+            f"{path} cannot be read ({error}): extract the CIFAR-10 archive again."
+        ) from error
     if not isinstance(read, dict):
         raise UserError(f"{path} is no CIFAR-10 batch: extract the CIFAR-10 archive again.")
     return read

@@ -8,7 +8,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from episodes.datasets.source import SPLIT_NOTE, Content, Part, Payload, Source, chunked, few, held_out
+from episodes.datasets.source import (
+    SPLIT_NOTE,
+    Content,
+    Part,
+    Payload,
+    Source,
+    chunked,
+    few,
+    held_out,
+)
 from episodes.errors import UserError
 
 TEST_NAMES = ("test", "val", "validation", "valid")
@@ -47,12 +56,20 @@ def source(folder: Path, name: str) -> Source | None:
     if empty:
         notes.append(f"{few(empty)}: no files, so no class")
     files = tuple((file.path, file.stat) for file in (*train, *test))
-    return Source(name, "files", files, tuple(notes), lambda: _read(folder, train, test if len(parts) > 1 else None))
+    return Source(
+        name,
+        "files",
+        files,
+        tuple(notes),
+        lambda: _read(folder, train, test if len(parts) > 1 else None),
+    )
 
 
 def _folders(folder: Path) -> list[Path]:
     with os.scandir(folder) as entries:
-        names = [entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir()]
+        names = [
+            entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir()
+        ]
     return [folder / name for name in sorted(names)]
 
 

@@ -37,7 +37,9 @@ def write_part(folder: Path, part: Part, size: int, label: str, progress: bool) 
             file.write(pixels.data)
             start = len(kept) + len(skipped)
             kept += [start + i for i, reason in enumerate(reasons) if reason is None]
-            skipped += [(part.name_of(start + i), reason) for i, reason in enumerate(reasons) if reason]
+            skipped += [
+                (part.name_of(start + i), reason) for i, reason in enumerate(reasons) if reason
+            ]
             tick(len(reasons))
         shape = _write_header(file, len(kept), size)
     np.save(folder / "labels.npy", part.labels[kept].astype(np.int64))
@@ -50,13 +52,17 @@ def _write_header(file: Any, count: int, size: int) -> list[int]:
     # NumPy pads the header so that the first axis may change: written again, it is as long as before.
     file.seek(0)
     shape = (count, 3, size, size)
-    np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    np.lib.format.write_array_header_1_0(
+        file, {"descr": "|u1", "fortran_order": False, "shape": shape}
+    )
     return list(shape)
 
 
 def decoded_chunks(chunks: Iterable[list[Payload]], size: int) -> Iterator[Decoded]:
     """Chunks of images, decoded in threads, in order; a few chunks ahead of whoever takes them, and no more."""
-    workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    workers = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
     waiting: deque[Future[Decoded]] = deque()
     with ThreadPoolExecutor(workers) as pool:
         for chunk in chunks:

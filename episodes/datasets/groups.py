@@ -26,19 +26,32 @@ def _checked(path: Path, classes: tuple[str, ...]) -> dict[str, tuple[str, ...]]
     groups: dict[str, tuple[str, ...]] = {}
     home: dict[str, str] = {}
     for key, members in _read(path).items():
-        if not isinstance(key, str | int) or isinstance(key, bool) or not isinstance(members, list) or not members:
+        if (
+            not isinstance(key, str | int)
+            or isinstance(key, bool)
+            or not isinstance(members, list)
+            or not members
+        ):
             raise UserError(f"{path}, key {key!r}: write `superclass: [class, class]`.")
         for member in members:
             if not isinstance(member, str | int) or isinstance(member, bool):
-                raise UserError(f"{path}, key {key!r}: {member!r} is not a class name; put names in quotes.")
+                raise UserError(
+                    f"{path}, key {key!r}: {member!r} is not a class name; put names in quotes."
+                )
             if str(member) not in classes:
-                raise UserError(f"{path}, key {key!r}: there is no class {str(member)!r}{_near(str(member), classes)}.")
+                raise UserError(
+                    f"{path}, key {key!r}: there is no class {str(member)!r}{_near(str(member), classes)}."
+                )
             if str(member) in home:
-                raise UserError(f"{path}, key {key!r}: {member} is already in {home[str(member)]!r}.")
+                raise UserError(
+                    f"{path}, key {key!r}: {member} is already in {home[str(member)]!r}."
+                )
             home[str(member)] = str(key)
         groups[str(key)] = tuple(str(member) for member in members)
     if missing := [name for name in classes if name not in home]:
-        raise UserError(f"{path}: every class needs one group, but {', '.join(missing[:5])} has none.")
+        raise UserError(
+            f"{path}: every class needs one group, but {', '.join(missing[:5])} has none."
+        )
     return groups
 
 
@@ -48,7 +61,9 @@ def _read(path: Path) -> dict[object, object]:
     try:
         read = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}.") from error
+        raise UserError(
+            f"{path} cannot be read as YAML: {' '.join(str(error).split())}."
+        ) from error
     if not isinstance(read, dict) or not read:
         raise UserError(f"{path}: write one line `superclass: [class, class]` a group.")
     return read

@@ -45,7 +45,9 @@ class Entry:
     jpeg: bool
 
 
-def decoded(source: Source, image_size: int | None, cache: Path, progress: bool) -> tuple[Entry, Entry]:
+def decoded(
+    source: Source, image_size: int | None, cache: Path, progress: bool
+) -> tuple[Entry, Entry]:
     """The decoded train and test parts of a source, from the cache or put there now.
 
     image_size: side of the square images, or None for the source's own (see `working_size`).
@@ -63,7 +65,14 @@ def decoded(source: Source, image_size: int | None, cache: Path, progress: bool)
         size, fingerprints = _fingerprints(content, image_size)
         parts = zip(("train", "test"), fingerprints, (content.train, content.test), strict=True)
         train, test = (
-            _find_or_build(cache / "images" / key, part, content.classes, size, f"{source.name} {kind}", progress)
+            _find_or_build(
+                cache / "images" / key,
+                part,
+                content.classes,
+                size,
+                f"{source.name} {kind}",
+                progress,
+            )
             for kind, key, part in parts
         )
         index.parent.mkdir(parents=True, exist_ok=True)
@@ -77,7 +86,9 @@ def _signature(source: Source, image_size: int | None) -> str:
     digest = hashlib.sha256(f"{VERSION} {image_size}\n".encode())
     for path, stat in source.files:
         digest.update(os.fsencode(path))
-        digest.update(f"\0{stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns} {stat.st_ino}\n".encode())
+        digest.update(
+            f"\0{stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns} {stat.st_ino}\n".encode()
+        )
     return digest.hexdigest()[:32]
 
 
@@ -102,7 +113,9 @@ def _fingerprints(content: Content, image_size: int | None) -> tuple[int, list[s
     return size, [digest.hexdigest()[:32] for digest in digests]
 
 
-def _find_or_build(folder: Path, part: Part, classes: tuple[str, ...], size: int, label: str, progress: bool) -> Entry:
+def _find_or_build(
+    folder: Path, part: Part, classes: tuple[str, ...], size: int, label: str, progress: bool
+) -> Entry:
     from filelock import FileLock
 
     if entry := _open(folder):
@@ -117,7 +130,9 @@ def _find_or_build(folder: Path, part: Part, classes: tuple[str, ...], size: int
         try:
             unfinished.mkdir()
             meta = write_part(unfinished, part, size, label, progress)
-            (unfinished / "meta.json").write_text(json.dumps(meta | {"classes": classes, "name": label}))
+            (unfinished / "meta.json").write_text(
+                json.dumps(meta | {"classes": classes, "name": label})
+            )
             shutil.rmtree(folder, ignore_errors=True)  # present only where it is damaged
             os.rename(unfinished, folder)
         finally:
@@ -139,7 +154,15 @@ def _open(folder: Path) -> Entry | None:
         skipped = [(name, reason) for name, reason in meta["skipped"]]
         with suppress(OSError):  # a cache that is only read is as good
             os.utime(folder)  # when it was last used, for those who look
-        return Entry(folder.name, images, labels, tuple(meta["classes"]), meta["total"], skipped, meta["jpeg"])
+        return Entry(
+            folder.name,
+            images,
+            labels,
+            tuple(meta["classes"]),
+            meta["total"],
+            skipped,
+            meta["jpeg"],
+        )
     except (OSError, ValueError, EOFError, KeyError, TypeError):
         return None
 

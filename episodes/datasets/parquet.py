@@ -36,7 +36,11 @@ def source(folder: Path, name: str) -> Source | None:
     The part is the start of the file's name (train-*, test-*, validation-*, val-*) or its folder's name.
     Without a test part, a fixed stratified fifth becomes one.
     """
-    paths = [folder] if folder.is_file() else [*folder.glob("*.parquet"), *folder.glob("[!.]*/*.parquet")]
+    paths = (
+        [folder]
+        if folder.is_file()
+        else [*folder.glob("*.parquet"), *folder.glob("[!.]*/*.parquet")]
+    )
     if not paths:
         return None
     parts: dict[str, list[Path]] = {}
@@ -45,7 +49,9 @@ def source(folder: Path, name: str) -> Source | None:
     if len(parts) == 1 and (whole := parts.pop("", None)):
         parts["train"] = whole
     if "train" not in parts:
-        raise UserError(f"{folder} holds no Parquet file whose name begins with train: rename one, train-0.parquet.")
+        raise UserError(
+            f"{folder} holds no Parquet file whose name begins with train: rename one, train-0.parquet."
+        )
     train, notes = parts.pop("train"), []
     test_name = next((part for part in TEST_NAMES if part in parts), None)
     test = parts.pop(test_name) if test_name else None
@@ -57,12 +63,17 @@ def source(folder: Path, name: str) -> Source | None:
         if len({path.parent for path in own}) > 1:
             places = ", ".join(sorted({f"{path.parent}" for path in own}))
             raise UserError(f"{folder} holds several data sets: give one of {places} as data.")
-    files = tuple((path.relative_to(folder.parent).as_posix(), path.stat()) for path in (*train, *(test or [])))
+    files = tuple(
+        (path.relative_to(folder.parent).as_posix(), path.stat())
+        for path in (*train, *(test or []))
+    )
     return Source(name, "rows", files, tuple(notes), lambda: _read(train, test))
 
 
 def _part_name(path: Path, folder: Path) -> str:
-    match = _PART.match(path.name) or (_PART.match(path.parent.name) if path.parent != folder else None)
+    match = _PART.match(path.name) or (
+        _PART.match(path.parent.name) if path.parent != folder else None
+    )
     return match[1].lower() if match and path != folder else ""
 
 
@@ -77,17 +88,30 @@ def _read(train: list[Path], test: list[Path] | None) -> Content:
     classes = names or tuple(str(i) for i in range(largest + 1))
     for path, own_labels in labels.items():
         if len(own_labels) and not 0 <= own_labels.min() <= own_labels.max() < len(classes):
-            raise UserError(f"{path} has labels outside 0..{len(classes) - 1}, or images without one.")
+            raise UserError(
+                f"{path} has labels outside 0..{len(classes) - 1}, or images without one."
+            )
     pooled = np.concatenate([labels[path] for path in train])
     if test is None:
         aside = held_out(pooled)
-        return Content(classes, _part(train, columns, labels, ~aside), _part(train, columns, labels, aside))
+        return Content(
+            classes, _part(train, columns, labels, ~aside), _part(train, columns, labels, aside)
+        )
     everything = np.ones(sum(len(labels[path]) for path in test), dtype=bool)
     whole_train = np.ones(len(pooled), dtype=bool)
-    return Content(classes, _part(train, columns, labels, whole_train), _part(test, columns, labels, everything))
+    return Content(
+        classes,
+        _part(train, columns, labels, whole_train),
+        _part(test, columns, labels, everything),
+    )
 
 
-def _part(paths: list[Path], columns: dict[Path, _Columns], labels: dict[Path, np.ndarray], chosen: np.ndarray) -> Part:
+def _part(
+    paths: list[Path],
+    columns: dict[Path, _Columns],
+    labels: dict[Path, np.ndarray],
+    chosen: np.ndarray,
+) -> Part:
     rows = np.flatnonzero(chosen)
     ends = np.cumsum([len(labels[path]) for path in paths])
 
@@ -117,7 +141,9 @@ def _opened(path: Path) -> Iterator[pq.ParquetFile]:
             yield file
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0].rstrip(".")
-        raise UserError(f"{path} cannot be read as Parquet ({reason}): is it whole? Copy it again.") from error
+        raise UserError(
+            f"{path} cannot be read as Parquet ({reason}): is it whole? Copy it again."
+        ) from error
 
 
 def _images(path: Path, column: str) -> Iterator[list[bytes | None]]:
@@ -183,5 +209,9 @@ def _chosen(
         return next(iter(candidates))
     if found := [name for name in usual if name in candidates]:
         return found[0]
-    which = f"several {what} columns ({', '.join(sorted(candidates))})" if candidates else f"no {what} column"
+    which = (
+        f"several {what} columns ({', '.join(sorted(candidates))})"
+        if candidates
+        else f"no {what} column"
+    )
     raise UserError(f"{path} has {which}: name one {usual[0]!r}.")

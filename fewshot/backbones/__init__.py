@@ -11,7 +11,14 @@ from typing import Any, get_type_hints
 from pydantic import create_model
 
 from fewshot.backbones import from_timm, networks, own_weights, speed, studies
-from fewshot.backbones.backbone import Backbone, Finish, chunk_size, embed, hold_batch_norm, side_by_side
+from fewshot.backbones.backbone import (
+    Backbone,
+    Finish,
+    chunk_size,
+    embed,
+    hold_batch_norm,
+    side_by_side,
+)
 from fewshot.config import BackboneSettings, Settings, check
 from fewshot.errors import UserError
 
@@ -55,10 +62,13 @@ def _own(settings: BackboneSettings) -> Backbone:
     options = resolved_options(settings)
     body = make(input_size, **options)
     stages = [
-        [f"stages.{number}.{name}" for name, _ in stage.named_parameters()] for number, stage in enumerate(body.stages)
+        [f"stages.{number}.{name}" for name, _ in stage.named_parameters()]
+        for number, stage in enumerate(body.stages)
     ]
     judged = (settings.views, settings.crop)
-    backbone = Backbone(body, body.n_features, input_size, body.statistics, stages, _form(settings), *judged)
+    backbone = Backbone(
+        body, body.n_features, input_size, body.statistics, stages, _form(settings), *judged
+    )
     if (path := weights_file(settings)) is not None:
         finish = own_weights.load(body, path, settings.name, options)
         if finish:
@@ -89,7 +99,9 @@ def _timm(settings: BackboneSettings) -> Backbone:
     body, found = from_timm.create(settings, sorted(OWN))
     input_size = settings.input_size or found.input_size
     judged = (settings.views, settings.crop)
-    return Backbone(body, found.n_features, input_size, found.statistics, found.stages, _form(settings), *judged)
+    return Backbone(
+        body, found.n_features, input_size, found.statistics, found.stages, _form(settings), *judged
+    )
 
 
 def _form(settings: BackboneSettings) -> str:
@@ -100,10 +112,14 @@ def resolved_options(settings: BackboneSettings) -> dict[str, Any]:
     """The options of one of our own networks: those given, checked by its builder's signature, and its defaults."""
     make = OWN[settings.name]
     hints = get_type_hints(make, include_extras=True)
-    parameters = {key: each for key, each in inspect.signature(make).parameters.items() if key != "input_size"}
+    parameters = {
+        key: each for key, each in inspect.signature(make).parameters.items() if key != "input_size"
+    }
     fields: dict[str, Any] = {key: (hints[key], each.default) for key, each in parameters.items()}
     model = create_model("Options", __base__=Settings, **fields)
-    given = check(model, settings.options, f"backbone '{settings.name}'", prefix="backbone.options.")
+    given = check(
+        model, settings.options, f"backbone '{settings.name}'", prefix="backbone.options."
+    )
     return given.model_dump()
 
 

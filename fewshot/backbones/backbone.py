@@ -13,7 +13,13 @@ from fewshot.config import Views
 from fewshot.functional import rooted
 
 CHUNK_PIXELS = 512 * 32 * 32
-N_VIEWS: dict[Views, int] = {"none": 1, "flip": 2, "flip-crop": 4, "flip-shift": 6, "flip-crops": 12}
+N_VIEWS: dict[Views, int] = {
+    "none": 1,
+    "flip": 2,
+    "flip-crop": 4,
+    "flip-shift": 6,
+    "flip-crops": 12,
+}
 SMALLER = 0.875  # the share of the side that the second view of `flip-crop` sees
 PLACES = 2  # of a pooled stage: its upper half and its lower half
 BEFORE_SHARE = 0.7  # the length of what comes from the stage before the last, over that of what comes from the last
@@ -58,7 +64,11 @@ class Finish(nn.Module):
 
     @property
     def n_features(self) -> int:
-        n_mapped = len(self.mix) if self.mix_before is None else PLACES * (len(self.mix) + len(self.mix_before))
+        n_mapped = (
+            len(self.mix)
+            if self.mix_before is None
+            else PLACES * (len(self.mix) + len(self.mix_before))
+        )
         return n_mapped + self.n_classes
 
     def forward(self, levels: Sequence[Tensor]) -> Tensor:
@@ -172,9 +182,17 @@ class Backbone(nn.Module):
         if self.views != "none":
             views += [each.flip(-1) for each in views]
         n = len(views[0])
-        together = max(1, _at_once(self.input_size**2) // max(1, n))  # a few larger batches take less time
-        parts = [torch.cat(views[first : first + together]) for first in range(0, len(views), together)]
-        return torch.cat([self._features(part) for part in parts]).unflatten(0, (len(views), n)).mean(0)
+        together = max(
+            1, _at_once(self.input_size**2) // max(1, n)
+        )  # a few larger batches take less time
+        parts = [
+            torch.cat(views[first : first + together]) for first in range(0, len(views), together)
+        ]
+        return (
+            torch.cat([self._features(part) for part in parts])
+            .unflatten(0, (len(views), n))
+            .mean(0)
+        )
 
     def class_logits(self, images: Tensor) -> Tensor:
         """Of the classes that pretraining told apart, [n, n_classes]; only where `finish` holds its classifier."""
@@ -184,7 +202,9 @@ class Backbone(nn.Module):
     def _prepared(self, images: Tensor, side: int) -> Tensor:
         """Resized and normalised."""
         if images.shape[-2:] != (side, side):
-            images = F.interpolate(images, (side, side), mode="bilinear", antialias=True).clamp_(0, 1)
+            images = F.interpolate(images, (side, side), mode="bilinear", antialias=True).clamp_(
+                0, 1
+            )
         return (images - self.mean) / self.std
 
     def _features(self, images: Tensor) -> Tensor:
@@ -221,7 +241,9 @@ class _SideBySide(nn.Module):
         return [images] * m
 
     def forward(self, images: Tensor) -> Tensor:
-        return torch.cat([body(own) for body, own in zip(self.bodies, self._seen(images), strict=True)], 1)
+        return torch.cat(
+            [body(own) for body, own in zip(self.bodies, self._seen(images), strict=True)], 1
+        )
 
     def levels(self, images: Tensor) -> list[Tensor]:
         return [
@@ -241,7 +263,9 @@ class _Finishes(nn.Module):
 
     def forward(self, levels: Sequence[Tensor]) -> Tensor:
         each = len(levels) // len(self.parts)
-        return torch.cat([part(levels[number * each :][:each]) for number, part in enumerate(self.parts)], 1)
+        return torch.cat(
+            [part(levels[number * each :][:each]) for number, part in enumerate(self.parts)], 1
+        )
 
 
 def side_by_side(networks: Sequence[Backbone], parted: bool = False) -> Backbone:
@@ -252,13 +276,19 @@ def side_by_side(networks: Sequence[Backbone], parted: bool = False) -> Backbone
     """
     first = networks[0]
     stages = [
-        [name.replace("body.", f"bodies.{number}.", 1) for number in range(len(networks)) for name in stage]
+        [
+            name.replace("body.", f"bodies.{number}.", 1)
+            for number in range(len(networks))
+            for name in stage
+        ]
         for stage in first.stages
     ]
     statistics = (tuple(first.mean.flatten().tolist()), tuple(first.std.flatten().tolist()))
     body = _SideBySide([each.body for each in networks], parted)
     form, n_features = f"{first.form} x{len(networks)}", first.n_body_features * len(networks)
-    joined = Backbone(body, n_features, first.input_size, statistics, stages, form, first.views, first.crop)
+    joined = Backbone(
+        body, n_features, first.input_size, statistics, stages, form, first.views, first.crop
+    )
     finishes = [each.finish for each in networks if isinstance(each.finish, Finish)]
     joined.finish = _Finishes(finishes) if finishes else None
     return joined

@@ -12,7 +12,9 @@ from urllib.parse import urlsplit
 
 import torch
 
-REACH_SECONDS = 5.0  # a connection takes longer only where it would take minutes to learn that there is none
+REACH_SECONDS = (
+    5.0  # a connection takes longer only where it would take minutes to learn that there is none
+)
 
 
 def cached(published: Any) -> Path | None:
@@ -22,7 +24,11 @@ def cached(published: Any) -> Path | None:
     if not published.hf_hub_id:
         return None
     repository, _, revision = published.hf_hub_id.partition("@")
-    names = (published.hf_hub_filename,) if published.hf_hub_filename else ("model.safetensors", "pytorch_model.bin")
+    names = (
+        (published.hf_hub_filename,)
+        if published.hf_hub_filename
+        else ("model.safetensors", "pytorch_model.bin")
+    )
     found = (try_to_load_from_cache(repository, name, revision=revision or None) for name in names)
     return next((Path(path) for path in found if isinstance(path, str)), None)
 
@@ -37,7 +43,11 @@ def unreachable(published: Any) -> str | None:
     if not published.hf_hub_id:
         name = Path(urlsplit(published.url).path).name
         there = (Path(torch.hub.get_dir()) / "checkpoints" / name).is_file()
-        return None if there or _answers(published.url) else f"{urlsplit(published.url).hostname} does not answer"
+        return (
+            None
+            if there or _answers(published.url)
+            else f"{urlsplit(published.url).hostname} does not answer"
+        )
     if constants.HF_HUB_OFFLINE:
         return "HF_HUB_OFFLINE is set, and they are not in the hub's cache"
     return None if _answers(constants.ENDPOINT) else f"{constants.ENDPOINT} does not answer"

@@ -34,7 +34,11 @@ class Stages(nn.Module):
     """
 
     def __init__(
-        self, stages: Sequence[nn.Module], n_features: int, pool: bool, statistics: Statistics = IMAGENET
+        self,
+        stages: Sequence[nn.Module],
+        n_features: int,
+        pool: bool,
+        statistics: Statistics = IMAGENET,
     ) -> None:
         super().__init__()
         self.stages = nn.ModuleList(stages)
@@ -58,7 +62,10 @@ class Stages(nn.Module):
             before, images = images, stage(images)
         if not self.pool:
             return [self._features(images)[:, None]]
-        return [F.adaptive_avg_pool2d(each, (2, 1)).squeeze(3).transpose(1, 2) for each in (images, before)]
+        return [
+            F.adaptive_avg_pool2d(each, (2, 1)).squeeze(3).transpose(1, 2)
+            for each in (images, before)
+        ]
 
     def _features(self, images: Tensor) -> Tensor:
         return images.mean((2, 3)) if self.pool else images.flatten(1)
@@ -73,7 +80,10 @@ def conv4(input_size: int, width: Count = 64, norm: Norm = "batch", pool: bool =
     grid = input_size // 16
     blocks = [
         nn.Sequential(
-            nn.Conv2d(c_in, width, 3, padding=1, bias=norm == "none"), _norm(norm, width), nn.ReLU(), nn.MaxPool2d(2)
+            nn.Conv2d(c_in, width, 3, padding=1, bias=norm == "none"),
+            _norm(norm, width),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
         )
         for c_in in (3, width, width, width)
     ]
@@ -83,7 +93,9 @@ def conv4(input_size: int, width: Count = 64, norm: Norm = "batch", pool: bool =
 class Residual(nn.Module):
     """The basic block: two 3x3 convolutions and a shortcut (He et al., arXiv 1512.03385, figure 2)."""
 
-    def __init__(self, c_in: int, c_out: int, stride: int, norm: Norm, pooled: bool = False) -> None:
+    def __init__(
+        self, c_in: int, c_out: int, stride: int, norm: Norm, pooled: bool = False
+    ) -> None:
         """pooled: the shortcut averages instead of skipping pixels (He et al., arXiv 1812.01187, ResNet-D)."""
         super().__init__()
         self.conv1 = nn.Conv2d(c_in, c_out, 3, stride, 1, bias=False)
@@ -109,19 +121,26 @@ def resnet(input_size: int, width: Count = 32, blocks: Count = 1, norm: Norm = "
 
     width 64 with 2 blocks a stage is ResNet18 with the CIFAR stem (He et al., arXiv 1512.03385).
     """
-    stem = nn.Sequential(nn.Conv2d(3, width, 3, padding=1, bias=False), _norm(norm, width), nn.ReLU())
+    stem = nn.Sequential(
+        nn.Conv2d(3, width, 3, padding=1, bias=False), _norm(norm, width), nn.ReLU()
+    )
     stages: list[nn.Module] = [stem]
     c_in = width
     for number in range(4):
         c_out = width * 2**number
         first = Residual(c_in, c_out, 1 if number == 0 else 2, norm)
-        stages.append(nn.Sequential(first, *(Residual(c_out, c_out, 1, norm) for _ in range(blocks - 1))))
+        stages.append(
+            nn.Sequential(first, *(Residual(c_out, c_out, 1, norm) for _ in range(blocks - 1)))
+        )
         c_in = c_out
     return Stages(stages, c_in, pool=True)
 
 
 def mini_resnet(
-    input_size: int, widths: tuple[Count, ...] = (96, 192, 320, 448), blocks: Count = 1, norm: Norm = "batch"
+    input_size: int,
+    widths: tuple[Count, ...] = (96, 192, 320, 448),
+    blocks: Count = 1,
+    norm: Norm = "batch",
 ) -> Stages:
     """Our pretrained network for small images: a 3x3 stem of 32 filters, then a residual stage for each of `widths`.
 
@@ -133,6 +152,10 @@ def mini_resnet(
     c_in = 32
     for c_out in widths:
         first = Residual(c_in, c_out, 2, norm, pooled=True)
-        stages.append(nn.Sequential(first, *(Residual(c_out, c_out, 1, norm, pooled=True) for _ in range(blocks - 1))))
+        stages.append(
+            nn.Sequential(
+                first, *(Residual(c_out, c_out, 1, norm, pooled=True) for _ in range(blocks - 1))
+            )
+        )
         c_in = c_out
     return Stages(stages, c_in, pool=True)

@@ -19,7 +19,10 @@ from fewshot.errors import UserError
 
 SHIPPED = Path(__file__).parent / "weights"
 ABOUT = "fewshot"  # the key of the metadata
-BODY, FINISH = "backbone.body.", "backbone.finish."  # where a learner keeps the body and the map of its features
+BODY, FINISH = (
+    "backbone.body.",
+    "backbone.finish.",
+)  # where a learner keeps the body and the map of its features
 
 
 def shipped(name: str) -> Path | None:
@@ -42,10 +45,14 @@ def packed(
     body = {**body, **{f"{FINISH}{key}": each for key, each in finish.items()}}
     halved = {key: each.half() if each.ndim > 1 else each for key, each in body.items()}
     if not all(bool(each.isfinite().all()) for each in halved.values()):
-        raise UserError("the weights are beyond the range of half precision: train with a lower rate or more decay.")
+        raise UserError(
+            "the weights are beyond the range of half precision: train with a lower rate or more decay."
+        )
     about = {"backbone": name, "options": dict(options), "card": dict(card)}
     # one key: safetensors writes several in an order that changes, and the same weights are to be the same file
-    return to_bytes({key: each.contiguous() for key, each in halved.items()}, {ABOUT: json.dumps(about)})
+    return to_bytes(
+        {key: each.contiguous() for key, each in halved.items()}, {ABOUT: json.dumps(about)}
+    )
 
 
 def body_of(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -58,8 +65,12 @@ def content_hash(path: Path) -> str:
     content = path.read_bytes()
     with contextlib.suppress(ValueError):  # what is no such file is refused when it is loaded
         end = 8 + int.from_bytes(content[:8], "little")
-        tensors = {key: each for key, each in json.loads(content[8:end]).items() if key != "__metadata__"}
-        return hashlib.sha256(json.dumps(tensors, sort_keys=True).encode() + content[end:]).hexdigest()
+        tensors = {
+            key: each for key, each in json.loads(content[8:end]).items() if key != "__metadata__"
+        }
+        return hashlib.sha256(
+            json.dumps(tensors, sort_keys=True).encode() + content[end:]
+        ).hexdigest()
     return hashlib.sha256(content).hexdigest()
 
 
@@ -78,7 +89,9 @@ def network_of(path: Path) -> tuple[str, dict[str, Any]]:
     with _reading(path):
         about = _about(path)
     if "backbone" not in about:
-        raise UserError(f"{path} does not say which network it is for: name a file that `fewshot pretrain` wrote.")
+        raise UserError(
+            f"{path} does not say which network it is for: name a file that `fewshot pretrain` wrote."
+        )
     return about["backbone"], about["options"]
 
 
@@ -100,7 +113,9 @@ def load(body: nn.Module, path: Path, name: str, options: Mapping[str, Any]) -> 
             f"{asked}: name that backbone and those backbone.options."
         )
     state = {key: _full(each) for key, each in state.items()}
-    finish = {key.removeprefix(FINISH): state.pop(key) for key in list(state) if key.startswith(FINISH)}
+    finish = {
+        key.removeprefix(FINISH): state.pop(key) for key in list(state) if key.startswith(FINISH)
+    }
     try:
         body.load_state_dict(body_of(state) or state)
     except RuntimeError as error:
@@ -114,7 +129,9 @@ def load(body: nn.Module, path: Path, name: str, options: Mapping[str, Any]) -> 
 def _reading(path: Path) -> Iterator[None]:
     """A file that is missing or broken is told in a sentence."""
     if not path.is_file():
-        raise UserError(f"the weights file {path} does not exist: name a .safetensors file, or use weights: none.")
+        raise UserError(
+            f"the weights file {path} does not exist: name a .safetensors file, or use weights: none."
+        )
     try:
         yield
     except Exception as error:

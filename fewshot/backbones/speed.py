@@ -44,7 +44,11 @@ class Whitening(nn.Module):
         products = torch.zeros(n, n, dtype=torch.float64, device=images.device)
         for part in images.split(CHUNK):
             patches = F.unfold(part, PATCH).transpose(1, 2).reshape(-1, n).double()
-            count, total, products = count + len(patches), total + patches.sum(0), products + patches.T @ patches
+            count, total, products = (
+                count + len(patches),
+                total + patches.sum(0),
+                products + patches.T @ patches,
+            )
         mean = total / count
         variances, directions = torch.linalg.eigh(products / count - mean.outer(mean))
         filters = (directions / (variances + eps).sqrt()).T.reshape(n, *self.weight.shape[1:])
@@ -75,7 +79,9 @@ class Block(nn.Module):
 
     def __init__(self, c_in: int, c_out: int, depth: int) -> None:
         super().__init__()
-        self.first = nn.Sequential(_convolution(c_in, c_out), nn.MaxPool2d(2), BiasNorm(c_out), nn.GELU())
+        self.first = nn.Sequential(
+            _convolution(c_in, c_out), nn.MaxPool2d(2), BiasNorm(c_out), nn.GELU()
+        )
         rest: list[nn.Module] = [_convolution(c_out, c_out), BiasNorm(c_out)]
         for _ in range(depth - 2):
             rest += [nn.GELU(), _convolution(c_out, c_out), BiasNorm(c_out)]
@@ -98,7 +104,9 @@ class SpeedCnn(Stages):
         return images.amax((2, 3)) * LOGIT_SCALE
 
 
-def speed_cnn(input_size: int, widths: tuple[Count, Count, Count] = (64, 256, 256), depth: Literal[2, 3] = 2) -> Stages:
+def speed_cnn(
+    input_size: int, widths: tuple[Count, Count, Count] = (64, 256, 256), depth: Literal[2, 3] = 2
+) -> Stages:
     """Whitened 2x2 patches, then three blocks of `depth` 3x3 convolutions, the first of each before a max pool.
 
     GELU throughout. widths 64, 256, 256 of depth 2 are airbench94's, 128, 384, 512 of depth 3 airbench96's.

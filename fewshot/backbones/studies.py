@@ -35,7 +35,9 @@ def baseline_cnn(input_size: int, width: Count = 32) -> Stages:
     49,130 parameters with a linear 10-way head at 32x32; `width` is the number of hidden units (K4 uses 10).
     Source: study kshot, rows K1 and K4.
     """
-    return Stages([_pair(3, width), _pair(width, width)], width * (input_size // 4) ** 2, pool=False)
+    return Stages(
+        [_pair(3, width), _pair(width, width)], width * (input_size // 4) ** 2, pool=False
+    )
 
 
 def enhanced_cnn(input_size: int, width: Count = 64) -> Stages:
@@ -44,7 +46,9 @@ def enhanced_cnn(input_size: int, width: Count = 64) -> Stages:
     1,149,770 parameters with a linear 10-way head. Source: study kshot, row K2.
     """
     widths = [3, width, 2 * width, 4 * width]
-    return Stages([_pair(a, b, norm=True) for a, b in itertools.pairwise(widths)], 4 * width, pool=True)
+    return Stages(
+        [_pair(a, b, norm=True) for a, b in itertools.pairwise(widths)], 4 * width, pool=True
+    )
 
 
 def vgg(input_size: int, width: Count = 32) -> Stages:
@@ -78,14 +82,19 @@ def custom_cnn(input_size: int, width: Count = 32) -> Stages:
     return Stages(blocks, 4 * width * (input_size // 8) ** 2, pool=False)
 
 
-def dropout_cnn(input_size: int, dropout: Rate = 0.5, pools: Literal["once", "each"] = "once") -> Stages:
+def dropout_cnn(
+    input_size: int, dropout: Rate = 0.5, pools: Literal["once", "each"] = "once"
+) -> Stages:
     """A3: three 3x3 convolutions of 32, 64 and 128 filters with ReLU, max pooling and 2-d dropout, flattened.
 
     16,891,906 parameters with the report's head of 512, 40 and 10 at 32x32. The report has "3 convolutional layers
     followed by a max pooling layer and 2-dimensional dropout": read as one pooling behind all three; `pools: each` is
     the other reading, pooling and dropout behind each. Assumed: 3x3, padding 1. Source: study architectures, row A3.
     """
-    stages = [nn.Sequential(nn.Conv2d(a, b, 3, padding=1), nn.ReLU()) for a, b in ((3, 32), (32, 64), (64, 128))]
+    stages = [
+        nn.Sequential(nn.Conv2d(a, b, 3, padding=1), nn.ReLU())
+        for a, b in ((3, 32), (32, 64), (64, 128))
+    ]
     pooled = stages if pools == "each" else stages[-1:]
     for stage in pooled:
         stage.extend([nn.MaxPool2d(2), nn.Dropout2d(dropout)])
@@ -136,7 +145,13 @@ def vit(input_size: int, heads: Literal[5, 6] = 5) -> Stages:
     width = 30
     layers: list[nn.Module] = [
         nn.TransformerEncoderLayer(
-            width, heads, 4 * width, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
+            width,
+            heads,
+            4 * width,
+            dropout=0.0,
+            activation="gelu",
+            batch_first=True,
+            norm_first=True,
         )
         for _ in range(6)
     ]

@@ -35,17 +35,23 @@ def load(body: nn.Module, make: Callable[..., Any], path: Path, name: str) -> An
         except UserError:
             raise
         except Exception as error:  # timm's conversion stumbles over what it does not know
-            raise _refusal(path, name, " ".join(str(error).split())[:200] or type(error).__name__) from None
+            raise _refusal(
+                path, name, " ".join(str(error).split())[:200] or type(error).__name__
+            ) from None
     if filled != [id(body)]:
         raise _refusal(path, name, "timm did not load it")
     return body
 
 
 def _read(path: Path, name: str) -> Mapping[str, Any]:
-    from timm.models import load_state_dict  # finds the weights in a training checkpoint; runs no code
+    from timm.models import (
+        load_state_dict,
+    )  # finds the weights in a training checkpoint; runs no code
 
     if not path.is_file():
-        raise UserError(f"the weights file {path} does not exist: name a file, or use weights: none.")
+        raise UserError(
+            f"the weights file {path} does not exist: name a file, or use weights: none."
+        )
     try:
         return load_file(path) if path.suffix == ".safetensors" else load_state_dict(str(path))
     except Exception:
@@ -62,7 +68,10 @@ def _why_unreadable(path: Path) -> tuple[str, str]:
         code = []
     if code:
         named = ", ".join(sorted(code))
-        return f"it asks for code to be run ({named}), which is refused", "save its state_dict alone"
+        return (
+            f"it asks for code to be run ({named}), which is refused",
+            "save its state_dict alone",
+        )
     return "it is cut off, or no .safetensors, .pth or .bin file with a state_dict", again
 
 
@@ -90,17 +99,29 @@ def _held_to_the_body(path: Path, name: str) -> Iterator[list[int]]:
             nn.Module.load_state_dict = plain  # type: ignore[method-assign]
 
 
-def _fill(plain: Callable[..., Any], module: nn.Module, state: Mapping[str, Tensor], path: Path, name: str) -> Any:
+def _fill(
+    plain: Callable[..., Any], module: nn.Module, state: Mapping[str, Tensor], path: Path, name: str
+) -> Any:
     classifier = getattr(module, "pretrained_cfg", {}).get("classifier") or ()
-    heads = tuple(f"{each}." for each in ((classifier,) if isinstance(classifier, str) else classifier))
+    heads = tuple(
+        f"{each}." for each in ((classifier,) if isinstance(classifier, str) else classifier)
+    )
     try:
-        result = plain(module, {key: each for key, each in state.items() if not key.startswith(heads)}, strict=False)
+        result = plain(
+            module,
+            {key: each for key, each in state.items() if not key.startswith(heads)},
+            strict=False,
+        )
     except Exception as error:
         said = " ".join(str(error).split())
         raise _refusal(path, name, said[max(0, said.find("size mismatch")) :][:200]) from None
     missing, others = result
     faults = [f"it lacks {len(missing)} of the weights, such as {missing[0]}"] if missing else []
-    faults += [f"it holds {len(others)} that are not this network's, such as {others[0]}"] if others else []
+    faults += (
+        [f"it holds {len(others)} that are not this network's, such as {others[0]}"]
+        if others
+        else []
+    )
     if faults:
         raise _refusal(path, name, " and ".join(faults))
     return result
@@ -108,4 +129,6 @@ def _fill(plain: Callable[..., Any], module: nn.Module, state: Mapping[str, Tens
 
 def _refusal(path: Path, name: str, fault: str, remedy: str = "") -> UserError:
     remedy = remedy or f"name a file that was saved from '{name}' with these backbone.options"
-    return UserError(f"{path} does not hold weights of '{name}': {fault}; {remedy}, or use weights: none.")
+    return UserError(
+        f"{path} does not hold weights of '{name}': {fault}; {remedy}, or use weights: none."
+    )

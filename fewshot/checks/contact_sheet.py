@@ -41,7 +41,9 @@ def text(data: TrainTest) -> str:
         f"  {name:<{widest}}  {n_train:>6,} train  {n_test:>6,} test"
         for name, n_train, n_test in zip(train.classes, *counts, strict=True)
     ]
-    lines += [f"superclass {group}: {', '.join(members)}" for group, members in train.groups.items()]
+    lines += [
+        f"superclass {group}: {', '.join(members)}" for group, members in train.groups.items()
+    ]
     return "\n".join(lines + [f"note: {note}" for note in dict.fromkeys(train.notes + test.notes)])
 
 
@@ -49,7 +51,9 @@ def draw(images: ImageSet) -> Image.Image:
     """A row of ten images for each class (of the first 40), enlarged without smoothing, with its name."""
     classes = images.classes[:MOST_CLASSES]
     step = CELL + MARGIN
-    sheet = Image.new("RGB", (NAMES + COLUMNS * step + MARGIN, len(classes) * step + MARGIN), "white")
+    sheet = Image.new(
+        "RGB", (NAMES + COLUMNS * step + MARGIN, len(classes) * step + MARGIN), "white"
+    )
     pen = ImageDraw.Draw(sheet)
     labels = images.labels.numpy()
     for row, name in enumerate(classes):

@@ -22,31 +22,52 @@ app = typer.Typer(
     help="Few-shot and transfer learning on images: which way of learning to use, how good it is, how sure one can be.",
 )
 
-Paths = Annotated[list[Path], typer.Argument(help="record.json files, run folders, or folders of them.")]
-Told = Annotated[list[Path], typer.Argument(help="Records, run folders, folders of them; or studies' YAML files.")]
+Paths = Annotated[
+    list[Path], typer.Argument(help="record.json files, run folders, or folders of them.")
+]
+Told = Annotated[
+    list[Path],
+    typer.Argument(help="Records, run folders, folders of them; or studies' YAML files."),
+]
 
 
 @app.command()
 def run(
     method: Annotated[str | None, typer.Option(help="Learner, as `fewshot list` names it.")] = None,
     shots: Annotated[int | None, typer.Option(help="Labelled images of every class.")] = None,
-    fraction: Annotated[float | None, typer.Option(help="Share of the training images, by class.")] = None,
+    fraction: Annotated[
+        float | None, typer.Option(help="Share of the training images, by class.")
+    ] = None,
     full: Annotated[bool, typer.Option("--full", help="All training images.")] = False,
-    data: Annotated[str | None, typer.Option(help="Name, or path of a folder.", show_default="cifar10")] = None,
+    data: Annotated[
+        str | None, typer.Option(help="Name, or path of a folder.", show_default="cifar10")
+    ] = None,
     backbone: Annotated[str | None, typer.Option(help="One of our own, or any timm model.")] = None,
     weights: Annotated[str | None, typer.Option(help="none, pretrained, or a file.")] = None,
-    preset: Annotated[str | None, typer.Option(help="few, full, ...", show_default="by the number of labels")] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="few, full, ...", show_default="by the number of labels")
+    ] = None,
     seeds: Annotated[str, typer.Option(help="N draws (0 to N-1), or a range a-b.")] = "10",
     device: Annotated[
         str | None, typer.Option(help="cpu, cuda, cuda:1.", show_default="a GPU where there is one")
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Draws run at once, each in its own process.")] = 1,
-    set_: Annotated[list[str] | None, typer.Option("--set", help="key=value, as train.steps=200; repeatable.")] = None,
-    config: Annotated[Path | None, typer.Option(help="YAML file of settings, or a run's config.yaml.")] = None,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Draws run at once, each in its own process.")
+    ] = 1,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="key=value, as train.steps=200; repeatable.")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="YAML file of settings, or a run's config.yaml.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder for run folders.")] = Path("runs"),
-    as_json: Annotated[bool, typer.Option("--json", help="Print the record instead of the table.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the record instead of the table.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress on stderr.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Run the draws again, even if finished.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Run the draws again, even if finished.")
+    ] = False,
 ) -> None:
     """Train and judge one method on labelled subsets of one data set, one draw a seed."""
     from fewshot.cli import arguments
@@ -61,7 +82,14 @@ def run(
         from fewshot.runs import experiment
 
         record = experiment.run(
-            values, draws, out=out, device=device, force=force, workers=workers, progress=not quiet, tell=tell
+            values,
+            draws,
+            out=out,
+            device=device,
+            force=force,
+            workers=workers,
+            progress=not quiet,
+            tell=tell,
         )
     if _follows():
         return
@@ -77,32 +105,52 @@ def run(
 
 @app.command()
 def pretrain(
-    data: Annotated[str, typer.Option(help="Name, or path of a folder: what to learn features from.")],
+    data: Annotated[
+        str, typer.Option(help="Name, or path of a folder: what to learn features from.")
+    ],
     backbone: Annotated[
-        str | None, typer.Option(help="One of our own, or any timm model.", show_default="mini-resnet")
+        str | None,
+        typer.Option(help="One of our own, or any timm model.", show_default="mini-resnet"),
     ] = None,
-    epochs: Annotated[float | None, typer.Option(min=0, help="Passes over the data.", show_default="preset's")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the first weights and the order of the images.")] = 0,
+    epochs: Annotated[
+        float | None, typer.Option(min=0, help="Passes over the data.", show_default="preset's")
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Of the first weights and the order of the images.")
+    ] = 0,
     device: Annotated[
         str | None, typer.Option(help="cpu, cuda, cuda:1.", show_default="a GPU where there is one")
     ] = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", help="key=value, as train.lr=0.01; repeatable.")] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="key=value, as train.lr=0.01; repeatable.")
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="YAML file of settings.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for run folders.")] = Path("runs"),
-    as_json: Annotated[bool, typer.Option("--json", help="Print the record instead of the table.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the record instead of the table.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress on stderr.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Train again, even if finished.")] = False,
 ) -> None:
     """Train a backbone on all labels of a data set and write its weights, for `run --backbone ... --weights FILE`."""
     from fewshot.cli import arguments
 
-    values, command = arguments.pretraining(config, set_ or [], data=data, backbone=backbone, epochs=epochs, seed=seed)
+    values, command = arguments.pretraining(
+        config, set_ or [], data=data, backbone=backbone, epochs=epochs, seed=seed
+    )
     quiet = quiet or _follows()
     with _interruptible(), _progress(quiet) as tell:
         from fewshot.runs import pretraining
 
         record, weights = pretraining.run(
-            values, seed, command=command, out=out, device=device, force=force, progress=not quiet, tell=tell
+            values,
+            seed,
+            command=command,
+            out=out,
+            device=device,
+            force=force,
+            progress=not quiet,
+            tell=tell,
         )
     if _follows():
         return
@@ -129,17 +177,27 @@ def list_() -> None:
 
 @app.command("data")
 def data_(
-    name: Annotated[str | None, typer.Argument(help="A data set's name, or the path of a folder of images.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="A data set's name, or the path of a folder of images.")
+    ] = None,
     image_size: Annotated[int | None, typer.Option(help="Working size in pixels.")] = None,
-    sheet: Annotated[Path | None, typer.Option(help="Contact sheet.", show_default="NAME-contact-sheet.png")] = None,
-    cache: Annotated[bool, typer.Option("--cache", help="Show the decoded images and features that are kept.")] = False,
+    sheet: Annotated[
+        Path | None, typer.Option(help="Contact sheet.", show_default="NAME-contact-sheet.png")
+    ] = None,
+    cache: Annotated[
+        bool, typer.Option("--cache", help="Show the decoded images and features that are kept.")
+    ] = False,
     clear: Annotated[bool, typer.Option("--clear", help="With --cache: remove them all.")] = False,
 ) -> None:
     """Sizes, classes and a contact sheet of a data set; or what is kept of all of them."""
     if clear and not cache:
-        raise UserError("--clear removes what --cache shows: use both, as in fewshot data --cache --clear.")
+        raise UserError(
+            "--clear removes what --cache shows: use both, as in fewshot data --cache --clear."
+        )
     if (name is None) != cache:
-        raise UserError("give a data set's name, as in fewshot data cifar10, or --cache, for all that is kept.")
+        raise UserError(
+            "give a data set's name, as in fewshot data cifar10, or --cache, for all that is kept."
+        )
     if name is None:
         from fewshot.features import administration
 
@@ -154,21 +212,32 @@ def data_(
 
 @app.command()
 def sweep(
-    studies: Annotated[list[Path], typer.Argument(help="Folders or files of study rows, as configs/studies/kshot.")],
+    studies: Annotated[
+        list[Path], typer.Argument(help="Folders or files of study rows, as configs/studies/kshot.")
+    ],
     scale: Annotated[
         str, typer.Option(help="smoke: seconds a row; small: hours in all; full: the report's own.")
     ] = "small",
-    only: Annotated[str | None, typer.Option(help="Rows by name, as K9,K10.", show_default="all")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would run, and how long.")] = False,
+    only: Annotated[
+        str | None, typer.Option(help="Rows by name, as K9,K10.", show_default="all")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would run, and how long.")
+    ] = False,
     workers: Annotated[int, typer.Option(min=1, help="Cells run at once, through Ray.")] = 1,
-    ray_address: Annotated[str | None, typer.Option(help="A running Ray cluster that shares --out.")] = None,
-    shard: Annotated[str, typer.Option(help="i/n: every n-th run, from the i-th on, without votes.")] = "1/1",
+    ray_address: Annotated[
+        str | None, typer.Option(help="A running Ray cluster that shares --out.")
+    ] = None,
+    shard: Annotated[
+        str, typer.Option(help="i/n: every n-th run, from the i-th on, without votes.")
+    ] = "1/1",
     device: Annotated[
         str | None, typer.Option(help="cpu, cuda, cuda:1.", show_default="a GPU where there is one")
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for run folders.")] = Path("runs"),
     results: Annotated[
-        Path | None, typer.Option(help="Folder for a file of each cell's result.", show_default="OUT/studies")
+        Path | None,
+        typer.Option(help="Folder for a file of each cell's result.", show_default="OUT/studies"),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress on stderr.")] = False,
 ) -> None:
@@ -187,7 +256,15 @@ def sweep(
     with _interruptible(), status.Board(known, quiet) as shown:
         from fewshot.studies import sweep
 
-        sweep.run(rows, places, device=device, workers=workers, address=ray_address, shard=part, tell=shown.tell)
+        sweep.run(
+            rows,
+            places,
+            device=device,
+            workers=workers,
+            address=ray_address,
+            shard=part,
+            tell=shown.tell,
+        )
     known = progress(rows, places)
     print(status.text(known, scale))
     sys.exit(1 if any(each.failed for each in known) else 0)
@@ -197,13 +274,16 @@ def sweep(
 def report(
     records: Told,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for tables, figures and page; without it the table is printed.")
+        Path | None,
+        typer.Option(help="Folder for tables, figures and page; without it the table is printed."),
     ] = None,
-    check: Annotated[bool, typer.Option("--check", help="Only say whether what is written is up to date.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only say whether what is written is up to date.")
+    ] = False,
     scale: Annotated[str, typer.Option(help="Of studies: smoke, small or full.")] = "small",
-    results: Annotated[Path, typer.Option(help="Of studies: where fewshot sweep keeps results.")] = Path(
-        "runs/studies"
-    ),
+    results: Annotated[
+        Path, typer.Option(help="Of studies: where fewshot sweep keeps results.")
+    ] = Path("runs/studies"),
 ) -> None:
     """A comparison table of any records; of studies, tables beside the reported numbers, figures and one HTML page."""
     from fewshot.cli import arguments
@@ -220,9 +300,12 @@ def report(
 def inspect_(
     run: Annotated[Path, typer.Argument(help="A run's folder, or a record by itself.")],
     draw: Annotated[
-        int | None, typer.Option(help="Seed of the draw whose images are shown.", show_default="the first")
+        int | None,
+        typer.Option(help="Seed of the draw whose images are shown.", show_default="the first"),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder to write to.", show_default="RUN_ID-inspect")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder to write to.", show_default="RUN_ID-inspect")
+    ] = None,
 ) -> None:
     """Figures of one run: confusion, classes, overfitting, calibration, mistakes, nearest labelled images."""
     from fewshot.report import inspection
@@ -237,10 +320,18 @@ def inspect_(
 @app.command()
 def plan(
     records: Paths,
-    target: Annotated[float | None, typer.Option(help="Accuracy to reach, as 0.9; without it only forecasts.")] = None,
-    at: Annotated[str | None, typer.Option(help="Labels a class to forecast for as well: 64,128.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for figures of the curves and their forecasts.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of the table.")] = False,
+    target: Annotated[
+        float | None, typer.Option(help="Accuracy to reach, as 0.9; without it only forecasts.")
+    ] = None,
+    at: Annotated[
+        str | None, typer.Option(help="Labels a class to forecast for as well: 64,128.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for figures of the curves and their forecasts.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON instead of the table.")
+    ] = False,
 ) -> None:
     """How many labels a target accuracy needs, from runs at three numbers of labels or more, and how sure that is."""
     from fewshot.cli import arguments
@@ -259,11 +350,18 @@ def vote(
     runs: Paths,
     rule: Annotated[str, typer.Option(help="soft: mean of softmax; hard: majority.")] = "soft",
     best: Annotated[
-        str | None, typer.Option(help="Percent of members, best on validation first: 10,50.", show_default="all")
+        str | None,
+        typer.Option(
+            help="Percent of members, best on validation first: 10,50.", show_default="all"
+        ),
     ] = None,
-    pool: Annotated[bool, typer.Option("--pool", help="All draws in one vote, instead of a vote a seed.")] = False,
+    pool: Annotated[
+        bool, typer.Option("--pool", help="All draws in one vote, instead of a vote a seed.")
+    ] = False,
     out: Annotated[Path, typer.Option(help="Folder for the votes' own folders.")] = Path("runs"),
-    as_json: Annotated[bool, typer.Option("--json", help="Print the records instead of the table.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the records instead of the table.")
+    ] = False,
 ) -> None:
     """Let finished runs vote, from the predictions that they saved; nothing is trained."""
     from fewshot.cli import arguments
@@ -284,18 +382,31 @@ def vote(
 
 @app.command()
 def predict(
-    run: Annotated[Path, typer.Argument(help="Folder of a finished run; the data it was made from must be there.")],
-    images: Annotated[Path, typer.Argument(help="Folder of image files; folders in it are not read.")],
-    draw: Annotated[int | None, typer.Option(help="Draw of the run, by its seed.", show_default="the first")] = None,
+    run: Annotated[
+        Path,
+        typer.Argument(help="Folder of a finished run; the data it was made from must be there."),
+    ],
+    images: Annotated[
+        Path, typer.Argument(help="Folder of image files; folders in it are not read.")
+    ],
+    draw: Annotated[
+        int | None, typer.Option(help="Draw of the run, by its seed.", show_default="the first")
+    ] = None,
     kaggle: Annotated[
-        Path | None, typer.Option(help="CSV to write: id,label by rising id, for files named 1.png, 2.png, ...")
+        Path | None,
+        typer.Option(help="CSV to write: id,label by rising id, for files named 1.png, 2.png, ..."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="CSV to write: file,label,probability (softmax, not calibrated).")
+        Path | None,
+        typer.Option(help="CSV to write: file,label,probability (softmax, not calibrated)."),
     ] = None,
     top: Annotated[int, typer.Option(min=1, help="With --out: so many of the best classes.")] = 1,
     skip_broken: Annotated[
-        bool, typer.Option("--skip-broken", help="Leave out files that are no readable images, instead of an error.")
+        bool,
+        typer.Option(
+            "--skip-broken",
+            help="Leave out files that are no readable images, instead of an error.",
+        ),
     ] = False,
     device: Annotated[
         str | None, typer.Option(help="cpu, cuda, cuda:1.", show_default="a GPU where there is one")

@@ -15,7 +15,9 @@ from fewshot.errors import UserError
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1, strict=True)]  # strict: `true` is not 1
-Step = str | dict[str, Any]  # an augmentation: its name, or a mapping of the name and its parameters
+Step = (
+    str | dict[str, Any]
+)  # an augmentation: its name, or a mapping of the name and its parameters
 Positive = Annotated[float, Field(gt=0)]
 Views = Literal["none", "flip", "flip-crop", "flip-crops", "flip-shift"]
 NotNegative = Annotated[float, Field(ge=0)]
@@ -132,7 +134,9 @@ class Train(Settings):
         if ends != sorted(set(ends)):
             raise ValueError("the resolutions must rise in `until`")
         if self.early_stopping is not None and len(self.phases) > 1:
-            raise ValueError("early_stopping ends the whole training, so it goes with a single phase")
+            raise ValueError(
+                "early_stopping ends the whole training, so it goes with a single phase"
+            )
         return self
 
     def total_steps(self, steps_per_epoch: float) -> int:
@@ -192,7 +196,9 @@ class RunConfig(Settings):
         if (self.select == "holdout" or stopping) and self.validation is None:
             raise ValueError("select: holdout and early_stopping need a validation section")
         if self.on_folds and self.validation is not None:
-            raise ValueError(f"select: {self.select} validates on folds of the support, so validation has no place")
+            raise ValueError(
+                f"select: {self.select} validates on folds of the support, so validation has no place"
+            )
         return self
 
 
@@ -212,11 +218,15 @@ def check(model: type[BaseModel], values: Mapping[str, Any], where: str, prefix:
     try:
         return model.model_validate(dict(values))
     except ValidationError as error:
-        problems = [_sentence(problem, model, prefix) for problem in error.errors(include_url=False)]
+        problems = [
+            _sentence(problem, model, prefix) for problem in error.errors(include_url=False)
+        ]
         raise UserError(f"{where}: {'; '.join(dict.fromkeys(problems))}") from None
 
 
-UNION_PART = re.compile(r"str|int|float|constrained-.*|.*\[.*")  # pydantic's words for the parts of a union
+UNION_PART = re.compile(
+    r"str|int|float|constrained-.*|.*\[.*"
+)  # pydantic's words for the parts of a union
 
 
 def _sentence(problem: Any, model: type[BaseModel], prefix: str) -> str:
@@ -238,7 +248,9 @@ def _fields_at(model: type[BaseModel], path: Sequence[str]) -> list[str]:
         if part.isdigit():  # a place in a list, whose field gave the model of its items
             continue
         field = model.model_fields.get(part)
-        inner = [] if field is None else [field.annotation, *getattr(field.annotation, "__args__", ())]
+        inner = (
+            [] if field is None else [field.annotation, *getattr(field.annotation, "__args__", ())]
+        )
         models = [kind for kind in inner if isinstance(kind, type) and issubclass(kind, BaseModel)]
         if not models:
             return []
@@ -259,7 +271,9 @@ class _Yaml(yaml.SafeLoader):
     """YAML, with 1e-4 a number: YAML 1.1, which PyYAML reads, has it a text for want of a point."""
 
 
-_Yaml.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+$"), list("-+0123456789"))
+_Yaml.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -273,11 +287,15 @@ def read(path: Path) -> dict[str, Any]:
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
-        raise UserError(f"{path}{line}: this is not YAML ({getattr(error, 'problem', error)}).") from None
+        raise UserError(
+            f"{path}{line}: this is not YAML ({getattr(error, 'problem', error)})."
+        ) from None
     if content is None:
         return {}
     if not isinstance(content, dict):
-        raise UserError(f"{path}: a mapping of keys to values was expected, not {type(content).__name__}.")
+        raise UserError(
+            f"{path}: a mapping of keys to values was expected, not {type(content).__name__}."
+        )
     return content
 
 

@@ -37,7 +37,10 @@ class Scores(NamedTuple):
     confusion: list[list[int]]
 
     def numbers(self) -> dict[str, float]:
-        return {key: getattr(self, key) for key in ("accuracy", "precision", "recall", "f1", "loss", "ece")}
+        return {
+            key: getattr(self, key)
+            for key in ("accuracy", "precision", "recall", "f1", "loss", "ece")
+        }
 
 
 @torch.no_grad()
@@ -51,7 +54,9 @@ def classify(classifier: Classifier, queries: Iterable[Labelled]) -> tuple[Tenso
 
 
 @torch.no_grad()
-def judge(learner: nn.Module, support: Labelled, queries: Iterable[Labelled]) -> tuple[Classifier, Judged]:
+def judge(
+    learner: nn.Module, support: Labelled, queries: Iterable[Labelled]
+) -> tuple[Classifier, Judged]:
     """Adapt to the support and classify the queries; inductive: no query sees another, no buffer is written."""
     learner.eval()
     began = time.perf_counter()
@@ -84,7 +89,9 @@ def scores(logits: Tensor, labels: Tensor) -> Scores:
     n_way = logits.shape[1]
     y, guess = labels.numpy(), logits.argmax(1).numpy()
     ways = list(range(n_way))
-    precision, recall, f1, _ = precision_recall_fscore_support(y, guess, labels=ways, zero_division=0)
+    precision, recall, f1, _ = precision_recall_fscore_support(
+        y, guess, labels=ways, zero_division=0
+    )
     loss = nn.functional.cross_entropy(logits.double(), labels)
     return Scores(
         accuracy=float((y == guess).mean()),
@@ -123,4 +130,7 @@ def tempered(classifier: Classifier, queries: Iterable[Labelled]) -> dict[str, A
     logits, labels = classify(classifier, queries)
     right = logits.gather(1, labels[:, None])
     excess = torch.stack([((logits - right) / each).logsumexp(1).mean() for each in TEMPERATURES])
-    return {"loss": float(excess.min()), "accuracy": float((logits.argmax(1) == labels).float().mean())}
+    return {
+        "loss": float(excess.min()),
+        "accuracy": float((logits.argmax(1) == labels).float().mean()),
+    }

@@ -33,12 +33,19 @@ def show() -> str:
     for kind, items in kinds.items():
         latest = sorted(items, key=lambda item: -item.used)
         table.append((kind, "", "size", "last used"))
-        table += [(f"  {item.name}", item.holds, _mb(item.size), _when(item.used)) for item in latest]
+        table += [
+            (f"  {item.name}", item.holds, _mb(item.size), _when(item.used)) for item in latest
+        ]
     first, second, third = (max(len(row[column]) for row in table) for column in range(3))
-    lines = [f"{name:<{first}}  {holds:<{second}}  {size:>{third}}  {used}" for name, holds, size, used in table]
+    lines = [
+        f"{name:<{first}}  {holds:<{second}}  {size:>{third}}  {used}"
+        for name, holds, size, used in table
+    ]
     totals = [f"{_mb(sum(item.size for item in items))} of {kind}" for kind, items in kinds.items()]
     lines.append(f"{' and '.join(totals)} in {cache_root()}")
-    lines.append(f"features may take {cache.limit() / 1e9:g} GB (FEWSHOT_CACHE_GB); --clear removes all of it")
+    lines.append(
+        f"features may take {cache.limit() / 1e9:g} GB (FEWSHOT_CACHE_GB); --clear removes all of it"
+    )
     return "\n".join(lines)
 
 
@@ -78,7 +85,10 @@ def _images() -> Iterator[Item]:
         try:
             meta = json.loads((folder / "meta.json").read_text())
             n, _, height, width = meta["shape"]
-            name = meta.get("name") or f"{len(meta['classes'])} classes: {', '.join(meta['classes'][:3])}, ..."
+            name = (
+                meta.get("name")
+                or f"{len(meta['classes'])} classes: {', '.join(meta['classes'][:3])}, ..."
+            )
             holds = f"{n:,} images of {width}x{height}"
         except (OSError, ValueError, KeyError, TypeError):
             name, holds = folder.name, "unfinished or damaged"

@@ -33,7 +33,10 @@ LARGEST_GB = 4.0
 SUM = re.compile(rb'"crc32":"([0-9a-f]{8})"')
 NO_SUM = b"-" * 8
 MINUTE = 60  # seconds
-HELD_FILES, HELD_BYTES = 2, 2**28  # a run of many draws wants the same two, of its training images and its test images
+HELD_FILES, HELD_BYTES = (
+    2,
+    2**28,
+)  # a run of many draws wants the same two, of its training images and its test images
 
 
 class Known(NamedTuple):
@@ -43,7 +46,9 @@ class Known(NamedTuple):
     features: np.ndarray
 
 
-_held: dict[Path, tuple[tuple[int, ...], Known]] = {}  # what was read last, none larger than HELD_BYTES, as it was then
+_held: dict[
+    Path, tuple[tuple[int, ...], Known]
+] = {}  # what was read last, none larger than HELD_BYTES, as it was then
 
 
 def folder() -> Path:
@@ -58,7 +63,9 @@ def limit() -> int:
     except ValueError:
         found = math.nan
     if not 0 <= found < math.inf:
-        raise UserError(f"FEWSHOT_CACHE_GB is '{text}': a number of gigabytes was expected, as in 4 or 0.5.")
+        raise UserError(
+            f"FEWSHOT_CACHE_GB is '{text}': a number of gigabytes was expected, as in 4 or 0.5."
+        )
     return int(found * 1e9)
 
 
@@ -163,7 +170,9 @@ def _unfit(known: Known, said: Mapping[str, str], about: Mapping[str, str]) -> s
     shaped = rows.ndim == 1 and features.shape == (len(rows), int(about["d"]))
     if not shaped or rows.dtype != np.int64 or features.dtype != np.float32:
         return "its shape is wrong"
-    if not (np.diff(rows) > 0).all() or (len(rows) and not 0 <= rows[0] <= rows[-1] < int(about["images"])):
+    if not (np.diff(rows) > 0).all() or (
+        len(rows) and not 0 <= rows[0] <= rows[-1] < int(about["images"])
+    ):
         return "its rows are wrong"
     return None if said.get("key") == about["key"] else "it is of something else"
 
@@ -185,7 +194,10 @@ def _metadata(content: bytes) -> dict[str, str]:
 def extended(known: Known | None, rows: np.ndarray, features: np.ndarray) -> Known:
     """Both together; no row of the one is in the other."""
     if known is not None:
-        rows, features = np.concatenate([known.rows, rows]), np.concatenate([known.features, features])
+        rows, features = (
+            np.concatenate([known.rows, rows]),
+            np.concatenate([known.features, features]),
+        )
     order = np.argsort(rows)
     return Known(rows[order], features[order])
 
@@ -195,7 +207,9 @@ def write(path: Path, known: Known, about: Mapping[str, str]) -> bool:
     metadata = {**about, "rows": str(len(known.rows)), "crc32": NO_SUM.decode()}
     content = bytearray(safetensors.save(known._asdict(), metadata))
     if len(content) > limit():
-        say(f"{len(content) / 1e9:.3g} GB of features are more than FEWSHOT_CACHE_GB allows, so they are not kept.")
+        say(
+            f"{len(content) / 1e9:.3g} GB of features are more than FEWSHOT_CACHE_GB allows, so they are not kept."
+        )
         return False
     place = content.index(b'"crc32":"') + len(b'"crc32":"')
     content[place : place + len(NO_SUM)] = f"{_sum(content, place):08x}".encode()

@@ -35,7 +35,10 @@ def fit_for(settings: RunConfig, learner: nn.Module, untrained: bool = False) ->
         return True
     if settings.augment or settings.append is not None or settings.train.resolutions:
         return False
-    return all(phase.trainable == "head" for phase in settings.train.phases) and not batch_norms(learner, "head")[0]
+    return (
+        all(phase.trainable == "head" for phase in settings.train.phases)
+        and not batch_norms(learner, "head")[0]
+    )
 
 
 def batch_norms(learner: nn.Module, trainable: str | int) -> tuple[int, int]:
@@ -58,8 +61,16 @@ def fingerprint(backbone: Backbone) -> str:
     state = {**backbone.state_dict(), "mean": backbone.mean, "std": backbone.std}
     for name, tensor in sorted(state.items()):
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-        digest.update(memoryview(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy()))
-    prepared = (backbone.input_size, backbone.precision, backbone.channels_last, backbone.views, backbone.crop)
+        digest.update(
+            memoryview(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+        )
+    prepared = (
+        backbone.input_size,
+        backbone.precision,
+        backbone.channels_last,
+        backbone.views,
+        backbone.crop,
+    )
     digest.update(" ".join(map(str, prepared)).encode())
     return digest.hexdigest()[:24]
 
@@ -74,11 +85,16 @@ def extract(backbone: Backbone, images: ImageSet, indices: Tensor, device: str) 
     backbone.eval()
     size = min(TOGETHER // backbone.n_views, chunk_size(backbone, images.images))
     filled = torch.cat([indices, indices[-1:].expand(-len(indices) % size)])
-    parts = [backbone(batch.images).float().cpu() for batch in streams.chunks(images, filled, size, device)]
+    parts = [
+        backbone(batch.images).float().cpu()
+        for batch in streams.chunks(images, filled, size, device)
+    ]
     return torch.cat(parts)[: len(indices)]
 
 
-def cached(backbone: Backbone, images: ImageSet, indices: Tensor, device: str, mark: str | None = None) -> ImageSet:
+def cached(
+    backbone: Backbone, images: ImageSet, indices: Tensor, device: str, mark: str | None = None
+) -> ImageSet:
     """The image set of the given indices with features float [n, d] in the images' place.
 
     All requests for one part and one network share a file, to which the images not yet known are added. It stays
@@ -87,7 +103,11 @@ def cached(backbone: Backbone, images: ImageSet, indices: Tensor, device: str, m
     """
     wanted = indices.numpy()
     if not len(wanted) or not cache.limit():
-        found = extract(backbone, images, indices, device) if len(wanted) else torch.empty(0, backbone.n_features)
+        found = (
+            extract(backbone, images, indices, device)
+            if len(wanted)
+            else torch.empty(0, backbone.n_features)
+        )
         return replace(images, images=found, labels=images.labels[indices])
     about = _about(backbone, images, device, mark or fingerprint(backbone))
     path = cache.folder() / f"{about['key']}{cache.SUFFIX}"
@@ -101,7 +121,9 @@ def cached(backbone: Backbone, images: ImageSet, indices: Tensor, device: str, m
     if len(missing):
         cache.prune(keep=path)
     rows = np.searchsorted(known.rows, wanted)
-    return replace(images, images=torch.from_numpy(known.features[rows]), labels=images.labels[indices])
+    return replace(
+        images, images=torch.from_numpy(known.features[rows]), labels=images.labels[indices]
+    )
 
 
 def _about(backbone: Backbone, images: ImageSet, device: str, mark: str) -> dict[str, str]:

@@ -51,7 +51,10 @@ def fit(
             folds = StratifiedKFold(min(5, smallest_class), shuffle=True, random_state=0)
             best = max(grid, key=lambda value: cross_val_score(make(value), x, y, cv=folds).mean())
         fitted = make(best).fit(x, y)
-    weight, bias = torch.as_tensor(fitted.coef_).reshape(-1, x.shape[1]), torch.as_tensor(fitted.intercept_)
+    weight, bias = (
+        torch.as_tensor(fitted.coef_).reshape(-1, x.shape[1]),
+        torch.as_tensor(fitted.intercept_),
+    )
     if n_way == 2:  # scikit-learn returns one row for two classes: the logit of the second
         weight, bias = torch.cat([-weight, weight]) / 2, torch.cat([-bias, bias]) / 2
     factor = scale if kind == "ridge" else 1.0
@@ -69,7 +72,9 @@ def _blas_of_scipy() -> ThreadpoolController:
     from threadpoolctl import ThreadpoolController
 
     found = ThreadpoolController().select(user_api="blas")
-    return found.select(filepath=[each.filepath for each in found.lib_controllers if _is_of_scipy(each.filepath)])
+    return found.select(
+        filepath=[each.filepath for each in found.lib_controllers if _is_of_scipy(each.filepath)]
+    )
 
 
 def _is_of_scipy(library: str) -> bool:

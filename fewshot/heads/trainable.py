@@ -42,7 +42,9 @@ class Options(Settings):
         return self
 
 
-def linear(n_features: int, n_way: int, hidden: Sequence[int] = (), dropout: float = 0.0) -> nn.Sequential:
+def linear(
+    n_features: int, n_way: int, hidden: Sequence[int] = (), dropout: float = 0.0
+) -> nn.Sequential:
     """Dropout and dense layers with ReLU between them: features [n, d] -> logits [n, n_way]."""
     layers: list[nn.Module] = []
     widths = [n_features, *hidden]
@@ -87,7 +89,9 @@ class Cosine(nn.Module):
     Without a scale the logits lie in [-1, 1] and training stalls; the scale is learned, its logarithm stored.
     """
 
-    def __init__(self, n_features: int, n_way: int, scale: float = 10.0, dropout: float = 0.0) -> None:
+    def __init__(
+        self, n_features: int, n_way: int, scale: float = 10.0, dropout: float = 0.0
+    ) -> None:
         super().__init__()
         self.dropout = nn.Dropout(dropout)
         self.weight = nn.Parameter(torch.randn(n_way, n_features) / math.sqrt(n_features))
@@ -100,7 +104,13 @@ class Cosine(nn.Module):
 
 def last_layer(head: nn.Module) -> nn.Linear | Cosine:
     """What gives a head's logits; its `weight` has a row for each of them."""
-    last = head.linear if isinstance(head, Unit) else head[-1] if isinstance(head, nn.Sequential) else head
+    last = (
+        head.linear
+        if isinstance(head, Unit)
+        else head[-1]
+        if isinstance(head, nn.Sequential)
+        else head
+    )
     assert isinstance(last, nn.Linear | Cosine)
     return last
 

@@ -17,7 +17,9 @@ from episodes.types import Episode, Labelled, Pairs
 if TYPE_CHECKING:
     from fewshot.backbones import Backbone
 
-Classifier = Callable[[Tensor], Tensor]  # images float [n, c, h, w] -> logits [n, n_way], higher is better
+Classifier = Callable[
+    [Tensor], Tensor
+]  # images float [n, c, h, w] -> logits [n, n_way], higher is better
 Feed = Literal["batches", "episodes", "pairs"]
 
 

@@ -83,7 +83,9 @@ class Experts(nn.Module):
         self.options, self.n_way = options, task.n_way
         self.n_groups = int(task.group_of_class.max()) + 1
         self.width = backbone.n_features
-        members = [(task.group_of_class == group).nonzero().flatten() for group in range(self.n_groups)]
+        members = [
+            (task.group_of_class == group).nonzero().flatten() for group in range(self.n_groups)
+        ]
         self.register_buffer("group_of_class", task.group_of_class, persistent=False)
         self.register_buffer("column_of_class", torch.cat(members).argsort(), persistent=False)
         separate = options.networks == "separate"
@@ -94,14 +96,20 @@ class Experts(nn.Module):
         self.general = self._head(self.width, task.n_way) if separate else None
         self.general_logit = nn.Parameter(torch.zeros(())) if separate else None
         a_row = task.n_way * (self.backbone.n_features + 1)
-        self.flat_rows = max(1, round(sum(each.numel() for each in self._mixture_parameters()) / a_row))
+        self.flat_rows = max(
+            1, round(sum(each.numel() for each in self._mixture_parameters()) / a_row)
+        )
         self.flat = self._head(self.backbone.n_features, task.n_way * self.flat_rows)
 
     def _head(self, n_features: int, n_logits: int) -> nn.Module:
         return trainable.build(self.options, n_features, n_logits)
 
     def _mixture_parameters(self) -> list[nn.Parameter]:
-        return [each for name, each in self.named_parameters() if not name.startswith(("backbone.", "flat."))]
+        return [
+            each
+            for name, each in self.named_parameters()
+            if not name.startswith(("backbone.", "flat."))
+        ]
 
     def train(self, mode: bool = True) -> Experts:
         super().train(mode)
@@ -132,7 +140,11 @@ class Experts(nn.Module):
             trainable.take_rows(expert, source, ways[self.group_of_class == group])
         weight = trainable.last_layer(self.flat).weight
         random = F.normalize(weight, dim=1)
-        trainable.take_rows(self.flat, first if self.general is None else begun(features), ways.repeat(self.flat_rows))
+        trainable.take_rows(
+            self.flat,
+            first if self.general is None else begun(features),
+            ways.repeat(self.flat_rows),
+        )
         if self.flat_rows > 1:
             weight.add_(UNTIE * weight.norm(dim=1, keepdim=True) * random)
 
@@ -144,14 +156,20 @@ class Experts(nn.Module):
     def _mixture(self, features: Tensor) -> _Found:
         general, own = self._parts(features)
         gate = functional.pooled(self.gate(general), self.group_of_class, self.n_groups)
-        logits = torch.cat([expert(seen) for expert, seen in zip(self.experts, own, strict=True)], 1)
-        within = functional.log_softmax_within(logits[:, self.column_of_class], self.group_of_class, self.n_groups)
+        logits = torch.cat(
+            [expert(seen) for expert, seen in zip(self.experts, own, strict=True)], 1
+        )
+        within = functional.log_softmax_within(
+            logits[:, self.column_of_class], self.group_of_class, self.n_groups
+        )
         mixed = functional.mixture(gate, within, self.group_of_class)
         if self.general is None or self.general_logit is None:
             return _Found(gate, within, None, mixed)
         alone = self.general(general).log_softmax(1)
         vote = F.logsigmoid(self.general_logit) + alone
-        return _Found(gate, within, alone, torch.logaddexp(F.logsigmoid(-self.general_logit) + mixed, vote))
+        return _Found(
+            gate, within, alone, torch.logaddexp(F.logsigmoid(-self.general_logit) + mixed, vote)
+        )
 
     def _flat(self, features: Tensor) -> Tensor:
         return self.flat(features.detach()).unflatten(1, (self.flat_rows, self.n_way)).logsumexp(1)
@@ -165,7 +183,9 @@ class Experts(nn.Module):
             loss = loss + options.gate_weight * functional.cross_entropy(found.gate, groups)
         if options.expert_weight:
             for own in (found.within, *([] if found.general is None else [found.general])):
-                loss = loss + options.expert_weight * functional.negative_log_likelihood(own, item.labels)
+                loss = loss + options.expert_weight * functional.negative_log_likelihood(
+                    own, item.labels
+                )
         flat = functional.cross_entropy(self._flat(features), item.labels)
         return loss + (flat - flat.detach())
 

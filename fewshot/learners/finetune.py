@@ -42,7 +42,9 @@ class Options(trainable.Options):
     @model_validator(mode="after")
     def _coherent(self) -> Options:
         if self.members > 1 and self.readout == "logistic":
-            raise ValueError("several members answer by their trained heads: leave readout away, or members")
+            raise ValueError(
+                "several members answer by their trained heads: leave readout away, or members"
+            )
         return self
 
 
@@ -61,10 +63,16 @@ class Finetune(nn.Module):
         several = options.members > 1
         networks = [backbone, *(copy.deepcopy(backbone) for _ in range(1, options.members))]
         self.backbone = side_by_side(networks, parted=True) if several else backbone
-        self.head = trainable.Members([own, *(copy.deepcopy(own) for _ in networks[1:])]) if several else own
+        self.head = (
+            trainable.Members([own, *(copy.deepcopy(own) for _ in networks[1:])])
+            if several
+            else own
+        )
         self.needs_support = options.readout == "logistic" or options.probe_share > 0
         # No part: it is neither trained nor kept, since every build begins with the same backbone.
-        self._untrained = [copy.deepcopy(backbone).requires_grad_(False)] if options.probe_share else []
+        self._untrained = (
+            [copy.deepcopy(backbone).requires_grad_(False)] if options.probe_share else []
+        )
 
     def train(self, mode: bool = True) -> Finetune:
         super().train(mode)
@@ -76,8 +84,12 @@ class Finetune(nn.Module):
         """The head starts as a nearest-prototype classifier or a probe, or stays random."""
         if self.options.start == "random":
             return  # without a look at the support, which may be large
-        own, *_ = embed(self.backbone, support.images).chunk(self.options.members, 1)  # members are alike as yet
-        first, *others = self.head.parts if isinstance(self.head, trainable.Members) else [self.head]
+        own, *_ = embed(self.backbone, support.images).chunk(
+            self.options.members, 1
+        )  # members are alike as yet
+        first, *others = (
+            self.head.parts if isinstance(self.head, trainable.Members) else [self.head]
+        )
         trainable.begin(first, self.options, own, support.labels, self.n_way)
         for head in others:
             head.load_state_dict(first.state_dict())

@@ -78,7 +78,11 @@ class Maml(nn.Module):
         self.backbone = backbone
         self.options = options
         self.adapts_backbone = options.adapts != "head"
-        self.adapted = {"weight", "bias", *(f"backbone.{name}" for name in _adapted(backbone, options.adapts))}
+        self.adapted = {
+            "weight",
+            "bias",
+            *(f"backbone.{name}" for name in _adapted(backbone, options.adapts)),
+        }
         self.log_scale = nn.Parameter(torch.tensor(math.log(options.scale)))
 
     def train(self, mode: bool = True) -> Maml:
@@ -91,7 +95,9 @@ class Maml(nn.Module):
         return functional.cross_entropy(classify(item.query.images), item.query.labels)
 
     def adapt(self, support: Labelled) -> Classifier:
-        steps = self.options.inner_steps if self.options.test_steps is None else self.options.test_steps
+        steps = (
+            self.options.inner_steps if self.options.test_steps is None else self.options.test_steps
+        )
         return self._classifier(support, int(support.labels.max()) + 1, steps)
 
     def _classifier(self, support: Labelled, n_way: int, steps: int) -> Classifier:
@@ -106,9 +112,13 @@ class Maml(nn.Module):
         with torch.enable_grad():
             for step in range(steps):
                 part = _balanced(support, n_way, options.inner_batch, step) if many else support
-                moved = {name: each for name, each in model.named_parameters() if name in self.adapted}
+                moved = {
+                    name: each for name, each in model.named_parameters() if name in self.adapted
+                }
                 loss = functional.cross_entropy(model(part.images), part.labels)
-                found = torch.autograd.grad(loss, list(moved.values()), create_graph=second, allow_unused=True)
+                found = torch.autograd.grad(
+                    loss, list(moved.values()), create_graph=second, allow_unused=True
+                )
                 _step(model, dict(zip(moved, found, strict=True)), options)
         if not differentiable:
             _learn2learn().utils.detach_module(model)
@@ -124,7 +134,9 @@ class Maml(nn.Module):
             # minus half the squared distance; the query's own square is the same for all classes and drops out
             _add(model, {"weight": prototypes, "bias": -prototypes.square().sum(1) / 2})
         for name, each in model.named_parameters():
-            if name in self.adapted and not each.requires_grad:  # no gradient wanted, or frozen in the outer loop
+            if (
+                name in self.adapted and not each.requires_grad
+            ):  # no gradient wanted, or frozen in the outer loop
                 each.requires_grad_()
         return model
 
@@ -141,7 +153,9 @@ def _adapted(backbone: nn.Module, adapts: str | int) -> list[str]:
 class _Model(nn.Module):
     """What inner steps change: images or features -> scale * (weight @ prepared features + bias), float [n, n_way]."""
 
-    def __init__(self, backbone: nn.Module, n_way: int, centre: Tensor, scale: Tensor, normalise: bool) -> None:
+    def __init__(
+        self, backbone: nn.Module, n_way: int, centre: Tensor, scale: Tensor, normalise: bool
+    ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.zeros_like(centre).repeat(n_way, 1))
         self.bias = nn.Parameter(torch.zeros_like(centre[:1]).repeat(n_way))
@@ -153,13 +167,17 @@ class _Model(nn.Module):
         return F.normalize(features, dim=-1) if self.normalise else features
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.scale * F.linear(self.prepared(embed(self.backbone, images)), self.weight, self.bias)
+        return self.scale * F.linear(
+            self.prepared(embed(self.backbone, images)), self.weight, self.bias
+        )
 
 
 def _step(model: nn.Module, gradients: dict[str, Tensor | None], options: Options) -> None:
     """One step of gradient descent; what the loss does not depend on has no gradient and stays."""
     body_lr = options.inner_lr if options.body_lr is None else options.body_lr
-    rates = {name: options.inner_lr if name in ("weight", "bias") else body_lr for name in gradients}
+    rates = {
+        name: options.inner_lr if name in ("weight", "bias") else body_lr for name in gradients
+    }
     _add(model, {name: -rates[name] * each for name, each in gradients.items() if each is not None})
 
 
@@ -172,7 +190,9 @@ def _add(model: nn.Module, changes: dict[str, Tensor]) -> None:
 def _balanced(support: Labelled, n_way: int, size: int, step: int) -> Labelled:
     """As many images of every class, drawn anew each step from a fixed generator; a smaller class repeats its own."""
     labels = support.labels
-    shuffled = torch.rand(len(labels), generator=generator(0, "inner", step), dtype=torch.float64).to(labels.device)
+    shuffled = torch.rand(
+        len(labels), generator=generator(0, "inner", step), dtype=torch.float64
+    ).to(labels.device)
     order = (labels + shuffled).argsort()  # class by class, in random order inside each
     counts = (labels[:, None] == torch.arange(n_way, device=labels.device)).sum(0)
     place = torch.arange(max(1, size // n_way), device=labels.device)

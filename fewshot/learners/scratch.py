@@ -85,14 +85,18 @@ class Scratch(nn.Module):
         super().__init__()
         networks = [backbone, *(backbone.another() for _ in range(1, options.members))]
         for network in networks:
-            network.finish = None  # the body alone: what follows it tells of the body that it was found for
+            network.finish = (
+                None  # the body alone: what follows it tells of the body that it was found for
+            )
         own = [_head(network.n_features, task.n_way, options) for network in networks]
         several = options.members > 1
         self.backbone = side_by_side(networks) if several else backbone
         self.head = trainable.Members(own) if several else own[0]
         self.options = options
         self.needs_images = bool(options.teachers or options.rotation or options.keep < 1)
-        self._teachers = [_teacher(Path(each), task.n_way) for each in options.teachers]  # no parts: never trained
+        self._teachers = [
+            _teacher(Path(each), task.n_way) for each in options.teachers
+        ]  # no parts: never trained
         self.turn_head = nn.Linear(backbone.n_features, 4) if options.rotation else None
         self.proxy = _proxy(task.n_way) if options.keep < 1 else None
         self.selects = True  # by the proxy, if there is one
@@ -100,11 +104,17 @@ class Scratch(nn.Module):
         self.register_buffer("past", None)
         self.register_buffer("done", torch.zeros(()), persistent=False)
 
-    past: Tensor | None  # class probabilities of each image of the training batches, zeros at first, [n, n_way]
+    past: (
+        Tensor | None
+    )  # class probabilities of each image of the training batches, zeros at first, [n, n_way]
     done: Tensor
 
     def remember(self, n: int) -> None:
-        self.past = torch.zeros(n, self.n_way, device=self.done.device) if n and self.options.recall else None
+        self.past = (
+            torch.zeros(n, self.n_way, device=self.done.device)
+            if n and self.options.recall
+            else None
+        )
 
     def progress(self, share: float) -> None:
         self.done.fill_(share)
@@ -120,23 +130,34 @@ class Scratch(nn.Module):
         if self._teachers:
             logits = self.head(self.backbone(item.images))
             known = functional.cross_entropy(logits, item.labels)
-            taught = functional.distillation(logits, self._taught(item.images), self.options.temperature)
+            taught = functional.distillation(
+                logits, self._taught(item.images), self.options.temperature
+            )
             return (1 - self.options.distil) * known + self.options.distil * taught
         if self.proxy is not None:
             return self._selected(item, self.proxy)
         if self.turn_head is None:
-            return self._known(self.head(embed(self.backbone, item.images)), item.labels, item.places)
+            return self._known(
+                self.head(embed(self.backbone, item.images)), item.labels, item.places
+            )
         n = len(item.images)
         turned, turns = functional.quarter_turns(item.images[: -(-n // 4)])
         features = self.backbone(torch.cat([item.images, turned]))
         supervised = functional.cross_entropy(self.head(features[:n]), item.labels)
-        return supervised + self.options.rotation * functional.cross_entropy(self.turn_head(features[n:]), turns)
+        return supervised + self.options.rotation * functional.cross_entropy(
+            self.turn_head(features[n:]), turns
+        )
 
     def _selected(self, item: Labelled, proxy: nn.Sequential) -> Tensor:
         """The loss of the images that the proxy knows least; the proxy's own adds its gradient alone."""
-        if not self.selects:  # every parameter gets a gradient, which DistributedDataParallel waits for
+        if (
+            not self.selects
+        ):  # every parameter gets a gradient, which DistributedDataParallel waits for
             untouched = sum(0 * parameter.sum() for parameter in proxy.parameters())
-            return self._known(self.head(self.backbone(item.images)), item.labels, item.places) + untouched
+            return (
+                self._known(self.head(self.backbone(item.images)), item.labels, item.places)
+                + untouched
+            )
         proxy[0].set_compute(self.backbone.precision, self.backbone.channels_last)  # type: ignore[operator]
         with torch.no_grad():
             chosen = functional.hardest(
@@ -154,7 +175,10 @@ class Scratch(nn.Module):
         if self.past is None or places is None:
             return loss(logits, labels)
         targets = functional.recalled(labels, self.past[places], self.options.recall * self.done)
-        places, said = distributed.joined(places), distributed.joined(self._joint(logits.detach().float()).softmax(1))
+        places, said = (
+            distributed.joined(places),
+            distributed.joined(self._joint(logits.detach().float()).softmax(1)),
+        )
         before = self.past[places]
         newest = torch.where(before.sum(1, keepdim=True) > 0, NEWEST, 1.0)
         self.past[places] = torch.lerp(before, said, newest)
@@ -172,7 +196,9 @@ class Scratch(nn.Module):
         """
         logits = []
         for teacher, part in zip(self._teachers, images.chunk(len(self._teachers)), strict=False):
-            teacher.to(images.device).set_compute(self.backbone.precision, self.backbone.channels_last)
+            teacher.to(images.device).set_compute(
+                self.backbone.precision, self.backbone.channels_last
+            )
             logits.append(teacher.class_logits(part))
         return (torch.cat(logits) / self.options.temperature).softmax(1)
 
@@ -199,7 +225,9 @@ def _head(n_features: int, n_way: int, options: Options) -> nn.Module:
 
 def _proxy(n_way: int) -> nn.Sequential:
     """airbench96_faster's, at the side where it is cheap."""
-    backbone = build(BackboneSettings(name="speed-cnn", options={"widths": [32, 64, 64]}, input_size=PROXY_SIDE))
+    backbone = build(
+        BackboneSettings(name="speed-cnn", options={"widths": [32, 64, 64]}, input_size=PROXY_SIDE)
+    )
     return nn.Sequential(backbone, nn.Linear(backbone.n_features, n_way, bias=False))
 
 

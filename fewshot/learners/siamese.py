@@ -52,10 +52,14 @@ class Siamese(nn.Module):
         self.options = options
         width = options.embedding or backbone.n_features
         self.project: nn.Module = (
-            nn.Identity() if options.embedding is None else nn.Linear(backbone.n_features, width, bias=False)
+            nn.Identity()
+            if options.embedding is None
+            else nn.Linear(backbone.n_features, width, bias=False)
         )
         self.agree = nn.Linear(width, 1) if options.loss == "logits" else None
-        if self.agree is not None:  # equal images agree most: each difference counts against it from the start
+        if (
+            self.agree is not None
+        ):  # equal images agree most: each difference counts against it from the start
             nn.init.constant_(self.agree.weight, -options.scale / width**0.5)
 
     def train(self, mode: bool = True) -> Siamese:
@@ -69,13 +73,19 @@ class Siamese(nn.Module):
         if self.options.loss == "contrastive":
             return functional.contrastive(left, right, item.same, self.options.margin)
         if self.agree is not None:
-            return F.binary_cross_entropy_with_logits(self.agree((left - right).abs())[:, 0], item.same)
-        return functional.supervised_contrastive(embedded, item.classes.flatten(), self.options.temperature)
+            return F.binary_cross_entropy_with_logits(
+                self.agree((left - right).abs())[:, 0], item.same
+            )
+        return functional.supervised_contrastive(
+            embedded, item.classes.flatten(), self.options.temperature
+        )
 
     def adapt(self, support: Labelled) -> Classifier:
         raw = self._embed(support.images)
         n_way = int(support.labels.max()) + 1
-        centre = raw.mean(0) if self.options.centre and self.agree is None else torch.zeros_like(raw[0])
+        centre = (
+            raw.mean(0) if self.options.centre and self.agree is None else torch.zeros_like(raw[0])
+        )
         known = F.normalize(raw - centre, dim=-1)
         # the mean of cosines to a class's images is the cosine to the mean of their unit vectors, times its length
         means = functional.prototypes(known, support.labels, n_way)
@@ -95,5 +105,7 @@ class Siamese(nn.Module):
         """The logit that two images agree, [n_queries, n_support], a bounded number of pairs at once."""
         assert self.agree is not None
         rows = max(1, PAIRS_AT_ONCE // len(known))
-        parts = [self.agree((part[:, None] - known[None]).abs())[..., 0] for part in queries.split(rows)]
+        parts = [
+            self.agree((part[:, None] - known[None]).abs())[..., 0] for part in queries.split(rows)
+        ]
         return torch.cat(parts)

@@ -42,7 +42,13 @@ def nearest(run: Path, seed: int, queries: Sequence[int], most: int = 5) -> Foun
     support = frozen.cached(learner.backbone, plan.data.train, some, device)  # type: ignore[arg-type]
     asked = frozen.cached(learner.backbone, plan.data.test, torch.tensor(queries), device)  # type: ignore[arg-type]
     order, distances = ranked(support.images, asked.images, most)
-    return Found(some[order].tolist(), support.labels[order].tolist(), distances.tolist(), len(some), len(kept))
+    return Found(
+        some[order].tolist(),
+        support.labels[order].tolist(),
+        distances.tolist(),
+        len(some),
+        len(kept),
+    )
 
 
 def ranked(support: Tensor, queries: Tensor, most: int) -> tuple[Tensor, Tensor]:

@@ -39,12 +39,19 @@ class Parts:
             self.file = self.path.open("a+b")
             self._find()
         except Timeout:
-            raise UserError(f"another process writes {self.path} now: wait for it, or name another output.") from None
+            raise UserError(
+                f"another process writes {self.path} now: wait for it, or name another output."
+            ) from None
         except OSError as error:
             raise self._unwritable(error) from error
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
         with suppress(OSError):  # a line that could not be written, which was said
             self.file.close()
         self.lock.release()

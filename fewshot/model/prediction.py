@@ -33,7 +33,9 @@ class Written(NamedTuple):
     left_out: list[str]
 
     def __str__(self) -> str:
-        skipped = f"; left out {len(self.left_out):,}: {few(self.left_out)}" if self.left_out else ""
+        skipped = (
+            f"; left out {len(self.left_out):,}: {few(self.left_out)}" if self.left_out else ""
+        )
         return f"{self.images:,} images{skipped}"
 
 
@@ -47,12 +49,19 @@ class _Form(NamedTuple):
         if self.kaggle:
             return ["id", "label"]
         columns = ["label", "probability"]
-        return ["file", *columns, *(f"{each}_{k}" for k in range(2, self.top + 1) for each in columns)]
+        return [
+            "file",
+            *columns,
+            *(f"{each}_{k}" for k in range(2, self.top + 1) for each in columns),
+        ]
 
     def row(self, name: str, classes: list[str], probabilities: list[float]) -> list[Any]:
         if self.kaggle:
             return [_id(name), classes[0]]
-        return [name, *chain.from_iterable(zip(classes, map("{:.6f}".format, probabilities), strict=True))]
+        return [
+            name,
+            *chain.from_iterable(zip(classes, map("{:.6f}".format, probabilities), strict=True)),
+        ]
 
 
 def predict(
@@ -80,18 +89,26 @@ def predict(
     """
     names, others = _listing(images, kaggle)
     if others and not skip_broken:
-        raise UserError(f"{images}: {few(others)}; remove them, or use --skip-broken to leave them out.")
+        raise UserError(
+            f"{images}: {few(others)}; remove them, or use --skip-broken to leave them out."
+        )
     if out.is_dir():
-        raise UserError(f"{out} is a folder: name the CSV file to write, as {out / 'predictions.csv'}.")
+        raise UserError(
+            f"{out} is a folder: name the CSV file to write, as {out / 'predictions.csv'}."
+        )
     tell("preparing the run")
     ready = predictor.load(run, seed, device)
     if top > len(ready.classes):
-        raise UserError(f"--top {top}: the run knows {len(ready.classes)} classes, so {len(ready.classes)} at most.")
+        raise UserError(
+            f"--top {top}: the run knows {len(ready.classes)} classes, so {len(ready.classes)} at most."
+        )
     form = _Form(kaggle, top)
     listed = [names[start : start + ready.at_once] for start in range(0, len(names), ready.at_once)]
     keys = [_key(f"{ready.mark} {form}", images, part) for part in listed]
     with Parts(out) as parts:
-        again = {key for key in keys if key not in parts or (parts[key]["broken"] and not skip_broken)}
+        again = {
+            key for key in keys if key not in parts or (parts[key]["broken"] and not skip_broken)
+        }
         missing = [(key, part) for key, part in zip(keys, listed, strict=True) if key in again]
         tick = _ticker(tell, len(names) - sum(len(part) for _, part in missing), len(names))
         _fill(parts, ready, form, images, missing, tick)
@@ -113,9 +130,13 @@ def _listing(folder: Path, kaggle: bool) -> tuple[list[str], list[str]]:
     """Names of a folder's images, sorted, by id where they are to have one; and what is none by its name."""
     try:
         with os.scandir(folder) as entries:
-            found = sorted(each.name for each in entries if not each.name.startswith(".") and each.is_file())
+            found = sorted(
+                each.name for each in entries if not each.name.startswith(".") and each.is_file()
+            )
     except OSError as error:
-        raise UserError(f"{folder} cannot be read as a folder of images: {error.strerror}.") from None
+        raise UserError(
+            f"{folder} cannot be read as a folder of images: {error.strerror}."
+        ) from None
     names, others = [], []
     for name in found:
         if named_as_image(Path(name)):
@@ -124,20 +145,28 @@ def _listing(folder: Path, kaggle: bool) -> tuple[list[str], list[str]]:
             others.append(f"{name} ({why_skipped(Path(name))})")
     if not names:
         seen = f" ({few(others)})" if others else ""
-        raise UserError(f"{folder} holds no images{seen}: name the folder that they lie in, not one above it.")
+        raise UserError(
+            f"{folder} holds no images{seen}: name the folder that they lie in, not one above it."
+        )
     if kaggle:
         for name in names:
             if not os.path.splitext(name)[0].encode(errors="replace").isdigit():
-                raise UserError(f"{folder / name}: --kaggle needs files named by integers, as 1.png; or use --out.")
+                raise UserError(
+                    f"{folder / name}: --kaggle needs files named by integers, as 1.png; or use --out."
+                )
         names.sort(key=_id)
         for name, following in pairwise(names):
             if _id(name) == _id(following):
-                raise UserError(f"{folder}: {name} and {following} have the same id: remove or rename one.")
+                raise UserError(
+                    f"{folder}: {name} and {following} have the same id: remove or rename one."
+                )
     return names, others
 
 
 def _id(name: str) -> int:
-    return int(os.path.splitext(name)[0])  # many times faster than Path, for names by the hundred thousand
+    return int(
+        os.path.splitext(name)[0]
+    )  # many times faster than Path, for names by the hundred thousand
 
 
 def _key(mark: str, folder: Path, names: list[str]) -> str:
@@ -147,7 +176,9 @@ def _key(mark: str, folder: Path, names: list[str]) -> str:
         try:
             stat = os.stat(folder / name)
         except OSError as error:
-            raise UserError(f"{folder / name} is no longer there to be read ({error.strerror}).") from None
+            raise UserError(
+                f"{folder / name} is no longer there to be read ({error.strerror})."
+            ) from None
         digest.update(os.fsencode(name) + f"\0{stat.st_size} {stat.st_mtime_ns}\n".encode())
     return digest.hexdigest()[:32]
 
@@ -163,19 +194,27 @@ def _fill(
     """Compute the missing parts, the images of the next ones being decoded meanwhile."""
     chunks = decoded_chunks(([folder / name for name in names] for _, names in missing), ready.side)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", module=r"PIL\.")  # of odd metadata in images that decode well
+        warnings.filterwarnings(
+            "ignore", module=r"PIL\."
+        )  # of odd metadata in images that decode well
         for (key, names), (pixels, reasons) in zip(missing, chunks, strict=True):
             good = [name for name, reason in zip(names, reasons, strict=True) if reason is None]
-            broken = [f"{name} ({reason})" for name, reason in zip(names, reasons, strict=True) if reason]
+            broken = [
+                f"{name} ({reason})" for name, reason in zip(names, reasons, strict=True) if reason
+            ]
             parts[key] = {"rows": _csv(_rows(ready, form, good, pixels)), "broken": broken}
             tick(len(names))
 
 
-def _rows(ready: Predictor, form: _Form, names: list[str], pixels: np.ndarray) -> Iterator[list[Any]]:
+def _rows(
+    ready: Predictor, form: _Form, names: list[str], pixels: np.ndarray
+) -> Iterator[list[Any]]:
     if not names:
         return
     logits = ready.logits(pixels)
-    best = logits.argsort(stable=True, dim=1, descending=True)[:, : form.top]  # of equal ones the first, as argmax
+    best = logits.argsort(stable=True, dim=1, descending=True)[
+        :, : form.top
+    ]  # of equal ones the first, as argmax
     probabilities = logits.softmax(1).gather(1, best)
     for name, classes, own in zip(names, best.tolist(), probabilities.tolist(), strict=True):
         yield form.row(name, [ready.classes[each] for each in classes], own)

@@ -55,13 +55,19 @@ def load(run: Path, seed: int | None = None, device: str | None = None) -> Predi
 def _finished(run: Path, seed: int | None) -> int:
     """The draw of a run that was asked for, or its first."""
     if not (run / "record.json").is_file():
-        raise UserError(f"{run} is no folder of a finished run: name one, as runs/1f0c, that holds a record.json.")
+        raise UserError(
+            f"{run} is no folder of a finished run: name one, as runs/1f0c, that holds a record.json."
+        )
     record = io.read_json(run / "record.json")
     if record["method"] == voters.VOTING:
-        raise UserError(f"{run} is a vote, which has no network of its own: name one of the runs that it was made of.")
+        raise UserError(
+            f"{run} is a vote, which has no network of its own: name one of the runs that it was made of."
+        )
     seed = record["seeds"][0] if seed is None else seed
     if seed not in record["seeds"]:
-        raise UserError(f"{run} has no draw {seed}: there are {', '.join(map(str, record['seeds']))}.")
+        raise UserError(
+            f"{run} has no draw {seed}: there are {', '.join(map(str, record['seeds']))}."
+        )
     return seed
 
 
@@ -69,7 +75,9 @@ def _finished(run: Path, seed: int | None) -> int:
 def _classifier(plan: Plan, learner: nn.Module, kept: Tensor) -> Callable[[np.ndarray], Tensor]:
     """Pixels -> logits, by the same steps as the draw's evaluation."""
     device, train, backbone = plan.compute.device, plan.data.train, cast(Backbone, learner.backbone)
-    on_features = frozen.fit_for(plan.config, learner, fitting.has_no_episode(plan, learner, train, kept))
+    on_features = frozen.fit_for(
+        plan.config, learner, fitting.has_no_episode(plan, learner, train, kept)
+    )
     support = train
     if on_features:
         support, kept = frozen.cached(backbone, train, kept, device), torch.arange(len(kept))

@@ -32,15 +32,24 @@ def rebuild(run: Path, seed: int, device: str | None = None) -> Rebuilt:
     from are not those now found under their names.
     """
     folder = run / f"draw-{seed}"
-    for path in (run / "config.yaml", run / "record.json", folder / "indices.json", folder / "draw.json"):
+    for path in (
+        run / "config.yaml",
+        run / "record.json",
+        folder / "indices.json",
+        folder / "draw.json",
+    ):
         if not path.is_file():
-            raise UserError(f"{path} is not there: name the run's own folder, with all that the run wrote.")
+            raise UserError(
+                f"{path} is not there: name the run's own folder, with all that the run wrote."
+            )
     values = config.read(run / "config.yaml")
     compute = devices.Compute(**values.pop("compute"))
     as_then = devices.pick(device).split(":")[0] == compute.device.split(":")[0]
     if as_then:
         values["precision"] = compute.precision
-    plan = prepare(values, run, device)  # as if the folder held runs: none is in it that would refuse another device
+    plan = prepare(
+        values, run, device
+    )  # as if the folder held runs: none is in it that would refuse another device
     if plan.run_id != io.read_json(run / "record.json")["run_id"]:
         raise UserError(
             f"{run} was made from other data or weights than are now found under the same names (data "
@@ -59,4 +68,6 @@ def _take_weights(learner: nn.Module, path: Path) -> None:
         learner.load_state_dict(load_file(path))
     except (OSError, RuntimeError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise UserError(f"{path} cannot be read ({reason}): run the draw again, with --force.") from error
+        raise UserError(
+            f"{path} cannot be read ({reason}): run the draw again, with --force."
+        ) from error

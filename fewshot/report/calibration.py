@@ -57,8 +57,24 @@ def reliability(draws: Sequence[Bins], title: str = "") -> Any:
         axes.spines[["top", "right"]].set_visible(False)
         axes.tick_params(labelsize=9)
     accuracy, said = right[some] / counts[some], confidence[some] / counts[some]
-    upper.bar(middles[some], accuracy, width, color=BLUE, alpha=0.6, linewidth=0, label="share that is right")
-    upper.plot(middles[some], said, "_", color=VERMILION, markersize=14, markeredgewidth=2, label="mean confidence")
+    upper.bar(
+        middles[some],
+        accuracy,
+        width,
+        color=BLUE,
+        alpha=0.6,
+        linewidth=0,
+        label="share that is right",
+    )
+    upper.plot(
+        middles[some],
+        said,
+        "_",
+        color=VERMILION,
+        markersize=14,
+        markeredgewidth=2,
+        label="mean confidence",
+    )
     for x, low, high in zip(middles[some], accuracy, said, strict=True):
         upper.plot([x, x], [low, high], color=VERMILION, linewidth=1)
     upper.plot([0, 1], [0, 1], color="0.4", linestyle="--", linewidth=1, label="as sure as right")
@@ -67,12 +83,19 @@ def reliability(draws: Sequence[Bins], title: str = "") -> Any:
     upper.set_ylabel("accuracy")
     figure.legend(fontsize=9, frameon=False, loc="outside upper center", ncols=3)
     found = summary([each.error for each in draws])
-    spread = f" ± {found['std']:.3f} (std over {len(draws)} draws)" if found["std"] is not None else ""
+    spread = (
+        f" ± {found['std']:.3f} (std over {len(draws)} draws)" if found["std"] is not None else ""
+    )
     upper.set_title(f"{title}{': ' if title else ''}ECE {found['mean']:.3f}{spread}", fontsize=10)
     lower.bar(middles, 100 * counts / n, width, color="0.55", linewidth=0)
     lower.set_ylabel("% of images")
-    lower.set_xlabel(f"confidence: probability of the predicted class, {n_bins} bins; {n:,} predictions", fontsize=9)
+    lower.set_xlabel(
+        f"confidence: probability of the predicted class, {n_bins} bins; {n:,} predictions",
+        fontsize=9,
+    )
     for x, count in zip(middles[some], counts[some], strict=True):
-        lower.annotate(f"{int(count):,}", (x, 100 * count / n), ha="center", va="bottom", fontsize=6.5)
+        lower.annotate(
+            f"{int(count):,}", (x, 100 * count / n), ha="center", va="bottom", fontsize=6.5
+        )
     lower.margins(y=0.2)
     return figure

@@ -44,7 +44,10 @@ def confused(record: Record, most: int = 10) -> list[Pair]:
     shares = _shares(counts)
     np.fill_diagonal(shares, 0)
     order = np.argsort(-shares, axis=None, kind="stable")[:most]
-    pairs = [(int(true), int(said)) for true, said in zip(*np.unravel_index(order, shares.shape), strict=True)]
+    pairs = [
+        (int(true), int(said))
+        for true, said in zip(*np.unravel_index(order, shares.shape), strict=True)
+    ]
     return [
         Pair(names[true], names[said], int(counts[true, said]), float(shares[true, said]))
         for true, said in pairs
@@ -78,7 +81,9 @@ def confusion(record: Record) -> Any:
     picture = axes.imshow(shares, cmap="Blues", norm=PowerNorm(0.5, 0, 100))
     ticks = list(range(0, n_way, 1 if n_way <= NAMED else -(-n_way // 25)))
     size = 9 if n_way <= 12 else 8 if n_way <= NUMBERED else 7
-    axes.set_xticks(ticks, [names[tick] for tick in ticks], fontsize=size, rotation=90 if n_way > 12 else 45)
+    axes.set_xticks(
+        ticks, [names[tick] for tick in ticks], fontsize=size, rotation=90 if n_way > 12 else 45
+    )
     axes.set_yticks(ticks, [names[tick] for tick in ticks], fontsize=size)
     for label in axes.get_xticklabels() if n_way <= 12 else ():
         label.set(ha="right", rotation_mode="anchor")
@@ -92,7 +97,9 @@ def confusion(record: Record) -> Any:
     axes.grid(False)
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
-    bar = figure.colorbar(picture, ax=axes, ticks=[0, 1, 5, 10, 25, 50, 75, 100], fraction=0.045, pad=0.02)
+    bar = figure.colorbar(
+        picture, ax=axes, ticks=[0, 1, 5, 10, 25, 50, 75, 100], fraction=0.045, pad=0.02
+    )
     bar.set_label("% of the true class's images", fontsize=9)
     bar.ax.tick_params(labelsize=8)
     axes.set_title(f"{_whose(record)}: what is taken for what, {_draws(record)}", fontsize=10)
@@ -130,8 +137,16 @@ def per_class(record: Record, draws: Sequence[Sequence[float]] | None = None) ->
             low, high = 100 * max(0, each.mean - each.half), 100 * min(1, each.mean + each.half)
             axes.plot([low, high], [row, row], color=BLUE, linewidth=2)
         if len(each.values) > 1:
-            axes.plot([100 * value for value in each.values], [row] * len(each.values), ".", color="0.25", markersize=4)
-        axes.annotate(f"{100 * each.mean:.1f}", (101.5, row), va="center", fontsize=8, annotation_clip=False)
+            axes.plot(
+                [100 * value for value in each.values],
+                [row] * len(each.values),
+                ".",
+                color="0.25",
+                markersize=4,
+            )
+        axes.annotate(
+            f"{100 * each.mean:.1f}", (101.5, row), va="center", fontsize=8, annotation_clip=False
+        )
     overall = 100 * record["scores"]["accuracy"]["mean"]
     axes.axvline(overall, color=VERMILION, linestyle="--", linewidth=1)
     axes.annotate(
@@ -140,8 +155,16 @@ def per_class(record: Record, draws: Sequence[Sequence[float]] | None = None) ->
     )  # fmt: skip
     if left_out:
         axes.axhline(NAMED / 2 - 0.5, color=GREY, linestyle=":")
-        axes.annotate(f"{left_out} classes between", (1, NAMED / 2 - 0.5), fontsize=8, color="0.35", va="bottom")
-    axes.set_yticks(rows, [short(each.name) for each in shown], fontsize=9 if len(shown) <= 20 else 8)
+        axes.annotate(
+            f"{left_out} classes between",
+            (1, NAMED / 2 - 0.5),
+            fontsize=8,
+            color="0.35",
+            va="bottom",
+        )
+    axes.set_yticks(
+        rows, [short(each.name) for each in shown], fontsize=9 if len(shown) <= 20 else 8
+    )
     axes.set_ylim(len(shown) - 0.4, -1.2)
     axes.set_xlim(0, 100)
     axes.grid(False, axis="y")

@@ -41,16 +41,29 @@ def panels(found: Sequence[Record]) -> list[Panel]:
     full: dict[str, dict[str, float]] = {}
     for record in sorted(found, key=lambda each: (-len(each["seeds"]), each["run_id"])):
         images = record["provenance"]["data_fingerprint"]
-        kind = "shots" if record["shots"] is not None else "fraction" if record["fraction"] is not None else "full"
+        kind = (
+            "shots"
+            if record["shots"] is not None
+            else "fraction"
+            if record["fraction"] is not None
+            else "full"
+        )
         if kind == "full":
-            full.setdefault(images, {}).setdefault(label_of(record), record["scores"]["accuracy"]["mean"])
+            full.setdefault(images, {}).setdefault(
+                label_of(record), record["scores"]["accuracy"]["mean"]
+            )
             continue
         methods = groups.setdefault((images, record["data"], kind), {})
         known = record[kind] in methods.get(label_of(record), {})
         label = f"{label_of(record)} {record['run_id']}" if known else label_of(record)
         methods.setdefault(label, {})[record[kind]] = record
     return [
-        Panel(data, kind, [_line(*each) for each in sorted(methods.items())], sorted(full.get(images, {}).items()))
+        Panel(
+            data,
+            kind,
+            [_line(*each) for each in sorted(methods.items())],
+            sorted(full.get(images, {}).items()),
+        )
         for (images, data, kind), methods in sorted(groups.items())
         if any(len(each) > 1 for each in methods.values())
     ]
@@ -59,7 +72,9 @@ def panels(found: Sequence[Record]) -> list[Panel]:
 def label_of(record: Record) -> str:
     """What tells a method from others in figures: its backbone, weights and preset, but for the usual presets."""
     words = [record["method"], record["backbone"]]
-    words += [Path(record["weights"]).name] if record["weights"] != "none" else ["from random weights"]
+    words += (
+        [Path(record["weights"]).name] if record["weights"] != "none" else ["from random weights"]
+    )
     words += [f"({record['preset']})"] if record["preset"] not in ("few", "full", "random") else []
     return " ".join(words)
 
@@ -67,7 +82,9 @@ def label_of(record: Record) -> str:
 def _line(label: str, by_budget: dict[float, Record]) -> Line:
     budgets = sorted(by_budget)
     scores = [by_budget[budget]["scores"]["accuracy"] for budget in budgets]
-    return Line(label, budgets, [each["mean"] for each in scores], [each["ci95"] or 0.0 for each in scores])
+    return Line(
+        label, budgets, [each["mean"] for each in scores], [each["ci95"] or 0.0 for each in scores]
+    )
 
 
 def draw(panel: Panel, path: Path) -> list[Path]:
@@ -85,7 +102,12 @@ def _figure(panel: Panel) -> Any:
     for number, line in enumerate(sorted(panel.lines, key=lambda each: -each.means[-1])):
         means = [100 * mean for mean in line.means]
         drawn = axes.plot(
-            line.budgets, means, marker=MARKERS[number % len(MARKERS)], markersize=4, linewidth=1.5, label=line.label
+            line.budgets,
+            means,
+            marker=MARKERS[number % len(MARKERS)],
+            markersize=4,
+            linewidth=1.5,
+            label=line.label,
         )[0]
         low = [mean - 100 * half for mean, half in zip(means, line.halves, strict=True)]
         high = [mean + 100 * half for mean, half in zip(means, line.halves, strict=True)]
@@ -101,7 +123,11 @@ def _figure(panel: Panel) -> Any:
     axes.xaxis.set_major_locator(FixedLocator(budgets))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    axes.set_xlabel("labelled images of every class" if panel.budget == "shots" else "share of the training images")
+    axes.set_xlabel(
+        "labelled images of every class"
+        if panel.budget == "shots"
+        else "share of the training images"
+    )
     axes.set_ylabel("accuracy, %")
     axes.set_title(f"{panel.data}: mean and 95% interval over draws", fontsize=10)
     axes.grid(True, alpha=0.3)

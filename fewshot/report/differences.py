@@ -35,13 +35,16 @@ def of(values: Sequence[float]) -> Difference:
     error = found["std"] / n**0.5
     if error < 1e-12:  # the same difference in every draw, but for rounding
         return Difference(n, found["mean"], 0.0, float(abs(found["mean"]) < 1e-12))
-    return Difference(n, found["mean"], found["ci95"], float(2 * t.sf(abs(found["mean"]) / error, n - 1)))
+    return Difference(
+        n, found["mean"], found["ci95"], float(2 * t.sf(abs(found["mean"]) / error, n - 1))
+    )
 
 
 def paired(ours: Record, theirs: Record) -> Difference:
     """Test accuracy of one record minus another's, over the seeds that both have."""
     here, there = (
-        dict(zip(each["seeds"], each["scores"]["accuracy"]["values"], strict=True)) for each in (ours, theirs)
+        dict(zip(each["seeds"], each["scores"]["accuracy"]["values"], strict=True))
+        for each in (ours, theirs)
     )
     return of([here[seed] - there[seed] for seed in here if seed in there])
 
@@ -60,4 +63,6 @@ def holm(found: Sequence[float]) -> list[float]:
 def corrected(found: Sequence[Difference]) -> list[Difference]:
     """The differences with Holm's p-values; those of too few draws get none and are not counted."""
     ps = iter(holm([each.p for each in found if each.p is not None and each.n >= FEWEST]))
-    return [each._replace(p=None if each.p is None or each.n < FEWEST else next(ps)) for each in found]
+    return [
+        each._replace(p=None if each.p is None or each.n < FEWEST else next(ps)) for each in found
+    ]

@@ -9,7 +9,13 @@ from typing import Any
 from fewshot.io import write_bytes
 
 FORMATS = ("svg", "png")
-BLUE, ORANGE, GREEN, VERMILION, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#999999"  # Okabe and Ito, 2008
+BLUE, ORANGE, GREEN, VERMILION, GREY = (
+    "#0072B2",
+    "#E69F00",
+    "#009E73",
+    "#D55E00",
+    "#999999",
+)  # Okabe and Ito, 2008
 WIDTH = 7.2  # inches; at 700 pixels a letter of 9 points is 12 pixels high
 
 
@@ -18,7 +24,9 @@ def save(figure: Any, path: Path) -> list[Path]:
     from matplotlib import rc_context
 
     places = []
-    with rc_context({"svg.hashsalt": "fewshot"}):  # as without a date: the same numbers give the same file
+    with rc_context(
+        {"svg.hashsalt": "fewshot"}
+    ):  # as without a date: the same numbers give the same file
         for suffix in FORMATS:
             buffer = io.BytesIO()
             dated = {"metadata": {"Date": None}} if suffix == "svg" else {}

@@ -36,7 +36,10 @@ def winners(study: Study) -> list[str]:
     Where one row alone was measured its cells are compared.
     """
     found = _candidates(study)
-    return _told({group: cells for group, (_, cells) in found.items()}, {group: of for group, (of, _) in found.items()})
+    return _told(
+        {group: cells for group, (_, cells) in found.items()},
+        {group: of for group, (of, _) in found.items()},
+    )
 
 
 def headline(study: Study) -> str:
@@ -44,7 +47,9 @@ def headline(study: Study) -> str:
     found = _candidates(study)
     if not found:
         return "Nothing was measured yet."
-    group = max(found, key=lambda each: (len(found[each][1]), _draws(found[each][1]) >= FEWEST, each.labels))
+    group = max(
+        found, key=lambda each: (len(found[each][1]), _draws(found[each][1]) >= FEWEST, each.labels)
+    )
     what, cells = found[group]
     best, *others = _ranked(cells)
     return _first(group, best, len(others), what)
@@ -52,8 +57,12 @@ def headline(study: Study) -> str:
 
 def of_row(told: Told) -> list[str]:
     """The best cell of a row at each number of labels, where there are several."""
-    groups = {group: cells for group, cells in gathered.groups(told.cells).items() if len(cells) > 1}
-    found = {group: [(f'"{cell.label}"', cell) for cell in cells] for group, cells in groups.items()}
+    groups = {
+        group: cells for group, cells in gathered.groups(told.cells).items() if len(cells) > 1
+    }
+    found = {
+        group: [(f'"{cell.label}"', cell) for cell in cells] for group, cells in groups.items()
+    }
     return _told(found, dict.fromkeys(found, "cells"))
 
 
@@ -63,9 +72,17 @@ def not_run(study: Study) -> list[str]:
     for told in study.rows:
         states = [cell.status for cell in told.cells]
         for state in dict.fromkeys(states):
-            every = "" if states.count(state) == len(states) else f" ({states.count(state)} of {len(states)} cells)"
+            every = (
+                ""
+                if states.count(state) == len(states)
+                else f" ({states.count(state)} of {len(states)} cells)"
+            )
             found.setdefault(state, []).append(told.name + every)
-    return [f"{state.capitalize()}: {', '.join(rows)}." for state, rows in sorted(found.items()) if state != DONE]
+    return [
+        f"{state.capitalize()}: {', '.join(rows)}."
+        for state, rows in sorted(found.items())
+        if state != DONE
+    ]
 
 
 Candidates = dict[Group, list[tuple[str, Measured]]]
@@ -81,16 +98,24 @@ def _candidates(study: Study) -> dict[Group, tuple[str, list[tuple[str, Measured
     for group, rows in sorted(by_row.items(), key=lambda each: (each[0].kind == "full", each[0])):
         told, cells = rows[0]
         if len(rows) == 1 and len(cells) > 1:
-            found[group] = (f"cells of {_named(told, None)}", [(f'"{cell.label}"', cell) for cell in cells])
+            found[group] = (
+                f"cells of {_named(told, None)}",
+                [(f'"{cell.label}"', cell) for cell in cells],
+            )
         else:
             bests = [(told, max(cells, key=gathered.mean), len(cells) > 1) for told, cells in rows]
-            found[group] = ("rows", [(_named(told, best if many else None), best) for told, best, many in bests])
+            found[group] = (
+                "rows",
+                [(_named(told, best if many else None), best) for told, best, many in bests],
+            )
     return found
 
 
 def _told(found: Candidates, what: Mapping[Group, str]) -> list[str]:
     ranked = {group: _ranked(cells) for group, cells in found.items()}
-    leads = differences.corrected([rival.lead for rivals in ranked.values() for rival in rivals[1:]])
+    leads = differences.corrected(
+        [rival.lead for rivals in ranked.values() for rival in rivals[1:]]
+    )
     comparisons, next_lead = sum(each.p is not None for each in leads), iter(leads)
     sentences = []
     for group, (best, *rivals) in ranked.items():
@@ -114,7 +139,9 @@ def _ranked(cells: Sequence[tuple[str, Measured]]) -> list[Rival]:
     """From the best down, each with the best's lead over it."""
     ordered = sorted(cells, key=lambda each: -gathered.mean(each[1]))
     best = ordered[0][1].record or {}
-    return [Rival(name, cell, differences.paired(best, cell.record or {})) for name, cell in ordered]
+    return [
+        Rival(name, cell, differences.paired(best, cell.record or {})) for name, cell in ordered
+    ]
 
 
 def _leads(rivals: Sequence[Rival]) -> list[str]:
@@ -128,7 +155,13 @@ def _leads(rivals: Sequence[Rival]) -> list[str]:
     parts += [f"It is the same, within {SAME:g}, as {_list(same, behind=True)}."] if same else []
     parts += [f"It is not surely better than {_list(unsure, behind=True)}."] if unsure else []
     if silent:
-        many = "the other one" if len(rivals) == 1 else f"the other {len(silent)}" if silent == rivals else None
+        many = (
+            "the other one"
+            if len(rivals) == 1
+            else f"the other {len(silent)}"
+            if silent == rivals
+            else None
+        )
         draws = _count(max(each.lead.n for each in silent), "common draw")
         parts.append(
             f"Whether it is ahead of {many or _count(len(silent), 'more')} cannot be said from {draws}; "
@@ -142,7 +175,9 @@ def _list(rivals: Sequence[Rival], behind: bool = False) -> str:
     rest = [each.lead.mean for each in rivals[MOST_NAMED:]]
     if rest:
         span = f"{min(rest):.4f} to {max(rest):.4f}"
-        named.append(f"{len(rest)} more, {span} behind" if behind else f"{len(rest)} more by {span}")
+        named.append(
+            f"{len(rest)} more, {span} behind" if behind else f"{len(rest)} more by {span}"
+        )
     return "; ".join(named)
 
 

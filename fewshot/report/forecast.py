@@ -20,7 +20,9 @@ REACH = 16  # times the most labels measured, and no answer beyond
 EXPONENTS = np.geomspace(0.05, 2, 24)  # c; smaller ones are a logarithm, larger ones a step
 STRAYS = (0.004, 0.008, 0.016)  # of accuracy a doubling: how far the random walk goes
 MOST_LOG_ODDS = 7.0  # of the ceiling: an accuracy of 0.999
-SURE = 0.01  # of accuracy: a law that misses the last count by so much more than the other loses to it
+SURE = (
+    0.01  # of accuracy: a law that misses the last count by so much more than the other loses to it
+)
 PER_CELL, SAMPLES = 150, 4000
 
 
@@ -36,7 +38,10 @@ class Law(NamedTuple):
         measured, slopes = _scaled(self.curve, self.of_log_odds)
         x, far = np.log2(self.curve.counts), np.log2(counts)
         first, ceiling, exponent, stray = self.samples.T[..., None]
-        inside, outside = _rest(self.curve.counts, self.curve, exponent), _rest(counts, self.curve, exponent)
+        inside, outside = (
+            _rest(self.curve.counts, self.curve, exponent),
+            _rest(counts, self.curve, exponent),
+        )
         found = ceiling + (first - ceiling) * outside
         missed = measured - (ceiling + (first - ceiling) * inside)
         off = np.random.default_rng(1).standard_normal((len(self.samples), 1))
@@ -46,8 +51,12 @@ class Law(NamedTuple):
             noise = self.curve.noise * np.outer(slopes, slopes)
             inverse = np.linalg.inv(noise + each**2 * _walk(x, x, x[0]) * np.outer(slopes, slopes))
             across = each**2 * _walk(far, x, x[0]) * np.outer(slopes_far, slopes)
-            left = each**2 * _walk(far, far, x[0]).diagonal() * slopes_far**2 - ((across @ inverse) * across).sum(1)
-            found[rows] += missed[rows] @ (across @ inverse).T + off[rows] * np.sqrt(np.maximum(left, 0))
+            left = each**2 * _walk(far, far, x[0]).diagonal() * slopes_far**2 - (
+                (across @ inverse) * across
+            ).sum(1)
+            found[rows] += missed[rows] @ (across @ inverse).T + off[rows] * np.sqrt(
+                np.maximum(left, 0)
+            )
         return 1 / (1 + np.exp(-found)) if self.of_log_odds else found.clip(0, 1)
 
     def ceilings(self) -> np.ndarray:
@@ -80,7 +89,9 @@ def law_of(curve: Curve, of_log_odds: bool) -> Law | None:
     x = np.log2(curve.counts)
     low, high = (-np.inf, MOST_LOG_ODDS) if of_log_odds else (0.0, 1.0)
     rest = _rest(curve.counts, curve, EXPONENTS[:, None])
-    design = np.stack([rest, 1 - rest], axis=2)  # [c, m, 2]: linear in the first value and the ceiling, both uniform
+    design = np.stack(
+        [rest, 1 - rest], axis=2
+    )  # [c, m, 2]: linear in the first value and the ceiling, both uniform
     cells, weights = [], []
     for stray in STRAYS:
         spread = (curve.noise + stray**2 * _walk(x, x, x[0])) * np.outer(slopes, slopes)
@@ -115,7 +126,9 @@ def fit(curve: Curve) -> list[Law]:
     guesses = [np.inf if law is None else np.median(law.paths(curve.counts[-1:])) for law in before]
     trust = np.exp(-0.5 * ((np.array(guesses) - curve.means[-1]) / SURE) ** 2) + 1e-3
     shares = np.round(SAMPLES * trust / trust.sum()).astype(int)
-    return [law._replace(samples=law.samples[:share]) for law, share in zip(laws, shares, strict=True)]
+    return [
+        law._replace(samples=law.samples[:share]) for law, share in zip(laws, shares, strict=True)
+    ]
 
 
 class Band(NamedTuple):
@@ -129,7 +142,9 @@ class Band(NamedTuple):
     def at(self, counts: Sequence[float]) -> np.ndarray:
         """Low, middle and high [3, k] at numbers of labels inside the band."""
         x = np.log(self.counts)
-        return np.array([np.interp(np.log(counts), x, each) for each in (self.low, self.middle, self.high)])
+        return np.array(
+            [np.interp(np.log(counts), x, each) for each in (self.low, self.middle, self.high)]
+        )
 
 
 def band(laws: Sequence[Law], most: float) -> Band:
@@ -137,7 +152,9 @@ def band(laws: Sequence[Law], most: float) -> Band:
     counts = laws[0].curve.counts
     finely = np.union1d(counts, np.geomspace(counts[0], max(most, counts[-1]), 120))
     paths = np.concatenate([law.paths(finely) for law in laws])
-    return Band(finely, *np.maximum.accumulate(np.quantile(paths, (0.025, 0.5, 0.975), axis=0), axis=1))
+    return Band(
+        finely, *np.maximum.accumulate(np.quantile(paths, (0.025, 0.5, 0.975), axis=0), axis=1)
+    )
 
 
 def ceiling(laws: Sequence[Law]) -> tuple[float, float]:

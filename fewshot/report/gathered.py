@@ -92,9 +92,15 @@ def gather(planned: Planned, results: Path, scale: str) -> list[Study]:
         names = {cell.name for cell in cells}
         known = [_asked(cell, found.get(cell.name)) for cell in cells]
         others = sorted((each for name, each in found.items() if name not in names), key=_position)
-        if row.kind == "search":  # what its later steps try is known only when the earlier ones are done
+        if (
+            row.kind == "search"
+        ):  # what its later steps try is known only when the earlier ones are done
             known += [_measured(each["cell"], each["label"], {}, each, False) for each in others]
-            known.sort(key=lambda cell: _position(found[cell.name]) if cell.name in found else (0, cell.name))
+            known.sort(
+                key=lambda cell: (
+                    _position(found[cell.name]) if cell.name in found else (0, cell.name)
+                )
+            )
             others = []
         strangers[row.study] = strangers.get(row.study, 0) + len(others)
         studies.setdefault(row.study, []).append(Told(row, list(row.scale(scale).cuts), known))
@@ -102,7 +108,13 @@ def gather(planned: Planned, results: Path, scale: str) -> list[Study]:
 
 
 def group_of(record: Record) -> Group:
-    kind = "shots" if record["shots"] is not None else "fraction" if record["fraction"] is not None else "full"
+    kind = (
+        "shots"
+        if record["shots"] is not None
+        else "fraction"
+        if record["fraction"] is not None
+        else "full"
+    )
     return Group(
         record["regime"], Path(record["data"]).name, record["provenance"]["data_fingerprint"], kind,
         1.0 if kind == "full" else float(record[kind]), record["labels"], len(record["classes"]), record["n_test"],
@@ -145,7 +157,9 @@ def _files(folder: Path) -> dict[str, dict[str, Any]]:
     for path in sorted(folder.glob("*.json")):
         content = io.read_json(path)
         if not isinstance(content, dict) or not set(content) >= KEYS:
-            raise UserError(f"{path} is no result of fewshot sweep: delete it, or name another folder with --results.")
+            raise UserError(
+                f"{path} is no result of fewshot sweep: delete it, or name another folder with --results."
+            )
         found[content["cell"]] = content
     return found
 
@@ -156,7 +170,9 @@ def _position(result: dict[str, Any]) -> tuple[int, str]:
 
 def _asked(cell: Cell, result: dict[str, Any] | None) -> Measured:
     if result is None:
-        return Measured(cell.name, cell.label, cell.values, cell.reported, MISSING, "", None, None, "", False)
+        return Measured(
+            cell.name, cell.label, cell.values, cell.reported, MISSING, "", None, None, "", False
+        )
     changed = "settings" in result and result["settings"] != json.loads(json.dumps(cell.settings))
     return _measured(cell.name, cell.label, cell.reported, result, changed)
 

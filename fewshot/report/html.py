@@ -18,11 +18,15 @@ def page(pages: Sequence[Page], drawn: Mapping[tuple[str, str], str]) -> str:
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
-    environment = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
+    environment = Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
+    )
     template = environment.from_string(TEMPLATE.read_text())
 
     def svg(study: str, figure: Figure) -> Markup:
-        return Markup(inline(drawn.get((study, figure.name), ""), f"{study}-{figure.name}", figure.alt))
+        return Markup(
+            inline(drawn.get((study, figure.name), ""), f"{study}-{figure.name}", figure.alt)
+        )
 
     return template.render(pages=pages, how=HOW, svg=svg, title=_title(pages)) + "\n"
 
@@ -43,7 +47,9 @@ def inline(text: str, name: str, alt: str) -> str:
     found = re.sub(r'(?:xlink:)?href="#', f'href="#{name}-', found)
     found = re.sub(r"url\(#", f"url(#{name}-", found)
     found = re.sub(r"#000000|#595959|#333333", "currentColor", found)
-    found = re.sub(r'(<path [^>]*style=")fill: #ffffff(; opacity: [\d.]+)?', r"\1fill: none", found)  # not of letters
+    found = re.sub(
+        r'(<path [^>]*style=")fill: #ffffff(; opacity: [\d.]+)?', r"\1fill: none", found
+    )  # not of letters
     size = re.search(r'width="([\d.]+)pt".*?viewBox="([^"]+)"', found, re.S)
     assert size is not None, "matplotlib writes both"
     head = (

@@ -41,14 +41,24 @@ def mistakes(asked: Asked) -> Part:
     data = _data(asked)
     names = record["classes"]
     sheet = sheets.of_mistakes(found, _pictures(data.test, [each.image for each in found]), names)
-    rows = [[each.image, names[each.true], names[each.predicted], f"{each.probability:.4f}"] for each in found]
+    rows = [
+        [each.image, names[each.true], names[each.predicted], f"{each.probability:.4f}"]
+        for each in found
+    ]
     first = found[0]
     alt = (
         f"{len(found)} test images with their true and their predicted class; the first is {names[first.true]}, "
         f"taken for {names[first.predicted]} with probability {first.probability:.3f}."
     )
     text = f"Draw {asked.seed}; the number is the image's place in the test set, counted from 0."
-    return _sheet(asked, "mistakes", sheet, alt, text, table(["test image", "true", "predicted", "probability"], rows))
+    return _sheet(
+        asked,
+        "mistakes",
+        sheet,
+        alt,
+        text,
+        table(["test image", "true", "predicted", "probability"], rows),
+    )
 
 
 def nearest(asked: Asked) -> Part:
@@ -68,17 +78,31 @@ def nearest(asked: Asked) -> Part:
     shown = _pictures(data.test, [each.image for each in queries])
     sheet = sheets.of_neighbours(list(zip(queries, near, strict=True)), shown, others, names)
     rows = [
-        [query.image, names[query.true], names[query.predicted], *(_told(each, names) for each in row)]
+        [
+            query.image,
+            names[query.true],
+            names[query.predicted],
+            *(_told(each, names) for each in row),
+        ]
         for query, row in zip(queries, near, strict=True)
     ]
-    some = f"{found.compared:,} of {found.labelled:,}" if found.compared < found.labelled else f"{found.labelled:,}"
+    some = (
+        f"{found.compared:,} of {found.labelled:,}"
+        if found.compared < found.labelled
+        else f"{found.labelled:,}"
+    )
     text = (
         f"Draw {asked.seed}; the {len(queries)} most confident mistakes, and of the {some} images it learned from "
         "the nearest by the features of its backbone. Distance: 1 - cosine after the mean of the labelled images "
         "is subtracted: 0 the same direction, 1 a right angle. The table gives class and distance."
     )
     alt = "Test images that were taken for a wrong class, each beside the labelled images nearest to it."
-    columns = ["test image", "true", "predicted", *(f"nearest {place}" for place in range(1, len(near[0]) + 1))]
+    columns = [
+        "test image",
+        "true",
+        "predicted",
+        *(f"nearest {place}" for place in range(1, len(near[0]) + 1)),
+    ]
     return _sheet(asked, "nearest", sheet, alt, text, table(columns, rows))
 
 

@@ -20,7 +20,9 @@ PAGE = "inspect.md"
 SCORE = ("mean", "std", "95% interval")
 
 
-def inspect(place: Path, seed: int | None = None, out: Path | None = None) -> tuple[list[Path], list[str]]:
+def inspect(
+    place: Path, seed: int | None = None, out: Path | None = None
+) -> tuple[list[Path], list[str]]:
     """Write the figures and inspect.md; return the files, and a sentence for each thing that cannot be shown.
 
     place: a run's folder, a record, or a study's result; seed: the draw whose images are shown, the first by default;
@@ -68,7 +70,11 @@ def _head(run: Run) -> str:
 
 def _score(score: dict[str, Any]) -> list[str]:
     std, half = score["std"], score["ci95"]
-    return [f"{score['mean']:.4f}", "" if std is None else f"{std:.4f}", "" if half is None else f"± {half:.4f}"]
+    return [
+        f"{score['mean']:.4f}",
+        "" if std is None else f"{std:.4f}",
+        "" if half is None else f"± {half:.4f}",
+    ]
 
 
 def _figure(asked: Asked, name: str, figure: Any, alt: str, text: str) -> Part:
@@ -81,7 +87,9 @@ def _confusion(asked: Asked) -> Part:
     pairs = classes.confused(record)
     rows = [[pair.true, pair.predicted, pair.images, f"{100 * pair.share:.1f}%"] for pair in pairs]
     text = (
-        table(["true class", "taken for", "images, all draws", "of the true class"], rows) if rows else "No mistakes."
+        table(["true class", "taken for", "images, all draws", "of the true class"], rows)
+        if rows
+        else "No mistakes."
     )
     return _figure(asked, "confusion", classes.confusion(record), classes.in_words(pairs), text)
 
@@ -95,7 +103,8 @@ def _classes(asked: Asked) -> Part:
         note = f"\n\nWithout the draws and their interval: {str(error).rstrip('.')}."
     shown = classes.some(classes.accuracies(record, draws))
     rows = [
-        [each.name, f"{each.mean:.4f}", "" if each.half is None else f"± {each.half:.4f}", each.n] for each in shown
+        [each.name, f"{each.mean:.4f}", "" if each.half is None else f"± {each.half:.4f}", each.n]
+        for each in shown
     ]
     best, worst = (f"{each.name} with {100 * each.mean:.1f}%" for each in (shown[0], shown[-1]))
     alt = f"Bars of each class's accuracy, from {best} to {worst}."
@@ -111,7 +120,9 @@ def _train_and_test(asked: Asked) -> Part:
     rows = [[overfitting.PARTS[part][0], *_score(score)] for part, score in found.items()]
     alt = "Bars of accuracy: " + ", ".join(f"{row[0]} {row[1]}" for row in rows) + "."
     figure = overfitting.train_and_test({record["method"]: record})
-    return _figure(asked, "train-and-test", figure, alt, table(["accuracy on images of", *SCORE], rows))
+    return _figure(
+        asked, "train-and-test", figure, alt, table(["accuracy on images of", *SCORE], rows)
+    )
 
 
 def _curves(asked: Asked) -> Part:
@@ -120,7 +131,11 @@ def _curves(asked: Asked) -> Part:
     means = [overfitting.average(curves[name]) for name in names]
     last = len(curves["epoch"]) - 1
     rows = [
-        [f"{curves['epoch'][at]:g}", *(_mean(each, at) for each in means), max(each.draws[at] for each in means)]
+        [
+            f"{curves['epoch'][at]:g}",
+            *(_mean(each, at) for each in means),
+            max(each.draws[at] for each in means),
+        ]
         for at in sorted({round(last * share / 5) for share in range(6)})
     ]
     words = [name.replace("_", " ") for name in names]
@@ -149,7 +164,9 @@ def _reliability(asked: Asked) -> Part:
     ece = np.mean([each.error for each in draws])
     alt = f"Reliability diagram of {calibration.BINS} bins of confidence; the expected calibration error is {ece:.3f}."
     text = table(["confidence", "images, all draws", "mean confidence", "accuracy"], rows)
-    return _figure(asked, "reliability", calibration.reliability(draws, asked.run.record["method"]), alt, text)
+    return _figure(
+        asked, "reliability", calibration.reliability(draws, asked.run.record["method"]), alt, text
+    )
 
 
 PARTS: dict[str, Callable[[Asked], Part]] = {

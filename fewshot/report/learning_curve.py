@@ -10,10 +10,15 @@ import numpy as np
 from fewshot.report import curves
 from fewshot.runs.records import Record
 
-SPREAD, SPREAD_SLOPE = 0.04, -0.5  # of draws: 0.04 n^-0.5 is near our records', and the start for others'
+SPREAD, SPREAD_SLOPE = (
+    0.04,
+    -0.5,
+)  # of draws: 0.04 n^-0.5 is near our records', and the start for others'
 SPREAD_SLOPE_SD = 0.15
 LEAST_SPREAD = 0.002  # equal draws happen
-TOGETHER = 0.6  # correlation of a seed's errors at n and 2n labels in our records: its subsets are nested
+TOGETHER = (
+    0.6  # correlation of a seed's errors at n and 2n labels in our records: its subsets are nested
+)
 
 
 class Curve(NamedTuple):
@@ -30,7 +35,10 @@ class Curve(NamedTuple):
     def first(self, m: int) -> Curve:
         """The curve as it was when only its first m numbers of labels were measured."""
         return self._replace(
-            counts=self.counts[:m], means=self.means[:m], draws=self.draws[:m], noise=self.noise[:m, :m]
+            counts=self.counts[:m],
+            means=self.means[:m],
+            draws=self.draws[:m],
+            noise=self.noise[:m, :m],
         )
 
 
@@ -43,18 +51,28 @@ def gather(found: Sequence[Record]) -> list[Curve]:
     for record in sorted(found, key=lambda each: (-len(each["seeds"]), each["run_id"])):
         if record["regime"] == "low-data":
             key = record["provenance"]["data_fingerprint"], record["data"], curves.label_of(record)
-            groups.setdefault(key, {}).setdefault(record["labels"] / len(record["classes"]), []).append(record)
+            groups.setdefault(key, {}).setdefault(
+                record["labels"] / len(record["classes"]), []
+            ).append(record)
     return [_curve(data, label, by_count) for (_, data, label), by_count in sorted(groups.items())]
 
 
 def _curve(data: str, label: str, by_count: dict[float, list[Record]]) -> Curve:
     counts = sorted(by_count)
     used = [by_count[count][0] for count in counts]
-    accuracies = [dict(zip(each["seeds"], each["scores"]["accuracy"]["values"], strict=True)) for each in used]
+    accuracies = [
+        dict(zip(each["seeds"], each["scores"]["accuracy"]["values"], strict=True)) for each in used
+    ]
     remarks = []
-    many = [count for count in counts if len({each["scores"]["accuracy"]["mean"] for each in by_count[count]}) > 1]
+    many = [
+        count
+        for count in counts
+        if len({each["scores"]["accuracy"]["mean"] for each in by_count[count]}) > 1
+    ]
     if many:
-        remarks.append(f"of several records at {', '.join(f'{n:g}' for n in many)} the one with most draws counts")
+        remarks.append(
+            f"of several records at {', '.join(f'{n:g}' for n in many)} the one with most draws counts"
+        )
     for before, after, count in zip(used, used[1:], counts[1:], strict=False):
         if before["preset"] != after["preset"]:
             remarks.append(f"preset {after['preset']}, not {before['preset']}, from {count:g} on")
@@ -62,7 +80,9 @@ def _curve(data: str, label: str, by_count: dict[float, list[Record]]) -> Curve:
         remarks.append("one draw everywhere, so its spread is assumed")
     means = np.array([each["scores"]["accuracy"]["mean"] for each in used])
     noise = _noise(np.log(counts), accuracies)
-    return Curve(data, label, np.array(counts), means, [len(each) for each in accuracies], noise, remarks)
+    return Curve(
+        data, label, np.array(counts), means, [len(each) for each in accuracies], noise, remarks
+    )
 
 
 def _noise(x: np.ndarray, accuracies: Sequence[dict[int, float]]) -> np.ndarray:
@@ -71,7 +91,9 @@ def _noise(x: np.ndarray, accuracies: Sequence[dict[int, float]]) -> np.ndarray:
     Where a bootstrap over seeds would say nothing of one draw and too little of three, all counts share two numbers.
     """
     known = [place for place, each in enumerate(accuracies) if len(each) > 1]
-    spread = np.array([max(float(np.std(list(accuracies[k].values()), ddof=1)), LEAST_SPREAD) for k in known])
+    spread = np.array(
+        [max(float(np.std(list(accuracies[k].values()), ddof=1)), LEAST_SPREAD) for k in known]
+    )
     freedom = np.array([len(accuracies[place]) - 1.0 for place in known])
     # the log of a sample's deviation: about 1 / (2 freedom) too low in the mean, and that is its variance too
     design = np.stack([np.ones(len(known)), x[known]], axis=1)
@@ -80,5 +102,12 @@ def _noise(x: np.ndarray, accuracies: Sequence[dict[int, float]]) -> np.ndarray:
     wanted = weighted.T @ (np.log(spread) + 0.5 / freedom) + belief @ [np.log(SPREAD), SPREAD_SLOPE]
     level, slope = np.linalg.solve(design.T @ weighted + belief, wanted)
     sd = np.exp(level + slope * x)
-    shared = [[len(one.keys() & other.keys()) / len(one) / len(other) for other in accuracies] for one in accuracies]
-    return np.outer(sd, sd) * TOGETHER ** (np.abs(np.subtract.outer(x, x)) / np.log(2)) * np.array(shared)
+    shared = [
+        [len(one.keys() & other.keys()) / len(one) / len(other) for other in accuracies]
+        for one in accuracies
+    ]
+    return (
+        np.outer(sd, sd)
+        * TOGETHER ** (np.abs(np.subtract.outer(x, x)) / np.log(2))
+        * np.array(shared)
+    )

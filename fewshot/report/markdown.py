@@ -10,7 +10,10 @@ from typing import Any
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """A table; a column whose cells are all numbers, or start with a sign or a digit, stands to the right."""
     cells = [[str(cell).replace("|", "\\|") for cell in row] for row in rows]
-    right = [all(not row[place] or row[place][0] in "0123456789+-±<" for row in cells) for place in range(len(columns))]
+    right = [
+        all(not row[place] or row[place][0] in "0123456789+-±<" for row in cells)
+        for place in range(len(columns))
+    ]
     lines = [list(columns), ["--:" if each else ":--" for each in right], *cells]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 

@@ -61,22 +61,38 @@ def answer(curve: Curve, target: float | None = None, at: Sequence[float] = ()) 
     last = curve.counts[-1]
     limit = last * forecast.REACH
     band = forecast.band(laws, max(limit, *at, 0))
-    asked = sorted({*(last * each for each in DOUBLINGS), *(each for each in at if each >= curve.counts[0])})
-    told = [Point(float(n), *map(float, each)) for n, each in zip(asked, band.at(asked).T, strict=True)]
-    guess = f"; beyond {labels(limit)} labels a class all is a guess" if any(each > limit for each in at) else ""
+    asked = sorted(
+        {*(last * each for each in DOUBLINGS), *(each for each in at if each >= curve.counts[0])}
+    )
+    told = [
+        Point(float(n), *map(float, each)) for n, each in zip(asked, band.at(asked).T, strict=True)
+    ]
+    guess = (
+        f"; beyond {labels(limit)} labels a class all is a guess"
+        if any(each > limit for each in at)
+        else ""
+    )
     if target is None:
         return Answer(curve, "", told, Needed(), _expected(curve, told) + guess, band)
     needed = crossings(band, target, limit)
-    kind = "reached" if needed.labels is not None else "open" if needed.low is not None else "beyond"
+    kind = (
+        "reached" if needed.labels is not None else "open" if needed.low is not None else "beyond"
+    )
     if kind != "reached" and not _rises(curve):
         kind = "no rise"
-    words = _no_rise(curve) if kind == "no rise" else _words(curve, kind, needed, target, band, forecast.ceiling(laws))
+    words = (
+        _no_rise(curve)
+        if kind == "no rise"
+        else _words(curve, kind, needed, target, band, forecast.ceiling(laws))
+    )
     return Answer(curve, kind, told, needed, words + guess, band)
 
 
 def crossings(band: Band, target: float, limit: float) -> Needed:
     """Where the two sides and the middle of the band reach the target, as far as the limit in labels a class."""
-    return Needed(*(_crossing(band, each, target, limit) for each in (band.high, band.middle, band.low)))
+    return Needed(
+        *(_crossing(band, each, target, limit) for each in (band.high, band.middle, band.low))
+    )
 
 
 def _crossing(band: Band, side: np.ndarray, target: float, limit: float) -> float | None:
@@ -99,7 +115,9 @@ def _rises(curve: Curve) -> bool:
     return bool((covariance @ weighted.T @ curve.means)[1] > 2 * covariance[1, 1] ** 0.5)
 
 
-def _words(curve: Curve, kind: str, needed: Needed, target: float, band: Band, ceiling: tuple[float, float]) -> str:
+def _words(
+    curve: Curve, kind: str, needed: Needed, target: float, band: Band, ceiling: tuple[float, float]
+) -> str:
     last, limit = curve.counts[-1], curve.counts[-1] * forecast.REACH
     low, middle, high = needed
     far = f"{labels(limit)}, {forecast.REACH} times the most measured"
@@ -115,16 +133,19 @@ def _words(curve: Curve, kind: str, needed: Needed, target: float, band: Band, c
     elif middle == curve.counts[0]:
         text = f"{target:g} is reached with the fewest labels measured, {labels(middle)} a class"
     else:
-        least, most = labels(low, down=True), labels(high) if high is not None else f"more than {far}"
+        least, most = (
+            labels(low, down=True),
+            labels(high) if high is not None else f"more than {far}",
+        )
         text = f"to reach {target:g} expect about {labels(middle)} labels a class ({least} to {most}); "
         text += f"measured up to {labels(last)}"
     if middle is None and ceiling[1] - ceiling[0] > TOO_WIDE:
-        text += f"; the ceiling is not visible yet, anywhere from {ceiling[0]:.2f} to {ceiling[1]:.2f}"
+        text += (
+            f"; the ceiling is not visible yet, anywhere from {ceiling[0]:.2f} to {ceiling[1]:.2f}"
+        )
     wide = np.ptp(band.at([2 * last])[::2, 0])
     if wide > TOO_WIDE:
-        text += (
-            f"; too wide to plan with (an interval of {wide:.2f} at {labels(2 * last)}): measure more draws or labels"
-        )
+        text += f"; too wide to plan with (an interval of {wide:.2f} at {labels(2 * last)}): measure more draws or labels"
     return text
 
 

@@ -10,8 +10,14 @@ import numpy as np
 from fewshot.report.drawing import BLUE, GREEN, VERMILION, blank, short
 from fewshot.runs.records import Record
 
-Curves = Mapping[str, Any]  # "epoch": [n], any other key, as "train_loss": [n_draws, n], null where a draw has no value
-PARTS = {"train": ("training", BLUE), "validation": ("validation", GREEN), "test": ("test", VERMILION)}
+Curves = Mapping[
+    str, Any
+]  # "epoch": [n], any other key, as "train_loss": [n_draws, n], null where a draw has no value
+PARTS = {
+    "train": ("training", BLUE),
+    "validation": ("validation", GREEN),
+    "test": ("test", VERMILION),
+}
 
 
 class Mean(NamedTuple):
@@ -42,7 +48,13 @@ def train_and_test(found: Mapping[str, Record]) -> Any:
     for row, each in enumerate(rows.values()):
         for number, part in enumerate(parts):
             if part in each:
-                _bar(axes, row + (number - (len(parts) - 1) / 2) * thick, thick, each[part], PARTS[part][1])
+                _bar(
+                    axes,
+                    row + (number - (len(parts) - 1) / 2) * thick,
+                    thick,
+                    each[part],
+                    PARTS[part][1],
+                )
     for part in parts:
         axes.barh([0], [0], color=PARTS[part][1], alpha=0.4, label=PARTS[part][0])
     axes.set_yticks(range(len(rows)), [short(label, 40) for label in rows])
@@ -59,14 +71,18 @@ def _bar(axes: Any, place: float, thick: float, score: Mapping[str, Any], colour
     axes.barh([place], [mean], height=0.9 * thick, color=colour, alpha=0.4, linewidth=0)
     if score["ci95"] is not None:
         half = 100 * score["ci95"]
-        axes.plot([max(0, mean - half), min(100, mean + half)], [place, place], color=colour, linewidth=2)
+        axes.plot(
+            [max(0, mean - half), min(100, mean + half)], [place, place], color=colour, linewidth=2
+        )
         axes.plot(values, [place] * len(values), ".", color="0.25", markersize=4)
     axes.annotate(f"{mean:.1f}", (101.5, place), va="center", fontsize=8, annotation_clip=False)
 
 
 def average(values: Sequence[Sequence[float | None]]) -> Mean:
     """Mean and standard deviation at each point over the draws that have a value there; values [n_draws, n]."""
-    table = np.array([[np.nan if value is None else value for value in draw] for draw in values], dtype=float)
+    table = np.array(
+        [[np.nan if value is None else value for value in draw] for draw in values], dtype=float
+    )
     known = ~np.isnan(table)
     count = known.sum(0)
     total = np.where(known, table, 0).sum(0)
@@ -83,7 +99,9 @@ def over_epochs(curves: Curves, record: Record | None = None, title: str = "") -
     curves: `epoch` and any of {train, validation, test}_{loss, accuracy}. Where some draws have stopped, the mean of
     those still training is dotted. record: its accuracies at the end are drawn as points, right of the last epoch.
     """
-    kinds = [kind for kind in ("loss", "accuracy") if any(key.endswith(f"_{kind}") for key in curves)]
+    kinds = [
+        kind for kind in ("loss", "accuracy") if any(key.endswith(f"_{kind}") for key in curves)
+    ]
     figure, axes = blank(3.6, len(kinds))
     for kind, axis in zip(kinds, [axes] if len(kinds) == 1 else axes, strict=True):
         scale = 100 if kind == "accuracy" else 1
@@ -94,11 +112,15 @@ def over_epochs(curves: Curves, record: Record | None = None, title: str = "") -
         axis.set_ylabel("accuracy, %" if kind == "accuracy" else "loss", fontsize=9)
         if kind == "accuracy" and record is not None:
             _at_the_end(axis, curves["epoch"], record)
-    shown = {key.rpartition("_")[0] for key in curves} | (scores(record).keys() if record and len(kinds) > 1 else set())
+    shown = {key.rpartition("_")[0] for key in curves} | (
+        scores(record).keys() if record and len(kinds) > 1 else set()
+    )
     for part in PARTS:
         if part in shown:
             figure.axes[0].plot([], [], color=PARTS[part][1], label=PARTS[part][0])
-    figure.legend(fontsize=9, frameon=False, loc="outside upper center", ncols=len(PARTS), title=title or None)
+    figure.legend(
+        fontsize=9, frameon=False, loc="outside upper center", ncols=len(PARTS), title=title or None
+    )
     return figure
 
 
@@ -115,7 +137,9 @@ def _curve(axis: Any, epochs: Sequence[float], values: list[list[float]], colour
     every = found.draws == found.draws.max()
     axis.plot(x[some], found.mean[some], color=colour, linewidth=1.2, linestyle=":")
     axis.plot(x[some], np.where(every, found.mean, np.nan)[some], color=colour, linewidth=2)
-    axis.fill_between(x, found.mean - found.std, found.mean + found.std, color=colour, alpha=0.2, linewidth=0)
+    axis.fill_between(
+        x, found.mean - found.std, found.mean + found.std, color=colour, alpha=0.2, linewidth=0
+    )
 
 
 def _at_the_end(axis: Any, epochs: Sequence[float], record: Record) -> None:
@@ -123,7 +147,23 @@ def _at_the_end(axis: Any, epochs: Sequence[float], record: Record) -> None:
     width = max(epochs) - min(epochs) or 1
     for number, (part, score) in enumerate(scores(record).items(), start=1):
         x, colour = max(epochs) + 0.05 * number * width, PARTS[part][1]
-        axis.errorbar(x, 100 * score["mean"], 100 * (score["std"] or 0), fmt="o", color=colour, markersize=5, capsize=3)
+        axis.errorbar(
+            x,
+            100 * score["mean"],
+            100 * (score["std"] or 0),
+            fmt="o",
+            color=colour,
+            markersize=5,
+            capsize=3,
+        )
     axis.axvline(max(epochs) + 0.025 * width, color="0.8", linewidth=0.8)
     axis.set_xticks([tick for tick in axis.get_xticks() if min(0, *epochs) <= tick <= max(epochs)])
-    axis.annotate("at the end", (1, 1.01), xycoords="axes fraction", ha="right", va="bottom", fontsize=8, color="0.35")
+    axis.annotate(
+        "at the end",
+        (1, 1.01),
+        xycoords="axes fraction",
+        ha="right",
+        va="bottom",
+        fontsize=8,
+        color="0.35",
+    )

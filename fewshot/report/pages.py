@@ -56,9 +56,20 @@ def page(study: Study) -> Page:
 
 def _section(told: Told, scale: str) -> Section:
     plan, tables = told.plan, row_tables.tables(told, scale)
-    shared = [note for note in tables[0].notes if all(note in table.notes for table in tables)] if tables[1:] else []
-    tables = [table._replace(notes=[note for note in table.notes if note not in shared]) for table in tables]
-    remarks = [*shared, ("assumed", "; ".join(plan.assumed)), (f"cut at scale {scale}", "; ".join(told.cuts))]
+    shared = (
+        [note for note in tables[0].notes if all(note in table.notes for table in tables)]
+        if tables[1:]
+        else []
+    )
+    tables = [
+        table._replace(notes=[note for note in table.notes if note not in shared])
+        for table in tables
+    ]
+    remarks = [
+        *shared,
+        ("assumed", "; ".join(plan.assumed)),
+        (f"cut at scale {scale}", "; ".join(told.cuts)),
+    ]
     remarks += [("in the report", plan.source), ("needs", ", ".join(plan.needed(scale)))]
     remarks += [("expected cost", _cost(plan.draw_seconds(scale))), ("note", note(told))]
     return Section(
@@ -97,7 +108,9 @@ def _absent(told: Told) -> list[str]:
 
 
 def _with_reported(cell: Measured) -> str:
-    words = [f"{metric.replace('_', ' ')} {as_stated(value)}" for metric, value in cell.reported.items()]
+    words = [
+        f"{metric.replace('_', ' ')} {as_stated(value)}" for metric, value in cell.reported.items()
+    ]
     return cell.label + (f" [reported: {', '.join(words)}]" if words else "")
 
 
@@ -119,7 +132,11 @@ def line(study: Study) -> Line:
     found = [findings.headline(study)]
     if against:
         found.append(f"{len(passed)} of {len(against)} reported accuracies passed.")
-    why = [_why(told, short) for told in study.rows if (short := [each for each in missed if each.row == told.name])]
+    why = [
+        _why(told, short)
+        for told in study.rows
+        if (short := [each for each in missed if each.row == told.name])
+    ]
     return Line(study.name, _counts(study), " ".join(found), " ".join(why))
 
 

@@ -56,12 +56,16 @@ def sentences(study: Study) -> list[str]:
         return ["No reported accuracy stands beside a measured one yet."]
     passed, missed = split(found)
     many = "reported accuracy was" if len(found) == 1 else "reported accuracies were"
-    told = [f"{len(found)} {many} measured again here: {len(passed)} passed, {len(missed)} not reached."]
+    told = [
+        f"{len(found)} {many} measured again here: {len(passed)} passed, {len(missed)} not reached."
+    ]
     if passed:
         told.append(f"Passed: {_by_row(passed, found)}.")
     if missed:
         few = len(missed) <= MOST_NAMED
-        told.append(f"Not reached: {'; '.join(map(str, missed)) if few else _by_row(missed, found)}.")
+        told.append(
+            f"Not reached: {'; '.join(map(str, missed)) if few else _by_row(missed, found)}."
+        )
     if missed and any(row.cuts for row in study.rows):
         cut = f"Scale {study.scale} cuts images, epochs or networks, as each row tells"
         told.append(f"{cut}: not to reach a number with less says little against it.")
@@ -70,13 +74,17 @@ def sentences(study: Study) -> list[str]:
 
 def split(found: Sequence[Against]) -> tuple[list[Against], list[Against]]:
     """Those whose mean lies above the reported number, and the others."""
-    return [each for each in found if each.found.mean > 0], [each for each in found if each.found.mean <= 0]
+    return [each for each in found if each.found.mean > 0], [
+        each for each in found if each.found.mean <= 0
+    ]
 
 
 def _by_row(some: Sequence[Against], found: Sequence[Against]) -> str:
     """Row by row how many of all, by how much at least and at most, and how many by more than their interval."""
     rows = {each.row: [other for other in some if other.row == each.row] for each in some}
-    return "; ".join(_row(row, each, sum(other.row == row for other in found)) for row, each in rows.items())
+    return "; ".join(
+        _row(row, each, sum(other.row == row for other in found)) for row, each in rows.items()
+    )
 
 
 def _row(row: str, some: Sequence[Against], of: int) -> str:

@@ -12,7 +12,9 @@ from fewshot.runs import records
 from fewshot.runs.records import Record
 
 OTHERS = ("loss", "f1", "precision", "recall")  # columns of their own where the report states them
-Stated = dict[str, int]  # a metric that the report has for some cell of the row, and how many decimals it gives
+Stated = dict[
+    str, int
+]  # a metric that the report has for some cell of the row, and how many decimals it gives
 SMOKE = "smoke"  # the scale that shows that everything runs: its numbers stand beside nothing
 
 
@@ -38,16 +40,27 @@ def tables(told: Told, scale: str) -> list[Table]:
     stated: Stated = {}
     for cell in told.cells:
         for metric, value in cell.reported.items():
-            stated[metric] = max(stated.get(metric, 2), len(f"{value:.4f}".rstrip("0").partition(".")[2]))
-    found = [_table(group, cells, stated, scale) for group, cells in gathered.groups(told.cells).items()]
-    return found + [_benchmark(cell) for cell in told.cells if cell.record is not None and not cell.scored]
+            stated[metric] = max(
+                stated.get(metric, 2), len(f"{value:.4f}".rstrip("0").partition(".")[2])
+            )
+    found = [
+        _table(group, cells, stated, scale) for group, cells in gathered.groups(told.cells).items()
+    ]
+    return found + [
+        _benchmark(cell) for cell in told.cells if cell.record is not None and not cell.scored
+    ]
 
 
 def _table(group: Group, cells: Sequence[Measured], stated: Stated, scale: str) -> Table:
     best = max(cells, key=gathered.mean)
     rows = [_row(cell, group, stated, cell is best and len(cells) > 1, scale) for cell in cells]
     columns = [name for name in rows[0] if any(row[name].text for row in rows)]
-    return Table(_caption(group, scale), columns, [[row[name] for name in columns] for row in rows], _notes(cells))
+    return Table(
+        _caption(group, scale),
+        columns,
+        [[row[name] for name in columns] for row in rows],
+        _notes(cells),
+    )
 
 
 def _row(cell: Measured, group: Group, stated: Stated, best: bool, scale: str) -> dict[str, Cell]:
@@ -67,8 +80,12 @@ def _row(cell: Measured, group: Group, stated: Stated, best: bool, scale: str) -
     validation = gathered.score(record, "validation_accuracy")
     found["validation"] = _score(validation)
     if "validation_accuracy" in stated:
-        found["validation, reported"] = reported(cell, "validation_accuracy", stated["validation_accuracy"])
-        found["validation, difference"] = _difference(validation, compared.get("validation_accuracy"))
+        found["validation, reported"] = reported(
+            cell, "validation_accuracy", stated["validation_accuracy"]
+        )
+        found["validation, difference"] = _difference(
+            validation, compared.get("validation_accuracy")
+        )
     found["train"] = _score(gathered.score(record, "train_accuracy"))
     if "train_accuracy" in stated:
         found["train, reported"] = reported(cell, "train_accuracy", stated["train_accuracy"])
@@ -91,7 +108,10 @@ def reported(cell: Measured, metric: str, decimals: int) -> Cell:
     if value is None:
         return Cell()
     deviation = cell.reported.get("std") if metric == "accuracy" else None
-    return Cell(as_stated(value, decimals) + ("" if deviation is None else f" ± {as_stated(deviation)}"), value)
+    return Cell(
+        as_stated(value, decimals) + ("" if deviation is None else f" ± {as_stated(deviation)}"),
+        value,
+    )
 
 
 def number(value: float, form: str) -> Cell:
@@ -121,7 +141,10 @@ def _difference(score: Score | None, value: float | None) -> Cell:
 
 
 def _caption(group: Group, scale: str) -> str:
-    budget = {"shots": gathered.budget(group), "fraction": f"{gathered.budget(group)} of the training images"}
+    budget = {
+        "shots": gathered.budget(group),
+        "fraction": f"{gathered.budget(group)} of the training images",
+    }
     return (
         f"{group.data}, {budget.get(group.kind, 'all training images')}: {group.labels:,} labels, "
         f"{group.classes} classes, {group.regime} regime, judged on {group.n_test:,} test images; scale {scale}"
@@ -133,10 +156,15 @@ def _notes(cells: Sequence[Measured]) -> list[tuple[str, str]]:
     found = [cell.record for cell in cells if cell.record is not None]
     notes = [("network", "; ".join(dict.fromkeys(map(network, found))))]
     notes += [("data", note) for record in found for note in record["data_notes"]]
-    notes += [(cell.label, warning) for cell in cells for warning in (cell.record or {})["warnings"]]
+    notes += [
+        (cell.label, warning) for cell in cells for warning in (cell.record or {})["warnings"]
+    ]
     changed = [cell.label for cell in cells if cell.changed]
     notes += [
-        ("changed", f"the study file asks for other settings now than these ran with: {'; '.join(changed)}")
+        (
+            "changed",
+            f"the study file asks for other settings now than these ran with: {'; '.join(changed)}",
+        )
     ] * bool(changed)
     if min(len(record["seeds"]) for record in found) < 5:
         notes.append(("draws", "where there are fewer than five, the spread says little"))
@@ -156,8 +184,15 @@ def _benchmark(cell: Measured) -> Table:
          for each in row]
         for row in record["rows"]
     ]  # fmt: skip
-    return Table(f"{record['what']} ({cell.label})", list(record["columns"]), rows, [("machine", record["machine"])])
+    return Table(
+        f"{record['what']} ({cell.label})",
+        list(record["columns"]),
+        rows,
+        [("machine", record["machine"])],
+    )
 
 
 def _words(value: object) -> Cell:
-    return Cell(("no", "yes")[value] if isinstance(value, bool) else "" if value is None else str(value))
+    return Cell(
+        ("no", "yes")[value] if isinstance(value, bool) else "" if value is None else str(value)
+    )

@@ -26,7 +26,9 @@ class Run(NamedTuple):
     def draw(self, seed: int) -> Path:
         """The folder of one draw; a UserError where the run has none."""
         if self.record["seeds"] == [None] or self.record.get("members"):
-            raise UserError("a vote has no predictions or images of its own: inspect the runs that it was made of")
+            raise UserError(
+                "a vote has no predictions or images of its own: inspect the runs that it was made of"
+            )
         if self.folder is None:
             raise UserError("a record alone was given, without the folder of its run")
         return self.folder / f"draw-{seed}"
@@ -39,14 +41,20 @@ def read(place: Path) -> Run:
     """
     if place.is_file() and isinstance(content := io.read_json(place), dict) and "cell" in content:
         if content.get("record") is None:
-            raise UserError(f"{place}: this run is '{content.get('status')}' and has no record to show.")
+            raise UserError(
+                f"{place}: this run is '{content.get('status')}' and has no record to show."
+            )
         return Run(content["record"], None, content.get("curves"))
     found = records.find([place])
     if len(found) > 1:
-        raise UserError(f"{place} holds {len(found)} records, and one is shown at a time: name a run's own folder.")
+        raise UserError(
+            f"{place} holds {len(found)} records, and one is shown at a time: name a run's own folder."
+        )
     path, record = found[0]
     if "confusion" not in record:
-        raise UserError(f"{path} is a record without confusion matrix: name one of `fewshot run` or `fewshot vote`.")
+        raise UserError(
+            f"{path} is a record without confusion matrix: name one of `fewshot run` or `fewshot vote`."
+        )
     return Run(record, path.parent if path.name == "record.json" else None)
 
 
@@ -88,11 +96,20 @@ def curves(run: Run) -> dict[str, Any]:
     if not epochs:
         raise UserError(f"this run of {run.record['method']} trained nothing step by step")
     names = sorted(
-        {key for draw in draws for row in draw.values() for key in row if key.endswith(("_loss", "_accuracy"))}
+        {
+            key
+            for draw in draws
+            for row in draw.values()
+            for key in row
+            if key.endswith(("_loss", "_accuracy"))
+        }
     )
     return {
         "epoch": epochs,
-        **{name: [[draw.get(epoch, {}).get(name) for epoch in epochs] for draw in draws] for name in names},
+        **{
+            name: [[draw.get(epoch, {}).get(name) for epoch in epochs] for draw in draws]
+            for name in names
+        },
     }
 
 

@@ -20,25 +20,41 @@ RANKS = ("", "reached", "open", "beyond", "no rise", "too few")  # in the table 
 
 
 def tell(
-    places: Sequence[Path], target: float | None, at: Sequence[float], out: Path | None, as_json: bool
+    places: Sequence[Path],
+    target: float | None,
+    at: Sequence[float],
+    out: Path | None,
+    as_json: bool,
 ) -> tuple[str, list[Path]]:
     """The table and a sentence for each method, or JSON, of all low-data records found; and the figures written."""
     if target is not None and not 0 < target < 1:
         raise UserError(f"--target {target:g} is no accuracy between 0 and 1: write 90% as 0.9.")
     found = learning_curve.gather([record for _, record in records.find(places)])
     if not found:
-        raise UserError("none of the records is of the low-data regime: plan reads those that `fewshot run` writes.")
+        raise UserError(
+            "none of the records is of the low-data regime: plan reads those that `fewshot run` writes."
+        )
     answers = sorted((answer(curve, target, at) for curve in found), key=order)
     written = [] if out is None else _write(answers, target, out)
     if as_json:
-        return json.dumps([_plain(each, target) for each in answers], indent=1, allow_nan=False), written
+        return json.dumps(
+            [_plain(each, target) for each in answers], indent=1, allow_nan=False
+        ), written
     return markdown(answers, target, at), written
 
 
 def order(each: Answer) -> tuple[Any, ...]:
     rank = RANKS.index(each.kind)
-    needed = next((part for part in (each.needed.labels, each.needed.low) if part is not None), math.inf)
-    return each.curve.data, rank, needed, -each.forecast[-1].accuracy if each.forecast else 0.0, each.curve.label
+    needed = next(
+        (part for part in (each.needed.labels, each.needed.low) if part is not None), math.inf
+    )
+    return (
+        each.curve.data,
+        rank,
+        needed,
+        -each.forecast[-1].accuracy if each.forecast else 0.0,
+        each.curve.label,
+    )
 
 
 def markdown(answers: Sequence[Answer], target: float | None, at: Sequence[float] = ()) -> str:
@@ -54,9 +70,20 @@ def markdown(answers: Sequence[Answer], target: float | None, at: Sequence[float
             [[row[name] for name in shown] for row in rows], shown, "pipe", disable_numparse=True,
             colalign=["left", *["right"] * (len(shown) - 1)],
         )  # fmt: skip
-        sentences = [f"- {each.curve.label}: {'; '.join([each.words, *each.curve.remarks])}." for each in group]
+        sentences = [
+            f"- {each.curve.label}: {'; '.join([each.words, *each.curve.remarks])}."
+            for each in group
+        ]
         parts.append(
-            "\n".join([f"**{data}**, labels a class, accuracy and its 95% interval", "", table, "", *sentences])
+            "\n".join(
+                [
+                    f"**{data}**, labels a class, accuracy and its 95% interval",
+                    "",
+                    table,
+                    "",
+                    *sentences,
+                ]
+            )
         )
     return "\n\n".join(parts)
 
@@ -69,7 +96,10 @@ def _row(each: Answer, target: float | None, at: Sequence[float]) -> dict[str, s
         "method": each.curve.label,
         **needed,
         "measured up to": f"{labels(last)}: {each.curve.means[-1]:.3f}",
-        **{f"{n} times that": f"{labels(last * n)}: {told[last * n]}" if told else "" for n in DOUBLINGS},
+        **{
+            f"{n} times that": f"{labels(last * n)}: {told[last * n]}" if told else ""
+            for n in DOUBLINGS
+        },
         **{f"at {n:g}": told.get(n, "") for n in at},
     }
 
@@ -82,7 +112,11 @@ def _needed(each: Answer) -> str:
         )
     if each.kind == "open" and low is not None:
         return f"{labels(low, down=True)} or more, if ever"
-    return f"over {labels(each.curve.counts[-1] * forecast.REACH)}" if each.kind == "beyond" else "not known"
+    return (
+        f"over {labels(each.curve.counts[-1] * forecast.REACH)}"
+        if each.kind == "beyond"
+        else "not known"
+    )
 
 
 def _plain(each: Answer, target: float | None) -> dict[str, Any]:
@@ -92,7 +126,9 @@ def _plain(each: Answer, target: float | None) -> dict[str, Any]:
     found: dict[str, Any] = {
         "data": curve.data,
         "method": curve.label,
-        "measured": [{"labels": count, "accuracy": mean, "draws": n} for count, mean, n in measured],
+        "measured": [
+            {"labels": count, "accuracy": mean, "draws": n} for count, mean, n in measured
+        ],
         "forecast": [point._asdict() for point in each.forecast],
     }
     if target is not None:
@@ -107,7 +143,9 @@ def _write(answers: Sequence[Answer], target: float | None, out: Path) -> list[P
     for data in dict.fromkeys(each.curve.data for each in answers):
         group = [each for each in answers if each.curve.data == data and each.band is not None]
         if group:
-            written += drawing.save(_figure(data, group, target), out / f"forecast-{Path(data).name}")
+            written += drawing.save(
+                _figure(data, group, target), out / f"forecast-{Path(data).name}"
+            )
     return written
 
 
@@ -126,7 +164,13 @@ def _figure(data: str, group: Sequence[Answer], target: float | None) -> Any:
             linewidth=1, label=curve.label,
         )[0]  # fmt: skip
         shown = band.counts <= each.forecast[-1].labels
-        axes.plot(band.counts[shown], 100 * band.middle[shown], "--", linewidth=1.5, color=drawn.get_color())
+        axes.plot(
+            band.counts[shown],
+            100 * band.middle[shown],
+            "--",
+            linewidth=1.5,
+            color=drawn.get_color(),
+        )
         axes.fill_between(
             band.counts[shown], 100 * band.low[shown], 100 * band.high[shown], color=drawn.get_color(), alpha=0.15,
             linewidth=0,

@@ -42,24 +42,38 @@ def _panels(key: str, cells: Sequence[Measured], searched: bool) -> list[Boxes]:
     held: dict[tuple[tuple[str, str], ...], dict[str, list[float]]] = {}
     for cell in cells:
         if key in cell.values:
-            rest = tuple((other, _short(value)) for other, value in cell.values.items() if other != key and searched)
-            accuracies = [100 * value for value in (cell.record or {})["scores"]["accuracy"]["values"]]
+            rest = tuple(
+                (other, _short(value))
+                for other, value in cell.values.items()
+                if other != key and searched
+            )
+            accuracies = [
+                100 * value for value in (cell.record or {})["scores"]["accuracy"]["values"]
+            ]
             held.setdefault(rest, {}).setdefault(_short(cell.values[key]), []).extend(accuracies)
     found = {rest: values for rest, values in held.items() if len(values) > 1}
-    return [Boxes(_title(rest, list(found)), key.rpartition(".")[2], values) for rest, values in found.items()]
+    return [
+        Boxes(_title(rest, list(found)), key.rpartition(".")[2], values)
+        for rest, values in found.items()
+    ]
 
 
 def _title(rest: tuple[tuple[str, str], ...], every: Sequence[tuple[tuple[str, str], ...]]) -> str:
     """What tells a panel from its neighbours."""
     return ", ".join(
-        f"{key.rpartition('.')[2]} {value}" for key, value in rest if any((key, value) not in each for each in every)
+        f"{key.rpartition('.')[2]} {value}"
+        for key, value in rest
+        if any((key, value) not in each for each in every)
     )
 
 
 def _short(value: Any) -> str:
     if isinstance(value, list):
         return (
-            " ".join(_short(next(iter(each.values())) if isinstance(each, Mapping) else each) for each in value)
+            " ".join(
+                _short(next(iter(each.values())) if isinstance(each, Mapping) else each)
+                for each in value
+            )
             or "none"
         )
     return f"{value:g}" if isinstance(value, float) else str(value)
@@ -82,7 +96,13 @@ def _box_figure(told: Told, key: str, panels: Sequence[Boxes], searched: bool) -
     alt = f"Box plots of test accuracy by {name} in {told.name}, {how}, {len(panels)} panel{'s' * (len(panels) > 1)}."
     table = Table("accuracy in percent", columns, rows, [])
     title = f"{told.name}: accuracy by {name}, {how}"
-    return Figure(f"{told.name}-{name.replace('_', '-')}", title, alt, table, partial(study_drawing.boxes, panels))
+    return Figure(
+        f"{told.name}-{name.replace('_', '-')}",
+        title,
+        alt,
+        table,
+        partial(study_drawing.boxes, panels),
+    )
 
 
 def benchmarks(told: Told) -> list[Figure]:
@@ -92,19 +112,27 @@ def benchmarks(told: Told) -> list[Figure]:
         record = cell.record
         if record is None or cell.scored:
             continue
-        timed = next((place for place, name in enumerate(record["columns"]) if "second" in name), None)
+        timed = next(
+            (place for place, name in enumerate(record["columns"]) if "second" in name), None
+        )
         if timed is None or len(record["rows"]) < 2:
             continue
         values = [float(row[timed]) for row in record["rows"]]
         labels = [_settings(record["columns"][:timed], row) for row in record["rows"]]
         quantity = record["columns"][timed]
         least, most = (place(values) for place in (np.argmin, np.argmax))
-        ends = f"least {values[least]:.3g} ({labels[least]}), most {values[most]:.3g} ({labels[most]})"
-        rows = [[Cell(label), number(value, "g")] for label, value in zip(labels, values, strict=True)]
+        ends = (
+            f"least {values[least]:.3g} ({labels[least]}), most {values[most]:.3g} ({labels[most]})"
+        )
+        rows = [
+            [Cell(label), number(value, "g")] for label, value in zip(labels, values, strict=True)
+        ]
         name = f"{told.name}-times" + (f"-{len(figures) + 1}" if figures else "")
         table = Table(record["what"], ["settings", quantity], rows, [])
         draw = partial(study_drawing.bars, labels, values, quantity)
-        figures.append(Figure(name, f"{told.name}: {quantity}", f"Bars of {quantity}: {ends}.", table, draw))
+        figures.append(
+            Figure(name, f"{told.name}: {quantity}", f"Bars of {quantity}: {ends}.", table, draw)
+        )
     return figures
 
 

@@ -40,10 +40,15 @@ def mistakes(probabilities: np.ndarray, labels: np.ndarray, most: int) -> list[M
     sure = probabilities.max(1)
     wrong = np.flatnonzero(predicted != labels)
     order = wrong[np.argsort(-sure[wrong], kind="stable")][:most]
-    return [Mistake(int(each), int(labels[each]), int(predicted[each]), float(sure[each])) for each in order]
+    return [
+        Mistake(int(each), int(labels[each]), int(predicted[each]), float(sure[each]))
+        for each in order
+    ]
 
 
-def of_mistakes(found: Sequence[Mistake], pictures: np.ndarray, classes: Sequence[str]) -> Image.Image:
+def of_mistakes(
+    found: Sequence[Mistake], pictures: np.ndarray, classes: Sequence[str]
+) -> Image.Image:
     """Five in a row, each with its true class, the predicted one and its probability; pictures uint8 [n, h, w, c]."""
     side = (WIDTH - (COLUMNS + 1) * MARGIN) // COLUMNS
     step = side + 3 * (LETTER + 6) + MARGIN
@@ -82,7 +87,9 @@ def of_neighbours(
     sheet = Image.new("RGB", (WIDTH, top_line + len(found) * step + MARGIN), "white")
     pen = ImageDraw.Draw(sheet)
     _legend(pen, MARGIN + side + gap + MARGIN)
-    for row, ((query, near), pixels, others) in enumerate(zip(found, queries, neighbours, strict=True)):
+    for row, ((query, near), pixels, others) in enumerate(
+        zip(found, queries, neighbours, strict=True)
+    ):
         top = top_line + row * step
         sheet.paste(_cell(pixels, side), (MARGIN, top))
         _write(pen, (MARGIN, top + side + 4), f"is {classes[query.true]}", side, BLUE)
@@ -90,7 +97,13 @@ def of_neighbours(
         _write(pen, (MARGIN, top + side + LETTER + 10), said, side, VERMILION)
         for column, (each, picture) in enumerate(zip(near, others, strict=True), start=1):
             left = MARGIN + gap + column * (side + MARGIN)
-            colour = BLUE if each.label == query.true else VERMILION if each.label == query.predicted else GREY
+            colour = (
+                BLUE
+                if each.label == query.true
+                else VERMILION
+                if each.label == query.predicted
+                else GREY
+            )
             pen.rectangle((left - 5, top - 5, left + side + 4, top + side + 4), fill=colour)
             sheet.paste(_cell(picture, side), (left, top))
             _write(pen, (left, top + side + 8), classes[each.label], side, "black")
@@ -100,10 +113,21 @@ def of_neighbours(
 
 def _legend(pen: Any, left: int) -> None:
     pen.text((MARGIN, MARGIN), "test image", fill="black", font=_font(LETTER))
-    pen.text((left, MARGIN), "nearest labelled images, class and distance; frame:", fill="black", font=_font(LETTER))
+    pen.text(
+        (left, MARGIN),
+        "nearest labelled images, class and distance; frame:",
+        fill="black",
+        font=_font(LETTER),
+    )
     place = float(left)
-    for text, colour in (("true class", BLUE), ("predicted class", VERMILION), ("another class", GREY)):
-        pen.rectangle((place, MARGIN + LETTER + 10, place + LETTER - 4, MARGIN + 2 * LETTER + 6), fill=colour)
+    for text, colour in (
+        ("true class", BLUE),
+        ("predicted class", VERMILION),
+        ("another class", GREY),
+    ):
+        pen.rectangle(
+            (place, MARGIN + LETTER + 10, place + LETTER - 4, MARGIN + 2 * LETTER + 6), fill=colour
+        )
         pen.text((place + LETTER + 4, MARGIN + LETTER + 6), text, fill="black", font=_font(LETTER))
         place += 3 * LETTER + pen.textlength(text, font=_font(LETTER))
 
@@ -112,7 +136,9 @@ def _cell(pixels: np.ndarray, side: int) -> Image.Image:
     """An image at the sheet's size: its pixels as they are where it is small, smoothed where it is large."""
     picture = Image.fromarray(pixels)
     small = 2 * max(picture.size) <= side
-    return picture.resize((side, side), Image.Resampling.NEAREST if small else Image.Resampling.LANCZOS)
+    return picture.resize(
+        (side, side), Image.Resampling.NEAREST if small else Image.Resampling.LANCZOS
+    )
 
 
 def _write(pen: Any, place: Size, text: str, width: int, colour: str) -> None:
@@ -128,4 +154,6 @@ def _font(size: int) -> Any:
     """The letters of the charts, which know more alphabets than Pillow's own."""
     import matplotlib
 
-    return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), size)
+    return ImageFont.truetype(
+        str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), size
+    )

@@ -61,7 +61,11 @@ def _studies(planned: Planned, scale: str, found: Path) -> list[Study]:
     studies = gathered.gather(planned, found, scale)
     for each in studies:
         if not any(cell.status == gathered.DONE for told in each.rows for cell in told.cells):
-            others = sorted(path.name for path in (found / each.name).glob("*") if path.is_dir() and path.name != scale)
+            others = sorted(
+                path.name
+                for path in (found / each.name).glob("*")
+                if path.is_dir() and path.name != scale
+            )
             there = f"; there are some of scale {', '.join(others)}" if others else ""
             print(f"{each.name}: no results of scale {scale} in {found}{there}", file=sys.stderr)
         if each.strangers:
@@ -71,7 +75,10 @@ def _studies(planned: Planned, scale: str, found: Path) -> list[Study]:
 
 
 def _texts(
-    studies: Sequence[Study], documents: Sequence[Page], out: Path, drawn: dict[tuple[str, str], str]
+    studies: Sequence[Study],
+    documents: Sequence[Page],
+    out: Path,
+    drawn: dict[tuple[str, str], str],
 ) -> dict[Path, str]:
     """Every file but the figures, by its path."""
     name = f"{documents[0].name}.html" if len(documents) == 1 else ALL
@@ -82,14 +89,19 @@ def _texts(
     if readme.exists() and not readme.read_text().startswith(written.INDEX_MARK):
         print(f"{readme} was written by hand and is left as it is", file=sys.stderr)
     else:
-        texts[readme] = written.index([pages.line(each) for each in studies], out, out / ALL in texts)
+        texts[readme] = written.index(
+            [pages.line(each) for each in studies], out, out / ALL in texts
+        )
     return texts
 
 
 def _draw(documents: Sequence[Page], out: Path) -> dict[tuple[str, str], str]:
     drawn = {}
     for document in documents:
-        figures = [*document.figures, *(figure for section in document.sections for figure in section.figures)]
+        figures = [
+            *document.figures,
+            *(figure for section in document.sections for figure in section.figures),
+        ]
         if figures:
             io.make_folder(out / "figures" / document.name)
         for figure in figures:

@@ -62,7 +62,15 @@ def dots(entries: Sequence[Dot], path: Path) -> list[Path]:
         measured, places, xerr=[each.half for each in entries], fmt="o", color=COLOURS[0], markersize=4, linewidth=1.2,
         label="measured, 95% interval",
     )  # fmt: skip
-    axes.plot(told, places, "D", markerfacecolor="none", color=COLOURS[1], markersize=4.5, label="reported")
+    axes.plot(
+        told,
+        places,
+        "D",
+        markerfacecolor="none",
+        color=COLOURS[1],
+        markersize=4.5,
+        label="reported",
+    )
     axes.set_yticks(places, [each.label for each in entries], fontsize=7)
     axes.set_ylim(-0.8, len(entries) - 0.2)
     axes.set_xlabel("accuracy, %")
@@ -113,10 +121,14 @@ def learning(panels: Mapping[str, Sequence[Series]], path: Path) -> list[Path]:
             colour = COLOURS[labels.index(each.label) % len(COLOURS)]
             style = "--" if each.dashed else "-"
             for draw in each.draws if len(each.draws) > 1 else []:
-                axes.plot(each.epochs, draw, color=colour, linewidth=0.6, alpha=0.3, linestyle=style)
+                axes.plot(
+                    each.epochs, draw, color=colour, linewidth=0.6, alpha=0.3, linestyle=style
+                )
             middle, spread = over_draws(each.draws)
             (line,) = axes.plot(each.epochs, middle, color=colour, linewidth=1.6, linestyle=style)
-            axes.fill_between(each.epochs, middle - spread, middle + spread, color=colour, alpha=0.18, linewidth=0)
+            axes.fill_between(
+                each.epochs, middle - spread, middle + spread, color=colour, alpha=0.18, linewidth=0
+            )
             handles.setdefault(each.label, line)
         axes.set_xlabel("epoch", fontsize=8)
         axes.set_ylabel(quantity, fontsize=8)

@@ -44,7 +44,11 @@ def _beside_reported(study: Study) -> list[Figure]:
     table = Table("accuracy in percent", ["cell", "reported", "measured", "± 95%"], rows, [])
     higher = sum(each.measured > each.reported for each in pairs)
     alt = f"Dot plot of {len(pairs)} test accuracies beside the reported ones; {higher} lie above them."
-    return [Figure("reported", "Measured beside reported", alt, table, partial(study_drawing.dots, pairs))]
+    return [
+        Figure(
+            "reported", "Measured beside reported", alt, table, partial(study_drawing.dots, pairs)
+        )
+    ]
 
 
 def _against_labels(study: Study) -> list[Figure]:
@@ -61,12 +65,16 @@ def _against_labels(study: Study) -> list[Figure]:
                     kinds.setdefault(label, {})[group.budget] = cell
     figures: list[Figure] = []
     for (images, data, kind), found in lines.items():
-        drawn = [_line(label, by_budget) for label, by_budget in found.items() if len(by_budget) > 1]
+        drawn = [
+            _line(label, by_budget) for label, by_budget in found.items() if len(by_budget) > 1
+        ]
         if not drawn:
             continue
         levels = [(label, accuracy) for accuracy, label in sorted(full.get(images, []))[-1:]]
         best = sorted(drawn, key=lambda each: -each.means[-1])[:MOST_LINES]
-        named = f"labels-{kind}" + ("" if not any(each.name == f"labels-{kind}" for each in figures) else f"-{data}")
+        named = f"labels-{kind}" + (
+            "" if not any(each.name == f"labels-{kind}" for each in figures) else f"-{data}"
+        )
         figures.append(_label_figure(named, curves.Panel(data, kind, best, levels), len(drawn)))
     return figures
 
@@ -80,25 +88,43 @@ def _line_label(told: Told, cell: Measured) -> str:
 def _line(label: str, by_budget: dict[float, Measured]) -> curves.Line:
     budgets = sorted(by_budget)
     scores = [(by_budget[each].record or {})["scores"]["accuracy"] for each in budgets]
-    return curves.Line(label, budgets, [each["mean"] for each in scores], [each["ci95"] or 0.0 for each in scores])
+    return curves.Line(
+        label, budgets, [each["mean"] for each in scores], [each["ci95"] or 0.0 for each in scores]
+    )
 
 
 def _label_figure(name: str, panel: curves.Panel, of: int) -> Figure:
     unit = "labelled images a class" if panel.budget == "shots" else "share of the training images"
     rows = [
-        [Cell(line.label), number(budget, "g"), number(100 * mean, ".2f"), number(100 * half, ".2f")]
+        [
+            Cell(line.label),
+            number(budget, "g"),
+            number(100 * mean, ".2f"),
+            number(100 * half, ".2f"),
+        ]
         for line in panel.lines
         for budget, mean, half in zip(line.budgets, line.means, line.halves, strict=True)
-    ] + [[Cell(label), Cell("all"), number(100 * accuracy, ".2f"), Cell()] for label, accuracy in panel.levels]
+    ] + [
+        [Cell(label), Cell("all"), number(100 * accuracy, ".2f"), Cell()]
+        for label, accuracy in panel.levels
+    ]
     some = f", the best {len(panel.lines)} of {of} lines" if of > len(panel.lines) else ""
     best = panel.lines[0]
     alt = (
         f"Accuracy on {panel.data} against the {unit}, {len(panel.lines)} lines with 95% intervals; highest at the end "
         f"is {best.label} with {100 * best.means[-1]:.1f}% at {best.budgets[-1]:g}."
     )
-    alt += "".join(f" With all labels {label} has {100 * accuracy:.1f}%." for label, accuracy in panel.levels)
+    alt += "".join(
+        f" With all labels {label} has {100 * accuracy:.1f}%." for label, accuracy in panel.levels
+    )
     table = Table("accuracy in percent", ["line", unit, "accuracy", "± 95%"], rows, [])
-    return Figure(name, f"Accuracy against the {unit}{some}", alt, table, partial(study_drawing.budgets, panel))
+    return Figure(
+        name,
+        f"Accuracy against the {unit}{some}",
+        alt,
+        table,
+        partial(study_drawing.budgets, panel),
+    )
 
 
 def _learning(told: Told) -> list[Figure]:
@@ -112,7 +138,9 @@ def _learning(told: Told) -> list[Figure]:
             if name == "epoch" or not draws:
                 continue
             part, _, quantity = name.rpartition("_")
-            series = _series(cell.label, (cell.curves or {})["epoch"], draws, dashed=part == "train")
+            series = _series(
+                cell.label, (cell.curves or {})["epoch"], draws, dashed=part == "train"
+            )
             panels.setdefault(quantity, []).append(series)
             middle, spread = study_drawing.over_draws(series.draws)
             last = int(np.flatnonzero(~np.isnan(middle))[-1])
@@ -124,8 +152,12 @@ def _learning(told: Told) -> list[Figure]:
     if not any(len(each.epochs) > 1 for series in panels.values() for each in series):
         return []
     kinds = {each: {one.dashed for one in series} for each, series in panels.items()}
-    words = {each: f"{each} of training images" if kinds[each] == {True} else each for each in panels}
-    words |= {each: f"{each} (dashed: training images)" for each in panels if kinds[each] == {True, False}}
+    words = {
+        each: f"{each} of training images" if kinds[each] == {True} else each for each in panels
+    }
+    words |= {
+        each: f"{each} (dashed: training images)" for each in panels if kinds[each] == {True, False}
+    }
     panels = {words[each]: series for each, series in panels.items()}
     columns = ["cell", "curve", "draws", "first", "last", "std of the last", "epoch of the last"]
     some = f", the best {len(shown)} of {len(kept)} cells" if len(kept) > len(shown) else ""
@@ -135,7 +167,9 @@ def _learning(told: Told) -> list[Figure]:
     )
     table = Table("first and last epoch, mean over draws", columns, rows, [])
     title = f"{told.name}: learning curves{some}"
-    return [Figure(f"{told.name}-curves", title, alt, table, partial(study_drawing.learning, panels))]
+    return [
+        Figure(f"{told.name}-curves", title, alt, table, partial(study_drawing.learning, panels))
+    ]
 
 
 def _confusion(told: Told) -> list[Figure]:
@@ -147,7 +181,12 @@ def _confusion(told: Told) -> list[Figure]:
     record = best.record or {}
     pairs = classes.confused(record)
     rows = [
-        [Cell(pair.true), Cell(pair.predicted), number(pair.images, "d"), number(100 * pair.share, ".1f")]
+        [
+            Cell(pair.true),
+            Cell(pair.predicted),
+            number(pair.images, "d"),
+            number(100 * pair.share, ".1f"),
+        ]
         for pair in pairs
     ]
     columns = ["true class", "taken for", "images, all draws", "% of the true class"]
@@ -157,7 +196,9 @@ def _confusion(told: Told) -> list[Figure]:
     return [Figure(f"{told.name}-confusion", title, classes.in_words(pairs), table, draw)]
 
 
-def _series(label: str, epochs: Sequence[float], draws: Sequence[Sequence[float | None]], dashed: bool) -> Series:
+def _series(
+    label: str, epochs: Sequence[float], draws: Sequence[Sequence[float | None]], dashed: bool
+) -> Series:
     """Draws of different lengths (they may stop early) as one array, NaN where there is nothing."""
     array = np.full((len(draws), len(epochs)), np.nan)
     for row, draw in enumerate(draws):

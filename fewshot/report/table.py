@@ -40,7 +40,10 @@ def tell(places: Sequence[Path], out: Path | None, check: bool) -> int:
     path = out / FILE
     if check:
         fresh = path.exists() and path.read_text() == text + "\n"
-        print(f"{path} is {'up to date' if fresh else 'stale: run the same command without --check'}", file=sys.stderr)
+        print(
+            f"{path} is {'up to date' if fresh else 'stale: run the same command without --check'}",
+            file=sys.stderr,
+        )
         return 0 if fresh else 1
     io.make_folder(out)
     io.write_bytes(path, (text + "\n").encode())
@@ -59,7 +62,8 @@ def markdown(found: Sequence[Record], brief: bool = False) -> str:
         images = record["provenance"]["data_fingerprint"]  # two folders may share a name and sizes
         groups.setdefault((_heading(record), images), []).append(record)
     return "\n\n".join(
-        f"{heading}\n\n{_table(group, brief)}{_remarks(group)}" for (heading, _), group in groups.items()
+        f"{heading}\n\n{_table(group, brief)}{_remarks(group)}"
+        for (heading, _), group in groups.items()
     )
 
 
@@ -88,7 +92,9 @@ def _table(group: Sequence[Record], brief: bool) -> str:
     if brief:
         frame = frame[list(BRIEF)]
     return frame.to_markdown(
-        index=False, colalign=["left" if name in LEFT else "right" for name in frame], disable_numparse=True
+        index=False,
+        colalign=["left" if name in LEFT else "right" for name in frame],
+        disable_numparse=True,
     )
 
 
@@ -97,13 +103,19 @@ def _settings(record: Record, group: Sequence[Record]) -> str:
     kin = [_flat(each["config"]) for each in group if each["method"] == record["method"]]
     ours = _flat(record["config"])
     differing = [key for key in ours if any(each.get(key) != ours[key] for each in kin)]
-    return ", ".join(f"{key}={_plain(ours[key])}" for key in differing if key not in IN_OTHER_COLUMNS)
+    return ", ".join(
+        f"{key}={_plain(ours[key])}" for key in differing if key not in IN_OTHER_COLUMNS
+    )
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in values.items():
-        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {f"{prefix}{key}": value}
+        flat |= (
+            _flat(value, f"{prefix}{key}.")
+            if isinstance(value, dict)
+            else {f"{prefix}{key}": value}
+        )
     return flat
 
 
@@ -141,7 +153,9 @@ def _row(record: Record, best: Record, settings: str) -> dict[str, str]:
 
 def method_of(record: Record) -> str:
     """The method, and its preset where that is none of the usual."""
-    return record["method"] + ("" if record["preset"] in ("few", "full") else f" ({record['preset']})")
+    return record["method"] + (
+        "" if record["preset"] in ("few", "full") else f" ({record['preset']})"
+    )
 
 
 def with_interval(score: dict[str, Any]) -> str:
@@ -158,14 +172,21 @@ def _difference(record: Record, best: Record) -> str:
 def _remarks(group: Sequence[Record]) -> str:
     """What a reader of the numbers must know: how the data were changed, warnings of the runs, unclean intervals."""
     remarks = [note for record in group for note in record["data_notes"]]
-    remarks += [f"{record['method']}: {warning}" for record in group for warning in record["warnings"]]
+    remarks += [
+        f"{record['method']}: {warning}" for record in group for warning in record["warnings"]
+    ]
     remarks += [_measured(record) for record in group if record.get("measures")]
     if np.min([len(record["seeds"]) for record in group]) < 5:
         remarks.append("rows with fewer than five draws say little about the spread.")
-    return "".join(["\n", *(f"\n- {remark}" for remark in dict.fromkeys(remarks))]) if remarks else ""
+    return (
+        "".join(["\n", *(f"\n- {remark}" for remark in dict.fromkeys(remarks))]) if remarks else ""
+    )
 
 
 def _measured(record: Record) -> str:
     """What a learner said of itself: the accuracy of a gate, for example."""
-    means = [f"{name.replace('_', ' ')} {with_interval(score)}" for name, score in sorted(record["measures"].items())]
+    means = [
+        f"{name.replace('_', ' ')} {with_interval(score)}"
+        for name, score in sorted(record["measures"].items())
+    ]
     return f"{record['method']}, run {record['run_id']}: {', '.join(means)}."

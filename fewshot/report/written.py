@@ -58,7 +58,9 @@ def _image(figure: Figure, study: str) -> str:
 
 def _rows(table: Table) -> str:
     first = [f"| {' | '.join(table.columns)} |", f"|:--|{'--:|' * (len(table.columns) - 1)}"]
-    return "\n".join([*first, *(f"| {' | '.join(map(_markdown_cell, row))} |" for row in table.rows)])
+    return "\n".join(
+        [*first, *(f"| {' | '.join(map(_markdown_cell, row))} |" for row in table.rows)]
+    )
 
 
 def _markdown_cell(cell: Cell) -> str:
@@ -72,18 +74,23 @@ def _text(text: str) -> str:
 
 def latex(page: Page) -> str:
     """A table environment for each table; the document needs booktabs and adjustbox."""
-    parts = [f"% Study {page.name}, scale {page.scale}. In the preamble: \\usepackage{{booktabs,adjustbox,textcomp}}"]
+    parts = [
+        f"% Study {page.name}, scale {page.scale}. In the preamble: \\usepackage{{booktabs,adjustbox,textcomp}}"
+    ]
     for section in page.sections:
         for place, table in enumerate(section.tables):
             label = f"tab:{page.name}-{section.name}" + (f"-{place + 1}" if place else "")
-            parts.append(_latex_table(table, f"{section.name}: {section.title}. {table.caption}.", label))
+            parts.append(
+                _latex_table(table, f"{section.name}: {section.title}. {table.caption}.", label)
+            )
     return "\n\n".join(parts) + "\n"
 
 
 def _latex_table(table: Table, caption: str, label: str) -> str:
     lines = [_latex_row(map(escaped, table.columns))]
     lines += [
-        _latex_row(rf"\textbf{{{escaped(c.text)}}}" if c.bold else escaped(c.text) for c in row) for row in table.rows
+        _latex_row(rf"\textbf{{{escaped(c.text)}}}" if c.bold else escaped(c.text) for c in row)
+        for row in table.rows
     ]
     body = "\n".join([lines[0], r"\midrule", *lines[1:]])
     return (
@@ -106,7 +113,9 @@ def index(lines: Sequence[Line], out: Path, page: bool) -> str:
     """README.md of the folder: a row a study; rows of studies that are not among `lines` stay as they stand there."""
     rows = _kept(out / "README.md")
     rows |= {line.name: _index_row(line) for line in lines}
-    others = sorted(path for path in out.glob("*.md") if path.stem not in rows and path.name != "README.md")
+    others = sorted(
+        path for path in out.glob("*.md") if path.stem not in rows and path.name != "README.md"
+    )
     parts = [
         INDEX_MARK,
         "# Reports",
@@ -118,15 +127,25 @@ def index(lines: Sequence[Line], out: Path, page: bool) -> str:
                 *(rows[name] for name in sorted(rows)),
             ]
         ),
-        "All in one page, with figures: [index.html](index.html)." if page or (out / "index.html").exists() else "",
+        "All in one page, with figures: [index.html](index.html)."
+        if page or (out / "index.html").exists()
+        else "",
     ]
     if others:
-        parts.append("\n".join(["Other pages:", "", *(f"- [{_heading(each)}]({each.name})" for each in others)]))
+        parts.append(
+            "\n".join(
+                ["Other pages:", "", *(f"- [{_heading(each)}]({each.name})" for each in others)]
+            )
+        )
     return "\n\n".join(filter(None, parts)) + "\n"
 
 
 def _kept(path: Path) -> dict[str, str]:
-    found = re.findall(r"^\| \[(\S+)\]\(\S+\.md\) \|.*$", path.read_text(), re.M) if path.exists() else []
+    found = (
+        re.findall(r"^\| \[(\S+)\]\(\S+\.md\) \|.*$", path.read_text(), re.M)
+        if path.exists()
+        else []
+    )
     lines = path.read_text().splitlines() if found else []
     return {name: line for name in found for line in lines if line.startswith(f"| [{name}](")}
 

@@ -18,7 +18,9 @@ CURVES = ("train_loss", "validation_loss", "validation_accuracy")
 TRIES = 5  # of a cell whose worker died
 
 
-def run_cell(settings: Mapping[str, Any], seeds: Sequence[int], out: Path, device: str | None) -> Result:
+def run_cell(
+    settings: Mapping[str, Any], seeds: Sequence[int], out: Path, device: str | None
+) -> Result:
     """One cell's run, whatever comes of it: status, reason, record, curves, run; in a process that may be another."""
     try:
         record = experiment.run(settings, seeds, out=out, device=device)
@@ -28,8 +30,14 @@ def run_cell(settings: Mapping[str, Any], seeds: Sequence[int], out: Path, devic
         return outcome_of("failed", reason=str(error))
     except Exception as error:
         trace = traceback.format_exc(limit=-8)
-        return outcome_of("failed", reason=f"{type(error).__name__}: {' '.join(str(error).split())[:300]}", trace=trace)
-    return outcome_of("done", record=record, curves=_curves(out / record["run_id"], seeds), run=record["run_id"])
+        return outcome_of(
+            "failed",
+            reason=f"{type(error).__name__}: {' '.join(str(error).split())[:300]}",
+            trace=trace,
+        )
+    return outcome_of(
+        "done", record=record, curves=_curves(out / record["run_id"], seeds), run=record["run_id"]
+    )
 
 
 def outcome_of(status: str, **known: Any) -> Result:
@@ -40,7 +48,10 @@ def outcome_of(status: str, **known: Any) -> Result:
 def _curves(folder: Path, seeds: Sequence[int]) -> Result | None:
     """What the draws logged, a row a draw: epochs of the longest, and null where a draw had stopped."""
     draws = [
-        [json.loads(line) for line in (folder / f"draw-{seed}" / "metrics.jsonl").read_text().splitlines()]
+        [
+            json.loads(line)
+            for line in (folder / f"draw-{seed}" / "metrics.jsonl").read_text().splitlines()
+        ]
         for seed in seeds
     ]
     longest = max(draws, key=len)
@@ -50,7 +61,8 @@ def _curves(folder: Path, seeds: Sequence[int]) -> Result | None:
     for key in CURVES:
         if key in longest[-1]:
             found[key] = [
-                [_rounded(row.get(key)) for row in rows] + [None] * (len(longest) - len(rows)) for rows in draws
+                [_rounded(row.get(key)) for row in rows] + [None] * (len(longest) - len(rows))
+                for rows in draws
             ]
     return found
 
@@ -89,24 +101,34 @@ class InRay:
     def __init__(self, workers: int, address: str | None, device: str | None) -> None:
         try:
             os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-            os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # a task without a GPU keeps its variables
+            os.environ.setdefault(
+                "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0"
+            )  # a task without a GPU keeps its variables
             import ray
         except ImportError:
-            raise UserError("--workers needs Ray, which is not installed: pip install 'fewshot[ray]'.") from None
+            raise UserError(
+                "--workers needs Ray, which is not installed: pip install 'fewshot[ray]'."
+            ) from None
         self.ray, self.workers, self.address, self.device = ray, workers, address, device
         self.begun: set[Any] = set()
 
     def __enter__(self) -> InRay:
         import logging
 
-        n_threads = os.environ.get("OMP_NUM_THREADS") or str(max(1, (os.cpu_count() or 1) // self.workers))
-        local: dict[str, Any] = {} if self.address else {"num_cpus": self.workers, "include_dashboard": False}
+        n_threads = os.environ.get("OMP_NUM_THREADS") or str(
+            max(1, (os.cpu_count() or 1) // self.workers)
+        )
+        local: dict[str, Any] = (
+            {} if self.address else {"num_cpus": self.workers, "include_dashboard": False}
+        )
         self.ray.init(
             address=self.address or "local", log_to_driver=False, logging_level=logging.ERROR,
             runtime_env={"env_vars": {"OMP_NUM_THREADS": n_threads}}, **local,
         )  # fmt: skip
         gpus = 1 if (self.device or "").startswith("cuda") else 0
-        self.task = self.ray.remote(num_cpus=1, num_gpus=gpus, max_retries=TRIES, max_calls=1 if gpus else 0)(run_cell)
+        self.task = self.ray.remote(
+            num_cpus=1, num_gpus=gpus, max_retries=TRIES, max_calls=1 if gpus else 0
+        )(run_cell)
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -124,4 +146,6 @@ class InRay:
         try:
             return ready, self.ray.get(ready)
         except self.ray.exceptions.RayError as error:
-            return ready, outcome_of("failed", reason=f"its worker died ({' '.join(str(error).split())[:200]}).")
+            return ready, outcome_of(
+                "failed", reason=f"its worker died ({' '.join(str(error).split())[:200]})."
+            )

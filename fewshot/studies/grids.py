@@ -31,12 +31,17 @@ class Cell(NamedTuple):
 def cells(row: Row, scale: str) -> list[Cell]:
     """The cells of a row that are known before it runs: all, but of a search those of the first step."""
     if row.kind == "grid":
-        return [_cell(row, scale, values, number) for number, values in enumerate(_products(row, scale))]
+        return [
+            _cell(row, scale, values, number) for number, values in enumerate(_products(row, scale))
+        ]
     if row.kind == "search":
         return [cell for start in searches(row, scale) for cell in step_cells(row, scale, 0, start)]
     if row.kind == "vote":
         pairs = itertools.product(row.rules, row.percents)
-        return [_cell(row, scale, {"rule": rule, "best": best}, number) for number, (rule, best) in enumerate(pairs)]
+        return [
+            _cell(row, scale, {"rule": rule, "best": best}, number)
+            for number, (rule, best) in enumerate(pairs)
+        ]
     return [Cell("all", row.title, 0, {}, {}, {})]
 
 
@@ -44,7 +49,9 @@ def count(row: Row, scale: str) -> int:
     """How many cells a row has, at most: a search may come back to a cell."""
     if row.kind != "search":
         return len(cells(row, scale))
-    return len(searches(row, scale)) * sum(len(_kept(row, scale, *only(step))) for step in row.steps)
+    return len(searches(row, scale)) * sum(
+        len(_kept(row, scale, *only(step))) for step in row.steps
+    )
 
 
 def searches(row: Row, scale: str) -> list[Values]:
@@ -60,7 +67,10 @@ def step_cells(row: Row, scale: str, step: int, found: Values) -> list[Cell]:
     own = starts.index([value for key, value in found.items() if key in row.grid[0]])
     width = sum(len(_kept(row, scale, *only(each))) for each in row.steps)
     first = own * width + sum(len(_kept(row, scale, *only(each))) for each in row.steps[:step])
-    return [_cell(row, scale, {**found, axis: value}, first + number, step) for number, value in enumerate(kept)]
+    return [
+        _cell(row, scale, {**found, axis: value}, first + number, step)
+        for number, value in enumerate(kept)
+    ]
 
 
 def only(step: Mapping[str, tuple[Any, ...]]) -> tuple[str, tuple[Any, ...]]:
@@ -88,10 +98,17 @@ def _products(row: Row, scale: str) -> Iterator[Values]:
         for axis, values in block.items():
             if axis == "zip":
                 if len({len(each) for each in values.values()}) != 1:
-                    raise UserError(f"{row.study}/{row.name}: the lists under 'zip' must be of one length.")
+                    raise UserError(
+                        f"{row.study}/{row.name}: the lists under 'zip' must be of one length."
+                    )
                 kept = {key: _kept(row, scale, key, each) for key, each in values.items()}
-                together = [dict(zip(values, each, strict=True)) for each in zip(*values.values(), strict=True)]
-                axes.append([each for each in together if all(each[key] in kept[key] for key in each)])
+                together = [
+                    dict(zip(values, each, strict=True))
+                    for each in zip(*values.values(), strict=True)
+                ]
+                axes.append(
+                    [each for each in together if all(each[key] in kept[key] for key in each)]
+                )
             else:
                 axes.append([{axis: value} for value in _kept(row, scale, axis, list(values))])
         for parts in itertools.product(*axes):
@@ -107,7 +124,10 @@ def fits(values: Values, wanted: Mapping[str, Sequence[Any]]) -> bool:
 
 def _cell(row: Row, scale: str, values: Values, position: int, step: int | None = None) -> Cell:
     short = {key: row.labels.get(key, key.rpartition(".")[2]) for key in values}
-    words = [_plain(value) if _named(row, key) else f"{short[key]} {_plain(value)}" for key, value in values.items()]
+    words = [
+        _plain(value) if _named(row, key) else f"{short[key]} {_plain(value)}"
+        for key, value in values.items()
+    ]
     slug = "-".join(
         _slug(_plain(value)) if _named(row, key) else f"{_slug(short[key])}={_slug(_plain(value))}"
         for key, value in values.items()
@@ -156,14 +176,20 @@ def put(under: Values, over: Values) -> Values:
         nested = config.merge(nested, value)
     under = dict(under)
     if nested.get("method", under.get("method")) != under.get("method"):
-        under = {key: value for key, value in under.items() if key in (*BUDGETS, "data", "image_size")}
+        under = {
+            key: value for key, value in under.items() if key in (*BUDGETS, "data", "image_size")
+        }
     if any(key in nested for key in BUDGETS):
         under = {key: value for key, value in under.items() if key not in BUDGETS}
-    if "name" in nested.get("backbone", {}) and nested["backbone"]["name"] != under.get("backbone", {}).get("name"):
+    if "name" in nested.get("backbone", {}) and nested["backbone"]["name"] != under.get(
+        "backbone", {}
+    ).get("name"):
         under.pop("backbone", None)
     durations = {"steps", "epochs"}
     if isinstance(under.get("train"), dict) and durations & set(nested.get("train") or {}):
-        under["train"] = {key: value for key, value in under["train"].items() if key not in durations}
+        under["train"] = {
+            key: value for key, value in under["train"].items() if key not in durations
+        }
     return config.merge(under, nested)
 
 

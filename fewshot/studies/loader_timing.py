@@ -31,7 +31,11 @@ class _Pictures(Dataset[tuple[Tensor, int]]):
         self.labels = labels.tolist()
         side = images.shape[-1]
         self.change = transforms.Compose(
-            [transforms.RandomHorizontalFlip(), transforms.RandomCrop(side, padding=4), transforms.ToTensor()]
+            [
+                transforms.RandomHorizontalFlip(),
+                transforms.RandomCrop(side, padding=4),
+                transforms.ToTensor(),
+            ]
         )
 
     def __len__(self) -> int:
@@ -59,17 +63,26 @@ def measure(smoke: bool = False) -> dict[str, Any]:
     repeats = 1 if smoke else REPEATS
     rows: list[list[Any]] = []
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "This DataLoader will create")  # more workers than cores are measured too
+        warnings.filterwarnings(
+            "ignore", "This DataLoader will create"
+        )  # more workers than cores are measured too
         for batch, count, pin in itertools.product(batches, workers, pinned):
             loader = DataLoader(pictures, batch, shuffle=True, num_workers=count, pin_memory=pin)
             seconds = _least(partial(iter, loader), repeats)
-            rows.append([f"DataLoader, {count} workers", batch, "yes" if pin else "no", round(seconds, 3)])
+            rows.append(
+                [f"DataLoader, {count} workers", batch, "yes" if pin else "no", round(seconds, 3)]
+            )
     pool = streams.pool(data, torch.arange(len(images)), "cpu")
     change = augment.build(augment.check(CHANGES), len(data.classes))
     for batch in batches:
-        seconds = _least(partial(_streamed, streams.batches(pool, batch, change, 0), -(-len(images) // batch)), repeats)
+        seconds = _least(
+            partial(_streamed, streams.batches(pool, batch, change, 0), -(-len(images) // batch)),
+            repeats,
+        )
         rows.append(["our stream", batch, "no", round(seconds, 3)])
-    note = "" if torch.cuda.is_available() else "; pinned memory needs a GPU, and there is none here"
+    note = (
+        "" if torch.cuda.is_available() else "; pinned memory needs a GPU, and there is none here"
+    )
     return {
         "kind": "benchmark",
         "what": f"seconds to load {len(images):,} images once, mirrored and moved, without training{note}",

@@ -40,7 +40,9 @@ class Places(NamedTuple):
 
     def asks(self, row: Row, cell: Cell, result: Result) -> bool:
         """Whether a result is of what the cell asks for now."""
-        asked = json.loads(json.dumps({"settings": cell.settings, "repeats": row.draws(self.scale)}))
+        asked = json.loads(
+            json.dumps({"settings": cell.settings, "repeats": row.draws(self.scale)})
+        )
         return all(result.get(key) == value for key, value in asked.items())
 
     def write(self, row: Row, cell: Cell, outcome: Mapping[str, Any]) -> Result:
@@ -82,10 +84,14 @@ def progress(rows: Sequence[Row], places: Places) -> list[Progress]:
         if row.kind != "search":  # what a search asks for depends on what it found
             cells = {cell.name: cell for cell in grids.cells(row, places.scale)}
             results = [
-                each for each in results if each["cell"] in cells and places.asks(row, cells[each["cell"]], each)
+                each
+                for each in results
+                if each["cell"] in cells and places.asks(row, cells[each["cell"]], each)
             ]
         states = [result["status"] for result in results]
         n_cells, done = grids.count(row, places.scale), states.count("done")
         left = max(0, n_cells - done) * row.draws(places.scale) * row.draw_seconds(places.scale)
-        found.append(Progress(row, n_cells, done, states.count("failed"), states.count("not run"), left))
+        found.append(
+            Progress(row, n_cells, done, states.count("failed"), states.count("not run"), left)
+        )
     return found

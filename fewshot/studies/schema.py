@@ -31,7 +31,11 @@ class Reported(Settings):
     validation_accuracy: float | None = None
 
     def numbers(self) -> dict[str, float]:
-        return {key: value for key, value in self.model_dump(exclude={"at"}).items() if value is not None}
+        return {
+            key: value
+            for key, value in self.model_dump(exclude={"at"}).items()
+            if value is not None
+        }
 
 
 class Scale(Settings):
@@ -91,7 +95,11 @@ class Row(Settings):
 
     @model_validator(mode="after")
     def _coherent(self) -> Row:
-        wanted = {"search": bool(self.steps), "vote": bool(self.of), "benchmark": bool(self.benchmark)}
+        wanted = {
+            "search": bool(self.steps),
+            "vote": bool(self.of),
+            "benchmark": bool(self.benchmark),
+        }
         if not wanted.get(self.kind, True):
             key = {"search": "steps", "vote": "of", "benchmark": "benchmark"}[self.kind]
             raise ValueError(f"a row of kind {self.kind} needs '{key}'")
@@ -129,7 +137,9 @@ def read(places: Sequence[Path]) -> list[Row]:
     for place in places:
         files = files_in(place)
         if not files:
-            raise UserError(f"{place} holds no study: rows are YAML files, as in configs/studies/kshot/K9.yaml.")
+            raise UserError(
+                f"{place} holds no study: rows are YAML files, as in configs/studies/kshot/K9.yaml."
+            )
         for file in files:
             values = {**config.read(file), "study": file.parent.name, "name": file.stem}
             found[file.resolve()] = config.check(Row, values, str(file))

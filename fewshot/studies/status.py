@@ -28,7 +28,9 @@ class Board:
             from rich.console import Console
             from rich.live import Live
 
-            self.live = Live(get_renderable=self._table, console=Console(stderr=True), refresh_per_second=2)
+            self.live = Live(
+                get_renderable=self._table, console=Console(stderr=True), refresh_per_second=2
+            )
             self.live.start()
         return self
 
@@ -55,7 +57,11 @@ class Board:
         )
         if self.live is None and not self.quiet:
             said = result["reason"] or _accuracy(result["record"])
-            print(f"{key[0]} {cell.label}: {status}, {said} ({self._left()})", file=sys.stderr, flush=True)
+            print(
+                f"{key[0]} {cell.label}: {status}, {said} ({self._left()})",
+                file=sys.stderr,
+                flush=True,
+            )
 
     def _left(self) -> str:
         """Minutes left: what the rows expect, corrected by how long what has ended took."""
@@ -89,7 +95,18 @@ def text(known: Sequence[Progress], scale: str) -> str:
         )
         for each in known
     ]  # fmt: skip
-    headers = ("row", "title", "kind", "cells", "draws each", "done", "failed", "not run", "minutes left", "needs")
+    headers = (
+        "row",
+        "title",
+        "kind",
+        "cells",
+        "draws each",
+        "done",
+        "failed",
+        "not run",
+        "minutes left",
+        "needs",
+    )
     minutes = sum(each.seconds for each in known) / 60
     total = f"{sum(each.cells for each in known)} cells, about {minutes:.0f} minutes left on two cores, scale {scale}"
     return f"{tabulate(rows, headers=headers)}\n\n{total}"

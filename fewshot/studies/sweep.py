@@ -37,7 +37,9 @@ def run(
     io.make_folder(places.results)
     executor = InRay(workers, address, device) if workers > 1 or address else OneByOne(device)
     last = [row for row in rows if row.kind in ("vote", "benchmark")]
-    chains = [(row, chain) for row in rows if row not in last for chain in _chains(row, places.scale)]
+    chains = [
+        (row, chain) for row in rows if row not in last for chain in _chains(row, places.scale)
+    ]
     chains = [pair for number, pair in enumerate(chains) if number % shard[1] == shard[0] - 1]
     with executor:
         _run_chains(chains, places, executor, tell)
@@ -120,7 +122,9 @@ def _run_chains(
     for row, chain in chains:
         advance(row, chain, None)
     while waiting:
-        handle, outcome = executor.wait(list(waiting), lambda each: tell(waiting[each][0].row, waiting[each][1], None))
+        handle, outcome = executor.wait(
+            list(waiting), lambda each: tell(waiting[each][0].row, waiting[each][1], None)
+        )
         state, cell = waiting.pop(handle)
         state.results[cell.name] = places.write(state.row, cell, outcome)
         tell(state.row, cell, state.results[cell.name])
@@ -143,7 +147,9 @@ def _combine(row: Row, cell: Cell, rows: Sequence[Row], places: Places) -> Resul
         if row.kind == "vote":
             members = sorted({result["run"] for result in results})
             if not members:
-                raise NotHere(f"none of the runs of {', '.join(row.members(places.scale))} is done.")
+                raise NotHere(
+                    f"none of the runs of {', '.join(row.members(places.scale))} is done."
+                )
             record = voting.vote(
                 [places.out / run_id for run_id in members],
                 rule=cell.values["rule"], percents=[cell.values["best"]], pool=True, out=places.out,
@@ -153,7 +159,11 @@ def _combine(row: Row, cell: Cell, rows: Sequence[Row], places: Places) -> Resul
             outcome = outcome_of("done", record=_cost(results))
         else:
             known = places.finished(row, cell)
-            record = known["record"] if known is not None else loader_timing.measure(smoke=places.scale == "smoke")
+            record = (
+                known["record"]
+                if known is not None
+                else loader_timing.measure(smoke=places.scale == "smoke")
+            )
             outcome = outcome_of("done", record=record)
     except NotHere as error:
         outcome = outcome_of("not run", reason=str(error))

@@ -77,7 +77,10 @@ def _processor() -> str:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         return platform.processor() or platform.machine()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+    return next(
+        (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")),
+        platform.machine(),
+    )
 
 
 def resolve(device: str, precision: str) -> Compute:
@@ -98,7 +101,9 @@ def _measured(device: str) -> dict[str, Any]:
     path = folder / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
     if not path.exists():
         make_folder(folder)
-        with FileLock(path.with_suffix(".lock")):  # two that begin at once disturb each other and might not agree
+        with FileLock(
+            path.with_suffix(".lock")
+        ):  # two that begin at once disturb each other and might not agree
             if not path.exists():
                 seconds = _step_seconds(device)
                 write_json(path, {"machine": key, "step_seconds": seconds})
@@ -141,8 +146,13 @@ def _step_seconds(device: str, rounds: int = 6) -> dict[str, float]:
 
 def _step(device: str, precision: str, channels_last: bool) -> Callable[[], float]:
     """A training step to take, which returns its seconds."""
-    blocks = [nn.Sequential(nn.Conv2d(64, 64, 3, padding=1), nn.BatchNorm2d(64), nn.ReLU()) for _ in range(2)]
-    net = nn.Sequential(nn.Conv2d(3, 64, 3, padding=1), *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten()).to(device)
+    blocks = [
+        nn.Sequential(nn.Conv2d(64, 64, 3, padding=1), nn.BatchNorm2d(64), nn.ReLU())
+        for _ in range(2)
+    ]
+    net = nn.Sequential(
+        nn.Conv2d(3, 64, 3, padding=1), *blocks, nn.AdaptiveAvgPool2d(1), nn.Flatten()
+    ).to(device)
     images = torch.zeros(64, 3, 32, 32, device=device)
     if channels_last:
         net = net.to(memory_format=torch.channels_last)
@@ -150,7 +160,9 @@ def _step(device: str, precision: str, channels_last: bool) -> Callable[[], floa
 
     def step() -> float:
         began = time.perf_counter()
-        with torch.autocast(torch.device(device).type, dtype=torch.bfloat16, enabled=precision == "bfloat16"):
+        with torch.autocast(
+            torch.device(device).type, dtype=torch.bfloat16, enabled=precision == "bfloat16"
+        ):
             out = net(images)
         out.float().square().mean().backward()
         if device.startswith("cuda"):

@@ -33,7 +33,9 @@ def set_trainable(learner: nn.Module, trainable: str | int) -> None:
 def set_resolution(learner: nn.Module, resolutions: tuple[Resolution, ...], share: float) -> None:
     """The side of the training images after a share of the training (Howard et al., DAWNBench 2018)."""
     if resolutions:
-        learner.backbone.train_side = next((each.side for each in resolutions if share < each.until), None)  # type: ignore[union-attr]
+        learner.backbone.train_side = next(
+            (each.side for each in resolutions if share < each.until), None
+        )  # type: ignore[union-attr]
 
 
 def _fits(name: str, key: str) -> bool:
@@ -55,18 +57,35 @@ def groups(learner: nn.Module, settings: Train, lr: float) -> list[dict[str, Any
     Raises UserError for a multiplier whose key fits no parameter.
     """
     names = [name for name, _ in learner.named_parameters()]
-    for key, table in (("lr_multipliers", settings.lr_multipliers), ("decay_multipliers", settings.decay_multipliers)):
+    for key, table in (
+        ("lr_multipliers", settings.lr_multipliers),
+        ("decay_multipliers", settings.decay_multipliers),
+    ):
         for each in table:
             if not any(_fits(name, each) for name in names):
                 meant = "is as" if "*" in each else "starts with"
-                raise UserError(f"train.{key}: no parameter's name {meant} '{each}' (the first is {names[0]}).")
-    depth = {name: height for height, stage in enumerate(reversed(_stages(learner)), start=1) for name in stage}
+                raise UserError(
+                    f"train.{key}: no parameter's name {meant} '{each}' (the first is {names[0]})."
+                )
+    depth = {
+        name: height
+        for height, stage in enumerate(reversed(_stages(learner)), start=1)
+        for name in stage
+    }
     found: dict[tuple[float, float], dict[str, Any]] = {}
     for name, parameter in learner.named_parameters():
         if not parameter.requires_grad:
             continue
-        rate = lr * settings.layer_decay ** depth.get(name, 0) * _multiplier(name, settings.lr_multipliers)
-        decay = settings.weight_decay * _multiplier(name, settings.decay_multipliers) * (parameter.ndim > 1)
+        rate = (
+            lr
+            * settings.layer_decay ** depth.get(name, 0)
+            * _multiplier(name, settings.lr_multipliers)
+        )
+        decay = (
+            settings.weight_decay
+            * _multiplier(name, settings.decay_multipliers)
+            * (parameter.ndim > 1)
+        )
         group = found.setdefault((rate, decay), {"params": [], "lr": rate, "weight_decay": decay})
         group["params"].append(parameter)
     return list(found.values())
@@ -82,17 +101,25 @@ def optimizer(learner: nn.Module, settings: Train, lr: float) -> optim.Optimizer
         from timm.optim import Muon
 
         betas = (0.9, chosen.beta2)  # of the AdamW that takes norms and biases
-        return Muon(parameters, lr=lr, momentum=chosen.momentum, nesterov=chosen.nesterov, betas=betas)
+        return Muon(
+            parameters, lr=lr, momentum=chosen.momentum, nesterov=chosen.nesterov, betas=betas
+        )
     adam = optim.Adam if chosen.name == "adam" else optim.AdamW
     return adam(parameters, lr=lr, betas=(chosen.momentum, chosen.beta2), eps=chosen.eps)
 
 
-def schedule(optimizer: optim.Optimizer, settings: Schedule, steps: int) -> lr_scheduler.LRScheduler:
+def schedule(
+    optimizer: optim.Optimizer, settings: Schedule, steps: int
+) -> lr_scheduler.LRScheduler:
     """The learning rate over `steps`: linear warm-up, then the named schedule."""
     if settings.name == "one-cycle":
         peaks = [group["lr"] for group in optimizer.param_groups]
-        rise = max(settings.warmup or 0.3, 2 / (steps + 1))  # torch divides by zero where the rise is one step
-        return lr_scheduler.OneCycleLR(optimizer, peaks, total_steps=steps + 1, pct_start=rise, cycle_momentum=False)
+        rise = max(
+            settings.warmup or 0.3, 2 / (steps + 1)
+        )  # torch divides by zero where the rise is one step
+        return lr_scheduler.OneCycleLR(
+            optimizer, peaks, total_steps=steps + 1, pct_start=rise, cycle_momentum=False
+        )
     warm = round(settings.warmup * steps)
     main: lr_scheduler.LRScheduler
     if settings.name == "cosine":
@@ -101,7 +128,9 @@ def schedule(optimizer: optim.Optimizer, settings: Schedule, steps: int) -> lr_s
         main = lr_scheduler.LinearLR(optimizer, 1.0, 0.0, total_iters=max(1, steps - warm))
     elif settings.name == "step":
         main = lr_scheduler.MultiStepLR(
-            optimizer, [round(share * steps) - warm for share in settings.milestones], settings.gamma
+            optimizer,
+            [round(share * steps) - warm for share in settings.milestones],
+            settings.gamma,
         )
     else:
         main = lr_scheduler.ConstantLR(optimizer, factor=1.0, total_iters=0)

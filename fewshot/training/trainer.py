@@ -74,7 +74,9 @@ def fit(
     training.last = max(1, round(until * training.total)) if until else 0
     with _signals() as interrupted:
         training.run(interrupted)
-    return Fitted(training.history, training.step, training.seconds, training.images, training.best_step)
+    return Fitted(
+        training.history, training.step, training.seconds, training.images, training.best_step
+    )
 
 
 class _Training:
@@ -114,11 +116,15 @@ class _Training:
     def run(self, interrupted: Callable[[], bool]) -> None:
         state = self._restore()
         if len(set(distributed.gather(self.step))) > 1:
-            raise RuntimeError(f"processes begin at different steps, so they do not share {self.checkpoint}")
+            raise RuntimeError(
+                f"processes begin at different steps, so they do not share {self.checkpoint}"
+            )
         if self.judge_start and self.validate is not None and not self.history:
             self.learner.eval()
             found = self.validate(self.learner)
-            self.history.append({"step": 0, "epoch": 0.0, **{f"validation_{key}": found[key] for key in found}})
+            self.history.append(
+                {"step": 0, "epoch": 0.0, **{f"validation_{key}": found[key] for key in found}}
+            )
         for start, stop, phase in optim.spans(self.settings.phases, self.total):
             stop_here = min(stop, self.last)
             if self.step >= stop_here or self.stopped:
@@ -128,7 +134,9 @@ class _Training:
             if self.settings.compile:
                 graphs = "reduce-overhead" if self.loss_sum.is_cuda else "default"
                 self.loss = torch.compile(self.loss, mode=graphs)
-            self.optimizer = optim.optimizer(self.learner, self.settings, phase.lr or self.settings.lr)
+            self.optimizer = optim.optimizer(
+                self.learner, self.settings, phase.lr or self.settings.lr
+            )
             self.schedule = optim.schedule(self.optimizer, self.settings.schedule, stop - start)
             if state is not None and self.step > start:
                 self.optimizer.load_state_dict(state["optimizer"])
@@ -152,7 +160,11 @@ class _Training:
             due = self.step % self.every == 0 or self.step == self.last
             leave, late = interrupted(), time.perf_counter() - last_saved > CHECKPOINT_SECONDS
             if distributed.world() > 1:
-                told = distributed.gather((leave, late)) if due or self.step % SHARED_STEPS == 0 else [(False, False)]
+                told = (
+                    distributed.gather((leave, late))
+                    if due or self.step % SHARED_STEPS == 0
+                    else [(False, False)]
+                )
                 leave, late = any(each for each, _ in told), told[0][1]
             late = late and self.checkpoint is not None
             if due or leave or late or self.step == stop:
@@ -226,10 +238,15 @@ class _Training:
             self.stopped = self.waited >= stopping.patience
 
     def _check_finite(self, trained: list[nn.Parameter]) -> None:
-        finite = self.loss_sum.isfinite() & torch.stack([each.isfinite().all() for each in trained]).all()
+        finite = (
+            self.loss_sum.isfinite()
+            & torch.stack([each.isfinite().all() for each in trained]).all()
+        )
         if all(distributed.gather(bool(finite))):
             return
-        kept = f"; the last good state is in {self.checkpoint}" if self.checkpoint is not None else ""
+        kept = (
+            f"; the last good state is in {self.checkpoint}" if self.checkpoint is not None else ""
+        )
         raise Diverged(
             f"the loss is not finite any more at step {self.step} of {self.total} "
             f"(learning rate {self.optimizer.param_groups[-1]['lr']:.3g}){kept}: use a lower train.lr, "
@@ -256,12 +273,16 @@ class _Training:
             return None
         state = read_tensors(self.checkpoint)
         for key, value in state["progress"].items():
-            setattr(self, key, value.to(self.loss_sum.device) if isinstance(value, Tensor) else value)
+            setattr(
+                self, key, value.to(self.loss_sum.device) if isinstance(value, Tensor) else value
+            )
         self.learner.load_state_dict(state["learner"])
         if self.average is not None:
             self.average.module.load_state_dict(state["average"])
         self.best_state = state["best"]
-        if distributed.rank():  # what is kept is the first process's, and no two are to drop the same units
+        if (
+            distributed.rank()
+        ):  # what is kept is the first process's, and no two are to drop the same units
             torch.manual_seed((torch.initial_seed() + self.step) % 2**63)
             return state
         torch.set_rng_state(state["random"])

@@ -18,14 +18,18 @@ def test_equal_arguments_give_equal_numbers_whatever_was_drawn_before():
     assert torch.equal(draws(3, "batches", 17), first)
 
 
-@pytest.mark.parametrize("other", [(4, "a", 1), (3, "b", 1), (3, "a", 2), (3, "a"), (3,), (3, 1, "a"), (3, "a", 11)])
+@pytest.mark.parametrize(
+    "other", [(4, "a", 1), (3, "b", 1), (3, "a", 2), (3, "a"), (3,), (3, 1, "a"), (3, "a", 11)]
+)
 def test_another_seed_or_purpose_gives_other_numbers(other: tuple):
     assert not torch.isclose(draws(*other), draws(3, "a", 1)).any()
 
 
 @pytest.mark.parametrize("varied", ["seed", "step"])
 def test_neighbouring_streams_are_uniform_and_uncorrelated(varied: str):
-    streams = [draws(i, "a", n=64) if varied == "seed" else draws(0, "a", i, n=64) for i in range(300)]
+    streams = [
+        draws(i, "a", n=64) if varied == "seed" else draws(0, "a", i, n=64) for i in range(300)
+    ]
     table = torch.stack(streams).double().numpy()
     assert stats.kstest(table[:, 0], "uniform").pvalue > 1e-3
     between = np.corrcoef(table)[np.triu_indices(300, 1)]

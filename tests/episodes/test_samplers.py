@@ -15,7 +15,14 @@ LABELS = (torch.arange(60) * 7) % 5  # five classes of twelve, interleaved
 UNEVEN = torch.repeat_interleave(torch.arange(4), torch.tensor([20, 1, 2, 5]))
 
 
-def episode(step: int = 0, labels: Tensor = LABELS, n_way: int = 3, shots: int = 2, queries: int = 4, strict=True):
+def episode(
+    step: int = 0,
+    labels: Tensor = LABELS,
+    n_way: int = 3,
+    shots: int = 2,
+    queries: int = 4,
+    strict=True,
+):
     members = by_class(labels, int(labels.max()) + 1)
     return samplers.episode(members, n_way, shots, queries, generator(0, "episodes", step), strict)
 
@@ -62,8 +69,12 @@ def test_epochs_are_shuffled_anew_and_evenly():
 
 
 @pytest.mark.parametrize("strict", [True, False])
-@pytest.mark.parametrize(("n_way", "shots", "queries"), [(3, 2, 4), (5, 1, 11), (1, 6, 6), (2, 12, 0)])
-def test_an_episode_is_disjoint_counted_and_maps_back(n_way: int, shots: int, queries: int, strict: bool):
+@pytest.mark.parametrize(
+    ("n_way", "shots", "queries"), [(3, 2, 4), (5, 1, 11), (1, 6, 6), (2, 12, 0)]
+)
+def test_an_episode_is_disjoint_counted_and_maps_back(
+    n_way: int, shots: int, queries: int, strict: bool
+):
     for step in range(20):
         task = episode(step, LABELS, n_way, shots, queries, strict)
         assert len(set(task.classes.tolist())) == n_way
@@ -117,10 +128,15 @@ def test_an_impossible_episode_is_told_in_words(labels: Tensor, request_: dict, 
         (1, 1, {0: (1, 1), 2: (1, 1), 3: (1, 1)}),
     ],
 )
-def test_uneven_classes_give_what_they_have(shots: int, queries: int, expected: dict[int, tuple[int, int]]):
+def test_uneven_classes_give_what_they_have(
+    shots: int, queries: int, expected: dict[int, tuple[int, int]]
+):
     for step in range(10):
         task = episode(step, UNEVEN, 3, shots, queries, strict=False)
-        n_support, n_query = task.support_labels.bincount().tolist(), task.query_labels.bincount().tolist()
+        n_support, n_query = (
+            task.support_labels.bincount().tolist(),
+            task.query_labels.bincount().tolist(),
+        )
         found = dict(zip(task.classes.tolist(), zip(n_support, n_query, strict=True), strict=True))
         assert found == expected  # class 1, a single image, is left out
         assert not set(task.support.tolist()) & set(task.query.tolist())
@@ -152,20 +168,28 @@ def test_a_single_image_is_paired_with_itself():
 
 
 def test_pairs_are_even_over_classes_and_over_a_class_s_images():
-    labels = torch.repeat_interleave(torch.arange(3), torch.tensor([3, 10, 40]))  # the large class gets no more
+    labels = torch.repeat_interleave(
+        torch.arange(3), torch.tensor([3, 10, 40])
+    )  # the large class gets no more
     left, right, same = pairs(labels, 12_000)
     agree = same == 1
     assert stats.chisquare(labels[left][agree].bincount().numpy()).pvalue > 1e-3
-    classes = Counter(zip(labels[left][~agree].tolist(), labels[right][~agree].tolist(), strict=True))
+    classes = Counter(
+        zip(labels[left][~agree].tolist(), labels[right][~agree].tolist(), strict=True)
+    )
     assert len(classes) == 6
     assert stats.chisquare(list(classes.values())).pvalue > 1e-3
-    inside = Counter((a, b) for a, b in zip(left[agree].tolist(), right[agree].tolist(), strict=True) if a < 3)
+    inside = Counter(
+        (a, b) for a, b in zip(left[agree].tolist(), right[agree].tolist(), strict=True) if a < 3
+    )
     assert len(inside) == 6  # every ordered pair of the three images of class 0
     assert stats.chisquare(list(inside.values())).pvalue > 1e-3
 
 
 def test_pairs_repeat_for_their_generator_and_need_two_classes():
-    assert all(torch.equal(a, b) for a, b in zip(pairs(LABELS, 30, 2), pairs(LABELS, 30, 2), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(pairs(LABELS, 30, 2), pairs(LABELS, 30, 2), strict=True)
+    )
     assert not torch.equal(pairs(LABELS, 30, 2)[0], pairs(LABELS, 30, 3)[0])
     with pytest.raises(UserError, match="two classes"):
         pairs(torch.zeros(5, dtype=torch.int64), 4)

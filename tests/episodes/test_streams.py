@@ -27,11 +27,15 @@ def index_of(images: Tensor) -> Tensor:
     return shown[:, 0]
 
 
-def plain(images: Tensor, labels: Tensor, draw: torch.Generator, turn: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def plain(
+    images: Tensor, labels: Tensor, draw: torch.Generator, turn: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     return images, labels
 
 
-def noisy(images: Tensor, labels: Tensor, draw: torch.Generator, turn: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def noisy(
+    images: Tensor, labels: Tensor, draw: torch.Generator, turn: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     return torch.rand(images.shape, generator=draw), labels
 
 
@@ -40,7 +44,11 @@ def pool(indices: Tensor = ALL) -> streams.Pool:
 
 
 def is_image_batch(images: Tensor) -> bool:
-    return images.dtype == torch.float32 and images.shape[1:] == (3, 6, 5) and 0 <= images.min() <= images.max() <= 1
+    return (
+        images.dtype == torch.float32
+        and images.shape[1:] == (3, 6, 5)
+        and 0 <= images.min() <= images.max() <= 1
+    )
 
 
 def flat(item: object) -> list[Tensor]:
@@ -124,7 +132,9 @@ def test_parts_of_a_batch_are_all_of_it(n: int):
 
 def test_parts_draw_for_themselves_and_the_first_as_the_whole():
     whole = streams.batches(pool(), 4, noisy, seed=0)(3).images
-    first, second = (streams.batches(pool(), 8, noisy, seed=0, part=(number, 2))(3).images for number in range(2))
+    first, second = (
+        streams.batches(pool(), 8, noisy, seed=0, part=(number, 2))(3).images for number in range(2)
+    )
     assert torch.equal(first, whole)  # as many images, the same draw
     assert not torch.equal(first, second)
 
@@ -182,7 +192,9 @@ def test_a_stream_leaves_the_pool_and_the_global_generator_alone(name: str):
 
 
 def test_episodes_map_back_and_smooth_only_the_query():
-    stream = streams.episodes(pool(), n_way=2, shots=2, queries=3, augment=plain, seed=0, smoothing=0.2)
+    stream = streams.episodes(
+        pool(), n_way=2, shots=2, queries=3, augment=plain, seed=0, smoothing=0.2
+    )
     for step in range(10):
         support, query, classes = stream(step)
         assert is_image_batch(support.images)
@@ -192,7 +204,9 @@ def test_episodes_map_back_and_smooth_only_the_query():
         assert not set(in_support.tolist()) & set(in_query.tolist())
         assert torch.equal(classes[support.labels], LABELS[in_support])
         for index, row in zip(in_query.tolist(), query.labels.tolist(), strict=True):
-            assert row == pytest.approx([0.9 if int(each) == index % 3 else 0.1 for each in classes])
+            assert row == pytest.approx(
+                [0.9 if int(each) == index % 3 else 0.1 for each in classes]
+            )
     hard = streams.episodes(pool(), 2, 2, 3, plain, seed=0)(0).query.labels
     assert hard.dtype == torch.int64
     assert sorted(hard.tolist()) == [0, 0, 0, 1, 1, 1]
@@ -239,7 +253,9 @@ def test_append_rounds_the_share(share: float, expected: int):
 def test_append_keeps_the_soft_labels_of_cutmix():
     grown = streams.append(pool(), 1.0, augment.build(("cutmix",), 3), seed=0)
     mixed = grown.labels[N:]
-    for image, row in zip(grown.images[N:], mixed, strict=True):  # the share of the pixels of each class
+    for image, row in zip(
+        grown.images[N:], mixed, strict=True
+    ):  # the share of the pixels of each class
         expected = (image[0].long() % 3).flatten().bincount(minlength=3) / image[0].numel()
         assert torch.allclose(row, expected, atol=1e-6)
     assert ((mixed > 0.01) & (mixed < 0.99)).any()
@@ -248,7 +264,9 @@ def test_append_keeps_the_soft_labels_of_cutmix():
 
 
 def test_features_pass_in_the_images_place():
-    features = replace(image_set(), images=torch.randn(N, 7, generator=torch.Generator().manual_seed(0)))
+    features = replace(
+        image_set(), images=torch.randn(N, 7, generator=torch.Generator().manual_seed(0))
+    )
     images, labels, _ = streams.labelled(features, ALL[3:5], "cpu")
     assert torch.equal(images, features.images[3:5])
     assert torch.equal(labels, LABELS[3:5])

@@ -40,7 +40,9 @@ def equally_often(times: np.ndarray, expected: float, chance: float, n_draws: in
 
 def test_by_class_is_what_a_loop_finds():
     found = subsets.by_class(LABELS, 4)
-    expected = [[i for i, label in enumerate(LABELS.tolist()) if label == each] for each in range(4)]
+    expected = [
+        [i for i, label in enumerate(LABELS.tolist()) if label == each] for each in range(4)
+    ]
     assert [each.tolist() for each in found] == expected
     assert expected[3] == []
 
@@ -60,7 +62,14 @@ def test_shots_are_exact_distinct_class_by_class_and_nested(seed: int):
 
 @pytest.mark.parametrize(
     ("p", "expected"),
-    [(0.001, [1, 1, 1]), (0.1, [1, 1, 3]), (0.3, [2, 4, 9]), (0.5, [4, 6, 15]), (0.9, [6, 11, 27]), (1, list(COUNTS))],
+    [
+        (0.001, [1, 1, 1]),
+        (0.1, [1, 1, 3]),
+        (0.3, [2, 4, 9]),
+        (0.5, [4, 6, 15]),
+        (0.9, [6, 11, 27]),
+        (1, list(COUNTS)),
+    ],
 )
 def test_fraction_rounds_class_by_class_and_takes_one_at_least(p: float, expected: list[int]):
     assert counts(subsets.fraction(LABELS, 3, p, seed=0)) == expected
@@ -110,7 +119,10 @@ def test_classes_of_one_size_do_not_share_their_permutation():
         (lambda: subsets.shots(LABELS, NAMES, 0, 0), ["at least 1", "0"]),
         (lambda: subsets.fraction(LABELS, 3, 0.0, 0), ["above 0", "0.0"]),
         (lambda: subsets.fraction(LABELS, 3, 1.5, 0), ["at most 1", "1.5"]),
-        (lambda: subsets.hold_out(torch.tensor([0, 0, 1]), 0.5, 0), ["two labelled images of every class"]),
+        (
+            lambda: subsets.hold_out(torch.tensor([0, 0, 1]), 0.5, 0),
+            ["two labelled images of every class"],
+        ),
         (lambda: subsets.base_novel(10, 0, 0), ["between 1 and 9", "0"]),
         (lambda: subsets.base_novel(10, 10, 0), ["between 1 and 9", "10"]),
         (lambda: subsets.superclasses(NAMES, {"insect": ("ant", "bee")}), ["'cat'"]),
@@ -123,7 +135,8 @@ def test_bad_requests_are_told_in_words(call: Callable, words: list[str]):
 
 
 @pytest.mark.parametrize(
-    ("share", "expected"), [(0.01, [1, 1, 1]), (0.2, [1, 2, 6]), (0.4, [3, 5, 12]), (0.99, [6, 11, 29])]
+    ("share", "expected"),
+    [(0.01, [1, 1, 1]), (0.2, [1, 2, 6]), (0.4, [3, 5, 12]), (0.99, [6, 11, 29])],
 )
 def test_hold_out_is_stratified_disjoint_and_complete(share: float, expected: list[int]):
     kept, held = subsets.hold_out(LABELS, share, split_seed=0)

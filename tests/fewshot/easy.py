@@ -11,7 +11,9 @@ from fewshot.learners.base import Task
 
 COLOURS = torch.tensor([[0.9, 0.2, 0.2], [0.2, 0.8, 0.3], [0.2, 0.3, 0.9], [0.8, 0.8, 0.2]])
 N_WAY = len(COLOURS)
-TASK = Task(N_WAY, torch.tensor([1, 0, 0, 1]))  # not in the order of the classes; the colours most alike apart
+TASK = Task(
+    N_WAY, torch.tensor([1, 0, 0, 1])
+)  # not in the order of the classes; the colours most alike apart
 
 
 def images(per_class: int, seed: int) -> ImageSet:

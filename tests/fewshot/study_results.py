@@ -21,10 +21,19 @@ E11 = (0.2095, 0.2503, 0.2890, 0.3283, 0.3388, 0.3407, 0.3505)
 E12 = (0.1123, 0.1610, 0.1833, 0.2020, 0.3191, 0.3960, 0.4894)
 
 
-def row(study: str, name: str, title: str, question: str = "Which value is best?", **more: Any) -> Row:
+def row(
+    study: str, name: str, title: str, question: str = "Which value is best?", **more: Any
+) -> Row:
     """A row as its file gives it."""
     base = {"method": "probe"} if more.get("kind", "grid") in ("grid", "search") else {}
-    given = {"study": study, "name": name, "title": title, "question": question, "source": "slide 7", "base": base}
+    given = {
+        "study": study,
+        "name": name,
+        "title": title,
+        "question": question,
+        "source": "slide 7",
+        "base": base,
+    }
     return Row.model_validate({**given, **more})
 
 
@@ -59,7 +68,12 @@ def kshot(results: Path) -> Planned:
         scales={"small": {"cuts": ("10 draws", "mini-resnet instead of ConvNeXt-Tiny")}},
     )  # fmt: skip
     cells = []
-    methods = (("finetune", 0.63, 1.0), ("experts", 0.60, 0.98), ("probe", 0.71, 1.0), ("scratch", 0.50, None))
+    methods = (
+        ("finetune", 0.63, 1.0),
+        ("experts", 0.60, 0.98),
+        ("probe", 0.71, 1.0),
+        ("scratch", 0.50, None),
+    )
     for place, (method, accuracy, train) in enumerate(methods):
         told = {"accuracy": accuracy} | ({} if train is None else {"train_accuracy": train})
         cells.append(asked := cell(f"method={method}", f"method {method}", place, **told))
@@ -70,7 +84,13 @@ def kshot(results: Path) -> Planned:
     planned: Planned = [(k8, cells)]
     others = (("K9", "protonet", 0.46), ("K10", "siamese", 0.51), ("K11", "maml", 0.14))
     for name, method, accuracy in others:
-        one = row("kshot", name, method.capitalize(), f"What does {method} reach?", assumed=("16 images a class",))
+        one = row(
+            "kshot",
+            name,
+            method.capitalize(),
+            f"What does {method} reach?",
+            assumed=("16 images a class",),
+        )
         cells = [
             cell(f"shots={k}", f"shots {k}", place, **told)
             for place, (k, told) in enumerate(((16, {"accuracy": accuracy}), (5, {})))
@@ -78,7 +98,14 @@ def kshot(results: Path) -> Planned:
         for asked, k in zip(cells, (16, 5), strict=True):
             save(results, one, asked, record(f"{method}-{k}"), values={"shots": k})
         planned.append((one, cells))
-    k3 = row("kshot", "K3", "Data-loader settings", "What does an epoch cost?", kind="benchmark", benchmark="loading")
+    k3 = row(
+        "kshot",
+        "K3",
+        "Data-loader settings",
+        "What does an epoch cost?",
+        kind="benchmark",
+        benchmark="loading",
+    )
     times = {
         "kind": "benchmark", "what": "One epoch over 5,000 images", "machine": "two cores",
         "columns": ["loader", "workers", "pinned", "seconds an epoch", "images a second"],
@@ -89,10 +116,18 @@ def kshot(results: Path) -> Planned:
     planned.append((k3, [only]))
     k7 = row("kshot", "K7", "ResNet18, ImageNet weights", "Which settings?", needs=("imagenet",))
     lacking = [
-        cell(f"lr={lr}", f"lr {lr}", place, accuracy=0.41, train_accuracy=0.94) for place, lr in enumerate((1, 2))
+        cell(f"lr={lr}", f"lr {lr}", place, accuracy=0.41, train_accuracy=0.94)
+        for place, lr in enumerate((1, 2))
     ]
     for asked in lacking:
-        save(results, k7, asked, None, status="not run", reason="ImageNet weights of resnet18 are not on this machine.")
+        save(
+            results,
+            k7,
+            asked,
+            None,
+            status="not run",
+            reason="ImageNet weights of resnet18 are not on this machine.",
+        )
     planned.append((k7, lacking))
     planned.append((row("kshot", "K15", "Confusion matrix"), [cell("best", "best of K8")]))
     return planned
@@ -106,8 +141,12 @@ def experts(results: Path) -> Planned:
         cells = []
         for place, (fraction, accuracy) in enumerate(zip(FRACTIONS, told, strict=True)):
             numbers = {"accuracy": accuracy, "f1": accuracy - 0.01, "std": 0.0015, "loss": 2.0}
-            cells.append(asked := cell(f"fraction={fraction}", f"fraction {fraction}", place, **numbers))
-            save(results, one, asked, record(f"{method}-p{fraction}"), values={"fraction": fraction})
+            cells.append(
+                asked := cell(f"fraction={fraction}", f"fraction {fraction}", place, **numbers)
+            )
+            save(
+                results, one, asked, record(f"{method}-p{fraction}"), values={"fraction": fraction}
+            )
         planned.append((one, cells))
     return planned
 
@@ -119,13 +158,21 @@ def searched(results: Path) -> Planned:
         steps=({"train.lr": (0.01, 0.05, 0.5)}, {"train.batch_size": (64, 128)}),
     )  # fmt: skip
     draw = np.random.default_rng(0)
-    for place, (network, rate) in enumerate((network, rate) for network in ("H1", "H2") for rate in (0.01, 0.05, 0.5)):
+    for place, (network, rate) in enumerate(
+        (network, rate) for network in ("H1", "H2") for rate in (0.01, 0.05, 0.5)
+    ):
         values = {"network": network, "train.lr": rate}
-        asked = cell(f"1-{network}-lr={rate}", f"{network}, lr {rate:g} (step 1)", 5 * (place // 3) + place % 3)
+        asked = cell(
+            f"1-{network}-lr={rate}",
+            f"{network}, lr {rate:g} (step 1)",
+            5 * (place // 3) + place % 3,
+        )
         save(results, one, asked, lower("probe-16", rate / 3, draw), values=values)
     for place, size in enumerate((64, 128)):
         values = {"network": "H1", "train.lr": 0.01, "train.batch_size": size}
-        asked = cell(f"2-H1-lr=0.01-batch_size={size}", f"H1, lr 0.01, batch_size {size} (step 2)", 3 + place)
+        asked = cell(
+            f"2-H1-lr=0.01-batch_size={size}", f"H1, lr 0.01, batch_size {size} (step 2)", 3 + place
+        )
         save(results, one, asked, lower("probe-16", 0, draw), values=values)
     return [(one, grids.cells(one, "small"))]
 
@@ -133,7 +180,9 @@ def searched(results: Path) -> Planned:
 def lower(name: str, by: float, draw: np.random.Generator) -> dict[str, Any]:
     """A record with accuracies lower by so much, and some noise."""
     content = record(name)
-    values = [value - by + draw.normal(0, 0.01) for value in content["scores"]["accuracy"]["values"]]
+    values = [
+        value - by + draw.normal(0, 0.01) for value in content["scores"]["accuracy"]["values"]
+    ]
     content["scores"]["accuracy"] = summary(values)
     return content
 
@@ -143,7 +192,15 @@ def learning(seed: int, draws: int = 5, epochs: int = 30) -> dict[str, Any]:
     draw = np.random.default_rng(seed)
     steps = np.arange(1, epochs + 1)
     curves: dict[str, Any] = {"epoch": steps.tolist()}
-    for name, start, end in (("train_loss", 2.3, 0.1), ("train_accuracy", 0.1, 1.0), ("validation_accuracy", 0.1, 0.6)):
-        rows = end + (start - end) * np.exp(-steps / (6 + seed)) + draw.normal(0, 0.02, (draws, epochs))
+    for name, start, end in (
+        ("train_loss", 2.3, 0.1),
+        ("train_accuracy", 0.1, 1.0),
+        ("validation_accuracy", 0.1, 0.6),
+    ):
+        rows = (
+            end
+            + (start - end) * np.exp(-steps / (6 + seed))
+            + draw.normal(0, 0.02, (draws, epochs))
+        )
         curves[name] = [row[: epochs - 8 * (place % 2)].tolist() for place, row in enumerate(rows)]
     return curves

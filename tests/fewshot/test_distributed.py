@@ -26,9 +26,21 @@ TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "
 
 def started(launch: list[str], *words: str, out: Path) -> subprocess.CompletedProcess[str]:
     """`fewshot run` in processes of one thread each."""
-    command = [sys.executable, *launch, "-m", "fewshot", "run", *SETTINGS, *words, "--out", str(out)]
+    command = [
+        sys.executable,
+        *launch,
+        "-m",
+        "fewshot",
+        "run",
+        *SETTINGS,
+        *words,
+        "--out",
+        str(out),
+    ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300, check=False)
+    return subprocess.run(
+        command, capture_output=True, text=True, env=environment, timeout=300, check=False
+    )
 
 
 def found(out: Path) -> tuple[dict, dict[str, torch.Tensor]]:
@@ -53,15 +65,22 @@ def test_two_processes_train_as_one_does(both: tuple[Path, Path, str, str]) -> N
     assert not any("past" in name for name in weights)
     assert together["run_id"] == alone["run_id"]
     assert together["scores"]["accuracy"] == alone["scores"]["accuracy"]
-    assert together["validation"]["loss"]["mean"] == pytest.approx(alone["validation"]["loss"]["mean"], rel=1e-3)
+    assert together["validation"]["loss"]["mean"] == pytest.approx(
+        alone["validation"]["loss"]["mean"], rel=1e-3
+    )
 
 
 def test_the_first_process_speaks_and_writes_for_both(both: tuple[Path, Path, str, str]) -> None:
     one, two, alone, together = both
     assert together.count("scratch") == alone.count("scratch") == 1
-    files = [sorted(path.name for path in out.glob("*/**/*") if path.is_file()) for out in (one, two)]
+    files = [
+        sorted(path.name for path in out.glob("*/**/*") if path.is_file()) for out in (one, two)
+    ]
     assert files[0] == files[1]
-    logged = [(out / "draw-0" / "metrics.jsonl").read_text().splitlines() for out in (*one.iterdir(), *two.iterdir())]
+    logged = [
+        (out / "draw-0" / "metrics.jsonl").read_text().splitlines()
+        for out in (*one.iterdir(), *two.iterdir())
+    ]
     assert len(logged[0]) == len(logged[1]) > 2
 
 
@@ -84,7 +103,17 @@ def test_what_processes_cannot_share_is_told_once(tmp_path: Path) -> None:
 def test_together_they_stop_and_continue(both: tuple[Path, Path, str, str], tmp_path: Path) -> None:
     """Both leave at the same step when they are told to, and the same command ends as it would have undisturbed."""
     more = [*STILL, "--set", "train.steps=3000", "--set", "train.log_every_epochs=100"]
-    command = [sys.executable, *TORCHRUN, "-m", "fewshot", "run", *SETTINGS, *more, "--out", str(tmp_path)]
+    command = [
+        sys.executable,
+        *TORCHRUN,
+        "-m",
+        "fewshot",
+        "run",
+        *SETTINGS,
+        *more,
+        "--out",
+        str(tmp_path),
+    ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     running = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
     while not list(tmp_path.glob("*/draw-0/metrics.jsonl")):

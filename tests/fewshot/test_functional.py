@@ -39,7 +39,9 @@ def test_prototypes_do_not_depend_on_order_and_are_zero_without_support():
     found = functional.prototypes(features, labels, N_WAY + 1)
     assert found[N_WAY].tolist() == [0.0] * 6
     order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(functional.prototypes(features[order], labels[order], N_WAY + 1), found)
+    torch.testing.assert_close(
+        functional.prototypes(features[order], labels[order], N_WAY + 1), found
+    )
 
 
 def test_prototype_of_a_single_image_is_that_image():
@@ -51,11 +53,15 @@ def test_prototype_of_a_single_image_is_that_image():
 
 def test_squared_distances_against_scipy():
     a, b = normal(9, 5), normal(4, 5, seed=1)
-    np.testing.assert_allclose(functional.squared_distances(a, b), cdist(a, b, "sqeuclidean"), rtol=1e-12)
+    np.testing.assert_allclose(
+        functional.squared_distances(a, b), cdist(a, b, "sqeuclidean"), rtol=1e-12
+    )
 
 
 def test_squared_distances_are_exact_where_they_are_small():
-    a = (1000 + 1e-3 * normal(40, 64)).float()  # |a|^2 + |b|^2 - 2ab would give nothing but rounding here
+    a = (
+        1000 + 1e-3 * normal(40, 64)
+    ).float()  # |a|^2 + |b|^2 - 2ab would give nothing but rounding here
     exact = cdist(a.double(), a.double(), "sqeuclidean")
     np.testing.assert_allclose(functional.squared_distances(a, a), exact, rtol=1e-5)
 
@@ -63,7 +69,9 @@ def test_squared_distances_are_exact_where_they_are_small():
 def test_cosine_similarities_against_scikit_learn():
     a, b = normal(9, 5), 100 * normal(4, 5, seed=1)
     a[3] = 0
-    np.testing.assert_allclose(functional.cosine_similarities(a, b), cosine_similarity(a, b), atol=1e-12)
+    np.testing.assert_allclose(
+        functional.cosine_similarities(a, b), cosine_similarity(a, b), atol=1e-12
+    )
 
 
 def slow_cross_entropy(logits: list[list[float]], targets: list[list[float]]) -> float:
@@ -79,10 +87,16 @@ def slow_cross_entropy(logits: list[list[float]], targets: list[list[float]]) ->
 @pytest.mark.parametrize("soft", [False, True])
 def test_cross_entropy_against_loops(soft: bool):
     logits, labels = 3 * normal(11, N_WAY), torch.arange(11) % N_WAY
-    targets = torch.softmax(normal(11, N_WAY, seed=1), 1) if soft else torch.eye(N_WAY, dtype=torch.float64)[labels]
+    targets = (
+        torch.softmax(normal(11, N_WAY, seed=1), 1)
+        if soft
+        else torch.eye(N_WAY, dtype=torch.float64)[labels]
+    )
     found = functional.cross_entropy(logits, targets if soft else labels)
     assert found.shape == ()
-    assert found.item() == pytest.approx(slow_cross_entropy(logits.tolist(), targets.tolist()), rel=1e-12)
+    assert found.item() == pytest.approx(
+        slow_cross_entropy(logits.tolist(), targets.tolist()), rel=1e-12
+    )
 
 
 GRADIENTS = {
@@ -90,7 +104,10 @@ GRADIENTS = {
     "squared distances": (functional.squared_distances, [(5, 3), (4, 3)]),
     "cosines": (functional.cosine_similarities, [(5, 3), (4, 3)]),
     "cross-entropy, hard": (lambda z: functional.cross_entropy(z, torch.arange(5) % 3), [(5, 3)]),
-    "cross-entropy, soft": (lambda z, y: functional.cross_entropy(z, torch.softmax(y, 1)), [(5, 3), (5, 3)]),
+    "cross-entropy, soft": (
+        lambda z, y: functional.cross_entropy(z, torch.softmax(y, 1)),
+        [(5, 3), (5, 3)],
+    ),
 }
 
 
@@ -106,7 +123,9 @@ def test_quarter_turns_are_numpy_s(quarter: int):
     images = normal(10, 3, 5, 5)
     turned, turns = functional.quarter_turns(images)
     assert turns.tolist() == [0, 1, 2, 3, 0, 1, 2, 3, 0, 1]
-    np.testing.assert_array_equal(turned[quarter], np.rot90(images[quarter].numpy(), quarter, (1, 2)))
+    np.testing.assert_array_equal(
+        turned[quarter], np.rot90(images[quarter].numpy(), quarter, (1, 2))
+    )
     assert not torch.equal(turned[1:4], images[1:4])
 
 
@@ -122,9 +141,16 @@ def test_distillation_is_the_divergence_at_a_temperature_and_its_gradient_keeps_
     loss = functional.distillation(logits, taught, 3.0)
     np.testing.assert_allclose(loss.item(), np.mean(expected), rtol=1e-10)
     slopes = []
-    for temperature in (1.0, 100.0):  # hot, it is the squared difference of centred logits over twice their number
+    for temperature in (
+        1.0,
+        100.0,
+    ):  # hot, it is the squared difference of centred logits over twice their number
         other = (normal(7, N_WAY, seed=2) / temperature).softmax(1)
-        slopes.append(torch.autograd.grad(functional.distillation(logits, other, temperature), logits)[0].norm())
+        slopes.append(
+            torch.autograd.grad(functional.distillation(logits, other, temperature), logits)[
+                0
+            ].norm()
+        )
     assert 0.1 < slopes[1] / slopes[0] < 10
     agreed = functional.distillation(logits, (logits / 3).softmax(1).detach(), 3.0)
     torch.testing.assert_close(torch.autograd.grad(agreed, logits)[0], torch.zeros_like(logits))
@@ -151,9 +177,13 @@ def test_decorrelation_is_a_power_of_the_scatter_within_the_classes():
 
 
 def test_roots_keep_sign_and_order_and_have_a_bounded_slope():
-    features = torch.tensor([-4.0, -1.0, -0.01, 0.0, 0.01, 0.5, 1.0, 9.0], dtype=torch.float64, requires_grad=True)
+    features = torch.tensor(
+        [-4.0, -1.0, -0.01, 0.0, 0.01, 0.5, 1.0, 9.0], dtype=torch.float64, requires_grad=True
+    )
     found = functional.rooted(features)
-    expected = [math.copysign(math.sqrt(abs(each) + 0.01) - 0.1, each) for each in features.tolist()]
+    expected = [
+        math.copysign(math.sqrt(abs(each) + 0.01) - 0.1, each) for each in features.tolist()
+    ]
     torch.testing.assert_close(found.tolist(), expected)
     assert bool((found.diff() > 0).all())
     slopes = torch.autograd.grad(found.sum(), features)[0]

@@ -107,7 +107,10 @@ def test_other_images_are_refused(name: str) -> None:
 def test_flip_mirrors_its_share() -> None:
     images = pictures(400)
     result = augment.flip(images, seeded(), p=0.3)
-    mirrored = [bool((new == old[:, :, range(29, -1, -1)]).all()) for new, old in zip(result, images, strict=True)]
+    mirrored = [
+        bool((new == old[:, :, range(29, -1, -1)]).all())
+        for new, old in zip(result, images, strict=True)
+    ]
     kept = [bool((new == old).all()) for new, old in zip(result, images, strict=True)]
     assert sum(mirrored) + sum(kept) == 400
     assert 0.23 < sum(mirrored) / 400 < 0.37
@@ -118,7 +121,9 @@ def all_shifts(image: np.ndarray, down: int, right: int, mode: str) -> dict[byte
     _, h, w = image.shape
     padded = np.pad(image, [(0, 0), (down, down), (right, right)], mode=mode)  # type: ignore[call-overload]
     return {
-        np.ascontiguousarray(padded[:, down + y : down + y + h, right + x : right + x + w]).tobytes(): (y, x)
+        np.ascontiguousarray(
+            padded[:, down + y : down + y + h, right + x : right + x + w]
+        ).tobytes(): (y, x)
         for y in range(-down, down + 1)
         for x in range(-right, right + 1)
     }
@@ -186,13 +191,18 @@ def test_rotate_agrees_with_torchvision() -> None:
     ours = geometry.rotated(images, degrees)
     for image, angle, result in zip(images, degrees.tolist(), ours, strict=True):
         theirs = tv.rotate(image, angle, tv.InterpolationMode.BILINEAR)
-        torch.testing.assert_close(result[:, 8:25, 12:36], theirs[:, 8:25, 12:36], atol=1e-4, rtol=0)
+        torch.testing.assert_close(
+            result[:, 8:25, 12:36], theirs[:, 8:25, 12:36], atol=1e-4, rtol=0
+        )
     assert ours[1, :, 0, 0].max() == 0
 
 
 def test_rotate_draws_every_angle() -> None:
     result = augment.rotate(ramps(2000, 40, 40), seeded(), degrees=25.0)
-    right, down = result[:, 1, 20, 20] - result[:, 1, 20, 19], result[:, 1, 20, 20] - result[:, 1, 19, 20]
+    right, down = (
+        result[:, 1, 20, 20] - result[:, 1, 20, 19],
+        result[:, 1, 20, 20] - result[:, 1, 19, 20],
+    )
     angles = torch.rad2deg(torch.atan2(-down, right))
     assert stats.kstest(angles, "uniform", (-25, 50)).pvalue > 0.001
 
@@ -207,12 +217,16 @@ def test_rotate_draws_every_angle() -> None:
     ],
 )
 def test_colours_agree_with_torchvision(
-    ours: Callable[[Tensor, Tensor], Tensor], theirs: Callable[[Tensor, float], Tensor], factors: list[float]
+    ours: Callable[[Tensor, Tensor], Tensor],
+    theirs: Callable[[Tensor, float], Tensor],
+    factors: list[float],
 ) -> None:
     images = pictures(4)
     images[:, :, 0] = 0.5  # grey: hue undefined
     images[:, 2, 1] = images[:, 1, 1]  # two channels alike
-    expected = torch.stack([theirs(image, factor) for image, factor in zip(images, factors, strict=True)])
+    expected = torch.stack(
+        [theirs(image, factor) for image, factor in zip(images, factors, strict=True)]
+    )
     torch.testing.assert_close(ours(images, torch.tensor(factors)), expected, atol=2e-5, rtol=0)
 
 
@@ -237,7 +251,9 @@ def test_contrast_grows_by_up_to_most() -> None:
     factors = (result[:, 0, 3, 4] - result[:, 0, 20, 9]) / (image[0, 3, 4] - image[0, 20, 9])
     assert stats.kstest(factors, "uniform", (1, 2)).pvalue > 0.001
     for i in range(20):
-        torch.testing.assert_close(result[i], tv.adjust_contrast(image, float(factors[i])), atol=1e-4, rtol=0)
+        torch.testing.assert_close(
+            result[i], tv.adjust_contrast(image, float(factors[i])), atol=1e-4, rtol=0
+        )
 
 
 def test_grey_agrees_with_torchvision() -> None:
@@ -266,9 +282,17 @@ def test_blacken_border_blackens_both_ends_of_each_axis() -> None:
                 for column in range(wide, 20 - wide):
                     frame[0, row, column] = 1
             known[frame.tobytes()] = high, wide
-    found = [known[image.numpy().tobytes()] for image in augment.blacken_border(torch.ones(900, 1, 10, 20), seeded())]
+    found = [
+        known[image.numpy().tobytes()]
+        for image in augment.blacken_border(torch.ones(900, 1, 10, 20), seeded())
+    ]
     assert stats.chisquare([found.count(widths) for widths in known.values()]).pvalue > 0.001
-    assert augment.blacken_border(torch.ones(300, 1, 10, 20), seeded(), fraction=0.5).sum((1, 2, 3)).min() == 0
+    assert (
+        augment.blacken_border(torch.ones(300, 1, 10, 20), seeded(), fraction=0.5)
+        .sum((1, 2, 3))
+        .min()
+        == 0
+    )
 
 
 @pytest.mark.parametrize(("size", "side"), [(3, 3), (0.5, 4), (1, 1), (1.0, 8)])
@@ -286,16 +310,26 @@ def test_cutout_is_a_square_about_any_pixel(size: float, side: int) -> None:
 
 def test_cutout_can_fill_with_the_mean_colour() -> None:
     images = pictures(50)
-    black, mean = augment.cutout(images, seeded(), 8), augment.cutout(images, seeded(), 8, fill="mean")
+    black, mean = (
+        augment.cutout(images, seeded(), 8),
+        augment.cutout(images, seeded(), 8, fill="mean"),
+    )
     for old, hidden, filled in zip(images, black, mean, strict=True):
         hole = (hidden == 0).all(0)
-        torch.testing.assert_close(filled[:, hole], old.mean((1, 2))[:, None].expand(3, int(hole.sum())))
+        torch.testing.assert_close(
+            filled[:, hole], old.mean((1, 2))[:, None].expand(3, int(hole.sum()))
+        )
         assert torch.equal(filled[:, ~hole], old[:, ~hole])
 
 
 def test_erase_takes_whole_boxes_of_the_drawn_area() -> None:
     h, w, n = 64, 48, 1500
-    holes = augment.erase(torch.ones(n, 1, h, w), seeded(), p=0.7, area=(0.1, 0.3), ratio=(0.5, 2.0))[:, 0] == 0
+    holes = (
+        augment.erase(torch.ones(n, 1, h, w), seeded(), p=0.7, area=(0.1, 0.3), ratio=(0.5, 2.0))[
+            :, 0
+        ]
+        == 0
+    )
     areas, ratios, places = [], [], set()
     for hole in holes:
         rows, columns = (hole.any(axis).nonzero().flatten().tolist() for axis in (1, 0))
@@ -304,7 +338,12 @@ def test_erase_takes_whole_boxes_of_the_drawn_area() -> None:
             assert hole.sum() == height * width
             areas.append(height * width / (h * w))
             ratios.append(math.log(width / height))
-            places |= {("top", rows[0]), ("bottom", rows[-1]), ("left", columns[0]), ("right", columns[-1])}
+            places |= {
+                ("top", rows[0]),
+                ("bottom", rows[-1]),
+                ("left", columns[0]),
+                ("right", columns[-1]),
+            }
     assert 0.66 < len(areas) / n < 0.74
     assert stats.kstest(areas, "uniform", (0.1, 0.2)).statistic < 0.05
     assert stats.kstest(ratios, "uniform", (-math.log(2), 2 * math.log(2))).statistic < 0.05
@@ -312,8 +351,12 @@ def test_erase_takes_whole_boxes_of_the_drawn_area() -> None:
 
 
 def test_erase_always_finds_a_box_that_fits() -> None:
-    result = augment.erase(torch.ones(500, 1, 10, 40), seeded(), p=1.0, area=(0.5, 0.5), ratio=(0.1, 0.1))
-    assert torch.equal(result.sum((1, 2, 3)), torch.full((500,), 200.0))  # as narrow as it can be: 10 x 20
+    result = augment.erase(
+        torch.ones(500, 1, 10, 40), seeded(), p=1.0, area=(0.5, 0.5), ratio=(0.1, 0.1)
+    )
+    assert torch.equal(
+        result.sum((1, 2, 3)), torch.full((500,), 200.0)
+    )  # as narrow as it can be: 10 x 20
 
 
 def test_erase_can_fill_with_noise() -> None:
@@ -332,7 +375,9 @@ def test_mixed_labels_are_the_pixels_shares(name: str, soft: bool) -> None:
     images = F.one_hot(labels, 10).double()[:, :, None, None].expand(n, 10, 16, 24)
     mixed_images, targets = AUGMENTATIONS[name](images, given, seeded(), 10, alpha=1.0)
     assert targets.shape == (n, 10)
-    torch.testing.assert_close(targets.sum(1), torch.ones(n, dtype=torch.float64), rtol=0, atol=1e-12)
+    torch.testing.assert_close(
+        targets.sum(1), torch.ones(n, dtype=torch.float64), rtol=0, atol=1e-12
+    )
     torch.testing.assert_close(targets, mixed_images.mean((2, 3)), rtol=0, atol=1e-12)
     own = targets[torch.arange(n), labels]
     assert 0.45 < own.mean() < 0.75
@@ -379,7 +424,11 @@ def test_mixup_blends_by_the_drawn_share() -> None:
 
 
 def test_wrong_labels_are_refused() -> None:
-    for labels in (torch.zeros(4, dtype=torch.int32), torch.zeros(5, dtype=torch.int64), torch.zeros(4, 3)):
+    for labels in (
+        torch.zeros(4, dtype=torch.int32),
+        torch.zeros(5, dtype=torch.int64),
+        torch.zeros(4, 3),
+    ):
         with pytest.raises(ValueError, match=r"labels must be int64 \[4\] or float \[4, 10\]"):
             augment.mixup(pictures(4), labels, seeded(), 10)
 
@@ -396,7 +445,9 @@ def test_auto_augment_leaves_the_global_generator_alone() -> None:
 def test_auto_augment_advances_its_generator() -> None:
     generator = seeded()
     images = pictures(8)
-    assert not torch.equal(augment.auto_augment(images, generator), augment.auto_augment(images, generator))
+    assert not torch.equal(
+        augment.auto_augment(images, generator), augment.auto_augment(images, generator)
+    )
 
 
 @pytest.mark.parametrize("pick", [True, False])
@@ -407,7 +458,10 @@ def test_operations_of_auto_augment_are_torchvisions(name: str, pick: bool) -> N
     for step, sign in itertools.product(range(policy.BINS), (1, -1) if signed else (1,)):
         strength = sign * float(strengths[step] if strengths.ndim else 0)
         theirs = torch.stack(
-            [_apply_op(image, name, strength, InterpolationMode.NEAREST, None) for image in images.to(torch.uint8)]
+            [
+                _apply_op(image, name, strength, InterpolationMode.NEAREST, None)
+                for image in images.to(torch.uint8)
+            ]
         )
         ours = policy._performed(
             images / 255,
@@ -416,14 +470,20 @@ def test_operations_of_auto_augment_are_torchvisions(name: str, pick: bool) -> N
             torch.full((8,), sign),
             pick,
         )
-        away = (ours * 255 - theirs).abs() > 2.1  # theirs rounds down to 1/255 after every part of an operation
-        assert away.float().mean() < 0.1  # rows and columns that are read halfway between two pixels
+        away = (
+            ours * 255 - theirs
+        ).abs() > 2.1  # theirs rounds down to 1/255 after every part of an operation
+        assert (
+            away.float().mean() < 0.1
+        )  # rows and columns that are read halfway between two pixels
 
 
 def test_auto_augment_draws_the_policy(monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: list[tuple[Tensor, Tensor]] = []
 
-    def noted(images: Tensor, operation: Tensor, strength: Tensor, sign: Tensor, pick: bool) -> Tensor:
+    def noted(
+        images: Tensor, operation: Tensor, strength: Tensor, sign: Tensor, pick: bool
+    ) -> Tensor:
         drawn.append((operation, strength * sign))
         return images
 
@@ -435,11 +495,21 @@ def test_auto_augment_draws_the_policy(monkeypatch: pytest.MonkeyPatch) -> None:
         expected: dict[tuple[int, float], float] = defaultdict(float)
         for pair in pairs:
             name, chance, step = pair[which]
-            expected[policy.OPERATIONS.index(name), round(policy._strength(name, step or 0), 4)] += chance / len(pairs)
-        found = Counter(zip(operation.tolist(), (round(each, 4) for each in strength.abs().tolist()), strict=True))
+            expected[
+                policy.OPERATIONS.index(name), round(policy._strength(name, step or 0), 4)
+            ] += chance / len(pairs)
+        found = Counter(
+            zip(
+                operation.tolist(),
+                (round(each, 4) for each in strength.abs().tolist()),
+                strict=True,
+            )
+        )
         for key, share in expected.items():
             assert found[key] / 40_000 == pytest.approx(share, abs=0.004)
-        assert sum(count for key, count in found.items() if key[0] >= 0 and key not in expected) == 0
+        assert (
+            sum(count for key, count in found.items() if key[0] >= 0 and key not in expected) == 0
+        )
         assert (strength[strength != 0] > 0).float().mean() == pytest.approx(0.5, abs=0.02)
 
 
@@ -453,7 +523,10 @@ def test_auto_augment_is_torchvisions(name: str) -> None:
         theirs = torch.stack([transform(image[0].to(torch.uint8)) for _ in range(1500)])
     # Mean brightness tells the operations well enough apart; the two samples are independent. The noise hides that
     # theirs rounds.
-    means = [each.mean((1, 2, 3)) + 16 * torch.rand(1500, generator=seeded()) for each in (ours * 255, theirs.float())]
+    means = [
+        each.mean((1, 2, 3)) + 16 * torch.rand(1500, generator=seeded())
+        for each in (ours * 255, theirs.float())
+    ]
     assert stats.ks_2samp(*means).pvalue > 0.001
 
 
@@ -470,7 +543,11 @@ def test_no_steps_change_nothing() -> None:
 
 def test_steps_are_applied_in_their_order() -> None:
     images, labels = pictures(6), torch.arange(6)
-    steps = ["flip", {"name": "translate", "pixels": 3, "border": "zero"}, {"name": "mixup", "alpha": 0.4}]
+    steps = [
+        "flip",
+        {"name": "translate", "pixels": 3, "border": "zero"},
+        {"name": "mixup", "alpha": 0.4},
+    ]
     generator = seeded()
     expected = augment.translate(augment.flip(images, generator), generator, 3, "zero")
     expected, targets = augment.mixup(expected, labels, generator, 10, 0.4)
@@ -490,7 +567,9 @@ def test_p_is_the_share_of_images_that_a_step_reaches(name: str) -> None:
     turn = torch.ones(400, dtype=torch.bool)
     result, targets = build([{"name": name, "p": 0.25}], 10)(images, labels, seeded(), turn)
     changed = (result != images).flatten(1).any(1)
-    assert 0.15 < changed.float().mean() < 0.32  # a draw can also be of no shift, or of a partner's like
+    assert (
+        0.15 < changed.float().mean() < 0.32
+    )  # a draw can also be of no shift, or of a partner's like
     if name in MIXING:
         assert torch.equal(targets[~changed], F.one_hot(labels, 10).float()[~changed])
         assert (targets[changed].amax(1) < 1).float().mean() > 0.5
@@ -498,7 +577,11 @@ def test_p_is_the_share_of_images_that_a_step_reaches(name: str) -> None:
 
 
 def test_each_span_of_a_training_has_the_steps_that_have_not_ended() -> None:
-    steps = ["flip", {"name": "cutout", "size": 4, "until": 0.5}, {"name": "jitter", "p": 0.5, "until": 0.8}]
+    steps = [
+        "flip",
+        {"name": "cutout", "size": 4, "until": 0.5},
+        {"name": "jitter", "p": 0.5, "until": 0.8},
+    ]
     flip, cutout, jitter = check(steps)
     assert cutout["until"] == 0.5
     found = augment.spans(steps)
@@ -509,7 +592,9 @@ def test_each_span_of_a_training_has_the_steps_that_have_not_ended() -> None:
     ]
     images, labels = pictures(20, 8, 8), torch.arange(20)
     ended, plain = build([cutout], 20), build([{"name": "cutout", "size": 4}], 20)
-    assert torch.equal(ended(images, labels, seeded(), None)[0], plain(images, labels, seeded(), None)[0])
+    assert torch.equal(
+        ended(images, labels, seeded(), None)[0], plain(images, labels, seeded(), None)[0]
+    )
 
 
 def test_check_returns_what_yaml_can_keep_and_read_back() -> None:
@@ -536,12 +621,18 @@ def test_check_returns_what_yaml_can_keep_and_read_back() -> None:
     ("steps", "message"),
     [
         (["flop"], "unknown augmentation 'flop' in augment: did you mean 'flip'?"),
-        (["qqq"], "unknown augmentation 'qqq' in augment: known are flip, alternating_flip, translate, "),
+        (
+            ["qqq"],
+            "unknown augmentation 'qqq' in augment: known are flip, alternating_flip, translate, ",
+        ),
         (
             [{"name": "translate", "pixel": 4}],
             "unknown parameter 'pixel' of augmentation 'translate': did you mean 'pixels'?",
         ),
-        ([{"name": "mixup", "n_classes": 4}], "unknown parameter 'n_classes' of augmentation 'mixup'"),
+        (
+            [{"name": "mixup", "n_classes": 4}],
+            "unknown parameter 'n_classes' of augmentation 'mixup'",
+        ),
         (
             [{"name": "flip", "p": 1.5}],
             "parameter 'p' of augmentation 'flip' must be a number from 0 to 1, got 1.5",
@@ -550,7 +641,10 @@ def test_check_returns_what_yaml_can_keep_and_read_back() -> None:
             [{"name": "rotate", "p": -1}],
             "parameter 'p' of augmentation 'rotate' must be a number from 0 to 1, got -1",
         ),
-        ([{"name": "translate", "pixels": 2.5}], "'translate' must be a whole number from 0 up, got 2.5"),
+        (
+            [{"name": "translate", "pixels": 2.5}],
+            "'translate' must be a whole number from 0 up, got 2.5",
+        ),
         ([{"name": "translate", "pixels": True}], "must be a whole number from 0 up, got True"),
         ([{"name": "translate", "border": "wrap"}], "must be one of reflect, zero, got 'wrap'"),
         ([{"name": "translate", "border": ["zero"]}], "must be one of reflect, zero, got ['zero']"),
@@ -567,7 +661,10 @@ def test_check_returns_what_yaml_can_keep_and_read_back() -> None:
         ([{"name": "mixup", "alpha": float("nan")}], "must be a number from 0.01 up, got nan"),
         ([{"name": "contrast", "most": float("inf")}], "must be a number from 0 up, got inf"),
         ([{"name": "contrast", "most": None}], "must be a number from 0 up, got None"),
-        ([{"pixels": 2}], "must be a name, or a mapping with a name and parameters, got {'pixels': 2}"),
+        (
+            [{"pixels": 2}],
+            "must be a name, or a mapping with a name and parameters, got {'pixels': 2}",
+        ),
         ([3], "must be a name, or a mapping with a name and parameters, got 3"),
         ("flip", "augment must be a list of augmentations, got 'flip'"),
         ({"name": "flip"}, "augment must be a list of augmentations, got {'name': 'flip'}"),

@@ -41,7 +41,9 @@ def test_jpeg_takes_a_finer_table_with_every_quality() -> None:
     images = pictures(6, 40, 40)
     lost = torch.stack(
         [
-            (degrade.compressed(images, torch.full((6,), quality)) - images).square().mean((1, 2, 3))
+            (degrade.compressed(images, torch.full((6,), quality)) - images)
+            .square()
+            .mean((1, 2, 3))
             for quality in (1.0, 10.0, 30.0, 49.9, 70.0, 90.0, 100.0)
         ]
     )
@@ -70,7 +72,9 @@ def test_jpeg_images_do_not_depend_on_their_company() -> None:
 @pytest.mark.parametrize("sigma", [0.0, 0.4, 1.0, 3.0, 9.0])
 def test_blur_agrees_with_scipy(sigma: float) -> None:
     images = pictures(4, 20, 27, torch.float64)
-    expected = ndimage.gaussian_filter(images.numpy(), (0, 0, sigma, sigma), mode="reflect", truncate=8.0)
+    expected = ndimage.gaussian_filter(
+        images.numpy(), (0, 0, sigma, sigma), mode="reflect", truncate=8.0
+    )
     ours = degrade.blurred(images, torch.tensor([sigma, 0.1, sigma, sigma + 1]))[[0, 2]]
     torch.testing.assert_close(ours, torch.from_numpy(expected)[[0, 2]], atol=1e-6, rtol=0)
 
@@ -88,7 +92,10 @@ def test_blur_draws_each_deviation_from_its_range() -> None:
 @pytest.mark.parametrize(
     ("step", "message"),
     [
-        ({"name": "jpeg", "quality": [0, 50]}, "must be two rising numbers from 1 to 100, got [0, 50]"),
+        (
+            {"name": "jpeg", "quality": [0, 50]},
+            "must be two rising numbers from 1 to 100, got [0, 50]",
+        ),
         ({"name": "jpeg", "quality": 50}, "must be two rising numbers from 1 to 100, got 50"),
         ({"name": "blur", "sigma": [2, 1]}, "must be two rising numbers from 0 up, got [2, 1]"),
     ],

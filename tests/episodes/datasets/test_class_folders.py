@@ -30,7 +30,12 @@ def test_train_and_test_folders_hold_what_pillow_sees(tmp_path: Path) -> None:
     fill(tmp_path / "pets" / "train", {"cat": 3, "dog": 2})
     fill(tmp_path / "pets" / "val", {"cat": 1, "dog": 1})
     train, test = load(str(tmp_path / "pets"))
-    assert (train.name, train.classes, train.notes, train.groups) == ("pets", ("cat", "dog"), (), {})
+    assert (train.name, train.classes, train.notes, train.groups) == (
+        "pets",
+        ("cat", "dog"),
+        (),
+        {},
+    )
     assert train.labels.tolist() == [0, 0, 0, 1, 1]
     assert test.labels.tolist() == [0, 1]
     assert train.images.dtype == torch.uint8
@@ -120,7 +125,9 @@ def test_one_class_is_not_enough_and_the_reason_is_told(tmp_path: Path) -> None:
     fill(tmp_path, {"a": 4})
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "x.png").write_bytes(b"broken")
-    with pytest.raises(UserError, match=r"two classes or more, but has 1.*b/x.png \(cannot be decoded\)"):
+    with pytest.raises(
+        UserError, match=r"two classes or more, but has 1.*b/x.png \(cannot be decoded\)"
+    ):
         load(str(tmp_path))
 
 

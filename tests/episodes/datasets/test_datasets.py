@@ -24,18 +24,26 @@ REAL_DATA = Path(os.environ.get("FEWSHOT_DATA", "no-such-folder"))
 
 
 def real_data(name: str) -> pytest.MarkDecorator:
-    return pytest.mark.skipif(not (REAL_DATA / name).is_dir(), reason=f"FEWSHOT_DATA holds no {name}")
+    return pytest.mark.skipif(
+        not (REAL_DATA / name).is_dir(), reason=f"FEWSHOT_DATA holds no {name}"
+    )
 
 
 def write_batches(folder: Path) -> np.ndarray:
     """Small CIFAR-10 batches in the original layout; returns the training pixels [20, 3072]."""
     folder.mkdir(parents=True)
     rows = np.random.default_rng(0).integers(0, 256, (30, 3072), dtype=np.uint8)
-    names = {"data_batch_1": slice(0, 10), "data_batch_2": slice(10, 20), "test_batch": slice(20, 30)}
+    names = {
+        "data_batch_1": slice(0, 10),
+        "data_batch_2": slice(10, 20),
+        "test_batch": slice(20, 30),
+    }
     for name, part in names.items():
         batch = {b"data": rows[part], b"labels": list(range(10)), b"batch_label": name.encode()}
         (folder / name).write_bytes(pickle.dumps(batch, protocol=2))
-    (folder / "batches.meta").write_bytes(pickle.dumps({b"label_names": [n.encode() for n in CIFAR10]}, protocol=2))
+    (folder / "batches.meta").write_bytes(
+        pickle.dumps({b"label_names": [n.encode() for n in CIFAR10]}, protocol=2)
+    )
     return rows[:20]
 
 
@@ -56,7 +64,11 @@ def test_digits_are_scikit_learns() -> None:
     assert train.classes == tuple("0123456789")
     # The mean of a 4x4 block is the original pixel up to interpolation: a neighbour search finds it.
     bunch = load_digits()
-    images = torch.cat([train.images, test.images]).float()[:, 0].reshape(-1, 8, 4, 8, 4).mean((2, 4)) / 255 * 16
+    images = (
+        torch.cat([train.images, test.images]).float()[:, 0].reshape(-1, 8, 4, 8, 4).mean((2, 4))
+        / 255
+        * 16
+    )
     search = KNeighborsClassifier(1).fit(bunch.data, bunch.target)
     found = search.kneighbors(images.flatten(1).numpy(), return_distance=False)[:, 0]
     assert (bunch.target[found] == torch.cat([train.labels, test.labels]).numpy()).mean() > 0.99
@@ -81,7 +93,9 @@ def test_original_batches(tmp_path: Path, inside: bool) -> None:
 def test_cifar10_under_its_name(tmp_path: Path) -> None:
     write_batches(tmp_path / "cifar-10-batches-py")
     assert load("cifar10", root=tmp_path).train.name == "cifar10"
-    assert ("cifar10", f"CIFAR-10 batches in {tmp_path / 'cifar-10-batches-py'}") in available(tmp_path)
+    assert ("cifar10", f"CIFAR-10 batches in {tmp_path / 'cifar-10-batches-py'}") in available(
+        tmp_path
+    )
 
 
 class _Attack:
@@ -167,9 +181,13 @@ def test_a_download_is_put_in_place_whole(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_importing_is_cheap() -> None:
     heavy = ["torchvision", "sklearn", "pyarrow", "PIL", "rich", "scipy"]
-    code = f"import sys, episodes.datasets; print([name for name in {heavy} if name in sys.modules])"
+    code = (
+        f"import sys, episodes.datasets; print([name for name in {heavy} if name in sys.modules])"
+    )
     variables = os.environ | {"PYTHONPATH": str(Path(episodes.__file__).parents[1])}
-    shown = subprocess.run([sys.executable, "-c", code], env=variables, capture_output=True, text=True, check=True)
+    shown = subprocess.run(
+        [sys.executable, "-c", code], env=variables, capture_output=True, text=True, check=True
+    )
     assert shown.stdout == "[]\n"
 
 
@@ -193,5 +211,9 @@ def test_real_cifar10() -> None:
     assert torch.bincount(test.labels).tolist() == [1000] * 10
     assert train.classes == tuple(CIFAR10)
     assert set(train.groups) == {"vehicle", "animal"}
-    mean = train.images.double().mean((0, 2, 3)) / 255  # the published channel means of the training set
-    assert torch.allclose(mean, torch.tensor([0.4914, 0.4822, 0.4465], dtype=torch.float64), atol=2e-3)
+    mean = (
+        train.images.double().mean((0, 2, 3)) / 255
+    )  # the published channel means of the training set
+    assert torch.allclose(
+        mean, torch.tensor([0.4914, 0.4822, 0.4465], dtype=torch.float64), atol=2e-3
+    )

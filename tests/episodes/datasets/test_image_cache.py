@@ -88,7 +88,11 @@ def test_a_second_load_decodes_nothing_and_reads_no_source(
 def test_layout_of_an_entry(data: Path, cache: Path) -> None:
     train = load(str(data), cache=cache).train
     folder = cache / "images" / train.fingerprint
-    assert sorted(path.name for path in folder.iterdir()) == ["images.npy", "labels.npy", "meta.json"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "images.npy",
+        "labels.npy",
+        "meta.json",
+    ]
     assert np.load(folder / "images.npy").shape == (10, 3, 16, 16)
     assert np.load(folder / "labels.npy").tolist() == train.labels.tolist()
     assert json.loads((folder / "meta.json").read_text())["classes"] == ["a", "b"]
@@ -175,7 +179,9 @@ def damage_index(entry: Path) -> None:
         damage_index,
     ],
 )
-def test_a_damaged_entry_is_rebuilt(data: Path, cache: Path, damage: Callable[[Path], None]) -> None:
+def test_a_damaged_entry_is_rebuilt(
+    data: Path, cache: Path, damage: Callable[[Path], None]
+) -> None:
     before = load(str(data), cache=cache).train
     expected = before.images.clone()
     damage(cache / "images" / before.fingerprint)
@@ -244,7 +250,9 @@ def test_a_full_disk_is_told_and_leaves_nothing(data: Path, cache: Path) -> None
     assert [path for path in (cache / "images").iterdir() if path.is_dir()] == []
 
 
-def test_a_cache_that_cannot_be_made(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cache_that_cannot_be_made(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "file").write_text("")
     for place in (tmp_path / "file" / "cache", Path("/proc/fewshot-cache")):
         monkeypatch.setenv("FEWSHOT_CACHE", str(place))
@@ -258,7 +266,9 @@ def test_a_later_load_touches_little_memory(tmp_path: Path, cache: Path) -> None
     for name, grey in (("a", 10), ("b", 200)):
         (tmp_path / "large" / name).mkdir(parents=True)
         for i in range(120):
-            Image.new("RGB", (224, 224), (grey, grey, i)).save(tmp_path / "large" / name / f"{i}.png")
+            Image.new("RGB", (224, 224), (grey, grey, i)).save(
+                tmp_path / "large" / name / f"{i}.png"
+            )
     first = load(str(tmp_path / "large"), cache=cache).train
     assert int(first.images[5, 0, 0, 0]) == 10
     del first
@@ -305,7 +315,9 @@ def test_progress_is_a_bar_on_a_terminal(data: Path, cache: Path) -> None:
     variables = os.environ | {"PYTHONPATH": str(PACKAGE_ROOT), "TERM": "xterm"}
     variables |= {"DATA": str(data), "FEWSHOT_CACHE": str(cache)}
     command = [sys.executable, "-W", "error", "-c", code]
-    done = subprocess.run(command, env=variables, stdout=subprocess.PIPE, stderr=follower, timeout=60)
+    done = subprocess.run(
+        command, env=variables, stdout=subprocess.PIPE, stderr=follower, timeout=60
+    )
     os.close(follower)
     shown = os.read(leader, 100_000).decode()
     os.close(leader)

@@ -46,7 +46,9 @@ def test_exif_orientation_gives_the_upright_image(orientation: int, format_: str
     exif[0x0112] = orientation
     stored = Image.fromarray(np.ascontiguousarray(turned_for(upright, orientation)))
     options = {"lossless": True} if format_ == "WEBP" else {}
-    np.testing.assert_array_equal(decode(encoded(stored, format_, exif=exif, **options), 16), upright)
+    np.testing.assert_array_equal(
+        decode(encoded(stored, format_, exif=exif, **options), 16), upright
+    )
 
 
 def test_rgba_lies_on_white() -> None:
@@ -85,7 +87,9 @@ def test_sixteen_bits_are_scaled_not_clipped(format_: str) -> None:
 
 def test_thirty_two_bit_integers_are_read_as_sixteen_bit_values() -> None:
     ramp = np.linspace(0, 65535, 256).round().astype(np.int32).reshape(16, 16)
-    np.testing.assert_array_equal(decode(encoded(Image.fromarray(ramp), "TIFF"), 16)[..., 1].ravel(), range(256))
+    np.testing.assert_array_equal(
+        decode(encoded(Image.fromarray(ramp), "TIFF"), 16)[..., 1].ravel(), range(256)
+    )
 
 
 def test_one_bit_and_grey_fill_all_channels() -> None:
@@ -93,7 +97,9 @@ def test_one_bit_and_grey_fill_all_channels() -> None:
     seen = decode(encoded(Image.fromarray(bits)), 8)
     np.testing.assert_array_equal(seen, (bits * 255)[..., None].repeat(3, 2))
     grey = noise(8, 8, 1)[..., 0]
-    np.testing.assert_array_equal(decode(encoded(Image.fromarray(grey)), 8), grey[..., None].repeat(3, 2))
+    np.testing.assert_array_equal(
+        decode(encoded(Image.fromarray(grey)), 8), grey[..., None].repeat(3, 2)
+    )
 
 
 def test_cmyk_keeps_its_colours() -> None:

@@ -52,13 +52,17 @@ def write(
 def test_pixels_labels_and_names(tmp_path: Path) -> None:
     folder = tmp_path / "toys"
     images = write(folder / "data" / "train-00000-of-00002.parquet", [0, 1] * 10, ["ball", "car"])
-    images += write(folder / "data" / "train-00001-of-00002.parquet", [1, 1, 0], ["ball", "car"], seed=50)
+    images += write(
+        folder / "data" / "train-00001-of-00002.parquet", [1, 1, 0], ["ball", "car"], seed=50
+    )
     write(folder / "data" / "test-00000-of-00001.parquet", [1, 0], ["ball", "car"], seed=90)
     train, test = load(str(folder))
     assert (train.name, train.classes, train.notes) == ("toys", ("ball", "car"), ())
     assert train.labels.tolist() == [0, 1] * 10 + [1, 1, 0]
     assert test.labels.tolist() == [1, 0]
-    expected = np.stack([np.asarray(Image.open(BytesIO(data))).transpose(2, 0, 1) for data in images])
+    expected = np.stack(
+        [np.asarray(Image.open(BytesIO(data))).transpose(2, 0, 1) for data in images]
+    )
     np.testing.assert_array_equal(train.images.numpy(), expected)
 
 
@@ -81,12 +85,17 @@ def test_one_part_is_split(tmp_path: Path, name: str) -> None:
     assert torch.bincount(train.labels).tolist() == [16, 8]
     assert torch.bincount(test.labels).tolist() == [4, 2]
     assert "fifth" in train.notes[0]
-    where = {np.asarray(Image.open(BytesIO(data))).transpose(2, 0, 1).tobytes(): i for i, data in enumerate(images)}
+    where = {
+        np.asarray(Image.open(BytesIO(data))).transpose(2, 0, 1).tobytes(): i
+        for i, data in enumerate(images)
+    }
     rows = [where[image.numpy().tobytes()] for part in (train, test) for image in part.images]
     assert sorted(rows) == list(range(30))
     labels = torch.cat([train.labels, test.labels]).tolist()
     assert all(label == (row >= 20) for row, label in zip(rows, labels, strict=True))
-    assert torch.equal(load(str(tmp_path / name)).test.images, test.images)  # the file itself is a path too
+    assert torch.equal(
+        load(str(tmp_path / name)).test.images, test.images
+    )  # the file itself is a path too
 
 
 def test_parts_as_folders(tmp_path: Path) -> None:
@@ -117,7 +126,9 @@ def test_declared_columns_win(tmp_path: Path) -> None:
 
 def test_ambiguous_or_missing_columns(tmp_path: Path) -> None:
     write(tmp_path / "train.parquet", [0, 1], label="a", extra={"b": pa.array([0, 1])})
-    with pytest.raises(UserError, match=r"train.parquet has several integer label columns \(a, b\)"):
+    with pytest.raises(
+        UserError, match=r"train.parquet has several integer label columns \(a, b\)"
+    ):
         load(str(tmp_path))
     pq.write_table(pa.table({"text": ["x"], "label": [0]}), tmp_path / "train.parquet")
     with pytest.raises(UserError, match="has no image column"):
@@ -127,7 +138,10 @@ def test_ambiguous_or_missing_columns(tmp_path: Path) -> None:
 def test_broken_rows_are_skipped_and_named(tmp_path: Path) -> None:
     rows = [{"bytes": png(0)}, {"bytes": b"broken"}, {"bytes": None}, None, {"bytes": png(4)}]
     kind = pa.struct([("bytes", pa.binary())])
-    pq.write_table(pa.table({"image": pa.array(rows, kind), "label": [0, 0, 1, 1, 1]}), tmp_path / "train.parquet")
+    pq.write_table(
+        pa.table({"image": pa.array(rows, kind), "label": [0, 0, 1, 1, 1]}),
+        tmp_path / "train.parquet",
+    )
     write(tmp_path / "test.parquet", [0, 1])
     train = load(str(tmp_path)).train
     assert train.labels.tolist() == [0, 1]
@@ -184,7 +198,18 @@ def test_test_alone(tmp_path: Path) -> None:
 
 
 def test_superclasses_of_cifar10_come_with_its_class_names(tmp_path: Path) -> None:
-    names = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
+    names = [
+        "airplane",
+        "automobile",
+        "bird",
+        "cat",
+        "deer",
+        "dog",
+        "frog",
+        "horse",
+        "ship",
+        "truck",
+    ]
     for part in ("train", "test"):
         write(tmp_path / f"{part}.parquet", list(range(10)), names)
     groups = load(str(tmp_path)).train.groups

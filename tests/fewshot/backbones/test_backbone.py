@@ -51,7 +51,9 @@ def test_parameter_counts(name: str, options: dict, parameters: int) -> None:
     assert sum(each.numel() for each in learner.parameters()) == parameters
 
 
-@pytest.mark.parametrize("name", [*backbones.OWN, "resnet18", "convnext_atto", "mobilenetv3_small_100"])
+@pytest.mark.parametrize(
+    "name", [*backbones.OWN, "resnet18", "convnext_atto", "mobilenetv3_small_100"]
+)
 def test_features_and_stages(name: str) -> None:
     backbone = build(name, input_size=32)
     with torch.no_grad():
@@ -86,7 +88,9 @@ def test_two_views_are_the_mean_of_an_image_and_its_mirror_image(name: str, prec
     images = torch.rand(3, 3, 40, 40)
     with torch.no_grad():
         expected = (one(images) + one(images.flip(-1))) / 2
-        torch.testing.assert_close(two(images), expected, rtol=2e-2 if precision == "bfloat16" else 1e-4, atol=2e-3)
+        torch.testing.assert_close(
+            two(images), expected, rtol=2e-2 if precision == "bfloat16" else 1e-4, atol=2e-3
+        )
         assert not torch.allclose(expected, one(images), rtol=1e-2, atol=1e-3)
         if name == "conv4":  # no batch statistics that would tell training from evaluation
             assert torch.equal(two.train()(images), one(images))
@@ -99,13 +103,17 @@ def test_four_views_are_of_the_image_and_its_middle_and_of_their_mirror_images(c
     images = torch.rand(3, 3, 40, 40)
     with torch.no_grad():
         seen = images if crop == 1 else images[..., 4:36, 4:36]
-        middle = seen[..., 2:37, 2:37] if crop == 1 else seen[..., 2:30, 2:30]  # 7/8 of 40 pixels, and of 32
+        middle = (
+            seen[..., 2:37, 2:37] if crop == 1 else seen[..., 2:30, 2:30]
+        )  # 7/8 of 40 pixels, and of 32
         expected = sum(one(view) + one(view.flip(-1)) for view in (seen, middle)) / 4
         torch.testing.assert_close(four(images), expected, rtol=1e-4, atol=1e-5)
         assert torch.equal(four.train()(images), one(images))
 
 
-@pytest.mark.parametrize("pixels", [None, 1])  # all views at once, and 16 images at once: 5, 5 and 2 views
+@pytest.mark.parametrize(
+    "pixels", [None, 1]
+)  # all views at once, and 16 images at once: 5, 5 and 2 views
 def test_twelve_views_are_of_the_image_its_middle_and_corners_and_of_their_mirror_images(
     monkeypatch: pytest.MonkeyPatch, pixels: int | None
 ) -> None:
@@ -147,7 +155,9 @@ def test_own_weights_from_a_file(tmp_path) -> None:
     save_file(source.body.state_dict(), tmp_path / "w.safetensors")
     with seeded(1, "other"):
         loaded = backbones.build(
-            BackboneSettings(name="resnet", options={"width": 8}, weights=str(tmp_path / "w.safetensors"))
+            BackboneSettings(
+                name="resnet", options={"width": 8}, weights=str(tmp_path / "w.safetensors")
+            )
         ).eval()
     images = torch.rand(2, 3, 32, 32)
     assert torch.equal(loaded(images), source(images))
@@ -168,7 +178,9 @@ def test_timm_weights_from_a_file(tmp_path) -> None:
     backbone = build("resnet10t", weights=str(tmp_path / "w.safetensors"), input_size=64)
     images = torch.rand(2, 3, 64, 64)
     with torch.no_grad():
-        by_hand = source.forward_head(source.forward_features((images - backbone.mean) / backbone.std), pre_logits=True)
+        by_hand = source.forward_head(
+            source.forward_features((images - backbone.mean) / backbone.std), pre_logits=True
+        )
         torch.testing.assert_close(backbone(images), by_hand)
     (tmp_path / "cut.safetensors").write_bytes((tmp_path / "w.safetensors").read_bytes()[:1000])
     with pytest.raises(UserError, match=r"cut\.safetensors does not hold weights of 'resnet10t'"):
@@ -197,7 +209,10 @@ def test_wrong_settings_are_said_in_a_sentence(settings: dict, said: str) -> Non
 
 @pytest.mark.parametrize(("size", "kept"), [(32, 28), (33, 29), (64, 56)])
 def test_the_middle_is_seen_when_judging_and_all_while_training(size: int, kept: int) -> None:
-    whole, middle = build("conv4", options={"norm": "group"}), build("conv4", options={"norm": "group"}, crop=0.875)
+    whole, middle = (
+        build("conv4", options={"norm": "group"}),
+        build("conv4", options={"norm": "group"}, crop=0.875),
+    )
     images = torch.rand(2, 3, size, size)
     start = (size - kept) // 2
     inside = images[:, :, start : start + kept, start : start + kept]

@@ -38,7 +38,10 @@ def test_parameters_of_airbench94_by_hand() -> None:
     second = 64 * 256 * 9 + 256 * 256 * 9 + 2 * 256
     third = 256 * 256 * 9 + 256 * 256 * 9 + 2 * 256
     head = 256 * 10 + 10
-    assert sum(each.numel() for each in learner.parameters()) == whitening + first + second + third + head
+    assert (
+        sum(each.numel() for each in learner.parameters())
+        == whitening + first + second + third + head
+    )
 
 
 def test_parameters_of_airbench96_by_hand() -> None:
@@ -58,10 +61,14 @@ def test_a_block_of_three_has_a_shortcut_over_its_last_two() -> None:
         norm.running_mean.normal_()
         norm.running_var.uniform_(0.5, 2)
 
-    def of(convolution: nn.Conv2d, norm: speed.BiasNorm, pool: bool, seen: torch.Tensor) -> torch.Tensor:
+    def of(
+        convolution: nn.Conv2d, norm: speed.BiasNorm, pool: bool, seen: torch.Tensor
+    ) -> torch.Tensor:
         made = F.conv2d(seen, convolution.weight, padding=1)
         made = F.max_pool2d(made, 2) if pool else made
-        mean, variance, bias = (each[:, None, None] for each in (norm.running_mean, norm.running_var, norm.bias))
+        mean, variance, bias = (
+            each[:, None, None] for each in (norm.running_mean, norm.running_var, norm.bias)
+        )
         return (made - mean) / variance.sqrt() + bias
 
     convolutions = [part for part in block.modules() if isinstance(part, nn.Conv2d)]
@@ -84,7 +91,9 @@ def test_whitened_patches_are_uncorrelated_of_variance_one() -> None:
     found = np.cov(seen[:, :12].transpose(1, 0, 2, 3).reshape(12, -1))
     # eps raises variances, so those of the fine directions of smooth images stay below one
     pixels = ((images - backbone.mean) / backbone.std).double().numpy()
-    patches = sliding_window_view(pixels, (2, 2), axis=(2, 3)).transpose(0, 2, 3, 1, 4, 5).reshape(-1, 12)
+    patches = (
+        sliding_window_view(pixels, (2, 2), axis=(2, 3)).transpose(0, 2, 3, 1, 4, 5).reshape(-1, 12)
+    )
     variances = np.linalg.eigvalsh(np.cov(patches.T))
     np.testing.assert_allclose(found, np.diag(variances / (variances + 5e-4)), atol=2e-3)
     assert found.diagonal().max() > 0.99
@@ -103,7 +112,9 @@ def test_convolutions_begin_as_the_identity() -> None:
         if isinstance(part, nn.Conv2d):
             images = torch.rand(2, part.in_channels, 6, 6)
             with torch.no_grad():
-                torch.testing.assert_close(part(images)[:, : part.in_channels], images[:, : part.out_channels])
+                torch.testing.assert_close(
+                    part(images)[:, : part.in_channels], images[:, : part.out_channels]
+                )
 
 
 def test_the_norm_has_a_bias_alone() -> None:
@@ -121,7 +132,9 @@ def test_six_views_are_of_the_image_and_of_its_neighbours_by_a_pixel(name: str) 
     with seeded(0, "test"):
         six = backbones.build(BackboneSettings(name=name, views="flip-shift")).eval()
     images = torch.rand(3, 3, 32, 32)
-    wide = torch.from_numpy(np.pad(images.numpy(), [(0, 0), (0, 0), (1, 1), (1, 1)], mode="reflect"))
+    wide = torch.from_numpy(
+        np.pad(images.numpy(), [(0, 0), (0, 0), (1, 1), (1, 1)], mode="reflect")
+    )
     seen = (images, wide[..., :32, :32], wide[..., 2:, 2:])
     with torch.no_grad():
         itself, *moved = (one(view) + one(view.flip(-1)) for view in seen)
@@ -135,9 +148,13 @@ def test_scratch_tells_its_accuracy_without_views_beside_that_with_them() -> Non
     plain = scratch.Scratch(build(), Task(10), scratch.Options()).eval()
     plain.load_state_dict(learner.state_dict())
     assert plain.measure(Labelled(images, labels)) == {}
-    found = metrics.measures(learner, [Labelled(images[:7], labels[:7]), Labelled(images[7:], labels[7:])])
+    found = metrics.measures(
+        learner, [Labelled(images[:7], labels[:7]), Labelled(images[7:], labels[7:])]
+    )
     with torch.no_grad():
-        expected = (plain.adapt(Labelled(images, labels))(images).argmax(1) == labels).double().mean()
+        expected = (
+            (plain.adapt(Labelled(images, labels))(images).argmax(1) == labels).double().mean()
+        )
     assert found == {"accuracy_without_views": pytest.approx(float(expected))}
     assert learner.backbone.views == "flip-shift"
 
@@ -162,7 +179,9 @@ def test_the_images_that_the_small_network_knows_least_train_both() -> None:
     torch.testing.assert_close(loss, known)
     known.backward()
     F.cross_entropy(alone.proxy(images[chosen]), labels[chosen]).backward()
-    for (name, parameter), expected in zip(learner.named_parameters(), alone.parameters(), strict=True):
+    for (name, parameter), expected in zip(
+        learner.named_parameters(), alone.parameters(), strict=True
+    ):
         torch.testing.assert_close(parameter.grad, expected.grad, rtol=1e-3, atol=1e-5, msg=name)
 
 
@@ -178,7 +197,9 @@ def test_whole_batches_train_in_what_is_left() -> None:
     loss = learner.loss(Labelled(images, labels))
     torch.testing.assert_close(loss, F.cross_entropy(alone.head(alone.backbone(images)), labels))
     loss.backward()
-    assert all(parameter.grad is not None for parameter in learner.parameters())  # several processes wait for all
+    assert all(
+        parameter.grad is not None for parameter in learner.parameters()
+    )  # several processes wait for all
     assert not any(parameter.grad.any() for parameter in learner.proxy.parameters())
 
 
@@ -188,7 +209,9 @@ def test_no_classifier_looks_at_the_small_network() -> None:
         before = learner.adapt(Labelled(images, torch.zeros(5, dtype=torch.int64)))(images)
         for parameter in learner.proxy.parameters():
             parameter.normal_()
-        torch.testing.assert_close(learner.adapt(Labelled(images, torch.zeros(5, dtype=torch.int64)))(images), before)
+        torch.testing.assert_close(
+            learner.adapt(Labelled(images, torch.zeros(5, dtype=torch.int64)))(images), before
+        )
 
 
 @pytest.mark.parametrize("other", [{"rotation": 0.5}, {"teachers": ("a.safetensors",)}])

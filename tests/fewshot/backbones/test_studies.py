@@ -112,9 +112,9 @@ def test_layers_come_in_the_order_written_here(row: str) -> None:
     convolutions = iter([part for part in backbone.modules() if isinstance(part, nn.Conv2d)])
     following = iter(norms)
     images = torch.rand(2, 3, 32, 32, generator=draw)
-    x = (images - torch.tensor([0.485, 0.456, 0.406])[:, None, None]) / torch.tensor([0.229, 0.224, 0.225])[
-        :, None, None
-    ]
+    x = (images - torch.tensor([0.485, 0.456, 0.406])[:, None, None]) / torch.tensor(
+        [0.229, 0.224, 0.225]
+    )[:, None, None]
     for letter in LAYERS[row].replace(" ", ""):
         if letter == "c":
             layer = next(convolutions)
@@ -124,7 +124,12 @@ def test_layers_come_in_the_order_written_here(row: str) -> None:
             norm = next(following)
             x = F.batch_norm(x, norm.running_mean, norm.running_var, norm.weight, norm.bias)
         else:
-            x = {"r": F.relu, "p": lambda y: F.max_pool2d(y, 2), "f": lambda y: y.flatten(1), "m": _mean}[letter](x)
+            x = {
+                "r": F.relu,
+                "p": lambda y: F.max_pool2d(y, 2),
+                "f": lambda y: y.flatten(1),
+                "m": _mean,
+            }[letter](x)
     assert len(list(convolutions)) == len(list(following)) == 0
     assert len(backbone.stages) == len(LAYERS[row].split()) - 1
     with torch.no_grad():
@@ -148,8 +153,12 @@ def test_the_perceptron_sees_pixels_from_0_to_1() -> None:
 
 @pytest.mark.parametrize(("pools", "side"), [("once", 16), ("each", 4)])
 def test_two_dimensional_dropout_takes_whole_channels(pools: str, side: int) -> None:
-    backbone = backbones.build(BackboneSettings(name="dropout-cnn", options={"dropout": 0.5, "pools": pools}))
-    assert sum(isinstance(part, nn.Dropout2d) for part in backbone.modules()) == (1 if pools == "once" else 3)
+    backbone = backbones.build(
+        BackboneSettings(name="dropout-cnn", options={"dropout": 0.5, "pools": pools})
+    )
+    assert sum(isinstance(part, nn.Dropout2d) for part in backbone.modules()) == (
+        1 if pools == "once" else 3
+    )
     for part in list(backbone.modules()):  # the last alone
         if isinstance(part, nn.Dropout2d) and part is not backbone.body.stages[-1][-1]:
             part.p = 0.0
@@ -205,9 +214,14 @@ def test_the_vision_transformer_is_that_of_timm(heads: int) -> None:
         ("convnext_tiny", 28_589_128, "stages.3.", "stages.2."),
     ],
 )
-def test_the_reports_networks_that_are_timm_s(name: str, parameters: int, last: str, last_two: str) -> None:
+def test_the_reports_networks_that_are_timm_s(
+    name: str, parameters: int, last: str, last_two: str
+) -> None:
     backbone = backbones.build(BackboneSettings(name=name, input_size=64)).eval()
-    assert sum(each.numel() for each in backbone.parameters()) + 1000 * (backbone.n_features + 1) == parameters
+    assert (
+        sum(each.numel() for each in backbone.parameters()) + 1000 * (backbone.n_features + 1)
+        == parameters
+    )
     with torch.no_grad():
         found = backbone(torch.rand(2, 3, 32, 32))
     assert found.shape == (2, backbone.n_features)
@@ -218,16 +232,29 @@ def test_the_reports_networks_that_are_timm_s(name: str, parameters: int, last: 
         optim.set_trainable(model, n)
         trained = [name for name, each in model.named_parameters() if each.requires_grad]
         assert trained[0].startswith(f"backbone.body.{begins}")
-        assert trained[0] == next(name for name, _ in model.named_parameters() if f".body.{begins}" in name)
+        assert trained[0] == next(
+            name for name, _ in model.named_parameters() if f".body.{begins}" in name
+        )
         assert trained[-1] == "head.1.bias"
 
 
-PRESETS = ("vgg", "efficientnet-b0", "mobilenetv3-small", "mlp-s", "mlp-l", "cnn", "vit", "custom-cnn")
+PRESETS = (
+    "vgg",
+    "efficientnet-b0",
+    "mobilenetv3-small",
+    "mlp-s",
+    "mlp-l",
+    "cnn",
+    "vit",
+    "custom-cnn",
+)
 
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_step_with_the_preset_changes_what_it_trains_and_nothing_else(name: str) -> None:
-    settings = resolve.configure({"method": "scratch", "shots": 4, "backbone": {"weights": "none"}}, name)
+    settings = resolve.configure(
+        {"method": "scratch", "shots": 4, "backbone": {"weights": "none"}}, name
+    )
     model = resolve.build_learner(settings, Task(easy.N_WAY), seed=0)
     before = {key: each.clone() for key, each in model.state_dict().items()}
     found = easy.images(2, seed=0)
@@ -238,7 +265,9 @@ def test_a_step_with_the_preset_changes_what_it_trains_and_nothing_else(name: st
         done = trainer.fit(model, stream, train, steps_per_epoch=1.0)
     assert done.steps == 1
     frozen = name == "efficientnet-b0"
-    changed = {key for key, each in model.state_dict().items() if not torch.equal(each, before[key])}
+    changed = {
+        key for key, each in model.state_dict().items() if not torch.equal(each, before[key])
+    }
     assert any(key.startswith("head.") for key in changed)
     assert any(key.startswith("backbone.") for key in changed) != frozen  # batch statistics too
     assert frozen.fit_for(settings, model) == frozen

@@ -27,7 +27,9 @@ IMAGES = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(3))
 
 def build(name: str, weights: Path | str, **more) -> backbones.Backbone:
     with seeded(1, "test"):
-        return backbones.build(BackboneSettings(name=name, weights=str(weights), input_size=64, **more)).eval()
+        return backbones.build(
+            BackboneSettings(name=name, weights=str(weights), input_size=64, **more)
+        ).eval()
 
 
 def source(name: str, n_classes: int = 7, **more) -> nn.Module:
@@ -56,13 +58,18 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name", ["test_resnet", "test_vit", "test_convnext", "dla46x_c"])
 @pytest.mark.parametrize("n_classes", [0, 7, 1000])
-def test_the_body_of_a_file_of_any_kind(name: str, n_classes: int, tmp_path: Path, no_network: None) -> None:
+def test_the_body_of_a_file_of_any_kind(
+    name: str, n_classes: int, tmp_path: Path, no_network: None
+) -> None:
     more = {"img_size": 64} if "vit" in name else {}
     model = source(name, n_classes, **more)
     state = model.state_dict()
     save_file(state, tmp_path / "w.safetensors")
     torch.save(state, tmp_path / "w.pth")
-    torch.save({"epoch": 3, "state_dict": {f"module.{key}": each for key, each in state.items()}}, tmp_path / "w.bin")
+    torch.save(
+        {"epoch": 3, "state_dict": {f"module.{key}": each for key, each in state.items()}},
+        tmp_path / "w.bin",
+    )
     for file in ("w.safetensors", "w.pth", "w.bin"):
         backbone = build(name, tmp_path / file, options=more)
         assert holds(backbone, model)
@@ -73,8 +80,16 @@ def as_facebook_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """ConvNeXt as its authors publish it: github.com/facebookresearch/ConvNeXt, models/convnext.py."""
     renamed = {}
     for key, each in state.items():
-        key = key.replace("stem.", "downsample_layers.0.").replace(".blocks.", ".").replace("conv_dw", "dwconv")
-        key = key.replace("mlp.fc1", "pwconv1").replace("mlp.fc2", "pwconv2").replace("head.norm", "norm")
+        key = (
+            key.replace("stem.", "downsample_layers.0.")
+            .replace(".blocks.", ".")
+            .replace("conv_dw", "dwconv")
+        )
+        key = (
+            key.replace("mlp.fc1", "pwconv1")
+            .replace("mlp.fc2", "pwconv2")
+            .replace("head.norm", "norm")
+        )
         key = key.replace("head.fc", "head")
         if ".downsample." in key:
             stage, rest = key.removeprefix("stages.").split(".downsample.")
@@ -86,7 +101,9 @@ def as_facebook_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
 def test_the_authors_own_layout_is_converted_as_timm_does(tmp_path: Path) -> None:
     model = source("convnext_atto", 11, conv_mlp=False)
     torch.save({"model": as_facebook_names(model.state_dict())}, tmp_path / "authors.pth")
-    assert holds(build("convnext_atto", tmp_path / "authors.pth", options={"conv_mlp": False}), model)
+    assert holds(
+        build("convnext_atto", tmp_path / "authors.pth", options={"conv_mlp": False}), model
+    )
 
 
 def test_a_run_can_hand_its_body_on(tmp_path: Path) -> None:
@@ -136,7 +153,10 @@ def broken(kind: str, folder: Path) -> Path:
 @pytest.mark.parametrize(
     ("kind", "said"),
     [
-        ("no statistics", "it lacks 1 of the weights, such as layer2.0.bn1.running_var; name a file that was saved"),
+        (
+            "no statistics",
+            "it lacks 1 of the weights, such as layer2.0.bn1.running_var; name a file that was saved",
+        ),
         ("no filter", "it lacks 1 of the weights, such as layer2.0.conv1.weight"),
         ("one too many", "it holds 1 that are not this network's, such as layer2.7.conv1.weight"),
         ("another shape", "size mismatch for layer2.0.conv1.weight"),
@@ -147,11 +167,16 @@ def broken(kind: str, folder: Path) -> Path:
         ("text", "cut off, or no .safetensors, .pth or .bin file"),
         ("empty", "cut off, or no .safetensors, .pth or .bin file"),
         ("no state", "cut off, or no .safetensors, .pth or .bin file"),
-        ("code", r"asks for code to be run \(.*mkdir\), which is refused; save its state_dict alone"),
+        (
+            "code",
+            r"asks for code to be run \(.*mkdir\), which is refused; save its state_dict alone",
+        ),
         ("old code", "test_resnet': it "),
     ],
 )
-def test_what_is_wrong_with_a_file_is_said(kind: str, said: str, tmp_path: Path, no_network: None) -> None:
+def test_what_is_wrong_with_a_file_is_said(
+    kind: str, said: str, tmp_path: Path, no_network: None
+) -> None:
     path = broken(kind, tmp_path)
     with pytest.raises(UserError, match=said) as caught:
         build("test_resnet", path)
@@ -173,7 +198,9 @@ def test_a_smaller_network_does_not_take_what_it_shares_with_a_larger(tmp_path: 
 
 def test_wrong_options_are_not_blamed_on_the_file(tmp_path: Path) -> None:
     save_file(source("test_resnet").state_dict(), tmp_path / "w.safetensors")
-    with pytest.raises(UserError, match=r"could not build 'test_resnet' with backbone\.options .*no_such"):
+    with pytest.raises(
+        UserError, match=r"could not build 'test_resnet' with backbone\.options .*no_such"
+    ):
         build("test_resnet", tmp_path / "w.safetensors", options={"no_such": 1})
 
 
@@ -196,7 +223,9 @@ def put_into(cache: Path, name: str, model: nn.Module) -> Path:
     return link
 
 
-@pytest.mark.parametrize(("name", "n_classes"), [("test_resnet.r160_in1k", 1000), ("test_resnet", 0)])
+@pytest.mark.parametrize(
+    ("name", "n_classes"), [("test_resnet.r160_in1k", 1000), ("test_resnet", 0)]
+)
 def test_weights_in_the_hubs_cache_need_no_network(
     name: str, n_classes: int, hub_cache: Path, no_network: None
 ) -> None:
@@ -235,7 +264,10 @@ def test_no_network_is_said_within_seconds(
 ) -> None:
     monkeypatch.setattr(constants, "ENDPOINT", f"http://127.0.0.1:{refused_port()}")
     started = time.monotonic()
-    with pytest.raises(UserError, match=r"'test_resnet' could not be loaded \(http://127.* does not answer\): connect"):
+    with pytest.raises(
+        UserError,
+        match=r"'test_resnet' could not be loaded \(http://127.* does not answer\): connect",
+    ):
         build("test_resnet", "pretrained")
     assert time.monotonic() - started < 4
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
@@ -258,15 +290,26 @@ def test_a_name_that_is_never_looked_up_is_not_waited_for(
 
 
 def test_what_answers_is_left_to_the_hub(
-    listener: socket.socket, hub_cache: Path, plain_environment: None, monkeypatch: pytest.MonkeyPatch
+    listener: socket.socket,
+    hub_cache: Path,
+    plain_environment: None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    there, gone = (f"http://127.0.0.1:{port}" for port in (listener.getsockname()[1], refused_port()))
+    there, gone = (
+        f"http://127.0.0.1:{port}" for port in (listener.getsockname()[1], refused_port())
+    )
     model, asked = source("test_resnet", 0), []
     made = timm.create_model
-    monkeypatch.setattr(timm, "create_model", lambda *a, **k: asked.append(k) or (model if k["pretrained"] else made))
+    monkeypatch.setattr(
+        timm,
+        "create_model",
+        lambda *a, **k: asked.append(k) or (model if k["pretrained"] else made),
+    )
     monkeypatch.setattr(constants, "ENDPOINT", there)
     assert build("test_resnet", "pretrained").body is model
-    assert asked == [{"num_classes": 0, "pretrained": True}]  # nothing stands between timm and the hub
+    assert asked == [
+        {"num_classes": 0, "pretrained": True}
+    ]  # nothing stands between timm and the hub
     monkeypatch.setattr(constants, "ENDPOINT", gone)
     with pytest.raises(UserError):
         build("test_resnet", "pretrained")
@@ -277,7 +320,9 @@ def test_what_answers_is_left_to_the_hub(
         build("test_resnet", "pretrained")
 
 
-def test_weights_outside_the_hub_are_asked_of_their_host(hub_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_outside_the_hub_are_asked_of_their_host(
+    hub_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     hosts: list[str] = []
     monkeypatch.setattr(hub, "_answers", lambda url: hosts.append(url) or False)
     with pytest.raises(UserError, match=r"\(github.com does not answer\)"):
@@ -291,7 +336,9 @@ def test_weights_outside_the_hub_are_asked_of_their_host(hub_cache: Path, monkey
 
 
 def test_no_published_weights_are_said(no_network: None) -> None:
-    with pytest.raises(UserError, match="'botnet50ts_256' has no pretrained weights that timm knows of"):
+    with pytest.raises(
+        UserError, match="'botnet50ts_256' has no pretrained weights that timm knows of"
+    ):
         build("botnet50ts_256", "pretrained")
     with pytest.raises(UserError, match=r"Invalid pretrained tag \(bogus\) for resnet18"):
         build("resnet18.bogus", "pretrained")
@@ -300,10 +347,20 @@ def test_no_published_weights_are_said(no_network: None) -> None:
 def test_the_run_id_is_that_of_the_weights_wherever_they_lie(tmp_path: Path) -> None:
     def run_id(path: Path) -> str:
         backbone = {"name": "test_resnet", "weights": str(path), "input_size": 32}
-        values = {"method": "probe", "data": "digits", "shots": 2, "precision": "float32", "backbone": backbone}
+        values = {
+            "method": "probe",
+            "data": "digits",
+            "shots": 2,
+            "precision": "float32",
+            "backbone": backbone,
+        }
         return prepare(values, tmp_path, "cpu").run_id
 
-    here, there, other = tmp_path / "w.safetensors", tmp_path / "b" / "v.safetensors", tmp_path / "o.safetensors"
+    here, there, other = (
+        tmp_path / "w.safetensors",
+        tmp_path / "b" / "v.safetensors",
+        tmp_path / "o.safetensors",
+    )
     there.parent.mkdir()
     state = source("test_resnet").state_dict()
     save_file(state, here)

@@ -13,7 +13,17 @@ from PIL import Image
 
 from fewshot.cli import main
 
-HEAVY = ("torch", "pandas", "sklearn", "matplotlib", "timm", "torchvision", "pyarrow", "scipy", "numpy")
+HEAVY = (
+    "torch",
+    "pandas",
+    "sklearn",
+    "matplotlib",
+    "timm",
+    "torchvision",
+    "pyarrow",
+    "scipy",
+    "numpy",
+)
 
 
 def fewshot(arguments: str, monkeypatch: pytest.MonkeyPatch) -> int:
@@ -24,7 +34,19 @@ def fewshot(arguments: str, monkeypatch: pytest.MonkeyPatch) -> int:
     return int(left.value.code or 0)
 
 
-COMMANDS = ["", "run", "pretrain", "sweep", "plan", "inspect", "predict", "vote", "list", "data", "report"]
+COMMANDS = [
+    "",
+    "run",
+    "pretrain",
+    "sweep",
+    "plan",
+    "inspect",
+    "predict",
+    "vote",
+    "list",
+    "data",
+    "report",
+]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -60,9 +82,18 @@ RUN = "run --data digits --shots 4 --seeds 1 --set precision=float32"
         ("run --shots 4", "no method was named"),
         ("run --method probe", "no budget was named"),
         ("run --method probe --shots 4 --fraction 0.1", "exactly one of shots, fraction and full"),
-        (f"{RUN} --method scratch --set train.stepz=3", "unknown key 'train.stepz': did you mean 'train.steps'?"),
-        (f"{RUN} --method scratch --set trian.steps=3", "unknown key 'trian': did you mean 'train'?"),
-        (f"{RUN} --method scratch --set train.steps=many", "'train.steps' should be a valid integer"),
+        (
+            f"{RUN} --method scratch --set train.stepz=3",
+            "unknown key 'train.stepz': did you mean 'train.steps'?",
+        ),
+        (
+            f"{RUN} --method scratch --set trian.steps=3",
+            "unknown key 'trian': did you mean 'train'?",
+        ),
+        (
+            f"{RUN} --method scratch --set train.steps=many",
+            "'train.steps' should be a valid integer",
+        ),
         (f"{RUN} --method scratch --set learner.hidden=[a]", "learner.hidden"),
         (f"{RUN} --method scratch --set train", "key=value was expected"),
         (f"{RUN} --method probe --set train.steps=3", "'probe' is not trained"),
@@ -70,7 +101,10 @@ RUN = "run --data digits --shots 4 --seeds 1 --set precision=float32"
         (f"{RUN} --method probe --backbone resnet19", "did you mean 'resnet18'?"),
         (f"{RUN} --method probe --config nowhere.yaml", "nowhere.yaml does not exist"),
         ("run --method probe --data digits --shots 400", "only 1"),
-        ("run --method probe --data digits --fraction 1.5", "'fraction' should be less than or equal to 1"),
+        (
+            "run --method probe --data digits --fraction 1.5",
+            "'fraction' should be less than or equal to 1",
+        ),
         ("run --method probe --data no-such-set --shots 4", "no-such-set"),
         (f"{RUN} --method probe --seeds none", "--seeds none"),
         (f"{RUN} --method probe --device cuda:7", "cuda:7"),
@@ -83,7 +117,9 @@ RUN = "run --data digits --shots 4 --seeds 1 --set precision=float32"
         ("data digits --cache", "give a data set's name"),
     ],
 )
-def test_bad_input_gets_one_sentence_and_code_2(arguments, said, monkeypatch, tmp_path, capsys) -> None:
+def test_bad_input_gets_one_sentence_and_code_2(
+    arguments, said, monkeypatch, tmp_path, capsys
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert fewshot(arguments, monkeypatch) == 2
     shown = capsys.readouterr()
@@ -143,7 +179,17 @@ def test_report_writes_and_checks(monkeypatch, tmp_path, capsys) -> None:
 def test_list_names_everything_once(monkeypatch, capsys) -> None:
     assert fewshot("list", monkeypatch) == 0
     lines = capsys.readouterr().out.splitlines()
-    for name in ("protonet", "probe", "finetune", "scratch", "baseline-cnn", "conv4", "resnet", "digits", "cifar10"):
+    for name in (
+        "protonet",
+        "probe",
+        "finetune",
+        "scratch",
+        "baseline-cnn",
+        "conv4",
+        "resnet",
+        "digits",
+        "cifar10",
+    ):
         assert sum(line.split()[:1] == [name] for line in lines) == 1, name
 
 
@@ -165,7 +211,9 @@ def test_a_messy_folder_of_images_runs(monkeypatch, tmp_path, capsys) -> None:
             folder = tmp_path / "mine" / part / name
             folder.mkdir(parents=True)
             for i in range(count):
-                pixels = np.clip(np.array(colour) + noise.normal(0, 30, (40, 48, 3)), 0, 255).astype(np.uint8)
+                pixels = np.clip(
+                    np.array(colour) + noise.normal(0, 30, (40, 48, 3)), 0, 255
+                ).astype(np.uint8)
                 Image.fromarray(pixels).save(folder / f"{i}.{'png' if i % 2 else 'jpg'}")
     (tmp_path / "mine/train/red/broken.png").write_bytes(b"\x89PNG not an image")
     (tmp_path / "mine/train/red/notes.txt").write_text("to do: more photographs")
@@ -193,11 +241,11 @@ def test_what_is_kept_is_shown_and_cleared(monkeypatch, tmp_path, capsys) -> Non
         for name, grey in (("dark", 20), ("light", 220)):
             (tmp_path / "mine" / part / name).mkdir(parents=True)
             for i in range(count):
-                Image.new("RGB", (32, 32), (grey + i,) * 3).save(tmp_path / "mine" / part / name / f"{i}.png")
+                Image.new("RGB", (32, 32), (grey + i,) * 3).save(
+                    tmp_path / "mine" / part / name / f"{i}.png"
+                )
     for data in ("mine", "digits"):
-        arguments = (
-            f"run --data {data} --method probe --backbone conv4 --shots 4 --seeds 1 --set precision=float32 --quiet"
-        )
+        arguments = f"run --data {data} --method probe --backbone conv4 --shots 4 --seeds 1 --set precision=float32 --quiet"
         assert fewshot(arguments, monkeypatch) == 0
     (place / "features" / "junk.npy").write_bytes(bytes(3_000_000))
     capsys.readouterr()
@@ -214,16 +262,22 @@ def test_what_is_kept_is_shown_and_cleared(monkeypatch, tmp_path, capsys) -> Non
         ("junk.npy", "unfinished or damaged"),
     ]
     for name, holds in expected:
-        (line,) = (each for each in shown if each.strip().startswith(f"{name} ") and f" {holds} " in each)
+        (line,) = (
+            each for each in shown if each.strip().startswith(f"{name} ") and f" {holds} " in each
+        )
         assert "MB" in line
         assert today in line
     assert len(shown) == len(expected) + 4
-    size = sum(path.stat().st_size for part in ("images", "features") for path in (place / part).rglob("*"))
+    size = sum(
+        path.stat().st_size for part in ("images", "features") for path in (place / part).rglob("*")
+    )
     assert fewshot("data --cache --clear", monkeypatch) == 0
     said = capsys.readouterr().out
     assert said.startswith("freed ")
     assert float(said.split()[1]) == pytest.approx(size / 1e6, abs=0.15)
-    assert [path for part in ("images", "features", "index") for path in (place / part).rglob("*")] == []
+    assert [
+        path for part in ("images", "features", "index") for path in (place / part).rglob("*")
+    ] == []
     assert fewshot(f"{RUN} --method probe --quiet --force", monkeypatch) == 0  # made again
 
 
@@ -236,12 +290,16 @@ def test_showing_what_is_kept_imports_no_torch(command: str, tmp_path: Path) -> 
         "finally: print([name for name in ('torch', 'pandas', 'sklearn', 'timm') if name in sys.modules])"
     )
     environment = {**os.environ, "FEWSHOT_CACHE": str(tmp_path)}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment
+    )
     assert done.returncode == 0
     assert done.stdout.endswith("[]\n")
 
 
-def test_a_limit_of_the_cache_that_is_none_is_said_before_work_starts(monkeypatch, tmp_path, capsys) -> None:
+def test_a_limit_of_the_cache_that_is_none_is_said_before_work_starts(
+    monkeypatch, tmp_path, capsys
+) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FEWSHOT_CACHE_GB", "lots")
     assert fewshot(f"{RUN} --method probe", monkeypatch) == 2
@@ -255,7 +313,9 @@ def test_a_damaged_cache_is_one_line_on_stderr(flag: str, monkeypatch, tmp_path,
     monkeypatch.setenv("FEWSHOT_CACHE", str(tmp_path / "cache"))
     printed = []
     for out in ("a", "b"):
-        assert fewshot(f"{RUN} --method probe --out {tmp_path / out} {flag} --json", monkeypatch) == 0
+        assert (
+            fewshot(f"{RUN} --method probe --out {tmp_path / out} {flag} --json", monkeypatch) == 0
+        )
         shown = capsys.readouterr()
         printed.append(json.loads(shown.out)["scores"])
         for path in (tmp_path / "cache" / "features").glob("*.safetensors"):

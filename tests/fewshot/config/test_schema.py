@@ -14,7 +14,9 @@ PRESETS = sorted((config.presets_folder() / "methods").glob("*/*.yaml"))
 
 
 def configured(method: str = "protonet", *sets: str, **values: Any) -> RunConfig:
-    return resolve.configure(config.merge({"method": method, "shots": 4, **values}, config.overrides(sets)), "few")
+    return resolve.configure(
+        config.merge({"method": method, "shots": 4, **values}, config.overrides(sets)), "few"
+    )
 
 
 def message(call: Any, *arguments: Any, **values: Any) -> str:
@@ -50,12 +52,18 @@ def test_there_are_presets_and_few_and_full_for_every_method():
 
 def test_an_unknown_preset_gives_the_nearest():
     assert "did you mean 'full'?" in message(config.preset, "protonet", "ful")
-    assert f"known: {', '.join(config.presets('protonet'))}." in message(config.preset, "protonet", "zzzzzz")
+    assert f"known: {', '.join(config.presets('protonet'))}." in message(
+        config.preset, "protonet", "zzzzzz"
+    )
 
 
-def test_another_backbone_does_not_inherit_the_preset_s_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_another_backbone_does_not_inherit_the_preset_s_options(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     (tmp_path / "methods" / "probe").mkdir(parents=True)
-    (tmp_path / "methods" / "probe" / "few.yaml").write_text("backbone: {name: conv4, options: {norm: group}}")
+    (tmp_path / "methods" / "probe" / "few.yaml").write_text(
+        "backbone: {name: conv4, options: {norm: group}}"
+    )
     monkeypatch.setattr(config, "presets_folder", lambda: tmp_path)
     assert configured("probe").backbone.options == {"norm": "group"}
     assert configured("probe", backbone={"name": "resnet18"}).backbone.options == {}
@@ -73,7 +81,10 @@ def test_another_backbone_does_not_inherit_the_preset_s_options(tmp_path: Path, 
         ({"trian": {}}, ["'trian'", "did you mean 'train'?"]),
         ({"str": 1}, ["unknown key 'str'"]),
         ({"train": {"step": 3}}, ["'train.step'", "'train.steps'?"]),
-        ({"train": {"optimizer": {"moment": 1}}}, ["'train.optimizer.moment'", "'train.optimizer.momentum'?"]),
+        (
+            {"train": {"optimizer": {"moment": 1}}},
+            ["'train.optimizer.moment'", "'train.optimizer.momentum'?"],
+        ),
         (
             {"train": {"early_stopping": {"patienc": 1}}},
             ["'train.early_stopping.patienc'", "'train.early_stopping.patience'?"],
@@ -106,10 +117,22 @@ def test_an_unknown_key_is_named_with_the_nearest_right_one(values: dict, words:
         ({"train": {"steps": 2.5}}, ["'train.steps'", "integer", "2.5"]),
         ({"train": {"lr": -1}}, ["'train.lr'", "greater than 0", "-1"]),
         ({"train": {"lr": "fast"}}, ["'train.lr'", "number", "'fast'"]),
-        ({"train": {"schedule": {"name": "cosin"}}}, ["'train.schedule.name'", "'cosine'", "'cosin'"]),
-        ({"train": {"schedule": {"milestones": [0.5, 2]}}}, ["'train.schedule.milestones.1'", "less than 1", "2"]),
-        ({"train": {"lr_multipliers": {"backbone.": "x"}}}, ["'train.lr_multipliers.backbone.'", "'x'"]),
-        ({"train": {"phases": [{"trainable": "al"}]}}, ["'train.phases.0.trainable'", "'all' or 'head'", "'al'"]),
+        (
+            {"train": {"schedule": {"name": "cosin"}}},
+            ["'train.schedule.name'", "'cosine'", "'cosin'"],
+        ),
+        (
+            {"train": {"schedule": {"milestones": [0.5, 2]}}},
+            ["'train.schedule.milestones.1'", "less than 1", "2"],
+        ),
+        (
+            {"train": {"lr_multipliers": {"backbone.": "x"}}},
+            ["'train.lr_multipliers.backbone.'", "'x'"],
+        ),
+        (
+            {"train": {"phases": [{"trainable": "al"}]}},
+            ["'train.phases.0.trainable'", "'all' or 'head'", "'al'"],
+        ),
         ({"train": 3}, ["'train'", "dictionary", "3"]),
         ({"augment": [3]}, ["'augment.0'", "3"]),
         ({"augment": ["flp"]}, ["'flp'", "did you mean 'flip'?"]),
@@ -142,14 +165,20 @@ def test_a_wrong_type_or_value_names_its_key(values: dict, words: list[str]):
         ("protonet", {"augment": ["mixup"]}, "'mixup' mixes labels"),
         ("protonet", {"append": {"share": 0.5, "augment": ["flip"]}}, "'protonet' cannot take"),
         ("scratch", {"append": {"share": 0.5, "augment": ["flp"]}}, "did you mean 'flip'?"),
-        ("scratch", {"append": {"share": 0.5, "augment": [{"name": "flip", "until": 0.5}]}}, "has no place in it"),
+        (
+            "scratch",
+            {"append": {"share": 0.5, "augment": [{"name": "flip", "until": 0.5}]}},
+            "has no place in it",
+        ),
     ],
 )
 def test_settings_that_contradict_each_other_are_told(method: str, values: dict, words: str):
     assert words in message(configured, method, **values)
 
 
-@pytest.mark.parametrize("budget", [{"shots": 1}, {"fraction": 0.01}, {"fraction": 1}, {"full": True}])
+@pytest.mark.parametrize(
+    "budget", [{"shots": 1}, {"fraction": 0.01}, {"fraction": 1}, {"full": True}]
+)
 def test_each_budget_alone_is_fine(budget: dict):
     settings = resolve.configure({"method": "protonet", **budget}, "few")
     assert {key: getattr(settings, key) for key in budget} == budget
@@ -173,7 +202,12 @@ def test_settings_do_not_change_after_reading():
 def test_merge_puts_mapping_on_mapping_and_replaces_the_rest():
     base = {"a": {"b": 1, "c": [1, 2]}, "d": 1, "e": {"f": 1}}
     over = {"a": {"c": [3], "g": 4}, "d": {"h": 1}, "e": None, "i": 5}
-    assert config.merge(base, over) == {"a": {"b": 1, "c": [3], "g": 4}, "d": {"h": 1}, "e": None, "i": 5}
+    assert config.merge(base, over) == {
+        "a": {"b": 1, "c": [3], "g": 4},
+        "d": {"h": 1},
+        "e": None,
+        "i": 5,
+    }
     assert base == {"a": {"b": 1, "c": [1, 2]}, "d": 1, "e": {"f": 1}}
     assert config.merge({}, base) == config.merge(base, {}) == base
 
@@ -208,10 +242,19 @@ def test_a_bad_override_is_quoted(pair: str):
 
 def test_an_override_of_every_kind_reaches_the_settings():
     phases = "train.phases=[{share: 0.5, trainable: head}, {share: 0.5, trainable: 2, lr: 1e-5}]"
-    rest = ["train.clip_norm=null", "augment=[]", "backbone.options={drop: 1e-1}", "validation={}", "select=holdout"]
+    rest = [
+        "train.clip_norm=null",
+        "augment=[]",
+        "backbone.options={drop: 1e-1}",
+        "validation={}",
+        "select=holdout",
+    ]
     settings = configured("finetune", "train.lr=1e-4", phases, *rest)
     assert settings.train.lr == 1e-4
-    assert [(phase.trainable, phase.lr) for phase in settings.train.phases] == [("head", None), (2, 1e-5)]
+    assert [(phase.trainable, phase.lr) for phase in settings.train.phases] == [
+        ("head", None),
+        (2, 1e-5),
+    ]
     assert settings.augment == ()
     assert settings.backbone.options["drop"] == 0.1
     assert settings.validation.share == 0.2
@@ -261,18 +304,30 @@ def saved(tmp_path: Path, **values: Any) -> Path:
 
 def test_flags_go_on_top_of_the_file_and_sets_on_top_of_flags(tmp_path: Path):
     file = saved(tmp_path, method="maml", shots=4, data="digits", train={"steps": 5, "lr": 0.1})
-    found = arguments.values(file, ["train.lr=1e-4", "data=other"], method="protonet", shots=None, data="cifar10")
-    assert found == {"method": "protonet", "shots": 4, "data": "other", "train": {"steps": 5, "lr": 1e-4}}
+    found = arguments.values(
+        file, ["train.lr=1e-4", "data=other"], method="protonet", shots=None, data="cifar10"
+    )
+    assert found == {
+        "method": "protonet",
+        "shots": 4,
+        "data": "other",
+        "train": {"steps": 5, "lr": 1e-4},
+    }
 
 
 @pytest.mark.parametrize("budget", [{"shots": 2}, {"fraction": 0.1}, {"full": True}])
 def test_a_budget_flag_replaces_the_file_s_budget(tmp_path: Path, budget: dict):
     file = saved(tmp_path, method="maml", shots=4, fraction=None, full=False)
-    assert arguments.values(file, [], **{"shots": None, "full": None, **budget}) == {"method": "maml", **budget}
+    assert arguments.values(file, [], **{"shots": None, "full": None, **budget}) == {
+        "method": "maml",
+        **budget,
+    }
 
 
 def test_backbone_flags_become_a_section(tmp_path: Path):
-    file = saved(tmp_path, method="maml", shots=4, backbone={"name": "conv4", "options": {"norm": "group"}})
+    file = saved(
+        tmp_path, method="maml", shots=4, backbone={"name": "conv4", "options": {"norm": "group"}}
+    )
     assert arguments.values(file, [], backbone="resnet18")["backbone"] == {"name": "resnet18"}
     both = arguments.values(file, [], backbone="resnet18", weights="none")["backbone"]
     assert both == {"name": "resnet18", "weights": "none"}
@@ -299,12 +354,21 @@ def test_a_request_without_method_or_budget_is_told(flags: dict, words: str):
 
 
 def test_a_budget_of_zero_is_wrong_and_not_absent():
-    assert "'shots'" in message(resolve.configure, arguments.values(None, [], method="protonet", shots=0), "few")
+    assert "'shots'" in message(
+        resolve.configure, arguments.values(None, [], method="protonet", shots=0), "few"
+    )
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("10", range(10)), ("1", [0]), ("100-109", range(100, 110)), ("5-5", [5]), ("0-2", range(3)), (" 3 ", range(3))],
+    [
+        ("10", range(10)),
+        ("1", [0]),
+        ("100-109", range(100, 110)),
+        ("5-5", [5]),
+        ("0-2", range(3)),
+        (" 3 ", range(3)),
+    ],
 )
 def test_seeds(text: str, expected: Any):
     assert arguments.seeds(text) == list(expected)

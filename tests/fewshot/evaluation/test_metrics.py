@@ -48,13 +48,18 @@ def test_scores_against_scikit_learn(absent: int | None):
     y, guess = labels.numpy(), logits.argmax(1).numpy()
     probabilities = softmax(logits.double().numpy(), axis=1)
     assert found.accuracy == pytest.approx(reference.accuracy_score(y, guess))
-    assert found.precision == pytest.approx(reference.precision_score(y, guess, average="macro", zero_division=0))
+    assert found.precision == pytest.approx(
+        reference.precision_score(y, guess, average="macro", zero_division=0)
+    )
     assert found.recall == pytest.approx(reference.recall_score(y, guess, average="macro"))
     assert found.f1 == pytest.approx(reference.f1_score(y, guess, average="macro", zero_division=0))
     # log_loss cuts probabilities off near zero, so a class 100 nats away is compared by hand
     if absent is None:
         assert found.loss == pytest.approx(reference.log_loss(y, probabilities))
-    rows = [math.log(sum(math.exp(z) for z in row)) - row[label] for row, label in zip(logits.tolist(), y, strict=True)]
+    rows = [
+        math.log(sum(math.exp(z) for z in row)) - row[label]
+        for row, label in zip(logits.tolist(), y, strict=True)
+    ]
     assert found.loss == pytest.approx(sum(rows) / len(rows))
     assert found.ece == pytest.approx(slow_calibration_error(probabilities, y, 15))
 
@@ -67,7 +72,9 @@ def test_confusion_and_per_class_against_counting(absent: int | None):
     for row, label in zip(logits.tolist(), labels.tolist(), strict=True):
         counts[label][row.index(max(row))] += 1
     assert found.confusion == counts
-    assert found.per_class == pytest.approx([row[label] / sum(row) for label, row in enumerate(counts)])
+    assert found.per_class == pytest.approx(
+        [row[label] / sum(row) for label, row in enumerate(counts)]
+    )
     if absent is not None:
         assert found.per_class[absent] == 0
         assert found.recall == pytest.approx(sum(found.per_class) / N_WAY)
@@ -93,11 +100,15 @@ def test_calibration_error_against_the_paper_s_loops(n_bins: int):
     for sharpness in (0.2, 1, 5):
         probabilities = softmax(sharpness * logits.double().numpy(), axis=1)
         found = metrics.calibration_error(probabilities, labels.numpy(), n_bins)
-        assert found == pytest.approx(slow_calibration_error(probabilities, labels.numpy(), n_bins), abs=1e-12)
+        assert found == pytest.approx(
+            slow_calibration_error(probabilities, labels.numpy(), n_bins), abs=1e-12
+        )
 
 
 def test_calibration_error_on_the_edges_of_bins():
-    confidence = np.array([1.0, 1.0, 0.75, 0.8, 0.5, 0.6, 0.625])  # with four bins, exact in binary where it matters
+    confidence = np.array(
+        [1.0, 1.0, 0.75, 0.8, 0.5, 0.6, 0.625]
+    )  # with four bins, exact in binary where it matters
     probabilities = np.stack([confidence, 1 - confidence], axis=1)
     labels = np.array([0, 1, 0, 1, 1, 0, 0])
     found = metrics.calibration_error(probabilities, labels, n_bins=4)
@@ -158,7 +169,8 @@ def test_the_tempered_loss_is_the_least_over_temperatures_and_knows_no_confidenc
     logits = torch.randn(600, 4, generator=torch.Generator().manual_seed(0)) + F.one_hot(labels, 4)
     found = metrics.tempered(lambda images: factor * images, [Labelled(logits, labels)])
     oracle = minimize_scalar(
-        lambda log_scale: F.cross_entropy(math.exp(log_scale) * logits.double(), labels).item(), bounds=(-4, 4)
+        lambda log_scale: F.cross_entropy(math.exp(log_scale) * logits.double(), labels).item(),
+        bounds=(-4, 4),
     )
     assert found["loss"] == pytest.approx(oracle.fun, abs=1e-3)
     assert found["accuracy"] == pytest.approx((logits.argmax(1) == labels).float().mean().item())

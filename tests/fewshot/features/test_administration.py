@@ -58,7 +58,9 @@ def test_what_is_being_written_stays(tmp_path: Path, place: Path) -> None:
     assert not building.exists()
 
 
-def test_entries_of_earlier_versions_and_damaged_ones_are_shown(tmp_path: Path, place: Path) -> None:
+def test_entries_of_earlier_versions_and_damaged_ones_are_shown(
+    tmp_path: Path, place: Path
+) -> None:
     data = load(tmp_path)
     meta = place / "images" / data.train.fingerprint / "meta.json"
     values = json.loads(meta.read_text())

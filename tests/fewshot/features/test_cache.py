@@ -12,7 +12,14 @@ import pytest
 from episodes.errors import UserError
 from fewshot.features import cache
 
-ABOUT = {"key": "a", "data": "some", "images": "1000", "backbone": "net", "computed": "float32 cpu", "d": "100"}
+ABOUT = {
+    "key": "a",
+    "data": "some",
+    "images": "1000",
+    "backbone": "net",
+    "computed": "float32 cpu",
+    "d": "100",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -66,7 +73,11 @@ def test_a_file_that_did_not_change_is_read_once(monkeypatch: pytest.MonkeyPatch
     put("a", 200)
     assert (read("a"), read("a"), read("b")) == (200, 200, 100)
     assert opened == ["a", "b", "a"]
-    assert [read(name) for name in "cab"] == [100, 200, 100]  # the third took the place of the one used before the last
+    assert [read(name) for name in "cab"] == [
+        100,
+        200,
+        100,
+    ]  # the third took the place of the one used before the last
     assert opened == ["a", "b", "a", "c", "a", "b"]
     paths["b"].unlink()
     assert read("b") == 0
@@ -88,7 +99,9 @@ def test_the_file_just_written_and_one_in_use_stay(monkeypatch: pytest.MonkeyPat
     assert names() == {"c"}
 
 
-def test_what_earlier_versions_and_killed_processes_left_counts(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_earlier_versions_and_killed_processes_left_counts(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder.mkdir()
     for name in ("old.npy", "b.safetensors.123.part"):
         (folder / name).write_bytes(bytes(50_000))
@@ -98,7 +111,9 @@ def test_what_earlier_versions_and_killed_processes_left_counts(folder: Path, mo
     assert names() == {"a"}
 
 
-def test_a_file_beyond_the_limit_alone_is_not_kept(monkeypatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_beyond_the_limit_alone_is_not_kept(
+    monkeypatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     put("a")
     monkeypatch.setenv("FEWSHOT_CACHE_GB", "0.00005")
     put("b", n=200)
@@ -106,7 +121,9 @@ def test_a_file_beyond_the_limit_alone_is_not_kept(monkeypatch, capsys: pytest.C
     assert "are not kept" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("text", "size"), [("", 4_000_000_000), ("0.5", 500_000_000), ("0", 0), (" 2 ", 2 * 10**9)])
+@pytest.mark.parametrize(
+    ("text", "size"), [("", 4_000_000_000), ("0.5", 500_000_000), ("0", 0), (" 2 ", 2 * 10**9)]
+)
 def test_the_limit_is_read(text: str, size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FEWSHOT_CACHE_GB", text)
     assert cache.limit() == size
@@ -123,7 +140,11 @@ def test_a_large_file_is_checked_in_a_blink(tmp_path: Path) -> None:
     path = cache.folder() / f"big{cache.SUFFIX}"
     cache.folder().mkdir()
     rows = np.arange(100_000)
-    cache.write(path, cache.Known(rows, np.ones((100_000, 250), np.float32)), {**ABOUT, "images": "100000", "d": "250"})
+    cache.write(
+        path,
+        cache.Known(rows, np.ones((100_000, 250), np.float32)),
+        {**ABOUT, "images": "100000", "d": "250"},
+    )
     content = path.read_bytes()
     assert len(content) > 100_000_000
     began = time.process_time()
@@ -134,5 +155,8 @@ def test_a_large_file_is_checked_in_a_blink(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_locked_is_named(folder: Path) -> None:
     folder.mkdir()
     (folder / "a.lock").mkdir()
-    with pytest.raises(UserError, match=r"features cannot be locked .* set FEWSHOT_CACHE"), cache.locked(folder / "a"):
+    with (
+        pytest.raises(UserError, match=r"features cannot be locked .* set FEWSHOT_CACHE"),
+        cache.locked(folder / "a"),
+    ):
         pass

@@ -57,9 +57,13 @@ def test_only_images_not_yet_known_go_through_the_network(folder: Path) -> None:
     assert sum(seen) == 256  # one chunk
     assert torch.equal(ask(backbone, images, [399, 3]), direct[[399, 3]])
     assert sum(seen) == 256
-    assert torch.equal(ask(backbone, images, [3, 3, 5, 7, 399]), direct[[3, 3, 5, 7, 399]])  # nested, one twice
+    assert torch.equal(
+        ask(backbone, images, [3, 3, 5, 7, 399]), direct[[3, 3, 5, 7, 399]]
+    )  # nested, one twice
     assert sum(seen) == 512
-    assert torch.equal(ask(backbone, images, list(range(131))), direct[:131])  # 131 less 3, 5 and 7: one chunk
+    assert torch.equal(
+        ask(backbone, images, list(range(131))), direct[:131]
+    )  # 131 less 3, 5 and 7: one chunk
     assert sum(seen) == 768
     everything = ask(backbone, images, list(range(400)))
     assert torch.equal(everything, direct)
@@ -83,7 +87,9 @@ def test_no_image_is_asked_for(folder: Path) -> None:
 def test_features_are_the_same_bit_for_bit_in_any_company(name: str, precision: str) -> None:
     with seeded(0, "test"):
         options = {"width": 16} if name == "resnet" else {}
-        backbone = backbones.build(BackboneSettings(name=name, input_size=32, options=options)).eval()
+        backbone = backbones.build(
+            BackboneSettings(name=name, input_size=32, options=options)
+        ).eval()
     backbone.set_compute(precision, precision == "bfloat16")
     images = easy.images(75, seed=0)
     everything = frozen.extract(backbone, images, torch.arange(300), "cpu")
@@ -116,7 +122,9 @@ def changed_statistic() -> backbones.Backbone:
 
 def decorrelated() -> backbones.Backbone:
     backbone = network()
-    backbone.finish = backbones.Finish(torch.zeros(backbone.n_features), torch.eye(backbone.n_features))
+    backbone.finish = backbones.Finish(
+        torch.zeros(backbone.n_features), torch.eye(backbone.n_features)
+    )
     return backbone
 
 
@@ -159,7 +167,9 @@ def test_other_images_never_get_the_features_of_the_first(folder: Path) -> None:
     assert len(files(folder)) == 2
 
 
-def test_a_data_set_of_another_name_and_the_same_images_shares_their_features(folder: Path, capsys) -> None:
+def test_a_data_set_of_another_name_and_the_same_images_shares_their_features(
+    folder: Path, capsys
+) -> None:
     backbone, images = network(), easy.images(2, seed=0)
     first = ask(backbone, images, [0, 1])
     seen = counted(backbone)
@@ -196,7 +206,9 @@ HARM = {
 
 
 @pytest.mark.parametrize("harm", HARM.values(), ids=HARM)
-def test_a_damaged_file_is_said_and_made_anew(harm, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_damaged_file_is_said_and_made_anew(
+    harm, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     backbone, images = network(), easy.images(5, seed=0)
     right = ask(backbone, images, [0, 3, 8])
     (path,) = files(folder)
@@ -227,7 +239,9 @@ def test_every_byte_is_guarded(folder: Path, capsys: pytest.CaptureFixture[str])
     assert cache.read(path, about) is not None
 
 
-def test_a_whole_file_of_something_else_is_not_taken(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_whole_file_of_something_else_is_not_taken(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Files that carry a right checksum: another network's under this name, and rows or shapes that cannot be."""
     backbone, images = network(), easy.images(5, seed=0)
     right = ask(backbone, images, [0, 3, 8])
@@ -273,7 +287,14 @@ def test_features_stand_in_for_images_where_nothing_of_the_backbone_trains(
     method: str, norm: str, phases: list, more: dict, fit: bool, mode: bool
 ) -> None:
     network = {"name": "conv4", "weights": "none", "options": {"width": 8, "norm": norm}}
-    values = {"method": method, "shots": 4, "backbone": network, "train": {"phases": phases}, "augment": [], **more}
+    values = {
+        "method": method,
+        "shots": 4,
+        "backbone": network,
+        "train": {"phases": phases},
+        "augment": [],
+        **more,
+    }
     settings = resolve.configure(values, "few")
     learner = resolve.build_learner(settings, Task(4), seed=0).train(mode)
     first, last = list(learner.parameters())[:: len(list(learner.parameters())) - 1]
@@ -286,7 +307,9 @@ def test_features_stand_in_for_images_where_nothing_of_the_backbone_trains(
 
 def test_a_batch_norm_that_learns_while_the_head_is_trained_needs_images() -> None:
     """A learner that does not hold it, where scratch and finetune do."""
-    settings = resolve.configure({"method": "scratch", "shots": 4, "train": {"phases": [HEAD]}, "augment": []}, "few")
+    settings = resolve.configure(
+        {"method": "scratch", "shots": 4, "train": {"phases": [HEAD]}, "augment": []}, "few"
+    )
     learner = resolve.build_learner(settings, Task(4), seed=0)
     assert frozen.fit_for(settings, learner)
     plain = torch.nn.Module()
@@ -312,12 +335,16 @@ print(sum(seen), flush=True)
 """
 
 
-def test_two_processes_that_extend_one_file_at_once_lose_nothing(folder: Path, tmp_path: Path) -> None:
+def test_two_processes_that_extend_one_file_at_once_lose_nothing(
+    folder: Path, tmp_path: Path
+) -> None:
     root = Path(__file__).parents[3]
     command = [sys.executable, "-c", TWO]
     go = tmp_path / "go"
     both = [
-        subprocess.Popen([*command, first, "40", str(go)], stdout=subprocess.PIPE, text=True, cwd=root)
+        subprocess.Popen(
+            [*command, first, "40", str(go)], stdout=subprocess.PIPE, text=True, cwd=root
+        )
         for first in ("0", "20")
     ]
     for process in both:
@@ -332,7 +359,9 @@ def test_two_processes_that_extend_one_file_at_once_lose_nothing(folder: Path, t
     assert shared["rows"].tolist() == sorted(asked)
     direct = frozen.extract(network(), easy.images(100, seed=0), torch.arange(400), "cpu")
     assert torch.equal(torch.from_numpy(shared["features"]), direct[sorted(asked)])
-    assert sum(counts) == 256 * 20 + 256  # twenty requests of something new; the other set, by one of the two alone
+    assert (
+        sum(counts) == 256 * 20 + 256
+    )  # twenty requests of something new; the other set, by one of the two alone
     assert not list(folder.glob("*.part"))
 
 

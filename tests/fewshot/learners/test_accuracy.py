@@ -15,7 +15,9 @@ pytestmark = pytest.mark.slow
 
 def test_protonet_on_sixteen_digits_a_class(tmp_path: Path) -> None:
     record = experiment.run(
-        {"method": "protonet", "preset": "random", "data": "digits", "shots": 16}, range(5), out=tmp_path
+        {"method": "protonet", "preset": "random", "data": "digits", "shots": 16},
+        range(5),
+        out=tmp_path,
     )
     assert record["scores"]["accuracy"]["mean"] > 0.93
 
@@ -30,8 +32,12 @@ def cifar10() -> None:
 
 @pytest.mark.usefixtures("cifar10")
 @pytest.mark.parametrize(("method", "preset"), [("protonet", "random"), ("scratch", "few")])
-def test_sixteen_shots_of_cifar10_from_random_weights(method: str, preset: str, tmp_path: Path) -> None:
-    record = experiment.run({"method": method, "preset": preset, "shots": 16}, range(3), out=tmp_path)
+def test_sixteen_shots_of_cifar10_from_random_weights(
+    method: str, preset: str, tmp_path: Path
+) -> None:
+    record = experiment.run(
+        {"method": method, "preset": preset, "shots": 16}, range(3), out=tmp_path
+    )
     assert record["scores"]["accuracy"]["mean"] > 0.36
 
 

@@ -20,7 +20,8 @@ from tests.fewshot import easy
 
 # The smallest network with each kind of norm: what leaks or is not trained shows in one of them.
 BACKBONES = {
-    norm: BackboneSettings(name="conv4", options={"width": 8, "norm": norm}) for norm in ("batch", "group", "none")
+    norm: BackboneSettings(name="conv4", options={"width": 8, "norm": norm})
+    for norm in ("batch", "group", "none")
 }
 CASES = [(method, norm) for method in LEARNERS for norm in BACKBONES]
 every_learner = pytest.mark.parametrize(("method", "norm"), CASES)
@@ -31,7 +32,9 @@ def build(method: str, norm: str, seed: int = 0) -> nn.Module:
     options = resolve.configure({"method": method, "shots": 4}, "few").learner
     with seeded(seed, "test"):
         backbone = backbones.build(BACKBONES[norm])
-        return LEARNERS[method].build(backbone, easy.TASK, LEARNERS[method].options.model_validate(options))
+        return LEARNERS[method].build(
+            backbone, easy.TASK, LEARNERS[method].options.model_validate(options)
+        )
 
 
 def trained(method: str, norm: str, steps: int = 40) -> nn.Module:
@@ -61,7 +64,9 @@ def test_presets_build_and_survive_yaml(method: str, preset: str) -> None:
     settings = resolve.configure({"method": method, "shots": 4}, preset)
     values = yaml.safe_load(config.dump(settings.model_dump(mode="json")))
     assert config.check(config.RunConfig, values, "again") == settings
-    if settings.backbone.name not in backbones.OWN:  # the weights of timm's networks may be out of reach
+    if (
+        settings.backbone.name not in backbones.OWN
+    ):  # the weights of timm's networks may be out of reach
         random = settings.backbone.model_copy(update={"weights": "none"})
         settings = settings.model_copy(update={"backbone": random})
     learner = resolve.build_learner(settings, Task(10, torch.arange(10) // 6), seed=0)
@@ -69,7 +74,9 @@ def test_presets_build_and_survive_yaml(method: str, preset: str) -> None:
 
 
 @every_learner
-def test_loss_is_a_finite_scalar_that_reaches_every_trainable_weight(method: str, norm: str) -> None:
+def test_loss_is_a_finite_scalar_that_reaches_every_trainable_weight(
+    method: str, norm: str
+) -> None:
     learner = build(method, norm)
     if learner.feed is None:
         assert not any(each.requires_grad for each in learner.parameters())
@@ -112,7 +119,9 @@ def test_support_order_does_not_matter(method: str, norm: str) -> None:
     order = torch.randperm(len(support.labels), generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         straight = learner.adapt(support)(queries)
-        shuffled = learner.adapt(type(support)(support.images[order], support.labels[order]))(queries)
+        shuffled = learner.adapt(type(support)(support.images[order], support.labels[order]))(
+            queries
+        )
     torch.testing.assert_close(straight, shuffled, rtol=1e-3, atol=1e-3)
 
 
@@ -143,4 +152,6 @@ def test_state_round_trip(method: str, norm: str) -> None:
 
 @every_learner
 def test_same_seed_same_numbers(method: str, norm: str) -> None:
-    assert torch.equal(logits(trained(method, norm, steps=5)), logits(trained(method, norm, steps=5)))
+    assert torch.equal(
+        logits(trained(method, norm, steps=5)), logits(trained(method, norm, steps=5))
+    )

@@ -23,7 +23,9 @@ SMALL = BackboneSettings(name="speed-cnn", options={"widths": [8, 12, 16]})
 
 def made(members: int, **options: object) -> scratch.Scratch:
     with seeded(0, "test"):
-        return scratch.Scratch(backbones.build(SMALL), Task(4), scratch.Options(members=members, **options)).train()
+        return scratch.Scratch(
+            backbones.build(SMALL), Task(4), scratch.Options(members=members, **options)
+        ).train()
 
 
 def alone(learner: scratch.Scratch, number: int) -> scratch.Scratch:
@@ -36,7 +38,10 @@ def alone(learner: scratch.Scratch, number: int) -> scratch.Scratch:
 
 def same_gradients(learner: torch.nn.Module, number: int, single: torch.nn.Module) -> None:
     """Of one member and of a learner that is it alone."""
-    parts = [(learner.backbone.body.bodies[number], single.backbone.body), (learner.head.parts[number], single.head)]
+    parts = [
+        (learner.backbone.body.bodies[number], single.backbone.body),
+        (learner.head.parts[number], single.head),
+    ]
     for ours, theirs in parts:
         for (name, mine), other in zip(ours.named_parameters(), theirs.parameters(), strict=True):
             torch.testing.assert_close(mine.grad, other.grad, msg=name, rtol=1e-4, atol=1e-6)
@@ -47,7 +52,10 @@ def test_the_mean_of_the_members_probabilities_is_the_answer() -> None:
     images = torch.rand(5, 3, 32, 32)
     with torch.no_grad():
         found = learner.adapt(Labelled(images, torch.zeros(5)))(images)
-        each = [alone(learner, number).eval().adapt(Labelled(images, torch.zeros(5)))(images) for number in range(3)]
+        each = [
+            alone(learner, number).eval().adapt(Labelled(images, torch.zeros(5)))(images)
+            for number in range(3)
+        ]
     expected = np.mean([logits.double().softmax(1).numpy() for logits in each], 0)
     np.testing.assert_allclose(found.double().exp().numpy(), expected, rtol=1e-4)
     assert not torch.allclose(each[0], each[1], atol=1e-3)
@@ -75,7 +83,9 @@ def test_what_all_members_said_is_recalled() -> None:
     with torch.no_grad():
         logits = learner.head(learner.backbone(images))
     learner.loss(Labelled(images, torch.arange(8) % 4, places))
-    np.testing.assert_allclose(learner.past[places].numpy(), logits.softmax(2).mean(1).numpy(), rtol=1e-4)
+    np.testing.assert_allclose(
+        learner.past[places].numpy(), logits.softmax(2).mean(1).numpy(), rtol=1e-4
+    )
     assert (learner.past.sum(1) > 0).sum() == 8
 
 
@@ -85,7 +95,9 @@ def test_soft_labels_and_the_logarithm_of_the_mean() -> None:
     expected = -(labels[:, None] * logits.log_softmax(2)).sum(2).mean()
     torch.testing.assert_close(functional.members_cross_entropy(logits, labels), expected)
     torch.testing.assert_close(functional.together(logits).exp(), logits.softmax(2).mean(1))
-    own = torch.rand(7, 4, dtype=torch.float64).softmax(1)  # three images for each member, and one that none saw
+    own = torch.rand(7, 4, dtype=torch.float64).softmax(
+        1
+    )  # three images for each member, and one that none saw
     each = [-(own[3 * m : 3 * m + 3] * logits[:, m].log_softmax(1)).sum(1).mean() for m in range(2)]
     torch.testing.assert_close(functional.members_cross_entropy(logits, own), sum(each) / 2)
 
@@ -116,7 +128,9 @@ def test_a_run_of_several_members_is_kept_and_judges_again_the_same(
     judged = predictor.load(run)
     again = judged.logits(datasets.load("digits").test.images.numpy())
     np.testing.assert_allclose(again.numpy(), saved.astype(np.float32), atol=2e-2)
-    assert record["cost"]["parameters"] > 2 * sum(map(torch.numel, backbones.build(SMALL).parameters()))
+    assert record["cost"]["parameters"] > 2 * sum(
+        map(torch.numel, backbones.build(SMALL).parameters())
+    )
 
 
 def test_every_member_begins_from_the_training_images() -> None:
@@ -126,15 +140,22 @@ def test_every_member_begins_from_the_training_images() -> None:
     single = made(1)
     single.backbone.begin(images)
     for body in learner.backbone.body.bodies:
-        torch.testing.assert_close(body.stages[0][0].weight, single.backbone.body.stages[0][0].weight)
+        torch.testing.assert_close(
+            body.stages[0][0].weight, single.backbone.body.stages[0][0].weight
+        )
 
 
 def test_what_members_exclude() -> None:
     for more in ({"rotation": 1.0}, {"teachers": ("a.safetensors",)}):
         with pytest.raises(ValueError, match="several members exclude rotation and teachers"):
             scratch.Options(members=2, **more)
-    settings = resolve.configure({"method": "scratch", "shots": 4, "learner": {"members": 2}}, "few")
-    wide, single = resolve.build_learner(settings, Task(3), seed=0).backbone, backbones.build(settings.backbone)
+    settings = resolve.configure(
+        {"method": "scratch", "shots": 4, "learner": {"members": 2}}, "few"
+    )
+    wide, single = (
+        resolve.build_learner(settings, Task(3), seed=0).backbone,
+        backbones.build(settings.backbone),
+    )
     assert wide.n_features == 2 * single.n_features
 
 
@@ -187,7 +208,9 @@ def test_each_tuned_member_learns_as_if_alone_from_its_part_of_the_batch() -> No
 
 def test_a_batch_of_fewer_images_than_members_is_for_all() -> None:
     images, labels = torch.rand(2, 3, 32, 32), torch.tensor([0, 2])
-    several, single = (tuned(members).train().loss(Labelled(images, labels)).item() for members in (3, 1))
+    several, single = (
+        tuned(members).train().loss(Labelled(images, labels)).item() for members in (3, 1)
+    )
     assert several == pytest.approx(single, rel=1e-5)
 
 

@@ -40,7 +40,9 @@ every_grouping = pytest.mark.parametrize("group", GROUPS.values(), ids=GROUPS)
 def random_logits(group: list[int], n: int = 12) -> tuple[Tensor, Tensor, Tensor]:
     """Logits of a gate over classes and of experts in the classes' order, float64 [n, n_way], and labels [n]."""
     draw = torch.Generator().manual_seed(len(group))
-    gate, own = (2 * torch.randn(n, len(group), generator=draw, dtype=torch.float64) for _ in range(2))
+    gate, own = (
+        2 * torch.randn(n, len(group), generator=draw, dtype=torch.float64) for _ in range(2)
+    )
     return gate, own, torch.randint(len(group), (n,), generator=draw)
 
 
@@ -60,7 +62,9 @@ def by_loops(gate: Tensor, own: Tensor, group: list[int]) -> np.ndarray:
 
 def mixed(gate: Tensor, own: Tensor, group: list[int]) -> Tensor:
     of, n = torch.tensor(group), max(group) + 1
-    return functional.mixture(functional.pooled(gate, of, n), functional.log_softmax_within(own, of, n), of)
+    return functional.mixture(
+        functional.pooled(gate, of, n), functional.log_softmax_within(own, of, n), of
+    )
 
 
 def soft(labels: Tensor, n_way: int) -> Tensor:
@@ -72,7 +76,9 @@ def soft(labels: Tensor, n_way: int) -> Tensor:
 def build(group: list[int], weights: str = "none", **options) -> experts.Experts:
     with seeded(0, "test"):
         backbone = backbones.build(BackboneSettings(**CONV4, weights=weights))
-        return experts.Experts(backbone, Task(len(group), torch.tensor(group)), experts.Options(**options)).eval()
+        return experts.Experts(
+            backbone, Task(len(group), torch.tensor(group)), experts.Options(**options)
+        ).eval()
 
 
 def clusters(learner: experts.Experts, per_class: int = 5) -> tuple[Labelled, Labelled]:
@@ -81,7 +87,8 @@ def clusters(learner: experts.Experts, per_class: int = 5) -> tuple[Labelled, La
     labels = torch.arange(learner.n_way).repeat(per_class)
     centres = torch.rand(learner.n_way, d, generator=draw)
     return tuple(  # type: ignore[return-value]
-        Labelled(centres[labels] + 0.3 * torch.randn(len(labels), d, generator=draw), labels) for _ in range(2)
+        Labelled(centres[labels] + 0.3 * torch.randn(len(labels), d, generator=draw), labels)
+        for _ in range(2)
     )
 
 
@@ -112,7 +119,9 @@ def test_a_gate_that_is_sure_leaves_its_expert_s_softmax() -> None:
     within = functional.log_softmax_within(own, of := torch.tensor(group), 2)
     for g in (0, 1):
         members = [c for c in range(10) if group[c] == g]
-        one_hot = torch.full((len(own), 2), -1e4, dtype=own.dtype).index_fill(1, torch.tensor(g), 0.0)
+        one_hot = torch.full((len(own), 2), -1e4, dtype=own.dtype).index_fill(
+            1, torch.tensor(g), 0.0
+        )
         found = functional.mixture(one_hot, within, of).exp()
         torch.testing.assert_close(found[:, members], own[:, members].softmax(1))
         assert found[:, [c for c in range(10) if group[c] != g]].max() == 0
@@ -121,7 +130,9 @@ def test_a_gate_that_is_sure_leaves_its_expert_s_softmax() -> None:
 def test_logits_far_apart_stay_finite_with_their_gradients() -> None:
     logits = torch.tensor([[0.0, 1000.0, -1000.0]], requires_grad=True)
     found = functional.mixture(
-        functional.pooled(logits, of := torch.tensor([0, 1, 0]), 2), functional.log_softmax_within(logits, of, 2), of
+        functional.pooled(logits, of := torch.tensor([0, 1, 0]), 2),
+        functional.log_softmax_within(logits, of, 2),
+        of,
     )
     assert found.tolist() == [[-1000.0, 0.0, -2000.0]]
     found.sum().backward()
@@ -133,12 +144,16 @@ def test_logits_far_apart_stay_finite_with_their_gradients() -> None:
 def test_labels_of_groups_and_the_likelihood_of_mixed_labels(group: list[int]) -> None:
     gate, own, labels = random_logits(group)
     of, n_groups = torch.tensor(group), max(group) + 1
-    assert functional.group_labels(labels, of, n_groups).tolist() == [group[label] for label in labels.tolist()]
+    assert functional.group_labels(labels, of, n_groups).tolist() == [
+        group[label] for label in labels.tolist()
+    ]
     targets = soft(labels, len(group)).double()
     sums = functional.group_labels(targets, of, n_groups).tolist()
     for row, target in zip(sums, targets.tolist(), strict=True):
         for g, share in enumerate(row):
-            assert share == pytest.approx(sum(t for t, home in zip(target, group, strict=True) if home == g))
+            assert share == pytest.approx(
+                sum(t for t, home in zip(target, group, strict=True) if home == g)
+            )
     found = mixed(gate, own, group)
     expected = -np.mean([sum(t * np.log(p) for t, p in zip(*rows, strict=True)) for rows in zip(
         targets.tolist(), by_loops(gate, own, group).tolist(), strict=True)])  # fmt: skip
@@ -152,7 +167,11 @@ def loss_by_numpy(learner: experts.Experts, item: Labelled, separate: bool) -> f
     """Every term of the loss from the heads' outputs, one image at a time."""
     group, options = learner.group_of_class.tolist(), learner.options
     features = item.images.split(learner.width, 1)
-    targets = item.labels.tolist() if item.labels.ndim == 2 else torch.eye(learner.n_way)[item.labels].tolist()
+    targets = (
+        item.labels.tolist()
+        if item.labels.ndim == 2
+        else torch.eye(learner.n_way)[item.labels].tolist()
+    )
     total = 0.0
     with torch.no_grad():
         for i, target in enumerate(targets):
@@ -160,7 +179,12 @@ def loss_by_numpy(learner: experts.Experts, item: Labelled, separate: bool) -> f
             p = np.zeros(learner.n_way)
             for g, expert in enumerate(learner.experts):
                 members = [c for c in range(learner.n_way) if group[c] == g]
-                own = expert(features[g + 1 if separate else 0][i : i + 1])[0].double().softmax(0).numpy()
+                own = (
+                    expert(features[g + 1 if separate else 0][i : i + 1])[0]
+                    .double()
+                    .softmax(0)
+                    .numpy()
+                )
                 p_g, t_g = gate[members].sum() / gate.sum(), sum(target[c] for c in members)
                 total -= options.gate_weight * t_g * np.log(p_g)
                 for c, p_c in zip(members, own, strict=True):
@@ -183,14 +207,18 @@ def test_the_loss_is_likelihood_gate_and_experts(
     group: list[int], networks: str, head: str, weights: tuple[float, float]
 ) -> None:
     gate_weight, expert_weight = weights
-    learner = build(group, networks=networks, head=head, gate_weight=gate_weight, expert_weight=expert_weight)
+    learner = build(
+        group, networks=networks, head=head, gate_weight=gate_weight, expert_weight=expert_weight
+    )
     separate = networks == "separate"
     if separate:
         learner.general_logit.data.fill_(0.4)
     item, queries = clusters(learner)
     for labels in (item.labels, soft(item.labels, len(group))):
         seen = Labelled(item.images, labels)
-        assert learner.loss(seen).item() == pytest.approx(loss_by_numpy(learner, seen, separate), rel=1e-5)
+        assert learner.loss(seen).item() == pytest.approx(
+            loss_by_numpy(learner, seen, separate), rel=1e-5
+        )
     with torch.no_grad():
         logits = learner.adapt(item)(queries.images)
     np.testing.assert_allclose(logits.exp().sum(1).numpy(), 1.0, rtol=1e-5)
@@ -199,18 +227,24 @@ def test_the_loss_is_likelihood_gate_and_experts(
 @every_grouping
 @pytest.mark.parametrize("head", ["linear", "unit", "cosine"])
 @pytest.mark.parametrize("networks", ["shared", "separate"])
-def test_the_mixture_starts_as_the_flat_classifier(group: list[int], head: str, networks: str) -> None:
+def test_the_mixture_starts_as_the_flat_classifier(
+    group: list[int], head: str, networks: str
+) -> None:
     """On several backbones, where they give the same features, as copies of pretrained weights do."""
     one, learner = build(group, head=head), build(group, head=head, networks=networks, scale=4.0)
     support, queries = clusters(one)
-    flat = finetune.Finetune(one.backbone, Task(len(group)), finetune.Options(head=head, scale=4.0)).eval()
+    flat = finetune.Finetune(
+        one.backbone, Task(len(group)), finetune.Options(head=head, scale=4.0)
+    ).eval()
     flat.prepare(support)
     times = learner.backbone.n_features // learner.width
     learner.prepare(Labelled(support.images.repeat(1, times), support.labels))
     with torch.no_grad():
         found = learner.adapt(support)(queries.images.repeat(1, times))
         expected = flat.adapt(support)(queries.images).log_softmax(1)
-        right = learner.measure(Labelled(queries.images.repeat(1, times), queries.labels))["flat_accuracy"]
+        right = learner.measure(Labelled(queries.images.repeat(1, times), queries.labels))[
+            "flat_accuracy"
+        ]
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
     flat_right = (expected.argmax(1) == queries.labels).float().mean().item()
     assert right.float().mean().item() == pytest.approx(flat_right, abs=0.05)
@@ -229,7 +263,9 @@ def test_the_flat_head_is_of_equal_size_and_touches_nothing(networks: str, head:
     learner = build(GROUPS["four and six"], networks=networks, head=head)
     sizes = dict.fromkeys(("backbone", "flat", "mixture"), 0)
     for name, each in learner.named_parameters():
-        sizes[name.split(".")[0] if name.startswith(("backbone.", "flat.")) else "mixture"] += each.numel()
+        sizes[name.split(".")[0] if name.startswith(("backbone.", "flat.")) else "mixture"] += (
+            each.numel()
+        )
     assert sizes["flat"] == pytest.approx(sizes["mixture"], rel=0.03)
     item, _ = clusters(learner)
     learner.prepare(item)
@@ -262,14 +298,18 @@ def test_without_superclasses_the_remedy_is_said() -> None:
 
 
 @pytest.mark.parametrize("loaded", [True, False])
-def test_separate_networks_see_the_same_images_each_with_its_own_weights(loaded: bool, tmp_path: Path) -> None:
+def test_separate_networks_see_the_same_images_each_with_its_own_weights(
+    loaded: bool, tmp_path: Path
+) -> None:
     weights, turned, classes = "none", torch.eye(32), torch.rand(5, 32)
     if loaded:  # a file that holds a map of the features too
         weights, turned = str(tmp_path / "w.safetensors"), torch.rand(32, 32)
         state = build([0, 1]).state_dict()
         body = {name: each for name, each in state.items() if name.startswith(own_weights.BODY)}
         finish = {"shift": torch.ones(32), "mix": turned, "weight": classes, "bias": torch.zeros(5)}
-        save_file({**body, **{own_weights.FINISH + key: each for key, each in finish.items()}}, weights)
+        save_file(
+            {**body, **{own_weights.FINISH + key: each for key, each in finish.items()}}, weights
+        )
     learner = build([0, 1, 1, 0], weights=weights, networks="separate")
     images = easy.labelled(2, 0).images
     bodies = learner.backbone.body.bodies
@@ -294,15 +334,26 @@ def test_phases_rates_and_precision_reach_every_network() -> None:
     learner = build([0, 1, 1, 0], networks="separate")
     optim.set_trainable(learner, "head")
     assert not any(each.requires_grad for each in learner.backbone.parameters())
-    assert all(each.requires_grad for name, each in learner.named_parameters() if not name.startswith("backbone."))
+    assert all(
+        each.requires_grad
+        for name, each in learner.named_parameters()
+        if not name.startswith("backbone.")
+    )
     optim.set_trainable(learner, 1)
-    trained = [sum(each.requires_grad for each in body.parameters()) for body in learner.backbone.body.bodies]
-    assert trained == [len(list(body.stages[-1].parameters())) for body in learner.backbone.body.bodies]
+    trained = [
+        sum(each.requires_grad for each in body.parameters())
+        for body in learner.backbone.body.bodies
+    ]
+    assert trained == [
+        len(list(body.stages[-1].parameters())) for body in learner.backbone.body.bodies
+    ]
     learner.backbone.set_compute("bfloat16", True)
     with torch.no_grad():
         halved = learner.backbone(easy.labelled(1, 0).images)
         learner.backbone.set_compute("float32", False)
-        torch.testing.assert_close(halved, learner.backbone(easy.labelled(1, 0).images), rtol=0.05, atol=0.05)
+        torch.testing.assert_close(
+            halved, learner.backbone(easy.labelled(1, 0).images), rtol=0.05, atol=0.05
+        )
     assert halved.dtype == torch.float32
 
 
@@ -314,7 +365,9 @@ def test_batch_norm_is_held_or_trained(mode: str) -> None:
         learner = experts.Experts(backbone, easy.TASK, options).train()
     before = [each.clone() for each in learner.buffers()]
     learner.backbone(torch.rand(8, 3, 32, 32))
-    assert all(torch.equal(*pair) for pair in zip(before, learner.buffers(), strict=True)) == (mode == "held")
+    assert all(torch.equal(*pair) for pair in zip(before, learner.buffers(), strict=True)) == (
+        mode == "held"
+    )
 
 
 # what the record is told
@@ -329,17 +382,31 @@ def test_trained_its_measures_are_what_counting_gives(networks: str) -> None:
     query = easy.labelled(25, 9)
     with torch.no_grad():
         logits = learner.adapt(easy.labelled(6, 0))(query.images).tolist()
-        gate = learner.gate(learner.backbone(query.images).split(learner.width, 1)[0]).exp().tolist()
+        gate = (
+            learner.gate(learner.backbone(query.images).split(learner.width, 1)[0]).exp().tolist()
+        )
     right = {"gate_accuracy": 0, "oracle_gate_accuracy": 0}
     for row, opened, label in zip(logits, gate, query.labels.tolist(), strict=True):
-        sums = [sum(value for value, home in zip(opened, group, strict=True) if home == g) for g in (0, 1)]
+        sums = [
+            sum(value for value, home in zip(opened, group, strict=True) if home == g)
+            for g in (0, 1)
+        ]
         right["gate_accuracy"] += sums.index(max(sums)) == group[label]
         members = [c for c in range(4) if group[c] == group[label]]
         right["oracle_gate_accuracy"] += max(members, key=lambda c, row=row: row[c]) == label
-    parts = [Labelled(query.images[i : i + 30], query.labels[i : i + 30]) for i in range(0, 100, 30)]
+    parts = [
+        Labelled(query.images[i : i + 30], query.labels[i : i + 30]) for i in range(0, 100, 30)
+    ]
     found = metrics.measures(learner, parts)
-    assert {name: found[name] for name in right} == {name: pytest.approx(n / 100) for name, n in right.items()}
-    accuracy = np.mean([row.index(max(row)) == label for row, label in zip(logits, query.labels.tolist(), strict=True)])
+    assert {name: found[name] for name in right} == {
+        name: pytest.approx(n / 100) for name, n in right.items()
+    }
+    accuracy = np.mean(
+        [
+            row.index(max(row)) == label
+            for row, label in zip(logits, query.labels.tolist(), strict=True)
+        ]
+    )
     assert found["oracle_gate_accuracy"] >= accuracy > 0.4
     assert found["flat_accuracy"] > 0.4
 
@@ -359,7 +426,9 @@ def test_a_run_keeps_the_measures_and_features_stand_for_images(
         "preset": "random", "learner": {"networks": networks},
         "train": {"steps": 12, "batch_size": 16, "phases": [{"trainable": "head"}]},
     }  # fmt: skip
-    still = [{"name": "noise", "most": 0.0}]  # changes nothing, but is an augmentation: images go through the network
+    still = [
+        {"name": "noise", "most": 0.0}
+    ]  # changes nothing, but is an augmentation: images go through the network
     found = {}
     for name, augment in (("images", still), ("features", [])):
         record = experiment.run({**values, "augment": augment}, [0, 1], out=tmp_path / name)
@@ -371,8 +440,12 @@ def test_a_run_keeps_the_measures_and_features_stand_for_images(
             assert [each["values"][seed] for each in found[name].values()] == list(drawn.values())
             kept = np.load(draws / f"draw-{seed}" / "predictions.npz")
             home = np.array([name in groups["open"] for name in names])
-            given = np.where(home == home[kept["test_labels"]][:, None], kept["test_logits"], -np.inf).argmax(1)
-            assert (given == kept["test_labels"]).mean() == pytest.approx(drawn["oracle_gate_accuracy"], abs=0.01)
+            given = np.where(
+                home == home[kept["test_labels"]][:, None], kept["test_logits"], -np.inf
+            ).argmax(1)
+            assert (given == kept["test_labels"]).mean() == pytest.approx(
+                drawn["oracle_gate_accuracy"], abs=0.01
+            )
     for name, each in found["images"].items():
         assert set(each) == {"mean", "std", "ci95", "values"}
         assert found["features"][name]["values"] == pytest.approx(each["values"], abs=0.01)

@@ -42,7 +42,9 @@ def features(n_way: int, per_class: int = 6, d: int = 10) -> tuple[Labelled, Ten
 
 def network() -> backbones.Backbone:
     with seeded(0, "test"):
-        return backbones.build(BackboneSettings(name="conv4", options={"width": 8, "norm": "group"}))
+        return backbones.build(
+            BackboneSettings(name="conv4", options={"width": 8, "norm": "group"})
+        )
 
 
 def probed(n_way: int, **options) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -52,7 +54,10 @@ def probed(n_way: int, **options) -> tuple[np.ndarray, np.ndarray, np.ndarray, n
     logits = probe.Probe(network(), Task(n_way), settings).eval().adapt(support)(queries)
     x, q = support.images.double().numpy(), queries.double().numpy()
     if settings.centre:
-        x, q = x - support.images.double().numpy().mean(0), q - support.images.double().numpy().mean(0)
+        x, q = (
+            x - support.images.double().numpy().mean(0),
+            q - support.images.double().numpy().mean(0),
+        )
     if settings.normalise:
         x, q = normalize(x), normalize(q)
     return logits.numpy(), x, q, support.labels.numpy()
@@ -66,7 +71,9 @@ def test_probes_agree_with_scikit_learn(n_way: int, plain: bool) -> None:
     assert (logits.argmax(1) == NearestCentroid().fit(x, y).predict(q)).all()
     logits, x, q, y = probed(n_way, classifier="logistic", c=2.0, **prepared)
     ours = torch.softmax(torch.from_numpy(logits), 1).numpy()
-    np.testing.assert_allclose(ours, LogisticRegression(C=2.0, max_iter=1000).fit(x, y).predict_proba(q), atol=1e-3)
+    np.testing.assert_allclose(
+        ours, LogisticRegression(C=2.0, max_iter=1000).fit(x, y).predict_proba(q), atol=1e-3
+    )
     logits, x, q, y = probed(n_way, classifier="ridge", c=0.5, **prepared)
     assert (logits.argmax(1) == RidgeClassifier(alpha=2.0).fit(x, y).predict(q)).all()
     logits, x, q, y = probed(n_way, classifier="cosine", scale=4.0, **prepared)
@@ -78,7 +85,11 @@ def test_scipys_blas_has_one_thread_while_a_probe_is_fitted_and_numpys_what_it_h
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def threads() -> dict[bool, int]:
-        found = [(each["filepath"], each["num_threads"]) for each in threadpool_info() if each["user_api"] == "blas"]
+        found = [
+            (each["filepath"], each["num_threads"])
+            for each in threadpool_info()
+            if each["user_api"] == "blas"
+        ]
         return {"scipy" in Path(path).parent.name: count for path, count in found}
 
     seen: list[dict[bool, int]] = []
@@ -104,25 +115,40 @@ def test_the_strength_of_a_probe_is_chosen_inside_the_support() -> None:
     options = probe.Options(classifier="logistic", c=(1e-4, 1.0, 1e4))
     chosen = probe.Probe(network(), Task(3), options).eval().adapt(support)(queries)
     fixed = {
-        c: probe.Probe(network(), Task(3), probe.Options(classifier="logistic", c=c)).eval().adapt(support)(queries)
+        c: probe.Probe(network(), Task(3), probe.Options(classifier="logistic", c=c))
+        .eval()
+        .adapt(support)(queries)
         for c in options.c
     }
     assert sum(torch.allclose(chosen, each) for each in fixed.values()) == 1
-    assert not torch.allclose(chosen, fixed[1e-4])  # near-uniform predictions lose on separable classes
-    single = Labelled(support.images[:3], support.labels[:3])  # one image a class: nothing to validate on
-    assert probe.Probe(network(), Task(3), options).eval().adapt(single)(queries).shape == (len(queries), 3)
+    assert not torch.allclose(
+        chosen, fixed[1e-4]
+    )  # near-uniform predictions lose on separable classes
+    single = Labelled(
+        support.images[:3], support.labels[:3]
+    )  # one image a class: nothing to validate on
+    assert probe.Probe(network(), Task(3), options).eval().adapt(single)(queries).shape == (
+        len(queries),
+        3,
+    )
 
 
 @pytest.mark.parametrize("distance", ["euclidean", "cosine"])
 def test_protonet_follows_its_formula(distance: str) -> None:
     support, queries = features(4)
-    learner = protonet.ProtoNet(network(), Task(4), protonet.Options(distance=distance, scale=3.0)).eval()
+    learner = protonet.ProtoNet(
+        network(), Task(4), protonet.Options(distance=distance, scale=3.0)
+    ).eval()
     logits = learner.adapt(support)(queries)
     for n, query in enumerate(queries):
         for way in range(4):
             mean = support.images[support.labels == way].mean(0)
             if distance == "euclidean":
-                expected = -3.0 * sum((float(a) - float(b)) ** 2 for a, b in zip(query, mean, strict=True)) / len(query)
+                expected = (
+                    -3.0
+                    * sum((float(a) - float(b)) ** 2 for a, b in zip(query, mean, strict=True))
+                    / len(query)
+                )
             else:
                 expected = 3.0 * float(query @ mean / (query.norm() * mean.norm()))
             assert logits[n, way].item() == pytest.approx(expected, rel=1e-4, abs=1e-4)
@@ -154,14 +180,18 @@ def test_the_cosine_head() -> None:
     x, y = normalize(support.images.numpy()), support.labels.numpy()
     means = normalize(np.stack([x[y == way].mean(0) for way in range(3)]))
     logits = learner.eval().head(queries).detach().numpy()
-    np.testing.assert_allclose(logits, 7.0 * normalize(queries.numpy()) @ means.T, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(
+        logits, 7.0 * normalize(queries.numpy()) @ means.T, rtol=1e-4, atol=1e-4
+    )
     assert learner.head.log_scale.item() == pytest.approx(math.log(7.0))
 
 
 @pytest.mark.parametrize("start", [None, "probe", "prototypes"])
 def test_the_unit_head_starts_as_scikit_learns_classifier(start: str | None) -> None:
     support, queries = features(3)
-    learner = finetune.Finetune(network(), Task(3), finetune.Options(head="unit", start=start, c=3.0))
+    learner = finetune.Finetune(
+        network(), Task(3), finetune.Options(head="unit", start=start, c=3.0)
+    )
     learner.head = trainable.Unit(10, 3)
     learner.prepare(support)
     mean, y = support.images.numpy().mean(0), support.labels.numpy()
@@ -181,7 +211,10 @@ def test_only_a_unit_head_starts_from_the_probe() -> None:
 
 def test_hidden_layers_of_a_linear_head() -> None:
     head = trainable.linear(2048, 10, hidden=(64, 32), dropout=0.5)
-    assert sum(each.numel() for each in head.parameters()) == 2048 * 64 + 64 + 64 * 32 + 32 + 32 * 10 + 10
+    assert (
+        sum(each.numel() for each in head.parameters())
+        == 2048 * 64 + 64 + 64 * 32 + 32 + 32 * 10 + 10
+    )
     assert [type(each) for each in head].count(nn.Dropout) == 3
     assert [type(each) for each in head].count(nn.ReLU) == 2
 
@@ -213,18 +246,26 @@ def test_a_frozen_backbone_of_scratch_works_in_evaluation_mode() -> None:
     learner.loss(batch).backward()
     assert all(torch.equal(before[name], each) for name, each in backbone.state_dict().items())
     assert all(each.grad is None for each in backbone.parameters())
-    optim.set_trainable(learner, 1)  # one stage trains: batch norm learns again, in the next phase of a training
+    optim.set_trainable(
+        learner, 1
+    )  # one stage trains: batch norm learns again, in the next phase of a training
     learner.train()
     assert all(part.training for part in learner.modules())
     learner.loss(batch)
-    assert not torch.equal(before["body.stages.0.1.running_mean"], backbone.body.stages[0][1].running_mean)
+    assert not torch.equal(
+        before["body.stages.0.1.running_mean"], backbone.body.stages[0][1].running_mean
+    )
 
 
 def test_rotation_is_a_second_loss_on_a_quarter_of_the_batch_turned() -> None:
     """Against one image at a time, turned by numpy."""
     with seeded(0, "rotation"):
-        backbone = backbones.build(BackboneSettings(name="conv4", options={"width": 8, "norm": "group"}))
-        learner = scratch.Scratch(backbone, Task(easy.N_WAY), scratch.Options(rotation=0.5, head="cosine"))
+        backbone = backbones.build(
+            BackboneSettings(name="conv4", options={"width": 8, "norm": "group"})
+        )
+        learner = scratch.Scratch(
+            backbone, Task(easy.N_WAY), scratch.Options(rotation=0.5, head="cosine")
+        )
     batch = easy.labelled(5, 0)  # twenty images, of which five are turned
     plain, turned = [], []
     for i, (image, label) in enumerate(zip(batch.images, batch.labels, strict=True)):
@@ -248,7 +289,9 @@ def taught_by(folder: Path, n_way: int = easy.N_WAY) -> list[str]:
             finish = {"shift": torch.rand(d), "mix": torch.rand(d, d)}
             finish |= {"weight": 20 * torch.rand(n_way, d), "bias": torch.rand(n_way)}
         found.append(str(folder / f"{seed}.safetensors"))
-        Path(found[-1]).write_bytes(own_weights.packed(body.state_dict(), finish, "conv4", options, {}))
+        Path(found[-1]).write_bytes(
+            own_weights.packed(body.state_dict(), finish, "conv4", options, {})
+        )
     return found
 
 
@@ -262,7 +305,9 @@ def test_teachers_share_a_batch_and_their_probabilities_are_targets(tmp_path: Pa
         backbone = backbones.build(student)
         options = scratch.Options(teachers=tuple(files), distil=0.25, temperature=3.0)
         learner = scratch.Scratch(backbone, Task(easy.N_WAY), options)
-    assert list(learner.state_dict()) == list(plain.state_dict())  # nobody trains or keeps the teachers
+    assert list(learner.state_dict()) == list(
+        plain.state_dict()
+    )  # nobody trains or keeps the teachers
     batch = easy.labelled(5, 0)  # twenty images: ten for each teacher
     batch = Labelled(batch.images[torch.randperm(20)], batch.labels)
     taught = []
@@ -270,11 +315,16 @@ def test_teachers_share_a_batch_and_their_probabilities_are_targets(tmp_path: Pa
         body = backbones.from_file(Path(path)).eval().body
         state = load_file(path)
         prepared = (part - backbone.mean) / backbone.std
-        logits = body(prepared) @ state["backbone.finish.weight"].float().T + state["backbone.finish.bias"]
+        logits = (
+            body(prepared) @ state["backbone.finish.weight"].float().T
+            + state["backbone.finish.bias"]
+        )
         taught.append((logits.detach() / 3).softmax(1))
     assert torch.cat(taught).std(0).min() > 0.001  # the teachers do say something of the image
     logits = learner.head(learner.backbone(batch.images))
-    expected = 0.75 * plain.loss(batch) + 0.25 * functional.distillation(logits, torch.cat(taught), 3.0)
+    expected = 0.75 * plain.loss(batch) + 0.25 * functional.distillation(
+        logits, torch.cat(taught), 3.0
+    )
     learner.backbone.train_side = 16  # the student's side, not the teachers'
     small = learner.loss(batch)
     learner.backbone.train_side = None
@@ -300,12 +350,18 @@ def test_teachers_of_other_classes_or_files_are_refused(tmp_path: Path) -> None:
     def learner(*files: str) -> scratch.Scratch:
         return scratch.Scratch(network(), Task(easy.N_WAY), scratch.Options(teachers=files))
 
-    with pytest.raises(UserError, match=r"learner\.teachers: .*0\.safetensors tells 7 classes apart, the data has 4"):
+    with pytest.raises(
+        UserError,
+        match=r"learner\.teachers: .*0\.safetensors tells 7 classes apart, the data has 4",
+    ):
         learner(*taught_by(tmp_path, n_way=7))
     with pytest.raises(UserError, match=r"gone\.safetensors does not exist"):
         learner(str(tmp_path / "gone.safetensors"))
     save_file({"a": torch.zeros(1)}, tmp_path / "other.safetensors")
-    with pytest.raises(UserError, match=r"other\.safetensors does not say which network it is for: .*fewshot pretrain"):
+    with pytest.raises(
+        UserError,
+        match=r"other\.safetensors does not say which network it is for: .*fewshot pretrain",
+    ):
         learner(str(tmp_path / "other.safetensors"))
     with pytest.raises(ValueError, match="exclude each other"):
         scratch.Options(rotation=0.5, teachers=("a",))
@@ -336,9 +392,13 @@ def test_a_logistic_readout_is_fitted_to_the_features_as_they_are_now() -> None:
             each.add_(0.05 * torch.randn(each.shape, generator=generator))
         raw, asked = learner.backbone(support.images).double(), learner.backbone(queries).double()
         found = learner.adapt(support)(queries)
-    units = [each / each.norm(dim=1, keepdim=True) for each in (raw - raw.mean(0), asked - raw.mean(0))]
+    units = [
+        each / each.norm(dim=1, keepdim=True) for each in (raw - raw.mean(0), asked - raw.mean(0))
+    ]
     slow = LogisticRegression(C=5.0, max_iter=1000).fit(units[0].numpy(), labels.numpy())
-    np.testing.assert_allclose(found.softmax(1).numpy(), slow.predict_proba(units[1].numpy()), atol=1e-3)
+    np.testing.assert_allclose(
+        found.softmax(1).numpy(), slow.predict_proba(units[1].numpy()), atol=1e-3
+    )
 
 
 def test_a_probe_of_the_untrained_features_answers_beside_the_trained_head() -> None:
@@ -346,14 +406,18 @@ def test_a_probe_of_the_untrained_features_answers_beside_the_trained_head() -> 
     labels = torch.arange(3).repeat(6)
     support = Labelled(torch.rand(18, 3, 16, 16, generator=generator), labels)
     queries = torch.rand(7, 3, 16, 16, generator=generator)
-    learner = finetune.Finetune(network(), Task(3), finetune.Options(head="unit", probe_share=0.4, probe_c=2.0)).eval()
+    learner = finetune.Finetune(
+        network(), Task(3), finetune.Options(head="unit", probe_share=0.4, probe_c=2.0)
+    ).eval()
     with torch.no_grad():
         raw, asked = learner.backbone(support.images).double(), learner.backbone(queries).double()
         for each in learner.parameters():  # as a training changes them
             each.add_(0.05 * torch.randn(each.shape, generator=generator))
         found = learner.adapt(support)(queries)
         trained = learner.head(learner.backbone(queries)).softmax(1).numpy()
-    units = [each / each.norm(dim=1, keepdim=True) for each in (raw - raw.mean(0), asked - raw.mean(0))]
+    units = [
+        each / each.norm(dim=1, keepdim=True) for each in (raw - raw.mean(0), asked - raw.mean(0))
+    ]
     slow = LogisticRegression(C=2.0, max_iter=1000).fit(units[0].numpy(), labels.numpy())
     expected = 0.6 * trained + 0.4 * slow.predict_proba(units[1].numpy())
     np.testing.assert_allclose(found.exp().numpy(), expected, atol=1e-3)

@@ -55,7 +55,10 @@ def episode(n_way: int = 3, shots: int = 4, seed: int = 0) -> Episode:
     draw = torch.Generator().manual_seed(seed)
     centres = torch.randn(n_way, 1, 2, 2, generator=draw, dtype=torch.float64)
     labels = torch.arange(n_way).repeat(shots)
-    parts = [centres[labels] + 0.5 * torch.randn(len(labels), 1, 2, 2, generator=draw).double() for _ in range(2)]
+    parts = [
+        centres[labels] + 0.5 * torch.randn(len(labels), 1, 2, 2, generator=draw).double()
+        for _ in range(2)
+    ]
     return Episode(Labelled(parts[0], labels), Labelled(parts[1], labels), torch.arange(n_way))
 
 
@@ -76,13 +79,18 @@ def accuracy(logits: Tensor, labels: Tensor) -> float:
 def gradients(model: nn.Module, item: Episode) -> dict[str, Tensor]:
     model.zero_grad()
     model.loss(item).backward()  # type: ignore[operator]
-    return {name: each.grad.clone() for name, each in model.named_parameters() if each.grad is not None}
+    return {
+        name: each.grad.clone() for name, each in model.named_parameters() if each.grad is not None
+    }
 
 
 @pytest.mark.parametrize("head", ["zero", "prototypes"])
 @pytest.mark.parametrize("adapts", ["all", "head", 1])
 def test_second_order_gradients_are_finite_differences(head: str, adapts) -> None:
-    model, item = tiny(order="second", head=head, adapts=adapts, inner_lr=0.2, scale=3.0, inner_steps=2), episode()
+    model, item = (
+        tiny(order="second", head=head, adapts=adapts, inner_lr=0.2, scale=3.0, inner_steps=2),
+        episode(),
+    )
     found = gradients(model, item)
     assert set(found) == {name for name, _ in model.named_parameters()}
     for name, parameter in model.named_parameters():
@@ -92,7 +100,9 @@ def test_second_order_gradients_are_finite_differences(head: str, adapts) -> Non
                 parameter.data[index] += move
                 sides.append(model.loss(item).item())
             parameter.data[index] += 1e-5
-            assert found[name][index].item() == pytest.approx((sides[0] - sides[1]) / 2e-5, rel=1e-5, abs=1e-8)
+            assert found[name][index].item() == pytest.approx(
+                (sides[0] - sides[1]) / 2e-5, rel=1e-5, abs=1e-8
+            )
 
 
 def forward(parameters: dict[str, Tensor], images: Tensor) -> Tensor:
@@ -113,14 +123,20 @@ def test_first_order_is_the_gradient_at_the_adapted_weights(adapts) -> None:
     for _ in range(2):
         leaves = {name: each.clone().requires_grad_() for name, each in now.items()}
         F.cross_entropy(forward(leaves, item.support.images), item.support.labels).backward()
-        rates = {name: (0.4 if name in ("weight", "bias") else 0.3) * (name in moving) for name in leaves}
+        rates = {
+            name: (0.4 if name in ("weight", "bias") else 0.3) * (name in moving) for name in leaves
+        }
         now = {name: each.detach() - rates[name] * each.grad for name, each in leaves.items()}
     leaves = {name: each.clone().requires_grad_() for name, each in now.items()}
     F.cross_entropy(forward(leaves, item.query.images), item.query.labels).backward()
     for name, _ in model.backbone.named_parameters():
         torch.testing.assert_close(found[f"backbone.{name}"], leaves[name].grad)
-    second = gradients(tiny(**PLAIN, body_lr=0.3, order="second", adapts=adapts, inner_steps=2), item)
-    assert not torch.allclose(found["backbone.first.weight"], second["backbone.first.weight"], rtol=1e-2)
+    second = gradients(
+        tiny(**PLAIN, body_lr=0.3, order="second", adapts=adapts, inner_steps=2), item
+    )
+    assert not torch.allclose(
+        found["backbone.first.weight"], second["backbone.first.weight"], rtol=1e-2
+    )
 
 
 @pytest.mark.parametrize("order", ["first", "second"])
@@ -180,7 +196,9 @@ def test_adaptation_helps(head: str, adapts: str) -> None:
     losses, found = [], []
     for steps in (0, 1, 4, 16):
         with torch.no_grad():
-            classify = learner("group", head=head, adapts=adapts, inner_steps=steps).eval().adapt(support)
+            classify = (
+                learner("group", head=head, adapts=adapts, inner_steps=steps).eval().adapt(support)
+            )
             losses.append(F.cross_entropy(classify(support.images), support.labels).item())
             found.append(accuracy(classify(query.images), query.labels))
     assert losses == sorted(losses, reverse=True)
@@ -219,7 +237,9 @@ def test_inner_steps_move_what_adapts_names(adapts, stages: int) -> None:
     with torch.no_grad():
         adapted = dict(model.adapt(easy.labelled(4, seed=0)).named_parameters())  # type: ignore[attr-defined]
     moved = {
-        name for name, each in model.backbone.named_parameters() if not torch.equal(each, adapted[f"backbone.{name}"])
+        name
+        for name, each in model.backbone.named_parameters()
+        if not torch.equal(each, adapted[f"backbone.{name}"])
     }
     assert moved == {name for stage in model.backbone.stages[4 - stages :] for name in stage}
     assert adapted["weight"].abs().sum() > 0
@@ -264,12 +284,16 @@ def test_with_and_without_gradients_gives_the_same_also_where_the_outer_loop_is_
         attached = model.adapt(support)(query)
         assert attached.requires_grad
         torch.testing.assert_close(attached.detach(), apart)
-        model.backbone.requires_grad_(False)  # a phase of the outer loop; inner steps still move a copy
+        model.backbone.requires_grad_(
+            False
+        )  # a phase of the outer loop; inner steps still move a copy
         torch.testing.assert_close(model.adapt(support)(query).detach(), apart)
 
 
 def test_inner_batches_are_balanced_and_drawn_anew() -> None:
-    labels = torch.tensor([0] * 50 + [1] * 3 + [2] * 30)[torch.randperm(83, generator=torch.Generator().manual_seed(0))]
+    labels = torch.tensor([0] * 50 + [1] * 3 + [2] * 30)[
+        torch.randperm(83, generator=torch.Generator().manual_seed(0))
+    ]
     support = Labelled(torch.arange(83.0)[:, None], labels)
     batches = [maml._balanced(support, 3, 31, step) for step in range(4)]
     for images, found, _ in batches:
@@ -303,7 +327,9 @@ def test_steps_of_training_and_of_judging() -> None:
         {"inner_steps": 1, "test_steps": 7}, {"inner_steps": 1}, {"inner_steps": 7},
     ))  # fmt: skip
     assert torch.equal(model.loss(item), few.loss(item))
-    assert torch.equal(model.adapt(item.support)(item.query.images), many.adapt(item.support)(item.query.images))
+    assert torch.equal(
+        model.adapt(item.support)(item.query.images), many.adapt(item.support)(item.query.images)
+    )
     with pytest.raises(ValidationError, match="test_steps must be inner_steps or more"):
         maml.Options(inner_steps=5, test_steps=4)
 
@@ -317,17 +343,26 @@ def test_in_bfloat16_the_head_stays_in_float32() -> None:
     assert all(each.grad.isfinite().all() for each in model.parameters())
     with torch.no_grad():
         adapted = model.eval().adapt(easy.labelled(3, seed=0))
-        assert adapted.weight.dtype == adapted(easy.labelled(2, seed=9).images).dtype == torch.float32  # type: ignore[attr-defined]
+        assert (
+            adapted.weight.dtype == adapted(easy.labelled(2, seed=9).images).dtype == torch.float32
+        )  # type: ignore[attr-defined]
 
 
-def test_without_learn2learn_one_sentence_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_learn2learn_one_sentence_says_how_to_get_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setitem(sys.modules, "learn2learn", None)
     with pytest.raises(UserError, match=r"pip install --no-deps -r requirements/learn2learn\.txt"):
         tiny()
 
 
 def test_features_stand_for_images_where_the_head_alone_adapts() -> None:
-    values = {"method": "maml", "shots": 1, "backbone": {"name": "conv4", "weights": "none"}, "train": None}
+    values = {
+        "method": "maml",
+        "shots": 1,
+        "backbone": {"name": "conv4", "weights": "none"},
+        "train": None,
+    }
     for adapts in ("head", 1, "all"):
         settings = resolve.configure({**values, "learner": {"adapts": adapts}}, "few")
         model = resolve.build_learner(settings, Task(10), seed=0)
@@ -337,12 +372,18 @@ def test_features_stand_for_images_where_the_head_alone_adapts() -> None:
 
 def test_the_record_warns_of_fine_tuning_and_of_chance(tmp_path: Path) -> None:
     values = {"data": "digits", "shots": 2, "precision": "float32"}
-    values["backbone"] = {"name": "conv4", "options": {"width": 8, "norm": "group"}, "weights": "none"}
+    values["backbone"] = {
+        "name": "conv4",
+        "options": {"width": 8, "norm": "group"},
+        "weights": "none",
+    }
     told = experiment.run({**values, "method": "maml", "train": None}, [0], out=tmp_path)
     assert any("fine-tuning" in each for each in told["warnings"])
     assert not any("near chance" in each for each in told["warnings"])
     blank = {"head": "zero", "inner_steps": 0, "test_steps": 0}
-    lost = experiment.run({**values, "method": "maml", "train": None, "learner": blank}, [0], out=tmp_path)
+    lost = experiment.run(
+        {**values, "method": "maml", "train": None, "learner": blank}, [0], out=tmp_path
+    )
     assert lost["scores"]["accuracy"]["mean"] < 0.15
     assert any("near chance, which is 0.1" in each for each in lost["warnings"])
     assert experiment.run({**values, "method": "probe"}, [0], out=tmp_path)["warnings"] == []

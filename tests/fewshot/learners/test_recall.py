@@ -39,7 +39,11 @@ def said(learner: scratch.Scratch, images: torch.Tensor) -> np.ndarray:
 
 def test_targets_become_what_was_said_before() -> None:
     learner = recalling()
-    images, labels, places = torch.rand(5, 3, 32, 32), torch.tensor([0, 1, 2, 3, 0]), torch.tensor([7, 3, 29, 0, 12])
+    images, labels, places = (
+        torch.rand(5, 3, 32, 32),
+        torch.tensor([0, 1, 2, 3, 0]),
+        torch.tensor([7, 3, 29, 0, 12]),
+    )
     first = said(learner, images)
     learner.progress(0.5)
     loss = learner.loss(Labelled(images, labels, places))
@@ -56,7 +60,9 @@ def test_targets_become_what_was_said_before() -> None:
     expected = 0.0
     for row in range(5):
         for way in range(4):
-            target = (1 - 0.4) * (way == labels[row]) + 0.4 * first[row, way]  # half of the way to 0.8
+            target = (1 - 0.4) * (way == labels[row]) + 0.4 * first[
+                row, way
+            ]  # half of the way to 0.8
             expected -= target * np.log(second[row, way]) / 5
     assert loss.item() == pytest.approx(float(expected), rel=1e-5)
     np.testing.assert_allclose(learner.past[places].numpy(), (first + second) / 2, rtol=1e-4)
@@ -66,7 +72,9 @@ def test_soft_labels_and_images_of_which_nothing_was_said() -> None:
     labels = torch.tensor([[0.9, 0.1], [0.2, 0.8]])
     past = torch.tensor([[0.0, 0.0], [0.6, 0.4]])
     found = functional.recalled(labels, past, torch.tensor(0.25))
-    torch.testing.assert_close(found, torch.tensor([[0.9, 0.1], [0.75 * 0.2 + 0.25 * 0.6, 0.75 * 0.8 + 0.25 * 0.4]]))
+    torch.testing.assert_close(
+        found, torch.tensor([[0.9, 0.1], [0.75 * 0.2 + 0.25 * 0.6, 0.75 * 0.8 + 0.25 * 0.4]])
+    )
 
 
 def test_of_half_of_a_batch_that_half_is_noted() -> None:
@@ -77,7 +85,9 @@ def test_of_half_of_a_batch_that_half_is_noted() -> None:
     learner.loss(Labelled(images, labels, torch.arange(12) + 10))
     noted = (learner.past.sum(1) > 0).nonzero()[:, 0]
     assert noted.tolist() == sorted((chosen + 10).tolist())
-    np.testing.assert_allclose(learner.past[chosen + 10].numpy(), said(learner, images[chosen]), rtol=1e-4)
+    np.testing.assert_allclose(
+        learner.past[chosen + 10].numpy(), said(learner, images[chosen]), rtol=1e-4
+    )
 
 
 def test_an_interrupted_training_remembers(tmp_path: Path) -> None:
@@ -126,6 +136,12 @@ def test_at_the_start_the_labels_are_all() -> None:
 
 
 def test_recalling_excludes_mixed_images() -> None:
-    values = {"method": "scratch", "data": "digits", "shots": 2, "learner": {"recall": 0.5}, "augment": ["cutmix"]}
+    values = {
+        "method": "scratch",
+        "data": "digits",
+        "shots": 2,
+        "learner": {"recall": 0.5},
+        "augment": ["cutmix"],
+    }
     with pytest.raises(UserError, match="'cutmix' mixes images, and learner"):
         resolve.configure(values, "few")

@@ -19,12 +19,16 @@ from fewshot.learners.base import Task
 
 
 def unit(n: int, d: int = 5, seed: int = 0) -> Tensor:
-    return F.normalize(torch.randn(n, d, generator=torch.Generator().manual_seed(seed), dtype=torch.float64), dim=1)
+    return F.normalize(
+        torch.randn(n, d, generator=torch.Generator().manual_seed(seed), dtype=torch.float64), dim=1
+    )
 
 
 def learner(**options) -> siamese.Siamese:
     with seeded(0, "test"):
-        backbone = backbones.build(BackboneSettings(name="conv4", options={"width": 8, "norm": "group", "pool": True}))
+        backbone = backbones.build(
+            BackboneSettings(name="conv4", options={"width": 8, "norm": "group", "pool": True})
+        )
         return siamese.Siamese(backbone, Task(3), siamese.Options(**options)).eval()
 
 
@@ -35,27 +39,40 @@ def test_contrastive_loss_follows_its_paper() -> None:
     for a, b, agree in zip(left, right, same, strict=True):
         distance = math.sqrt(sum((float(x) - float(y)) ** 2 for x, y in zip(a, b, strict=True)))
         total += distance**2 if agree else max(0.0, 1.2 - distance) ** 2
-    assert float(functional.contrastive(left, right, same, 1.2)) == pytest.approx(total / 12, abs=1e-9)
+    assert float(functional.contrastive(left, right, same, 1.2)) == pytest.approx(
+        total / 12, abs=1e-9
+    )
     beyond = functional.contrastive(left[1:3], -left[1:3], torch.zeros(2, dtype=torch.float64), 1.2)
     assert float(beyond) == 0  # opposite, further apart than the margin
 
 
 def test_contrastive_loss_has_a_finite_slope_where_images_are_equal() -> None:
     left = unit(4).requires_grad_()
-    functional.contrastive(left, left.detach().clone(), torch.tensor([0.0, 1.0, 0.0, 1.0]), 1.0).backward()
+    functional.contrastive(
+        left, left.detach().clone(), torch.tensor([0.0, 1.0, 0.0, 1.0]), 1.0
+    ).backward()
     assert left.grad is not None
     assert left.grad.isfinite().all()
 
 
 def test_supervised_contrastive_loss_follows_its_paper() -> None:
-    features, labels, temperature = unit(9), torch.tensor([0, 1, 0, 2, 1, 0, 2, 2, 7]), 0.3  # 7 is alone
+    features, labels, temperature = (
+        unit(9),
+        torch.tensor([0, 1, 0, 2, 1, 0, 2, 2, 7]),
+        0.3,
+    )  # 7 is alone
     losses = []
     for i in range(9):
         positives = [p for p in range(9) if p != i and labels[p] == labels[i]]
         if not positives:
             continue
-        total = sum(math.exp(float(features[i] @ features[a]) / temperature) for a in range(9) if a != i)
-        terms = [math.log(math.exp(float(features[i] @ features[p]) / temperature) / total) for p in positives]
+        total = sum(
+            math.exp(float(features[i] @ features[a]) / temperature) for a in range(9) if a != i
+        )
+        terms = [
+            math.log(math.exp(float(features[i] @ features[p]) / temperature) / total)
+            for p in positives
+        ]
         losses.append(-sum(terms) / len(terms))
     found = functional.supervised_contrastive(features, labels, temperature)
     assert float(found) == pytest.approx(sum(losses) / len(losses), abs=1e-9)
@@ -64,15 +81,26 @@ def test_supervised_contrastive_loss_follows_its_paper() -> None:
 
 
 def test_gradients_of_the_losses_agree_with_finite_differences() -> None:
-    labels, same = torch.tensor([0, 1, 0, 1, 2, 0]), torch.tensor([1.0, 0, 0, 1, 0, 1], dtype=torch.float64)
+    labels, same = (
+        torch.tensor([0, 1, 0, 1, 2, 0]),
+        torch.tensor([1.0, 0, 0, 1, 0, 1], dtype=torch.float64),
+    )
     given = unit(6).requires_grad_()
-    assert torch.autograd.gradcheck(lambda x: functional.supervised_contrastive(x, labels, 0.5), given)
-    assert torch.autograd.gradcheck(lambda x: functional.contrastive(x, unit(6, seed=3), same, 1.0), given)
+    assert torch.autograd.gradcheck(
+        lambda x: functional.supervised_contrastive(x, labels, 0.5), given
+    )
+    assert torch.autograd.gradcheck(
+        lambda x: functional.contrastive(x, unit(6, seed=3), same, 1.0), given
+    )
 
 
 @pytest.mark.parametrize("centre", [True, False])
 def test_classifies_by_the_mean_cosine_to_all_support_images(centre: bool) -> None:
-    support, queries, labels = unit(7, 8).float() + 0.5, unit(4, 8, seed=2).float(), torch.tensor([0, 1, 2, 0, 1, 2, 2])
+    support, queries, labels = (
+        unit(7, 8).float() + 0.5,
+        unit(4, 8, seed=2).float(),
+        torch.tensor([0, 1, 2, 0, 1, 2, 2]),
+    )
     found = learner(centre=centre, scale=3.0).adapt(Labelled(support, labels))(queries)
     middle = support.mean(0) if centre else torch.zeros(8)
     for n, query in enumerate(queries):
@@ -86,9 +114,15 @@ def test_classifies_by_the_mean_cosine_to_all_support_images(centre: bool) -> No
 
 
 @pytest.mark.parametrize("at_once", [1, 8, 1 << 16])
-def test_same_different_logits_are_averaged_over_a_class(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_same_different_logits_are_averaged_over_a_class(
+    at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(siamese, "PAIRS_AT_ONCE", at_once)
-    support, queries, labels = unit(7, 8).float(), unit(4, 8, seed=2).float(), torch.tensor([0, 1, 2, 0, 1, 2, 2])
+    support, queries, labels = (
+        unit(7, 8).float(),
+        unit(4, 8, seed=2).float(),
+        torch.tensor([0, 1, 2, 0, 1, 2, 2]),
+    )
     pairs = learner(loss="logits")
     assert pairs.agree is not None
     torch.nn.init.normal_(pairs.agree.weight)
@@ -98,7 +132,11 @@ def test_same_different_logits_are_averaged_over_a_class(at_once: int, monkeypat
     for n, query in enumerate(queries):
         for way in range(3):
             logits = [
-                bias + sum(float(w) * abs(float(a) - float(b)) for w, a, b in zip(weight, query, image, strict=True))
+                bias
+                + sum(
+                    float(w) * abs(float(a) - float(b))
+                    for w, a, b in zip(weight, query, image, strict=True)
+                )
                 for image, label in zip(support, labels, strict=True)
                 if label == way
             ]
@@ -113,7 +151,9 @@ def test_same_different_logits_are_a_logistic_regression_on_differences() -> Non
     same = (torch.rand(200, generator=draw) < likely).float()
     pairs = learner(loss="logits")
     pairs.agree = torch.nn.Linear(4, 1)
-    fitted = LogisticRegression(C=float("inf"), max_iter=1000).fit((left - right).abs().numpy(), same.numpy())
+    fitted = LogisticRegression(C=float("inf"), max_iter=1000).fit(
+        (left - right).abs().numpy(), same.numpy()
+    )
     with torch.no_grad():
         pairs.agree.weight.copy_(torch.from_numpy(fitted.coef_))
         pairs.agree.bias.copy_(torch.from_numpy(fitted.intercept_))

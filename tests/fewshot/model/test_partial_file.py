@@ -41,7 +41,14 @@ def test_what_was_kept_is_found_again(tmp_path: Path) -> None:
 def test_a_line_torn_anywhere_is_forgotten_and_the_next_one_whole(tmp_path: Path) -> None:
     whole = written(tmp_path / "out.csv").read_bytes()
     ends = [0, *(i + 1 for i, byte in enumerate(whole) if byte == ord("\n"))]
-    for cut in [0, 1, 8, 9, *(end + step for end in ends[1:3] for step in (-2, -1, 0, 1, 9)), len(whole) - 1]:
+    for cut in [
+        0,
+        1,
+        8,
+        9,
+        *(end + step for end in ends[1:3] for step in (-2, -1, 0, 1, 9)),
+        len(whole) - 1,
+    ]:
         (tmp_path / "out.csv.partial").write_bytes(whole[:cut])
         n = sum(end <= cut for end in ends[1:])
         assert found(tmp_path / "out.csv") == dict(list(CONTENT.items())[:n]), cut
@@ -65,11 +72,17 @@ def test_a_second_process_is_told(tmp_path: Path) -> None:
         "with Parts(Path(sys.argv[1])):\n    print('in', flush=True)\n    sys.stdin.read()"
     )
     other = subprocess.Popen(
-        [sys.executable, "-c", code, tmp_path / "out.csv"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", code, tmp_path / "out.csv"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert other.stdout is not None
     assert other.stdout.readline() == "in\n"
-    with pytest.raises(UserError, match=r"another process writes .*out\.csv\.partial now"), Parts(tmp_path / "out.csv"):
+    with (
+        pytest.raises(UserError, match=r"another process writes .*out\.csv\.partial now"),
+        Parts(tmp_path / "out.csv"),
+    ):
         pass
     other.kill()
     other.communicate()
@@ -81,7 +94,10 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="file"), Parts(tmp_path / "file" / "out.csv"):
         pass
     (tmp_path / "out.csv.partial").mkdir()
-    with pytest.raises(UserError, match=r"out\.csv\.partial could not be written"), Parts(tmp_path / "out.csv"):
+    with (
+        pytest.raises(UserError, match=r"out\.csv\.partial could not be written"),
+        Parts(tmp_path / "out.csv"),
+    ):
         pass
 
 
@@ -91,7 +107,9 @@ def test_a_full_disk_is_said_and_leaves_what_was_kept(tmp_path: Path) -> None:
         parts["first"] = CONTENT["first"]
         resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))  # no file may grow longer
         try:
-            with pytest.raises(UserError, match=r"out\.csv\.partial could not be written \(File too large\)"):
+            with pytest.raises(
+                UserError, match=r"out\.csv\.partial could not be written \(File too large\)"
+            ):
                 parts["third"] = CONTENT["third"]
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)

@@ -37,7 +37,11 @@ QUICK = {
 
 def run(out: Path, method: str, seeds: tuple[int, ...] = (0,), **more: Any) -> Path:
     """The folder of a finished run."""
-    values = {key: value for key, value in {**QUICK, **more}.items() if method != "probe" or key != "train"}
+    values = {
+        key: value
+        for key, value in {**QUICK, **more}.items()
+        if method != "probe" or key != "train"
+    }
     return out / experiment.run({**values, "method": method}, seeds, out=out)["run_id"]
 
 
@@ -65,7 +69,9 @@ def same_as_saved(draw: Path, path: Path, names: list[str], classes: tuple[str, 
     assert sorted(found) == sorted(names)
     for name, own in zip(names, logits, strict=True):
         row = found[name]
-        assert row["label"] in {classes[i] for i in (own == own.max()).nonzero().flatten().tolist()}, name
+        assert row["label"] in {
+            classes[i] for i in (own == own.max()).nonzero().flatten().tolist()
+        }, name
         ends = ["", *(f"_{k}" for k in range(2, len(classes) + 1))]
         told = {row[f"label{end}"]: float(row[f"probability{end}"]) for end in ends}
         expected = dict(zip(classes, own.double().softmax(0).tolist(), strict=True))
@@ -84,15 +90,24 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("method", ["probe", "protonet", "siamese", "maml", "finetune"])
-def test_files_are_classified_as_the_run_classified_its_test_images(method: str, digits: Path, tmp_path: Path) -> None:
+def test_files_are_classified_as_the_run_classified_its_test_images(
+    method: str, digits: Path, tmp_path: Path
+) -> None:
     folder = run(tmp_path / "runs", method)
     assert prediction.predict(folder, digits, tmp_path / "out.csv", top=10) == (500, [])
-    same_as_saved(folder / "draw-0", tmp_path / "out.csv", [f"{i}.png" for i in range(500)], tuple("0123456789"))
+    same_as_saved(
+        folder / "draw-0",
+        tmp_path / "out.csv",
+        [f"{i}.png" for i in range(500)],
+        tuple("0123456789"),
+    )
     assert {path.name for path in tmp_path.iterdir()} == {"runs", "out.csv"}
 
 
 @pytest.mark.parametrize("seed", [None, 1, 3])
-def test_each_draw_has_its_own_network(seed: int | None, scratch: Path, digits: Path, tmp_path: Path) -> None:
+def test_each_draw_has_its_own_network(
+    seed: int | None, scratch: Path, digits: Path, tmp_path: Path
+) -> None:
     prediction.predict(scratch, digits, tmp_path / "out.csv", top=10, seed=seed)
     names = [f"{i}.png" for i in range(500)]
     same_as_saved(scratch / f"draw-{seed or 1}", tmp_path / "out.csv", names, tuple("0123456789"))
@@ -121,7 +136,9 @@ def odd_images(folder: Path) -> Path:
                 elif kind == "I;16":
                     Image.fromarray(pixels[..., 0].astype(np.uint16) * 300).save(f"{place}.png")
                 elif kind in ("RGBA", "LA"):
-                    image.putalpha(Image.fromarray(luck.integers(0, 255, (height, width)).astype(np.uint8)))
+                    image.putalpha(
+                        Image.fromarray(luck.integers(0, 255, (height, width)).astype(np.uint8))
+                    )
                     image.convert(kind).save(f"{place}.png")
                 else:
                     (image if kind == "png" else image.convert(kind)).save(f"{place}.png")
@@ -130,7 +147,9 @@ def odd_images(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("method", ["probe", "experts"])
-def test_images_of_every_kind_and_size_are_prepared_as_the_data_sets_own(method: str, tmp_path: Path) -> None:
+def test_images_of_every_kind_and_size_are_prepared_as_the_data_sets_own(
+    method: str, tmp_path: Path
+) -> None:
     data = odd_images(tmp_path / "odd")
     folder = run(tmp_path / "runs", method, data=str(data))
     test = sorted((data / "test").rglob("*.*"))  # the loader's order
@@ -140,10 +159,17 @@ def test_images_of_every_kind_and_size_are_prepared_as_the_data_sets_own(method:
     (tmp_path / "flat" / "inside").mkdir()
     (tmp_path / "flat" / ".hidden").write_text("")
     assert prediction.predict(folder, tmp_path / "flat", tmp_path / "out.csv", top=4) == (32, [])
-    same_as_saved(folder / "draw-0", tmp_path / "out.csv", [path.name for path in test], ("ant", "bee", "car", "van"))
+    same_as_saved(
+        folder / "draw-0",
+        tmp_path / "out.csv",
+        [path.name for path in test],
+        ("ant", "bee", "car", "van"),
+    )
 
 
-def test_a_submission_is_sorted_by_id_and_names_classes(scratch: Path, digits: Path, tmp_path: Path) -> None:
+def test_a_submission_is_sorted_by_id_and_names_classes(
+    scratch: Path, digits: Path, tmp_path: Path
+) -> None:
     folder = tmp_path / "png"
     folder.mkdir()
     for i in (0, 7, 9, 10, 100, 11):
@@ -177,7 +203,12 @@ def test_names_and_classes_of_any_kind_are_quoted(tmp_path: Path) -> None:
         found = list(csv.DictReader(file))
     assert [row["file"] for row in found] == sorted(names)
     for row in found:
-        assert {row["label"], *(row[f"label_{k}"] for k in (2, 3, 4))} == {'an "ant", red', "bee", "car", "van"}
+        assert {row["label"], *(row[f"label_{k}"] for k in (2, 3, 4))} == {
+            'an "ant", red',
+            "bee",
+            "car",
+            "van",
+        }
 
 
 # broken files
@@ -193,12 +224,20 @@ def test_broken_files_are_named_when_the_others_are_done_or_left_out(
     said: list[str] = []
     for kaggle in (True, False):
         out = tmp_path / f"{kaggle}.csv"
-        with pytest.raises(UserError, match=r"3\.png \(cannot be decoded\), 5\.png \(cannot be decoded\); all other"):
+        with pytest.raises(
+            UserError,
+            match=r"3\.png \(cannot be decoded\), 5\.png \(cannot be decoded\); all other",
+        ):
             prediction.predict(scratch, folder, out, kaggle=kaggle)
         assert not out.exists()
-        found = prediction.predict(scratch, folder, out, kaggle=kaggle, skip_broken=True, tell=said.append)
+        found = prediction.predict(
+            scratch, folder, out, kaggle=kaggle, skip_broken=True, tell=said.append
+        )
         assert found == (38, ["3.png (cannot be decoded)", "5.png (cannot be decoded)"])
-        assert str(found) == "38 images; left out 2: 3.png (cannot be decoded), 5.png (cannot be decoded)"
+        assert (
+            str(found)
+            == "38 images; left out 2: 3.png (cannot be decoded), 5.png (cannot be decoded)"
+        )
         assert len(rows(out)) == 38
     assert set(said) == {"preparing the run"}  # nothing was computed again
     for path in folder.iterdir():
@@ -207,7 +246,9 @@ def test_broken_files_are_named_when_the_others_are_done_or_left_out(
         prediction.predict(scratch, folder, tmp_path / "out.csv", skip_broken=True)
 
 
-def test_what_is_no_image_by_its_name_is_said_before_work_starts(scratch: Path, digits: Path, tmp_path: Path) -> None:
+def test_what_is_no_image_by_its_name_is_said_before_work_starts(
+    scratch: Path, digits: Path, tmp_path: Path
+) -> None:
     folder = tmp_path / "png"
     folder.mkdir()
     for name in ("sample.csv", "1.heic"):
@@ -215,7 +256,9 @@ def test_what_is_no_image_by_its_name_is_said_before_work_starts(scratch: Path, 
     with pytest.raises(UserError, match=r"holds no images \(1\.heic"):
         prediction.predict(scratch, folder, tmp_path / "out.csv", skip_broken=True)
     shutil.copy(digits / "1.png", folder / "1.png")
-    with pytest.raises(UserError, match=r"1\.heic \(.*JPEG or PNG\), sample\.csv \(not an image\); remove them"):
+    with pytest.raises(
+        UserError, match=r"1\.heic \(.*JPEG or PNG\), sample\.csv \(not an image\); remove them"
+    ):
         prediction.predict(scratch, folder, tmp_path / "out.csv", kaggle=True)
     found = prediction.predict(scratch, folder, tmp_path / "out.csv", kaggle=True, skip_broken=True)
     assert (found.images, len(found.left_out)) == (1, 2)
@@ -228,7 +271,9 @@ N_MANY = 3000  # of 512 at once
 
 @pytest.fixture(scope="session")
 def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write(datasets.load("digits").test, tmp_path_factory.mktemp("many") / "png", N_MANY, first=1)
+    return write(
+        datasets.load("digits").test, tmp_path_factory.mktemp("many") / "png", N_MANY, first=1
+    )
 
 
 @pytest.fixture(scope="session")
@@ -264,7 +309,9 @@ def wait_for_lines(process: subprocess.Popen[str], out: Path, n: int) -> None:
 
 
 @pytest.mark.parametrize(("stop", "code"), [(signal.SIGKILL, -9), (signal.SIGINT, 130)])
-def test_stopped_it_continues_with_what_is_missing(stop, code, scratch, many, undisturbed, tmp_path) -> None:
+def test_stopped_it_continues_with_what_is_missing(
+    stop, code, scratch, many, undisturbed, tmp_path
+) -> None:
     out = tmp_path / "out.csv"
     process = start(scratch, many, out, slow=0.3)
     wait_for_lines(process, out, 2)
@@ -276,13 +323,17 @@ def test_stopped_it_continues_with_what_is_missing(stop, code, scratch, many, un
     done, heard = lines(out), []
     assert 2 <= done < 6
     prediction.predict(scratch, many, out, top=2, tell=heard.append)
-    assert [text.split()[0] for text in heard[1:]] == [f"{min(N_MANY, n * 512):,}" for n in range(done + 1, 7)]
+    assert [text.split()[0] for text in heard[1:]] == [
+        f"{min(N_MANY, n * 512):,}" for n in range(done + 1, 7)
+    ]
     assert out.read_bytes() == undisturbed
     assert [path.name for path in tmp_path.iterdir()] == ["out.csv"]
 
 
 @pytest.mark.slow
-def test_killed_five_times_at_random_the_output_is_the_same(scratch, many, undisturbed, tmp_path) -> None:
+def test_killed_five_times_at_random_the_output_is_the_same(
+    scratch, many, undisturbed, tmp_path
+) -> None:
     out, luck, kept = tmp_path / "out.csv", random.Random(0), []
     for _ in range(5):
         process = start(scratch, many, out, slow=0.3)
@@ -395,7 +446,9 @@ def test_what_is_no_run_or_no_longer_the_same_is_refused(digits: Path, tmp_path:
         ("RUN PNG --out a.csv --device cuda:7", "cuda:7"),
     ],
 )
-def test_bad_requests_get_one_sentence_and_code_2(arguments, said, scratch, digits, monkeypatch, tmp_path, capsys):
+def test_bad_requests_get_one_sentence_and_code_2(
+    arguments, said, scratch, digits, monkeypatch, tmp_path, capsys
+):
     monkeypatch.chdir(tmp_path)
     words = arguments.replace("RUN", str(scratch)).replace("PNG", str(digits)).split()
     monkeypatch.setattr(sys, "argv", ["fewshot", "predict", *words])
@@ -410,7 +463,11 @@ def test_bad_requests_get_one_sentence_and_code_2(arguments, said, scratch, digi
 
 
 def test_the_command_writes_and_says_so(scratch, digits, monkeypatch, tmp_path, capsys) -> None:
-    monkeypatch.setattr(sys, "argv", ["fewshot", "predict", str(scratch), str(digits), "--kaggle", f"{tmp_path}/s.csv"])
+    monkeypatch.setattr(
+        sys,
+        "argv",
+        ["fewshot", "predict", str(scratch), str(digits), "--kaggle", f"{tmp_path}/s.csv"],
+    )
     with pytest.raises(SystemExit) as left:
         main.main()
     assert not left.value.code
@@ -433,7 +490,9 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["probe", "protonet", "scratch", "finetune", "experts"])
-def test_cifar10_test_images_as_files_get_the_runs_own_classes(method: str, real: Path, tmp_path: Path) -> None:
+def test_cifar10_test_images_as_files_get_the_runs_own_classes(
+    method: str, real: Path, tmp_path: Path
+) -> None:
     folder = run(tmp_path / "runs", method, data="cifar10")
     out = tmp_path / "out.csv"
     assert prediction.predict(folder, real, out, top=10).images == 10_000

@@ -12,12 +12,19 @@ from fewshot.report import curves
 from tests.fewshot.report.test_table import record
 
 
-def at(shots: int | None, method: str = "probe", values: tuple[float, ...] = (0.4, 0.6), **more) -> dict:
+def at(
+    shots: int | None, method: str = "probe", values: tuple[float, ...] = (0.4, 0.6), **more
+) -> dict:
     return record(method, values, shots=shots, **{"run_id": f"{method}-{shots}", **more})
 
 
 def test_a_line_for_each_method_in_rising_order_of_labels() -> None:
-    found = [at(4), at(1, values=(0.1, 0.3)), at(4, "protonet", (0.7,)), at(16, weights="a/b.safetensors")]
+    found = [
+        at(4),
+        at(1, values=(0.1, 0.3)),
+        at(4, "protonet", (0.7,)),
+        at(16, weights="a/b.safetensors"),
+    ]
     (panel,) = curves.panels(found)
     assert (panel.data, panel.budget) == ("digits", "shots")
     lines = {line.label: line for line in panel.lines}
@@ -27,17 +34,28 @@ def test_a_line_for_each_method_in_rising_order_of_labels() -> None:
     probe = lines["probe conv4 from random weights"]
     assert probe.budgets == [1, 4]
     assert probe.means == pytest.approx([0.2, 0.5])
-    assert probe.halves == pytest.approx([12.706 * 0.1, 12.706 * 0.1], rel=1e-3)  # t of one degree of freedom
+    assert probe.halves == pytest.approx(
+        [12.706 * 0.1, 12.706 * 0.1], rel=1e-3
+    )  # t of one degree of freedom
     assert lines["protonet conv4 from random weights"].halves == [0.0]
 
 
 def test_data_sets_and_kinds_of_budget_are_never_mixed() -> None:
     other = {"provenance": {"data_fingerprint": "g"}}
-    found = [at(4), at(8), at(4, **other), at(8, **other), at(None, fraction=0.1), at(None, fraction=0.2)]
+    found = [
+        at(4),
+        at(8),
+        at(4, **other),
+        at(8, **other),
+        at(None, fraction=0.1),
+        at(None, fraction=0.2),
+    ]
     assert [(panel.budget, len(panel.lines)) for panel in curves.panels(found)] == [
         ("fraction", 1), ("shots", 1), ("shots", 1),
     ]  # fmt: skip
-    (panel,) = curves.panels([at(4), at(8), at(None, "scratch", (0.9,)), at(None, "scratch", (0.8,), **other)])
+    (panel,) = curves.panels(
+        [at(4), at(8), at(None, "scratch", (0.9,)), at(None, "scratch", (0.8,), **other)]
+    )
     assert panel.levels == [("scratch conv4 from random weights", 0.9)]
 
 
@@ -59,7 +77,12 @@ def test_the_files_show_every_line_and_level_and_do_not_change(tmp_path: Path) -
     svg, png = curves.write(found, tmp_path / "a")
     assert (svg.name, png.name) == ("accuracy-digits-shots.svg", "accuracy-digits-shots.png")
     text = svg.read_text()
-    for words in ("probe conv4 from random weights", "protonet", "all labels", "labelled images of every class"):
+    for words in (
+        "probe conv4 from random weights",
+        "protonet",
+        "all labels",
+        "labelled images of every class",
+    ):
         assert re.search(f"<!-- .*{words}.* -->", text), words
     assert matplotlib.image.imread(png).std() > 0.05
     again, _ = curves.write(found, tmp_path / "b")

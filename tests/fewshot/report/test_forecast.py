@@ -27,7 +27,9 @@ def at(shots: int, values: tuple[float, ...], method: str = "probe", **more) -> 
     return record(method, values, shots=shots, labels=2 * shots, run_id=f"{method}-{shots}", **more)
 
 
-def law(a: float, b: float, c: float, shots=SHOTS, draws: int = 5, noise: float = 0.001, seed: int = 0) -> list[dict]:
+def law(
+    a: float, b: float, c: float, shots=SHOTS, draws: int = 5, noise: float = 0.001, seed: int = 0
+) -> list[dict]:
     """Records of a - b n^-c; a seed's errors fall as n^-0.5 and are alike (0.6) at n and 2n, as nested subsets' are."""
     rng = np.random.default_rng(seed)
     found, error = [], rng.standard_normal(draws)
@@ -56,7 +58,8 @@ def test_a_known_law_is_found_again() -> None:
     assert found.needed.labels == pytest.approx(truth, rel=0.15)
     assert found.needed.low < truth < found.needed.high
     assert re.match(
-        r"to reach 0.81 expect about \d{2,3} labels a class \(\d\d to \d{3}\); measured up to 64", found.words
+        r"to reach 0.81 expect about \d{2,3} labels a class \(\d\d to \d{3}\); measured up to 64",
+        found.words,
     )
 
 
@@ -68,7 +71,11 @@ def covered(strays: tuple[float, ...], seed: int) -> bool:
     rng = np.random.default_rng(seed)
     shots = SHOTS[: rng.integers(4, 8)]
     counts = np.array([*shots, 4 * shots[-1]])
-    rest, ceiling, first = counts ** -rng.uniform(0.25, 0.8), rng.uniform(0.6, 0.97), rng.uniform(0.15, 0.5)
+    rest, ceiling, first = (
+        counts ** -rng.uniform(0.25, 0.8),
+        rng.uniform(0.6, 0.97),
+        rng.uniform(0.15, 0.5),
+    )
     if rng.random() < 0.5:
         truth = ceiling - (ceiling - first) * rest
     else:
@@ -77,7 +84,12 @@ def covered(strays: tuple[float, ...], seed: int) -> bool:
     steps = rng.standard_normal(len(shots)) * np.sqrt(np.diff(np.log2(counts))) * rng.choice(strays)
     truth[1:] += np.cumsum(steps)
     noise = [each["scores"]["accuracy"]["values"] for each in law(0, 0, 1, shots, 5, 0.04, seed)]
-    shown = curve([at(n, tuple(mean + np.array(off))) for n, mean, off in zip(shots, truth, noise, strict=False)])
+    shown = curve(
+        [
+            at(n, tuple(mean + np.array(off)))
+            for n, mean, off in zip(shots, truth, noise, strict=False)
+        ]
+    )
     paths = np.concatenate([each.paths(counts[-1:]) for each in forecast.fit(shown)])
     low, high = np.quantile(paths, (0.025, 0.975))
     return low <= truth[-1] <= high
@@ -115,13 +127,19 @@ def test_the_band_never_falls_and_a_higher_target_never_needs_fewer_labels() -> 
 
 
 def test_where_the_noise_is_small_the_band_goes_through_what_was_measured() -> None:
-    found = curve([at(n, (y,) * 9) for n, y in zip((1, 4, 16, 64), (0.3, 0.5, 0.55, 0.7), strict=True)])
+    found = curve(
+        [at(n, (y,) * 9) for n, y in zip((1, 4, 16, 64), (0.3, 0.5, 0.55, 0.7), strict=True)]
+    )
     _, middle, _ = forecast.band(forecast.fit(found), 64).at(found.counts)
     assert middle == pytest.approx(found.means, abs=0.004)
 
 
 def test_means_of_the_same_seeds_err_together() -> None:
-    records = [at(8, (0.5, 0.52, 0.54, 0.56)), at(16, (0.6, 0.62)), at(64, (0.7, 0.71), seeds=[8, 9])]
+    records = [
+        at(8, (0.5, 0.52, 0.54, 0.56)),
+        at(16, (0.6, 0.62)),
+        at(64, (0.7, 0.71), seeds=[8, 9]),
+    ]
     noise = curve(records).noise
     sd = np.sqrt(noise.diagonal())
     # the mean of seeds 0 to 3 and that of 0 and 1: 0.6 of the covariance of a draw, shared by 2 of 4 x 2 pairs
@@ -133,7 +151,9 @@ def test_means_of_the_same_seeds_err_together() -> None:
 @pytest.mark.parametrize("drop", [0.0, 0.1])
 def test_a_flat_or_falling_curve_supports_no_number(drop: float) -> None:
     values = (0.48, 0.5, 0.52, 0.5)
-    found = [at(n, tuple(each - drop * place for each in values)) for place, n in enumerate((2, 8, 32))]
+    found = [
+        at(n, tuple(each - drop * place for each in values)) for place, n in enumerate((2, 8, 32))
+    ]
     answer = needs.answer(curve(found), 0.7)
     assert answer.kind == "no rise"
     assert answer.needed.labels is None
@@ -143,7 +163,9 @@ def test_a_flat_or_falling_curve_supports_no_number(drop: float) -> None:
 def test_two_numbers_of_labels_are_too_few() -> None:
     answer = needs.answer(curve([at(4, (0.4, 0.5)), at(16, (0.6, 0.7))]), 0.8)
     assert (answer.kind, answer.forecast, answer.band) == ("too few", [], None)
-    assert answer.words.startswith("measured at 4 and 16 labels a class only; a forecast needs 3 different numbers")
+    assert answer.words.startswith(
+        "measured at 4 and 16 labels a class only; a forecast needs 3 different numbers"
+    )
 
 
 def test_a_target_beyond_the_ceiling_is_said_to_be() -> None:
@@ -154,13 +176,17 @@ def test_a_target_beyond_the_ceiling_is_said_to_be() -> None:
 
 
 def test_a_ceiling_that_is_not_visible_is_said_to_be() -> None:
-    straight = [at(n, (0.3 + 0.05 * place, 0.32 + 0.05 * place)) for place, n in enumerate((1, 2, 4, 8))]
+    straight = [
+        at(n, (0.3 + 0.05 * place, 0.32 + 0.05 * place)) for place, n in enumerate((1, 2, 4, 8))
+    ]
     assert "ceiling is not visible yet" in needs.answer(curve(straight), 0.9).words
 
 
 def test_far_beyond_what_was_measured_is_called_a_guess() -> None:
     found = curve(law(0.85, 0.4, 0.5))
-    assert needs.answer(found, at=[1025]).words.endswith("beyond 1024 labels a class all is a guess")
+    assert needs.answer(found, at=[1025]).words.endswith(
+        "beyond 1024 labels a class all is a guess"
+    )
     assert "guess" not in needs.answer(found, 0.8, at=[1024]).words
 
 
@@ -173,11 +199,14 @@ def test_an_accuracy_of_all_or_nothing_is_survived(accuracy: float) -> None:
 def test_what_was_measured_already_needs_no_forecast() -> None:
     answer = needs.answer(curve(law(0.85, 0.4, 0.5)), 0.7)  # truth: 7.1 labels
     assert answer.needed.labels == pytest.approx((0.4 / 0.15) ** 2, rel=0.1)
-    assert needs.answer(curve(law(0.85, 0.4, 0.5)), 0.4).words.startswith("0.4 is reached with the fewest labels")
+    assert needs.answer(curve(law(0.85, 0.4, 0.5)), 0.4).words.startswith(
+        "0.4 is reached with the fewest labels"
+    )
 
 
 @pytest.mark.parametrize(
-    ("count", "up", "down"), [(64, "64", "64"), (128.0, "128", "128"), (4.2, "5", "4"), (171.3, "180", "170")]
+    ("count", "up", "down"),
+    [(64, "64", "64"), (128.0, "128", "128"), (4.2, "5", "4"), (171.3, "180", "170")],
 )
 def test_numbers_of_labels_are_rounded_to_the_safe_side(count: float, up: str, down: str) -> None:
     assert (needs.labels(count), needs.labels(count, down=True)) == (up, down)
@@ -185,14 +214,20 @@ def test_numbers_of_labels_are_rounded_to_the_safe_side(count: float, up: str, d
 
 def test_fractions_become_labels_a_class_and_data_sets_stay_apart() -> None:
     found = [at(n, (0.3, 0.4)) for n in (1, 4)]
-    found += [at(16, (0.5, 0.6), fraction=0.1) | {"shots": None}, at(4, (0.1, 0.2), data="other", regime="episodic")]
+    found += [
+        at(16, (0.5, 0.6), fraction=0.1) | {"shots": None},
+        at(4, (0.1, 0.2), data="other", regime="episodic"),
+    ]
     found += [at(n, (0.3, 0.4), provenance={"data_fingerprint": "g"}) for n in (1, 4, 5)]
     found += [at(1, (0.3, 0.4, 0.5)) | {"preset": "full"}]  # more draws than the other of one label
     one, other = learning_curve.gather(found)
     assert one.counts.tolist() == [1, 4, 16]
     assert one.means[0] == pytest.approx(0.4)
     assert other.counts.tolist() == [1, 4, 5]
-    assert one.remarks == ["of several records at 1 the one with most draws counts", "preset few, not full, from 4 on"]
+    assert one.remarks == [
+        "of several records at 1 the one with most draws counts",
+        "preset few, not full, from 4 on",
+    ]
 
 
 def test_the_table_has_the_fewest_labels_first() -> None:
@@ -207,7 +242,9 @@ def test_the_table_has_the_fewest_labels_first() -> None:
 
 
 def plan(*words: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "fewshot", "plan", *map(str, words)], capture_output=True, text=True)
+    return subprocess.run(
+        [sys.executable, "-m", "fewshot", "plan", *map(str, words)], capture_output=True, text=True
+    )
 
 
 def test_the_command_answers_from_real_records_in_two_seconds(tmp_path: Path) -> None:
@@ -218,7 +255,10 @@ def test_the_command_answers_from_real_records_in_two_seconds(tmp_path: Path) ->
     assert done.returncode == 0, done.stderr
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 2
     (found,) = json.loads(done.stdout)
-    truth = {n: json.loads((LEARNERS / f"probe-{n}.json").read_text())["scores"]["accuracy"]["mean"] for n in (64, 128)}
+    truth = {
+        n: json.loads((LEARNERS / f"probe-{n}.json").read_text())["scores"]["accuracy"]["mean"]
+        for n in (64, 128)
+    }
     points = {point["labels"]: point for point in found["forecast"]}
     assert list(points) == [32, 64, 128]
     for n, accuracy in truth.items():
@@ -241,8 +281,14 @@ def test_figures_and_the_same_answer_twice(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([LEARNERS, "--target", 90], "--target 90 is no accuracy between 0 and 1: write 90% as 0.9."),
-        ([LEARNERS, "--at", "many"], "--at many: whole numbers of labels a class were expected, as in --at 64,128."),
+        (
+            [LEARNERS, "--target", 90],
+            "--target 90 is no accuracy between 0 and 1: write 90% as 0.9.",
+        ),
+        (
+            [LEARNERS, "--at", "many"],
+            "--at many: whole numbers of labels a class were expected, as in --at 64,128.",
+        ),
         ([LEARNERS, "--at", "0"], "--at 0: whole numbers"),
         (["nowhere"], "nowhere does not exist"),
     ],

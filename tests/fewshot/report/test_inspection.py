@@ -77,9 +77,17 @@ def test_the_confusion_matrix_shows_what_the_predictions_say(run: Path) -> None:
             share = 100 * counts[true][said] / sum(counts[true])
             words = None if not share else "<1" if share < 0.5 else str(math.floor(share + 0.5))
             assert shown.get((said, true)) == words
-    assert [each.get_text() for each in figure.axes[0].get_yticklabels()] == [str(digit) for digit in range(10)]
-    pairs = [(counts[a][b] / sum(counts[a]), -a, -b) for a in range(10) for b in range(10) if a != b]
-    wanted = [(str(-a), str(-b), counts[-a][-b], share) for share, a, b in sorted(pairs, reverse=True) if share][:10]
+    assert [each.get_text() for each in figure.axes[0].get_yticklabels()] == [
+        str(digit) for digit in range(10)
+    ]
+    pairs = [
+        (counts[a][b] / sum(counts[a]), -a, -b) for a in range(10) for b in range(10) if a != b
+    ]
+    wanted = [
+        (str(-a), str(-b), counts[-a][-b], share)
+        for share, a, b in sorted(pairs, reverse=True)
+        if share
+    ][:10]
     assert [tuple(each) for each in classes.confused(record)] == [
         (*each[:3], pytest.approx(each[3])) for each in wanted
     ]
@@ -91,11 +99,15 @@ def test_the_accuracy_of_each_class_and_its_interval(run: Path) -> None:
     for number, each in enumerate(shown):
         values = []
         for seed in (0, 3):
-            of_class = [row for row, label in zip(*saved(run, seed), strict=True) if label == number]
+            of_class = [
+                row for row, label in zip(*saved(run, seed), strict=True) if label == number
+            ]
             values.append(sum(row.index(max(row)) == number for row in of_class) / len(of_class))
         assert each.values == pytest.approx(values)
         assert each.mean == pytest.approx(sum(values) / 2)
-        assert each.half == pytest.approx(12.7062 * abs(values[0] - values[1]) / 2, rel=1e-4)  # t of one degree
+        assert each.half == pytest.approx(
+            12.7062 * abs(values[0] - values[1]) / 2, rel=1e-4
+        )  # t of one degree
     figure = classes.per_class(found.record, [each["per_class"] for each in run_files.drawn(found)])
     bars = sorted((each.get_width() for each in figure.axes[0].patches), reverse=True)
     assert bars == pytest.approx(sorted((100 * each.mean for each in shown), reverse=True))
@@ -112,10 +124,14 @@ def test_reliability_counts_every_image_once(run: Path) -> None:
             place = next(m for m in range(15) if m / 15 < sure <= (m + 1) / 15)
             inside[place].append((sure, row.index(sure) == label))
         assert each.counts.tolist() == [len(one) for one in inside]
-        gaps = [abs(sum(right for _, right in one) - sum(sure for sure, _ in one)) for one in inside]
+        gaps = [
+            abs(sum(right for _, right in one) - sum(sure for sure, _ in one)) for one in inside
+        ]
         assert each.error == pytest.approx(sum(gaps) / len(rows))
     ece = found.record["scores"]["ece"]
-    assert [each.error for each in draws] == pytest.approx(ece["values"], abs=2e-3)  # predictions in half precision
+    assert [each.error for each in draws] == pytest.approx(
+        ece["values"], abs=2e-3
+    )  # predictions in half precision
     upper, lower = calibration.reliability(draws).axes
     both = draws[0].counts + draws[1].counts
     right = (draws[0].right + draws[1].right)[both > 0] / both[both > 0]
@@ -125,18 +141,28 @@ def test_reliability_counts_every_image_once(run: Path) -> None:
 
 
 def test_a_confidence_at_a_bins_edge_is_below_it_and_certainty_in_the_last() -> None:
-    found = calibration.bins(np.array([[0.5, 0.5], [1.0, 0.0], [0.4, 0.6]]), np.array([0, 0, 0]), 10)
+    found = calibration.bins(
+        np.array([[0.5, 0.5], [1.0, 0.0], [0.4, 0.6]]), np.array([0, 0, 0]), 10
+    )
     assert found.counts.tolist() == [0, 0, 0, 0, 1, 1, 0, 0, 0, 1]
     assert found.right.tolist() == [0, 0, 0, 0, 1, 0, 0, 0, 0, 1]
 
 
 def test_the_most_confident_mistakes_are_those_of_a_plain_sort(run: Path) -> None:
     rows = list(enumerate(zip(*saved(run, 3), strict=True)))
-    wrong = [(-max(row), index, label, row.index(max(row))) for index, (row, label) in rows if max(row) != row[label]]
+    wrong = [
+        (-max(row), index, label, row.index(max(row)))
+        for index, (row, label) in rows
+        if max(row) != row[label]
+    ]
     found = sheets.mistakes(*run_files.predictions(run_files.read(run), 3), 20)
     assert [each[:3] for each in found] == [each[1:] for each in sorted(wrong)[:20]]
-    assert [each.probability for each in found] == pytest.approx([-each[0] for each in sorted(wrong)[:20]])
-    tied = sheets.mistakes(np.array([[0.3, 0.7], [0.1, 0.9], [0.3, 0.7], [0.2, 0.8]]), np.array([0, 1, 0, 0]), 2)
+    assert [each.probability for each in found] == pytest.approx(
+        [-each[0] for each in sorted(wrong)[:20]]
+    )
+    tied = sheets.mistakes(
+        np.array([[0.3, 0.7], [0.1, 0.9], [0.3, 0.7], [0.2, 0.8]]), np.array([0, 1, 0, 0]), 2
+    )
     assert [each.image for each in tied] == [3, 0]
 
 
@@ -150,7 +176,9 @@ def test_the_nearest_labelled_images_are_those_of_a_loop_over_all(run: Path) -> 
     settings = config.read(run / "config.yaml")
     backbone = backbones.build(config.BackboneSettings(**settings["backbone"])).eval()
     state = load_file(run / "draw-3" / "model.safetensors")
-    backbone.load_state_dict({k.removeprefix("backbone."): v for k, v in state.items() if k.startswith("backbone.")})
+    backbone.load_state_dict(
+        {k.removeprefix("backbone."): v for k, v in state.items() if k.startswith("backbone.")}
+    )
     train, test = datasets.load("digits")
 
     def features(images: torch.Tensor) -> list[float]:
@@ -166,7 +194,9 @@ def test_the_nearest_labelled_images_are_those_of_a_loop_over_all(run: Path) -> 
 
     for place, query in enumerate(queries):
         asked = moved(features(test.images[query]))
-        near = sorted((1 - cosine(asked, moved(row)), each) for row, each in zip(support, kept, strict=True))[:4]
+        near = sorted(
+            (1 - cosine(asked, moved(row)), each) for row, each in zip(support, kept, strict=True)
+        )[:4]
         assert found.images[place] == [each for _, each in near]
         assert found.distances[place] == pytest.approx([distance for distance, _ in near], abs=1e-4)
         assert found.labels[place] == [int(train.labels[each]) for _, each in near]
@@ -174,7 +204,9 @@ def test_the_nearest_labelled_images_are_those_of_a_loop_over_all(run: Path) -> 
 
 
 def test_equally_near_images_come_in_their_order() -> None:
-    support = torch.tensor([[0.0, 1.0], [1.0, 0.0], [0.0, 1.0], [-1.0, -2.0]])  # their mean is the origin
+    support = torch.tensor(
+        [[0.0, 1.0], [1.0, 0.0], [0.0, 1.0], [-1.0, -2.0]]
+    )  # their mean is the origin
     order, distances = nearest.ranked(support, torch.tensor([[0.0, 5.0]]), 3)
     assert order.tolist() == [[0, 2, 1]]
     assert distances[0].tolist() == pytest.approx([0, 0, 1])
@@ -191,12 +223,18 @@ def test_a_mean_over_draws_leaves_out_those_that_stopped() -> None:
 def test_curves_are_the_means_of_what_the_draws_logged(run: Path) -> None:
     found = run_files.read(run)
     logs = [
-        [json.loads(line) for line in (run / f"draw-{seed}" / "metrics.jsonl").read_text().splitlines()]
+        [
+            json.loads(line)
+            for line in (run / f"draw-{seed}" / "metrics.jsonl").read_text().splitlines()
+        ]
         for seed in (0, 3)
     ]
     figure = overfitting.over_epochs(run_files.curves(found), found.record)
     for axes, kind, scale in zip(figure.axes, ("loss", "accuracy"), (1, 100), strict=True):
-        means = [scale * (a[f"validation_{kind}"] + b[f"validation_{kind}"]) / 2 for a, b in zip(*logs, strict=True)]
+        means = [
+            scale * (a[f"validation_{kind}"] + b[f"validation_{kind}"]) / 2
+            for a, b in zip(*logs, strict=True)
+        ]
         drawn = [each.get_ydata() for each in axes.lines if each.get_linewidth() == 2]
         assert any(np.allclose(each, means) for each in drawn if len(each) == len(means))
         faint = [each.get_ydata() for each in axes.lines if each.get_linewidth() == 0.7]
@@ -224,17 +262,26 @@ def test_many_classes_leave_out_what_cannot_be_read(n_way: int, named: bool) -> 
     assert len(classes.per_class(record).axes[0].get_yticklabels()) == min(n_way, classes.NAMED)
 
 
-def test_a_class_without_test_images_is_left_out_of_the_bars_and_nothing_is_confused_with_it() -> None:
-    record = plain_record(classes=["a", "b", "c"], confusion=[[3, 1, 0], [0, 0, 0], [0, 0, 2]], per_class=[0.75, 0, 1])
+def test_a_class_without_test_images_is_left_out_of_the_bars_and_nothing_is_confused_with_it() -> (
+    None
+):
+    record = plain_record(
+        classes=["a", "b", "c"], confusion=[[3, 1, 0], [0, 0, 0], [0, 0, 2]], per_class=[0.75, 0, 1]
+    )
     assert texts(classes.confusion(record)) == ["75", "25", "100"]
-    assert [each.get_text() for each in classes.per_class(record).axes[0].get_yticklabels()] == ["c", "a"]
+    assert [each.get_text() for each in classes.per_class(record).axes[0].get_yticklabels()] == [
+        "c",
+        "a",
+    ]
     assert [tuple(each) for each in classes.confused(record)] == [("a", "b", 1, 0.25)]
 
 
 def test_everything_of_a_run_is_written_and_the_same_again(run: Path, tmp_path: Path) -> None:
     files, missing = inspection.inspect(run, out=tmp_path / "a")
     assert missing == []
-    assert {each.name for each in files} == EVERY == {each.name for each in (tmp_path / "a").iterdir()}
+    assert (
+        {each.name for each in files} == EVERY == {each.name for each in (tmp_path / "a").iterdir()}
+    )
     inspection.inspect(run / "record.json", 0, tmp_path / "b")
     for each in EVERY:
         assert (tmp_path / "a" / each).read_bytes() == (tmp_path / "b" / each).read_bytes(), each
@@ -243,15 +290,24 @@ def test_everything_of_a_run_is_written_and_the_same_again(run: Path, tmp_path: 
         assert f"]({name})" in page or name.endswith("png")
     counts = counted(run)
     first = classes.confused(run_files.read(run).record)[0]
-    assert f"| {first.true} | {first.predicted} | {counts[int(first.true)][int(first.predicted)]} |" in page
+    assert (
+        f"| {first.true} | {first.predicted} | {counts[int(first.true)][int(first.predicted)]} |"
+        in page
+    )
     (other,) = inspection.PARTS[IMAGES[0]](Asked(run_files.read(run), 3, tmp_path)).files
     assert other.read_bytes() != (tmp_path / "a" / "mistakes.png").read_bytes()
 
 
 IMAGES = ("The most confident mistakes", "The labelled images nearest to them")
 NOT_TOLD = {  # a part of the folder -> what is then not shown, and why
-    "draw-3/predictions.npz": (["Confidence beside accuracy"], "draw-3/predictions.npz is not there"),
-    "draw-0/predictions.npz": (["Confidence beside accuracy", *IMAGES], "draw-0/predictions.npz is not there"),
+    "draw-3/predictions.npz": (
+        ["Confidence beside accuracy"],
+        "draw-3/predictions.npz is not there",
+    ),
+    "draw-0/predictions.npz": (
+        ["Confidence beside accuracy", *IMAGES],
+        "draw-0/predictions.npz is not there",
+    ),
     "draw-0/metrics.jsonl": (["Over the training"], "draw-0/metrics.jsonl is not there"),
     "draw-0/model.safetensors": (IMAGES[1:], "draw-0/model.safetensors cannot be read"),
     "draw-0/indices.json": (IMAGES[1:], "indices.json is not there"),
@@ -260,7 +316,9 @@ NOT_TOLD = {  # a part of the folder -> what is then not shown, and why
 
 
 @pytest.mark.parametrize("part", NOT_TOLD)
-def test_what_is_not_there_cannot_be_shown_and_is_named(part: str, run: Path, tmp_path: Path) -> None:
+def test_what_is_not_there_cannot_be_shown_and_is_named(
+    part: str, run: Path, tmp_path: Path
+) -> None:
     folder = copied(run, tmp_path)
     (folder / part).unlink()
     titles, reason = NOT_TOLD[part]
@@ -271,10 +329,21 @@ def test_what_is_not_there_cannot_be_shown_and_is_named(part: str, run: Path, tm
 
 def test_what_is_removed_is_told_and_the_rest_shown(run: Path, tmp_path: Path) -> None:
     folder = copied(run, tmp_path)
-    for part in ("draw-3/predictions.npz", "draw-0/metrics.jsonl", "draw-0/model.safetensors", "draw-3/draw.json"):
+    for part in (
+        "draw-3/predictions.npz",
+        "draw-0/metrics.jsonl",
+        "draw-0/model.safetensors",
+        "draw-3/draw.json",
+    ):
         (folder / part).unlink()
     files, missing = inspection.inspect(folder, out=tmp_path / "out")
-    assert {each.stem for each in files} == {"inspect", "confusion", "classes", "train-and-test", "mistakes"}
+    assert {each.stem for each in files} == {
+        "inspect",
+        "confusion",
+        "classes",
+        "train-and-test",
+        "mistakes",
+    }
     assert missing[:2] == [
         "Over the training: draw-0/metrics.jsonl is not there.",
         "Confidence beside accuracy: draw-3/predictions.npz is not there.",
@@ -310,7 +379,9 @@ def test_other_images_under_the_same_name_are_not_shown(run: Path, tmp_path: Pat
     record["provenance"]["data_fingerprint"] = "of others"
     io.write_json(folder / "record.json", record)
     for title in IMAGES:
-        with pytest.raises(UserError, match="the images now found under 'digits' are not those of the run"):
+        with pytest.raises(
+            UserError, match="the images now found under 'digits' are not those of the run"
+        ):
             inspection.PARTS[title](Asked(run_files.read(folder), 0, tmp_path))
 
 
@@ -319,16 +390,31 @@ def test_a_record_alone_gives_what_it_holds(run: Path, tmp_path: Path) -> None:
     files, missing = inspection.inspect(place, out=tmp_path / "out")
     assert {each.stem for each in files} == {"inspect", "confusion", "classes", "train-and-test"}
     assert len(missing) == 4
-    assert all("a record alone was given, without the folder of its run" in each for each in missing)
+    assert all(
+        "a record alone was given, without the folder of its run" in each for each in missing
+    )
 
 
 def test_a_result_of_a_study_also_gives_its_curves(run: Path, tmp_path: Path) -> None:
     curves = run_files.curves(run_files.read(run))
-    result = {"study": "kshot", "row": "K9", "cell": "one", "status": "done", "reason": None, "run": run.name}
-    io.write_json(tmp_path / "one.json", {**result, "record": run_files.read(run).record, "curves": curves})
-    part = inspection.PARTS["Over the training"](Asked(run_files.read(tmp_path / "one.json"), 0, tmp_path))
+    result = {
+        "study": "kshot",
+        "row": "K9",
+        "cell": "one",
+        "status": "done",
+        "reason": None,
+        "run": run.name,
+    }
+    io.write_json(
+        tmp_path / "one.json", {**result, "record": run_files.read(run).record, "curves": curves}
+    )
+    part = inspection.PARTS["Over the training"](
+        Asked(run_files.read(tmp_path / "one.json"), 0, tmp_path)
+    )
     assert [each.name for each in part.files] == ["curves.svg", "curves.png"]
-    io.write_json(tmp_path / "none.json", {**result, "status": "failed", "record": None, "curves": None})
+    io.write_json(
+        tmp_path / "none.json", {**result, "status": "failed", "record": None, "curves": None}
+    )
     with pytest.raises(UserError, match="'failed' and has no record"):
         inspection.inspect(tmp_path / "none.json", out=tmp_path / "out")
 

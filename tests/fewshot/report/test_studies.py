@@ -73,7 +73,9 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> tuple[Planned, Path, Path]
     """Three studies, their results, and the folder with their report."""
     folder = tmp_path_factory.mktemp("report")
     found, out = folder / "results", folder / "out"
-    planned = study_results.kshot(found) + study_results.experts(found) + study_results.searched(found)
+    planned = (
+        study_results.kshot(found) + study_results.experts(found) + study_results.searched(found)
+    )
     assert studies.report(planned, out, False, "small", found) == 0
     return planned, found, out
 
@@ -92,7 +94,9 @@ def expected(content: dict[str, Any], told: float) -> dict[str, str]:
         half = stats.t.ppf(0.975, n - 1) * spread / n**0.5
         cells["measured"] += f" ± {spread:.4f}"
         cells["95% interval"] = f"{max(0, middle - half):.4f} to {min(1, middle + half):.4f}"
-    cells["seconds a draw"] = f"{content['cost']['train_seconds'] + content['cost']['adapt_seconds']:.1f}"
+    cells["seconds a draw"] = (
+        f"{content['cost']['train_seconds'] + content['cost']['adapt_seconds']:.1f}"
+    )
     return cells
 
 
@@ -102,13 +106,25 @@ def rows_of(text: str, kind: str) -> list[dict[str, str]]:
         tables = Page(text).tables
     elif kind == "md":
         blocks = re.findall(r"(?:^\|.*\n)+", text, re.M)
-        lines = [[line for line in each.splitlines() if not line.startswith("|:--")] for each in blocks]
-        tables = [[[one.strip() for one in line.strip("|").split("|")] for line in each] for each in lines]
+        lines = [
+            [line for line in each.splitlines() if not line.startswith("|:--")] for each in blocks
+        ]
+        tables = [
+            [[one.strip() for one in line.strip("|").split("|")] for line in each] for each in lines
+        ]
     else:
         bodies = re.findall(r"\\toprule\n(.*?)\\bottomrule", text, re.S)
         lines = [[line for line in body.splitlines() if line.endswith(r"\\")] for body in bodies]
-        tables = [[[one.strip() for one in line.removesuffix(r"\\").split(" & ")] for line in each] for each in lines]
-    return [dict(zip(table[0], each, strict=True)) for table in tables if "run" in table[0] for each in table[1:]]
+        tables = [
+            [[one.strip() for one in line.removesuffix(r"\\").split(" & ")] for line in each]
+            for each in lines
+        ]
+    return [
+        dict(zip(table[0], each, strict=True))
+        for table in tables
+        if "run" in table[0]
+        for each in table[1:]
+    ]
 
 
 def plain(text: str) -> str:
@@ -117,9 +133,14 @@ def plain(text: str) -> str:
 
 
 @pytest.mark.parametrize("kind", ["md", "html", "tex"])
-def test_every_number_is_that_of_the_raw_records(told: tuple[Planned, Path, Path], kind: str) -> None:
+def test_every_number_is_that_of_the_raw_records(
+    told: tuple[Planned, Path, Path], kind: str
+) -> None:
     _, _, out = told
-    by_run = {each["run_id"]: each for each in (json.loads(path.read_text()) for path in RECORDS.glob("*.json"))}
+    by_run = {
+        each["run_id"]: each
+        for each in (json.loads(path.read_text()) for path in RECORDS.glob("*.json"))
+    }
     names = ["index.html"] if kind == "html" else [f"kshot.{kind}", f"experts.{kind}"]
     rows = [{plain(key): plain(each) for key, each in one.items()} for name in names
             for one in rows_of((out / name).read_text(), kind)]  # fmt: skip
@@ -143,11 +164,15 @@ def test_the_best_of_a_table_is_bold_and_alone_none_is(told: tuple[Planned, Path
     assert re.findall(r"\| ([^|]*) \| \S+ \| \*\*", text) == ["method experts"]
 
 
-def test_budgets_are_never_in_one_table_and_captions_say_what_is_shared(told: tuple[Planned, Path, Path]) -> None:
+def test_budgets_are_never_in_one_table_and_captions_say_what_is_shared(
+    told: tuple[Planned, Path, Path],
+) -> None:
     for name in ("kshot", "experts"):
         text = (told[2] / f"{name}.md").read_text()
         for block in re.findall(r"(?:^\|.*\n)+", text, re.M):
-            lines = [[each.strip() for each in line.strip("|").split("|")] for line in block.splitlines()]
+            lines = [
+                [each.strip() for each in line.strip("|").split("|")] for line in block.splitlines()
+            ]
             if "labels" in lines[0]:
                 assert len({line[lines[0].index("labels")] for line in lines[2:]}) == 1
     text = (told[2] / "kshot.md").read_text()
@@ -161,7 +186,9 @@ def test_budgets_are_never_in_one_table_and_captions_say_what_is_shared(told: tu
         assert words in text
 
 
-def test_metrics_that_the_report_states_have_columns_and_its_decimals(told: tuple[Planned, Path, Path]) -> None:
+def test_metrics_that_the_report_states_have_columns_and_its_decimals(
+    told: tuple[Planned, Path, Path],
+) -> None:
     first = rows_of((told[2] / "experts.md").read_text(), "md")[2]
     content = record("finetune-p0.005")["scores"]
     assert first["reported"] == "0.2890 ± 0.0015"
@@ -174,9 +201,13 @@ def test_metrics_that_the_report_states_have_columns_and_its_decimals(told: tupl
 def test_what_has_no_number_is_listed_with_its_reason(told: tuple[Planned, Path, Path]) -> None:
     text = (told[2] / "kshot.md").read_text()
     assert (
-        "Failed, 1 of 5 cells: method sgd\\_b \\[reported: accuracy 0.59\\]. Reason: the loss became infinite" in text
+        "Failed, 1 of 5 cells: method sgd\\_b \\[reported: accuracy 0.59\\]. Reason: the loss became infinite"
+        in text
     )
-    assert "Not run, 2 of 2 cells: lr 1 \\[reported: accuracy 0.41, train accuracy 0.94\\]; lr 2" in text
+    assert (
+        "Not run, 2 of 2 cells: lr 1 \\[reported: accuracy 0.41, train accuracy 0.94\\]; lr 2"
+        in text
+    )
     assert "Reason: ImageNet weights of resnet18 are not on this machine." in text
     assert "Not yet run: best of K8." in text
     for line in ("- Failed: K8 (1 of 5 cells).", "- Not run: K7.", "- Not yet run: K15."):
@@ -186,13 +217,23 @@ def test_what_has_no_number_is_listed_with_its_reason(told: tuple[Planned, Path,
 # sentences
 
 
-def test_the_winner_and_its_leads_are_paired_and_corrected(told: tuple[Planned, Path, Path]) -> None:
+def test_the_winner_and_its_leads_are_paired_and_corrected(
+    told: tuple[Planned, Path, Path],
+) -> None:
     planned, found, _ = told
-    sentence = next(each for each in findings.winners(study(planned, found, "kshot")) if "16 labelled" in each)
-    shown = {"experts": "K8 (ConvNeXt-Tiny, fine-tuned, method experts)", "protonet": "K9 (Protonet)"}
+    sentence = next(
+        each for each in findings.winners(study(planned, found, "kshot")) if "16 labelled" in each
+    )
+    shown = {
+        "experts": "K8 (ConvNeXt-Tiny, fine-tuned, method experts)",
+        "protonet": "K9 (Protonet)",
+    }
     shown |= {"siamese": "K10 (Siamese)", "maml": "K11 (Maml)"}
     at_16 = {name: record(f"{name}-16")["scores"]["accuracy"]["values"] for name in shown}
-    at_5 = {name: record(f"{name}-5")["scores"]["accuracy"]["values"] for name in ("protonet", "siamese", "maml")}
+    at_5 = {
+        name: record(f"{name}-5")["scores"]["accuracy"]["values"]
+        for name in ("protonet", "siamese", "maml")
+    }
     first, first_5 = (max(at, key=lambda name: statistics.fmean(at[name])) for at in (at_16, at_5))
     best, best_5 = at_16.pop(first), at_5.pop(first_5)
     raw = {}
@@ -203,7 +244,9 @@ def test_the_winner_and_its_leads_are_paired_and_corrected(told: tuple[Planned, 
     adjusted: dict[tuple[str, str], float] = {}
     for rank, name in enumerate(order):
         adjusted[name] = max([min(1, (len(raw) - k) * raw[order[k]]) for k in range(rank + 1)])
-    ahead = [name for name in at_16 if statistics.fmean(best) - statistics.fmean(at_16[name]) > 0.005]
+    ahead = [
+        name for name in at_16 if statistics.fmean(best) - statistics.fmean(at_16[name]) > 0.005
+    ]
     assert len(ahead) >= 2
     for name in ahead:
         gaps = [a - b for a, b in zip(best, at_16[name], strict=True)]
@@ -219,7 +262,9 @@ def test_few_draws_are_said_to_be_too_few(told: tuple[Planned, Path, Path]) -> N
     planned, found, _ = told
     sentences = findings.winners(study(planned, found, "experts"))
     assert sum("cannot be said from 1 common draw; 3 are needed" in each for each in sentences) == 2
-    assert sum("cannot be said from 2 common draws; 3 are needed" in each for each in sentences) == 1
+    assert (
+        sum("cannot be said from 2 common draws; 3 are needed" in each for each in sentences) == 1
+    )
     assert sentences[-1] == "Each p is corrected for 4 comparisons (Holm)."
 
 
@@ -249,8 +294,15 @@ def test_two_that_hardly_differ_are_the_same_or_not_surely_apart(tmp_path: Path)
     draw = np.random.default_rng(0)
     for asked, spread, lower in zip(cells, (0, 0.001, 0.05), (0, 0, 0.01), strict=True):
         content = record("probe-16")
-        values = [value - lower + draw.normal(0, spread) for value in content["scores"]["accuracy"]["values"]]
-        content["scores"]["accuracy"] = {**content["scores"]["accuracy"], "values": values, "mean": np.mean(values)}
+        values = [
+            value - lower + draw.normal(0, spread)
+            for value in content["scores"]["accuracy"]["values"]
+        ]
+        content["scores"]["accuracy"] = {
+            **content["scores"]["accuracy"],
+            "values": values,
+            "mean": np.mean(values),
+        }
         save(tmp_path, one, asked, json.loads(json.dumps(content)))
     (sentence, _) = findings.of_row(gathered.gather([(one, cells)], tmp_path, "small")[0].rows[0])
     assert re.search(r"It is the same, within 0.005, as \"[ab]\", 0\.000\d ± 0\.00", sentence)
@@ -262,7 +314,10 @@ def test_smoke_stands_beside_no_reported_number(tmp_path: Path) -> None:
     save(tmp_path, one, asked, record("protonet-16"), scale="smoke")
     (found,) = gathered.gather([(one, [asked])], tmp_path, "smoke")
     assert findings.of_study(found)[0].startswith("Scale smoke shows that everything runs")
-    assert "difference" not in written.markdown(studies.pages.page(found)).split("| cell")[1].split("\n")[0]
+    assert (
+        "difference"
+        not in written.markdown(studies.pages.page(found)).split("| cell")[1].split("\n")[0]
+    )
 
 
 def test_holm_is_the_step_down_procedure() -> None:
@@ -283,7 +338,9 @@ def test_holm_is_the_step_down_procedure() -> None:
 def test_a_difference_at_the_edges(values: tuple[float, ...]) -> None:
     found = differences.of(values)
     assert found.mean == pytest.approx(statistics.fmean(values))
-    expected_p = {1: None, 2: stats.ttest_1samp((0.1, 0.3), 0).pvalue, 3: float(values[0] == 0)}[len(values)]
+    expected_p = {1: None, 2: stats.ttest_1samp((0.1, 0.3), 0).pvalue, 3: float(values[0] == 0)}[
+        len(values)
+    ]
     assert found.p == (None if expected_p is None else pytest.approx(expected_p))
 
 
@@ -297,7 +354,9 @@ def test_means_over_draws_that_ended_early() -> None:
     assert spread == pytest.approx([1.0, statistics.stdev([2.0, 4.0]), 0.0])
 
 
-def test_figures_are_there_and_do_not_change(told: tuple[Planned, Path, Path], tmp_path: Path) -> None:
+def test_figures_are_there_and_do_not_change(
+    told: tuple[Planned, Path, Path], tmp_path: Path
+) -> None:
     planned, found, out = told
     names = {str(path.relative_to(out / "figures")) for path in (out / "figures").rglob("*.svg")}
     assert names == {
@@ -315,7 +374,9 @@ def test_box_plots_hold_what_is_not_varied(told: tuple[Planned, Path, Path]) -> 
     page = studies.pages.page(study(told[0], told[1], "hyperparameters"))
     rates, sizes = page.sections[0].figures
     assert [[each.text for each in line[:3]] for line in rates.table.rows] == [
-        [network, rate, "10"] for network in ("network H1", "network H2") for rate in ("0.01", "0.05", "0.5")
+        [network, rate, "10"]
+        for network in ("network H1", "network H2")
+        for rate in ("0.01", "0.05", "0.5")
     ]
     assert [line[1].text for line in sizes.table.rows] == ["64", "128"]
 
@@ -334,10 +395,16 @@ def test_the_page_asks_for_nothing_and_is_well_formed(told: tuple[Planned, Path,
     assert "@import" not in text
     assert re.findall(r"url\((?!#)", text) == []
     ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
-    targets = {attributes["href"][1:] for tag, attributes in page.tags if tag == "a" and attributes.get("href")}
+    targets = {
+        attributes["href"][1:]
+        for tag, attributes in page.tags
+        if tag == "a" and attributes.get("href")
+    }
     assert targets <= set(ids)
     assert {"kshot-K15", "experts-E11", "hyperparameters-H5"} <= targets
-    titled = [attributes["id"] for tag, attributes in page.tags if tag == "title" and "id" in attributes]
+    titled = [
+        attributes["id"] for tag, attributes in page.tags if tag == "title" and "id" in attributes
+    ]
     pictures = [attributes for tag, attributes in page.tags if tag == "svg"]
     assert len(pictures) == 8
     assert all(each["role"] == "img" and each["aria-labelledby"] in titled for each in pictures)
@@ -359,10 +426,18 @@ def test_a_row_that_asks_for_it_has_the_confusion_matrix_of_its_best_cell(tmp_pa
     shares = 100 * counts / counts.sum(1, keepdims=True)
     np.fill_diagonal(shares, 0)
     assert float(first.table.rows[0][3].text) == round(shares.max(), 1)
-    (drawn,) = [path.read_text() for path in first.draw(tmp_path / "matrix") if path.suffix == ".svg"]
-    shown = html.inline(drawn, "matrix", first.alt)  # numbers keep their colours on the page, whose ground is its own
+    (drawn,) = [
+        path.read_text() for path in first.draw(tmp_path / "matrix") if path.suffix == ".svg"
+    ]
+    shown = html.inline(
+        drawn, "matrix", first.alt
+    )  # numbers keep their colours on the page, whose ground is its own
     for colour in ("#ffffff", "#111111"):
-        assert shown.count(f'<g style="fill: {colour}"') == drawn.count(f'<g style="fill: {colour}"') > 0
+        assert (
+            shown.count(f'<g style="fill: {colour}"')
+            == drawn.count(f'<g style="fill: {colour}"')
+            > 0
+        )
     assert not re.search(r'<path [^>]*style="fill: #ffffff', shown)
 
 
@@ -390,7 +465,9 @@ def contrast(one: str, other: str) -> float:
     lights = []
     for colour in (one, other):
         parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
-        parts = [part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        parts = [
+            part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+        ]
         lights.append(0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2])
     return (max(lights) + 0.05) / (min(lights) + 0.05)
 
@@ -412,9 +489,15 @@ addEventListener("load", () => {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("size", ["1280,900", "500,844"])  # narrower than 500 a headless window does not become
+@pytest.mark.parametrize(
+    "size", ["1280,900", "500,844"]
+)  # narrower than 500 a headless window does not become
 def test_the_page_in_a_browser(told: tuple[Planned, Path, Path], tmp_path: Path, size: str) -> None:
-    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    browser = (
+        shutil.which("chromium")
+        or shutil.which("chromium-browser")
+        or shutil.which("google-chrome")
+    )
     if browser is None:
         pytest.skip("no Chromium here: install the package chromium")
     page = tmp_path / "page.html"
@@ -448,7 +531,9 @@ def test_check_tells_what_is_stale_and_figures_are_exempt(
     changed = shutil.copytree(found, tmp_path / "results")
     path = changed / "kshot" / "small" / "K9" / "shots=16.json"
     path.write_text(
-        path.read_text().replace('"reason": null', '"reason": "x"').replace('"status": "done"', '"status": "failed"')
+        path.read_text()
+        .replace('"reason": null', '"reason": "x"')
+        .replace('"status": "done"', '"status": "failed"')
     )
     assert studies.report(planned, out, True, "small", changed) == 1
     stale = capsys.readouterr().err
@@ -468,8 +553,13 @@ def test_the_index_keeps_other_studies_and_leaves_a_page_written_by_hand(
     before = (out / "README.md").read_text()
     assert re.findall(r"^\| \[(\w+)\]", before, re.M) == ["experts", "hyperparameters", "kshot"]
     cut = "cut: 10 draws; mini-resnet instead of ConvNeXt-Tiny"
-    less = [record(f"{name}-16")["scores"]["accuracy"]["mean"] - of for name, of in (("probe", 0.71), ("scratch", 0.5))]
-    assert f"K8: {less[0]:.4f}, {less[1]:.4f} ({cut}. The backbone that ships is smaller)." in before
+    less = [
+        record(f"{name}-16")["scores"]["accuracy"]["mean"] - of
+        for name, of in (("probe", 0.71), ("scratch", 0.5))
+    ]
+    assert (
+        f"K8: {less[0]:.4f}, {less[1]:.4f} ({cut}. The backbone that ships is smaller)." in before
+    )
     (out / "notes.md").write_text("# By hand\n")
     only = [each for each in planned if each[0].study == "kshot"]
     assert studies.report(only, out, False, "small", found) == 0
@@ -525,6 +615,8 @@ def test_the_command_tells_studies_from_records_and_never_imports_torch(tmp_path
         f"0.46 | {statistics.fmean(values):.4f} ± {statistics.stdev(values):.4f}"
         in (tmp_path / "out" / "kshot.md").read_text()
     )
-    mixed = subprocess.run([*words[:3], "report", folder, RECORDS], capture_output=True, text=True, cwd=ROOT)
+    mixed = subprocess.run(
+        [*words[:3], "report", folder, RECORDS], capture_output=True, text=True, cwd=ROOT
+    )
     assert mixed.returncode == 2
     assert "one or the other" in mixed.stderr

@@ -15,7 +15,9 @@ from fewshot.report import table
 BEST = "to the best, paired"
 
 
-def record(method: str = "protonet", values: tuple[float, ...] = (0.5, 0.6, 0.7, 0.6, 0.6), **over: Any) -> dict:
+def record(
+    method: str = "protonet", values: tuple[float, ...] = (0.5, 0.6, 0.7, 0.6, 0.6), **over: Any
+) -> dict:
     """A hand-made record; only what a table shows is in it."""
     score = {"mean": statistics.fmean(values), "std": None, "ci95": None, "values": list(values)}
     if len(values) > 1:
@@ -55,9 +57,14 @@ def record(method: str = "protonet", values: tuple[float, ...] = (0.5, 0.6, 0.7,
 
 def test_what_a_learner_measured_of_itself_is_told_below() -> None:
     score = {"mean": 0.9481, "std": 0.01, "ci95": 0.0123, "values": [0.94, 0.95]}
-    text = table.markdown([record("experts", measures={"gate_accuracy": score, "flat_accuracy": score}), record()])
+    text = table.markdown(
+        [record("experts", measures={"gate_accuracy": score, "flat_accuracy": score}), record()]
+    )
     assert text.count("gate accuracy") == 1
-    assert "- experts, run id-experts: flat accuracy 0.9481 ± 0.0123, gate accuracy 0.9481 ± 0.0123." in text
+    assert (
+        "- experts, run id-experts: flat accuracy 0.9481 ± 0.0123, gate accuracy 0.9481 ± 0.0123."
+        in text
+    )
 
 
 class Group(NamedTuple):
@@ -74,20 +81,29 @@ def groups(*records_: dict) -> list[Group]:
         if block.startswith("**"):
             found.append(Group(block, [], []))
         elif block.startswith("|"):
-            names, _, *rows = ([cell.strip() for cell in line.strip("|").split("|")] for line in block.splitlines())
+            names, _, *rows = (
+                [cell.strip() for cell in line.strip("|").split("|")] for line in block.splitlines()
+            )
             found[-1].rows.extend(dict(zip(names, row, strict=True)) for row in rows)
         else:
-            found[-1].remarks.extend(line.strip("\n").removeprefix("- ") for line in block.strip().splitlines())
+            found[-1].remarks.extend(
+                line.strip("\n").removeprefix("- ") for line in block.strip().splitlines()
+            )
     return found
 
 
-LOW, HIGH = record("probe", (0.5, 0.55, 0.6, 0.5, 0.52)), record("protonet", (0.7, 0.72, 0.8, 0.74, 0.7))
+LOW, HIGH = (
+    record("probe", (0.5, 0.55, 0.6, 0.5, 0.52)),
+    record("protonet", (0.7, 0.72, 0.8, 0.74, 0.7)),
+)
 
 
 def test_the_best_is_in_bold_and_first_and_only_once():
     (group,) = groups(LOW, HIGH, record("scratch", (0.1, 0.2, 0.1, 0.2, 0.1)))
     assert [row["method"] for row in group.rows] == ["protonet", "probe", "scratch"]
-    bold = [(row["method"], name) for row in group.rows for name, cell in row.items() if "**" in cell]
+    bold = [
+        (row["method"], name) for row in group.rows for name, cell in row.items() if "**" in cell
+    ]
     assert bold == [("protonet", "accuracy ± 95%")]
 
 
@@ -114,9 +130,15 @@ def test_equal_records_are_bold_once():
 def test_regimes_budgets_and_data_are_never_in_one_table(other: dict):
     changed = record("scratch", (0.1,) * 5, **other)
     found = groups(LOW, changed, HIGH)
-    assert sorted([row["method"] for row in group.rows] for group in found) == [["protonet", "probe"], ["scratch"]]
+    assert sorted([row["method"] for row in group.rows] for group in found) == [
+        ["protonet", "probe"],
+        ["scratch"],
+    ]
     assert len({group.heading for group in found}) == 2
-    assert sum(cell.startswith("**") for group in found for row in group.rows for cell in row.values()) == 2
+    assert (
+        sum(cell.startswith("**") for group in found for row in group.rows for cell in row.values())
+        == 2
+    )
 
 
 @pytest.mark.parametrize(
@@ -144,7 +166,12 @@ def test_intervals_n_and_costs_to_the_printed_digit():
     assert row["n"] == "6"
     assert row["seconds a draw"] == "2.2"
     assert row["parameters"] == "12,345"
-    assert (row["F1"], row["loss"], row["ECE"], row["train accuracy"]) == ("0.2500", "0.250", "0.250", "0.250")
+    assert (row["F1"], row["loss"], row["ECE"], row["train accuracy"]) == (
+        "0.2500",
+        "0.250",
+        "0.250",
+        "0.250",
+    )
 
 
 def test_the_difference_is_paired_over_the_common_seeds_only():
@@ -216,7 +243,9 @@ def test_tell_prints_or_writes_the_table(tmp_path: Path, capsys: pytest.CaptureF
     assert "comparison.md" in capsys.readouterr().out
 
 
-def test_check_tells_fresh_from_stale_and_writes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+def test_check_tells_fresh_from_stale_and_writes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
     found, out = saved(tmp_path / "runs", LOW), tmp_path / "out"
     assert table.tell([found], out, check=True) == 1
     assert not out.exists()
@@ -245,8 +274,15 @@ def test_a_table_is_made_without_torch():
 
 
 def test_rows_of_one_method_are_told_apart_by_their_settings():
-    changed = {"train": {"lr": 0.01, "steps": 9}, "augment": [{"name": "flip"}, {"name": "crop", "scale": [0.5, 1]}]}
-    found = [record(), record(run_id="other", config=changed), record("probe", config={"train": None})]
+    changed = {
+        "train": {"lr": 0.01, "steps": 9},
+        "augment": [{"name": "flip"}, {"name": "crop", "scale": [0.5, 1]}],
+    }
+    found = [
+        record(),
+        record(run_id="other", config=changed),
+        record("probe", config={"train": None}),
+    ]
     (group,) = groups(*found)
     assert {row["run"]: row["settings"] for row in group.rows} == {
         "id-protonet": "train.lr=0.001, augment=[flip]",

@@ -38,7 +38,9 @@ def test_smaller_scales_say_what_they_cut(row: Row) -> None:
     for name in ("smoke", "small"):
         changed = row.scale(name)
         same = changed.model_copy(update={"seconds": None}) == schema.Scale()
-        assert changed.cuts or same or row.kind == "vote", f"{row.name}: scale {name} does not say what it cuts"
+        assert changed.cuts or same or row.kind == "vote", (
+            f"{row.name}: scale {name} does not say what it cuts"
+        )
     assert row.question.endswith("?")
 
 
@@ -49,7 +51,9 @@ def test_cells_have_names_of_their_own_and_can_be_configured(row: Row, scale: st
     assert len({cell.name for cell in cells}) == len(cells)
     assert len({cell.label for cell in cells}) == len(cells)
     for cell in cells:
-        settings = resolve.configure(cell.settings, cell.settings.get("preset") or "few").model_dump()
+        settings = resolve.configure(
+            cell.settings, cell.settings.get("preset") or "few"
+        ).model_dump()
         for key, value in cell.values.items():
             named = any(isinstance(block.get(key), dict) for block in row.grid)
             if not named and ("." in key or key in settings):
@@ -80,15 +84,23 @@ def test_reported_numbers_belong_to_cells(row: Row) -> None:
     """A number whose place fits no cell would be lost without a word."""
     cells = every_cell(row, "full")
     for each in row.reported:
-        fitting = [cell for cell in cells if all(cell.values.get(key) == value for key, value in each.at.items())]
+        fitting = [
+            cell
+            for cell in cells
+            if all(cell.values.get(key) == value for key, value in each.at.items())
+        ]
         assert fitting, f"{row.name}: no cell has {each.at}"
 
 
 def test_what_the_slides_leave_open_is_sixteen_images_beside_five() -> None:
-    for row in (each for each in ROWS if each.study == "kshot" and int(each.name[1:]) in range(6, 16)):
+    for row in (
+        each for each in ROWS if each.study == "kshot" and int(each.name[1:]) in range(6, 16)
+    ):
         cells = grids.cells(row, "full")
         trained = {
-            cell.settings["shots"] * (1 - (cell.settings.get("validation") or {"share": 0})["share"]) for cell in cells
+            cell.settings["shots"]
+            * (1 - (cell.settings.get("validation") or {"share": 0})["share"])
+            for cell in cells
         }
         assert {round(each) for each in trained} == {16, 5}, row.name
         assert all(cell.settings["shots"] != 5 for cell in cells if cell.reported), row.name
@@ -102,7 +114,17 @@ def test_the_seventy_two_settings_of_the_cnn_are_all_run_at_small_scale() -> Non
 @pytest.mark.slow
 def test_all_studies_run_at_scale_smoke_and_give_a_report(tmp_path: Path) -> None:
     places = Places("smoke", tmp_path / "runs", tmp_path / "runs" / "studies")
-    words = [sys.executable, "-m", "fewshot", "sweep", str(STUDIES), "--scale", "smoke", "--out", str(places.out)]
+    words = [
+        sys.executable,
+        "-m",
+        "fewshot",
+        "sweep",
+        str(STUDIES),
+        "--scale",
+        "smoke",
+        "--out",
+        str(places.out),
+    ]
     swept = subprocess.run(words, capture_output=True, text=True)
     assert swept.returncode == 0, swept.stderr[-3000:]
     missing = [row.name for row in ROWS if not places.of(row)]
@@ -121,7 +143,9 @@ def test_all_studies_run_at_scale_smoke_and_give_a_report(tmp_path: Path) -> Non
         "--out",
         str(tmp_path / "told"),
     ]
-    told = subprocess.run([*words, "--results", str(places.results)], capture_output=True, text=True)
+    told = subprocess.run(
+        [*words, "--results", str(places.results)], capture_output=True, text=True
+    )
     assert told.returncode == 0, told.stderr
     for name, rows in NAMES.items():
         page = (tmp_path / "told" / f"{name}.md").read_text()

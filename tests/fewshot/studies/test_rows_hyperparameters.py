@@ -29,11 +29,15 @@ def row(name: str) -> Row:
 
 
 def settings_of(cell: Cell) -> config.RunConfig:
-    return resolve.configure(cell.settings, cell.settings.get("preset", "full")).model_copy(update={"preset": None})
+    return resolve.configure(cell.settings, cell.settings.get("preset", "full")).model_copy(
+        update={"preset": None}
+    )
 
 
 def first(name: str, scale: str, **values: Any) -> Cell:
-    (found,) = [each for each in grids.cells(row(name), scale) if values.items() <= each.values.items()]
+    (found,) = [
+        each for each in grids.cells(row(name), scale) if values.items() <= each.values.items()
+    ]
     return found
 
 
@@ -41,10 +45,16 @@ def first(name: str, scale: str, **values: Any) -> Cell:
 def test_the_searchs_l2_is_lambda_times_the_squared_weights_of_the_head(network: str) -> None:
     found = {"network": network, "train.lr": 0.01, "train.batch_size": 64, "learner.dropout": 0.2}
     penalty = 0.7
-    (cell,) = [each for each in grids.step_cells(row("H5"), "small", 3, found) if penalty in each.values.values()]
+    (cell,) = [
+        each
+        for each in grids.step_cells(row("H5"), "small", 3, found)
+        if penalty in each.values.values()
+    ]
     settings = settings_of(cell)
     assert settings.train is not None
-    settings = settings.model_copy(update={"backbone": config.BackboneSettings(name="vgg", options={"width": 4})})
+    settings = settings.model_copy(
+        update={"backbone": config.BackboneSettings(name="vgg", options={"width": 4})}
+    )
     learner = resolve.build_learner(settings, Task(10), seed=0).eval()  # without dropout
     slow = copy.deepcopy(learner)
     optim.set_trainable(learner, settings.train.phases[0].trainable)
@@ -53,8 +63,12 @@ def test_the_searchs_l2_is_lambda_times_the_squared_weights_of_the_head(network:
     images, labels = torch.rand(3, 20, 3, 32, 32), torch.randint(10, (3, 20))
     for number in range(3):
         for each, chosen, weight in ((learner, optimizer, 0.0), (slow, sgd, penalty)):
-            loss = nn.functional.cross_entropy(each.head(each.backbone(images[number])), labels[number])  # type: ignore[operator]
-            squares = sum(part.weight.square().sum() for part in each.head if isinstance(part, nn.Linear))  # type: ignore[union-attr]
+            loss = nn.functional.cross_entropy(
+                each.head(each.backbone(images[number])), labels[number]
+            )  # type: ignore[operator]
+            squares = sum(
+                part.weight.square().sum() for part in each.head if isinstance(part, nn.Linear)
+            )  # type: ignore[union-attr]
             chosen.zero_grad()
             (loss + weight * squares).backward()
             chosen.step()
@@ -66,10 +80,15 @@ def test_the_searchs_l2_is_lambda_times_the_squared_weights_of_the_head(network:
 
 @pytest.mark.parametrize("scale", schema.SCALES)
 def test_rows_that_tell_of_one_run_ask_for_one_run(scale: str) -> None:
-    pairs = [("H4", {}, "H6", {"augmentation": "none"}), ("H8", {}, "H6", {"augmentation": "shift"})]
+    pairs = [
+        ("H4", {}, "H6", {"augmentation": "none"}),
+        ("H8", {}, "H6", {"augmentation": "shift"}),
+    ]
     pairs += [(name, {}, "H5", {"network": name, "train.lr": 0.01}) for name in ("H2", "H3")]
     for one, values, other, others in pairs:
-        assert settings_of(first(one, scale, **values)) == settings_of(first(other, scale, **others)), (one, other)
+        assert settings_of(first(one, scale, **values)) == settings_of(
+            first(other, scale, **others)
+        ), (one, other)
 
 
 def test_the_full_search_and_its_augmentations_are_the_reports_385_models() -> None:

@@ -23,17 +23,24 @@ def row_of(folder: Path, name: str = "X1", **keys: Any) -> schema.Row:
     return row
 
 
-def test_blocks_are_products_one_after_the_other_and_zipped_axes_go_together(tmp_path: Path) -> None:
+def test_blocks_are_products_one_after_the_other_and_zipped_axes_go_together(
+    tmp_path: Path,
+) -> None:
     grid = [
         {"train.lr": [0.1, 0.01], "train.batch_size": [64, 96, 128]},
         {"zip": {"train.lr": [1.0, 2.0], "train.optimizer.name": ["adam", "sgd"]}, "shots": [1, 5]},
     ]
-    cells = grids.cells(row_of(tmp_path, base={"method": "scratch", "shots": 16}, grid=grid), "full")
+    cells = grids.cells(
+        row_of(tmp_path, base={"method": "scratch", "shots": 16}, grid=grid), "full"
+    )
     expected = [
-        {"train.lr": lr, "train.batch_size": size} for lr, size in itertools.product([0.1, 0.01], [64, 96, 128])
+        {"train.lr": lr, "train.batch_size": size}
+        for lr, size in itertools.product([0.1, 0.01], [64, 96, 128])
     ]
     for lr, name in [(1.0, "adam"), (2.0, "sgd")]:
-        expected += [{"train.lr": lr, "train.optimizer.name": name, "shots": shots} for shots in (1, 5)]
+        expected += [
+            {"train.lr": lr, "train.optimizer.name": name, "shots": shots} for shots in (1, 5)
+        ]
     assert [cell.values for cell in cells] == expected
     assert [cell.position for cell in cells] == list(range(10))
     assert len({cell.name for cell in cells}) == 10
@@ -48,7 +55,14 @@ def test_of_zipped_axes_a_scale_keeps_the_cells_whose_values_are_all_kept(tmp_pa
     row = row_of(
         tmp_path,
         base={"method": "scratch", "shots": 16},
-        grid=[{"zip": {"train.lr": [0.1, 0.1, 0.2, 0.2], "train.optimizer.name": ["adam", "sgd", "adam", "sgd"]}}],
+        grid=[
+            {
+                "zip": {
+                    "train.lr": [0.1, 0.1, 0.2, 0.2],
+                    "train.optimizer.name": ["adam", "sgd", "adam", "sgd"],
+                }
+            }
+        ],
         scales={
             "small": {"keep": {"train.lr": [0.1]}},
             "smoke": {"keep": {"train.lr": [0.1], "train.optimizer.name": ["sgd"]}},
@@ -62,7 +76,9 @@ def test_of_zipped_axes_a_scale_keeps_the_cells_whose_values_are_all_kept(tmp_pa
     }
 
 
-def test_named_values_are_settings_and_dotted_axes_lie_on_top_of_what_a_scale_sets(tmp_path: Path) -> None:
+def test_named_values_are_settings_and_dotted_axes_lie_on_top_of_what_a_scale_sets(
+    tmp_path: Path,
+) -> None:
     row = row_of(
         tmp_path,
         base={"method": "scratch", "full": True, "backbone": {"name": "vgg"}, "train": {"epochs": 100, "lr": 0.5}},
@@ -79,7 +95,12 @@ def test_named_values_are_settings_and_dotted_axes_lie_on_top_of_what_a_scale_se
         }},
     )  # fmt: skip
     full, small = grids.cells(row, "full"), grids.cells(row, "small")
-    assert [cell.label for cell in full] == ["MLP, lr 0.1", "MLP, lr 0.2", "ViT, lr 0.1", "ViT, lr 0.2"]
+    assert [cell.label for cell in full] == [
+        "MLP, lr 0.1",
+        "MLP, lr 0.2",
+        "ViT, lr 0.1",
+        "ViT, lr 0.2",
+    ]
     assert full[0].settings == {
         "method": "scratch", "full": True, "backbone": {"name": "mlp", "options": {"widths": [8]}},
         "train": {"epochs": 7, "lr": 0.1},
@@ -94,7 +115,11 @@ def test_named_values_are_settings_and_dotted_axes_lie_on_top_of_what_a_scale_se
 
 def test_another_method_takes_the_data_and_the_budget_along_and_nothing_else() -> None:
     under = {"method": "scratch", "preset": "vgg", "shots": 4, "data": "digits", "train": {"lr": 1}}
-    assert grids.put(under, {"method": "probe"}) == {"method": "probe", "shots": 4, "data": "digits"}
+    assert grids.put(under, {"method": "probe"}) == {
+        "method": "probe",
+        "shots": 4,
+        "data": "digits",
+    }
     assert under["train"] == {"lr": 1}
 
 
@@ -109,7 +134,10 @@ def test_reported_numbers_go_to_the_cells_that_they_are_of(tmp_path: Path) -> No
             {"at": {"train.lr": 0.3}, "accuracy": 0.7},
         ],
     )
-    found = {(cell.values["shots"], cell.values["train.lr"]): cell.reported for cell in grids.cells(row, "full")}
+    found = {
+        (cell.values["shots"], cell.values["train.lr"]): cell.reported
+        for cell in grids.cells(row, "full")
+    }
     assert found == {
         (1, 0.1): {}, (1, 0.2): {}, (5, 0.1): {"train_accuracy": 0.9},
         (5, 0.2): {"train_accuracy": 0.9, "accuracy": 0.5, "std": 0.01},
@@ -121,7 +149,9 @@ def test_a_searchs_steps_keep_what_was_found_and_have_places_of_their_own(tmp_pa
         tmp_path,
         kind="search",
         base={"method": "scratch", "full": True},
-        grid=[{"network": {"A": {"backbone": {"name": "mlp"}}, "B": {"backbone": {"name": "vit"}}}}],
+        grid=[
+            {"network": {"A": {"backbone": {"name": "mlp"}}, "B": {"backbone": {"name": "vit"}}}}
+        ],
         steps=[{"train.lr": [0.1, 0.2]}, {"train.batch_size": [1, 2, 3]}],
     )
     assert grids.searches(row, "full") == [{"network": "A"}, {"network": "B"}]
@@ -138,13 +168,20 @@ def test_rows_come_in_the_order_of_their_numbers(tmp_path: Path) -> None:
     for name in ("K10", "K9", "K1"):
         row_of(tmp_path, name, base={"method": "probe", "shots": 1})
     assert [row.name for row in schema.read([tmp_path])] == ["K1", "K9", "K10"]
-    assert [row.name for row in schema.read([tmp_path, tmp_path / "one" / "K9.yaml"])] == ["K1", "K9", "K10"]
+    assert [row.name for row in schema.read([tmp_path, tmp_path / "one" / "K9.yaml"])] == [
+        "K1",
+        "K9",
+        "K10",
+    ]
 
 
 @pytest.mark.parametrize(
     ("keys", "said"),
     [
-        ({"base": {"method": "probe"}, "repeat": 3}, "unknown key 'repeat': did you mean 'repeats'?"),
+        (
+            {"base": {"method": "probe"}, "repeat": 3},
+            "unknown key 'repeat': did you mean 'repeats'?",
+        ),
         ({"base": {}}, "'base.method' is missing"),
         ({"kind": "search", "base": {"method": "probe"}}, "a row of kind search needs 'steps'"),
         ({"kind": "vote"}, "a row of kind vote needs 'of'"),
@@ -152,7 +189,9 @@ def test_rows_come_in_the_order_of_their_numbers(tmp_path: Path) -> None:
         ({"base": {"method": "probe"}, "scales": {"tiny": {}}}, "tiny"),
     ],
 )
-def test_a_wrong_file_is_named_with_its_key(tmp_path: Path, keys: dict[str, Any], said: str) -> None:
+def test_a_wrong_file_is_named_with_its_key(
+    tmp_path: Path, keys: dict[str, Any], said: str
+) -> None:
     with pytest.raises(UserError, match=r"X1[.]yaml") as caught:
         row_of(tmp_path, **keys)
     assert said in str(caught.value)

@@ -34,7 +34,9 @@ def rows_of(folder: Path, **files: dict[str, Any]) -> list[schema.Row]:
     place = folder / "configs" / "one"
     place.mkdir(parents=True, exist_ok=True)
     for name, keys in files.items():
-        (place / f"{name}.yaml").write_text(yaml.safe_dump({**COMMON, "repeats": 2, **keys}, sort_keys=False))
+        (place / f"{name}.yaml").write_text(
+            yaml.safe_dump({**COMMON, "repeats": 2, **keys}, sort_keys=False)
+        )
     return schema.read([place])
 
 
@@ -59,11 +61,17 @@ def test_results_are_the_runs_records_and_a_second_sweep_runs_nothing(tmp_path: 
     sweep.run(rows, places, tell=told)
     assert ended(told) == [("X1", "lr=0.01", "done"), ("X1", "lr=0.1", "done")]
     for result, lr in zip(places.of(rows[0]), (0.01, 0.1), strict=True):
-        alone = experiment.run({**QUICK, "train": {**QUICK["train"], "lr": lr}}, [0, 1], out=tmp_path / "alone")
+        alone = experiment.run(
+            {**QUICK, "train": {**QUICK["train"], "lr": lr}}, [0, 1], out=tmp_path / "alone"
+        )
         assert result["record"]["scores"] == alone["scores"]
         assert result["run"] == alone["run_id"]
         assert result["values"] == {"train.lr": lr}
-        lines = (tmp_path / "alone" / alone["run_id"] / "draw-1" / "metrics.jsonl").read_text().splitlines()
+        lines = (
+            (tmp_path / "alone" / alone["run_id"] / "draw-1" / "metrics.jsonl")
+            .read_text()
+            .splitlines()
+        )
         losses = [json.loads(line)["train_loss"] for line in lines]
         assert result["curves"]["train_loss"][1] == pytest.approx(losses, abs=1e-5)
         assert len(result["curves"]["epoch"]) == len(losses) == 2
@@ -104,7 +112,11 @@ def test_what_fails_is_kept_and_tried_again_and_the_rest_goes_on(
     for _ in range(2):
         told = Told()
         sweep.run(rows, places, tell=told)
-        failing = [("X1", "wrong", "failed"), ("X1", "diverges", "failed"), ("X1", "elsewhere", "not run")]
+        failing = [
+            ("X1", "wrong", "failed"),
+            ("X1", "diverges", "failed"),
+            ("X1", "elsewhere", "not run"),
+        ]
         assert ended(told)[:3] == failing
     assert len(ended(told)) == 3  # the second time what went well is left alone
     reasons = {result["cell"]: result["reason"] for result in places.of(rows[0])}
@@ -116,10 +128,21 @@ def test_what_fails_is_kept_and_tried_again_and_the_rest_goes_on(
 
 
 def test_a_search_keeps_the_best_of_each_step_by_validation_accuracy(tmp_path: Path) -> None:
-    base = {**QUICK, "shots": 20, "train": {**QUICK["train"], "steps": 12}, "validation": {"share": 0.5}}
-    networks = {"wide": {"backbone.options.widths": [32]}, "narrow": {"backbone.options.widths": [2]}}
+    base = {
+        **QUICK,
+        "shots": 20,
+        "train": {**QUICK["train"], "steps": 12},
+        "validation": {"share": 0.5},
+    }
+    networks = {
+        "wide": {"backbone.options.widths": [32]},
+        "narrow": {"backbone.options.widths": [2]},
+    }
     steps = [{"train.lr": [1e-6, 0.03, 1e-5]}, {"train.batch_size": [8, 16]}]
-    rows = rows_of(tmp_path, X1={"kind": "search", "base": base, "grid": [{"network": networks}], "steps": steps})
+    rows = rows_of(
+        tmp_path,
+        X1={"kind": "search", "base": base, "grid": [{"network": networks}], "steps": steps},
+    )
     places = places_in(tmp_path)
     sweep.run(rows, places)
     results = places.of(rows[0])
@@ -161,7 +184,9 @@ def test_votes_and_costs_look_at_the_runs_of_other_rows(tmp_path: Path) -> None:
 
 
 def test_shards_share_the_work_without_overlap(tmp_path: Path) -> None:
-    rows = rows_of(tmp_path, X1={"base": QUICK, "grid": [{"train.lr": [0.01, 0.02, 0.03]}], "repeats": 1})
+    rows = rows_of(
+        tmp_path, X1={"base": QUICK, "grid": [{"train.lr": [0.01, 0.02, 0.03]}], "repeats": 1}
+    )
     places, found = places_in(tmp_path), []
     for part in ((1, 2), (2, 2)):
         told = Told()
@@ -171,11 +196,16 @@ def test_shards_share_the_work_without_overlap(tmp_path: Path) -> None:
 
 
 def fewshot(*words: str, **keys: Any) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "fewshot", *words], capture_output=True, text=True, **keys)
+    return subprocess.run(
+        [sys.executable, "-m", "fewshot", *words], capture_output=True, text=True, **keys
+    )
 
 
 def test_the_command_plans_runs_and_says_what_is_wrong(tmp_path: Path) -> None:
-    rows_of(tmp_path, X1={"base": QUICK, "grid": [{"train.lr": [0.01, 0.02]}], "repeats": 1, "seconds": 90})
+    rows_of(
+        tmp_path,
+        X1={"base": QUICK, "grid": [{"train.lr": [0.01, 0.02]}], "repeats": 1, "seconds": 90},
+    )
     words = ["sweep", str(tmp_path / "configs"), "--scale", "full", "--out", str(tmp_path / "runs")]
     planned = fewshot(*words, "--dry-run")
     assert "one/X1" in planned.stdout
@@ -196,8 +226,13 @@ def test_the_command_plans_runs_and_says_what_is_wrong(tmp_path: Path) -> None:
 
 
 def test_a_failed_cell_gives_exit_code_1(tmp_path: Path) -> None:
-    rows_of(tmp_path, X1={"base": QUICK, "grid": [{"train.lr": [0.01]}, {"learner.hidden": ["x"]}], "repeats": 1})
-    done = fewshot("sweep", str(tmp_path / "configs"), "--scale", "full", "--out", str(tmp_path / "runs"))
+    rows_of(
+        tmp_path,
+        X1={"base": QUICK, "grid": [{"train.lr": [0.01]}, {"learner.hidden": ["x"]}], "repeats": 1},
+    )
+    done = fewshot(
+        "sweep", str(tmp_path / "configs"), "--scale", "full", "--out", str(tmp_path / "runs")
+    )
     assert done.returncode == 1, done.stderr
     assert "failed" in done.stderr
 
@@ -207,33 +242,67 @@ SLOWER = {**QUICK, "train": {**QUICK["train"], "steps": 400}, "backbone": {"name
 
 def test_ray_gives_the_same_results(tmp_path: Path) -> None:
     pytest.importorskip("ray")
-    rows = rows_of(tmp_path, X1={"base": QUICK, "grid": [{"train.lr": [0.01, 0.02, 0.03]}], "repeats": 1})
-    rows += rows_of(tmp_path, X2={"base": QUICK, "grid": [{"learner.hidden": ["x"]}], "repeats": 1})[1:]
-    one, other = places_in(tmp_path), Places("full", tmp_path / "ray-runs", tmp_path / "ray-results")
-    alike = {**os.environ, "OMP_NUM_THREADS": "1"}  # sums of several threads have an order of their own
+    rows = rows_of(
+        tmp_path, X1={"base": QUICK, "grid": [{"train.lr": [0.01, 0.02, 0.03]}], "repeats": 1}
+    )
+    rows += rows_of(
+        tmp_path, X2={"base": QUICK, "grid": [{"learner.hidden": ["x"]}], "repeats": 1}
+    )[1:]
+    one, other = (
+        places_in(tmp_path),
+        Places("full", tmp_path / "ray-runs", tmp_path / "ray-results"),
+    )
+    alike = {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+    }  # sums of several threads have an order of their own
     for places, more in ((one, []), (other, ["--workers", "2"])):
         words = ["sweep", str(tmp_path / "configs"), "--scale", "full", *more]
-        done = fewshot(*words, "--out", str(places.out), "--results", str(places.results), env=alike)
+        done = fewshot(
+            *words, "--out", str(places.out), "--results", str(places.results), env=alike
+        )
         assert done.returncode == 1, done.stderr  # X2 fails in either
     assert [_told(each) for each in other.of(rows[0])] == [_told(each) for each in one.of(rows[0])]
-    assert [each["reason"] for each in other.of(rows[1])] == [each["reason"] for each in one.of(rows[1])]
+    assert [each["reason"] for each in other.of(rows[1])] == [
+        each["reason"] for each in one.of(rows[1])
+    ]
 
 
 def _told(result: dict[str, Any]) -> tuple[Any, ...]:
-    return result["cell"], result["record"]["scores"], result["record"]["confusion"], result["curves"]
+    return (
+        result["cell"],
+        result["record"]["scores"],
+        result["record"]["confusion"],
+        result["curves"],
+    )
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("victim", ["driver", "worker", "ray driver"])
-def test_killed_at_random_moments_it_ends_as_an_undisturbed_sweep(tmp_path: Path, victim: str) -> None:
-    rows = rows_of(tmp_path, X1={"base": SLOWER, "grid": [{"train.lr": [0.001, 0.002, 0.003]}], "repeats": 2})
-    whole, killed = places_in(tmp_path), Places("full", tmp_path / "killed-runs", tmp_path / "killed-results")
-    alike = {**os.environ, "OMP_NUM_THREADS": "1"}  # sums of several threads have an order of their own
+def test_killed_at_random_moments_it_ends_as_an_undisturbed_sweep(
+    tmp_path: Path, victim: str
+) -> None:
+    rows = rows_of(
+        tmp_path, X1={"base": SLOWER, "grid": [{"train.lr": [0.001, 0.002, 0.003]}], "repeats": 2}
+    )
+    whole, killed = (
+        places_in(tmp_path),
+        Places("full", tmp_path / "killed-runs", tmp_path / "killed-results"),
+    )
+    alike = {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+    }  # sums of several threads have an order of their own
     moments = random.Random(victim)
 
     def words(places: Places) -> list[str]:
         found = ["sweep", str(tmp_path / "configs"), "--scale", "full", "--out", str(places.out)]
-        return [*found, "--results", str(places.results), *([] if victim == "driver" else ["--workers", "2"])]
+        return [
+            *found,
+            "--results",
+            str(places.results),
+            *([] if victim == "driver" else ["--workers", "2"]),
+        ]
 
     def start() -> subprocess.Popen[bytes]:
         quiet = subprocess.DEVNULL
@@ -263,11 +332,15 @@ def test_killed_at_random_moments_it_ends_as_an_undisturbed_sweep(tmp_path: Path
         process = start()
     assert process.wait() == 0
     assert hits >= 3  # or the sweep was over before it could be disturbed
-    assert [_told(each) for each in killed.of(rows[0])] == [_told(each) for each in whole.of(rows[0])]
+    assert [_told(each) for each in killed.of(rows[0])] == [
+        _told(each) for each in whole.of(rows[0])
+    ]
     assert all(path.stat().st_mtime_ns == moment for path, moment in finished.items())
 
 
 def _workers() -> list[int]:
     """Processes of Ray that run a cell now."""
-    found = subprocess.run(["pgrep", "-f", "ray::run_cell"], capture_output=True, text=True).stdout.split()
+    found = subprocess.run(
+        ["pgrep", "-f", "ray::run_cell"], capture_output=True, text=True
+    ).stdout.split()
     return [int(pid) for pid in found]

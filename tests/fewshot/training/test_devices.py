@@ -29,7 +29,9 @@ print(page_faults(), devices.keep_freed_memory(), page_faults())
 """
 
 
-@pytest.mark.skipif(os.confstr("CS_GNU_LIBC_VERSION") is None, reason="only glibc's malloc is told what to keep")
+@pytest.mark.skipif(
+    os.confstr("CS_GNU_LIBC_VERSION") is None, reason="only glibc's malloc is told what to keep"
+)
 def test_freed_memory_is_kept_for_the_next_step() -> None:
     done = subprocess.run([sys.executable, "-c", CHURN], capture_output=True, text=True, check=True)
     given_back, _, kept = done.stdout.split()
@@ -54,7 +56,12 @@ def test_what_pays(seconds: tuple[float, ...], precision: str, last: bool) -> No
 
 def test_what_pays_is_measured_once_and_kept(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
     monkeypatch.setenv("FEWSHOT_CACHE", str(tmp_path))
-    seconds = {"float32": 1.0, "float32 channels_last": 0.9, "bfloat16": 0.8, "bfloat16 channels_last": 0.4}
+    seconds = {
+        "float32": 1.0,
+        "float32 channels_last": 0.9,
+        "bfloat16": 0.8,
+        "bfloat16 channels_last": 0.4,
+    }
     asked = []
 
     def step_seconds(device: str) -> dict[str, float]:
@@ -71,13 +78,20 @@ def test_what_pays_is_measured_once_and_kept(monkeypatch: pytest.MonkeyPatch, tm
     assert devices.resolve("cpu", "float32").precision == "float32"
 
     monkeypatch.setenv("FEWSHOT_CACHE", str(tmp_path / "other"))
-    seconds.update({"bfloat16 channels_last": 0.95, "bfloat16": 0.95})  # a gain too small to be worth it
+    seconds.update(
+        {"bfloat16 channels_last": 0.95, "bfloat16": 0.95}
+    )  # a gain too small to be worth it
     assert devices.resolve("cpu", "auto").precision == "float32"
 
 
 def test_a_real_measurement_takes_all_four() -> None:
     found = devices._step_seconds("cpu", rounds=1)
-    assert sorted(found) == ["bfloat16", "bfloat16 channels_last", "float32", "float32 channels_last"]
+    assert sorted(found) == [
+        "bfloat16",
+        "bfloat16 channels_last",
+        "float32",
+        "float32 channels_last",
+    ]
     assert all(0 < seconds < 60 for seconds in found.values())
 
 
@@ -96,13 +110,20 @@ def test_what_is_far_behind_takes_no_more_turns(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(devices, "_step", step)
     found = devices._step_seconds("cpu", rounds=5)
-    assert found == {"float32": 0.5, "float32 channels_last": 0.2, "bfloat16": 0.4, "bfloat16 channels_last": 0.2}
+    assert found == {
+        "float32": 0.5,
+        "float32 channels_last": 0.2,
+        "bfloat16": 0.4,
+        "bfloat16 channels_last": 0.2,
+    }
     assert {name: taken.count(name) for name in found} == {
         "float32": 2, "float32 channels_last": 5, "bfloat16": 2, "bfloat16 channels_last": 5,
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(("wanted", "said"), [("tpu", "tpu"), ("mps", "mps"), ("cuda:99", "CUDA device")])
+@pytest.mark.parametrize(
+    ("wanted", "said"), [("tpu", "tpu"), ("mps", "mps"), ("cuda:99", "CUDA device")]
+)
 def test_devices_that_are_not_there(wanted: str, said: str) -> None:
     with pytest.raises(UserError, match=said):
         devices.pick(wanted)

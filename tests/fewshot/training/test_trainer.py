@@ -24,7 +24,9 @@ SMALL = BackboneSettings(name="conv4", options={"width": 8})
 
 def build(dropout: float = 0.0, method=scratch.Scratch, options=None) -> nn.Module:
     with seeded(0, "test"):
-        return method(backbones.build(SMALL), Task(easy.N_WAY), options or scratch.Options(dropout=dropout))
+        return method(
+            backbones.build(SMALL), Task(easy.N_WAY), options or scratch.Options(dropout=dropout)
+        )
 
 
 def weights(model: nn.Module) -> torch.Tensor:
@@ -32,13 +34,18 @@ def weights(model: nn.Module) -> torch.Tensor:
 
 
 def test_same_weights_as_a_plain_loop() -> None:
-    settings = Train(steps=12, lr=0.05, weight_decay=0.01, optimizer={"name": "sgd"}, schedule={"name": "cosine"})
+    settings = Train(
+        steps=12, lr=0.05, weight_decay=0.01, optimizer={"name": "sgd"}, schedule={"name": "cosine"}
+    )
     ours, plain, stream = build(), build(), easy.stream("batches")
     fitted = trainer.fit(ours, stream, settings, steps_per_epoch=1.5)
 
     matrices = [each for each in plain.parameters() if each.ndim > 1]
     vectors = [each for each in plain.parameters() if each.ndim <= 1]
-    parameters = [{"params": matrices, "weight_decay": 0.01}, {"params": vectors, "weight_decay": 0.0}]
+    parameters = [
+        {"params": matrices, "weight_decay": 0.01},
+        {"params": vectors, "weight_decay": 0.0},
+    ]
     optimizer = torch.optim.SGD(parameters, lr=0.05, momentum=0.9, nesterov=True)
     plain.train()
     losses = []
@@ -135,7 +142,9 @@ def test_phases_train_the_head_first_and_then_the_last_stages() -> None:
 
 def test_rates_by_depth_and_prefix() -> None:
     learner = build()
-    settings = Train(steps=1, lr=1.0, layer_decay=0.5, weight_decay=0.1, lr_multipliers={"head.1.bias": 3.0})
+    settings = Train(
+        steps=1, lr=1.0, layer_decay=0.5, weight_decay=0.1, lr_multipliers={"head.1.bias": 3.0}
+    )
     names = {each: name for name, each in learner.named_parameters()}
     rate, decay = {}, {}
     for group in optim.groups(learner, settings, settings.lr):
@@ -144,11 +153,22 @@ def test_rates_by_depth_and_prefix() -> None:
     assert set(rate) == set(names.values())
     assert rate["head.1.weight"] == 1.0
     assert rate["head.1.bias"] == 3.0
-    assert [rate[f"backbone.body.stages.{stage}.0.weight"] for stage in range(4)] == [0.0625, 0.125, 0.25, 0.5]
+    assert [rate[f"backbone.body.stages.{stage}.0.weight"] for stage in range(4)] == [
+        0.0625,
+        0.125,
+        0.25,
+        0.5,
+    ]
     assert decay["head.1.weight"] == 0.1
     assert decay["backbone.body.stages.0.1.weight"] == 0.0  # batch norm
-    many = Train(steps=1, lr_multipliers={"*.bias": 7.0, "head.1.bias": 3.0, "backbone.body.stages.0": 0.5})
-    rates = {names[each]: group["lr"] for group in optim.groups(learner, many, 1.0) for each in group["params"]}
+    many = Train(
+        steps=1, lr_multipliers={"*.bias": 7.0, "head.1.bias": 3.0, "backbone.body.stages.0": 0.5}
+    )
+    rates = {
+        names[each]: group["lr"]
+        for group in optim.groups(learner, many, 1.0)
+        for each in group["params"]
+    }
     assert rates["head.1.bias"] == 3.0  # the longest key
     assert rates["backbone.body.stages.3.1.bias"] == 7.0
     assert rates["backbone.body.stages.0.0.weight"] == 0.5
@@ -172,7 +192,9 @@ class Kill(Exception):
 
 @pytest.mark.parametrize(("optimizer", "early"), [("sgd", False), ("adamw", True), ("muon", False)])
 @pytest.mark.parametrize("killed_at", [3, 8, 14])
-def test_a_killed_training_ends_bit_for_bit_the_same(optimizer, early, killed_at, tmp_path, monkeypatch) -> None:
+def test_a_killed_training_ends_bit_for_bit_the_same(
+    optimizer, early, killed_at, tmp_path, monkeypatch
+) -> None:
     """Dropout, moving average, two phases, warm-up, validation and the best weights: all of it is resumed."""
     monkeypatch.setattr(trainer, "CHECKPOINT_SECONDS", 0.0)
     phases = (Phase(trainable="head", share=0.4), Phase(share=0.6, lr=0.003))
@@ -200,7 +222,13 @@ def test_a_killed_training_ends_bit_for_bit_the_same(optimizer, early, killed_at
 
         with seeded(7, "fit"):
             fitted = trainer.fit(
-                learner, interrupted, settings, 6, validate=validate, keep_best=not early, checkpoint=path
+                learner,
+                interrupted,
+                settings,
+                6,
+                validate=validate,
+                keep_best=not early,
+                checkpoint=path,
             )
         return weights(learner), fitted.history
 
@@ -226,7 +254,9 @@ def test_a_signal_leaves_a_whole_checkpoint(tmp_path) -> None:
         trainer.fit(build(), interrupting, Train(steps=9), 3, checkpoint=path)
     assert signal.getsignal(signal.SIGINT) is before
     seen = []
-    trainer.fit(build(), lambda step: seen.append(step) or stream(step), Train(steps=9), 3, checkpoint=path)
+    trainer.fit(
+        build(), lambda step: seen.append(step) or stream(step), Train(steps=9), 3, checkpoint=path
+    )
     assert seen == [6, 7, 8]
 
 
@@ -238,7 +268,9 @@ def scripted(values: list[float], **stopping) -> trainer.Fitted:
         value = next(script)
         return {"loss": -value, "accuracy": value}
 
-    settings = Train(steps=len(values), early_stopping=EarlyStopping(**stopping), log_every_epochs=1)
+    settings = Train(
+        steps=len(values), early_stopping=EarlyStopping(**stopping), log_every_epochs=1
+    )
     return trainer.fit(build(), easy.stream("batches"), settings, 1.0, validate=validate)
 
 
@@ -249,7 +281,12 @@ def test_early_stopping(monitor: str) -> None:
     assert scripted(rising, monitor=monitor, patience=4).steps == 7
     assert scripted(rising, monitor=monitor, patience=3, least_epochs=7).best_step == 7
     # gains below the least gain do not count
-    assert scripted([0.1, 0.104, 0.108, 0.109, 0.9], monitor=monitor, patience=3, least_gain=0.05).steps == 4
+    assert (
+        scripted(
+            [0.1, 0.104, 0.108, 0.109, 0.9], monitor=monitor, patience=3, least_gain=0.05
+        ).steps
+        == 4
+    )
 
 
 @pytest.mark.parametrize("restore", [True, False])
@@ -272,8 +309,12 @@ def test_the_best_weights_come_back_where_asked(restore: bool) -> None:
 
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_good_state(tmp_path) -> None:
     path = tmp_path / "checkpoint.pt"
-    settings = Train(steps=200, lr=1e18, optimizer={"name": "sgd", "momentum": 0, "nesterov": False})
-    with pytest.raises(Diverged, match=r"not finite.*step \d+ of 200.*checkpoint\.pt.*lower train\.lr"):
+    settings = Train(
+        steps=200, lr=1e18, optimizer={"name": "sgd", "momentum": 0, "nesterov": False}
+    )
+    with pytest.raises(
+        Diverged, match=r"not finite.*step \d+ of 200.*checkpoint\.pt.*lower train\.lr"
+    ):
         trainer.fit(build(), easy.stream("batches"), settings, 1.0, checkpoint=path)
     kept = torch.load(path, weights_only=True)["learner"]
     assert all(each.isfinite().all() for each in kept.values())
