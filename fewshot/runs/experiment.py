@@ -48,11 +48,15 @@ def run(
         _check_together(plan, workers)
     if distributed.rank() == 0:
         distributed.agree(None)
-    plan = plan._replace(compute=distributed.agree(plan.compute)._replace(threads=plan.compute.threads))
+    plan = plan._replace(
+        compute=distributed.agree(plan.compute)._replace(threads=plan.compute.threads)
+    )
     if distributed.rank() == 0:
         io.make_folder(plan.folder)
         _write_config(plan)
-    missing = [seed for seed in seeds if force or not (plan.folder / f"draw-{seed}" / "draw.json").exists()]
+    missing = [
+        seed for seed in seeds if force or not (plan.folder / f"draw-{seed}" / "draw.json").exists()
+    ]
     missing = distributed.agree(missing)
     if workers > 1 and len(missing) > 1:
         _draw_in_processes(plan, missing, workers, force, tell)
@@ -70,13 +74,19 @@ def _check_together(plan: Plan, workers: int) -> None:
     """Raise a UserError where several processes cannot share the training."""
     told, how = "several processes share one training under torchrun", "run without torchrun"
     if workers > 1:
-        raise UserError(f"{told}, and --workers asks for draws side by side: leave --workers out, or {how}.")
+        raise UserError(
+            f"{told}, and --workers asks for draws side by side: leave --workers out, or {how}."
+        )
     if plan.config.train is None:
         raise UserError(f"{told}, and method '{plan.config.method}' has none here: {how}.")
     if LEARNERS[plan.config.method].build.feed != "batches":
-        raise UserError(f"{told} by its batches, and method '{plan.config.method}' has none: {how}.")
+        raise UserError(
+            f"{told} by its batches, and method '{plan.config.method}' has none: {how}."
+        )
     if plan.config.on_folds:
-        raise UserError(f"{told}, and select: {plan.config.select} has many: use --set select=last, or {how}.")
+        raise UserError(
+            f"{told}, and select: {plan.config.select} has many: use --set select=last, or {how}."
+        )
     kept, _ = divided(plan.config, plan.data.train, 0)[1:]
     size = min(plan.config.train.batch_size, len(kept))
     if size % distributed.world():
@@ -86,11 +96,16 @@ def _check_together(plan: Plan, workers: int) -> None:
         )
 
 
-def _draw_in_processes(plan: Plan, seeds: Sequence[int], workers: int, force: bool, tell: Tell) -> None:
+def _draw_in_processes(
+    plan: Plan, seeds: Sequence[int], workers: int, force: bool, tell: Tell
+) -> None:
     """Draws at once, each in its own process on its share of the cores; they find data and settings by themselves."""
     settings = plan.config.model_dump(mode="json")
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        running = [pool.submit(_draw_alone, settings, seed, plan.folder.parent, plan.compute, force) for seed in seeds]
+        running = [
+            pool.submit(_draw_alone, settings, seed, plan.folder.parent, plan.compute, force)
+            for seed in seeds
+        ]
         try:
             for number, each in enumerate(running, start=1):
                 each.result()
@@ -100,7 +115,9 @@ def _draw_in_processes(plan: Plan, seeds: Sequence[int], workers: int, force: bo
             raise
 
 
-def _draw_alone(settings: Mapping[str, Any], seed: int, out: Path, compute: devices.Compute, force: bool) -> None:
+def _draw_alone(
+    settings: Mapping[str, Any], seed: int, out: Path, compute: devices.Compute, force: bool
+) -> None:
     draw(prepare(settings, out, compute.device)._replace(compute=compute), seed, force=force)
 
 
@@ -134,12 +151,17 @@ def finish(plan: Plan) -> dict[str, Any]:
 def _base_notes(plan: Plan) -> tuple[str, ...]:
     if plan.base is None:
         return ()
-    return (f"meta-trained on {len(plan.base):,} labelled images of {plan.base.name}", *plan.base.notes)
+    return (
+        f"meta-trained on {len(plan.base):,} labelled images of {plan.base.name}",
+        *plan.base.notes,
+    )
 
 
 def _told(plan: Plan) -> dict[str, Any]:
     """The configuration as the record tells it: data sets by name."""
-    told = plan.config.model_dump(mode="json", exclude={"precision"}) | {"data": plan.data.train.name}
+    told = plan.config.model_dump(mode="json", exclude={"precision"}) | {
+        "data": plan.data.train.name
+    }
     if plan.base is not None:
         told["train"]["base"] = plan.base.name
     return told

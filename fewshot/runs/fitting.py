@@ -36,7 +36,9 @@ def build(plan: Plan, seed: int) -> nn.Module:
     return learner
 
 
-def best_share(plan: Plan, train: ImageSet, kept: Tensor, seed: int, folder: Path, tell: Tell) -> tuple[float, float]:
+def best_share(
+    plan: Plan, train: ImageSet, kept: Tensor, seed: int, folder: Path, tell: Tell
+) -> tuple[float, float]:
     """The share of the training after which the loss, averaged over what each fold of the support leaves out, is least;
     and the seconds that the folds trained.
 
@@ -48,17 +50,23 @@ def best_share(plan: Plan, train: ImageSet, kept: Tensor, seed: int, folder: Pat
     if plan.config.select == "support_cv_ends":
         settings = plan.config.train.model_copy(update={"log_every_epochs": math.inf})  # type: ignore[union-attr]
         plan = plan._replace(config=plan.config.model_copy(update={"train": settings}))
-    for number, (inside, outside) in enumerate(subsets.folds(labels, min(FOLDS, int(labels.bincount().min())), 0)):
+    for number, (inside, outside) in enumerate(
+        subsets.folds(labels, min(FOLDS, int(labels.bincount().min())), 0)
+    ):
         place = folder / f"fold-{number}"
         if not (place / "history.json").exists():
             io.make_folder(place)
             parts = {"train": (train, kept[inside]), "validation": (train, kept[outside])}
             fitted = fit(plan, build(plan, seed), parts, seed, place, tell, [], judge_start=True)
-            io.write_json(place / "history.json", {"history": fitted.history, "seconds": fitted.seconds})
+            io.write_json(
+                place / "history.json", {"history": fitted.history, "seconds": fitted.seconds}
+            )
         found.append(io.read_json(place / "history.json"))
     curves = [each["history"] for each in found]
     points = min(map(len, curves))  # folds may differ by a step where the classes do not divide
-    losses = [np.mean([curve[point]["validation_loss"] for curve in curves]) for point in range(points)]
+    losses = [
+        np.mean([curve[point]["validation_loss"] for curve in curves]) for point in range(points)
+    ]
     best = int(np.argmin(losses))
     return curves[0][best]["step"] / curves[0][-1]["step"], sum(each["seconds"] for each in found)
 
@@ -82,7 +90,11 @@ def fit(
         if alone:
             warnings.append(
                 f"{alone} of {len(images.classes)} classes have one image and are in no training episode"
-                + (": the features stay as they were" if has_no_episode(plan, learner, images, kept) else "")
+                + (
+                    ": the features stay as they were"
+                    if has_no_episode(plan, learner, images, kept)
+                    else ""
+                )
             )
     if settings.train is None or has_no_episode(plan, learner, images, kept):
         return trainer.Fitted([], 0, 0.0, 0, None)
@@ -97,12 +109,19 @@ def fit(
         learner.eval()
         learner.prepare(streams.labelled(images, kept, device))  # type: ignore[operator]
     phases = settings.train.phases
-    if settings.backbone.weights == "none" and any(frozen.batch_norms(learner, each.trainable)[1] for each in phases):
-        warnings.append("batch norm is held at its initial statistics on random weights, so nothing is normalised")
+    if settings.backbone.weights == "none" and any(
+        frozen.batch_norms(learner, each.trainable)[1] for each in phases
+    ):
+        warnings.append(
+            "batch norm is held at its initial statistics on random weights, so nothing is normalised"
+        )
     if plan.base is None:
         pool, ways = streams.pool(images, kept, device), _ways(images, kept)
     else:
-        pool, ways = streams.pool(plan.base, torch.arange(len(plan.base)), device), len(images.classes)
+        pool, ways = (
+            streams.pool(plan.base, torch.arange(len(plan.base)), device),
+            len(images.classes),
+        )
     stream, steps_per_epoch = _stream(settings, learner, pool, ways, seed)
     validate = None
     if "validation" in parts:
@@ -117,7 +136,9 @@ def fit(
     first: list[tuple[float, float]] = []  # step and second of this session's first log point
 
     def on_log(row: dict[str, float], total: int) -> None:
-        judged = f", validation {row['validation_accuracy']:.3f}" if "validation_accuracy" in row else ""
+        judged = (
+            f", validation {row['validation_accuracy']:.3f}" if "validation_accuracy" in row else ""
+        )
         left = _left(first[0], row["step"], total) if first else ""
         first[:] = first or [(row["step"], time.perf_counter())]
         tell(f"step {row['step']}/{total}, loss {row['train_loss']:.3f}{judged}{left}")
@@ -179,32 +200,46 @@ def _stream(
 
     def fed(change: Augment) -> Callable[[int], Any]:
         if learner.feed == "episodes":
-            return streams.episodes(pool, ways, shots, queries, change, seed, smoothing, strict=False)
+            return streams.episodes(
+                pool, ways, shots, queries, change, seed, smoothing, strict=False
+            )
         if learner.feed == "pairs":
             return streams.pairs(pool, train.batch_size, change, seed)
         part = (distributed.rank(), distributed.world())
         return streams.batches(pool, train.batch_size, change, seed, smoothing, part)
 
     items = train.total_steps(steps_per_epoch) * train.tasks_per_step
-    parts = [(end * items, fed(augment.build(steps, pool.n_classes))) for end, steps in augment.spans(settings.augment)]
+    parts = [
+        (end * items, fed(augment.build(steps, pool.n_classes)))
+        for end, steps in augment.spans(settings.augment)
+    ]
     return lambda item: next(stream for end, stream in parts if item < end)(item), steps_per_epoch
 
 
 def handed(learner: nn.Module, images: ImageSet, kept: Tensor, device: str) -> Labelled:
     """What `adapt` is given: the support; where a trained head classifies, which needs none, an image of each class."""
     if learner.feed == "batches" and not getattr(learner, "needs_support", False):
-        kept = torch.stack([kept[members[0]] for members in subsets.by_class(images.labels[kept], len(images.classes))])
+        kept = torch.stack(
+            [
+                kept[members[0]]
+                for members in subsets.by_class(images.labels[kept], len(images.classes))
+            ]
+        )
     return streams.labelled(images, kept, device)
 
 
-def batches(learner: nn.Module, images: ImageSet, indices: Tensor, device: str) -> Iterator[Labelled]:
+def batches(
+    learner: nn.Module, images: ImageSet, indices: Tensor, device: str
+) -> Iterator[Labelled]:
     pictures = images.images.ndim == 4
     size = chunk_size(learner.backbone, images.images) if pictures else FEATURE_ROWS  # type: ignore[arg-type]
     return streams.chunks(images, indices, size, device)
 
 
 @torch.no_grad()
-def judged(learner: nn.Module, images: ImageSet, indices: Tensor, device: str) -> Iterable[Labelled]:
+def judged(
+    learner: nn.Module, images: ImageSet, indices: Tensor, device: str
+) -> Iterable[Labelled]:
     """The batches that judge a trained learner, as often as wanted; features, found once, where it measures on them."""
     found = _Again(partial(batches, learner, images, indices, device))
     if not hasattr(learner, "measure") or getattr(learner, "measures_images", False):

@@ -49,8 +49,12 @@ def run(
     asked = {"method": "scratch", "preset": PRESET, "full": True, **values}
     members = configure(asked, PRESET).learner["members"]
     if members > 1:
-        raise UserError(f"learner.members is {members}: a file of weights holds one network, so leave it away.")
-    record = experiment.run(asked, [seed], out=out, device=device, force=force, progress=progress, tell=tell)
+        raise UserError(
+            f"learner.members is {members}: a file of weights holds one network, so leave it away."
+        )
+    record = experiment.run(
+        asked, [seed], out=out, device=device, force=force, progress=progress, tell=tell
+    )
     folder = out / record["run_id"] / f"draw-{seed}"
     path = folder / WEIGHTS
     if not path.exists() and distributed.rank() == 0:
@@ -64,9 +68,15 @@ def run(
         if settings.name in backbones.OWN:
             options = backbones.resolved_options(settings)
             images = datasets.load(values["data"], image_size=record["config"]["image_size"]).train
-            finish = _decorrelation(settings, body, images, drawn["provenance"]["compute"], devices.pick(device))
-            if {HEAD + "weight", HEAD + "bias"} == {key for key in state if key.startswith("head.")}:
-                finish |= {key: state[HEAD + key] for key in ("weight", "bias")}  # probabilities of classes, too
+            finish = _decorrelation(
+                settings, body, images, drawn["provenance"]["compute"], devices.pick(device)
+            )
+            if {HEAD + "weight", HEAD + "bias"} == {
+                key for key in state if key.startswith("head.")
+            }:
+                finish |= {
+                    key: state[HEAD + key] for key in ("weight", "bias")
+                }  # probabilities of classes, too
         card = _card(record, drawn, command)
         io.write_bytes(path, own_weights.packed(body, finish, settings.name, options, card))
     return record, path
@@ -102,7 +112,9 @@ def _decorrelation(
         shapes = [each.shape[1:] for each in backbone.body.levels(torch.zeros(1, 3, side, side))]  # type: ignore[operator]
     backbone.finish = _Roots()  # type: ignore[assignment]
     backbone.to(device).set_compute(compute["precision"], compute["channels_last"])
-    chosen = torch.randperm(len(images), generator=generator(0, "decorrelation"))[:DECORRELATION_IMAGES]
+    chosen = torch.randperm(len(images), generator=generator(0, "decorrelation"))[
+        :DECORRELATION_IMAGES
+    ]
     found = frozen.extract(backbone, images, chosen, device)
     maps: list[Tensor] = []
     for roots, shape in zip(found.split([each.numel() for each in shapes], 1), shapes, strict=True):

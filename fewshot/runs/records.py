@@ -31,7 +31,11 @@ def assemble(run: Mapping[str, Any], draws: Sequence[Mapping[str, Any]]) -> dict
     scores = {key: statistics.summary([draw["scores"][key] for draw in draws]) for key in SCORES}
     train = [draw["train_accuracy"] for draw in draws]
     held_out = [draw["validation"] for draw in draws if draw["validation"] is not None]
-    validation = {key: statistics.summary([each[key] for each in held_out]) for key in SCORES} if held_out else None
+    validation = (
+        {key: statistics.summary([each[key] for each in held_out]) for key in SCORES}
+        if held_out
+        else None
+    )
     cost = {
         "train_seconds": float(np.mean([draw["cost"]["train_seconds"] for draw in draws])),
         "adapt_seconds": float(np.mean([draw["cost"]["adapt_seconds"] for draw in draws])),
@@ -54,7 +58,9 @@ def assemble(run: Mapping[str, Any], draws: Sequence[Mapping[str, Any]]) -> dict
         "scores": scores,
         "measures": _measures(draws),
         "validation": validation,
-        "train_accuracy": None if None in train else statistics.summary(train),  # a vote keeps no predictions of training images
+        "train_accuracy": None
+        if None in train
+        else statistics.summary(train),  # a vote keeps no predictions of training images
         "per_class": np.mean([draw["per_class"] for draw in draws], axis=0).tolist(),
         "confusion": np.sum([draw["confusion"] for draw in draws], axis=0).tolist(),
         "cost": cost,
@@ -66,7 +72,11 @@ def assemble(run: Mapping[str, Any], draws: Sequence[Mapping[str, Any]]) -> dict
 def _measures(draws: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Summaries of what the learner measured of itself, of the names that all draws have (older ones have none)."""
     found = [draw.get("measures", {}) for draw in draws]
-    return {name: statistics.summary([each[name] for each in found]) for name in found[0] if all(name in each for each in found)}
+    return {
+        name: statistics.summary([each[name] for each in found])
+        for name in found[0]
+        if all(name in each for each in found)
+    }
 
 
 def _mean_or_none(values: Sequence[float | None]) -> float | None:
@@ -82,11 +92,21 @@ def find(places: Sequence[Path]) -> list[tuple[Path, dict[str, Any]]]:
     found: dict[Path, dict[str, Any]] = {}
     for place in places:
         if not place.exists():
-            raise UserError(f"{place} does not exist: give a record.json, a run folder, or a folder of them.")
-        files = [place] if place.is_file() else [file for file in place.rglob("*.json") if not _of_a_draw(file)]
-        records = {file.resolve(): content for file in files if _is_record(content := io.read_json(file))}
+            raise UserError(
+                f"{place} does not exist: give a record.json, a run folder, or a folder of them."
+            )
+        files = (
+            [place]
+            if place.is_file()
+            else [file for file in place.rglob("*.json") if not _of_a_draw(file)]
+        )
+        records = {
+            file.resolve(): content for file in files if _is_record(content := io.read_json(file))
+        }
         if not records:
-            raise UserError(f"{place} holds no record: a run writes one as record.json when its draws are done.")
+            raise UserError(
+                f"{place} holds no record: a run writes one as record.json when its draws are done."
+            )
         found |= records
     return sorted(found.items())
 

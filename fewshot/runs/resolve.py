@@ -71,7 +71,9 @@ def prepare(
         chance = settings.learner.get("start", "random") == "random"
         settings = settings.model_copy(update={"select": "last" if chance else "start"})
     settings = _fit_to_data(settings, data, smallest)
-    group_of_class = subsets.superclasses(data.train.classes, data.train.groups) if data.train.groups else None
+    group_of_class = (
+        subsets.superclasses(data.train.classes, data.train.groups) if data.train.groups else None
+    )
     base = None
     if settings.train is not None and settings.train.base is not None:
         base = datasets.load(settings.train.base, progress=progress).train
@@ -92,23 +94,40 @@ def configure(values: Mapping[str, Any], preset: str) -> RunConfig:
     """The preset with the values on top, checked, the learner's own settings filled in."""
     base = config.preset(values["method"], preset)
     asked = values.get("backbone")
-    if isinstance(asked, Mapping) and asked.get("name", base["backbone"]["name"]) != base["backbone"]["name"]:
+    if (
+        isinstance(asked, Mapping)
+        and asked.get("name", base["backbone"]["name"]) != base["backbone"]["name"]
+    ):
         del base["backbone"]  # its options and weights are those of another network
         if base.get("train"):  # and so are the sides of its images
-            base["train"] = {key: value for key, value in base["train"].items() if key != "resolutions"}
+            base["train"] = {
+                key: value for key, value in base["train"].items() if key != "resolutions"
+            }
     train = values.get("train")
-    if isinstance(train, Mapping) and base.get("train") and ("steps" in train) != ("epochs" in train):
+    if (
+        isinstance(train, Mapping)
+        and base.get("train")
+        and ("steps" in train) != ("epochs" in train)
+    ):
         # the one replaces the preset's other
-        base["train"] = {key: value for key, value in base["train"].items() if key not in ("steps", "epochs")}
+        base["train"] = {
+            key: value for key, value in base["train"].items() if key not in ("steps", "epochs")
+        }
     merged = config.merge(base, {**values, "preset": preset})
     settings: RunConfig = config.check(RunConfig, merged, "the configuration")
     method = LEARNERS[settings.method]
     options = config.check(method.options, settings.learner, "the configuration", prefix="learner.")
     steps = augment.check(settings.augment)
     if method.build.feed is None and settings.train is not None:
-        raise UserError(f"the configuration: method '{settings.method}' is not trained, so 'train' has no place in it.")
-    if method.build.feed == "batches" and settings.train is None:  # others classify from the support, trained or not
-        raise UserError(f"the configuration: 'train' is missing, and method '{settings.method}' is trained.")
+        raise UserError(
+            f"the configuration: method '{settings.method}' is not trained, so 'train' has no place in it."
+        )
+    if (
+        method.build.feed == "batches" and settings.train is None
+    ):  # others classify from the support, trained or not
+        raise UserError(
+            f"the configuration: 'train' is missing, and method '{settings.method}' is trained."
+        )
     if (
         settings.train is not None
         and settings.train.base is not None
@@ -118,19 +137,33 @@ def configure(values: Mapping[str, Any], preset: str) -> RunConfig:
             f"train.base is for learners of episodes or pairs, and '{settings.method}' is none: leave it out."
         )
     if settings.train is None and (settings.select == "start" or settings.on_folds):
-        remedy = "give several values as learner.c" if method.build.feed is None else "use select: last"
-        raise UserError(f"method '{settings.method}' without training has no steps to choose from: {remedy}.")
+        remedy = (
+            "give several values as learner.c" if method.build.feed is None else "use select: last"
+        )
+        raise UserError(
+            f"method '{settings.method}' without training has no steps to choose from: {remedy}."
+        )
     if settings.append is not None:
         if any("until" in step for step in augment.check(settings.append.augment)):
-            raise UserError("append.augment changes its images once, so 'until' has no place in it: leave it away.")
+            raise UserError(
+                "append.augment changes its images once, so 'until' has no place in it: leave it away."
+            )
         if method.build.feed != "batches":
-            raise UserError(f"append gives soft labels, which method '{settings.method}' cannot take.")
+            raise UserError(
+                f"append gives soft labels, which method '{settings.method}' cannot take."
+            )
     mixing = [step["name"] for step in steps if augment.mixes_labels(step)]
     if mixing and method.build.feed != "batches":
-        raise UserError(f"augment: '{mixing[0]}' mixes labels, which method '{settings.method}' cannot take.")
+        raise UserError(
+            f"augment: '{mixing[0]}' mixes labels, which method '{settings.method}' cannot take."
+        )
     if mixing and options.model_dump().get("recall"):
-        raise UserError(f"augment: '{mixing[0]}' mixes images, and learner.recall is of single ones: leave one away.")
-    return settings.model_copy(update={"learner": options.model_dump(mode="json"), "augment": tuple(steps)})
+        raise UserError(
+            f"augment: '{mixing[0]}' mixes images, and learner.recall is of single ones: leave one away."
+        )
+    return settings.model_copy(
+        update={"learner": options.model_dump(mode="json"), "augment": tuple(steps)}
+    )
 
 
 def _fit_to_data(settings: RunConfig, data: TrainTest, smallest: int) -> RunConfig:
@@ -144,12 +177,16 @@ def _fit_to_data(settings: RunConfig, data: TrainTest, smallest: int) -> RunConf
     changed: dict[str, Any] = {"augment": _without_flip(settings.augment)}
     changed["backbone"] = settings.backbone.model_copy(update={"views": "none"})
     if settings.append is not None:
-        changed["append"] = settings.append.model_copy(update={"augment": _without_flip(settings.append.augment)})
+        changed["append"] = settings.append.model_copy(
+            update={"augment": _without_flip(settings.append.augment)}
+        )
     return settings.model_copy(update=changed)
 
 
 def _without_flip(steps: Sequence[config.Step]) -> tuple[config.Step, ...]:
-    return tuple(step for step in augment.check(steps) if step["name"] not in ("flip", "alternating_flip"))
+    return tuple(
+        step for step in augment.check(steps) if step["name"] not in ("flip", "alternating_flip")
+    )
 
 
 def _try_out(settings: RunConfig, task: Task, train: ImageSet) -> None:
@@ -168,7 +205,9 @@ def _try_out(settings: RunConfig, task: Task, train: ImageSet) -> None:
             f"({' '.join(str(error).split())[:200]}): change backbone.input_size, image_size or augment."
         ) from None
     if features.shape[1:] != (learner.backbone.n_features,):  # type: ignore[union-attr]
-        raise UserError(f"backbone '{settings.backbone.name}' gives features of shape {list(features.shape[1:])}.")
+        raise UserError(
+            f"backbone '{settings.backbone.name}' gives features of shape {list(features.shape[1:])}."
+        )
     if settings.train is not None:
         _try_resolutions(settings, learner)
         optimizer = optim.optimizer(learner, settings.train, settings.train.lr)
@@ -205,12 +244,16 @@ def support(settings: RunConfig, train: ImageSet, seed: int) -> Tensor:
     return torch.arange(len(train))
 
 
-def divided(settings: RunConfig, train: ImageSet, seed: int) -> tuple[Tensor, Tensor, Tensor | None]:
+def divided(
+    settings: RunConfig, train: ImageSet, seed: int
+) -> tuple[Tensor, Tensor, Tensor | None]:
     """Indices of a draw's label budget, and of it those that train and those held out."""
     budget = support(settings, train, seed)
     if settings.validation is None:
         return budget, budget, None
-    inside, outside = subsets.hold_out(train.labels[budget], settings.validation.share, settings.validation.split_seed)
+    inside, outside = subsets.hold_out(
+        train.labels[budget], settings.validation.share, settings.validation.split_seed
+    )
     return budget, budget[inside], budget[outside]
 
 
@@ -238,7 +281,9 @@ def _run_id(settings: RunConfig, data: TrainTest, base: ImageSet | None) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def _compute(settings: RunConfig, folder: Path, device: str, asked: bool, force: bool) -> devices.Compute:
+def _compute(
+    settings: RunConfig, folder: Path, device: str, asked: bool, force: bool
+) -> devices.Compute:
     """As the run was begun, so that it ends as it would have undisturbed; otherwise as measured for the machine.
 
     Raises UserError where the request names another device or precision than the run's: draws that were

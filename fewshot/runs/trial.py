@@ -33,7 +33,9 @@ NEAR_CHANCE = 0.05
 def draw(plan: Plan, seed: int, *, force: bool = False, tell: Tell = lambda text: None) -> None:
     """Run or continue one draw; its result is its draw.json. A finished one is left as it is."""
     folder = plan.folder / f"draw-{seed}"
-    if distributed.rank():  # the first process holds the lock, and tells whether there is anything to do
+    if (
+        distributed.rank()
+    ):  # the first process holds the lock, and tells whether there is anything to do
         if distributed.agree(None):
             _train(plan, seed, folder, tell)
         return
@@ -88,7 +90,9 @@ def _train(plan: Plan, seed: int, folder: Path, tell: Tell) -> _Trained:
     if frozen.fit_for(settings, learner, untrained):
         tell("features")
         mark = frozen.fingerprint(learner.backbone)  # type: ignore[arg-type]
-        parts = {name: _as_features(learner, *part, compute.device, mark) for name, part in parts.items()}
+        parts = {
+            name: _as_features(learner, *part, compute.device, mark) for name, part in parts.items()
+        }
     feature_seconds = time.perf_counter() - began
 
     warnings = _shrunk(plan)
@@ -99,7 +103,9 @@ def _train(plan: Plan, seed: int, folder: Path, tell: Tell) -> _Trained:
         until, fold_seconds = fitting.best_share(plan, *parts["train"], seed, folder, tell)
     fitted = fitting.fit(plan, learner, parts, seed, folder, tell, warnings, until)
     seconds = (feature_seconds, fold_seconds)
-    return _Trained(learner, fitted, parts, budget, kept, held, *seconds, parameters, started, warnings)
+    return _Trained(
+        learner, fitted, parts, budget, kept, held, *seconds, parameters, started, warnings
+    )
 
 
 def _judge(plan: Plan, seed: int, folder: Path, trained: _Trained, tell: Tell) -> None:
@@ -118,7 +124,9 @@ def _judge(plan: Plan, seed: int, folder: Path, trained: _Trained, tell: Tell) -
     predictions = {"test_logits": test.logits, "test_labels": test.labels}
     validation = None
     if held is not None:
-        logits, labels = metrics.classify(classifier, fitting.batches(learner, *parts["validation"], compute.device))
+        logits, labels = metrics.classify(
+            classifier, fitting.batches(learner, *parts["validation"], compute.device)
+        )
         validation = metrics.scores(logits, labels).numbers()
         predictions |= {"validation_logits": logits, "validation_labels": labels}
 
@@ -171,7 +179,9 @@ def _near_chance(accuracy: float, n_way: int) -> list[str]:
     """A warning where the accuracy is below chance plus five points."""
     if accuracy >= 1 / n_way + NEAR_CHANCE:
         return []
-    return [f"a draw's accuracy is near chance, which is {1 / n_way:.3g}: little or nothing was learned"]
+    return [
+        f"a draw's accuracy is near chance, which is {1 / n_way:.3g}: little or nothing was learned"
+    ]
 
 
 def _as_features(
@@ -184,7 +194,9 @@ def _as_features(
 
 def _sample(indices: Tensor) -> Tensor:
     """At most 10,000 of the support, evenly spread, to tell the training accuracy from."""
-    return indices[torch.linspace(0, len(indices) - 1, min(len(indices), TRAIN_ACCURACY_IMAGES)).long()]
+    return indices[
+        torch.linspace(0, len(indices) - 1, min(len(indices), TRAIN_ACCURACY_IMAGES)).long()
+    ]
 
 
 def _keep(
@@ -200,7 +212,9 @@ def _keep(
     lines = "".join(json.dumps(row) + "\n" for row in fitted.history)
     io.write_bytes(folder / "metrics.jsonl", lines.encode())
     arrays = {name: each.numpy() for name, each in predictions.items()}
-    halved = {name: _halved(each) if each.dtype == np.float32 else each for name, each in arrays.items()}
+    halved = {
+        name: _halved(each) if each.dtype == np.float32 else each for name, each in arrays.items()
+    }
     io.write_arrays(folder / "predictions.npz", halved)
     if learner.feed is not None:
         state = {name: each.contiguous().cpu() for name, each in learner.state_dict().items()}

@@ -43,14 +43,20 @@ def find(places: Sequence[Path]) -> list[tuple[Path, Record]]:
     for path, record in records.find(places):
         if record["method"] == VOTING:
             if named & {path, path.parent}:
-                raise UserError(f"{path} is a vote, which has no predictions: name the runs that it was made of.")
+                raise UserError(
+                    f"{path} is a vote, which has no predictions: name the runs that it was made of."
+                )
             continue
         if record["run_id"] in runs:
             places_of_it = f"{runs[record['run_id']][0]} and {path.parent}"
-            raise UserError(f"run {record['run_id']} lies in {places_of_it} and would vote twice: name one of them.")
+            raise UserError(
+                f"run {record['run_id']} lies in {places_of_it} and would vote twice: name one of them."
+            )
         runs[record["run_id"]] = path.parent, record
     if not runs:
-        raise UserError("there are only votes here, which have no predictions: name the runs that they were made of.")
+        raise UserError(
+            "there are only votes here, which have no predictions: name the runs that they were made of."
+        )
     found = [runs[run_id] for run_id in sorted(runs)]
     first = found[0][1]
     for _, other in found[1:]:
@@ -64,7 +70,12 @@ def find(places: Sequence[Path]) -> list[tuple[Path, Record]]:
 
 
 def _task(run: Record) -> tuple[Any, ...]:
-    return run["regime"], run["provenance"]["data_fingerprint"], run["classes"], (run["shots"], run["fraction"])
+    return (
+        run["regime"],
+        run["provenance"]["data_fingerprint"],
+        run["classes"],
+        (run["shots"], run["fraction"]),
+    )
 
 
 def _name(run: Record) -> str:
@@ -75,14 +86,22 @@ def groups(runs: Sequence[tuple[Path, Record]], pool: bool) -> dict[int | None, 
     """Who votes together: seed -> a draw of each run, or None -> all draws; two or more."""
     found: dict[int | None, list[Member]]
     if pool:
-        found = {None: [_member(folder, run, seed) for folder, run in runs for seed in run["seeds"]]}
+        found = {
+            None: [_member(folder, run, seed) for folder, run in runs for seed in run["seeds"]]
+        }
     else:
         common = set.intersection(*(set(run["seeds"]) for _, run in runs))
         if not common:
-            raise UserError("the runs have no seed in common: run them with the same --seeds, or pool them (--pool).")
-        found = {seed: [_member(folder, run, seed) for folder, run in runs] for seed in sorted(common)}
+            raise UserError(
+                "the runs have no seed in common: run them with the same --seeds, or pool them (--pool)."
+            )
+        found = {
+            seed: [_member(folder, run, seed) for folder, run in runs] for seed in sorted(common)
+        }
     if min(map(len, found.values())) < 2:
-        raise UserError("one member is no vote: name two runs or more, or let all draws of a run vote (--pool).")
+        raise UserError(
+            "one member is no vote: name two runs or more, or let all draws of a run vote (--pool)."
+        )
     return found
 
 
@@ -103,9 +122,13 @@ def array(member: Member, name: str) -> Tensor:
         with path.open("rb") as file, np.load(file) as arrays:
             found = arrays[name]
     except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        raise UserError(f"{path} cannot be read ({error}): run its command again with --force.") from None
+        raise UserError(
+            f"{path} cannot be read ({error}): run its command again with --force."
+        ) from None
     if not np.isfinite(found).all():
-        raise UserError(f"{path}: '{name}' holds numbers that are not finite: leave {_name(member.run)} out.")
+        raise UserError(
+            f"{path}: '{name}' holds numbers that are not finite: leave {_name(member.run)} out."
+        )
     return torch.from_numpy(found)
 
 
@@ -123,7 +146,9 @@ def test_labels(members: Sequence[Member]) -> Tensor:
 def indices(members: Iterable[Member]) -> dict[str, dict[str, Any]]:
     """indices.json of every different draw of labelled images, by its hash."""
     different = {member.drawn["indices_hash"]: member for member in members}
-    return {name: io.read_json(member.folder / "indices.json") for name, member in different.items()}
+    return {
+        name: io.read_json(member.folder / "indices.json") for name, member in different.items()
+    }
 
 
 def validation_labels(members: Sequence[Member], needed: bool) -> Tensor | None:

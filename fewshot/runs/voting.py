@@ -93,8 +93,12 @@ def vote(
     found = []
     for number, percent in enumerate(percents):
         record = _record([each[number] for each in ballots], rule, percent, pool, started)
-        if not pool and (alone := sorted({seed for _, run in runs for seed in run["seeds"]} - groups.keys())):
-            record["warnings"].insert(0, f"not all runs have draws {', '.join(map(str, alone))}: left out")
+        if not pool and (
+            alone := sorted({seed for _, run in runs for seed in run["seeds"]} - groups.keys())
+        ):
+            record["warnings"].insert(
+                0, f"not all runs have draws {', '.join(map(str, alone))}: left out"
+            )
         folder = out / record["run_id"]
         io.make_folder(folder)
         io.write_json(folder / "record.json", record)
@@ -109,7 +113,10 @@ def _cast(
     choosing = min(percents) < 100
     held = voters.validation_labels(candidates, needed=choosing)
     ranked = sorted(candidates, key=_rank) if choosing else candidates
-    chosen = [{member.key for member in ranked[: math.ceil(len(ranked) * each / 100)]} for each in percents]
+    chosen = [
+        {member.key for member in ranked[: math.ceil(len(ranked) * each / 100)]}
+        for each in percents
+    ]
     parts = {"test": labels} | ({} if held is None else {"validation": held})
     n_way = len(candidates[0].run["classes"])
     tallies = [{part: Tally(len(truth), n_way) for part, truth in parts.items()} for _ in percents]
@@ -121,7 +128,9 @@ def _cast(
                     tally[part].add(logits)
     ballots = []
     for keys, tally in zip(chosen, tallies, strict=True):
-        scores = {part: metrics.scores(tally[part].logits(rule), truth) for part, truth in parts.items()}
+        scores = {
+            part: metrics.scores(tally[part].logits(rule), truth) for part, truth in parts.items()
+        }
         voting = [member for member in candidates if member.key in keys]
         ballots.append(Ballot(seed, voting, candidates, scores["test"], scores.get("validation")))
     return ballots
@@ -132,22 +141,41 @@ def _rank(member: Member) -> tuple[float, float, tuple[str, int]]:
     return -member.drawn["validation"]["accuracy"], member.drawn["validation"]["loss"], member.key
 
 
-def _record(ballots: Sequence[Ballot], rule: str, percent: float, pool: bool, started: datetime) -> Record:
+def _record(
+    ballots: Sequence[Ballot], rule: str, percent: float, pool: bool, started: datetime
+) -> Record:
     """A record as of any run; backbone, weights and `members` are of those that voted, seeds is [null] for a pool."""
-    voted = sorted((member for ballot in ballots for member in ballot.chosen), key=lambda member: member.key)
+    voted = sorted(
+        (member for ballot in ballots for member in ballot.chosen), key=lambda member: member.key
+    )
     runs = {member.run["run_id"]: member.run for member in voted}
     keys = [member.key for member in voted]
     run, n, n_candidates = voted[0].run, len(ballots[0].chosen), len(ballots[0].candidates)
     shared = {
-        "run_id": hashlib.sha256(json.dumps([rule, float(percent), pool, keys]).encode()).hexdigest()[:12],
+        "run_id": hashlib.sha256(
+            json.dumps([rule, float(percent), pool, keys]).encode()
+        ).hexdigest()[:12],
         "method": voters.VOTING,
         "preset": rule if percent == 100 else f"{rule}, best {percent:g}%",
         "backbone": _joined(each["backbone"] for each in runs.values()),
         "weights": _joined(Path(each["weights"]).name for each in runs.values()),
-        **{key: run[key] for key in ("data", "data_notes", "regime", "shots", "fraction", "classes", "n_test")},
-        "config": {"rule": rule, "best_percent": percent, "pool": pool, "members": n, "candidates": n_candidates},
+        **{
+            key: run[key]
+            for key in ("data", "data_notes", "regime", "shots", "fraction", "classes", "n_test")
+        },
+        "config": {
+            "rule": rule,
+            "best_percent": percent,
+            "pool": pool,
+            "members": n,
+            "candidates": n_candidates,
+        },
         "members": [
-            {"run_id": run_id, "method": each["method"], "seeds": [seed for own, seed in keys if own == run_id]}
+            {
+                "run_id": run_id,
+                "method": each["method"],
+                "seeds": [seed for own, seed in keys if own == run_id],
+            }
             for run_id, each in runs.items()
         ],
         "data_fingerprint": run["provenance"]["data_fingerprint"],
@@ -160,11 +188,17 @@ def _remarks(record: Record, ballots: Sequence[Ballot], labels: int) -> list[str
     """What a choice and a pool hide: the cost of those not chosen, and labels beyond a single run's."""
     remarks, n, n_candidates = [], len(ballots[0].chosen), len(ballots[0].candidates)
     if n < n_candidates:
-        every = [member.drawn["cost"]["train_seconds"] for ballot in ballots for member in ballot.candidates]
+        every = [
+            member.drawn["cost"]["train_seconds"]
+            for ballot in ballots
+            for member in ballot.candidates
+        ]
         seconds = f"training all took {sum(every) / len(ballots):.0f} s a vote"
         remarks.append(f"the best {n} of {n_candidates} members on validation images; {seconds}")
     if record["labels"] > labels:
-        remarks.append(f"draws of {labels:,} labels were pooled, {record['labels']:,} different ones together")
+        remarks.append(
+            f"draws of {labels:,} labels were pooled, {record['labels']:,} different ones together"
+        )
     return remarks
 
 
@@ -184,10 +218,15 @@ def _drawn(ballot: Ballot, started: datetime) -> Record:
         "train_accuracy": None,
         "per_class": ballot.test.per_class,
         "confusion": ballot.test.confusion,
-        "labels": len({index for each in indices.values() for part in each.values() for index in part or ()}),
+        "labels": len(
+            {index for each in indices.values() for part in each.values() for index in part or ()}
+        ),
         "indices_hash": digest if len(indices) > 1 else next(iter(indices)),
         "cost": {
-            **{key: sum(cost[key] for cost in costs) for key in ("train_seconds", "adapt_seconds", "parameters")},
+            **{
+                key: sum(cost[key] for cost in costs)
+                for key in ("train_seconds", "adapt_seconds", "parameters")
+            },
             "images_per_second": None,
             "peak_memory_mb": max(cost["peak_memory_mb"] for cost in costs),
         },
@@ -198,5 +237,7 @@ def _drawn(ballot: Ballot, started: datetime) -> Record:
             "started": started.isoformat(timespec="seconds"),
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         },
-        "warnings": sorted({f"a member: {each}" for member in ballot.chosen for each in member.drawn["warnings"]}),
+        "warnings": sorted(
+            {f"a member: {each}" for member in ballot.chosen for each in member.drawn["warnings"]}
+        ),
     }

@@ -82,7 +82,8 @@ def test_a_run_leaves_the_promised_files(method: str, tmp_path: Path) -> None:
 
 def test_all_methods_see_the_same_subsets(tmp_path: Path) -> None:
     found = [
-        experiment.run(quick(method), [3], out=tmp_path)["provenance"]["indices"] for method in ("probe", "scratch")
+        experiment.run(quick(method), [3], out=tmp_path)["provenance"]["indices"]
+        for method in ("probe", "scratch")
     ]
     assert found[0] == found[1]
 
@@ -120,7 +121,9 @@ def test_the_saved_weights_make_the_saved_predictions(tmp_path: Path) -> None:
     learner.load_state_dict(load_file(draw / "model.safetensors"))
     test = made.data.test
     support = streams.labelled(test, torch.arange(2), "cpu")
-    _, judged = metrics.judge(learner, support, streams.chunks(test, torch.arange(len(test)), 100, "cpu"))
+    _, judged = metrics.judge(
+        learner, support, streams.chunks(test, torch.arange(len(test)), 100, "cpu")
+    )
     kept = torch.from_numpy(np.load(draw / "predictions.npz")["test_logits"]).float()
     torch.testing.assert_close(judged.logits, kept, rtol=2e-3, atol=2e-3)
 
@@ -145,7 +148,12 @@ def test_the_step_is_chosen_on_folds_of_the_support(
 ) -> None:
     """The curves are scripted: least on average at the second of four log points, or before the first step."""
     seen: list[set[int]] = []
-    curves = [[5.0, 1.0, 2.0, 3.0], [4.0, 2.0, 1.5, 6.0], [3.0, 2.0, 3.5, 3.0], [3.0, 2.0, 3.5, 3.0]]
+    curves = [
+        [5.0, 1.0, 2.0, 3.0],
+        [4.0, 2.0, 1.5, 6.0],
+        [3.0, 2.0, 3.5, 3.0],
+        [3.0, 2.0, 3.5, 3.0],
+    ]
     scripted = iter([loss for curve in curves for loss in (start, *curve)])
 
     def quick_scores(classifier, queries) -> dict:
@@ -171,7 +179,9 @@ def test_a_preset_that_chooses_on_folds_stays_at_the_start_at_one_shot(tmp_path:
     monkey = pytest.MonkeyPatch()
     read = config.preset
     with monkey.context() as patch:
-        patch.setattr(config, "preset", lambda method, name: {**read(method, name), "select": "support_cv"})
+        patch.setattr(
+            config, "preset", lambda method, name: {**read(method, name), "select": "support_cv"}
+        )
         one = {**values, "shots": 1}
         assert resolve.prepare(one, tmp_path, "cpu").config.select == "start"
         random = {**one, "learner": {"head": "linear", "start": "random"}}
@@ -215,13 +225,17 @@ def test_meta_training_on_a_base_set(tmp_path: Path) -> None:
     record = experiment.run(quick("protonet", shots=1, train=base), [0], out=tmp_path)
     assert record["run_id"] != plain["run_id"]
     assert record["scores"] != plain["scores"]  # with one shot of its own it could not have trained
-    assert record["warnings"] == [each for each in record["warnings"] if "stay as they were" not in each]
+    assert record["warnings"] == [
+        each for each in record["warnings"] if "stay as they were" not in each
+    ]
     assert "meta-trained on 36 labelled images of shapes" in record["data_notes"]
     assert record["config"]["train"]["base"] == "shapes"
     assert record["labels"] == 10
     pairs = experiment.run(quick("siamese", shots=1, train=base), [0], out=tmp_path)
     assert pairs["scores"] != experiment.run(quick("siamese", shots=1), [0], out=tmp_path)["scores"]
-    with pytest.raises(UserError, match=r"train.base is for learners of episodes or pairs, and 'finetune' is none"):
+    with pytest.raises(
+        UserError, match=r"train.base is for learners of episodes or pairs, and 'finetune' is none"
+    ):
         experiment.run(quick("finetune", train=base), [0], out=tmp_path)
 
 
@@ -229,18 +243,28 @@ def test_one_shot_runs_everywhere(tmp_path: Path) -> None:
     for method in ("finetune", "probe", "protonet", "scratch", "siamese"):
         record = experiment.run(quick(method, shots=1), [0], out=tmp_path)
         assert record["labels"] == 10
-        assert any("stay as they were" in warning for warning in record["warnings"]) == (method == "protonet")
+        assert any("stay as they were" in warning for warning in record["warnings"]) == (
+            method == "protonet"
+        )
 
 
 @pytest.mark.parametrize(
     ("method", "train", "told"),
-    [("scratch", {}, False), ("scratch", {"phases": [{"trainable": "head"}]}, True), ("finetune", {}, True)],
+    [
+        ("scratch", {}, False),
+        ("scratch", {"phases": [{"trainable": "head"}]}, True),
+        ("finetune", {}, True),
+    ],
 )
 def test_batch_norm_that_is_held_on_random_weights_is_told(
     method: str, train: dict, told: bool, tmp_path: Path
 ) -> None:
-    record = experiment.run(quick(method, train={**QUICK["train"], "steps": 1, **train}), [0], out=tmp_path)
-    assert any("held at its initial statistics" in warning for warning in record["warnings"]) == told
+    record = experiment.run(
+        quick(method, train={**QUICK["train"], "steps": 1, **train}), [0], out=tmp_path
+    )
+    assert (
+        any("held at its initial statistics" in warning for warning in record["warnings"]) == told
+    )
 
 
 def test_mirrored_digits_are_not_trained_on(tmp_path: Path) -> None:
@@ -274,7 +298,9 @@ def test_draws_in_processes_are_the_same_draws(tmp_path: Path, one_thread: None)
 
 def test_draws_of_another_precision_are_not_mixed_unknowingly(tmp_path: Path) -> None:
     first = experiment.run(quick("scratch"), [0], out=tmp_path)
-    with pytest.raises(UserError, match=rf"{first['run_id']} was computed on cpu in float32: name another --out"):
+    with pytest.raises(
+        UserError, match=rf"{first['run_id']} was computed on cpu in float32: name another --out"
+    ):
         experiment.run(quick("scratch", precision="bfloat16"), [0], out=tmp_path)
     forced = experiment.run(quick("scratch", precision="bfloat16"), [0], out=tmp_path, force=True)
     assert forced["run_id"] == first["run_id"]
@@ -288,7 +314,9 @@ def test_the_weights_of_a_run_can_start_another(tmp_path: Path) -> None:
     values = quick("probe", backbone={**QUICK["backbone"], "weights": str(weights)})
     record = experiment.run(values, [0], out=tmp_path)
     assert record["weights"] == str(weights)
-    learner = resolve.build_learner(resolve.prepare(values, tmp_path).config, resolve.Task(10), seed=0)
+    learner = resolve.build_learner(
+        resolve.prepare(values, tmp_path).config, resolve.Task(10), seed=0
+    )
     kept = load_file(weights)["backbone.body.stages.0.0.weight"]
     assert torch.equal(learner.state_dict()["backbone.body.stages.0.0.weight"], kept)
 
@@ -296,12 +324,26 @@ def test_the_weights_of_a_run_can_start_another(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"shots": 2, "validation": {"share": 0.5}, "select": "holdout", "learner": {"hiden": [3]}}, "'learner.hiden'"),
+        (
+            {
+                "shots": 2,
+                "validation": {"share": 0.5},
+                "select": "holdout",
+                "learner": {"hiden": [3]},
+            },
+            "'learner.hiden'",
+        ),
         ({"shots": 1, "validation": {}, "select": "holdout"}, "two labelled images"),
         ({"augment": ["flop"]}, "did you mean 'flip'"),
-        ({"backbone": {"name": "conv4", "options": {"widht": 3}}}, "did you mean 'backbone.options.width'"),
+        (
+            {"backbone": {"name": "conv4", "options": {"widht": 3}}},
+            "did you mean 'backbone.options.width'",
+        ),
         ({"train": {"steps": 3, "lr_multipliers": {"haed": 2}}}, "'haed'"),
-        ({"backbone": {"name": "conv4", "weights": "/nowhere.safetensors"}}, "/nowhere.safetensors does not exist"),
+        (
+            {"backbone": {"name": "conv4", "weights": "/nowhere.safetensors"}},
+            "/nowhere.safetensors does not exist",
+        ),
     ],
 )
 def test_wrong_requests_write_nothing(change: dict, message: str, tmp_path: Path) -> None:
@@ -311,25 +353,33 @@ def test_wrong_requests_write_nothing(change: dict, message: str, tmp_path: Path
 
 
 def test_label_mixing_needs_batches(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="'mixup' mixes labels, which method 'protonet' cannot take"):
+    with pytest.raises(
+        UserError, match="'mixup' mixes labels, which method 'protonet' cannot take"
+    ):
         experiment.run(quick("protonet", augment=["mixup"]), [0], out=tmp_path)
 
 
 def test_frozen_features_are_computed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FEWSHOT_CACHE", str(tmp_path / "cache"))
     first = experiment.run(quick("probe"), [0], out=tmp_path / "a")
-    files = {path: path.read_bytes() for path in (tmp_path / "cache" / "features").glob("*.safetensors")}
+    files = {
+        path: path.read_bytes() for path in (tmp_path / "cache" / "features").glob("*.safetensors")
+    }
     assert len(files) == 2  # train and test
     second = experiment.run(quick("probe"), [0], out=tmp_path / "b")
     assert {path: path.read_bytes() for path in files} == files
     assert without_times(first) == without_times(second)
     cleared = administration.clear()
     assert not any(path.exists() for path in files), cleared
-    assert without_times(experiment.run(quick("probe"), [0], out=tmp_path / "c")) == without_times(first)
+    assert without_times(experiment.run(quick("probe"), [0], out=tmp_path / "c")) == without_times(
+        first
+    )
 
 
 HEAD = {"steps": 12, "batch_size": 16, "phases": [{"trainable": "head"}]}
-STILL = [{"name": "noise", "most": 0.0}]  # changes nothing, but is an augmentation: images go through the network
+STILL = [
+    {"name": "noise", "most": 0.0}
+]  # changes nothing, but is an augmentation: images go through the network
 
 
 @pytest.mark.parametrize(
@@ -348,7 +398,10 @@ STILL = [{"name": "noise", "most": 0.0}]  # changes nothing, but is an augmentat
         ("finetune", {"validation": {"share": 0.25}, "select": "holdout"}),
         ("protonet", {}),
         ("scratch", {"backbone": {"name": "conv4", "options": {"width": 8, "norm": "batch"}}}),
-        ("scratch", {"backbone": {"name": "dropout-cnn", "options": {"dropout": 0.5, "pools": "each"}}}),
+        (
+            "scratch",
+            {"backbone": {"name": "dropout-cnn", "options": {"dropout": 0.5, "pools": "each"}}},
+        ),
     ],
 )
 def test_training_the_head_alone_on_features_is_training_it_on_images(
@@ -369,22 +422,37 @@ def test_training_the_head_alone_on_features_is_training_it_on_images(
         assert (tmp_path / "cache" / "features").exists() == (name == "features")
         draw = tmp_path / name / record["run_id"] / "draw-0"
         result = json.loads((draw / "draw.json").read_text())
-        found[name] = (load_file(draw / "model.safetensors"), np.load(draw / "predictions.npz")["test_logits"], result)
-    (weights, logits, result), (cached_weights, cached_logits, cached) = found["images"], found["features"]
+        found[name] = (
+            load_file(draw / "model.safetensors"),
+            np.load(draw / "predictions.npz")["test_logits"],
+            result,
+        )
+    (weights, logits, result), (cached_weights, cached_logits, cached) = (
+        found["images"],
+        found["features"],
+    )
     for key in weights:
         torch.testing.assert_close(cached_weights[key], weights[key], rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(cached_logits, logits, rtol=2e-3, atol=2e-3)
     assert (cached["steps"], cached["indices_hash"]) == (result["steps"], result["indices_hash"])
     assert cached["cost"]["images_per_second"] > 0
-    assert seen["features"] <= 2 + 64 + 64 + 512 < seen["images"]  # try-out, support, hold-out, test; in chunks of 64
+    assert (
+        seen["features"] <= 2 + 64 + 64 + 512 < seen["images"]
+    )  # try-out, support, hold-out, test; in chunks of 64
 
 
 @pytest.mark.parametrize(
     ("method", "more"),
     [
-        ("finetune", {"train": {**HEAD, "phases": [{"trainable": "head", "share": 0.5}, {"share": 0.5}]}}),
+        (
+            "finetune",
+            {"train": {**HEAD, "phases": [{"trainable": "head", "share": 0.5}, {"share": 0.5}]}},
+        ),
         ("finetune", {"train": {**HEAD, "phases": [{"trainable": 1}]}}),
-        ("scratch", {"train": {**HEAD, "phases": [{"trainable": "head", "share": 0.5}, {"share": 0.5}]}}),
+        (
+            "scratch",
+            {"train": {**HEAD, "phases": [{"trainable": "head", "share": 0.5}, {"share": 0.5}]}},
+        ),
         ("finetune", {"train": HEAD, "append": {"share": 0.5, "augment": ["translate"]}}),
     ],
 )
@@ -404,7 +472,9 @@ def test_prototypes_without_training_are_class_means_of_cached_features(
     values = quick("protonet", learner={"distance": "euclidean"}, **more)
     record = experiment.run(values, [0], out=tmp_path)
     assert len(list((tmp_path / "cache" / "features").glob("*.safetensors"))) == 2
-    assert any("stay as they were" in warning for warning in record["warnings"]) == ("shots" in more)
+    assert any("stay as they were" in warning for warning in record["warnings"]) == (
+        "shots" in more
+    )
     made = resolve.prepare(values, tmp_path, "cpu")
     backbone = resolve.build_learner(made.config, made.task, seed=0).backbone.eval()
     train, test = made.data
@@ -430,7 +500,9 @@ def long_run(out: Path) -> subprocess.Popen[str]:
     """The command with checkpoints five times a second instead of four a minute."""
     arguments = ["fewshot", *LONG[3:], "--out", str(out)]
     code = f"{EAGER}\nimport sys; sys.argv = {arguments!r}\nfrom fewshot.cli import main; main()"
-    return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 def finished(out: Path) -> dict:
@@ -477,7 +549,9 @@ def test_ctrl_c_leaves_a_run_that_continues(tmp_path: Path) -> None:
 def test_a_diverging_run_fails_with_its_reason(tmp_path: Path) -> None:
     with pytest.raises(Diverged, match="lower train"):
         experiment.run(
-            quick("scratch", train={"steps": 50, "lr": 1e20, "optimizer": {"name": "sgd"}}), [0], out=tmp_path
+            quick("scratch", train={"steps": 50, "lr": 1e20, "optimizer": {"name": "sgd"}}),
+            [0],
+            out=tmp_path,
         )
     assert not list(tmp_path.glob("*/record.json"))
 
@@ -489,19 +563,31 @@ def test_nothing_is_half_written_on_a_full_disk(tmp_path: Path) -> None:
     folder = tmp_path / record["run_id"]
     before = (folder / "record.json").read_bytes()
     (folder / f"record.json.{os.getpid()}.part").symlink_to("/dev/full")
-    with pytest.raises(UserError, match=r"record\.json could not be written \(No space left on device\)"):
+    with pytest.raises(
+        UserError, match=r"record\.json could not be written \(No space left on device\)"
+    ):
         experiment.run(quick("probe"), [0, 1], out=tmp_path)
     assert (folder / "record.json").read_bytes() == before
     assert not list(folder.rglob("*.part"))
     assert experiment.run(quick("probe"), [0, 1], out=tmp_path)["seeds"] == [0, 1]
 
 
-@pytest.mark.parametrize(("image_size", "input_size", "told"), [(63, None, False), (64, None, True), (64, 48, False)])
-def test_large_images_in_a_small_network_are_a_warning(image_size, input_size, told, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("image_size", "input_size", "told"), [(63, None, False), (64, None, True), (64, 48, False)]
+)
+def test_large_images_in_a_small_network_are_a_warning(
+    image_size, input_size, told, tmp_path: Path
+) -> None:
     values = quick("probe", shots=1, image_size=image_size)
-    values["backbone"] = {**values["backbone"], "options": {"width": 8, "pool": True}, "input_size": input_size}
+    values["backbone"] = {
+        **values["backbone"],
+        "options": {"width": 8, "pool": True},
+        "input_size": input_size,
+    }
     record = experiment.run(values, [0], out=tmp_path)
-    assert any("sees images of 64 pixels at 32" in warning for warning in record["warnings"]) == told
+    assert (
+        any("sees images of 64 pixels at 32" in warning for warning in record["warnings"]) == told
+    )
 
 
 def test_a_long_training_says_how_long_it_takes(tmp_path: Path, monkeypatch) -> None:
@@ -536,11 +622,19 @@ def test_with_views_a_run_of_scratch_also_tells_what_it_is_without(tmp_path: Pat
     viewed = {**asked, "backbone": {**asked["backbone"], "views": "flip-shift"}}
     record = experiment.run(viewed, [0], out=tmp_path / "runs")
     assert plain["measures"] == {}
-    assert record["measures"]["accuracy_without_views"]["values"] == plain["scores"]["accuracy"]["values"]
+    assert (
+        record["measures"]["accuracy_without_views"]["values"]
+        == plain["scores"]["accuracy"]["values"]
+    )
 
 
 def test_a_logistic_readout_sees_the_whole_support(tmp_path: Path) -> None:
-    asked = quick("finetune", shots=6, learner={"head": "unit", "readout": "logistic", "readout_c": 5.0}, select="last")
+    asked = quick(
+        "finetune",
+        shots=6,
+        learner={"head": "unit", "readout": "logistic", "readout_c": 5.0},
+        select="last",
+    )
     record = experiment.run(asked, [0], out=tmp_path)
     made, learner, kept = rebuild(tmp_path / record["run_id"], 0)
     assert len(kept) == 60
@@ -548,5 +642,7 @@ def test_a_logistic_readout_sees_the_whole_support(tmp_path: Path) -> None:
     with torch.no_grad():
         classify = probe.classifier(learner.eval().backbone, support, probe.Options(c=5.0))
         expected = classify(streams.as_float(made.data.test.images)).argmax(1)
-    saved = np.load(tmp_path / record["run_id"] / "draw-0" / "predictions.npz")["test_logits"].argmax(1)
+    saved = np.load(tmp_path / record["run_id"] / "draw-0" / "predictions.npz")[
+        "test_logits"
+    ].argmax(1)
     assert (saved == expected.numpy()).mean() > 0.99  # saved in half precision

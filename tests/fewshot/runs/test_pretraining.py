@@ -30,15 +30,21 @@ SMALL = {
 
 @pytest.fixture(scope="module")
 def pretrained(tmp_path_factory) -> tuple[dict, Path]:
-    return pretraining.run(SMALL, command="fewshot pretrain ...", out=tmp_path_factory.mktemp("pretrained"))
+    return pretraining.run(
+        SMALL, command="fewshot pretrain ...", out=tmp_path_factory.mktemp("pretrained")
+    )
 
 
 def loaded(weights: Path, **options) -> backbones.Backbone:
-    settings = BackboneSettings(name="mini-resnet", options=options or OPTIONS, weights=str(weights))
+    settings = BackboneSettings(
+        name="mini-resnet", options=options or OPTIONS, weights=str(weights)
+    )
     return backbones.build(settings).eval()
 
 
-def test_the_file_is_the_trained_body_its_decorrelation_and_its_classifier(pretrained: tuple[dict, Path]) -> None:
+def test_the_file_is_the_trained_body_its_decorrelation_and_its_classifier(
+    pretrained: tuple[dict, Path],
+) -> None:
     record, path = pretrained
     backbone = loaded(path)
     state = load_file(path.parent / "model.safetensors")
@@ -50,7 +56,9 @@ def test_the_file_is_the_trained_body_its_decorrelation_and_its_classifier(pretr
     with torch.no_grad():
         found = backbone(images)
         raw = plain(images)
-        before = last = (torch.nn.functional.interpolate(images, (32, 32), mode="bilinear") - plain.mean) / plain.std
+        before = last = (
+            torch.nn.functional.interpolate(images, (32, 32), mode="bilinear") - plain.mean
+        ) / plain.std
         for stage in plain.body.stages:
             before, last = last, stage(last)
     assert before.shape[1:] == (8, 8, 8)
@@ -59,7 +67,10 @@ def test_the_file_is_the_trained_body_its_decorrelation_and_its_classifier(pretr
     parts = []
     for maps, share in ((last, 1.0), (before, 0.7)):
         half = maps.shape[2] // 2
-        roots = [(each.mean((2, 3)) + 0.01).sqrt() - 0.1 for each in (maps[:, :, :half], maps[:, :, half:])]
+        roots = [
+            (each.mean((2, 3)) + 0.01).sqrt() - 0.1
+            for each in (maps[:, :, :half], maps[:, :, half:])
+        ]
         shift, mix = functional.decorrelation(torch.cat(roots), train.labels.repeat(2), 10)
         parts += [share * (each - shift) @ mix / (2 * len(mix)) ** 0.5 for each in roots]
     logits = raw @ state["head.1.weight"].T + state["head.1.bias"]
@@ -83,7 +94,10 @@ def test_the_card_says_where_the_weights_come_from(pretrained: tuple[dict, Path]
     assert card["images"] == len(datasets.load("digits").train)
     assert card["recipe"]["train"]["epochs"] == 2
     assert card["recipe"]["backbone"]["options"] == OPTIONS
-    assert own_weights.network_of(pretrained[1]) == ("mini-resnet", {**OPTIONS, "blocks": 1, "norm": "batch"})
+    assert own_weights.network_of(pretrained[1]) == (
+        "mini-resnet",
+        {**OPTIONS, "blocks": 1, "norm": "batch"},
+    )
     assert {card["data"], card["commit"], card["date"]} == {
         "digits", record["provenance"]["commit"], record["provenance"]["finished"],
     }  # fmt: skip
@@ -92,13 +106,24 @@ def test_the_card_says_where_the_weights_come_from(pretrained: tuple[dict, Path]
     assert own_weights.card(path.parent / "model.safetensors") == {}
 
 
-def test_the_features_are_what_the_next_run_uses(pretrained: tuple[dict, Path], tmp_path: Path) -> None:
+def test_the_features_are_what_the_next_run_uses(
+    pretrained: tuple[dict, Path], tmp_path: Path
+) -> None:
     """A probe of the file, and one of a fine-tuned run's own model.safetensors, decorrelation included."""
     from fewshot.runs import experiment
 
     backbone = {"name": "mini-resnet", "options": OPTIONS, "weights": str(pretrained[1])}
-    values = {"method": "finetune", "data": "digits", "shots": 2, "precision": "float32", "backbone": backbone}
-    train = {"steps": 2, "resolutions": [{"side": 16, "until": 0.5}]}  # fit for the body, whatever follows it
+    values = {
+        "method": "finetune",
+        "data": "digits",
+        "shots": 2,
+        "precision": "float32",
+        "backbone": backbone,
+    }
+    train = {
+        "steps": 2,
+        "resolutions": [{"side": 16, "until": 0.5}],
+    }  # fit for the body, whatever follows it
     record = experiment.run({**values, "train": train, "select": "last"}, [0], out=tmp_path)
     model = tmp_path / record["run_id"] / "draw-0" / "model.safetensors"
     again = loaded(model)
@@ -110,9 +135,14 @@ def test_the_features_are_what_the_next_run_uses(pretrained: tuple[dict, Path], 
     assert not torch.equal(again.body.state_dict()[FIRST], before.body.state_dict()[FIRST])  # tuned
 
 
-def test_weights_of_another_network_are_refused(pretrained: tuple[dict, Path], tmp_path: Path) -> None:
+def test_weights_of_another_network_are_refused(
+    pretrained: tuple[dict, Path], tmp_path: Path
+) -> None:
     path = pretrained[1]
-    with pytest.raises(UserError, match=r"holds weights of 'mini-resnet' with options .*8.*not of 'mini-resnet' with"):
+    with pytest.raises(
+        UserError,
+        match=r"holds weights of 'mini-resnet' with options .*8.*not of 'mini-resnet' with",
+    ):
         loaded(path, widths=[8, 16])
     with pytest.raises(UserError, match=r"holds weights of 'mini-resnet' .* not of 'conv4'"):
         backbones.build(BackboneSettings(name="conv4", weights=str(path)))
@@ -123,7 +153,10 @@ def test_weights_of_another_network_are_refused(pretrained: tuple[dict, Path], t
     state = load_file(path)
     state.pop(FIRST)
     save_file(state, tmp_path / "missing.safetensors")
-    with pytest.raises(UserError, match=r"missing\.safetensors does not hold weights of 'mini-resnet'.*0\.0\.weight"):
+    with pytest.raises(
+        UserError,
+        match=r"missing\.safetensors does not hold weights of 'mini-resnet'.*0\.0\.weight",
+    ):
         loaded(tmp_path / "missing.safetensors")
 
 
@@ -147,7 +180,9 @@ def test_weights_beyond_half_precision_are_not_written() -> None:
         ),
     ],
 )
-def test_the_command_on_the_card_asks_for_the_same_again(words: str, values: dict, monkeypatch) -> None:
+def test_the_command_on_the_card_asks_for_the_same_again(
+    words: str, values: dict, monkeypatch
+) -> None:
     asked: list[tuple] = []
     real = arguments.pretraining
 
@@ -167,17 +202,28 @@ def test_the_command_on_the_card_asks_for_the_same_again(words: str, values: dic
 
 def test_the_command_names_a_folder_but_not_where_it_lies() -> None:
     values, command = arguments.pretraining(
-        None, ["backbone.weights=/some/a.safetensors"], data="/some/photos", backbone="conv4", epochs=None, seed=0
+        None,
+        ["backbone.weights=/some/a.safetensors"],
+        data="/some/photos",
+        backbone="conv4",
+        epochs=None,
+        seed=0,
     )
     assert values["data"] == "/some/photos"
     assert values["backbone"] == {"name": "conv4", "weights": "/some/a.safetensors"}
-    assert command == "fewshot pretrain --data photos --backbone conv4 --set backbone.weights=a.safetensors"
+    assert (
+        command
+        == "fewshot pretrain --data photos --backbone conv4 --set backbone.weights=a.safetensors"
+    )
 
 
 @pytest.mark.parametrize(
     ("value", "told"),
     [
-        ("[/some/a.safetensors, ../b.safetensors,~/c/d.safetensors]", "[a.safetensors, b.safetensors,d.safetensors]"),
+        (
+            "[/some/a.safetensors, ../b.safetensors,~/c/d.safetensors]",
+            "[a.safetensors, b.safetensors,d.safetensors]",
+        ),
         ("{weights: './some/a.safetensors'}", "{weights: 'a.safetensors'}"),
         ("/a", "a"),
         ("[.5, 0.25]", "[.5, 0.25]"),
@@ -186,7 +232,9 @@ def test_the_command_names_a_folder_but_not_where_it_lies() -> None:
 )
 def test_the_command_names_no_folder_inside_a_value(value: str, told: str) -> None:
     words = shlex.split(
-        arguments.pretraining(None, [f"key={value}"], data="digits", backbone=None, epochs=None, seed=0)[1]
+        arguments.pretraining(
+            None, [f"key={value}"], data="digits", backbone=None, epochs=None, seed=0
+        )[1]
     )
     assert words[-1] == f"key={told}"
 
@@ -197,10 +245,15 @@ def test_the_command_names_no_folder_inside_a_value(value: str, told: str) -> No
         ("--epochs 0", "'train.epochs' should be greater than 0"),
         ("--backbone mini-resne", "did you mean 'mini-resnet'?"),
         ("--set train.resolutions=[{side:24,until:2}]", "until"),
-        ("--backbone baseline-cnn --set train.resolutions=[{'side':24,'until':0.5}]", "takes no images of 24 pixels"),
+        (
+            "--backbone baseline-cnn --set train.resolutions=[{'side':24,'until':0.5}]",
+            "takes no images of 24 pixels",
+        ),
     ],
 )
-def test_a_wrong_request_is_told(words: str, message: str, tmp_path: Path, monkeypatch, capsys) -> None:
+def test_a_wrong_request_is_told(
+    words: str, message: str, tmp_path: Path, monkeypatch, capsys
+) -> None:
     asked = f"fewshot pretrain --data digits --out {tmp_path} {words}"
     monkeypatch.setattr(sys, "argv", asked.split())
     with pytest.raises(SystemExit) as left:
@@ -210,7 +263,9 @@ def test_a_wrong_request_is_told(words: str, message: str, tmp_path: Path, monke
     assert not any(tmp_path.iterdir())
 
 
-def test_the_command_writes_weights_and_says_how_to_use_them(tmp_path: Path, monkeypatch, capsys) -> None:
+def test_the_command_writes_weights_and_says_how_to_use_them(
+    tmp_path: Path, monkeypatch, capsys
+) -> None:
     words = (
         f"fewshot pretrain --data digits --epochs 0.2 --out {tmp_path} --quiet --set backbone.options.widths=[8,16] "
         "--set precision=float32 --set validation=null --set train.resolutions=[]"
@@ -235,7 +290,9 @@ def test_the_command_writes_weights_and_says_how_to_use_them(tmp_path: Path, mon
     assert left.value.code == 0
 
 
-def test_seeds_have_their_own_weights_and_cards(pretrained: tuple[dict, Path], tmp_path: Path) -> None:
+def test_seeds_have_their_own_weights_and_cards(
+    pretrained: tuple[dict, Path], tmp_path: Path
+) -> None:
     values = {**SMALL, "train": {"epochs": 0.2, "resolutions": []}}
     (record, first), before = pretraining.run(values, 0, out=tmp_path), None
     before = first.read_bytes()
@@ -269,7 +326,9 @@ def test_another_network_does_not_inherit_the_sides_of_the_preset() -> None:
         assert len(settings.train.resolutions) == sides
 
 
-def test_runs_are_told_apart_by_weights_and_not_by_the_card(pretrained: tuple[dict, Path], tmp_path: Path) -> None:
+def test_runs_are_told_apart_by_weights_and_not_by_the_card(
+    pretrained: tuple[dict, Path], tmp_path: Path
+) -> None:
     state = load_file(pretrained[1])
     save_file(state, tmp_path / "same.safetensors", {"fewshot": "{}"})
     state[FIRST] = state[FIRST] + 1e-2
@@ -310,6 +369,8 @@ def test_two_epochs_on_real_images_are_better_features_than_none(tmp_path: Path)
 
 
 def test_a_file_of_weights_holds_one_network(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"learner\.members is 2: a file of weights holds one network"):
+    with pytest.raises(
+        UserError, match=r"learner\.members is 2: a file of weights holds one network"
+    ):
         pretraining.run({"data": "digits", "learner": {"members": 2}}, out=tmp_path)
     assert not list(tmp_path.iterdir())

@@ -23,7 +23,9 @@ RUN = {
 }  # fmt: skip
 
 
-def draw(seed: int, accuracy: float, validation: float | None = None, **over: Any) -> dict[str, Any]:
+def draw(
+    seed: int, accuracy: float, validation: float | None = None, **over: Any
+) -> dict[str, Any]:
     """A hand-made draw.json."""
     return {
         "seed": seed,
@@ -57,14 +59,21 @@ def test_summary_against_scipy_s_interval(n: int):
     values = np.random.default_rng(n).normal(0.7, 0.05, n).tolist()
     found = statistics.summary(values)
     low, high = stats.t.interval(0.95, n - 1, loc=np.mean(values), scale=stats.sem(values))
-    assert (found["mean"] - found["ci95"], found["mean"] + found["ci95"]) == pytest.approx((low, high))
+    assert (found["mean"] - found["ci95"], found["mean"] + found["ci95"]) == pytest.approx(
+        (low, high)
+    )
     assert found["std"] == pytest.approx(stdev(values))
     assert found["values"] == values
 
 
 def test_summary_of_one_value_has_no_spread_and_of_equal_values_none():
     assert statistics.summary([0.5]) == {"mean": 0.5, "std": None, "ci95": None, "values": [0.5]}
-    assert statistics.summary([0.5, 0.5, 0.5]) == {"mean": 0.5, "std": 0.0, "ci95": 0.0, "values": [0.5] * 3}
+    assert statistics.summary([0.5, 0.5, 0.5]) == {
+        "mean": 0.5,
+        "std": 0.0,
+        "ci95": 0.0,
+        "values": [0.5] * 3,
+    }
 
 
 # writing
@@ -78,7 +87,10 @@ def test_writing_replaces_whole_files_and_leaves_nothing_beside_them(tmp_path: P
     assert [each.name for each in tmp_path.iterdir()] == ["record.json"]
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full, a device that is always full")
+@pytest.mark.skipif(
+    not Path("/dev/full").exists(),
+    reason="this system has no /dev/full, a device that is always full",
+)
 @pytest.mark.parametrize("size", [3, 1_000_000], ids=["fails when flushed", "fails when written"])
 @pytest.mark.parametrize("existed", [True, False])
 def test_a_full_disk_leaves_the_old_file_and_no_part(tmp_path: Path, size: int, existed: bool):
@@ -159,9 +171,19 @@ def test_a_record_has_every_promised_key_in_its_shape(tmp_path: Path, held_out: 
     cost = ("train_seconds", "adapt_seconds", "images_per_second", "peak_memory_mb", "parameters")
     assert all(is_number(record["cost"][key]) for key in cost)
     provenance = record["provenance"]
-    assert {"commit", "dirty", "versions", "device", "data_fingerprint", "started", "finished"} <= set(provenance)
+    assert {
+        "commit",
+        "dirty",
+        "versions",
+        "device",
+        "data_fingerprint",
+        "started",
+        "finished",
+    } <= set(provenance)
     assert provenance["data_fingerprint"] == "f1"
-    assert datetime.fromisoformat(provenance["started"]) < datetime.fromisoformat(provenance["finished"])
+    assert datetime.fromisoformat(provenance["started"]) < datetime.fromisoformat(
+        provenance["finished"]
+    )
     assert isinstance(record["warnings"], list)
 
 
@@ -188,14 +210,19 @@ def test_a_record_s_numbers_by_hand_and_in_the_order_of_the_seeds():
 
 
 def test_what_learners_measure_is_summed_up_where_all_draws_have_it():
-    measured = [draw(0, 0.5, measures={"gate": 0.9, "flat": 0.3}), draw(1, 0.5, measures={"gate": 0.7})]
+    measured = [
+        draw(0, 0.5, measures={"gate": 0.9, "flat": 0.3}),
+        draw(1, 0.5, measures={"gate": 0.7}),
+    ]
     found = records.assemble(RUN, measured)["measures"]
     assert set(found) == {"gate"}
     assert found["gate"]["mean"] == pytest.approx(0.8)
     assert found["gate"]["values"] == [0.9, 0.7]
     # half width: t(0.975, 1) = 12.706, times the deviation 0.2 / sqrt(2), over sqrt(2)
     assert found["gate"]["ci95"] == pytest.approx(12.706 * 0.1, rel=1e-4)
-    assert records.assemble(RUN, [*measured, draw(2, 0.5)])["measures"] == {}  # a draw of before there were any
+    assert (
+        records.assemble(RUN, [*measured, draw(2, 0.5)])["measures"] == {}
+    )  # a draw of before there were any
     assert records.assemble(RUN, [draw(0, 0.5)])["measures"] == {}
 
 
@@ -218,7 +245,10 @@ def save(path: Path, run_id: str) -> Path:
 
 
 def test_records_are_found_in_files_run_folders_and_folders_of_them(tmp_path: Path):
-    first, second = save(tmp_path / "runs/one/record.json", "one"), save(tmp_path / "runs/two/record.json", "two")
+    first, second = (
+        save(tmp_path / "runs/one/record.json", "one"),
+        save(tmp_path / "runs/two/record.json", "two"),
+    )
     other = save(tmp_path / "published/row.json", "three")
     for name in ("runs/one/draw-0/draw.json", "runs/one/draw-0/indices.json"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -245,7 +275,9 @@ def test_records_are_found_in_files_run_folders_and_folders_of_them(tmp_path: Pa
         ("some/binary.json", b"\xff\xfe\x00", ["binary.json", "cannot be read as JSON"]),
     ],
 )
-def test_what_is_no_record_is_told_in_words(tmp_path: Path, place: str, content: str | bytes | None, words: list[str]):
+def test_what_is_no_record_is_told_in_words(
+    tmp_path: Path, place: str, content: str | bytes | None, words: list[str]
+):
     path = tmp_path / place
     if place.endswith("/"):
         path.mkdir()

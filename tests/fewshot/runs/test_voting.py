@@ -59,14 +59,20 @@ def run(out: Path, name: str, *draws: dict[str, Any], first_seed: int = 0, **ove
         place.mkdir(parents=True)
         arrays = {"test_logits": each["logits"], "test_labels": each["labels"]}
         drawn: dict[str, Any] = {"support": [seed, 20, 21, 22, 23], "validation": None}
-        numbers = dict.fromkeys(records.SCORES, float((each["logits"].argmax(1) == each["labels"]).mean()))
+        numbers = dict.fromkeys(
+            records.SCORES, float((each["logits"].argmax(1) == each["labels"]).mean())
+        )
         validation = None
         if each["held"] is not None:
             arrays |= {"validation_logits": each["held"], "validation_labels": each["held_labels"]}
             drawn["validation"] = each["held_indices"]
             loss = -np.log(softmax(each["held"])[np.arange(4), each["held_labels"]]).mean()
             accuracy = float((each["held"].argmax(1) == each["held_labels"]).mean())
-            validation = {**dict.fromkeys(records.SCORES, 0.0), "accuracy": accuracy, "loss": float(loss)}
+            validation = {
+                **dict.fromkeys(records.SCORES, 0.0),
+                "accuracy": accuracy,
+                "loss": float(loss),
+            }
         io.write_arrays(place / "predictions.npz", arrays)
         io.write_json(place / "indices.json", drawn)
         content = {
@@ -131,7 +137,9 @@ def test_a_vote_against_nested_loops(rule: str, n_members: int, tmp_path: Path) 
     (record,) = voting.vote([tmp_path / "runs"], rule=rule, out=tmp_path / "votes")
     expected = [by_loops(rule, [drawn[seed] for drawn in logits], LABELS) for seed in range(3)]
     assert accuracies(record) == pytest.approx([accuracy for accuracy, _ in expected])
-    assert record["scores"]["loss"]["values"] == pytest.approx([loss for _, loss in expected], rel=1e-6)
+    assert record["scores"]["loss"]["values"] == pytest.approx(
+        [loss for _, loss in expected], rel=1e-6
+    )
     assert record["seeds"] == [0, 1, 2]
     pooled = [drawn for drawns in logits for drawn in drawns]
     (record,) = voting.vote([tmp_path / "runs"], rule=rule, pool=True, out=tmp_path / "votes")
@@ -173,7 +181,12 @@ def test_a_vote_against_scikit_learn() -> None:
     members = [noise(number, 400) for number in range(7)]
     soft, hard = (tallied(members).logits(rule).argmax(1).numpy() for rule in ("soft", "hard"))
     assert (soft == of_scikit_learn("soft", members)).all()
-    votes = np.stack([np.bincount(said, minlength=3) for said in np.stack([each.argmax(1) for each in members], 1)])
+    votes = np.stack(
+        [
+            np.bincount(said, minlength=3)
+            for said in np.stack([each.argmax(1) for each in members], 1)
+        ]
+    )
     single = (votes == votes.max(1, keepdims=True)).sum(1) == 1
     theirs = of_scikit_learn("hard", members)
     assert (hard == theirs)[single].all()
@@ -193,14 +206,18 @@ def test_soft_and_hard_disagree_by_hand() -> None:
     assert hard.tolist() == pytest.approx([(2 + 1.05 / 3) / 4, (1 + 1.7 / 3) / 4, 0.25 / 3 / 4])
 
 
-def test_the_greatest_numbers_of_half_precision_keep_the_loss_exact_and_finite(tmp_path: Path) -> None:
+def test_the_greatest_numbers_of_half_precision_keep_the_loss_exact_and_finite(
+    tmp_path: Path,
+) -> None:
     """Probabilities of exp(-120000), which is 0 in any precision, have a logarithm all the same."""
     far = np.tile(np.array([60000, 0, -60000], np.float16), (len(LABELS), 1))
     run(tmp_path, "a", draw(far)), run(tmp_path, "b", draw(far))
     expected = float(np.mean(np.array([0, 60000, 120000])[LABELS]))
     for rule, loss in (("soft", expected), ("hard", expected + math.log(3) * (LABELS > 0).mean())):
         (record,) = voting.vote([tmp_path / "a", tmp_path / "b"], rule=rule, out=tmp_path)
-        assert record["scores"]["loss"]["mean"] == pytest.approx(loss, rel=1e-3)  # 59,968 is the half next to 60,000
+        assert record["scores"]["loss"]["mean"] == pytest.approx(
+            loss, rel=1e-3
+        )  # 59,968 is the half next to 60,000
 
 
 # who votes
@@ -225,9 +242,12 @@ def test_the_test_set_never_chooses(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("n", "percent", "kept"), [(3, 1.0, 1), (4, 50.0, 2), (5, 50.0, 3), (30, 10.0, 3), (31, 10.0, 4)]
+    ("n", "percent", "kept"),
+    [(3, 1.0, 1), (4, 50.0, 2), (5, 50.0, 3), (30, 10.0, 3), (31, 10.0, 4)],
 )
-def test_a_share_is_rounded_up_to_a_whole_member(n: int, percent: float, kept: int, tmp_path: Path) -> None:
+def test_a_share_is_rounded_up_to_a_whole_member(
+    n: int, percent: float, kept: int, tmp_path: Path
+) -> None:
     run(tmp_path, "a", *[draw(noise(seed), right(2)) for seed in range(n)])
     (record,) = voting.vote([tmp_path], percents=[percent], pool=True, out=tmp_path)
     assert record["config"]["members"] == kept
@@ -281,14 +301,30 @@ def test_a_pool_is_one_vote_of_all_and_says_how_many_labels_it_saw(tmp_path: Pat
     assert (record["labels"], record["shots"]) == (8, 3)
     assert record["cost"]["train_seconds"] == 40.0
     assert (record["backbone"], record["weights"]) == ("conv4 + resnet", "none + w.pth")
-    assert record["warnings"] == ["draws of 5 labels were pooled, 8 different ones together", "a member: small"]
+    assert record["warnings"] == [
+        "draws of 5 labels were pooled, 8 different ones together",
+        "a member: small",
+    ]
     assert "8 labels" in table.markdown([record])
 
 
 def test_validation_is_told_where_all_share_it_and_only_there(tmp_path: Path) -> None:
-    run(tmp_path / "one", "a", draw(noise(0), right(4)), draw(noise(1), right(4), held_indices=[1, 2, 3, 4]))
-    run(tmp_path / "one", "b", draw(noise(2), right(4)), draw(noise(3), right(3), held_indices=[1, 2, 3, 4]))
-    assert len(voting.vote([tmp_path / "one"], out=tmp_path)[0]["validation"]["accuracy"]["values"]) == 2
+    run(
+        tmp_path / "one",
+        "a",
+        draw(noise(0), right(4)),
+        draw(noise(1), right(4), held_indices=[1, 2, 3, 4]),
+    )
+    run(
+        tmp_path / "one",
+        "b",
+        draw(noise(2), right(4)),
+        draw(noise(3), right(3), held_indices=[1, 2, 3, 4]),
+    )
+    assert (
+        len(voting.vote([tmp_path / "one"], out=tmp_path)[0]["validation"]["accuracy"]["values"])
+        == 2
+    )
     assert voting.vote([tmp_path / "one"], pool=True, out=tmp_path)[0]["validation"] is None
     run(tmp_path / "two", "c", draw(noise(4)), draw(noise(5)))
     assert voting.vote([tmp_path / "one", tmp_path / "two"], out=tmp_path)[0]["validation"] is None
@@ -304,7 +340,12 @@ def test_the_id_follows_what_votes_and_how_and_nothing_else(tmp_path: Path) -> N
 
     same = [run_id(a, b), run_id(b, a), run_id(a, b, percents=[100]), run_id(a / "record.json", b)]
     assert len(set(same)) == 1
-    others = [run_id(a, b, c), run_id(a, b, rule="hard"), run_id(a, b, pool=True), run_id(a, b, percents=[50.0])]
+    others = [
+        run_id(a, b, c),
+        run_id(a, b, rule="hard"),
+        run_id(a, b, pool=True),
+        run_id(a, b, percents=[50.0]),
+    ]
     others += [run_id(a, b, percents=[40.0]), run_id(a, b, percents=[50.0], pool=True)]
     assert len({*others, same[0]}) == 7
     assert run_id(tmp_path) == others[0]  # the votes that lie there now are passed over
@@ -318,26 +359,48 @@ OTHER = np.array([0, 1, 2, 0, 1, 2, 2])
 @pytest.mark.parametrize(
     ("draws", "over", "how", "words"),
     [
-        ([draw(noise(1), labels=OTHER)], {}, {}, "x (probe) (draw 0) and y (probe) (draw 0) were judged on different"),
+        (
+            [draw(noise(1), labels=OTHER)],
+            {},
+            {},
+            "x (probe) (draw 0) and y (probe) (draw 0) were judged on different",
+        ),
         ([draw(noise(1))], {"data_fingerprint": "g"}, {}, "x (probe) and y (probe) differ in data"),
         ([draw(noise(1))], {"classes": ["a", "b", "d"]}, {}, "differ in classes"),
         ([draw(noise(1))], {"regime": "episodic"}, {}, "differ in regime"),
         ([draw(noise(1))], {"shots": 4}, {}, "differ in label budget"),
         ([draw(noise(1))], {"shots": None}, {}, "differ in label budget"),
         ([draw(noise(1))], {"first_seed": 5}, {}, "no seed in common"),
-        ([draw(noise(1))], {}, {"percents": [50.0]}, "y (probe) (draw 0) held nothing out: run all with the same"),
-        ([draw(noise(1), right(2), held_indices=[1, 2, 3, 4])], {}, {"percents": [50.0]}, "held out different images"),
+        (
+            [draw(noise(1))],
+            {},
+            {"percents": [50.0]},
+            "y (probe) (draw 0) held nothing out: run all with the same",
+        ),
+        (
+            [draw(noise(1), right(2), held_indices=[1, 2, 3, 4])],
+            {},
+            {"percents": [50.0]},
+            "held out different images",
+        ),
         (
             [draw(noise(1), right(2), held_labels=HELD[::-1])],
             {},
             {"percents": [50.0], "pool": True},
             "have different labels of the images they held out: run all with the same hold-out, as by --set validation",
         ),
-        ([draw(np.full((7, 3), np.inf, np.float16))], {}, {}, "'test_logits' holds numbers that are not finite"),
+        (
+            [draw(np.full((7, 3), np.inf, np.float16))],
+            {},
+            {},
+            "'test_logits' holds numbers that are not finite",
+        ),
         ([draw(noise(1))], {}, {"rule": "sotf"}, "--rule sotf: soft or hard was expected"),
     ],
 )
-def test_what_cannot_vote_together_is_told_and_writes_nothing(draws, over, how, words, tmp_path: Path) -> None:
+def test_what_cannot_vote_together_is_told_and_writes_nothing(
+    draws, over, how, words, tmp_path: Path
+) -> None:
     run(tmp_path / "runs", "x", draw(noise(0), right(3)))
     run(tmp_path / "runs", "y", *draws, **over)
     with pytest.raises(UserError) as error:
@@ -355,7 +418,9 @@ def test_a_record_without_its_predictions_or_damaged_ones_are_named(tmp_path: Pa
         with pytest.raises(UserError, match=r"a/draw-0/predictions\.npz cannot be read"):
             voting.vote([a, b], out=tmp_path / "votes")
     predictions.unlink()
-    with pytest.raises(UserError, match=r"a/draw-0/predictions\.npz does not exist.*run's own folder"):
+    with pytest.raises(
+        UserError, match=r"a/draw-0/predictions\.npz does not exist.*run's own folder"
+    ):
         voting.vote([a, b], out=tmp_path / "votes")
 
 
@@ -397,14 +462,24 @@ def test_real_runs_vote_through_the_command_line(monkeypatch, tmp_path: Path, ca
     common = "--data digits --shots 4 --seeds 2 --set precision=float32 --set validation.share=0.25 --quiet"
     common += " --set backbone.options.width=8"
     assert fewshot(f"run --method probe --backbone conv4 {common}", monkeypatch) == 0
-    assert fewshot(f"run --method probe --backbone conv4 --set learner.classifier=ridge {common}", monkeypatch) == 0
+    assert (
+        fewshot(
+            f"run --method probe --backbone conv4 --set learner.classifier=ridge {common}",
+            monkeypatch,
+        )
+        == 0
+    )
     singles = sorted(Path("runs").iterdir())
     capsys.readouterr()
     assert fewshot("vote runs --best 50,100", monkeypatch) == 0
     shown = capsys.readouterr()
     assert sum(line.startswith("| voting (soft, best 50%)") for line in shown.out.splitlines()) == 1
     assert sum(line.startswith("| voting (soft) ") for line in shown.out.splitlines()) == 1
-    written = [Path(line.removeprefix("record: ")) for line in shown.err.splitlines() if line.startswith("record: ")]
+    written = [
+        Path(line.removeprefix("record: "))
+        for line in shown.err.splitlines()
+        if line.startswith("record: ")
+    ]
     assert fewshot("vote runs --best 50,100 --json", monkeypatch) == 0
     printed = json.loads(capsys.readouterr().out)
     assert printed == [json.loads(path.read_text()) for path in written]
@@ -415,9 +490,15 @@ def test_real_runs_vote_through_the_command_line(monkeypatch, tmp_path: Path, ca
         kept = [np.load(single / f"draw-{seed}" / "predictions.npz") for single in singles]
         mean = sum(softmax(each["test_logits"]) for each in kept) / 2
         assert accuracy == pytest.approx((mean.argmax(1) == kept[0]["test_labels"]).mean())
-        drawn = [json.loads((single / f"draw-{seed}" / "draw.json").read_text()) for single in singles]
-        best = min(drawn, key=lambda each: (-each["validation"]["accuracy"], each["validation"]["loss"]))
-        assert chosen == pytest.approx(best["scores"]["accuracy"], abs=0.01)  # ties in half precision
+        drawn = [
+            json.loads((single / f"draw-{seed}" / "draw.json").read_text()) for single in singles
+        ]
+        best = min(
+            drawn, key=lambda each: (-each["validation"]["accuracy"], each["validation"]["loss"])
+        )
+        assert chosen == pytest.approx(
+            best["scores"]["accuracy"], abs=0.01
+        )  # ties in half precision
     assert whole["labels"] == 40
     assert fewshot("report runs", monkeypatch) == 0
     assert capsys.readouterr().out.count("**digits, 4 shots**") == 1  # beside its members
