@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 
 from episodes import datasets, streams, subsets
 from episodes.errors import UserError
-from fewshot.errors import Diverged, Interrupted
+from fewshot.errors import Diverged
 from fewshot.features import frozen
 from fewshot import backbones, config
 from fewshot.evaluation import metrics
@@ -29,7 +29,6 @@ from fewshot.learners import probe
 from fewshot.model.restore import rebuild
 from fewshot.runs import experiment, resolve
 from fewshot.runs.records import SCORES
-from fewshot.training import trainer
 
 QUICK = {
     "data": "digits",
