@@ -97,9 +97,8 @@ def _stages(body: nn.Module) -> list[list[str]]:
     from timm.models import group_parameters
 
     by_depth: dict[int, list[str]] = {}
-    for name, depth in group_parameters(
-        body, body.group_matcher(coarse=True), reverse=True
-    ).items():  # type: ignore[operator]
+    matcher = body.group_matcher(coarse=True)  # type: ignore[operator]
+    for name, depth in group_parameters(body, matcher, reverse=True).items():
         by_depth.setdefault(depth, []).append(name)
     dimensions = {name: parameter.ndim for name, parameter in body.named_parameters()}
     stages: list[list[str]] = []

@@ -33,9 +33,8 @@ def set_trainable(learner: nn.Module, trainable: str | int) -> None:
 def set_resolution(learner: nn.Module, resolutions: tuple[Resolution, ...], share: float) -> None:
     """The side of the training images after a share of the training (Howard et al., DAWNBench 2018)."""
     if resolutions:
-        learner.backbone.train_side = next(
-            (each.side for each in resolutions if share < each.until), None
-        )  # type: ignore[union-attr]
+        side = next((each.side for each in resolutions if share < each.until), None)
+        learner.backbone.train_side = side  # type: ignore[union-attr]
 
 
 def _fits(name: str, key: str) -> bool:
