@@ -16,8 +16,8 @@ import numpy as np
 import pages
 from scipy.optimize import OptimizeWarning, curve_fit
 
-from fewshot.report import forecast, learning_curve, needs
-from fewshot.report.learning_curve import Curve
+from fewshot.report.forecasting import model as forecast, learning_curve, answer as needs
+from fewshot.report.forecasting.learning_curve import Curve
 from fewshot.runs import records
 
 ROOT = Path(__file__).parent.parent

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pages
 
-from fewshot.report.table import with_interval
+from fewshot.report.comparison import with_interval
 from fewshot.runs import records
 from fewshot.runs.records import Record
 

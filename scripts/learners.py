@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pages
 
-from fewshot.report import differences, table
+from fewshot.report import differences, comparison as table
 from fewshot.runs import records
 from fewshot.runs.records import Record
 

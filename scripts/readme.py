@@ -13,7 +13,7 @@ import fulldata
 import learners
 import pages
 
-from fewshot.report import table
+from fewshot.report import comparison as table
 from fewshot.runs import records
 
 ROOT = Path(__file__).parent.parent

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fewshot.report import table
+from fewshot.report import comparison as table
 from fewshot.runs import records, resolve
 
 ROOT = Path(__file__).parent.parent

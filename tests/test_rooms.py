@@ -254,7 +254,7 @@ def test_nothing_heavy_is_imported_before_it_is_needed():
         (
             "fewshot.runs.records",
             "import torch",
-            "fewshot.report.table imports torch (in fewshot.runs.records)",
+            "fewshot.report.comparison imports torch (in fewshot.runs.records)",
         ),
     ],
 )

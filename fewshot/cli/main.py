@@ -97,7 +97,7 @@ def run(
     if as_json:
         print(json.dumps(record, indent=1))
         return
-    from fewshot.report import table
+    from fewshot.report import comparison as table
 
     print(table.markdown([record], brief=True))
     print(f"record: {place}", file=sys.stderr)
@@ -157,7 +157,7 @@ def pretrain(
     if as_json:
         print(json.dumps(record, indent=1))
     else:
-        from fewshot.report import table
+        from fewshot.report import comparison as table
 
         print(table.markdown([record], brief=True))
     print(f"weights: {weights} (use: {pretraining.use(record, weights)})", file=sys.stderr)
@@ -287,11 +287,11 @@ def report(
 ) -> None:
     """A comparison table of any records; of studies, tables beside the reported numbers, figures and one HTML page."""
     from fewshot.cli import arguments
-    from fewshot.report import studies
+    from fewshot.report.studies import report as studies
 
     if studies.named(records):
         sys.exit(studies.tell(records, out, check, arguments.scale(scale), results))
-    from fewshot.report import table
+    from fewshot.report import comparison as table
 
     sys.exit(table.tell(records, out, check))
 
@@ -308,7 +308,7 @@ def inspect_(
     ] = None,
 ) -> None:
     """Figures of one run: confusion, classes, overfitting, calibration, mistakes, nearest labelled images."""
-    from fewshot.report import inspection
+    from fewshot.report.inspection import report as inspection
 
     places, missing = inspection.inspect(run, draw, out)
     for each in places:
@@ -337,7 +337,7 @@ def plan(
     from fewshot.cli import arguments
 
     counts = arguments.counts(at)
-    from fewshot.report import sample_size
+    from fewshot.report.forecasting import report as sample_size
 
     text, written = sample_size.tell(records, target, counts, out, as_json)
     print(text)
@@ -373,7 +373,7 @@ def vote(
     if as_json:
         print(json.dumps(found, indent=1))
         return
-    from fewshot.report import table
+    from fewshot.report import comparison as table
 
     print(table.markdown(found, brief=True))
     for record in found:

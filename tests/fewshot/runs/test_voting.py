@@ -17,7 +17,7 @@ from sklearn.preprocessing import LabelEncoder
 from episodes.errors import UserError
 from fewshot import io
 from fewshot.cli import arguments, main
-from fewshot.report import table
+from fewshot.report import comparison as table
 from fewshot.runs import records, voting
 
 LABELS = np.array([0, 1, 2, 0, 1, 2, 1])

@@ -1,0 +1,1 @@
+"""How many labels a target accuracy needs: `fewshot forecast`."""

@@ -1,0 +1,1 @@
+"""The page that `fewshot inspect` writes about one run."""

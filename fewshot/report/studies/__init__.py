@@ -1,0 +1,1 @@
+"""The pages of a study: its rows measured here beside the numbers that its report states."""
