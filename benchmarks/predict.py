@@ -124,7 +124,7 @@ def rounds(run: Path, folder: Path, n: int) -> dict[str, Any]:
 
 def alone(run: Path, images: Path) -> dict[str, dict[str, float]]:
     """Seconds of each part of the work by itself, for all images of a folder."""
-    from episodes.datasets.decoding import decoded_chunks
+    from episodes.datasets.parallel_decode import decoded_chunks
     from fewshot.model import prediction, predictor
 
     files = sorted(images.iterdir())

@@ -1,11 +1,11 @@
-"""Index arithmetic on labels: nested subsets, hold-outs, folds, base and novel classes, superclasses.
+"""Select images by index: nested k-shot subsets, fractions, hold-outs and folds.
 
-Everything here takes labels, int64 [n] on the CPU, and returns indices into them; no image is touched.
+Every function takes labels, int64 [n] on the CPU, and returns indices into them. Nothing here reads an image.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -89,20 +89,3 @@ def folds(labels: Tensor, n_folds: int, split_seed: int) -> list[tuple[Tensor, T
         ((fold_of != fold).nonzero()[:, 0], (fold_of == fold).nonzero()[:, 0])
         for fold in range(n_folds)
     ]
-
-
-def base_novel(n_classes: int, n_novel: int, split_seed: int) -> tuple[Tensor, Tensor]:
-    """Classes to learn from and classes to be judged on, disjoint: (base, novel), sorted int64."""
-    if not 0 < n_novel < n_classes:
-        raise UserError(f"novel classes must number between 1 and {n_classes - 1}, not {n_novel}.")
-    order = torch.randperm(n_classes, generator=generator(split_seed, "base-novel"))
-    return order[n_novel:].sort().values, order[:n_novel].sort().values
-
-
-def superclasses(classes: Sequence[str], groups: Mapping[str, Sequence[str]]) -> Tensor:
-    """The group of each class, int64 [n_classes], numbered in the order of `groups`."""
-    group_of = {name: number for number, members in enumerate(groups.values()) for name in members}
-    missing = [name for name in classes if name not in group_of]
-    if missing:
-        raise UserError(f"no superclass is named for class '{missing[0]}': every class needs one.")
-    return torch.tensor([group_of[name] for name in classes])

@@ -45,16 +45,16 @@ class TrainTest(NamedTuple):
 class Labelled(NamedTuple):
     """A batch: images float [n, c, h, w] in [0, 1]; labels int64 [n], or float [n, n_way] where mixed.
 
-    places: of training batches, each image's place in the pool that they are drawn from, int64 [n].
+    pool_indices: index of each image in the training pool, int64 [n]; None outside training batches.
     """
 
     images: Tensor
     labels: Tensor
-    places: Tensor | None = None
+    pool_indices: Tensor | None = None
 
     def to(self, device: torch.device | str) -> Labelled:
-        places = None if self.places is None else self.places.to(device)
-        return Labelled(self.images.to(device), self.labels.to(device), places)
+        pool_indices = None if self.pool_indices is None else self.pool_indices.to(device)
+        return Labelled(self.images.to(device), self.labels.to(device), pool_indices)
 
 
 class Episode(NamedTuple):

@@ -17,7 +17,7 @@ PACKAGES = ("episodes", "fewshot")
 # files, but `episodes` and `fewshot` for their __init__ alone. The order is that of the design's layout.
 ORDER: tuple[tuple[str, ...], ...] = (
     ("episodes", "episodes.errors", "episodes.rng", "episodes.types", "episodes.augment"),
-    ("episodes.datasets", "episodes.subsets", "episodes.samplers"),
+    ("episodes.datasets", "episodes.subsets", "episodes.class_splits", "episodes.samplers"),
     ("episodes.streams",),
     (
         "fewshot",
@@ -50,7 +50,7 @@ FREE = {"episodes.errors", "fewshot.errors"}  # every room may import them
 HEAVY = {"torch", "torchvision", "timm", "sklearn", "scipy", "pandas", "matplotlib", "pyarrow"}
 LIGHT = (  # what runs before a command knows what to do: importing it imports nothing heavy, not even by a detour
     "episodes", "episodes.errors", "fewshot", "fewshot.__main__", "fewshot.cli", "fewshot.cli.main", "fewshot.config",
-    "fewshot.cli.arguments", "fewshot.errors", "fewshot.progress",
+    "fewshot.cli.arguments", "fewshot.errors", "fewshot.progress", "episodes.datasets", "episodes.datasets.locations",
 )  # fmt: skip
 NO_TORCH = {
     "torch",

@@ -6,12 +6,12 @@ n_classes) and return soft labels too. `build` makes one function of a configure
 """
 
 from episodes.augment.colour import contrast, grey, jitter, noise
-from episodes.augment.degrade import blur, jpeg
+from episodes.augment.degradation import blur, jpeg
 from episodes.augment.geometry import alternating_flip, crop, flip, rotate, shift_wrap, translate
-from episodes.augment.holes import blacken_border, cutout, erase
+from episodes.augment.erasing import blacken_border, cutout, erase
 from episodes.augment.mixing import cutmix, mixup
 from episodes.augment.policy import auto_augment
-from episodes.augment.steps import AUGMENTATIONS, build, check, mixes_labels, spans
+from episodes.augment.pipeline import AUGMENTATIONS, build, check, mixes_labels, spans
 
 __all__ = [
     "AUGMENTATIONS",

@@ -8,7 +8,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from episodes.augment.draws import Share, Within, check_images, chosen, per_image, uniform
+from episodes.augment.random_parameters import (
+    Share,
+    Within,
+    check_images,
+    chosen,
+    per_image,
+    uniform,
+)
 
 
 def jitter(

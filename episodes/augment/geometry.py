@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from episodes.augment.draws import (
+from episodes.augment.random_parameters import (
     Share,
     Within,
     check_images,

@@ -7,8 +7,8 @@ from typing import Annotated
 import torch
 from torch import Tensor
 
-from episodes.augment.draws import Within, check_images, integers
-from episodes.augment.holes import inside_box
+from episodes.augment.random_parameters import Within, check_images, integers
+from episodes.augment.erasing import inside_box
 
 # Below the least alpha, Beta's two peaks are so sharp that nothing is mixed, and Gamma draws underflow.
 Alpha = Annotated[float, Within(0.01)]

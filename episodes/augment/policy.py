@@ -19,7 +19,7 @@ from episodes.augment.colour import (
     solarized,
     stretched,
 )
-from episodes.augment.draws import check_images, integers, per_image, uniform
+from episodes.augment.random_parameters import check_images, integers, per_image, uniform
 from episodes.augment.geometry import centres, sampled
 
 Policy = Literal["cifar10", "imagenet", "svhn"]

@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from episodes.datasets.decoding import write_part
-from episodes.datasets.images import raw, size_of, working_size
+from episodes.datasets.parallel_decode import write_part
+from episodes.datasets.decode import raw, size_of, working_size
 from episodes.datasets.source import Content, Part, Source
 from episodes.errors import UserError
 

@@ -138,7 +138,7 @@ class Scratch(nn.Module):
             return self._selected(item, self.proxy)
         if self.turn_head is None:
             return self._known(
-                self.head(embed(self.backbone, item.images)), item.labels, item.places
+                self.head(embed(self.backbone, item.images)), item.labels, item.pool_indices
             )
         n = len(item.images)
         turned, turns = functional.quarter_turns(item.images[: -(-n // 4)])
@@ -155,7 +155,7 @@ class Scratch(nn.Module):
         ):  # every parameter gets a gradient, which DistributedDataParallel waits for
             untouched = sum(0 * parameter.sum() for parameter in proxy.parameters())
             return (
-                self._known(self.head(self.backbone(item.images)), item.labels, item.places)
+                self._known(self.head(self.backbone(item.images)), item.labels, item.pool_indices)
                 + untouched
             )
         proxy[0].set_compute(self.backbone.precision, self.backbone.channels_last)  # type: ignore[operator]
@@ -164,7 +164,7 @@ class Scratch(nn.Module):
                 proxy(item.images), item.labels, math.ceil(self.options.keep * len(item.images))
             )
         images, labels = item.images[chosen], item.labels[chosen]
-        places = None if item.places is None else item.places[chosen]
+        places = None if item.pool_indices is None else item.pool_indices[chosen]
         known = self._known(self.head(self.backbone(images)), labels, places)
         own = functional.cross_entropy(proxy(images), labels)
         return known + (own - own.detach())

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from episodes.datasets.decoding import decoded_chunks
-from episodes.datasets.images import named_as_image, why_skipped
+from episodes.datasets.parallel_decode import decoded_chunks
+from episodes.datasets.decode import named_as_image, why_skipped
 from episodes.datasets.source import few
 from fewshot import io
 from fewshot.errors import UserError

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from episodes import augment, subsets, streams
-from episodes.augment.steps import Augment
+from episodes.augment.pipeline import Augment
 from episodes.rng import generator, seeded
 from episodes.types import ImageSet, Labelled
 from fewshot.evaluation import metrics

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from episodes import augment, datasets, subsets, streams
+from episodes import augment, class_splits, datasets, streams, subsets
 from fewshot.errors import UserError
 from episodes.rng import generator, seeded
 from episodes.types import ImageSet, TrainTest
@@ -72,7 +72,9 @@ def prepare(
         settings = settings.model_copy(update={"select": "last" if chance else "start"})
     settings = _fit_to_data(settings, data, smallest)
     group_of_class = (
-        subsets.superclasses(data.train.classes, data.train.groups) if data.train.groups else None
+        class_splits.superclasses(data.train.classes, data.train.groups)
+        if data.train.groups
+        else None
     )
     base = None
     if settings.train is not None and settings.train.base is not None:

@@ -7,7 +7,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from episodes import subsets
+from episodes import class_splits, subsets
 from episodes.errors import UserError
 
 COUNTS = (7, 12, 30)
@@ -123,9 +123,9 @@ def test_classes_of_one_size_do_not_share_their_permutation():
             lambda: subsets.hold_out(torch.tensor([0, 0, 1]), 0.5, 0),
             ["two labelled images of every class"],
         ),
-        (lambda: subsets.base_novel(10, 0, 0), ["between 1 and 9", "0"]),
-        (lambda: subsets.base_novel(10, 10, 0), ["between 1 and 9", "10"]),
-        (lambda: subsets.superclasses(NAMES, {"insect": ("ant", "bee")}), ["'cat'"]),
+        (lambda: class_splits.base_novel(10, 0, 0), ["between 1 and 9", "0"]),
+        (lambda: class_splits.base_novel(10, 10, 0), ["between 1 and 9", "10"]),
+        (lambda: class_splits.superclasses(NAMES, {"insect": ("ant", "bee")}), ["'cat'"]),
     ],
 )
 def test_bad_requests_are_told_in_words(call: Callable, words: list[str]):
@@ -180,7 +180,7 @@ def test_folds_partition_and_are_stratified(n_folds: int):
 def test_base_and_novel_classes_are_disjoint_sorted_and_even_over_seeds():
     times, n_seeds = np.zeros(10), 500
     for seed in range(n_seeds):
-        base, novel = (each.tolist() for each in subsets.base_novel(10, 4, seed))
+        base, novel = (each.tolist() for each in class_splits.base_novel(10, 4, seed))
         assert (base, novel) == (sorted(base), sorted(novel))
         assert len(novel) == 4
         assert sorted(base + novel) == list(range(10))
@@ -190,4 +190,4 @@ def test_base_and_novel_classes_are_disjoint_sorted_and_even_over_seeds():
 
 def test_superclasses_are_numbered_in_the_order_of_the_groups():
     groups = {"pet": ("cat", "dog"), "insect": ("bee", "ant")}
-    assert subsets.superclasses(NAMES, groups).tolist() == [1, 1, 0]
+    assert class_splits.superclasses(NAMES, groups).tolist() == [1, 1, 0]

@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 import episodes
-from episodes.datasets import decoding, load
+from episodes.datasets import load, parallel_decode
 from episodes.errors import UserError
 
 PACKAGE_ROOT = Path(episodes.__file__).parents[1]
@@ -41,13 +41,13 @@ def cache(tmp_path: Path) -> Path:
 def decoded_images(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """Grows by one with every image decoded."""
     seen: list[object] = []
-    original: Callable[..., np.ndarray] = decoding.decode
+    original: Callable[..., np.ndarray] = parallel_decode.decode
 
     def counting(payload: object, size: int) -> np.ndarray:
         seen.append(payload)
         return original(payload, size)
 
-    monkeypatch.setattr(decoding, "decode", counting)
+    monkeypatch.setattr(parallel_decode, "decode", counting)
     return seen
 
 
@@ -201,9 +201,9 @@ def test_two_processes_starting_at_once_decode_once(data: Path, cache: Path) -> 
     for i in range(300):
         save(data / "a" / f"more{i}.png", seed=100 + i)
     code = (
-        "import os, time; from episodes.datasets import cache, load; original = cache.write_part\n"
+        "import os, time; from episodes.datasets import image_cache, load; original = image_cache.write_part\n"
         "def slow(*given): print('decoded'); time.sleep(0.3); return original(*given)\n"
-        "cache.write_part = slow\n"
+        "image_cache.write_part = slow\n"
         "print('ready', flush=True); input()\n"
         "train, test = load(os.environ['DATA']); print(train.fingerprint, int(train.images.sum()))\n"
     )
@@ -224,9 +224,9 @@ def test_two_processes_starting_at_once_decode_once(data: Path, cache: Path) -> 
 
 def test_leftovers_of_a_killed_build_are_removed_by_the_next(data: Path, cache: Path) -> None:
     code = (
-        "import os, signal; from episodes.datasets import decoding, load; original = decode.decode\n"
+        "import os, signal; from episodes.datasets import load, parallel_decode\n"
         "def killed(*given): os.kill(os.getpid(), signal.SIGKILL)\n"
-        "decode.decode = killed; load(os.environ['DATA'])\n"
+        "parallel_decode.decode = killed; load(os.environ['DATA'])\n"
     )
     process = start(code, DATA=str(data), FEWSHOT_CACHE=str(cache))
     process.communicate(timeout=60)

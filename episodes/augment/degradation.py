@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from episodes.augment.draws import Within, check_images, uniform
+from episodes.augment.random_parameters import Within, check_images, uniform
 
 # Tables K.1 and K.2 of the JPEG standard (ITU-T T.81): luminance, chrominance.
 # fmt: off

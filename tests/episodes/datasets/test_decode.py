@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from episodes.datasets import decoding
-from episodes.datasets.images import broken_image_errors, decode, size_of, working_size
+from episodes.datasets import parallel_decode as decoding
+from episodes.datasets.decode import broken_image_errors, decode, size_of, working_size
 
 
 def encoded(image: Image.Image, format_: str = "PNG", **options: object) -> bytes:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import torch
 from torch import Tensor
 
-from episodes.augment.draws import (
+from episodes.augment.random_parameters import (
     Share,
     Within,
     check_images,

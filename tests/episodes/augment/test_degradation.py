@@ -8,7 +8,7 @@ from scipy import ndimage, stats
 from torch import Tensor
 
 from episodes import augment
-from episodes.augment import check, degrade
+from episodes.augment import check, degradation
 from episodes.errors import UserError
 from tests.episodes.augment.test_augment import pictures, seeded
 
@@ -31,7 +31,7 @@ def test_jpeg_agrees_with_pillow(quality: int, size: tuple[int, int]) -> None:
     images = (pictures(8, *size) * 255).round() / 255
     # Pillow rounds its chroma twice more, and a coefficient that lies midway goes now the one, now the other way.
     for given, bound in ((images, 2.5), (images[:, :1], 0.5)):
-        ours = degrade.compressed(given, torch.full((8,), float(quality)))
+        ours = degradation.compressed(given, torch.full((8,), float(quality)))
         apart = 255 * (ours - through_pillow(given, quality)).abs()
         assert apart.mean() < bound
     assert (apart > 1.01).float().mean() < 0.1
@@ -41,7 +41,7 @@ def test_jpeg_takes_a_finer_table_with_every_quality() -> None:
     images = pictures(6, 40, 40)
     lost = torch.stack(
         [
-            (degrade.compressed(images, torch.full((6,), quality)) - images)
+            (degradation.compressed(images, torch.full((6,), quality)) - images)
             .square()
             .mean((1, 2, 3))
             for quality in (1.0, 10.0, 30.0, 49.9, 70.0, 90.0, 100.0)
@@ -53,7 +53,7 @@ def test_jpeg_takes_a_finer_table_with_every_quality() -> None:
 def test_jpeg_draws_each_quality_from_its_range() -> None:
     image = pictures(1, 48, 48)
     known = torch.arange(30.0, 70.0, 0.25)
-    candidates = degrade.compressed(image.expand(len(known), -1, -1, -1), known).flatten(1)
+    candidates = degradation.compressed(image.expand(len(known), -1, -1, -1), known).flatten(1)
     results = augment.jpeg(image.expand(400, -1, -1, -1), seeded(), (30.0, 70.0)).flatten(1)
     distances = torch.cdist(results, candidates)
     found = known[distances.argmin(1)]
@@ -63,9 +63,9 @@ def test_jpeg_draws_each_quality_from_its_range() -> None:
 
 def test_jpeg_images_do_not_depend_on_their_company() -> None:
     images, qualities = pictures(5, 20, 28), torch.tensor([20.0, 80.0, 35.0, 95.0, 60.0])
-    together = degrade.compressed(images, qualities)
+    together = degradation.compressed(images, qualities)
     for i in range(5):
-        alone = degrade.compressed(images[i : i + 1], qualities[i : i + 1])
+        alone = degradation.compressed(images[i : i + 1], qualities[i : i + 1])
         torch.testing.assert_close(together[i : i + 1], alone, atol=1e-5, rtol=0)
 
 
@@ -75,7 +75,7 @@ def test_blur_agrees_with_scipy(sigma: float) -> None:
     expected = ndimage.gaussian_filter(
         images.numpy(), (0, 0, sigma, sigma), mode="reflect", truncate=8.0
     )
-    ours = degrade.blurred(images, torch.tensor([sigma, 0.1, sigma, sigma + 1]))[[0, 2]]
+    ours = degradation.blurred(images, torch.tensor([sigma, 0.1, sigma, sigma + 1]))[[0, 2]]
     torch.testing.assert_close(ours, torch.from_numpy(expected)[[0, 2]], atol=1e-6, rtol=0)
 
 

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from episodes.augment.colour import contrast, grey, jitter, noise
-from episodes.augment.degrade import blur, jpeg
-from episodes.augment.draws import Share, Within, chosen
+from episodes.augment.degradation import blur, jpeg
+from episodes.augment.random_parameters import Share, Within, chosen
 from episodes.augment.geometry import alternating_flip, crop, flip, rotate, shift_wrap, translate
-from episodes.augment.holes import blacken_border, cutout, erase
+from episodes.augment.erasing import blacken_border, cutout, erase
 from episodes.augment.mixing import cutmix, mixup, soft
 from episodes.augment.policy import auto_augment
 from episodes.errors import UserError

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from episodes.datasets.images import broken_image_errors, decode, raw, why_skipped
+from episodes.datasets.decode import broken_image_errors, decode, raw, why_skipped
 from episodes.datasets.source import Part, Payload
 
 # Pixels uint8 [m_good, 3, size, size], and for each of the m images of a chunk why it was skipped, or None.
