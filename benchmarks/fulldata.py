@@ -95,7 +95,7 @@ def ours(epochs: float, seed: int, out: Path) -> dict[str, float]:
     ]  # the preset's least is of the whole
     command += ["--seeds", f"{seed}-{seed}", "--quiet", "--out", str(out)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    (place,) = out.glob(f"*/draw-{seed}/draw.json")
+    (place,) = out.glob(f"*/trial-{seed}/trial.json")
     draw = json.loads(place.read_text())
     seconds, speed = draw["cost"]["train_seconds"], draw["cost"]["images_per_second"]
     return {

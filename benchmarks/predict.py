@@ -70,7 +70,7 @@ def one_by_one(run: Path, files: list[Path]) -> Callable[[], Any]:
     values.pop("compute")
     made = resolve.prepare(values, run.parent)
     learner = fitting.build(made, 0).eval()
-    support = torch.tensor(io.read_json(run / "draw-0" / "indices.json")["support"])
+    support = torch.tensor(io.read_json(run / "trial-0" / "indices.json")["support"])
 
     @torch.no_grad()
     def loop() -> list[str]:

@@ -265,7 +265,7 @@ def pretrain(name: str, out: Path, have: dict[str, Path]) -> tuple[dict[str, Any
         str(out),
     ]
     record = fewshot("pretrain", *words, *sets(*settings))
-    return record, out / record["run_id"] / f"draw-{variant.seed}"
+    return record, out / record["run_id"] / f"trial-{variant.seed}"
 
 
 def run(dev: str, name: str, out: Path, have: dict[str, Path]) -> None:

@@ -19,7 +19,7 @@ from fewshot.evaluation import metrics
 from fewshot.features import frozen
 from fewshot.model.restore import rebuild
 from fewshot.runs import fitting, voters
-from fewshot.runs.resolve import Plan
+from fewshot.runs.resolve import ResolvedRun
 
 
 class Predictor(NamedTuple):
@@ -46,7 +46,7 @@ def load(run: Path, seed: int | None = None, device: str | None = None) -> Predi
     plan, learner, kept = rebuild(run, seed, device)
     logits = _classifier(plan, learner, kept)
     images, kind = plan.data.train.images, torch.device(plan.compute.device).type
-    mark = hashlib.sha256((run / f"draw-{seed}" / "draw.json").read_bytes())
+    mark = hashlib.sha256((run / f"trial-{seed}" / "trial.json").read_bytes())
     mark.update(f"{plan.run_id} {plan.compute.precision} {kind}".encode())
     at_once = chunk_size(learner.backbone, images)  # type: ignore[arg-type]
     return Predictor(logits, plan.data.train.classes, images.shape[-1], at_once, mark.hexdigest())
@@ -72,7 +72,7 @@ def _finished(run: Path, seed: int | None) -> int:
 
 
 @torch.no_grad()
-def _classifier(plan: Plan, learner: nn.Module, kept: Tensor) -> Callable[[np.ndarray], Tensor]:
+def _classifier(plan: ResolvedRun, learner: nn.Module, kept: Tensor) -> Callable[[np.ndarray], Tensor]:
     """Pixels -> logits, by the same steps as the draw's evaluation."""
     device, train, backbone = plan.compute.device, plan.data.train, cast(Backbone, learner.backbone)
     on_features = frozen.fit_for(

@@ -13,14 +13,14 @@ from torch import Tensor, nn
 from fewshot import config, io
 from fewshot.errors import UserError
 from fewshot.runs import fitting
-from fewshot.runs.resolve import Plan, prepare
+from fewshot.runs.resolve import ResolvedRun, prepare
 from fewshot.training import devices
 
 
 class Rebuilt(NamedTuple):
     """plan: on the run's kind of device, as precise; kept: indices of the images that the draw trained on."""
 
-    plan: Plan
+    plan: ResolvedRun
     learner: nn.Module
     kept: Tensor
 
@@ -31,12 +31,12 @@ def rebuild(run: Path, seed: int, device: str | None = None) -> Rebuilt:
     Raises UserError where a file is not there or cannot be read, and where the data and weights that the run was made
     from are not those now found under their names.
     """
-    folder = run / f"draw-{seed}"
+    folder = run / f"trial-{seed}"
     for path in (
         run / "config.yaml",
         run / "record.json",
         folder / "indices.json",
-        folder / "draw.json",
+        folder / "trial.json",
     ):
         if not path.is_file():
             raise UserError(

@@ -15,9 +15,9 @@ from fewshot.errors import UserError
 from fewshot import config, distributed, io
 from fewshot.training import devices
 from fewshot.runs import records
-from fewshot.runs.trial import draw
+from fewshot.runs.trial import run_trial
 from fewshot.learners import LEARNERS
-from fewshot.runs.resolve import Plan, Tell, divided, prepare
+from fewshot.runs.resolve import ResolvedRun, Tell, divided, prepare
 
 
 def run(
@@ -55,22 +55,22 @@ def run(
         io.make_folder(plan.folder)
         _write_config(plan)
     missing = [
-        seed for seed in seeds if force or not (plan.folder / f"draw-{seed}" / "draw.json").exists()
+        seed for seed in seeds if force or not (plan.folder / f"trial-{seed}" / "trial.json").exists()
     ]
     missing = distributed.agree(missing)
     if workers > 1 and len(missing) > 1:
-        _draw_in_processes(plan, missing, workers, force, tell)
+        _run_in_processes(plan, missing, workers, force, tell)
     else:
         for number, seed in enumerate(missing, start=1):
 
-            def tell_of_draw(text: str, number: int = number) -> None:
-                tell(f"draw {number}/{len(missing)}: {text}" if len(missing) > 1 else text)
+            def tell_of_trial(text: str, number: int = number) -> None:
+                tell(f"trial {number}/{len(missing)}: {text}" if len(missing) > 1 else text)
 
-            draw(plan, seed, force=force, tell=tell_of_draw)
+            run_trial(plan, seed, force=force, tell=tell_of_trial)
     return distributed.agree(None if distributed.rank() else finish(plan))
 
 
-def _check_together(plan: Plan, workers: int) -> None:
+def _check_together(plan: ResolvedRun, workers: int) -> None:
     """Raise a UserError where several processes cannot share the training."""
     told, how = "several processes share one training under torchrun", "run without torchrun"
     if workers > 1:
@@ -96,32 +96,32 @@ def _check_together(plan: Plan, workers: int) -> None:
         )
 
 
-def _draw_in_processes(
-    plan: Plan, seeds: Sequence[int], workers: int, force: bool, tell: Tell
+def _run_in_processes(
+    plan: ResolvedRun, seeds: Sequence[int], workers: int, force: bool, tell: Tell
 ) -> None:
     """Draws at once, each in its own process on its share of the cores; they find data and settings by themselves."""
     settings = plan.config.model_dump(mode="json")
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         running = [
-            pool.submit(_draw_alone, settings, seed, plan.folder.parent, plan.compute, force)
+            pool.submit(_run_alone, settings, seed, plan.folder.parent, plan.compute, force)
             for seed in seeds
         ]
         try:
             for number, each in enumerate(running, start=1):
                 each.result()
-                tell(f"draw {number}/{len(seeds)}: done")
+                tell(f"trial {number}/{len(seeds)}: done")
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
 
 
-def _draw_alone(
+def _run_alone(
     settings: Mapping[str, Any], seed: int, out: Path, compute: devices.Compute, force: bool
 ) -> None:
-    draw(prepare(settings, out, compute.device)._replace(compute=compute), seed, force=force)
+    run_trial(prepare(settings, out, compute.device)._replace(compute=compute), seed, force=force)
 
 
-def finish(plan: Plan) -> dict[str, Any]:
+def finish(plan: ResolvedRun) -> dict[str, Any]:
     """Write the record of all finished draws of a run."""
     settings, data = plan.config, plan.data
     shared = {
@@ -142,13 +142,13 @@ def finish(plan: Plan) -> dict[str, Any]:
         "data_fingerprint": data.train.fingerprint,
     }
     with FileLock(plan.folder / ".record.lock"):
-        done = [io.read_json(path) for path in plan.folder.glob("draw-*/draw.json")]
+        done = [io.read_json(path) for path in plan.folder.glob("trial-*/trial.json")]
         record = records.assemble(shared, done)
         io.write_json(plan.folder / "record.json", record)
     return record
 
 
-def _base_notes(plan: Plan) -> tuple[str, ...]:
+def _base_notes(plan: ResolvedRun) -> tuple[str, ...]:
     if plan.base is None:
         return ()
     return (
@@ -157,7 +157,7 @@ def _base_notes(plan: Plan) -> tuple[str, ...]:
     )
 
 
-def _told(plan: Plan) -> dict[str, Any]:
+def _told(plan: ResolvedRun) -> dict[str, Any]:
     """The configuration as the record tells it: data sets by name."""
     told = plan.config.model_dump(mode="json", exclude={"precision"}) | {
         "data": plan.data.train.name
@@ -167,6 +167,6 @@ def _told(plan: Plan) -> dict[str, Any]:
     return told
 
 
-def _write_config(plan: Plan) -> None:
+def _write_config(plan: ResolvedRun) -> None:
     values = {**plan.config.model_dump(mode="json"), "compute": plan.compute._asdict()}
     io.write_bytes(plan.folder / "config.yaml", config.dump(values).encode())

@@ -23,21 +23,21 @@ from fewshot import distributed, io
 from fewshot.training import trainer
 from fewshot.backbones import Backbone, chunk_size, embed
 from fewshot.config import RunConfig
-from fewshot.runs.resolve import Plan, Tell, build_learner
+from fewshot.runs.resolve import ResolvedRun, Tell, build_learner
 
 FOLDS = 5
 BEGIN_IMAGES = 5000  # of the support, that a backbone with random weights begins from
 FEATURE_ROWS = 4096  # rows of features that are classified at once
 
 
-def build(plan: Plan, seed: int) -> nn.Module:
+def build(plan: ResolvedRun, seed: int) -> nn.Module:
     learner = build_learner(plan.config, plan.task, seed).to(plan.compute.device)
     learner.backbone.set_compute(plan.compute.precision, plan.compute.channels_last)  # type: ignore[union-attr,operator]
     return learner
 
 
 def best_share(
-    plan: Plan, train: ImageSet, kept: Tensor, seed: int, folder: Path, tell: Tell
+    plan: ResolvedRun, train: ImageSet, kept: Tensor, seed: int, folder: Path, tell: Tell
 ) -> tuple[float, float]:
     """The share of the training after which the loss, averaged over what each fold of the support leaves out, is least;
     and the seconds that the folds trained.
@@ -72,7 +72,7 @@ def best_share(
 
 
 def fit(
-    plan: Plan,
+    plan: ResolvedRun,
     learner: nn.Module,
     parts: Mapping[str, tuple[ImageSet, Tensor]],
     seed: int,
@@ -168,7 +168,7 @@ def _left(first: tuple[float, float], step: float, total: int) -> str:
     return f", {minutes:.0f} min left" if minutes >= 1 else ""
 
 
-def has_no_episode(plan: Plan, learner: nn.Module, images: ImageSet, kept: Tensor) -> bool:
+def has_no_episode(plan: ResolvedRun, learner: nn.Module, images: ImageSet, kept: Tensor) -> bool:
     """Whether a learner of episodes finds none to train on: fewer than two classes have two images."""
     return learner.feed == "episodes" and plan.base is None and _ways(images, kept) < 2
 

@@ -55,11 +55,11 @@ def run(
     record = experiment.run(
         asked, [seed], out=out, device=device, force=force, progress=progress, tell=tell
     )
-    folder = out / record["run_id"] / f"draw-{seed}"
+    folder = out / record["run_id"] / f"trial-{seed}"
     path = folder / WEIGHTS
     if not path.exists() and distributed.rank() == 0:
         tell("decorrelating features")
-        drawn = io.read_json(folder / "draw.json")
+        drawn = io.read_json(folder / "trial.json")
         state = load_file(folder / "model.safetensors")
         body = own_weights.body_of(state)
         settings = config.BackboneSettings(**record["config"]["backbone"])

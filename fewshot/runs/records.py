@@ -25,7 +25,7 @@ def seconds(record: Record) -> float:
 def assemble(run: Mapping[str, Any], draws: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The record of a run from its draws, in the order of their seeds.
 
-    run: what all draws share (run_id, method, ..., data_fingerprint); draws: contents of the draw.json files.
+    run: what all draws share (run_id, method, ..., data_fingerprint); draws: contents of the trial.json files.
     """
     draws = sorted(draws, key=lambda draw: draw["seed"])
     scores = {key: statistics.summary([draw["scores"][key] for draw in draws]) for key in SCORES}
@@ -112,7 +112,7 @@ def find(places: Sequence[Path]) -> list[tuple[Path, dict[str, Any]]]:
 
 
 def _of_a_draw(file: Path) -> bool:
-    return file.parent.name.startswith("draw-")
+    return file.parent.name.startswith("trial-")
 
 
 def _is_record(content: Any) -> bool:

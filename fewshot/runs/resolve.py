@@ -30,7 +30,7 @@ FOLDS_VERSION = 2  # the same for what folds choose
 Tell = Callable[[str], None]
 
 
-class Plan(NamedTuple):
+class ResolvedRun(NamedTuple):
     """A checked run: everything that its draws need."""
 
     config: RunConfig
@@ -50,7 +50,7 @@ def prepare(
     workers: int = 1,
     force: bool = False,
     progress: bool = False,
-) -> Plan:
+) -> ResolvedRun:
     """Check everything that can be checked before work starts: names, keys, types, data, budget, device.
 
     progress: tell on stderr while images are decoded for the first time.
@@ -89,7 +89,7 @@ def prepare(
             "train.compile: torch's compiler gives gradients that are no numbers in bfloat16 on a CPU: "
             "leave it out, or use --set precision=float32."
         )
-    return Plan(settings, data, base, task, run_id, out / run_id, compute)
+    return ResolvedRun(settings, data, base, task, run_id, out / run_id, compute)
 
 
 def configure(values: Mapping[str, Any], preset: str) -> RunConfig:

@@ -24,25 +24,25 @@ from fewshot.features import frozen
 from fewshot.runs import fitting, provenance
 from fewshot import distributed, io
 from fewshot.backbones import OWN, OWN_INPUT_SIZE
-from fewshot.runs.resolve import Plan, Tell, divided
+from fewshot.runs.resolve import ResolvedRun, Tell, divided
 
 TRAIN_ACCURACY_IMAGES = 10_000
 NEAR_CHANCE = 0.05
 
 
-def draw(plan: Plan, seed: int, *, force: bool = False, tell: Tell = lambda text: None) -> None:
-    """Run or continue one draw; its result is its draw.json. A finished one is left as it is."""
-    folder = plan.folder / f"draw-{seed}"
+def run_trial(plan: ResolvedRun, seed: int, *, force: bool = False, tell: Tell = lambda text: None) -> None:
+    """Run or continue one draw; its result is its trial.json. A finished one is left as it is."""
+    folder = plan.folder / f"trial-{seed}"
     if (
         distributed.rank()
     ):  # the first process holds the lock, and tells whether there is anything to do
         if distributed.agree(None):
             _train(plan, seed, folder, tell)
         return
-    with FileLock(plan.folder / f".draw-{seed}.lock"):
+    with FileLock(plan.folder / f".trial-{seed}.lock"):
         if force:
             shutil.rmtree(folder, ignore_errors=True)
-        if not distributed.agree(not (folder / "draw.json").exists()):
+        if not distributed.agree(not (folder / "trial.json").exists()):
             return
         io.make_folder(folder)
         for left in folder.glob(f"*{io.PART}"):  # of a killed process
@@ -68,7 +68,7 @@ class _Trained(NamedTuple):
     warnings: list[str]
 
 
-def _train(plan: Plan, seed: int, folder: Path, tell: Tell) -> _Trained:
+def _train(plan: ResolvedRun, seed: int, folder: Path, tell: Tell) -> _Trained:
     settings, data, compute = plan.config, plan.data, plan.compute
     started = datetime.now(UTC)
     torch.set_num_threads(compute.threads)
@@ -108,7 +108,7 @@ def _train(plan: Plan, seed: int, folder: Path, tell: Tell) -> _Trained:
     )
 
 
-def _judge(plan: Plan, seed: int, folder: Path, trained: _Trained, tell: Tell) -> None:
+def _judge(plan: ResolvedRun, seed: int, folder: Path, trained: _Trained, tell: Tell) -> None:
     compute = plan.compute
     learner, fitted, parts, budget, kept, held = trained[:6]
     warnings = trained.warnings
@@ -163,7 +163,7 @@ def _judge(plan: Plan, seed: int, folder: Path, trained: _Trained, tell: Tell) -
     _keep(folder, learner, drawn, fitted, predictions, result)
 
 
-def _shrunk(plan: Plan) -> list[str]:
+def _shrunk(plan: ResolvedRun) -> list[str]:
     """A warning where one of our own networks, all for small images, sees large ones."""
     backbone, side = plan.config.backbone, plan.data.train.images.shape[-1]
     seen = backbone.input_size or OWN_INPUT_SIZE
@@ -207,7 +207,7 @@ def _keep(
     predictions: Mapping[str, Tensor],
     result: Mapping[str, Any],
 ) -> None:
-    """Write the draw's files; draw.json is the last, and says that the draw is done."""
+    """Write the draw's files; trial.json is the last, and says that the draw is done."""
     io.write_json(folder / "indices.json", drawn)
     lines = "".join(json.dumps(row) + "\n" for row in fitted.history)
     io.write_bytes(folder / "metrics.jsonl", lines.encode())
@@ -219,7 +219,7 @@ def _keep(
     if learner.feed is not None:
         state = {name: each.contiguous().cpu() for name, each in learner.state_dict().items()}
         io.write_bytes(folder / "model.safetensors", safetensors_bytes(state))
-    io.write_json(folder / "draw.json", result)
+    io.write_json(folder / "trial.json", result)
     (folder / "checkpoint.pt").unlink(missing_ok=True)
     for fold in folder.glob("fold-*"):
         shutil.rmtree(fold)

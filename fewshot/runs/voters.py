@@ -22,7 +22,7 @@ COMPARABLE = ("regime", "data", "classes", "label budget")
 
 
 class Member(NamedTuple):
-    """One draw of one run: the run's record, the draw's folder, the content of its draw.json."""
+    """One draw of one run: the run's record, the draw's folder, the content of its trial.json."""
 
     run: Record
     folder: Path
@@ -106,13 +106,13 @@ def groups(runs: Sequence[tuple[Path, Record]], pool: bool) -> dict[int | None, 
 
 
 def _member(folder: Path, run: Record, seed: int) -> Member:
-    place = folder / f"draw-{seed}"
+    place = folder / f"trial-{seed}"
     if not (place / "predictions.npz").exists():
         raise UserError(
             f"{place / 'predictions.npz'} does not exist, and the record of {_name(run)} alone cannot vote: name the "
             "run's own folder, or run its command again."
         )
-    return Member(run, place, io.read_json(place / "draw.json"))
+    return Member(run, place, io.read_json(place / "trial.json"))
 
 
 def array(member: Member, name: str) -> Tensor:

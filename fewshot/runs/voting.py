@@ -207,7 +207,7 @@ def _joined(names: Iterable[str]) -> str:
 
 
 def _drawn(ballot: Ballot, started: datetime) -> Record:
-    """A ballot as a draw.json: cost is the members' sum, of memory the most; labels count also where not chosen."""
+    """A ballot as a trial.json: cost is the members' sum, of memory the most; labels count also where not chosen."""
     costs = [member.drawn["cost"] for member in ballot.chosen]
     indices = voters.indices(ballot.candidates)
     digest = hashlib.sha256("".join(sorted(indices)).encode()).hexdigest()[:16]

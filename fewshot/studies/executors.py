@@ -50,7 +50,7 @@ def _curves(folder: Path, seeds: Sequence[int]) -> Result | None:
     draws = [
         [
             json.loads(line)
-            for line in (folder / f"draw-{seed}" / "metrics.jsonl").read_text().splitlines()
+            for line in (folder / f"trial-{seed}" / "metrics.jsonl").read_text().splitlines()
         ]
         for seed in seeds
     ]

@@ -45,7 +45,7 @@ def started(launch: list[str], *words: str, out: Path) -> subprocess.CompletedPr
 
 def found(out: Path) -> tuple[dict, dict[str, torch.Tensor]]:
     (path,) = out.glob("*/record.json")
-    return json.loads(path.read_text()), load_file(path.parent / "draw-0" / "model.safetensors")
+    return json.loads(path.read_text()), load_file(path.parent / "trial-0" / "model.safetensors")
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +78,7 @@ def test_the_first_process_speaks_and_writes_for_both(both: tuple[Path, Path, st
     ]
     assert files[0] == files[1]
     logged = [
-        (out / "draw-0" / "metrics.jsonl").read_text().splitlines()
+        (out / "trial-0" / "metrics.jsonl").read_text().splitlines()
         for out in (*one.iterdir(), *two.iterdir())
     ]
     assert len(logged[0]) == len(logged[1]) > 2
@@ -116,11 +116,11 @@ def test_together_they_stop_and_continue(both: tuple[Path, Path, str, str], tmp_
     ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     running = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
-    while not list(tmp_path.glob("*/draw-0/metrics.jsonl")):
+    while not list(tmp_path.glob("*/trial-0/metrics.jsonl")):
         time.sleep(0.1)
     running.send_signal(signal.SIGTERM)
     running.communicate(timeout=120)
-    assert list(tmp_path.glob("*/draw-0/checkpoint.pt"))
+    assert list(tmp_path.glob("*/trial-0/checkpoint.pt"))
     done = started(TORCHRUN, *more, out=tmp_path)
     assert done.returncode == 0, done.stderr
     whole = started(TORCHRUN, *more, out=tmp_path / "whole")

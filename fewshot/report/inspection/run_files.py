@@ -31,7 +31,7 @@ class Run(NamedTuple):
             )
         if self.folder is None:
             raise UserError("a record alone was given, without the folder of its run")
-        return self.folder / f"draw-{seed}"
+        return self.folder / f"trial-{seed}"
 
 
 def read(place: Path) -> Run:
@@ -59,8 +59,8 @@ def read(place: Path) -> Run:
 
 
 def drawn(run: Run) -> list[dict[str, Any]]:
-    """The draw.json of every draw, in the order of the record's seeds."""
-    return [_json(run.draw(seed) / "draw.json") for seed in run.record["seeds"]]
+    """The trial.json of every draw, in the order of the record's seeds."""
+    return [_json(run.draw(seed) / "trial.json") for seed in run.record["seeds"]]
 
 
 def predictions(run: Run, seed: int) -> tuple[np.ndarray, np.ndarray]:

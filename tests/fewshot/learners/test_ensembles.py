@@ -124,7 +124,7 @@ def test_a_run_of_several_members_is_kept_and_judges_again_the_same(
     }
     record = experiment.run(values, [0], out=tmp_path)
     run = tmp_path / record["run_id"]
-    saved = np.load(run / "draw-0" / "predictions.npz")["test_logits"]
+    saved = np.load(run / "trial-0" / "predictions.npz")["test_logits"]
     judged = predictor.load(run)
     again = judged.logits(datasets.load("digits").test.images.numpy())
     np.testing.assert_allclose(again.numpy(), saved.astype(np.float32), atol=2e-2)

@@ -436,9 +436,9 @@ def test_a_run_keeps_the_measures_and_features_stand_for_images(
         found[name] = record["measures"]
         draws = tmp_path / name / record["run_id"]
         for seed in (0, 1):
-            drawn = json.loads((draws / f"draw-{seed}" / "draw.json").read_text())["measures"]
+            drawn = json.loads((draws / f"trial-{seed}" / "trial.json").read_text())["measures"]
             assert [each["values"][seed] for each in found[name].values()] == list(drawn.values())
-            kept = np.load(draws / f"draw-{seed}" / "predictions.npz")
+            kept = np.load(draws / f"trial-{seed}" / "predictions.npz")
             home = np.array([name in groups["open"] for name in names])
             given = np.where(
                 home == home[kept["test_labels"]][:, None], kept["test_logits"], -np.inf

@@ -96,7 +96,7 @@ def test_files_are_classified_as_the_run_classified_its_test_images(
     folder = run(tmp_path / "runs", method)
     assert prediction.predict(folder, digits, tmp_path / "out.csv", top=10) == (500, [])
     same_as_saved(
-        folder / "draw-0",
+        folder / "trial-0",
         tmp_path / "out.csv",
         [f"{i}.png" for i in range(500)],
         tuple("0123456789"),
@@ -110,10 +110,10 @@ def test_each_draw_has_its_own_network(
 ) -> None:
     prediction.predict(scratch, digits, tmp_path / "out.csv", top=10, seed=seed)
     names = [f"{i}.png" for i in range(500)]
-    same_as_saved(scratch / f"draw-{seed or 1}", tmp_path / "out.csv", names, tuple("0123456789"))
+    same_as_saved(scratch / f"trial-{seed or 1}", tmp_path / "out.csv", names, tuple("0123456789"))
     if seed == 3:
         with pytest.raises(AssertionError):
-            same_as_saved(scratch / "draw-1", tmp_path / "out.csv", names, tuple("0123456789"))
+            same_as_saved(scratch / "trial-1", tmp_path / "out.csv", names, tuple("0123456789"))
 
 
 def odd_images(folder: Path) -> Path:
@@ -160,7 +160,7 @@ def test_images_of_every_kind_and_size_are_prepared_as_the_data_sets_own(
     (tmp_path / "flat" / ".hidden").write_text("")
     assert prediction.predict(folder, tmp_path / "flat", tmp_path / "out.csv", top=4) == (32, [])
     same_as_saved(
-        folder / "draw-0",
+        folder / "trial-0",
         tmp_path / "out.csv",
         [path.name for path in test],
         ("ant", "bee", "car", "van"),
@@ -176,7 +176,7 @@ def test_a_submission_is_sorted_by_id_and_names_classes(
         shutil.copy(digits / f"{i}.png", folder / f"{i}.png")
     shutil.copy(digits / "20.png", folder / "0020.png")
     prediction.predict(scratch, folder, tmp_path / "sub.csv", kaggle=True)
-    logits = np.load(scratch / "draw-1" / "predictions.npz")["test_logits"]
+    logits = np.load(scratch / "trial-1" / "predictions.npz")["test_logits"]
     lines = (tmp_path / "sub.csv").read_text().splitlines()
     assert lines == ["id,label", *(f"{i},{logits[i].argmax()}" for i in (0, 7, 9, 10, 11, 20, 100))]
     shutil.copy(digits / "20.png", folder / "20.jpg")
@@ -396,7 +396,7 @@ def test_a_draw_that_was_computed_again_is_another(digits: Path, tmp_path: Path)
     shutil.copy(f"{out}.partial", tmp_path / "kept")
     assert again(skip_broken=True) == []
     shutil.copy(tmp_path / "kept", f"{out}.partial")
-    drawn = folder / "draw-0" / "draw.json"
+    drawn = folder / "trial-0" / "trial.json"
     drawn.write_text(json.dumps(json.loads(drawn.read_text()) | {"labels": 41}))
     assert again(skip_broken=True) == ["2 of 2"]
 
@@ -416,16 +416,16 @@ def test_what_is_no_run_or_no_longer_the_same_is_refused(digits: Path, tmp_path:
     refused("runs is no folder of a finished run", at=folder.parent)
     refused("has no draw 7: there are 0", seed=7)
     refused("--top 9: the run knows 4 classes", top=9)
-    weights = folder / "draw-0" / "model.safetensors"
+    weights = folder / "trial-0" / "model.safetensors"
     whole = weights.read_bytes()
     weights.write_bytes(whole[:1000])
     refused(r"model\.safetensors cannot be read")
     weights.unlink()
     refused(r"model\.safetensors cannot be read")
     weights.write_bytes(whole)
-    (folder / "draw-0" / "indices.json").rename(tmp_path / "aside")
-    refused(r"draw-0/indices\.json is not there")
-    (tmp_path / "aside").rename(folder / "draw-0" / "indices.json")
+    (folder / "trial-0" / "indices.json").rename(tmp_path / "aside")
+    refused(r"trial-0/indices\.json is not there")
+    (tmp_path / "aside").rename(folder / "trial-0" / "indices.json")
     shutil.copy(data / "train" / "van" / "van-0.png", data / "train" / "van" / "van-9.png")
     refused("was made from other data or weights")
     record = json.loads((folder / "record.json").read_text())
@@ -497,4 +497,4 @@ def test_cifar10_test_images_as_files_get_the_runs_own_classes(
     out = tmp_path / "out.csv"
     assert prediction.predict(folder, real, out, top=10).images == 10_000
     names, classes = [f"{i}.png" for i in range(10_000)], datasets.load("cifar10").test.classes
-    same_as_saved(folder / "draw-0", out, names, classes)
+    same_as_saved(folder / "trial-0", out, names, classes)

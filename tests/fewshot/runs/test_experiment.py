@@ -65,10 +65,10 @@ def test_a_run_leaves_the_promised_files(method: str, tmp_path: Path) -> None:
     assert settings["method"] == method
     assert settings["compute"]["precision"] == "float32"
     for seed, accuracy in zip((0, 1), record["scores"]["accuracy"]["values"], strict=True):
-        draw = folder / f"draw-{seed}"
+        draw = folder / f"trial-{seed}"
         names = {path.name for path in draw.iterdir()}
         trained = {"model.safetensors"} if method != "probe" else set()
-        assert names == {"metrics.jsonl", "indices.json", "predictions.npz", "draw.json"} | trained
+        assert names == {"metrics.jsonl", "indices.json", "predictions.npz", "trial.json"} | trained
         kept = np.load(draw / "predictions.npz")
         assert kept["test_logits"].dtype == np.float16
         assert (kept["test_logits"].argmax(1) == kept["test_labels"]).mean() == pytest.approx(
@@ -89,7 +89,7 @@ def test_all_methods_see_the_same_subsets(tmp_path: Path) -> None:
 
 def test_more_seeds_run_only_the_missing_draws(tmp_path: Path) -> None:
     first = experiment.run(quick("scratch"), [0, 1], out=tmp_path)
-    draws = [tmp_path / first["run_id"] / f"draw-{seed}" / "draw.json" for seed in (0, 1)]
+    draws = [tmp_path / first["run_id"] / f"trial-{seed}" / "trial.json" for seed in (0, 1)]
     before = [path.stat().st_mtime_ns for path in draws]
     second = experiment.run(quick("scratch"), [0, 1, 2], out=tmp_path)
     assert second["run_id"] == first["run_id"]
@@ -114,7 +114,7 @@ def test_the_run_id_follows_what_decides_the_result(tmp_path: Path) -> None:
 
 def test_the_saved_weights_make_the_saved_predictions(tmp_path: Path) -> None:
     record = experiment.run(quick("scratch"), [0], out=tmp_path)
-    draw = tmp_path / record["run_id"] / "draw-0"
+    draw = tmp_path / record["run_id"] / "trial-0"
     made = resolve.prepare(quick("scratch"), tmp_path, "cpu")
     learner = resolve.build_learner(made.config, made.task, seed=5)
     learner.load_state_dict(load_file(draw / "model.safetensors"))
@@ -130,13 +130,13 @@ def test_the_saved_weights_make_the_saved_predictions(tmp_path: Path) -> None:
 def test_a_hold_out_is_taken_from_the_label_budget(tmp_path: Path) -> None:
     values = quick("scratch", shots=5, select="holdout", validation={"share": 0.2, "split_seed": 3})
     record = experiment.run(values, [0], out=tmp_path)
-    drawn = json.loads((tmp_path / record["run_id"] / "draw-0" / "indices.json").read_text())
+    drawn = json.loads((tmp_path / record["run_id"] / "trial-0" / "indices.json").read_text())
     train = datasets.load("digits").train
     budget = subsets.shots(train.labels, train.classes, 5, seed=0).tolist()
     assert sorted(drawn["support"] + drawn["validation"]) == sorted(budget)
     assert train.labels[torch.tensor(drawn["validation"])].bincount().tolist() == [1] * 10
     assert record["labels"] == 50
-    kept = np.load(tmp_path / record["run_id"] / "draw-0" / "predictions.npz")
+    kept = np.load(tmp_path / record["run_id"] / "trial-0" / "predictions.npz")
     accuracy = (kept["validation_logits"].argmax(1) == kept["validation_labels"]).mean()
     assert record["validation"]["accuracy"]["mean"] == pytest.approx(accuracy, abs=0.11)
 
@@ -164,8 +164,8 @@ def test_the_step_is_chosen_on_folds_of_the_support(
     train = {"steps": 12, "batch_size": 16, "log_every_epochs": 1.6}
     values = quick("scratch", shots=4, select="support_cv", train=train, augment=[])
     record = experiment.run(values, [0], out=tmp_path)
-    draw = tmp_path / record["run_id"] / "draw-0"
-    assert json.loads((draw / "draw.json").read_text())["steps"] == steps
+    draw = tmp_path / record["run_id"] / "trial-0"
+    assert json.loads((draw / "trial.json").read_text())["steps"] == steps
     assert record["cost"]["train_seconds"] > 0  # the folds' too
     folds = [seen[i] for i in (0, 5, 10, 15)]  # four folds of four shots
     assert [len(fold) for fold in folds] == [10] * 4
@@ -196,7 +196,7 @@ def test_a_backbone_with_random_weights_begins_from_training_images(tmp_path: Pa
     """speed-cnn's filters whiten the support, and stay as they are found."""
     backbone = {"name": "speed-cnn", "options": {"widths": [4, 4, 4]}}
     record = experiment.run(quick("scratch", backbone=backbone, shots=5), [0], out=tmp_path)
-    draw = tmp_path / record["run_id"] / "draw-0"
+    draw = tmp_path / record["run_id"] / "trial-0"
     kept = json.loads((draw / "indices.json").read_text())["support"]
     known = load_file(draw / "model.safetensors")["backbone.body.stages.0.0.weight"]
     fresh = backbones.build(config.BackboneSettings(**backbone))
@@ -309,7 +309,7 @@ def test_draws_of_another_precision_are_not_mixed_unknowingly(tmp_path: Path) ->
 
 def test_the_weights_of_a_run_can_start_another(tmp_path: Path) -> None:
     first = experiment.run(quick("scratch"), [0], out=tmp_path)
-    weights = tmp_path / first["run_id"] / "draw-0" / "model.safetensors"
+    weights = tmp_path / first["run_id"] / "trial-0" / "model.safetensors"
     values = quick("probe", backbone={**QUICK["backbone"], "weights": str(weights)})
     record = experiment.run(values, [0], out=tmp_path)
     assert record["weights"] == str(weights)
@@ -419,8 +419,8 @@ def test_training_the_head_alone_on_features_is_training_it_on_images(
         values = quick(method, train=HEAD, **more) | {"augment": augment}
         record = experiment.run(values, [0], out=tmp_path / name)
         assert (tmp_path / "cache" / "features").exists() == (name == "features")
-        draw = tmp_path / name / record["run_id"] / "draw-0"
-        result = json.loads((draw / "draw.json").read_text())
+        draw = tmp_path / name / record["run_id"] / "trial-0"
+        result = json.loads((draw / "trial.json").read_text())
         found[name] = (
             load_file(draw / "model.safetensors"),
             np.load(draw / "predictions.npz")["test_logits"],
@@ -483,7 +483,7 @@ def test_prototypes_without_training_are_class_means_of_cached_features(
         query = backbone(test.images.float() / 255).double().numpy()
     means = np.stack([support[train.labels[budget].numpy() == way].mean(0) for way in range(10)])
     nearest = ((query[:, None] - means) ** 2).sum(-1).argmin(1)
-    kept_logits = np.load(tmp_path / record["run_id"] / "draw-0" / "predictions.npz")["test_logits"]
+    kept_logits = np.load(tmp_path / record["run_id"] / "trial-0" / "predictions.npz")["test_logits"]
     assert (kept_logits.argmax(1) == nearest).mean() > 0.99  # half precision ties a few
 
 
@@ -513,7 +513,7 @@ def finished(out: Path) -> dict:
 
 def checkpointed(out: Path, process: subprocess.Popen[str], seconds: float) -> None:
     """Wait for the first checkpoint, and then as long as told."""
-    while not list(out.glob("*/draw-0/checkpoint.pt")):
+    while not list(out.glob("*/trial-0/checkpoint.pt")):
         assert process.poll() is None
         time.sleep(0.02)
     time.sleep(seconds)
@@ -540,7 +540,7 @@ def test_ctrl_c_leaves_a_run_that_continues(tmp_path: Path) -> None:
     assert "the same command continues" in said
     assert "Traceback" not in said
     (folder,) = tmp_path.iterdir()
-    state = torch.load(folder / "draw-0" / "checkpoint.pt", weights_only=True)
+    state = torch.load(folder / "trial-0" / "checkpoint.pt", weights_only=True)
     assert 0 < state["progress"]["step"] < 600
     assert not (folder / "record.json").exists()
 
@@ -641,7 +641,7 @@ def test_a_logistic_readout_sees_the_whole_support(tmp_path: Path) -> None:
     with torch.no_grad():
         classify = probe.classifier(learner.eval().backbone, support, probe.Options(c=5.0))
         expected = classify(streams.as_float(made.data.test.images)).argmax(1)
-    saved = np.load(tmp_path / record["run_id"] / "draw-0" / "predictions.npz")[
+    saved = np.load(tmp_path / record["run_id"] / "trial-0" / "predictions.npz")[
         "test_logits"
     ].argmax(1)
     assert (saved == expected.numpy()).mean() > 0.99  # saved in half precision

@@ -125,7 +125,7 @@ def test_the_features_are_what_the_next_run_uses(
         "resolutions": [{"side": 16, "until": 0.5}],
     }  # fit for the body, whatever follows it
     record = experiment.run({**values, "train": train, "select": "last"}, [0], out=tmp_path)
-    model = tmp_path / record["run_id"] / "draw-0" / "model.safetensors"
+    model = tmp_path / record["run_id"] / "trial-0" / "model.safetensors"
     again = loaded(model)
     before = loaded(pretrained[1])
     assert isinstance(again.finish, backbones.Finish)
@@ -275,7 +275,7 @@ def test_the_command_writes_weights_and_says_how_to_use_them(
         main.main()
     assert left.value.code == 0
     told = capsys.readouterr()
-    (path,) = tmp_path.glob("*/draw-0/weights.safetensors")
+    (path,) = tmp_path.glob("*/trial-0/weights.safetensors")
     assert "mini-resnet" in told.out
     before = path.stat().st_mtime_ns, path.read_bytes()
     monkeypatch.setattr(sys, "argv", [*words.split(), "--epochs", "0.2"])

@@ -26,7 +26,7 @@ RUN = {
 def draw(
     seed: int, accuracy: float, validation: float | None = None, **over: Any
 ) -> dict[str, Any]:
-    """A hand-made draw.json."""
+    """A hand-made trial.json."""
     return {
         "seed": seed,
         "scores": {key: accuracy + number / 100 for number, key in enumerate(SCORES)},
@@ -250,7 +250,7 @@ def test_records_are_found_in_files_run_folders_and_folders_of_them(tmp_path: Pa
         save(tmp_path / "runs/two/record.json", "two"),
     )
     other = save(tmp_path / "published/row.json", "three")
-    for name in ("runs/one/draw-0/draw.json", "runs/one/draw-0/indices.json"):
+    for name in ("runs/one/trial-0/trial.json", "runs/one/trial-0/indices.json"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(json.dumps(draw(0, 0.5)))
 

@@ -55,7 +55,7 @@ def run(out: Path, name: str, *draws: dict[str, Any], first_seed: int = 0, **ove
     """A run folder as the experiment writes it, with hand-made predictions; seconds, parameters: 10, 100 a draw."""
     done = []
     for seed, each in enumerate(draws, start=first_seed):
-        place = out / name / f"draw-{seed}"
+        place = out / name / f"trial-{seed}"
         place.mkdir(parents=True)
         arrays = {"test_logits": each["logits"], "test_labels": each["labels"]}
         drawn: dict[str, Any] = {"support": [seed, 20, 21, 22, 23], "validation": None}
@@ -85,7 +85,7 @@ def run(out: Path, name: str, *draws: dict[str, Any], first_seed: int = 0, **ove
             },
             "provenance": {"device": "a CPU", "started": "2024-01-01", "finished": "2024-01-02"},
         }  # fmt: skip
-        io.write_json(place / "draw.json", content)
+        io.write_json(place / "trial.json", content)
         done.append(content)
     shared = {
         "run_id": name, "method": "probe", "preset": "few", "backbone": "conv4", "weights": "none", "data": "toy",
@@ -411,15 +411,15 @@ def test_what_cannot_vote_together_is_told_and_writes_nothing(
 
 def test_a_record_without_its_predictions_or_damaged_ones_are_named(tmp_path: Path) -> None:
     a, b = run(tmp_path, "a", draw(noise(0))), run(tmp_path, "b", draw(noise(1)))
-    predictions = a / "draw-0" / "predictions.npz"
+    predictions = a / "trial-0" / "predictions.npz"
     whole = predictions.read_bytes()
     for broken in (b"", b"no zip", whole[:200], whole[:100] + b"spoiled" * 5 + whole[135:]):
         predictions.write_bytes(broken)
-        with pytest.raises(UserError, match=r"a/draw-0/predictions\.npz cannot be read"):
+        with pytest.raises(UserError, match=r"a/trial-0/predictions\.npz cannot be read"):
             voting.vote([a, b], out=tmp_path / "votes")
     predictions.unlink()
     with pytest.raises(
-        UserError, match=r"a/draw-0/predictions\.npz does not exist.*run's own folder"
+        UserError, match=r"a/trial-0/predictions\.npz does not exist.*run's own folder"
     ):
         voting.vote([a, b], out=tmp_path / "votes")
 
@@ -487,11 +487,11 @@ def test_real_runs_vote_through_the_command_line(monkeypatch, tmp_path: Path, ca
 
     half, whole = printed
     for seed, accuracy, chosen in zip((0, 1), accuracies(whole), accuracies(half), strict=True):
-        kept = [np.load(single / f"draw-{seed}" / "predictions.npz") for single in singles]
+        kept = [np.load(single / f"trial-{seed}" / "predictions.npz") for single in singles]
         mean = sum(softmax(each["test_logits"]) for each in kept) / 2
         assert accuracy == pytest.approx((mean.argmax(1) == kept[0]["test_labels"]).mean())
         drawn = [
-            json.loads((single / f"draw-{seed}" / "draw.json").read_text()) for single in singles
+            json.loads((single / f"trial-{seed}" / "trial.json").read_text()) for single in singles
         ]
         best = min(
             drawn, key=lambda each: (-each["validation"]["accuracy"], each["validation"]["loss"])

@@ -68,7 +68,7 @@ def test_results_are_the_runs_records_and_a_second_sweep_runs_nothing(tmp_path: 
         assert result["run"] == alone["run_id"]
         assert result["values"] == {"train.lr": lr}
         lines = (
-            (tmp_path / "alone" / alone["run_id"] / "draw-1" / "metrics.jsonl")
+            (tmp_path / "alone" / alone["run_id"] / "trial-1" / "metrics.jsonl")
             .read_text()
             .splitlines()
         )
@@ -170,7 +170,7 @@ def test_votes_and_costs_look_at_the_runs_of_other_rows(tmp_path: Path) -> None:
     )
     places = places_in(tmp_path)
     sweep.run(rows, places)
-    runs = [io.read_json(path) for path in sorted((tmp_path / "runs").glob("*/draw-*/draw.json"))]
+    runs = [io.read_json(path) for path in sorted((tmp_path / "runs").glob("*/trial-*/trial.json"))]
     assert len(runs) == 6
     half, whole = places.of(rows[1])
     assert (half["values"]["best"], whole["values"]["best"]) == (50, 100)
@@ -327,7 +327,7 @@ def test_killed_at_random_moments_it_ends_as_an_undisturbed_sweep(
         hits += process.poll() is None
         process.kill()
         process.wait()
-        for path in killed.out.glob("*/draw-*/draw.json"):  # what was done stays as it was
+        for path in killed.out.glob("*/trial-*/trial.json"):  # what was done stays as it was
             assert finished.setdefault(path, path.stat().st_mtime_ns) == path.stat().st_mtime_ns
         process = start()
     assert process.wait() == 0

@@ -53,7 +53,7 @@ def copied(run: Path, to: Path) -> Path:
 
 def saved(run: Path, seed: int) -> tuple[list[list[float]], list[int]]:
     """Probabilities and labels of a draw, one image at a time."""
-    with np.load(run / f"draw-{seed}" / "predictions.npz") as arrays:
+    with np.load(run / f"trial-{seed}" / "predictions.npz") as arrays:
         logits, labels = arrays["test_logits"].tolist(), arrays["test_labels"].tolist()
     probabilities = []
     for row in logits:
@@ -181,7 +181,7 @@ def test_the_nearest_labelled_images_are_those_of_a_loop_over_all(run: Path) -> 
     found = nearest.nearest(run, 3, queries := [7, 301, 12], 4)
     settings = config.read(run / "config.yaml")
     backbone = backbones.build(config.BackboneSettings(**settings["backbone"])).eval()
-    state = load_file(run / "draw-3" / "model.safetensors")
+    state = load_file(run / "trial-3" / "model.safetensors")
     backbone.load_state_dict(
         {k.removeprefix("backbone."): v for k, v in state.items() if k.startswith("backbone.")}
     )
@@ -191,7 +191,7 @@ def test_the_nearest_labelled_images_are_those_of_a_loop_over_all(run: Path) -> 
         with torch.no_grad():
             return backbone(images[None].float() / 255)[0].double().tolist()
 
-    kept = json.loads((run / "draw-3" / "indices.json").read_text())["support"]
+    kept = json.loads((run / "trial-3" / "indices.json").read_text())["support"]
     support = [features(train.images[each]) for each in kept]
     centre = [sum(column) / len(kept) for column in zip(*support, strict=True)]
 
@@ -231,7 +231,7 @@ def test_curves_are_the_means_of_what_the_draws_logged(run: Path) -> None:
     logs = [
         [
             json.loads(line)
-            for line in (run / f"draw-{seed}" / "metrics.jsonl").read_text().splitlines()
+            for line in (run / f"trial-{seed}" / "metrics.jsonl").read_text().splitlines()
         ]
         for seed in (0, 3)
     ]
@@ -306,17 +306,17 @@ def test_everything_of_a_run_is_written_and_the_same_again(run: Path, tmp_path: 
 
 IMAGES = ("The most confident mistakes", "The labelled images nearest to them")
 NOT_TOLD = {  # a part of the folder -> what is then not shown, and why
-    "draw-3/predictions.npz": (
+    "trial-3/predictions.npz": (
         ["Confidence beside accuracy"],
-        "draw-3/predictions.npz is not there",
+        "trial-3/predictions.npz is not there",
     ),
-    "draw-0/predictions.npz": (
+    "trial-0/predictions.npz": (
         ["Confidence beside accuracy", *IMAGES],
-        "draw-0/predictions.npz is not there",
+        "trial-0/predictions.npz is not there",
     ),
-    "draw-0/metrics.jsonl": (["Over the training"], "draw-0/metrics.jsonl is not there"),
-    "draw-0/model.safetensors": (IMAGES[1:], "draw-0/model.safetensors cannot be read"),
-    "draw-0/indices.json": (IMAGES[1:], "indices.json is not there"),
+    "trial-0/metrics.jsonl": (["Over the training"], "trial-0/metrics.jsonl is not there"),
+    "trial-0/model.safetensors": (IMAGES[1:], "trial-0/model.safetensors cannot be read"),
+    "trial-0/indices.json": (IMAGES[1:], "indices.json is not there"),
     "config.yaml": (IMAGES, "config.yaml is not there, which says where the images are"),
 }
 
@@ -336,10 +336,10 @@ def test_what_is_not_there_cannot_be_shown_and_is_named(
 def test_what_is_removed_is_told_and_the_rest_shown(run: Path, tmp_path: Path) -> None:
     folder = copied(run, tmp_path)
     for part in (
-        "draw-3/predictions.npz",
-        "draw-0/metrics.jsonl",
-        "draw-0/model.safetensors",
-        "draw-3/draw.json",
+        "trial-3/predictions.npz",
+        "trial-0/metrics.jsonl",
+        "trial-0/model.safetensors",
+        "trial-3/trial.json",
     ):
         (folder / part).unlink()
     files, missing = inspection.inspect(folder, out=tmp_path / "out")
@@ -351,16 +351,16 @@ def test_what_is_removed_is_told_and_the_rest_shown(run: Path, tmp_path: Path) -
         "mistakes",
     }
     assert missing[:2] == [
-        "Over the training: draw-0/metrics.jsonl is not there.",
-        "Confidence beside accuracy: draw-3/predictions.npz is not there.",
+        "Over the training: trial-0/metrics.jsonl is not there.",
+        "Confidence beside accuracy: trial-3/predictions.npz is not there.",
     ]
     (last,) = missing[2:]
     assert last.startswith("The labelled images nearest to them: ")
-    assert "draw-0/model.safetensors cannot be read" in last
+    assert "trial-0/model.safetensors cannot be read" in last
     assert last.endswith("with --force.")
     page = files[0].read_text()
     assert all(f"- {each}" in page for each in missing)
-    assert "Without the draws and their interval: draw-3/draw.json is not there." in page
+    assert "Without the draws and their interval: trial-3/trial.json is not there." in page
 
 
 @pytest.mark.parametrize(
@@ -374,7 +374,7 @@ def test_what_is_removed_is_told_and_the_rest_shown(run: Path, tmp_path: Path) -
 )
 def test_what_is_damaged_is_told(part: str, title: str, run: Path, tmp_path: Path) -> None:
     folder = copied(run, tmp_path)
-    (folder / "draw-0" / part).write_bytes(b"{ no such thing")
+    (folder / "trial-0" / part).write_bytes(b"{ no such thing")
     with pytest.raises(UserError, match=f"{part} cannot be read"):
         inspection.PARTS[title](Asked(run_files.read(folder), 0, tmp_path))
 
@@ -438,10 +438,10 @@ def test_a_vote_gives_what_its_record_holds(pool: bool, run: Path, tmp_path: Pat
 
 def test_no_mistakes_no_sheet(run: Path, tmp_path: Path) -> None:
     folder = copied(run, tmp_path)
-    with np.load(folder / "draw-0" / "predictions.npz") as arrays:
+    with np.load(folder / "trial-0" / "predictions.npz") as arrays:
         kept = dict(arrays)
     right = (20 * np.eye(10)[kept["test_labels"]]).astype(np.float16)
-    io.write_arrays(folder / "draw-0" / "predictions.npz", {**kept, "test_logits": right})
+    io.write_arrays(folder / "trial-0" / "predictions.npz", {**kept, "test_logits": right})
     for title in IMAGES:
         with pytest.raises(UserError, match="draw 0 made no mistake"):
             inspection.PARTS[title](Asked(run_files.read(folder), 0, tmp_path))
