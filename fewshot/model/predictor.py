@@ -72,7 +72,9 @@ def _finished(run: Path, seed: int | None) -> int:
 
 
 @torch.no_grad()
-def _classifier(plan: ResolvedRun, learner: nn.Module, kept: Tensor) -> Callable[[np.ndarray], Tensor]:
+def _classifier(
+    plan: ResolvedRun, learner: nn.Module, kept: Tensor
+) -> Callable[[np.ndarray], Tensor]:
     """Pixels -> logits, by the same steps as the draw's evaluation."""
     device, train, backbone = plan.compute.device, plan.data.train, cast(Backbone, learner.backbone)
     on_features = frozen.fit_for(

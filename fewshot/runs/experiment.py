@@ -55,7 +55,9 @@ def run(
         io.make_folder(plan.folder)
         _write_config(plan)
     missing = [
-        seed for seed in seeds if force or not (plan.folder / f"trial-{seed}" / "trial.json").exists()
+        seed
+        for seed in seeds
+        if force or not (plan.folder / f"trial-{seed}" / "trial.json").exists()
     ]
     missing = distributed.agree(missing)
     if workers > 1 and len(missing) > 1:

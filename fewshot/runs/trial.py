@@ -30,7 +30,9 @@ TRAIN_ACCURACY_IMAGES = 10_000
 NEAR_CHANCE = 0.05
 
 
-def run_trial(plan: ResolvedRun, seed: int, *, force: bool = False, tell: Tell = lambda text: None) -> None:
+def run_trial(
+    plan: ResolvedRun, seed: int, *, force: bool = False, tell: Tell = lambda text: None
+) -> None:
     """Run or continue one draw; its result is its trial.json. A finished one is left as it is."""
     folder = plan.folder / f"trial-{seed}"
     if (

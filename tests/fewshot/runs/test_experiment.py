@@ -483,7 +483,9 @@ def test_prototypes_without_training_are_class_means_of_cached_features(
         query = backbone(test.images.float() / 255).double().numpy()
     means = np.stack([support[train.labels[budget].numpy() == way].mean(0) for way in range(10)])
     nearest = ((query[:, None] - means) ** 2).sum(-1).argmin(1)
-    kept_logits = np.load(tmp_path / record["run_id"] / "trial-0" / "predictions.npz")["test_logits"]
+    kept_logits = np.load(tmp_path / record["run_id"] / "trial-0" / "predictions.npz")[
+        "test_logits"
+    ]
     assert (kept_logits.argmax(1) == nearest).mean() > 0.99  # half precision ties a few
 
 
