@@ -1,6 +1,6 @@
 """Makes the data that presets are chosen on: CIFAR-10's training images alone, 40,000 to learn from, 10,000 to judge.
 
-python scripts/development_split.py FOLDER      # then: fewshot run --data FOLDER ...
+python -m scripts.development_split FOLDER      # then: fewshot run --data FOLDER ...
 """
 
 from __future__ import annotations

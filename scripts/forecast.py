@@ -1,7 +1,7 @@
 """Puts the tables of reports/forecast.md into it: learning curves of committed records, their larger counts hidden,
 forecast from the rest and compared with what was measured; `--check` only says whether the tables are there.
 
-python scripts/forecast.py [--check]
+python -m scripts.forecast [--check]
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pages
 from scipy.optimize import OptimizeWarning, curve_fit
 
 from fewshot.report.forecasting import model as forecast, learning_curve, answer as needs
 from fewshot.report.forecasting.learning_curve import Curve
 from fewshot.runs import records
+from scripts import pages
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "reports" / "forecast.md"
@@ -236,6 +236,6 @@ if __name__ == "__main__":
         sys.exit(
             0
             if PAGE.read_text() == wanted
-            else f"{PAGE.name} is stale: run python scripts/forecast.py"
+            else f"{PAGE.name} is stale: run python -m scripts.forecast"
         )
     PAGE.write_text(wanted)

@@ -1,6 +1,6 @@
 """Puts the tables of reports/fulldata.md into it, from committed records; `--check` only says whether they are there.
 
-python scripts/fulldata.py [--check]
+python -m scripts.fulldata [--check]
 """
 
 from __future__ import annotations
@@ -10,11 +10,10 @@ import sys
 from datetime import datetime
 from pathlib import Path
 
-import pages
-
 from fewshot.report.comparison import with_interval
 from fewshot.runs import records
 from fewshot.runs.records import Record
+from scripts import pages
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "reports" / "fulldata.md"
@@ -133,6 +132,6 @@ if __name__ == "__main__":
         sys.exit(
             0
             if PAGE.read_text() == wanted
-            else f"{PAGE.name} is stale: run python scripts/fulldata.py"
+            else f"{PAGE.name} is stale: run python -m scripts.fulldata"
         )
     PAGE.write_text(wanted)

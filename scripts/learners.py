@@ -1,6 +1,6 @@
 """Puts the tables of reports/learners.md into it, from committed records; `--check` only says whether they are there.
 
-python scripts/learners.py [--check]
+python -m scripts.learners [--check]
 """
 
 from __future__ import annotations
@@ -8,11 +8,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import pages
-
 from fewshot.report import differences, comparison as table
 from fewshot.runs import records
 from fewshot.runs.records import Record
+from scripts import pages
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "reports" / "learners.md"
@@ -120,6 +119,6 @@ if __name__ == "__main__":
         sys.exit(
             0
             if PAGE.read_text() == wanted
-            else f"{PAGE.name} is stale: run python scripts/learners.py"
+            else f"{PAGE.name} is stale: run python -m scripts.learners"
         )
     PAGE.write_text(wanted)

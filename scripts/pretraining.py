@@ -1,8 +1,8 @@
 """What pays in pretraining: controlled comparisons at small scale, and the report made from their records.
 
-python scripts/development_split.py DEV            # of CIFAR-10's training images: 40,000 to learn, 10,000 to judge
-python scripts/pretraining.py run DEV [--only NAME]     # a pretraining and its probes for each variant, recorded
-python scripts/pretraining.py report [--check]          # reports/pretraining.md from reports/records/pretraining
+python -m scripts.development_split DEV            # of CIFAR-10's training images: 40,000 to learn, 10,000 to judge
+python -m scripts.pretraining run DEV [--only NAME]     # a pretraining and its probes for each variant, recorded
+python -m scripts.pretraining report [--check]          # reports/pretraining.md from reports/records/pretraining
 
 Each variant changes one thing of the base. Its features are judged by a logistic probe on the development split,
 ten draws, the same for all variants; the test set is not touched.
@@ -17,10 +17,9 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import pages
-
 from fewshot.backbones import own_weights
 from fewshot.evaluation.statistics import summary
+from scripts import pages
 
 ROOT = Path(__file__).parent.parent
 RECORDS = ROOT / "reports" / "records" / "pretraining"
@@ -432,4 +431,4 @@ if __name__ == "__main__":
             if not asked.check:
                 path.write_text(written(path))
             elif path.read_text() != written(path):
-                sys.exit(f"{path} is stale: run python scripts/pretraining.py report")
+                sys.exit(f"{path} is stale: run python -m scripts.pretraining report")

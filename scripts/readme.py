@@ -1,6 +1,6 @@
 """Puts the tables that README.md shows into it, from committed records; `--check` only says whether they are there.
 
-python scripts/readme.py [--check]
+python -m scripts.readme [--check]
 """
 
 from __future__ import annotations
@@ -9,12 +9,9 @@ import json
 import sys
 from pathlib import Path
 
-import fulldata
-import learners
-import pages
-
 from fewshot.report import comparison as table
 from fewshot.runs import records
+from scripts import fulldata, learners, pages
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
@@ -101,6 +98,6 @@ if __name__ == "__main__":
         sys.exit(
             0
             if README.read_text() == wanted
-            else "README.md is stale: run python scripts/readme.py"
+            else "README.md is stale: run python -m scripts.readme"
         )
     README.write_text(wanted)

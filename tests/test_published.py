@@ -42,17 +42,20 @@ def test_studies_are_what_their_results_give() -> None:
 @pytest.mark.parametrize(
     "command",
     [
-        "readme.py --check",
-        "learners.py --check",
-        "pretraining.py report --check",
-        "fulldata.py --check",
-        pytest.param("forecast.py --check", marks=pytest.mark.slow),  # some 80 curves fitted
+        "readme --check",
+        "learners --check",
+        "pretraining report --check",
+        "fulldata --check",
+        pytest.param("forecast --check", marks=pytest.mark.slow),  # some 80 curves fitted
     ],
 )
 def test_pages_show_what_their_records_give(command: str) -> None:
-    tool, *words = command.split()
+    script, *words = command.split()
     done = subprocess.run(
-        [sys.executable, ROOT / "scripts" / tool, *words], capture_output=True, text=True
+        [sys.executable, "-m", f"scripts.{script}", *words],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
     )
     assert done.returncode == 0, done.stderr
 
