@@ -15,7 +15,9 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import OptimizeWarning, curve_fit
 
-from fewshot.report.forecasting import model as forecast, learning_curve, answer as needs
+from fewshot.report.forecasting import answer as needs
+from fewshot.report.forecasting import learning_curve
+from fewshot.report.forecasting import model as forecast
 from fewshot.report.forecasting.learning_curve import Curve
 from fewshot.runs import records
 from scripts import pages

@@ -8,7 +8,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from fewshot.report import differences, comparison as table
+from fewshot.report import comparison as table
+from fewshot.report import differences
 from fewshot.runs import records
 from fewshot.runs.records import Record
 from scripts import pages

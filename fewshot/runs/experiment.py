@@ -11,13 +11,13 @@ from typing import Any
 
 from filelock import FileLock
 
-from fewshot.errors import UserError
 from fewshot import config, distributed, io
-from fewshot.training import devices
-from fewshot.runs import records
-from fewshot.runs.trial import run_trial
+from fewshot.errors import UserError
 from fewshot.learners import LEARNERS
+from fewshot.runs import records
 from fewshot.runs.resolve import ResolvedRun, Tell, divided, prepare
+from fewshot.runs.trial import run_trial
+from fewshot.training import devices
 
 
 def run(

@@ -13,17 +13,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from episodes import augment, subsets, streams
+from episodes import augment, streams, subsets
 from episodes.augment.pipeline import Augment
 from episodes.rng import generator, seeded
 from episodes.types import ImageSet, Labelled
-from fewshot.evaluation import metrics
-from fewshot.features import frozen
 from fewshot import distributed, io
-from fewshot.training import trainer
 from fewshot.backbones import Backbone, chunk_size, embed
 from fewshot.config import RunConfig
+from fewshot.evaluation import metrics
+from fewshot.features import frozen
 from fewshot.runs.resolve import ResolvedRun, Tell, build_learner
+from fewshot.training import trainer
 
 FOLDS = 5
 BEGIN_IMAGES = 5000  # of the support, that a backbone with random weights begins from

@@ -12,16 +12,16 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from episodes import datasets
-from fewshot.errors import UserError
 from episodes.rng import generator
 from episodes.types import ImageSet
-from fewshot import backbones, config, functional, distributed, io
-from fewshot.training import devices
-from fewshot.runs import experiment
-from fewshot.features import frozen
+from fewshot import backbones, config, distributed, functional, io
 from fewshot.backbones import own_weights
-from fewshot.runs.resolve import Tell, configure
+from fewshot.errors import UserError
+from fewshot.features import frozen
+from fewshot.runs import experiment
 from fewshot.runs.provenance import source
+from fewshot.runs.resolve import Tell, configure
+from fewshot.training import devices
 
 PRESET = "pretrain"
 WEIGHTS = "weights.safetensors"

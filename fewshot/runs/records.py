@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from fewshot.errors import UserError
 from fewshot import io
+from fewshot.errors import UserError
 from fewshot.evaluation import statistics
 
 Record = dict[str, Any]

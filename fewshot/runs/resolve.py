@@ -12,16 +12,16 @@ import torch
 from torch import Tensor, nn
 
 from episodes import augment, class_splits, datasets, streams, subsets
-from fewshot.errors import UserError
 from episodes.rng import generator, seeded
 from episodes.types import ImageSet, TrainTest
 from fewshot import backbones, config, distributed
-from fewshot.features import cache
-from fewshot.training import devices, optim
 from fewshot.backbones import own_weights
 from fewshot.config import RunConfig
+from fewshot.errors import UserError
+from fewshot.features import cache
 from fewshot.learners import LEARNERS
 from fewshot.learners.base import Task
+from fewshot.training import devices, optim
 
 FEW_LABELS = 100  # up to this many labels a class the preset `few` is the default, beyond it `full`
 RESULTS_VERSION = 1

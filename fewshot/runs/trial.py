@@ -18,13 +18,13 @@ from safetensors.torch import save as safetensors_bytes
 from torch import Tensor, nn
 
 from episodes.types import ImageSet
-from fewshot.training import devices, trainer
+from fewshot import distributed, io
+from fewshot.backbones import OWN, OWN_INPUT_SIZE
 from fewshot.evaluation import metrics
 from fewshot.features import frozen
 from fewshot.runs import fitting, provenance
-from fewshot import distributed, io
-from fewshot.backbones import OWN, OWN_INPUT_SIZE
 from fewshot.runs.resolve import ResolvedRun, Tell, divided
+from fewshot.training import devices, trainer
 
 TRAIN_ACCURACY_IMAGES = 10_000
 NEAR_CHANCE = 0.05

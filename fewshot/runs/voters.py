@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fewshot.errors import UserError
 from fewshot import io
+from fewshot.errors import UserError
 from fewshot.runs import records
 from fewshot.runs.records import Record
 

@@ -17,12 +17,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from fewshot import io
 from fewshot.errors import UserError
 from fewshot.evaluation import metrics
-from fewshot.runs import voters, provenance, records
-from fewshot import io
-from fewshot.runs.voters import Member
+from fewshot.runs import provenance, records, voters
 from fewshot.runs.records import Record
+from fewshot.runs.voters import Member
 
 RULES = ("soft", "hard")
 

@@ -20,11 +20,10 @@ from safetensors.torch import load_file
 
 from episodes import datasets, streams, subsets
 from episodes.errors import UserError
-from fewshot.errors import Diverged
-from fewshot.features import frozen
 from fewshot import backbones, config
+from fewshot.errors import Diverged
 from fewshot.evaluation import metrics
-from fewshot.features import administration
+from fewshot.features import administration, frozen
 from fewshot.learners import probe
 from fewshot.model.restore import rebuild
 from fewshot.runs import experiment, resolve
