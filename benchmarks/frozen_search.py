@@ -25,6 +25,7 @@ TRAININGS = 90  # of one network: 18 values, five repeats
 
 def settings(epochs: float, fraction: float, data: str) -> dict[str, Any]:
     """Of the search's first cell of H2, without early stopping."""
+    from fewshot import config
     from fewshot.studies import grids, schema
 
     (row,) = schema.read([ROW])
@@ -39,7 +40,7 @@ def settings(epochs: float, fraction: float, data: str) -> dict[str, Any]:
         "fraction": fraction,
         "data": data,
     }
-    return grids.put(cell.settings, changed)
+    return config.overlay(cell.settings, changed)
 
 
 def seconds(values: dict[str, Any], out: Path) -> tuple[dict[str, float], float]:

@@ -25,17 +25,12 @@ def values(file: Path | None, sets: Sequence[str], **flags: Any) -> dict[str, An
     }
     if backbone:
         given["backbone"] = backbone
-        if "name" in backbone and "backbone" in found:
-            found.pop("backbone")
-    budgets = {"shots", "fraction", "full"}
-    if budgets & set(given):
-        found = {key: value for key, value in found.items() if key not in budgets}
-    found = config.merge(config.merge(found, given), config.overrides(sets))
+    found = config.overlay(config.overlay(found, given), config.overrides(sets))
     if not found.get("method"):
         raise UserError(
             "no method was named: use --method, as in fewshot run --method protonet --shots 16."
         )
-    if all(found.get(key) is None or found.get(key) is False for key in budgets):
+    if all(found.get(key) is None or found.get(key) is False for key in config.BUDGETS):
         raise UserError("no budget was named: use --shots K, --fraction P, or --full.")
     return found
 
@@ -83,7 +78,7 @@ def pretraining(
         words += ["--config", file.name]
     for key, _, value in (each.partition("=") for each in sets):
         words += ["--set", f"{key}={FOLDERS.sub('', value)}"]
-    return config.merge(config.merge(found, given), config.overrides(sets)), shlex.join(words)
+    return config.overlay(config.overlay(found, given), config.overrides(sets)), shlex.join(words)
 
 
 def seeds(text: str) -> list[int]:

@@ -95,28 +95,8 @@ def prepare(
 def configure(values: Mapping[str, Any], preset: str) -> RunConfig:
     """The preset with the values on top, checked, the learner's own settings filled in."""
     base = config.preset(values["method"], preset)
-    asked = values.get("backbone")
-    if (
-        isinstance(asked, Mapping)
-        and asked.get("name", base["backbone"]["name"]) != base["backbone"]["name"]
-    ):
-        del base["backbone"]  # its options and weights are those of another network
-        if base.get("train"):  # and so are the sides of its images
-            base["train"] = {
-                key: value for key, value in base["train"].items() if key != "resolutions"
-            }
-    train = values.get("train")
-    if (
-        isinstance(train, Mapping)
-        and base.get("train")
-        and ("steps" in train) != ("epochs" in train)
-    ):
-        # the one replaces the preset's other
-        base["train"] = {
-            key: value for key, value in base["train"].items() if key not in ("steps", "epochs")
-        }
-    merged = config.merge(base, {**values, "preset": preset})
-    settings: RunConfig = config.check(RunConfig, merged, "the configuration")
+    merged = config.overlay(base, {**values, "preset": preset})
+    settings = config.check(RunConfig, merged, "the configuration")
     method = LEARNERS[settings.method]
     options = config.check(method.options, settings.learner, "the configuration", prefix="learner.")
     steps = augment.check(settings.augment)

@@ -11,8 +11,6 @@ from fewshot import config
 from fewshot.errors import UserError
 from fewshot.studies.schema import Row, Values
 
-BUDGETS = ("shots", "fraction", "full")
-
 
 class Cell(NamedTuple):
     """One run of a row: its file's name, its label in tables, its place there, its values, and its settings.
@@ -149,48 +147,19 @@ def _named(row: Row, axis: str) -> bool:
 def _settings(row: Row, scale: str, values: Values) -> Values:
     """The base, the named values, what the scale sets, the values of dotted axes; the later on top."""
     changed = row.scale(scale)
-    settings = dict(row.base)
+    settings = config.overlay({}, row.base)
     for axis, value in values.items():
         for block in row.grid:
             if isinstance(block.get(axis), dict):
-                settings = put(settings, block[axis][value])
+                settings = config.overlay(settings, block[axis][value])
                 break
-    settings = put(settings, changed.set)
+    settings = config.overlay(settings, changed.set)
     for axis, value in values.items():
         if _named(row, axis):
-            settings = put(settings, changed.variants.get(axis, {}).get(str(value), {}))
+            settings = config.overlay(settings, changed.variants.get(axis, {}).get(str(value), {}))
         elif row.kind != "vote":
-            settings = put(settings, {axis: value})
+            settings = config.overlay(settings, {axis: value})
     return settings
-
-
-def put(under: Values, over: Values) -> Values:
-    """Settings with others on top, nested or dotted; what excludes one another is replaced.
-
-    That is a backbone of another name, the label budget, steps and epochs, and a method with its preset.
-    """
-    nested: Values = {}
-    for key, value in over.items():
-        for part in reversed(key.split(".")):
-            value = {part: value}
-        nested = config.merge(nested, value)
-    under = dict(under)
-    if nested.get("method", under.get("method")) != under.get("method"):
-        under = {
-            key: value for key, value in under.items() if key in (*BUDGETS, "data", "image_size")
-        }
-    if any(key in nested for key in BUDGETS):
-        under = {key: value for key, value in under.items() if key not in BUDGETS}
-    if "name" in nested.get("backbone", {}) and nested["backbone"]["name"] != under.get(
-        "backbone", {}
-    ).get("name"):
-        under.pop("backbone", None)
-    durations = {"steps", "epochs"}
-    if isinstance(under.get("train"), dict) and durations & set(nested.get("train") or {}):
-        under["train"] = {
-            key: value for key, value in under["train"].items() if key not in durations
-        }
-    return config.merge(under, nested)
 
 
 def _plain(value: Any) -> str:

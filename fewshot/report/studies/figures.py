@@ -12,7 +12,7 @@ from fewshot.report.studies import results as gathered, setting_figures
 from fewshot.report.studies.results import Measured, Study, Told
 from fewshot.report.studies.tables import SMOKE, Cell, Table, number
 from fewshot.report.plots.study_plots import Dot, Figure, Series
-from fewshot.studies.grids import BUDGETS
+from fewshot.config import BUDGETS
 
 MOST_LINES = 8  # of a figure of accuracy against labels
 MOST_CURVES = 4  # cells in a figure of learning curves

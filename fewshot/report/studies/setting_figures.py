@@ -12,7 +12,7 @@ from fewshot.report.plots import study_plots as study_drawing
 from fewshot.report.studies.results import Measured, Told
 from fewshot.report.studies.tables import Cell, Table, number
 from fewshot.report.plots.study_plots import Boxes, Figure
-from fewshot.studies.grids import BUDGETS
+from fewshot.config import BUDGETS
 
 FEWEST_CELLS = 8  # from here on a grid is shown by box plots over each of its settings
 

@@ -113,16 +113,6 @@ def test_named_values_are_settings_and_dotted_axes_lie_on_top_of_what_a_scale_se
     assert (row.draw_seconds("small"), row.draw_seconds("full")) == (4, 60)
 
 
-def test_another_method_takes_the_data_and_the_budget_along_and_nothing_else() -> None:
-    under = {"method": "scratch", "preset": "vgg", "shots": 4, "data": "digits", "train": {"lr": 1}}
-    assert grids.put(under, {"method": "probe"}) == {
-        "method": "probe",
-        "shots": 4,
-        "data": "digits",
-    }
-    assert under["train"] == {"lr": 1}
-
-
 def test_reported_numbers_go_to_the_cells_that_they_are_of(tmp_path: Path) -> None:
     row = row_of(
         tmp_path,

@@ -1,0 +1,191 @@
+"""Read settings from YAML files, presets and `--set` words, and check them."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from fewshot.config.overlay import expand
+from fewshot.errors import UserError
+
+Model = TypeVar("Model", bound=BaseModel)
+
+# The names that pydantic gives to the members of a union in the location of an error.
+UNION_MEMBER = re.compile(r"str|int|float|constrained-.*|.*\[.*")
+
+
+class _Yaml(yaml.SafeLoader):
+    """YAML in which 1e-4 is a number; YAML 1.1, which PyYAML reads, takes it for a text."""
+
+
+_Yaml.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Return the mapping in a YAML file; an empty file is an empty mapping.
+
+    Raises:
+        UserError: naming the file, and the line where it is not YAML.
+    """
+    try:
+        content = yaml.load(path.read_text(), _Yaml)
+    except FileNotFoundError:
+        raise UserError(f"the configuration file {path} does not exist.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"the configuration file {path} cannot be read: {error}.") from None
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        line = f", line {mark.line + 1}" if mark else ""
+        raise UserError(f"{path}{line}: this is not YAML ({error.problem}).") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: this is not YAML ({error}).") from None
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise UserError(
+            f"{path}: expected a mapping of keys to values, not a {type(content).__name__}."
+        )
+    return content
+
+
+def dump(values: Mapping[str, Any]) -> str:
+    """Return YAML text with the keys in their order."""
+    return yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True)
+
+
+def overrides(pairs: Sequence[str]) -> dict[str, Any]:
+    """Return nested settings from words such as `train.lr=0.1`; a later word wins.
+
+    Values are YAML, so numbers, lists, mappings and null work.
+    """
+    settings: list[tuple[str, Any]] = []
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        if not equals or not key.strip():
+            raise UserError(f"--set {pair}: expected key=value, as in --set train.steps=200.")
+        try:
+            value = yaml.load(text, _Yaml)
+        except yaml.YAMLError:
+            raise UserError(f"--set {pair}: the value cannot be read as YAML.") from None
+        settings.append((key.strip(), value))
+    return expand(settings)
+
+
+def presets_folder() -> Path:
+    """Return the folder of configurations: in the installed package, or beside it in a checkout."""
+    package = Path(__file__).parent.parent
+    packaged = package / "configs"
+    return packaged if packaged.is_dir() else package.parent / "configs"
+
+
+def presets(method: str) -> list[str]:
+    """Return the names of a method's packaged presets, sorted."""
+    return sorted(path.stem for path in (presets_folder() / "methods" / method).glob("*.yaml"))
+
+
+def is_path(preset: str) -> bool:
+    """Return whether a preset is the path of a YAML file rather than a name."""
+    return "/" in preset or preset.endswith((".yaml", ".yml"))
+
+
+def preset(method: str, name: str) -> dict[str, Any]:
+    """Return the settings of a preset.
+
+    A method without packaged presets, such as a learner of your own, has empty defaults.
+
+    Args:
+        method: name of the learner.
+        name: name of a packaged preset, or the path of a YAML file.
+
+    Raises:
+        UserError: naming the nearest preset, if there is none of this name.
+    """
+    if is_path(name):
+        return read(Path(name))
+    names = presets(method)
+    if name in names:
+        return read(presets_folder() / "methods" / method / f"{name}.yaml")
+    if names:
+        raise UserError(f"'{method}' has no preset '{name}': {nearest(name, names)}")
+    if name in ("few", "full"):
+        return {}
+    raise UserError(
+        f"'{method}' has no packaged presets: leave the preset out, or give the path of a "
+        "YAML file."
+    )
+
+
+def nearest(word: str, known: Sequence[str], prefix: str = "") -> str:
+    """Return "did you mean '...'?" with the nearest known word, or the list of known words.
+
+    Args:
+        word: what was given.
+        known: what would have been right.
+        prefix: shown before the suggestion, such as `train.`; it takes no part in the comparison.
+    """
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    if close:
+        return f"did you mean '{prefix}{close[0]}'?"
+    return f"known: {', '.join(sorted(known))}."
+
+
+def check(model: type[Model], values: Mapping[str, Any], source: str, prefix: str = "") -> Model:
+    """Return an instance of `model`.
+
+    Args:
+        model: the class of the settings.
+        values: the settings.
+        source: where they come from, for the message.
+        prefix: shown before each key in the message, such as `learner.`.
+
+    Raises:
+        UserError: one sentence that names every wrong key.
+    """
+    try:
+        return model.model_validate(dict(values))
+    except ValidationError as error:
+        problems = [
+            _sentence(problem, model, prefix) for problem in error.errors(include_url=False)
+        ]
+        raise UserError(f"{source}: {'; '.join(dict.fromkeys(problems))}") from None
+
+
+def _sentence(problem: ErrorDetails, model: type[BaseModel], prefix: str) -> str:
+    """Return what is wrong with one key."""
+    path = [str(part) for part in problem["loc"]]
+    if problem["type"] == "extra_forbidden":
+        section = prefix + "".join(f"{part}." for part in path[:-1])
+        suggestion = nearest(path[-1], _fields_at(model, path[:-1]), section)
+        return f"unknown key '{section}{path[-1]}': {suggestion}"
+    key = prefix + ".".join(part for part in path if not UNION_MEMBER.fullmatch(part))
+    if problem["type"] == "value_error":
+        return f"{key + ': ' if key else ''}{problem['ctx']['error']!s}"
+    if problem["type"] == "missing":
+        return f"'{key}' is missing"
+    message = problem["msg"].replace("Input should be", "should be", 1)
+    return f"'{key}' {message[0].lower() + message[1:]}, not {problem['input']!r}"
+
+
+def _fields_at(model: type[BaseModel], path: Sequence[str]) -> list[str]:
+    """Return the names of the fields of the section at `path` within `model`."""
+    for part in path:
+        if part.isdigit():  # an index into a list, whose field already gave the model of its items
+            continue
+        field = model.model_fields.get(part)
+        if field is None:
+            return []
+        types = [field.annotation, *getattr(field.annotation, "__args__", ())]
+        models = [kind for kind in types if isinstance(kind, type) and issubclass(kind, BaseModel)]
+        if not models:
+            return []
+        model = models[0]
+    return list(model.model_fields)

@@ -1,0 +1,86 @@
+"""The one rule that puts settings on top of others: presets, files, flags and study grids."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+BUDGETS = ("shots", "fraction", "full")
+KEPT_BY_ANOTHER_METHOD = (*BUDGETS, "data", "image_size")
+
+
+def overlay(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `base` with the settings of `over` on top; neither argument changes.
+
+    Mappings are merged key by key; lists and single values are replaced as a whole. Settings that
+    exclude one another are replaced together:
+
+    - a label budget (shots, fraction or full) removes the other two;
+    - train.steps removes train.epochs, and the other way round; train.epochs also removes
+      train.least_steps, so that an explicit number of epochs is what is trained;
+    - a backbone of another name removes the weights and options of the old one, and
+      train.resolutions, which are sides of its images;
+    - another method removes everything but the data and the label budget.
+
+    Args:
+        base: nested settings.
+        over: nested settings; its own keys may be dotted, as in {"train.lr": 0.1}.
+    """
+    nested = expand(over.items())
+    return _merge(_without_excluded(base, nested), nested)
+
+
+def expand(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """Return nested settings from pairs of a key, perhaps dotted, and a value; the last wins."""
+    nested: dict[str, Any] = {}
+    for dotted, value in pairs:
+        branch = value
+        for key in reversed(dotted.split(".")):
+            branch = {key: branch}
+        nested = _merge(nested, branch)
+    return nested
+
+
+def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged
+
+
+def _without_excluded(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of `base` that may stand beside those of `over`."""
+    remaining = dict(base)
+    if _changes(base, over, "method") and base.get("method") is not None:
+        remaining = _only(remaining, KEPT_BY_ANOTHER_METHOD)
+    if any(key in over for key in BUDGETS):
+        remaining = _without(remaining, BUDGETS)
+    train = _section(remaining, "train")
+    if _changes(_section(base, "backbone"), _section(over, "backbone"), "name"):
+        remaining.pop("backbone", None)
+        train = _without(train, ("resolutions",))
+    if {"steps", "epochs"} & set(_section(over, "train")):
+        train = _without(train, ("steps", "epochs"))
+    if _section(over, "train").get("epochs") is not None:
+        train = _without(train, ("least_steps",))
+    if isinstance(remaining.get("train"), Mapping):
+        remaining["train"] = train
+    return remaining
+
+
+def _changes(base: Mapping[str, Any], over: Mapping[str, Any], key: str) -> bool:
+    return key in over and over[key] != base.get(key)
+
+
+def _section(settings: Mapping[str, Any], key: str) -> dict[str, Any]:
+    section = settings.get(key)
+    return dict(section) if isinstance(section, Mapping) else {}
+
+
+def _only(settings: Mapping[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
+    return {key: value for key, value in settings.items() if key in keys}
+
+
+def _without(settings: Mapping[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
+    return {key: value for key, value in settings.items() if key not in keys}

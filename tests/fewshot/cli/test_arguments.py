@@ -1,0 +1,107 @@
+"""Oracle: the settings that a command asks for, written out by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fewshot import config
+from fewshot.cli import arguments
+from fewshot.errors import UserError
+from fewshot.runs import resolve
+
+
+def message(call: Any, *arguments: Any, **values: Any) -> str:
+    with pytest.raises(UserError) as error:
+        call(*arguments, **values)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def saved(tmp_path: Path, **values: Any) -> Path:
+    path = tmp_path / "mine.yaml"
+    path.write_text(config.dump(values))
+    return path
+
+
+def test_flags_go_on_top_of_the_file_and_sets_on_top_of_flags(tmp_path: Path):
+    file = saved(tmp_path, method="maml", shots=4, data="digits", train={"steps": 5, "lr": 0.1})
+    values = arguments.values(file, ["train.lr=1e-4", "data=other"], shots=None, data="cifar10")
+    assert values == {
+        "method": "maml",
+        "shots": 4,
+        "data": "other",
+        "train": {"steps": 5, "lr": 1e-4},
+    }
+
+
+def test_another_method_than_the_file_s_takes_its_data_and_budget_alone(tmp_path: Path):
+    file = saved(tmp_path, method="maml", shots=4, data="digits", train={"steps": 5, "lr": 0.1})
+    values = arguments.values(file, [], method="protonet")
+    assert values == {"method": "protonet", "shots": 4, "data": "digits"}
+
+
+@pytest.mark.parametrize("budget", [{"shots": 2}, {"fraction": 0.1}, {"full": True}])
+def test_a_budget_flag_replaces_the_file_s_budget(tmp_path: Path, budget: dict):
+    file = saved(tmp_path, method="maml", shots=4, fraction=None, full=False)
+    assert arguments.values(file, [], **{"shots": None, "full": None, **budget}) == {
+        "method": "maml",
+        **budget,
+    }
+
+
+def test_backbone_flags_become_a_section(tmp_path: Path):
+    file = saved(
+        tmp_path, method="maml", shots=4, backbone={"name": "conv4", "options": {"norm": "group"}}
+    )
+    assert arguments.values(file, [], backbone="resnet18")["backbone"] == {"name": "resnet18"}
+    both = arguments.values(file, [], backbone="resnet18", weights="none")["backbone"]
+    assert both == {"name": "resnet18", "weights": "none"}
+    kept = arguments.values(file, [], weights="w.safetensors")["backbone"]
+    assert kept == {"name": "conv4", "options": {"norm": "group"}, "weights": "w.safetensors"}
+
+
+def test_a_run_s_own_configuration_asks_for_the_same_run(tmp_path: Path):
+    settings = resolve.configure({"method": "protonet", "shots": 4}, "few").model_dump(mode="json")
+    found = arguments.values(saved(tmp_path, **settings, compute={"device": "cuda"}), [])
+    assert found == settings
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        ({"shots": 3}, "--method"),
+        ({"method": "protonet"}, "--shots"),
+        ({"method": "protonet", "full": None}, "--shots"),
+    ],
+)
+def test_a_request_without_method_or_budget_is_told(flags: dict, words: str):
+    assert words in message(arguments.values, None, [], **flags)
+
+
+def test_a_budget_of_zero_is_wrong_and_not_absent():
+    assert "'shots'" in message(
+        resolve.configure, arguments.values(None, [], method="protonet", shots=0), "few"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("10", range(10)),
+        ("1", [0]),
+        ("100-109", range(100, 110)),
+        ("5-5", [5]),
+        ("0-2", range(3)),
+        (" 3 ", range(3)),
+    ],
+)
+def test_seeds(text: str, expected: Any):
+    assert arguments.seeds(text) == list(expected)
+
+
+@pytest.mark.parametrize("text", ["", "0", "9-3", "-3", "a", "1-", "1,2", "1.5", "1-2-3", "1e2"])
+def test_bad_seeds_are_quoted(text: str):
+    assert f"--seeds {text}: " in message(arguments.seeds, text)
