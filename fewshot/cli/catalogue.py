@@ -12,7 +12,7 @@ from fewshot.learners import LEARNERS
 def everything() -> list[tuple[str, list[tuple[str, str]]]]:
     """(title, [(name, line), ...]) for each kind of thing."""
     methods = [
-        (name, f"{_first_line(method.build)} [presets: {', '.join(config.presets(name))}]")
+        (name, f"{_first_line(method)} [presets: {', '.join(config.presets(name))}]")
         for name, method in sorted(LEARNERS.items())
     ]
     return [

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from episodes.types import Labelled
-from fewshot.learners.base import Classifier
+from fewshot.learners.base import Classifier, Learner
 
 TEMPERATURES = 2.0 ** torch.linspace(-5, 5, 81)
 
@@ -55,12 +55,12 @@ def classify(classifier: Classifier, queries: Iterable[Labelled]) -> tuple[Tenso
 
 @torch.no_grad()
 def judge(
-    learner: nn.Module, support: Labelled, queries: Iterable[Labelled]
+    learner: Learner, support: Labelled, queries: Iterable[Labelled]
 ) -> tuple[Classifier, Judged]:
     """Adapt to the support and classify the queries; inductive: no query sees another, no buffer is written."""
     learner.eval()
     began = time.perf_counter()
-    classifier = learner.adapt(support)  # type: ignore[operator]
+    classifier = learner.adapt(support)
     if support.images.is_cuda:
         torch.cuda.synchronize(support.images.device)
     seconds = time.perf_counter() - began
@@ -68,15 +68,15 @@ def judge(
 
 
 @torch.no_grad()
-def measures(learner: nn.Module, queries: Iterable[Labelled]) -> dict[str, float]:
+def measures(learner: Learner, queries: Iterable[Labelled]) -> dict[str, float]:
     """Means over the queries of what the learner measures of itself, by name; empty where it measures nothing."""
-    if not hasattr(learner, "measure"):
+    if not learner.metric_names:
         return {}
     learner.eval()
     sums: dict[str, Tensor] = {}
     n = 0
     for batch in queries:
-        for name, values in learner.measure(batch).items():  # type: ignore[operator]
+        for name, values in learner.extra_metrics(batch).items():
             sums[name] = sums.get(name, 0) + values.double().sum()
         n += len(batch.labels)
     return {name: float(total) / n for name, total in sums.items()}

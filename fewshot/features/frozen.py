@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from episodes import streams
@@ -15,13 +15,14 @@ from episodes.types import ImageSet
 from fewshot.backbones import Backbone, chunk_size
 from fewshot.config import RunConfig
 from fewshot.features import cache
+from fewshot.learners.base import Learner
 from fewshot.training import optim
 
 TOGETHER = 256  # views that go through the network at once, always: an image's features depend on no company
 VERSION = 3  # raise it when the same network gives other features: files written before are then no longer found
 
 
-def fit_for(settings: RunConfig, learner: nn.Module, untrained: bool = False) -> bool:
+def fit_for(settings: RunConfig, learner: Learner, untrained: bool = False) -> bool:
     """Whether features can stand in for images: nothing of the backbone changes, and nothing random happens to images.
 
     That is a learner without training, or left `untrained`; or one of which every phase trains the head alone,
@@ -29,7 +30,7 @@ def fit_for(settings: RunConfig, learner: nn.Module, untrained: bool = False) ->
     throughout: dropout inside it, which on images would act while the head is trained, does not. A learner whose
     `adapt` changes the backbone needs images always, and so does one that says so.
     """
-    if getattr(learner, "adapts_backbone", False) or getattr(learner, "needs_images", False):
+    if learner.needs.images:
         return False
     if untrained or learner.feed is None or settings.train is None:
         return True
@@ -41,13 +42,13 @@ def fit_for(settings: RunConfig, learner: nn.Module, untrained: bool = False) ->
     )
 
 
-def batch_norms(learner: nn.Module, trainable: str | int) -> tuple[int, int]:
+def batch_norms(learner: Learner, trainable: str | int) -> tuple[int, int]:
     """How many batch norms of the backbone learn, and how many are held, in a phase; the learner is left as it was."""
     modes = [(part, part.training) for part in learner.modules()]
     wanted = [(parameter, parameter.requires_grad) for parameter in learner.parameters()]
     optim.set_trainable(learner, trainable)  # as the trainer will: learners look at what is frozen
     learner.train()
-    norms = [part.training for part in learner.backbone.modules() if isinstance(part, _BatchNorm)]  # type: ignore[union-attr]
+    norms = [part.training for part in learner.backbone.modules() if isinstance(part, _BatchNorm)]
     for part, mode in modes:
         part.training = mode
     for parameter, gradient in wanted:

@@ -1,30 +1,47 @@
 """The interface of every learner: what the trainer, the evaluation and the runs may rely on.
 
-A concrete learner is one file that derives from `Learner`, implements `loss` and `adapt`, and is final. Nothing is
-discovered: a hook that is not declared here does not exist.
+A concrete learner is one file. It derives from `Learner`, implements `loss` and `adapt`, and is
+final. Nothing is discovered: a hook that is not declared here does not exist.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from episodes.types import Episode, Labelled, Pairs
+from fewshot.backbones import Backbone
+from fewshot.config import Settings
+from fewshot.training.trainable import Trainable
 
-if TYPE_CHECKING:
-    from fewshot.backbones import Backbone
-
-Classifier = Callable[
-    [Tensor], Tensor
-]  # images float [n, c, h, w] -> logits [n, n_way], higher is better
+# images float [n, c, h, w] -> logits [n, n_way], higher is better
+Classifier = Callable[[Tensor], Tensor]
 Feed = Literal["batches", "episodes", "pairs"]
+Item = Labelled | Episode | Pairs
+
+
+class LearnerOptions(Settings):
+    """The settings of a learner, the section `learner:` of a configuration."""
+
+    def weight_files(self) -> dict[str, tuple[str, ...]]:
+        """Return the paths of weight files by setting; a run is identified by their content."""
+        return {}
+
+    def excludes_mixing(self) -> str | None:
+        """Return the setting that excludes augmentations which mix images, or None."""
+        return None
 
 
 class Task(NamedTuple):
-    """What a learner is built for: the number of ways and each class's superclass, int64 [n_way], where known."""
+    """What a learner is built for.
+
+    Attributes:
+        n_way: the number of classes.
+        group_of_class: the superclass of each class, int64 [n_way], or None where unknown.
+    """
 
     n_way: int
     group_of_class: Tensor | None = None
@@ -33,10 +50,10 @@ class Task(NamedTuple):
 class Needs(NamedTuple):
     """What a learner requires of its input.
 
-    Args:
-        images: it needs the images themselves, so cached features cannot replace them.
+    Attributes:
+        images: the learner needs the images themselves; cached features cannot replace them.
         support: `adapt` reads the whole support set, although a trained head classifies.
-        metric_images: `extra_metrics` reads images, so the evaluation must not replace them by features.
+        metric_images: `extra_metrics` needs the images themselves.
     """
 
     images: bool = False
@@ -44,46 +61,49 @@ class Needs(NamedTuple):
     metric_images: bool = False
 
 
-class Learner(nn.Module, ABC):
+class Learner(Trainable):
     """A way of learning from labelled images.
 
     Attributes:
-        feed: the stream that it trains on, or None if it needs no training.
-        needs: see `Needs`.
-        metric_names: names of the values that `extra_metrics` returns.
-        caution: a sentence for the record's warnings, unless the learner was meta-trained on another data set.
+        options_type: the class that checks the settings of the learner.
+        feed: the stream that the learner trains on, or None if it needs no training.
+        needs: what the learner requires of its input; see `Needs`.
+        metric_names: the names of all values that `extra_metrics` may return.
+        caution: a sentence for the warnings of the record, unless the learner was meta-trained
+            on another data set.
         backbone: the network that turns images into features.
     """
 
     feed: ClassVar[Feed | None]
+    options_type: ClassVar[type[LearnerOptions]]
     needs: Needs = Needs()
     metric_names: tuple[str, ...] = ()
     caution: str | None = None
     backbone: Backbone
 
-    @abstractmethod
-    def loss(self, item: Any) -> Tensor:
-        """Return the training loss of one item of the feed, a differentiable scalar."""
+    @classmethod
+    def from_config(cls, backbone: Backbone, task: Task, options: Any) -> Learner:
+        """Build the learner from checked settings, an instance of `options_type`."""
+        raise NotImplementedError(f"{cls.__name__}.from_config")
 
     @abstractmethod
     def adapt(self, support: Labelled) -> Classifier:
         """Return a classifier for the classes of the support set; write nothing on the learner."""
 
+    @property
+    def prepares(self) -> bool:
+        """Whether the class implements `prepare`, so that the support set has to be loaded."""
+        return type(self).prepare is not Learner.prepare
+
     def prepare(self, support: Labelled) -> None:
         """Initialise from the support set; called once before the first step, in evaluation mode."""
 
     def on_train_start(self, n_images: int) -> None:
-        """Get ready for training batches that index a pool of `n_images` images."""
-
-    def on_step(self, progress: float) -> None:
-        """Take note that a step begins; `progress` is the share of the training that is done, in [0, 1)."""
+        """Prepare for training batches that are drawn from a pool of `n_images` images."""
 
     def on_train_end(self) -> None:
         """Free what only the training needed."""
 
     def extra_metrics(self, batch: Labelled) -> dict[str, Tensor]:
-        """Return one value for each image, [n], under each of `metric_names`; the record holds their means."""
+        """Return one value for each image, [n], by name; the record holds their means."""
         return {}
-
-
-Item = Labelled | Episode | Pairs

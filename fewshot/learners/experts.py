@@ -20,12 +20,12 @@ from fewshot.backbones import Backbone, embed, hold_batch_norm, side_by_side
 from fewshot.config import NotNegative
 from fewshot.errors import UserError
 from fewshot.heads import trainable
-from fewshot.learners.base import Classifier, Task
+from fewshot.learners.base import Classifier, Learner, LearnerOptions, Task
 
 UNTIE = 0.1  # of a row's length: two rows of one class that are equal would stay so
 
 
-class Options(trainable.Options):
+class Options(trainable.Options, LearnerOptions):
     """head, start, c, scale, dropout: of every head, as of `finetune`.
 
     networks: all heads on one backbone, or a backbone for each expert and a general one, which also has a vote.
@@ -50,7 +50,7 @@ class _Found(NamedTuple):
     mixed: Tensor
 
 
-class Experts(nn.Module):
+class Experts(Learner):
     """A gate over the superclasses and an expert for each, mixed softly.
 
     The gate is a head over all classes, pooled: a group's logit is the log of the sum of exp over its classes. A gate
@@ -69,7 +69,9 @@ class Experts(nn.Module):
     loss, not its value: the mixture is what it would be without it, unless gradients are clipped by their common norm.
     """
 
+    options_type = Options
     feed = "batches"
+    metric_names = ("gate_accuracy", "oracle_gate_accuracy", "flat_accuracy")
     group_of_class: Tensor
     column_of_class: Tensor
 
@@ -110,6 +112,10 @@ class Experts(nn.Module):
             for name, each in self.named_parameters()
             if not name.startswith(("backbone.", "flat."))
         ]
+
+    @classmethod
+    def from_config(cls, backbone: Backbone, task: Task, options: Options) -> Experts:
+        return cls(backbone, task, options)
 
     def train(self, mode: bool = True) -> Experts:
         super().train(mode)
@@ -192,7 +198,7 @@ class Experts(nn.Module):
     def adapt(self, support: Labelled) -> Classifier:
         return lambda images: self._mixture(embed(self.backbone, images)).mixed
 
-    def measure(self, batch: Labelled) -> dict[str, Tensor]:
+    def extra_metrics(self, batch: Labelled) -> dict[str, Tensor]:
         """Whether each image is right, bool [n], labels int64: the gate of its superclass, the mixture of its class
         where the superclass is given (no gate could do better), the flat head of its class.
         """

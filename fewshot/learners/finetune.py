@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 
 import torch
 from pydantic import Field, model_validator
-from torch import Tensor, nn
+from torch import Tensor
 
 from episodes.types import Labelled
 from fewshot import functional
@@ -19,10 +19,10 @@ from fewshot.backbones import Backbone, embed, hold_batch_norm, side_by_side
 from fewshot.config import Count, Positive
 from fewshot.heads import trainable
 from fewshot.learners import probe
-from fewshot.learners.base import Classifier, Task
+from fewshot.learners.base import Classifier, Learner, LearnerOptions, Needs, Task
 
 
-class Options(trainable.Options):
+class Options(trainable.Options, LearnerOptions):
     """As a head's. readout: what classifies, the trained head, or a logistic regression fitted anew to the features.
 
     readout_c: inverse strength of the regression's regularisation.
@@ -48,12 +48,13 @@ class Options(trainable.Options):
         return self
 
 
-class Finetune(nn.Module):
+class Finetune(Learner):
     """Cross-entropy on the support with a linear or cosine head; batch norm keeps its running statistics.
 
     Which stages train, and when, is the trainer's configuration (`train.phases`, `train.layer_decay`).
     """
 
+    options_type = Options
     feed = "batches"
 
     def __init__(self, backbone: Backbone, task: Task, options: Options) -> None:
@@ -68,11 +69,15 @@ class Finetune(nn.Module):
             if several
             else own
         )
-        self.needs_support = options.readout == "logistic" or options.probe_share > 0
+        self.needs = Needs(support=options.readout == "logistic" or options.probe_share > 0)
         # No part: it is neither trained nor kept, since every build begins with the same backbone.
         self._untrained = (
             [copy.deepcopy(backbone).requires_grad_(False)] if options.probe_share else []
         )
+
+    @classmethod
+    def from_config(cls, backbone: Backbone, task: Task, options: Options) -> Finetune:
+        return cls(backbone, task, options)
 
     def train(self, mode: bool = True) -> Finetune:
         super().train(mode)

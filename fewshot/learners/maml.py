@@ -19,14 +19,14 @@ from episodes.rng import generator
 from episodes.types import Episode, Labelled
 from fewshot import functional
 from fewshot.backbones import Backbone, embed, hold_batch_norm
-from fewshot.config import Count, Positive, Settings
+from fewshot.config import Count, Positive
 from fewshot.errors import UserError
-from fewshot.learners.base import Classifier, Task
+from fewshot.learners.base import Classifier, Learner, LearnerOptions, Needs, Task
 
 Steps = Annotated[int, Field(ge=0, strict=True)]
 
 
-class Options(Settings):
+class Options(LearnerOptions):
     """order: second is MAML, first takes the inner gradients for constants; head: what it is before the inner steps.
 
     adapts: what inner steps change: all, the head (ANIL), or the head and the backbone's last n stages.
@@ -58,7 +58,7 @@ class Options(Settings):
         return self
 
 
-class Maml(nn.Module):
+class Maml(Learner):
     """A few gradient steps on the support, from a start that is trained for them.
 
     The head is made anew for each support, from zero or from the prototypes, so no order of labels can be learned by
@@ -66,6 +66,7 @@ class Maml(nn.Module):
     alone. Batch norm keeps its running statistics: learn2learn's clones share buffers, and nothing may write them.
     """
 
+    options_type = Options
     feed = "episodes"
     caution = (
         "maml had a single task to learn from, the support's own classes, so this is fine-tuning by a few steps "
@@ -77,13 +78,17 @@ class Maml(nn.Module):
         _learn2learn()
         self.backbone = backbone
         self.options = options
-        self.adapts_backbone = options.adapts != "head"
+        self.needs = Needs(images=options.adapts != "head")
         self.adapted = {
             "weight",
             "bias",
             *(f"backbone.{name}" for name in _adapted(backbone, options.adapts)),
         }
         self.log_scale = nn.Parameter(torch.tensor(math.log(options.scale)))
+
+    @classmethod
+    def from_config(cls, backbone: Backbone, task: Task, options: Options) -> Maml:
+        return cls(backbone, task, options)
 
     def train(self, mode: bool = True) -> Maml:
         super().train(mode)
@@ -105,7 +110,7 @@ class Maml(nn.Module):
         options, differentiable = self.options, torch.is_grad_enabled()
         features = embed(self.backbone, support.images)
         model = self._start(features, support.labels, n_way)
-        if not self.adapts_backbone:  # its features stay as they are through all steps
+        if not self.needs.images:  # its features stay as they are through all steps
             support = Labelled(features, support.labels)
         many = len(support.labels) > options.inner_batch
         second = differentiable and options.order == "second" and not many
@@ -141,11 +146,11 @@ class Maml(nn.Module):
         return model
 
 
-def _adapted(backbone: nn.Module, adapts: str | int) -> list[str]:
+def _adapted(backbone: Backbone, adapts: str | int) -> list[str]:
     """Names of the backbone's parameters that inner steps change."""
     if adapts == "all":
         return [name for name, _ in backbone.named_parameters()]
-    stages = getattr(backbone, "stages", [])
+    stages = backbone.stages
     keep = adapts if isinstance(adapts, int) else 0
     return [name for stage in stages[max(0, len(stages) - keep) :] for name in stage]
 

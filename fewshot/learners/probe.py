@@ -9,18 +9,18 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from episodes.types import Labelled
 from fewshot import functional
 from fewshot.backbones import Backbone, embed
-from fewshot.config import Positive, Settings
+from fewshot.config import Positive
 from fewshot.heads import regression
-from fewshot.learners.base import Classifier, Task
+from fewshot.learners.base import Classifier, Learner, LearnerOptions, Task
 
 
-class Options(Settings):
+class Options(LearnerOptions):
     """c: inverse strength of the regularisation of logistic and ridge; several values: chosen by cross-validation.
 
     centre: subtract the support's mean; normalise: to unit length after that; scale: of the logits, but for logistic.
@@ -33,9 +33,10 @@ class Options(Settings):
     scale: Positive = 10.0
 
 
-class Probe(nn.Module):
+class Probe(Learner):
     """Fits a classifier to the support's features; the backbone is never trained."""
 
+    options_type = Options
     feed = None
 
     def __init__(self, backbone: Backbone, task: Task, options: Options) -> None:
@@ -43,6 +44,10 @@ class Probe(nn.Module):
         self.backbone = backbone.requires_grad_(False)
         self.n_way = task.n_way
         self.options = options
+
+    @classmethod
+    def from_config(cls, backbone: Backbone, task: Task, options: Options) -> Probe:
+        return cls(backbone, task, options)
 
     def train(self, mode: bool = True) -> Probe:
         super().train(mode)

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from episodes.types import Episode, Labelled
 from fewshot import functional
 from fewshot.backbones import Backbone, embed, hold_batch_norm
-from fewshot.config import Count, Positive, Settings
-from fewshot.learners.base import Classifier, Task
+from fewshot.config import Count, Positive
+from fewshot.learners.base import Classifier, Learner, LearnerOptions, Task
 
 
-class Options(Settings):
+class Options(LearnerOptions):
     """shots and queries: of a training episode, at most; the support's smaller classes give what they have."""
 
     distance: Literal["euclidean", "cosine"] = "euclidean"
@@ -24,7 +24,7 @@ class Options(Settings):
     queries: Count = 8
 
 
-class ProtoNet(nn.Module):
+class ProtoNet(Learner):
     """Classifies by the nearest class mean; trained on episodes cut from the support set.
 
     Distances are squared Euclidean, divided by the number of features so that softmax does not saturate in
@@ -32,6 +32,7 @@ class ProtoNet(nn.Module):
     Without training (`train: null`) it is the nearest class mean of the backbone's features as they are.
     """
 
+    options_type = Options
     feed = "episodes"
 
     def __init__(self, backbone: Backbone, task: Task, options: Options) -> None:
@@ -40,6 +41,10 @@ class ProtoNet(nn.Module):
         self.n_way = task.n_way
         self.distance = options.distance
         self.log_scale = nn.Parameter(torch.tensor(math.log(options.scale)))
+
+    @classmethod
+    def from_config(cls, backbone: Backbone, task: Task, options: Options) -> ProtoNet:
+        return cls(backbone, task, options)
 
     def train(self, mode: bool = True) -> ProtoNet:
         super().train(mode)

@@ -13,16 +13,16 @@ from torch import Tensor, nn
 from episodes.types import Labelled
 from fewshot import distributed, functional
 from fewshot.backbones import Backbone, Finish, build, embed, from_file, side_by_side
-from fewshot.config import BackboneSettings, Count, NotNegative, Positive, Settings
+from fewshot.config import BackboneSettings, Count, NotNegative, Positive
 from fewshot.errors import UserError
 from fewshot.heads import trainable
-from fewshot.learners.base import Classifier, Task
+from fewshot.learners.base import Classifier, Learner, LearnerOptions, Needs, Task
 
 PROXY_SIDE = 20  # pixels
 NEWEST = 0.5  # the share of what the network says now in the mean of all that it has said
 
 
-class Options(Settings):
+class Options(LearnerOptions):
     """hidden: widths of dense layers between the features and the logits; dropout: before every dense layer.
 
     head: linear, or a cosine with a learnable scale (then without hidden layers).
@@ -71,15 +71,22 @@ class Options(Settings):
             raise ValueError("several members exclude rotation and teachers: leave one away")
         return self
 
+    def weight_files(self) -> dict[str, tuple[str, ...]]:
+        return {"teachers": self.teachers} if self.teachers else {}
 
-class Scratch(nn.Module):
+    def excludes_mixing(self) -> str | None:
+        return "recall" if self.recall else None
+
+
+class Scratch(Learner):
     """Backbone and linear head, all trained by cross-entropy (studies: H1, H2, H4, E1-E4, A1-A5, K1, K2, K6).
 
     A backbone of which nothing trains (`train.phases: [{trainable: head}]`, as in H2) works in evaluation mode.
     """
 
+    options_type = Options
     feed = "batches"
-    measures_images = True
+    metric_names = ("accuracy_without_views",)
 
     def __init__(self, backbone: Backbone, task: Task, options: Options) -> None:
         super().__init__()
@@ -93,7 +100,8 @@ class Scratch(nn.Module):
         self.backbone = side_by_side(networks) if several else backbone
         self.head = trainable.Members(own) if several else own[0]
         self.options = options
-        self.needs_images = bool(options.teachers or options.rotation or options.keep < 1)
+        images = bool(options.teachers or options.rotation or options.keep < 1)
+        self.needs = Needs(images=images, metric_images=True)
         self._teachers = [
             _teacher(Path(each), task.n_way) for each in options.teachers
         ]  # no parts: never trained
@@ -109,16 +117,20 @@ class Scratch(nn.Module):
     )  # class probabilities of each image of the training batches, zeros at first, [n, n_way]
     done: Tensor
 
-    def remember(self, n: int) -> None:
-        self.past = (
-            torch.zeros(n, self.n_way, device=self.done.device)
-            if n and self.options.recall
-            else None
-        )
+    @classmethod
+    def from_config(cls, backbone: Backbone, task: Task, options: Options) -> Scratch:
+        return cls(backbone, task, options)
 
-    def progress(self, share: float) -> None:
-        self.done.fill_(share)
-        self.selects = share < self.options.keep_until
+    def on_train_start(self, n_images: int) -> None:
+        if self.options.recall:
+            self.past = torch.zeros(n_images, self.n_way, device=self.done.device)
+
+    def on_train_end(self) -> None:
+        self.past = None
+
+    def on_step(self, progress: float) -> None:
+        self.done.fill_(progress)
+        self.selects = progress < self.options.keep_until
 
     def train(self, mode: bool = True) -> Scratch:
         super().train(mode)
@@ -206,7 +218,7 @@ class Scratch(nn.Module):
         return lambda images: self._joint(self.head(embed(self.backbone, images)))
 
     @torch.no_grad()
-    def measure(self, batch: Labelled) -> dict[str, Tensor]:
+    def extra_metrics(self, batch: Labelled) -> dict[str, Tensor]:
         """Whether each image is told right without test-time views, [n], where there are such: what the views gain."""
         views = self.backbone.views
         if views == "none" or batch.images.ndim == 2:

@@ -15,13 +15,13 @@ from torch.nn import functional as F
 from episodes.types import Labelled, Pairs
 from fewshot import functional
 from fewshot.backbones import Backbone, embed, hold_batch_norm
-from fewshot.config import Count, Positive, Settings
-from fewshot.learners.base import Classifier, Task
+from fewshot.config import Count, Positive
+from fewshot.learners.base import Classifier, Learner, LearnerOptions, Task
 
 PAIRS_AT_ONCE = 1 << 16  # times the embedding's width, in float32
 
 
-class Options(Settings):
+class Options(LearnerOptions):
     """margin: of `contrastive`, between unit vectors, so below 2; temperature: of `supcon`.
 
     embedding: features of a linear projection for the loss and the similarities; null: the backbone's own.
@@ -36,7 +36,7 @@ class Options(Settings):
     scale: Positive = 10.0
 
 
-class Siamese(nn.Module):
+class Siamese(Learner):
     """Classifies by the mean similarity to the support images of each class, all of them.
 
     Similarities are cosines of embeddings, or with `logits` the learned logit that two images agree, from the absolute
@@ -44,6 +44,7 @@ class Siamese(nn.Module):
     views of it. Batch norm keeps its running statistics.
     """
 
+    options_type = Options
     feed = "pairs"
 
     def __init__(self, backbone: Backbone, task: Task, options: Options) -> None:
@@ -61,6 +62,10 @@ class Siamese(nn.Module):
             self.agree is not None
         ):  # equal images agree most: each difference counts against it from the start
             nn.init.constant_(self.agree.weight, -options.scale / width**0.5)
+
+    @classmethod
+    def from_config(cls, backbone: Backbone, task: Task, options: Options) -> Siamese:
+        return cls(backbone, task, options)
 
     def train(self, mode: bool = True) -> Siamese:
         super().train(mode)

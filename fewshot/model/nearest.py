@@ -39,8 +39,8 @@ def nearest(run: Path, seed: int, queries: Sequence[int], most: int = 5) -> Foun
     plan, learner, kept = rebuild(run, seed)
     some = kept[torch.linspace(0, len(kept) - 1, min(len(kept), MOST)).long()]
     device = plan.compute.device
-    support = frozen.cached(learner.backbone, plan.data.train, some, device)  # type: ignore[arg-type]
-    asked = frozen.cached(learner.backbone, plan.data.test, torch.tensor(queries), device)  # type: ignore[arg-type]
+    support = frozen.cached(learner.backbone, plan.data.train, some, device)
+    asked = frozen.cached(learner.backbone, plan.data.test, torch.tensor(queries), device)
     order, distances = ranked(support.images, asked.images, most)
     return Found(
         some[order].tolist(),

@@ -6,17 +6,18 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from fewshot import io
-from fewshot.backbones import Backbone, chunk_size
+from fewshot.backbones import chunk_size
 from fewshot.errors import UserError
 from fewshot.evaluation import metrics
 from fewshot.features import frozen
+from fewshot.learners.base import Learner
 from fewshot.model.restore import rebuild
 from fewshot.runs import fitting, voters
 from fewshot.runs.resolve import ResolvedRun
@@ -48,7 +49,7 @@ def load(run: Path, seed: int | None = None, device: str | None = None) -> Predi
     images, kind = plan.data.train.images, torch.device(plan.compute.device).type
     mark = hashlib.sha256((run / f"trial-{seed}" / "trial.json").read_bytes())
     mark.update(f"{plan.run_id} {plan.compute.precision} {kind}".encode())
-    at_once = chunk_size(learner.backbone, images)  # type: ignore[arg-type]
+    at_once = chunk_size(learner.backbone, images)
     return Predictor(logits, plan.data.train.classes, images.shape[-1], at_once, mark.hexdigest())
 
 
@@ -73,10 +74,10 @@ def _finished(run: Path, seed: int | None) -> int:
 
 @torch.no_grad()
 def _classifier(
-    plan: ResolvedRun, learner: nn.Module, kept: Tensor
+    plan: ResolvedRun, learner: Learner, kept: Tensor
 ) -> Callable[[np.ndarray], Tensor]:
     """Pixels -> logits, by the same steps as the draw's evaluation."""
-    device, train, backbone = plan.compute.device, plan.data.train, cast(Backbone, learner.backbone)
+    device, train, backbone = plan.compute.device, plan.data.train, learner.backbone
     on_features = frozen.fit_for(
         plan.config, learner, fitting.has_no_episode(plan, learner, train, kept)
     )
@@ -84,7 +85,7 @@ def _classifier(
     if on_features:
         support, kept = frozen.cached(backbone, train, kept, device), torch.arange(len(kept))
     learner.eval()
-    classifier = learner.adapt(fitting.handed(learner, support, kept, device))  # type: ignore[operator]
+    classifier = learner.adapt(fitting.handed(learner, support, kept, device))
 
     def logits(pixels: np.ndarray) -> Tensor:
         every = torch.arange(len(pixels))

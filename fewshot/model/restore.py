@@ -8,10 +8,11 @@ from typing import NamedTuple
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from fewshot import config, io
 from fewshot.errors import UserError
+from fewshot.learners.base import Learner
 from fewshot.runs import fitting
 from fewshot.runs.resolve import ResolvedRun, prepare
 from fewshot.training import devices
@@ -21,7 +22,7 @@ class Rebuilt(NamedTuple):
     """plan: on the run's kind of device, as precise; kept: indices of the images that the draw trained on."""
 
     plan: ResolvedRun
-    learner: nn.Module
+    learner: Learner
     kept: Tensor
 
 
@@ -63,7 +64,7 @@ def rebuild(run: Path, seed: int, device: str | None = None) -> Rebuilt:
     return Rebuilt(plan, learner, torch.tensor(io.read_json(folder / "indices.json")["support"]))
 
 
-def _take_weights(learner: nn.Module, path: Path) -> None:
+def _take_weights(learner: Learner, path: Path) -> None:
     try:
         learner.load_state_dict(load_file(path))
     except (OSError, RuntimeError, SafetensorError) as error:

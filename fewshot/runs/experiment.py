@@ -81,7 +81,7 @@ def _check_together(plan: ResolvedRun, workers: int) -> None:
         )
     if plan.config.train is None:
         raise UserError(f"{told}, and method '{plan.config.method}' has none here: {how}.")
-    if LEARNERS[plan.config.method].build.feed != "batches":
+    if LEARNERS[plan.config.method].feed != "batches":
         raise UserError(
             f"{told} by its batches, and method '{plan.config.method}' has none: {how}."
         )

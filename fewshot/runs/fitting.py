@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from episodes import augment, streams, subsets
 from episodes.augment.pipeline import Augment
@@ -20,6 +20,7 @@ from episodes.types import ImageSet, Labelled
 from fewshot import distributed, io
 from fewshot.backbones import Backbone, chunk_size, embed
 from fewshot.config import RunConfig
+from fewshot.learners.base import Learner
 from fewshot.evaluation import metrics
 from fewshot.features import frozen
 from fewshot.runs.resolve import ResolvedRun, Tell, build_learner
@@ -30,9 +31,9 @@ BEGIN_IMAGES = 5000  # of the support, that a backbone with random weights begin
 FEATURE_ROWS = 4096  # rows of features that are classified at once
 
 
-def build(plan: ResolvedRun, seed: int) -> nn.Module:
+def build(plan: ResolvedRun, seed: int) -> Learner:
     learner = build_learner(plan.config, plan.task, seed).to(plan.compute.device)
-    learner.backbone.set_compute(plan.compute.precision, plan.compute.channels_last)  # type: ignore[union-attr,operator]
+    learner.backbone.set_compute(plan.compute.precision, plan.compute.channels_last)
     return learner
 
 
@@ -73,7 +74,7 @@ def best_share(
 
 def fit(
     plan: ResolvedRun,
-    learner: nn.Module,
+    learner: Learner,
     parts: Mapping[str, tuple[ImageSet, Tensor]],
     seed: int,
     folder: Path,
@@ -105,9 +106,9 @@ def fit(
         for part in learner.modules():  # the learner's backbone, and a small one beside it
             if isinstance(part, Backbone):
                 part.begin(seen)
-    if new and hasattr(learner, "prepare"):
+    if new and learner.prepares:
         learner.eval()
-        learner.prepare(streams.labelled(images, kept, device))  # type: ignore[operator]
+        learner.prepare(streams.labelled(images, kept, device))
     phases = settings.train.phases
     if settings.backbone.weights == "none" and any(
         frozen.batch_norms(learner, each.trainable)[1] for each in phases
@@ -128,8 +129,8 @@ def fit(
         labelled = handed(learner, images, kept, device)
 
         @torch.no_grad()
-        def validate(model: nn.Module) -> dict[str, float]:
-            classifier = model.adapt(labelled)  # type: ignore[operator]
+        def validate(model: Learner) -> dict[str, float]:
+            classifier = model.adapt(labelled)
             judge = metrics.tempered if judge_start else metrics.quick
             return judge(classifier, batches(learner, *parts["validation"], device))
 
@@ -157,8 +158,7 @@ def fit(
             checkpoint=folder / "checkpoint.pt",
             on_log=on_log,
         )
-    if hasattr(learner, "remember"):
-        learner.remember(0)  # type: ignore[operator]
+    learner.on_train_end()
     return fitted
 
 
@@ -168,7 +168,7 @@ def _left(first: tuple[float, float], step: float, total: int) -> str:
     return f", {minutes:.0f} min left" if minutes >= 1 else ""
 
 
-def has_no_episode(plan: ResolvedRun, learner: nn.Module, images: ImageSet, kept: Tensor) -> bool:
+def has_no_episode(plan: ResolvedRun, learner: Learner, images: ImageSet, kept: Tensor) -> bool:
     """Whether a learner of episodes finds none to train on: fewer than two classes have two images."""
     return learner.feed == "episodes" and plan.base is None and _ways(images, kept) < 2
 
@@ -179,7 +179,7 @@ def _ways(images: ImageSet, kept: Tensor) -> int:
 
 
 def _stream(
-    settings: RunConfig, learner: nn.Module, pool: streams.Pool, ways: int, seed: int
+    settings: RunConfig, learner: Learner, pool: streams.Pool, ways: int, seed: int
 ) -> tuple[Callable[[int], Any], float]:
     """The stream that the learner feeds on, and how many of its steps are one pass over the pool."""
     train = settings.train
@@ -188,8 +188,7 @@ def _stream(
         added = augment.build(settings.append.augment, pool.n_classes)
         pool = streams.append(pool, settings.append.share, added, seed)
     n, smoothing = len(pool.labels), train.label_smoothing
-    if hasattr(learner, "remember"):
-        learner.remember(n)  # type: ignore[operator]
+    learner.on_train_start(n)
     shots, queries, seen = 0, 0, train.batch_size
     if learner.feed == "episodes":
         shots, queries = settings.learner["shots"], settings.learner["queries"]
@@ -216,9 +215,9 @@ def _stream(
     return lambda item: next(stream for end, stream in parts if item < end)(item), steps_per_epoch
 
 
-def handed(learner: nn.Module, images: ImageSet, kept: Tensor, device: str) -> Labelled:
+def handed(learner: Learner, images: ImageSet, kept: Tensor, device: str) -> Labelled:
     """What `adapt` is given: the support; where a trained head classifies, which needs none, an image of each class."""
-    if learner.feed == "batches" and not getattr(learner, "needs_support", False):
+    if learner.feed == "batches" and not learner.needs.support:
         kept = torch.stack(
             [
                 kept[members[0]]
@@ -228,24 +227,20 @@ def handed(learner: nn.Module, images: ImageSet, kept: Tensor, device: str) -> L
     return streams.labelled(images, kept, device)
 
 
-def batches(
-    learner: nn.Module, images: ImageSet, indices: Tensor, device: str
-) -> Iterator[Labelled]:
+def batches(learner: Learner, images: ImageSet, indices: Tensor, device: str) -> Iterator[Labelled]:
     pictures = images.images.ndim == 4
-    size = chunk_size(learner.backbone, images.images) if pictures else FEATURE_ROWS  # type: ignore[arg-type]
+    size = chunk_size(learner.backbone, images.images) if pictures else FEATURE_ROWS
     return streams.chunks(images, indices, size, device)
 
 
 @torch.no_grad()
-def judged(
-    learner: nn.Module, images: ImageSet, indices: Tensor, device: str
-) -> Iterable[Labelled]:
+def judged(learner: Learner, images: ImageSet, indices: Tensor, device: str) -> Iterable[Labelled]:
     """The batches that judge a trained learner, as often as wanted; features, found once, where it measures on them."""
     found = _Again(partial(batches, learner, images, indices, device))
-    if not hasattr(learner, "measure") or getattr(learner, "measures_images", False):
+    if not learner.metric_names or learner.needs.metric_images:
         return found
     learner.eval()
-    return [Labelled(embed(learner.backbone, each.images), each.labels) for each in found]  # type: ignore[arg-type]
+    return [Labelled(embed(learner.backbone, each.images), each.labels) for each in found]
 
 
 class _Again:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from episodes import augment, class_splits, datasets, streams, subsets
 from episodes.rng import generator, seeded
@@ -20,7 +20,7 @@ from fewshot.config import RunConfig
 from fewshot.errors import UserError
 from fewshot.features import cache
 from fewshot.learners import LEARNERS
-from fewshot.learners.base import Task
+from fewshot.learners.base import Learner, Task
 from fewshot.training import devices, optim
 
 FEW_LABELS = 100  # up to this many labels a class the preset `few` is the default, beyond it `full`
@@ -98,14 +98,16 @@ def configure(values: Mapping[str, Any], preset: str) -> RunConfig:
     merged = config.overlay(base, {**values, "preset": preset})
     settings = config.check(RunConfig, merged, "the configuration")
     method = LEARNERS[settings.method]
-    options = config.check(method.options, settings.learner, "the configuration", prefix="learner.")
+    options = config.check(
+        method.options_type, settings.learner, "the configuration", prefix="learner."
+    )
     steps = augment.check(settings.augment)
-    if method.build.feed is None and settings.train is not None:
+    if method.feed is None and settings.train is not None:
         raise UserError(
             f"the configuration: method '{settings.method}' is not trained, so 'train' has no place in it."
         )
     if (
-        method.build.feed == "batches" and settings.train is None
+        method.feed == "batches" and settings.train is None
     ):  # others classify from the support, trained or not
         raise UserError(
             f"the configuration: 'train' is missing, and method '{settings.method}' is trained."
@@ -113,15 +115,13 @@ def configure(values: Mapping[str, Any], preset: str) -> RunConfig:
     if (
         settings.train is not None
         and settings.train.base is not None
-        and method.build.feed not in ("episodes", "pairs")
+        and method.feed not in ("episodes", "pairs")
     ):
         raise UserError(
             f"train.base is for learners of episodes or pairs, and '{settings.method}' is none: leave it out."
         )
     if settings.train is None and (settings.select == "start" or settings.on_folds):
-        remedy = (
-            "give several values as learner.c" if method.build.feed is None else "use select: last"
-        )
+        remedy = "give several values as learner.c" if method.feed is None else "use select: last"
         raise UserError(
             f"method '{settings.method}' without training has no steps to choose from: {remedy}."
         )
@@ -130,18 +130,19 @@ def configure(values: Mapping[str, Any], preset: str) -> RunConfig:
             raise UserError(
                 "append.augment changes its images once, so 'until' has no place in it: leave it away."
             )
-        if method.build.feed != "batches":
+        if method.feed != "batches":
             raise UserError(
                 f"append gives soft labels, which method '{settings.method}' cannot take."
             )
     mixing = [step["name"] for step in steps if augment.mixes_labels(step)]
-    if mixing and method.build.feed != "batches":
+    if mixing and method.feed != "batches":
         raise UserError(
             f"augment: '{mixing[0]}' mixes labels, which method '{settings.method}' cannot take."
         )
-    if mixing and options.model_dump().get("recall"):
+    if mixing and (setting := options.excludes_mixing()):
         raise UserError(
-            f"augment: '{mixing[0]}' mixes images, and learner.recall is of single ones: leave one away."
+            f"augment: '{mixing[0]}' mixes images, and learner.{setting} is of single ones: "
+            "remove one of them."
         )
     return settings.model_copy(
         update={"learner": options.model_dump(mode="json"), "augment": tuple(steps)}
@@ -179,14 +180,14 @@ def _try_out(settings: RunConfig, task: Task, train: ImageSet) -> None:
         change = augment.build(settings.augment, task.n_way)
         changed, _ = change(images.images, images.labels, generator(0, "try-out"), None)
         with torch.no_grad():
-            features = learner.eval().backbone(changed)  # type: ignore[operator]
+            features = learner.eval().backbone(changed)
     except (AssertionError, RuntimeError, ValueError) as error:
         size = "x".join(map(str, train.images.shape[-2:]))
         raise UserError(
             f"images of {size} pixels do not go through augment and backbone '{settings.backbone.name}' "
             f"({' '.join(str(error).split())[:200]}): change backbone.input_size, image_size or augment."
         ) from None
-    if features.shape[1:] != (learner.backbone.n_features,):  # type: ignore[union-attr]
+    if features.shape[1:] != (learner.backbone.n_features,):
         raise UserError(
             f"backbone '{settings.backbone.name}' gives features of shape {list(features.shape[1:])}."
         )
@@ -196,25 +197,26 @@ def _try_out(settings: RunConfig, task: Task, train: ImageSet) -> None:
         optim.schedule(optimizer, settings.train.schedule, 10)
 
 
-def _try_resolutions(settings: RunConfig, learner: nn.Module) -> None:
+def _try_resolutions(settings: RunConfig, learner: Learner) -> None:
     for each in settings.train.resolutions if settings.train else ():
         try:
             with torch.no_grad():
-                fits = learner.backbone.body(torch.zeros(1, 3, each.side, each.side)).shape[1:]  # type: ignore[union-attr,operator]
+                fits = learner.backbone.body(torch.zeros(1, 3, each.side, each.side)).shape[1:]
         except (AssertionError, RuntimeError, ValueError):
             fits = ()
-        if fits != (learner.backbone.n_body_features,):  # type: ignore[union-attr]
+        if fits != (learner.backbone.n_body_features,):
             raise UserError(
                 f"train.resolutions: backbone '{settings.backbone.name}' takes no images of {each.side} pixels: "
                 "use others, or --set train.resolutions=[]."
             )
 
 
-def build_learner(settings: RunConfig, task: Task, seed: int) -> nn.Module:
+def build_learner(settings: RunConfig, task: Task, seed: int) -> Learner:
     method = LEARNERS[settings.method]
     with seeded(seed, "initialise"):
         backbone = backbones.build(settings.backbone)
-        return method.build(backbone, task, method.options.model_validate(settings.learner))
+        options = method.options_type.model_validate(settings.learner)
+        return method.from_config(backbone, task, options)
 
 
 def support(settings: RunConfig, train: ImageSet, seed: int) -> Tensor:
@@ -248,12 +250,12 @@ def _run_id(settings: RunConfig, data: TrainTest, base: ImageSet | None) -> str:
     values = settings.model_dump(
         mode="json", exclude={"data", "image_size", "preset", "precision"}, exclude_defaults=True
     )
-    options = LEARNERS[settings.method].options.model_validate(settings.learner)
+    options = LEARNERS[settings.method].options_type.model_validate(settings.learner)
     values["learner"] = options.model_dump(mode="json", exclude_defaults=True)
     if (weights := backbones.weights_file(settings.backbone)) is not None:
         values["backbone"]["weights"] = own_weights.content_hash(weights)
-    if teachers := getattr(options, "teachers", ()):
-        values["learner"]["teachers"] = [own_weights.content_hash(Path(each)) for each in teachers]
+    for setting, paths in options.weight_files().items():
+        values["learner"][setting] = [own_weights.content_hash(Path(path)) for path in paths]
     if base is not None:
         values["train"]["base"] = base.fingerprint
     values["data"] = [data.train.fingerprint, data.test.fingerprint, data.train.groups]

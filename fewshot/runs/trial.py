@@ -15,11 +15,12 @@ import numpy as np
 import torch
 from filelock import FileLock
 from safetensors.torch import save as safetensors_bytes
-from torch import Tensor, nn
+from torch import Tensor
 
 from episodes.types import ImageSet
 from fewshot import distributed, io
 from fewshot.backbones import OWN, OWN_INPUT_SIZE
+from fewshot.learners.base import Learner
 from fewshot.evaluation import metrics
 from fewshot.features import frozen
 from fewshot.runs import fitting, provenance
@@ -57,7 +58,7 @@ class _Trained(NamedTuple):
     fold_seconds: of the trainings that chose the step.
     """
 
-    learner: nn.Module
+    learner: Learner
     fitted: trainer.Fitted
     parts: dict[str, tuple[ImageSet, Tensor]]
     budget: Tensor
@@ -91,15 +92,15 @@ def _train(plan: ResolvedRun, seed: int, folder: Path, tell: Tell) -> _Trained:
     untrained = fitting.has_no_episode(plan, learner, *parts["train"])
     if frozen.fit_for(settings, learner, untrained):
         tell("features")
-        mark = frozen.fingerprint(learner.backbone)  # type: ignore[arg-type]
+        mark = frozen.fingerprint(learner.backbone)
         parts = {
             name: _as_features(learner, *part, compute.device, mark) for name, part in parts.items()
         }
     feature_seconds = time.perf_counter() - began
 
     warnings = _shrunk(plan)
-    if plan.base is None and hasattr(learner, "caution"):
-        warnings.append(learner.caution)  # type: ignore[arg-type]
+    if plan.base is None and learner.caution is not None:
+        warnings.append(learner.caution)
     until, fold_seconds = 0.0 if settings.select == "start" else 1.0, 0.0
     if settings.on_folds:
         until, fold_seconds = fitting.best_share(plan, *parts["train"], seed, folder, tell)
@@ -187,10 +188,10 @@ def _near_chance(accuracy: float, n_way: int) -> list[str]:
 
 
 def _as_features(
-    learner: nn.Module, images: ImageSet, indices: Tensor, device: str, mark: str
+    learner: Learner, images: ImageSet, indices: Tensor, device: str, mark: str
 ) -> tuple[ImageSet, Tensor]:
     """Frozen features in the images' place, from the cache where they are there."""
-    found = frozen.cached(learner.backbone, images, indices, device, mark)  # type: ignore[arg-type]
+    found = frozen.cached(learner.backbone, images, indices, device, mark)
     return found, torch.arange(len(indices))
 
 
@@ -203,7 +204,7 @@ def _sample(indices: Tensor) -> Tensor:
 
 def _keep(
     folder: Path,
-    learner: nn.Module,
+    learner: Learner,
     drawn: Mapping[str, Any],
     fitted: trainer.Fitted,
     predictions: Mapping[str, Tensor],

@@ -6,20 +6,20 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from typing import Any
 
-from torch import nn, optim
+from torch import optim
 from torch.optim import lr_scheduler
 
 from fewshot.config import Phase, Resolution, Schedule, Train
 from fewshot.errors import UserError
+from fewshot.training.trainable import Trainable
 
 
-def _stages(learner: nn.Module) -> list[list[str]]:
-    """Parameter names of the backbone's stages, first to last; a learner without stages counts as all head."""
-    backbone = getattr(learner, "backbone", None)
-    return [[f"backbone.{name}" for name in stage] for stage in getattr(backbone, "stages", [])]
+def _stages(learner: Trainable) -> list[list[str]]:
+    """Return the parameter names of the backbone's stages, first stage first."""
+    return [[f"backbone.{name}" for name in stage] for stage in learner.backbone.stages]
 
 
-def set_trainable(learner: nn.Module, trainable: str | int) -> None:
+def set_trainable(learner: Trainable, trainable: str | int) -> None:
     """Freeze what a phase leaves alone: everything but the head and, for a number n, the backbone's last n stages."""
     frozen: set[str] = set()
     if trainable != "all":
@@ -30,11 +30,11 @@ def set_trainable(learner: nn.Module, trainable: str | int) -> None:
         parameter.requires_grad_(name not in frozen)
 
 
-def set_resolution(learner: nn.Module, resolutions: tuple[Resolution, ...], share: float) -> None:
+def set_resolution(learner: Trainable, resolutions: tuple[Resolution, ...], share: float) -> None:
     """The side of the training images after a share of the training (Howard et al., DAWNBench 2018)."""
     if resolutions:
         side = next((each.side for each in resolutions if share < each.until), None)
-        learner.backbone.train_side = side  # type: ignore[union-attr]
+        learner.backbone.train_side = side
 
 
 def _fits(name: str, key: str) -> bool:
@@ -48,7 +48,7 @@ def _multiplier(name: str, table: dict[str, float]) -> float:
     return table[max(fitting, key=len)] if fitting else 1.0
 
 
-def groups(learner: nn.Module, settings: Train, lr: float) -> list[dict[str, Any]]:
+def groups(learner: Trainable, settings: Train, lr: float) -> list[dict[str, Any]]:
     """Optimiser groups of the trainable parameters by their rate and decay, in the order of the parameters.
 
     layer_decay: the head learns at `lr`, the last stage at lr * layer_decay, the one before at its square, ...
@@ -90,7 +90,7 @@ def groups(learner: nn.Module, settings: Train, lr: float) -> list[dict[str, Any
     return list(found.values())
 
 
-def optimizer(learner: nn.Module, settings: Train, lr: float) -> optim.Optimizer:
+def optimizer(learner: Trainable, settings: Train, lr: float) -> optim.Optimizer:
     """The configured optimiser over `groups`; Muon is timm's, which takes filters and gives the rest to AdamW."""
     chosen, parameters = settings.optimizer, groups(learner, settings, lr)
     if chosen.name == "sgd":

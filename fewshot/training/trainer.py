@@ -25,12 +25,13 @@ from fewshot.config import Train
 from fewshot.errors import Diverged, Interrupted
 from fewshot.io import read_tensors, write_tensors
 from fewshot.training import optim
+from fewshot.training.trainable import Trainable
 
 CHECKPOINT_SECONDS = 15.0
 LOG_POINTS = 50
 SHARED_STEPS = 20  # several processes tell each other that often whether to save or to leave
 
-Validate = Callable[[nn.Module], dict[str, float]]
+Validate = Callable[[Any], dict[str, float]]  # takes the learner, or the average of its weights
 OnLog = Callable[[dict[str, float], int], None]
 
 
@@ -45,7 +46,7 @@ class Fitted(NamedTuple):
 
 
 def fit(
-    learner: nn.Module,
+    learner: Trainable,
     stream: Callable[[int], Any],
     settings: Train,
     steps_per_epoch: float,
@@ -87,7 +88,7 @@ class _Training:
 
     def __init__(
         self,
-        learner: nn.Module,
+        learner: Trainable,
         stream: Callable[[int], Any],
         settings: Train,
         steps_per_epoch: float,
@@ -109,7 +110,7 @@ class _Training:
         self.best_state: dict[str, Tensor] | None = None
         self.waited, self.stopped = 0, False
         self.loss_sum, self.counted = torch.zeros((), device=next(learner.parameters()).device), 0
-        self.loss: Callable[[Any], Tensor] = learner.loss  # type: ignore[assignment]
+        self.loss: Callable[[Any], Tensor] = learner.loss
         self.optimizer: torch.optim.Optimizer
         self.schedule: Any
 
@@ -186,8 +187,7 @@ class _Training:
         """One optimiser step on the mean loss of the step's items; the loss stays on the device."""
         tasks = self.settings.tasks_per_step
         optim.set_resolution(self.learner, self.settings.resolutions, self.step / self.total)
-        if hasattr(self.learner, "progress"):
-            self.learner.progress(self.step / self.total)  # type: ignore[operator]
+        self.learner.on_step(self.step / self.total)
         for task in range(tasks):
             item = self.stream(self.step * tasks + task)
             loss = self.loss(item) / tasks
@@ -222,7 +222,7 @@ class _Training:
         if self.on_log is not None:
             self.on_log(row, self.total)
 
-    def _judge(self, found: dict[str, float], judged: nn.Module) -> None:
+    def _judge(self, found: dict[str, float], judged: Trainable) -> None:
         """Early stopping and the best weights, on the monitored value (accuracy counts downwards as -accuracy)."""
         stopping = self.settings.early_stopping
         monitor = stopping.monitor if stopping is not None else "loss"
@@ -298,7 +298,7 @@ def _log_every(settings: Train, steps_per_epoch: float, total: int) -> int:
     return max(1, round(steps_per_epoch), -(-total // LOG_POINTS))
 
 
-def _average(learner: nn.Module, settings: Train) -> Any:
+def _average(learner: Trainable, settings: Train) -> Any:
     """The moving average of the weights, buffers included, with timm's warm-up; None where none is wanted."""
     if settings.ema_decay is None:
         return None

@@ -147,7 +147,7 @@ def test_scratch_tells_its_accuracy_without_views_beside_that_with_them() -> Non
     learner = scratch.Scratch(build(views="flip-shift"), Task(10), scratch.Options()).eval()
     plain = scratch.Scratch(build(), Task(10), scratch.Options()).eval()
     plain.load_state_dict(learner.state_dict())
-    assert plain.measure(Labelled(images, labels)) == {}
+    assert plain.extra_metrics(Labelled(images, labels)) == {}
     found = metrics.measures(
         learner, [Labelled(images[:7], labels[:7]), Labelled(images[7:], labels[7:])]
     )
@@ -191,9 +191,9 @@ def test_whole_batches_train_in_what_is_left() -> None:
     with torch.no_grad():
         chosen = functional.hardest(alone.proxy(images), labels, 15)
         half = F.cross_entropy(alone.head(alone.backbone(images[chosen])), labels[chosen])
-    learner.progress(0.79)
+    learner.on_step(0.79)
     torch.testing.assert_close(learner.loss(Labelled(images, labels)).detach(), half)
-    learner.progress(0.8)
+    learner.on_step(0.8)
     loss = learner.loss(Labelled(images, labels))
     torch.testing.assert_close(loss, F.cross_entropy(alone.head(alone.backbone(images)), labels))
     loss.backward()

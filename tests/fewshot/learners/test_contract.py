@@ -7,13 +7,12 @@ import copy
 import pytest
 import torch
 import yaml
-from torch import nn
 
 from episodes.rng import seeded
 from fewshot import backbones, config
 from fewshot.config import BackboneSettings, Train
 from fewshot.learners import LEARNERS
-from fewshot.learners.base import Task
+from fewshot.learners.base import Learner, Task
 from fewshot.runs import resolve
 from fewshot.training import trainer
 from tests.fewshot import easy
@@ -28,21 +27,19 @@ every_learner = pytest.mark.parametrize(("method", "norm"), CASES)
 PRESETS = [(method, preset) for method in LEARNERS for preset in config.presets(method)]
 
 
-def build(method: str, norm: str, seed: int = 0) -> nn.Module:
+def build(method: str, norm: str, seed: int = 0) -> Learner:
     options = resolve.configure({"method": method, "shots": 4}, "few").learner
     with seeded(seed, "test"):
         backbone = backbones.build(BACKBONES[norm])
-        return LEARNERS[method].build(
-            backbone, easy.TASK, LEARNERS[method].options.model_validate(options)
-        )
+        kind = LEARNERS[method]
+        return kind.from_config(backbone, easy.TASK, kind.options_type.model_validate(options))
 
 
-def trained(method: str, norm: str, steps: int = 40) -> nn.Module:
+def trained(method: str, norm: str, steps: int = 40) -> Learner:
     learner = build(method, norm)
     support = easy.labelled(6, seed=0)
-    if hasattr(learner, "prepare"):
-        learner.eval()
-        learner.prepare(support)
+    learner.eval()
+    learner.prepare(support)
     if learner.feed is not None:
         settings = Train(steps=steps, lr=0.01, optimizer={"name": "adamw"})
         with seeded(0, "fit"):
@@ -50,12 +47,12 @@ def trained(method: str, norm: str, steps: int = 40) -> nn.Module:
     return learner.eval()
 
 
-def logits(learner: nn.Module, queries: int = 8) -> torch.Tensor:
+def logits(learner: Learner, queries: int = 8) -> torch.Tensor:
     with torch.no_grad():
         return learner.adapt(easy.labelled(6, seed=0))(easy.labelled(queries, seed=9).images)
 
 
-def state(learner: nn.Module) -> dict[str, torch.Tensor]:
+def state(learner: Learner) -> dict[str, torch.Tensor]:
     return {name: each.clone() for name, each in learner.state_dict().items()}
 
 

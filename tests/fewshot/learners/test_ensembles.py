@@ -78,7 +78,7 @@ def test_each_member_learns_as_if_alone() -> None:
 
 def test_what_all_members_said_is_recalled() -> None:
     learner = made(2, recall=0.5)
-    learner.remember(20)
+    learner.on_train_start(20)
     images, places = torch.rand(8, 3, 32, 32), torch.arange(8) + 3
     with torch.no_grad():
         logits = learner.head(learner.backbone(images))
@@ -164,7 +164,7 @@ def test_what_both_say_without_views_is_measured() -> None:
         viewed = backbones.build(SMALL.model_copy(update={"views": "flip"}))
         learner = scratch.Scratch(viewed, Task(4), scratch.Options(members=2)).eval()
     images, labels = torch.rand(64, 3, 32, 32), torch.arange(64) % 4
-    right = learner.measure(Labelled(images, labels))["accuracy_without_views"]
+    right = learner.extra_metrics(Labelled(images, labels))["accuracy_without_views"]
     learner.backbone.views = "none"
     with torch.no_grad():
         expected = learner.adapt(Labelled(images, labels))(images).argmax(1) == labels

@@ -242,7 +242,7 @@ def test_the_mixture_starts_as_the_flat_classifier(
     with torch.no_grad():
         found = learner.adapt(support)(queries.images.repeat(1, times))
         expected = flat.adapt(support)(queries.images).log_softmax(1)
-        right = learner.measure(Labelled(queries.images.repeat(1, times), queries.labels))[
+        right = learner.extra_metrics(Labelled(queries.images.repeat(1, times), queries.labels))[
             "flat_accuracy"
         ]
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)

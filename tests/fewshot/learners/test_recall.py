@@ -28,7 +28,7 @@ def recalling(n: int = 30, **options: object) -> scratch.Scratch:
     with seeded(0, "test"):
         backbone = backbones.build(BackboneSettings(name="conv4", options={"norm": "group"}))
         learner = scratch.Scratch(backbone, Task(4), scratch.Options(recall=0.8, **options)).train()
-    learner.remember(n)
+    learner.on_train_start(n)
     return learner
 
 
@@ -45,7 +45,7 @@ def test_targets_become_what_was_said_before() -> None:
         torch.tensor([7, 3, 29, 0, 12]),
     )
     first = said(learner, images)
-    learner.progress(0.5)
+    learner.on_step(0.5)
     loss = learner.loss(Labelled(images, labels, places))
     assert loss.item() == pytest.approx(-np.log(first[range(5), labels]).mean(), rel=1e-5)
     np.testing.assert_allclose(learner.past[places].numpy(), first, rtol=1e-4)
@@ -112,10 +112,10 @@ def test_an_interrupted_training_remembers(tmp_path: Path) -> None:
 
 def test_what_was_said_is_no_part_of_the_weights() -> None:
     learner = recalling()
-    learner.remember(0)
+    learner.on_train_end()
     plain = scratch.Scratch(learner.backbone, Task(4), scratch.Options())
     assert list(learner.state_dict()) == list(plain.state_dict())
-    plain.remember(30)
+    plain.on_train_start(30)
     assert plain.past is None
 
 
@@ -129,7 +129,7 @@ def test_at_the_start_the_labels_are_all() -> None:
     learner = recalling()
     item = Labelled(torch.rand(8, 3, 32, 32), torch.arange(8) % 4, torch.arange(8))
     learner.loss(item)
-    learner.progress(0.0)
+    learner.on_step(0.0)
     with torch.no_grad():
         expected = F.cross_entropy(learner.head(learner.backbone(item.images)), item.labels)
     torch.testing.assert_close(learner.loss(item).detach(), expected)
