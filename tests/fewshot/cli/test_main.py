@@ -52,7 +52,7 @@ COMMANDS = [
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_imports_nothing_heavy(command: str) -> None:
     code = (
-        "import sys; from fewshot import cli\n"
+        "import sys; from fewshot.cli import main\n"
         f"sys.argv = ['fewshot', *{command.split()!r}, '--help']\n"
         "try: main.main()\n"
         f"finally: print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)"
@@ -284,7 +284,7 @@ def test_what_is_kept_is_shown_and_cleared(monkeypatch, tmp_path, capsys) -> Non
 @pytest.mark.parametrize("command", ["data --cache", "data --cache --clear"])
 def test_showing_what_is_kept_imports_no_torch(command: str, tmp_path: Path) -> None:
     code = (
-        "import sys; from fewshot import cli\n"
+        "import sys; from fewshot.cli import main\n"
         f"sys.argv = ['fewshot', *{command.split()!r}]\n"
         "try: main.main()\n"
         "finally: print([name for name in ('torch', 'pandas', 'sklearn', 'timm') if name in sys.modules])"

@@ -320,7 +320,7 @@ def test_a_batch_norm_that_learns_while_the_head_is_trained_needs_images() -> No
 TWO = """
 import sys, torch
 from pathlib import Path
-from fewshot import features
+from fewshot.features import frozen
 from tests.fewshot import easy
 from tests.fewshot.features import test_frozen as t
 backbone, images = t.network(), easy.images(100, seed=0)

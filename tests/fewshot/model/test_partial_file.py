@@ -68,7 +68,7 @@ def test_a_damaged_line_and_what_follows_are_forgotten(damage: bytes, tmp_path: 
 
 def test_a_second_process_is_told(tmp_path: Path) -> None:
     code = (
-        "import sys\nfrom pathlib import Path\nfrom fewshot.parts import Parts\n"
+        "import sys\nfrom pathlib import Path\nfrom fewshot.model.partial_file import Parts\n"
         "with Parts(Path(sys.argv[1])):\n    print('in', flush=True)\n    sys.stdin.read()"
     )
     other = subprocess.Popen(

@@ -286,7 +286,10 @@ def undisturbed(many: Path, scratch: Path, tmp_path_factory: pytest.TempPathFact
 def start(scratch: Path, images: Path, out: Path, slow: float) -> subprocess.Popen[str]:
     """The command in a process of its own, in which each part takes so many seconds longer."""
     code = (
-        "import signal, sys, time\nfrom fewshot import cli, parts\nkeep = parts.Parts.__setitem__\n"
+        "import signal, sys, time\n"
+        "from fewshot.cli import main\n"
+        "from fewshot.model import partial_file as parts\n"
+        "keep = parts.Parts.__setitem__\n"
         # a background job of a shell is started with SIGINT ignored, and so are its children
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         f"def slowly(self, key, content):\n    keep(self, key, content)\n    time.sleep({slow})\n"

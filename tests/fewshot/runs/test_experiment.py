@@ -493,13 +493,13 @@ LONG = [
     "--set", "backbone.options={width: 16}", "--set", "train.steps=600", "--set", "train.log_every_epochs=5",
     "--set", "train.ema_decay=0.99", "--set", "learner.dropout=0.2", "--json",
 ]  # fmt: skip
-EAGER = "import fewshot.trainer as t; t.CHECKPOINT_SECONDS = 0.2"
+EAGER = "import fewshot.training.trainer as t; t.CHECKPOINT_SECONDS = 0.2"
 
 
 def long_run(out: Path) -> subprocess.Popen[str]:
     """The command with checkpoints five times a second instead of four a minute."""
     arguments = ["fewshot", *LONG[3:], "--out", str(out)]
-    code = f"{EAGER}\nimport sys; sys.argv = {arguments!r}\nfrom fewshot.cli import main; main()"
+    code = f"{EAGER}\nimport sys; sys.argv = {arguments!r}\nfrom fewshot.cli.main import main; main()"
     return subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )

@@ -17,7 +17,7 @@ from fewshot.training import devices
 
 CHURN = """
 import resource, torch
-from fewshot import devices
+from fewshot.training import devices
 
 def page_faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

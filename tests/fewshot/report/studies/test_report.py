@@ -601,8 +601,8 @@ def test_the_command_tells_studies_from_records_and_never_imports_torch(tmp_path
     save(tmp_path / "results", planned[0], planned[1][0], record("protonet-16"))
     command = ["report", folder, "--results", tmp_path / "results", "--out", tmp_path / "out"]
     code = (
-        "import sys\nfrom fewshot import cli\nsys.argv[0] = 'fewshot'\n"
-        "try:\n    cli.main()\nfinally:\n    print([m for m in ('torch', 'timm', 'pandas') if m in sys.modules])"
+        "import sys\nfrom fewshot.cli import main\nsys.argv[0] = 'fewshot'\n"
+        "try:\n    main.main()\nfinally:\n    print([m for m in ('torch', 'timm', 'pandas') if m in sys.modules])"
     )
     for more, name in ((), "kshot.html"), (("--check",), "[]"):
         words = [sys.executable, "-c", code, *map(str, command), *more]
