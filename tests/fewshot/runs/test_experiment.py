@@ -499,7 +499,9 @@ EAGER = "import fewshot.training.trainer as t; t.CHECKPOINT_SECONDS = 0.2"
 def long_run(out: Path) -> subprocess.Popen[str]:
     """The command with checkpoints five times a second instead of four a minute."""
     arguments = ["fewshot", *LONG[3:], "--out", str(out)]
-    code = f"{EAGER}\nimport sys; sys.argv = {arguments!r}\nfrom fewshot.cli.main import main; main()"
+    code = (
+        f"{EAGER}\nimport sys; sys.argv = {arguments!r}\nfrom fewshot.cli.main import main; main()"
+    )
     return subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
