@@ -1,1 +1,4 @@
-"""What is learned from: images, splits, samplers, augmentation and streams. Knows no learner."""
+"""Data for few-shot learning: data sets, labelled subsets, tasks, augmentation and streams.
+
+This package knows nothing about learners; `fewshot` builds on it.
+"""

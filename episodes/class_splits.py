@@ -12,7 +12,7 @@ from episodes.rng import generator
 
 
 def base_novel(n_classes: int, n_novel: int, split_seed: int) -> tuple[Tensor, Tensor]:
-    """Split the classes at random into base classes, for training, and novel classes, for evaluation.
+    """Split the classes at random into base classes (training) and novel classes (evaluation).
 
     Args:
         n_classes: number of classes of the data set.

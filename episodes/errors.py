@@ -1,9 +1,13 @@
-"""The errors that are meant for the user: a sentence naming what is wrong and the remedy."""
+"""Errors that are meant for the user."""
 
 
 class UserError(Exception):
-    """Bad input or a missing resource; its text is shown as it is and the process exits with code 2."""
+    """Report bad input or a missing resource.
+
+    The message is one sentence that names the problem and the remedy. The command line prints it
+    without a traceback and exits with code 2.
+    """
 
 
 class NotHere(UserError):
-    """What a run needs is not on this machine and cannot be fetched now: a data set, or published weights."""
+    """Report a data set or a weight file that is not on this machine and cannot be fetched now."""

@@ -1,6 +1,6 @@
-"""Index arithmetic on labels: shuffled batches, N-way k-shot episodes, balanced pairs.
+"""Sample indices for training: shuffled batches, N-way k-shot tasks and balanced pairs.
 
-A sampler is a function of its arguments alone: what it draws for step 17 does not depend on step 16.
+Every sampler depends on its arguments alone: the batch of step 17 does not depend on step 16.
 """
 
 from __future__ import annotations
@@ -17,7 +17,15 @@ from episodes.rng import generator
 
 
 class EpisodeIndices(NamedTuple):
-    """support int64 [n_support], query int64 [n_query], their local labels, and classes int64 [n_way]."""
+    """Indices of one N-way k-shot task.
+
+    Attributes:
+        support: indices of the support images, int64 [n_support].
+        support_labels: their labels within the task, from 0 to n_way - 1, int64 [n_support].
+        query: indices of the query images, int64 [n_query].
+        query_labels: their labels within the task, int64 [n_query].
+        classes: label in the data set of each class of the task, int64 [n_way].
+    """
 
     support: Tensor
     support_labels: Tensor
@@ -32,10 +40,19 @@ def _permutation(n: int, seed: int, epoch: int) -> Tensor:
 
 
 def batch(n: int, size: int, step: int, seed: int) -> Tensor:
-    """Indices of one shuffled batch, int64 [min(size, n)].
+    """Return the indices of one shuffled batch.
 
-    Batches are cut from endless permutations of 0..n-1 laid end to end: every batch has the same size and
-    every image comes equally often, whether or not the size divides n.
+    Batches are cut from random permutations of 0..n-1 laid end to end. Every batch therefore has
+    the same size and every index occurs equally often, whether or not the size divides n.
+
+    Args:
+        n: number of images.
+        size: images per batch; more than n means n.
+        step: number of the batch, from 0.
+        seed: seed of the permutations.
+
+    Returns:
+        int64 [min(size, n)].
     """
     size = min(size, n)
     epoch, start = divmod(step * size, n)
@@ -45,81 +62,108 @@ def batch(n: int, size: int, step: int, seed: int) -> Tensor:
     return torch.cat([order[start:], _permutation(n, seed, epoch + 1)[: start + size - n]])
 
 
-def _parts(count: int, shots: int, queries: int) -> tuple[int, int]:
-    """How many of a class's images are support and query: as asked, or in proportion where there are fewer."""
-    if count >= shots + queries:
+def _split_sizes(n_images: int, shots: int, queries: int) -> tuple[int, int]:
+    """Return how many of a class's images become support and query images.
+
+    A class with too few images is divided in the proportion of shots to queries.
+    """
+    if n_images >= shots + queries:
         return shots, queries
-    n_support = min(max(1, round(count * shots / (shots + queries))), count - 1)
-    return n_support, count - n_support
+    n_support = min(max(1, round(n_images * shots / (shots + queries))), n_images - 1)
+    return n_support, n_images - n_support
 
 
 def episode(
-    members: Sequence[Tensor],
+    indices_by_class: Sequence[Tensor],
     n_way: int,
     shots: int,
     queries: int,
-    draw: torch.Generator,
+    generator: torch.Generator,
     strict: bool = True,
 ) -> EpisodeIndices:
-    """An N-way k-shot task: support and query are disjoint, classes in random order.
+    """Sample an N-way k-shot task with disjoint support and query and random order of classes.
 
-    members: indices of each class, as `splits.by_class` gives them.
-    strict: every class of the task has shots + queries images. Otherwise a smaller class gives what it has,
-    divided in the same proportion, and only classes of a single image are left out.
-    Raises UserError where fewer than n_way classes can take part (source of the protocol: Vinyals et al.,
-    Matching Networks, arXiv 1606.04080).
+    Args:
+        indices_by_class: indices of each class, as `subsets.by_class` returns them.
+        n_way: number of classes of the task.
+        shots: support images per class.
+        queries: query images per class.
+        generator: source of the random choices.
+        strict: choose only classes with at least shots + queries images. Otherwise, a smaller class
+            contributes all its images, divided in the same proportion, and only classes with fewer
+            than two images are excluded.
+
+    Raises:
+        UserError: fewer than n_way classes have enough images.
+
+    Source:
+        Vinyals et al., Matching Networks for One Shot Learning, arXiv 1606.04080.
     """
-    needed = shots + queries if strict else 2
-    able = [label for label, each in enumerate(members) if len(each) >= needed]
-    if len(able) < n_way:
+    n_needed = shots + queries if strict else 2
+    eligible = [label for label, indices in enumerate(indices_by_class) if len(indices) >= n_needed]
+    if len(eligible) < n_way:
         raise UserError(
-            f"a {n_way}-way episode of {shots} shots and {queries} queries needs {n_way} classes of {needed} "
-            f"images or more, and only {len(able)} are there: ask for fewer ways, shots or queries."
+            f"a {n_way}-way episode with {shots} shots and {queries} queries needs {n_way} classes "
+            f"of at least {n_needed} images, but only {len(eligible)} classes have that many: "
+            "ask for fewer ways, shots or queries."
         )
-    classes = torch.tensor(able)[torch.randperm(len(able), generator=draw)[:n_way]]
-    support, query, n_support, n_query = [], [], [], []
+    classes = torch.tensor(eligible)[torch.randperm(len(eligible), generator=generator)[:n_way]]
+    support, query = [], []
     for label in classes.tolist():
-        each = members[label]
-        a, b = _parts(len(each), shots, queries)
-        order = each[torch.randperm(len(each), generator=draw)[: a + b]]
-        support.append(order[:a])
-        query.append(order[a:])
-        n_support.append(a)
-        n_query.append(b)
-    ways = torch.arange(n_way)
+        indices = indices_by_class[label]
+        n_support, n_query = _split_sizes(len(indices), shots, queries)
+        order = torch.randperm(len(indices), generator=generator)[: n_support + n_query]
+        support.append(indices[order[:n_support]])
+        query.append(indices[order[n_support:]])
     return EpisodeIndices(
-        torch.cat(support),
-        ways.repeat_interleave(torch.tensor(n_support)),
-        torch.cat(query),
-        ways.repeat_interleave(torch.tensor(n_query)),
-        classes,
+        torch.cat(support), _task_labels(support), torch.cat(query), _task_labels(query), classes
     )
 
 
+def _task_labels(indices_by_class: Sequence[Tensor]) -> Tensor:
+    """Return the label within the task, 0 to n_way - 1, of each image, class by class."""
+    counts = torch.tensor([len(indices) for indices in indices_by_class])
+    return torch.arange(len(indices_by_class)).repeat_interleave(counts)
+
+
 def pairs(
-    members: Sequence[Tensor], n: int, draw: torch.Generator
+    indices_by_class: Sequence[Tensor], n: int, generator: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Balanced pairs drawn on labels: left, right int64 [n], same float [n]; the first half agree in class.
+    """Sample n pairs of images; the first half have equal classes, the others different ones.
 
-    The two images of a pair of one class differ wherever the class has two; with a single image they are the
-    same one, for two augmented views to be made of it.
+    The two images of a same-class pair differ if the class has at least two. The only image of a
+    class is paired with itself, so that two augmented views of it form the pair.
+
+    Args:
+        indices_by_class: indices of each class, as `subsets.by_class` returns them.
+        n: number of pairs.
+        generator: source of the random choices.
+
+    Returns:
+        Indices of the left and of the right images, int64 [n], and whether the classes are equal,
+        float [n], 1 or 0.
+
+    Raises:
+        UserError: fewer than two classes have images.
     """
-    classes = [each for each in members if len(each) > 0]
+    classes = [indices for indices in indices_by_class if len(indices) > 0]
     if len(classes) < 2:
-        raise UserError("pairs need images of two classes or more.")
-    counts = torch.tensor([len(each) for each in classes])
+        raise UserError("pairs need images of at least two classes: label images of another class.")
+    counts = torch.tensor([len(indices) for indices in classes])
     flat, starts = torch.cat(classes), counts.cumsum(0) - counts
-    n_same = n // 2
 
-    def within(chosen: Tensor) -> Tensor:
-        return (torch.rand(len(chosen), generator=draw) * counts[chosen]).long()
+    def random_positions(labels: Tensor) -> Tensor:
+        """Choose one image of each class in `labels`, as its position within the class."""
+        return (torch.rand(len(labels), generator=generator) * counts[labels]).long()
 
-    first = torch.randint(len(classes), (n,), generator=draw)
-    other = (first + torch.randint(1, len(classes), (n,), generator=draw)) % len(classes)
-    left = within(first)
-    # for a pair of one class, a step of 1..count-1 from the left image never lands on it again
-    apart = 1 + (torch.rand(n, generator=draw) * (counts[first] - 1)).long()
-    agree = torch.arange(n) < n_same
-    right = torch.where(agree, (left + apart) % counts[first], within(other))
-    right_class = torch.where(agree, first, other)
-    return flat[starts[first] + left], flat[starts[right_class] + right], agree.float()
+    left_class = torch.randint(len(classes), (n,), generator=generator)
+    shift = torch.randint(1, len(classes), (n,), generator=generator)
+    other_class = (left_class + shift) % len(classes)
+    left = random_positions(left_class)
+    # Within a class, a step of 1 to count - 1 from the left image never returns to that image.
+    step = 1 + (torch.rand(n, generator=generator) * (counts[left_class] - 1)).long()
+    is_same = torch.arange(n) < n // 2
+    same_class_right = (left + step) % counts[left_class]
+    right = torch.where(is_same, same_class_right, random_positions(other_class))
+    right_class = torch.where(is_same, left_class, other_class)
+    return flat[starts[left_class] + left], flat[starts[right_class] + right], is_same.float()

@@ -1,8 +1,8 @@
-"""Joins images, indices and augmentation into batches and episodes.
+"""Join images, sampled indices and augmentation into training batches, tasks and pairs.
 
-A stream is a function of the step: `stream(17)` is the item of step 17, the same whenever it is asked for, so
-an interrupted training resumes without saved sampler state. Images stay on the device as uint8 and become
-float in [0, 1] here.
+A stream is a function of the step: `stream(17)` returns the item of step 17, the same one at every
+call, so interrupted training resumes without a saved sampler state. Images stay on the device as
+uint8 and become float in [0, 1] here.
 """
 
 from __future__ import annotations
@@ -15,15 +15,20 @@ from torch import Tensor
 
 from episodes import samplers
 from episodes.augment.mixing import soft
+from episodes.augment.pipeline import Augment
 from episodes.rng import generator
 from episodes.subsets import by_class
 from episodes.types import Episode, ImageSet, Labelled, Pairs
 
-Augment = Callable[..., tuple[Tensor, Tensor]]  # as of `augment.build`
-
 
 class Pool(NamedTuple):
-    """Training images on a device: images uint8 [n, c, h, w]; labels int64 [n] or float [n, n_classes]."""
+    """Training images on a device.
+
+    Attributes:
+        images: uint8 [n, c, h, w].
+        labels: int64 [n], or float [n, n_classes].
+        n_classes: number of classes.
+    """
 
     images: Tensor
     labels: Tensor
@@ -31,84 +36,111 @@ class Pool(NamedTuple):
 
 
 def as_float(images: Tensor) -> Tensor:
-    """uint8 [n, c, h, w] as float32 in [0, 1]; features, float [n, d], as they are."""
+    """Convert uint8 images [n, c, h, w] to float32 in [0, 1]; return features, float, unchanged."""
     return images.float().div_(255) if images.dtype == torch.uint8 else images
 
 
-def pool(images: ImageSet, indices: Tensor, device: torch.device | str) -> Pool:
-    """The images at `indices`, copied to the device once."""
-    return Pool(
-        images.images[indices].to(device), images.labels[indices].to(device), len(images.classes)
-    )
+def pool(image_set: ImageSet, indices: Tensor, device: torch.device | str) -> Pool:
+    """Copy the images at `indices` to a device."""
+    images, labels = image_set.images[indices], image_set.labels[indices]
+    return Pool(images.to(device), labels.to(device), len(image_set.classes))
 
 
-def labelled(images: ImageSet, indices: Tensor, device: torch.device | str) -> Labelled:
-    """The images at `indices` as one batch."""
-    taken = pool(images, indices, device)
-    return Labelled(as_float(taken.images), taken.labels)
+def labelled(image_set: ImageSet, indices: Tensor, device: torch.device | str) -> Labelled:
+    """Return the images at `indices` as one batch on a device, without augmentation."""
+    images, labels, _ = pool(image_set, indices, device)
+    return Labelled(as_float(images), labels)
 
 
 def chunks(
-    images: ImageSet, indices: Tensor, size: int, device: torch.device | str
+    image_set: ImageSet, indices: Tensor, size: int, device: torch.device | str
 ) -> Iterator[Labelled]:
-    """The images at `indices` in batches of `size`, in order: bounded memory for any number."""
-    for part in indices.split(size):
-        yield labelled(images, part, device)
+    """Yield the images at `indices` in order, in batches of `size`, so that memory is bounded."""
+    for chunk in indices.split(size):
+        yield labelled(image_set, chunk, device)
 
 
-def append(taken: Pool, share: float, augment: Augment, seed: int, chunk: int = 1024) -> Pool:
-    """The pool and, behind it, a share of its images picked at random and transformed once.
+def append(pool: Pool, share: float, augment: Augment, seed: int, chunk: int = 1024) -> Pool:
+    """Add augmented copies of a random share of the images to a pool, once, before training.
 
-    Labels become float [n, n_classes]. Source: study row H6 (half of the images, a set of 1.5 times the size).
+    Args:
+        pool: the original images, which come first in the result.
+        share: number of copies as a fraction of the number of images, from 0 to 1.
+        augment: what is applied to the copies.
+        seed: seed of the choice of images and of their augmentation.
+        chunk: images that are augmented at a time.
+
+    Returns:
+        A pool whose labels are float [n, n_classes].
+
+    Source:
+        Study row H6: half of the images, which gives a training set of 1.5 times the size.
     """
-    n = len(taken.labels)
-    order = torch.randperm(n, generator=generator(seed, "append"))[: round(share * n)]
-    draw = generator(seed, "append-augment", device=taken.images.device)
-    images, labels = [taken.images], [soft(taken.labels, taken.n_classes, taken.images)]
-    for part in order.to(taken.images.device).split(chunk):
-        changed, mixed = augment(as_float(taken.images[part]), taken.labels[part], draw)
-        images.append(changed.mul(255).round_().to(torch.uint8))
-        labels.append(soft(mixed, taken.n_classes, changed))
-    return Pool(torch.cat(images), torch.cat(labels), taken.n_classes)
+    n, device = len(pool.labels), pool.images.device
+    indices = torch.randperm(n, generator=generator(seed, "append"))[: round(share * n)]
+    random = generator(seed, "append-augment", device=device)
+    images, labels = [pool.images], [soft(pool.labels, pool.n_classes, pool.images)]
+    for rows in indices.to(device).split(chunk):
+        augmented, targets = augment(as_float(pool.images[rows]), pool.labels[rows], random)
+        images.append(augmented.mul(255).round_().to(torch.uint8))
+        labels.append(soft(targets, pool.n_classes, augmented))
+    return Pool(torch.cat(images), torch.cat(labels), pool.n_classes)
 
 
 def _smoothed(labels: Tensor, n_classes: int, smoothing: float, images: Tensor) -> Tensor:
-    """Labels mixed with the uniform distribution (Szegedy et al., arXiv 1512.00567)."""
-    return (
-        labels
-        if smoothing == 0
-        else soft(labels, n_classes, images) * (1 - smoothing) + smoothing / n_classes
-    )
+    """Mix labels with the uniform distribution (Szegedy et al., arXiv 1512.00567)."""
+    if smoothing == 0:
+        return labels
+    return soft(labels, n_classes, images) * (1 - smoothing) + smoothing / n_classes
 
 
 def batches(
-    taken: Pool,
+    pool: Pool,
     size: int,
     augment: Augment,
     seed: int,
     smoothing: float = 0.0,
-    part: tuple[int, int] = (0, 1),
+    shard: tuple[int, int] = (0, 1),
 ) -> Callable[[int], Labelled]:
-    """Shuffled, augmented batches of min(size, n) images; part (i, n): every n-th image of each, from the i-th on."""
-    n, device = len(taken.labels), taken.images.device
-    first = torch.randint(2, (n,), generator=generator(seed, "first-turn")).bool().to(device)
-    number, parts = part
+    """Return a stream of shuffled, augmented batches.
+
+    Args:
+        pool: training images.
+        size: images per batch, over all shards; at most the size of the pool.
+        augment: applied to each batch.
+        seed: seed of the order and of the augmentation.
+        smoothing: label smoothing, from 0 to 1.
+        shard: (index, count); the stream returns every count-th image of each batch, from the
+            index-th on. Processes that train together take one shard each.
+
+    Returns:
+        step -> batch of min(size, n) / count images.
+    """
+    n, device = len(pool.labels), pool.images.device
+    size = min(size, n)
+    shard_index, n_shards = shard
+    # Only the shards after the first add their number, so one process keeps its published numbers.
+    shard_purpose = [shard_index] if shard_index else []
+    mirrored_first = torch.randint(2, (n,), generator=generator(seed, "first-turn"))
+    mirrored_first = mirrored_first.bool().to(device)
 
     def stream(step: int) -> Labelled:
-        indices = samplers.batch(n, size, step, seed)[number::parts].to(device, non_blocking=True)
-        draw = generator(seed, "augment", step, *([number] if number else []), device=device)
-        passes = (
-            step * min(size, n) + torch.arange(number, min(size, n), parts, device=device)
-        ) // n
-        turn = first[indices] ^ (passes % 2).bool()
-        images, labels = augment(as_float(taken.images[indices]), taken.labels[indices], draw, turn)
-        return Labelled(images, _smoothed(labels, taken.n_classes, smoothing, images), indices)
+        indices = samplers.batch(n, size, step, seed)[shard_index::n_shards]
+        indices = indices.to(device, non_blocking=True)
+        random = generator(seed, "augment", step, *shard_purpose, device=device)
+        positions = step * size + torch.arange(shard_index, size, n_shards, device=device)
+        epochs = positions // n
+        mirror = mirrored_first[indices] ^ (epochs % 2).bool()
+        images, labels = augment(
+            as_float(pool.images[indices]), pool.labels[indices], random, mirror
+        )
+        return Labelled(images, _smoothed(labels, pool.n_classes, smoothing, images), indices)
 
     return stream
 
 
 def episodes(
-    taken: Pool,
+    pool: Pool,
     n_way: int,
     shots: int,
     queries: int,
@@ -117,40 +149,64 @@ def episodes(
     smoothing: float = 0.0,
     strict: bool = True,
 ) -> Callable[[int], Episode]:
-    """N-way k-shot tasks from the pool, support and query disjoint, both augmented."""
-    device = taken.images.device
-    members = by_class(taken.labels.cpu(), taken.n_classes)
+    """Return a stream of augmented N-way k-shot tasks.
+
+    Args:
+        pool: training images.
+        n_way: classes per task.
+        shots: support images per class.
+        queries: query images per class.
+        augment: applied to support and query images.
+        seed: seed of the tasks and of the augmentation.
+        smoothing: label smoothing of the query labels, from 0 to 1.
+        strict: see `samplers.episode`.
+
+    Returns:
+        step -> task. Support and query images are disjoint.
+    """
+    device = pool.images.device
+    indices_by_class = by_class(pool.labels.cpu(), pool.n_classes)
 
     def stream(step: int) -> Episode:
-        drawn = samplers.episode(
-            members, n_way, shots, queries, generator(seed, "episodes", step), strict
-        )
-        drawn = samplers.EpisodeIndices(*(part.to(device, non_blocking=True) for part in drawn))
-        n_support = len(drawn.support)
-        both = torch.cat([drawn.support, drawn.query])
-        draw = generator(seed, "augment", step, device=device)
-        images, _ = augment(as_float(taken.images[both]), taken.labels[both], draw)
-        query_labels = _smoothed(drawn.query_labels, n_way, smoothing, images[n_support:])
+        random = generator(seed, "episodes", step)
+        sampled = samplers.episode(indices_by_class, n_way, shots, queries, random, strict)
+        task = samplers.EpisodeIndices(*(value.to(device, non_blocking=True) for value in sampled))
+        n_support = len(task.support)
+        indices = torch.cat([task.support, task.query])
+        random = generator(seed, "augment", step, device=device)
+        images, _ = augment(as_float(pool.images[indices]), pool.labels[indices], random)
+        query_labels = _smoothed(task.query_labels, n_way, smoothing, images[n_support:])
         return Episode(
-            Labelled(images[:n_support], drawn.support_labels),
+            Labelled(images[:n_support], task.support_labels),
             Labelled(images[n_support:], query_labels),
-            drawn.classes,
+            task.classes,
         )
 
     return stream
 
 
-def pairs(taken: Pool, size: int, augment: Augment, seed: int) -> Callable[[int], Pairs]:
-    """Balanced same-different pairs; each side of a pair is augmented by itself."""
-    device = taken.images.device
-    members = by_class(taken.labels.cpu(), taken.n_classes)
+def pairs(pool: Pool, size: int, augment: Augment, seed: int) -> Callable[[int], Pairs]:
+    """Return a stream of same-class and different-class pairs, half of each.
+
+    Args:
+        pool: training images.
+        size: pairs per batch.
+        augment: applied to all images; the two images of a pair are augmented independently.
+        seed: seed of the pairs and of the augmentation.
+
+    Returns:
+        step -> `size` pairs.
+    """
+    device = pool.images.device
+    indices_by_class = by_class(pool.labels.cpu(), pool.n_classes)
 
     def stream(step: int) -> Pairs:
-        left, right, same = samplers.pairs(members, size, generator(seed, "pairs", step))
-        both = torch.cat([left, right]).to(device, non_blocking=True)
-        draw = generator(seed, "augment", step, device=device)
-        labels = taken.labels[both]
-        images, _ = augment(as_float(taken.images[both]), labels, draw)
+        random = generator(seed, "pairs", step)
+        left, right, same = samplers.pairs(indices_by_class, size, random)
+        indices = torch.cat([left, right]).to(device, non_blocking=True)
+        random = generator(seed, "augment", step, device=device)
+        labels = pool.labels[indices]
+        images, _ = augment(as_float(pool.images[indices]), labels, random)
         same = same.to(device, non_blocking=True)
         return Pairs(images[: len(left)], images[len(left) :], same, labels.view(2, -1))
 

@@ -1,6 +1,7 @@
 """Select images by index: nested k-shot subsets, fractions, hold-outs and folds.
 
-Every function takes labels, int64 [n] on the CPU, and returns indices into them. Nothing here reads an image.
+Every function takes labels, int64 [n] on the CPU, and returns indices into them, int64. Nothing
+here reads an image.
 """
 
 from __future__ import annotations
@@ -15,77 +16,134 @@ from episodes.rng import generator
 
 
 def by_class(labels: Tensor, n_classes: int) -> list[Tensor]:
-    """Indices of each class, in the order of the labels: n_classes tensors int64 [count]."""
+    """Return the indices of each class, in ascending order.
+
+    Args:
+        labels: int64 [n], each from 0 to n_classes - 1.
+        n_classes: number of classes, including classes without images.
+
+    Returns:
+        n_classes tensors, int64 [images of that class].
+    """
     order = torch.argsort(labels, stable=True)
     return list(order.split(torch.bincount(labels, minlength=n_classes).tolist()))
 
 
-def _shuffled(labels: Tensor, n_classes: int, seed: int) -> list[Tensor]:
-    """One permutation per class and seed; every subset takes its first k, so subsets are nested."""
+def _shuffled_by_class(labels: Tensor, n_classes: int, seed: int) -> list[Tensor]:
+    """Return the indices of each class in a random order that depends on the seed and the class.
+
+    Every subset takes the first indices of this order, so subsets of one seed are nested.
+    """
     return [
-        members[torch.randperm(len(members), generator=generator(seed, "subset", label))]
-        for label, members in enumerate(by_class(labels, n_classes))
+        indices[torch.randperm(len(indices), generator=generator(seed, "subset", label))]
+        for label, indices in enumerate(by_class(labels, n_classes))
     ]
 
 
 def shots(labels: Tensor, classes: Sequence[str], k: int, seed: int) -> Tensor:
-    """k images of every class, nested in k for one seed: int64 [n_classes * k], class by class.
+    """Select k images of every class. For one seed, the subset for k contains that for k - 1.
 
-    Raises UserError where a class has fewer than k images.
+    Args:
+        labels: int64 [n].
+        classes: class names, in the order of the labels.
+        k: images per class, at least 1.
+        seed: seed of the subset.
+
+    Returns:
+        int64 [n_classes * k], class by class.
+
+    Raises:
+        UserError: `k` is below 1 or above the number of images of a class.
     """
     if k < 1:
         raise UserError(f"shots must be at least 1, not {k}.")
-    members = _shuffled(labels, len(classes), seed)
-    smallest = min(range(len(classes)), key=lambda label: len(members[label]))
-    if k > len(members[smallest]):
+    order_by_class = _shuffled_by_class(labels, len(classes), seed)
+    smallest = min(range(len(classes)), key=lambda label: len(order_by_class[label]))
+    n_available = len(order_by_class[smallest])
+    if k > n_available:
         raise UserError(
-            f"{k} shots were asked for, but class '{classes[smallest]}' has only {len(members[smallest])} "
-            f"training images: use {len(members[smallest])} shots or fewer, or a fraction."
+            f"shots={k} needs {k} training images of every class, but class '{classes[smallest]}' "
+            f"has only {n_available}: use at most {n_available} shots, or set a fraction instead."
         )
-    return torch.cat([each[:k] for each in members])
+    return torch.cat([order[:k] for order in order_by_class])
 
 
 def fraction(labels: Tensor, n_classes: int, p: float, seed: int) -> Tensor:
-    """A share p of every class, rounded, at least one image each, nested in p and in the k of `shots`."""
+    """Select a fraction p of every class, rounded, and at least one image of each.
+
+    For one seed, subsets are nested in p, and they are nested with those of `shots`.
+
+    Args:
+        labels: int64 [n].
+        n_classes: number of classes.
+        p: fraction of the images of each class, above 0 and at most 1.
+        seed: seed of the subset.
+
+    Returns:
+        int64 [selected images], class by class.
+
+    Raises:
+        UserError: `p` is out of range.
+    """
     if not 0 < p <= 1:
         raise UserError(f"fraction must be above 0 and at most 1, not {p}.")
-    return torch.cat(
-        [each[: max(1, round(p * len(each)))] for each in _shuffled(labels, n_classes, seed)]
-    )
+    order_by_class = _shuffled_by_class(labels, n_classes, seed)
+    return torch.cat([order[: max(1, round(p * len(order)))] for order in order_by_class])
 
 
 def hold_out(labels: Tensor, share: float, split_seed: int) -> tuple[Tensor, Tensor]:
-    """A stratified hold-out: (kept, held_out) positions; each class keeps one image and gives one at least.
+    """Split labelled images into a training and a validation set, class by class.
 
-    Raises UserError where a class has a single image: with one label there is nothing to validate on.
+    Both sets get at least one image of each class that has images.
+
+    Args:
+        labels: int64 [n].
+        share: fraction of each class that goes to the validation set.
+        split_seed: seed of the split.
+
+    Returns:
+        Indices of the training set and of the validation set, int64.
+
+    Raises:
+        UserError: a class has a single image, which cannot be in both sets.
     """
     n_classes = int(labels.max()) + 1
-    kept, held = [], []
-    for label, members in enumerate(by_class(labels, n_classes)):
-        if len(members) == 1:
+    train, validation = [], []
+    for label, indices in enumerate(by_class(labels, n_classes)):
+        if len(indices) == 1:
             raise UserError(
-                "a validation set needs two labelled images of every class or more: "
+                "a validation set needs at least two labelled images of every class: "
                 "use more shots, or select: last (no validation)."
             )
-        if len(members) == 0:
+        if len(indices) == 0:
             continue
-        order = members[
-            torch.randperm(len(members), generator=generator(split_seed, "hold-out", label))
-        ]
-        n_held = min(max(1, round(share * len(order))), len(order) - 1)
-        held.append(order[:n_held])
-        kept.append(order[n_held:])
-    return torch.cat(kept), torch.cat(held)
+        random = generator(split_seed, "hold-out", label)
+        order = indices[torch.randperm(len(indices), generator=random)]
+        n_validation = min(max(1, round(share * len(order))), len(order) - 1)
+        validation.append(order[:n_validation])
+        train.append(order[n_validation:])
+    return torch.cat(train), torch.cat(validation)
 
 
 def folds(labels: Tensor, n_folds: int, split_seed: int) -> list[tuple[Tensor, Tensor]]:
-    """Stratified folds: n_folds pairs (kept, held_out) of positions; every position is held out once."""
+    """Return stratified folds for cross-validation.
+
+    Args:
+        labels: int64 [n].
+        n_folds: number of folds.
+        split_seed: seed of the split.
+
+    Returns:
+        For each fold, the indices to train on and the indices held out, int64. Every index is held
+        out in exactly one fold.
+    """
     n_classes = int(labels.max()) + 1
-    fold_of = torch.empty(len(labels), dtype=torch.int64)
-    for label, members in enumerate(by_class(labels, n_classes)):
-        order = torch.randperm(len(members), generator=generator(split_seed, "folds", label))
-        fold_of[members[order]] = torch.arange(len(members)) % n_folds
+    fold_of_index = torch.empty(len(labels), dtype=torch.int64)
+    for label, indices in enumerate(by_class(labels, n_classes)):
+        random = generator(split_seed, "folds", label)
+        order = torch.randperm(len(indices), generator=random)
+        fold_of_index[indices[order]] = torch.arange(len(indices)) % n_folds
     return [
-        ((fold_of != fold).nonzero()[:, 0], (fold_of == fold).nonzero()[:, 0])
+        ((fold_of_index != fold).nonzero()[:, 0], (fold_of_index == fold).nonzero()[:, 0])
         for fold in range(n_folds)
     ]

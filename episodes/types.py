@@ -1,4 +1,4 @@
-"""The values that flow from data to learners; shapes, moving between devices, nothing else."""
+"""The values that travel from data sets to learners."""
 
 from __future__ import annotations
 
@@ -11,15 +11,18 @@ from torch import Tensor
 
 @dataclass(frozen=True, eq=False)
 class ImageSet:
-    """Labelled images of one data set's one part, decoded and all of one size.
+    """The labelled images of one part of a data set, decoded, all of one size.
 
-    images: uint8 [n, c, h, w], often memory-mapped; read it by index, never as a whole without need.
-    labels: int64 [n], each in 0..n_classes-1.
-    classes: class names, in the order of the labels.
-    fingerprint: hash of the source's content and the working size; equal images, equal fingerprint.
-    groups: superclass name -> class names (CIFAR-10: vehicle, animal); empty where none are known.
-    mirror: whether a mirrored image keeps its class (not so for digits and text).
-    notes: sentences for the user: files skipped, a split made.
+    Attributes:
+        name: name of the data set.
+        images: uint8 [n, c, h, w], often memory-mapped: read selected indices, not the whole.
+        labels: int64 [n], each from 0 to n_classes - 1.
+        classes: class names, in the order of the labels.
+        fingerprint: hash of the source's content and of the working size. Equal images have equal
+            fingerprints.
+        groups: superclass name -> class names (CIFAR-10: vehicle, animal); empty if unknown.
+        mirror: whether a mirrored image belongs to the same class (not so for digits and text).
+        notes: sentences for the user, about skipped files for example.
     """
 
     name: str
@@ -36,16 +39,19 @@ class ImageSet:
 
 
 class TrainTest(NamedTuple):
-    """The two parts of a data set: subsets are drawn from `train`, `test` judges."""
+    """The two parts of a data set: labelled subsets come from `train`; `test` is for evaluation."""
 
     train: ImageSet
     test: ImageSet
 
 
 class Labelled(NamedTuple):
-    """A batch: images float [n, c, h, w] in [0, 1]; labels int64 [n], or float [n, n_way] where mixed.
+    """A batch of labelled images.
 
-    pool_indices: index of each image in the training pool, int64 [n]; None outside training batches.
+    Attributes:
+        images: float [n, c, h, w] in [0, 1].
+        labels: int64 [n], or float [n, n_way] if augmentation mixes labels.
+        pool_indices: index of each image in the training pool, int64 [n]; None outside training.
     """
 
     images: Tensor
@@ -53,25 +59,37 @@ class Labelled(NamedTuple):
     pool_indices: Tensor | None = None
 
     def to(self, device: torch.device | str) -> Labelled:
+        """Copy the batch to a device."""
         pool_indices = None if self.pool_indices is None else self.pool_indices.to(device)
         return Labelled(self.images.to(device), self.labels.to(device), pool_indices)
 
 
 class Episode(NamedTuple):
-    """One N-way task: support and query with local labels 0..n_way-1; classes int64 [n_way] maps them back."""
+    """One N-way k-shot task.
+
+    Attributes:
+        support: labelled images to learn from; labels from 0 to n_way - 1.
+        query: images to classify, with the same labels.
+        classes: label in the data set of each class of the task, int64 [n_way].
+    """
 
     support: Labelled
     query: Labelled
     classes: Tensor
 
     def to(self, device: torch.device | str) -> Episode:
+        """Copy the task to a device."""
         return Episode(self.support.to(device), self.query.to(device), self.classes.to(device))
 
 
 class Pairs(NamedTuple):
-    """Image pairs: left and right float [n, c, h, w]; same float [n], 1 where the classes agree.
+    """A batch of image pairs.
 
-    classes int64 [2, n]: the class of each left and each right image, for losses over all images of a batch.
+    Attributes:
+        left, right: float [n, c, h, w] in [0, 1].
+        same: float [n], 1 if the two images belong to one class and 0 otherwise.
+        classes: int64 [2, n], the classes of the left and of the right images, for losses over all
+            images of a batch.
     """
 
     left: Tensor
@@ -80,4 +98,5 @@ class Pairs(NamedTuple):
     classes: Tensor
 
     def to(self, device: torch.device | str) -> Pairs:
-        return Pairs(*(each.to(device) for each in self))
+        """Copy the pairs to a device."""
+        return Pairs(*(value.to(device) for value in self))

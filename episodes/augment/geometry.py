@@ -27,7 +27,7 @@ def flip(images: Tensor, generator: torch.Generator, p: Share = 0.5) -> Tensor:
 
 
 def alternating_flip(
-    images: Tensor, generator: torch.Generator, turn: Tensor | None = None
+    images: Tensor, generator: torch.Generator, mirror: Tensor | None = None
 ) -> Tensor:
     """Mirror the images of bool [n] `turn`: an image's every other pass, the first being random.
 
@@ -35,9 +35,9 @@ def alternating_flip(
     Where there are no passes (episodes, pairs) turn is None, and this is `flip`. Source: Jordan, arXiv 2404.00498.
     """
     check_images(images)
-    if turn is None:
+    if mirror is None:
         return flip(images, generator)
-    return torch.where(turn[:, None, None, None], images.flip(-1), images)
+    return torch.where(mirror[:, None, None, None], images.flip(-1), images)
 
 
 def translate(

@@ -44,13 +44,26 @@ AUGMENTATIONS: dict[str, Callable[..., typing.Any]] = {
 }
 
 Step = str | Mapping[str, typing.Any]
-Augment = Callable[[Tensor, Tensor, torch.Generator, Tensor | None], tuple[Tensor, Tensor]]
 
-_GIVEN_BY_CALLER = ("images", "labels", "generator", "n_classes", "turn", "return")
+
+class Augment(typing.Protocol):
+    """Augment a batch, as the functions that `build` returns do."""
+
+    def __call__(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        generator: torch.Generator,
+        mirror: Tensor | None = None,
+        /,
+    ) -> tuple[Tensor, Tensor]: ...
+
+
+_GIVEN_BY_CALLER = ("images", "labels", "generator", "n_classes", "mirror", "return")
 
 
 def build(steps: Sequence[Step], n_classes: int) -> Augment:
-    """One function (images, labels, generator, turn) -> (images, labels) that applies the steps in their order.
+    """One function (images, labels, generator, mirror) -> (images, labels) that applies the steps in their order.
 
     steps: names, or mappings of a name and its parameters; each may carry `p`, the probability with which an
     image is given the step, and `until` (see `spans`). turn: as of `alternating_flip`, or None. An empty list changes
@@ -60,10 +73,10 @@ def build(steps: Sequence[Step], n_classes: int) -> Augment:
     applied = [_applied({**step}, n_classes) for step in check(steps)]
 
     def augment(
-        images: Tensor, labels: Tensor, generator: torch.Generator, turn: Tensor | None = None
+        images: Tensor, labels: Tensor, generator: torch.Generator, mirror: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         for apply in applied:
-            images, labels = apply(images, labels, generator, turn)
+            images, labels = apply(images, labels, generator, mirror)
         return images, labels
 
     return augment
@@ -104,11 +117,11 @@ def _applied(step: dict[str, typing.Any], n_classes: int) -> Augment:
     p = None if "p" in signature else step.pop("p", None)
 
     def apply(
-        images: Tensor, labels: Tensor, generator: torch.Generator, turn: Tensor | None
+        images: Tensor, labels: Tensor, generator: torch.Generator, mirror: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         taken = None if p is None else chosen(images, generator, p)
-        if "turn" in signature:
-            changed = function(images, generator, turn, **step)
+        if "mirror" in signature:
+            changed = function(images, generator, mirror, **step)
             return (changed if taken is None else torch.where(taken, changed, images)), labels
         if "labels" not in signature:
             changed = function(images, generator, **step)

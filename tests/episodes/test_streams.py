@@ -1,3 +1,5 @@
+"""Oracles: images whose pixels show their own index, plain loops, and arithmetic by hand."""
+
 import itertools
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,28 +17,28 @@ ALL = torch.arange(N)
 
 
 def image_set(dtype: torch.dtype = torch.uint8) -> ImageSet:
-    """Images whose every pixel is the image's index, so that what a stream gives can be told from the pixels."""
+    """Return images whose every pixel is the index of the image."""
     images = torch.arange(N, dtype=dtype).view(N, 1, 1, 1).expand(N, 3, 6, 5).clone()
     return ImageSet("numbers", images, LABELS, CLASSES, "none", {})
 
 
 def index_of(images: Tensor) -> Tensor:
-    """The index that an image shows; fails where its pixels differ."""
-    shown = (images * 255).round().long().flatten(1)
-    assert (shown == shown[:, :1]).all()
-    return shown[:, 0]
+    """Read the index off the pixels of each image."""
+    pixels = (images * 255).round().long().flatten(1)
+    assert (pixels == pixels[:, :1]).all()
+    return pixels[:, 0]
 
 
 def plain(
-    images: Tensor, labels: Tensor, draw: torch.Generator, turn: Tensor | None = None
+    images: Tensor, labels: Tensor, generator: torch.Generator, mirror: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
     return images, labels
 
 
 def noisy(
-    images: Tensor, labels: Tensor, draw: torch.Generator, turn: Tensor | None = None
+    images: Tensor, labels: Tensor, generator: torch.Generator, mirror: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    return torch.rand(images.shape, generator=draw), labels
+    return torch.rand(images.shape, generator=generator), labels
 
 
 def pool(indices: Tensor = ALL) -> streams.Pool:
@@ -54,10 +56,10 @@ def is_image_batch(images: Tensor) -> bool:
 def flat(item: object) -> list[Tensor]:
     if item is None or isinstance(item, Tensor):
         return [] if item is None else [item]
-    return [part for each in item for part in flat(each)]  # type: ignore[attr-defined]
+    return [tensor for value in item for tensor in flat(value)]  # type: ignore[attr-defined]
 
 
-def test_as_float_maps_255_to_one_and_leaves_features_and_its_input_alone():
+def test_as_float_maps_255_to_one_and_does_not_change_features_or_its_input():
     images = torch.tensor([[0, 51, 255]], dtype=torch.uint8)
     assert torch.equal(streams.as_float(images), torch.tensor([[0.0, 0.2, 1.0]]))
     assert images.tolist() == [[0, 51, 255]]
@@ -65,7 +67,7 @@ def test_as_float_maps_255_to_one_and_leaves_features_and_its_input_alone():
     assert torch.equal(streams.as_float(features), features)
 
 
-def test_labelled_gives_the_images_asked_for_in_order():
+def test_labelled_returns_the_selected_images_in_order():
     indices = torch.tensor([5, 0, 23, 5])
     images, labels, _ = streams.labelled(image_set(), indices, "cpu")
     assert is_image_batch(images)
@@ -76,79 +78,80 @@ def test_labelled_gives_the_images_asked_for_in_order():
 @pytest.mark.parametrize("size", [1, 4, 10, 100])
 def test_chunks_cover_everything_in_order(size: int):
     indices = ALL.flip(0)[:10]
-    found = list(streams.chunks(image_set(), indices, size, "cpu"))
-    assert [len(each.labels) for each in found] == [len(part) for part in indices.split(size)]
-    assert torch.equal(torch.cat([index_of(each.images) for each in found]), indices)
-    assert torch.equal(torch.cat([each.labels for each in found]), LABELS[indices])
+    chunks = list(streams.chunks(image_set(), indices, size, "cpu"))
+    assert [len(chunk.labels) for chunk in chunks] == [len(part) for part in indices.split(size)]
+    assert torch.equal(torch.cat([index_of(chunk.images) for chunk in chunks]), indices)
+    assert torch.equal(torch.cat([chunk.labels for chunk in chunks]), LABELS[indices])
 
 
-def test_batches_give_right_images_with_right_labels():
+def test_batches_join_every_image_with_its_own_label():
     indices = torch.tensor([2, 3, 4, 7, 11, 19, 20])
     stream = streams.batches(pool(indices), 3, plain, seed=0)
-    seen = []
+    occurrences = []
     for step in range(7):
         images, labels, _ = stream(step)
         assert is_image_batch(images)
         assert labels.dtype == torch.int64
         assert torch.equal(labels, LABELS[index_of(images)])
-        seen += index_of(images).tolist()
-    assert sorted(seen) == sorted(3 * indices.tolist())
+        occurrences += index_of(images).tolist()
+    assert sorted(occurrences) == sorted(3 * indices.tolist())
 
 
 @pytest.mark.parametrize("size", [4, 5, 24])
-def test_alternating_flips_show_an_image_and_its_mirror_image_in_turn(size: int):
-    """Five passes over 24 images that are light to the right; batches of five straddle two passes."""
+def test_alternating_flip_mirrors_each_image_in_every_other_epoch(size: int):
+    """Five epochs of 24 images, bright on the right; batches of five straddle two epochs."""
     images = image_set().images
     images[..., 3:] = 200
-    taken = streams.Pool(images, LABELS, 3)
-    stream = streams.batches(taken, size, augment.build(["alternating_flip"], 3), seed=0)
-    seen: dict[int, list[bool]] = {index: [] for index in range(N)}
+    bright = streams.Pool(images, LABELS, 3)
+    stream = streams.batches(bright, size, augment.build(["alternating_flip"], 3), seed=0)
+    mirrored_by_image: dict[int, list[bool]] = {index: [] for index in range(N)}
     for step in range(5 * N // size):
         for image in (stream(step).images * 255).round().long():
-            mirrored = int(image[0, 0, 0]) == 200
-            seen[int(image[0, 0, -1 if mirrored else 0])].append(mirrored)
-    for turns in seen.values():
-        assert len(turns) == 5
-        assert all(first != second for first, second in itertools.pairwise(turns))
-    assert 3 < sum(turns[0] for turns in seen.values()) < 21
+            is_mirrored = int(image[0, 0, 0]) == 200
+            index = int(image[0, 0, -1 if is_mirrored else 0])
+            mirrored_by_image[index].append(is_mirrored)
+    for mirrored in mirrored_by_image.values():
+        assert len(mirrored) == 5
+        assert all(first != second for first, second in itertools.pairwise(mirrored))
+    assert 3 < sum(mirrored[0] for mirrored in mirrored_by_image.values()) < 21
 
 
 @pytest.mark.parametrize("n", [24, 20])
-def test_parts_of_a_batch_are_all_of_it(n: int):
-    """20 images in batches of 8: batches straddle two passes."""
+def test_shards_together_are_the_whole_batch(n: int):
+    """Batches of 8 of 20 images straddle two epochs."""
     images = image_set().images.clone()
     images[..., 3:] = 200
-    taken = streams.pool(replace(image_set(), images=images), ALL[:n], "cpu")
-    change = augment.build(["alternating_flip"], 3)
-    whole = streams.batches(taken, 8, change, seed=0)
-    parts = [streams.batches(taken, 8, change, seed=0, part=(number, 2)) for number in range(2)]
+    bright = streams.pool(replace(image_set(), images=images), ALL[:n], "cpu")
+    flip = augment.build(["alternating_flip"], 3)
+    whole = streams.batches(bright, 8, flip, seed=0)
+    shards = [streams.batches(bright, 8, flip, seed=0, shard=(index, 2)) for index in range(2)]
     for step in range(7):
-        found = [part(step) for part in parts]
-        assert [len(each.labels) for each in found] == [4, 4]
-        for number, each in enumerate(found):
-            assert torch.equal(each.images, whole(step).images[number::2])
-            assert torch.equal(each.labels, whole(step).labels[number::2])
+        batches = [shard(step) for shard in shards]
+        assert [len(batch.labels) for batch in batches] == [4, 4]
+        for index, batch in enumerate(batches):
+            assert torch.equal(batch.images, whole(step).images[index::2])
+            assert torch.equal(batch.labels, whole(step).labels[index::2])
 
 
-def test_parts_draw_for_themselves_and_the_first_as_the_whole():
+def test_shards_are_augmented_independently_and_the_first_like_the_whole():
     whole = streams.batches(pool(), 4, noisy, seed=0)(3).images
     first, second = (
-        streams.batches(pool(), 8, noisy, seed=0, part=(number, 2))(3).images for number in range(2)
+        streams.batches(pool(), 8, noisy, seed=0, shard=(index, 2))(3).images for index in range(2)
     )
-    assert torch.equal(first, whole)  # as many images, the same draw
+    assert torch.equal(first, whole)  # as many images, the same noise
     assert not torch.equal(first, second)
 
 
-def test_label_smoothing_by_hand():
+def test_label_smoothing_agrees_with_arithmetic_by_hand():
     images, labels, _ = streams.batches(pool(), 8, plain, seed=0, smoothing=0.3)(0)
     assert labels.shape == (8, 3)
     for index, row in zip(index_of(images).tolist(), labels.tolist(), strict=True):
         assert row == pytest.approx([0.8 if label == index % 3 else 0.1 for label in range(3)])
 
 
-def test_label_smoothing_of_mixed_labels_by_hand():
+def test_label_smoothing_of_mixed_labels_agrees_with_arithmetic_by_hand():
     def halves(
-        images: Tensor, labels: Tensor, draw: torch.Generator, turn: Tensor | None = None
+        images: Tensor, labels: Tensor, generator: torch.Generator, mirror: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         return images, torch.tensor([0.5, 0.5, 0.0]).expand(len(images), 3)
 
@@ -166,7 +169,7 @@ STREAMS: dict[str, Callable[[int], Callable]] = {
 
 
 @pytest.mark.parametrize("name", STREAMS)
-def test_a_step_s_item_is_the_same_whenever_it_is_asked_for(name: str):
+def test_a_step_returns_the_same_item_in_any_order_of_calls(name: str):
     stream, again, other = STREAMS[name](0), STREAMS[name](0), STREAMS[name](1)
     forward = {step: flat(stream(step)) for step in range(6)}
     for step in (4, 1, 5, 0, 1):
@@ -176,18 +179,18 @@ def test_a_step_s_item_is_the_same_whenever_it_is_asked_for(name: str):
 
 
 @pytest.mark.parametrize("name", STREAMS)
-def test_a_stream_leaves_the_pool_and_the_global_generator_alone(name: str):
-    before, state = pool(), torch.get_rng_state()
-    held = pool()
+def test_a_stream_changes_neither_the_pool_nor_the_global_generator(name: str):
+    original, state = pool(), torch.get_rng_state()
+    own = pool()
     stream = {
-        "batches": lambda: streams.batches(held, 7, noisy, 0),
-        "batches, cutmix": lambda: streams.batches(held, 7, MIXED, 0, 0.1),
-        "episodes": lambda: streams.episodes(held, 2, 2, 3, noisy, 0),
-        "pairs": lambda: streams.pairs(held, 7, noisy, 0),
+        "batches": lambda: streams.batches(own, 7, noisy, 0),
+        "batches, cutmix": lambda: streams.batches(own, 7, MIXED, 0, 0.1),
+        "episodes": lambda: streams.episodes(own, 2, 2, 3, noisy, 0),
+        "pairs": lambda: streams.pairs(own, 7, noisy, 0),
     }[name]()
     stream(0)
-    assert torch.equal(held.images, before.images)
-    assert torch.equal(held.labels, before.labels)
+    assert torch.equal(own.images, original.images)
+    assert torch.equal(own.labels, original.labels)
     assert torch.equal(torch.get_rng_state(), state)
 
 
@@ -205,14 +208,14 @@ def test_episodes_map_back_and_smooth_only_the_query():
         assert torch.equal(classes[support.labels], LABELS[in_support])
         for index, row in zip(in_query.tolist(), query.labels.tolist(), strict=True):
             assert row == pytest.approx(
-                [0.9 if int(each) == index % 3 else 0.1 for each in classes]
+                [0.9 if int(label) == index % 3 else 0.1 for label in classes]
             )
-    hard = streams.episodes(pool(), 2, 2, 3, plain, seed=0)(0).query.labels
-    assert hard.dtype == torch.int64
-    assert sorted(hard.tolist()) == [0, 0, 0, 1, 1, 1]
+    labels = streams.episodes(pool(), 2, 2, 3, plain, seed=0)(0).query.labels
+    assert labels.dtype == torch.int64
+    assert sorted(labels.tolist()) == [0, 0, 0, 1, 1, 1]
 
 
-def test_pairs_tell_the_truth_and_augment_each_side_by_itself():
+def test_pairs_have_the_right_labels_and_independent_augmentation():
     left, right, same, classes = streams.pairs(pool(), 40, plain, seed=0)(0)
     assert is_image_batch(left)
     assert is_image_batch(right)
@@ -223,26 +226,26 @@ def test_pairs_tell_the_truth_and_augment_each_side_by_itself():
     assert (single.left != single.right).flatten(1).any(1).all()
 
 
-def test_append_adds_just_the_picked_share_behind_the_untouched_originals():
+def test_append_adds_the_share_after_the_unchanged_originals():
     def inverted(
-        images: Tensor, labels: Tensor, draw: torch.Generator, turn: Tensor | None = None
+        images: Tensor, labels: Tensor, generator: torch.Generator, mirror: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         return 1 - images, labels
 
-    grown = streams.append(pool(), 0.5, inverted, seed=0, chunk=5)
-    assert len(grown.images) == len(grown.labels) == N * 1.5
-    assert grown.images.dtype == torch.uint8
-    assert torch.equal(grown.images[:N], image_set().images)
-    assert torch.equal(grown.labels[:N].argmax(1), LABELS)
-    picked = 255 - grown.images[N:, 0, 0, 0].long()
-    assert len(set(picked.tolist())) == N // 2
-    assert torch.equal(grown.labels[N:], torch.eye(3)[picked % 3])
+    extended = streams.append(pool(), 0.5, inverted, seed=0, chunk=5)
+    assert len(extended.images) == len(extended.labels) == N * 1.5
+    assert extended.images.dtype == torch.uint8
+    assert torch.equal(extended.images[:N], image_set().images)
+    assert torch.equal(extended.labels[:N].argmax(1), LABELS)
+    copied = 255 - extended.images[N:, 0, 0, 0].long()
+    assert len(set(copied.tolist())) == N // 2
+    assert torch.equal(extended.labels[N:], torch.eye(3)[copied % 3])
 
-    def picks(seed: int) -> tuple[int, ...]:
+    def copies(seed: int) -> tuple[int, ...]:
         return tuple(streams.append(pool(), 0.5, plain, seed).images[N:, 0, 0, 0].tolist())
 
-    assert picks(0) == picks(0) == tuple(picked.tolist())
-    assert len({picks(seed) for seed in range(10)}) == 10
+    assert copies(0) == copies(0) == tuple(copied.tolist())
+    assert len({copies(seed) for seed in range(10)}) == 10
 
 
 @pytest.mark.parametrize(("share", "expected"), [(1.0, 24), (0.25, 6), (0.1, 2), (0.01, 0)])
@@ -250,20 +253,19 @@ def test_append_rounds_the_share(share: float, expected: int):
     assert len(streams.append(pool(), share, MIXED, seed=0).labels) == N + expected
 
 
-def test_append_keeps_the_soft_labels_of_cutmix():
-    grown = streams.append(pool(), 1.0, augment.build(("cutmix",), 3), seed=0)
-    mixed = grown.labels[N:]
-    for image, row in zip(
-        grown.images[N:], mixed, strict=True
-    ):  # the share of the pixels of each class
+def test_append_returns_the_soft_labels_of_cutmix():
+    extended = streams.append(pool(), 1.0, augment.build(("cutmix",), 3), seed=0)
+    mixed = extended.labels[N:]
+    for image, row in zip(extended.images[N:], mixed, strict=True):
+        # The fraction of the pixels that come from each class.
         expected = (image[0].long() % 3).flatten().bincount(minlength=3) / image[0].numel()
         assert torch.allclose(row, expected, atol=1e-6)
     assert ((mixed > 0.01) & (mixed < 0.99)).any()
-    labels = streams.batches(grown, 36, plain, seed=0)(0).labels
+    labels = streams.batches(extended, 36, plain, seed=0)(0).labels
     assert torch.allclose(labels.sum(1), torch.ones(36))
 
 
-def test_features_pass_in_the_images_place():
+def test_features_can_take_the_place_of_images():
     features = replace(
         image_set(), images=torch.randn(N, 7, generator=torch.Generator().manual_seed(0))
     )

@@ -1,0 +1,14 @@
+"""Oracle: Python's rules of exceptions; code that handles UserError also handles NotHere."""
+
+import pytest
+
+from episodes.errors import NotHere, UserError
+
+
+def test_a_missing_resource_is_a_user_error():
+    with pytest.raises(UserError, match="no such file"):
+        raise NotHere("no such file")
+
+
+def test_user_errors_are_not_mistaken_for_programming_errors():
+    assert not issubclass(UserError, ValueError | RuntimeError | OSError)
