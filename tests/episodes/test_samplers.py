@@ -41,7 +41,7 @@ def pairs(labels: Tensor, n: int, step: int = 0) -> tuple[Tensor, Tensor, Tensor
 @pytest.mark.parametrize(("n", "size"), [(12, 4), (12, 12), (12, 1), (10, 4), (7, 5)])
 def test_every_window_of_an_epoch_uses_each_index_once(n: int, size: int):
     indices = torch.cat([samplers.batch(n, size, step, seed=0) for step in range(3 * n)]).tolist()
-    for start in range(0, len(laid), n):
+    for start in range(0, len(indices), n):
         assert sorted(indices[start : start + n]) == list(range(n))
 
 
