@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import torch
+from torch import Tensor
 
 from episodes import augment, streams
 from episodes.rng import generator
 from episodes.types import ImageSet, Labelled
-from fewshot.learners.base import Task
+from fewshot.learners.base import Classifier, Learner, Task
 
 COLOURS = torch.tensor([[0.9, 0.2, 0.2], [0.2, 0.8, 0.3], [0.2, 0.3, 0.9], [0.8, 0.8, 0.2]])
 N_WAY = len(COLOURS)
 TASK = Task(
     N_WAY, torch.tensor([1, 0, 0, 1])
 )  # not in the order of the classes; the colours most alike apart
+
+
+class Stub(Learner):
+    """A learner that does nothing; a test replaces the method or the attribute that it is about."""
+
+    feed = None
+
+    def loss(self, item: object) -> Tensor:
+        raise NotImplementedError
+
+    def adapt(self, support: Labelled) -> Classifier:
+        raise NotImplementedError
 
 
 def images(per_class: int, seed: int) -> ImageSet:

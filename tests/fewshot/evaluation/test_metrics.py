@@ -11,21 +11,9 @@ from torch.nn import functional as F
 
 from episodes.types import Labelled
 from fewshot.evaluation import metrics
-from fewshot.learners.base import Learner
+from tests.fewshot import easy
 
 N_WAY = 5
-
-
-class Double(Learner):
-    """A learner that does nothing; the tests replace the method that they are about."""
-
-    feed = None
-
-    def loss(self, item: object) -> Tensor:
-        raise NotImplementedError
-
-    def adapt(self, support: Labelled):
-        raise NotImplementedError
 
 
 def judged(n: int = 300, absent: int | None = None) -> tuple[Tensor, Tensor]:
@@ -148,7 +136,7 @@ def test_classify_and_quick_take_queries_in_batches():
 
 
 def test_judging_adapts_once_in_evaluation_mode_and_without_gradients():
-    class Means(Double):
+    class Means(easy.Stub):
         def adapt(self, support: Labelled):
             assert not self.training
             assert not torch.is_grad_enabled()
@@ -165,7 +153,7 @@ def test_judging_adapts_once_in_evaluation_mode_and_without_gradients():
 
 
 def test_measures_are_means_over_the_images_not_over_the_chunks():
-    class Measuring(Double):
+    class Measuring(easy.Stub):
         metric_names = ("even", "size")
 
         def extra_metrics(self, batch: Labelled) -> dict[str, Tensor]:
@@ -175,7 +163,7 @@ def test_measures_are_means_over_the_images_not_over_the_chunks():
     images = torch.arange(10.0).reshape(5, 2)
     chunks = [Labelled(images[:4], labels[:4]), Labelled(images[4:], labels[4:])]
     assert metrics.measures(Measuring(), chunks) == {"even": 3 / 5, "size": 45 / 5}
-    assert metrics.measures(Double(), chunks) == {}
+    assert metrics.measures(easy.Stub(), chunks) == {}
 
 
 @pytest.mark.parametrize("factor", [0.1, 0.7, 1.0, 6.0])

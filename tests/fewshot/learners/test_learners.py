@@ -423,5 +423,5 @@ def test_a_probe_of_the_untrained_features_answers_beside_the_trained_head() -> 
     np.testing.assert_allclose(found.exp().numpy(), expected, atol=1e-3)
     plain = finetune.Finetune(network(), Task(3), finetune.Options(head="unit"))
     assert list(learner.state_dict()) == list(plain.state_dict())
-    assert learner.needs_support
-    assert not plain.needs_support
+    assert learner.needs.support
+    assert not plain.needs.support

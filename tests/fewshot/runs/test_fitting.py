@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import pytest
 import torch
 
@@ -37,8 +35,8 @@ def test_a_step_of_augment_is_done_until_its_share_of_the_training(method: str, 
     )
     images = easy.images(8, seed=0)
     pool = streams.pool(images, torch.arange(len(images)), "cpu")
-    stream, _ = fitting._stream(
-        settings, SimpleNamespace(feed=METHODS[method]), pool, easy.N_WAY, seed=0
-    )
+    learner = easy.Stub()
+    learner.feed = METHODS[method]
+    stream, _ = fitting._stream(settings, learner, pool, easy.N_WAY, seed=0)
     black = [not seen(stream(item)).any() for item in range(10 * tasks)]
     assert black == [True] * 4 * tasks + [False] * 6 * tasks
