@@ -1,4 +1,4 @@
-"""Any timm model as a body: random weights, published weights from the hub, or a local file."""
+"""Any timm model as the body of a backbone: random, published or local weights."""
 
 from __future__ import annotations
 
@@ -6,105 +6,134 @@ import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from torch import nn
 
 from fewshot.backbones import hub, weight_files
+from fewshot.backbones.networks import Statistics
 from fewshot.config import BackboneSettings, nearest
 from fewshot.errors import NotHere, UserError
 
 
-class Found(NamedTuple):
-    """What timm knows of a model: its features, input side, mean and std, parameter names by stage."""
+class Description(NamedTuple):
+    """What timm states about a model.
+
+    Attributes:
+        n_features: the number of features.
+        input_size: the side in pixels of the images that the weights were trained on.
+        statistics: mean and standard deviation of each channel.
+        stages: names of the parameters of each stage, first to last.
+    """
 
     n_features: int
     input_size: int
-    statistics: tuple[tuple[float, ...], tuple[float, ...]]
+    statistics: Statistics
     stages: list[list[str]]
 
 
-def create(settings: BackboneSettings, own: list[str]) -> tuple[nn.Module, Found]:
-    """The model without its classifier; unknown names, options, and weights that cannot be had are UserErrors."""
+def create(settings: BackboneSettings, own: list[str]) -> tuple[nn.Module, Description]:
+    """Create a timm model without its classifier.
+
+    Args:
+        settings: the name of the model, its options and its weights.
+        own: names of our own networks, which the message for an unknown name proposes too.
+
+    Raises:
+        UserError: for an unknown name, options that the model refuses, and weights that cannot be
+            loaded; NotHere, which is one, if there is no connection to download them.
+    """
     import timm
     from timm.data import resolve_data_config
 
     if not timm.is_model(settings.name):
-        near = nearest(settings.name, own + timm.list_models())
-        near = near if near.startswith("did") else f"own: {', '.join(own)}; all others are timm's."
-        raise UserError(f"unknown backbone '{settings.name}': {near}")
+        hint = nearest(settings.name, own + timm.list_models())
+        if not hint.startswith("did"):
+            hint = f"own: {', '.join(own)}; all others are timm's."
+        raise UserError(f"unknown backbone '{settings.name}': {hint}")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # timm warns of its own renamed models
-        body = _body(settings)
-    known = resolve_data_config(model=body)
-    return body, Found(
-        int(getattr(body, "head_hidden_size", body.num_features)),
-        known["input_size"][-1],
-        (known["mean"], known["std"]),
-        _stages(body),
+        warnings.simplefilter("ignore")  # timm warns about models that it has renamed
+        body = _create_body(settings)
+    data_config = resolve_data_config(model=body)
+    description = Description(
+        n_features=int(getattr(body, "head_hidden_size", body.num_features)),
+        input_size=data_config["input_size"][-1],
+        statistics=(data_config["mean"], data_config["std"]),
+        stages=_stages(body),
     )
+    return body, description
 
 
-def _body(settings: BackboneSettings) -> Any:
+def _create_body(settings: BackboneSettings) -> nn.Module:
     import timm
 
     make = partial(timm.create_model, settings.name, **{"num_classes": 0, **settings.options})
     if settings.weights == "pretrained":
-        return _published(settings, make)
+        return _with_published_weights(settings, make)
     try:
         body = make()
     except Exception as error:
-        said = f"timm could not build '{settings.name}' with backbone.options {settings.options}: {_line(error)}"
-        raise UserError(said) from None
+        raise UserError(
+            f"timm could not build '{settings.name}' with backbone.options {settings.options}: "
+            f"{_first_line(error)}"
+        ) from None
     if settings.weights == "none":
         return body
     return weight_files.load(body, make, Path(settings.weights), settings.name)
 
 
-def _published(settings: BackboneSettings, make: Callable[..., Any]) -> Any:
-    """The model with published weights: from the hub's cache where they lie there, else fetched."""
+def _with_published_weights(
+    settings: BackboneSettings, make: Callable[..., nn.Module]
+) -> nn.Module:
+    """Create the model with published weights, from the hub's cache or by downloading them."""
     from timm.models import get_pretrained_cfg
 
     remedy = "connect to the hub once, give a local file as --weights, or use --weights none."
-    lacking = f"the pretrained weights of '{settings.name}' could not be loaded"
+    failure = f"the pretrained weights of '{settings.name}' could not be loaded"
     try:
-        known = get_pretrained_cfg(settings.name)
-        if known is not None and not known.has_weights:
+        published = get_pretrained_cfg(settings.name)
+        if published is not None and not published.has_weights:
             raise UserError(
                 f"backbone '{settings.name}' has no pretrained weights that timm knows of: "
                 "give a local file as --weights, or use --weights none."
             )
-        kept = hub.cached(known) if known else None
-        if kept:
-            lacking += f" from {kept}"
-            remedy = "delete that file to fetch it again, give another as --weights, or use --weights none."
-            return make(pretrained=True, pretrained_cfg_overlay={"file": str(kept)})
-        if known and (why := hub.unreachable(known)):
-            raise NotHere(f"{lacking} ({why}): {remedy}")
+        cached_file = hub.cached(published) if published else None
+        if cached_file:
+            failure += f" from {cached_file}"
+            remedy = (
+                "delete that file to fetch it again, give another as --weights, or use "
+                "--weights none."
+            )
+            return make(pretrained=True, pretrained_cfg_overlay={"file": str(cached_file)})
+        if published and (reason := hub.unreachable(published)):
+            raise NotHere(f"{failure} ({reason}): {remedy}")
         return make(pretrained=True)
     except UserError:
         raise
     except Exception as error:
-        raise UserError(f"{lacking} ({_line(error)}): {remedy}") from None
+        raise UserError(f"{failure} ({_first_line(error)}): {remedy}") from None
 
 
-def _line(error: Exception) -> str:
+def _first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _stages(body: nn.Module) -> list[list[str]]:
-    """Parameter names by depth, as timm groups them; a norm that stands alone goes with the stage before it."""
+    """Return the parameter names by depth, as timm groups them.
+
+    A norm that is a group of its own joins the stage before it, so that every stage has filters.
+    """
     from timm.models import group_parameters
 
-    by_depth: dict[int, list[str]] = {}
-    matcher = body.group_matcher(coarse=True)  # type: ignore[operator]
+    matcher = body.group_matcher(coarse=True)  # type: ignore[operator]  # every timm model has it
+    names_by_depth: dict[int, list[str]] = {}
     for name, depth in group_parameters(body, matcher, reverse=True).items():
-        by_depth.setdefault(depth, []).append(name)
+        names_by_depth.setdefault(depth, []).append(name)
     dimensions = {name: parameter.ndim for name, parameter in body.named_parameters()}
     stages: list[list[str]] = []
-    for depth in sorted(by_depth):
-        if stages and all(dimensions[name] < 2 for name in by_depth[depth]):
-            stages[-1] += by_depth[depth]
+    for _, names in sorted(names_by_depth.items()):
+        if stages and all(dimensions[name] < 2 for name in names):
+            stages[-1] += names
         else:
-            stages.append(by_depth[depth])
+            stages.append(names)
     return stages

@@ -1,4 +1,4 @@
-"""Published weights: what lies in the caches already, and whether the rest can be had, without a long wait."""
+"""Published weights of timm: whether they are in a local cache or can be downloaded."""
 
 from __future__ import annotations
 
@@ -7,60 +7,68 @@ import contextlib
 import threading
 import urllib.request
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 from urllib.parse import urlsplit
 
 import torch
 
-REACH_SECONDS = (
-    5.0  # a connection takes longer only where it would take minutes to learn that there is none
-)
+# A working connection is never slower. Without a limit, a missing one is noticed after minutes.
+REACH_SECONDS = 5.0
 
 
-def cached(published: Any) -> Path | None:
-    """The file of weights in the hub's cache, where it lies there; `published` is timm's pretrained_cfg."""
+class PublishedWeights(Protocol):
+    """The fields of timm's `PretrainedCfg` that say where published weights are."""
+
+    url: str
+    hf_hub_id: str | None
+    hf_hub_filename: str | None
+
+
+def cached(published: PublishedWeights) -> Path | None:
+    """Return the file of the weights in the hub's local cache, or None if it is not there."""
     from huggingface_hub import try_to_load_from_cache
 
     if not published.hf_hub_id:
         return None
     repository, _, revision = published.hf_hub_id.partition("@")
-    names = (
-        (published.hf_hub_filename,)
-        if published.hf_hub_filename
-        else ("model.safetensors", "pytorch_model.bin")
-    )
-    found = (try_to_load_from_cache(repository, name, revision=revision or None) for name in names)
-    return next((Path(path) for path in found if isinstance(path, str)), None)
+    names = ("model.safetensors", "pytorch_model.bin")
+    if published.hf_hub_filename:
+        names = (published.hf_hub_filename,)
+    for name in names:
+        path = try_to_load_from_cache(repository, name, revision=revision or None)
+        if isinstance(path, str):
+            return Path(path)
+    return None
 
 
-def unreachable(published: Any) -> str | None:
-    """Why the weights cannot be fetched, known within REACH_SECONDS; None where a connection can be made.
+def unreachable(published: PublishedWeights) -> str | None:
+    """Return why the weights cannot be downloaded, or None if a connection can be made.
 
-    Left to itself the hub's client tries again for most of a minute before it says that there is no network.
+    The answer takes at most REACH_SECONDS. The hub's client on its own retries for most of a minute
+    before it reports that there is no network.
     """
     from huggingface_hub import constants
 
     if not published.hf_hub_id:
-        name = Path(urlsplit(published.url).path).name
-        there = (Path(torch.hub.get_dir()) / "checkpoints" / name).is_file()
-        return (
-            None
-            if there or _answers(published.url)
-            else f"{urlsplit(published.url).hostname} does not answer"
-        )
+        target = urlsplit(published.url)
+        checkpoint = Path(torch.hub.get_dir()) / "checkpoints" / Path(target.path).name
+        if checkpoint.is_file() or _answers(published.url):
+            return None
+        return f"{target.hostname} does not answer"
     if constants.HF_HUB_OFFLINE:
         return "HF_HUB_OFFLINE is set, and they are not in the hub's cache"
     return None if _answers(constants.ENDPOINT) else f"{constants.ENDPOINT} does not answer"
 
 
 def _answers(url: str) -> bool:
-    """Whether a connection to the url's host, or to the proxy on the way, can be made within REACH_SECONDS."""
+    """Return whether a connection to the host of a URL, or to its proxy, can be made in time."""
     target = urlsplit(_proxy(url) or url)
     port = target.port or (443 if target.scheme == "https" else 80)
     reached = threading.Event()
 
     async def connect() -> None:
-        # All addresses in turn, a quarter of a second apart: one that is never answered does not delay the others.
+        # All addresses are tried, a quarter of a second apart, so one that never answers does not
+        # delay the others.
         _, writer = await asyncio.open_connection(target.hostname, port, happy_eyeballs_delay=0.25)
         reached.set()
         writer.close()
@@ -69,7 +77,7 @@ def _answers(url: str) -> bool:
         with contextlib.suppress(OSError):
             asyncio.run(asyncio.wait_for(connect(), REACH_SECONDS))
 
-    # In a thread, because looking a name up cannot be interrupted, and because the caller may have a loop running.
+    # A thread, because a name lookup cannot be interrupted and the caller may have a running loop.
     thread = threading.Thread(target=attempt, daemon=True)
     thread.start()
     thread.join(REACH_SECONDS)
@@ -77,7 +85,7 @@ def _answers(url: str) -> bool:
 
 
 def _proxy(url: str) -> str | None:
-    """The proxy that the environment or the system names for a url."""
+    """Return the proxy that the environment or the system names for a URL."""
     parts = urlsplit(url)
     if urllib.request.proxy_bypass(parts.hostname or ""):
         return None

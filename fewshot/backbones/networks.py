@@ -1,11 +1,14 @@
-"""Our own networks for small images: Conv-4 and residual networks; those of the reports are in `studies`.
+"""Our own networks for small images: Conv-4 and residual networks.
 
-Each gives features [n, n_features] from normalised images [n, 3, h, w]. Its `stages`, first to last, are what
-unfreezing and learning rates by depth count.
+The networks of the four reports are in `report_networks`, and airbench's is in `speed_cnn`. Each
+builder takes the side of the input in pixels and returns a `Body`, which maps normalised images
+[n, 3, h, w] to features [n, n_features]. The `stages` of a body, first to last, are the units of
+unfreezing and of learning rates by depth.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Literal
 
@@ -19,7 +22,27 @@ IMAGENET: Statistics = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 Norm = Literal["none", "batch", "group"]
 
 
-def _norm(kind: Norm, channels: int) -> nn.Module:
+class Body(nn.Module, ABC):
+    """A network without a classifier: normalised images [n, 3, h, w] -> features [n, d]."""
+
+    @property
+    def uses_initial_images(self) -> bool:
+        """Whether `initialise` computes something from its images."""
+        return False
+
+    @abstractmethod
+    def levels(self, images: Tensor) -> list[Tensor]:
+        """Return what a `finish.FeatureMap` takes: tensors [n, places, channels].
+
+        The last stage comes first; its mean over the places is what `forward` returns.
+        """
+
+    def initialise(self, images: Tensor) -> None:
+        """Compute from normalised images [n, 3, h, w] what the training then leaves fixed."""
+
+
+def make_norm(kind: Norm, channels: int) -> nn.Module:
+    """Return the normalisation layer of a kind; groups have eight channels."""
     if kind == "batch":
         return nn.BatchNorm2d(channels)
     if kind == "group":
@@ -27,10 +50,14 @@ def _norm(kind: Norm, channels: int) -> nn.Module:
     return nn.Identity()
 
 
-class Stages(nn.Module):
-    """Stages one after the other, then global average pooling or flattening.
+class Stages(Body):
+    """Stages in sequence, followed by global average pooling or flattening.
 
-    statistics: mean and std of each channel, with which images in [0, 1] are normalised for this network.
+    Args:
+        stages: modules that are applied one after the other.
+        n_features: the number of features.
+        pool: whether to average over the grid; otherwise the grid is flattened.
+        statistics: mean and standard deviation of each channel, which normalise images in [0, 1].
     """
 
     def __init__(
@@ -52,19 +79,26 @@ class Stages(nn.Module):
         return self._features(images)
 
     def levels(self, images: Tensor) -> list[Tensor]:
-        """What `Finish` maps: each [n, places, channels], the last stage's first, whose mean place is the features.
+        """Return the last two stages at two places each, or without pooling the features at one.
 
-        Where stages are pooled, the last two, each the average of its upper half and that of its lower half (of an odd
-        number of rows the middle one belongs to both); else the features, at one place.
+        The two places of a stage are the averages of the upper and of the lower half of its grid.
+        The middle row of an odd number of rows belongs to both.
         """
-        before = images
+        previous = images
         for stage in self.stages:
-            before, images = images, stage(images)
+            previous, images = images, stage(images)
         if not self.pool:
             return [self._features(images)[:, None]]
         return [
-            F.adaptive_avg_pool2d(each, (2, 1)).squeeze(3).transpose(1, 2)
-            for each in (images, before)
+            F.adaptive_avg_pool2d(grid, (2, 1)).squeeze(3).transpose(1, 2)
+            for grid in (images, previous)
+        ]
+
+    def stage_parameters(self) -> list[list[str]]:
+        """Return the names of the parameters of each stage, first to last."""
+        return [
+            [f"stages.{number}.{name}" for name, _ in stage.named_parameters()]
+            for number, stage in enumerate(self.stages)
         ]
 
     def _features(self, images: Tensor) -> Tensor:
@@ -72,16 +106,21 @@ class Stages(nn.Module):
 
 
 def conv4(input_size: int, width: Count = 64, norm: Norm = "batch", pool: bool = False) -> Stages:
-    """Four blocks of convolution, norm, ReLU, max pool (Vinyals et al., arXiv 1606.04080, section 4).
+    """Four blocks of convolution, norm, ReLU and max pool (Conv-4).
 
-    norm: `group` has no running statistics, so support and query cannot leak into each other.
-    pool: average what is left of the grid instead of flattening it.
+    Args:
+        input_size: the side of the images in pixels.
+        width: filters of each convolution.
+        norm: `group` has no running statistics, so support and query cannot influence each other.
+        pool: whether to average the last grid instead of flattening it.
+
+    Source: Vinyals et al., arXiv 1606.04080, section 4.
     """
     grid = input_size // 16
     blocks = [
         nn.Sequential(
             nn.Conv2d(c_in, width, 3, padding=1, bias=norm == "none"),
-            _norm(norm, width),
+            make_norm(norm, width),
             nn.ReLU(),
             nn.MaxPool2d(2),
         )
@@ -91,47 +130,71 @@ def conv4(input_size: int, width: Count = 64, norm: Norm = "batch", pool: bool =
 
 
 class Residual(nn.Module):
-    """The basic block: two 3x3 convolutions and a shortcut (He et al., arXiv 1512.03385, figure 2)."""
+    """The basic block: two 3x3 convolutions and a shortcut (He et al., arXiv 1512.03385, figure 2).
+
+    Args:
+        c_in: channels of the input.
+        c_out: channels of the output.
+        stride: stride of the first convolution.
+        norm: the kind of normalisation.
+        average_shortcut: whether the shortcut averages pixels instead of skipping them, as in
+            ResNet-D (He et al., arXiv 1812.01187).
+    """
 
     def __init__(
-        self, c_in: int, c_out: int, stride: int, norm: Norm, pooled: bool = False
+        self, c_in: int, c_out: int, stride: int, norm: Norm, average_shortcut: bool = False
     ) -> None:
-        """pooled: the shortcut averages instead of skipping pixels (He et al., arXiv 1812.01187, ResNet-D)."""
         super().__init__()
         self.conv1 = nn.Conv2d(c_in, c_out, 3, stride, 1, bias=False)
-        self.norm1 = _norm(norm, c_out)
+        self.norm1 = make_norm(norm, c_out)
         self.conv2 = nn.Conv2d(c_out, c_out, 3, 1, 1, bias=False)
-        self.norm2 = _norm(norm, c_out)
-        changed = stride != 1 or c_in != c_out
-        pool = [nn.AvgPool2d(stride, ceil_mode=True)] if pooled and stride > 1 else []
-        skip = 1 if pool else stride
-        self.shortcut = (
-            nn.Sequential(*pool, nn.Conv2d(c_in, c_out, 1, skip, bias=False), _norm(norm, c_out))
-            if changed
-            else nn.Identity()
-        )
+        self.norm2 = make_norm(norm, c_out)
+        self.shortcut: nn.Module = nn.Identity()
+        if stride != 1 or c_in != c_out:
+            averages = average_shortcut and stride > 1
+            self.shortcut = nn.Sequential(
+                *([nn.AvgPool2d(stride, ceil_mode=True)] if averages else []),
+                nn.Conv2d(c_in, c_out, 1, 1 if averages else stride, bias=False),
+                make_norm(norm, c_out),
+            )
 
     def forward(self, x: Tensor) -> Tensor:
         out = F.relu(self.norm1(self.conv1(x)))
         return F.relu(self.norm2(self.conv2(out)) + self.shortcut(x))
 
 
-def resnet(input_size: int, width: Count = 32, blocks: Count = 1, norm: Norm = "batch") -> Stages:
-    """A residual network for small images: 3x3 stem of stride 1, four stages of widths 1, 2, 4, 8 times `width`.
+def _residual_stage(
+    c_in: int, c_out: int, stride: int, blocks: int, norm: Norm, average_shortcut: bool = False
+) -> nn.Sequential:
+    """Return a stage of residual blocks, of which the first changes the width and the side."""
+    first = Residual(c_in, c_out, stride, norm, average_shortcut)
+    rest = [Residual(c_out, c_out, 1, norm, average_shortcut) for _ in range(blocks - 1)]
+    return nn.Sequential(first, *rest)
 
-    width 64 with 2 blocks a stage is ResNet18 with the CIFAR stem (He et al., arXiv 1512.03385).
+
+def _stem(width: int, norm: Norm) -> nn.Sequential:
+    """Return a 3x3 convolution of stride 1 from the colours, with norm and ReLU."""
+    convolution = nn.Conv2d(3, width, 3, padding=1, bias=False)
+    return nn.Sequential(convolution, make_norm(norm, width), nn.ReLU())
+
+
+def resnet(input_size: int, width: Count = 32, blocks: Count = 1, norm: Norm = "batch") -> Stages:
+    """A residual network for small images: a 3x3 stem and four stages, each twice as wide.
+
+    With a width of 64 and 2 blocks a stage it is ResNet18 with the CIFAR stem (He et al., arXiv
+    1512.03385).
+
+    Args:
+        input_size: the side of the images in pixels; the network takes any.
+        width: filters of the first stage.
+        blocks: residual blocks of each stage.
+        norm: the kind of normalisation.
     """
-    stem = nn.Sequential(
-        nn.Conv2d(3, width, 3, padding=1, bias=False), _norm(norm, width), nn.ReLU()
-    )
-    stages: list[nn.Module] = [stem]
+    stages: list[nn.Module] = [_stem(width, norm)]
     c_in = width
     for number in range(4):
         c_out = width * 2**number
-        first = Residual(c_in, c_out, 1 if number == 0 else 2, norm)
-        stages.append(
-            nn.Sequential(first, *(Residual(c_out, c_out, 1, norm) for _ in range(blocks - 1)))
-        )
+        stages.append(_residual_stage(c_in, c_out, 1 if number == 0 else 2, blocks, norm))
         c_in = c_out
     return Stages(stages, c_in, pool=True)
 
@@ -142,20 +205,20 @@ def mini_resnet(
     blocks: Count = 1,
     norm: Norm = "batch",
 ) -> Stages:
-    """Our pretrained network for small images: a 3x3 stem of 32 filters, then a residual stage for each of `widths`.
+    """Our pretrained network for small images: a 3x3 stem, a residual stage for each of `widths`.
 
-    Shortcuts are ResNet-D's. Each stage halves the side, the first too: at 32x32 the arithmetic is spread over 16, 8,
-    4 and 2 pixels.
+    The shortcuts are ResNet-D's. Every stage halves the side, including the first, so at 32x32 the
+    arithmetic is spread over grids of 16, 8, 4 and 2 pixels.
+
+    Args:
+        input_size: the side of the images in pixels; the network takes any.
+        widths: filters of each stage.
+        blocks: residual blocks of each stage.
+        norm: the kind of normalisation.
     """
-    stem = nn.Sequential(nn.Conv2d(3, 32, 3, padding=1, bias=False), _norm(norm, 32), nn.ReLU())
-    stages: list[nn.Module] = [stem]
+    stages: list[nn.Module] = [_stem(32, norm)]
     c_in = 32
     for c_out in widths:
-        first = Residual(c_in, c_out, 2, norm, pooled=True)
-        stages.append(
-            nn.Sequential(
-                first, *(Residual(c_out, c_out, 1, norm, pooled=True) for _ in range(blocks - 1))
-            )
-        )
+        stages.append(_residual_stage(c_in, c_out, 2, blocks, norm, average_shortcut=True))
         c_in = c_out
     return Stages(stages, c_in, pool=True)

@@ -1,4 +1,4 @@
-"""Weights of our own networks: those that ship with the package, files that `pretrain` wrote, bodies of runs."""
+"""Weight files of our own networks, in the package, from `fewshot pretrain` and from runs."""
 
 from __future__ import annotations
 
@@ -18,128 +18,153 @@ from torch import Tensor, nn
 from fewshot.errors import UserError
 
 SHIPPED = Path(__file__).parent / "weights"
-ABOUT = "fewshot"  # the key of the metadata
-BODY, FINISH = (
-    "backbone.body.",
-    "backbone.finish.",
-)  # where a learner keeps the body and the map of its features
+METADATA_KEY = "fewshot"
+# Prefixes of the names of a learner's state, for the body and for the map from it to the features.
+BODY, FINISH = "backbone.body.", "backbone.finish."
 
 
 def shipped(name: str) -> Path | None:
-    """The file of a network's weights inside the package, None where there is none."""
+    """Return the file of a network's weights inside the package, or None if there is none."""
     path = SHIPPED / f"{name}.safetensors"
     return path if path.is_file() else None
 
 
-def packed(
+def pack(
     body: Mapping[str, Tensor],
     finish: Mapping[str, Tensor],
     name: str,
     options: Mapping[str, Any],
     card: Mapping[str, Any],
 ) -> bytes:
-    """A file of a body's state and what follows it: filters and matrices in half precision, the card as metadata.
+    """Return the content of a weights file; filters and matrices are stored in half precision.
 
-    options: all of the network's, so that a default that changes later does not change what the file is for.
+    Args:
+        body: state of the network.
+        finish: state of the `Finish` that follows it; empty for none.
+        name: name of the network.
+        options: all options of the network, so that the file stays valid if a default changes.
+        card: how the weights were made, for the metadata.
+
+    Raises:
+        UserError: if a weight is beyond the range of half precision.
     """
-    body = {**body, **{f"{FINISH}{key}": each for key, each in finish.items()}}
-    halved = {key: each.half() if each.ndim > 1 else each for key, each in body.items()}
-    if not all(bool(each.isfinite().all()) for each in halved.values()):
+    state = {**body, **{f"{FINISH}{key}": tensor for key, tensor in finish.items()}}
+    halved = {key: tensor.half() if tensor.ndim > 1 else tensor for key, tensor in state.items()}
+    if not all(bool(tensor.isfinite().all()) for tensor in halved.values()):
         raise UserError(
-            "the weights are beyond the range of half precision: train with a lower rate or more decay."
+            "the weights are beyond the range of half precision: train with a lower learning rate "
+            "or more weight decay."
         )
     about = {"backbone": name, "options": dict(options), "card": dict(card)}
-    # one key: safetensors writes several in an order that changes, and the same weights are to be the same file
-    return to_bytes(
-        {key: each.contiguous() for key, each in halved.items()}, {ABOUT: json.dumps(about)}
-    )
+    tensors = {key: tensor.contiguous() for key, tensor in halved.items()}
+    # A single metadata key: safetensors writes several in a varying order, and equal weights should
+    # give equal files.
+    return to_bytes(tensors, {METADATA_KEY: json.dumps(about)})
 
 
 def body_of(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The part of a learner's state that is the backbone's body, under the body's own names."""
-    return {key.removeprefix(BODY): each for key, each in state.items() if key.startswith(BODY)}
+    """Return the state of the body within a learner's state, under the body's own names."""
+    return {key.removeprefix(BODY): value for key, value in state.items() if key.startswith(BODY)}
 
 
 def content_hash(path: Path) -> str:
-    """Hash of a file's weights: of a .safetensors file without its metadata, of another whole."""
+    """Return the SHA-256 of a file's weights.
+
+    The metadata of a .safetensors file does not count. Any other file is hashed as a whole.
+    """
     content = path.read_bytes()
-    with contextlib.suppress(ValueError):  # what is no such file is refused when it is loaded
+    with contextlib.suppress(ValueError):  # not a .safetensors file: loading it will report that
         end = 8 + int.from_bytes(content[:8], "little")
-        tensors = {
-            key: each for key, each in json.loads(content[8:end]).items() if key != "__metadata__"
-        }
-        return hashlib.sha256(
-            json.dumps(tensors, sort_keys=True).encode() + content[end:]
-        ).hexdigest()
+        header = json.loads(content[8:end])
+        tensors = {key: value for key, value in header.items() if key != "__metadata__"}
+        described = json.dumps(tensors, sort_keys=True).encode()
+        return hashlib.sha256(described + content[end:]).hexdigest()
     return hashlib.sha256(content).hexdigest()
 
 
 def card(path: Path) -> dict[str, Any]:
-    """What a file that `packed` made says of itself; empty for another file."""
-    return _about(path).get("card", {})
+    """Return how the weights of a file of `pack` were made; empty for any other file."""
+    return _metadata(path).get("card", {})
 
 
-def _about(path: Path) -> dict[str, Any]:
+def _metadata(path: Path) -> dict[str, Any]:
     with safe_open(path, "pt") as file:
-        return json.loads((file.metadata() or {}).get(ABOUT, "{}"))
+        return json.loads((file.metadata() or {}).get(METADATA_KEY, "{}"))
 
 
 def network_of(path: Path) -> tuple[str, dict[str, Any]]:
-    """Name and options of the network that a file of `packed` is for."""
-    with _reading(path):
-        about = _about(path)
-    if "backbone" not in about:
+    """Return the name and the options of the network that a file of `pack` belongs to.
+
+    Raises:
+        UserError: if the file is missing, cannot be read, or does not name its network.
+    """
+    with _readable(path):
+        metadata = _metadata(path)
+    if "backbone" not in metadata:
         raise UserError(
-            f"{path} does not say which network it is for: name a file that `fewshot pretrain` wrote."
+            f"{path} does not say which network it is for: name a file that `fewshot pretrain` "
+            "wrote."
         )
-    return about["backbone"], about["options"]
+    return metadata["backbone"], metadata["options"]
 
 
 def load(body: nn.Module, path: Path, name: str, options: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Load the body's weights from a file of them, or from the model.safetensors of a run.
+    """Load the weights of a body from a weights file or from the model.safetensors of a run.
 
-    options: all of the network's, as `packed` keeps them.
-    What is returned follows the body: the tensors of a map of its features, or nothing.
-    Raises UserError where the file is missing, broken, or of another network.
+    Args:
+        body: the network to load into.
+        path: the file.
+        name: name of the network.
+        options: all options of the network, as `pack` stores them.
+
+    Returns:
+        The state of the `Finish` that follows the body; empty if the file has none.
+
+    Raises:
+        UserError: if the file is missing, cannot be read, or belongs to another network.
     """
-    with _reading(path):
-        about, state = _about(path), load_file(path)
-    asked = json.loads(json.dumps(dict(options)))
-    # files of before options were kept in full leave defaults out
-    made_for = (about.get("backbone", name), {**asked, **about.get("options", {})})
-    if made_for != (name, asked):
+    with _readable(path):
+        metadata, state = _metadata(path), load_file(path)
+    options = json.loads(json.dumps(dict(options)))
+    # Older files store only the options that differ from the defaults.
+    options_of_file = {**options, **metadata.get("options", {})}
+    name_of_file = metadata.get("backbone", name)
+    if (name_of_file, options_of_file) != (name, options):
         raise UserError(
-            f"{path} holds weights of '{made_for[0]}' with options {made_for[1]}, not of '{name}' with "
-            f"{asked}: name that backbone and those backbone.options."
+            f"{path} holds weights of '{name_of_file}' with options {options_of_file}, not of "
+            f"'{name}' with {options}: name that backbone and those backbone.options."
         )
-    state = {key: _full(each) for key, each in state.items()}
+    state = {key: _single_precision(tensor) for key, tensor in state.items()}
     finish = {
         key.removeprefix(FINISH): state.pop(key) for key in list(state) if key.startswith(FINISH)
     }
     try:
         body.load_state_dict(body_of(state) or state)
     except RuntimeError as error:
+        reason = " ".join(str(error).split())[:200]
         raise UserError(
-            f"{path} does not hold weights of '{name}' with these options: {' '.join(str(error).split())[:200]}"
+            f"{path} does not hold weights of '{name}' with these options: {reason}"
         ) from None
     return finish
 
 
 @contextlib.contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """A file that is missing or broken is told in a sentence."""
+def _readable(path: Path) -> Iterator[None]:
+    """Raise a UserError if the file is missing or if reading it inside the block fails."""
     if not path.is_file():
         raise UserError(
-            f"the weights file {path} does not exist: name a .safetensors file, or use weights: none."
+            f"the weights file {path} does not exist: name a .safetensors file, or use weights: "
+            "none."
         )
     try:
         yield
     except Exception as error:
+        reason = " ".join(str(error).split())[:120]
         raise UserError(
-            f"{path} cannot be read as a .safetensors file ({' '.join(str(error).split())[:120]}): "
-            "it is cut short or another kind of file; copy it again."
+            f"{path} cannot be read as a .safetensors file ({reason}): it is incomplete or another "
+            "kind of file; copy it again."
         ) from None
 
 
-def _full(weights: Tensor) -> Tensor:
+def _single_precision(weights: Tensor) -> Tensor:
     return weights.float() if weights.dtype in (torch.float16, torch.bfloat16) else weights

@@ -1,4 +1,9 @@
-"""Files of weights for timm's networks: read without running code, converted by timm, held to the whole body."""
+"""Weight files for timm models: read without running code, converted by timm, and complete.
+
+timm ignores missing weights if the classifier differs, and for some networks always. It offers no
+access to its conversion of other layouts except through loading. Therefore its single call of
+`load_state_dict` is intercepted here and held to the whole body.
+"""
 
 from __future__ import annotations
 
@@ -18,35 +23,42 @@ from fewshot.errors import UserError
 _ONE_AT_A_TIME = threading.Lock()
 
 
-def load(body: nn.Module, make: Callable[..., Any], path: Path, name: str) -> Any:
-    """The body with the weights of a file, built anew by `make(**keywords of timm.create_model)` where timm converts.
+def load(body: nn.Module, make: Callable[..., nn.Module], path: Path, name: str) -> nn.Module:
+    """Return the body with the weights of a file; it is built anew if timm converts the file.
 
-    path: .safetensors, or what torch saved; in timm's layout, in any that timm converts, or of a run. A classifier
-    of any size is passed over; apart from it the file holds the body's weights, all of them and nothing else.
-    Errors: UserError for a file that is missing, unreadable, of another network, or that asks for code to be run.
+    Args:
+        body: the model without a classifier.
+        make: builds the model from keyword arguments of `timm.create_model`.
+        path: a .safetensors file or one that torch saved, in timm's layout, in a layout that timm
+            converts, or of a run. A classifier of any size in it is ignored. Apart from that, it
+            must hold all weights of the body and no others.
+        name: name of the model, for messages.
+
+    Raises:
+        UserError: if the file is missing, cannot be read, belongs to another network, or asks for
+            code to be run.
     """
     state = _read(path, name)
-    if inside := own_weights.body_of(state):
-        _fill(nn.Module.load_state_dict, body, inside, path, name)
+    body_state = own_weights.body_of(state)
+    if body_state:
+        _fill(nn.Module.load_state_dict, body, body_state, path, name)
         return body
-    with _held_to_the_body(path, name) as filled:
+    with _complete_loading(path, name) as filled:
         try:
             body = make(pretrained=True, pretrained_cfg_overlay={"file": str(path)})
         except UserError:
             raise
-        except Exception as error:  # timm's conversion stumbles over what it does not know
-            raise _refusal(
-                path, name, " ".join(str(error).split())[:200] or type(error).__name__
-            ) from None
+        except Exception as error:  # timm's conversion fails at names that it does not know
+            reason = " ".join(str(error).split())[:200] or type(error).__name__
+            raise _refusal(path, name, reason) from None
     if filled != [id(body)]:
         raise _refusal(path, name, "timm did not load it")
     return body
 
 
 def _read(path: Path, name: str) -> Mapping[str, Any]:
-    from timm.models import (
-        load_state_dict,
-    )  # finds the weights in a training checkpoint; runs no code
+    # It also finds the weights inside a training checkpoint, and runs no code.
+    from timm.models import load_state_dict
 
     if not path.is_file():
         raise UserError(
@@ -59,72 +71,83 @@ def _read(path: Path, name: str) -> Mapping[str, Any]:
 
 
 def _why_unreadable(path: Path) -> tuple[str, str]:
+    """Return what is wrong with a file and the remedy."""
     again = "get or save it again"
     if path.suffix == ".safetensors":
         return "it is cut off, or no .safetensors file", again
     try:
-        code = torch.serialization.get_unsafe_globals_in_checkpoint(str(path))
-    except Exception:  # so it is no pickle that could name any
-        code = []
-    if code:
-        named = ", ".join(sorted(code))
-        return (
-            f"it asks for code to be run ({named}), which is refused",
-            "save its state_dict alone",
-        )
+        functions = torch.serialization.get_unsafe_globals_in_checkpoint(str(path))
+    except Exception:  # not a pickle, so it cannot name any
+        functions = []
+    if functions:
+        names = ", ".join(sorted(functions))
+        fault = f"it asks for code to be run ({names}), which is refused"
+        return fault, "save its state_dict alone"
     return "it is cut off, or no .safetensors, .pth or .bin file with a state_dict", again
 
 
 @contextmanager
-def _held_to_the_body(path: Path, name: str) -> Iterator[list[int]]:
-    """While it lasts, this thread's loading into a model is complete or a UserError; yields ids of models loaded.
+def _complete_loading(path: Path, name: str) -> Iterator[list[int]]:
+    """Make every `load_state_dict` of this thread inside the block complete or a UserError.
 
-    timm passes over missing weights as soon as the classifier differs, for some networks always, and offers no way
-    to its conversion but the loading itself; so its one call of load_state_dict is watched.
+    Yields:
+        A list to which the ids of the modules that were loaded are added.
     """
-    plain, here = nn.Module.load_state_dict, threading.get_ident()
+    original, this_thread = nn.Module.load_state_dict, threading.get_ident()
     filled: list[int] = []
 
-    def watched(module: nn.Module, state: Mapping[str, Any], *rest: Any, **more: Any) -> Any:
-        if threading.get_ident() != here:
-            return plain(module, state, *rest, **more)
+    def checked(module: nn.Module, state: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
+        if threading.get_ident() != this_thread:
+            return original(module, state, *args, **kwargs)
         filled.append(id(module))
-        return _fill(plain, module, state, path, name)
+        return _fill(original, module, state, path, name)
 
     with _ONE_AT_A_TIME:
-        nn.Module.load_state_dict = watched  # type: ignore[method-assign, assignment]
+        nn.Module.load_state_dict = checked  # type: ignore[method-assign, assignment]
         try:
             yield filled
         finally:
-            nn.Module.load_state_dict = plain  # type: ignore[method-assign]
+            nn.Module.load_state_dict = original  # type: ignore[method-assign]
 
 
 def _fill(
-    plain: Callable[..., Any], module: nn.Module, state: Mapping[str, Tensor], path: Path, name: str
+    load_state_dict: Callable[..., Any],
+    module: nn.Module,
+    state: Mapping[str, Tensor],
+    path: Path,
+    name: str,
 ) -> Any:
-    classifier = getattr(module, "pretrained_cfg", {}).get("classifier") or ()
-    heads = tuple(
-        f"{each}." for each in ((classifier,) if isinstance(classifier, str) else classifier)
-    )
+    """Load all weights of a module except its classifier's, or raise a UserError.
+
+    Returns:
+        What `load_state_dict` returns: the names that are missing and those that are unexpected.
+    """
+    prefixes = _classifier_prefixes(module)
+    body_state = {key: tensor for key, tensor in state.items() if not key.startswith(prefixes)}
     try:
-        result = plain(
-            module,
-            {key: each for key, each in state.items() if not key.startswith(heads)},
-            strict=False,
-        )
+        result = load_state_dict(module, body_state, strict=False)
     except Exception as error:
-        said = " ".join(str(error).split())
-        raise _refusal(path, name, said[max(0, said.find("size mismatch")) :][:200]) from None
-    missing, others = result
-    faults = [f"it lacks {len(missing)} of the weights, such as {missing[0]}"] if missing else []
-    faults += (
-        [f"it holds {len(others)} that are not this network's, such as {others[0]}"]
-        if others
-        else []
-    )
+        message = " ".join(str(error).split())
+        reason = message[max(0, message.find("size mismatch")) :][:200]
+        raise _refusal(path, name, reason) from None
+    missing, unexpected = result
+    faults: list[str] = []
+    if missing:
+        faults.append(f"it lacks {len(missing)} of the weights, such as {missing[0]}")
+    if unexpected:
+        faults.append(
+            f"it holds {len(unexpected)} that are not this network's, such as {unexpected[0]}"
+        )
     if faults:
         raise _refusal(path, name, " and ".join(faults))
     return result
+
+
+def _classifier_prefixes(module: nn.Module) -> tuple[str, ...]:
+    """Return the prefixes of the names of a timm model's classifier; none for other modules."""
+    classifier = getattr(module, "pretrained_cfg", {}).get("classifier") or ()
+    names = (classifier,) if isinstance(classifier, str) else classifier
+    return tuple(f"{name}." for name in names)
 
 
 def _refusal(path: Path, name: str, fault: str, remedy: str = "") -> UserError:

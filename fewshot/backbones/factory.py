@@ -1,0 +1,168 @@
+"""Build backbones by name: our own networks and timm's, with random weights or with loaded ones."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from pydantic import create_model
+
+from fewshot.backbones import from_timm, networks, own_weights, report_networks, speed_cnn
+from fewshot.backbones.backbone import Backbone
+from fewshot.backbones.finish import Finish
+from fewshot.config import BackboneSettings, Settings, check
+from fewshot.errors import UserError
+
+OWN: dict[str, Callable[..., networks.Stages]] = {
+    "baseline-cnn": report_networks.baseline_cnn,
+    "conv4": networks.conv4,
+    "custom-cnn": report_networks.custom_cnn,
+    "dropout-cnn": report_networks.dropout_cnn,
+    "enhanced-cnn": report_networks.enhanced_cnn,
+    "mini-resnet": networks.mini_resnet,
+    "mlp": report_networks.mlp,
+    "resnet": networks.resnet,
+    "speed-cnn": speed_cnn.speed_cnn,
+    "vgg": report_networks.vgg,
+    "vit": report_networks.vit,
+}
+OWN_INPUT_SIZE = 32  # pixels
+
+
+def build(network: str | BackboneSettings, **settings: Any) -> Backbone:
+    """Build a backbone with random or loaded weights.
+
+    Random weights come from torch's global generator; seed it for reproducible ones.
+
+    Args:
+        network: the name of one of our own networks (`OWN`) or of any timm model, such as
+            "resnet18"; or complete settings.
+        **settings: fields of `BackboneSettings`, if `network` is a name: weights ("none",
+            "pretrained" or a file), input_size (pixels), options (a dict for the network's
+            builder), views, crop.
+
+    Returns:
+        The backbone in training mode, on the CPU.
+
+    Raises:
+        UserError: for an unknown name, unknown or invalid settings and options, and weights that
+            cannot be loaded or do not fit the network.
+
+    Example:
+        >>> build("conv4", options={"width": 32}).n_features
+        128
+    """
+    if isinstance(network, str):
+        values = {"name": network, **settings}
+        network = check(BackboneSettings, values, f"backbone '{network}'", prefix="backbone.")
+    elif settings:
+        raise TypeError("give either a name with settings, or a BackboneSettings alone")
+    backbone = _build_own(network) if network.name in OWN else _build_timm(network)
+    backbone.build_again = partial(build, network)
+    return backbone
+
+
+def from_file(path: Path) -> Backbone:
+    """Build the network of a file that `fewshot pretrain` wrote, with the weights of the file.
+
+    Raises:
+        UserError: if the file is not one that `fewshot pretrain` wrote.
+    """
+    name, options = own_weights.network_of(path)
+    return build(BackboneSettings(name=name, options=options, weights=str(path)))
+
+
+def _build_own(settings: BackboneSettings) -> Backbone:
+    input_size = settings.input_size or OWN_INPUT_SIZE
+    options = resolved_options(settings)
+    body = OWN[settings.name](input_size, **options)
+    backbone = Backbone(
+        body,
+        n_features=body.n_features,
+        input_size=input_size,
+        statistics=body.statistics,
+        stages=body.stage_parameters(),
+        form=_form(settings),
+        views=settings.views,
+        crop=settings.crop,
+    )
+    path = weights_file(settings)
+    if path is not None:
+        finish = own_weights.load(body, path, settings.name, options)
+        if finish:
+            backbone.finish = Finish(**finish)
+    return backbone
+
+
+def _build_timm(settings: BackboneSettings) -> Backbone:
+    body, description = from_timm.create(settings, sorted(OWN))
+    return Backbone(
+        body,
+        n_features=description.n_features,
+        input_size=settings.input_size or description.input_size,
+        statistics=description.statistics,
+        stages=description.stages,
+        form=_form(settings),
+        views=settings.views,
+        crop=settings.crop,
+    )
+
+
+def _form(settings: BackboneSettings) -> str:
+    return f"{settings.name} {sorted(settings.options.items())}"
+
+
+def weights_file(settings: BackboneSettings) -> Path | None:
+    """Return the file of the weights; None for random weights and for timm's published ones.
+
+    Raises:
+        UserError: for `weights: pretrained` of a network of our own that has none.
+    """
+    if settings.weights not in ("none", "pretrained"):
+        return Path(settings.weights)
+    if settings.weights == "none" or settings.name not in OWN:
+        return None
+    path = own_weights.shipped(settings.name)
+    if path is None:
+        names = ", ".join(name for name in sorted(OWN) if own_weights.shipped(name)) or "none"
+        raise UserError(
+            f"backbone '{settings.name}' has no pretrained weights (networks of our own that have: "
+            f"{names}; timm's networks have them): use weights: none, or a .safetensors file that "
+            "`fewshot pretrain` wrote."
+        )
+    return path
+
+
+def resolved_options(settings: BackboneSettings) -> dict[str, Any]:
+    """Return all options of a network of our own: the given ones, checked, and the defaults.
+
+    The signature of the network's builder states the names, types and defaults of the options.
+
+    Raises:
+        UserError: for an unknown option or a value of the wrong type.
+    """
+    builder = OWN[settings.name]
+    hints = get_type_hints(builder, include_extras=True)
+    fields: dict[str, Any] = {
+        name: (hints[name], parameter.default)
+        for name, parameter in inspect.signature(builder).parameters.items()
+        if name != "input_size"
+    }
+    model = create_model("Options", __base__=Settings, **fields)
+    options = check(
+        model, settings.options, f"backbone '{settings.name}'", prefix="backbone.options."
+    )
+    return options.model_dump()
+
+
+def describe() -> list[tuple[str, str]]:
+    """Return name and one line of description of each network of our own."""
+    descriptions: list[tuple[str, str]] = []
+    for name, builder in sorted(OWN.items()):
+        first_line = (inspect.getdoc(builder) or "").splitlines()[0]
+        mark = " [weights: pretrained]" if own_weights.shipped(name) else ""
+        descriptions.append((name, first_line + mark))
+    return descriptions

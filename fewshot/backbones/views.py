@@ -1,0 +1,65 @@
+"""Test-time views of images: the image, its middle, its corners and its neighbours by one pixel."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from fewshot.config import Views
+
+N_VIEWS: dict[Views, int] = {
+    "none": 1,
+    "flip": 2,
+    "flip-crop": 4,
+    "flip-shift": 6,
+    "flip-crops": 12,
+}
+CROP_SHARE = 0.875  # the side of a crop among the views, as a share of the side of the image
+
+
+def groups(images: Tensor, views: Views) -> list[list[Tensor]]:
+    """Return the views of images [n, c, h, w] before mirroring, in groups.
+
+    The features of an image are the mean over the groups of the mean within each group. All views
+    of a group have one size or are resized to one.
+
+    Args:
+        images: float [n, c, h, w].
+        views: `flip-crop` adds the middle of the images, `flip-crops` also their four corners
+            (ten-crop testing of Krizhevsky et al., NeurIPS 2012, with the whole image), and
+            `flip-shift` adds a group of the images moved by one pixel along a diagonal each way
+            (Jordan, arXiv 2404.00498, section 3.5). Any other value adds nothing.
+    """
+    first = [images]
+    if views in ("flip-crop", "flip-crops"):
+        first.append(middle(images, CROP_SHARE))
+    if views == "flip-crops":
+        first += corners(images, CROP_SHARE)
+    if views != "flip-shift":
+        return [first]
+    padded = F.pad(images, (1, 1, 1, 1), mode="reflect")
+    return [first, [padded[..., :-2, :-2], padded[..., 2:, 2:]]]
+
+
+def middle(images: Tensor, share: float) -> Tensor:
+    """Return the middle of images [n, c, h, w], a share of each side rounded to whole pixels."""
+    height, width = _crop_size(images, share)
+    top, left = (images.shape[-2] - height) // 2, (images.shape[-1] - width) // 2
+    return images[..., top : top + height, left : left + width]
+
+
+def corners(images: Tensor, share: float) -> list[Tensor]:
+    """Return the four corners of images [n, c, h, w], a share of each side in whole pixels."""
+    height, width = _crop_size(images, share)
+    upper, lower = images[..., :height, :], images[..., -height:, :]
+    return [
+        upper[..., :width],
+        upper[..., -width:],
+        lower[..., :width],
+        lower[..., -width:],
+    ]
+
+
+def _crop_size(images: Tensor, share: float) -> tuple[int, int]:
+    height, width = images.shape[-2:]
+    return max(1, round(share * height)), max(1, round(share * width))
