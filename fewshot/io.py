@@ -1,4 +1,4 @@
-"""Read and write files: whole or not at all, with one sentence where that fails."""
+"""Read and write files; a file is written completely or not at all."""
 
 from __future__ import annotations
 
@@ -14,12 +14,21 @@ import numpy as np
 
 from fewshot.errors import UserError
 
-PART = ".part"
+PART = ".part"  # the suffix of a file that is being written
 
 
 def write_bytes(path: Path, content: bytes | bytearray | Iterable[bytes]) -> None:
-    """Write a file, its bytes at once or part by part, whole or not at all: beside its place, then by rename."""
-    part = path.with_name(f"{path.name}.{os.getpid()}{PART}")  # two processes may write the same
+    """Write a file under a temporary name beside its path, then rename it.
+
+    Args:
+        path: the file to write or to replace.
+        content: all bytes at once, or chunks of them.
+
+    Raises:
+        UserError: if the file cannot be written; an existing file is then unchanged.
+    """
+    # The process id keeps two processes that write the same file apart.
+    part = path.with_name(f"{path.name}.{os.getpid()}{PART}")
     try:
         with part.open("wb") as file:
             file.writelines([content] if isinstance(content, bytes | bytearray) else content)
@@ -27,18 +36,20 @@ def write_bytes(path: Path, content: bytes | bytearray | Iterable[bytes]) -> Non
             os.fsync(file.fileno())
         os.replace(part, path)
     except OSError as error:
-        with contextlib.suppress(
-            OSError
-        ):  # where the folder is none, there is nothing to take away
+        with contextlib.suppress(OSError):  # it does not exist if its folder does not
             part.unlink()
         raise UserError(
-            f"{path} could not be written ({error.strerror}): free some space, or name another folder "
-            "(--out for runs, FEWSHOT_CACHE for what is kept between them)."
+            f"{path} could not be written ({error.strerror}): free some space, or name another "
+            "folder (--out for runs, FEWSHOT_CACHE for the cache)."
         ) from error
 
 
 def append_line(path: Path, content: Any) -> None:
-    """One more line of JSON at the end of a file that is rewritten whole in the end."""
+    """Append a line of JSON to a file; a crash can leave an incomplete last line.
+
+    Raises:
+        UserError: if the file cannot be written.
+    """
     try:
         with path.open("a") as file:
             file.write(json.dumps(content) + "\n")
@@ -49,18 +60,19 @@ def append_line(path: Path, content: Any) -> None:
 
 
 def write_json(path: Path, content: Any) -> None:
+    """Write a JSON file as `write_bytes` does; NaN and infinities are a ValueError."""
     write_bytes(path, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
 
 
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    """A compressed .npz file."""
+    """Write a compressed .npz file as `write_bytes` does."""
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]
+    np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]  # numpy's stub has a keyword
     write_bytes(path, buffer.getvalue())
 
 
 def write_tensors(path: Path, state: Mapping[str, Any]) -> None:
-    """A torch file of tensors, numbers, strings and containers; `read_tensors` runs no code from it."""
+    """Write a file of tensors, numbers, strings and containers for `read_tensors`."""
     import torch
 
     buffer = io.BytesIO()
@@ -69,23 +81,33 @@ def write_tensors(path: Path, state: Mapping[str, Any]) -> None:
 
 
 def read_tensors(path: Path) -> dict[str, Any]:
+    """Read a file of `write_tensors` onto the CPU; no code in the file is run."""
     import torch
 
     return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def make_folder(path: Path) -> None:
-    """Create a folder and its parents, or say in a sentence why that cannot be."""
+    """Create a folder and its parents if they do not exist.
+
+    Raises:
+        UserError: if a folder cannot be created.
+    """
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(
-            f"the folder {path} cannot be created ({error.strerror}): name another (--out for runs, "
-            "FEWSHOT_CACHE for what is kept between them)."
+            f"the folder {path} cannot be created ({error.strerror}): name another (--out for "
+            "runs, FEWSHOT_CACHE for the cache)."
         ) from None
 
 
 def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        UserError: if the file does not exist or is not JSON.
+    """
     try:
         return json.loads(path.read_text())
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:

@@ -1,7 +1,8 @@
-"""Say what long work is doing: a status line that the caller shows, and log messages.
+"""Report what long work is doing: a status line that the caller displays.
 
-Deep code calls `update`; it does not know who listens. A command (or a notebook) shows the lines with `shown_by`.
-Warnings and other messages that should stay visible go through `logging.getLogger("fewshot")`.
+Deep code calls `update` and does not know who listens. A command or a notebook displays the lines
+with `shown_by`. Warnings and other messages that should stay visible go through
+`logging.getLogger("fewshot")`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ _prefix: ContextVar[str] = ContextVar("prefix", default="")
 
 
 def update(text: str) -> None:
-    """Replace the status line with a new text; do nothing where nobody listens.
+    """Replace the status line; without a listener, do nothing.
 
     Args:
         text: what is happening now, such as "step 20/400, loss 0.31".
@@ -39,7 +40,7 @@ def shown_by(show: Show | None) -> Iterator[None]:
 
 @contextmanager
 def within(label: str) -> Iterator[None]:
-    """Put `label` and a colon before every status line inside the block, such as "trial 2/5"."""
+    """Put a label such as "trial 2/5" and a colon before every status line inside the block."""
     token = _prefix.set(f"{_prefix.get()}{label}: ")
     try:
         yield

@@ -109,7 +109,7 @@ class Backbone(nn.Module):
         return torch.stack([self._mean_features(group) for group in groups]).mean(0)
 
     def _mean_features(self, views: Sequence[Tensor]) -> Tensor:
-        """Return the mean features of views [n, c, h, w], mirrored ones included where configured."""
+        """Return the mean features of views [n, c, h, w] and, if configured, of their mirror images."""
         views = [self._normalised(view, self.input_size) for view in views]
         if self.views != "none":
             views += [view.flip(-1) for view in views]
