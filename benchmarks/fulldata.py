@@ -124,7 +124,7 @@ def step_costs(steps: int = 8) -> dict[str, object]:
     assert train is not None
     learner = fitting.build(made, 0).train()
     pool = streams.pool(made.data.train, torch.arange(len(made.data.train)), "cpu")
-    learner.backbone.begin(streams.as_float(pool.images[:5000]))  # type: ignore[union-attr,operator]
+    learner.backbone.initialise(streams.as_float(pool.images[:5000]))  # type: ignore[union-attr,operator]
     change = augment.build(made.config.augment, pool.n_classes)
     stream = streams.batches(pool, train.batch_size, change, 0, train.label_smoothing)
     optimizer = optim.optimizer(learner, train, train.lr)

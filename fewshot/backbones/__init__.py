@@ -15,11 +15,13 @@ from fewshot.backbones.factory import (
     weights_file,
 )
 from fewshot.backbones.finish import FeatureMap, Finish
+from fewshot.backbones.networks import Body
 
 __all__ = [
     "OWN",
     "OWN_INPUT_SIZE",
     "Backbone",
+    "Body",
     "FeatureMap",
     "Finish",
     "build",

@@ -109,7 +109,7 @@ class Backbone(nn.Module):
         return torch.stack([self._mean_features(group) for group in groups]).mean(0)
 
     def _mean_features(self, views: Sequence[Tensor]) -> Tensor:
-        """Return the mean features of views [n, c, h, w] and, if configured, of their mirror images."""
+        """Return the mean features of views [n, c, h, w], also of their mirror images if set so."""
         views = [self._normalised(view, self.input_size) for view in views]
         if self.views != "none":
             views += [view.flip(-1) for view in views]
@@ -156,7 +156,7 @@ class Backbone(nn.Module):
             return [output.float() for output in function(images)]
 
 
-def embed(backbone: nn.Module, images: Tensor) -> Tensor:
+def embed(backbone: Backbone, images: Tensor) -> Tensor:
     """Return features [n, d] of images [n, c, h, w], in bounded chunks if gradients are off.
 
     Features [n, d] that were computed before pass through unchanged.

@@ -55,8 +55,10 @@ def create(settings: BackboneSettings, own: list[str]) -> tuple[nn.Module, Descr
         warnings.simplefilter("ignore")  # timm warns about models that it has renamed
         body = _create_body(settings)
     data_config = resolve_data_config(model=body)
+    # Not every model has a hidden size of the head; num_features is then the width of its features.
+    n_features = getattr(body, "head_hidden_size", None) or body.num_features
     description = Description(
-        n_features=int(getattr(body, "head_hidden_size", body.num_features)),
+        n_features=int(n_features),  # type: ignore[arg-type]  # a number in every timm model
         input_size=data_config["input_size"][-1],
         statistics=(data_config["mean"], data_config["std"]),
         stages=_stages(body),

@@ -7,33 +7,28 @@ import contextlib
 import threading
 import urllib.request
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import torch
+
+if TYPE_CHECKING:
+    from timm.models import PretrainedCfg
 
 # A working connection is never slower. Without a limit, a missing one is noticed after minutes.
 REACH_SECONDS = 5.0
 
 
-class PublishedWeights(Protocol):
-    """The fields of timm's `PretrainedCfg` that say where published weights are."""
-
-    url: str
-    hf_hub_id: str | None
-    hf_hub_filename: str | None
-
-
-def cached(published: PublishedWeights) -> Path | None:
+def cached(published: PretrainedCfg) -> Path | None:
     """Return the file of the weights in the hub's local cache, or None if it is not there."""
     from huggingface_hub import try_to_load_from_cache
 
     if not published.hf_hub_id:
         return None
     repository, _, revision = published.hf_hub_id.partition("@")
-    names = ("model.safetensors", "pytorch_model.bin")
-    if published.hf_hub_filename:
-        names = (published.hf_hub_filename,)
+    names = [published.hf_hub_filename or "model.safetensors"]
+    if not published.hf_hub_filename:
+        names.append("pytorch_model.bin")
     for name in names:
         path = try_to_load_from_cache(repository, name, revision=revision or None)
         if isinstance(path, str):
@@ -41,7 +36,7 @@ def cached(published: PublishedWeights) -> Path | None:
     return None
 
 
-def unreachable(published: PublishedWeights) -> str | None:
+def unreachable(published: PretrainedCfg) -> str | None:
     """Return why the weights cannot be downloaded, or None if a connection can be made.
 
     The answer takes at most REACH_SECONDS. The hub's client on its own retries for most of a minute
@@ -50,9 +45,12 @@ def unreachable(published: PublishedWeights) -> str | None:
     from huggingface_hub import constants
 
     if not published.hf_hub_id:
-        target = urlsplit(published.url)
+        url = published.url[0] if isinstance(published.url, tuple) else published.url
+        if url is None:
+            return "timm knows no address of them"
+        target = urlsplit(url)
         checkpoint = Path(torch.hub.get_dir()) / "checkpoints" / Path(target.path).name
-        if checkpoint.is_file() or _answers(published.url):
+        if checkpoint.is_file() or _answers(url):
             return None
         return f"{target.hostname} does not answer"
     if constants.HF_HUB_OFFLINE:

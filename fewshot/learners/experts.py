@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from episodes.types import Labelled
 from fewshot import functional
-from fewshot.backbones import Backbone, embed, hold_batch_norm, side_by_side
+from fewshot.backbones import Backbone, concatenate, embed, hold_batch_norm
 from fewshot.config import NotNegative
 from fewshot.errors import UserError
 from fewshot.heads import trainable
@@ -91,8 +91,8 @@ class Experts(Learner):
         self.register_buffer("group_of_class", task.group_of_class, persistent=False)
         self.register_buffer("column_of_class", torch.cat(members).argsort(), persistent=False)
         separate = options.networks == "separate"
-        copies = [backbone.another() for _ in members] if separate else []
-        self.backbone = side_by_side([backbone, *copies]) if separate else backbone
+        copies = [backbone.build_again() for _ in members] if separate else []
+        self.backbone = concatenate([backbone, *copies]) if separate else backbone
         self.gate = self._head(self.width, task.n_way)
         self.experts = nn.ModuleList(self._head(self.width, len(each)) for each in members)
         self.general = self._head(self.width, task.n_way) if separate else None

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from episodes.types import Labelled
 from fewshot import functional
-from fewshot.backbones import Backbone, embed, hold_batch_norm, side_by_side
+from fewshot.backbones import Backbone, concatenate, embed, hold_batch_norm
 from fewshot.config import Count, Positive
 from fewshot.heads import trainable
 from fewshot.learners import probe
@@ -63,7 +63,7 @@ class Finetune(Learner):
         own = trainable.build(options, backbone.n_features, task.n_way)
         several = options.members > 1
         networks = [backbone, *(copy.deepcopy(backbone) for _ in range(1, options.members))]
-        self.backbone = side_by_side(networks, parted=True) if several else backbone
+        self.backbone = concatenate(networks, split_batch=True) if several else backbone
         self.head = (
             trainable.Members([own, *(copy.deepcopy(own) for _ in networks[1:])])
             if several

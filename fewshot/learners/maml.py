@@ -159,7 +159,7 @@ class _Model(nn.Module):
     """What inner steps change: images or features -> scale * (weight @ prepared features + bias), float [n, n_way]."""
 
     def __init__(
-        self, backbone: nn.Module, n_way: int, centre: Tensor, scale: Tensor, normalise: bool
+        self, backbone: Backbone, n_way: int, centre: Tensor, scale: Tensor, normalise: bool
     ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.zeros_like(centre).repeat(n_way, 1))

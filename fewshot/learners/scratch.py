@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from episodes.types import Labelled
 from fewshot import distributed, functional
-from fewshot.backbones import Backbone, Finish, build, embed, from_file, side_by_side
+from fewshot.backbones import Backbone, Finish, build, concatenate, embed, from_file
 from fewshot.config import BackboneSettings, Count, NotNegative, Positive
 from fewshot.errors import UserError
 from fewshot.heads import trainable
@@ -90,14 +90,14 @@ class Scratch(Learner):
 
     def __init__(self, backbone: Backbone, task: Task, options: Options) -> None:
         super().__init__()
-        networks = [backbone, *(backbone.another() for _ in range(1, options.members))]
+        networks = [backbone, *(backbone.build_again() for _ in range(1, options.members))]
         for network in networks:
             network.finish = (
                 None  # the body alone: what follows it tells of the body that it was found for
             )
         own = [_head(network.n_features, task.n_way, options) for network in networks]
         several = options.members > 1
-        self.backbone = side_by_side(networks) if several else backbone
+        self.backbone = concatenate(networks) if several else backbone
         self.head = trainable.Members(own) if several else own[0]
         self.options = options
         images = bool(options.teachers or options.rotation or options.keep < 1)

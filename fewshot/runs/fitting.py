@@ -105,7 +105,7 @@ def fit(
         seen = streams.labelled(images, some, device).images
         for part in learner.modules():  # the learner's backbone, and a small one beside it
             if isinstance(part, Backbone):
-                part.begin(seen)
+                part.initialise(seen)
     if new and learner.prepares:
         learner.eval()
         learner.prepare(streams.labelled(images, kept, device))

@@ -15,7 +15,7 @@ from episodes import datasets
 from episodes.rng import generator
 from episodes.types import ImageSet
 from fewshot import backbones, config, distributed, functional, io
-from fewshot.backbones import own_weights
+from fewshot.backbones import Body, FeatureMap, own_weights
 from fewshot.errors import UserError
 from fewshot.features import frozen
 from fewshot.runs import experiment
@@ -78,7 +78,7 @@ def run(
                     key: state[HEAD + key] for key in ("weight", "bias")
                 }  # probabilities of classes, too
         card = _card(record, drawn, command)
-        io.write_bytes(path, own_weights.packed(body, finish, settings.name, options, card))
+        io.write_bytes(path, own_weights.pack(body, finish, settings.name, options, card))
     return record, path
 
 
@@ -90,11 +90,19 @@ def use(record: Mapping[str, Any], weights: Path) -> str:
     return shlex.join(["--backbone", backbone["name"], "--weights", str(weights), *sets])
 
 
-class _Roots(nn.Module):
-    """The roots of all levels, one after the other: what a map of them is found on."""
+class _Roots(FeatureMap):
+    """The signed roots of all levels, one after the other, from which a `Finish` is computed."""
+
+    def __init__(self, n_features: int) -> None:
+        super().__init__()
+        self._n_features = n_features
+
+    @property
+    def n_features(self) -> int:
+        return self._n_features
 
     def forward(self, levels: Sequence[Tensor]) -> Tensor:
-        return torch.cat([functional.rooted(each).flatten(1) for each in levels], 1)
+        return torch.cat([functional.rooted(level).flatten(1) for level in levels], 1)
 
 
 def _decorrelation(
@@ -108,9 +116,11 @@ def _decorrelation(
     backbone = backbones.build(settings.model_copy(update={"weights": "none"})).eval()
     backbone.body.load_state_dict(body)
     side = backbone.input_size
+    assert isinstance(backbone.body, Body)
     with torch.no_grad():
-        shapes = [each.shape[1:] for each in backbone.body.levels(torch.zeros(1, 3, side, side))]  # type: ignore[operator]
-    backbone.finish = _Roots()  # type: ignore[assignment]
+        levels = backbone.body.levels(torch.zeros(1, 3, side, side))
+    shapes = [level.shape[1:] for level in levels]
+    backbone.finish = _Roots(sum(shape.numel() for shape in shapes))
     backbone.to(device).set_compute(compute["precision"], compute["channels_last"])
     chosen = torch.randperm(len(images), generator=generator(0, "decorrelation"))[
         :DECORRELATION_IMAGES

@@ -130,7 +130,7 @@ def test_twelve_views_are_of_the_image_its_middle_and_corners_and_of_their_mirro
         assert torch.equal(twelve.train()(images), one(images))
 
 
-@pytest.mark.parametrize("views", backbones.backbone.N_VIEWS)
+@pytest.mark.parametrize("views", backbones.views.N_VIEWS)
 def test_the_number_of_views_is_what_goes_through_the_body(views: Views) -> None:
     backbone = build("conv4", views=views, options={"width": 8})
     seen: list[int] = []

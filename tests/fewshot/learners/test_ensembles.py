@@ -136,9 +136,9 @@ def test_a_run_of_several_members_is_kept_and_judges_again_the_same(
 def test_every_member_begins_from_the_training_images() -> None:
     learner = made(2)
     images = torch.rand(40, 3, 32, 32)
-    learner.backbone.begin(images)
+    learner.backbone.initialise(images)
     single = made(1)
-    single.backbone.begin(images)
+    single.backbone.initialise(images)
     for body in learner.backbone.body.bodies:
         torch.testing.assert_close(
             body.stages[0][0].weight, single.backbone.body.stages[0][0].weight

@@ -290,7 +290,7 @@ def taught_by(folder: Path, n_way: int = easy.N_WAY) -> list[str]:
             finish |= {"weight": 20 * torch.rand(n_way, d), "bias": torch.rand(n_way)}
         found.append(str(folder / f"{seed}.safetensors"))
         Path(found[-1]).write_bytes(
-            own_weights.packed(body.state_dict(), finish, "conv4", options, {})
+            own_weights.pack(body.state_dict(), finish, "conv4", options, {})
         )
     return found
 

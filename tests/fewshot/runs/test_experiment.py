@@ -200,7 +200,7 @@ def test_a_backbone_with_random_weights_begins_from_training_images(tmp_path: Pa
     known = load_file(draw / "model.safetensors")["backbone.body.stages.0.0.weight"]
     fresh = backbones.build(config.BackboneSettings(**backbone))
     before = fresh.body.stages[0][0].weight.clone()
-    fresh.begin(datasets.load("digits").train.images[kept].float() / 255)
+    fresh.initialise(datasets.load("digits").train.images[kept].float() / 255)
     found = fresh.body.stages[0][0].weight
     # grey images leave directions of no variance, among which none is the right one: so the inverse covariance
     inverse = [each.flatten(1).T @ each.flatten(1) for each in (known, found, before)]

@@ -162,7 +162,7 @@ def test_weights_of_another_network_are_refused(
 
 def test_weights_beyond_half_precision_are_not_written() -> None:
     with pytest.raises(UserError, match="half precision"):
-        own_weights.packed({"a": torch.full((2, 2), 1e6)}, {}, "mini-resnet", {}, {})
+        own_weights.pack({"a": torch.full((2, 2), 1e6)}, {}, "mini-resnet", {}, {})
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from episodes.rng import seeded
 from episodes.types import Labelled
 from fewshot import backbones, functional
-from fewshot.backbones import speed
+from fewshot.backbones import speed_cnn
 from fewshot.config import BackboneSettings
 from fewshot.evaluation import metrics
 from fewshot.learners import scratch
@@ -53,16 +53,16 @@ def test_parameters_of_airbench96_by_hand() -> None:
 
 
 def test_a_block_of_three_has_a_shortcut_over_its_last_two() -> None:
-    block, images = speed.Block(4, 6, 3).eval(), torch.rand(2, 4, 8, 8)
+    block, images = speed_cnn.Block(4, 6, 3).eval(), torch.rand(2, 4, 8, 8)
     for convolution in (part for part in block.modules() if isinstance(part, nn.Conv2d)):
         nn.init.normal_(convolution.weight)
-    for norm in (part for part in block.modules() if isinstance(part, speed.BiasNorm)):
+    for norm in (part for part in block.modules() if isinstance(part, speed_cnn.BiasNorm)):
         nn.init.normal_(norm.bias)
         norm.running_mean.normal_()
         norm.running_var.uniform_(0.5, 2)
 
     def of(
-        convolution: nn.Conv2d, norm: speed.BiasNorm, pool: bool, seen: torch.Tensor
+        convolution: nn.Conv2d, norm: speed_cnn.BiasNorm, pool: bool, seen: torch.Tensor
     ) -> torch.Tensor:
         made = F.conv2d(seen, convolution.weight, padding=1)
         made = F.max_pool2d(made, 2) if pool else made
@@ -72,7 +72,7 @@ def test_a_block_of_three_has_a_shortcut_over_its_last_two() -> None:
         return (made - mean) / variance.sqrt() + bias
 
     convolutions = [part for part in block.modules() if isinstance(part, nn.Conv2d)]
-    norms = [part for part in block.modules() if isinstance(part, speed.BiasNorm)]
+    norms = [part for part in block.modules() if isinstance(part, speed_cnn.BiasNorm)]
     with torch.no_grad():
         first = F.gelu(of(convolutions[0], norms[0], True, images))
         second = F.gelu(of(convolutions[1], norms[1], False, first))
@@ -82,7 +82,7 @@ def test_a_block_of_three_has_a_shortcut_over_its_last_two() -> None:
 
 def test_whitened_patches_are_uncorrelated_of_variance_one() -> None:
     backbone, images = build(), coloured(64)
-    backbone.begin(images)
+    backbone.initialise(images)
     whitening = backbone.body.stages[0][0]
     with torch.no_grad():
         seen = whitening((images - backbone.mean) / backbone.std).double().numpy()
@@ -118,7 +118,7 @@ def test_convolutions_begin_as_the_identity() -> None:
 
 
 def test_the_norm_has_a_bias_alone() -> None:
-    norm, plain = speed.BiasNorm(5), nn.BatchNorm2d(5, eps=1e-12, momentum=0.4, affine=False)
+    norm, plain = speed_cnn.BiasNorm(5), nn.BatchNorm2d(5, eps=1e-12, momentum=0.4, affine=False)
     images = torch.rand(8, 5, 4, 4)
     torch.testing.assert_close(norm(images), plain(images))
     torch.testing.assert_close(norm.running_var, plain.running_var)

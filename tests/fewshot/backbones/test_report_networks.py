@@ -15,6 +15,7 @@ from episodes.errors import UserError
 from episodes.rng import seeded
 from fewshot import backbones
 from fewshot.config import BackboneSettings
+from fewshot.features import frozen
 from fewshot.learners import scratch
 from fewshot.learners.base import Task
 from fewshot.runs import resolve
@@ -264,13 +265,13 @@ def test_a_step_with_the_preset_changes_what_it_trains_and_nothing_else(name: st
     with seeded(0, "fit"):
         done = trainer.fit(model, stream, train, steps_per_epoch=1.0)
     assert done.steps == 1
-    frozen = name == "efficientnet-b0"
+    stays_frozen = name == "efficientnet-b0"
     changed = {
         key for key, each in model.state_dict().items() if not torch.equal(each, before[key])
     }
     assert any(key.startswith("head.") for key in changed)
-    assert any(key.startswith("backbone.") for key in changed) != frozen  # batch statistics too
-    assert frozen.fit_for(settings, model) == frozen
+    assert any(key.startswith("backbone.") for key in changed) != stays_frozen  # batch statistics too
+    assert frozen.fit_for(settings, model) == stays_frozen
 
 
 @pytest.mark.parametrize(
