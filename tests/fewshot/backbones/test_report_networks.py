@@ -270,7 +270,9 @@ def test_a_step_with_the_preset_changes_what_it_trains_and_nothing_else(name: st
         key for key, each in model.state_dict().items() if not torch.equal(each, before[key])
     }
     assert any(key.startswith("head.") for key in changed)
-    assert any(key.startswith("backbone.") for key in changed) != stays_frozen  # batch statistics too
+    assert (
+        any(key.startswith("backbone.") for key in changed) != stays_frozen
+    )  # batch statistics too
     assert frozen.fit_for(settings, model) == stays_frozen
 
 
