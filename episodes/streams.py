@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from episodes import samplers
-from episodes.augment.mixing import soft
+from episodes.augment.mixing import soft_labels
 from episodes.augment.pipeline import Augment
 from episodes.rng import generator
 from episodes.subsets import by_class
@@ -79,11 +79,11 @@ def append(pool: Pool, share: float, augment: Augment, seed: int, chunk: int = 1
     n, device = len(pool.labels), pool.images.device
     indices = torch.randperm(n, generator=generator(seed, "append"))[: round(share * n)]
     random = generator(seed, "append-augment", device=device)
-    images, labels = [pool.images], [soft(pool.labels, pool.n_classes, pool.images)]
+    images, labels = [pool.images], [soft_labels(pool.labels, pool.n_classes, pool.images)]
     for rows in indices.to(device).split(chunk):
         augmented, targets = augment(as_float(pool.images[rows]), pool.labels[rows], random)
         images.append(augmented.mul(255).round_().to(torch.uint8))
-        labels.append(soft(targets, pool.n_classes, augmented))
+        labels.append(soft_labels(targets, pool.n_classes, augmented))
     return Pool(torch.cat(images), torch.cat(labels), pool.n_classes)
 
 
@@ -91,7 +91,7 @@ def _smoothed(labels: Tensor, n_classes: int, smoothing: float, images: Tensor) 
     """Mix labels with the uniform distribution (Szegedy et al., arXiv 1512.00567)."""
     if smoothing == 0:
         return labels
-    return soft(labels, n_classes, images) * (1 - smoothing) + smoothing / n_classes
+    return soft_labels(labels, n_classes, images) * (1 - smoothing) + smoothing / n_classes
 
 
 def batches(

@@ -1,20 +1,21 @@
-"""Batched augmentations: random per image, vectorised, on the images' device.
+"""Augmentations of a batch: random for each image, vectorised, on the device of the images.
 
-Each takes `images` float [n, c, h, w] in [0, 1] and a generator on their device, and returns images of the
-same shape in [0, 1]; its input stays as it is. Those that mix labels take (images, labels, generator,
-n_classes) and return soft labels too. `build` makes one function of a configured list of them.
+Each augmentation takes `images`, float [n, c, h, w] in [0, 1], and a generator on their device, and
+returns new images of the same shape in [0, 1]. Augmentations that mix labels take (images, labels,
+generator, n_classes) and return soft labels too. `build` turns a configured list into one function.
 """
 
 from episodes.augment.colour import contrast, grey, jitter, noise
 from episodes.augment.degradation import blur, jpeg
-from episodes.augment.geometry import alternating_flip, crop, flip, rotate, shift_wrap, translate
 from episodes.augment.erasing import blacken_border, cutout, erase
+from episodes.augment.geometry import alternating_flip, crop, flip, rotate, shift_wrap, translate
 from episodes.augment.mixing import cutmix, mixup
+from episodes.augment.pipeline import AUGMENTATIONS, Augment, build, check, mixes_labels, spans
 from episodes.augment.policy import auto_augment
-from episodes.augment.pipeline import AUGMENTATIONS, build, check, mixes_labels, spans
 
 __all__ = [
     "AUGMENTATIONS",
+    "Augment",
     "alternating_flip",
     "auto_augment",
     "blacken_border",

@@ -12,20 +12,18 @@ from torch.nn import functional as F
 
 from episodes.augment.random_parameters import Within, check_images, uniform
 
-# Tables K.1 and K.2 of the JPEG standard (ITU-T T.81): luminance, chrominance.
+# Tables K.1 (luminance) and K.2 (chrominance) of the JPEG standard, ITU-T T.81.
 # fmt: off
-TABLES = (
-    (
-        16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55,
-        14, 13, 16, 24, 40, 57, 69, 56, 14, 17, 22, 29, 51, 87, 80, 62,
-        18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81, 104, 113, 92,
-        49, 64, 78, 87, 103, 121, 120, 101, 72, 92, 95, 98, 112, 100, 103, 99,
-    ),
-    (
-        17, 18, 24, 47, *[99] * 4, 18, 21, 26, 66, *[99] * 4,
-        24, 26, 56, *[99] * 5, 47, 66, *[99] * 6,
-        *[99] * 32,
-    ),
+LUMINANCE_TABLE = (
+    16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55,
+    14, 13, 16, 24, 40, 57, 69, 56, 14, 17, 22, 29, 51, 87, 80, 62,
+    18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81, 104, 113, 92,
+    49, 64, 78, 87, 103, 121, 120, 101, 72, 92, 95, 98, 112, 100, 103, 99,
+)
+CHROMINANCE_TABLE = (
+    17, 18, 24, 47, *[99] * 4, 18, 21, 26, 66, *[99] * 4,
+    24, 26, 56, *[99] * 5, 47, 66, *[99] * 6,
+    *[99] * 32,
 )
 # fmt: on
 
@@ -35,9 +33,12 @@ def jpeg(
     generator: torch.Generator,
     quality: Annotated[tuple[float, float], Within(1, 100)] = (30.0, 95.0),
 ) -> Tensor:
-    """Give each image the artefacts of JPEG at a quality drawn from the range, colours at half the resolution.
+    """Add the artefacts of JPEG compression, with colours at half the resolution (4:2:0).
 
-    quality: as Pillow and libjpeg count it. Of images of other than three channels each is taken as grey.
+    Args:
+        images: float [n, c, h, w] in [0, 1]. If c is not 3, every channel is treated as grey.
+        generator: source of the random qualities.
+        quality: range of the quality, from 1 to 100, on the scale of Pillow and libjpeg.
     """
     check_images(images)
     return compressed(images, uniform(images, generator, *quality))
@@ -48,100 +49,109 @@ def blur(
     generator: torch.Generator,
     sigma: Annotated[tuple[float, float], Within(0)] = (0.1, 1.5),
 ) -> Tensor:
-    """Blur each image by a Gaussian; its standard deviation in pixels is drawn from the range."""
+    """Blur each image with a Gaussian.
+
+    Args:
+        images: float [n, c, h, w] in [0, 1].
+        generator: source of the random standard deviations.
+        sigma: range of the standard deviation, in pixels.
+    """
     check_images(images)
     return blurred(images, uniform(images, generator, *sigma))
 
 
 def compressed(images: Tensor, qualities: Tensor) -> Tensor:
-    """Images [n, c, h, w] after JPEG at qualities [n]; with three channels YCbCr 4:2:0, as JFIF has it.
+    """Return images as they are after JPEG compression.
 
-    Samples are rounded to whole levels where they are coded and read; the result is not.
+    Samples are rounded to whole levels before and after coding, as in JPEG; the result is not.
+
+    Args:
+        images: float [n, c, h, w] in [0, 1]. Three channels are coded as YCbCr 4:2:0, as in JFIF.
+        qualities: [n], from 1 to 100.
     """
     h, w = images.shape[-2:]
     levels = images * 255
     if images.shape[1] != 3:
-        return (_coded(levels - 128, qualities, TABLES[0]) + 128).div_(255).clamp_(0, 1)
+        planes = _quantized(levels - 128, qualities, LUMINANCE_TABLE)
+        return (planes + 128).div_(255).clamp_(0, 1)
     red, green, blue = levels.split(1, dim=1)
-    luma = _coded(
-        (0.299 * red).add_(green, alpha=0.587).add_(blue, alpha=0.114).sub_(128),
-        qualities,
-        TABLES[0],
-    )
-    pairs = F.pad(
-        levels, (0, -w % 16, 0, h % 2), mode="replicate"
-    )  # as libjpeg: columns of pixels, rows of chroma
-    red, green, blue = F.avg_pool2d(pairs, 2).split(
-        1, dim=1
-    )  # a mean of colours has the mean chroma
-    luma_there = 0.299 * red + 0.587 * green + 0.114 * blue
-    chroma = torch.cat([(blue - luma_there) / 1.772, (red - luma_there) / 1.402], dim=1)
-    # Decoders do not look beyond the image's edge when they enlarge the chroma, so the padding goes first.
-    chroma = _coded(chroma, qualities, TABLES[1])[..., : (w + 1) // 2]
-    chroma = F.interpolate(
-        chroma, scale_factor=2.0, mode="bilinear", align_corners=False
-    )  # libjpeg's weights
+    luma = (0.299 * red).add_(green, alpha=0.587).add_(blue, alpha=0.114).sub_(128)
+    luma = _quantized(luma, qualities, LUMINANCE_TABLE)
+    # As in libjpeg, columns are padded to blocks of pixels and rows to blocks of chroma.
+    padded = F.pad(levels, (0, -w % 16, 0, h % 2), mode="replicate")
+    # The chroma of a mean colour is the mean chroma, so averaging first gives the same.
+    red, green, blue = F.avg_pool2d(padded, 2).split(1, dim=1)
+    coarse_luma = 0.299 * red + 0.587 * green + 0.114 * blue
+    chroma = torch.cat([(blue - coarse_luma) / 1.772, (red - coarse_luma) / 1.402], dim=1)
+    # Decoders do not use values beyond the edge when they enlarge the chroma: remove the padding.
+    chroma = _quantized(chroma, qualities, CHROMINANCE_TABLE)[..., : (w + 1) // 2]
+    # Bilinear weights are those of libjpeg.
+    chroma = F.interpolate(chroma, scale_factor=2.0, mode="bilinear", align_corners=False)
     luma, blueness, redness = luma + 128, chroma[:, :1, :h, :w], chroma[:, 1:, :h, :w]
+    red = luma + 1.402 * redness
     green = luma - (0.114 * 1.772 / 0.587) * blueness - (0.299 * 1.402 / 0.587) * redness
-    return (
-        torch.cat([luma + 1.402 * redness, green, luma + 1.772 * blueness], dim=1)
-        .div_(255)
-        .clamp_(0, 1)
-    )
+    blue = luma + 1.772 * blueness
+    return torch.cat([red, green, blue], dim=1).div_(255).clamp_(0, 1)
 
 
 def blurred(images: Tensor, sigmas: Tensor) -> Tensor:
-    """Images convolved with Gaussians of standard deviations sigmas [n], mirrored at the edges (edge repeated)."""
+    """Convolve images with Gaussians; beyond the edge the image is mirrored, edge pixel included.
+
+    Args:
+        images: float [n, c, h, w] in [0, 1].
+        sigmas: standard deviations in pixels, [n].
+    """
     h, w = images.shape[-2:]
-    down = _smoothing(sigmas, h).to(images.dtype)
-    across = down if h == w else _smoothing(sigmas, w).to(images.dtype)
-    return (down[:, None] @ images @ across[:, None].mT).clamp_(0, 1)
+    vertical = _smoothing_matrices(sigmas, h).to(images.dtype)
+    horizontal = vertical if h == w else _smoothing_matrices(sigmas, w).to(images.dtype)
+    return (vertical[:, None] @ images @ horizontal[:, None].mT).clamp_(0, 1)
 
 
-def _coded(planes: Tensor, qualities: Tensor, table: tuple[int, ...]) -> Tensor:
-    """Planes [n, c, h, w] about 0, in levels, through the rounding of their 8 x 8 blocks' coefficients."""
+def _quantized(planes: Tensor, qualities: Tensor, table: tuple[int, ...]) -> Tensor:
+    """Quantise the cosine coefficients of 8 x 8 blocks.
+
+    Args:
+        planes: levels from -128 to 127, [n, c, h, w].
+        qualities: [n], from 1 to 100.
+        table: step of each coefficient at quality 50.
+    """
     height, width = planes.shape[-2:]
     padded = F.pad(planes.round(), (0, -width % 8, 0, -height % 8), mode="replicate")
     n, c, h, w = padded.shape
-    basis, base = _constants(table, planes.device, planes.dtype)
-    scale = torch.where(
-        qualities < 50, 5000 / qualities, 200 - 2 * qualities
-    ).floor()  # libjpeg's, in per cent
-    steps = ((base * scale[:, None].to(base.dtype) + 50) / 100).floor().clamp(1, 255)[:, None]
+    basis, steps_at_50 = _cosine_basis(table, planes.device, planes.dtype)
+    # libjpeg's scale of the quantisation steps, in per cent.
+    scale = torch.where(qualities < 50, 5000 / qualities, 200 - 2 * qualities).floor()
+    steps = (steps_at_50 * scale[:, None].to(steps_at_50.dtype) + 50) / 100
+    steps = steps.floor().clamp(1, 255)[:, None]
     blocks = padded.view(n, c, h // 8, 8, w // 8, 8).transpose(3, 4).reshape(n, -1, 64)
-    kept = (blocks @ basis).div_(steps).round_().mul_(steps) @ basis.mT
-    kept = kept.round_().clamp_(-128, 127)
-    return (
-        kept.view(n, c, h // 8, w // 8, 8, 8)
-        .transpose(3, 4)
-        .reshape(n, c, h, w)[..., :height, :width]
-    )
+    blocks = (blocks @ basis).div_(steps).round_().mul_(steps) @ basis.mT
+    blocks = blocks.round_().clamp_(-128, 127).view(n, c, h // 8, w // 8, 8, 8)
+    return blocks.transpose(3, 4).reshape(n, c, h, w)[..., :height, :width]
 
 
 @cache
-def _constants(
+def _cosine_basis(
     table: tuple[int, ...], device: torch.device, dtype: torch.dtype
 ) -> tuple[Tensor, Tensor]:
-    """The orthonormal cosine transform of a flat block, float [64, 64], and the table, [64]."""
-    rows = torch.tensor(
-        [
-            [
-                math.cos((2 * x + 1) * u * math.pi / 16) * math.sqrt((1 if u == 0 else 2) / 8)
-                for u in range(8)
-            ]
-            for x in range(8)
-        ],
-        dtype=torch.float64,
-    )
-    return torch.kron(rows, rows).to(device, dtype), torch.tensor(table, device=device, dtype=dtype)
+    """Return the orthonormal cosine transform of a flat block, [64, 64], and the table, [64]."""
+
+    def coefficient(x: int, u: int) -> float:
+        return math.cos((2 * x + 1) * u * math.pi / 16) * math.sqrt((1 if u == 0 else 2) / 8)
+
+    rows = [[coefficient(x, u) for u in range(8)] for x in range(8)]
+    basis = torch.tensor(rows, dtype=torch.float64)
+    steps = torch.tensor(table, device=device, dtype=dtype)
+    return torch.kron(basis, basis).to(device, dtype), steps
 
 
-def _smoothing(sigmas: Tensor, size: int) -> Tensor:
-    """Matrices [n, size, size] that smooth a side; each row adds up to 1."""
-    at = torch.arange(size, device=sigmas.device)
-    # A pixel's mirror images repeat every two sizes; the nearest of them carry what a Gaussian has to give.
-    period = 2 * size * torch.arange(-1, 2, device=sigmas.device)[:, None, None]
-    apart = torch.cat([at[:, None] - at + period, at[:, None] + at + 1 + period]).abs()
-    reach = torch.arange(4 * size, device=sigmas.device) / sigmas.clamp(min=1e-3)[:, None]
-    weights = torch.exp(-0.5 * reach.square())[:, apart].sum(1)
+def _smoothing_matrices(sigmas: Tensor, size: int) -> Tensor:
+    """Return matrices [n, size, size] that smooth along a side; each row sums to 1."""
+    positions = torch.arange(size, device=sigmas.device)
+    # Mirror images of a pixel repeat every two sizes; the nearest ones hold almost all the weight.
+    offsets = 2 * size * torch.arange(-1, 2, device=sigmas.device)[:, None, None]
+    differences = positions[:, None] - positions + offsets
+    mirrored_differences = positions[:, None] + positions + 1 + offsets
+    distances = torch.cat([differences, mirrored_differences]).abs()
+    deviations = torch.arange(4 * size, device=sigmas.device) / sigmas.clamp(min=1e-3)[:, None]
+    weights = torch.exp(-0.5 * deviations.square())[:, distances].sum(1)
     return weights / weights.sum(-1, keepdim=True)

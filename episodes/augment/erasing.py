@@ -11,23 +11,28 @@ from episodes.augment.random_parameters import (
     Share,
     Within,
     check_images,
-    chosen,
-    fitting_box,
     integers,
-    pixels_in,
+    random_box,
+    random_mask,
     uniform,
+    whole_pixels,
 )
 
 
 def blacken_border(
     images: Tensor, generator: torch.Generator, fraction: Annotated[float, Within(0, 0.5)] = 0.2
 ) -> Tensor:
-    """Blacken up to a fraction of each image at both ends of each axis; each axis draws its own width."""
+    """Blacken a border of each image, up to `fraction` of its size on each side.
+
+    The upper and lower borders have one random height; the left and right ones one random width.
+    """
     check_images(images)
     h, w = images.shape[-2:]
-    high = integers(images, generator, 0, pixels_in(fraction, h))
-    wide = integers(images, generator, 0, pixels_in(fraction, w))
-    return images * inside_box(images, high, wide, h - 2 * high, w - 2 * wide)
+    border_height = integers(images, generator, 0, whole_pixels(fraction, h))
+    border_width = integers(images, generator, 0, whole_pixels(fraction, w))
+    return images * inside_box(
+        images, border_height, border_width, h - 2 * border_height, w - 2 * border_width
+    )
 
 
 def cutout(
@@ -36,24 +41,29 @@ def cutout(
     size: Annotated[int, Within(1)] | Annotated[float, Within(0, 1)] = 0.25,
     fill: Literal["zero", "mean"] = "zero",
 ) -> Tensor:
-    """Cut a square hole into each image, centred on any pixel, so that it may reach over the edge.
+    """Hide a square of each image; its centre can be any pixel, so it may extend beyond the edge.
 
-    size: the hole's side, a whole number of pixels or a fraction of the shorter side (16 of 32 in the paper).
-    fill: black, or the image's own mean colour.
-    Source: DeVries and Taylor 2017.
+    Args:
+        images: float [n, c, h, w] in [0, 1].
+        generator: source of the random positions.
+        size: side of the square, in pixels (int) or as a fraction of the shorter side (float);
+            the paper uses 16 of 32 pixels.
+        fill: what replaces the square: black, or the mean colour of the image.
+
+    Source:
+        DeVries and Taylor, Improved Regularization of Convolutional Neural Networks with Cutout,
+        2017.
     """
     check_images(images)
     h, w = images.shape[-2:]
-    side = pixels_in(size, min(h, w)) if isinstance(size, float) else size
+    side = whole_pixels(size, min(h, w)) if isinstance(size, float) else size
     top = integers(images, generator, 0, h - 1) - side // 2
     left = integers(images, generator, 0, w - 1) - side // 2
     sides = torch.full_like(top, side)
     hole = inside_box(images, top, left, sides, sides)
-    return (
-        torch.where(hole, images.mean((-2, -1), keepdim=True), images)
-        if fill == "mean"
-        else images * ~hole
-    )
+    if fill == "mean":
+        return torch.where(hole, images.mean((-2, -1), keepdim=True), images)
+    return images * ~hole
 
 
 def erase(
@@ -64,31 +74,43 @@ def erase(
     ratio: Annotated[tuple[float, float], Within(0.1, 10)] = (0.3, 3.3),
     fill: Literal["zero", "noise"] = "zero",
 ) -> Tensor:
-    """Erase a random box, wholly inside, of each image with probability p.
+    """Erase a random box, which lies wholly inside, of each image with probability p.
 
-    area: the box's share of the image; ratio: its width over its height.
-    fill: black, or a uniform random number for each value.
-    Source: Zhong et al. 2017.
+    Args:
+        images: float [n, c, h, w] in [0, 1].
+        generator: source of the random boxes.
+        p: probability that an image is changed.
+        area: range of the box's share of the image's area.
+        ratio: range of the box's width divided by its height.
+        fill: what replaces the box: black, or a uniform random number for every value.
+
+    Source:
+        Zhong et al., Random Erasing Data Augmentation, 2017.
     """
     check_images(images)
     h, w = images.shape[-2:]
-    taken = chosen(images, generator, p)
-    height, width = (
-        side.round().clamp(min=1) for side in fitting_box(images, generator, area, ratio)
-    )
+    is_changed = random_mask(images, generator, p)
+    height, width = random_box(images, generator, area, ratio)
+    height, width = height.round().clamp(min=1), width.round().clamp(min=1)
     top = (uniform(images, generator) * (h + 1 - height)).floor()
     left = (uniform(images, generator) * (w + 1 - width)).floor()
-    hole = inside_box(images, top, left, height, width) & taken
+    hole = inside_box(images, top, left, height, width) & is_changed
     if fill == "zero":
         return images * ~hole
-    filling = torch.rand(
-        images.shape, generator=generator, device=images.device, dtype=images.dtype
-    )
-    return torch.where(hole, filling, images)
+    noise = torch.rand(images.shape, generator=generator, device=images.device, dtype=images.dtype)
+    return torch.where(hole, noise, images)
 
 
 def inside_box(images: Tensor, top: Tensor, left: Tensor, height: Tensor, width: Tensor) -> Tensor:
-    """Which pixels lie in each image's box, bool [n, 1, h, w]; boxes in pixels, [n], clipped at the edge."""
+    """Return which pixels lie inside the box of each image.
+
+    Args:
+        images: [n, c, h, w], for size and device.
+        top, left, height, width: the boxes in pixels, [n]; parts beyond the edge are ignored.
+
+    Returns:
+        bool [n, 1, h, w].
+    """
     rows = torch.arange(images.shape[-2], device=images.device)
     columns = torch.arange(images.shape[-1], device=images.device)
     in_rows = (rows >= top[:, None]) & (rows < (top + height)[:, None])

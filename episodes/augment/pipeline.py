@@ -1,4 +1,4 @@
-"""From a configured list of augmentations to one function, with every name and number checked first."""
+"""Turn a configured list of augmentations into one function, after checking names and numbers."""
 
 from __future__ import annotations
 
@@ -9,20 +9,21 @@ import types
 import typing
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import Tensor
 
 from episodes.augment.colour import contrast, grey, jitter, noise
 from episodes.augment.degradation import blur, jpeg
-from episodes.augment.random_parameters import Share, Within, chosen
-from episodes.augment.geometry import alternating_flip, crop, flip, rotate, shift_wrap, translate
 from episodes.augment.erasing import blacken_border, cutout, erase
-from episodes.augment.mixing import cutmix, mixup, soft
+from episodes.augment.geometry import alternating_flip, crop, flip, rotate, shift_wrap, translate
+from episodes.augment.mixing import cutmix, mixup, soft_labels
 from episodes.augment.policy import auto_augment
+from episodes.augment.random_parameters import Share, Within, random_mask
 from episodes.errors import UserError
 
-AUGMENTATIONS: dict[str, Callable[..., typing.Any]] = {
+AUGMENTATIONS: dict[str, Callable[..., Any]] = {
     "flip": flip,
     "alternating_flip": alternating_flip,
     "translate": translate,
@@ -43,11 +44,24 @@ AUGMENTATIONS: dict[str, Callable[..., typing.Any]] = {
     "auto_augment": auto_augment,
 }
 
-Step = str | Mapping[str, typing.Any]
+Step = str | Mapping[str, object]  # as in a configuration: a name, or a name and parameters
+CheckedStep = dict[str, Any]  # {"name": ..., parameters}, of the types that YAML can store
+
+_ARGUMENTS = ("images", "labels", "generator", "n_classes", "mirror", "return")  # no settings
 
 
-class Augment(typing.Protocol):
-    """Augment a batch, as the functions that `build` returns do."""
+class Augment(Protocol):
+    """A function that augments a batch, as `build` returns it.
+
+    Args:
+        images: float [n, c, h, w] in [0, 1].
+        labels: int64 [n], or float [n, n_classes].
+        generator: source of the random choices, on the device of the images.
+        mirror: see `alternating_flip`.
+
+    Returns:
+        The augmented images, and the labels, which are soft if a step mixes images.
+    """
 
     def __call__(
         self,
@@ -59,45 +73,56 @@ class Augment(typing.Protocol):
     ) -> tuple[Tensor, Tensor]: ...
 
 
-_GIVEN_BY_CALLER = ("images", "labels", "generator", "n_classes", "mirror", "return")
-
-
 def build(steps: Sequence[Step], n_classes: int) -> Augment:
-    """One function (images, labels, generator, mirror) -> (images, labels) that applies the steps in their order.
+    """Return one function that applies the steps in their order.
 
-    steps: names, or mappings of a name and its parameters; each may carry `p`, the probability with which an
-    image is given the step, and `until` (see `spans`). turn: as of `alternating_flip`, or None. An empty list changes
-    nothing. Labels become soft at the first step that mixes them.
-    Errors: UserError as `check`.
+    Args:
+        steps: names, or mappings of a name and its parameters. Every step also accepts `p`, the
+            probability with which it is applied to an image, and `until` (see `spans`). An empty
+            list changes nothing.
+        n_classes: number of classes, for steps that mix labels.
+
+    Raises:
+        UserError: see `check`.
     """
-    applied = [_applied({**step}, n_classes) for step in check(steps)]
+    functions = [_step_function({**step}, n_classes) for step in check(steps)]
 
     def augment(
         images: Tensor, labels: Tensor, generator: torch.Generator, mirror: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        for apply in applied:
-            images, labels = apply(images, labels, generator, mirror)
+        for function in functions:
+            images, labels = function(images, labels, generator, mirror)
         return images, labels
 
     return augment
 
 
-def check(steps: Sequence[Step]) -> list[dict[str, typing.Any]]:
-    """The steps, checked, as plain mappings {name, parameters as given}: to be recorded, and accepted again.
+def check(steps: Sequence[Step]) -> list[CheckedStep]:
+    """Check the names and parameters of the steps.
 
-    Errors: UserError for an unknown name or parameter, with the nearest right one, and for a value of the
-    wrong type or out of range.
+    Returns:
+        Plain mappings of the name and the given parameters, for the record of a run. `check`
+        accepts them again.
+
+    Raises:
+        UserError: an unknown name or parameter, or a value of the wrong type or out of range.
     """
     if isinstance(steps, str) or not isinstance(steps, Sequence):
         raise UserError(f"augment must be a list of augmentations, got {steps!r}")
     return [_checked_step(step) for step in steps]
 
 
-def spans(steps: Sequence[Step]) -> list[tuple[float, list[dict[str, typing.Any]]]]:
-    """The parts of a training: the share of it at which each ends, rising to 1, and the steps that are done in it.
+def spans(steps: Sequence[Step]) -> list[tuple[float, list[CheckedStep]]]:
+    """Divide training into spans, each with its own steps.
 
-    A step with `until` is done to that share alone: an end on less changed images is nearer to those that are judged
-    (He et al., arXiv 1909.09148). Errors: UserError as `check`.
+    A step with `until` is applied only up to that share of the training. Ending with less augmented
+    images brings the training images closer to the test images (He et al., arXiv 1909.09148).
+
+    Returns:
+        For each span, the share of the training at which it ends, increasing to 1, and its steps.
+
+    Raises:
+        UserError: see `check`.
     """
     checked = check(steps)
     ends = sorted({1.0, *(step.get("until", 1.0) for step in checked)})
@@ -105,96 +130,98 @@ def spans(steps: Sequence[Step]) -> list[tuple[float, list[dict[str, typing.Any]
 
 
 def mixes_labels(step: Step) -> bool:
-    """Whether a step makes labels soft, so that only learners fed with batches can take it."""
-    name = step if isinstance(step, str) else step["name"]
+    """Return whether a step makes labels soft, which only learners with feed "batches" accept."""
+    name = step if isinstance(step, str) else str(step["name"])
     return "labels" in inspect.signature(AUGMENTATIONS[name]).parameters
 
 
-def _applied(step: dict[str, typing.Any], n_classes: int) -> Augment:
+def _step_function(step: CheckedStep, n_classes: int) -> Augment:
+    """Return the function of one step, which applies it to a share p of the images."""
     function = AUGMENTATIONS[step.pop("name")]
     step.pop("until", None)
-    signature = inspect.signature(function).parameters
-    p = None if "p" in signature else step.pop("p", None)
+    arguments = inspect.signature(function).parameters
+    p = None if "p" in arguments else step.pop("p", None)
 
     def apply(
         images: Tensor, labels: Tensor, generator: torch.Generator, mirror: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        taken = None if p is None else chosen(images, generator, p)
-        if "mirror" in signature:
-            changed = function(images, generator, mirror, **step)
-            return (changed if taken is None else torch.where(taken, changed, images)), labels
-        if "labels" not in signature:
-            changed = function(images, generator, **step)
-            return (changed if taken is None else torch.where(taken, changed, images)), labels
-        changed, targets = function(images, labels, generator, n_classes, **step)
-        if taken is None:
-            return changed, targets
-        kept = soft(labels, n_classes, images)
-        return torch.where(taken, changed, images), torch.where(taken[:, 0, 0], targets, kept)
+        mask = None if p is None else random_mask(images, generator, p)
+        if "labels" in arguments:
+            changed, targets = function(images, labels, generator, n_classes, **step)
+            if mask is not None:
+                own = soft_labels(labels, n_classes, images)
+                targets = torch.where(mask[:, 0, 0], targets, own)
+        else:
+            more = (mirror,) if "mirror" in arguments else ()
+            changed, targets = function(images, generator, *more, **step), labels
+        return (changed if mask is None else torch.where(mask, changed, images)), targets
 
     return apply
 
 
-def _checked_step(step: Step) -> dict[str, typing.Any]:
+def _checked_step(step: Step) -> CheckedStep:
     given = {"name": step} if isinstance(step, str) else step
     if not isinstance(given, Mapping) or not isinstance(given.get("name"), str):
         raise UserError(
-            f"a step of augment must be a name, or a mapping with a name and parameters, got {step!r}"
+            "a step of augment must be a name, or a mapping with a name and parameters, "
+            f"got {step!r}"
         )
-    name = given["name"]
+    name = str(given["name"])
     if name not in AUGMENTATIONS:
         raise UserError(
-            f"unknown augmentation '{name}' in augment: {_nearest(name, AUGMENTATIONS)}"
+            f"unknown augmentation '{name}' in augment: {_suggestion(name, AUGMENTATIONS)}"
         )
-    types_of = _parameters(name)
-    checked = {"name": name}
+    hints = _parameter_types(name)
+    checked: CheckedStep = {"name": name}
     for key, value in given.items():
         if key == "name":
             continue
-        if key not in types_of:
+        if key not in hints:
             raise UserError(
-                f"unknown parameter '{key}' of augmentation '{name}': {_nearest(str(key), types_of)}"
+                f"unknown parameter '{key}' of augmentation '{name}': "
+                f"{_suggestion(str(key), hints)}"
             )
-        fitting = _fitting(value, types_of[key])
-        if fitting is None:
-            described = _described(types_of[key])
+        converted = _converted(value, hints[key])
+        if converted is None:
             raise UserError(
-                f"parameter '{key}' of augmentation '{name}' must be {described}, got {value!r}"
+                f"parameter '{key}' of augmentation '{name}' must be {_description(hints[key])}, "
+                f"got {value!r}"
             )
-        checked[key] = fitting
+        checked[key] = converted
     return checked
 
 
 @cache
-def _parameters(name: str) -> dict[str, typing.Any]:
+def _parameter_types(name: str) -> dict[str, Any]:
+    """Return the annotated type of each parameter that a step of this name accepts."""
     hints = typing.get_type_hints(AUGMENTATIONS[name], include_extras=True)
-    return {"p": Share, "until": Share} | {
-        key: hint for key, hint in hints.items() if key not in _GIVEN_BY_CALLER
-    }
+    own = {key: hint for key, hint in hints.items() if key not in _ARGUMENTS}
+    return {"p": Share, "until": Share} | own
 
 
-def _nearest(name: str, known: Collection[str]) -> str:
+def _suggestion(name: str, known: Collection[str]) -> str:
     nearest = difflib.get_close_matches(name, known, n=1)
-    return f"did you mean '{nearest[0]}'?" if nearest else f"known are {', '.join(known)}"
+    return f"did you mean '{nearest[0]}'?" if nearest else f"expected one of {', '.join(known)}"
 
 
-def _fitting(value: object, hint: typing.Any) -> typing.Any:
-    """The value as YAML and JSON keep it, where it fits the type and the range; None where it does not."""
-    if typing.get_origin(hint) is types.UnionType or typing.get_origin(hint) is typing.Union:
-        fits = (_fitting(value, option) for option in typing.get_args(hint))
-        return next((fit for fit in fits if fit is not None), None)
-    if typing.get_origin(hint) is typing.Literal:
+def _converted(value: object, hint: Any) -> Any:
+    """Convert a value to a type of YAML and JSON; return None if it has a wrong type or range."""
+    origin = typing.get_origin(hint)
+    if origin is types.UnionType or origin is typing.Union:
+        candidates = (_converted(value, option) for option in typing.get_args(hint))
+        return next((candidate for candidate in candidates if candidate is not None), None)
+    if origin is Literal:
         return value if value in typing.get_args(hint) else None
     kind, within = typing.get_args(hint)
     if kind == tuple[float, float]:
         if not isinstance(value, list | tuple) or len(value) != 2:
             return None
-        low, high = (_number(item, float, within) for item in value)
+        low, high = (_converted_number(item, float, within) for item in value)
         return None if low is None or high is None or low > high else [low, high]
-    return _number(value, kind, within)
+    return _converted_number(value, kind, within)
 
 
-def _number(value: object, kind: type, within: Within) -> float | None:
+def _converted_number(value: object, kind: type, within: Within) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     if kind is float:
@@ -207,13 +234,16 @@ def _number(value: object, kind: type, within: Within) -> float | None:
     return value if within.low <= value <= within.high and math.isfinite(value) else None
 
 
-def _described(hint: typing.Any) -> str:
-    if typing.get_origin(hint) is typing.Literal:
+def _description(hint: Any) -> str:
+    """Describe what a parameter accepts, for an error message."""
+    origin = typing.get_origin(hint)
+    if origin is Literal:
         return f"one of {', '.join(typing.get_args(hint))}"
-    if not hasattr(hint, "__metadata__"):
-        return ", or ".join(_described(option) for option in typing.get_args(hint))
+    if origin is types.UnionType or origin is typing.Union:
+        return ", or ".join(_description(option) for option in typing.get_args(hint))
     kind, within = typing.get_args(hint)
-    span = f"from {within.low:g}" + (f" to {within.high:g}" if within.high < math.inf else " up")
+    low, high = f"{within.low:g}", f"{within.high:g}"
+    span = f"from {low} to {high}" if within.high < math.inf else f"of at least {low}"
     if kind == tuple[float, float]:
-        return f"two rising numbers {span}"
+        return f"two increasing numbers {span}"
     return f"a {'whole ' if kind is int else ''}number {span}"

@@ -1,4 +1,4 @@
-"""What every augmentation shares: the check of its input, its draws, and the ranges of its parameters."""
+"""Shared by all augmentations: input checks, random parameters and their permitted ranges."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Within:
-    """The closed range that a parameter, or each of a pair, has to lie in; read by `steps.check`."""
+    """Annotate a parameter, or both numbers of a pair, with its closed range.
+
+    `pipeline.check` reads the annotation.
+    """
 
     low: float
     high: float = math.inf
@@ -22,7 +25,7 @@ Share = Annotated[float, Within(0, 1)]
 
 
 def check_images(images: Tensor) -> None:
-    """Raise ValueError unless images are float [n, c, h, w]."""
+    """Raise ValueError unless the images are float [n, c, h, w]."""
     if images.dim() != 4 or not images.is_floating_point():
         raise ValueError(
             f"images must be float [n, c, h, w], got {images.dtype} {list(images.shape)}"
@@ -32,45 +35,61 @@ def check_images(images: Tensor) -> None:
 def uniform(
     images: Tensor, generator: torch.Generator, low: float = 0.0, high: float = 1.0
 ) -> Tensor:
-    """One uniform number per image, [n]; always float32, so that its precision is not that of the images."""
+    """Return one uniform random number per image, [n].
+
+    The numbers are float32 whatever the precision of the images.
+    """
     return low + (high - low) * torch.rand(len(images), generator=generator, device=images.device)
 
 
 def integers(images: Tensor, generator: torch.Generator, low: int, high: int) -> Tensor:
-    """One whole number from low to high, both included, per image: int64 [n]."""
+    """Return one random integer per image, from low to high inclusive, int64 [n]."""
     return torch.randint(low, high + 1, (len(images),), generator=generator, device=images.device)
 
 
-def chosen(images: Tensor, generator: torch.Generator, p: float) -> Tensor:
-    """Whether each image is taken, with probability p: bool [n, 1, 1, 1]."""
+def random_mask(images: Tensor, generator: torch.Generator, p: float) -> Tensor:
+    """Select each image with probability p: bool [n, 1, 1, 1]."""
     return per_image(uniform(images, generator) < p)
 
 
 def per_image(values: Tensor) -> Tensor:
-    """[n] to [n, 1, 1, 1], to go with images."""
+    """Reshape [n] to [n, 1, 1, 1], so that it broadcasts over the pixels of images."""
     return values[:, None, None, None]
 
 
-def pixels_in(fraction: float, size: int) -> int:
-    """How many whole pixels a fraction of a side covers at most (0.29 of 100 is 29, whatever binary says)."""
+def whole_pixels(fraction: float, size: int) -> int:
+    """Return how many whole pixels fit into a fraction of a side of `size` pixels.
+
+    0.29 of 100 is 29 although the product of the floats is slightly less.
+    """
     return int(fraction * size + 1e-6)
 
 
-def fitting_box(
+def random_box(
     images: Tensor,
     generator: torch.Generator,
     area: tuple[float, float],
     ratio: tuple[float, float],
 ) -> tuple[Tensor, Tensor]:
-    """Heights and widths in pixels, float [n] each, of boxes that fit into the image.
+    """Choose the size of one box per image that fits into the image.
 
-    The share of the image's area is uniform, width over height log-uniform. Where the papers draw again until
-    the box fits, the ratio is moved to the nearest that fits: the area stays as drawn.
+    The area is uniform; the ratio of width to height is log-uniform. The papers repeat the choice
+    until the box fits. Here the ratio is clamped to the nearest one that fits, so the area keeps
+    its distribution.
+
+    Args:
+        images: float [n, c, h, w].
+        generator: source of the random choices.
+        area: range of the box's share of the image's area.
+        ratio: range of the box's width divided by its height.
+
+    Returns:
+        Heights and widths in pixels, float [n] each.
     """
     h, w = images.shape[-2:]
     share = uniform(images, generator, *area)
     aspect = uniform(images, generator, math.log(ratio[0]), math.log(ratio[1])).exp()
     aspect = torch.minimum(torch.maximum(aspect, share * w / h), w / (h * share))
-    return (share * h * w / aspect).sqrt().clamp(max=h), (share * h * w * aspect).sqrt().clamp(
-        max=w
-    )
+    height = (share * h * w / aspect).sqrt().clamp(max=h)
+    width = (share * h * w * aspect).sqrt().clamp(max=w)
+    return height, width
