@@ -1,3 +1,5 @@
+"""Oracles: JPEG files that Pillow writes and reads, and scipy's Gaussian filter."""
+
 import io
 
 import numpy as np
@@ -8,13 +10,12 @@ from scipy import ndimage, stats
 from torch import Tensor
 
 from episodes import augment
-from episodes.augment import check, degradation
-from episodes.errors import UserError
-from tests.episodes.augment.test_augment import pictures, seeded
+from episodes.augment import degradation
+from tests.episodes.augment.samples import pictures, seeded
 
 
 def through_pillow(images: Tensor, quality: int) -> Tensor:
-    """Images written as JPEG, 4:2:0, and read again."""
+    """Write images as JPEG, 4:2:0, and read them again."""
     results = []
     for image in images:
         pixels = (image * 255).round().byte().permute(1, 2, 0).numpy()
@@ -29,39 +30,37 @@ def through_pillow(images: Tensor, quality: int) -> Tensor:
 @pytest.mark.parametrize("quality", [10, 30, 50, 75, 95])
 def test_jpeg_agrees_with_pillow(quality: int, size: tuple[int, int]) -> None:
     images = (pictures(8, *size) * 255).round() / 255
-    # Pillow rounds its chroma twice more, and a coefficient that lies midway goes now the one, now the other way.
+    # Pillow rounds chroma twice more, and may round a coefficient halfway between two steps up or
+    # down.
     for given, bound in ((images, 2.5), (images[:, :1], 0.5)):
         ours = degradation.compressed(given, torch.full((8,), float(quality)))
-        apart = 255 * (ours - through_pillow(given, quality)).abs()
-        assert apart.mean() < bound
-    assert (apart > 1.01).float().mean() < 0.1
+        difference = 255 * (ours - through_pillow(given, quality)).abs()
+        assert difference.mean() < bound
+    assert (difference > 1.01).float().mean() < 0.1
 
 
-def test_jpeg_takes_a_finer_table_with_every_quality() -> None:
+def test_jpeg_loses_less_at_every_higher_quality() -> None:
     images = pictures(6, 40, 40)
-    lost = torch.stack(
-        [
-            (degradation.compressed(images, torch.full((6,), quality)) - images)
-            .square()
-            .mean((1, 2, 3))
-            for quality in (1.0, 10.0, 30.0, 49.9, 70.0, 90.0, 100.0)
-        ]
-    )
-    assert (lost.diff(dim=0) < 0).all()
+    losses = []
+    for quality in (1.0, 10.0, 30.0, 49.9, 70.0, 90.0, 100.0):
+        difference = degradation.compressed(images, torch.full((6,), quality)) - images
+        losses.append(difference.square().mean((1, 2, 3)))
+    assert (torch.stack(losses).diff(dim=0) < 0).all()
 
 
-def test_jpeg_draws_each_quality_from_its_range() -> None:
+def test_jpeg_chooses_each_quality_uniformly_from_its_range() -> None:
     image = pictures(1, 48, 48)
-    known = torch.arange(30.0, 70.0, 0.25)
-    candidates = degradation.compressed(image.expand(len(known), -1, -1, -1), known).flatten(1)
+    qualities = torch.arange(30.0, 70.0, 0.25)
+    copies = image.expand(len(qualities), -1, -1, -1)
+    candidates = degradation.compressed(copies, qualities).flatten(1)
     results = augment.jpeg(image.expand(400, -1, -1, -1), seeded(), (30.0, 70.0)).flatten(1)
     distances = torch.cdist(results, candidates)
-    found = known[distances.argmin(1)]
-    assert stats.kstest(found, "uniform", (30, 40)).statistic < 0.09
+    nearest = qualities[distances.argmin(1)]
+    assert stats.kstest(nearest, "uniform", (30, 40)).statistic < 0.09
     assert distances.amin(1).mean() < 0.2 * distances.mean()
 
 
-def test_jpeg_images_do_not_depend_on_their_company() -> None:
+def test_jpeg_of_an_image_does_not_depend_on_the_rest_of_the_batch() -> None:
     images, qualities = pictures(5, 20, 28), torch.tensor([20.0, 80.0, 35.0, 95.0, 60.0])
     together = degradation.compressed(images, qualities)
     for i in range(5):
@@ -79,28 +78,12 @@ def test_blur_agrees_with_scipy(sigma: float) -> None:
     torch.testing.assert_close(ours, torch.from_numpy(expected)[[0, 2]], atol=1e-6, rtol=0)
 
 
-def test_blur_draws_each_deviation_from_its_range() -> None:
+def test_blur_chooses_each_deviation_uniformly_from_its_range() -> None:
     dot = torch.zeros(1000, 1, 31, 31)
     dot[:, :, 15, 15] = 1
     result = augment.blur(dot, seeded(), (0.8, 2.5))[:, 0]
-    along = torch.arange(31) - 15.0
-    for axis in (1, 2):  # the variance of a dot's image is that of the Gaussian
-        deviations = (result.sum(axis) * along.square()).sum(1).sqrt()
+    distances = torch.arange(31) - 15.0
+    for axis in (1, 2):
+        # The variance of the image of a dot is that of the Gaussian.
+        deviations = (result.sum(axis) * distances.square()).sum(1).sqrt()
         assert stats.kstest(deviations, "uniform", (0.8, 1.7)).pvalue > 0.001
-
-
-@pytest.mark.parametrize(
-    ("step", "message"),
-    [
-        (
-            {"name": "jpeg", "quality": [0, 50]},
-            "must be two rising numbers from 1 to 100, got [0, 50]",
-        ),
-        ({"name": "jpeg", "quality": 50}, "must be two rising numbers from 1 to 100, got 50"),
-        ({"name": "blur", "sigma": [2, 1]}, "must be two rising numbers from 0 up, got [2, 1]"),
-    ],
-)
-def test_ranges_are_checked(step: dict, message: str) -> None:
-    with pytest.raises(UserError) as caught:
-        check([step])
-    assert message in str(caught.value)
