@@ -1,0 +1,1 @@
+"""The command line `fewshot`, one module per group of commands."""

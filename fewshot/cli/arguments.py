@@ -1,4 +1,4 @@
-"""What a command asks for -> the settings and seeds of a run; imports nothing heavy."""
+"""From the words of a command to settings, seeds and lists; imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -12,32 +12,39 @@ from fewshot import config
 from fewshot.errors import UserError
 from fewshot.studies import schema
 
+# Settings of a run's own config.yaml that a pretraining decides by itself.
+NOT_OF_PRETRAINING = ("compute", "method", "preset", "shots", "fraction", "full")
+FOLDERS = re.compile(r"""(?<!\w)[~.]*/([^\s,'"\[\]{}]*/)?""")  # before a file name, also in lists
+
 
 def values(file: Path | None, sets: Sequence[str], **flags: Any) -> dict[str, Any]:
-    """Settings from a file, then flags on top, then --set; a flag that names a budget replaces the file's."""
-    found = config.read(file) if file is not None else {}
-    found.pop("compute", None)  # a run's own config.yaml also says how that machine computed
+    """Return the settings of a run: the file, with the flags on top, with `--set` on top of both.
+
+    Args:
+        file: YAML file of settings, or a run's config.yaml.
+        sets: words such as `train.lr=0.1`.
+        flags: settings by name; None if the flag was not given. `weights` is the backbone's.
+
+    Raises:
+        UserError: if no method or no label budget is named.
+    """
+    settings = config.read(file) if file is not None else {}
+    settings.pop("compute", None)  # how the machine of a finished run computed
     given = {key: value for key, value in flags.items() if value is not None}
-    backbone = {
-        key: given.pop(flag)
-        for flag, key in (("backbone", "name"), ("weights", "weights"))
-        if flag in given
-    }
+    backbone = {}
+    for flag, key in (("backbone", "name"), ("weights", "weights")):
+        if flag in given:
+            backbone[key] = given.pop(flag)
     if backbone:
         given["backbone"] = backbone
-    found = config.overlay(config.overlay(found, given), config.overrides(sets))
-    if not found.get("method"):
+    settings = config.overlay(config.overlay(settings, given), config.overrides(sets))
+    if not settings.get("method"):
         raise UserError(
             "no method was named: use --method, as in fewshot run --method protonet --shots 16."
         )
-    if all(found.get(key) is None or found.get(key) is False for key in config.BUDGETS):
-        raise UserError("no budget was named: use --shots K, --fraction P, or --full.")
-    return found
-
-
-FOLDERS = re.compile(
-    r"""(?<!\w)[~.]*/([^\s,'"\[\]{}]*/)?"""
-)  # before the names of files, also inside a list
+    if all(settings.get(key) is None or settings[key] is False for key in config.BUDGETS):
+        raise UserError("no label budget was named: use --shots K, --fraction P, or --full.")
+    return settings
 
 
 def pretraining(
@@ -49,24 +56,17 @@ def pretraining(
     epochs: float | None,
     seed: int,
 ) -> tuple[dict[str, Any], str]:
-    """Settings of a pretraining, and the command that asks for them again, to be told on the weights' card.
+    """Return the settings of a pretraining, and the command that repeats it.
 
-    In the command, paths are names alone: where things lay is nobody's business.
+    The command is published on the card of the weights, so its paths are reduced to file names.
     """
-    found = config.read(file) if file is not None else {}
-    for key in (
-        "compute",
-        "method",
-        "preset",
-        "shots",
-        "fraction",
-        "full",
-    ):  # what a run's own config.yaml also says
-        found.pop(key, None)
+    settings = config.read(file) if file is not None else {}
+    for key in NOT_OF_PRETRAINING:
+        settings.pop(key, None)
     given: dict[str, Any] = {"data": data}
     words = ["fewshot", "pretrain", "--data", Path(data).name]
     if backbone is not None:
-        found.pop("backbone", None)
+        settings.pop("backbone", None)
         given["backbone"] = {"name": backbone}
         words += ["--backbone", backbone]
     if epochs is not None:
@@ -76,86 +76,92 @@ def pretraining(
         words += ["--seed", str(seed)]
     if file is not None:
         words += ["--config", file.name]
-    for key, _, value in (each.partition("=") for each in sets):
+    for pair in sets:
+        key, _, value = pair.partition("=")
         words += ["--set", f"{key}={FOLDERS.sub('', value)}"]
-    return config.overlay(config.overlay(found, given), config.overrides(sets)), shlex.join(words)
+    settings = config.overlay(config.overlay(settings, given), config.overrides(sets))
+    return settings, shlex.join(words)
 
 
 def seeds(text: str) -> list[int]:
-    """`10` is draws 0 to 9, `100-109` those."""
+    """Return the seeds of `10` (0 to 9) or of a range such as `100-109`."""
     match = re.fullmatch(r"(\d+)(?:-(\d+))?", text.strip())
     if match is None:
         raise UserError(
-            f"--seeds {text}: a number of draws (10) or a range (100-109) was expected."
+            f"--seeds {text}: expected a number of trials such as 10, or a range such as 100-109."
         )
     first, last = (0, int(match[1]) - 1) if match[2] is None else (int(match[1]), int(match[2]))
     if last < first:
         raise UserError(
-            f"--seeds {text}: this is no draw at all; use 1 or more, or a range that rises."
+            f"--seeds {text}: expected at least one trial, or an increasing range such as 100-109."
         )
     return list(range(first, last + 1))
 
 
 def percents(text: str | None) -> list[float]:
-    """`10,50` is 10 and 50 percent, rising and without repeats; no text is all, 100."""
-    parts = (
-        ["100"] if text is None else [part.strip().removesuffix("%") for part in text.split(",")]
-    )
+    """Return the percentages of `10,50`, sorted and without repeats; None is [100]."""
+    parts = ["100"] if text is None else [part.strip().rstrip("%") for part in text.split(",")]
     if not all(re.fullmatch(r"\d+(\.\d+)?", part) and 0 < float(part) <= 100 for part in parts):
         raise UserError(
-            f"--best {text}: percentages over 0 and up to 100 were expected, as in --best 10,20,50,100."
+            f"--best {text}: expected percentages above 0 and up to 100, as in --best 10,50,100."
         )
     return sorted({float(part) for part in parts})
-
-
-def rows(places: Sequence[Path], only: str | None) -> list[schema.Row]:
-    """Rows of the studies at these places, all or those named, as K9,K10."""
-    found = schema.read(places)
-    if only is None:
-        return found
-    known = {row.name.lower(): row.name for row in found}
-    wanted = [name.strip() for name in only.split(",")]
-    for name in wanted:
-        if name.lower() not in known:
-            raise UserError(
-                f"--only {name}: there is no such row; {config.nearest(name.upper(), list(known.values()))}"
-            )
-    return [row for row in found if row.name.lower() in {name.lower() for name in wanted}]
-
-
-def scale(name: str) -> str:
-    if name not in schema.SCALES:
-        raise UserError(f"--scale {name}: {', '.join(schema.SCALES)} were expected.")
-    return name
-
-
-def shard(text: str) -> tuple[int, int]:
-    """`2/5` is the second of five."""
-    match = re.fullmatch(r"(\d+)/(\d+)", text.strip())
-    if match is None or not 1 <= int(match[1]) <= int(match[2]):
-        raise UserError(f"--shard {text}: i/n with i from 1 to n was expected, as in --shard 2/5.")
-    return int(match[1]), int(match[2])
 
 
 def counts(text: str | None) -> list[float]:
-    """`64,128` is those numbers of labels a class, rising and without repeats; no text is none."""
+    """Return the labels per class of `64,128`, sorted and without repeats; None is []."""
     parts = [] if text is None else [part.strip() for part in text.split(",")]
     if not all(re.fullmatch(r"\d{1,9}", part) and int(part) > 0 for part in parts):
         raise UserError(
-            f"--at {text}: whole numbers of labels a class were expected, as in --at 64,128."
+            f"--at {text}: expected whole numbers of labels per class, as in --at 64,128."
         )
     return sorted({float(part) for part in parts})
 
 
-def predictions(kaggle: Path | None, out: Path | None, top: int) -> Path:
-    """The one CSV file that predictions go to."""
-    place = kaggle or out
-    if place is None or (kaggle is not None and out is not None):
+def rows(paths: Sequence[Path], only: str | None) -> list[schema.Row]:
+    """Return the rows of the studies at these paths: all, or those named, as in `K9,K10`."""
+    all_rows = schema.read(paths)
+    if only is None:
+        return all_rows
+    names = [name.strip().upper() for name in only.split(",")]
+    known = {row.name.upper(): row.name for row in all_rows}
+    for name in names:
+        if name not in known:
+            raise UserError(
+                f"--only {name}: there is no such row; {config.nearest(name, list(known.values()))}"
+            )
+    return [row for row in all_rows if row.name.upper() in names]
+
+
+def scale(name: str) -> str:
+    """Return the name of a scale, if there is one of this name."""
+    if name not in schema.SCALES:
+        raise UserError(f"--scale {name}: expected one of {', '.join(schema.SCALES)}.")
+    return name
+
+
+def runs_folder(scale: str) -> Path:
+    """Return the default folder of a sweep's runs; smoke runs are apart, so no report has them."""
+    return Path("smoke-runs" if scale == "smoke" else "runs")
+
+
+def shard(text: str) -> tuple[int, int]:
+    """Return (2, 5) for `2/5`, the second of five."""
+    match = re.fullmatch(r"(\d+)/(\d+)", text.strip())
+    if match is None or not 1 <= int(match[1]) <= int(match[2]):
+        raise UserError(f"--shard {text}: expected i/n with i from 1 to n, as in --shard 2/5.")
+    return int(match[1]), int(match[2])
+
+
+def output_file(kaggle: Path | None, out: Path | None, top: int) -> Path:
+    """Return the one CSV file that `predict` writes."""
+    file = kaggle or out
+    if file is None or (kaggle is not None and out is not None):
         raise UserError(
             "name one file to write: --out predictions.csv, or --kaggle submission.csv."
         )
     if kaggle is not None and top > 1:
         raise UserError(
-            "--kaggle has one class for an image: use --out with --top, or leave --top out."
+            "--kaggle writes one class per image: use --out with --top, or leave --top out."
         )
-    return place
+    return file

@@ -161,7 +161,7 @@ class Train(Settings):
     batch_size: Count = Field(default=128, description="Size of a training batch. [images]")
     tasks_per_step: Count = Field(
         default=1,
-        description="Episodes or batches of pairs whose gradients are averaged in a step.",
+        description="Tasks or batches whose losses are averaged in one optimiser step.",
     )
     optimizer: Optimizer = Field(
         default=Optimizer(), description="The optimiser and its constants."
@@ -176,10 +176,14 @@ class Train(Settings):
         "the stage before it.",
     )
     lr_multipliers: dict[str, NotNegative] = Field(
-        default={}, description="Factors of the learning rate, by prefix of the parameter's name."
+        default={},
+        description="Factors of the learning rate, by prefix of the parameter's name or by a "
+        "pattern with `*`; the longest match counts.",
     )
     decay_multipliers: dict[str, NotNegative] = Field(
-        default={}, description="Factors of the weight decay, by prefix of the parameter's name."
+        default={},
+        description="Factors of the weight decay, by prefix of the parameter's name or by a "
+        "pattern with `*`; the longest match counts.",
     )
     schedule: Schedule = Field(default=Schedule(), description="How the learning rate changes.")
     phases: tuple[Phase, ...] = Field(
@@ -208,7 +212,8 @@ class Train(Settings):
     )
     log_every_epochs: Positive | None = Field(
         default=None,
-        description="Interval between two entries of the training log; null logs nothing. [epochs]",
+        description="Interval between two entries of the training log; null writes one per epoch, "
+        "and at most 50. [epochs]",
     )
     early_stopping: EarlyStopping | None = Field(
         default=None,

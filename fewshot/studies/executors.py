@@ -1,4 +1,4 @@
-"""How a sweep's cells are run: one by one in this process, or side by side through Ray."""
+"""How a sweep runs its cells: one by one in this process, or several at a time through Ray."""
 
 from __future__ import annotations
 
@@ -8,75 +8,112 @@ import os
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, NamedTuple, Protocol, Self
 
 from fewshot.errors import NotHere, UserError
 from fewshot.runs import experiment
-from fewshot.studies.results import Result
+from fewshot.studies.results import Outcome
 
 CURVES = ("train_loss", "validation_loss", "validation_accuracy")
 TRIES = 5  # of a cell whose worker died
 
 
+class Executor(Protocol):
+    """What `sweep.run` needs of an executor; handles are whatever `submit` returns."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+    def submit(
+        self, settings: Mapping[str, Any], seeds: Sequence[int], runs_folder: Path
+    ) -> Any: ...
+
+    def wait(
+        self, handles: Sequence[Any], on_start: Callable[[Any], None]
+    ) -> tuple[Any, Outcome]: ...
+
+
 def run_cell(
-    settings: Mapping[str, Any], seeds: Sequence[int], out: Path, device: str | None
-) -> Result:
-    """One cell's run, whatever comes of it: status, reason, record, curves, run; in a process that may be another."""
+    settings: Mapping[str, Any], seeds: Sequence[int], runs_folder: Path, device: str | None
+) -> Outcome:
+    """Run one cell and return what became of it; an error is an outcome too.
+
+    This function may run in another process.
+    """
     try:
-        record = experiment.run(settings, seeds, out=out, device=device)
+        record = experiment.run(settings, seeds, out=runs_folder, device=device)
     except NotHere as error:
-        return outcome_of("not run", reason=str(error))
+        return outcome("not run", reason=str(error))
     except UserError as error:
-        return outcome_of("failed", reason=str(error))
+        return outcome("failed", reason=str(error))
     except Exception as error:
-        trace = traceback.format_exc(limit=-8)
-        return outcome_of(
-            "failed",
-            reason=f"{type(error).__name__}: {' '.join(str(error).split())[:300]}",
-            trace=trace,
-        )
-    return outcome_of(
-        "done", record=record, curves=_curves(out / record["run_id"], seeds), run=record["run_id"]
-    )
+        frames = traceback.format_exc(limit=-8)
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        return {**outcome("failed", reason=reason), "trace": frames}
+    curves = _curves(runs_folder / record["run_id"], seeds)
+    return outcome("done", record=record, curves=curves, run=record["run_id"])
 
 
-def outcome_of(status: str, **known: Any) -> Result:
-    """What came of a cell: done, failed or not run, and what is known of it."""
-    return {"status": status, "reason": None, "record": None, "curves": None, "run": None, **known}
+def outcome(
+    status: str,
+    *,
+    reason: str | None = None,
+    record: dict[str, Any] | None = None,
+    curves: dict[str, list[Any]] | None = None,
+    run: str | None = None,
+) -> Outcome:
+    """Return what became of a cell: done, failed or not run."""
+    return {"status": status, "reason": reason, "record": record, "curves": curves, "run": run}
 
 
-def _curves(folder: Path, seeds: Sequence[int]) -> Result | None:
-    """What the draws logged, a row a draw: epochs of the longest, and null where a draw had stopped."""
-    draws = [
-        [
-            json.loads(line)
-            for line in (folder / f"trial-{seed}" / "metrics.jsonl").read_text().splitlines()
-        ]
-        for seed in seeds
-    ]
-    longest = max(draws, key=len)
+def _curves(folder: Path, seeds: Sequence[int]) -> dict[str, list[Any]] | None:
+    """Return what the trials of a run logged, or None if they logged less than two entries.
+
+    The epochs are those of the longest trial; a trial that stopped earlier has null after its end.
+    """
+    logs = [_log_entries(folder / f"trial-{seed}" / "metrics.jsonl") for seed in seeds]
+    longest = max(logs, key=len)
     if len(longest) < 2:
         return None
-    found: Result = {"epoch": [row["epoch"] for row in longest]}
+    curves: dict[str, list[Any]] = {"epoch": [entry["epoch"] for entry in longest]}
     for key in CURVES:
         if key in longest[-1]:
-            found[key] = [
-                [_rounded(row.get(key)) for row in rows] + [None] * (len(longest) - len(rows))
-                for rows in draws
-            ]
-    return found
+            curves[key] = [_padded(entries, key, len(longest)) for entries in logs]
+    return curves
+
+
+def _log_entries(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in file.read_text().splitlines()]
+
+
+def _padded(entries: Sequence[Mapping[str, Any]], key: str, length: int) -> list[float | None]:
+    values = [_rounded(entry.get(key)) for entry in entries]
+    return values + [None] * (length - len(values))
 
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None or not math.isfinite(value) else round(value, 5)
 
 
+class _Submitted(NamedTuple):
+    settings: Mapping[str, Any]
+    seeds: Sequence[int]
+    runs_folder: Path
+
+
 class OneByOne:
-    """Cells in this process, in the order in which they came."""
+    """Run cells in this process, in the order in which they were submitted."""
 
     def __init__(self, device: str | None) -> None:
         self.device = device
-        self.asked: dict[int, tuple[Any, ...]] = {}
+        self.submitted: list[_Submitted] = []
 
     def __enter__(self) -> OneByOne:
         return self
@@ -84,47 +121,50 @@ class OneByOne:
     def __exit__(self, *error: object) -> None:
         pass
 
-    def submit(self, settings: Mapping[str, Any], seeds: Sequence[int], out: Path) -> int:
-        number = len(self.asked)
-        self.asked[number] = (settings, seeds, out, self.device)
-        return number
+    def submit(self, settings: Mapping[str, Any], seeds: Sequence[int], runs_folder: Path) -> int:
+        """Return a handle of a cell, which runs when `wait` comes to it."""
+        self.submitted.append(_Submitted(settings, seeds, runs_folder))
+        return len(self.submitted) - 1
 
-    def wait(self, handles: Sequence[int], begins: Callable[[int], None]) -> tuple[int, Result]:
+    def wait(self, handles: Sequence[int], on_start: Callable[[int], None]) -> tuple[int, Outcome]:
+        """Run the first of these cells and return its handle and outcome."""
         first = min(handles)
-        begins(first)
-        return first, run_cell(*self.asked[first])
+        on_start(first)
+        return first, run_cell(*self.submitted[first], self.device)
 
 
 class InRay:
-    """Cells as tasks of Ray, here or on a cluster that shares the folders; one whose worker died is begun again."""
+    """Run cells as tasks of Ray, on this machine or on a cluster that shares the folders.
+
+    A cell whose worker died starts again.
+    """
 
     def __init__(self, workers: int, address: str | None, device: str | None) -> None:
+        # Ray must not hide the GPUs from a task that asks for none, and must not report usage.
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         try:
-            os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-            os.environ.setdefault(
-                "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0"
-            )  # a task without a GPU keeps its variables
             import ray
         except ImportError:
             raise UserError(
                 "--workers needs Ray, which is not installed: pip install 'fewshot[ray]'."
             ) from None
         self.ray, self.workers, self.address, self.device = ray, workers, address, device
-        self.begun: set[Any] = set()
+        self.started: set[Any] = set()
 
     def __enter__(self) -> InRay:
         import logging
 
-        n_threads = os.environ.get("OMP_NUM_THREADS") or str(
-            max(1, (os.cpu_count() or 1) // self.workers)
-        )
-        local: dict[str, Any] = (
-            {} if self.address else {"num_cpus": self.workers, "include_dashboard": False}
-        )
+        cores_per_worker = max(1, (os.cpu_count() or 1) // self.workers)
+        n_threads = os.environ.get("OMP_NUM_THREADS") or str(cores_per_worker)
+        local: dict[str, Any] = {"num_cpus": self.workers, "include_dashboard": False}
         self.ray.init(
-            address=self.address or "local", log_to_driver=False, logging_level=logging.ERROR,
-            runtime_env={"env_vars": {"OMP_NUM_THREADS": n_threads}}, **local,
-        )  # fmt: skip
+            address=self.address or "local",
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            runtime_env={"env_vars": {"OMP_NUM_THREADS": n_threads}},
+            **({} if self.address else local),
+        )
         gpus = 1 if (self.device or "").startswith("cuda") else 0
         self.task = self.ray.remote(
             num_cpus=1, num_gpus=gpus, max_retries=TRIES, max_calls=1 if gpus else 0
@@ -134,18 +174,23 @@ class InRay:
     def __exit__(self, *error: object) -> None:
         self.ray.shutdown()
 
-    def submit(self, settings: Mapping[str, Any], seeds: Sequence[int], out: Path) -> Any:
-        return self.task.remote(settings, seeds, out.resolve(), self.device)
+    def submit(self, settings: Mapping[str, Any], seeds: Sequence[int], runs_folder: Path) -> Any:
+        """Give a cell to Ray and return its handle."""
+        return self.task.remote(settings, seeds, runs_folder.resolve(), self.device)
 
-    def wait(self, handles: Sequence[Any], begins: Callable[[Any], None]) -> tuple[Any, Result]:
-        for each in handles[: self.workers]:  # about: Ray does not say what it has begun
-            if each not in self.begun:
-                self.begun.add(each)
-                begins(each)
+    def wait(self, handles: Sequence[Any], on_start: Callable[[Any], None]) -> tuple[Any, Outcome]:
+        """Wait until one of these cells has ended, and return its handle and outcome.
+
+        Ray does not say which cells have started, so `on_start` is called for as many of the oldest
+        as there are workers.
+        """
+        for handle in handles[: self.workers]:
+            if handle not in self.started:
+                self.started.add(handle)
+                on_start(handle)
         (ready, *_), _ = self.ray.wait(list(handles), num_returns=1)
         try:
             return ready, self.ray.get(ready)
         except self.ray.exceptions.RayError as error:
-            return ready, outcome_of(
-                "failed", reason=f"its worker died ({' '.join(str(error).split())[:200]})."
-            )
+            reason = f"its worker died ({' '.join(str(error).split())[:200]})."
+            return ready, outcome("failed", reason=reason)

@@ -1,4 +1,4 @@
-"""The cells of a row: what a sweep runs and a report shows. Imports nothing heavy."""
+"""The cells of a row: what a sweep runs and a report shows; imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from fewshot.studies.schema import Row, Values
 
 
 class Cell(NamedTuple):
-    """One run of a row: its file's name, its label in tables, its place there, its values, and its settings.
+    """One run of a row.
 
-    settings: nested, as `experiment.run` takes them; reported: metric -> the report's number.
+    name: of its result file; label: in tables; position: its order in tables; values: value by
+    axis; settings: nested, as `experiment.run` takes them; reported: metric -> the report's number.
     """
 
     name: str
@@ -27,137 +28,154 @@ class Cell(NamedTuple):
 
 
 def cells(row: Row, scale: str) -> list[Cell]:
-    """The cells of a row that are known before it runs: all, but of a search those of the first step."""
+    """Return the cells that are known before a row runs: all, but of a search the first step's."""
     if row.kind == "grid":
         return [
-            _cell(row, scale, values, number) for number, values in enumerate(_products(row, scale))
+            _cell(row, scale, values, position)
+            for position, values in enumerate(_products(row, scale))
         ]
     if row.kind == "search":
         return [cell for start in searches(row, scale) for cell in step_cells(row, scale, 0, start)]
     if row.kind == "vote":
         pairs = itertools.product(row.rules, row.percents)
         return [
-            _cell(row, scale, {"rule": rule, "best": best}, number)
-            for number, (rule, best) in enumerate(pairs)
+            _cell(row, scale, {"rule": rule, "best": best}, position)
+            for position, (rule, best) in enumerate(pairs)
         ]
     return [Cell("all", row.title, 0, {}, {}, {})]
 
 
 def count(row: Row, scale: str) -> int:
-    """How many cells a row has, at most: a search may come back to a cell."""
+    """Return the largest number of cells that a row can have; a search may repeat a cell."""
     if row.kind != "search":
         return len(cells(row, scale))
-    return len(searches(row, scale)) * sum(
-        len(_kept(row, scale, *only(step))) for step in row.steps
-    )
+    return len(searches(row, scale)) * _cells_of_steps(row, scale, len(row.steps))
 
 
 def searches(row: Row, scale: str) -> list[Values]:
-    """Where each search of a row starts: a named value of its grid."""
+    """Return where each search of a row starts: a named value of its grid."""
     return list(_products(row, scale))
 
 
-def step_cells(row: Row, scale: str, step: int, found: Values) -> list[Cell]:
-    """The cells of a search's step, where `found` holds its network and the best values of the steps before."""
-    axis, values = only(row.steps[step])
-    kept = _kept(row, scale, axis, values)
+def step_cells(row: Row, scale: str, step: int, chosen: Values) -> list[Cell]:
+    """Return the cells of one step of a search.
+
+    Args:
+        row: the row.
+        scale: smoke, small or full.
+        step: number of the step, from 0.
+        chosen: the named value that the search started from, and each earlier step's best value.
+    """
+    axis, values = axis_of(row.steps[step])
     starts = [list(start.values()) for start in searches(row, scale)]
-    own = starts.index([value for key, value in found.items() if key in row.grid[0]])
-    width = sum(len(_kept(row, scale, *only(each))) for each in row.steps)
-    first = own * width + sum(len(_kept(row, scale, *only(each))) for each in row.steps[:step])
+    search = starts.index([value for key, value in chosen.items() if key in row.grid[0]])
+    first = search * _cells_of_steps(row, scale, len(row.steps)) + _cells_of_steps(row, scale, step)
     return [
-        _cell(row, scale, {**found, axis: value}, first + number, step)
-        for number, value in enumerate(kept)
+        _cell(row, scale, {**chosen, axis: value}, first + number, step)
+        for number, value in enumerate(_values_at(row, scale, axis, values))
     ]
 
 
-def only(step: Mapping[str, tuple[Any, ...]]) -> tuple[str, tuple[Any, ...]]:
-    """The one axis of a search's step."""
+def axis_of(step: Mapping[str, tuple[Any, ...]]) -> tuple[str, tuple[Any, ...]]:
+    """Return the one axis of a search's step, and its values."""
     ((axis, values),) = step.items()
     return axis, values
 
 
-def _kept(row: Row, scale: str, axis: str, values: Sequence[Any]) -> list[Any]:
-    kept = row.scale(scale).keep.get(axis)
-    if kept is None:
+def _cells_of_steps(row: Row, scale: str, n_steps: int) -> int:
+    """Return the number of cells of the first steps of one search."""
+    steps = row.steps[:n_steps]
+    return sum(len(_values_at(row, scale, *axis_of(step))) for step in steps)
+
+
+def _values_at(row: Row, scale: str, axis: str, values: Sequence[Any]) -> list[Any]:
+    """Return the values of an axis that run at a scale."""
+    only = row.scale(scale).only.get(axis)
+    if only is None:
         return list(values)
     known = [*values, *(value for block in row.grid for value in block.get(axis, ()))]
-    if unknown := [value for value in kept if value not in known]:
+    if unknown := [value for value in only if value not in known]:
         raise UserError(
-            f"{row.study}/{row.name}: scale {scale} keeps {unknown[0]} of '{axis}', which has no such value."
+            f"{row.study}/{row.name}: scale {scale} runs only {unknown[0]} of '{axis}', which has "
+            "no such value."
         )
-    return [value for value in values if value in kept]
+    return [value for value in values if value in only]
 
 
 def _products(row: Row, scale: str) -> Iterator[Values]:
-    """The values of every cell, block by block."""
+    """Yield the values of every cell, block by block."""
+    dropped = row.scale(scale).drop
     for block in row.grid:
-        axes: list[list[Values]] = []
-        for axis, values in block.items():
-            if axis == "zip":
-                if len({len(each) for each in values.values()}) != 1:
-                    raise UserError(
-                        f"{row.study}/{row.name}: the lists under 'zip' must be of one length."
-                    )
-                kept = {key: _kept(row, scale, key, each) for key, each in values.items()}
-                together = [
-                    dict(zip(values, each, strict=True))
-                    for each in zip(*values.values(), strict=True)
-                ]
-                axes.append(
-                    [each for each in together if all(each[key] in kept[key] for key in each)]
-                )
-            else:
-                axes.append([{axis: value} for value in _kept(row, scale, axis, list(values))])
+        axes = [
+            _zipped(row, scale, values)
+            if axis == "zip"
+            else [{axis: value} for value in _values_at(row, scale, axis, list(values))]
+            for axis, values in block.items()
+        ]
         for parts in itertools.product(*axes):
-            values = {key: value for part in parts for key, value in part.items()}
-            if not any(fits(values, each) for each in row.scale(scale).drop):
+            values: Values = {}
+            for part in parts:
+                values |= part
+            if not any(has_values(values, group) for group in dropped):
                 yield values
 
 
-def fits(values: Values, wanted: Mapping[str, Sequence[Any]]) -> bool:
-    """Whether a cell has, for every axis that is wanted, one of its values."""
-    return all(key in values and values[key] in found for key, found in wanted.items())
+def _zipped(row: Row, scale: str, axes: Mapping[str, Sequence[Any]]) -> list[Values]:
+    """Return the values of axes that change together, as far as all of them run at this scale."""
+    if len({len(values) for values in axes.values()}) != 1:
+        raise UserError(f"{row.study}/{row.name}: the lists under 'zip' must be of one length.")
+    at_scale = {axis: _values_at(row, scale, axis, values) for axis, values in axes.items()}
+    tuples = [dict(zip(axes, values, strict=True)) for values in zip(*axes.values(), strict=True)]
+    return [values for values in tuples if all(values[axis] in at_scale[axis] for axis in values)]
+
+
+def has_values(values: Values, required: Mapping[str, Sequence[Any]]) -> bool:
+    """Return whether a cell has, for every required axis, one of its values."""
+    return all(axis in values and values[axis] in allowed for axis, allowed in required.items())
 
 
 def _cell(row: Row, scale: str, values: Values, position: int, step: int | None = None) -> Cell:
-    short = {key: row.labels.get(key, key.rpartition(".")[2]) for key in values}
-    words = [
-        _plain(value) if _named(row, key) else f"{short[key]} {_plain(value)}"
-        for key, value in values.items()
-    ]
-    slug = "-".join(
-        _slug(_plain(value)) if _named(row, key) else f"{_slug(short[key])}={_slug(_plain(value))}"
-        for key, value in values.items()
-    )
+    words, parts = [], []
+    for axis, value in values.items():
+        text = _plain(value)
+        short = row.labels.get(axis, axis.rpartition(".")[2])
+        named = _is_named(row, axis)
+        words.append(text if named else f"{short} {text}")
+        parts.append(_slug(text) if named else f"{_slug(short)}={_slug(text)}")
+    name, label = "-".join(parts), ", ".join(words)
     if step is not None:
-        slug, words = f"{step + 1}-{slug}", [*words, f"(step {step + 1})"]
+        name, label = f"{step + 1}-{name}", f"{label}, (step {step + 1})"
     reported: dict[str, float] = {}
-    for each in row.reported:
-        if all(key in values and values[key] == value for key, value in each.at.items()):
-            reported |= each.numbers()
+    for numbers in row.reported:
+        if all(axis in values and values[axis] == value for axis, value in numbers.at.items()):
+            reported |= numbers.numbers()
     settings = {} if row.kind == "vote" else _settings(row, scale, values)
-    return Cell(slug or "all", ", ".join(words) or row.title, position, values, settings, reported)
+    return Cell(name or "all", label or row.title, position, values, settings, reported)
 
 
-def _named(row: Row, axis: str) -> bool:
+def _is_named(row: Row, axis: str) -> bool:
+    """Return whether the values of an axis are names of settings, rather than settings."""
     return any(isinstance(block.get(axis), dict) for block in row.grid)
 
 
 def _settings(row: Row, scale: str, values: Values) -> Values:
-    """The base, the named values, what the scale sets, the values of dotted axes; the later on top."""
+    """Return a cell's settings.
+
+    They are the base, below the named values, below what the scale sets, below the scale's variants
+    of named values and the values of dotted axes.
+    """
     changed = row.scale(scale)
     settings = config.overlay({}, row.base)
     for axis, value in values.items():
-        for block in row.grid:
-            if isinstance(block.get(axis), dict):
-                settings = config.overlay(settings, block[axis][value])
-                break
+        block = next((block for block in row.grid if isinstance(block.get(axis), dict)), None)
+        if block is not None:
+            settings = config.overlay(settings, block[axis][value])
     settings = config.overlay(settings, changed.set)
     for axis, value in values.items():
-        if _named(row, axis):
-            settings = config.overlay(settings, changed.variants.get(axis, {}).get(str(value), {}))
-        elif row.kind != "vote":
+        if _is_named(row, axis):
+            variant = changed.variants.get(axis, {}).get(str(value), {})
+            settings = config.overlay(settings, variant)
+        else:
             settings = config.overlay(settings, {axis: value})
     return settings
 

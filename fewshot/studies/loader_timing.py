@@ -1,11 +1,11 @@
-"""Seconds to load an epoch: torchvision and a DataLoader by their settings, beside our stream in memory (row K3)."""
+"""Measure the seconds to load an epoch: torchvision with a DataLoader, and our streams (row K3)."""
 
 from __future__ import annotations
 
 import itertools
 import time
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
@@ -16,24 +16,23 @@ from torch.utils.data import DataLoader, Dataset
 from episodes import augment, datasets, streams
 from fewshot.training import devices
 
-WORKERS, BATCHES, PINNED = (0, 1, 2, 4), (32, 128, 512), (False, True)
-CHANGES: list[dict[str, Any]] = [{"name": "flip"}, {"name": "translate", "pixels": 4}]
+WORKERS, BATCH_SIZES, PINNED = (0, 1, 2, 4), (32, 128, 512), (False, True)
+AUGMENTATIONS: list[dict[str, Any]] = [{"name": "flip"}, {"name": "translate", "pixels": 4}]
 REPEATS = 3
 
 
-class _Pictures(Dataset[tuple[Tensor, int]]):
-    """As torchvision's CIFAR10: an array, each image of it through PIL and torchvision's transforms when asked for."""
+class _TorchvisionImages(Dataset[tuple[Tensor, int]]):
+    """Images in an array, like torchvision's CIFAR10: each goes through PIL when it is read."""
 
     def __init__(self, images: Tensor, labels: Tensor) -> None:
         from torchvision import transforms
 
         self.images = images.permute(0, 2, 3, 1).contiguous().numpy()
         self.labels = labels.tolist()
-        side = images.shape[-1]
-        self.change = transforms.Compose(
+        self.transform = transforms.Compose(
             [
                 transforms.RandomHorizontalFlip(),
-                transforms.RandomCrop(side, padding=4),
+                transforms.RandomCrop(images.shape[-1], padding=4),
                 transforms.ToTensor(),
             ]
         )
@@ -44,64 +43,76 @@ class _Pictures(Dataset[tuple[Tensor, int]]):
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         from PIL import Image
 
-        return self.change(Image.fromarray(self.images[index])), self.labels[index]
+        return self.transform(Image.fromarray(self.images[index])), self.labels[index]
 
 
 def measure(smoke: bool = False) -> dict[str, Any]:
-    """Images of CIFAR-10 (in smoke a few digits) mirrored and moved, loaded once: the least of three times.
+    """Return a table of the seconds to load all images once, flipped and shifted.
 
-    What trains is left out, so these are the seconds that loading costs where training waits for it.
+    Nothing trains meanwhile, so the seconds are those that a training waits for its loader.
+
+    Args:
+        smoke: load 256 digits once, instead of CIFAR-10 three times (of which the least counts).
     """
     data = datasets.load("digits" if smoke else "cifar10").train
     n = 256 if smoke else 50_000
     images, labels = data.images[:n], data.labels[:n]
     if images.shape[1] == 1:
         images = images.expand(-1, 3, -1, -1)
-    pictures = _Pictures(images, labels)
-    workers, batches = ((0, 1), (32,)) if smoke else (WORKERS, BATCHES)
-    pinned = PINNED if torch.cuda.is_available() else (False,)
+    batch_sizes = (32,) if smoke else BATCH_SIZES
     repeats = 1 if smoke else REPEATS
-    rows: list[list[Any]] = []
-    with warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", "This DataLoader will create"
-        )  # more workers than cores are measured too
-        for batch, count, pin in itertools.product(batches, workers, pinned):
-            loader = DataLoader(pictures, batch, shuffle=True, num_workers=count, pin_memory=pin)
-            seconds = _least(partial(iter, loader), repeats)
-            rows.append(
-                [f"DataLoader, {count} workers", batch, "yes" if pin else "no", round(seconds, 3)]
-            )
+    rows = _dataloader_rows(
+        _TorchvisionImages(images, labels), batch_sizes, (0, 1) if smoke else WORKERS, repeats
+    )
     pool = streams.pool(data, torch.arange(len(images)), "cpu")
-    change = augment.build(augment.check(CHANGES), len(data.classes))
-    for batch in batches:
-        seconds = _least(
-            partial(_streamed, streams.batches(pool, batch, change, 0), -(-len(images) // batch)),
-            repeats,
-        )
-        rows.append(["our stream", batch, "no", round(seconds, 3)])
+    transform = augment.build(augment.check(AUGMENTATIONS), len(data.classes))
+    for batch_size in batch_sizes:
+        stream = streams.batches(pool, batch_size, transform, 0)
+        n_batches = -(-len(images) // batch_size)
+        seconds = _least_seconds(partial(_streamed, stream, n_batches), repeats)
+        rows.append(["our stream", batch_size, "no", round(seconds, 3)])
     note = (
         "" if torch.cuda.is_available() else "; pinned memory needs a GPU, and there is none here"
     )
     return {
         "kind": "benchmark",
-        "what": f"seconds to load {len(images):,} images once, mirrored and moved, without training{note}",
+        "what": f"seconds to load {len(images):,} images once, mirrored and moved, without training"
+        + note,
         "machine": devices.name("cpu"),
         "columns": ["loader", "batch", "pinned", "seconds an epoch"],
         "rows": rows,
     }
 
 
-def _streamed(stream: Callable[[int], object], steps: int) -> Iterable[object]:
-    return map(stream, range(steps))
+def _dataloader_rows(
+    images: _TorchvisionImages,
+    batch_sizes: Iterable[int],
+    workers: Iterable[int],
+    repeats: int,
+) -> list[list[Any]]:
+    rows: list[list[Any]] = []
+    pinned = PINNED if torch.cuda.is_available() else (False,)
+    with warnings.catch_warnings():
+        # More workers than cores are measured too.
+        warnings.filterwarnings("ignore", "This DataLoader will create")
+        for batch_size, count, pin in itertools.product(batch_sizes, workers, pinned):
+            loader = DataLoader(images, batch_size, shuffle=True, num_workers=count, pin_memory=pin)
+            seconds = _least_seconds(partial(iter, loader), repeats)
+            label = f"DataLoader, {count} workers"
+            rows.append([label, batch_size, "yes" if pin else "no", round(seconds, 3)])
+    return rows
 
 
-def _least(epoch: Callable[[], Iterable[object]], repeats: int) -> float:
-    """Seconds to go through an epoch, the least of a few times."""
-    found = []
+def _streamed(stream: Callable[[int], object], n_batches: int) -> Iterator[object]:
+    return map(stream, range(n_batches))
+
+
+def _least_seconds(epoch: Callable[[], Iterable[object]], repeats: int) -> float:
+    """Return the seconds of the fastest of several passes through an epoch."""
+    seconds = []
     for _ in range(repeats):
-        began = time.perf_counter()
+        started = time.perf_counter()
         for _ in epoch():
             pass
-        found.append(time.perf_counter() - began)
-    return min(found)
+        seconds.append(time.perf_counter() - started)
+    return min(seconds)

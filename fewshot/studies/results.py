@@ -1,53 +1,85 @@
-"""Results of a sweep's cells, a file each: written by the sweep, read by what tells. Imports nothing heavy."""
+"""The results of a sweep's cells, one file each: the sweep writes them, and reports read them.
+
+Imports nothing heavy.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NotRequired, TypedDict
 
 from fewshot import io
 from fewshot.studies import grids
 from fewshot.studies.grids import Cell
 from fewshot.studies.schema import Row
 
-Result = dict[str, Any]
+
+class Outcome(TypedDict):
+    """What became of a cell.
+
+    status: done, failed or not run; reason: a sentence, unless it is done; record: of its run or
+    benchmark; curves: what its trials logged, one row per trial; run: the run id; trace:
+    the last frames of an unexpected error.
+    """
+
+    status: str
+    reason: str | None
+    record: dict[str, Any] | None
+    curves: dict[str, list[Any]] | None
+    run: str | None
+    trace: NotRequired[str]
 
 
-class Places(NamedTuple):
-    """scale: of the settings; out: folder of run folders; results: folder of the cells' results."""
+class Result(Outcome):
+    """An outcome, with the cell that it belongs to as it was when it ran."""
+
+    study: str
+    row: str
+    scale: str
+    cell: str
+    label: str
+    position: int
+    values: dict[str, Any]
+    settings: dict[str, Any]
+    repeats: int
+
+
+class ResultStore(NamedTuple):
+    """Where a sweep writes, at one scale: a folder of run folders, and a folder of results."""
 
     scale: str
-    out: Path
-    results: Path
+    runs_folder: Path
+    results_folder: Path
 
     def folder(self, row: Row) -> Path:
-        return self.results / row.study / self.scale / row.name
+        """Return the folder of a row's results."""
+        return self.results_folder / row.study / self.scale / row.name
 
-    def of(self, row: Row) -> list[Result]:
-        """All results of a row, in the order of its tables."""
-        found = [io.read_json(path) for path in self.folder(row).glob("*.json")]
-        return sorted(found, key=lambda each: each["position"])
+    def results_of(self, row: Row) -> list[Result]:
+        """Return all results of a row, in the order of its tables."""
+        results: list[Result] = [io.read_json(path) for path in self.folder(row).glob("*.json")]
+        return sorted(results, key=lambda result: result["position"])
 
     def finished(self, row: Row, cell: Cell) -> Result | None:
-        """The result of a cell that is done, and was asked for then as it is asked for now."""
+        """Return the result of a cell that is done with the settings that the cell has now."""
         path = self.folder(row) / f"{cell.name}.json"
         if not path.exists():
             return None
-        result = io.read_json(path)
-        return result if self.asks(row, cell, result) and result["status"] == "done" else None
+        result: Result = io.read_json(path)
+        return result if self.is_current(row, cell, result) and result["status"] == "done" else None
 
-    def asks(self, row: Row, cell: Cell, result: Result) -> bool:
-        """Whether a result is of what the cell asks for now."""
-        asked = json.loads(
-            json.dumps({"settings": cell.settings, "repeats": row.draws(self.scale)})
+    def is_current(self, row: Row, cell: Cell, result: Result) -> bool:
+        """Return whether a result has the settings and trials that the cell has now."""
+        settings = json.loads(json.dumps(cell.settings))
+        return result.get("settings") == settings and result.get("repeats") == row.trials_at(
+            self.scale
         )
-        return all(result.get(key) == value for key, value in asked.items())
 
-    def write(self, row: Row, cell: Cell, outcome: Mapping[str, Any]) -> Result:
-        """What came of a cell, with what it was."""
-        result = {
+    def write(self, row: Row, cell: Cell, outcome: Outcome) -> Result:
+        """Write what became of a cell, and return it with what the cell was."""
+        result: Result = {
             "study": row.study,
             "row": row.name,
             "scale": self.scale,
@@ -56,7 +88,7 @@ class Places(NamedTuple):
             "position": cell.position,
             "values": cell.values,
             "settings": cell.settings,
-            "repeats": row.draws(self.scale),
+            "repeats": row.trials_at(self.scale),
             **outcome,
         }
         io.make_folder(self.folder(row))
@@ -65,8 +97,11 @@ class Places(NamedTuple):
         return result
 
 
-class Progress(NamedTuple):
-    """What there is of a row: cells at most, finished, failed, not run; expected seconds of what is left."""
+class RowStatus(NamedTuple):
+    """How far a row is: numbers of cells, and the expected seconds of those that are left.
+
+    cells: the largest number; done, failed, not_run: of the cells that have a current result.
+    """
 
     row: Row
     cells: int
@@ -76,22 +111,28 @@ class Progress(NamedTuple):
     seconds: float
 
 
-def progress(rows: Sequence[Row], places: Places) -> list[Progress]:
-    """What is there and what is left of every row, read from the results; nothing is run."""
-    found = []
-    for row in rows:
-        results = places.of(row)
-        if row.kind != "search":  # what a search asks for depends on what it found
-            cells = {cell.name: cell for cell in grids.cells(row, places.scale)}
-            results = [
-                each
-                for each in results
-                if each["cell"] in cells and places.asks(row, cells[each["cell"]], each)
-            ]
-        states = [result["status"] for result in results]
-        n_cells, done = grids.count(row, places.scale), states.count("done")
-        left = max(0, n_cells - done) * row.draws(places.scale) * row.draw_seconds(places.scale)
-        found.append(
-            Progress(row, n_cells, done, states.count("failed"), states.count("not run"), left)
-        )
-    return found
+def row_statuses(rows: Sequence[Row], store: ResultStore) -> list[RowStatus]:
+    """Return how far every row is, read from its results; nothing runs."""
+    return [_row_status(row, store) for row in rows]
+
+
+def _row_status(row: Row, store: ResultStore) -> RowStatus:
+    results = store.results_of(row)
+    if row.kind != "search":  # the cells of a search depend on its own results
+        cells = {cell.name: cell for cell in grids.cells(row, store.scale)}
+        results = [
+            result
+            for result in results
+            if result["cell"] in cells and store.is_current(row, cells[result["cell"]], result)
+        ]
+    statuses = [result["status"] for result in results]
+    n_cells, done = grids.count(row, store.scale), statuses.count("done")
+    seconds_per_cell = row.trials_at(store.scale) * row.seconds_at(store.scale)
+    return RowStatus(
+        row,
+        n_cells,
+        done,
+        statuses.count("failed"),
+        statuses.count("not run"),
+        max(0, n_cells - done) * seconds_per_cell,
+    )

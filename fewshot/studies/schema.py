@@ -1,4 +1,4 @@
-"""Rows of studies, as their YAML files say them. Imports nothing heavy."""
+"""The rows of studies, as their YAML files state them; imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AliasChoices, Field, model_validator
 
 from fewshot import config
 from fewshot.config import Count, NotNegative, Settings
@@ -15,144 +15,211 @@ from fewshot.errors import UserError
 
 SCALES = ("smoke", "small", "full")
 Values = dict[str, Any]
+ValuesByAxis = dict[str, tuple[Any, ...]]
 
 
 class Reported(Settings):
-    """A report's numbers for the cells whose values are those of `at`; shares of one, but for the loss."""
+    """Numbers that the report states for some cells; all but the loss are shares of one."""
 
-    at: Values = Field(default_factory=dict)
-    accuracy: float | None = None
-    std: float | None = None
-    loss: float | None = None
-    f1: float | None = None
-    precision: float | None = None
-    recall: float | None = None
-    train_accuracy: float | None = None
-    validation_accuracy: float | None = None
+    at: Values = Field(
+        default_factory=dict,
+        description="Values by axis; the numbers belong to every cell that has them.",
+    )
+    accuracy: float | None = Field(default=None, description="Accuracy on the test set.")
+    std: float | None = Field(default=None, description="Standard deviation of the accuracy.")
+    loss: float | None = Field(default=None, description="Cross-entropy on the test set. [nats]")
+    f1: float | None = Field(default=None, description="F1 score, the mean over classes.")
+    precision: float | None = Field(default=None, description="Precision, the mean over classes.")
+    recall: float | None = Field(default=None, description="Recall, the mean over classes.")
+    train_accuracy: float | None = Field(
+        default=None, description="Accuracy on the training images."
+    )
+    validation_accuracy: float | None = Field(
+        default=None, description="Accuracy on the validation set."
+    )
 
     def numbers(self) -> dict[str, float]:
-        return {
-            key: value
-            for key, value in self.model_dump(exclude={"at"}).items()
-            if value is not None
-        }
+        """Return metric -> number of those that the report states."""
+        numbers = self.model_dump(exclude={"at"})
+        return {metric: number for metric, number in numbers.items() if number is not None}
 
 
 class Scale(Settings):
-    """What a smaller scale changes: draws, settings, the values kept of an axis, and settings of named values.
+    """What a smaller scale of a row changes."""
 
-    set: on top of the base and of named values, below the values of dotted axes; variants: axis -> name -> settings on
-    top of that named value's; drop: the cells of a grid that have, for every axis named, one of its values, are left
-    out; of: the rows whose runs a vote takes in place of its own `of`, and by axis the values that these must have;
-    seconds: of a draw on two cores; cuts: what the changes are, in words.
-    """
-
-    repeats: Count | None = None
-    set: Values = Field(default_factory=dict)
-    keep: dict[str, tuple[Any, ...]] = Field(default_factory=dict)
-    drop: tuple[dict[str, tuple[Any, ...]], ...] = ()
-    of: dict[str, dict[str, tuple[Any, ...]]] = Field(default_factory=dict)
-    variants: dict[str, dict[str, Values]] = Field(default_factory=dict)
-    needs: tuple[str, ...] | None = None
-    seconds: NotNegative | None = None
-    cuts: tuple[str, ...] = ()
+    trials: Count | None = Field(
+        default=None,
+        validation_alias=AliasChoices("trials", "repeats"),
+        description="Number of trials of each cell; null takes the row's.",
+    )
+    set: Values = Field(
+        default_factory=dict,
+        description="Settings on top of the base and of named values, and below the values of "
+        "dotted axes.",
+    )
+    only: dict[str, tuple[Any, ...]] = Field(
+        default_factory=dict,
+        validation_alias=AliasChoices("only", "keep"),
+        description="By axis, the values that run; an axis that is not named keeps all.",
+    )
+    drop: tuple[dict[str, tuple[Any, ...]], ...] = Field(
+        default=(),
+        description="Groups of cells that do not run: those that have, for every axis named, one "
+        "of its values.",
+    )
+    rows: dict[str, ValuesByAxis] = Field(
+        default_factory=dict,
+        validation_alias=AliasChoices("rows", "of"),
+        description="Rows whose runs vote, instead of the row's own, and by axis the values that "
+        "these runs must have.",
+    )
+    variants: dict[str, dict[str, Values]] = Field(
+        default_factory=dict,
+        description="By axis and named value, settings on top of that value's own.",
+    )
+    needs: tuple[str, ...] | None = Field(
+        default=None, description="What not every machine has; null takes the row's."
+    )
+    seconds: NotNegative | None = Field(
+        default=None,
+        description="Expected time of a trial on two cores; null takes the row's. [seconds]",
+    )
+    cuts: tuple[str, ...] = Field(
+        default=(), description="What this scale changes, in words, for the report."
+    )
 
 
 class Row(Settings):
-    """One row of a study, as its file says it.
+    """One row of a study: a question, the runs that answer it, and the numbers of the report."""
 
-    kind: `grid`, all cells of `grid`; `search`, for every named value of the one axis of `grid` the `steps` in order,
-    each keeping the best value by validation accuracy; `vote`, the runs of the rows `of` by `rules` and `percents`;
-    `benchmark`, a measurement that is no run, by name.
-    grid: blocks, each a product of axes. An axis is a dotted setting with a list of values, a name of one's own with a
-    mapping of named values to settings, or `zip` with axes of equal length that go together.
-    source: where in the report; assumed: what it does not say; note: what a reader should know, why it did not
-    reproduce; needs: what is not on every machine; confusion: whether the best cell's confusion matrix is a figure.
-    """
-
-    study: str
-    name: str
-    title: str
-    question: str
-    source: str
-    kind: Literal["grid", "search", "vote", "benchmark"] = "grid"
-    base: Values = Field(default_factory=dict)
-    grid: tuple[Values, ...] = ({},)
-    labels: dict[str, str] = Field(default_factory=dict)
-    steps: tuple[dict[str, tuple[Any, ...]], ...] = ()
-    of: tuple[str, ...] = ()
-    rules: tuple[Literal["soft", "hard"], ...] = ("soft", "hard")
-    percents: tuple[float, ...] = (100.0,)
-    benchmark: str | None = None
-    repeats: Count = 10
-    reported: tuple[Reported, ...] = ()
-    needs: tuple[str, ...] = ()
-    assumed: tuple[str, ...] = ()
-    note: str | None = None
-    confusion: bool = False
-    seconds: NotNegative = 60.0
-    scales: dict[Literal["smoke", "small"], Scale] = Field(default_factory=dict)
+    study: str = Field(description="Name of the study, from the folder.")
+    name: str = Field(description="Name of the row, from the file.")
+    title: str = Field(description="What the row runs, in a few words.")
+    question: str = Field(description="The question that the row answers.")
+    source: str = Field(description="Where the report shows it.")
+    kind: Literal["grid", "search", "vote", "benchmark"] = Field(
+        default="grid",
+        description="`grid` runs all cells of `grid`; `search` runs, for every named value of the "
+        "one axis of `grid`, the `steps` in order and continues with the best value of each by "
+        "validation accuracy; `vote` combines the runs of `rows` by `rules` and `percents`; "
+        "`benchmark` measures something that is no run.",
+    )
+    base: Values = Field(default_factory=dict, description="Settings that all cells share.")
+    grid: tuple[Values, ...] = Field(
+        default=({},),
+        description="Blocks, each the product of its axes. An axis is a dotted setting with a list "
+        "of values, a name with a mapping of named values to settings, or `zip` with axes of equal "
+        "length that change together.",
+    )
+    labels: dict[str, str] = Field(
+        default_factory=dict, description="Short names of axes in tables and file names."
+    )
+    steps: tuple[ValuesByAxis, ...] = Field(
+        default=(), description="Steps of a search, each one axis with its values."
+    )
+    rows: tuple[str, ...] = Field(
+        default=(),
+        validation_alias=AliasChoices("rows", "of"),
+        description="Rows whose runs a vote or a benchmark reads.",
+    )
+    rules: tuple[Literal["soft", "hard"], ...] = Field(
+        default=("soft", "hard"), description="Rules of a vote."
+    )
+    percents: tuple[float, ...] = Field(
+        default=(100.0,), description="Sizes of a vote. [percent of the voters, best first]"
+    )
+    benchmark: str | None = Field(default=None, description="Name of the benchmark.")
+    trials: Count = Field(
+        default=10,
+        validation_alias=AliasChoices("trials", "repeats"),
+        description="Number of trials of each cell.",
+    )
+    reported: tuple[Reported, ...] = Field(
+        default=(), description="Numbers that the report states."
+    )
+    needs: tuple[str, ...] = Field(default=(), description="What not every machine has.")
+    assumed: tuple[str, ...] = Field(
+        default=(), description="What the report leaves open, and how it was filled in."
+    )
+    note: str | None = Field(
+        default=None,
+        description="What a reader should know, such as why a number was not reproduced.",
+    )
+    confusion: bool = Field(
+        default=False, description="Whether the best cell's confusion matrix is a figure."
+    )
+    seconds: NotNegative = Field(
+        default=60.0, description="Expected time of a trial on two cores. [seconds]"
+    )
+    scales: dict[Literal["smoke", "small"], Scale] = Field(
+        default_factory=dict, description="What the smaller scales change."
+    )
 
     @model_validator(mode="after")
     def _coherent(self) -> Row:
-        wanted = {
-            "search": bool(self.steps),
-            "vote": bool(self.of),
-            "benchmark": bool(self.benchmark),
+        required = {
+            "search": ("steps", self.steps),
+            "vote": ("rows", self.rows),
+            "benchmark": ("benchmark", self.benchmark),
         }
-        if not wanted.get(self.kind, True):
-            key = {"search": "steps", "vote": "of", "benchmark": "benchmark"}[self.kind]
-            raise ValueError(f"a row of kind {self.kind} needs '{key}'")
+        if self.kind in required:
+            key, value = required[self.kind]
+            if not value:
+                raise ValueError(f"a row of kind {self.kind} needs '{key}'")
         if self.kind in ("grid", "search") and not self.base.get("method"):
             raise ValueError("'base.method' is missing")
         return self
 
     def scale(self, name: str) -> Scale:
-        """What this scale changes: nothing where it is full, or the file has none of that name."""
+        """Return what a scale changes: nothing at `full`, or if the file has no such scale."""
         return self.scales.get(name, Scale())  # type: ignore[call-overload]
 
-    def draws(self, scale: str) -> int:
-        return self.scale(scale).repeats or self.repeats
+    def trials_at(self, scale: str) -> int:
+        """Return the number of trials of each cell."""
+        return self.scale(scale).trials or self.trials
 
-    def members(self, scale: str) -> dict[str, dict[str, tuple[Any, ...]]]:
-        """The rows that a vote takes, and the values by axis that their cells must have."""
-        return self.scale(scale).of or {name: {} for name in self.of}
+    def rows_at(self, scale: str) -> dict[str, ValuesByAxis]:
+        """Return the rows whose runs a vote reads, and by axis the values that these must have."""
+        return self.scale(scale).rows or {name: {} for name in self.rows}
 
-    def needed(self, scale: str) -> tuple[str, ...]:
+    def needs_at(self, scale: str) -> tuple[str, ...]:
+        """Return what not every machine has."""
         needs = self.scale(scale).needs
         return self.needs if needs is None else needs
 
-    def draw_seconds(self, scale: str) -> float:
-        """Of one draw on two cores, as the file expects it."""
+    def seconds_at(self, scale: str) -> float:
+        """Return the expected seconds of one trial on two cores."""
         seconds = self.scale(scale).seconds
         return self.seconds if seconds is None else seconds
 
 
-def read(places: Sequence[Path]) -> list[Row]:
-    """All rows under files and folders, in the order of the folders' and files' names, numbers as numbers.
+def read(paths: Sequence[Path]) -> list[Row]:
+    """Return all rows in files and folders, sorted by folder and row, with numbers as numbers.
 
-    Raises UserError for a place that does not exist or holds no row, and for a file that is wrong, naming the key.
+    Raises:
+        UserError: if a path holds no row, or a file is wrong; the message names the file and key.
     """
-    found: dict[Path, Row] = {}
-    for place in places:
-        files = files_in(place)
+    rows: dict[Path, Row] = {}
+    for path in paths:
+        files = files_in(path)
         if not files:
             raise UserError(
-                f"{place} holds no study: rows are YAML files, as in configs/studies/kshot/K9.yaml."
+                f"{path} holds no study: rows are YAML files, as in configs/studies/kshot/K9.yaml."
             )
         for file in files:
             values = {**config.read(file), "study": file.parent.name, "name": file.stem}
-            found[file.resolve()] = config.check(Row, values, str(file))
-    return [found[path] for path in sorted(found, key=_natural)]
+            rows[file.resolve()] = config.check(Row, values, str(file))
+    return [rows[file] for file in sorted(rows, key=_natural_order)]
 
 
-def files_in(place: Path) -> list[Path]:
-    """The YAML files at a place, a file itself or a folder with any below it; none where there are none."""
-    if place.is_file():
-        return [place] if place.suffix == ".yaml" else []
-    return sorted(place.rglob("*.yaml"))
+def files_in(path: Path) -> list[Path]:
+    """Return the YAML files at a path: itself, or all below a folder; empty if there are none."""
+    if path.is_file():
+        return [path] if path.suffix == ".yaml" else []
+    return sorted(path.rglob("*.yaml"))
 
 
-def _natural(path: Path) -> tuple[str, list[tuple[str, int]]]:
+def _natural_order(path: Path) -> tuple[str, list[tuple[str, int]]]:
+    """Return a sort key by which K9 comes before K10."""
     parts = re.findall(r"(\D*)(\d*)", path.stem)
     return str(path.parent), [(text, int(number or -1)) for text, number in parts]

@@ -1,123 +1,144 @@
-"""What a sweep says while it works: a table that changes on a terminal, a line for every cell elsewhere."""
+"""What a sweep shows: a changing table on a terminal, and a line per finished cell elsewhere."""
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
+from fewshot import progress
 from fewshot.studies.grids import Cell
-from fewshot.studies.results import Progress
+from fewshot.studies.results import Result, RowStatus
 from fewshot.studies.schema import Row
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+SHOWN_CELLS = 2  # running cells that are named in a row of the table
+
+log = logging.getLogger("fewshot")
 
 
 class Board:
-    """Counts by row and what is running; `tell` is what `sweep.run` calls."""
+    """The state of a sweep: counts by row, and what is running.
 
-    def __init__(self, known: Sequence[Progress], quiet: bool = False) -> None:
-        self.rows = {_name(each.row): each for each in known}
-        self.spent = 0.0  # expected seconds of what has ended since
+    `sweep.run` calls `update`. `live` shows the table on a terminal; where stderr is none, every
+    finished cell is a log message instead.
+    """
+
+    def __init__(self, statuses: Sequence[RowStatus], quiet: bool = False) -> None:
+        self.rows = {_name(status.row): status for status in statuses}
         self.running: dict[tuple[str, str], str] = {}
-        self.began = time.monotonic()
+        self.step = ""  # the latest progress of the cell that runs in this process
+        self.finished_seconds = 0.0  # expected seconds of the cells that ended since the start
+        self.started_at = time.monotonic()
+        self.on_terminal = sys.stderr.isatty() and not quiet
         self.quiet = quiet
-        self.live: Any = None
 
-    def __enter__(self) -> Board:
-        if sys.stderr.isatty() and not self.quiet:
-            from rich.console import Console
-            from rich.live import Live
+    @contextmanager
+    def live(self) -> Iterator[None]:
+        """Show the table on a terminal while the block runs."""
+        if not self.on_terminal:
+            with progress.shown_by(None):
+                yield
+            return
+        from rich.console import Console
+        from rich.live import Live
 
-            self.live = Live(
-                get_renderable=self._table, console=Console(stderr=True), refresh_per_second=2
-            )
-            self.live.start()
-        return self
+        table = Live(get_renderable=self._table, console=Console(stderr=True), refresh_per_second=2)
+        with table, progress.shown_by(self._show_step):
+            yield
 
-    def __exit__(self, *error: object) -> None:
-        if self.live is not None:
-            self.live.stop()
-
-    def tell(self, row: Row, cell: Cell, result: Mapping[str, Any] | None) -> None:
-        """A cell begins, or ended with its result."""
+    def update(self, row: Row, cell: Cell, result: Result | None) -> None:
+        """Take note that a cell starts, if `result` is None, or that it ended with a result."""
         key = _name(row), cell.name
         if result is None:
             self.running[key] = cell.label
             return
         self.running.pop(key, None)
-        known = self.rows[key[0]]
-        status = result["status"]
-        share = known.seconds / max(1, known.cells - known.done)
-        self.spent += share
-        self.rows[key[0]] = known._replace(
-            done=known.done + (status == "done"),
-            failed=known.failed + (status == "failed"),
-            not_run=known.not_run + (status == "not run"),
-            seconds=max(0.0, known.seconds - share),
+        status = self.rows[key[0]]
+        seconds = status.seconds / max(1, status.cells - status.done)
+        self.finished_seconds += seconds
+        self.rows[key[0]] = status._replace(
+            done=status.done + (result["status"] == "done"),
+            failed=status.failed + (result["status"] == "failed"),
+            not_run=status.not_run + (result["status"] == "not run"),
+            seconds=max(0.0, status.seconds - seconds),
         )
-        if self.live is None and not self.quiet:
-            said = result["reason"] or _accuracy(result["record"])
-            print(
-                f"{key[0]} {cell.label}: {status}, {said} ({self._left()})",
-                file=sys.stderr,
-                flush=True,
-            )
+        if not self.on_terminal and not self.quiet:
+            outcome = result["reason"] or _accuracy(result)
+            log.info(f"{key[0]} {cell.label}: {result['status']}, {outcome} ({self._left()})")
+
+    def _show_step(self, text: str) -> None:
+        self.step = text
 
     def _left(self) -> str:
-        """Minutes left: what the rows expect, corrected by how long what has ended took."""
-        left = sum(each.seconds for each in self.rows.values())
-        pace = (time.monotonic() - self.began) / self.spent if self.spent else 1.0
-        return f"{left * pace / 60:.0f} min left"
+        """Return the minutes left: expected ones, corrected by how long finished cells took."""
+        expected = sum(status.seconds for status in self.rows.values())
+        elapsed = time.monotonic() - self.started_at
+        pace = elapsed / self.finished_seconds if self.finished_seconds else 1.0
+        return f"{expected * pace / 60:.0f} min left"
 
-    def _table(self) -> Any:
+    def _table(self) -> Table:
         from rich.table import Table
 
-        table = Table(title=self._left(), title_justify="left", box=None, pad_edge=False)
+        table = Table(
+            title=self._left(),
+            title_justify="left",
+            caption=self.step,
+            caption_justify="left",
+            box=None,
+            pad_edge=False,
+        )
         for column in ("row", "done", "failed", "not run", "running"):
             table.add_column(column, justify="left" if column in ("row", "running") else "right")
-        for name, each in self.rows.items():
+        for name, status in self.rows.items():
             running = [label for (row, _), label in self.running.items() if row == name]
+            more = " ..." if len(running) > SHOWN_CELLS else ""
             table.add_row(
-                f"{name}  {each.row.title}", f"{each.done}/{each.cells}", str(each.failed or ""),
-                str(each.not_run or ""), "; ".join(running[:2]) + (" ..." if len(running) > 2 else ""),
-            )  # fmt: skip
+                f"{name}  {status.row.title}",
+                f"{status.done}/{status.cells}",
+                str(status.failed or ""),
+                str(status.not_run or ""),
+                "; ".join(running[:SHOWN_CELLS]) + more,
+            )
         return table
 
 
-def text(known: Sequence[Progress], scale: str) -> str:
-    """Every row's cells and draws, and the time that is expected for what is left, as a table in plain text."""
+def text(statuses: Sequence[RowStatus], scale: str) -> str:
+    """Return a plain table of every row's cells and trials, and of the time that is left."""
     from tabulate import tabulate
 
-    rows = [
-        (
-            _name(each.row), each.row.title, each.row.kind, each.cells, each.row.draws(scale), each.done,
-            each.failed, each.not_run, f"{each.seconds / 60:.1f}", ", ".join(each.row.needed(scale)),
-        )
-        for each in known
-    ]  # fmt: skip
-    headers = (
-        "row",
-        "title",
-        "kind",
-        "cells",
-        "draws each",
-        "done",
-        "failed",
-        "not run",
-        "minutes left",
-        "needs",
-    )
-    minutes = sum(each.seconds for each in known) / 60
-    total = f"{sum(each.cells for each in known)} cells, about {minutes:.0f} minutes left on two cores, scale {scale}"
-    return f"{tabulate(rows, headers=headers)}\n\n{total}"
+    lines = [
+        {
+            "row": _name(status.row),
+            "title": status.row.title,
+            "kind": status.row.kind,
+            "cells": status.cells,
+            "trials per cell": status.row.trials_at(scale),
+            "done": status.done,
+            "failed": status.failed,
+            "not run": status.not_run,
+            "minutes left": f"{status.seconds / 60:.1f}",
+            "needs": ", ".join(status.row.needs_at(scale)),
+        }
+        for status in statuses
+    ]
+    n_cells = sum(status.cells for status in statuses)
+    minutes = sum(status.seconds for status in statuses) / 60
+    total = f"{n_cells} cells, about {minutes:.0f} minutes left on two cores, scale {scale}"
+    return f"{tabulate(lines, headers='keys')}\n\n{total}"
 
 
 def _name(row: Row) -> str:
     return f"{row.study}/{row.name}"
 
 
-def _accuracy(record: Mapping[str, Any]) -> str:
-    if "scores" not in record:
+def _accuracy(result: Result) -> str:
+    record = result["record"]
+    if record is None or "scores" not in record:
         return "measured"
-    score = record["scores"]["accuracy"]
-    return f"accuracy {score['mean']:.4f}"
+    return f"accuracy {record['scores']['accuracy']['mean']:.4f}"

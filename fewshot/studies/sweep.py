@@ -1,56 +1,72 @@
-"""Runs what is missing of studies: one after the other, or through Ray; every cell's result is a file of its own."""
+"""Run what is missing of studies, one cell after the other or several at a time through Ray."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from fewshot import io
+from fewshot import io, progress
 from fewshot.errors import NotHere, UserError
 from fewshot.runs import records, voting
 from fewshot.studies import grids, loader_timing
-from fewshot.studies.executors import InRay, OneByOne, outcome_of
+from fewshot.studies.executors import Executor, InRay, OneByOne, outcome
 from fewshot.studies.grids import Cell
-from fewshot.studies.results import Places, Result
+from fewshot.studies.results import Outcome, Result, ResultStore
 from fewshot.studies.schema import Row
 
 Chain = Generator[list[Cell], dict[str, Result], None]
+OnCell = Callable[[Row, Cell, Result | None], None]
+
+
+def _ignore(row: Row, cell: Cell, result: Result | None) -> None:
+    """Do nothing when a cell starts or ends."""
 
 
 def run(
     rows: Sequence[Row],
-    places: Places,
+    store: ResultStore,
     *,
     device: str | None = None,
     workers: int = 1,
     address: str | None = None,
     shard: tuple[int, int] = (1, 1),
-    tell: Callable[[Row, Cell, Result | None], None] = lambda row, cell, result: None,
+    on_cell: OnCell = _ignore,
 ) -> None:
-    """Run every cell that has no finished result; what fails is kept as a result too, and the rest goes on.
+    """Run every cell that has no finished result.
 
-    workers: cells at once, through Ray where there is more than one or an address of a cluster is given; shard (i, n):
-    of the searches and the cells of grids only the i-th of every n, without votes and benchmarks, which look at all.
-    tell: called when a cell begins (result None) and when it ended.
-    Raises KeyboardInterrupt where interrupted: the same call continues.
+    A failed cell also has a result, and the others run on; it runs again in the next sweep. If the
+    sweep is interrupted, the same call resumes it.
+
+    Args:
+        rows: the rows of one or several studies.
+        store: where runs and results are written, and the scale.
+        device: cpu, cuda, cuda:1, or None for a GPU if there is one.
+        workers: number of cells at the same time; more than one needs Ray.
+        address: of a running Ray cluster that shares the folders.
+        shard: (i, n) for the i-th of every n searches and cells of grids, without votes and
+            benchmarks, because these read all of them.
+        on_cell: called when a cell starts, with result None, and when it has ended.
     """
-    io.make_folder(places.results)
-    executor = InRay(workers, address, device) if workers > 1 or address else OneByOne(device)
+    io.make_folder(store.results_folder)
+    local = workers == 1 and not address
+    executor: Executor = OneByOne(device) if local else InRay(workers, address, device)
     last = [row for row in rows if row.kind in ("vote", "benchmark")]
     chains = [
-        (row, chain) for row in rows if row not in last for chain in _chains(row, places.scale)
+        (row, chain) for row in rows if row not in last for chain in _chains(row, store.scale)
     ]
-    chains = [pair for number, pair in enumerate(chains) if number % shard[1] == shard[0] - 1]
+    index, n_shards = shard
+    chains = chains[index - 1 :: n_shards]
     with executor:
-        _run_chains(chains, places, executor, tell)
-    for row in last if shard[1] == 1 else ():
-        for cell in grids.cells(row, places.scale):
-            tell(row, cell, None)
-            tell(row, cell, _combine(row, cell, rows, places))
+        _run_chains(chains, store, executor, on_cell)
+    for row in last if n_shards == 1 else ():
+        for cell in grids.cells(row, store.scale):
+            on_cell(row, cell, None)
+            result = store.write(row, cell, _combine(row, cell, rows, store))
+            on_cell(row, cell, result)
 
 
 def _chains(row: Row, scale: str) -> Iterator[Chain]:
-    """A row's runs as chains, which are independent: each yields cells and is sent their results."""
+    """Yield a row's independent chains of runs; each yields cells and is sent their results."""
     if row.kind == "search":
         for start in grids.searches(row, scale):
             yield _search(row, scale, start)
@@ -64,130 +80,167 @@ def _single(cell: Cell) -> Chain:
 
 
 def _search(row: Row, scale: str, start: Mapping[str, Any]) -> Chain:
-    """One step after the other; the best mean validation accuracy is kept, of equal ones the first."""
-    found = dict(start)
+    """Go through the steps of a search.
+
+    Each step continues with the value of the highest mean validation accuracy, the first of equals.
+    """
+    chosen = dict(start)
     for number, step in enumerate(row.steps):
-        axis, _ = grids.only(step)
-        results = yield grids.step_cells(row, scale, number, found)
-        judged = [each for each in results.values() if each["status"] == "done"]
-        if not judged:
+        axis, _ = grids.axis_of(step)
+        results = yield grids.step_cells(row, scale, number, chosen)
+        done = [result for result in results.values() if result["status"] == "done"]
+        if not done:
             return
-        found[axis] = max(judged, key=lambda each: _validation(row, each))["values"][axis]
+        best = max(done, key=lambda result: _validation_accuracy(row, result))
+        chosen[axis] = best["values"][axis]
 
 
-def _validation(row: Row, result: Result) -> float:
-    held_out = result["record"]["validation"]
-    if held_out is None:
+def _validation_accuracy(row: Row, result: Result) -> float:
+    record = result["record"]
+    if record is None or record["validation"] is None:
         raise UserError(
-            f"{row.study}/{row.name}: a search chooses by validation accuracy, and the base has no validation."
+            f"{row.study}/{row.name}: a search chooses by validation accuracy, so its base needs "
+            "a validation section."
         )
-    return held_out["accuracy"]["mean"]
+    return record["validation"]["accuracy"]["mean"]
 
 
-class _State(NamedTuple):
-    """A chain on its way: the cells it waits for, by name, and the results that are there."""
+class _Step(NamedTuple):
+    """The cells that a chain waits for, by name, and those of their results that are there."""
 
     row: Row
     chain: Chain
     cells: dict[str, Cell]
     results: dict[str, Result]
 
+    @property
+    def complete(self) -> bool:
+        return len(self.results) == len(self.cells)
+
 
 def _run_chains(
-    chains: Sequence[tuple[Row, Chain]],
-    places: Places,
-    executor: OneByOne | InRay,
-    tell: Callable[[Row, Cell, Result | None], None],
+    chains: Sequence[tuple[Row, Chain]], store: ResultStore, executor: Executor, on_cell: OnCell
 ) -> None:
-    waiting: dict[Any, tuple[_State, Cell]] = {}
+    waiting: dict[Any, tuple[_Step, Cell]] = {}
+
+    def submit(row: Row, chain: Chain, cells: Sequence[Cell]) -> _Step:
+        """Submit the cells without a finished result."""
+        step = _Step(row, chain, {cell.name: cell for cell in cells}, {})
+        for cell in cells:
+            result = store.finished(row, cell)
+            if result is not None:
+                step.results[cell.name] = result
+                continue
+            seeds = list(range(row.trials_at(store.scale)))
+            handle = executor.submit(cell.settings, seeds, store.runs_folder)
+            waiting[handle] = step, cell
+        return step
 
     def advance(row: Row, chain: Chain, results: dict[str, Result] | None) -> None:
+        """Go on with a chain until it waits for a cell, or has ended."""
         while True:
             try:
                 cells = next(chain) if results is None else chain.send(results)
             except StopIteration:
                 return
-            state = _State(row, chain, {cell.name: cell for cell in cells}, {})
-            for cell in cells:
-                known = places.finished(row, cell)
-                if known is not None:
-                    state.results[cell.name] = known
-                else:
-                    seeds = list(range(row.draws(places.scale)))
-                    waiting[executor.submit(cell.settings, seeds, places.out)] = state, cell
-            if len(state.results) < len(cells):
+            step = submit(row, chain, cells)
+            if not step.complete:
                 return
-            results = state.results
+            results = step.results
+
+    def start(handle: Any) -> None:
+        step, cell = waiting[handle]
+        on_cell(step.row, cell, None)
+        progress.update(f"{step.row.name} {cell.label}")
 
     for row, chain in chains:
         advance(row, chain, None)
     while waiting:
-        handle, outcome = executor.wait(
-            list(waiting), lambda each: tell(waiting[each][0].row, waiting[each][1], None)
-        )
-        state, cell = waiting.pop(handle)
-        state.results[cell.name] = places.write(state.row, cell, outcome)
-        tell(state.row, cell, state.results[cell.name])
-        if len(state.results) == len(state.cells):
-            advance(state.row, state.chain, state.results)
+        handle, ended = executor.wait(list(waiting), start)
+        step, cell = waiting.pop(handle)
+        result = store.write(step.row, cell, ended)
+        step.results[cell.name] = result
+        on_cell(step.row, cell, result)
+        if step.complete:
+            advance(step.row, step.chain, step.results)
 
 
-def _combine(row: Row, cell: Cell, rows: Sequence[Row], places: Places) -> Result:
-    """A vote over the runs of other rows, or a measurement that is no run."""
-    named = {each.name: each for each in rows if each.study == row.study}
+def _combine(row: Row, cell: Cell, rows: Sequence[Row], store: ResultStore) -> Outcome:
+    """Return a vote over the runs of other rows, or a measurement that is no run."""
     try:
-        if missing := [name for name in row.members(places.scale) if name not in named]:
-            raise NotHere(f"it looks at row {missing[0]}, which this sweep leaves out.")
-        results = [
-            result
-            for name, wanted in row.members(places.scale).items()
-            for result in places.of(named[name])
-            if result["status"] == "done" and grids.fits(result["values"], wanted)
-        ]
         if row.kind == "vote":
-            members = sorted({result["run"] for result in results})
-            if not members:
-                raise NotHere(
-                    f"none of the runs of {', '.join(row.members(places.scale))} is done."
-                )
-            record = voting.vote(
-                [places.out / run_id for run_id in members],
-                rule=cell.values["rule"], percents=[cell.values["best"]], pool=True, out=places.out,
-            )[0]  # fmt: skip
-            outcome = outcome_of("done", record=record, run=record["run_id"])
-        elif row.benchmark == "cost":
-            outcome = outcome_of("done", record=_cost(results))
-        else:
-            known = places.finished(row, cell)
-            record = (
-                known["record"]
-                if known is not None
-                else loader_timing.measure(smoke=places.scale == "smoke")
-            )
-            outcome = outcome_of("done", record=record)
+            return _vote(row, cell, _results_read(row, rows, store), store)
+        if row.benchmark == "cost":
+            return outcome("done", record=_cost(_results_read(row, rows, store)))
+        finished = store.finished(row, cell)
+        if finished is not None:
+            return outcome("done", record=finished["record"])
+        return outcome("done", record=loader_timing.measure(smoke=store.scale == "smoke"))
     except NotHere as error:
-        outcome = outcome_of("not run", reason=str(error))
+        return outcome("not run", reason=str(error))
     except UserError as error:
-        outcome = outcome_of("failed", reason=str(error))
-    return places.write(row, cell, outcome)
+        return outcome("failed", reason=str(error))
 
 
-def _cost(results: Sequence[Result]) -> Result:
-    """Trainings and hours of the rows looked at, from the records of their runs; a run that two cells share is once."""
-    table: dict[str, list[Any]] = {}
-    seen: set[str] = set()
+def _results_read(row: Row, rows: Sequence[Row], store: ResultStore) -> list[Result]:
+    """Return the finished results of other rows that a vote or a benchmark reads."""
+    by_name = {other.name: other for other in rows if other.study == row.study}
+    required = row.rows_at(store.scale)
+    if missing := [name for name in required if name not in by_name]:
+        raise NotHere(f"it reads row {missing[0]}, which this sweep leaves out.")
+    results: list[Result] = []
+    for name, values in required.items():
+        results += [
+            result
+            for result in store.results_of(by_name[name])
+            if result["status"] == "done" and grids.has_values(result["values"], values)
+        ]
+    return results
+
+
+def _vote(row: Row, cell: Cell, results: Sequence[Result], store: ResultStore) -> Outcome:
+    run_ids = sorted({result["run"] for result in results if result["run"] is not None})
+    if not run_ids:
+        raise NotHere(f"none of the runs of {', '.join(row.rows_at(store.scale))} is done.")
+    record, *_ = voting.vote(
+        [store.runs_folder / run_id for run_id in run_ids],
+        rule=cell.values["rule"],
+        percents=[cell.values["best"]],
+        pool=True,
+        out=store.runs_folder,
+    )
+    return outcome("done", record=record, run=record["run_id"])
+
+
+class _Cost(NamedTuple):
+    trainings: int = 0
+    hours: float = 0.0
+
+
+def _cost(results: Sequence[Result]) -> dict[str, Any]:
+    """Return a table of trainings and hours by row; a run that two cells share counts once."""
+    costs: dict[str, _Cost] = {}
+    machines: set[str] = set()
+    counted: set[str | None] = set()
     for result in results:
-        if result["run"] in seen:
-            continue
-        seen.add(result["run"])
         record = result["record"]
+        if record is None or result["run"] in counted:
+            continue
+        counted.add(result["run"])
+        machines.add(record["provenance"]["device"])
         n = len(record["seeds"])
-        entry = table.setdefault(result["row"], [result["row"], 0, 0.0])
-        entry[1] += n
-        entry[2] += n * records.seconds(record) / 3600
-    rows = [[name, n, round(hours, 4)] for name, n, hours in table.values()]
-    rows.append(["all", sum(row[1] for row in rows), round(sum(row[2] for row in rows), 4)])
-    machines = sorted({result["record"]["provenance"]["device"] for result in results})
-    what = "trainings, and hours of training and judging, of the rows of this scale"
-    return {"kind": "benchmark", "what": what, "machine": ", ".join(machines), "columns": ["row", "trainings", "hours"],
-            "rows": rows}  # fmt: skip
+        cost = costs.get(result["row"], _Cost())
+        hours = cost.hours + n * records.seconds(record) / 3600
+        costs[result["row"]] = _Cost(cost.trainings + n, hours)
+    table: list[list[Any]] = [
+        [name, cost.trainings, round(cost.hours, 4)] for name, cost in costs.items()
+    ]
+    n_trainings = sum(cost.trainings for cost in costs.values())
+    table.append(["all", n_trainings, round(sum(hours for _, _, hours in table), 4)])
+    return {
+        "kind": "benchmark",
+        "what": "trainings, and hours of training and evaluation, of the rows of this scale",
+        "machine": ", ".join(sorted(machines)),
+        "columns": ["row", "trainings", "hours"],
+        "rows": table,
+    }

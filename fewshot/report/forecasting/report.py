@@ -1,4 +1,4 @@
-"""The answers of `fewshot plan` as a table with sentences, as JSON and as figures."""
+"""The answers of `fewshot forecast` as a table with sentences, as JSON and as figures."""
 
 from __future__ import annotations
 

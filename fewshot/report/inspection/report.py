@@ -37,7 +37,7 @@ def inspect(
     run = run_files.read(place)
     seeds = run.record["seeds"]
     if seed is not None and seed not in seeds:
-        raise UserError(f"--draw {seed}: {place} has draws {', '.join(map(str, seeds))}.")
+        raise UserError(f"--trial {seed}: {place} has trials {', '.join(map(str, seeds))}.")
     folder = out or Path(f"{run.record['run_id']}-inspect")
     io.make_folder(folder)
     asked = Asked(run, seeds[0] if seed is None else seed, folder)

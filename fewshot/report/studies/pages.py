@@ -75,8 +75,8 @@ def _section(told: Told, scale: str) -> Section:
         ("assumed", "; ".join(plan.assumed)),
         (f"cut at scale {scale}", "; ".join(told.cuts)),
     ]
-    remarks += [("in the report", plan.source), ("needs", ", ".join(plan.needed(scale)))]
-    remarks += [("expected cost", _cost(plan.draw_seconds(scale))), ("note", note(told))]
+    remarks += [("in the report", plan.source), ("needs", ", ".join(plan.needs_at(scale)))]
+    remarks += [("expected cost", _cost(plan.seconds_at(scale))), ("note", note(told))]
     return Section(
         told.name, plan.title, plan.question, findings.of_row(told), tables, _absent(told),
         [each for each in remarks if each[1]], study_figures.of_row(told),

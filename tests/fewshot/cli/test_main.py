@@ -39,7 +39,8 @@ COMMANDS = [
     "run",
     "pretrain",
     "sweep",
-    "plan",
+    "forecast",
+    "options",
     "inspect",
     "predict",
     "vote",
@@ -80,7 +81,7 @@ RUN = "run --data digits --shots 4 --seeds 1 --set precision=float32"
     [
         ("run --method protonte --shots 4", "unknown method 'protonte': did you mean 'protonet'?"),
         ("run --shots 4", "no method was named"),
-        ("run --method probe", "no budget was named"),
+        ("run --method probe", "no label budget was named"),
         ("run --method probe --shots 4 --fraction 0.1", "exactly one of shots, fraction and full"),
         (
             f"{RUN} --method scratch --set train.stepz=3",
@@ -95,7 +96,7 @@ RUN = "run --data digits --shots 4 --seeds 1 --set precision=float32"
             "'train.steps' should be a valid integer",
         ),
         (f"{RUN} --method scratch --set learner.hidden=[a]", "learner.hidden"),
-        (f"{RUN} --method scratch --set train", "key=value was expected"),
+        (f"{RUN} --method scratch --set train", "expected key=value"),
         (f"{RUN} --method probe --set train.steps=3", "'probe' is not trained"),
         (f"{RUN} --method probe --preset fast", "'probe' has no preset 'fast'"),
         (f"{RUN} --method probe --backbone resnet19", "did you mean 'resnet18'?"),
@@ -111,10 +112,10 @@ RUN = "run --data digits --shots 4 --seeds 1 --set precision=float32"
         (f"{RUN} --method probe --device tpu", "'tpu'"),
         ("report nowhere", "nowhere does not exist"),
         ("data no-such-set", "no-such-set"),
-        ("data", "give a data set's name"),
+        ("data", "give either the name of a data set"),
         ("data --clear", "--clear removes what --cache shows"),
         ("data digits --clear", "--clear removes what --cache shows"),
-        ("data digits --cache", "give a data set's name"),
+        ("data digits --cache", "give either the name of a data set"),
     ],
 )
 def test_bad_input_gets_one_sentence_and_code_2(

@@ -12,7 +12,7 @@ import pytest
 from fewshot.runs import resolve
 from fewshot.studies import grids, schema
 from fewshot.studies.grids import Cell
-from fewshot.studies.results import Places
+from fewshot.studies.results import ResultStore
 from fewshot.studies.schema import Row
 
 STUDIES = Path(__file__).parents[3] / "configs" / "studies"
@@ -75,7 +75,7 @@ def every_cell(row: Row, scale: str) -> list[Cell]:
         found = dict(start)
         for number, step in enumerate(row.steps):
             cells += grids.step_cells(row, scale, number, found)
-            found[grids.only(step)[0]] = grids.only(step)[1][0]
+            found[grids.axis_of(step)[0]] = grids.axis_of(step)[1][0]
     return cells
 
 
@@ -113,7 +113,7 @@ def test_the_seventy_two_settings_of_the_cnn_are_all_run_at_small_scale() -> Non
 
 @pytest.mark.slow
 def test_all_studies_run_at_scale_smoke_and_give_a_report(tmp_path: Path) -> None:
-    places = Places("smoke", tmp_path / "runs", tmp_path / "runs" / "studies")
+    store = ResultStore("smoke", tmp_path / "runs", tmp_path / "runs" / "studies")
     words = [
         sys.executable,
         "-m",
@@ -123,14 +123,14 @@ def test_all_studies_run_at_scale_smoke_and_give_a_report(tmp_path: Path) -> Non
         "--scale",
         "smoke",
         "--out",
-        str(places.out),
+        str(store.runs_folder),
     ]
     swept = subprocess.run(words, capture_output=True, text=True)
     assert swept.returncode == 0, swept.stderr[-3000:]
-    missing = [row.name for row in ROWS if not places.of(row)]
+    missing = [row.name for row in ROWS if not store.results_of(row)]
     assert missing == []
     for row in ROWS:
-        for result in places.of(row):
+        for result in store.results_of(row):
             assert result["status"] in ("done", "not run"), (row.name, result["cell"])
     words = [
         sys.executable,
@@ -144,7 +144,7 @@ def test_all_studies_run_at_scale_smoke_and_give_a_report(tmp_path: Path) -> Non
         str(tmp_path / "told"),
     ]
     told = subprocess.run(
-        [*words, "--results", str(places.results)], capture_output=True, text=True
+        [*words, "--results", str(store.results_folder)], capture_output=True, text=True
     )
     assert told.returncode == 0, told.stderr
     for name, rows in NAMES.items():

@@ -16,7 +16,7 @@ from fewshot.learners.base import Task
 from fewshot.runs import resolve
 from fewshot.studies import grids, schema, sweep
 from fewshot.studies.grids import Cell
-from fewshot.studies.results import Places
+from fewshot.studies.results import ResultStore
 from fewshot.studies.schema import Row
 from fewshot.training import optim
 
@@ -93,8 +93,8 @@ def test_rows_that_tell_of_one_run_ask_for_one_run(scale: str) -> None:
 
 def test_the_full_search_and_its_augmentations_are_the_reports_385_models() -> None:
     with_none = grids.count(row("H6"), "full") - 1
-    assert row("H5").draws("full") * grids.count(row("H5"), "full") == 360
-    assert row("H6").draws("full") * with_none == 25
+    assert row("H5").trials_at("full") * grids.count(row("H5"), "full") == 360
+    assert row("H6").trials_at("full") * with_none == 25
 
 
 def test_a_scale_leaves_out_the_cells_that_it_drops(tmp_path: Path) -> None:
@@ -116,19 +116,19 @@ def test_a_vote_takes_the_cells_that_its_scale_names(tmp_path: Path) -> None:
         "method": "probe", "data": "digits", "full": True, "validation": {"share": 0.2}, "precision": "float32",
         "backbone": {"name": "baseline-cnn", "options": {"width": 2}},
     }  # fmt: skip
-    vote = {"kind": "vote", "of": ["X1", "X2"], "rules": ["soft"], "percents": [50]}
-    scales = {"smoke": {"of": {"X1": {"learner.c": [1.0, 3.0]}}}}
+    vote = {"kind": "vote", "rows": ["X1", "X2"], "rules": ["soft"], "percents": [50]}
+    scales = {"smoke": {"rows": {"X1": {"learner.c": [1.0, 3.0]}}}}
     rows = rows_of(
         tmp_path,
-        X1={"base": base, "grid": [{"learner.c": [1.0, 2.0, 3.0]}], "repeats": 1},
-        X2={**vote, "of": ["X1"]},
+        X1={"base": base, "grid": [{"learner.c": [1.0, 2.0, 3.0]}], "trials": 1},
+        X2={**vote, "rows": ["X1"]},
         X3={**vote, "scales": scales},
     )
-    places = Places("smoke", tmp_path / "runs", tmp_path / "runs" / "studies")
-    sweep.run(rows, places)
-    taken = {each["values"]["learner.c"]: each["run"] for each in places.of(rows[0])}
-    assert [each["record"]["config"]["candidates"] for each in places.of(rows[1])] == [3]
-    (found,) = places.of(rows[2])
+    store = ResultStore("smoke", tmp_path / "runs", tmp_path / "runs" / "studies")
+    sweep.run(rows, store)
+    taken = {each["values"]["learner.c"]: each["run"] for each in store.results_of(rows[0])}
+    assert [each["record"]["config"]["candidates"] for each in store.results_of(rows[1])] == [3]
+    (found,) = store.results_of(rows[2])
     assert found["record"]["config"]["candidates"] == 2
     assert {each["run_id"] for each in found["record"]["members"]} < {taken[1.0], taken[3.0]}
 

@@ -64,8 +64,8 @@ def test_of_zipped_axes_a_scale_keeps_the_cells_whose_values_are_all_kept(tmp_pa
             }
         ],
         scales={
-            "small": {"keep": {"train.lr": [0.1]}},
-            "smoke": {"keep": {"train.lr": [0.1], "train.optimizer.name": ["sgd"]}},
+            "small": {"only": {"train.lr": [0.1]}},
+            "smoke": {"only": {"train.lr": [0.1], "train.optimizer.name": ["sgd"]}},
         },
     )
     labels = {scale: [cell.label for cell in grids.cells(row, scale)] for scale in schema.SCALES}
@@ -90,7 +90,7 @@ def test_named_values_are_settings_and_dotted_axes_lie_on_top_of_what_a_scale_se
             "train.lr": [0.1, 0.2],
         }],
         scales={"small": {
-            "repeats": 2, "set": {"fraction": 0.1, "train.steps": 3, "train.lr": 9}, "keep": {"train.lr": [0.2]},
+            "trials": 2, "set": {"fraction": 0.1, "train.steps": 3, "train.lr": 9}, "only": {"train.lr": [0.2]},
             "variants": {"network": {"ViT": {"backbone": {"name": "conv4"}}}}, "seconds": 4,
         }},
     )  # fmt: skip
@@ -109,8 +109,8 @@ def test_named_values_are_settings_and_dotted_axes_lie_on_top_of_what_a_scale_se
     assert small[1].settings == {
         "method": "scratch", "fraction": 0.1, "backbone": {"name": "conv4"}, "train": {"steps": 3, "lr": 0.2},
     }  # fmt: skip
-    assert (row.draws("full"), row.draws("small"), row.draws("smoke")) == (10, 2, 10)
-    assert (row.draw_seconds("small"), row.draw_seconds("full")) == (4, 60)
+    assert (row.trials_at("full"), row.trials_at("small"), row.trials_at("smoke")) == (10, 2, 10)
+    assert (row.seconds_at("small"), row.seconds_at("full")) == (4, 60)
 
 
 def test_reported_numbers_go_to_the_cells_that_they_are_of(tmp_path: Path) -> None:
@@ -169,12 +169,12 @@ def test_rows_come_in_the_order_of_their_numbers(tmp_path: Path) -> None:
     ("keys", "said"),
     [
         (
-            {"base": {"method": "probe"}, "repeat": 3},
-            "unknown key 'repeat': did you mean 'repeats'?",
+            {"base": {"method": "probe"}, "trial": 3},
+            "unknown key 'trial': did you mean 'trials'?",
         ),
         ({"base": {}}, "'base.method' is missing"),
         ({"kind": "search", "base": {"method": "probe"}}, "a row of kind search needs 'steps'"),
-        ({"kind": "vote"}, "a row of kind vote needs 'of'"),
+        ({"kind": "vote"}, "a row of kind vote needs 'rows'"),
         ({"base": {"method": "probe"}, "reported": [{"acuracy": 1}]}, "acuracy"),
         ({"base": {"method": "probe"}, "scales": {"tiny": {}}}, "tiny"),
     ],
@@ -189,9 +189,9 @@ def test_a_wrong_file_is_named_with_its_key(
 
 def test_a_value_that_a_scale_keeps_must_be_one_of_the_axis(tmp_path: Path) -> None:
     row = row_of(
-        tmp_path, base={"method": "probe"}, grid=[{"shots": [1]}], scales={"small": {"keep": {"shots": [2]}}}
+        tmp_path, base={"method": "probe"}, grid=[{"shots": [1]}], scales={"small": {"only": {"shots": [2]}}}
     )  # fmt: skip
-    with pytest.raises(UserError, match="X1: scale small keeps 2 of 'shots'"):
+    with pytest.raises(UserError, match="X1: scale small runs only 2 of 'shots'"):
         grids.cells(row, "small")
 
 
@@ -200,7 +200,7 @@ def test_a_kept_value_may_be_of_another_block(tmp_path: Path) -> None:
         tmp_path,
         base={"method": "probe"},
         grid=[{"shots": [1, 2]}, {"shots": [5], "fold": {"A": {}}}],
-        scales={"small": {"keep": {"shots": [2]}}, "smoke": {"keep": {"shots": [5]}}},
+        scales={"small": {"only": {"shots": [2]}}, "smoke": {"only": {"shots": [5]}}},
     )
     assert [cell.values for cell in grids.cells(row, "small")] == [{"shots": 2}]
     assert [cell.values for cell in grids.cells(row, "smoke")] == [{"shots": 5, "fold": "A"}]

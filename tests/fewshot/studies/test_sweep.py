@@ -18,7 +18,7 @@ import yaml
 from fewshot import io
 from fewshot.runs import experiment
 from fewshot.studies import grids, schema, sweep
-from fewshot.studies.results import Places, progress
+from fewshot.studies.results import ResultStore, row_statuses
 
 COMMON = {"title": "T", "question": "Q?", "source": "slide 1"}
 QUICK = {
@@ -35,13 +35,13 @@ def rows_of(folder: Path, **files: dict[str, Any]) -> list[schema.Row]:
     place.mkdir(parents=True, exist_ok=True)
     for name, keys in files.items():
         (place / f"{name}.yaml").write_text(
-            yaml.safe_dump({**COMMON, "repeats": 2, **keys}, sort_keys=False)
+            yaml.safe_dump({**COMMON, "trials": 2, **keys}, sort_keys=False)
         )
     return schema.read([place])
 
 
-def places_in(folder: Path) -> Places:
-    return Places("full", folder / "runs", folder / "results")
+def store_in(folder: Path) -> ResultStore:
+    return ResultStore("full", folder / "runs", folder / "results")
 
 
 class Told(list[tuple[str, str, str]]):
@@ -57,10 +57,10 @@ def ended(told: Told) -> list[tuple[str, str, str]]:
 
 def test_results_are_the_runs_records_and_a_second_sweep_runs_nothing(tmp_path: Path) -> None:
     rows = rows_of(tmp_path, X1={"base": QUICK, "grid": [{"train.lr": [0.01, 0.1]}]})
-    places, told = places_in(tmp_path), Told()
-    sweep.run(rows, places, tell=told)
+    store, told = store_in(tmp_path), Told()
+    sweep.run(rows, store, on_cell=told)
     assert ended(told) == [("X1", "lr=0.01", "done"), ("X1", "lr=0.1", "done")]
-    for result, lr in zip(places.of(rows[0]), (0.01, 0.1), strict=True):
+    for result, lr in zip(store.results_of(rows[0]), (0.01, 0.1), strict=True):
         alone = experiment.run(
             {**QUICK, "train": {**QUICK["train"], "lr": lr}}, [0, 1], out=tmp_path / "alone"
         )
@@ -76,23 +76,23 @@ def test_results_are_the_runs_records_and_a_second_sweep_runs_nothing(tmp_path: 
         assert result["curves"]["train_loss"][1] == pytest.approx(losses, abs=1e-5)
         assert len(result["curves"]["epoch"]) == len(losses) == 2
     again = Told()
-    sweep.run(rows, places, tell=again)
+    sweep.run(rows, store, on_cell=again)
     assert again == []
-    (known,) = progress(rows, places)
+    (known,) = row_statuses(rows, store)
     assert (known.cells, known.done, known.seconds) == (2, 2, 0)
 
 
 def test_a_cell_that_is_asked_for_otherwise_runs_again(tmp_path: Path) -> None:
-    places, told = places_in(tmp_path), Told()
-    sweep.run(rows_of(tmp_path, X1={"base": QUICK, "grid": [{"train.lr": [0.01]}]}), places)
-    more = rows_of(tmp_path, X1={"base": QUICK, "grid": [{"train.lr": [0.01]}], "repeats": 3})
-    (known,) = progress(more, places)
+    store, told = store_in(tmp_path), Told()
+    sweep.run(rows_of(tmp_path, X1={"base": QUICK, "grid": [{"train.lr": [0.01]}]}), store)
+    more = rows_of(tmp_path, X1={"base": QUICK, "grid": [{"train.lr": [0.01]}], "trials": 3})
+    (known,) = row_statuses(more, store)
     assert (known.cells, known.done) == (1, 0)
     other = rows_of(tmp_path, X1={"base": QUICK, "grid": [{"train.lr": [0.02]}]})
-    assert progress(other, places)[0].done == 0
-    sweep.run(more, places, tell=told)
+    assert row_statuses(other, store)[0].done == 0
+    sweep.run(more, store, on_cell=told)
     assert ended(told) == [("X1", "lr=0.01", "done")]
-    (result,) = places.of(more[0])
+    (result,) = store.results_of(more[0])
     assert result["record"]["seeds"] == [0, 1, 2]
 
 
@@ -108,10 +108,10 @@ def test_what_fails_is_kept_and_tried_again_and_the_rest_goes_on(
         "well": {"train.lr": 0.01},
     }
     rows = rows_of(tmp_path, X1={"base": QUICK, "grid": [{"case": cases}]})
-    places = places_in(tmp_path)
+    store = store_in(tmp_path)
     for _ in range(2):
         told = Told()
-        sweep.run(rows, places, tell=told)
+        sweep.run(rows, store, on_cell=told)
         failing = [
             ("X1", "wrong", "failed"),
             ("X1", "diverges", "failed"),
@@ -119,11 +119,11 @@ def test_what_fails_is_kept_and_tried_again_and_the_rest_goes_on(
         ]
         assert ended(told)[:3] == failing
     assert len(ended(told)) == 3  # the second time what went well is left alone
-    reasons = {result["cell"]: result["reason"] for result in places.of(rows[0])}
+    reasons = {result["cell"]: result["reason"] for result in store.results_of(rows[0])}
     assert "width" in reasons["wrong"]
     assert "the loss is not finite" in reasons["diverges"]
     assert "the pretrained weights of 'resnet18' could not be loaded" in reasons["elsewhere"]
-    (known,) = progress(rows, places)
+    (known,) = row_statuses(rows, store)
     assert (known.done, known.failed, known.not_run) == (1, 2, 1)
 
 
@@ -143,9 +143,9 @@ def test_a_search_keeps_the_best_of_each_step_by_validation_accuracy(tmp_path: P
         tmp_path,
         X1={"kind": "search", "base": base, "grid": [{"network": networks}], "steps": steps},
     )
-    places = places_in(tmp_path)
-    sweep.run(rows, places)
-    results = places.of(rows[0])
+    store = store_in(tmp_path)
+    sweep.run(rows, store)
+    results = store.results_of(rows[0])
     assert len(results) == 10
     for network in networks:
         mine = [result for result in results if result["values"]["network"] == network]
@@ -165,18 +165,18 @@ def test_votes_and_costs_look_at_the_runs_of_other_rows(tmp_path: Path) -> None:
     rows = rows_of(
         tmp_path,
         X1={"base": base, "grid": [{"train.lr": [0.01, 0.03, 0.1]}]},
-        X2={"kind": "vote", "of": ["X1"], "rules": ["soft"], "percents": [50, 100]},
-        X3={"kind": "benchmark", "benchmark": "cost", "of": ["X1", "X2"]},
+        X2={"kind": "vote", "rows": ["X1"], "rules": ["soft"], "percents": [50, 100]},
+        X3={"kind": "benchmark", "benchmark": "cost", "rows": ["X1", "X2"]},
     )
-    places = places_in(tmp_path)
-    sweep.run(rows, places)
+    store = store_in(tmp_path)
+    sweep.run(rows, store)
     runs = [io.read_json(path) for path in sorted((tmp_path / "runs").glob("*/trial-*/trial.json"))]
     assert len(runs) == 6
-    half, whole = places.of(rows[1])
+    half, whole = store.results_of(rows[1])
     assert (half["values"]["best"], whole["values"]["best"]) == (50, 100)
     assert half["record"]["config"]["best_percent"] == 50
     assert whole["record"]["seeds"] == [None]
-    (cost,) = places.of(rows[2])
+    (cost,) = store.results_of(rows[2])
     seconds = sum(each["cost"]["train_seconds"] + each["cost"]["adapt_seconds"] for each in runs)
     name, trainings, hours = cost["record"]["rows"][0]
     assert (name, trainings) == ("X1", 6)
@@ -185,12 +185,12 @@ def test_votes_and_costs_look_at_the_runs_of_other_rows(tmp_path: Path) -> None:
 
 def test_shards_share_the_work_without_overlap(tmp_path: Path) -> None:
     rows = rows_of(
-        tmp_path, X1={"base": QUICK, "grid": [{"train.lr": [0.01, 0.02, 0.03]}], "repeats": 1}
+        tmp_path, X1={"base": QUICK, "grid": [{"train.lr": [0.01, 0.02, 0.03]}], "trials": 1}
     )
-    places, found = places_in(tmp_path), []
+    store, found = store_in(tmp_path), []
     for part in ((1, 2), (2, 2)):
         told = Told()
-        sweep.run(rows, places, shard=part, tell=told)
+        sweep.run(rows, store, shard=part, on_cell=told)
         found.append([cell for _, cell, _ in ended(told)])
     assert found == [["lr=0.01", "lr=0.03"], ["lr=0.02"]]
 
@@ -204,7 +204,7 @@ def fewshot(*words: str, **keys: Any) -> subprocess.CompletedProcess[str]:
 def test_the_command_plans_runs_and_says_what_is_wrong(tmp_path: Path) -> None:
     rows_of(
         tmp_path,
-        X1={"base": QUICK, "grid": [{"train.lr": [0.01, 0.02]}], "repeats": 1, "seconds": 90},
+        X1={"base": QUICK, "grid": [{"train.lr": [0.01, 0.02]}], "trials": 1, "seconds": 90},
     )
     words = ["sweep", str(tmp_path / "configs"), "--scale", "full", "--out", str(tmp_path / "runs")]
     planned = fewshot(*words, "--dry-run")
@@ -217,8 +217,8 @@ def test_the_command_plans_runs_and_says_what_is_wrong(tmp_path: Path) -> None:
     assert len(list((tmp_path / "runs" / "studies" / "one" / "full" / "X1").iterdir())) == 1
     for wrong, said in [
         (["--only", "X9"], "there is no such row"),
-        (["--shard", "3/2"], "--shard 3/2: i/n with i from 1 to n was expected"),
-        (["--scale", "tiny"], "--scale tiny: smoke, small, full were expected"),
+        (["--shard", "3/2"], "--shard 3/2: expected i/n with i from 1 to n"),
+        (["--scale", "tiny"], "--scale tiny: expected one of smoke, small, full"),
     ]:
         refused = fewshot(*words, *wrong)
         assert refused.returncode == 2
@@ -228,7 +228,7 @@ def test_the_command_plans_runs_and_says_what_is_wrong(tmp_path: Path) -> None:
 def test_a_failed_cell_gives_exit_code_1(tmp_path: Path) -> None:
     rows_of(
         tmp_path,
-        X1={"base": QUICK, "grid": [{"train.lr": [0.01]}, {"learner.hidden": ["x"]}], "repeats": 1},
+        X1={"base": QUICK, "grid": [{"train.lr": [0.01]}, {"learner.hidden": ["x"]}], "trials": 1},
     )
     done = fewshot(
         "sweep", str(tmp_path / "configs"), "--scale", "full", "--out", str(tmp_path / "runs")
@@ -243,28 +243,28 @@ SLOWER = {**QUICK, "train": {**QUICK["train"], "steps": 400}, "backbone": {"name
 def test_ray_gives_the_same_results(tmp_path: Path) -> None:
     pytest.importorskip("ray")
     rows = rows_of(
-        tmp_path, X1={"base": QUICK, "grid": [{"train.lr": [0.01, 0.02, 0.03]}], "repeats": 1}
+        tmp_path, X1={"base": QUICK, "grid": [{"train.lr": [0.01, 0.02, 0.03]}], "trials": 1}
     )
     rows += rows_of(
-        tmp_path, X2={"base": QUICK, "grid": [{"learner.hidden": ["x"]}], "repeats": 1}
+        tmp_path, X2={"base": QUICK, "grid": [{"learner.hidden": ["x"]}], "trials": 1}
     )[1:]
     one, other = (
-        places_in(tmp_path),
-        Places("full", tmp_path / "ray-runs", tmp_path / "ray-results"),
+        store_in(tmp_path),
+        ResultStore("full", tmp_path / "ray-runs", tmp_path / "ray-results"),
     )
     alike = {
         **os.environ,
         "OMP_NUM_THREADS": "1",
     }  # sums of several threads have an order of their own
-    for places, more in ((one, []), (other, ["--workers", "2"])):
+    for store, more in ((one, []), (other, ["--workers", "2"])):
         words = ["sweep", str(tmp_path / "configs"), "--scale", "full", *more]
         done = fewshot(
-            *words, "--out", str(places.out), "--results", str(places.results), env=alike
+            *words, "--out", str(store.runs_folder), "--results", str(store.results_folder), env=alike
         )
         assert done.returncode == 1, done.stderr  # X2 fails in either
-    assert [_told(each) for each in other.of(rows[0])] == [_told(each) for each in one.of(rows[0])]
-    assert [each["reason"] for each in other.of(rows[1])] == [
-        each["reason"] for each in one.of(rows[1])
+    assert [_told(each) for each in other.results_of(rows[0])] == [_told(each) for each in one.results_of(rows[0])]
+    assert [each["reason"] for each in other.results_of(rows[1])] == [
+        each["reason"] for each in one.results_of(rows[1])
     ]
 
 
@@ -283,11 +283,11 @@ def test_killed_at_random_moments_it_ends_as_an_undisturbed_sweep(
     tmp_path: Path, victim: str
 ) -> None:
     rows = rows_of(
-        tmp_path, X1={"base": SLOWER, "grid": [{"train.lr": [0.001, 0.002, 0.003]}], "repeats": 2}
+        tmp_path, X1={"base": SLOWER, "grid": [{"train.lr": [0.001, 0.002, 0.003]}], "trials": 2}
     )
     whole, killed = (
-        places_in(tmp_path),
-        Places("full", tmp_path / "killed-runs", tmp_path / "killed-results"),
+        store_in(tmp_path),
+        ResultStore("full", tmp_path / "killed-runs", tmp_path / "killed-results"),
     )
     alike = {
         **os.environ,
@@ -295,12 +295,12 @@ def test_killed_at_random_moments_it_ends_as_an_undisturbed_sweep(
     }  # sums of several threads have an order of their own
     moments = random.Random(victim)
 
-    def words(places: Places) -> list[str]:
-        found = ["sweep", str(tmp_path / "configs"), "--scale", "full", "--out", str(places.out)]
+    def words(store: ResultStore) -> list[str]:
+        found = ["sweep", str(tmp_path / "configs"), "--scale", "full", "--out", str(store.runs_folder)]
         return [
             *found,
             "--results",
-            str(places.results),
+            str(store.results_folder),
             *([] if victim == "driver" else ["--workers", "2"]),
         ]
 
@@ -327,13 +327,13 @@ def test_killed_at_random_moments_it_ends_as_an_undisturbed_sweep(
         hits += process.poll() is None
         process.kill()
         process.wait()
-        for path in killed.out.glob("*/trial-*/trial.json"):  # what was done stays as it was
+        for path in killed.runs_folder.glob("*/trial-*/trial.json"):  # what was done stays as it was
             assert finished.setdefault(path, path.stat().st_mtime_ns) == path.stat().st_mtime_ns
         process = start()
     assert process.wait() == 0
     assert hits >= 3  # or the sweep was over before it could be disturbed
-    assert [_told(each) for each in killed.of(rows[0])] == [
-        _told(each) for each in whole.of(rows[0])
+    assert [_told(each) for each in killed.results_of(rows[0])] == [
+        _told(each) for each in whole.results_of(rows[0])
     ]
     assert all(path.stat().st_mtime_ns == moment for path, moment in finished.items())
 

@@ -455,7 +455,7 @@ def test_the_command(run: Path, tmp_path: Path, monkeypatch, capsys) -> None:
     assert said.out.splitlines()[0] == f"{run.name}-inspect/inspect.md"
     assert "not shown: Over the training: a record alone was given" in said.err
     for words, told in (
-        (f"inspect {run} --draw 7", "--draw 7: "),
+        (f"inspect {run} --trial 7", "--trial 7: "),
         (f"inspect {run.parent / 'none'}", "does not exist"),
     ):
         assert fewshot(words, monkeypatch) == 2

@@ -1,0 +1,63 @@
+"""The command `data`: describe a data set, or administer the cache."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fewshot.cli import completion
+from fewshot.errors import UserError
+
+
+def data(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            help="Name of a data set, or the path of a folder of images.",
+            autocompletion=completion.data_sets,
+        ),
+    ] = None,
+    image_size: Annotated[
+        int | None, typer.Option(help="Side to which images of a folder are resized, in pixels.")
+    ] = None,
+    sheet: Annotated[
+        Path | None,
+        typer.Option(help="File for the contact sheet.", show_default="NAME-contact-sheet.png"),
+    ] = None,
+    cache: Annotated[
+        bool, typer.Option("--cache", help="Show the cached images and features of all data sets.")
+    ] = False,
+    clear: Annotated[
+        bool, typer.Option("--clear", help="With --cache: remove everything cached.")
+    ] = False,
+) -> None:
+    """Show the sizes and classes of a data set and write a contact sheet, or show the cache.
+
+    Examples:
+
+        fewshot data digits
+        fewshot data my-photos --image-size 64
+        fewshot data --cache
+    """
+    if clear and not cache:
+        raise UserError(
+            "--clear removes what --cache shows: use both, as in fewshot data --cache --clear."
+        )
+    if (name is None) != cache:
+        raise UserError(
+            "give either the name of a data set, as in fewshot data cifar10, or --cache, which "
+            "shows everything cached."
+        )
+    if name is None:
+        from fewshot.features import administration
+
+        print(administration.clear() if clear else administration.show())
+        return
+    from fewshot.checks import contact_sheet
+
+    text, path = contact_sheet.describe(name, image_size, sheet)
+    print(text)
+    print(f"contact sheet: {path}", file=sys.stderr)

@@ -1,0 +1,94 @@
+"""Show progress and messages on stderr, and end an interrupted command in one line."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import typer
+
+from fewshot import progress
+
+INTERVAL_SECONDS = 5.0  # between two lines of progress where stderr is no terminal
+
+
+class _StderrHandler(logging.Handler):
+    """Print messages to whatever stderr is at that moment, so that a status line stays intact."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(self.format(record), file=sys.stderr, flush=True)
+
+
+def install_log_handler() -> None:
+    """Print the messages of the logger `fewshot` to stderr, once even if called twice."""
+    logger = logging.getLogger("fewshot")
+    if not any(isinstance(handler, _StderrHandler) for handler in logger.handlers):
+        logger.addHandler(_StderrHandler())
+        logger.setLevel(logging.INFO)
+
+
+def is_follower() -> bool:
+    """Return whether torchrun started this process as one of several, and not as rank 0."""
+    return os.environ.get("RANK", "0") != "0"
+
+
+@contextmanager
+def work(quiet: bool) -> Iterator[None]:
+    """Show the progress of the block on stderr; Ctrl-C ends it in one line, with exit code 130.
+
+    On a terminal the progress is one line that changes; elsewhere it is a line every few seconds.
+    """
+    try:
+        with _shown(quiet or is_follower()):
+            yield
+    except KeyboardInterrupt:
+        if not is_follower():
+            print("fewshot: interrupted; the same command resumes.", file=sys.stderr)
+        raise typer.Exit(130) from None
+
+
+@contextmanager
+def _shown(quiet: bool) -> Iterator[None]:
+    if quiet:
+        with progress.shown_by(None):
+            yield
+    elif sys.stderr.isatty():
+        with _status_line():
+            yield
+    else:
+        with progress.shown_by(_Lines()):
+            yield
+
+
+@contextmanager
+def _status_line() -> Iterator[None]:
+    from rich.console import Console
+
+    status = Console(stderr=True).status("")
+
+    def show(text: str) -> None:
+        status.start()  # not before the first text, because decoding images has its own bar
+        status.update(text)
+
+    try:
+        with progress.shown_by(show):
+            yield
+    finally:
+        status.stop()
+
+
+class _Lines:
+    """Print a text, unless the last one was printed less than `INTERVAL_SECONDS` ago."""
+
+    def __init__(self) -> None:
+        self.printed_at = float("-inf")
+
+    def __call__(self, text: str) -> None:
+        now = time.monotonic()
+        if now - self.printed_at > INTERVAL_SECONDS:
+            print(text, file=sys.stderr, flush=True)
+            self.printed_at = now

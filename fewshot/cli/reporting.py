@@ -1,0 +1,166 @@
+"""Commands that run studies and report on finished runs: `sweep`, `report` and `inspect`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fewshot.cli import common
+from fewshot.cli.display import work
+
+Scale = Annotated[
+    str,
+    typer.Option(
+        help="smoke: seconds per row, to check that it runs; small: hours for everything; full: "
+        "the report's own size."
+    ),
+]
+
+
+def sweep(
+    studies: Annotated[
+        list[Path],
+        typer.Argument(help="YAML files of study rows, or folders such as configs/studies/kshot."),
+    ],
+    scale: Scale = "small",
+    only: Annotated[
+        str | None, typer.Option(help="Rows by name, such as K9,K10.", show_default="all")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only show what would run, and for how long.")
+    ] = False,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Runs at the same time; more than one needs Ray.")
+    ] = 1,
+    ray_address: Annotated[
+        str | None, typer.Option(help="Address of a running Ray cluster that shares --out.")
+    ] = None,
+    shard: Annotated[
+        str,
+        typer.Option(help="i/n: only the i-th of every n runs, without votes and benchmarks."),
+    ] = "1/1",
+    device: common.Device = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder that holds the run folders; scale smoke has its own, so that no report "
+            "shows its runs.",
+            show_default="runs; smoke-runs at scale smoke",
+        ),
+    ] = None,
+    results: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the result of each cell.", show_default="OUT/studies"),
+    ] = None,
+    quiet: common.Quiet = False,
+) -> None:
+    """Run the missing cells of studies; a run that fails does not stop the others.
+
+    The exit code is 1 if a cell failed. The same command resumes an interrupted sweep.
+
+    Examples:
+
+        fewshot sweep configs/studies/kshot --scale smoke
+        fewshot sweep configs/studies --only K9,K10 --dry-run
+    """
+    from fewshot.cli import arguments
+    from fewshot.studies import status
+    from fewshot.studies.results import ResultStore, row_statuses
+
+    rows = arguments.rows(studies, only)
+    part = arguments.shard(shard)
+    scale = arguments.scale(scale)
+    runs = out or arguments.runs_folder(scale)
+    store = ResultStore(scale, runs, results or runs / "studies")
+    statuses = row_statuses(rows, store)
+    if dry_run:
+        print(status.text(statuses, scale))
+        return
+    board = status.Board(statuses, quiet)
+    with work(quiet=True), board.live():
+        from fewshot.studies import sweep
+
+        sweep.run(
+            rows,
+            store,
+            device=device,
+            workers=workers,
+            address=ray_address,
+            shard=part,
+            on_cell=board.update,
+        )
+    statuses = row_statuses(rows, store)
+    print(status.text(statuses, scale))
+    sys.exit(1 if any(row.failed for row in statuses) else 0)
+
+
+def report(
+    records: Annotated[
+        list[Path],
+        typer.Argument(help="Records, run folders, or folders of them; or YAML files of studies."),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for tables, figures and page.", show_default="print the table instead"
+        ),
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Only say whether the written report is up to date.")
+    ] = False,
+    scale: Annotated[str, typer.Option(help="Of studies: smoke, small or full.")] = "small",
+    results: Annotated[
+        Path | None,
+        typer.Option(
+            help="Of studies: folder of the results that fewshot sweep wrote.",
+            show_default="runs/studies; smoke-runs/studies at scale smoke",
+        ),
+    ] = None,
+) -> None:
+    """Compare runs in a table; of studies, show our numbers beside the reported ones.
+
+    The report of studies has tables, figures and one HTML page.
+
+    Examples:
+
+        fewshot report runs
+        fewshot report configs/studies/kshot --results runs/studies --out reports
+    """
+    from fewshot.cli import arguments
+    from fewshot.report.studies import report as studies
+
+    if studies.named(records):
+        scale = arguments.scale(scale)
+        folder = results or arguments.runs_folder(scale) / "studies"
+        sys.exit(studies.tell(records, out, check, scale, folder))
+    from fewshot.report import comparison
+
+    sys.exit(comparison.tell(records, out, check))
+
+
+def inspect(
+    run: Annotated[Path, typer.Argument(help="Folder of a run, or a record.")],
+    trial: common.Trial = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the figures.", show_default="RUN_ID-inspect")
+    ] = None,
+) -> None:
+    """Draw figures of one run.
+
+    They show the confusion matrix, the classes, overfitting, calibration, mistakes, and the nearest
+    labelled images of the mistakes.
+
+    Example:
+
+        fewshot inspect runs/0123456789ab --trial 3
+    """
+    from fewshot.report.inspection import report
+
+    files, missing = report.inspect(run, trial, out)
+    for file in files:
+        print(file)
+    for sentence in missing:
+        print(f"not shown: {sentence}", file=sys.stderr)

@@ -1,0 +1,179 @@
+"""Commands that train: `run` and `pretrain`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fewshot import progress
+from fewshot.cli import common, completion
+from fewshot.cli.display import is_follower, work
+
+
+def run(
+    method: Annotated[
+        str | None,
+        typer.Option(
+            help="Learner, as `fewshot list` names it.", autocompletion=completion.methods
+        ),
+    ] = None,
+    shots: Annotated[int | None, typer.Option(help="Labelled images per class.")] = None,
+    fraction: Annotated[
+        float | None, typer.Option(help="Share of each class's training images to label.")
+    ] = None,
+    full: Annotated[bool, typer.Option("--full", help="Label all training images.")] = False,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="Name of a data set, or the path of a folder of images.",
+            show_default="cifar10",
+            autocompletion=completion.data_sets,
+        ),
+    ] = None,
+    backbone: common.Backbone = None,
+    weights: Annotated[str | None, typer.Option(help="none, pretrained, or a weight file.")] = None,
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            help="Packaged preset, or the path of a YAML file.",
+            show_default="few or full, by the number of labels",
+            autocompletion=completion.presets,
+        ),
+    ] = None,
+    seeds: Annotated[
+        str, typer.Option(help="Number of trials (seeds 0 to N-1), or a range a-b.")
+    ] = "10",
+    device: common.Device = None,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Trials at the same time, each in its own process.")
+    ] = 1,
+    set_: common.Set = None,
+    config: common.Config = None,
+    out: common.Out = Path("runs"),
+    as_json: common.Json = False,
+    quiet: common.Quiet = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Run finished trials again as well.")
+    ] = False,
+) -> None:
+    """Train and evaluate one method on labelled subsets of a data set.
+
+    Each seed is one trial: it draws its own labelled subset, trains on it, and is evaluated on the
+    whole test set. Finished trials are not repeated, so a second call with more seeds runs only
+    the missing ones.
+
+    Examples:
+
+        fewshot run --method protonet --shots 16 --data digits
+        fewshot run --method finetune --fraction 0.01 --seeds 3
+        fewshot run --method scratch --full --set train.epochs=30 --set train.lr=0.05
+    """
+    from fewshot.cli import arguments
+
+    values = arguments.values(
+        config,
+        set_ or [],
+        method=method,
+        shots=shots,
+        fraction=fraction,
+        full=full or None,
+        data=data,
+        backbone=backbone,
+        weights=weights,
+        preset=preset,
+    )
+    seed_list = arguments.seeds(seeds)
+    quiet = quiet or is_follower()
+    with work(quiet):
+        from fewshot.runs import experiment
+
+        record = experiment.run(
+            values,
+            seed_list,
+            out=out,
+            device=device,
+            force=force,
+            workers=workers,
+            progress=not quiet,
+            tell=progress.update,
+        )
+    if is_follower():
+        return
+    if as_json:
+        print(json.dumps(record, indent=1))
+        return
+    from fewshot.report import comparison
+
+    print(comparison.markdown([record], brief=True))
+    print(f"record: {out / record['run_id'] / 'record.json'}", file=sys.stderr)
+
+
+def pretrain(
+    data: Annotated[
+        str,
+        typer.Option(
+            help="Data set to learn features from: a name, or the path of a folder of images.",
+            autocompletion=completion.data_sets,
+        ),
+    ],
+    backbone: Annotated[
+        str | None,
+        typer.Option(
+            help="One of our own backbones, or any model of timm.", show_default="mini-resnet"
+        ),
+    ] = None,
+    epochs: Annotated[
+        float | None,
+        typer.Option(min=0, help="Passes over the data.", show_default="the preset's"),
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Seed of the initial weights and of the images' order.")
+    ] = 0,
+    device: common.Device = None,
+    set_: common.Set = None,
+    config: common.Config = None,
+    out: common.Out = Path("runs"),
+    as_json: common.Json = False,
+    quiet: common.Quiet = False,
+    force: Annotated[bool, typer.Option("--force", help="Train again, even if finished.")] = False,
+) -> None:
+    """Train a backbone on all labels of a data set and write its weights for other runs.
+
+    The last line on stderr names the weight file and the options of `fewshot run` that use it.
+
+    Example:
+
+        fewshot pretrain --data tiny-imagenet --backbone conv4 --epochs 20
+    """
+    from fewshot.cli import arguments
+
+    values, command = arguments.pretraining(
+        config, set_ or [], data=data, backbone=backbone, epochs=epochs, seed=seed
+    )
+    quiet = quiet or is_follower()
+    with work(quiet):
+        from fewshot.runs import pretraining
+
+        record, weights = pretraining.run(
+            values,
+            seed,
+            command=command,
+            out=out,
+            device=device,
+            force=force,
+            progress=not quiet,
+            tell=progress.update,
+        )
+    if is_follower():
+        return
+    if as_json:
+        print(json.dumps(record, indent=1))
+    else:
+        from fewshot.report import comparison
+
+        print(comparison.markdown([record], brief=True))
+    print(f"weights: {weights} (use: {pretraining.use(record, weights)})", file=sys.stderr)

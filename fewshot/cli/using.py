@@ -1,0 +1,146 @@
+"""Commands that use finished runs: `vote`, `forecast` and `predict`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fewshot import progress
+from fewshot.cli import common
+from fewshot.cli.display import work
+
+
+def vote(
+    runs: common.Records,
+    rule: Annotated[
+        str, typer.Option(help="soft: mean of the class probabilities; hard: majority.")
+    ] = "soft",
+    best: Annotated[
+        str | None,
+        typer.Option(
+            help="Percentages of the voters that vote, best on validation first, such as 10,50.",
+            show_default="all",
+        ),
+    ] = None,
+    pool: Annotated[
+        bool, typer.Option("--pool", help="One vote over all trials, instead of one per seed.")
+    ] = False,
+    out: common.Out = Path("runs"),
+    as_json: common.Json = False,
+) -> None:
+    """Combine the saved predictions of finished runs by a vote; nothing is trained.
+
+    Example:
+
+        fewshot vote runs/0123456789ab runs/ba9876543210 --rule soft
+    """
+    from fewshot.cli import arguments
+
+    percents = arguments.percents(best)
+    from fewshot.runs import voting
+
+    records = voting.vote(runs, rule=rule, percents=percents, pool=pool, out=out)
+    if as_json:
+        print(json.dumps(records, indent=1))
+        return
+    from fewshot.report import comparison
+
+    print(comparison.markdown(records, brief=True))
+    for record in records:
+        print(f"record: {out / record['run_id'] / 'record.json'}", file=sys.stderr)
+
+
+def forecast(
+    records: common.Records,
+    target: Annotated[
+        float | None,
+        typer.Option(
+            help="Accuracy to reach, such as 0.9.", show_default="forecast accuracies only"
+        ),
+    ] = None,
+    at: Annotated[
+        str | None, typer.Option(help="Labels per class to forecast for, such as 64,128.")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for figures of the curves and their forecasts.")
+    ] = None,
+    as_json: common.Json = False,
+) -> None:
+    """Forecast how many labels a target accuracy needs, with its uncertainty.
+
+    The forecast needs runs of one method at three numbers of labels or more.
+
+    Example:
+
+        fewshot forecast runs --target 0.9
+    """
+    from fewshot.cli import arguments
+
+    counts = arguments.counts(at)
+    from fewshot.report.forecasting import report
+
+    text, files = report.tell(records, target, counts, out, as_json)
+    print(text)
+    for file in files:
+        print(file, file=sys.stderr)
+
+
+def predict(
+    run: Annotated[
+        Path,
+        typer.Argument(help="Folder of a finished run, whose data set must still be there."),
+    ],
+    images: Annotated[
+        Path, typer.Argument(help="Folder of image files; its subfolders are not read.")
+    ],
+    trial: common.Trial = None,
+    kaggle: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV file to write: id,label in rising order of id, for files 1.png, 2.png, ..."
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="CSV file to write: file,label,probability (softmax, not calibrated)."),
+    ] = None,
+    top: Annotated[
+        int, typer.Option(min=1, help="With --out: number of classes listed per image.")
+    ] = 1,
+    skip_broken: Annotated[
+        bool,
+        typer.Option("--skip-broken", help="Skip files that are no images, instead of an error."),
+    ] = False,
+    device: common.Device = None,
+    quiet: common.Quiet = False,
+) -> None:
+    """Predict the classes of a folder of images with a finished run.
+
+    The same command resumes an interrupted prediction.
+
+    Example:
+
+        fewshot predict runs/0123456789ab photos --out predictions.csv --top 3
+    """
+    from fewshot.cli import arguments
+
+    file = arguments.output_file(kaggle, out, top)
+    with work(quiet):
+        from fewshot.model import prediction
+
+        written = prediction.predict(
+            run,
+            images,
+            file,
+            seed=trial,
+            kaggle=kaggle is not None,
+            top=top,
+            skip_broken=skip_broken,
+            device=device,
+            tell=progress.update,
+        )
+    print(f"predictions: {file} ({written})", file=sys.stderr)
