@@ -245,9 +245,9 @@ def test_ray_gives_the_same_results(tmp_path: Path) -> None:
     rows = rows_of(
         tmp_path, X1={"base": QUICK, "grid": [{"train.lr": [0.01, 0.02, 0.03]}], "trials": 1}
     )
-    rows += rows_of(
-        tmp_path, X2={"base": QUICK, "grid": [{"learner.hidden": ["x"]}], "trials": 1}
-    )[1:]
+    rows += rows_of(tmp_path, X2={"base": QUICK, "grid": [{"learner.hidden": ["x"]}], "trials": 1})[
+        1:
+    ]
     one, other = (
         store_in(tmp_path),
         ResultStore("full", tmp_path / "ray-runs", tmp_path / "ray-results"),
@@ -259,10 +259,17 @@ def test_ray_gives_the_same_results(tmp_path: Path) -> None:
     for store, more in ((one, []), (other, ["--workers", "2"])):
         words = ["sweep", str(tmp_path / "configs"), "--scale", "full", *more]
         done = fewshot(
-            *words, "--out", str(store.runs_folder), "--results", str(store.results_folder), env=alike
+            *words,
+            "--out",
+            str(store.runs_folder),
+            "--results",
+            str(store.results_folder),
+            env=alike,
         )
         assert done.returncode == 1, done.stderr  # X2 fails in either
-    assert [_told(each) for each in other.results_of(rows[0])] == [_told(each) for each in one.results_of(rows[0])]
+    assert [_told(each) for each in other.results_of(rows[0])] == [
+        _told(each) for each in one.results_of(rows[0])
+    ]
     assert [each["reason"] for each in other.results_of(rows[1])] == [
         each["reason"] for each in one.results_of(rows[1])
     ]
@@ -296,7 +303,14 @@ def test_killed_at_random_moments_it_ends_as_an_undisturbed_sweep(
     moments = random.Random(victim)
 
     def words(store: ResultStore) -> list[str]:
-        found = ["sweep", str(tmp_path / "configs"), "--scale", "full", "--out", str(store.runs_folder)]
+        found = [
+            "sweep",
+            str(tmp_path / "configs"),
+            "--scale",
+            "full",
+            "--out",
+            str(store.runs_folder),
+        ]
         return [
             *found,
             "--results",
@@ -327,7 +341,9 @@ def test_killed_at_random_moments_it_ends_as_an_undisturbed_sweep(
         hits += process.poll() is None
         process.kill()
         process.wait()
-        for path in killed.runs_folder.glob("*/trial-*/trial.json"):  # what was done stays as it was
+        for path in killed.runs_folder.glob(
+            "*/trial-*/trial.json"
+        ):  # what was done stays as it was
             assert finished.setdefault(path, path.stat().st_mtime_ns) == path.stat().st_mtime_ns
         process = start()
     assert process.wait() == 0

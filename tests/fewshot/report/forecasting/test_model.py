@@ -248,7 +248,9 @@ def test_the_table_has_the_fewest_labels_first() -> None:
 
 def plan(*words: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "fewshot", "forecast", *map(str, words)], capture_output=True, text=True
+        [sys.executable, "-m", "fewshot", "forecast", *map(str, words)],
+        capture_output=True,
+        text=True,
     )
 
 
