@@ -1,30 +1,45 @@
-# PYTHON names the interpreter to build .venv with; without it the first of Python 3.11 to 3.13 that is found.
+# PYTHON names the interpreter that builds .venv; by default the first of Python 3.11 to 3.13 that is installed.
 PYTHON ?=
 BIN := .venv/bin
 
-.PHONY: help setup demo test test-slow check bench
+.PHONY: help setup demo test test-slow check format reports docs bench
 
-help:  ## this list
+help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup:  ## .venv with everything installed
+setup:  ## install everything into .venv
 	@sh scripts/setup.sh $(PYTHON)
 
-demo: setup  ## prototypical networks on 16 labelled digits of each class, ten draws
-	$(BIN)/fewshot run --method protonet --preset random --shots 16 --data digits
+demo: setup  ## compare four methods on 16 labelled digits per class, in a minute
+	@$(BIN)/fewshot demo
 
-test: setup  ## the default test suite, a process for each core
+test: setup  ## run the default tests, one process per core
 	$(BIN)/python -m pytest -n auto
 
-test-slow: setup  ## the tests that take minutes or real data at full size
+test-slow: setup .venv/.docs  ## run the tests that take minutes or real data at full size
 	$(BIN)/python -m pytest -m slow
 
-check: setup  ## lint, formatting, types, table of rooms
+check: setup  ## lint, formatting, types, imports between folders
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest tests/test_rooms.py
 
-bench: setup  ## speed beside a plain torchvision loop, written to benchmarks/results/
+format: setup  ## format the code and fix what ruff can fix
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+reports: setup  ## write every page under reports/ again, from the records
+	$(BIN)/python -m scripts.reports
+
+docs: setup .venv/.docs  ## build the documentation into site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+bench: setup  ## time training and loading beside a plain torchvision loop
 	$(BIN)/python benchmarks/plain_loop.py
 	$(BIN)/python benchmarks/beside_another.py
+
+# The tools that build the documentation and run the notebook; installed when they are first needed.
+.venv/.docs: pyproject.toml constraints.txt .venv/.installed
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[docs]'
+	@touch $@

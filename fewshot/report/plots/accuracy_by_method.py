@@ -1,0 +1,49 @@
+"""Draw the accuracy of several methods on one task: a dot for each trial, the mean and its 95% interval."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from fewshot.report.plots import style
+
+
+class Result(NamedTuple):
+    """One row of the figure.
+
+    Attributes:
+        label: name of the method.
+        values: accuracy of each trial, in [0, 1].
+        mean: mean of the values.
+        half: half width of the 95% interval of the mean, or None for a single trial.
+    """
+
+    label: str
+    values: Sequence[float]
+    mean: float
+    half: float | None
+
+
+def draw(results: Sequence[Result], title: str, path: Path) -> list[Path]:
+    """Write the figure as path.svg and path.png, the best method at the top, and return these paths."""
+    figure, axes = style.blank(0.9 + 0.45 * len(results))
+    ordered = sorted(results, key=lambda result: result.mean)
+    for row, result in enumerate(ordered):
+        percent = [100 * value for value in result.values]
+        axes.scatter(percent, [row] * len(percent), s=22, color=style.GREY, zorder=2)
+        axes.errorbar(
+            100 * result.mean,
+            row,
+            xerr=None if result.half is None else 100 * result.half,
+            fmt="o",
+            color=style.BLUE,
+            capsize=4,
+            zorder=3,
+        )
+    axes.set_yticks(range(len(ordered)), [result.label for result in ordered])
+    axes.set_ylim(-0.6, len(ordered) - 0.4)
+    axes.set_xlim(right=min(axes.get_xlim()[1], 101))
+    axes.set_xlabel("accuracy, % (mean and 95% interval; grey: trials)")
+    axes.set_title(title, fontsize=10)
+    return style.save(figure, path)

@@ -1,0 +1,182 @@
+"""Fill in the parts of the documentation that are generated from the code.
+
+MkDocs calls `on_page_markdown` for every page (see `hooks` in mkdocs.yml). A line such as
+`<!-- generated: options probe -->` is replaced by the text that the function of that name returns.
+`python -m scripts.docs NAME ...` prints one such text.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fewshot.config.reference import Setting
+
+RECORDS = Path(__file__).parent.parent / "reports" / "records" / "learners"
+MARK = re.compile(r"^<!-- generated: ([\w-]+(?: [\w.-]+)*) -->$", re.MULTILINE)
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Replace every mark of a page by its generated text; MkDocs calls this."""
+    return MARK.sub(lambda match: generate(match[1]), markdown)
+
+
+def generate(request: str) -> str:
+    """Return the text for a mark, such as "options probe"."""
+    name, *arguments = request.split()
+    return GENERATORS[name](*arguments)
+
+
+def options(method: str) -> str:
+    """Return the table of a learner's settings."""
+    from fewshot.config import reference
+    from fewshot.learners import LEARNERS
+
+    return _settings_table(list(reference.describe(LEARNERS[method].options_type, "learner.")))
+
+
+def settings() -> str:
+    """Return the tables of all settings that methods share, one section for each group."""
+    from fewshot.config import reference
+    from fewshot.config.schema import RunConfig
+
+    groups: dict[str, list[Setting]] = {}
+    for setting in reference.describe(RunConfig):
+        group, _, _ = setting.key.rpartition(".")
+        groups.setdefault(group, []).append(setting)
+    sections = []
+    for group, members in groups.items():
+        title = f"`{group.removesuffix('[]')}`" if group else "The run"
+        note = "\n\nEach item of this list has these keys." if group.endswith("[]") else ""
+        sections.append(f"## {title}{note}\n\n{_settings_table(members)}")
+    return "\n\n".join(sections)
+
+
+def commands() -> str:
+    """Return a section for each command: what it does, its arguments and options."""
+    import typer
+
+    from fewshot.cli.main import app
+
+    return "\n\n".join(_sections(typer.main.get_command(app), "fewshot"))
+
+
+def presets(method: str) -> str:
+    """Return the list of a method's presets with the first sentence of each file's comment."""
+    from fewshot import config
+
+    lines = []
+    for name in config.presets(method):
+        path = config.presets_folder() / "methods" / method / f"{name}.yaml"
+        comment = " ".join(
+            line.removeprefix("#").strip()
+            for line in path.read_text().split("\nbackbone:")[0].splitlines()
+            if line.startswith("#")
+        )
+        sentence = re.split(r"(?<=[.;:])\s", comment + " ")[0].rstrip(".;: ")
+        lines.append(f"- `{name}`: {sentence}.")
+    return "\n".join(lines)
+
+
+def numbers(method: str) -> str:
+    """Return a method's accuracy by labels per class, from the published records."""
+    from fewshot.runs import records
+
+    shots = {}
+    for _, record in records.find([RECORDS]):
+        usual = record["preset"] in ("few", "full") and record["shots"] is not None
+        if record["method"] == method and usual:
+            shots[record["shots"]] = record
+    columns = ["labels per class", *(str(count) for count in sorted(shots))]
+    accuracies, trials = ["accuracy, %"], ["trials"]
+    for count in sorted(shots):
+        score = shots[count]["scores"]["accuracy"]
+        half = "" if score["ci95"] is None else f" ± {100 * score['ci95']:.1f}"
+        accuracies.append(f"{100 * score['mean']:.1f}{half}")
+        trials.append(str(len(score["values"])))
+    table = _markdown_table(columns, [accuracies, trials])
+    return (
+        f"{table}\n\nMean and 95% interval over trials on the 10,000 test images, with the default "
+        "presets (`few` up to 100 labels per class, `full` beyond). The records are in "
+        "`reports/records/learners`."
+    )
+
+
+def backbones() -> str:
+    """Return the table of our own backbones."""
+    from fewshot.backbones import describe
+
+    rows = [[f"`{name}`", text] for name, text in describe()]
+    return _markdown_table(["name", "network"], rows)
+
+
+def _settings_table(settings: list[Setting]) -> str:
+    rows = []
+    for setting in settings:
+        unit = f" [{setting.unit}]" if setting.unit else ""
+        default = setting.default if setting.default == "required" else f"`{setting.default}`"
+        cells = [f"`{setting.key}`", setting.values, default, setting.description + unit]
+        rows.append([cell.replace("|", "\\|") for cell in cells])
+    return _markdown_table(["setting", "values", "default", "meaning"], rows)
+
+
+def _markdown_table(columns: list[str], rows: list[list[str]]) -> str:
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _sections(command: Any, name: str) -> Iterator[str]:
+    """Yield the section of a command and those of the commands below it."""
+    commands = getattr(command, "commands", None)
+    if commands:
+        for key in commands:
+            yield from _sections(commands[key], f"{name} {key}")
+        return
+    arguments = [each for each in command.params if each.param_type_name == "argument"]
+    usage = " ".join([name, *((each.name or "").upper() for each in arguments), "[OPTIONS]"])
+    help_text = _help(command.help or "")
+    rows = [_parameter(each) for each in command.params if each.name != "help"]
+    table = _markdown_table(["argument or option", "default", "meaning"], rows)
+    yield f"## `{name}`\n\n{help_text}\n\n```text\n{usage}\n```\n\n{table}"
+
+
+def _help(text: str) -> str:
+    """Return a command's help with its examples in a block of code."""
+    lines = [line.strip() for line in text.split("\f")[0].splitlines()]
+    examples = [line for line in lines if line.startswith("fewshot ")]
+    prose = "\n".join(line for line in lines if line not in examples).strip()
+    prose = re.sub(r"\n*Examples?:\s*$", "", prose)
+    if not examples:
+        return prose
+    return "\n".join([prose, "", "```console", *(f"$ {line}" for line in examples), "```"])
+
+
+def _parameter(parameter: Any) -> list[str]:
+    """Return the cells of one argument or option of a command."""
+    shown = getattr(parameter, "show_default", None)
+    default = parameter.default
+    if callable(default) or default is None or default is False or default == []:
+        default = ""
+    cell = shown if isinstance(shown, str) else ("required" if parameter.required else default)
+    names = ", ".join(f"`{name}`" for name in [*parameter.opts, *parameter.secondary_opts])
+    if parameter.param_type_name == "argument":
+        names = f"`{(parameter.name or '').upper()}`"
+    text = (getattr(parameter, "help", "") or "").replace("|", "\\|")
+    return [names, f"{cell}", text]
+
+
+GENERATORS: dict[str, Callable[..., str]] = {
+    "backbones": backbones,
+    "commands": commands,
+    "numbers": numbers,
+    "options": options,
+    "presets": presets,
+    "settings": settings,
+}
+
+if __name__ == "__main__":
+    print(generate(" ".join(sys.argv[1:])))
