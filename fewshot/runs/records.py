@@ -1,9 +1,11 @@
-"""The record of a run: written once by rename, read by everything that tells. Imports no torch until it must."""
+"""The record of a run: written once, by rename, and read by every report. Imports no torch."""
 
 from __future__ import annotations
 
+import html
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -12,107 +14,386 @@ import numpy as np
 from fewshot import io
 from fewshot.errors import UserError
 from fewshot.evaluation import statistics
+from fewshot.evaluation.statistics import Score as Score
 
-Record = dict[str, Any]
-SCORES = ("accuracy", "precision", "recall", "f1", "loss", "ece")
+Record = dict[str, Any]  # a record as it is on disk
+Scores = dict[str, Score]
+METRICS = ("accuracy", "precision", "recall", "f1", "loss", "ece")
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one trial costs; in the record of a run, the mean over its trials.
+
+    Args:
+        train_seconds: seconds of training, without evaluation and checkpoints.
+        adapt_seconds: seconds of feature extraction and adaptation to the support set.
+        images_per_second: training images a second; None without training.
+        peak_memory_mb: most memory of any trial, in MB.
+        parameters: number of parameters of the learner.
+    """
+
+    train_seconds: float
+    adapt_seconds: float
+    images_per_second: float | None
+    peak_memory_mb: float
+    parameters: int
+
+    @property
+    def seconds(self) -> float:
+        """Seconds to train and to adapt, without the evaluation."""
+        return self.train_seconds + self.adapt_seconds
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a result comes from.
+
+    Args:
+        commit: commit of the checkout; None for an installed package.
+        dirty: whether the checkout had uncommitted changes; None for an installed package.
+        versions: versions of Python and of the packages that decide results.
+        device: name of the processor or GPU.
+        started: time in ISO format.
+        finished: time in ISO format.
+        compute: device, precision, layout and threads; None for a vote, which computes nothing.
+        data_fingerprint: hash of the training images, in the record of a run only.
+        indices: seed, as JSON -> hash of the labelled subset, in the record of a run only.
+    """
+
+    commit: str | None
+    dirty: bool | None
+    versions: dict[str, str]
+    device: str
+    started: str
+    finished: str
+    compute: dict[str, Any] | None = None
+    data_fingerprint: str | None = None
+    indices: dict[str, str] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the known values in the order in which files have them."""
+        order = ("commit", "dirty", "versions", "device", "compute", "started", "finished")
+        content = {key: getattr(self, key) for key in (*order, "data_fingerprint", "indices")}
+        optional = ("compute", "data_fingerprint", "indices")
+        return {
+            key: value
+            for key, value in content.items()
+            if value is not None or key not in optional
+        }
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """The result of one trial, the content of its `trial.json`.
+
+    Args:
+        seed: seed of the labelled subset and of the training; None for a vote of all seeds.
+        scores: metric -> value on the test set.
+        measures: name -> value that the learner reported about itself.
+        validation: metric -> value on the validation set; None without one.
+        train_accuracy: accuracy on the training images; None for a vote.
+        per_class: recall of each class on the test set.
+        confusion: [true class][predicted class] counts on the test set.
+        steps: optimiser steps done.
+        best_step: step whose weights were restored; None if those of the last step were used.
+        labels: number of labelled images, the validation set included.
+        indices_hash: hash of the labelled subset.
+    """
+
+    seed: int | None
+    scores: dict[str, float]
+    validation: dict[str, float] | None
+    train_accuracy: float | None
+    per_class: list[float]
+    confusion: list[list[int]]
+    labels: int
+    indices_hash: str
+    cost: Cost
+    provenance: Provenance
+    warnings: list[str]
+    measures: dict[str, float] = field(default_factory=dict)
+    steps: int | None = None
+    best_step: int | None = None
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> TrialRecord:
+        """Return the trial that a `trial.json` describes."""
+        return cls(
+            **{
+                **_known(cls, content),
+                "cost": Cost(**content["cost"]),
+                "provenance": Provenance(**content["provenance"]),
+            }
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the content of `trial.json`."""
+        return {
+            "seed": self.seed,
+            "scores": self.scores,
+            "measures": self.measures,
+            "validation": self.validation,
+            "train_accuracy": self.train_accuracy,
+            "per_class": self.per_class,
+            "confusion": self.confusion,
+            "steps": self.steps,
+            "best_step": self.best_step,
+            "labels": self.labels,
+            "indices_hash": self.indices_hash,
+            "cost": asdict(self.cost),
+            "provenance": self.provenance.to_json(),
+            "warnings": self.warnings,
+        }
+
+
+@dataclass(frozen=True)
+class VotingRun:
+    """A run that takes part in a vote, and the seeds of its trials that do."""
+
+    run_id: str
+    method: str
+    seeds: list[int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFacts:
+    """What all trials of a run share. Files have the same names.
+
+    Args:
+        run_id: hash of the configuration and the data.
+        shots: labels per class; None if the budget is a fraction or the full data set.
+        fraction: share of the labels; None if the budget is a number of shots or the full data set.
+        n_test: number of test images.
+        config: the resolved configuration, with data sets by name.
+        members: the runs that voted; None unless the record is a vote.
+    """
+
+    run_id: str
+    method: str
+    preset: str
+    backbone: str
+    weights: str
+    data: str
+    data_notes: list[str]
+    regime: str
+    shots: int | None
+    fraction: float | None
+    classes: list[str]
+    n_test: int
+    config: dict[str, Any]
+    members: list[VotingRun] | None = None
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class RunRecord(RunFacts):
+    """The result of a run: one configuration, one trial for each seed.
+
+    Args:
+        labels: number of labelled images, the validation set included.
+        seeds: seeds of the trials, rising; [None] for a vote of all seeds.
+        scores: metric -> score on the test set.
+        measures: name -> score of what the learner reported about itself.
+        validation: metric -> score on the validation set; None without one.
+        train_accuracy: accuracy on the training images; None for a vote.
+        per_class: recall of each class on the test set, mean over the trials.
+        confusion: [true class][predicted class] counts, summed over the trials.
+        warnings: sentences that a reader of the scores must know.
+    """
+
+    labels: int
+    seeds: list[int | None]
+    scores: Scores
+    validation: Scores | None
+    train_accuracy: Score | None
+    cost: Cost
+    provenance: Provenance
+    warnings: list[str]
+    measures: Scores = field(default_factory=dict)
+    per_class: list[float] = field(default_factory=list)
+    confusion: list[list[int]] = field(default_factory=list)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> RunRecord:
+        """Return the record that a `record.json` describes; old records may lack some keys."""
+        train, validation = content["train_accuracy"], content["validation"]
+        members = content.get("members")
+        return cls(
+            **{
+                **_known(cls, content),
+                "scores": _scores(content["scores"]),
+                "measures": _scores(content.get("measures", {})),
+                "validation": None if validation is None else _scores(validation),
+                "train_accuracy": None if train is None else Score.from_json(train),
+                "cost": Cost(**content["cost"]),
+                "provenance": Provenance(**content["provenance"]),
+                "members": None if members is None else [VotingRun(**one) for one in members],
+            }
+        )
+
+    def to_json(self) -> Record:
+        """Return the content of `record.json`."""
+        facts = {one.name: getattr(self, one.name) for one in fields(RunFacts)}
+        voters = facts.pop("members")
+        if voters is not None:
+            facts["members"] = [asdict(one) for one in voters]
+        return {
+            **facts,
+            "labels": self.labels,
+            "seeds": self.seeds,
+            "scores": _as_json(self.scores),
+            "measures": _as_json(self.measures),
+            "validation": None if self.validation is None else _as_json(self.validation),
+            "train_accuracy": None if self.train_accuracy is None else asdict(self.train_accuracy),
+            "per_class": self.per_class,
+            "confusion": self.confusion,
+            "cost": asdict(self.cost),
+            "provenance": self.provenance.to_json(),
+            "warnings": self.warnings,
+        }
+
+    def by_seed(self, metric: str = "accuracy") -> dict[int | None, float]:
+        """Return seed -> value of a metric on the test set, for paired comparisons."""
+        return dict(zip(self.seeds, self.scores[metric].values, strict=True))
+
+    def __repr__(self) -> str:
+        trials = "1 trial" if len(self.seeds) == 1 else f"{len(self.seeds)} trials"
+        return (
+            f"RunRecord({self.method} on {self.data}, {self.labels:,} labels, {trials}: "
+            f"accuracy {self.scores['accuracy']}, run {self.run_id})"
+        )
+
+    def _repr_html_(self) -> str:
+        """Return a table for notebooks: a row for each metric, mean and 95% interval."""
+        heading = f"{self.method} ({self.preset}) on {self.data}, {self.labels:,} labels"
+        seeds = ", ".join(map(str, self.seeds))
+        rows = [
+            f"<tr><td>{html.escape(name)}</td><td>{score.mean:.4f}</td>"
+            f"<td>{'' if score.ci95 is None else f'± {score.ci95:.4f}'}</td></tr>"
+            for name, score in {**self.scores, **self.measures}.items()
+        ]
+        notes = "".join(f"<li>{html.escape(text)}</li>" for text in self.warnings)
+        return (
+            f"<table><caption>{html.escape(heading)}; run {self.run_id}, seeds {seeds}</caption>"
+            "<tr><th>test metric</th><th>mean</th><th>95% interval</th></tr>"
+            f"{''.join(rows)}</table><p>{self.cost.seconds:.1f} s a trial</p>"
+            + (f"<ul>{notes}</ul>" if notes else "")
+        )
+
+
+def _known(cls: type, content: Mapping[str, Any]) -> dict[str, Any]:
+    names = {one.name for one in fields(cls)}
+    return {key: value for key, value in content.items() if key in names}
+
+
+def _scores(content: Mapping[str, Any]) -> Scores:
+    return {name: Score.from_json(score) for name, score in content.items()}
+
+
+def _as_json(scores: Scores) -> dict[str, Any]:
+    return {name: score.to_json() for name, score in scores.items()}
 
 
 def seconds(record: Record) -> float:
-    """What a draw took on average to train and to adapt, without judging."""
+    """Return the seconds that a trial took on average to train and to adapt."""
     return record["cost"]["train_seconds"] + record["cost"]["adapt_seconds"]
 
 
-def assemble(run: Mapping[str, Any], draws: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The record of a run from its draws, in the order of their seeds.
-
-    run: what all draws share (run_id, method, ..., data_fingerprint); draws: contents of the trial.json files.
-    """
-    draws = sorted(draws, key=lambda draw: draw["seed"])
-    scores = {key: statistics.summary([draw["scores"][key] for draw in draws]) for key in SCORES}
-    train = [draw["train_accuracy"] for draw in draws]
-    held_out = [draw["validation"] for draw in draws if draw["validation"] is not None]
-    validation = (
-        {key: statistics.summary([each[key] for each in held_out]) for key in SCORES}
-        if held_out
-        else None
+def assemble(
+    facts: RunFacts, data_fingerprint: str, trials: Sequence[TrialRecord]
+) -> RunRecord:
+    """Return the record of a run from its trials, in the order of their seeds."""
+    trials = sorted(trials, key=lambda trial: trial.seed or 0)
+    held_out = [trial.validation for trial in trials if trial.validation is not None]
+    train = [trial.train_accuracy for trial in trials if trial.train_accuracy is not None]
+    last = max(trials, key=lambda trial: trial.provenance.finished).provenance
+    speeds = [trial.cost.images_per_second for trial in trials]
+    known_speeds = [speed for speed in speeds if speed is not None]
+    return RunRecord(
+        **{one.name: getattr(facts, one.name) for one in fields(RunFacts)},
+        labels=trials[0].labels,
+        seeds=[trial.seed for trial in trials],
+        scores=_summaries([trial.scores for trial in trials], METRICS),
+        measures=_summaries([trial.measures for trial in trials], _common_measures(trials)),
+        validation=_summaries(held_out, METRICS) if held_out else None,
+        # a vote has no predictions of training images
+        train_accuracy=statistics.summary(train) if len(train) == len(trials) else None,
+        per_class=np.mean([trial.per_class for trial in trials], axis=0).tolist(),
+        confusion=np.sum([trial.confusion for trial in trials], axis=0).tolist(),
+        cost=Cost(
+            train_seconds=float(np.mean([trial.cost.train_seconds for trial in trials])),
+            adapt_seconds=float(np.mean([trial.cost.adapt_seconds for trial in trials])),
+            images_per_second=float(np.mean(known_speeds)) if known_speeds else None,
+            peak_memory_mb=max(trial.cost.peak_memory_mb for trial in trials),
+            parameters=max(trial.cost.parameters for trial in trials),
+        ),
+        provenance=Provenance(
+            commit=last.commit,
+            dirty=last.dirty,
+            versions=last.versions,
+            device=last.device,
+            compute=last.compute,
+            started=min(trial.provenance.started for trial in trials),
+            finished=last.finished,
+            data_fingerprint=data_fingerprint,
+            indices={json.dumps(trial.seed): trial.indices_hash for trial in trials},
+        ),
+        warnings=list(dict.fromkeys(text for trial in trials for text in trial.warnings)),
     )
-    cost = {
-        "train_seconds": float(np.mean([draw["cost"]["train_seconds"] for draw in draws])),
-        "adapt_seconds": float(np.mean([draw["cost"]["adapt_seconds"] for draw in draws])),
-        "images_per_second": _mean_or_none([draw["cost"]["images_per_second"] for draw in draws]),
-        "peak_memory_mb": max(draw["cost"]["peak_memory_mb"] for draw in draws),
-        "parameters": max(draw["cost"]["parameters"] for draw in draws),
-    }
-    last = max(draws, key=lambda draw: draw["provenance"]["finished"])
-    provenance = {
-        **last["provenance"],
-        "started": min(draw["provenance"]["started"] for draw in draws),
-        "data_fingerprint": run["data_fingerprint"],
-        "indices": {json.dumps(draw["seed"]): draw["indices_hash"] for draw in draws},
-    }
-    warnings = dict.fromkeys(warning for draw in draws for warning in draw["warnings"])
-    return {
-        **{key: value for key, value in run.items() if key != "data_fingerprint"},
-        "labels": draws[0]["labels"],
-        "seeds": [draw["seed"] for draw in draws],
-        "scores": scores,
-        "measures": _measures(draws),
-        "validation": validation,
-        "train_accuracy": None
-        if None in train
-        else statistics.summary(train),  # a vote keeps no predictions of training images
-        "per_class": np.mean([draw["per_class"] for draw in draws], axis=0).tolist(),
-        "confusion": np.sum([draw["confusion"] for draw in draws], axis=0).tolist(),
-        "cost": cost,
-        "provenance": provenance,
-        "warnings": list(warnings),
-    }
 
 
-def _measures(draws: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Summaries of what the learner measured of itself, of the names that all draws have (older ones have none)."""
-    found = [draw.get("measures", {}) for draw in draws]
-    return {
-        name: statistics.summary([each[name] for each in found])
-        for name in found[0]
-        if all(name in each for each in found)
-    }
+def _summaries(values: Sequence[Mapping[str, float]], names: Sequence[str]) -> Scores:
+    return {name: statistics.summary([one[name] for one in values]) for name in names}
 
 
-def _mean_or_none(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return float(np.mean(known)) if known else None
+def _common_measures(trials: Sequence[TrialRecord]) -> list[str]:
+    """Names that all trials have: trials of an older version may have none."""
+    return [name for name in trials[0].measures if all(name in one.measures for one in trials)]
 
 
-def find(places: Sequence[Path]) -> list[tuple[Path, dict[str, Any]]]:
-    """Every record under the given files and folders, as (path, record), sorted by path and without repeats.
+def find(places: Sequence[Path]) -> list[tuple[Path, Record]]:
+    """Return every record under the given files and folders, as it is on disk.
 
-    Raises UserError for a place that does not exist, holds no record, or a file that is none.
+    Returns:
+        (path, content) without repeats, sorted by path.
+
+    Raises:
+        UserError: a place does not exist or holds no record.
     """
-    found: dict[Path, dict[str, Any]] = {}
+    found: dict[Path, Record] = {}
     for place in places:
         if not place.exists():
             raise UserError(
-                f"{place} does not exist: give a record.json, a run folder, or a folder of them."
+                f"{place} does not exist: name a record.json, a run's folder, or a folder of those."
             )
-        files = (
-            [place]
-            if place.is_file()
-            else [file for file in place.rglob("*.json") if not _of_a_draw(file)]
-        )
-        records = {
-            file.resolve(): content for file in files if _is_record(content := io.read_json(file))
-        }
-        if not records:
-            raise UserError(
-                f"{place} holds no record: a run writes one as record.json when its draws are done."
-            )
-        found |= records
+        found |= _records_in(place)
     return sorted(found.items())
 
 
-def _of_a_draw(file: Path) -> bool:
-    return file.parent.name.startswith("trial-")
+def load(places: Sequence[Path]) -> list[tuple[Path, RunRecord]]:
+    """Return what `find` returns, with typed records."""
+    return [(path, RunRecord.from_json(content)) for path, content in find(places)]
+
+
+def read(path: Path) -> RunRecord:
+    """Read one record.json."""
+    return RunRecord.from_json(io.read_json(path))
+
+
+def _records_in(place: Path) -> dict[Path, Record]:
+    files = [place] if place.is_file() else place.rglob("*.json")
+    found = {}
+    for file in files:
+        if place.is_dir() and file.parent.name.startswith("trial-"):
+            continue
+        content = io.read_json(file)
+        if _is_record(content):
+            found[file.resolve()] = content
+    if not found:
+        raise UserError(
+            f"{place} holds no record: a run writes record.json when its trials are done."
+        )
+    return found
 
 
 def _is_record(content: Any) -> bool:

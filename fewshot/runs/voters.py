@@ -1,12 +1,12 @@
-"""Members of a vote: draws of finished runs of one task, with the predictions that they saved."""
+"""Voters: trials of finished runs of one task, with the predictions that they saved."""
 
 from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,162 +15,206 @@ from torch import Tensor
 from fewshot import io
 from fewshot.errors import UserError
 from fewshot.runs import records
-from fewshot.runs.records import Record
+from fewshot.runs.records import RunRecord, TrialRecord
 
 VOTING = "voting"  # the method of a record that is a vote
 COMPARABLE = ("regime", "data", "classes", "label budget")
 
 
-class Member(NamedTuple):
-    """One draw of one run: the run's record, the draw's folder, the content of its trial.json."""
+class FinishedRun(NamedTuple):
+    """A run's folder and its record."""
 
-    run: Record
     folder: Path
-    drawn: Mapping[str, Any]
+    record: RunRecord
+
+    def __str__(self) -> str:
+        return f"{self.record.run_id} ({self.record.method})"
+
+    @property
+    def task(self) -> tuple[object, ...]:
+        """What runs must share to vote together, in the order of COMPARABLE."""
+        record = self.record
+        fingerprint = record.provenance.data_fingerprint
+        return record.regime, fingerprint, record.classes, (record.shots, record.fraction)
+
+
+class Voter(NamedTuple):
+    """One trial of a finished run, its folder and its result."""
+
+    run: FinishedRun
+    folder: Path
+    trial: TrialRecord
 
     @property
     def key(self) -> tuple[str, int]:
-        return self.run["run_id"], self.drawn["seed"]
+        """Run id and seed, which order the voters."""
+        assert self.trial.seed is not None
+        return self.run.record.run_id, self.trial.seed
 
     def __str__(self) -> str:
-        return f"{_name(self.run)} (draw {self.drawn['seed']})"
+        return f"{self.run} (trial {self.trial.seed})"
 
 
-def find(places: Sequence[Path]) -> list[tuple[Path, Record]]:
-    """Folders and records of the runs, by run id; a UserError where they are not of one task."""
+class LabelledIndices(NamedTuple):
+    """Indices of the images that a trial trained on and of its validation set, if it has one."""
+
+    support: list[int]
+    validation: list[int] | None
+
+
+def find(places: Sequence[Path]) -> list[FinishedRun]:
+    """Return the finished runs under the given places, by run id.
+
+    Votes in a folder are skipped.
+
+    Raises:
+        UserError: a place is itself a vote, a run occurs twice, there is no run, or the runs are of
+            different tasks.
+    """
     named = {place.resolve() for place in places}
-    runs: dict[str, tuple[Path, Record]] = {}
-    for path, record in records.find(places):
-        if record["method"] == VOTING:
+    runs: dict[str, FinishedRun] = {}
+    for path, record in records.load(places):
+        if record.method == VOTING:
             if named & {path, path.parent}:
                 raise UserError(
-                    f"{path} is a vote, which has no predictions: name the runs that it was made of."
+                    f"{path} is a vote, which has no predictions: name the runs that voted."
                 )
             continue
-        if record["run_id"] in runs:
-            places_of_it = f"{runs[record['run_id']][0]} and {path.parent}"
+        if record.run_id in runs:
+            folders = f"{runs[record.run_id].folder} and {path.parent}"
             raise UserError(
-                f"run {record['run_id']} lies in {places_of_it} and would vote twice: name one of them."
+                f"run {record.run_id} is in {folders} and would vote twice: name one of them."
             )
-        runs[record["run_id"]] = path.parent, record
+        runs[record.run_id] = FinishedRun(path.parent, record)
     if not runs:
         raise UserError(
-            "there are only votes here, which have no predictions: name the runs that they were made of."
+            "these places hold only votes, which have no predictions: name the runs that voted."
         )
-    found = [runs[run_id] for run_id in sorted(runs)]
-    first = found[0][1]
-    for _, other in found[1:]:
-        for what, ours, theirs in zip(COMPARABLE, _task(first), _task(other), strict=True):
-            if ours != theirs:
-                raise UserError(
-                    f"runs {_name(first)} and {_name(other)} differ in {what}: name runs of the same "
-                    f"{', '.join(COMPARABLE[:-1])} and {COMPARABLE[-1]}."
-                )
-    return found
+    ordered = [runs[run_id] for run_id in sorted(runs)]
+    for other in ordered[1:]:
+        _check_same_task(ordered[0], other)
+    return ordered
 
 
-def _task(run: Record) -> tuple[Any, ...]:
-    return (
-        run["regime"],
-        run["provenance"]["data_fingerprint"],
-        run["classes"],
-        (run["shots"], run["fraction"]),
-    )
+def _check_same_task(first: FinishedRun, other: FinishedRun) -> None:
+    for name, ours, theirs in zip(COMPARABLE, first.task, other.task, strict=True):
+        if ours != theirs:
+            raise UserError(
+                f"runs {first} and {other} differ in {name}: name runs of the same "
+                f"{', '.join(COMPARABLE[:-1])} and {COMPARABLE[-1]}."
+            )
 
 
-def _name(run: Record) -> str:
-    return f"{run['run_id']} ({run['method']})"
+def groups(runs: Sequence[FinishedRun], pool: bool) -> dict[int | None, list[Voter]]:
+    """Return the voters of each vote.
 
+    Args:
+        runs: runs of one task.
+        pool: let all trials of all runs vote together, once.
 
-def groups(runs: Sequence[tuple[Path, Record]], pool: bool) -> dict[int | None, list[Member]]:
-    """Who votes together: seed -> a draw of each run, or None -> all draws; two or more."""
-    found: dict[int | None, list[Member]]
+    Returns:
+        seed -> one trial of each run, or with `pool` None -> all trials.
+
+    Raises:
+        UserError: the runs have no seed in common, or a vote would have a single voter.
+    """
     if pool:
-        found = {
-            None: [_member(folder, run, seed) for folder, run in runs for seed in run["seeds"]]
-        }
+        votes: dict[int | None, list[Voter]] = {None: []}
+        for run in runs:
+            votes[None] += [_voter(run, seed) for seed in run.record.seeds]
     else:
-        common = set.intersection(*(set(run["seeds"]) for _, run in runs))
+        common = set.intersection(*(set(run.record.seeds) for run in runs))
         if not common:
             raise UserError(
-                "the runs have no seed in common: run them with the same --seeds, or pool them (--pool)."
+                "the runs have no seed in common: run them with the same --seeds, or pool all "
+                "trials (--pool)."
             )
-        found = {
-            seed: [_member(folder, run, seed) for folder, run in runs] for seed in sorted(common)
-        }
-    if min(map(len, found.values())) < 2:
+        votes = {seed: [_voter(run, seed) for run in runs] for seed in records.ordered(common)}
+    if min(map(len, votes.values())) < 2:
         raise UserError(
-            "one member is no vote: name two runs or more, or let all draws of a run vote (--pool)."
+            "a vote needs at least two voters: name two runs or more, or let all trials of a run "
+            "vote (--pool)."
         )
-    return found
+    return votes
 
 
-def _member(folder: Path, run: Record, seed: int) -> Member:
-    place = folder / f"trial-{seed}"
-    if not (place / "predictions.npz").exists():
+def _voter(run: FinishedRun, seed: int | None) -> Voter:
+    folder = run.folder / f"trial-{seed}"
+    predictions = folder / "predictions.npz"
+    if not predictions.exists():
         raise UserError(
-            f"{place / 'predictions.npz'} does not exist, and the record of {_name(run)} alone cannot vote: name the "
+            f"{predictions} does not exist, and the record of {run} alone cannot vote: name the "
             "run's own folder, or run its command again."
         )
-    return Member(run, place, io.read_json(place / "trial.json"))
+    return Voter(run, folder, TrialRecord.from_json(io.read_json(folder / "trial.json")))
 
 
-def array(member: Member, name: str) -> Tensor:
-    """One array of a member's predictions; the others are not read."""
-    path = member.folder / "predictions.npz"
+def saved_array(voter: Voter, name: str) -> Tensor:
+    """Return one array of a voter's saved predictions, without reading the others."""
+    path = voter.folder / "predictions.npz"
     try:
         with path.open("rb") as file, np.load(file) as arrays:
-            found = arrays[name]
+            array = arrays[name]
     except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(
             f"{path} cannot be read ({error}): run its command again with --force."
         ) from None
-    if not np.isfinite(found).all():
+    if not np.isfinite(array).all():
         raise UserError(
-            f"{path}: '{name}' holds numbers that are not finite: leave {_name(member.run)} out."
+            f"{path}: '{name}' holds numbers that are not finite: leave {voter.run} out."
         )
-    return torch.from_numpy(found)
+    return torch.from_numpy(array)
 
 
-def test_labels(members: Sequence[Member]) -> Tensor:
-    """The labels [n] of the test images, which all members must have been judged on."""
-    first = array(members[0], "test_labels")
-    for member in members[1:]:
-        if not torch.equal(first, array(member, "test_labels")):
+def test_labels(voters: Sequence[Voter]) -> Tensor:
+    """Return the labels [n] of the test images, on which all voters must agree."""
+    first = saved_array(voters[0], "test_labels")
+    for voter in voters[1:]:
+        if not torch.equal(first, saved_array(voter, "test_labels")):
             raise UserError(
-                f"{members[0]} and {member} were judged on different test labels: name runs of the same test set."
+                f"{voters[0]} and {voter} were evaluated on different test labels: name runs of "
+                "the same test set."
             )
     return first
 
 
-def indices(members: Iterable[Member]) -> dict[str, dict[str, Any]]:
-    """indices.json of every different draw of labelled images, by its hash."""
-    different = {member.drawn["indices_hash"]: member for member in members}
+def labelled_indices(voters: Iterable[Voter]) -> dict[str, LabelledIndices]:
+    """Return the different labelled subsets of the voters, by their hash."""
+    different = {voter.trial.indices_hash: voter for voter in voters}
     return {
-        name: io.read_json(member.folder / "indices.json") for name, member in different.items()
+        digest: LabelledIndices(**io.read_json(voter.folder / "indices.json"))
+        for digest, voter in different.items()
     }
 
 
-def validation_labels(members: Sequence[Member], needed: bool) -> Tensor | None:
-    """Labels of validation images that all members held out; where there are none, None, or an error if `needed`."""
-    drawn, labels, problem = indices(members), None, ""
-    held_by_first = drawn[members[0].drawn["indices_hash"]]["validation"]
-    for member in members:
-        held = drawn[member.drawn["indices_hash"]]["validation"]
-        if held is None:
-            problem = f"{member} held nothing out"
-        elif held != held_by_first:
-            problem = f"{members[0]} and {member} held out different images"
-        else:
-            found = array(member, "validation_labels")
-            labels = found if labels is None else labels
-            if torch.equal(found, labels):
-                continue
-            problem = f"{members[0]} and {member} have different labels of the images they held out"
-        if needed:
-            raise UserError(
-                f"--best chooses on one common validation split, but {problem}: run all with the same hold-out, as by "
-                "--set validation.share=0.2, and pool only runs of all training images (--full)."
-            )
-        return None
+def validation_labels(voters: Sequence[Voter], required: bool) -> Tensor | None:
+    """Return the labels [n] of the validation set that all voters share; None if they share none.
+
+    Raises:
+        UserError: it is `required` and there is none.
+    """
+    problem, labels = _common_validation(voters)
+    if problem is not None and required:
+        raise UserError(
+            f"--best chooses on one common validation set, but {problem}: run all with the same "
+            "hold-out, such as --set validation.share=0.2, and pool only runs of all training "
+            "images (--full)."
+        )
     return labels
+
+
+def _common_validation(voters: Sequence[Voter]) -> tuple[str | None, Tensor | None]:
+    """Return why there is no common validation set, or None, and its labels, or None."""
+    subsets, labels = labelled_indices(voters), None
+    first = subsets[voters[0].trial.indices_hash].validation
+    for voter in voters:
+        validation = subsets[voter.trial.indices_hash].validation
+        if validation is None:
+            return f"{voter} has no validation set", None
+        if validation != first:
+            return f"{voters[0]} and {voter} have different validation sets", None
+        own = saved_array(voter, "validation_labels")
+        labels = own if labels is None else labels
+        if not torch.equal(own, labels):
+            return f"{voters[0]} and {voter} have different labels of the validation set", None
+    return None, labels

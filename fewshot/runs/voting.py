@@ -1,7 +1,8 @@
-"""Voting: the saved predictions of finished runs as one classifier; nothing is trained. A member is one draw of a run.
+"""Voting: the saved predictions of finished runs as one classifier, without any training.
 
-Soft voting is the sum rule (the mean of the members' softmax) and hard voting the majority vote rule of Kittler, Hatef,
-Duin and Matas, "On combining classifiers" (IEEE PAMI 20(3), 1998).
+A voter is one trial of a run. Soft voting is the sum rule (the mean of the voters' softmax), and
+hard voting the majority vote rule of Kittler, Hatef, Duin and Matas, "On combining classifiers"
+(IEEE PAMI 20(3), 1998).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -21,50 +23,53 @@ from fewshot import io
 from fewshot.errors import UserError
 from fewshot.evaluation import metrics
 from fewshot.runs import provenance, records, voters
-from fewshot.runs.records import Record
-from fewshot.runs.voters import Member
+from fewshot.runs.records import Cost, RunFacts, RunRecord, TrialRecord, VotingRun
+from fewshot.runs.voters import FinishedRun, Voter
 
 RULES = ("soft", "hard")
 
 
 class Ballot(NamedTuple):
-    """One vote: its seed (None where all draws are pooled), who was chosen out of whom, its scores."""
+    """One vote: its seed (None if all trials are pooled), who voted out of whom, and its scores."""
 
     seed: int | None
-    chosen: list[Member]
-    candidates: list[Member]
-    test: metrics.Scores
-    validation: metrics.Scores | None
+    chosen: list[Voter]
+    candidates: list[Voter]
+    test: metrics.TestScores
+    validation: metrics.TestScores | None
 
 
 class Tally:
-    """What members say of the same n images, added up one by one, so that memory does not grow with their number.
+    """The votes on n images, added up voter by voter, so that memory does not grow with them.
 
-    The softmax is taken in float32 of the saved half precision; sums are float64, of logarithms so that none is 0.
+    The softmax is computed in float32 from the saved half precision. Sums are float64 and of
+    logarithms, so that none of them is 0.
     """
 
     def __init__(self, n: int, n_way: int) -> None:
         self.log_sum = torch.full((n, n_way), -math.inf, dtype=torch.float64)
         self.votes = torch.zeros(n, n_way, dtype=torch.int64)
-        self.n_members = 0
+        self.n_voters = 0
 
     def add(self, logits: Tensor) -> None:
-        """One member's logits [n, n_way]; of equal ones the first class has its vote."""
+        """Add one voter's logits [n, n_way]; of equal logits the first class gets the vote."""
         self.log_sum = torch.logaddexp(self.log_sum, logits.float().log_softmax(1).double())
         self.votes += nn.functional.one_hot(logits.argmax(1), logits.shape[1])
-        self.n_members += 1
+        self.n_voters += 1
 
     def logits(self, rule: str) -> Tensor:
-        """Log-probabilities float64 [n, n_way] of the vote, which are its logits.
+        """Return the log-probabilities of the vote, float64 [n, n_way].
 
-        soft: of the mean softmax. hard: of the shares of votes with the mean softmax counted as one vote more,
-        (votes + mean) / (members + 1). That vote is less than one for any class, so the most votes still win; it
-        decides ties, and leaves no class at 0, where the loss would be infinite.
+        Args:
+            rule: "soft" gives the mean softmax. "hard" gives the shares of the votes, with the
+                mean softmax counted as one more vote: (votes + mean) / (voters + 1). That vote is
+                less than one for any class, so the most votes still win; it decides ties and
+                leaves no class at 0, where the loss would be infinite.
         """
-        mean = self.log_sum - math.log(self.n_members)
+        mean = self.log_sum - math.log(self.n_voters)
         if rule == "soft":
             return mean
-        return torch.logaddexp(self.votes.double().log(), mean) - math.log(self.n_members + 1)
+        return torch.logaddexp(self.votes.double().log(), mean) - math.log(self.n_voters + 1)
 
 
 def vote(
@@ -74,130 +79,152 @@ def vote(
     percents: Sequence[float] = (100.0,),
     pool: bool = False,
     out: Path = Path("runs"),
-) -> list[Record]:
-    """Let finished runs vote; write `out`/<run_id>/record.json for each share in `percents`, and return the records.
+) -> list[RunRecord]:
+    """Let finished runs vote, and write `out`/<run_id>/record.json for each of `percents`.
 
-    places: as records.find takes them; earlier votes in a folder are passed over. By draw, the runs' draws of one seed
-    vote together, once for each seed that all runs have; `pool` lets all draws of all runs vote together, once.
-    percents: shares of the members that vote, rounded up, chosen by accuracy on validation images that all held out;
-    ties by the loss there, then by run id and seed. The test set chooses nothing.
-    Raises UserError where the runs cannot vote together, their predictions are not there, or none can be chosen.
+    Args:
+        places: files and folders, as for `records.find`; votes in a folder are skipped.
+        rule: "soft" or "hard".
+        percents: shares of the candidates that vote, in percent and rounded up. They are chosen by
+            accuracy on a validation set that all have in common; ties by the loss there, then by
+            run id and seed. The test set chooses nothing.
+        pool: let all trials of all runs vote together. By default the trials of one seed vote
+            together, once for each seed that all runs have.
+        out: folder of run folders.
+
+    Returns:
+        One record for each of `percents`.
+
+    Raises:
+        UserError: the runs cannot vote together, their predictions are missing, or there is no
+            common validation set to choose on.
     """
     if rule not in RULES:
-        raise UserError(f"--rule {rule}: soft or hard was expected.")
+        raise UserError(f"--rule {rule}: expected soft or hard.")
     started = datetime.now(UTC)
     runs = voters.find(places)
     groups = voters.groups(runs, pool)
-    labels = voters.test_labels([member for group in groups.values() for member in group])
+    labels = voters.test_labels([voter for group in groups.values() for voter in group])
     ballots = [_cast(seed, group, labels, rule, percents) for seed, group in groups.items()]
-    found = []
+    written = []
     for number, percent in enumerate(percents):
-        record = _record([each[number] for each in ballots], rule, percent, pool, started)
-        if not pool and (
-            alone := sorted({seed for _, run in runs for seed in run["seeds"]} - groups.keys())
-        ):
-            record["warnings"].insert(
-                0, f"not all runs have draws {', '.join(map(str, alone))}: left out"
-            )
-        folder = out / record["run_id"]
+        of_percent = [of_seed[number] for of_seed in ballots]
+        record = _record(of_percent, rule, percent, pool, started)
+        if not pool:
+            record = _with_left_out(record, runs, list(groups))
+        folder = out / record.run_id
         io.make_folder(folder)
-        io.write_json(folder / "record.json", record)
-        found.append(record)
-    return found
+        io.write_json(folder / "record.json", record.to_json())
+        written.append(record)
+    return written
+
+
+def _with_left_out(
+    record: RunRecord, runs: Sequence[FinishedRun], voted: Sequence[int | None]
+) -> RunRecord:
+    """Warn of seeds that only some of the runs have."""
+    seeds = {seed for run in runs for seed in run.record.seeds}
+    left_out = records.ordered(seeds - set(voted))
+    if not left_out:
+        return record
+    warning = f"not all runs have the seeds {', '.join(map(str, left_out))}: left out"
+    return replace(record, warnings=[warning, *record.warnings])
 
 
 def _cast(
-    seed: int | None, candidates: list[Member], labels: Tensor, rule: str, percents: Sequence[float]
+    seed: int | None, candidates: list[Voter], labels: Tensor, rule: str, percents: Sequence[float]
 ) -> list[Ballot]:
-    """A ballot for each share; every member is read once, in the order of run ids and seeds."""
+    """Return a ballot for each of `percents`; each voter is read once, by run id and seed."""
     choosing = min(percents) < 100
-    held = voters.validation_labels(candidates, needed=choosing)
+    validation_labels = voters.validation_labels(candidates, required=choosing)
     ranked = sorted(candidates, key=_rank) if choosing else candidates
     chosen = [
-        {member.key for member in ranked[: math.ceil(len(ranked) * each / 100)]}
-        for each in percents
+        {voter.key for voter in ranked[: math.ceil(len(ranked) * percent / 100)]}
+        for percent in percents
     ]
-    parts = {"test": labels} | ({} if held is None else {"validation": held})
-    n_way = len(candidates[0].run["classes"])
-    tallies = [{part: Tally(len(truth), n_way) for part, truth in parts.items()} for _ in percents]
-    for member in candidates:
-        for part in parts:
-            logits = voters.array(member, f"{part}_logits")
+    truths = {"test": labels}
+    if validation_labels is not None:
+        truths["validation"] = validation_labels
+    n_way = len(candidates[0].run.record.classes)
+    tallies = [{part: Tally(len(truth), n_way) for part, truth in truths.items()} for _ in percents]
+    for voter in candidates:
+        for part in truths:
+            logits = voters.saved_array(voter, f"{part}_logits")
             for keys, tally in zip(chosen, tallies, strict=True):
-                if member.key in keys:
+                if voter.key in keys:
                     tally[part].add(logits)
     ballots = []
     for keys, tally in zip(chosen, tallies, strict=True):
         scores = {
-            part: metrics.scores(tally[part].logits(rule), truth) for part, truth in parts.items()
+            part: metrics.scores(tally[part].logits(rule), truth) for part, truth in truths.items()
         }
-        voting = [member for member in candidates if member.key in keys]
-        ballots.append(Ballot(seed, voting, candidates, scores["test"], scores.get("validation")))
+        voted = [voter for voter in candidates if voter.key in keys]
+        ballots.append(Ballot(seed, voted, candidates, scores["test"], scores.get("validation")))
     return ballots
 
 
-def _rank(member: Member) -> tuple[float, float, tuple[str, int]]:
-    """The best first: by what the draw scored on validation images, never on the test set."""
-    return -member.drawn["validation"]["accuracy"], member.drawn["validation"]["loss"], member.key
+def _rank(voter: Voter) -> tuple[float, float, tuple[str, int]]:
+    """Order voters from the best down by their validation scores, never by the test set."""
+    scores = voter.trial.validation
+    assert scores is not None
+    return -scores["accuracy"], scores["loss"], voter.key
 
 
 def _record(
     ballots: Sequence[Ballot], rule: str, percent: float, pool: bool, started: datetime
-) -> Record:
-    """A record as of any run; backbone, weights and `members` are of those that voted, seeds is [null] for a pool."""
-    voted = sorted(
-        (member for ballot in ballots for member in ballot.chosen), key=lambda member: member.key
-    )
-    runs = {member.run["run_id"]: member.run for member in voted}
-    keys = [member.key for member in voted]
-    run, n, n_candidates = voted[0].run, len(ballots[0].chosen), len(ballots[0].candidates)
-    shared = {
-        "run_id": hashlib.sha256(
-            json.dumps([rule, float(percent), pool, keys]).encode()
-        ).hexdigest()[:12],
-        "method": voters.VOTING,
-        "preset": rule if percent == 100 else f"{rule}, best {percent:g}%",
-        "backbone": _joined(each["backbone"] for each in runs.values()),
-        "weights": _joined(Path(each["weights"]).name for each in runs.values()),
-        **{
-            key: run[key]
-            for key in ("data", "data_notes", "regime", "shots", "fraction", "classes", "n_test")
-        },
-        "config": {
+) -> RunRecord:
+    """Return the record of a vote; its backbone and weights are those of the runs that voted."""
+    voted = sorted((voter for ballot in ballots for voter in ballot.chosen), key=lambda one: one.key)
+    runs = {voter.run.record.run_id: voter.run.record for voter in voted}
+    keys = [voter.key for voter in voted]
+    first, n, n_candidates = voted[0].run.record, len(ballots[0].chosen), len(ballots[0].candidates)
+    decisive = json.dumps([rule, float(percent), pool, keys])
+    facts = RunFacts(
+        run_id=hashlib.sha256(decisive.encode()).hexdigest()[:12],
+        method=voters.VOTING,
+        preset=rule if percent == 100 else f"{rule}, best {percent:g}%",
+        backbone=_joined(run.backbone for run in runs.values()),
+        weights=_joined(Path(run.weights).name for run in runs.values()),
+        data=first.data,
+        data_notes=first.data_notes,
+        regime=first.regime,
+        shots=first.shots,
+        fraction=first.fraction,
+        classes=first.classes,
+        n_test=first.n_test,
+        config={
             "rule": rule,
             "best_percent": percent,
             "pool": pool,
             "members": n,
             "candidates": n_candidates,
         },
-        "members": [
-            {
-                "run_id": run_id,
-                "method": each["method"],
-                "seeds": [seed for own, seed in keys if own == run_id],
-            }
-            for run_id, each in runs.items()
+        members=[
+            VotingRun(run_id, run.method, [seed for own, seed in keys if own == run_id])
+            for run_id, run in runs.items()
         ],
-        "data_fingerprint": run["provenance"]["data_fingerprint"],
-    }
-    record = records.assemble(shared, [_drawn(ballot, started) for ballot in ballots])
-    return {**record, "warnings": [*_remarks(record, ballots, run["labels"]), *record["warnings"]]}
+    )
+    fingerprint = first.provenance.data_fingerprint or ""
+    record = records.assemble(facts, fingerprint, [_trial(ballot, started) for ballot in ballots])
+    warnings = [*_remarks(record, ballots, first.labels), *record.warnings]
+    return replace(record, warnings=warnings)
 
 
-def _remarks(record: Record, ballots: Sequence[Ballot], labels: int) -> list[str]:
-    """What a choice and a pool hide: the cost of those not chosen, and labels beyond a single run's."""
+def _remarks(record: RunRecord, ballots: Sequence[Ballot], labels: int) -> list[str]:
+    """Return what the scores hide: the cost of voters not chosen, and labels beyond one run's."""
     remarks, n, n_candidates = [], len(ballots[0].chosen), len(ballots[0].candidates)
     if n < n_candidates:
-        every = [
-            member.drawn["cost"]["train_seconds"]
-            for ballot in ballots
-            for member in ballot.candidates
+        seconds = [
+            voter.trial.cost.train_seconds for ballot in ballots for voter in ballot.candidates
         ]
-        seconds = f"training all took {sum(every) / len(ballots):.0f} s a vote"
-        remarks.append(f"the best {n} of {n_candidates} members on validation images; {seconds}")
-    if record["labels"] > labels:
         remarks.append(
-            f"draws of {labels:,} labels were pooled, {record['labels']:,} different ones together"
+            f"the best {n} of {n_candidates} voters by validation accuracy; "
+            f"training all of them took {sum(seconds) / len(ballots):.0f} s a vote"
+        )
+    if record.labels > labels:
+        remarks.append(
+            f"trials with {labels:,} labels each were pooled; together they use "
+            f"{record.labels:,} different labels"
         )
     return remarks
 
@@ -206,38 +233,37 @@ def _joined(names: Iterable[str]) -> str:
     return " + ".join(sorted(set(names)))
 
 
-def _drawn(ballot: Ballot, started: datetime) -> Record:
-    """A ballot as a trial.json: cost is the members' sum, of memory the most; labels count also where not chosen."""
-    costs = [member.drawn["cost"] for member in ballot.chosen]
-    indices = voters.indices(ballot.candidates)
-    digest = hashlib.sha256("".join(sorted(indices)).encode()).hexdigest()[:16]
-    return {
-        "seed": ballot.seed,
-        "scores": ballot.test.numbers(),
-        "validation": None if ballot.validation is None else ballot.validation.numbers(),
-        "train_accuracy": None,
-        "per_class": ballot.test.per_class,
-        "confusion": ballot.test.confusion,
-        "labels": len(
-            {index for each in indices.values() for part in each.values() for index in part or ()}
+def _trial(ballot: Ballot, started: datetime) -> TrialRecord:
+    """Return a ballot as the result of a trial.
+
+    Its cost is the sum of the voters' costs, and of memory the largest. Its labels are those of all
+    candidates, since the labels of voters that were not chosen helped to choose.
+    """
+    costs = [voter.trial.cost for voter in ballot.chosen]
+    subsets = voters.labelled_indices(ballot.candidates)
+    labelled: set[int] = set()
+    for subset in subsets.values():
+        labelled |= {*subset.support, *(subset.validation or ())}
+    digest = hashlib.sha256("".join(sorted(subsets)).encode()).hexdigest()[:16]
+    warnings = {f"a voter: {text}" for voter in ballot.chosen for text in voter.trial.warnings}
+    return TrialRecord(
+        seed=ballot.seed,
+        scores=ballot.test.numbers(),
+        validation=None if ballot.validation is None else ballot.validation.numbers(),
+        train_accuracy=None,
+        per_class=ballot.test.per_class,
+        confusion=ballot.test.confusion,
+        labels=len(labelled),
+        indices_hash=digest if len(subsets) > 1 else next(iter(subsets)),
+        cost=Cost(
+            train_seconds=sum(cost.train_seconds for cost in costs),
+            adapt_seconds=sum(cost.adapt_seconds for cost in costs),
+            images_per_second=None,
+            peak_memory_mb=max(cost.peak_memory_mb for cost in costs),
+            parameters=sum(cost.parameters for cost in costs),
         ),
-        "indices_hash": digest if len(indices) > 1 else next(iter(indices)),
-        "cost": {
-            **{
-                key: sum(cost[key] for cost in costs)
-                for key in ("train_seconds", "adapt_seconds", "parameters")
-            },
-            "images_per_second": None,
-            "peak_memory_mb": max(cost["peak_memory_mb"] for cost in costs),
-        },
-        "provenance": {
-            **provenance.source(),
-            "versions": provenance.versions(),
-            "device": _joined(member.drawn["provenance"]["device"] for member in ballot.chosen),
-            "started": started.isoformat(timespec="seconds"),
-            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        },
-        "warnings": sorted(
-            {f"a member: {each}" for member in ballot.chosen for each in member.drawn["warnings"]}
+        provenance=provenance.of_result(
+            started, _joined(voter.trial.provenance.device for voter in ballot.chosen)
         ),
-    }
+        warnings=sorted(warnings),
+    )
