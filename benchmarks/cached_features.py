@@ -59,7 +59,7 @@ def seconds(
     began, found = time.perf_counter(), []
     for k in shots:
         record = experiment.run({**values, "shots": k}, range(draws), out=out)
-        found.append(record["scores"]["accuracy"]["values"])
+        found.append(record.scores["accuracy"].values)
     return time.perf_counter() - began, found
 
 

@@ -50,7 +50,7 @@ def seconds(values: dict[str, Any], out: Path) -> tuple[dict[str, float], float]
     clock, processor = time.perf_counter(), time.process_time()
     record = experiment.run(values, [0], out=out)
     spent = {"clock": time.perf_counter() - clock, "processor": time.process_time() - processor}
-    return spent, record["scores"]["accuracy"]["mean"]
+    return spent, record.scores["accuracy"].mean
 
 
 def measure(values: dict[str, Any], folder: Path) -> dict[str, Any]:

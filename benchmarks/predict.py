@@ -45,7 +45,7 @@ def prepared(folder: Path) -> Path:
             if i < count:
                 os.link(first, folder / str(count) / first.name)
     values = {"method": "probe", "data": "cifar10", "shots": 16}
-    return folder / "runs" / experiment.run(values, [0], out=folder / "runs")["run_id"]
+    return folder / "runs" / experiment.run(values, [0], out=folder / "runs").run_id
 
 
 def timed(work: Callable[[], Any]) -> dict[str, float]:

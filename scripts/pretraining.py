@@ -316,7 +316,7 @@ def row(name: str, first: str) -> list[str] | None:
         base = read(first, f"probe-{shots}")["scores"]["accuracy"]["values"]
         gain = summary([100 * (one - other) for one, other in zip(accuracies, base, strict=True)])
         cells.append(f"{sum(accuracies) / len(accuracies):.3f}")
-        cells.append("" if name == first else f"{gain['mean']:+.1f} ± {gain['ci95']:.1f}")
+        cells.append("" if name == first else f"{gain.mean:+.1f} ± {gain.ci95:.1f}")
     return cells
 
 

@@ -104,12 +104,12 @@ def run(
     if is_follower():
         return
     if as_json:
-        print(json.dumps(record, indent=1))
+        print(json.dumps(record.to_json(), indent=1))
         return
     from fewshot.report import comparison
 
-    print(comparison.markdown([record], brief=True))
-    print(f"record: {out / record['run_id'] / 'record.json'}", file=sys.stderr)
+    print(comparison.markdown([record.to_json()], brief=True))
+    print(f"record: {out / record.run_id / 'record.json'}", file=sys.stderr)
 
 
 def pretrain(
@@ -171,9 +171,9 @@ def pretrain(
     if is_follower():
         return
     if as_json:
-        print(json.dumps(record, indent=1))
+        print(json.dumps(record.to_json(), indent=1))
     else:
         from fewshot.report import comparison
 
-        print(comparison.markdown([record], brief=True))
+        print(comparison.markdown([record.to_json()], brief=True))
     print(f"weights: {weights} (use: {pretraining.use(record, weights)})", file=sys.stderr)

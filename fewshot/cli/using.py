@@ -43,7 +43,8 @@ def vote(
     percents = arguments.percents(best)
     from fewshot.runs import voting
 
-    records = voting.vote(runs, rule=rule, percents=percents, pool=pool, out=out)
+    votes = voting.vote(runs, rule=rule, percents=percents, pool=pool, out=out)
+    records = [vote.to_json() for vote in votes]
     if as_json:
         print(json.dumps(records, indent=1))
         return

@@ -24,7 +24,7 @@ class Judged(NamedTuple):
     adapt_seconds: float
 
 
-class Scores(NamedTuple):
+class TestScores(NamedTuple):
     """Shares in 0..1 but loss (nats); recall of each class [n_way]; confusion [true, predicted] counts."""
 
     accuracy: float
@@ -82,7 +82,7 @@ def measures(learner: Learner, queries: Iterable[Labelled]) -> dict[str, float]:
     return {name: float(total) / n for name, total in sums.items()}
 
 
-def scores(logits: Tensor, labels: Tensor) -> Scores:
+def scores(logits: Tensor, labels: Tensor) -> TestScores:
     """Scores of logits [n, n_way] against labels [n]; precision, recall, F1 are macro averages, 0 where undefined."""
     from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
@@ -93,7 +93,7 @@ def scores(logits: Tensor, labels: Tensor) -> Scores:
         y, guess, labels=ways, zero_division=0
     )
     loss = nn.functional.cross_entropy(logits.double(), labels)
-    return Scores(
+    return TestScores(
         accuracy=float((y == guess).mean()),
         precision=float(precision.mean()),
         recall=float(recall.mean()),

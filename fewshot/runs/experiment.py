@@ -15,6 +15,7 @@ from fewshot import config, distributed, io
 from fewshot.errors import UserError
 from fewshot.learners import LEARNERS
 from fewshot.runs import records
+from fewshot.runs.records import RunFacts, RunRecord, TrialRecord
 from fewshot.runs.resolve import ResolvedRun, Tell, divided, prepare
 from fewshot.runs.trial import run_trial
 from fewshot.training import devices
@@ -30,7 +31,7 @@ def run(
     workers: int = 1,
     progress: bool = False,
     tell: Tell = lambda text: None,
-) -> dict[str, Any]:
+) -> RunRecord:
     """Run the missing draws of a configuration and return its record, written as record.json.
 
     values: settings on top of the method's preset, as nested mappings; seeds: one draw each.
@@ -123,30 +124,31 @@ def _run_alone(
     run_trial(prepare(settings, out, compute.device)._replace(compute=compute), seed, force=force)
 
 
-def finish(plan: ResolvedRun) -> dict[str, Any]:
-    """Write the record of all finished draws of a run."""
+def finish(plan: ResolvedRun) -> RunRecord:
+    """Write and return the record of all finished trials of a run."""
     settings, data = plan.config, plan.data
-    shared = {
-        "run_id": plan.run_id,
-        "method": settings.method,
-        "preset": settings.preset,
-        "backbone": settings.backbone.name,
-        "weights": settings.backbone.weights,
-        "data": data.train.name,
-        "data_notes": list(dict.fromkeys(data.train.notes + data.test.notes + _base_notes(plan))),
-        "regime": settings.regime,
-        "shots": settings.shots,
-        "fraction": settings.fraction,
-        "classes": list(data.train.classes),
-        "n_test": len(data.test),
-        # how it was computed is told by the draws, and where the data lay is nobody's business
-        "config": _told(plan),
-        "data_fingerprint": data.train.fingerprint,
-    }
+    facts = RunFacts(
+        run_id=plan.run_id,
+        method=settings.method,
+        preset=settings.preset or "",
+        backbone=settings.backbone.name,
+        weights=settings.backbone.weights,
+        data=data.train.name,
+        data_notes=list(dict.fromkeys(data.train.notes + data.test.notes + _base_notes(plan))),
+        regime=settings.regime,
+        shots=settings.shots,
+        fraction=settings.fraction,
+        classes=list(data.train.classes),
+        n_test=len(data.test),
+        config=_public_config(plan),
+    )
     with FileLock(plan.folder / ".record.lock"):
-        done = [io.read_json(path) for path in plan.folder.glob("trial-*/trial.json")]
-        record = records.assemble(shared, done)
-        io.write_json(plan.folder / "record.json", record)
+        trials = [
+            TrialRecord.from_json(io.read_json(path))
+            for path in plan.folder.glob("trial-*/trial.json")
+        ]
+        record = records.assemble(facts, data.train.fingerprint, trials)
+        io.write_json(plan.folder / "record.json", record.to_json())
     return record
 
 
@@ -159,8 +161,8 @@ def _base_notes(plan: ResolvedRun) -> tuple[str, ...]:
     )
 
 
-def _told(plan: ResolvedRun) -> dict[str, Any]:
-    """The configuration as the record tells it: data sets by name."""
+def _public_config(plan: ResolvedRun) -> dict[str, Any]:
+    """Return the configuration with data sets by name, not by place, and without the precision."""
     told = plan.config.model_dump(mode="json", exclude={"precision"}) | {
         "data": plan.data.train.name
     }

@@ -20,9 +20,9 @@ from episodes.types import ImageSet, Labelled
 from fewshot import distributed, io
 from fewshot.backbones import Backbone, chunk_size, embed
 from fewshot.config import RunConfig
-from fewshot.learners.base import Learner
 from fewshot.evaluation import metrics
 from fewshot.features import frozen
+from fewshot.learners.base import Learner
 from fewshot.runs.resolve import ResolvedRun, Tell, build_learner
 from fewshot.training import trainer
 

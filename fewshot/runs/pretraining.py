@@ -20,6 +20,7 @@ from fewshot.errors import UserError
 from fewshot.features import frozen
 from fewshot.runs import experiment
 from fewshot.runs.provenance import source
+from fewshot.runs.records import RunRecord, TrialRecord
 from fewshot.runs.resolve import Tell, configure
 from fewshot.training import devices
 
@@ -39,7 +40,7 @@ def run(
     force: bool = False,
     progress: bool = False,
     tell: Tell = lambda text: None,
-) -> tuple[dict[str, Any], Path]:
+) -> tuple[RunRecord, Path]:
     """Train a backbone on all images of a data set; the run's record, and the file of the backbone's weights.
 
     values: settings on top of the preset `pretrain` of `scratch`, `data` among them; command: what the card says made
@@ -55,21 +56,21 @@ def run(
     record = experiment.run(
         asked, [seed], out=out, device=device, force=force, progress=progress, tell=tell
     )
-    folder = out / record["run_id"] / f"trial-{seed}"
+    folder = out / record.run_id / f"trial-{seed}"
     path = folder / WEIGHTS
     if not path.exists() and distributed.rank() == 0:
         tell("decorrelating features")
-        drawn = io.read_json(folder / "trial.json")
+        trial = TrialRecord.from_json(io.read_json(folder / "trial.json"))
         state = load_file(folder / "model.safetensors")
         body = own_weights.body_of(state)
-        settings = config.BackboneSettings(**record["config"]["backbone"])
+        settings = config.BackboneSettings(**record.config["backbone"])
         finish: dict[str, Tensor] = {}
         options = settings.options
         if settings.name in backbones.OWN:
             options = backbones.resolved_options(settings)
-            images = datasets.load(values["data"], image_size=record["config"]["image_size"]).train
+            images = datasets.load(values["data"], image_size=record.config["image_size"]).train
             finish = _decorrelation(
-                settings, body, images, drawn["provenance"]["compute"], devices.pick(device)
+                settings, body, images, trial.provenance.compute or {}, devices.pick(device)
             )
             if {HEAD + "weight", HEAD + "bias"} == {
                 key for key in state if key.startswith("head.")
@@ -77,14 +78,14 @@ def run(
                 finish |= {
                     key: state[HEAD + key] for key in ("weight", "bias")
                 }  # probabilities of classes, too
-        card = _card(record, drawn, command)
+        card = _card(record, trial, command)
         io.write_bytes(path, own_weights.pack(body, finish, settings.name, options, card))
     return record, path
 
 
-def use(record: Mapping[str, Any], weights: Path) -> str:
+def use(record: RunRecord, weights: Path) -> str:
     """The words of `fewshot run` that take a pretraining's weights."""
-    backbone = record["config"]["backbone"]
+    backbone = record.config["backbone"]
     options = [f"backbone.options.{key}={value}" for key, value in backbone["options"].items()]
     sets = [word for each in options for word in ("--set", each)]
     return shlex.join(["--backbone", backbone["name"], "--weights", str(weights), *sets])
@@ -133,20 +134,20 @@ def _decorrelation(
     return dict(zip(("shift", "mix", "shift_before", "mix_before"), maps, strict=False))
 
 
-def _card(record: Mapping[str, Any], drawn: Mapping[str, Any], command: str) -> dict[str, Any]:
-    provenance, recipe = drawn["provenance"], record["config"]
+def _card(record: RunRecord, trial: TrialRecord, command: str) -> dict[str, Any]:
+    provenance, recipe = trial.provenance, record.config
     packed = source()  # the checkout that found the map after the body and wrote this, later perhaps than the training
     begun_with = backbones.weights_file(config.BackboneSettings(**recipe["backbone"]))
     teachers = [Path(each) for each in recipe["learner"].get("teachers", ())]
     share = recipe["validation"]["share"] if recipe["validation"] else 0.0
     return {
         "command": command,
-        "data": record["data"],
-        "data_notes": record["data_notes"],
-        "data_fingerprint": record["provenance"]["data_fingerprint"],
-        "images": drawn["labels"],
+        "data": record.data,
+        "data_notes": record.data_notes,
+        "data_fingerprint": record.provenance.data_fingerprint,
+        "images": trial.labels,
         "held_out_share": share,
-        "classes": len(record["classes"]),
+        "classes": len(record.classes),
         "recipe": {
             "backbone": {**recipe["backbone"], "weights": Path(recipe["backbone"]["weights"]).name},
             "learner": {**recipe["learner"], "teachers": [each.name for each in teachers]},
@@ -154,13 +155,13 @@ def _card(record: Mapping[str, Any], drawn: Mapping[str, Any], command: str) -> 
         },
         "started_from": own_weights.card(begun_with) if begun_with else None,
         "taught_by": [own_weights.card(each) for each in teachers],
-        "seed": drawn["seed"],
-        "accuracy": drawn["scores"]["accuracy"],
-        "accuracy_on": f"{record['n_test']:,} images of the data set's own test part",
-        "train_seconds": drawn["cost"]["train_seconds"],
-        "device": provenance["device"],
-        "date": provenance["finished"],
-        "commit": provenance["commit"],
-        "dirty": provenance["dirty"],
-        "packed": packed,
+        "seed": trial.seed,
+        "accuracy": trial.scores["accuracy"],
+        "accuracy_on": f"{record.n_test:,} images of the data set's own test part",
+        "train_seconds": trial.cost.train_seconds,
+        "device": provenance.device,
+        "date": provenance.finished,
+        "commit": provenance.commit,
+        "dirty": provenance.dirty,
+        "packed": packed._asdict(),
     }

@@ -1,46 +1,73 @@
-"""Where a result comes from: the code's commit, versions of what it stands on, memory it took."""
+"""Where a result comes from: the commit of the code, versions of packages, memory used."""
 
 from __future__ import annotations
 
 import platform
 import resource
 import subprocess
+from datetime import UTC, datetime
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+from fewshot.runs.records import Provenance
 
 PACKAGES = ("fewshot", "torch", "torchvision", "timm", "numpy", "scikit-learn")
 
 
+class Source(NamedTuple):
+    """The commit of the checkout and whether it was changed; None for an installed package."""
+
+    commit: str | None
+    dirty: bool | None
+
+
 @lru_cache(maxsize=1)
-def source() -> dict[str, Any]:
-    """The commit of the checkout the package runs from, and whether it was changed; null for an installed wheel."""
+def source() -> Source:
+    """Return the state of the checkout from which the package runs."""
     root = Path(__file__).parents[2]
     if not (root / ".git").exists():
-        return {"commit": None, "dirty": None}
+        return Source(None, None)
 
     def git(*words: str) -> str:
-        return subprocess.run(
-            ["git", "-C", root, *words], capture_output=True, text=True, check=True
-        ).stdout.strip()
+        command = ["git", "-C", str(root), *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
-        return {
-            "commit": git("rev-parse", "HEAD"),
-            "dirty": bool(git("status", "--porcelain", "-uno")),
-        }
+        return Source(git("rev-parse", "HEAD"), bool(git("status", "--porcelain", "-uno")))
     except (OSError, subprocess.CalledProcessError):
-        return {"commit": None, "dirty": None}
+        return Source(None, None)
 
 
 @lru_cache(maxsize=1)
 def versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that decide results."""
     return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}
 
 
+def of_result(started: datetime, device: str, compute: dict[str, Any] | None = None) -> Provenance:
+    """Return the provenance of a result that is finished now.
+
+    Args:
+        started: when its computation began.
+        device: name of the processor or GPU.
+        compute: device, precision, layout and threads; None for a vote.
+    """
+    commit, dirty = source()
+    return Provenance(
+        commit=commit,
+        dirty=dirty,
+        versions=versions(),
+        device=device,
+        compute=compute,
+        started=started.isoformat(timespec="seconds"),
+        finished=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
 def peak_memory_mb(device: str) -> float:
-    """The most memory this process has held, in MB: on the GPU where that computes, resident otherwise."""
+    """Return the most memory this process has used, in MB: of the GPU if it computes there."""
     if device.startswith("cuda"):
         import torch
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -77,9 +77,7 @@ class Provenance:
         content = {key: getattr(self, key) for key in (*order, "data_fingerprint", "indices")}
         optional = ("compute", "data_fingerprint", "indices")
         return {
-            key: value
-            for key, value in content.items()
-            if value is not None or key not in optional
+            key: value for key, value in content.items() if value is not None or key not in optional
         }
 
 
@@ -299,9 +297,7 @@ def seconds(record: Record) -> float:
     return record["cost"]["train_seconds"] + record["cost"]["adapt_seconds"]
 
 
-def assemble(
-    facts: RunFacts, data_fingerprint: str, trials: Sequence[TrialRecord]
-) -> RunRecord:
+def assemble(facts: RunFacts, data_fingerprint: str, trials: Sequence[TrialRecord]) -> RunRecord:
     """Return the record of a run from its trials, in the order of their seeds."""
     trials = sorted(trials, key=lambda trial: trial.seed or 0)
     held_out = [trial.validation for trial in trials if trial.validation is not None]
@@ -398,3 +394,8 @@ def _records_in(place: Path) -> dict[Path, Record]:
 
 def _is_record(content: Any) -> bool:
     return isinstance(content, dict) and {"run_id", "scores", "seeds"} <= set(content)
+
+
+def ordered(seeds: Iterable[int | None]) -> list[int | None]:
+    """Return seeds in rising order."""
+    return sorted(seeds, key=lambda seed: -1 if seed is None else seed)

@@ -20,10 +20,11 @@ from torch import Tensor
 from episodes.types import ImageSet
 from fewshot import distributed, io
 from fewshot.backbones import OWN, OWN_INPUT_SIZE
-from fewshot.learners.base import Learner
 from fewshot.evaluation import metrics
 from fewshot.features import frozen
+from fewshot.learners.base import Learner
 from fewshot.runs import fitting, provenance
+from fewshot.runs.records import Cost, TrialRecord
 from fewshot.runs.resolve import ResolvedRun, Tell, divided
 from fewshot.training import devices, trainer
 
@@ -134,35 +135,30 @@ def _judge(plan: ResolvedRun, seed: int, folder: Path, trained: _Trained, tell: 
         predictions |= {"validation_logits": logits, "validation_labels": labels}
 
     drawn = {"support": kept.tolist(), "validation": None if held is None else held.tolist()}
-    result = {
-        "seed": seed,
-        "scores": test_scores.numbers(),
-        "measures": measures,
-        "validation": validation,
-        "train_accuracy": train["accuracy"],
-        "per_class": test_scores.per_class,
-        "confusion": test_scores.confusion,
-        "steps": fitted.steps,
-        "best_step": fitted.best_step,
-        "labels": len(budget),
-        "indices_hash": hashlib.sha256(json.dumps(drawn).encode()).hexdigest()[:16],
-        "cost": {
-            "train_seconds": trained.fold_seconds + fitted.seconds,
-            "adapt_seconds": trained.feature_seconds + test.adapt_seconds,
-            "images_per_second": fitted.images / fitted.seconds if fitted.seconds else None,
-            "peak_memory_mb": provenance.peak_memory_mb(compute.device),
-            "parameters": trained.parameters,
-        },
-        "provenance": {
-            **provenance.source(),
-            "versions": provenance.versions(),
-            "device": devices.name(compute.device),
-            "compute": compute._asdict(),
-            "started": trained.started.isoformat(timespec="seconds"),
-            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        },
-        "warnings": warnings,
-    }
+    result = TrialRecord(
+        seed=seed,
+        scores=test_scores.numbers(),
+        measures=measures,
+        validation=validation,
+        train_accuracy=train["accuracy"],
+        per_class=test_scores.per_class,
+        confusion=test_scores.confusion,
+        steps=fitted.steps,
+        best_step=fitted.best_step,
+        labels=len(budget),
+        indices_hash=hashlib.sha256(json.dumps(drawn).encode()).hexdigest()[:16],
+        cost=Cost(
+            train_seconds=trained.fold_seconds + fitted.seconds,
+            adapt_seconds=trained.feature_seconds + test.adapt_seconds,
+            images_per_second=fitted.images / fitted.seconds if fitted.seconds else None,
+            peak_memory_mb=provenance.peak_memory_mb(compute.device),
+            parameters=trained.parameters,
+        ),
+        provenance=provenance.of_result(
+            trained.started, devices.name(compute.device), compute._asdict()
+        ),
+        warnings=warnings,
+    )
     _keep(folder, learner, drawn, fitted, predictions, result)
 
 
@@ -208,7 +204,7 @@ def _keep(
     drawn: Mapping[str, Any],
     fitted: trainer.Fitted,
     predictions: Mapping[str, Tensor],
-    result: Mapping[str, Any],
+    result: TrialRecord,
 ) -> None:
     """Write the draw's files; trial.json is the last, and says that the draw is done."""
     io.write_json(folder / "indices.json", drawn)
@@ -222,7 +218,7 @@ def _keep(
     if learner.feed is not None:
         state = {name: each.contiguous().cpu() for name, each in learner.state_dict().items()}
         io.write_bytes(folder / "model.safetensors", safetensors_bytes(state))
-    io.write_json(folder / "trial.json", result)
+    io.write_json(folder / "trial.json", result.to_json())
     (folder / "checkpoint.pt").unlink(missing_ok=True)
     for fold in folder.glob("fold-*"):
         shutil.rmtree(fold)

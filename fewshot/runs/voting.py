@@ -174,7 +174,9 @@ def _record(
     ballots: Sequence[Ballot], rule: str, percent: float, pool: bool, started: datetime
 ) -> RunRecord:
     """Return the record of a vote; its backbone and weights are those of the runs that voted."""
-    voted = sorted((voter for ballot in ballots for voter in ballot.chosen), key=lambda one: one.key)
+    voted = sorted(
+        (voter for ballot in ballots for voter in ballot.chosen), key=lambda one: one.key
+    )
     runs = {voter.run.record.run_id: voter.run.record for voter in voted}
     keys = [voter.key for voter in voted]
     first, n, n_candidates = voted[0].run.record, len(ballots[0].chosen), len(ballots[0].candidates)

@@ -57,8 +57,8 @@ def run_cell(
         frames = traceback.format_exc(limit=-8)
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
         return {**outcome("failed", reason=reason), "trace": frames}
-    curves = _curves(runs_folder / record["run_id"], seeds)
-    return outcome("done", record=record, curves=curves, run=record["run_id"])
+    curves = _curves(runs_folder / record.run_id, seeds)
+    return outcome("done", record=record.to_json(), curves=curves, run=record.run_id)
 
 
 def outcome(

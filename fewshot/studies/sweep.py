@@ -209,7 +209,7 @@ def _vote(row: Row, cell: Cell, results: Sequence[Result], store: ResultStore) -
         pool=True,
         out=store.runs_folder,
     )
-    return outcome("done", record=record, run=record["run_id"])
+    return outcome("done", record=record.to_json(), run=record.run_id)
 
 
 class _Cost(NamedTuple):

@@ -183,7 +183,7 @@ def lower(name: str, by: float, draw: np.random.Generator) -> dict[str, Any]:
     values = [
         value - by + draw.normal(0, 0.01) for value in content["scores"]["accuracy"]["values"]
     ]
-    content["scores"]["accuracy"] = summary(values)
+    content["scores"]["accuracy"] = summary(values).to_json()
     return content
 
 

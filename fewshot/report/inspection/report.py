@@ -64,7 +64,7 @@ def _head(run: Run) -> str:
         budget = counted(record["shots"], "shot")
     elif record["fraction"] is not None:
         budget = f"fraction {record['fraction']:g}"
-    rows = [[name, *_score(record["scores"][name])] for name in records.SCORES]
+    rows = [[name, *_score(record["scores"][name])] for name in records.METRICS]
     notes = [*record["data_notes"], *record["warnings"]]
     return (
         f"# {record['method']} on {record['data']}, {budget}\n\n"

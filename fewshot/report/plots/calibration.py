@@ -83,10 +83,8 @@ def reliability(draws: Sequence[Bins], title: str = "") -> Any:
     upper.set_ylabel("accuracy")
     figure.legend(fontsize=9, frameon=False, loc="outside upper center", ncols=3)
     found = summary([each.error for each in draws])
-    spread = (
-        f" ± {found['std']:.3f} (std over {len(draws)} draws)" if found["std"] is not None else ""
-    )
-    upper.set_title(f"{title}{': ' if title else ''}ECE {found['mean']:.3f}{spread}", fontsize=10)
+    spread = f" ± {found.std:.3f} (std over {len(draws)} draws)" if found.std is not None else ""
+    upper.set_title(f"{title}{': ' if title else ''}ECE {found.mean:.3f}{spread}", fontsize=10)
     lower.bar(middles, 100 * counts / n, width, color="0.55", linewidth=0)
     lower.set_ylabel("% of images")
     lower.set_xlabel(

@@ -112,7 +112,7 @@ def accuracies(record: Record, draws: Sequence[Sequence[float]] | None = None) -
     found = []
     for number, (name, mean) in enumerate(zip(record["classes"], record["per_class"], strict=True)):
         values = [float(draw[number]) for draw in draws or ()]
-        half = summary(values)["ci95"] if values else None
+        half = summary(values).ci95 if values else None
         found.append(Class(name, mean, half, values, int(counts[number])))
     return found
 

@@ -7,7 +7,9 @@ from typing import NamedTuple
 
 from fewshot.report import differences
 from fewshot.report.studies import results as gathered, reported
-from fewshot.report.differences import FEWEST, SURE, Difference
+from fewshot.evaluation.statistics import FEWEST_TRIALS as FEWEST
+from fewshot.evaluation.statistics import SIGNIFICANCE as SURE
+from fewshot.evaluation.statistics import Difference, holm_corrected
 from fewshot.report.studies.results import DONE, Group, Measured, Study, Told
 from fewshot.report.studies.tables import SMOKE
 
@@ -114,9 +116,7 @@ def _candidates(study: Study) -> dict[Group, tuple[str, list[tuple[str, Measured
 
 def _told(found: Candidates, what: Mapping[Group, str]) -> list[str]:
     ranked = {group: _ranked(cells) for group, cells in found.items()}
-    leads = differences.corrected(
-        [rival.lead for rivals in ranked.values() for rival in rivals[1:]]
-    )
+    leads = holm_corrected([rival.lead for rivals in ranked.values() for rival in rivals[1:]])
     comparisons, next_lead = sum(each.p is not None for each in leads), iter(leads)
     sentences = []
     for group, (best, *rivals) in ranked.items():

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from fewshot.report import differences
 from fewshot.report.studies import results as gathered
-from fewshot.report.differences import Difference
+from fewshot.evaluation.statistics import Difference, difference
 from fewshot.report.studies.results import Study
 from fewshot.report.studies.tables import as_stated
 
@@ -45,7 +44,7 @@ def against(study: Study) -> list[Against]:
             for metric in METRICS:
                 score, number = gathered.score(cell.record, metric), cell.reported.get(metric)
                 if score is not None and number is not None:
-                    lead = differences.of([value - number for value in score["values"]])
+                    lead = difference([value - number for value in score["values"]])
                     found.append(Against(told.name, cell.label, metric, number, lead))
     return found
 

@@ -19,7 +19,7 @@ def test_protonet_on_sixteen_digits_a_class(tmp_path: Path) -> None:
         range(5),
         out=tmp_path,
     )
-    assert record["scores"]["accuracy"]["mean"] > 0.93
+    assert record.scores["accuracy"].mean > 0.93
 
 
 @pytest.fixture
@@ -38,11 +38,11 @@ def test_sixteen_shots_of_cifar10_from_random_weights(
     record = experiment.run(
         {"method": method, "preset": preset, "shots": 16}, range(3), out=tmp_path
     )
-    assert record["scores"]["accuracy"]["mean"] > 0.36
+    assert record.scores["accuracy"].mean > 0.36
 
 
 @pytest.mark.usefixtures("cifar10")
 def test_a_probe_of_the_shipped_weights(tmp_path: Path) -> None:
     for shots, least in ((1, 0.41), (4, 0.565), (16, 0.66)):
         record = experiment.run({"method": "probe", "shots": shots}, range(5), out=tmp_path)
-        assert record["scores"]["accuracy"]["mean"] > least
+        assert record.scores["accuracy"].mean > least

@@ -123,14 +123,12 @@ def test_a_run_of_several_members_is_kept_and_judges_again_the_same(
         "select": "last",
     }
     record = experiment.run(values, [0], out=tmp_path)
-    run = tmp_path / record["run_id"]
+    run = tmp_path / record.run_id
     saved = np.load(run / "trial-0" / "predictions.npz")["test_logits"]
     judged = predictor.load(run)
     again = judged.logits(datasets.load("digits").test.images.numpy())
     np.testing.assert_allclose(again.numpy(), saved.astype(np.float32), atol=2e-2)
-    assert record["cost"]["parameters"] > 2 * sum(
-        map(torch.numel, backbones.build(SMALL).parameters())
-    )
+    assert record.cost.parameters > 2 * sum(map(torch.numel, backbones.build(SMALL).parameters()))
 
 
 def test_every_member_begins_from_the_training_images() -> None:

@@ -433,8 +433,8 @@ def test_a_run_keeps_the_measures_and_features_stand_for_images(
     for name, augment in (("images", still), ("features", [])):
         record = experiment.run({**values, "augment": augment}, [0, 1], out=tmp_path / name)
         assert (tmp_path / "cache" / "features").exists() == (name == "features")
-        found[name] = record["measures"]
-        draws = tmp_path / name / record["run_id"]
+        found[name] = record.measures
+        draws = tmp_path / name / record.run_id
         for seed in (0, 1):
             drawn = json.loads((draws / f"trial-{seed}" / "trial.json").read_text())["measures"]
             assert [each["values"][seed] for each in found[name].values()] == list(drawn.values())

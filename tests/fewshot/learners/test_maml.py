@@ -378,12 +378,12 @@ def test_the_record_warns_of_fine_tuning_and_of_chance(tmp_path: Path) -> None:
         "weights": "none",
     }
     told = experiment.run({**values, "method": "maml", "train": None}, [0], out=tmp_path)
-    assert any("fine-tuning" in each for each in told["warnings"])
-    assert not any("near chance" in each for each in told["warnings"])
+    assert any("fine-tuning" in each for each in told.warnings)
+    assert not any("near chance" in each for each in told.warnings)
     blank = {"head": "zero", "inner_steps": 0, "test_steps": 0}
     lost = experiment.run(
         {**values, "method": "maml", "train": None, "learner": blank}, [0], out=tmp_path
     )
-    assert lost["scores"]["accuracy"]["mean"] < 0.15
-    assert any("near chance, which is 0.1" in each for each in lost["warnings"])
-    assert experiment.run({**values, "method": "probe"}, [0], out=tmp_path)["warnings"] == []
+    assert lost.scores["accuracy"].mean < 0.15
+    assert any("near chance, which is 0.1" in each for each in lost.warnings)
+    assert experiment.run({**values, "method": "probe"}, [0], out=tmp_path).warnings == []

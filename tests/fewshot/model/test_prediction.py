@@ -42,7 +42,7 @@ def run(out: Path, method: str, seeds: tuple[int, ...] = (0,), **more: Any) -> P
         for key, value in {**QUICK, **more}.items()
         if method != "probe" or key != "train"
     }
-    return out / experiment.run({**values, "method": method}, seeds, out=out)["run_id"]
+    return out / experiment.run({**values, "method": method}, seeds, out=out).run_id
 
 
 def write(images: ImageSet, folder: Path, n: int | None = None, first: int = 0) -> Path:

@@ -26,8 +26,8 @@ from fewshot.evaluation import metrics
 from fewshot.features import administration, frozen
 from fewshot.learners import probe
 from fewshot.model.restore import rebuild
-from fewshot.runs import experiment, resolve
-from fewshot.runs.records import SCORES
+from fewshot.runs import experiment, records, resolve
+from fewshot.runs.records import METRICS
 
 QUICK = {
     "data": "digits",
@@ -43,9 +43,9 @@ def quick(method: str, **more) -> dict:
     return {**values, "method": method, **more}
 
 
-def without_times(record: dict) -> dict:
-    """A record without what differs from run to run: seconds, speed, memory, dates, the checkout."""
-    kept = json.loads(json.dumps(record))
+def without_times(record: records.RunRecord) -> dict:
+    """Return a record as JSON without what differs from run to run: cost, dates, the checkout."""
+    kept = json.loads(json.dumps(record.to_json()))
     kept["cost"] = {"parameters": kept["cost"]["parameters"]}
     for key in ("started", "finished", "commit", "dirty"):
         kept["provenance"].pop(key)
@@ -55,15 +55,15 @@ def without_times(record: dict) -> dict:
 @pytest.mark.parametrize("method", ["finetune", "maml", "probe", "protonet", "scratch", "siamese"])
 def test_a_run_leaves_the_promised_files(method: str, tmp_path: Path) -> None:
     record = experiment.run(quick(method), [0, 1], out=tmp_path)
-    folder = tmp_path / record["run_id"]
-    assert json.loads((folder / "record.json").read_text()) == record
-    assert record["seeds"] == [0, 1]
-    assert set(record["scores"]) == set(SCORES)
-    assert record["cost"]["parameters"] > 1000
+    folder = tmp_path / record.run_id
+    assert records.read(folder / "record.json") == record
+    assert record.seeds == [0, 1]
+    assert set(record.scores) == set(METRICS)
+    assert record.cost.parameters > 1000
     settings = yaml.safe_load((folder / "config.yaml").read_text())
     assert settings["method"] == method
     assert settings["compute"]["precision"] == "float32"
-    for seed, accuracy in zip((0, 1), record["scores"]["accuracy"]["values"], strict=True):
+    for seed, accuracy in zip((0, 1), record.scores["accuracy"].values, strict=True):
         draw = folder / f"trial-{seed}"
         names = {path.name for path in draw.iterdir()}
         trained = {"model.safetensors"} if method != "probe" else set()
@@ -80,7 +80,7 @@ def test_a_run_leaves_the_promised_files(method: str, tmp_path: Path) -> None:
 
 def test_all_methods_see_the_same_subsets(tmp_path: Path) -> None:
     found = [
-        experiment.run(quick(method), [3], out=tmp_path)["provenance"]["indices"]
+        experiment.run(quick(method), [3], out=tmp_path).provenance.indices
         for method in ("probe", "scratch")
     ]
     assert found[0] == found[1]
@@ -88,12 +88,12 @@ def test_all_methods_see_the_same_subsets(tmp_path: Path) -> None:
 
 def test_more_seeds_run_only_the_missing_draws(tmp_path: Path) -> None:
     first = experiment.run(quick("scratch"), [0, 1], out=tmp_path)
-    draws = [tmp_path / first["run_id"] / f"trial-{seed}" / "trial.json" for seed in (0, 1)]
+    draws = [tmp_path / first.run_id / f"trial-{seed}" / "trial.json" for seed in (0, 1)]
     before = [path.stat().st_mtime_ns for path in draws]
     second = experiment.run(quick("scratch"), [0, 1, 2], out=tmp_path)
-    assert second["run_id"] == first["run_id"]
-    assert second["seeds"] == [0, 1, 2]
-    assert second["scores"]["accuracy"]["values"][:2] == first["scores"]["accuracy"]["values"]
+    assert second.run_id == first.run_id
+    assert second.seeds == [0, 1, 2]
+    assert second.scores["accuracy"].values[:2] == first.scores["accuracy"].values
     assert [path.stat().st_mtime_ns for path in draws] == before
     experiment.run(quick("scratch"), [1], out=tmp_path, force=True)
     assert draws[0].stat().st_mtime_ns == before[0]
@@ -113,7 +113,7 @@ def test_the_run_id_follows_what_decides_the_result(tmp_path: Path) -> None:
 
 def test_the_saved_weights_make_the_saved_predictions(tmp_path: Path) -> None:
     record = experiment.run(quick("scratch"), [0], out=tmp_path)
-    draw = tmp_path / record["run_id"] / "trial-0"
+    draw = tmp_path / record.run_id / "trial-0"
     made = resolve.prepare(quick("scratch"), tmp_path, "cpu")
     learner = resolve.build_learner(made.config, made.task, seed=5)
     learner.load_state_dict(load_file(draw / "model.safetensors"))
@@ -129,15 +129,15 @@ def test_the_saved_weights_make_the_saved_predictions(tmp_path: Path) -> None:
 def test_a_hold_out_is_taken_from_the_label_budget(tmp_path: Path) -> None:
     values = quick("scratch", shots=5, select="holdout", validation={"share": 0.2, "split_seed": 3})
     record = experiment.run(values, [0], out=tmp_path)
-    drawn = json.loads((tmp_path / record["run_id"] / "trial-0" / "indices.json").read_text())
+    drawn = json.loads((tmp_path / record.run_id / "trial-0" / "indices.json").read_text())
     train = datasets.load("digits").train
     budget = subsets.shots(train.labels, train.classes, 5, seed=0).tolist()
     assert sorted(drawn["support"] + drawn["validation"]) == sorted(budget)
     assert train.labels[torch.tensor(drawn["validation"])].bincount().tolist() == [1] * 10
-    assert record["labels"] == 50
-    kept = np.load(tmp_path / record["run_id"] / "trial-0" / "predictions.npz")
+    assert record.labels == 50
+    kept = np.load(tmp_path / record.run_id / "trial-0" / "predictions.npz")
     accuracy = (kept["validation_logits"].argmax(1) == kept["validation_labels"]).mean()
-    assert record["validation"]["accuracy"]["mean"] == pytest.approx(accuracy, abs=0.11)
+    assert record.validation["accuracy"].mean == pytest.approx(accuracy, abs=0.11)
 
 
 @pytest.mark.parametrize(("start", "steps"), [(9.0, 6), (1.0, 0)])
@@ -163,9 +163,9 @@ def test_the_step_is_chosen_on_folds_of_the_support(
     train = {"steps": 12, "batch_size": 16, "log_every_epochs": 1.6}
     values = quick("scratch", shots=4, select="support_cv", train=train, augment=[])
     record = experiment.run(values, [0], out=tmp_path)
-    draw = tmp_path / record["run_id"] / "trial-0"
+    draw = tmp_path / record.run_id / "trial-0"
     assert json.loads((draw / "trial.json").read_text())["steps"] == steps
-    assert record["cost"]["train_seconds"] > 0  # the folds' too
+    assert record.cost.train_seconds > 0  # the folds' too
     folds = [seen[i] for i in (0, 5, 10, 15)]  # four folds of four shots
     assert [len(fold) for fold in folds] == [10] * 4
     assert len(set.union(*folds)) == 40  # every labelled image validates once
@@ -187,15 +187,15 @@ def test_a_preset_that_chooses_on_folds_stays_at_the_start_at_one_shot(tmp_path:
         assert resolve.prepare(values, tmp_path, "cpu").config.select == "support_cv"
         record = experiment.run(one, [0], out=tmp_path)
     probed = experiment.run(quick("probe", shots=1, backbone=values["backbone"]), [0], out=tmp_path)
-    assert record["provenance"]["indices"] == probed["provenance"]["indices"]
-    assert record["scores"]["accuracy"]["values"] == probed["scores"]["accuracy"]["values"]
+    assert record.provenance.indices == probed.provenance.indices
+    assert record.scores["accuracy"].values == probed.scores["accuracy"].values
 
 
 def test_a_backbone_with_random_weights_begins_from_training_images(tmp_path: Path) -> None:
     """speed-cnn's filters whiten the support, and stay as they are found."""
     backbone = {"name": "speed-cnn", "options": {"widths": [4, 4, 4]}}
     record = experiment.run(quick("scratch", backbone=backbone, shots=5), [0], out=tmp_path)
-    draw = tmp_path / record["run_id"] / "trial-0"
+    draw = tmp_path / record.run_id / "trial-0"
     kept = json.loads((draw / "indices.json").read_text())["support"]
     known = load_file(draw / "model.safetensors")["backbone.body.stages.0.0.weight"]
     fresh = backbones.build(config.BackboneSettings(**backbone))
@@ -221,16 +221,14 @@ def test_meta_training_on_a_base_set(tmp_path: Path) -> None:
     base = {**QUICK["train"], "base": str(folder)}
     plain = experiment.run(quick("protonet", shots=1), [0], out=tmp_path)
     record = experiment.run(quick("protonet", shots=1, train=base), [0], out=tmp_path)
-    assert record["run_id"] != plain["run_id"]
-    assert record["scores"] != plain["scores"]  # with one shot of its own it could not have trained
-    assert record["warnings"] == [
-        each for each in record["warnings"] if "stay as they were" not in each
-    ]
-    assert "meta-trained on 36 labelled images of shapes" in record["data_notes"]
-    assert record["config"]["train"]["base"] == "shapes"
-    assert record["labels"] == 10
+    assert record.run_id != plain.run_id
+    assert record.scores != plain.scores  # with one shot of its own it could not have trained
+    assert record.warnings == [each for each in record.warnings if "stay as they were" not in each]
+    assert "meta-trained on 36 labelled images of shapes" in record.data_notes
+    assert record.config["train"]["base"] == "shapes"
+    assert record.labels == 10
     pairs = experiment.run(quick("siamese", shots=1, train=base), [0], out=tmp_path)
-    assert pairs["scores"] != experiment.run(quick("siamese", shots=1), [0], out=tmp_path)["scores"]
+    assert pairs.scores != experiment.run(quick("siamese", shots=1), [0], out=tmp_path).scores
     with pytest.raises(
         UserError, match=r"train.base is for learners of episodes or pairs, and 'finetune' is none"
     ):
@@ -240,8 +238,8 @@ def test_meta_training_on_a_base_set(tmp_path: Path) -> None:
 def test_one_shot_runs_everywhere(tmp_path: Path) -> None:
     for method in ("finetune", "probe", "protonet", "scratch", "siamese"):
         record = experiment.run(quick(method, shots=1), [0], out=tmp_path)
-        assert record["labels"] == 10
-        assert any("stay as they were" in warning for warning in record["warnings"]) == (
+        assert record.labels == 10
+        assert any("stay as they were" in warning for warning in record.warnings) == (
             method == "protonet"
         )
 
@@ -260,9 +258,7 @@ def test_batch_norm_that_is_held_on_random_weights_is_told(
     record = experiment.run(
         quick(method, train={**QUICK["train"], "steps": 1, **train}), [0], out=tmp_path
     )
-    assert (
-        any("held at its initial statistics" in warning for warning in record["warnings"]) == told
-    )
+    assert any("held at its initial statistics" in warning for warning in record.warnings) == told
 
 
 def test_mirrored_digits_are_not_trained_on(tmp_path: Path) -> None:
@@ -297,21 +293,21 @@ def test_draws_in_processes_are_the_same_draws(tmp_path: Path, one_thread: None)
 def test_draws_of_another_precision_are_not_mixed_unknowingly(tmp_path: Path) -> None:
     first = experiment.run(quick("scratch"), [0], out=tmp_path)
     with pytest.raises(
-        UserError, match=rf"{first['run_id']} was computed on cpu in float32: name another --out"
+        UserError, match=rf"{first.run_id} was computed on cpu in float32: name another --out"
     ):
         experiment.run(quick("scratch", precision="bfloat16"), [0], out=tmp_path)
     forced = experiment.run(quick("scratch", precision="bfloat16"), [0], out=tmp_path, force=True)
-    assert forced["run_id"] == first["run_id"]
-    assert forced["provenance"]["compute"]["precision"] == "bfloat16"
+    assert forced.run_id == first.run_id
+    assert forced.provenance.compute["precision"] == "bfloat16"
     assert experiment.run(quick("scratch", precision="auto"), [0], out=tmp_path) == forced
 
 
 def test_the_weights_of_a_run_can_start_another(tmp_path: Path) -> None:
     first = experiment.run(quick("scratch"), [0], out=tmp_path)
-    weights = tmp_path / first["run_id"] / "trial-0" / "model.safetensors"
+    weights = tmp_path / first.run_id / "trial-0" / "model.safetensors"
     values = quick("probe", backbone={**QUICK["backbone"], "weights": str(weights)})
     record = experiment.run(values, [0], out=tmp_path)
-    assert record["weights"] == str(weights)
+    assert record.weights == str(weights)
     learner = resolve.build_learner(
         resolve.prepare(values, tmp_path).config, resolve.Task(10), seed=0
     )
@@ -418,7 +414,7 @@ def test_training_the_head_alone_on_features_is_training_it_on_images(
         values = quick(method, train=HEAD, **more) | {"augment": augment}
         record = experiment.run(values, [0], out=tmp_path / name)
         assert (tmp_path / "cache" / "features").exists() == (name == "features")
-        draw = tmp_path / name / record["run_id"] / "trial-0"
+        draw = tmp_path / name / record.run_id / "trial-0"
         result = json.loads((draw / "trial.json").read_text())
         found[name] = (
             load_file(draw / "model.safetensors"),
@@ -470,9 +466,7 @@ def test_prototypes_without_training_are_class_means_of_cached_features(
     values = quick("protonet", learner={"distance": "euclidean"}, **more)
     record = experiment.run(values, [0], out=tmp_path)
     assert len(list((tmp_path / "cache" / "features").glob("*.safetensors"))) == 2
-    assert any("stay as they were" in warning for warning in record["warnings"]) == (
-        "shots" in more
-    )
+    assert any("stay as they were" in warning for warning in record.warnings) == ("shots" in more)
     made = resolve.prepare(values, tmp_path, "cpu")
     backbone = resolve.build_learner(made.config, made.task, seed=0).backbone.eval()
     train, test = made.data
@@ -482,9 +476,7 @@ def test_prototypes_without_training_are_class_means_of_cached_features(
         query = backbone(test.images.float() / 255).double().numpy()
     means = np.stack([support[train.labels[budget].numpy() == way].mean(0) for way in range(10)])
     nearest = ((query[:, None] - means) ** 2).sum(-1).argmin(1)
-    kept_logits = np.load(tmp_path / record["run_id"] / "trial-0" / "predictions.npz")[
-        "test_logits"
-    ]
+    kept_logits = np.load(tmp_path / record.run_id / "trial-0" / "predictions.npz")["test_logits"]
     assert (kept_logits.argmax(1) == nearest).mean() > 0.99  # half precision ties a few
 
 
@@ -511,7 +503,7 @@ def finished(out: Path) -> dict:
     process = long_run(out)
     printed, said = process.communicate()
     assert process.returncode == 0, said
-    return without_times(json.loads(printed))
+    return without_times(records.RunRecord.from_json(json.loads(printed)))
 
 
 def checkpointed(out: Path, process: subprocess.Popen[str], seconds: float) -> None:
@@ -562,7 +554,7 @@ def test_nothing_is_half_written_on_a_full_disk(tmp_path: Path) -> None:
     if not os.path.exists("/dev/full"):
         pytest.skip("no /dev/full here to stand for a full disk")
     record = experiment.run(quick("probe"), [0], out=tmp_path)
-    folder = tmp_path / record["run_id"]
+    folder = tmp_path / record.run_id
     before = (folder / "record.json").read_bytes()
     (folder / f"record.json.{os.getpid()}.part").symlink_to("/dev/full")
     with pytest.raises(
@@ -571,7 +563,7 @@ def test_nothing_is_half_written_on_a_full_disk(tmp_path: Path) -> None:
         experiment.run(quick("probe"), [0, 1], out=tmp_path)
     assert (folder / "record.json").read_bytes() == before
     assert not list(folder.rglob("*.part"))
-    assert experiment.run(quick("probe"), [0, 1], out=tmp_path)["seeds"] == [0, 1]
+    assert experiment.run(quick("probe"), [0, 1], out=tmp_path).seeds == [0, 1]
 
 
 @pytest.mark.parametrize(
@@ -587,9 +579,7 @@ def test_large_images_in_a_small_network_are_a_warning(
         "input_size": input_size,
     }
     record = experiment.run(values, [0], out=tmp_path)
-    assert (
-        any("sees images of 64 pixels at 32" in warning for warning in record["warnings"]) == told
-    )
+    assert any("sees images of 64 pixels at 32" in warning for warning in record.warnings) == told
 
 
 def test_a_long_training_says_how_long_it_takes(tmp_path: Path, monkeypatch) -> None:
@@ -623,11 +613,8 @@ def test_with_views_a_run_of_scratch_also_tells_what_it_is_without(tmp_path: Pat
     plain = experiment.run(asked, [0], out=tmp_path / "runs")
     viewed = {**asked, "backbone": {**asked["backbone"], "views": "flip-shift"}}
     record = experiment.run(viewed, [0], out=tmp_path / "runs")
-    assert plain["measures"] == {}
-    assert (
-        record["measures"]["accuracy_without_views"]["values"]
-        == plain["scores"]["accuracy"]["values"]
-    )
+    assert plain.measures == {}
+    assert record.measures["accuracy_without_views"].values == plain.scores["accuracy"].values
 
 
 def test_a_logistic_readout_sees_the_whole_support(tmp_path: Path) -> None:
@@ -638,13 +625,13 @@ def test_a_logistic_readout_sees_the_whole_support(tmp_path: Path) -> None:
         select="last",
     )
     record = experiment.run(asked, [0], out=tmp_path)
-    made, learner, kept = rebuild(tmp_path / record["run_id"], 0)
+    made, learner, kept = rebuild(tmp_path / record.run_id, 0)
     assert len(kept) == 60
     support = streams.labelled(made.data.train, kept, "cpu")
     with torch.no_grad():
         classify = probe.classifier(learner.eval().backbone, support, probe.Options(c=5.0))
         expected = classify(streams.as_float(made.data.test.images)).argmax(1)
-    saved = np.load(tmp_path / record["run_id"] / "trial-0" / "predictions.npz")[
-        "test_logits"
-    ].argmax(1)
+    saved = np.load(tmp_path / record.run_id / "trial-0" / "predictions.npz")["test_logits"].argmax(
+        1
+    )
     assert (saved == expected.numpy()).mean() > 0.99  # saved in half precision

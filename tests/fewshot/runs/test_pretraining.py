@@ -82,15 +82,15 @@ def test_the_file_is_the_trained_body_its_decorrelation_and_its_classifier(
         told = backbone.class_logits(train.images.float() / 255)
     torch.testing.assert_close(told, logits, rtol=0.05, atol=0.05)
     assert (told.argmax(1) == logits.argmax(1)).float().mean() > 0.99
-    assert record["scores"]["accuracy"]["mean"] > 0.2
-    assert record["validation"]["accuracy"]["values"] != record["scores"]["accuracy"]["values"]
+    assert record.scores["accuracy"].mean > 0.2
+    assert record.validation["accuracy"].values != record.scores["accuracy"].values
 
 
 def test_the_card_says_where_the_weights_come_from(pretrained: tuple[dict, Path]) -> None:
     record, path = pretrained
     card = own_weights.card(path)
     assert card["command"] == "fewshot pretrain ..."
-    assert card["accuracy"] == record["scores"]["accuracy"]["mean"]
+    assert card["accuracy"] == record.scores["accuracy"].mean
     assert card["images"] == len(datasets.load("digits").train)
     assert card["recipe"]["train"]["epochs"] == 2
     assert card["recipe"]["backbone"]["options"] == OPTIONS
@@ -99,7 +99,7 @@ def test_the_card_says_where_the_weights_come_from(pretrained: tuple[dict, Path]
         {**OPTIONS, "blocks": 1, "norm": "batch"},
     )
     assert {card["data"], card["commit"], card["date"]} == {
-        "digits", record["provenance"]["commit"], record["provenance"]["finished"],
+        "digits", record.provenance.commit, record.provenance.finished,
     }  # fmt: skip
     assert card["packed"] == provenance.source()
     assert str(path.parent) not in json.dumps(card)
@@ -125,7 +125,7 @@ def test_the_features_are_what_the_next_run_uses(
         "resolutions": [{"side": 16, "until": 0.5}],
     }  # fit for the body, whatever follows it
     record = experiment.run({**values, "train": train, "select": "last"}, [0], out=tmp_path)
-    model = tmp_path / record["run_id"] / "trial-0" / "model.safetensors"
+    model = tmp_path / record.run_id / "trial-0" / "model.safetensors"
     again = loaded(model)
     before = loaded(pretrained[1])
     assert isinstance(again.finish, backbones.Finish)
@@ -297,11 +297,11 @@ def test_seeds_have_their_own_weights_and_cards(
     (record, first), before = pretraining.run(values, 0, out=tmp_path), None
     before = first.read_bytes()
     both, second = pretraining.run(values, 1, out=tmp_path)
-    assert both["run_id"] == record["run_id"]
+    assert both.run_id == record.run_id
     assert first.read_bytes() == before != second.read_bytes()
     cards = [own_weights.card(each) for each in (first, second)]
     assert [card["seed"] for card in cards] == [0, 1]
-    assert [card["accuracy"] for card in cards] == both["scores"]["accuracy"]["values"]
+    assert [card["accuracy"] for card in cards] == both.scores["accuracy"].values
 
 
 def test_a_file_of_settings_names_the_backbone_unless_the_flag_does(tmp_path: Path) -> None:
@@ -352,7 +352,7 @@ def test_two_epochs_on_real_images_are_better_features_than_none(tmp_path: Path)
     options = {"widths": [32, 64, 128]}
     values = {"data": "tinyimagenet32", "backbone": {"name": "mini-resnet", "options": options}}
     record, weights = pretraining.run({**values, "train": {"epochs": 2}}, out=tmp_path)
-    assert record["scores"]["accuracy"]["mean"] > 0.08  # of 200 classes
+    assert record.scores["accuracy"].mean > 0.08  # of 200 classes
     accuracies = [
         experiment.run(
             {
@@ -362,7 +362,9 @@ def test_two_epochs_on_real_images_are_better_features_than_none(tmp_path: Path)
             },
             range(3),
             out=tmp_path,
-        )["scores"]["accuracy"]["mean"]
+        )
+        .scores["accuracy"]
+        .mean
         for each in ("none", str(weights))
     ]
     assert accuracies[1] > accuracies[0] + 0.1

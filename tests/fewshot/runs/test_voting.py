@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import torch
 from sklearn.ensemble import VotingClassifier
 from sklearn.preprocessing import LabelEncoder
 
-from episodes.errors import UserError
+from fewshot.errors import UserError
 from fewshot import io
 from fewshot.cli import arguments, main
 from fewshot.report import comparison as table
@@ -39,69 +40,82 @@ def right(n_right: int, labels: np.ndarray = HELD, sure: float = 2.0) -> np.ndar
     return (sure * np.eye(3)[guesses]).astype(np.float16)
 
 
-def draw(logits: np.ndarray, held: np.ndarray | None = None, **over: Any) -> dict[str, Any]:
-    """What a draw leaves: its test logits, and logits of four images that it held out of a budget of nine."""
+def trial(logits: np.ndarray, validation: np.ndarray | None = None, **over: Any) -> dict[str, Any]:
+    """Describe a trial: its test logits, and logits of a validation set of four images."""
     return {
         "logits": logits,
-        "held": held,
+        "validation": validation,
         "labels": LABELS,
-        "held_labels": HELD,
-        "held_indices": [7, 9, 11, 12],
+        "validation_labels": HELD,
+        "validation_indices": [7, 9, 11, 12],
         **over,
     }
 
 
-def run(out: Path, name: str, *draws: dict[str, Any], first_seed: int = 0, **over: Any) -> Path:
-    """A run folder as the experiment writes it, with hand-made predictions; seconds, parameters: 10, 100 a draw."""
+def run(out: Path, name: str, *trials: dict[str, Any], first_seed: int = 0, **over: Any) -> Path:
+    """Write a run folder as an experiment does; each trial takes 10 s and has 100 parameters."""
     done = []
-    for seed, each in enumerate(draws, start=first_seed):
-        place = out / name / f"trial-{seed}"
-        place.mkdir(parents=True)
-        arrays = {"test_logits": each["logits"], "test_labels": each["labels"]}
-        drawn: dict[str, Any] = {"support": [seed, 20, 21, 22, 23], "validation": None}
-        numbers = dict.fromkeys(
-            records.SCORES, float((each["logits"].argmax(1) == each["labels"]).mean())
-        )
-        validation = None
-        if each["held"] is not None:
-            arrays |= {"validation_logits": each["held"], "validation_labels": each["held_labels"]}
-            drawn["validation"] = each["held_indices"]
-            loss = -np.log(softmax(each["held"])[np.arange(4), each["held_labels"]]).mean()
-            accuracy = float((each["held"].argmax(1) == each["held_labels"]).mean())
-            validation = {
-                **dict.fromkeys(records.SCORES, 0.0),
-                "accuracy": accuracy,
-                "loss": float(loss),
-            }
-        io.write_arrays(place / "predictions.npz", arrays)
-        io.write_json(place / "indices.json", drawn)
-        content = {
-            "seed": seed, "scores": numbers, "validation": validation, "train_accuracy": 1.0, "per_class": [0.0] * 3,
-            "confusion": [[0] * 3] * 3, "labels": sum(len(part or ()) for part in drawn.values()),
-            "indices_hash": json.dumps(drawn), "warnings": each.get("warnings", []),
-            "cost": {
-                "train_seconds": 10.0, "adapt_seconds": 1.0, "images_per_second": 5.0,
-                "peak_memory_mb": 50.0 + seed, "parameters": 100,
-            },
-            "provenance": {"device": "a CPU", "started": "2024-01-01", "finished": "2024-01-02"},
-        }  # fmt: skip
-        io.write_json(place / "trial.json", content)
-        done.append(content)
-    shared = {
-        "run_id": name, "method": "probe", "preset": "few", "backbone": "conv4", "weights": "none", "data": "toy",
-        "data_notes": [], "regime": "low-data", "shots": 3, "fraction": None, "classes": ["a", "b", "c"],
-        "n_test": len(LABELS), "config": {}, "data_fingerprint": "f", **over,
+    for seed, described in enumerate(trials, start=first_seed):
+        folder = out / name / f"trial-{seed}"
+        folder.mkdir(parents=True)
+        done.append(write_trial(folder, seed, **described))
+    facts = {
+        "run_id": name, "method": "probe", "preset": "few", "backbone": "conv4", "weights": "none",
+        "data": "toy", "data_notes": [], "regime": "low-data", "shots": 3, "fraction": None,
+        "classes": ["a", "b", "c"], "n_test": len(LABELS), "config": {}, **over,
     }  # fmt: skip
-    io.write_json(out / name / "record.json", records.assemble(shared, done))
+    fingerprint = facts.pop("data_fingerprint", "f")
+    record = records.assemble(records.RunFacts(**facts), fingerprint, done)
+    io.write_json(out / name / "record.json", record.to_json())
     return out / name
 
 
-def accuracies(record: dict[str, Any]) -> list[float]:
-    return record["scores"]["accuracy"]["values"]
+def write_trial(
+    folder: Path,
+    seed: int,
+    logits: np.ndarray,
+    validation: np.ndarray | None,
+    labels: np.ndarray,
+    validation_labels: np.ndarray,
+    validation_indices: list[int],
+    warnings: Sequence[str] = (),
+) -> records.TrialRecord:
+    arrays = {"test_logits": logits, "test_labels": labels}
+    indices: dict[str, Any] = {"support": [seed, 20, 21, 22, 23], "validation": None}
+    scores = dict.fromkeys(records.METRICS, float((logits.argmax(1) == labels).mean()))
+    validation_scores = None
+    if validation is not None:
+        arrays |= {"validation_logits": validation, "validation_labels": validation_labels}
+        indices["validation"] = validation_indices
+        loss = -np.log(softmax(validation)[np.arange(4), validation_labels]).mean()
+        accuracy = float((validation.argmax(1) == validation_labels).mean())
+        validation_scores = dict.fromkeys(records.METRICS, 0.0)
+        validation_scores |= {"accuracy": accuracy, "loss": float(loss)}
+    io.write_arrays(folder / "predictions.npz", arrays)
+    io.write_json(folder / "indices.json", indices)
+    trial = records.TrialRecord(
+        seed=seed,
+        scores=scores,
+        validation=validation_scores,
+        train_accuracy=1.0,
+        per_class=[0.0] * 3,
+        confusion=[[0] * 3] * 3,
+        labels=5 if validation is None else 9,
+        indices_hash=json.dumps(indices),
+        cost=records.Cost(10.0, 1.0, 5.0, 50.0 + seed, 100),
+        provenance=records.Provenance("c", False, {}, "a CPU", "2024-01-01", "2024-01-02"),
+        warnings=list(warnings),
+    )
+    io.write_json(folder / "trial.json", trial.to_json())
+    return trial
 
 
-def made_of(record: dict[str, Any]) -> list[tuple[str, list[int]]]:
-    return [(each["run_id"], each["seeds"]) for each in record["members"]]
+def accuracies(record: records.RunRecord) -> list[float]:
+    return record.scores["accuracy"].values
+
+
+def made_of(record: records.RunRecord) -> list[tuple[str, list[int]]]:
+    return [(run.run_id, run.seeds) for run in record.members]
 
 
 # the rules
@@ -129,23 +143,21 @@ def by_loops(rule: str, members: list[np.ndarray], labels: np.ndarray) -> tuple[
 
 
 @pytest.mark.parametrize("rule", ["soft", "hard"])
-@pytest.mark.parametrize("n_members", [2, 4, 5])
-def test_a_vote_against_nested_loops(rule: str, n_members: int, tmp_path: Path) -> None:
-    logits = [[noise(10 * member + seed) for seed in range(3)] for member in range(n_members)]
+@pytest.mark.parametrize("n_voters", [2, 4, 5])
+def test_a_vote_against_nested_loops(rule: str, n_voters: int, tmp_path: Path) -> None:
+    logits = [[noise(10 * member + seed) for seed in range(3)] for member in range(n_voters)]
     for member, drawn in enumerate(logits):
-        run(tmp_path / "runs", f"r{member}", *map(draw, drawn))
+        run(tmp_path / "runs", f"r{member}", *map(trial, drawn))
     (record,) = voting.vote([tmp_path / "runs"], rule=rule, out=tmp_path / "votes")
     expected = [by_loops(rule, [drawn[seed] for drawn in logits], LABELS) for seed in range(3)]
     assert accuracies(record) == pytest.approx([accuracy for accuracy, _ in expected])
-    assert record["scores"]["loss"]["values"] == pytest.approx(
-        [loss for _, loss in expected], rel=1e-6
-    )
-    assert record["seeds"] == [0, 1, 2]
+    assert record.scores["loss"].values == pytest.approx([loss for _, loss in expected], rel=1e-6)
+    assert record.seeds == [0, 1, 2]
     pooled = [drawn for drawns in logits for drawn in drawns]
     (record,) = voting.vote([tmp_path / "runs"], rule=rule, pool=True, out=tmp_path / "votes")
     accuracy, loss = by_loops(rule, pooled, LABELS)
     assert accuracies(record) == pytest.approx([accuracy])
-    assert record["scores"]["loss"]["mean"] == pytest.approx(loss, rel=1e-6)
+    assert record.scores["loss"].mean == pytest.approx(loss, rel=1e-6)
 
 
 class Fitted:
@@ -211,11 +223,11 @@ def test_the_greatest_numbers_of_half_precision_keep_the_loss_exact_and_finite(
 ) -> None:
     """Probabilities of exp(-120000), which is 0 in any precision, have a logarithm all the same."""
     far = np.tile(np.array([60000, 0, -60000], np.float16), (len(LABELS), 1))
-    run(tmp_path, "a", draw(far)), run(tmp_path, "b", draw(far))
+    run(tmp_path, "a", trial(far)), run(tmp_path, "b", trial(far))
     expected = float(np.mean(np.array([0, 60000, 120000])[LABELS]))
     for rule, loss in (("soft", expected), ("hard", expected + math.log(3) * (LABELS > 0).mean())):
         (record,) = voting.vote([tmp_path / "a", tmp_path / "b"], rule=rule, out=tmp_path)
-        assert record["scores"]["loss"]["mean"] == pytest.approx(
+        assert record.scores["loss"].mean == pytest.approx(
             loss, rel=1e-3
         )  # 59,968 is the half next to 60,000
 
@@ -225,9 +237,9 @@ def test_the_greatest_numbers_of_half_precision_keep_the_loss_exact_and_finite(
 
 def test_the_test_set_never_chooses(tmp_path: Path) -> None:
     """The member that is best on the test set and worst on validation is dropped, with it all accuracy."""
-    run(tmp_path, "a", draw(right(7, LABELS), right(0)))
-    run(tmp_path, "b", draw(right(0, LABELS), right(4)))
-    run(tmp_path, "c", draw(right(1, LABELS), right(3)))
+    run(tmp_path, "a", trial(right(7, LABELS), right(0)))
+    run(tmp_path, "b", trial(right(0, LABELS), right(4)))
+    run(tmp_path, "c", trial(right(1, LABELS), right(3)))
     found = voting.vote([tmp_path], percents=[20.0, 60.0, 100.0], out=tmp_path / "votes")
     assert [made_of(each) for each in found] == [
         [("b", [0])],
@@ -235,30 +247,30 @@ def test_the_test_set_never_chooses(tmp_path: Path) -> None:
         [("a", [0]), ("b", [0]), ("c", [0])],
     ]
     assert accuracies(found[0]) == [0.0]
-    assert [each["validation"]["accuracy"]["mean"] for each in found] == pytest.approx([1, 1, 0.75])
-    assert "best 1 of 3" in found[0]["warnings"][0]
-    assert "took 30 s" in found[0]["warnings"][0]
-    assert found[2]["warnings"] == []
+    assert [record.validation["accuracy"].mean for record in found] == pytest.approx([1, 1, 0.75])
+    assert "best 1 of 3" in found[0].warnings[0]
+    assert "took 30 s" in found[0].warnings[0]
+    assert found[2].warnings == []
 
 
 @pytest.mark.parametrize(
     ("n", "percent", "kept"),
     [(3, 1.0, 1), (4, 50.0, 2), (5, 50.0, 3), (30, 10.0, 3), (31, 10.0, 4)],
 )
-def test_a_share_is_rounded_up_to_a_whole_member(
+def test_a_percentage_is_rounded_up_to_whole_voters(
     n: int, percent: float, kept: int, tmp_path: Path
 ) -> None:
-    run(tmp_path, "a", *[draw(noise(seed), right(2)) for seed in range(n)])
+    run(tmp_path, "a", *[trial(noise(seed), right(2)) for seed in range(n)])
     (record,) = voting.vote([tmp_path], percents=[percent], pool=True, out=tmp_path)
-    assert record["config"]["members"] == kept
-    assert record["config"]["candidates"] == n
+    assert record.config["members"] == kept
+    assert record.config["candidates"] == n
 
 
 def test_equal_accuracy_is_decided_by_the_loss_then_by_run_id_then_by_seed(tmp_path: Path) -> None:
     worse, better = right(3, sure=8.0), right(3, sure=1.0)  # surer of the one that is wrong
-    run(tmp_path, "a", draw(noise(0), worse), draw(noise(1), worse))
-    run(tmp_path, "b", draw(noise(2), better), draw(noise(3), better))
-    run(tmp_path, "c", draw(noise(4), better), draw(noise(5), worse))
+    run(tmp_path, "a", trial(noise(0), worse), trial(noise(1), worse))
+    run(tmp_path, "b", trial(noise(2), better), trial(noise(3), better))
+    run(tmp_path, "c", trial(noise(4), better), trial(noise(5), worse))
 
     def best(percent: float) -> list[tuple[str, list[int]]]:
         return made_of(voting.vote([tmp_path], percents=[percent], pool=True, out=tmp_path)[0])
@@ -270,73 +282,67 @@ def test_equal_accuracy_is_decided_by_the_loss_then_by_run_id_then_by_seed(tmp_p
 
 
 def test_each_seed_chooses_for_itself(tmp_path: Path) -> None:
-    run(tmp_path, "a", draw(right(7, LABELS), right(4)), draw(right(7, LABELS), right(1)))
-    run(tmp_path, "b", draw(right(2, LABELS), right(3)), draw(right(4, LABELS), right(3)))
+    run(tmp_path, "a", trial(right(7, LABELS), right(4)), trial(right(7, LABELS), right(1)))
+    run(tmp_path, "b", trial(right(2, LABELS), right(3)), trial(right(4, LABELS), right(3)))
     (record,) = voting.vote([tmp_path], percents=[50.0], out=tmp_path)
     assert accuracies(record) == pytest.approx([1.0, 4 / 7])
     assert made_of(record) == [("a", [0]), ("b", [1])]
 
 
-def test_by_draw_only_common_seeds_vote(tmp_path: Path) -> None:
-    run(tmp_path, "a", *[draw(noise(seed)) for seed in range(4)])
-    run(tmp_path, "b", *[draw(noise(seed)) for seed in range(3)], first_seed=2)
+def test_without_pooling_only_common_seeds_vote(tmp_path: Path) -> None:
+    run(tmp_path, "a", *[trial(noise(seed)) for seed in range(4)])
+    run(tmp_path, "b", *[trial(noise(seed)) for seed in range(3)], first_seed=2)
     (record,) = voting.vote([tmp_path], out=tmp_path)
-    assert record["seeds"] == [2, 3]
-    assert record["warnings"] == ["not all runs have draws 0, 1, 4: left out"]
-    assert record["cost"] == {
-        "train_seconds": 20.0, "adapt_seconds": 2.0, "images_per_second": None, "peak_memory_mb": 53.0,
-        "parameters": 200,
-    }  # fmt: skip
-    assert record["labels"] == 5
-    assert list(record["provenance"]["indices"]) == ["2", "3"]
+    assert record.seeds == [2, 3]
+    assert record.warnings == ["not all runs have the seeds 0, 1, 4: left out"]
+    assert record.cost == records.Cost(20.0, 2.0, None, 53.0, 200)
+    assert record.labels == 5
+    assert list(record.provenance.indices) == ["2", "3"]
 
 
-def test_a_pool_is_one_vote_of_all_and_says_how_many_labels_it_saw(tmp_path: Path) -> None:
+def test_a_pool_is_one_vote_and_reports_the_number_of_different_labels(tmp_path: Path) -> None:
     """Supports are the seed and four images that all share, so four draws saw eight labels."""
-    run(tmp_path, "a", *[draw(noise(seed), warnings=["small"]) for seed in range(3)])
-    run(tmp_path, "b", draw(noise(9)), first_seed=3, backbone="resnet", weights="folder/of/w.pth")
+    run(tmp_path, "a", *[trial(noise(seed), warnings=["small"]) for seed in range(3)])
+    run(tmp_path, "b", trial(noise(9)), first_seed=3, backbone="resnet", weights="folder/of/w.pth")
     (record,) = voting.vote([tmp_path], pool=True, out=tmp_path)
-    assert record["seeds"] == [None]
+    assert record.seeds == [None]
     assert made_of(record) == [("a", [0, 1, 2]), ("b", [3])]
-    assert (record["labels"], record["shots"]) == (8, 3)
-    assert record["cost"]["train_seconds"] == 40.0
-    assert (record["backbone"], record["weights"]) == ("conv4 + resnet", "none + w.pth")
-    assert record["warnings"] == [
-        "draws of 5 labels were pooled, 8 different ones together",
-        "a member: small",
+    assert (record.labels, record.shots) == (8, 3)
+    assert record.cost.train_seconds == 40.0
+    assert (record.backbone, record.weights) == ("conv4 + resnet", "none + w.pth")
+    assert record.warnings == [
+        "trials with 5 labels each were pooled; together they use 8 different labels",
+        "a voter: small",
     ]
-    assert "8 labels" in table.markdown([record])
+    assert "8 labels" in table.markdown([record.to_json()])
 
 
-def test_validation_is_told_where_all_share_it_and_only_there(tmp_path: Path) -> None:
+def test_validation_scores_exist_only_with_a_common_validation_set(tmp_path: Path) -> None:
     run(
         tmp_path / "one",
         "a",
-        draw(noise(0), right(4)),
-        draw(noise(1), right(4), held_indices=[1, 2, 3, 4]),
+        trial(noise(0), right(4)),
+        trial(noise(1), right(4), validation_indices=[1, 2, 3, 4]),
     )
     run(
         tmp_path / "one",
         "b",
-        draw(noise(2), right(4)),
-        draw(noise(3), right(3), held_indices=[1, 2, 3, 4]),
+        trial(noise(2), right(4)),
+        trial(noise(3), right(3), validation_indices=[1, 2, 3, 4]),
     )
-    assert (
-        len(voting.vote([tmp_path / "one"], out=tmp_path)[0]["validation"]["accuracy"]["values"])
-        == 2
-    )
-    assert voting.vote([tmp_path / "one"], pool=True, out=tmp_path)[0]["validation"] is None
-    run(tmp_path / "two", "c", draw(noise(4)), draw(noise(5)))
-    assert voting.vote([tmp_path / "one", tmp_path / "two"], out=tmp_path)[0]["validation"] is None
+    assert len(voting.vote([tmp_path / "one"], out=tmp_path)[0].validation["accuracy"].values) == 2
+    assert voting.vote([tmp_path / "one"], pool=True, out=tmp_path)[0].validation is None
+    run(tmp_path / "two", "c", trial(noise(4)), trial(noise(5)))
+    assert voting.vote([tmp_path / "one", tmp_path / "two"], out=tmp_path)[0].validation is None
 
 
 def test_the_id_follows_what_votes_and_how_and_nothing_else(tmp_path: Path) -> None:
     for name in "abc":
-        run(tmp_path, name, *[draw(noise(seed), right(seed)) for seed in range(3)])
+        run(tmp_path, name, *[trial(noise(seed), right(seed)) for seed in range(3)])
     a, b, c = (tmp_path / name for name in "abc")
 
     def run_id(*places: Path, **how: Any) -> str:
-        return voting.vote(list(places), out=tmp_path, **how)[0]["run_id"]
+        return voting.vote(list(places), out=tmp_path, **how)[0].run_id
 
     same = [run_id(a, b), run_id(b, a), run_id(a, b, percents=[100]), run_id(a / "record.json", b)]
     assert len(set(same)) == 1
@@ -348,7 +354,7 @@ def test_the_id_follows_what_votes_and_how_and_nothing_else(tmp_path: Path) -> N
     ]
     others += [run_id(a, b, percents=[40.0]), run_id(a, b, percents=[50.0], pool=True)]
     assert len({*others, same[0]}) == 7
-    assert run_id(tmp_path) == others[0]  # the votes that lie there now are passed over
+    assert run_id(tmp_path) == others[0]  # the votes that lie there now are skipped
 
 
 # what cannot vote
@@ -357,60 +363,65 @@ OTHER = np.array([0, 1, 2, 0, 1, 2, 2])
 
 
 @pytest.mark.parametrize(
-    ("draws", "over", "how", "words"),
+    ("trials", "over", "how", "words"),
     [
         (
-            [draw(noise(1), labels=OTHER)],
+            [trial(noise(1), labels=OTHER)],
             {},
             {},
-            "x (probe) (draw 0) and y (probe) (draw 0) were judged on different",
+            "x (probe) (trial 0) and y (probe) (trial 0) were evaluated on different",
         ),
-        ([draw(noise(1))], {"data_fingerprint": "g"}, {}, "x (probe) and y (probe) differ in data"),
-        ([draw(noise(1))], {"classes": ["a", "b", "d"]}, {}, "differ in classes"),
-        ([draw(noise(1))], {"regime": "episodic"}, {}, "differ in regime"),
-        ([draw(noise(1))], {"shots": 4}, {}, "differ in label budget"),
-        ([draw(noise(1))], {"shots": None}, {}, "differ in label budget"),
-        ([draw(noise(1))], {"first_seed": 5}, {}, "no seed in common"),
         (
-            [draw(noise(1))],
+            [trial(noise(1))],
+            {"data_fingerprint": "g"},
+            {},
+            "x (probe) and y (probe) differ in data",
+        ),
+        ([trial(noise(1))], {"classes": ["a", "b", "d"]}, {}, "differ in classes"),
+        ([trial(noise(1))], {"regime": "episodic"}, {}, "differ in regime"),
+        ([trial(noise(1))], {"shots": 4}, {}, "differ in label budget"),
+        ([trial(noise(1))], {"shots": None}, {}, "differ in label budget"),
+        ([trial(noise(1))], {"first_seed": 5}, {}, "no seed in common"),
+        (
+            [trial(noise(1))],
             {},
             {"percents": [50.0]},
-            "y (probe) (draw 0) held nothing out: run all with the same",
+            "y (probe) (trial 0) has no validation set: run all with the same",
         ),
         (
-            [draw(noise(1), right(2), held_indices=[1, 2, 3, 4])],
+            [trial(noise(1), right(2), validation_indices=[1, 2, 3, 4])],
             {},
             {"percents": [50.0]},
-            "held out different images",
+            "have different validation sets",
         ),
         (
-            [draw(noise(1), right(2), held_labels=HELD[::-1])],
+            [trial(noise(1), right(2), validation_labels=HELD[::-1])],
             {},
             {"percents": [50.0], "pool": True},
-            "have different labels of the images they held out: run all with the same hold-out, as by --set validation",
+            "have different labels of the validation set: run all with the same hold-out",
         ),
         (
-            [draw(np.full((7, 3), np.inf, np.float16))],
+            [trial(np.full((7, 3), np.inf, np.float16))],
             {},
             {},
             "'test_logits' holds numbers that are not finite",
         ),
-        ([draw(noise(1))], {}, {"rule": "sotf"}, "--rule sotf: soft or hard was expected"),
+        ([trial(noise(1))], {}, {"rule": "sotf"}, "--rule sotf: expected soft or hard"),
     ],
 )
-def test_what_cannot_vote_together_is_told_and_writes_nothing(
-    draws, over, how, words, tmp_path: Path
+def test_runs_that_cannot_vote_together_are_refused_and_nothing_is_written(
+    trials, over, how, words, tmp_path: Path
 ) -> None:
-    run(tmp_path / "runs", "x", draw(noise(0), right(3)))
-    run(tmp_path / "runs", "y", *draws, **over)
+    run(tmp_path / "runs", "x", trial(noise(0), right(3)))
+    run(tmp_path / "runs", "y", *trials, **over)
     with pytest.raises(UserError) as error:
         voting.vote([tmp_path / "runs"], out=tmp_path / "votes", **how)
     assert words in str(error.value)
     assert not (tmp_path / "votes").exists()
 
 
-def test_a_record_without_its_predictions_or_damaged_ones_are_named(tmp_path: Path) -> None:
-    a, b = run(tmp_path, "a", draw(noise(0))), run(tmp_path, "b", draw(noise(1)))
+def test_missing_and_damaged_predictions_are_named(tmp_path: Path) -> None:
+    a, b = run(tmp_path, "a", trial(noise(0))), run(tmp_path, "b", trial(noise(1)))
     predictions = a / "trial-0" / "predictions.npz"
     whole = predictions.read_bytes()
     for broken in (b"", b"no zip", whole[:200], whole[:100] + b"spoiled" * 5 + whole[135:]):
@@ -424,18 +435,21 @@ def test_a_record_without_its_predictions_or_damaged_ones_are_named(tmp_path: Pa
         voting.vote([a, b], out=tmp_path / "votes")
 
 
-def test_one_member_the_same_run_twice_and_votes_do_not_vote(tmp_path: Path) -> None:
-    a, b = run(tmp_path / "runs", "a", draw(noise(0))), run(tmp_path / "runs", "b", draw(noise(1)))
-    again = run(tmp_path / "copies", "a", draw(noise(0)))
+def test_a_single_voter_a_repeated_run_and_a_vote_are_refused(tmp_path: Path) -> None:
+    a, b = (
+        run(tmp_path / "runs", "a", trial(noise(0))),
+        run(tmp_path / "runs", "b", trial(noise(1))),
+    )
+    again = run(tmp_path / "copies", "a", trial(noise(0)))
     for pool in (False, True):
-        with pytest.raises(UserError, match="one member is no vote"):
+        with pytest.raises(UserError, match="at least two voters"):
             voting.vote([a], pool=pool, out=tmp_path)
-    with pytest.raises(UserError, match=r"run a lies in .* and would vote twice"):
+    with pytest.raises(UserError, match=r"run a is in .* and would vote twice"):
         voting.vote([a, b, again], out=tmp_path)
     (record,) = voting.vote([a, b], out=tmp_path / "votes")
     with pytest.raises(UserError, match="is a vote, which has no predictions"):
-        voting.vote([a, b, tmp_path / "votes" / record["run_id"]], out=tmp_path)
-    with pytest.raises(UserError, match="only votes here"):
+        voting.vote([a, b, tmp_path / "votes" / record.run_id], out=tmp_path)
+    with pytest.raises(UserError, match="hold only votes"):
         voting.vote([tmp_path / "votes"], out=tmp_path)
 
 
@@ -485,7 +499,7 @@ def test_real_runs_vote_through_the_command_line(monkeypatch, tmp_path: Path, ca
     assert printed == [json.loads(path.read_text()) for path in written]
     assert not list(Path("runs").rglob("*.part"))
 
-    half, whole = printed
+    half, whole = (records.RunRecord.from_json(content) for content in printed)
     for seed, accuracy, chosen in zip((0, 1), accuracies(whole), accuracies(half), strict=True):
         kept = [np.load(single / f"trial-{seed}" / "predictions.npz") for single in singles]
         mean = sum(softmax(each["test_logits"]) for each in kept) / 2
@@ -499,7 +513,7 @@ def test_real_runs_vote_through_the_command_line(monkeypatch, tmp_path: Path, ca
         assert chosen == pytest.approx(
             best["scores"]["accuracy"], abs=0.01
         )  # ties in half precision
-    assert whole["labels"] == 40
+    assert whole.labels == 40
     assert fewshot("report runs", monkeypatch) == 0
     assert capsys.readouterr().out.count("**digits, 4 shots**") == 1  # beside its members
     assert fewshot("vote runs --best 0", monkeypatch) == 2

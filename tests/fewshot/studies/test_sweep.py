@@ -64,11 +64,11 @@ def test_results_are_the_runs_records_and_a_second_sweep_runs_nothing(tmp_path: 
         alone = experiment.run(
             {**QUICK, "train": {**QUICK["train"], "lr": lr}}, [0, 1], out=tmp_path / "alone"
         )
-        assert result["record"]["scores"] == alone["scores"]
-        assert result["run"] == alone["run_id"]
+        assert result["record"]["scores"] == alone.to_json()["scores"]
+        assert result["run"] == alone.run_id
         assert result["values"] == {"train.lr": lr}
         lines = (
-            (tmp_path / "alone" / alone["run_id"] / "trial-1" / "metrics.jsonl")
+            (tmp_path / "alone" / alone.run_id / "trial-1" / "metrics.jsonl")
             .read_text()
             .splitlines()
         )

@@ -44,7 +44,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "method": "protonet", "preset": "random", "data": "digits", "shots": 5, "precision": "float32",
         "backbone": {"options": {"width": 8}}, "validation": {"share": 0.2}, "train": {"steps": 4},
     }  # fmt: skip
-    return out / experiment.run(values, [0, 3], out=out)["run_id"]
+    return out / experiment.run(values, [0, 3], out=out).run_id
 
 
 def copied(run: Path, to: Path) -> Path:
@@ -431,7 +431,7 @@ def test_a_vote_gives_what_its_record_holds(pool: bool, run: Path, tmp_path: Pat
     record = {**io.read_json(other / "record.json"), "run_id": "another"}
     io.write_json(other / "record.json", record)
     (vote,) = voting.vote([run, other], pool=pool, out=tmp_path / "votes")
-    files, missing = inspection.inspect(tmp_path / "votes" / vote["run_id"], out=tmp_path / "out")
+    files, missing = inspection.inspect(tmp_path / "votes" / vote.run_id, out=tmp_path / "out")
     assert {"inspect", "confusion", "classes"} <= {each.stem for each in files}
     assert sum("inspect the runs that it was made of" in each for each in missing) == 4
 

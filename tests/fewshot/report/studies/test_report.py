@@ -17,7 +17,7 @@ import pytest
 from scipy import stats
 
 from episodes.errors import UserError
-from fewshot.report import differences
+from fewshot.evaluation.statistics import difference, holm
 from fewshot.report.plots import study_plots as study_drawing
 from fewshot.report.studies import (
     findings,
@@ -321,8 +321,8 @@ def test_smoke_stands_beside_no_reported_number(tmp_path: Path) -> None:
 
 
 def test_holm_is_the_step_down_procedure() -> None:
-    assert differences.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert differences.holm([0.9, 0.8]) == [1.0, 1.0]
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
     draw = np.random.default_rng(0)
     for _ in range(50):
         ps = (draw.random(6) ** 4).tolist()
@@ -331,12 +331,12 @@ def test_holm_is_the_step_down_procedure() -> None:
             if ps[place] > 0.05 / (len(ps) - rank):
                 break
             rejected.add(place)
-        assert {place for place, p in enumerate(differences.holm(ps)) if p <= 0.05} == rejected
+        assert {place for place, p in enumerate(holm(ps)) if p <= 0.05} == rejected
 
 
 @pytest.mark.parametrize("values", [(0.5,), (0.1, 0.3), (0.2, 0.2, 0.2), (0.0, 0.0, 0.0)])
 def test_a_difference_at_the_edges(values: tuple[float, ...]) -> None:
-    found = differences.of(values)
+    found = difference(values)
     assert found.mean == pytest.approx(statistics.fmean(values))
     expected_p = {1: None, 2: stats.ttest_1samp((0.1, 0.3), 0).pvalue, 3: float(values[0] == 0)}[
         len(values)

@@ -1,0 +1,75 @@
+"""Writing whole files or none, against the file system's own errors; reading back what was written."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from episodes.errors import UserError
+from fewshot import io
+
+
+def test_writing_replaces_whole_files_and_leaves_nothing_beside_them(tmp_path: Path):
+    path = tmp_path / "record.json"
+    io.write_bytes(path, b"old and longer")
+    io.write_bytes(path, b"new")
+    assert path.read_bytes() == b"new"
+    assert [each.name for each in tmp_path.iterdir()] == ["record.json"]
+
+
+@pytest.mark.skipif(
+    not Path("/dev/full").exists(),
+    reason="this system has no /dev/full, a device that is always full",
+)
+@pytest.mark.parametrize("size", [3, 1_000_000], ids=["fails when flushed", "fails when written"])
+@pytest.mark.parametrize("existed", [True, False])
+def test_a_full_disk_leaves_the_old_file_and_no_part(tmp_path: Path, size: int, existed: bool):
+    path = tmp_path / "record.json"
+    if existed:
+        path.write_bytes(b"old")
+    (tmp_path / f"record.json.{os.getpid()}.part").symlink_to("/dev/full")
+    with pytest.raises(UserError, match="No space left on device") as error:
+        io.write_bytes(path, b"x" * size)
+    assert str(path) in str(error.value)
+    assert [each.name for each in tmp_path.iterdir()] == (["record.json"] if existed else [])
+    assert not existed or path.read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("place", ["missing/record.json", "file/record.json", "folder"])
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, place: str):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(UserError) as error:
+        io.write_bytes(tmp_path / place, b"x")
+    assert str(tmp_path / place) in str(error.value)
+    assert sorted(each.name for each in tmp_path.rglob("*")) == ["file", "folder"]
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="file/deeper") as error:
+        io.make_folder(tmp_path / "file" / "deeper")
+    assert "--out" in str(error.value)
+    io.make_folder(tmp_path / "a" / "b")
+    io.make_folder(tmp_path / "a" / "b")
+    assert (tmp_path / "a" / "b").is_dir()
+
+
+def test_arrays_tensors_and_json_come_back_as_they_went(tmp_path: Path):
+    array = np.arange(6, dtype=np.float16).reshape(2, 3)
+    io.write_arrays(tmp_path / "a.npz", {"logits": array})
+    with np.load(tmp_path / "a.npz") as found:
+        assert found["logits"].dtype == array.dtype
+        assert found["logits"].tolist() == array.tolist()
+    state = {"step": 3, "weights": {"w": torch.arange(3.0)}, "history": [{"loss": 0.1}]}
+    io.write_tensors(tmp_path / "a.pt", state)
+    again = io.read_tensors(tmp_path / "a.pt")
+    assert torch.equal(again["weights"].pop("w"), state["weights"].pop("w"))
+    assert again == state
+    io.write_json(tmp_path / "a.json", {"mean": 0.1, "std": None})
+    assert io.read_json(tmp_path / "a.json") == {"mean": 0.1, "std": None}
+    with pytest.raises(ValueError, match="nan"):
+        io.write_json(tmp_path / "b.json", {"mean": float("nan")})
+    assert not (tmp_path / "b.json").exists()
