@@ -58,6 +58,11 @@ class Labelled(NamedTuple):
     labels: Tensor
     pool_indices: Tensor | None = None
 
+    @property
+    def n_images(self) -> int:
+        """The number of images."""
+        return len(self.images)
+
     def to(self, device: torch.device | str) -> Labelled:
         """Copy the batch to a device."""
         pool_indices = None if self.pool_indices is None else self.pool_indices.to(device)
@@ -76,6 +81,11 @@ class Episode(NamedTuple):
     support: Labelled
     query: Labelled
     classes: Tensor
+
+    @property
+    def n_images(self) -> int:
+        """The number of support and query images."""
+        return self.support.n_images + self.query.n_images
 
     def to(self, device: torch.device | str) -> Episode:
         """Copy the task to a device."""
@@ -96,6 +106,11 @@ class Pairs(NamedTuple):
     right: Tensor
     same: Tensor
     classes: Tensor
+
+    @property
+    def n_images(self) -> int:
+        """The number of images, two for each pair."""
+        return len(self.left) + len(self.right)
 
     def to(self, device: torch.device | str) -> Pairs:
         """Copy the pairs to a device."""

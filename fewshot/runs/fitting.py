@@ -136,7 +136,7 @@ def fit(
 
     first: list[tuple[float, float]] = []  # step and second of this session's first log point
 
-    def on_log(row: dict[str, float], total: int) -> None:
+    def on_log(row: trainer.LogPoint, total: int) -> None:
         judged = (
             f", validation {row['validation_accuracy']:.3f}" if "validation_accuracy" in row else ""
         )
@@ -153,7 +153,7 @@ def fit(
             steps_per_epoch,
             validate=validate,
             keep_best=settings.select == "holdout",
-            judge_start=judge_start,
+            evaluate_start=judge_start,
             until=until,
             checkpoint=folder / "checkpoint.pt",
             on_log=on_log,

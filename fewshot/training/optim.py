@@ -20,78 +20,99 @@ def _stages(learner: Trainable) -> list[list[str]]:
 
 
 def set_trainable(learner: Trainable, trainable: str | int) -> None:
-    """Freeze what a phase leaves alone: everything but the head and, for a number n, the backbone's last n stages."""
+    """Freeze the parameters that a phase does not train, and unfreeze all others.
+
+    Args:
+        learner: the learner, changed in place.
+        trainable: "all"; "head" for everything outside the backbone's stages; or a number n for
+            the head and the last n stages.
+    """
     frozen: set[str] = set()
     if trainable != "all":
         stages = _stages(learner)
-        keep = trainable if isinstance(trainable, int) else 0
-        frozen = {name for stage in stages[: max(0, len(stages) - keep)] for name in stage}
+        n_trained = trainable if isinstance(trainable, int) else 0
+        for stage in stages[: max(0, len(stages) - n_trained)]:
+            frozen.update(stage)
     for name, parameter in learner.named_parameters():
         parameter.requires_grad_(name not in frozen)
 
 
 def set_resolution(learner: Trainable, resolutions: tuple[Resolution, ...], share: float) -> None:
-    """The side of the training images after a share of the training (Howard et al., DAWNBench 2018)."""
+    """Set the side of the training images after a share of the training.
+
+    Source: progressive resizing, Howard et al., DAWNBench 2018.
+    """
     if resolutions:
-        side = next((each.side for each in resolutions if share < each.until), None)
-        learner.backbone.train_side = side
+        sides = (resolution.side for resolution in resolutions if share < resolution.until)
+        learner.backbone.train_side = next(sides, None)
 
 
-def _fits(name: str, key: str) -> bool:
-    """Whether a key of a table of multipliers, a prefix or a pattern with `*`, means the parameter."""
+def _matches(name: str, key: str) -> bool:
+    """Return whether a key, a prefix or a pattern with `*`, fits the name of a parameter."""
     return fnmatchcase(name, key) if "*" in key else name.startswith(key)
 
 
 def _multiplier(name: str, table: dict[str, float]) -> float:
-    """That of the longest key that fits the parameter's name, 1 where none does."""
-    fitting = [key for key in table if _fits(name, key)]
-    return table[max(fitting, key=len)] if fitting else 1.0
+    """Return the multiplier of the longest key that fits a parameter's name, or 1."""
+    matching = [key for key in table if _matches(name, key)]
+    return table[max(matching, key=len)] if matching else 1.0
 
 
 def groups(learner: Trainable, settings: Train, lr: float) -> list[dict[str, Any]]:
-    """Optimiser groups of the trainable parameters by their rate and decay, in the order of the parameters.
+    """Return the optimiser's groups of trainable parameters of equal learning rate and decay.
 
-    layer_decay: the head learns at `lr`, the last stage at lr * layer_decay, the one before at its square, ...
-    Norms and biases (one dimension or none) are not decayed.
-    Raises UserError for a multiplier whose key fits no parameter.
+    With `layer_decay` the head learns at `lr`, the last stage at lr * layer_decay, the stage before
+    it at lr * layer_decay^2, and so on. Norms and biases, which have at most one dimension, are not
+    decayed. The groups are in the order of their first parameters.
+
+    Args:
+        learner: the learner, after `set_trainable`.
+        settings: weight decay, layer decay and multipliers.
+        lr: the learning rate of the head.
+
+    Raises:
+        UserError: if the key of a multiplier fits no parameter.
     """
-    names = [name for name, _ in learner.named_parameters()]
-    for key, table in (
-        ("lr_multipliers", settings.lr_multipliers),
-        ("decay_multipliers", settings.decay_multipliers),
-    ):
-        for each in table:
-            if not any(_fits(name, each) for name in names):
-                meant = "is as" if "*" in each else "starts with"
-                raise UserError(
-                    f"train.{key}: no parameter's name {meant} '{each}' (the first is {names[0]})."
-                )
-    depth = {
-        name: height
-        for height, stage in enumerate(reversed(_stages(learner)), start=1)
-        for name in stage
-    }
-    found: dict[tuple[float, float], dict[str, Any]] = {}
+    _check_multipliers(learner, settings)
+    depth_of: dict[str, int] = {}  # 1 for the last stage, 2 for the one before it; absent: the head
+    for depth, stage in enumerate(reversed(_stages(learner)), start=1):
+        depth_of.update(dict.fromkeys(stage, depth))
+    by_rates: dict[tuple[float, float], dict[str, Any]] = {}
     for name, parameter in learner.named_parameters():
         if not parameter.requires_grad:
             continue
-        rate = (
-            lr
-            * settings.layer_decay ** depth.get(name, 0)
-            * _multiplier(name, settings.lr_multipliers)
+        lr_multiplier = _multiplier(name, settings.lr_multipliers)
+        decay_multiplier = _multiplier(name, settings.decay_multipliers)
+        rate = lr * settings.layer_decay ** depth_of.get(name, 0) * lr_multiplier
+        decay = settings.weight_decay * decay_multiplier * (parameter.ndim > 1)
+        group = by_rates.setdefault(
+            (rate, decay), {"params": [], "lr": rate, "weight_decay": decay}
         )
-        decay = (
-            settings.weight_decay
-            * _multiplier(name, settings.decay_multipliers)
-            * (parameter.ndim > 1)
-        )
-        group = found.setdefault((rate, decay), {"params": [], "lr": rate, "weight_decay": decay})
         group["params"].append(parameter)
-    return list(found.values())
+    return list(by_rates.values())
+
+
+def _check_multipliers(learner: Trainable, settings: Train) -> None:
+    names = [name for name, _ in learner.named_parameters()]
+    tables = {
+        "lr_multipliers": settings.lr_multipliers,
+        "decay_multipliers": settings.decay_multipliers,
+    }
+    for setting, table in tables.items():
+        for key in table:
+            if not any(_matches(name, key) for name in names):
+                relation = "matches" if "*" in key else "starts with"
+                raise UserError(
+                    f"train.{setting}: no parameter's name {relation} '{key}' (the first name is "
+                    f"{names[0]})."
+                )
 
 
 def optimizer(learner: Trainable, settings: Train, lr: float) -> optim.Optimizer:
-    """The configured optimiser over `groups`; Muon is timm's, which takes filters and gives the rest to AdamW."""
+    """Return the configured optimiser over `groups`.
+
+    Muon is timm's, which updates norms and biases by AdamW.
+    """
     chosen, parameters = settings.optimizer, groups(learner, settings, lr)
     if chosen.name == "sgd":
         nesterov = chosen.nesterov and chosen.momentum > 0
@@ -99,7 +120,7 @@ def optimizer(learner: Trainable, settings: Train, lr: float) -> optim.Optimizer
     if chosen.name == "muon":
         from timm.optim import Muon
 
-        betas = (0.9, chosen.beta2)  # of the AdamW that takes norms and biases
+        betas = (0.9, chosen.beta2)  # of AdamW, for norms and biases
         return Muon(
             parameters, lr=lr, momentum=chosen.momentum, nesterov=chosen.nesterov, betas=betas
         )
@@ -110,40 +131,45 @@ def optimizer(learner: Trainable, settings: Train, lr: float) -> optim.Optimizer
 def schedule(
     optimizer: optim.Optimizer, settings: Schedule, steps: int
 ) -> lr_scheduler.LRScheduler:
-    """The learning rate over `steps`: linear warm-up, then the named schedule."""
+    """Return the learning rate over `steps`: a linear warm-up, then the named schedule."""
     if settings.name == "one-cycle":
         peaks = [group["lr"] for group in optimizer.param_groups]
-        rise = max(
-            settings.warmup or 0.3, 2 / (steps + 1)
-        )  # torch divides by zero where the rise is one step
+        # torch divides by zero if the rise takes one step.
+        rise = max(settings.warmup or 0.3, 2 / (steps + 1))
         return lr_scheduler.OneCycleLR(
             optimizer, peaks, total_steps=steps + 1, pct_start=rise, cycle_momentum=False
         )
-    warm = round(settings.warmup * steps)
-    main: lr_scheduler.LRScheduler
-    if settings.name == "cosine":
-        main = lr_scheduler.CosineAnnealingLR(optimizer, max(1, steps - warm))
-    elif settings.name == "linear":
-        main = lr_scheduler.LinearLR(optimizer, 1.0, 0.0, total_iters=max(1, steps - warm))
-    elif settings.name == "step":
-        main = lr_scheduler.MultiStepLR(
-            optimizer,
-            [round(share * steps) - warm for share in settings.milestones],
-            settings.gamma,
-        )
-    else:
-        main = lr_scheduler.ConstantLR(optimizer, factor=1.0, total_iters=0)
-    if warm == 0:
+    warmup_steps = round(settings.warmup * steps)
+    main = _after_warmup(optimizer, settings, steps, warmup_steps)
+    if warmup_steps == 0:
         return main
-    rising = lr_scheduler.LinearLR(optimizer, start_factor=1 / warm, total_iters=warm)
-    return lr_scheduler.SequentialLR(optimizer, [rising, main], [warm])
+    warmup = lr_scheduler.LinearLR(
+        optimizer, start_factor=1 / warmup_steps, total_iters=warmup_steps
+    )
+    return lr_scheduler.SequentialLR(optimizer, [warmup, main], [warmup_steps])
+
+
+def _after_warmup(
+    optimizer: optim.Optimizer, settings: Schedule, steps: int, warmup_steps: int
+) -> lr_scheduler.LRScheduler:
+    """Return the schedule of the steps that follow the warm-up."""
+    remaining = max(1, steps - warmup_steps)
+    if settings.name == "cosine":
+        return lr_scheduler.CosineAnnealingLR(optimizer, remaining)
+    if settings.name == "linear":
+        return lr_scheduler.LinearLR(optimizer, 1.0, 0.0, total_iters=remaining)
+    if settings.name == "step":
+        milestones = [round(share * steps) - warmup_steps for share in settings.milestones]
+        return lr_scheduler.MultiStepLR(optimizer, milestones, settings.gamma)
+    return lr_scheduler.ConstantLR(optimizer, factor=1.0, total_iters=0)
 
 
 def spans(phases: tuple[Phase, ...], total_steps: int) -> Iterator[tuple[int, int, Phase]]:
-    """(first step, step after the last, phase), one after the other; the last phase ends with the training."""
+    """Yield (first step, step after the last, phase); the last phase ends with the training."""
     start, share = 0, 0.0
     for number, phase in enumerate(phases):
         share += phase.share
-        stop = total_steps if number == len(phases) - 1 else round(share * total_steps)
+        is_last = number == len(phases) - 1
+        stop = total_steps if is_last else round(share * total_steps)
         yield start, stop, phase
         start = stop

@@ -34,4 +34,4 @@ class Trainable(nn.Module, ABC):
         """Return the training loss of one item of the stream, a differentiable scalar."""
 
     def on_step(self, progress: float) -> None:
-        """Prepare for a training step; `progress` is the completed share of the training, in [0, 1)."""
+        """Prepare for a step; `progress` is the completed share of the training, in [0, 1)."""

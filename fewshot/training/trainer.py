@@ -1,44 +1,76 @@
-"""`fit`: the only backward pass, the only optimiser step.
+"""`fit`: the only backward pass and the only optimiser step of the package.
 
-The loop never waits for the device between two log points: losses are summed where they are made. A training
-is a function of its seed: items depend on the step alone and a checkpoint holds everything else, so a killed
-run ends with the same numbers as an undisturbed one (bit for bit on the CPU). Of several processes each runs
-this loop on its part of the batches; the first one judges, logs and saves, and they leave it at the same step.
+Between two log points the loop never waits for the device, because losses are summed on the device.
+A training is a function of its seed: an item depends on the step alone, and a checkpoint holds
+everything else. A training that was interrupted and resumed therefore ends with the same numbers as
+an uninterrupted one, bit for bit on the CPU. If several processes share a training, each runs this
+loop on its part of every batch. Rank 0 alone evaluates, logs and saves, and all processes leave the
+loop at the same step.
 """
 
 from __future__ import annotations
 
 import math
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Required, TypedDict
 
 import torch
 from torch import Tensor, nn
 
+from episodes.types import Episode, Labelled, Pairs
 from fewshot import distributed
-from fewshot.config import Train
+from fewshot.config import Phase, Train
 from fewshot.errors import Diverged, Interrupted
 from fewshot.io import read_tensors, write_tensors
 from fewshot.training import optim
+from fewshot.training.signals import stop_requested
 from fewshot.training.trainable import Trainable
 
 CHECKPOINT_SECONDS = 15.0
 LOG_POINTS = 50
-SHARED_STEPS = 20  # several processes tell each other that often whether to save or to leave
+AGREEMENT_STEPS = 20  # interval at which several processes agree on whether to save or to leave
 
+
+class LogPoint(TypedDict, total=False):
+    """One row of the history of a training.
+
+    Attributes:
+        step: optimiser steps done.
+        epoch: passes over the training images.
+        lr: learning rate of the last parameter group; absent before the first step.
+        train_loss: mean loss since the previous log point; absent before the first step.
+        validation_loss: mean loss on the validation set, if there is one.
+        validation_accuracy: accuracy on the validation set, if there is one.
+    """
+
+    step: Required[int]
+    epoch: Required[float]
+    lr: float
+    train_loss: float
+    validation_loss: float
+    validation_accuracy: float
+
+
+Stream = Callable[[int], Labelled | Episode | Pairs]
 Validate = Callable[[Any], dict[str, float]]  # takes the learner, or the average of its weights
-OnLog = Callable[[dict[str, float], int], None]
+OnLog = Callable[[LogPoint, int], None]
 
 
 class Fitted(NamedTuple):
-    """history: a row a log point; steps done; seconds of training over all sessions; images seen; the best step."""
+    """What a training did.
 
-    history: list[dict[str, float]]
+    Attributes:
+        history: the log points.
+        steps: optimiser steps done.
+        seconds: seconds of training over all sessions, without evaluation and saving.
+        images: images processed, repeated ones included.
+        best_step: the step of the best validation value, or None without a validation set.
+    """
+
+    history: list[LogPoint]
     steps: int
     seconds: float
     images: int
@@ -47,104 +79,124 @@ class Fitted(NamedTuple):
 
 def fit(
     learner: Trainable,
-    stream: Callable[[int], Any],
+    stream: Stream,
     settings: Train,
     steps_per_epoch: float,
     *,
     validate: Validate | None = None,
     keep_best: bool = False,
-    judge_start: bool = False,
+    evaluate_start: bool = False,
     until: float = 1.0,
     checkpoint: Path | None = None,
     on_log: OnLog | None = None,
 ) -> Fitted:
     """Train the learner in place.
 
-    stream: step -> item for `learner.loss`; validate: model -> {"loss": ..., "accuracy": ...} on the hold-out.
-    keep_best: at the end the weights of the best log point come back, as with `early_stopping.restore_best`.
-    judge_start: the history begins with what `validate` finds before the first step.
-    until: the share of the steps after which to stop, the schedule being that of the whole; 0 trains nothing.
-    checkpoint: the file to continue from and to save to; without one nothing is kept.
-    Raises Diverged where a loss is not finite, Interrupted after a signal.
+    Args:
+        learner: the learner, on its device.
+        stream: step -> item for `learner.loss`.
+        settings: the optimiser, the schedule, the phases and so on.
+        steps_per_epoch: optimiser steps in one pass over the training images.
+        validate: model -> {"loss": ..., "accuracy": ...} on the validation set.
+        keep_best: restore the weights of the best log point at the end, as
+            `early_stopping.restore_best` does.
+        evaluate_start: begin the history with the result of `validate` before the first step.
+        until: the share of the steps after which to stop. The schedule stays that of the whole
+            training; 0 trains nothing.
+        checkpoint: the file to resume from and to save to, or None.
+        on_log: called with every log point and the total number of steps.
+
+    Raises:
+        Diverged: if the loss or a weight is not finite.
+        Interrupted: after SIGINT or SIGTERM, once the checkpoint is saved.
     """
-    training = _Training(learner, stream, settings, steps_per_epoch, checkpoint)
+    training = _Training(learner, stream, settings, steps_per_epoch)
     stopping = settings.early_stopping
+    training.validate = validate
     training.keep_best = keep_best or (stopping is not None and stopping.restore_best)
-    training.validate, training.on_log = validate, on_log
-    training.judge_start = judge_start
-    training.last = max(1, round(until * training.total)) if until else 0
-    with _signals() as interrupted:
+    training.evaluate_start = evaluate_start
+    training.last_step = max(1, round(until * training.total_steps)) if until else 0
+    training.checkpoint = checkpoint
+    training.on_log = on_log
+    with stop_requested() as interrupted:
         training.run(interrupted)
+    progress = training.progress
     return Fitted(
-        training.history, training.step, training.seconds, training.images, training.best_step
+        progress.history, progress.step, progress.seconds, progress.images, progress.best_step
     )
 
 
-class _Training:
-    """The state of one training; what `saved` lists is what a checkpoint holds."""
+@dataclass
+class _Progress:
+    """The part of the state of a training that is saved as plain values.
 
-    saved = ("step", "seconds", "images", "history", "loss_sum", "counted", "best_value", "best_step", "waited",
-             "stopped")  # fmt: skip
+    Attributes:
+        loss_sum: sum of the losses since the last log point, on the device.
+        n_losses: the number of steps in that sum.
+        best_value: the least monitored value so far; an accuracy counts as its negative.
+        log_points_without_gain: log points since the best value.
+        stopped: whether early stopping ended the training.
+    """
+
+    loss_sum: Tensor
+    n_losses: int = 0
+    step: int = 0
+    seconds: float = 0.0
+    images: int = 0
+    history: list[LogPoint] = field(default_factory=list)
+    best_value: float = math.inf
+    best_step: int | None = None
+    log_points_without_gain: int = 0
+    stopped: bool = False
+
+
+class _Training:
+    """One training: its settings, its progress and its loop."""
+
+    optimizer: torch.optim.Optimizer
+    schedule: torch.optim.lr_scheduler.LRScheduler
+    loss: Callable[[Any], Tensor]
 
     def __init__(
-        self,
-        learner: Trainable,
-        stream: Callable[[int], Any],
-        settings: Train,
-        steps_per_epoch: float,
-        checkpoint: Path | None,
+        self, learner: Trainable, stream: Stream, settings: Train, steps_per_epoch: float
     ) -> None:
         self.learner, self.stream, self.settings = learner, stream, settings
-        self.steps_per_epoch, self.checkpoint = steps_per_epoch, checkpoint
-        self.total = settings.total_steps(steps_per_epoch)
-        self.last = self.total
-        self.every = _log_every(settings, steps_per_epoch, self.total)
+        self.steps_per_epoch = steps_per_epoch
+        self.total_steps = settings.total_steps(steps_per_epoch)
+        self.last_step = self.total_steps
+        self.log_interval = _log_interval(settings, steps_per_epoch, self.total_steps)
         self.validate: Validate | None = None
         self.on_log: OnLog | None = None
-        self.keep_best = self.judge_start = False
-        self.average = _average(learner, settings)
-        self.step, self.seconds, self.images = 0, 0.0, 0
-        self.history: list[dict[str, float]] = []
-        self.best_value = math.inf
-        self.best_step: int | None = None
+        self.keep_best = self.evaluate_start = False
+        self.checkpoint: Path | None = None
+        self.device = next(learner.parameters()).device
+        self.average = _moving_average(learner, settings)
+        self.progress = _Progress(loss_sum=torch.zeros((), device=self.device))
         self.best_state: dict[str, Tensor] | None = None
-        self.waited, self.stopped = 0, False
-        self.loss_sum, self.counted = torch.zeros((), device=next(learner.parameters()).device), 0
-        self.loss: Callable[[Any], Tensor] = learner.loss
-        self.optimizer: torch.optim.Optimizer
-        self.schedule: Any
 
     def run(self, interrupted: Callable[[], bool]) -> None:
+        """Train through all phases, from the checkpoint if there is one."""
         state = self._restore()
-        if len(set(distributed.gather(self.step))) > 1:
+        progress = self.progress
+        if len(set(distributed.gather(progress.step))) > 1:
             raise RuntimeError(
                 f"processes begin at different steps, so they do not share {self.checkpoint}"
             )
-        if self.judge_start and self.validate is not None and not self.history:
+        if self.evaluate_start and self.validate is not None and not progress.history:
             self.learner.eval()
-            found = self.validate(self.learner)
-            self.history.append(
-                {"step": 0, "epoch": 0.0, **{f"validation_{key}": found[key] for key in found}}
-            )
-        for start, stop, phase in optim.spans(self.settings.phases, self.total):
-            stop_here = min(stop, self.last)
-            if self.step >= stop_here or self.stopped:
+            first: LogPoint = {"step": 0, "epoch": 0.0}
+            progress.history.append(_with_validation(first, self.validate(self.learner)))
+        for start, stop, phase in optim.spans(self.settings.phases, self.total_steps):
+            stop_here = min(stop, self.last_step)
+            if progress.step >= stop_here or progress.stopped:
                 continue
-            optim.set_trainable(self.learner, phase.trainable)
-            self.loss = distributed.loss(self.learner)
-            if self.settings.compile:
-                graphs = "reduce-overhead" if self.loss_sum.is_cuda else "default"
-                self.loss = torch.compile(self.loss, mode=graphs)
-            self.optimizer = optim.optimizer(
-                self.learner, self.settings, phase.lr or self.settings.lr
-            )
-            self.schedule = optim.schedule(self.optimizer, self.settings.schedule, stop - start)
-            if state is not None and self.step > start:
+            self._begin_phase(phase, stop - start)
+            if state is not None and progress.step > start:
                 self.optimizer.load_state_dict(state["optimizer"])
                 self.schedule.load_state_dict(state["schedule"])
-            if self.step == 0:
+            if progress.step == 0:
                 self._save()
-            self._phase(stop_here, interrupted)
+            self._train_until(stop_here, interrupted)
         optim.set_trainable(self.learner, "all")
         if self.average is not None:
             self.learner.load_state_dict(self.average.module.state_dict())
@@ -152,185 +204,203 @@ class _Training:
             self.learner.load_state_dict(self.best_state)
         self.learner.eval()
 
-    def _phase(self, stop: int, interrupted: Callable[[], bool]) -> None:
+    def _begin_phase(self, phase: Phase, steps: int) -> None:
+        """Prepare the loss, the optimiser and the schedule of a phase of so many steps."""
+        optim.set_trainable(self.learner, phase.trainable)
+        self.loss = distributed.loss(self.learner)
+        if self.settings.compile:
+            self.loss = torch.compile(self.loss, mode=self._compile_mode())
+        lr = phase.lr or self.settings.lr
+        self.optimizer = optim.optimizer(self.learner, self.settings, lr)
+        self.schedule = optim.schedule(self.optimizer, self.settings.schedule, steps)
+
+    def _compile_mode(self) -> str:
+        """Return torch.compile's mode: CUDA graphs only where one backward pass makes a step.
+
+        A CUDA graph writes its gradients to the same memory every time, so gradients that are
+        accumulated over several passes, or reduced by DistributedDataParallel, need the default.
+        """
+        one_pass = self.settings.tasks_per_step == 1 and distributed.world() == 1
+        return "reduce-overhead" if self.device.type == "cuda" and one_pass else "default"
+
+    def _train_until(self, stop: int, interrupted: Callable[[], bool]) -> None:
+        """Take steps until `stop` or early stopping; log, save and leave when it is time.
+
+        Raises:
+            Interrupted: if a signal came.
+        """
+        progress = self.progress
         trained = [parameter for parameter in self.learner.parameters() if parameter.requires_grad]
         began = last_saved = time.perf_counter()
         self.learner.train()
-        while self.step < stop and not self.stopped:
+        while progress.step < stop and not progress.stopped:
             self._step(trained)
-            due = self.step % self.every == 0 or self.step == self.last
-            leave, late = interrupted(), time.perf_counter() - last_saved > CHECKPOINT_SECONDS
+            log = progress.step % self.log_interval == 0 or progress.step == self.last_step
+            leave = interrupted()
+            save = time.perf_counter() - last_saved > CHECKPOINT_SECONDS
             if distributed.world() > 1:
-                told = (
-                    distributed.gather((leave, late))
-                    if due or self.step % SHARED_STEPS == 0
-                    else [(False, False)]
-                )
-                leave, late = any(each for each, _ in told), told[0][1]
-            late = late and self.checkpoint is not None
-            if due or leave or late or self.step == stop:
-                self._check_finite(trained)
-                self.seconds += time.perf_counter() - began
-                if due:
-                    if distributed.rank() == 0:
-                        self._log()
-                    self.stopped = distributed.agree(self.stopped)
-                    self.learner.train()
-                if leave or late:
-                    self._save()
-                    last_saved = time.perf_counter()
-                if leave:
-                    raise Interrupted
-                began = time.perf_counter()  # judging and saving are not training time
+                leave, save = self._agree(leave, save, now=log)
+            save = save and self.checkpoint is not None
+            if not (log or leave or save or progress.step == stop):
+                continue
+            self._check_finite(trained)
+            progress.seconds += time.perf_counter() - began
+            if log:
+                if distributed.rank() == 0:
+                    self._log()
+                progress.stopped = distributed.agree(progress.stopped)
+                self.learner.train()
+            if leave or save:
+                self._save()
+                last_saved = time.perf_counter()
+            if leave:
+                raise Interrupted
+            began = time.perf_counter()  # evaluation and saving do not count as training
+
+    def _agree(self, leave: bool, save: bool, now: bool) -> tuple[bool, bool]:
+        """Return whether any process is to leave and whether rank 0 is to save.
+
+        The processes only ask each other every AGREEMENT_STEPS steps and at log points; between
+        these both answers are no.
+        """
+        if not now and self.progress.step % AGREEMENT_STEPS:
+            return False, False
+        answers: list[tuple[bool, bool]] = distributed.gather((leave, save))
+        _, rank_0_saves = answers[0]
+        return any(leaves for leaves, _ in answers), rank_0_saves
 
     def _step(self, trained: list[nn.Parameter]) -> None:
-        """One optimiser step on the mean loss of the step's items; the loss stays on the device."""
-        tasks = self.settings.tasks_per_step
-        optim.set_resolution(self.learner, self.settings.resolutions, self.step / self.total)
-        self.learner.on_step(self.step / self.total)
-        for task in range(tasks):
-            item = self.stream(self.step * tasks + task)
-            loss = self.loss(item) / tasks
+        """Take one optimiser step on the mean loss of the items; the loss stays on the device."""
+        progress, n_items = self.progress, self.settings.tasks_per_step
+        share_done = progress.step / self.total_steps
+        optim.set_resolution(self.learner, self.settings.resolutions, share_done)
+        self.learner.on_step(share_done)
+        for number in range(n_items):
+            item = self.stream(progress.step * n_items + number)
+            loss = self.loss(item) / n_items
             loss.backward()
-            self.loss_sum += loss.detach()
-            self.images += _count(item) * distributed.world()
+            progress.loss_sum += loss.detach()
+            progress.images += item.n_images * distributed.world()
         if self.settings.clip_norm is not None:
             nn.utils.clip_grad_norm_(trained, self.settings.clip_norm)
         self.optimizer.step()
         self.schedule.step()
         self.optimizer.zero_grad(set_to_none=True)
         if self.average is not None:
-            self.average.update(self.learner, step=self.step)
-        self.step, self.counted = self.step + 1, self.counted + 1
+            self.average.update(self.learner, step=progress.step)
+        progress.step += 1
+        progress.n_losses += 1
 
     def _log(self) -> None:
-        row = {
-            "step": self.step,
-            "epoch": round(self.step / self.steps_per_epoch, 4),
+        """Add a row to the history; validate, if there is a validation set."""
+        progress = self.progress
+        row: LogPoint = {
+            "step": progress.step,
+            "epoch": round(progress.step / self.steps_per_epoch, 4),
             "lr": self.optimizer.param_groups[-1]["lr"],
-            "train_loss": self.loss_sum.item() / self.counted,
+            "train_loss": progress.loss_sum.item() / progress.n_losses,
         }
-        self.loss_sum.zero_()
-        self.counted = 0
+        progress.loss_sum.zero_()
+        progress.n_losses = 0
         if self.validate is not None:
-            judged = self.learner if self.average is None else self.average.module
-            judged.eval()
-            found = self.validate(judged)
-            row |= {f"validation_{key}": value for key, value in found.items()}
-            self._judge(found, judged)
-        self.history.append(row)
+            model = self.learner if self.average is None else self.average.module
+            model.eval()
+            result = self.validate(model)
+            row = _with_validation(row, result)
+            self._compare_with_best(result, model)
+        progress.history.append(row)
         if self.on_log is not None:
-            self.on_log(row, self.total)
+            self.on_log(row, self.total_steps)
 
-    def _judge(self, found: dict[str, float], judged: Trainable) -> None:
-        """Early stopping and the best weights, on the monitored value (accuracy counts downwards as -accuracy)."""
-        stopping = self.settings.early_stopping
+    def _compare_with_best(self, result: dict[str, float], model: nn.Module) -> None:
+        """Keep the state of the model if the monitored value is the best; decide early stopping."""
+        progress, stopping = self.progress, self.settings.early_stopping
         monitor = stopping.monitor if stopping is not None else "loss"
-        value = found[monitor] if monitor == "loss" else -found[monitor]
+        value = result[monitor] if monitor == "loss" else -result[monitor]
         least_gain = stopping.least_gain if stopping is not None else 0.0
-        if value < self.best_value - least_gain:
-            self.best_value, self.best_step, self.waited = value, self.step, 0
+        if value < progress.best_value - least_gain:
+            progress.best_value, progress.best_step = value, progress.step
+            progress.log_points_without_gain = 0
             if self.keep_best:
-                self.best_state = {key: kept.clone() for key, kept in judged.state_dict().items()}
+                state = model.state_dict()
+                self.best_state = {name: tensor.clone() for name, tensor in state.items()}
             return
-        self.waited += 1
-        if stopping is not None and self.step / self.steps_per_epoch >= stopping.least_epochs:
-            self.stopped = self.waited >= stopping.patience
+        progress.log_points_without_gain += 1
+        epoch = progress.step / self.steps_per_epoch
+        if stopping is not None and epoch >= stopping.least_epochs:
+            progress.stopped = progress.log_points_without_gain >= stopping.patience
 
     def _check_finite(self, trained: list[nn.Parameter]) -> None:
-        finite = (
-            self.loss_sum.isfinite()
-            & torch.stack([each.isfinite().all() for each in trained]).all()
-        )
+        """Raise Diverged in every process if a loss or a weight of any is not finite."""
+        weights = torch.stack([parameter.isfinite().all() for parameter in trained]).all()
+        finite = self.progress.loss_sum.isfinite() & weights
         if all(distributed.gather(bool(finite))):
             return
-        kept = (
-            f"; the last good state is in {self.checkpoint}" if self.checkpoint is not None else ""
-        )
+        saved = ""
+        if self.checkpoint is not None:
+            saved = f"; the last good state is in {self.checkpoint}"
         raise Diverged(
-            f"the loss is not finite any more at step {self.step} of {self.total} "
-            f"(learning rate {self.optimizer.param_groups[-1]['lr']:.3g}){kept}: use a lower train.lr, "
-            "or train.clip_norm."
+            f"the loss is not finite any more at step {self.progress.step} of {self.total_steps} "
+            f"(learning rate {self.optimizer.param_groups[-1]['lr']:.3g}){saved}: use a lower "
+            "train.lr, or train.clip_norm."
         )
 
     def _save(self) -> None:
+        """Write the checkpoint; only rank 0 does."""
         if self.checkpoint is None or distributed.rank():
             return
         state = {
-            "progress": {key: getattr(self, key) for key in self.saved},
+            "progress": dict(vars(self.progress)),
             "learner": self.learner.state_dict(),
             "average": None if self.average is None else self.average.module.state_dict(),
             "best": self.best_state,
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
             "random": torch.get_rng_state(),
-            "cuda_random": torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else [],
+            "cuda_random": None,
         }
+        if self.device.type == "cuda":
+            state["cuda_random"] = torch.cuda.get_rng_state(self.device)
         write_tensors(self.checkpoint, state)
 
     def _restore(self) -> dict[str, Any] | None:
+        """Read the checkpoint, if there is one, and return its content for the optimiser's part."""
         if self.checkpoint is None or not self.checkpoint.exists():
             return None
         state = read_tensors(self.checkpoint)
-        for key, value in state["progress"].items():
-            setattr(
-                self, key, value.to(self.loss_sum.device) if isinstance(value, Tensor) else value
-            )
+        self.progress = _Progress(**state["progress"])
+        self.progress.loss_sum = self.progress.loss_sum.to(self.device)
         self.learner.load_state_dict(state["learner"])
         if self.average is not None:
             self.average.module.load_state_dict(state["average"])
         self.best_state = state["best"]
-        if (
-            distributed.rank()
-        ):  # what is kept is the first process's, and no two are to drop the same units
-            torch.manual_seed((torch.initial_seed() + self.step) % 2**63)
+        if distributed.rank():
+            # The checkpoint holds the random state of rank 0, but dropout must differ by process.
+            torch.manual_seed((torch.initial_seed() + self.progress.step) % 2**63)
             return state
         torch.set_rng_state(state["random"])
-        if state["cuda_random"] and torch.cuda.is_available():
-            torch.cuda.set_rng_state_all(state["cuda_random"])
+        if self.device.type == "cuda" and state["cuda_random"] is not None:
+            torch.cuda.set_rng_state(state["cuda_random"], self.device)
         return state
 
 
-def _log_every(settings: Train, steps_per_epoch: float, total: int) -> int:
-    """Steps between two log points: as configured, at most 50 points a training otherwise."""
+def _with_validation(row: LogPoint, result: dict[str, float]) -> LogPoint:
+    """Return a row with the values of `validate` added."""
+    values = {f"validation_{name}": value for name, value in result.items()}
+    return {**row, **values}  # type: ignore[typeddict-item]  # the names are computed
+
+
+def _log_interval(settings: Train, steps_per_epoch: float, total_steps: int) -> int:
+    """Return the steps between two log points: as configured, or at most LOG_POINTS in total."""
     if settings.log_every_epochs is not None:
-        return max(1, round(min(settings.log_every_epochs * steps_per_epoch, total)))
-    return max(1, round(steps_per_epoch), -(-total // LOG_POINTS))
+        return max(1, round(min(settings.log_every_epochs * steps_per_epoch, total_steps)))
+    return max(1, round(steps_per_epoch), -(-total_steps // LOG_POINTS))
 
 
-def _average(learner: Trainable, settings: Train) -> Any:
-    """The moving average of the weights, buffers included, with timm's warm-up; None where none is wanted."""
+def _moving_average(learner: Trainable, settings: Train) -> Any:
+    """Return the moving average of the state with timm's warm-up, or None without `ema_decay`."""
     if settings.ema_decay is None:
         return None
     from timm.utils import ModelEmaV3
 
     return ModelEmaV3(learner, decay=settings.ema_decay, use_warmup=True)
-
-
-def _count(item: Any) -> int:
-    """Images, or features in their place, in a Labelled batch, an Episode or Pairs."""
-    if isinstance(item, Tensor):
-        return len(item)
-    parts = ("images", "support", "query", "left", "right")
-    return sum(_count(getattr(item, name)) for name in parts if hasattr(item, name))
-
-
-@contextmanager
-def _signals() -> Iterator[Callable[[], bool]]:
-    """Whether SIGINT or SIGTERM came: they are taken at a step's end, so what is saved is whole; twice is at once."""
-    came: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
-        return
-
-    def note(number: int, frame: object) -> None:
-        if came:
-            raise Interrupted
-        came.append(number)
-
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: bool(came)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -173,7 +173,7 @@ def test_rates_by_depth_and_prefix() -> None:
     assert rates["backbone.body.stages.3.1.bias"] == 7.0
     assert rates["backbone.body.stages.0.0.weight"] == 0.5
     assert rates["backbone.body.stages.1.0.weight"] == 1.0
-    with pytest.raises(UserError, match=r"lr_multipliers.*is as '\*.bais'"):
+    with pytest.raises(UserError, match=r"lr_multipliers.*matches '\*.bais'"):
         optim.groups(learner, Train(steps=1, lr_multipliers={"*.bais": 2.0}), 1.0)
     with pytest.raises(UserError, match=r"lr_multipliers.*'haed'"):
         optim.groups(learner, Train(steps=1, lr_multipliers={"haed": 2.0}), 1.0)
@@ -356,10 +356,8 @@ def test_no_hidden_synchronisation_in_the_step() -> None:
     learner = build().cuda()
     pool = streams.pool(found := easy.images(6, 0), torch.arange(len(found)), "cuda")
     stream = streams.batches(pool, 8, lambda images, labels, draw, turn: (images, labels), seed=0)
-    training = trainer._Training(learner, stream, Train(steps=100), 1.0, None)
-    optim.set_trainable(learner, "all")
-    training.optimizer = optim.optimizer(learner, training.settings, 1e-3)
-    training.schedule = optim.schedule(training.optimizer, training.settings.schedule, 100)
+    training = trainer._Training(learner, stream, Train(steps=100), 1.0)
+    training._begin_phase(Phase(), 100)
     trained = list(learner.parameters())
     training._step(trained)
     torch.cuda.set_sync_debug_mode("error")
