@@ -351,22 +351,6 @@ def test_tasks_of_a_step_are_averaged() -> None:
     assert fitted.history[0]["train_loss"] == pytest.approx(math.log(easy.N_WAY), rel=0.5)
 
 
-@pytest.mark.gpu
-def test_no_hidden_synchronisation_in_the_step() -> None:
-    learner = build().cuda()
-    pool = streams.pool(found := easy.images(6, 0), torch.arange(len(found)), "cuda")
-    stream = streams.batches(pool, 8, lambda images, labels, draw, turn: (images, labels), seed=0)
-    training = trainer._Training(learner, stream, Train(steps=100), 1.0)
-    training._begin_phase(Phase(), 100)
-    trained = list(learner.parameters())
-    training._step(trained)
-    torch.cuda.set_sync_debug_mode("error")
-    try:
-        training._step(trained)
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
-
-
 def test_smaller_images_first_and_the_full_side_when_judged() -> None:
     settings = Train(
         steps=8,
