@@ -23,8 +23,8 @@ from fewshot.training import devices
 
 def page_faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    for _ in range(3):
-        torch.ones(2**23)  # 32 MB, freed at once
+    for _ in range(10):
+        torch.ones(2**22)  # 16 MB, freed at once
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 before = page_faults()
@@ -38,7 +38,7 @@ print(before, page_faults())
 def test_freed_memory_is_kept_for_the_next_step() -> None:
     done = subprocess.run([sys.executable, "-c", CHURN], capture_output=True, text=True, check=True)
     before, after = map(int, done.stdout.split())
-    assert before > 3 * 2**23 * 4 / 4096 / 2  # most pages are touched for the first time each time
+    assert before > 5 * 2**24 / 4096  # most tensors touch new pages
     assert after < 0.3 * before
 
 
