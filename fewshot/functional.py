@@ -1,6 +1,7 @@
-"""The mathematics: prototypes, distances, pair losses, mixtures, soft-label cross-entropy.
+"""The mathematics: prototypes, distances, losses on pairs and mixtures, and soft labels.
 
-Suffixes: N queries, S support images, W ways, G groups (superclasses), D feature dimensions.
+Capital suffixes name the dimensions of a tensor: N queries or images, S support images, W classes
+(ways), G groups of classes (superclasses), M members of an ensemble, D features.
 """
 
 from __future__ import annotations
@@ -13,97 +14,142 @@ from torch.nn import functional as F
 
 
 def cross_entropy(logits_NW: Tensor, labels: Tensor) -> Tensor:
-    """Mean cross-entropy; labels int64 [n] or probabilities float [n, n_way]."""
+    """Return the mean cross-entropy.
+
+    Args:
+        logits_NW: float [n, n_way].
+        labels: int64 [n], or probabilities float [n, n_way].
+    """
     return F.cross_entropy(logits_NW, labels)
 
 
-def members_cross_entropy(logits_NMW: Tensor, labels: Tensor) -> Tensor:
-    """Mean over members of each one's own mean cross-entropy, with the gradient of their sum: each learns as if alone.
+def ensemble_cross_entropy(logits_NMW: Tensor, labels: Tensor) -> Tensor:
+    """Return the mean over members of their mean cross-entropies, with the gradient of the sum.
 
-    labels as in `cross_entropy`, of n images that all members saw; or of n for each, the first member's first, and what
-    is left over is of images that none saw.
+    With that gradient every member learns as if it were alone.
+
+    Args:
+        logits_NMW: float [n, m, n_way].
+        labels: as in `cross_entropy`; for n images that all members saw, or for at least m * n
+            images of which the members saw n each, those of the first member first. Labels beyond
+            m * n are ignored.
     """
     n, m = logits_NMW.shape[:2]
-    own = (
-        labels[: n * m].unflatten(0, (m, n)).transpose(0, 1).flatten(0, 1)
-        if len(labels) > n
-        else None
-    )
-    mean = F.cross_entropy(
-        logits_NMW.flatten(0, 1), labels.repeat_interleave(m, 0) if own is None else own
-    )
+    if len(labels) > n:
+        member_labels = labels[: n * m].unflatten(0, (m, n)).transpose(0, 1).flatten(0, 1)
+    else:
+        member_labels = labels.repeat_interleave(m, 0)
+    mean = F.cross_entropy(logits_NMW.flatten(0, 1), member_labels)
     return m * mean - (m - 1) * mean.detach()
 
 
-def together(logits_NMW: Tensor) -> Tensor:
-    """Logarithms of the members' mean class probabilities, [n, n_way] (Lakshminarayanan et al., arXiv 1612.01474)."""
+def ensemble_log_probabilities(logits_NMW: Tensor) -> Tensor:
+    """Return the logarithms of the members' mean class probabilities, [n, n_way].
+
+    Source: Lakshminarayanan et al., arXiv 1612.01474.
+    """
     return logits_NMW.log_softmax(2).logsumexp(1) - math.log(logits_NMW.shape[1])
 
 
 def hardest(logits_NW: Tensor, labels: Tensor, n: int) -> Tensor:
-    """Places of the n images of greatest cross-entropy, the greatest first, int64 [n]; labels as in `cross_entropy`."""
+    """Return the indices of the n images of greatest cross-entropy, int64 [n], the greatest first.
+
+    Args:
+        logits_NW: float [images, n_way].
+        labels: as in `cross_entropy`.
+        n: the number of images to select.
+    """
     return F.cross_entropy(logits_NW, labels, reduction="none").topk(n).indices
 
 
-def recalled(labels: Tensor, past_NW: Tensor, share: Tensor) -> Tensor:
-    """Targets [n, n_way]: the labels, and with `share` (a number, 0-dim) what was said of each image in the past.
+def recall_targets(labels: Tensor, past_NW: Tensor, share: Tensor) -> Tensor:
+    """Mix labels with earlier predictions of the same images; return probabilities [n, n_way].
 
-    labels as in `cross_entropy`; past_NW: class probabilities, or zeros where nothing was said, and the label is all.
-    Source: Kim et al., arXiv 2006.12000, equation 4, where the past is that of the last epoch.
+    Args:
+        labels: as in `cross_entropy`.
+        past_NW: class probabilities from earlier, float [n, n_way]; zeros for an image without
+            any, whose target is then its label.
+        share: the weight of the earlier predictions, a tensor without dimensions.
+
+    Source: Kim et al., arXiv 2006.12000, equation 4, with the predictions of the previous epoch.
     """
     if labels.ndim == 1:
-        labels = (labels[:, None] == torch.arange(past_NW.shape[1], device=labels.device)).to(
-            past_NW.dtype
-        )
+        one_hot_NW = labels[:, None] == torch.arange(past_NW.shape[1], device=labels.device)
+        labels = one_hot_NW.to(past_NW.dtype)
     shares_N1 = share * past_NW.sum(1, keepdim=True)
     return (1 - shares_N1) * labels + share * past_NW
 
 
-def distillation(logits_NW: Tensor, taught_NW: Tensor, temperature: float) -> Tensor:
-    """Mean divergence of softmax(logits / T) from the probabilities that are taught, times T squared.
+def distillation(logits_NW: Tensor, teacher_NW: Tensor, temperature: float) -> Tensor:
+    """Return the mean divergence of softmax(logits / T) from a teacher's, times T squared.
 
-    The square keeps the gradient's size whatever T is (Hinton et al., arXiv 1503.02531, section 2).
+    The square makes the size of the gradient independent of T.
+
+    Args:
+        logits_NW: the student's logits, float [n, n_way].
+        teacher_NW: the teacher's class probabilities, float [n, n_way].
+        temperature: T.
+
+    Source: Hinton et al., arXiv 1503.02531, section 2.
     """
-    log_shares_NW = (logits_NW / temperature).log_softmax(1)
-    return temperature**2 * F.kl_div(log_shares_NW, taught_NW, reduction="batchmean")
+    log_probabilities_NW = (logits_NW / temperature).log_softmax(1)
+    return temperature**2 * F.kl_div(log_probabilities_NW, teacher_NW, reduction="batchmean")
 
 
 def prototypes(features_SD: Tensor, labels_S: Tensor, n_way: int) -> Tensor:
-    """Class means, [n_way, d]; a class without support gives zeros (Snell et al., arXiv 1703.05175, eq. 1)."""
-    # not F.one_hot, which looks at the labels
-    one_hot_SW = (labels_S[:, None] == torch.arange(n_way, device=labels_S.device)).to(
-        features_SD.dtype
-    )
-    counts_W = one_hot_SW.sum(0).clamp(min=1)
-    return (one_hot_SW.T @ features_SD) / counts_W[:, None]
+    """Return the mean features of each class, [n_way, d]; zeros for a class without support.
+
+    Source: Snell et al., arXiv 1703.05175, equation 1.
+    """
+    # F.one_hot would read the labels on the host, which makes a GPU wait.
+    one_hot_SW = labels_S[:, None] == torch.arange(n_way, device=labels_S.device)
+    weights_SW = one_hot_SW.to(features_SD.dtype)
+    counts_W = weights_SW.sum(0).clamp(min=1)
+    return (weights_SW.T @ features_SD) / counts_W[:, None]
 
 
 def squared_distances(a_ND: Tensor, b_WD: Tensor) -> Tensor:
-    """Squared Euclidean distances [n, w], exact to rounding even where they are small."""
+    """Return squared Euclidean distances [n, w], accurate even for small distances."""
     return (a_ND[:, None, :] - b_WD[None, :, :]).square().sum(-1)
 
 
 def cosine_similarities(a_ND: Tensor, b_WD: Tensor) -> Tensor:
-    """Cosines in [-1, 1], [n, w]."""
+    """Return cosine similarities in [-1, 1], [n, w]."""
     return F.normalize(a_ND, dim=-1) @ F.normalize(b_WD, dim=-1).T
 
 
 def contrastive(left_ND: Tensor, right_ND: Tensor, same_N: Tensor, margin: float) -> Tensor:
-    """Mean over pairs: squared distance where the classes agree, else the square of what it lacks of the margin.
+    """Return the mean contrastive loss of pairs.
 
-    Hadsell, Chopra, LeCun, CVPR 2006, equation 4, without its factors of one half; same: float, 1 or 0.
+    The loss of a pair of one class is the squared distance. The loss of any other pair is the
+    square of the amount by which its distance falls short of the margin, or 0.
+
+    Args:
+        left_ND: features of the left images, float [n, d].
+        right_ND: features of the right images, float [n, d].
+        same_N: 1 for pairs of one class and 0 otherwise, float [n].
+        margin: the least distance between images of different classes.
+
+    Source: Hadsell, Chopra, LeCun, CVPR 2006, equation 4, without its factors of one half.
     """
     squares_N = (left_ND - right_ND).square().sum(1)
-    # the root has no slope at 0, where pairs of one class may well lie
+    # The root has no slope at 0, which the distance of a pair of one class can reach.
     distances_N = squares_N.clamp(min=1e-12).sqrt()
     return (same_N * squares_N + (1 - same_N) * (margin - distances_N).clamp(min=0).square()).mean()
 
 
 def supervised_contrastive(features_ND: Tensor, labels_N: Tensor, temperature: float) -> Tensor:
-    """SupCon's loss over a batch: each image against all others, those of its class being the positives.
+    """Return the supervised contrastive loss (SupCon) of a batch.
 
-    Khosla et al., arXiv 2004.11362, equation 2 (the sum outside the logarithm); unit features; an image alone of its
-    class has no positive and does not count.
+    Each image is compared with all others; those of its class are its positives. An image that is
+    the only one of its class has no positives and does not count.
+
+    Args:
+        features_ND: features of unit length, float [n, d].
+        labels_N: int64 [n].
+        temperature: divides the inner products.
+
+    Source: Khosla et al., arXiv 2004.11362, equation 2, with the sum outside the logarithm.
     """
     n = len(features_ND)
     itself_NN = torch.eye(n, dtype=torch.bool, device=features_ND.device)
@@ -115,48 +161,84 @@ def supervised_contrastive(features_ND: Tensor, labels_N: Tensor, temperature: f
     return -means_N.sum() / (counts_N > 0).sum().clamp(min=1)
 
 
-def pooled(logits_NW: Tensor, group_of_class_W: Tensor, n_groups: int) -> Tensor:
-    """Logits of the groups, [n, n_groups]: log of the sum of exp over a group's classes.
+def group_logits(logits_NW: Tensor, group_of_class_W: Tensor, n_groups: int) -> Tensor:
+    """Return logits of the groups, [n, n_groups]: the log-sum-exp over the classes of each group.
 
-    Their softmax is the sum of the classes' probabilities in each group.
+    The softmax of the result is the sum of the class probabilities in each group.
+
+    Args:
+        logits_NW: logits of the classes, float [n, n_way].
+        group_of_class_W: the group of each class, int64 [n_way].
+        n_groups: the number of groups.
     """
-    members_GW = group_of_class_W == torch.arange(n_groups, device=group_of_class_W.device)[:, None]
-    return torch.where(members_GW, logits_NW[:, None, :], -torch.inf).logsumexp(-1)
+    groups_G = torch.arange(n_groups, device=group_of_class_W.device)
+    contains_GW = group_of_class_W == groups_G[:, None]
+    return torch.where(contains_GW, logits_NW[:, None, :], -torch.inf).logsumexp(-1)
 
 
 def log_softmax_within(logits_NW: Tensor, group_of_class_W: Tensor, n_groups: int) -> Tensor:
-    """log p(class | its group), [n, n_way]: a softmax over each group's classes by themselves."""
-    return logits_NW - pooled(logits_NW, group_of_class_W, n_groups)[:, group_of_class_W]
+    """Return log p(class | its group), [n, n_way]: a softmax over the classes of each group.
+
+    The arguments are those of `group_logits`.
+    """
+    return logits_NW - group_logits(logits_NW, group_of_class_W, n_groups)[:, group_of_class_W]
 
 
 def mixture(gate_NG: Tensor, log_within_NW: Tensor, group_of_class_W: Tensor) -> Tensor:
-    """log p(y|x) = log of the sum over groups g of p(g|x) p(y|g,x), [n, n_way] (Jacobs et al. 1991, eq. 1.3).
+    """Return log p(y|x), the logarithm of the sum over groups g of p(g|x) p(y|g,x), [n, n_way].
 
-    gate: logits; log_within: log p(y | its group, x). Another group's expert gives a class no probability, so that
-    one term of the sum is left.
+    The expert of a group gives the classes of other groups no probability, so one term of the sum
+    remains for each class.
+
+    Args:
+        gate_NG: logits of the groups, float [n, n_groups].
+        log_within_NW: log p(y | its group, x), float [n, n_way].
+        group_of_class_W: the group of each class, int64 [n_way].
+
+    Source: Jacobs et al. 1991, equation 1.3.
     """
     return gate_NG.log_softmax(-1)[:, group_of_class_W] + log_within_NW
 
 
 def group_labels(labels: Tensor, group_of_class_W: Tensor, n_groups: int) -> Tensor:
-    """Labels of the groups: int64 [n] of int64 [n], sums of class probabilities [n, n_groups] of float [n, n_way]."""
+    """Return labels of the groups for labels of the classes.
+
+    Args:
+        labels: int64 [n], or probabilities float [n, n_way].
+        group_of_class_W: the group of each class, int64 [n_way].
+        n_groups: the number of groups.
+
+    Returns:
+        int64 [n] for int64 labels; sums of the class probabilities, [n, n_groups], otherwise.
+    """
     if labels.ndim == 1:
         return group_of_class_W[labels]
-    members_WG = group_of_class_W[:, None] == torch.arange(n_groups, device=group_of_class_W.device)
-    return labels @ members_WG.to(labels.dtype)
+    groups_G = torch.arange(n_groups, device=group_of_class_W.device)
+    contains_WG = group_of_class_W[:, None] == groups_G
+    return labels @ contains_WG.to(labels.dtype)
 
 
 def negative_log_likelihood(log_NW: Tensor, labels: Tensor) -> Tensor:
-    """Mean of minus log p at the labels, int64 [n] or probabilities [n, n_way]; p is taken as it is."""
+    """Return the mean negative log-likelihood of log-probabilities that are not normalised again.
+
+    Args:
+        log_NW: log p, float [n, n_way].
+        labels: int64 [n], or probabilities float [n, n_way].
+    """
     if labels.ndim == 1:
         return F.nll_loss(log_NW, labels)
     return -(labels * log_NW).sum(1).mean()
 
 
 def quarter_turns(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Square images [n, c, h, h], the i-th turned by i % 4 quarters, and those numbers, int64 [n].
+    """Rotate the i-th of square images [n, c, h, h] by i % 4 quarter turns.
 
-    Batches are shuffled, so which image is turned how is random enough (Gidaris et al., arXiv 1803.07728).
+    The batches are shuffled, so the turn of an image is random enough.
+
+    Returns:
+        The rotated images and their numbers of quarter turns, int64 [n].
+
+    Source: Gidaris et al., arXiv 1803.07728.
     """
     turns = torch.arange(len(images), device=images.device) % 4
     turned = images.clone()
@@ -165,31 +247,46 @@ def quarter_turns(images: Tensor) -> tuple[Tensor, Tensor]:
     return turned, turns
 
 
-def rooted(features: Tensor, offset: float = 0.01) -> Tensor:
-    """Square roots that keep the sign, sign(f) ((|f| + e)^1/2 - e^1/2), their slope bounded by an offset e above zero.
+def signed_root(features: Tensor, offset: float = 0.01) -> Tensor:
+    """Return square roots that keep the sign: sign(f) (sqrt(|f| + e) - sqrt(e)) for an offset e.
 
-    Features behind a ReLU have a long tail, and their few large values else decide alone (the power transform of Hu et
-    al., arXiv 2006.03806, section 3.1). Any shape; of features whose mean is about a half, an offset of 0.003 or 0.03
-    does as well (looked at).
+    Features behind a ReLU have a long tail, and without the root their few large values alone
+    would decide. The offset e > 0 bounds the slope at zero. For features with a mean of about one
+    half, 0.003 and 0.03 do as well (docs/log.md).
+
+    Args:
+        features: float of any shape.
+        offset: e.
+
+    Source: the power transform of Hu et al., arXiv 2006.03806, section 3.1.
     """
     return features.sign() * ((features.abs() + offset).sqrt() - offset**0.5)
 
 
 def decorrelation(features_ND: Tensor, labels_N: Tensor, n_classes: int) -> tuple[Tensor, Tensor]:
-    """Mean [d] and the symmetric map [d, d] that takes half of the scatter within the classes away.
+    """Return the mean and a map that removes half of the scatter within the classes.
 
-    The map is (S + a I)^-1/4, scaled so that what it gives has a mean square of one; S is the covariance within the
-    classes, over its mean variance, and a = 0.1: half of what makes the classes round (within-class covariance
-    normalisation, Hatch and Stolcke, ICASSP 2006), because the classes met later are others.
+    The map is (S + a I)^-1/4, scaled so that mapped features have a mean square of one. S is the
+    covariance within the classes divided by its mean variance, and a is 0.1. The power -1/2 would
+    make the classes round; half of that is applied because the classes met later are others.
+
+    Args:
+        features_ND: float [n, d].
+        labels_N: int64 [n].
+        n_classes: the number of classes.
+
+    Returns:
+        The mean [d] and the symmetric map [d, d]; the identity if nothing varies within the
+        classes, as with one image of each.
+
+    Source: within-class covariance normalisation, Hatch and Stolcke, ICASSP 2006.
     """
     features = features_ND.double()
     residual = features - prototypes(features, labels_N, n_classes)[labels_N]
     scatter = residual.T @ residual / len(residual)
     mean_variance = scatter.diagonal().mean()
-    if (
-        mean_variance <= 0
-    ):  # one image a class, or features that do not vary: there is nothing to take away
-        return features.mean(0).to(features_ND), torch.eye(len(scatter), dtype=features_ND.dtype)
+    if mean_variance <= 0:
+        return features.mean(0).to(features_ND), torch.eye(len(scatter)).to(features_ND)
     variances, directions = torch.linalg.eigh(scatter / mean_variance)
     mix = (directions * (variances.clamp(min=0) + 0.1) ** -0.25) @ directions.T
     mix /= ((features - features.mean(0)) @ mix).square().mean().sqrt()

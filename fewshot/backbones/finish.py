@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fewshot.functional import rooted as signed_root
+from fewshot.functional import signed_root
 
 PLACES = 2  # of a pooled stage: its upper half and its lower half
 # Lengths of the parts of the features, relative to the length of the last stage's part.

@@ -161,7 +161,7 @@ class Experts(Learner):
 
     def _mixture(self, features: Tensor) -> _Found:
         general, own = self._parts(features)
-        gate = functional.pooled(self.gate(general), self.group_of_class, self.n_groups)
+        gate = functional.group_logits(self.gate(general), self.group_of_class, self.n_groups)
         logits = torch.cat(
             [expert(seen) for expert, seen in zip(self.experts, own, strict=True)], 1
         )

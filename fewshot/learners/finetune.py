@@ -103,7 +103,7 @@ class Finetune(Learner):
         logits = self.head(embed(self.backbone, item.images))
         if logits.ndim == 2:
             return functional.cross_entropy(logits, item.labels)
-        return functional.members_cross_entropy(logits, item.labels)
+        return functional.ensemble_cross_entropy(logits, item.labels)
 
     def adapt(self, support: Labelled) -> Classifier:
         share, tuned = self.options.probe_share, self._tuned(support)
@@ -123,5 +123,7 @@ class Finetune(Learner):
         if self.options.readout == "logistic":
             return probe.classifier(self.backbone, support, probe.Options(c=self.options.readout_c))
         if self.options.members > 1:
-            return lambda images: functional.together(self.head(embed(self.backbone, images)))
+            return lambda images: functional.ensemble_log_probabilities(
+                self.head(embed(self.backbone, images))
+            )
         return lambda images: self.head(embed(self.backbone, images))

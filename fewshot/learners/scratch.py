@@ -183,10 +183,12 @@ class Scratch(Learner):
 
     def _known(self, logits: Tensor, labels: Tensor, places: Tensor | None) -> Tensor:
         """Cross-entropy with the labels and with what was said of the same images before; what is said now is noted."""
-        loss = functional.cross_entropy if logits.ndim == 2 else functional.members_cross_entropy
+        loss = functional.cross_entropy if logits.ndim == 2 else functional.ensemble_cross_entropy
         if self.past is None or places is None:
             return loss(logits, labels)
-        targets = functional.recalled(labels, self.past[places], self.options.recall * self.done)
+        targets = functional.recall_targets(
+            labels, self.past[places], self.options.recall * self.done
+        )
         places, said = (
             distributed.joined(places),
             distributed.joined(self._joint(logits.detach().float()).softmax(1)),
@@ -198,7 +200,7 @@ class Scratch(Learner):
 
     def _joint(self, logits: Tensor) -> Tensor:
         """What all members say, [n, n_way], of logits [n, n_way] of one or [n, members, n_way]."""
-        return logits if logits.ndim == 2 else functional.together(logits)
+        return logits if logits.ndim == 2 else functional.ensemble_log_probabilities(logits)
 
     @torch.no_grad()
     def _taught(self, images: Tensor) -> Tensor:

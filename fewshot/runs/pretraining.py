@@ -103,7 +103,7 @@ class _Roots(FeatureMap):
         return self._n_features
 
     def forward(self, levels: Sequence[Tensor]) -> Tensor:
-        return torch.cat([functional.rooted(level).flatten(1) for level in levels], 1)
+        return torch.cat([functional.signed_root(level).flatten(1) for level in levels], 1)
 
 
 def _decorrelation(

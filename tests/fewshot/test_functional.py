@@ -180,7 +180,7 @@ def test_roots_keep_sign_and_order_and_have_a_bounded_slope():
     features = torch.tensor(
         [-4.0, -1.0, -0.01, 0.0, 0.01, 0.5, 1.0, 9.0], dtype=torch.float64, requires_grad=True
     )
-    found = functional.rooted(features)
+    found = functional.signed_root(features)
     expected = [
         math.copysign(math.sqrt(abs(each) + 0.01) - 0.1, each) for each in features.tolist()
     ]
@@ -189,7 +189,7 @@ def test_roots_keep_sign_and_order_and_have_a_bounded_slope():
     slopes = torch.autograd.grad(found.sum(), features)[0]
     assert bool(slopes.isfinite().all())
     assert slopes.max() < 5 + 1e-9  # 1 / (2 sqrt(0.01))
-    assert torch.autograd.gradcheck(functional.rooted, features[features != 0])
+    assert torch.autograd.gradcheck(functional.signed_root, features[features != 0])
 
 
 def test_nothing_is_decorrelated_where_nothing_varies_within_the_classes():

@@ -93,13 +93,15 @@ def test_soft_labels_and_the_logarithm_of_the_mean() -> None:
     logits = torch.randn(3, 2, 4, dtype=torch.float64)
     labels = torch.rand(3, 4, dtype=torch.float64).softmax(1)
     expected = -(labels[:, None] * logits.log_softmax(2)).sum(2).mean()
-    torch.testing.assert_close(functional.members_cross_entropy(logits, labels), expected)
-    torch.testing.assert_close(functional.together(logits).exp(), logits.softmax(2).mean(1))
+    torch.testing.assert_close(functional.ensemble_cross_entropy(logits, labels), expected)
+    torch.testing.assert_close(
+        functional.ensemble_log_probabilities(logits).exp(), logits.softmax(2).mean(1)
+    )
     own = torch.rand(7, 4, dtype=torch.float64).softmax(
         1
     )  # three images for each member, and one that none saw
     each = [-(own[3 * m : 3 * m + 3] * logits[:, m].log_softmax(1)).sum(1).mean() for m in range(2)]
-    torch.testing.assert_close(functional.members_cross_entropy(logits, own), sum(each) / 2)
+    torch.testing.assert_close(functional.ensemble_cross_entropy(logits, own), sum(each) / 2)
 
 
 @pytest.mark.parametrize(

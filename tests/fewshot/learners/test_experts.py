@@ -63,7 +63,7 @@ def by_loops(gate: Tensor, own: Tensor, group: list[int]) -> np.ndarray:
 def mixed(gate: Tensor, own: Tensor, group: list[int]) -> Tensor:
     of, n = torch.tensor(group), max(group) + 1
     return functional.mixture(
-        functional.pooled(gate, of, n), functional.log_softmax_within(own, of, n), of
+        functional.group_logits(gate, of, n), functional.log_softmax_within(own, of, n), of
     )
 
 
@@ -130,7 +130,7 @@ def test_a_gate_that_is_sure_leaves_its_expert_s_softmax() -> None:
 def test_logits_far_apart_stay_finite_with_their_gradients() -> None:
     logits = torch.tensor([[0.0, 1000.0, -1000.0]], requires_grad=True)
     found = functional.mixture(
-        functional.pooled(logits, of := torch.tensor([0, 1, 0]), 2),
+        functional.group_logits(logits, of := torch.tensor([0, 1, 0]), 2),
         functional.log_softmax_within(logits, of, 2),
         of,
     )

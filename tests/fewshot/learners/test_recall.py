@@ -71,7 +71,7 @@ def test_targets_become_what_was_said_before() -> None:
 def test_soft_labels_and_images_of_which_nothing_was_said() -> None:
     labels = torch.tensor([[0.9, 0.1], [0.2, 0.8]])
     past = torch.tensor([[0.0, 0.0], [0.6, 0.4]])
-    found = functional.recalled(labels, past, torch.tensor(0.25))
+    found = functional.recall_targets(labels, past, torch.tensor(0.25))
     torch.testing.assert_close(
         found, torch.tensor([[0.9, 0.1], [0.75 * 0.2 + 0.25 * 0.6, 0.75 * 0.8 + 0.25 * 0.4]])
     )
