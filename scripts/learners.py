@@ -1,125 +1,103 @@
-"""Puts the tables of reports/learners.md into it, from committed records; `--check` only says whether they are there.
+"""Write the tables of reports/learners.md from the records in reports/records/learners.
 
-python -m scripts.learners [--check]
+python -m scripts.learners           # write them
+python -m scripts.learners --check   # exit with an error if one is stale
 """
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
-from fewshot.report import comparison as table
-from fewshot.report import differences
+from fewshot.evaluation.statistics import paired_difference
+from fewshot.report import formatting
 from fewshot.runs import records
-from fewshot.runs.records import Record
+from fewshot.runs.records import RunRecord
 from scripts import pages
+from scripts.pages import RECORDS, ROOT
 
-ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "reports" / "learners.md"
-# Study kshot: test accuracy, the best of its row. Its k is not stated; 16, which row K13 names, is assumed.
+# Study kshot: test accuracy of the best setting of a row. It does not state its number of labels
+# per class; 16, which its row K13 names, is assumed.
 REPORTED = {
-    "finetune": ("K8, ConvNeXt-Tiny, ImageNet weights (K7, ResNet18: 0.44)", 0.63),
+    "finetune": ("K8, ConvNeXt-Tiny, ImageNet weights", 0.63),
     "protonet": ("K9, prototypical network", 0.46),
     "siamese": ("K10, siamese network", 0.51),
     "maml": ("K11, MAML", 0.14),
 }
+# Study experts: E11 is its few-shot architecture, E12 its regular CNN.
 FRACTIONS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1)
-E11 = (
-    0.2095,
-    0.2503,
-    0.2890,
-    0.3283,
-    0.3388,
-    0.3407,
-    0.3505,
-)  # study experts, few-shot architecture
-E12 = (0.1123, 0.1610, 0.1833, 0.2020, 0.3191, 0.3960, 0.4894)  # study experts, regular CNN
+E11 = (0.2095, 0.2503, 0.2890, 0.3283, 0.3388, 0.3407, 0.3505)
+E12 = (0.1123, 0.1610, 0.1833, 0.2020, 0.3191, 0.3960, 0.4894)
 
 
-def found() -> list[Record]:
-    return [record for _, record in records.find([ROOT / "reports" / "records" / "learners"])]
+def read() -> list[RunRecord]:
+    """Return the records of all learners, the most accurate first."""
+    rows = [record for _, record in records.load([RECORDS / "learners"])]
+    return sorted(rows, key=lambda record: -record.scores["accuracy"].mean)
 
 
-def _accuracy(record: Record) -> str:
-    return table.with_interval(record["scores"]["accuracy"])
+def _accuracy(record: RunRecord) -> str:
+    return formatting.interval(record.scores["accuracy"])
 
 
-def _name(record: Record) -> str:
-    return table.method_of(record) + (
-        "" if record["weights"] == "pretrained" else ", random weights"
-    )
+def _name(record: RunRecord) -> str:
+    weights = "" if record.weights == "pretrained" else ", random weights"
+    return formatting.method_name(record) + weights
 
 
 def at_16() -> str:
-    """Every learner at 16 shots, beside what the report of study kshot states."""
-    rows = [
-        "| learner | accuracy ± 95% | n | seconds a draw | reported system | reported | difference |",
-        "|:--|--:|--:|--:|:--|--:|--:|",
-    ]
-    of_16 = [record for record in found() if record["shots"] == 16]
-    for record in sorted(of_16, key=lambda each: -each["scores"]["accuracy"]["mean"]):
-        mean = record["scores"]["accuracy"]["mean"]
-        system, reported = REPORTED.get(record["method"], ("", None))
-        row = [
-            _name(record),
-            _accuracy(record),
-            str(len(record["seeds"])),
-            f"{records.seconds(record):.1f}",
-            system,
-            *(["", ""] if reported is None else [f"{reported:.2f}", f"{mean - reported:+.2f}"]),
-        ]
-        rows.append(f"| {' | '.join(row)} |")
-    return "\n".join(rows)
+    """Return every learner at 16 labels per class, beside the numbers of study kshot."""
+    rows = []
+    for record in read():
+        if record.shots != 16:
+            continue
+        seconds = f"{record.cost.seconds:.1f}"
+        row = [_name(record), _accuracy(record), len(record.seeds), seconds]
+        system, reported = REPORTED.get(record.method, ("", None))
+        if reported is not None:
+            difference = record.scores["accuracy"].mean - reported
+            row += [system, f"{reported:.2f}", f"{difference:+.2f}"]
+        else:
+            row += ["", "", ""]
+        rows.append(row)
+    columns = ["learner", "accuracy ± 95%", "n", "seconds per trial"]
+    return formatting.markdown_table([*columns, "reported system", "reported", "difference"], rows)
 
 
 def at_128() -> str:
-    """Every learner at 128 shots, and its paired difference to the probe."""
-    of_128 = [record for record in found() if record["shots"] == 128]
-    probed = next(record for record in of_128 if record["method"] == "probe")
-    rows = [
-        "| learner | accuracy ± 95% | n | to the probe, paired | seconds a draw | machine |",
-        "|:--|--:|--:|--:|--:|:--|",
-    ]
-    for record in sorted(of_128, key=lambda each: -each["scores"]["accuracy"]["mean"]):
-        row = [
-            _name(record),
-            _accuracy(record),
-            str(len(record["seeds"])),
-            "" if record is probed else str(differences.paired(record, probed)),
-            f"{records.seconds(record):.0f}",
-            record["provenance"]["device"],
-        ]
-        rows.append(f"| {' | '.join(row)} |")
-    return "\n".join(rows)
+    """Return every learner at 128 labels per class, and its paired difference to the probe."""
+    selected = [record for record in read() if record.shots == 128]
+    probe = next(record for record in selected if record.method == "probe")
+    rows = []
+    for record in selected:
+        difference = (
+            "" if record is probe else str(paired_difference(record.by_seed(), probe.by_seed()))
+        )
+        seconds, machine = f"{record.cost.seconds:.0f}", record.provenance.device
+        n = len(record.seeds)
+        rows.append([_name(record), _accuracy(record), n, difference, seconds, machine])
+    columns = ["learner", "accuracy ± 95%", "n", "difference to the probe", "seconds per trial"]
+    return formatting.markdown_table([*columns, "machine"], rows)
 
 
 def by_fraction() -> str:
-    """finetune and scratch on fractions of the training set, beside the rows of study experts."""
-    rows = [
-        "| fraction | a class | finetune | n | E11, reported | scratch | n | E12, reported |",
-        "|--:|--:|--:|--:|--:|--:|--:|--:|",
-    ]
-    measured = {
-        (record["method"], record["fraction"]): record for record in found() if record["fraction"]
-    }
+    """Return finetune and scratch on fractions of the training images, beside study experts."""
+    measured = {(record.method, record.fraction): record for record in read() if record.fraction}
+    rows = []
     for fraction, few_shot, regular in zip(FRACTIONS, E11, E12, strict=True):
         row = [f"{fraction:g}", f"{5000 * fraction:g}"]
         for method, reported in (("finetune", few_shot), ("scratch", regular)):
             record = measured.get((method, fraction))
-            n = "" if record is None else str(len(record["seeds"]))
-            row += ["not run" if record is None else _accuracy(record), n, f"{reported:.4f}"]
-        rows.append(f"| {' | '.join(row)} |")
-    return "\n".join(rows)
+            if record is None:
+                row += ["-", "", f"{reported:.4f}"]
+            else:
+                row += [_accuracy(record), str(len(record.seeds)), f"{reported:.4f}"]
+        rows.append(row)
+    columns = ["fraction", "labels per class", "finetune", "n", "E11, reported"]
+    return formatting.markdown_table([*columns, "scratch", "n", "E12, reported"], rows)
+
+
+def tables() -> dict[str, str]:
+    return {"16": at_16(), "128": at_128(), "fractions": by_fraction()}
 
 
 if __name__ == "__main__":
-    wanted = pages.filled(
-        PAGE.read_text(), {"16": at_16(), "128": at_128(), "fractions": by_fraction()}
-    )
-    if "--check" in sys.argv:
-        sys.exit(
-            0
-            if PAGE.read_text() == wanted
-            else f"{PAGE.name} is stale: run python -m scripts.learners"
-        )
-    PAGE.write_text(wanted)
+    pages.update([PAGE], tables, "scripts.learners")

@@ -132,13 +132,13 @@ def report(
     from fewshot.cli import arguments
     from fewshot.report.studies import report as studies
 
-    if studies.named(records):
+    if studies.are_studies(records):
         scale = arguments.scale(scale)
         folder = results or arguments.runs_folder(scale) / "studies"
-        sys.exit(studies.tell(records, out, check, scale, folder))
+        sys.exit(studies.from_files(records, out, check, scale, folder))
     from fewshot.report import comparison
 
-    sys.exit(comparison.tell(records, out, check))
+    sys.exit(comparison.report(records, out, check))
 
 
 def inspect(

@@ -108,7 +108,7 @@ def run(
         return
     from fewshot.report import comparison
 
-    print(comparison.markdown([record.to_json()], brief=True))
+    print(comparison.markdown([record], brief=True))
     print(f"record: {out / record.run_id / 'record.json'}", file=sys.stderr)
 
 
@@ -175,5 +175,5 @@ def pretrain(
     else:
         from fewshot.report import comparison
 
-        print(comparison.markdown([record.to_json()], brief=True))
+        print(comparison.markdown([record], brief=True))
     print(f"weights: {weights} (use: {pretraining.use(record, weights)})", file=sys.stderr)

@@ -44,15 +44,14 @@ def vote(
     from fewshot.runs import voting
 
     votes = voting.vote(runs, rule=rule, percents=percents, pool=pool, out=out)
-    records = [vote.to_json() for vote in votes]
     if as_json:
-        print(json.dumps(records, indent=1))
+        print(json.dumps([vote.to_json() for vote in votes], indent=1))
         return
     from fewshot.report import comparison
 
-    print(comparison.markdown(records, brief=True))
-    for record in records:
-        print(f"record: {out / record['run_id'] / 'record.json'}", file=sys.stderr)
+    print(comparison.markdown(votes, brief=True))
+    for vote in votes:
+        print(f"record: {out / vote.run_id / 'record.json'}", file=sys.stderr)
 
 
 def forecast(
@@ -84,7 +83,7 @@ def forecast(
     counts = arguments.counts(at)
     from fewshot.report.forecasting import report
 
-    text, files = report.tell(records, target, counts, out, as_json)
+    text, files = report.forecast(records, target, counts, out, as_json)
     print(text)
     for file in files:
         print(file, file=sys.stderr)

@@ -1,4 +1,4 @@
-"""One Markdown comparison table of any records: regimes and label budgets never mixed, the best in bold."""
+"""Comparison tables of any records; regimes and label budgets are never mixed in one table."""
 
 from __future__ import annotations
 
@@ -7,187 +7,218 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
-
 from fewshot import io
 from fewshot.errors import UserError
-from fewshot.report import differences
-from fewshot.report.plots import accuracy_curves as curves
+from fewshot.evaluation.statistics import paired_difference
+from fewshot.report import formatting
+from fewshot.report.plots import accuracy_curves
 from fewshot.runs import records
-from fewshot.runs.records import Record
+from fewshot.runs.records import RunRecord
 
 FILE = "comparison.md"
-LEFT = ("method", "backbone", "weights", "settings")
-IN_OTHER_COLUMNS = (  # the last two are of a vote
-    "data", "image_size", "preset", "precision", "backbone.name", "backbone.weights", "rule", "best_percent",
+IN_OTHER_COLUMNS = (  # the last two are those of a vote
+    "data", "image_size", "preset", "precision", "backbone.name", "backbone.weights", "rule",
+    "best_percent",
 )  # fmt: skip
-BRIEF = ("method", "backbone", "accuracy ± 95%", "n", "seconds a draw", "parameters")
+BRIEF = ("method", "backbone", "accuracy ± 95%", "n", "seconds per trial", "parameters")
+LONGEST_SETTINGS = 80  # characters in a cell; longer settings go below the table
+HOW_TO_READ = (
+    "Accuracy: mean ± half of the 95% interval (Student's t) over n trials on the test images. "
+    "Difference to the best method: paired over common trials. Seconds per trial: training and "
+    "adaptation without evaluation."
+)
 
 
-def tell(places: Sequence[Path], out: Path | None, check: bool) -> int:
-    """Print the table of all records found, or write it to `out`/comparison.md, or say whether that is stale.
+def report(places: Sequence[Path], out: Path | None, check: bool) -> int:
+    """Print the tables of all records at these places, or write or check `out`/comparison.md.
 
-    Beside what is written lie figures of accuracy against the number of labels, where there are several numbers.
-    Returns the exit code: 1 where `check` finds a stale or missing file.
+    With the page, figures of accuracy against the number of labels are written if there are
+    several numbers of labels.
+
+    Returns:
+        The exit code: 1 if `check` finds a stale or missing file, otherwise 0.
     """
-    found = [record for _, record in records.find(places)]
-    text = markdown(found)
+    rows = [record for _, record in records.load(places)]
     if out is None:
         if check:
-            raise UserError("--check compares with a written table: say where it lies with --out.")
-        print(text)
+            raise UserError("--check compares with a written table: name its folder with --out.")
+        print(markdown(rows))
         return 0
-    path = out / FILE
+    path, text = out / FILE, page(rows)
     if check:
-        fresh = path.exists() and path.read_text() == text + "\n"
-        print(
-            f"{path} is {'up to date' if fresh else 'stale: run the same command without --check'}",
-            file=sys.stderr,
-        )
+        fresh = path.exists() and path.read_text() == text
+        state = "up to date" if fresh else "stale: run the same command without --check"
+        print(f"{path} is {state}", file=sys.stderr)
         return 0 if fresh else 1
     io.make_folder(out)
-    io.write_bytes(path, (text + "\n").encode())
-    for each in (path, *curves.write(found, out)):
-        print(each)
+    io.write_bytes(path, text.encode())
+    for written in (path, *accuracy_curves.write(rows, out)):
+        print(written)
     return 0
 
 
-def markdown(found: Sequence[Record], brief: bool = False) -> str:
-    """A heading and a table for every regime, data set and label budget among the records.
+def page(rows: Sequence[RunRecord]) -> str:
+    """Return the page: methods by label budget, then one table for each budget."""
+    parts = ["# Comparison", overview(rows), HOW_TO_READ, markdown(rows, level="## ")]
+    return "\n\n".join(filter(None, parts)) + "\n"
 
-    brief: the columns that fit a terminal.
+
+def overview(rows: Sequence[RunRecord]) -> str:
+    """Return accuracy by method and labels per class for each data set with several budgets."""
+    by_data: dict[tuple[str, str], dict[str, dict[int, RunRecord]]] = {}
+    for record in sorted(rows, key=lambda record: (len(record.seeds), record.run_id)):
+        if record.shots is not None:
+            images = record.data, record.provenance.data_fingerprint or ""
+            label = formatting.method_label(record)
+            by_data.setdefault(images, {}).setdefault(label, {})[record.shots] = record
+    parts = []
+    for (data, _), by_method in by_data.items():
+        budgets = sorted({shots for by_shots in by_method.values() for shots in by_shots})
+        if len(budgets) < 2:
+            continue
+        lines = []
+        for label, by_shots in by_method.items():
+            cells = [_accuracy(by_shots[shots]) if shots in by_shots else "" for shots in budgets]
+            lines.append([label, *cells])
+        lines.sort(key=lambda line: [cell or "0" for cell in line[:0:-1]], reverse=True)
+        table = formatting.markdown_table(["method", *map(str, budgets)], lines)
+        parts.append(f"{data}: accuracy ± 95% by the number of labels per class.\n\n{table}")
+    return "\n\n".join(parts)
+
+
+def markdown(rows: Sequence[RunRecord], brief: bool = False, level: str = "") -> str:
+    """Return a heading and a table for every regime, data set and label budget.
+
+    Args:
+        rows: the records, in any order.
+        brief: only the columns that fit a terminal.
+        level: "## " makes the headings sections; otherwise they are bold.
     """
-    groups: dict[tuple[str, str], list[Record]] = {}
-    for record in sorted(found, key=_order):
-        images = record["provenance"]["data_fingerprint"]  # two folders may share a name and sizes
-        groups.setdefault((_heading(record), images), []).append(record)
+    groups: dict[tuple[str, str], list[RunRecord]] = {}
+    for record in sorted(rows, key=_order):
+        images = record.provenance.data_fingerprint or ""  # two folders may share a name and sizes
+        groups.setdefault((_heading(record, level), images), []).append(record)
     return "\n\n".join(
-        f"{heading}\n\n{_table(group, brief)}{_remarks(group)}"
-        for (heading, _), group in groups.items()
+        f"{heading}\n\n{_table(group, brief)}" for (heading, _), group in groups.items()
     )
 
 
-def _order(record: Record) -> tuple[Any, ...]:
-    return record["regime"], record["data"], record["labels"], record["method"], record["run_id"]
+def _order(record: RunRecord) -> tuple[Any, ...]:
+    return record.regime, record.data, record.labels, record.method, record.run_id
 
 
-def _heading(record: Record) -> str:
-    if record["shots"] is not None:
-        budget = f"{record['shots']} shots"
-    elif record["fraction"] is not None:
-        budget = f"fraction {record['fraction']:g}"
-    else:
-        budget = "all training images"
-    return (
-        f"**{record['data']}, {budget}** ({record['labels']:,} labels, {len(record['classes'])} classes, "
-        f"{record['regime']} regime, {record['n_test']:,} test images)"
+def _heading(record: RunRecord, level: str) -> str:
+    budget = f"{record.data}, {formatting.budget_of(record)}"
+    details = (
+        f"{record.labels:,} labels, {len(record.classes)} classes, {record.regime} "
+        f"regime, evaluated on {record.n_test:,} test images"
     )
+    return f"{level}{budget}\n\n({details})" if level else f"**{budget}** ({details})"
 
 
-def _table(group: Sequence[Record], brief: bool) -> str:
-    best = max(group, key=lambda record: record["scores"]["accuracy"]["mean"])
-    ordered = sorted(group, key=lambda each: -each["scores"]["accuracy"]["mean"])
-    frame = pd.DataFrame([_row(record, best, _settings(record, group)) for record in ordered])
-    frame = frame.loc[:, (frame != "").any()]  # without columns that say nothing here
+def _table(group: Sequence[RunRecord], brief: bool) -> str:
+    """Return the table of records that may be compared, the best first, with its remarks."""
+    ordered = sorted(group, key=lambda record: -record.scores["accuracy"].mean)
+    best = max(group, key=lambda record: record.scores["accuracy"].mean)
+    long_settings: list[str] = []
+    rows = []
+    for record in ordered:
+        settings = _settings(record, group)
+        if len(settings) > LONGEST_SETTINGS:
+            long_settings.append(f"settings of run {record.run_id}: {settings}")
+            settings = "see below"
+        rows.append(_row(record, best, settings))
+    columns = [name for name in rows[0] if any(row[name] for row in rows)]
     if brief:
-        frame = frame[list(BRIEF)]
-    return frame.to_markdown(
-        index=False,
-        colalign=["left" if name in LEFT else "right" for name in frame],
-        disable_numparse=True,
-    )
+        columns = list(BRIEF)
+    cells = [[row[name] for name in columns] for row in rows]
+    remarks = [*(long_settings if not brief else []), *_remarks(group)]
+    lines = [formatting.markdown_table(columns, cells)]
+    if remarks:
+        lines += ["", *(f"- {remark}" for remark in dict.fromkeys(remarks))]
+    return "\n".join(lines)
 
 
-def _settings(record: Record, group: Sequence[Record]) -> str:
-    """What tells the record from the others of its method: settings whose values differ among them."""
-    kin = [_flat(each["config"]) for each in group if each["method"] == record["method"]]
-    ours = _flat(record["config"])
-    differing = [key for key in ours if any(each.get(key) != ours[key] for each in kin)]
-    return ", ".join(
-        f"{key}={_plain(ours[key])}" for key in differing if key not in IN_OTHER_COLUMNS
-    )
+def _settings(record: RunRecord, group: Sequence[RunRecord]) -> str:
+    """Return the settings in which the record differs from others of its method."""
+    same_method = [_flat(row.config) for row in group if row.method == record.method]
+    ours = _flat(record.config)
+    words = []
+    for key, value in ours.items():
+        differs = any(other.get(key) != value for other in same_method)
+        if differs and key not in IN_OTHER_COLUMNS:
+            words.append(f"{key}={_plain(value)}")
+    return ", ".join(words)
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in values.items():
-        flat |= (
-            _flat(value, f"{prefix}{key}.")
-            if isinstance(value, dict)
-            else {f"{prefix}{key}": value}
-        )
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
     return flat
 
 
 def _plain(value: Any) -> str:
-    """A setting's value in short: of augmentations their names, of phases what they train."""
+    """Return a setting in short: of augmentations their names, of phases what they train."""
     if isinstance(value, list):
-        short = [next(iter(each.values())) if isinstance(each, dict) else each for each in value]
-        return f"[{' '.join(map(str, short))}]"
+        items = [next(iter(item.values())) if isinstance(item, dict) else item for item in value]
+        return f"[{' '.join(map(str, items))}]"
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _row(record: Record, best: Record, settings: str) -> dict[str, str]:
-    scores = record["scores"]
-    accuracy = with_interval(scores["accuracy"])
-    values = scores["accuracy"]["values"]
-    train = record["train_accuracy"]
+def _accuracy(record: RunRecord) -> str:
+    return formatting.interval(record.scores["accuracy"])
+
+
+def _row(record: RunRecord, best: RunRecord, settings: str) -> dict[str, str]:
+    scores, train = record.scores, record.train_accuracy
+    values = scores["accuracy"].values
+    accuracy = _accuracy(record)
     return {
-        "method": method_of(record),
-        "backbone": record["backbone"],
-        "weights": Path(record["weights"]).name,
+        "method": formatting.method_name(record),
+        "backbone": record.backbone,
+        "weights": formatting.weights_name(record),
         "settings": settings,
         "accuracy ± 95%": f"**{accuracy}**" if record is best else accuracy,
         "min - max": f"{min(values):.4f} - {max(values):.4f}" if len(values) > 1 else "",
-        "to the best, paired": "" if record is best else _difference(record, best),
-        "F1": f"{scores['f1']['mean']:.4f}",
-        "loss": f"{scores['loss']['mean']:.3f}",
-        "ECE": f"{scores['ece']['mean']:.3f}",
-        "train accuracy": "" if train is None else f"{train['mean']:.3f}",
+        "difference to the best": "" if record is best else _difference(record, best),
+        "F1": f"{scores['f1'].mean:.4f}",
+        "loss": f"{scores['loss'].mean:.3f}",
+        "ECE": f"{scores['ece'].mean:.3f}",
+        "train accuracy": "" if train is None else f"{train.mean:.3f}",
         "n": str(len(values)),
-        "seconds a draw": f"{records.seconds(record):.1f}",
-        "parameters": f"{record['cost']['parameters']:,}",
-        "run": record["run_id"],
+        "seconds per trial": f"{record.cost.seconds:.1f}",
+        "parameters": f"{record.cost.parameters:,}",
+        "run": record.run_id,
     }
 
 
-def method_of(record: Record) -> str:
-    """The method, and its preset where that is none of the usual."""
-    return record["method"] + (
-        "" if record["preset"] in ("few", "full") else f" ({record['preset']})"
-    )
+def _difference(record: RunRecord, best: RunRecord) -> str:
+    """Return the paired difference and its interval; nothing for fewer than two common trials."""
+    difference = paired_difference(record.by_seed(), best.by_seed())
+    return "" if difference.n < 2 else str(difference)
 
 
-def with_interval(score: dict[str, Any]) -> str:
-    """Mean and half of the 95% interval, the mean alone of one draw."""
-    return f"{score['mean']:.4f}" + ("" if score["ci95"] is None else f" ± {score['ci95']:.4f}")
+def _remarks(group: Sequence[RunRecord]) -> list[str]:
+    """Return changes of the data, warnings of the runs, and doubts about the intervals."""
+    remarks = []
+    for record in group:
+        remarks += record.data_notes
+    for record in group:
+        remarks += [f"{record.method}: {warning}" for warning in record.warnings]
+    remarks += [_measures(record) for record in group if record.measures]
+    if min(len(record.seeds) for record in group) < 5:
+        remarks.append("with fewer than five trials, the interval is itself uncertain.")
+    return remarks
 
 
-def _difference(record: Record, best: Record) -> str:
-    """Mean and 95% interval of the difference over the draws that both have; empty for fewer than two."""
-    found = differences.paired(record, best)
-    return "" if found.n < 2 else str(found)
-
-
-def _remarks(group: Sequence[Record]) -> str:
-    """What a reader of the numbers must know: how the data were changed, warnings of the runs, unclean intervals."""
-    remarks = [note for record in group for note in record["data_notes"]]
-    remarks += [
-        f"{record['method']}: {warning}" for record in group for warning in record["warnings"]
-    ]
-    remarks += [_measured(record) for record in group if record.get("measures")]
-    if np.min([len(record["seeds"]) for record in group]) < 5:
-        remarks.append("rows with fewer than five draws say little about the spread.")
-    return (
-        "".join(["\n", *(f"\n- {remark}" for remark in dict.fromkeys(remarks))]) if remarks else ""
-    )
-
-
-def _measured(record: Record) -> str:
-    """What a learner said of itself: the accuracy of a gate, for example."""
+def _measures(record: RunRecord) -> str:
+    """Return what a learner measured of itself: the accuracy of a gate, for example."""
     means = [
-        f"{name.replace('_', ' ')} {with_interval(score)}"
-        for name, score in sorted(record["measures"].items())
+        f"{name.replace('_', ' ')} {formatting.interval(score)}"
+        for name, score in sorted(record.measures.items())
     ]
-    return f"{record['method']}, run {record['run_id']}: {', '.join(means)}."
+    return f"{record.method}, run {record.run_id}: {', '.join(means)}."

@@ -1,27 +1,193 @@
-"""Markdown by hand: tables, and pictures with their words."""
+"""Write numbers, intervals, label budgets and tables in one way for every page of the report."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+from fewshot.evaluation.statistics import Score
+from fewshot.runs.records import RunRecord
+
+USUAL_PRESETS = ("few", "full", "random")  # chosen by the number of labels, so not part of a name
+LATEX = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
+    "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$",
+    "<": r"$<$", ">": r"$>$", "|": r"$|$", "\u2212": "$-$", "\u2013": "--", "\u2018": "`",
+    "\u2019": "'", "\u201c": "``", "\u201d": "''", "\u00d7": r"$\times$", "\u03bb": r"$\lambda$",
+    "\u00b0": r"\textdegree{}",
+}  # fmt: skip
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    """A table; a column whose cells are all numbers, or start with a sign or a digit, stands to the right."""
+class Cell(NamedTuple):
+    """A table cell: its text, and the number by which its column is sorted, if it holds one."""
+
+    text: str = ""
+    sort: float | None = None
+    bold: bool = False
+
+
+class Table(NamedTuple):
+    """A table with a caption that states what its rows share, and notes as (subject, sentence)."""
+
+    caption: str
+    columns: list[str]
+    rows: list[list[Cell]]
+    notes: list[tuple[str, str]]
+
+
+def counted(n: float, noun: str) -> str:
+    """Return a count and its noun, for example "1 trial" or "3 trials"."""
+    return f"{n:,g} {noun}{'' if n == 1 else 's'}" if n < 1e6 else f"{n:,.0f} {noun}s"
+
+
+def joined(words: Sequence[str]) -> str:
+    """Return an enumeration, for example "A1, A3 and A5"."""
+    return ", ".join(words[:-1]) + " and " + words[-1] if len(words) > 1 else "".join(words)
+
+
+def interval(score: Score, form: str = ".4f") -> str:
+    """Return the mean and half of the 95% interval; the mean alone if there is one trial."""
+    return f"{score.mean:{form}}" + plus_minus(score.ci95, form)
+
+
+def deviation(score: Score, form: str = ".4f") -> str:
+    """Return the mean and the standard deviation; the mean alone if there is one trial."""
+    return f"{score.mean:{form}}" + plus_minus(score.std, form)
+
+
+def plus_minus(half_width: float | None, form: str = ".4f") -> str:
+    return "" if half_width is None else f" ± {half_width:{form}}"
+
+
+def p_value(p: float) -> str:
+    return "p < 0.0001" if p < 1e-4 else f"p = {p:.2g}"
+
+
+def as_stated(value: float, decimals: int = 2) -> str:
+    """Return a reported number with its own decimals, but at least this many: 0.4 becomes 0.40."""
+    text = f"{value:.4f}".rstrip("0")
+    return text + "0" * max(0, decimals - len(text.partition(".")[2]))
+
+
+def number(value: float, form: str) -> Cell:
+    return Cell(f"{value:{form}}", value)
+
+
+def budget_kind(record: RunRecord) -> str:
+    """Return how a record states its labelled images: "shots", "fraction" or "full"."""
+    if record.shots is not None:
+        return "shots"
+    return "full" if record.fraction is None else "fraction"
+
+
+def budget_amount(record: RunRecord) -> float:
+    """Return the labels per class of a record, or the fraction, or 1 for all training images."""
+    amount = record.fraction if record.shots is None else record.shots
+    return 1.0 if amount is None else float(amount)
+
+
+def budget(kind: str, amount: float) -> str:
+    """Return a label budget in words.
+
+    Args:
+        kind: "shots", "fraction" or "full".
+        amount: labels per class, or the fraction of the training images; not used for "full".
+    """
+    if kind == "full":
+        return "all training images"
+    if kind == "fraction":
+        return f"{100 * amount:g}% of the training images"
+    return f"{counted(amount, 'label')} per class"
+
+
+def budget_of(record: RunRecord) -> str:
+    return budget(budget_kind(record), budget_amount(record))
+
+
+def method_name(record: RunRecord) -> str:
+    """Return the method, with its preset in brackets if the preset is not a usual one."""
+    preset = record.preset
+    return record.method + ("" if preset in USUAL_PRESETS[:2] else f" ({preset})")
+
+
+def method_label(record: RunRecord) -> str:
+    """Return the label of a line in a figure: method, backbone, weights and unusual preset."""
+    weights = "from random weights" if record.weights == "none" else weights_name(record)
+    preset = "" if record.preset in USUAL_PRESETS else f" ({record.preset})"
+    return f"{record.method} {record.backbone} {weights}{preset}"
+
+
+def weights_name(record: RunRecord) -> str:
+    return Path(record.weights).name
+
+
+def network(record: RunRecord) -> str:
+    """Return the method, network and initial weights of a record in words."""
+    words = {"none": "random weights", "pretrained": "pretrained weights"}
+    weights = words.get(record.weights) or f"weights {weights_name(record)}"
+    return f"{record.method} on {record.backbone}, {weights}"
+
+
+def escaped(text: str) -> str:
+    """Return text whose characters have no special meaning in Markdown."""
+    return re.sub(r"([<*_\[\]])", r"\\\1", text)
+
+
+def latex_escaped(text: str) -> str:
+    """Return text whose characters have no special meaning in LaTeX."""
+    text = re.sub(r"^-(?=\d)", "\u2212", text)
+    return "".join(LATEX.get(character, character) for character in text)
+
+
+def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Return a Markdown table.
+
+    A column is aligned to the right if every cell is empty or starts with a digit or a sign.
+
+    Args:
+        columns: the headings.
+        rows: the cells of each row; they are converted with `str`.
+    """
     cells = [[str(cell).replace("|", "\\|") for cell in row] for row in rows]
-    right = [
-        all(not row[place] or row[place][0] in "0123456789+-±<" for row in cells)
-        for place in range(len(columns))
-    ]
-    lines = [list(columns), ["--:" if each else ":--" for each in right], *cells]
+    rulers = []
+    for column in range(len(columns)):
+        texts = [row[column].lstrip("*") for row in cells]
+        numeric = all(not text or text[0] in "0123456789+-±<" for text in texts)
+        rulers.append("--:" if numeric else ":--")
+    lines = [list(columns), rulers, *cells]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
+def markdown_cell(cell: Cell) -> str:
+    text = escaped(cell.text)
+    return f"**{text}**" if cell.bold else text
+
+
+def latex_table(table: Table, caption: str, label: str) -> str:
+    """Return a LaTeX table environment; the document needs booktabs and adjustbox."""
+
+    def text(cell: Cell) -> str:
+        return rf"\textbf{{{latex_escaped(cell.text)}}}" if cell.bold else latex_escaped(cell.text)
+
+    head = " & ".join(map(latex_escaped, table.columns)) + r" \\"
+    body = [" & ".join(map(text, row)) + r" \\" for row in table.rows]
+    rows = "\n".join([head, r"\midrule", *body])
+    alignment = "l" + "r" * (len(table.columns) - 1)
+    return (
+        f"\\begin{{table}}[htbp]\n\\centering\n\\caption{{{latex_escaped(caption)}}}\n"
+        f"\\label{{{label}}}\n\\begin{{adjustbox}}{{max width=\\linewidth}}\n"
+        f"\\begin{{tabular}}{{{alignment}}}\n\\toprule\n{rows}\n\\bottomrule\n\\end{{tabular}}\n"
+        "\\end{adjustbox}\n\\end{table}"
+    )
+
+
 def picture(path: Path, alt: str) -> str:
-    """An image of the page's own folder; alt: what it shows, for those who do not see it."""
+    """Return a Markdown image from the folder of its page; `alt` describes it in words."""
     return f"![{alt.replace('[', '(').replace(']', ')')}]({path.name})"
 
 
-def counted(n: int, what: str) -> str:
-    return f"{n:,} {what}{'' if n == 1 else 's'}"
+def shortened(text: str, longest: int = 22) -> str:
+    """Return the text, cut with an ellipsis if it has more than `longest` characters."""
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"

@@ -1,4 +1,4 @@
-"""How many labels a target accuracy needs, from one learning curve, in numbers and in words."""
+"""How many labels a target accuracy needs according to one learning curve."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fewshot.report.forecasting import model as forecast
-from fewshot.report.forecasting.model import Band
+from fewshot.report.forecasting import model
 from fewshot.report.forecasting.learning_curve import Curve
+from fewshot.report.forecasting.model import Band
 
-DOUBLINGS = (2, 4, 8)  # times the most labels measured: what is always forecast
+DOUBLINGS = (2, 4, 8)  # times the largest measured number of labels: always forecast
 TOO_WIDE = 0.1  # of accuracy
 
 
 class Point(NamedTuple):
-    """The accuracy expected with a number of labels a class, and its 95% interval."""
+    """The expected accuracy at a number of labels per class, with its 95% interval."""
 
     labels: float
     low: float
@@ -29,7 +29,10 @@ class Point(NamedTuple):
 
 
 class Needed(NamedTuple):
-    """Labels a class that the target needs, and their 95% interval; None: more than REACH times the most measured."""
+    """The labels per class that a target needs, with their 95% interval.
+
+    None means more than REACH times the largest measured number.
+    """
 
     low: float | None = None
     labels: float | None = None
@@ -37,10 +40,11 @@ class Needed(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What one curve says.
+    """The forecast from one curve.
 
-    kind: reached; open, where the target is inside the interval, but not by the middle of the forecast; beyond; no
-    rise; too few; or empty where no target was asked for. band: None where nothing could be fitted.
+    kind: reached; open, if the target lies in the interval but not below the middle of the
+    forecast; beyond; no rise; too few; or empty if no target was given. band: None if nothing
+    could be fitted.
     """
 
     curve: Curve
@@ -52,63 +56,60 @@ class Answer(NamedTuple):
 
 
 def answer(curve: Curve, target: float | None = None, at: Sequence[float] = ()) -> Answer:
-    """The forecast from one curve, at the next doublings and where asked for, and the labels that a target needs."""
-    few = len(curve.counts) < forecast.LEAST_COUNTS
-    laws = [] if few else forecast.fit(curve)
+    """Return the forecast from one curve and the number of labels that a target needs.
+
+    Args:
+        curve: the measurements.
+        target: the accuracy to reach.
+        at: labels per class to forecast for, besides the next doublings.
+    """
+    if len(curve.counts) < model.LEAST_COUNTS:
+        return Answer(curve, "too few", [], Needed(), _few(curve), None)
+    laws = model.fit(curve)
     if not laws:
-        kind, words = ("too few", _few(curve)) if few else ("no rise", _no_rise(curve))
-        return Answer(curve, kind, [], Needed(), words, None)
+        return Answer(curve, "no rise", [], Needed(), _no_rise(curve), None)
     last = curve.counts[-1]
-    limit = last * forecast.REACH
-    band = forecast.band(laws, max(limit, *at, 0))
-    asked = sorted(
-        {*(last * each for each in DOUBLINGS), *(each for each in at if each >= curve.counts[0])}
-    )
-    told = [
-        Point(float(n), *map(float, each)) for n, each in zip(asked, band.at(asked).T, strict=True)
-    ]
-    guess = (
-        f"; beyond {labels(limit)} labels a class all is a guess"
-        if any(each > limit for each in at)
-        else ""
-    )
+    limit = last * model.REACH
+    band = model.band(laws, max(limit, *at, 0))
+    counts = {last * factor for factor in DOUBLINGS}
+    counts |= {count for count in at if count >= curve.counts[0]}
+    points = []
+    for n, sides in zip(sorted(counts), band.at(sorted(counts)).T, strict=True):
+        points.append(Point(float(n), *map(float, sides)))
+    guess = ""
+    if any(count > limit for count in at):
+        guess = f"; beyond {labels(limit)} labels per class, every number is a guess"
     if target is None:
-        return Answer(curve, "", told, Needed(), _expected(curve, told) + guess, band)
+        return Answer(curve, "", points, Needed(), _expected(curve, points) + guess, band)
     needed = crossings(band, target, limit)
-    kind = (
-        "reached" if needed.labels is not None else "open" if needed.low is not None else "beyond"
-    )
+    kind = "beyond" if needed.low is None else "open" if needed.labels is None else "reached"
     if kind != "reached" and not _rises(curve):
-        kind = "no rise"
-    words = (
-        _no_rise(curve)
-        if kind == "no rise"
-        else _words(curve, kind, needed, target, band, forecast.ceiling(laws))
-    )
-    return Answer(curve, kind, told, needed, words + guess, band)
+        return Answer(curve, "no rise", points, needed, _no_rise(curve) + guess, band)
+    words = _words(curve, needed, target, band, model.ceiling(laws))
+    return Answer(curve, kind, points, needed, words + guess, band)
 
 
 def crossings(band: Band, target: float, limit: float) -> Needed:
-    """Where the two sides and the middle of the band reach the target, as far as the limit in labels a class."""
+    """Return where the two sides and the middle of the band reach the target, up to a limit."""
     return Needed(
-        *(_crossing(band, each, target, limit) for each in (band.high, band.middle, band.low))
+        *(_crossing(band, side, target, limit) for side in (band.high, band.middle, band.low))
     )
 
 
 def _crossing(band: Band, side: np.ndarray, target: float, limit: float) -> float | None:
-    """The number of labels at which one side of the band reaches the target; None: not up to the limit."""
-    place = int(np.searchsorted(side, target))
-    if place == 0:
+    """Return the number of labels at which one side of the band reaches the target, or None."""
+    index = int(np.searchsorted(side, target))
+    if index == 0:
         return float(band.counts[0])
-    if place == len(side):
+    if index == len(side):
         return None
-    x = np.log(band.counts[place - 1 : place + 1])
-    found = math.exp(np.interp(target, side[place - 1 : place + 1], x))
-    return found if found <= limit * (1 + 1e-9) else None
+    x = np.log(band.counts[index - 1 : index + 1])
+    count = math.exp(np.interp(target, side[index - 1 : index + 1], x))
+    return count if count <= limit * (1 + 1e-9) else None
 
 
 def _rises(curve: Curve) -> bool:
-    """Whether a straight line in log n, weighted by the noise, rises by more than two of its standard errors."""
+    """Return whether a line in log n, weighted by the noise, rises by over two standard errors."""
     design = np.stack([np.ones(len(curve.counts)), np.log(curve.counts)], axis=1)
     weighted = np.linalg.solve(curve.noise, design)
     covariance = np.linalg.inv(design.T @ weighted)
@@ -116,62 +117,73 @@ def _rises(curve: Curve) -> bool:
 
 
 def _words(
-    curve: Curve, kind: str, needed: Needed, target: float, band: Band, ceiling: tuple[float, float]
+    curve: Curve, needed: Needed, target: float, band: Band, ceiling: tuple[float, float]
 ) -> str:
-    last, limit = curve.counts[-1], curve.counts[-1] * forecast.REACH
+    last, limit = curve.counts[-1], curve.counts[-1] * model.REACH
     low, middle, high = needed
-    far = f"{labels(limit)}, {forecast.REACH} times the most measured"
+    far = f"{labels(limit)} ({model.REACH} times the largest number measured)"
     there = interval(*band.at([limit])[:, 0])
-    if kind == "beyond" or low is None:
-        text = f"{target:g} is not reached with {far}: expect {there} there"
+    if low is None:
+        text = f"{target:g} is not reached with {far} labels per class; expect {there} there"
         if ceiling[1] < target:
-            return f"{text}; it lies above the ceiling of the fitted curves, {ceiling[0]:.2f} to {ceiling[1]:.2f}"
+            ends = f"{ceiling[0]:.2f} to {ceiling[1]:.2f}"
+            return f"{text}; the target is above the ceiling of the fitted curves, {ends}"
     elif middle is None:
-        least = labels(low, down=True)
-        text = f"whether {target:g} can be reached is not known: not with fewer than {least} labels a class, and "
-        text += f"at {far}, expect {there}"
+        text = (
+            f"it is uncertain whether {target:g} can be reached: it takes at least "
+            f"{labels(low, down=True)} labels per class, and with {far} expect {there}"
+        )
     elif middle == curve.counts[0]:
-        text = f"{target:g} is reached with the fewest labels measured, {labels(middle)} a class"
+        text = f"{target:g} is reached with the fewest labels measured, {labels(middle)} per class"
     else:
-        least, most = (
-            labels(low, down=True),
-            labels(high) if high is not None else f"more than {far}",
+        most = labels(high) if high is not None else f"more than {far}"
+        text = (
+            f"to reach {target:g}, expect about {labels(middle)} labels per class "
+            f"({labels(low, down=True)} to {most}); measured up to {labels(last)}"
         )
-        text = f"to reach {target:g} expect about {labels(middle)} labels a class ({least} to {most}); "
-        text += f"measured up to {labels(last)}"
     if middle is None and ceiling[1] - ceiling[0] > TOO_WIDE:
+        ends = f"{ceiling[0]:.2f} to {ceiling[1]:.2f}"
+        text += f"; the ceiling of the curve is not known yet, it may be anywhere from {ends}"
+    width = np.ptp(band.at([2 * last])[::2, 0])
+    if width > TOO_WIDE:
         text += (
-            f"; the ceiling is not visible yet, anywhere from {ceiling[0]:.2f} to {ceiling[1]:.2f}"
+            f"; the interval at {labels(2 * last)} labels is {width:.2f} wide, too wide for "
+            "planning: run more trials, or more numbers of labels"
         )
-    wide = np.ptp(band.at([2 * last])[::2, 0])
-    if wide > TOO_WIDE:
-        text += f"; too wide to plan with (an interval of {wide:.2f} at {labels(2 * last)}): measure more draws or labels"
     return text
 
 
-def _expected(curve: Curve, told: list[Point]) -> str:
-    nearest = next(each for each in told if each.labels > curve.counts[-1])
-    return f"at {labels(nearest.labels)} labels a class expect {nearest}; measured up to {labels(curve.counts[-1])}"
+def _expected(curve: Curve, points: list[Point]) -> str:
+    nearest = next(point for point in points if point.labels > curve.counts[-1])
+    return (
+        f"expect {nearest} with {labels(nearest.labels)} labels per class; measured up to "
+        f"{labels(curve.counts[-1])}"
+    )
 
 
 def _few(curve: Curve) -> str:
     counts = " and ".join(map(labels, curve.counts))
     return (
-        f"measured at {counts} labels a class only; a forecast needs {forecast.LEAST_COUNTS} different numbers or "
-        "more, as from --shots 4, 16 and 64"
+        f"measured at {counts} labels per class only; a forecast needs at least "
+        f"{model.LEAST_COUNTS} different numbers, for example --shots 4, 16 and 64"
     )
 
 
 def _no_rise(curve: Curve) -> str:
     (first, last), (low, high) = curve.counts[[0, -1]], curve.means[[0, -1]]
     return (
-        f"accuracy does not rise with labels in what was measured ({low:.3f} at {labels(first)} a class, {high:.3f} at "
-        f"{labels(last)}): these records do not say how many labels would help"
+        f"the measured accuracy does not rise with the number of labels ({low:.3f} at "
+        f"{labels(first)} per class, {high:.3f} at {labels(last)}), so there is no forecast"
     )
 
 
 def labels(count: float, down: bool = False) -> str:
-    """A number of labels a class as one says it: whole ones as they are, others up or down to two digits that count."""
+    """Return a number of labels per class: whole ones exactly, others rounded to two digits.
+
+    Args:
+        count: the number.
+        down: round down instead of up.
+    """
     if count == int(count):
         return f"{int(count)}"
     step = 10 ** max(0, math.floor(math.log10(count)) - 1)

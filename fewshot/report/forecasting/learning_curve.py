@@ -1,4 +1,4 @@
-"""What was measured of a method at several numbers of labels: means, and how their errors hang together."""
+"""The learning curve of a method: mean accuracies at several numbers of labels, and their noise."""
 
 from __future__ import annotations
 
@@ -7,107 +7,120 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fewshot.report.plots import accuracy_curves as curves
-from fewshot.runs.records import Record
+from fewshot.report.formatting import method_label
+from fewshot.runs.records import RunRecord
 
-SPREAD, SPREAD_SLOPE = (
-    0.04,
-    -0.5,
-)  # of draws: 0.04 n^-0.5 is near our records', and the start for others'
+# The standard deviation over trials is about 0.04 n^-0.5 in our records; it is also the starting
+# assumption for the records of others.
+SPREAD, SPREAD_SLOPE = 0.04, -0.5
 SPREAD_SLOPE_SD = 0.15
-LEAST_SPREAD = 0.002  # equal draws happen
-TOGETHER = (
-    0.6  # correlation of a seed's errors at n and 2n labels in our records: its subsets are nested
-)
+LEAST_SPREAD = 0.002  # trials with equal accuracy happen by chance
+# In our records, the correlation of a seed's errors at n and 2n labels: its subsets are nested.
+TOGETHER = 0.6
 
 
 class Curve(NamedTuple):
-    """What was measured of one method: labels a class, rising [m], mean accuracies [m], their covariance [m, m]."""
+    """The measurements of one method on one data set.
+
+    counts: labels per class, rising [m]. means: mean accuracies [m]. trials: their number at each
+    count. noise: the covariance of the means [m, m].
+    """
 
     data: str
     label: str
     counts: np.ndarray
     means: np.ndarray
-    draws: list[int]
+    trials: list[int]
     noise: np.ndarray
     remarks: list[str]
 
     def first(self, m: int) -> Curve:
-        """The curve as it was when only its first m numbers of labels were measured."""
+        """Return the curve with only its first m numbers of labels."""
         return self._replace(
             counts=self.counts[:m],
             means=self.means[:m],
-            draws=self.draws[:m],
+            trials=self.trials[:m],
             noise=self.noise[:m, :m],
         )
 
 
-def gather(found: Sequence[Record]) -> list[Curve]:
-    """A curve for each data set and method among the low-data records, methods told apart as in the figures.
+def gather(rows: Sequence[RunRecord]) -> list[Curve]:
+    """Return a curve for each data set and method among the low-data records.
 
-    Of several records of one method at one number of labels the one with most draws counts.
+    Methods are distinguished as in the figures. If a method has several records at one number of
+    labels, the one with the most trials counts.
     """
-    groups: dict[tuple[str, str, str], dict[float, list[Record]]] = {}
-    for record in sorted(found, key=lambda each: (-len(each["seeds"]), each["run_id"])):
-        if record["regime"] == "low-data":
-            key = record["provenance"]["data_fingerprint"], record["data"], curves.label_of(record)
-            groups.setdefault(key, {}).setdefault(
-                record["labels"] / len(record["classes"]), []
-            ).append(record)
+    groups: dict[tuple[str, str, str], dict[float, list[RunRecord]]] = {}
+    for record in sorted(rows, key=lambda record: (-len(record.seeds), record.run_id)):
+        if record.regime == "low-data":
+            images = record.provenance.data_fingerprint or ""
+            key = images, record.data, method_label(record)
+            count = record.labels / len(record.classes)
+            groups.setdefault(key, {}).setdefault(count, []).append(record)
     return [_curve(data, label, by_count) for (_, data, label), by_count in sorted(groups.items())]
 
 
-def _curve(data: str, label: str, by_count: dict[float, list[Record]]) -> Curve:
+def _curve(data: str, label: str, by_count: dict[float, list[RunRecord]]) -> Curve:
     counts = sorted(by_count)
     used = [by_count[count][0] for count in counts]
-    accuracies = [
-        dict(zip(each["seeds"], each["scores"]["accuracy"]["values"], strict=True)) for each in used
-    ]
-    remarks = []
-    many = [
-        count
-        for count in counts
-        if len({each["scores"]["accuracy"]["mean"] for each in by_count[count]}) > 1
-    ]
-    if many:
-        remarks.append(
-            f"of several records at {', '.join(f'{n:g}' for n in many)} the one with most draws counts"
-        )
-    for before, after, count in zip(used, used[1:], counts[1:], strict=False):
-        if before["preset"] != after["preset"]:
-            remarks.append(f"preset {after['preset']}, not {before['preset']}, from {count:g} on")
-    if not any(len(each) > 1 for each in accuracies):
-        remarks.append("one draw everywhere, so its spread is assumed")
-    means = np.array([each["scores"]["accuracy"]["mean"] for each in used])
+    accuracies = []
+    for record in used:
+        accuracies.append(record.by_seed())
+    remarks = _remarks(by_count, used)
+    if not any(len(by_seed) > 1 for by_seed in accuracies):
+        remarks.append("there is one trial at each number of labels, so its spread is assumed")
+    means = np.array([record.scores["accuracy"].mean for record in used])
+    trials = [len(by_seed) for by_seed in accuracies]
     noise = _noise(np.log(counts), accuracies)
-    return Curve(
-        data, label, np.array(counts), means, [len(each) for each in accuracies], noise, remarks
-    )
+    return Curve(data, label, np.array(counts), means, trials, noise, remarks)
 
 
-def _noise(x: np.ndarray, accuracies: Sequence[dict[int, float]]) -> np.ndarray:
-    """Covariance of the means at log counts x [m, m]: a spread of draws that is a power of n, and seeds in common.
+def _remarks(by_count: dict[float, list[RunRecord]], used: Sequence[RunRecord]) -> list[str]:
+    """Return where one of several records was chosen, and where the preset changes."""
+    remarks = []
+    ambiguous = []
+    for count in sorted(by_count):
+        means = {record.scores["accuracy"].mean for record in by_count[count]}
+        if len(means) > 1:
+            ambiguous.append(f"{count:g}")
+    if ambiguous:
+        remarks.append(
+            f"of several records at {', '.join(ambiguous)} labels per class, the one with the most "
+            "trials is used"
+        )
+    counts = sorted(by_count)
+    for before, after, count in zip(used, used[1:], counts[1:], strict=False):
+        if before.preset != after.preset:
+            remarks.append(
+                f"from {count:g} labels per class on, the preset is {after.preset} instead of "
+                f"{before.preset}"
+            )
+    return remarks
 
-    Where a bootstrap over seeds would say nothing of one draw and too little of three, all counts share two numbers.
+
+def _noise(x: np.ndarray, accuracies: Sequence[dict[int | None, float]]) -> np.ndarray:
+    """Return the covariance of the means at log counts x, [m, m].
+
+    The spread over trials is modelled as a power of n with two parameters for all counts, because
+    a bootstrap over seeds gives nothing for one trial and too little for three. Means that share
+    seeds are correlated.
     """
-    known = [place for place, each in enumerate(accuracies) if len(each) > 1]
+    known = [index for index, by_seed in enumerate(accuracies) if len(by_seed) > 1]
     spread = np.array(
         [max(float(np.std(list(accuracies[k].values()), ddof=1)), LEAST_SPREAD) for k in known]
     )
-    freedom = np.array([len(accuracies[place]) - 1.0 for place in known])
-    # the log of a sample's deviation: about 1 / (2 freedom) too low in the mean, and that is its variance too
+    freedom = np.array([len(accuracies[index]) - 1.0 for index in known])
+    # The log of a sample's standard deviation is about 1 / (2 freedom) too low on average, which
+    # is also its variance.
     design = np.stack([np.ones(len(known)), x[known]], axis=1)
     weighted = design * (2 * freedom)[:, None]
-    belief = np.diag([1e-3, SPREAD_SLOPE_SD**-2])
-    wanted = weighted.T @ (np.log(spread) + 0.5 / freedom) + belief @ [np.log(SPREAD), SPREAD_SLOPE]
-    level, slope = np.linalg.solve(design.T @ weighted + belief, wanted)
+    prior = np.diag([1e-3, SPREAD_SLOPE_SD**-2])
+    target = weighted.T @ (np.log(spread) + 0.5 / freedom) + prior @ [np.log(SPREAD), SPREAD_SLOPE]
+    level, slope = np.linalg.solve(design.T @ weighted + prior, target)
     sd = np.exp(level + slope * x)
     shared = [
         [len(one.keys() & other.keys()) / len(one) / len(other) for other in accuracies]
         for one in accuracies
     ]
-    return (
-        np.outer(sd, sd)
-        * TOGETHER ** (np.abs(np.subtract.outer(x, x)) / np.log(2))
-        * np.array(shared)
-    )
+    distance = np.abs(np.subtract.outer(x, x)) / np.log(2)
+    return np.outer(sd, sd) * TOGETHER**distance * np.array(shared)

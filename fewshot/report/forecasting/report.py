@@ -12,180 +12,161 @@ import numpy as np
 
 from fewshot import io
 from fewshot.errors import UserError
-from fewshot.report.forecasting import model as forecast, learning_curve
-from fewshot.report.plots import accuracy_curves as curves, style as drawing
+from fewshot.report.forecasting import learning_curve, model
 from fewshot.report.forecasting.answer import DOUBLINGS, Answer, answer, labels
+from fewshot.report.formatting import markdown_table
+from fewshot.report.plots import style
 from fewshot.runs import records
 
-RANKS = ("", "reached", "open", "beyond", "no rise", "too few")  # in the table from top to bottom
+KINDS = ("", "reached", "open", "beyond", "no rise", "too few")  # in the order of the table
 
 
-def tell(
+def forecast(
     places: Sequence[Path],
     target: float | None,
     at: Sequence[float],
     out: Path | None,
     as_json: bool,
 ) -> tuple[str, list[Path]]:
-    """The table and a sentence for each method, or JSON, of all low-data records found; and the figures written."""
+    """Return the forecasts for all low-data records at these places.
+
+    Args:
+        places: records, run folders, or folders of them.
+        target: the accuracy to reach; without it only forecasts are given.
+        at: labels per class to forecast for, besides the next doublings.
+        out: the folder for figures; None writes none.
+        as_json: return JSON instead of a table.
+
+    Returns:
+        The text, and the paths of the figures.
+
+    Raises:
+        UserError: if the target is not between 0 and 1, or there is no low-data record.
+    """
     if target is not None and not 0 < target < 1:
-        raise UserError(f"--target {target:g} is no accuracy between 0 and 1: write 90% as 0.9.")
-    found = learning_curve.gather([record for _, record in records.find(places)])
-    if not found:
+        raise UserError(f"--target {target:g} is not between 0 and 1: write 90% as 0.9.")
+    curves = learning_curve.gather([record for _, record in records.load(places)])
+    if not curves:
         raise UserError(
-            "none of the records is of the low-data regime: plan reads those that `fewshot run` writes."
+            "none of the records belongs to the low-data regime: a forecast needs records of "
+            "`fewshot run`."
         )
-    answers = sorted((answer(curve, target, at) for curve in found), key=order)
+    answers = sorted((answer(curve, target, at) for curve in curves), key=order)
     written = [] if out is None else _write(answers, target, out)
     if as_json:
-        return json.dumps(
-            [_plain(each, target) for each in answers], indent=1, allow_nan=False
-        ), written
+        plain = [_plain(one, target) for one in answers]
+        return json.dumps(plain, indent=1, allow_nan=False), written
     return markdown(answers, target, at), written
 
 
-def order(each: Answer) -> tuple[Any, ...]:
-    rank = RANKS.index(each.kind)
-    needed = next(
-        (part for part in (each.needed.labels, each.needed.low) if part is not None), math.inf
-    )
-    return (
-        each.curve.data,
-        rank,
-        needed,
-        -each.forecast[-1].accuracy if each.forecast else 0.0,
-        each.curve.label,
-    )
+def order(one: Answer) -> tuple[Any, ...]:
+    """Return the sorting key of an answer: by data set, kind, and the fewest labels needed."""
+    known = [count for count in (one.needed.labels, one.needed.low) if count is not None]
+    accuracy = one.forecast[-1].accuracy if one.forecast else 0.0
+    kind = KINDS.index(one.kind)
+    return one.curve.data, kind, known[0] if known else math.inf, -accuracy, one.curve.label
 
 
 def markdown(answers: Sequence[Answer], target: float | None, at: Sequence[float] = ()) -> str:
-    """A table for each data set, the fewest labels needed first, and below it a sentence for each method."""
-    from tabulate import tabulate
-
+    """Return a table for each data set, the fewest labels first, and a sentence per method."""
     parts = []
-    for data in dict.fromkeys(each.curve.data for each in answers):
-        group = [each for each in answers if each.curve.data == data]
-        rows = [_row(each, target, at) for each in group]
-        shown = [name for name in rows[0] if any(row[name] for row in rows)]
-        table = tabulate(
-            [[row[name] for name in shown] for row in rows], shown, "pipe", disable_numparse=True,
-            colalign=["left", *["right"] * (len(shown) - 1)],
-        )  # fmt: skip
-        sentences = [
-            f"- {each.curve.label}: {'; '.join([each.words, *each.curve.remarks])}."
-            for each in group
-        ]
-        parts.append(
-            "\n".join(
-                [
-                    f"**{data}**, labels a class, accuracy and its 95% interval",
-                    "",
-                    table,
-                    "",
-                    *sentences,
-                ]
-            )
-        )
+    for data in dict.fromkeys(one.curve.data for one in answers):
+        group = [one for one in answers if one.curve.data == data]
+        rows = [_row(one, target, at) for one in group]
+        columns = [name for name in rows[0] if any(row[name] for row in rows)]
+        table = markdown_table(columns, [[row[name] for name in columns] for row in rows])
+        sentences = []
+        for one in group:
+            sentences.append(f"- {one.curve.label}: {'; '.join([one.words, *one.curve.remarks])}.")
+        heading = f"**{data}**: labels per class, accuracy and its 95% interval"
+        parts.append("\n".join([heading, "", table, "", *sentences]))
     return "\n\n".join(parts)
 
 
-def _row(each: Answer, target: float | None, at: Sequence[float]) -> dict[str, str]:
-    told = {point.labels: str(point) for point in each.forecast}
-    last = each.curve.counts[-1]
-    needed = {} if target is None else {f"labels for {target:g}": _needed(each)}
-    return {
-        "method": each.curve.label,
-        **needed,
-        "measured up to": f"{labels(last)}: {each.curve.means[-1]:.3f}",
-        **{
-            f"{n} times that": f"{labels(last * n)}: {told[last * n]}" if told else ""
-            for n in DOUBLINGS
-        },
-        **{f"at {n:g}": told.get(n, "") for n in at},
-    }
+def _row(one: Answer, target: float | None, at: Sequence[float]) -> dict[str, str]:
+    points = {point.labels: str(point) for point in one.forecast}
+    last = one.curve.counts[-1]
+    row = {"method": one.curve.label}
+    if target is not None:
+        row[f"labels for {target:g}"] = _needed(one)
+    row["measured up to"] = f"{labels(last)}: {one.curve.means[-1]:.3f}"
+    for factor in DOUBLINGS:
+        count = last * factor
+        row[f"{factor} times that"] = f"{labels(count)}: {points[count]}" if points else ""
+    for count in at:
+        row[f"at {count:g}"] = points.get(count, "")
+    return row
 
 
-def _needed(each: Answer) -> str:
-    low, middle, high = each.needed
-    if each.kind == "reached" and low is not None and middle is not None:
-        return f"{labels(middle)} ({labels(low, down=True)} " + (
-            f"to {labels(high)})" if high is not None else "or more)"
-        )
-    if each.kind == "open" and low is not None:
-        return f"{labels(low, down=True)} or more, if ever"
-    return (
-        f"over {labels(each.curve.counts[-1] * forecast.REACH)}"
-        if each.kind == "beyond"
-        else "not known"
-    )
+def _needed(one: Answer) -> str:
+    low, middle, high = one.needed
+    if one.kind == "reached" and low is not None and middle is not None:
+        upper = f"to {labels(high)}" if high is not None else "or more"
+        return f"{labels(middle)} ({labels(low, down=True)} {upper})"
+    if one.kind == "open" and low is not None:
+        return f"{labels(low, down=True)} or more, if at all"
+    if one.kind == "beyond":
+        return f"over {labels(one.curve.counts[-1] * model.REACH)}"
+    return "not known"
 
 
-def _plain(each: Answer, target: float | None) -> dict[str, Any]:
-    """The answer as JSON; labels are a class, needed null beyond REACH times what was measured or where not known."""
-    curve = each.curve
-    measured = zip(curve.counts.tolist(), curve.means.tolist(), curve.draws, strict=True)
-    found: dict[str, Any] = {
+def _plain(one: Answer, target: float | None) -> dict[str, Any]:
+    """Return an answer as JSON; numbers of labels are per class.
+
+    A number of labels is null if it is unknown or more than REACH times what was measured.
+    """
+    curve = one.curve
+    measured = []
+    for count, mean, n in zip(
+        curve.counts.tolist(), curve.means.tolist(), curve.trials, strict=True
+    ):
+        measured.append({"labels": count, "accuracy": mean, "trials": n})
+    result: dict[str, Any] = {
         "data": curve.data,
         "method": curve.label,
-        "measured": [
-            {"labels": count, "accuracy": mean, "draws": n} for count, mean, n in measured
-        ],
-        "forecast": [point._asdict() for point in each.forecast],
+        "measured": measured,
+        "forecast": [point._asdict() for point in one.forecast],
     }
     if target is not None:
-        found["target"] = {"accuracy": target, "answer": each.kind, **each.needed._asdict()}
-    return {**found, "words": each.words, "remarks": curve.remarks}
+        result["target"] = {"accuracy": target, "answer": one.kind, **one.needed._asdict()}
+    return {**result, "words": one.words, "remarks": curve.remarks}
 
 
 def _write(answers: Sequence[Answer], target: float | None, out: Path) -> list[Path]:
-    """A figure for each data set: forecast-<data>.svg and .png; returns their paths."""
-    written: list[Path] = []
+    """Write a figure for each data set, forecast-<data>.svg and .png, and return the paths."""
+    paths: list[Path] = []
     io.make_folder(out)
-    for data in dict.fromkeys(each.curve.data for each in answers):
-        group = [each for each in answers if each.curve.data == data and each.band is not None]
+    for data in dict.fromkeys(one.curve.data for one in answers):
+        group = [one for one in answers if one.curve.data == data and one.band is not None]
         if group:
-            written += drawing.save(
-                _figure(data, group, target), out / f"forecast-{Path(data).name}"
-            )
-    return written
+            figure = _figure(data, group, target)
+            paths += style.save(figure, out / f"forecast-{Path(data).name}")
+    return paths
 
 
+@style.styled
 def _figure(data: str, group: Sequence[Answer], target: float | None) -> Any:
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
-
-    figure = Figure(figsize=(7.2, 4.6))
-    axes = figure.subplots()
-    for number, each in enumerate(sorted(group, key=lambda each: -each.forecast[-1].accuracy)):
-        curve, band = each.curve, each.band
+    """Draw measured means with intervals, and the forecasts as dashed lines with bands."""
+    canvas, axes = style.new(4.6)
+    for number, one in enumerate(sorted(group, key=lambda one: -one.forecast[-1].accuracy)):
+        curve, band = one.curve, one.band
         assert band is not None
         half = 196 * np.sqrt(curve.noise.diagonal())
-        drawn = axes.errorbar(
-            curve.counts, 100 * curve.means, half, fmt=curves.MARKERS[number % len(curves.MARKERS)], markersize=4,
-            linewidth=1, label=curve.label,
-        )[0]  # fmt: skip
-        shown = band.counts <= each.forecast[-1].labels
-        axes.plot(
-            band.counts[shown],
-            100 * band.middle[shown],
-            "--",
-            linewidth=1.5,
-            color=drawn.get_color(),
+        marker = style.MARKERS[number % len(style.MARKERS)]
+        measured = axes.errorbar(
+            curve.counts, 100 * curve.means, half, fmt=marker, linewidth=1, label=curve.label
         )
-        axes.fill_between(
-            band.counts[shown], 100 * band.low[shown], 100 * band.high[shown], color=drawn.get_color(), alpha=0.15,
-            linewidth=0,
-        )  # fmt: skip
+        colour = measured[0].get_color()
+        shown = band.counts <= one.forecast[-1].labels
+        axes.plot(band.counts[shown], 100 * band.middle[shown], "--", color=colour)
+        low, high = 100 * band.low[shown], 100 * band.high[shown]
+        axes.fill_between(band.counts[shown], low, high, color=colour, alpha=0.15, linewidth=0)
     if target is not None:
-        axes.axhline(100 * target, color="0.5", linestyle=":", linewidth=1)
-    axes.set_xscale("log")
-    axes.xaxis.set_major_locator(LogLocator(2, numticks=12))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    axes.set_xlabel("labelled images of every class")
+        axes.axhline(100 * target, color=style.GREY, linestyle=":", linewidth=1)
+    ticks = [2.0**power for power in range(16)]
+    low_tick, high_tick = axes.get_xlim()
+    style.label_axis(axes, [tick for tick in ticks if low_tick <= tick <= high_tick], "shots")
     axes.set_ylabel("accuracy, %")
-    axes.set_title(f"{data}: measured, forecast and its 95% interval", fontsize=10)
-    axes.grid(True, alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1.01, 0.5))
-    return figure
+    axes.set_title(f"{data}: measured accuracy, forecast and 95% intervals")
+    canvas.legend(loc="outside lower center", ncols=2)
+    return canvas

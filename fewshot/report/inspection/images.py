@@ -1,4 +1,4 @@
-"""The parts of an inspection that show images: mistakes, and what the run's network holds to be nearest to them."""
+"""The parts of an inspection that show images: mistakes, and the nearest labelled images."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ import numpy as np
 
 from fewshot import config, io
 from fewshot.errors import UserError
+from fewshot.report.formatting import markdown_table, picture
 from fewshot.report.inspection import run_files
-from fewshot.report.plots import image_sheets as sheets
-from fewshot.report.formatting import picture, table
 from fewshot.report.inspection.run_files import Run
+from fewshot.report.plots import image_sheets
 from fewshot.report.plots.image_sheets import Mistake, Neighbour
 
 MISTAKES, QUERIES, NEAREST = 20, 6, 5
 
 
-class Asked(NamedTuple):
-    """What is inspected: a run, the one of its draws whose images are shown, the folder to write to."""
+class Inspected(NamedTuple):
+    """A run, the seed of the trial whose images are shown, and the folder to write to."""
 
     run: Run
-    seed: int
+    seed: int | None
     out: Path
 
 
@@ -35,113 +35,102 @@ class Part(NamedTuple):
     text: str
 
 
-def mistakes(asked: Asked) -> Part:
-    """The test images of one draw that were taken for a wrong class with the greatest probability."""
-    record = asked.run.record
-    found = _mistakes(asked, MISTAKES)
-    data = _data(asked)
-    names = record["classes"]
-    sheet = sheets.of_mistakes(found, _pictures(data.test, [each.image for each in found]), names)
-    rows = [
-        [each.image, names[each.true], names[each.predicted], f"{each.probability:.4f}"]
-        for each in found
-    ]
-    first = found[0]
+def mistakes(inspected: Inspected) -> Part:
+    """Show the test images of one trial with the most confident wrong predictions."""
+    wrong = _mistakes(inspected, MISTAKES)
+    data = _data(inspected)
+    names = inspected.run.record.classes
+    pictures = _pictures(data.test, [mistake.image for mistake in wrong])
+    sheet = image_sheets.of_mistakes(wrong, pictures, names)
+    rows = [[*_head(mistake, names), f"{mistake.probability:.4f}"] for mistake in wrong]
+    first = wrong[0]
     alt = (
-        f"{len(found)} test images with their true and their predicted class; the first is {names[first.true]}, "
-        f"taken for {names[first.predicted]} with probability {first.probability:.3f}."
+        f"{len(wrong)} test images with their true and their predicted class; the first is "
+        f"{names[first.true]}, predicted as {names[first.predicted]} with probability "
+        f"{first.probability:.3f}."
     )
-    text = f"Draw {asked.seed}; the number is the image's place in the test set, counted from 0."
-    return _sheet(
-        asked,
-        "mistakes",
-        sheet,
-        alt,
-        text,
-        table(["test image", "true", "predicted", "probability"], rows),
-    )
+    text = f"Trial {inspected.seed}. Test images are numbered from 0."
+    table = markdown_table(["test image", "true", "predicted", "probability"], rows)
+    return _sheet(inspected, "mistakes", sheet, alt, text, table)
 
 
-def nearest(asked: Asked) -> Part:
-    """For the first of the mistakes, the labelled images whose features lie nearest."""
-    queries = _mistakes(asked, QUERIES)
-    data = _data(asked)
+def nearest(inspected: Inspected) -> Part:
+    """Show the labelled images whose features are nearest to the first of the mistakes."""
+    queries = _mistakes(inspected, QUERIES)
+    data = _data(inspected)
     from fewshot.model import nearest as network
 
-    folder = asked.run.draw(asked.seed).parent
-    found = network.nearest(folder, asked.seed, [each.image for each in queries], NEAREST)
-    near = [
-        [Neighbour(*each) for each in zip(*row, strict=True)]
-        for row in zip(found.images, found.labels, found.distances, strict=True)
-    ]
-    names = asked.run.record["classes"]
-    others = [_pictures(data.train, images) for images in found.images]
-    shown = _pictures(data.test, [each.image for each in queries])
-    sheet = sheets.of_neighbours(list(zip(queries, near, strict=True)), shown, others, names)
-    rows = [
-        [
-            query.image,
-            names[query.true],
-            names[query.predicted],
-            *(_told(each, names) for each in row),
-        ]
-        for query, row in zip(queries, near, strict=True)
-    ]
-    some = (
-        f"{found.compared:,} of {found.labelled:,}"
-        if found.compared < found.labelled
-        else f"{found.labelled:,}"
-    )
+    folder = inspected.run.trial(inspected.seed).parent
+    assert inspected.seed is not None, "a vote has no folders of trials"
+    result = network.nearest(folder, inspected.seed, [query.image for query in queries], NEAREST)
+    near = []
+    for line in zip(result.images, result.labels, result.distances, strict=True):
+        near.append([Neighbour(*neighbour) for neighbour in zip(*line, strict=True)])
+    names = inspected.run.record.classes
+    neighbours = [_pictures(data.train, images) for images in result.images]
+    shown = _pictures(data.test, [query.image for query in queries])
+    pairs = list(zip(queries, near, strict=True))
+    sheet = image_sheets.of_neighbours(pairs, shown, neighbours, names)
+    rows = []
+    for query, line_of in pairs:
+        words = [f"{names[one.label]} {one.distance:.3f}" for one in line_of]
+        rows.append([*_head(query, names), *words])
+    compared = f"{result.labelled:,}"
+    if result.compared < result.labelled:
+        compared = f"{result.compared:,} of the {result.labelled:,}"
     text = (
-        f"Draw {asked.seed}; the {len(queries)} most confident mistakes, and of the {some} images it learned from "
-        "the nearest by the features of its backbone. Distance: 1 - cosine after the mean of the labelled images "
-        "is subtracted: 0 the same direction, 1 a right angle. The table gives class and distance."
+        f"Trial {inspected.seed}. For each of the {len(queries)} most confident mistakes, the "
+        f"nearest of the {compared} labelled images by the features of the backbone. The distance "
+        "is 1 - cosine similarity after the mean of the labelled images is subtracted: 0 is the "
+        "same direction, 1 a right angle. The table gives class and distance."
     )
-    alt = "Test images that were taken for a wrong class, each beside the labelled images nearest to it."
-    columns = [
-        "test image",
-        "true",
-        "predicted",
-        *(f"nearest {place}" for place in range(1, len(near[0]) + 1)),
-    ]
-    return _sheet(asked, "nearest", sheet, alt, text, table(columns, rows))
+    alt = "Wrongly classified test images, each beside the labelled images nearest to it."
+    places = [f"nearest {place}" for place in range(1, len(near[0]) + 1)]
+    table = markdown_table(["test image", "true", "predicted", *places], rows)
+    return _sheet(inspected, "nearest", sheet, alt, text, table)
 
 
-def _told(each: Neighbour, names: Sequence[str]) -> str:
-    return f"{names[each.label]} {each.distance:.3f}"
+def _head(mistake: Mistake, names: Sequence[str]) -> list[Any]:
+    return [mistake.image, names[mistake.true], names[mistake.predicted]]
 
 
-def _sheet(asked: Asked, name: str, sheet: Any, alt: str, text: str, numbers: str) -> Part:
+def _sheet(inspected: Inspected, name: str, sheet: Any, alt: str, text: str, numbers: str) -> Part:
     buffer = BytesIO()
     sheet.save(buffer, "PNG")
-    place = asked.out / f"{name}.png"
-    io.write_bytes(place, buffer.getvalue())
-    return Part([place], f"{picture(place, alt)}\n\n{text}\n\n{numbers}")
+    path = inspected.out / f"{name}.png"
+    io.write_bytes(path, buffer.getvalue())
+    return Part([path], f"{picture(path, alt)}\n\n{text}\n\n{numbers}")
 
 
-def _mistakes(asked: Asked, most: int) -> list[Mistake]:
-    found = sheets.mistakes(*run_files.predictions(asked.run, asked.seed), most)
-    if not found:
-        raise UserError(f"draw {asked.seed} made no mistake")
-    return found
+def _mistakes(inspected: Inspected, most: int) -> list[Mistake]:
+    wrong = image_sheets.mistakes(*run_files.predictions(inspected.run, inspected.seed), most)
+    if not wrong:
+        raise UserError(f"trial {inspected.seed} made no mistake")
+    return wrong
 
 
-def _data(asked: Asked) -> Any:
-    """The images that the run was judged on and learned from, as they lie now; a UserError where they are others."""
+def _data(inspected: Inspected) -> Any:
+    """Load the images of the run.
+
+    Raises:
+        UserError: if the images at that place are not those of the run.
+    """
     from episodes import datasets
 
-    path = asked.run.draw(asked.seed).parent / "config.yaml"
+    path = inspected.run.trial(inspected.seed).parent / "config.yaml"
     if not path.is_file():
-        raise UserError("config.yaml is not there, which says where the images are")
+        raise UserError("the folder has no config.yaml, which names the data set")
     settings = config.read(path)
     data = datasets.load(settings["data"], image_size=settings["image_size"], progress=True)
-    _, labels = run_files.predictions(asked.run, asked.seed)
-    known = data.train.fingerprint == asked.run.record["provenance"]["data_fingerprint"]
-    if not known or not np.array_equal(data.test.labels.numpy(), labels):
-        raise UserError(f"the images now found under '{settings['data']}' are not those of the run")
+    _, labels = run_files.predictions(inspected.run, inspected.seed)
+    fingerprint = inspected.run.record.provenance.data_fingerprint
+    same = data.train.fingerprint == fingerprint
+    if not same or not np.array_equal(data.test.labels.numpy(), labels):
+        raise UserError(f"the images that '{settings['data']}' has now are not those of the run")
     return data
 
 
 def _pictures(images: Any, indices: Sequence[int]) -> np.ndarray:
-    """uint8 [n, h, w, c] of an ImageSet's images."""
-    return images.images[list(indices)].permute(0, 2, 3, 1).numpy()
+    """Return images of an ImageSet as uint8 [n, h, w, c]."""
+    result: np.ndarray = images.images[list(indices)].permute(0, 2, 3, 1).numpy()
+    return result

@@ -1,4 +1,4 @@
-"""Draw the accuracy of several methods on one task: a dot for each trial, the mean and its 95% interval."""
+"""Draw the accuracy of several methods on one task: trials, mean and 95% interval."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ class Result(NamedTuple):
     half: float | None
 
 
+@style.styled
 def draw(results: Sequence[Result], title: str, path: Path) -> list[Path]:
-    """Write the figure as path.svg and path.png, the best method at the top, and return these paths."""
-    figure, axes = style.blank(0.9 + 0.45 * len(results))
+    """Write the figure as path.svg and path.png, the best method at the top; return the paths."""
+    figure, axes = style.new(0.9 + 0.45 * len(results))
     ordered = sorted(results, key=lambda result: result.mean)
     for row, result in enumerate(ordered):
         percent = [100 * value for value in result.values]
@@ -45,5 +46,5 @@ def draw(results: Sequence[Result], title: str, path: Path) -> list[Path]:
     axes.set_ylim(-0.6, len(ordered) - 0.4)
     axes.set_xlim(right=min(axes.get_xlim()[1], 101))
     axes.set_xlabel("accuracy, % (mean and 95% interval; grey: trials)")
-    axes.set_title(title, fontsize=10)
+    axes.set_title(title)
     return style.save(figure, path)

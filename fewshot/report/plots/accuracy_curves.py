@@ -1,29 +1,33 @@
-"""Accuracy against the number of labels: one line a method, its 95% interval shaded."""
+"""Accuracy against the number of labels: one line per method, with its 95% intervals."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from fewshot import io
-from fewshot.report.plots import style as drawing
-from fewshot.runs.records import Record
-
-MARKERS = "osD^vPX*<>"
+from fewshot.report import formatting
+from fewshot.report.plots import style
+from fewshot.runs.records import RunRecord
 
 
 class Line(NamedTuple):
-    """A method's budgets, rising, and at each the mean accuracy and half its interval (0 for one draw)."""
+    """A method's label budgets, rising, its mean accuracies and half of their 95% intervals.
+
+    Half an interval is 0 if there was one trial. untrained: the budgets at which the learner ran
+    without training, so that its point is hollow in `overview`.
+    """
 
     label: str
     budgets: list[float]
     means: list[float]
     halves: list[float]
+    untrained: frozenset[float] = frozenset()
 
 
 class Panel(NamedTuple):
-    """One data set's lines against shots or fraction, and the accuracies with all labels, as levels."""
+    """The lines of one data set against shots or fraction; levels: accuracies with all labels."""
 
     data: str
     budget: str
@@ -31,119 +35,147 @@ class Panel(NamedTuple):
     levels: list[tuple[str, float]]
 
 
-def panels(found: Sequence[Record]) -> list[Panel]:
-    """A panel for each data set and kind of budget of which some method has two values or more.
+def panels(records: Sequence[RunRecord]) -> list[Panel]:
+    """Return a panel for each data set and kind of budget that some method has two values of.
 
-    Methods are told apart by backbone, weights and preset. Of several records of one method at one budget the one
-    with most draws is on its line; each other has a label of its own, with its run's id.
+    Methods differ by backbone, weights and preset. If a method has several records at one budget,
+    its line takes the one with the most trials, and the others get lines named after their run.
     """
-    groups: dict[tuple[str, ...], dict[str, dict[float, Record]]] = {}
+    groups: dict[tuple[str, ...], dict[str, dict[float, RunRecord]]] = {}
     full: dict[str, dict[str, float]] = {}
-    for record in sorted(found, key=lambda each: (-len(each["seeds"]), each["run_id"])):
-        images = record["provenance"]["data_fingerprint"]
-        kind = (
-            "shots"
-            if record["shots"] is not None
-            else "fraction"
-            if record["fraction"] is not None
-            else "full"
-        )
+    for record in sorted(records, key=lambda record: (-len(record.seeds), record.run_id)):
+        images = record.provenance.data_fingerprint or ""
+        kind, label = formatting.budget_kind(record), formatting.method_label(record)
         if kind == "full":
-            full.setdefault(images, {}).setdefault(
-                label_of(record), record["scores"]["accuracy"]["mean"]
-            )
+            full.setdefault(images, {}).setdefault(label, record.scores["accuracy"].mean)
             continue
-        methods = groups.setdefault((images, record["data"], kind), {})
-        known = record[kind] in methods.get(label_of(record), {})
-        label = f"{label_of(record)} {record['run_id']}" if known else label_of(record)
-        methods.setdefault(label, {})[record[kind]] = record
-    return [
-        Panel(
-            data,
-            kind,
-            [_line(*each) for each in sorted(methods.items())],
-            sorted(full.get(images, {}).items()),
-        )
-        for (images, data, kind), methods in sorted(groups.items())
-        if any(len(each) > 1 for each in methods.values())
-    ]
+        methods = groups.setdefault((images, record.data, kind), {})
+        amount = formatting.budget_amount(record)
+        if amount in methods.get(label, {}):
+            label = f"{label} {record.run_id}"
+        methods.setdefault(label, {})[amount] = record
+    result = []
+    for (images, data, kind), methods in sorted(groups.items()):
+        if any(len(by_budget) > 1 for by_budget in methods.values()):
+            lines = [line_of(label, by_budget) for label, by_budget in sorted(methods.items())]
+            result.append(Panel(data, kind, lines, sorted(full.get(images, {}).items())))
+    return result
 
 
-def label_of(record: Record) -> str:
-    """What tells a method from others in figures: its backbone, weights and preset, but for the usual presets."""
-    words = [record["method"], record["backbone"]]
-    words += (
-        [Path(record["weights"]).name] if record["weights"] != "none" else ["from random weights"]
-    )
-    words += [f"({record['preset']})"] if record["preset"] not in ("few", "full", "random") else []
-    return " ".join(words)
-
-
-def _line(label: str, by_budget: dict[float, Record]) -> Line:
+def line_of(label: str, by_budget: Mapping[float, RunRecord]) -> Line:
+    """Return the line through the accuracies of records at rising budgets."""
     budgets = sorted(by_budget)
-    scores = [by_budget[budget]["scores"]["accuracy"] for budget in budgets]
-    return Line(
-        label, budgets, [each["mean"] for each in scores], [each["ci95"] or 0.0 for each in scores]
-    )
+    scores = [by_budget[budget].scores["accuracy"] for budget in budgets]
+    means = [score.mean for score in scores]
+    halves = [score.ci95 or 0.0 for score in scores]
+    untrained = {budget for budget in budgets if is_untrained(by_budget[budget])}
+    return Line(label, budgets, means, halves, frozenset(untrained))
 
 
-def draw(panel: Panel, path: Path) -> list[Path]:
-    """Write the panel as path.svg and path.png; accuracy in percent, labels on a logarithmic axis."""
-    return drawing.save(_figure(panel), path)
+def is_untrained(record: RunRecord) -> bool:
+    """Return whether the learner of a record only adapted pretrained features to the support."""
+    return record.config.get("train") is None
 
 
-def _figure(panel: Panel) -> Any:
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
+def save(panel: Panel, path: Path) -> list[Path]:
+    """Write the panel as path.svg and path.png."""
+    return style.save(figure(panel), path)
 
-    figure = Figure(figsize=(7.2, 4.6))
-    axes = figure.subplots()
-    # the key in the order in which the lines end, from the top
-    for number, line in enumerate(sorted(panel.lines, key=lambda each: -each.means[-1])):
+
+@style.styled
+def figure(panel: Panel) -> Any:
+    """Draw accuracy in percent against labels on a logarithmic axis, intervals shaded."""
+    height = max(4.2, 0.6 + 0.18 * len(panel.lines))
+    canvas, axes = style.new(height)
+    # The legend lists the lines in the order in which they end, from the top.
+    for number, line in enumerate(sorted(panel.lines, key=lambda line: -line.means[-1])):
         means = [100 * mean for mean in line.means]
-        drawn = axes.plot(
-            line.budgets,
-            means,
-            marker=MARKERS[number % len(MARKERS)],
-            markersize=4,
-            linewidth=1.5,
-            label=line.label,
-        )[0]
+        marker = style.MARKERS[number % len(style.MARKERS)]
+        (drawn,) = axes.plot(line.budgets, means, marker=marker, label=line.label)
         low = [mean - 100 * half for mean, half in zip(means, line.halves, strict=True)]
         high = [mean + 100 * half for mean, half in zip(means, line.halves, strict=True)]
         axes.fill_between(line.budgets, low, high, color=drawn.get_color(), alpha=0.15, linewidth=0)
     for label, accuracy in panel.levels:
-        axes.axhline(100 * accuracy, color="0.5", linestyle="--", linewidth=1)
+        axes.axhline(100 * accuracy, color=style.GREY, linestyle="--", linewidth=1)
         axes.annotate(
-            f"{label}, all labels", (1, 100 * accuracy), xycoords=("axes fraction", "data"), xytext=(-3, 2),
-            textcoords="offset points", ha="right", fontsize=7, color="0.35",
+            f"{label}, all labels", (1, 100 * accuracy), xycoords=("axes fraction", "data"),
+            xytext=(-3, 2), textcoords="offset points", ha="right", fontsize=style.SMALL,
+            color=style.GREY,
         )  # fmt: skip
     budgets = sorted({budget for line in panel.lines for budget in line.budgets})
-    axes.set_xscale("log")
-    axes.xaxis.set_major_locator(FixedLocator(budgets))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    axes.set_xlabel(
-        "labelled images of every class"
-        if panel.budget == "shots"
-        else "share of the training images"
-    )
+    style.label_axis(axes, budgets, panel.budget)
     axes.set_ylabel("accuracy, %")
-    axes.set_title(f"{panel.data}: mean and 95% interval over draws", fontsize=10)
-    axes.grid(True, alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(fontsize=7, frameon=False, loc="center left", bbox_to_anchor=(1.01, 0.5))
-    return figure
+    axes.set_title(f"{panel.data}: mean and 95% interval over trials")
+    columns = 1 if max(len(line.label) for line in panel.lines) > 45 else 2
+    canvas.legend(loc="outside lower center", ncols=columns)
+    return canvas
 
 
-def write(found: Sequence[Record], out: Path) -> list[Path]:
-    """All panels as files in `out`, accuracy-<data>-<shots|fraction>.svg and .png; returns their paths."""
-    places: list[Path] = []
-    taken: dict[str, int] = {}
-    for panel in panels(found):
+@style.styled
+def overview(lines: Sequence[Line], title: str) -> Any:
+    """Draw all methods in one figure, with error bars and a label at the end of each line.
+
+    The points of the methods are moved apart a little along the x axis, so that their intervals
+    can be distinguished; the labels on the right are moved apart along the y axis. Points of
+    learners that did not train are hollow.
+    """
+    canvas, axes = style.new(4.4, width=7.0)
+    ordered = sorted(lines, key=lambda line: -line.means[-1])
+    last = max(line.budgets[-1] for line in lines)
+    heights = spread([100 * line.means[-1] for line in ordered], gap=3.4)
+    for number, (line, height) in enumerate(zip(ordered, heights, strict=True)):
+        colour = style.COLOURS[number % len(style.COLOURS)]
+        shift = 1 + 0.03 * (number - (len(ordered) - 1) / 2)
+        x = [budget * shift for budget in line.budgets]
+        means = [100 * mean for mean in line.means]
+        marker = style.MARKERS[number % len(style.MARKERS)]
+        axes.errorbar(
+            x, means, [100 * half for half in line.halves], color=colour, fmt=f"{marker}-",
+            markersize=4.5, linewidth=1.3, elinewidth=1, capsize=2,
+        )  # fmt: skip
+        for budget, place, mean in zip(line.budgets, x, means, strict=True):
+            if budget in line.untrained:
+                axes.plot(place, mean, marker, color=colour, markerfacecolor="white", zorder=3)
+        axes.annotate(
+            line.label, (x[-1], means[-1]), xytext=(last * 1.45, height), va="center",
+            color=colour, fontsize=style.LABEL, annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.6, "shrinkB": 4},
+        )  # fmt: skip
+    budgets = sorted({budget for line in lines for budget in line.budgets})
+    style.label_axis(axes, [budget for budget in budgets if budget != 5], "shots")
+    axes.set_xlim(budgets[0] * 0.8, last * 1.3)
+    axes.set_ylim(top=max(heights) + 3)
+    axes.set_ylabel("accuracy, %")
+    axes.set_title(title, loc="left")
+    return canvas
+
+
+def spread(heights: Sequence[float], gap: float) -> list[float]:
+    """Return falling heights moved as little as needed for neighbours to be `gap` apart."""
+    placed: list[list[float]] = []  # groups of neighbours that touch: [original heights]
+    for height in heights:
+        placed.append([height])
+        while len(placed) > 1 and _bottom(placed[-2], gap) - _top(placed[-1], gap) < gap:
+            lower = placed.pop()
+            placed[-1] += lower
+    return [_top(group, gap) - gap * place for group in placed for place in range(len(group))]
+
+
+def _top(group: Sequence[float], gap: float) -> float:
+    return sum(group) / len(group) + gap * (len(group) - 1) / 2
+
+
+def _bottom(group: Sequence[float], gap: float) -> float:
+    return sum(group) / len(group) - gap * (len(group) - 1) / 2
+
+
+def write(records: Sequence[RunRecord], out: Path) -> list[Path]:
+    """Write every panel as accuracy-<data>-<shots|fraction>.svg and .png, and return the paths."""
+    paths: list[Path] = []
+    uses: dict[str, int] = {}
+    for panel in panels(records):
         name = f"accuracy-{Path(panel.data).name}-{panel.budget}"
-        taken[name] = taken.get(name, 0) + 1  # two folders may share a name
-        if not places:
-            io.make_folder(out)
-        places += draw(panel, out / (name if taken[name] == 1 else f"{name}-{taken[name]}"))
-    return places
+        uses[name] = uses.get(name, 0) + 1  # two folders may share a name
+        io.make_folder(out)
+        paths += save(panel, out / (name if uses[name] == 1 else f"{name}-{uses[name]}"))
+    return paths

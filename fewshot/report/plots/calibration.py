@@ -1,4 +1,7 @@
-"""Whether a run is right as often as it says: the reliability diagram (Guo et al., arXiv 1706.04599, figure 1)."""
+"""Whether confidence equals accuracy: the reliability diagram.
+
+Source: Guo et al., arXiv 1706.04599, figure 1.
+"""
 
 from __future__ import annotations
 
@@ -8,92 +11,87 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fewshot.evaluation.statistics import summary
-from fewshot.report.plots.style import BLUE, VERMILION, WIDTH
+from fewshot.report.formatting import counted
+from fewshot.report.plots import style
 
-BINS = 15  # as in the record's ECE
+BINS = 15  # as for the ECE of a record
 
 
 class Bins(NamedTuple):
-    """Of each bin ((m-1)/M, m/M] of confidence: images [M], and sums over them, of confidence and of those right."""
+    """For each of M bins of confidence: images, summed confidence, correct images."""
 
     counts: np.ndarray
     confidence: np.ndarray
-    right: np.ndarray
+    correct: np.ndarray
 
     @property
     def error(self) -> float:
         """The expected calibration error (equation 3)."""
-        return float(np.abs(self.right - self.confidence).sum() / self.counts.sum())
+        return float(np.abs(self.correct - self.confidence).sum() / self.counts.sum())
 
 
 def bins(probabilities: np.ndarray, labels: np.ndarray, n_bins: int = BINS) -> Bins:
-    """One draw's predictions, probabilities [n, n_way] and labels [n], by the confidence in the predicted class."""
-    confidence, right = probabilities.max(1), probabilities.argmax(1) == labels
-    place = np.clip(np.ceil(confidence * n_bins).astype(int) - 1, 0, n_bins - 1)
-    return Bins(*(np.bincount(place, weights, n_bins) for weights in (None, confidence, right)))
+    """Sort the predictions of one trial into bins by the confidence in the predicted class.
 
-
-def together(draws: Sequence[Bins]) -> Bins:
-    """The images of all draws in one set of bins."""
-    return Bins(*np.sum(draws, axis=0))
-
-
-def reliability(draws: Sequence[Bins], title: str = "") -> Any:
-    """Figure: accuracy against confidence, bin by bin, all draws' images together; below, how many images a bin has.
-
-    The ECE is each draw's own: mean, and standard deviation over draws.
+    Args:
+        probabilities: [n, n_way].
+        labels: [n].
+        n_bins: the number of bins, M.
     """
-    from matplotlib.figure import Figure
+    confidence, correct = probabilities.max(1), probabilities.argmax(1) == labels
+    indices = np.clip(np.ceil(confidence * n_bins).astype(int) - 1, 0, n_bins - 1)
+    return Bins(*(np.bincount(indices, weights, n_bins) for weights in (None, confidence, correct)))
 
-    counts, confidence, right = together(draws)
+
+def together(trials: Sequence[Bins]) -> Bins:
+    """Return the images of all trials in one set of bins."""
+    return Bins(*np.sum(trials, axis=0))
+
+
+@style.styled
+def reliability(trials: Sequence[Bins], title: str = "") -> Any:
+    """Draw accuracy against confidence bin by bin, and below it the number of images of each bin.
+
+    The images of all trials are drawn together. The ECE in the title is computed for each trial:
+    mean, and standard deviation over trials.
+    """
+    counts, confidence, correct = together(trials)
     n_bins, n = len(counts), int(counts.sum())
     middles, width = (np.arange(n_bins) + 0.5) / n_bins, 0.92 / n_bins
-    some = counts > 0
-    figure = Figure(figsize=(WIDTH * 0.8, WIDTH * 0.8), layout="constrained")
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(style.WIDTH * 0.8, style.WIDTH * 0.8), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
-    for axes in (upper, lower):
-        axes.grid(True, alpha=0.3)
-        axes.set_axisbelow(True)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.tick_params(labelsize=9)
-    accuracy, said = right[some] / counts[some], confidence[some] / counts[some]
-    upper.bar(
-        middles[some],
-        accuracy,
-        width,
-        color=BLUE,
-        alpha=0.6,
-        linewidth=0,
-        label="share that is right",
-    )
-    upper.plot(
-        middles[some],
-        said,
-        "_",
-        color=VERMILION,
-        markersize=14,
-        markeredgewidth=2,
-        label="mean confidence",
-    )
-    for x, low, high in zip(middles[some], accuracy, said, strict=True):
-        upper.plot([x, x], [low, high], color=VERMILION, linewidth=1)
-    upper.plot([0, 1], [0, 1], color="0.4", linestyle="--", linewidth=1, label="as sure as right")
-    upper.set_ylim(0, 1)
-    upper.set_xlim(0, 1)
-    upper.set_ylabel("accuracy")
-    figure.legend(fontsize=9, frameon=False, loc="outside upper center", ncols=3)
-    found = summary([each.error for each in draws])
-    spread = f" ± {found.std:.3f} (std over {len(draws)} draws)" if found.std is not None else ""
-    upper.set_title(f"{title}{': ' if title else ''}ECE {found.mean:.3f}{spread}", fontsize=10)
+    some = counts > 0
+    accuracy, mean_confidence = correct[some] / counts[some], confidence[some] / counts[some]
+    _upper(upper, middles[some], width, accuracy, mean_confidence)
+    figure.legend(loc="outside upper center", ncols=3)
+    error = summary([trial.error for trial in trials])
+    spread = ""
+    if error.std is not None:
+        spread = f" ± {error.std:.3f} (standard deviation over {counted(len(trials), 'trial')})"
+    upper.set_title(f"{title}{': ' if title else ''}ECE {error.mean:.3f}{spread}")
     lower.bar(middles, 100 * counts / n, width, color="0.55", linewidth=0)
     lower.set_ylabel("% of images")
-    lower.set_xlabel(
-        f"confidence: probability of the predicted class, {n_bins} bins; {n:,} predictions",
-        fontsize=9,
-    )
+    lower.set_xlabel(f"confidence: probability of the predicted class; {n:,} predictions")
     for x, count in zip(middles[some], counts[some], strict=True):
-        lower.annotate(
-            f"{int(count):,}", (x, 100 * count / n), ha="center", va="bottom", fontsize=6.5
-        )
+        place = (x, 100 * count / n)
+        lower.annotate(f"{int(count):,}", place, ha="center", va="bottom", fontsize=6.5)
     lower.margins(y=0.2)
     return figure
+
+
+def _upper(
+    axes: Any, middles: np.ndarray, width: float, accuracy: np.ndarray, confidence: np.ndarray
+) -> None:
+    axes.bar(middles, accuracy, width, color=style.BLUE, alpha=0.6, linewidth=0, label="accuracy")
+    axes.plot(
+        middles, confidence, "_", color=style.ORANGE, markersize=14, markeredgewidth=2,
+        label="mean confidence",
+    )  # fmt: skip
+    for x, low, high in zip(middles, accuracy, confidence, strict=True):
+        axes.plot([x, x], [low, high], color=style.ORANGE, linewidth=1)
+    axes.plot([0, 1], [0, 1], color="0.4", linestyle="--", linewidth=1, label="calibrated")
+    axes.set_ylim(0, 1)
+    axes.set_xlim(0, 1)
+    axes.set_ylabel("accuracy")

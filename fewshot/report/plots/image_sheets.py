@@ -1,4 +1,4 @@
-"""Sheets of images that tell about a run: the most confident mistakes, the labelled images nearest to a query."""
+"""Sheets of images about a run: confident mistakes, and the labelled images nearest to a query."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from fewshot.report.plots.style import BLUE, GREY, VERMILION, short
+from fewshot.report.formatting import shortened
+from fewshot.report.plots.style import BLUE, GREY, ORANGE
 
-WIDTH, MARGIN, LETTER = 1400, 16, 24  # pixels; shown at half the size
+WIDTH, MARGIN, LETTER = 1400, 16, 24  # pixels; the sheet is shown at half its size
 COLUMNS = 5  # of the mistakes
+LEGEND = (("true class", BLUE), ("predicted class", ORANGE), ("another class", GREY))
 Size = tuple[int, int]
 
 
 class Mistake(NamedTuple):
-    """A test image by its index, the true and the predicted class, by number, and the probability of the latter."""
+    """A test image by its index, its true and predicted class by number, and the probability."""
 
     image: int
     true: int
@@ -27,7 +29,7 @@ class Mistake(NamedTuple):
 
 
 class Neighbour(NamedTuple):
-    """A labelled image: its index among the training images, its class, and its distance, 1 - cosine, in 0..2."""
+    """A training image by its index, its class, and its distance, 1 - cosine, from 0 to 2."""
 
     image: int
     label: int
@@ -35,34 +37,42 @@ class Neighbour(NamedTuple):
 
 
 def mistakes(probabilities: np.ndarray, labels: np.ndarray, most: int) -> list[Mistake]:
-    """The images taken for a wrong class with the greatest probability, of equal ones the first; [n, n_way] and [n]."""
-    predicted = probabilities.argmax(1)
-    sure = probabilities.max(1)
+    """Return the wrong predictions with the greatest probability; of equal ones the first.
+
+    Args:
+        probabilities: [n, n_way].
+        labels: [n].
+        most: how many at most.
+    """
+    predicted, confidence = probabilities.argmax(1), probabilities.max(1)
     wrong = np.flatnonzero(predicted != labels)
-    order = wrong[np.argsort(-sure[wrong], kind="stable")][:most]
-    return [
-        Mistake(int(each), int(labels[each]), int(predicted[each]), float(sure[each]))
-        for each in order
-    ]
+    order = wrong[np.argsort(-confidence[wrong], kind="stable")][:most]
+    return [Mistake(int(i), int(labels[i]), int(predicted[i]), float(confidence[i])) for i in order]
 
 
 def of_mistakes(
-    found: Sequence[Mistake], pictures: np.ndarray, classes: Sequence[str]
+    wrong: Sequence[Mistake], pictures: np.ndarray, classes: Sequence[str]
 ) -> Image.Image:
-    """Five in a row, each with its true class, the predicted one and its probability; pictures uint8 [n, h, w, c]."""
+    """Return a sheet of mistakes, five in a row, with true class, predicted class and probability.
+
+    Args:
+        wrong: the mistakes.
+        pictures: their images, uint8 [n, h, w, c].
+        classes: the class names.
+    """
     side = (WIDTH - (COLUMNS + 1) * MARGIN) // COLUMNS
     step = side + 3 * (LETTER + 6) + MARGIN
-    rows = -(-len(found) // COLUMNS)
+    rows = -(-len(wrong) // COLUMNS)
     sheet = Image.new("RGB", (WIDTH, rows * step + MARGIN), "white")
     pen = ImageDraw.Draw(sheet)
-    for number, (mistake, pixels) in enumerate(zip(found, pictures, strict=True)):
+    for number, (mistake, pixels) in enumerate(zip(wrong, pictures, strict=True)):
         row, column = divmod(number, COLUMNS)
         left, top = MARGIN + column * (side + MARGIN), MARGIN + row * step
-        sheet.paste(_cell(pixels, side), (left, top))
+        sheet.paste(_enlarged(pixels, side), (left, top))
         lines = [
-            (f"is {classes[mistake.true]}", "black"),
-            (f"said {classes[mistake.predicted]}", VERMILION),
-            (f"{100 * mistake.probability:.1f}% sure", VERMILION),
+            (f"true: {classes[mistake.true]}", "black"),
+            (f"predicted: {classes[mistake.predicted]}", ORANGE),
+            (f"probability {100 * mistake.probability:.1f}%", ORANGE),
         ]
         for line, (text, colour) in enumerate(lines):
             _write(pen, (left, top + side + 4 + line * (LETTER + 6)), text, side, colour)
@@ -70,90 +80,86 @@ def of_mistakes(
 
 
 def of_neighbours(
-    found: Sequence[tuple[Mistake, Sequence[Neighbour]]],
+    pairs: Sequence[tuple[Mistake, Sequence[Neighbour]]],
     queries: np.ndarray,
     neighbours: Sequence[np.ndarray],
     classes: Sequence[str],
 ) -> Image.Image:
-    """A row for each query: the test image, then its neighbours, framed by whose class they have.
+    """Return a sheet with a row per query: the test image, then its neighbours in frames.
 
-    queries uint8 [n, h, w, c]; neighbours: the same of each query's. Blue: the true class, vermilion: the predicted
-    one, grey: another.
+    A frame is blue for the true class, orange for the predicted class, grey for another one.
+
+    Args:
+        pairs: each query with its neighbours.
+        queries: the images of the queries, uint8 [n, h, w, c].
+        neighbours: for each query the images of its neighbours, uint8 [k, h, w, c].
+        classes: the class names.
     """
-    columns = 1 + max(len(each) for _, each in found)
+    columns = 1 + max(len(near) for _, near in pairs)
     gap = 2 * MARGIN  # between a query and its neighbours
     side = (WIDTH - gap - (columns + 1) * MARGIN) // columns
     step, top_line = side + 2 * (LETTER + 6) + 2 * MARGIN, 2 * (LETTER + 8) + 2 * MARGIN
-    sheet = Image.new("RGB", (WIDTH, top_line + len(found) * step + MARGIN), "white")
+    sheet = Image.new("RGB", (WIDTH, top_line + len(pairs) * step + MARGIN), "white")
     pen = ImageDraw.Draw(sheet)
     _legend(pen, MARGIN + side + gap + MARGIN)
     for row, ((query, near), pixels, others) in enumerate(
-        zip(found, queries, neighbours, strict=True)
+        zip(pairs, queries, neighbours, strict=True)
     ):
         top = top_line + row * step
-        sheet.paste(_cell(pixels, side), (MARGIN, top))
-        _write(pen, (MARGIN, top + side + 4), f"is {classes[query.true]}", side, BLUE)
-        said = f"said {classes[query.predicted]}"
-        _write(pen, (MARGIN, top + side + LETTER + 10), said, side, VERMILION)
-        for column, (each, picture) in enumerate(zip(near, others, strict=True), start=1):
+        sheet.paste(_enlarged(pixels, side), (MARGIN, top))
+        _write(pen, (MARGIN, top + side + 4), f"true: {classes[query.true]}", side, BLUE)
+        predicted = f"predicted: {classes[query.predicted]}"
+        _write(pen, (MARGIN, top + side + LETTER + 10), predicted, side, ORANGE)
+        for column, (neighbour, picture) in enumerate(zip(near, others, strict=True), start=1):
             left = MARGIN + gap + column * (side + MARGIN)
-            colour = (
-                BLUE
-                if each.label == query.true
-                else VERMILION
-                if each.label == query.predicted
-                else GREY
-            )
-            pen.rectangle((left - 5, top - 5, left + side + 4, top + side + 4), fill=colour)
-            sheet.paste(_cell(picture, side), (left, top))
-            _write(pen, (left, top + side + 8), classes[each.label], side, "black")
-            _write(pen, (left, top + side + LETTER + 14), f"{each.distance:.3f}", side, "#444444")
+            frame = (left - 5, top - 5, left + side + 4, top + side + 4)
+            pen.rectangle(frame, fill=_colour(neighbour, query))
+            sheet.paste(_enlarged(picture, side), (left, top))
+            _write(pen, (left, top + side + 8), classes[neighbour.label], side, "black")
+            distance = f"{neighbour.distance:.3f}"
+            _write(pen, (left, top + side + LETTER + 14), distance, side, "#444444")
     return sheet
 
 
+def _colour(neighbour: Neighbour, query: Mistake) -> str:
+    if neighbour.label == query.true:
+        return BLUE
+    return ORANGE if neighbour.label == query.predicted else GREY
+
+
 def _legend(pen: Any, left: int) -> None:
-    pen.text((MARGIN, MARGIN), "test image", fill="black", font=_font(LETTER))
-    pen.text(
-        (left, MARGIN),
-        "nearest labelled images, class and distance; frame:",
-        fill="black",
-        font=_font(LETTER),
-    )
-    place = float(left)
-    for text, colour in (
-        ("true class", BLUE),
-        ("predicted class", VERMILION),
-        ("another class", GREY),
-    ):
-        pen.rectangle(
-            (place, MARGIN + LETTER + 10, place + LETTER - 4, MARGIN + 2 * LETTER + 6), fill=colour
-        )
-        pen.text((place + LETTER + 4, MARGIN + LETTER + 6), text, fill="black", font=_font(LETTER))
-        place += 3 * LETTER + pen.textlength(text, font=_font(LETTER))
+    font = _font(LETTER)
+    pen.text((MARGIN, MARGIN), "test image", fill="black", font=font)
+    title = "nearest labelled images, class and distance; frame:"
+    pen.text((left, MARGIN), title, fill="black", font=font)
+    x = float(left)
+    for text, colour in LEGEND:
+        box = (x, MARGIN + LETTER + 10, x + LETTER - 4, MARGIN + 2 * LETTER + 6)
+        pen.rectangle(box, fill=colour)
+        pen.text((x + LETTER + 4, MARGIN + LETTER + 6), text, fill="black", font=font)
+        x += 3 * LETTER + pen.textlength(text, font=font)
 
 
-def _cell(pixels: np.ndarray, side: int) -> Image.Image:
-    """An image at the sheet's size: its pixels as they are where it is small, smoothed where it is large."""
+def _enlarged(pixels: np.ndarray, side: int) -> Image.Image:
+    """Return an image at the size of the sheet: small ones with visible pixels, others smoothed."""
     picture = Image.fromarray(pixels)
     small = 2 * max(picture.size) <= side
-    return picture.resize(
-        (side, side), Image.Resampling.NEAREST if small else Image.Resampling.LANCZOS
-    )
+    method = Image.Resampling.NEAREST if small else Image.Resampling.LANCZOS
+    return picture.resize((side, side), method)
 
 
-def _write(pen: Any, place: Size, text: str, width: int, colour: str) -> None:
-    """A line of text, shortened to what fits."""
+def _write(pen: Any, corner: Size, text: str, width: int, colour: str) -> None:
+    """Write a line of text, shortened to the width."""
     most = len(text)
-    while most > 4 and pen.textlength(short(text, most), font=_font(LETTER)) > width:
+    while most > 4 and pen.textlength(shortened(text, most), font=_font(LETTER)) > width:
         most -= 1
-    pen.text(place, short(text, most), fill=colour, font=_font(LETTER))
+    pen.text(corner, shortened(text, most), fill=colour, font=_font(LETTER))
 
 
 @cache
 def _font(size: int) -> Any:
-    """The letters of the charts, which know more alphabets than Pillow's own."""
+    """Return the font of the charts, which covers more alphabets than the default of Pillow."""
     import matplotlib
 
-    return ImageFont.truetype(
-        str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), size
-    )
+    path = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
+    return ImageFont.truetype(str(path), size)

@@ -1,34 +1,20 @@
-"""The figures of a study, drawn: dots, boxes, learning curves and bars; every size follows the number of entries."""
+"""Draw the figures of a study: dots, box plots, learning curves and bars."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from fewshot.report.plots import classes, accuracy_curves as curves, style as drawing
-from fewshot.report.studies.tables import Table
-from fewshot.runs.records import Record
-
-# each seen on white and on a dark page: contrast 3:1 or more on both
-COLOURS = ("#2a7fce", "#d9600a", "#2e9150", "#c9408c", "#8a63d2", "#a8741a", "#1d8f9c", "#d0453f")
-GREY = "#7a7a7a"
-
-
-class Figure(NamedTuple):
-    """name: its file without ending; alt: what is seen, in words; table: the numbers behind it."""
-
-    name: str
-    title: str
-    alt: str
-    table: Table
-    draw: Callable[[Path], list[Path]]
+from fewshot.report.plots import accuracy_curves, classes, style
+from fewshot.report.plots.training_curves import average
+from fewshot.runs.records import RunRecord
 
 
 class Dot(NamedTuple):
-    """A measured mean with half its interval beside a reported number, in percent."""
+    """A reported number beside a measured mean and half of its interval, all in percent."""
 
     label: str
     reported: float
@@ -45,139 +31,115 @@ class Boxes(NamedTuple):
 
 
 class Series(NamedTuple):
-    """One quantity of a cell over the epochs, a row a draw, NaN where a draw had ended; dashed: of training images."""
+    """One quantity over the epochs, a row per trial, NaN after a trial has stopped.
+
+    dashed: the quantity was measured on training images.
+    """
 
     label: str
     epochs: list[float]
-    draws: np.ndarray
+    trials: np.ndarray
     dashed: bool
 
 
+@style.styled
 def dots(entries: Sequence[Dot], path: Path) -> list[Path]:
-    figure, axes = _new(6.4, 0.9 + 0.21 * len(entries))
-    places = np.arange(len(entries))[::-1]
-    measured, told = [each.measured for each in entries], [each.reported for each in entries]
-    axes.hlines(places, told, measured, color=GREY, linewidth=0.8, alpha=0.6)
+    """Write a dot plot of measured beside reported accuracies."""
+    figure, axes = style.new(0.9 + 0.21 * len(entries))
+    rows = np.arange(len(entries))[::-1]
+    measured = [entry.measured for entry in entries]
+    reported = [entry.reported for entry in entries]
+    axes.hlines(rows, reported, measured, color=style.GREY, linewidth=0.8, alpha=0.6)
     axes.errorbar(
-        measured, places, xerr=[each.half for each in entries], fmt="o", color=COLOURS[0], markersize=4, linewidth=1.2,
-        label="measured, 95% interval",
+        measured, rows, xerr=[entry.half for entry in entries], fmt="o", color=style.BLUE,
+        linewidth=1.2, label="measured, 95% interval",
     )  # fmt: skip
-    axes.plot(
-        told,
-        places,
-        "D",
-        markerfacecolor="none",
-        color=COLOURS[1],
-        markersize=4.5,
-        label="reported",
-    )
-    axes.set_yticks(places, [each.label for each in entries], fontsize=7)
+    hollow = {"markerfacecolor": "none", "color": style.ORANGE}
+    axes.plot(reported, rows, "D", label="reported", **hollow)
+    axes.set_yticks(rows, [entry.label for entry in entries], fontsize=style.SMALL)
     axes.set_ylim(-0.8, len(entries) - 0.2)
     axes.set_xlabel("accuracy, %")
-    axes.legend(fontsize=7, frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
-    axes.grid(True, axis="x", alpha=0.3)
-    return drawing.save(figure, path)
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
+    axes.grid(False, axis="y")
+    return style.save(figure, path)
 
 
+@style.styled
 def boxes(panels: Sequence[Boxes], path: Path) -> list[Path]:
+    """Write box plots, two panels in a row."""
     columns = min(2, len(panels))
-    lines = -(-len(panels) // columns)
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(3.6 * columns, 2.7 * lines), layout="constrained")
-    grid = figure.subplots(lines, columns, squeeze=False, sharey=True)
+    rows = -(-len(panels) // columns)
+    figure, _ = style.new(2.7 * rows, width=3.6 * columns)
+    figure.clear()
+    grid = figure.subplots(rows, columns, squeeze=False, sharey=True)
     for axes, panel in zip(grid.flat, panels, strict=False):
-        plain = {"color": COLOURS[0]}
+        plain = {"color": style.BLUE}
         axes.boxplot(
-            list(panel.values.values()), tick_labels=list(panel.values), widths=0.5, boxprops=plain, whiskerprops=plain,
-            capprops=plain, medianprops={"color": COLOURS[1]}, flierprops={"markersize": 3, "markeredgecolor": GREY},
+            list(panel.values.values()), tick_labels=list(panel.values), widths=0.5, boxprops=plain,
+            whiskerprops=plain, capprops=plain, medianprops={"color": style.ORANGE},
+            flierprops={"markersize": 3, "markeredgecolor": style.GREY},
         )  # fmt: skip
-        axes.set_title(panel.title, fontsize=8)
-        axes.set_xlabel(panel.setting, fontsize=8)
-        axes.tick_params(labelsize=7)
-        _plain(axes)
+        axes.set_title(panel.title, fontsize=style.TICK)
+        axes.set_xlabel(panel.setting)
     for axes in grid.flat[len(panels) :]:
         axes.remove()
     for axes in grid[:, 0]:
-        axes.set_ylabel("accuracy, %", fontsize=8)
-    return drawing.save(figure, path)
+        axes.set_ylabel("accuracy, %")
+    return style.save(figure, path)
 
 
-def confusion(record: Record, path: Path) -> list[Path]:
-    """What is taken for what, as `classes.confusion`."""
-    return drawing.save(classes.confusion(record), path)
+def confusion(record: RunRecord, path: Path) -> list[Path]:
+    return style.save(classes.confusion(record), path)
 
 
+def budgets(panel: accuracy_curves.Panel, path: Path) -> list[Path]:
+    return accuracy_curves.save(panel, path)
+
+
+@style.styled
 def learning(panels: Mapping[str, Sequence[Series]], path: Path) -> list[Path]:
-    """One panel a quantity; the mean over draws, its standard deviation shaded, each draw faint."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(4.1 * len(panels), 3.2), layout="constrained")
-    grid = figure.subplots(1, len(panels), squeeze=False)
-    labels = list(dict.fromkeys(each.label for series in panels.values() for each in series))
+    """Write one panel per quantity: mean over trials, standard deviation shaded, trials faint."""
+    figure, grid = style.new(3.4, len(panels), width=4.1 * len(panels))
+    every = [series for group in panels.values() for series in group]
+    labels = list(dict.fromkeys(series.label for series in every))
     handles: dict[str, Any] = {}
-    for axes, (quantity, series) in zip(grid.flat, panels.items(), strict=True):
-        for each in series:
-            colour = COLOURS[labels.index(each.label) % len(COLOURS)]
-            style = "--" if each.dashed else "-"
-            for draw in each.draws if len(each.draws) > 1 else []:
-                axes.plot(
-                    each.epochs, draw, color=colour, linewidth=0.6, alpha=0.3, linestyle=style
-                )
-            middle, spread = over_draws(each.draws)
-            (line,) = axes.plot(each.epochs, middle, color=colour, linewidth=1.6, linestyle=style)
-            axes.fill_between(
-                each.epochs, middle - spread, middle + spread, color=colour, alpha=0.18, linewidth=0
-            )
-            handles.setdefault(each.label, line)
-        axes.set_xlabel("epoch", fontsize=8)
-        axes.set_ylabel(quantity, fontsize=8)
-        axes.tick_params(labelsize=7)
-        _plain(axes)
-    figure.legend(
-        list(handles.values()), list(handles), fontsize=7, frameon=False, loc="outside lower center",
-        ncols=1 if max(map(len, labels)) > 40 else 2,
-    )  # fmt: skip
-    return drawing.save(figure, path)
+    for axes, (quantity, group) in zip(np.atleast_1d(grid), panels.items(), strict=True):
+        for series in group:
+            colour = style.COLOURS[labels.index(series.label) % len(style.COLOURS)]
+            handles.setdefault(series.label, _series(axes, series, colour))
+        axes.set_xlabel("epoch")
+        axes.set_ylabel(quantity)
+    columns = 1 if max(map(len, labels)) > 40 else 2
+    figure.legend(list(handles.values()), list(handles), loc="outside lower center", ncols=columns)
+    return style.save(figure, path)
 
 
-def over_draws(draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation (n-1; 0 for one draw) at each epoch over the draws that came so far."""
-    many = np.sum(~np.isnan(draws), axis=0)
-    middle = np.nansum(draws, axis=0) / np.maximum(many, 1)
-    squares = np.nansum((draws - middle) ** 2, axis=0)
-    return np.where(many > 0, middle, np.nan), np.sqrt(squares / np.maximum(many - 1, 1))
+def _series(axes: Any, series: Series, colour: str) -> Any:
+    """Draw one quantity and return the line of its mean."""
+    look: dict[str, Any] = {"color": colour, "linestyle": "--" if series.dashed else "-"}
+    for trial in series.trials if len(series.trials) > 1 else []:
+        axes.plot(series.epochs, trial, linewidth=0.6, alpha=0.3, **look)
+    middle, spread = over_trials(series.trials)
+    (line,) = axes.plot(series.epochs, middle, **look)
+    low, high = middle - spread, middle + spread
+    axes.fill_between(series.epochs, low, high, color=colour, alpha=0.18, linewidth=0)
+    return line
 
 
+def over_trials(trials: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and standard deviation (n - 1; 0 for one trial) at each epoch."""
+    middle = average(trials.tolist())
+    return middle.mean, np.where(middle.trials > 1, middle.std, 0.0)
+
+
+@style.styled
 def bars(labels: Sequence[str], values: Sequence[float], quantity: str, path: Path) -> list[Path]:
-    figure, axes = _new(6.4, 0.8 + 0.22 * len(labels))
-    places = np.arange(len(labels))[::-1]
-    drawn = axes.barh(places, values, height=0.65, color=COLOURS[0])
-    axes.bar_label(drawn, fmt="%.3g", fontsize=7, padding=2)
-    axes.set_yticks(places, labels, fontsize=7)
+    """Write horizontal bars with their values."""
+    figure, axes = style.new(0.8 + 0.22 * len(labels))
+    rows = np.arange(len(labels))[::-1]
+    drawn = axes.barh(rows, values, height=0.65, color=style.BLUE)
+    axes.bar_label(drawn, fmt="%.3g", fontsize=style.SMALL, padding=2)
+    axes.set_yticks(rows, labels, fontsize=style.SMALL)
     axes.set_xlabel(quantity)
-    axes.grid(True, axis="x", alpha=0.3)
-    return drawing.save(figure, path)
-
-
-def budgets(panel: curves.Panel, path: Path) -> list[Path]:
-    """Accuracy against shots or fraction, in the colours of this page."""
-    from cycler import cycler
-    from matplotlib import rc_context
-
-    with rc_context({"axes.prop_cycle": cycler(color=COLOURS)}):
-        return curves.draw(panel, path)
-
-
-def _new(width: float, height: float) -> tuple[Any, Any]:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height))
-    axes = figure.subplots()
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes
-
-
-def _plain(axes: Any) -> None:
-    axes.grid(True, alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(False, axis="y")
+    return style.save(figure, path)

@@ -1,4 +1,4 @@
-"""How much better a run is on what it learned from: training beside validation and test, at the end and over epochs."""
+"""Training beside validation and test: at the end of training and over its epochs."""
 
 from __future__ import annotations
 
@@ -7,81 +7,81 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fewshot.report.plots.style import BLUE, GREEN, VERMILION, blank, short
-from fewshot.runs.records import Record
+from fewshot.evaluation.statistics import Score
+from fewshot.report.formatting import shortened
+from fewshot.report.plots import style
+from fewshot.runs.records import RunRecord
 
-Curves = Mapping[
-    str, Any
-]  # "epoch": [n], any other key, as "train_loss": [n_draws, n], null where a draw has no value
+# "epoch": [n]; any other key, for example "train_loss": [n_trials, n], with None for no value
+Curves = Mapping[str, Any]
 PARTS = {
-    "train": ("training", BLUE),
-    "validation": ("validation", GREEN),
-    "test": ("test", VERMILION),
+    "train": ("training", style.BLUE),
+    "validation": ("validation", style.GREEN),
+    "test": ("test", style.ORANGE),
 }
 
 
 class Mean(NamedTuple):
-    """Over the draws that have a value at each of n points: mean [n], std [n] (n - 1; nan for one draw), draws [n]."""
+    """At each of n points over the trials with a value there: mean, standard deviation, trials.
+
+    The standard deviation divides by n - 1 and is NaN for one trial.
+    """
 
     mean: np.ndarray
     std: np.ndarray
-    draws: np.ndarray
+    trials: np.ndarray
 
 
-def scores(record: Record) -> dict[str, Any]:
-    """The accuracies that a record has, by part (train, validation, test), as records.summary gives them."""
-    validation = record["validation"]
-    found = {
-        "train": record["train_accuracy"],
+def scores(record: RunRecord) -> dict[str, Score]:
+    """Return the accuracies of a record by part (train, validation, test), without missing ones."""
+    validation = record.validation
+    parts = {
+        "train": record.train_accuracy,
         "validation": None if validation is None else validation["accuracy"],
-        "test": record["scores"]["accuracy"],
+        "test": record.scores["accuracy"],
     }
-    return {part: score for part, score in found.items() if score is not None}
+    return {part: score for part, score in parts.items() if score is not None}
 
 
-def train_and_test(found: Mapping[str, Record]) -> Any:
-    """Figure: training, validation and test accuracy of each record, by its label, with 95% intervals and draws."""
-    rows = {label: scores(record) for label, record in found.items()}
-    parts = [part for part in PARTS if any(part in each for each in rows.values())]
-    figure, axes = blank(1.1 + (0.26 * len(parts) + 0.15) * len(rows))
-    thick = 0.8 / len(parts)
-    for row, each in enumerate(rows.values()):
+@style.styled
+def train_and_test(records: Mapping[str, RunRecord]) -> Any:
+    """Draw the training, validation and test accuracy of each record, by its label."""
+    rows = {label: scores(record) for label, record in records.items()}
+    parts = [part for part in PARTS if any(part in row for row in rows.values())]
+    figure, axes = style.new(1.1 + (0.26 * len(parts) + 0.15) * len(rows))
+    thickness = 0.8 / len(parts)
+    for row, score_of in enumerate(rows.values()):
         for number, part in enumerate(parts):
-            if part in each:
-                _bar(
-                    axes,
-                    row + (number - (len(parts) - 1) / 2) * thick,
-                    thick,
-                    each[part],
-                    PARTS[part][1],
-                )
+            if part in score_of:
+                y = row + (number - (len(parts) - 1) / 2) * thickness
+                _bar(axes, y, thickness, score_of[part], PARTS[part][1])
     for part in parts:
         axes.barh([0], [0], color=PARTS[part][1], alpha=0.4, label=PARTS[part][0])
-    axes.set_yticks(range(len(rows)), [short(label, 40) for label in rows])
+    axes.set_yticks(range(len(rows)), [shortened(label, 40) for label in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlim(0, 100)
     axes.grid(False, axis="y")
-    axes.set_xlabel("accuracy, %; bar: mean, line: 95% interval, points: draws", fontsize=9)
-    figure.legend(fontsize=9, frameon=False, loc="outside upper center", ncols=len(parts))
+    axes.set_xlabel("accuracy, %; bar: mean, line: 95% interval, points: trials")
+    figure.legend(loc="outside upper center", ncols=len(parts))
     return figure
 
 
-def _bar(axes: Any, place: float, thick: float, score: Mapping[str, Any], colour: str) -> None:
-    mean, values = 100 * score["mean"], [100 * value for value in score["values"]]
-    axes.barh([place], [mean], height=0.9 * thick, color=colour, alpha=0.4, linewidth=0)
-    if score["ci95"] is not None:
-        half = 100 * score["ci95"]
-        axes.plot(
-            [max(0, mean - half), min(100, mean + half)], [place, place], color=colour, linewidth=2
-        )
-        axes.plot(values, [place] * len(values), ".", color="0.25", markersize=4)
-    axes.annotate(f"{mean:.1f}", (101.5, place), va="center", fontsize=8, annotation_clip=False)
+def _bar(axes: Any, y: float, thickness: float, score: Score, colour: str) -> None:
+    mean, values = 100 * score.mean, [100 * value for value in score.values]
+    axes.barh([y], [mean], height=0.9 * thickness, color=colour, alpha=0.4, linewidth=0)
+    if score.ci95 is not None:
+        half = 100 * score.ci95
+        ends = [max(0, mean - half), min(100, mean + half)]
+        axes.plot(ends, [y, y], color=colour, linewidth=2)
+        axes.plot(values, [y] * len(values), ".", color="0.25", markersize=4)
+    text = f"{mean:.1f}"
+    axes.annotate(text, (101.5, y), va="center", fontsize=style.TICK, annotation_clip=False)
 
 
 def average(values: Sequence[Sequence[float | None]]) -> Mean:
-    """Mean and standard deviation at each point over the draws that have a value there; values [n_draws, n]."""
+    """Return mean and standard deviation at each point; values [n_trials, n], None if missing."""
     table = np.array(
-        [[np.nan if value is None else value for value in draw] for draw in values], dtype=float
+        [[np.nan if value is None else value for value in trial] for trial in values], dtype=float
     )
     known = ~np.isnan(table)
     count = known.sum(0)
@@ -93,77 +93,71 @@ def average(values: Sequence[Sequence[float | None]]) -> Mean:
     return Mean(mean, std, count)
 
 
-def over_epochs(curves: Curves, record: Record | None = None, title: str = "") -> Any:
-    """Figure: loss and accuracy over epochs, the mean over draws with the standard deviation shaded, draws faint.
+@style.styled
+def over_epochs(curves: Curves, record: RunRecord | None = None, title: str = "") -> Any:
+    """Draw loss and accuracy over epochs: mean, standard deviation shaded, each trial faint.
 
-    curves: `epoch` and any of {train, validation, test}_{loss, accuracy}. Where some draws have stopped, the mean of
-    those still training is dotted. record: its accuracies at the end are drawn as points, right of the last epoch.
+    Where some trials have stopped early, the mean of the others is dotted.
+
+    Args:
+        curves: `epoch` and any of {train, validation, test}_{loss, accuracy}.
+        record: its final accuracies are drawn as points to the right of the last epoch.
+        title: of the legend.
     """
     kinds = [
         kind for kind in ("loss", "accuracy") if any(key.endswith(f"_{kind}") for key in curves)
     ]
-    figure, axes = blank(3.6, len(kinds))
+    figure, axes = style.new(3.6, len(kinds))
     for kind, axis in zip(kinds, [axes] if len(kinds) == 1 else axes, strict=True):
         scale = 100 if kind == "accuracy" else 1
         for part, (_, colour) in PARTS.items():
             if f"{part}_{kind}" in curves:
                 _curve(axis, curves["epoch"], _scaled(curves[f"{part}_{kind}"], scale), colour)
-        axis.set_xlabel("epoch", fontsize=9)
-        axis.set_ylabel("accuracy, %" if kind == "accuracy" else "loss", fontsize=9)
+        axis.set_xlabel("epoch")
+        axis.set_ylabel("accuracy, %" if kind == "accuracy" else "loss")
         if kind == "accuracy" and record is not None:
-            _at_the_end(axis, curves["epoch"], record)
-    shown = {key.rpartition("_")[0] for key in curves} | (
-        scores(record).keys() if record and len(kinds) > 1 else set()
-    )
+            _final(axis, curves["epoch"], record)
+    shown = {key.rpartition("_")[0] for key in curves}
+    if record and len(kinds) > 1:
+        shown |= scores(record).keys()
     for part in PARTS:
         if part in shown:
             figure.axes[0].plot([], [], color=PARTS[part][1], label=PARTS[part][0])
-    figure.legend(
-        fontsize=9, frameon=False, loc="outside upper center", ncols=len(PARTS), title=title or None
-    )
+    figure.legend(loc="outside upper center", ncols=len(PARTS), title=title or None)
     return figure
 
 
 def _scaled(values: Sequence[Sequence[float | None]], scale: float) -> list[list[float]]:
-    return [[float("nan") if value is None else scale * value for value in draw] for draw in values]
+    scaled = []
+    for trial in values:
+        scaled.append([float("nan") if value is None else scale * value for value in trial])
+    return scaled
 
 
 def _curve(axis: Any, epochs: Sequence[float], values: list[list[float]], colour: str) -> None:
-    x, found = np.array(epochs), average(values)
+    x, middle = np.array(epochs), average(values)
     if len(values) > 1:
-        for draw in values:
-            axis.plot(x, draw, color=colour, linewidth=0.7, alpha=0.35)
-    some = found.draws > 0
-    every = found.draws == found.draws.max()
-    axis.plot(x[some], found.mean[some], color=colour, linewidth=1.2, linestyle=":")
-    axis.plot(x[some], np.where(every, found.mean, np.nan)[some], color=colour, linewidth=2)
-    axis.fill_between(
-        x, found.mean - found.std, found.mean + found.std, color=colour, alpha=0.2, linewidth=0
-    )
+        for trial in values:
+            axis.plot(x, trial, color=colour, linewidth=0.7, alpha=0.35)
+    some = middle.trials > 0
+    complete = middle.trials == middle.trials.max()
+    axis.plot(x[some], middle.mean[some], color=colour, linewidth=1.2, linestyle=":")
+    axis.plot(x[some], np.where(complete, middle.mean, np.nan)[some], color=colour, linewidth=2)
+    low, high = middle.mean - middle.std, middle.mean + middle.std
+    axis.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
 
 
-def _at_the_end(axis: Any, epochs: Sequence[float], record: Record) -> None:
-    """Points right of the curves, for what was judged once, when the training was over."""
+def _final(axis: Any, epochs: Sequence[float], record: RunRecord) -> None:
+    """Draw points to the right of the curves for what was evaluated once, after training."""
     width = max(epochs) - min(epochs) or 1
     for number, (part, score) in enumerate(scores(record).items(), start=1):
-        x, colour = max(epochs) + 0.05 * number * width, PARTS[part][1]
+        x, error = max(epochs) + 0.05 * number * width, 100 * (score.std or 0)
         axis.errorbar(
-            x,
-            100 * score["mean"],
-            100 * (score["std"] or 0),
-            fmt="o",
-            color=colour,
-            markersize=5,
-            capsize=3,
+            x, 100 * score.mean, error, fmt="o", color=PARTS[part][1], markersize=5, capsize=3
         )
     axis.axvline(max(epochs) + 0.025 * width, color="0.8", linewidth=0.8)
     axis.set_xticks([tick for tick in axis.get_xticks() if min(0, *epochs) <= tick <= max(epochs)])
     axis.annotate(
-        "at the end",
-        (1, 1.01),
-        xycoords="axes fraction",
-        ha="right",
-        va="bottom",
-        fontsize=8,
-        color="0.35",
-    )
+        "after training", (1, 1.01), xycoords="axes fraction", ha="right", va="bottom",
+        fontsize=style.TICK, color="0.35",
+    )  # fmt: skip

@@ -1,207 +1,315 @@
-"""Which figures a study has, from its results alone: each with words and numbers that say what is drawn."""
+"""Which figures a study has, from its results alone, each with its description and its numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from fewshot.report.plots import classes, accuracy_curves as curves, study_plots as study_drawing
-from fewshot.report.studies import results as gathered, setting_figures
-from fewshot.report.studies.results import Measured, Study, Told
-from fewshot.report.studies.tables import SMOKE, Cell, Table, number
-from fewshot.report.plots.study_plots import Dot, Figure, Series
 from fewshot.config import BUDGETS
+from fewshot.report.formatting import Cell, Table, counted, number
+from fewshot.report.plots import accuracy_curves, classes, study_plots
+from fewshot.report.plots.accuracy_curves import Line, Panel
+from fewshot.report.plots.study_plots import Boxes, Dot, Series
+from fewshot.report.studies import results
+from fewshot.report.studies.results import SMOKE, CellResult, RowResult, Study
 
-MOST_LINES = 8  # of a figure of accuracy against labels
+MOST_LINES = 8  # in a figure of accuracy against labels
 MOST_CURVES = 4  # cells in a figure of learning curves
+FEWEST_CELLS = 8  # a grid of so many cells is shown by box plots over each of its settings
+Fixed = tuple[tuple[str, str], ...]  # the other settings of a panel, as (name, value)
+
+
+class Figure(NamedTuple):
+    """A figure of a page.
+
+    name: its file without the ending. alt: a description in words. table: the numbers in it.
+    save: writes the files and returns their paths.
+    """
+
+    name: str
+    title: str
+    alt: str
+    table: Table
+    save: Callable[[Path], list[Path]]
 
 
 def of_study(study: Study) -> list[Figure]:
-    """Reported beside measured, and accuracy against the number of labels."""
+    """Return reported beside measured accuracies, and accuracy against the number of labels."""
     return [*_beside_reported(study), *_against_labels(study)]
 
 
-def of_row(told: Told) -> list[Figure]:
-    """A confusion matrix, learning curves, box plots over settings, times of a benchmark, where the row has them."""
-    return [
-        *_confusion(told), *_learning(told), *setting_figures.box_plots(told), *setting_figures.benchmarks(told)
-    ]  # fmt: skip
+def of_row(row: RowResult) -> list[Figure]:
+    """Return confusion matrix, learning curves, box plots and times, as far as the row has them."""
+    return [*_confusion(row), *_learning(row), *box_plots(row), *benchmarks(row)]
 
 
 def _beside_reported(study: Study) -> list[Figure]:
-    pairs = [
-        (Dot(f"{told.name} {cell.label}", 100 * cell.reported["accuracy"], 100 * score["mean"],
-             100 * (score["ci95"] or 0.0)))
-        for told in study.rows
-        for cell in told.cells
-        if study.scale != SMOKE and cell.scored and "accuracy" in cell.reported
-        for score in [(cell.record or {})["scores"]["accuracy"]]
-    ]  # fmt: skip
-    if len(pairs) < 2:
+    dots = []
+    for row in study.rows if study.scale != SMOKE else []:
+        for cell in row.scored:
+            if "accuracy" in cell.reported:
+                half = 100 * (cell.accuracy.ci95 or 0.0)
+                label = f"{row.name} {cell.label}"
+                dots.append(Dot(label, 100 * cell.reported["accuracy"], 100 * cell.mean, half))
+    if len(dots) < 2:
         return []
-    rows = [[Cell(each.label), *(number(value, ".2f") for value in each[1:])] for each in pairs]
-    table = Table("accuracy in percent", ["cell", "reported", "measured", "± 95%"], rows, [])
-    higher = sum(each.measured > each.reported for each in pairs)
-    alt = f"Dot plot of {len(pairs)} test accuracies beside the reported ones; {higher} lie above them."
-    return [
-        Figure(
-            "reported", "Measured beside reported", alt, table, partial(study_drawing.dots, pairs)
-        )
-    ]
+    rows = [[Cell(dot.label), *(number(value, ".2f") for value in dot[1:])] for dot in dots]
+    table = Table("accuracy in percent", ["setting", "reported", "measured", "± 95%"], rows, [])
+    higher = sum(dot.measured > dot.reported for dot in dots)
+    alt = (
+        f"Dot plot of {len(dots)} test accuracies beside the reported ones; {higher} are higher "
+        "than reported."
+    )
+    title = "Measured beside reported accuracy"
+    return [Figure("reported", title, alt, table, partial(study_plots.dots, dots))]
 
 
 def _against_labels(study: Study) -> list[Figure]:
-    lines: dict[tuple[str, str, str], dict[str, dict[float, Measured]]] = {}
+    lines: dict[tuple[str, str, str], dict[str, dict[float, CellResult]]] = {}
     full: dict[str, list[tuple[float, str]]] = {}
-    for told in study.rows:
-        for group, cells in gathered.groups(told.cells).items():
+    for row in study.rows:
+        for group, cells in results.groups(row.cells).items():
             for cell in cells:
-                label = _line_label(told, cell)
+                label = _line_label(row, cell)
                 if group.kind == "full":
-                    full.setdefault(group.fingerprint, []).append((gathered.mean(cell), label))
+                    full.setdefault(group.fingerprint, []).append((cell.mean, label))
                 else:
-                    kinds = lines.setdefault((group.fingerprint, group.data, group.kind), {})
-                    kinds.setdefault(label, {})[group.budget] = cell
+                    same_axis = lines.setdefault((group.fingerprint, group.data, group.kind), {})
+                    same_axis.setdefault(label, {})[group.amount] = cell
     figures: list[Figure] = []
-    for (images, data, kind), found in lines.items():
-        drawn = [
-            _line(label, by_budget) for label, by_budget in found.items() if len(by_budget) > 1
-        ]
+    for (images, data, kind), by_label in lines.items():
+        drawn = [_line(label, cells) for label, cells in by_label.items() if len(cells) > 1]
         if not drawn:
             continue
         levels = [(label, accuracy) for accuracy, label in sorted(full.get(images, []))[-1:]]
-        best = sorted(drawn, key=lambda each: -each.means[-1])[:MOST_LINES]
-        named = f"labels-{kind}" + (
-            "" if not any(each.name == f"labels-{kind}" for each in figures) else f"-{data}"
-        )
-        figures.append(_label_figure(named, curves.Panel(data, kind, best, levels), len(drawn)))
+        best = sorted(drawn, key=lambda line: -line.means[-1])[:MOST_LINES]
+        name = f"labels-{kind}"
+        if any(figure.name == name for figure in figures):
+            name += f"-{data}"
+        figures.append(_label_figure(name, Panel(data, kind, best, levels), len(drawn)))
     return figures
 
 
-def _line_label(told: Told, cell: Measured) -> str:
+def _line_label(row: RowResult, cell: CellResult) -> str:
     rest = {key: value for key, value in cell.values.items() if key not in BUDGETS}
     words = [f"{key.rpartition('.')[2]} {value}" for key, value in rest.items()]
-    return ", ".join([f"{told.name} {told.plan.title}", *words])
+    return ", ".join([f"{row.name} {row.row.title}", *words])
 
 
-def _line(label: str, by_budget: dict[float, Measured]) -> curves.Line:
-    budgets = sorted(by_budget)
-    scores = [(by_budget[each].record or {})["scores"]["accuracy"] for each in budgets]
-    return curves.Line(
-        label, budgets, [each["mean"] for each in scores], [each["ci95"] or 0.0 for each in scores]
-    )
+def _line(label: str, cells: Mapping[float, CellResult]) -> Line:
+    return accuracy_curves.line_of(label, {amount: cell.measured for amount, cell in cells.items()})
 
 
-def _label_figure(name: str, panel: curves.Panel, of: int) -> Figure:
-    unit = "labelled images a class" if panel.budget == "shots" else "share of the training images"
-    rows = [
-        [
-            Cell(line.label),
-            number(budget, "g"),
-            number(100 * mean, ".2f"),
-            number(100 * half, ".2f"),
-        ]
-        for line in panel.lines
-        for budget, mean, half in zip(line.budgets, line.means, line.halves, strict=True)
-    ] + [
-        [Cell(label), Cell("all"), number(100 * accuracy, ".2f"), Cell()]
-        for label, accuracy in panel.levels
-    ]
-    some = f", the best {len(panel.lines)} of {of} lines" if of > len(panel.lines) else ""
+def _label_figure(name: str, panel: Panel, total: int) -> Figure:
+    unit = "labels per class" if panel.budget == "shots" else "share of the training images"
+    rows = []
+    for line in panel.lines:
+        for budget, mean, half in zip(line.budgets, line.means, line.halves, strict=True):
+            values = [number(100 * value, ".2f") for value in (mean, half)]
+            rows.append([Cell(line.label), number(budget, "g"), *values])
+    for label, accuracy_of in panel.levels:
+        rows.append([Cell(label), Cell("all"), number(100 * accuracy_of, ".2f"), Cell()])
+    some = f", the best {len(panel.lines)} of {total} lines" if total > len(panel.lines) else ""
     best = panel.lines[0]
     alt = (
-        f"Accuracy on {panel.data} against the {unit}, {len(panel.lines)} lines with 95% intervals; highest at the end "
-        f"is {best.label} with {100 * best.means[-1]:.1f}% at {best.budgets[-1]:g}."
+        f"Accuracy on {panel.data} against the {unit}: {counted(len(panel.lines), 'line')} with "
+        f"95% intervals. The highest at the end is {best.label} with {100 * best.means[-1]:.1f}% "
+        f"at {best.budgets[-1]:g}."
     )
-    alt += "".join(
-        f" With all labels {label} has {100 * accuracy:.1f}%." for label, accuracy in panel.levels
-    )
+    for label, accuracy_of in panel.levels:
+        alt += f" With all labels, {label} has {100 * accuracy_of:.1f}%."
     table = Table("accuracy in percent", ["line", unit, "accuracy", "± 95%"], rows, [])
-    return Figure(
-        name,
-        f"Accuracy against the {unit}{some}",
-        alt,
-        table,
-        partial(study_drawing.budgets, panel),
-    )
+    title = f"Accuracy against the {unit}{some}"
+    return Figure(name, title, alt, table, partial(study_plots.budgets, panel))
 
 
-def _learning(told: Told) -> list[Figure]:
-    """Loss and accuracy over the epochs, of the best cells that kept their curves."""
-    kept = [cell for cell in told.cells if cell.curves and cell.scored]
-    shown = sorted(kept, key=lambda cell: -gathered.mean(cell))[:MOST_CURVES]
+def _learning(row: RowResult) -> list[Figure]:
+    """Return loss and accuracy over the epochs of the best cells that saved their curves."""
+    saved = [cell for cell in row.scored if cell.curves]
+    shown = sorted(saved, key=lambda cell: -cell.mean)[:MOST_CURVES]
     panels: dict[str, list[Series]] = {}
     rows = []
     for cell in shown:
-        for name, draws in (cell.curves or {}).items():
-            if name == "epoch" or not draws:
+        curves = cell.curves or {}
+        for name, trials in curves.items():
+            if name == "epoch" or not trials:
                 continue
             part, _, quantity = name.rpartition("_")
-            series = _series(
-                cell.label, (cell.curves or {})["epoch"], draws, dashed=part == "train"
-            )
+            series = _series(cell.label, curves["epoch"], trials, dashed=part == "train")
             panels.setdefault(quantity, []).append(series)
-            middle, spread = study_drawing.over_draws(series.draws)
-            last = int(np.flatnonzero(~np.isnan(middle))[-1])
-            rows.append([
-                Cell(cell.label), Cell(name.replace("_", " ")), number(len(series.draws), "d"),
-                number(middle[0], ".4f"), number(middle[last], ".4f"), number(spread[last], ".4f"),
-                number(series.epochs[last], "g"),
-            ])  # fmt: skip
-    if not any(len(each.epochs) > 1 for series in panels.values() for each in series):
+            rows.append(_ends(name, series))
+    if not any(len(series.epochs) > 1 for group in panels.values() for series in group):
         return []
-    kinds = {each: {one.dashed for one in series} for each, series in panels.items()}
-    words = {
-        each: f"{each} of training images" if kinds[each] == {True} else each for each in panels
-    }
-    words |= {
-        each: f"{each} (dashed: training images)" for each in panels if kinds[each] == {True, False}
-    }
-    panels = {words[each]: series for each, series in panels.items()}
-    columns = ["cell", "curve", "draws", "first", "last", "std of the last", "epoch of the last"]
-    some = f", the best {len(shown)} of {len(kept)} cells" if len(kept) > len(shown) else ""
+    columns = ["setting", "curve", "trials", "first", "last", "std of the last", "last epoch"]
+    some = f", the best {len(shown)} of {len(saved)} settings" if len(saved) > len(shown) else ""
+    panels = {_panel_title(quantity, group): group for quantity, group in panels.items()}
     alt = (
-        f"{' and '.join(panels).capitalize()} over the epochs of {told.name}, {len(shown)} "
-        f"{'cell' if len(shown) == 1 else 'cells'}: mean over draws, standard deviation shaded, each draw faint."
+        f"{' and '.join(panels).capitalize()} over the epochs of {row.name}, "
+        f"{counted(len(shown), 'setting')}: mean over trials, standard deviation shaded, trials "
+        "faint."
     )
-    table = Table("first and last epoch, mean over draws", columns, rows, [])
-    title = f"{told.name}: learning curves{some}"
-    return [
-        Figure(f"{told.name}-curves", title, alt, table, partial(study_drawing.learning, panels))
-    ]
+    table = Table("first and last epoch, mean over trials", columns, rows, [])
+    title = f"{row.name}: learning curves{some}"
+    save = partial(study_plots.learning, panels)
+    return [Figure(f"{row.name}-curves", title, alt, table, save)]
 
 
-def _confusion(told: Told) -> list[Figure]:
-    """Of the best cell, where the row asks for it."""
-    scored = [cell for cell in told.cells if cell.scored]
-    if not told.plan.confusion or not scored:
-        return []
-    best = max(scored, key=gathered.mean)
-    record = best.record or {}
-    pairs = classes.confused(record)
-    rows = [
-        [
-            Cell(pair.true),
-            Cell(pair.predicted),
-            number(pair.images, "d"),
-            number(100 * pair.share, ".1f"),
-        ]
-        for pair in pairs
-    ]
-    columns = ["true class", "taken for", "images, all draws", "% of the true class"]
-    table = Table("the most frequent mistakes", columns, rows, [])
-    title = f"{told.name}: confusion matrix, {best.label}"
-    draw = partial(study_drawing.confusion, record)
-    return [Figure(f"{told.name}-confusion", title, classes.in_words(pairs), table, draw)]
+def _ends(name: str, series: Series) -> list[Cell]:
+    """Return the table row with the first and the last value of a curve."""
+    middle, spread = study_plots.over_trials(series.trials)
+    last = int(np.flatnonzero(~np.isnan(middle))[-1])
+    values = [number(value, ".4f") for value in (middle[0], middle[last], spread[last])]
+    curve, trials = Cell(name.replace("_", " ")), number(len(series.trials), "d")
+    return [Cell(series.label), curve, trials, *values, number(series.epochs[last], "g")]
+
+
+def _panel_title(quantity: str, group: Sequence[Series]) -> str:
+    dashed = {series.dashed for series in group}
+    if dashed == {True}:
+        return f"{quantity} on training images"
+    return f"{quantity} (dashed: training images)" if dashed == {True, False} else quantity
 
 
 def _series(
-    label: str, epochs: Sequence[float], draws: Sequence[Sequence[float | None]], dashed: bool
+    label: str, epochs: Sequence[float], trials: Sequence[Sequence[float | None]], dashed: bool
 ) -> Series:
-    """Draws of different lengths (they may stop early) as one array, NaN where there is nothing."""
-    array = np.full((len(draws), len(epochs)), np.nan)
-    for row, draw in enumerate(draws):
-        array[row, : len(draw)] = [np.nan if value is None else value for value in draw]
+    """Return trials of different lengths (they may stop early) as one array, NaN after the end."""
+    array = np.full((len(trials), len(epochs)), np.nan)
+    for index, trial in enumerate(trials):
+        array[index, : len(trial)] = [np.nan if value is None else value for value in trial]
     return Series(label, list(epochs), array, dashed)
+
+
+def _confusion(row: RowResult) -> list[Figure]:
+    """Return the confusion matrix of the best cell, if the row asks for it."""
+    if not row.row.confusion or not row.scored:
+        return []
+    best = results.best(row.scored)
+    pairs = classes.confused(best.measured)
+    rows = []
+    for pair in pairs:
+        share = number(100 * pair.share, ".1f")
+        rows.append([Cell(pair.true), Cell(pair.predicted), number(pair.images, "d"), share])
+    columns = ["true class", "predicted as", "images, all trials", "% of the true class"]
+    table = Table("the most frequent mistakes", columns, rows, [])
+    title = f"{row.name}: confusion matrix, {best.label}"
+    save = partial(study_plots.confusion, best.measured)
+    return [Figure(f"{row.name}-confusion", title, classes.in_words(pairs), table, save)]
+
+
+def box_plots(row: RowResult) -> list[Figure]:
+    """Return box plots of accuracy over each setting of a search or of a large grid.
+
+    A search shows each setting with all others fixed; a grid shows it over all values of the
+    others.
+    """
+    cells = [cell for cell in row.scored if cell.values]
+    searched = row.row.kind == "search"
+    if not searched and len(cells) < FEWEST_CELLS:
+        return []
+    figures = []
+    for key in dict.fromkeys(key for cell in cells for key in cell.values if key not in BUDGETS):
+        if searched and "." not in key:  # the axis of networks, each of which is searched
+            continue
+        panels = _panels(key, cells, searched)
+        if panels and (searched or len(_varied(cells)) > 1):
+            figures.append(_box_figure(row, key, panels, searched))
+    return figures
+
+
+def _varied(cells: Sequence[CellResult]) -> list[str]:
+    keys = dict.fromkeys(key for cell in cells for key in cell.values)
+    return [key for key in keys if len({str(cell.values.get(key)) for cell in cells}) > 1]
+
+
+def _panels(key: str, cells: Sequence[CellResult], searched: bool) -> list[Boxes]:
+    by_others: dict[Fixed, dict[str, list[float]]] = {}
+    for cell in cells:
+        if key not in cell.values:
+            continue
+        others = tuple(
+            (other, _short(value))
+            for other, value in cell.values.items()
+            if other != key and searched
+        )
+        accuracies = [100 * value for value in cell.accuracy.values]
+        by_value = by_others.setdefault(others, {})
+        by_value.setdefault(_short(cell.values[key]), []).extend(accuracies)
+    compared = {others: values for others, values in by_others.items() if len(values) > 1}
+    setting = key.rpartition(".")[2]
+    return [
+        Boxes(_title(others, list(compared)), setting, values)
+        for others, values in compared.items()
+    ]
+
+
+def _title(others: Fixed, every: Sequence[Fixed]) -> str:
+    """Return the settings in which a panel differs from its neighbours."""
+    differing = [pair for pair in others if any(pair not in panel for panel in every)]
+    return ", ".join(f"{key.rpartition('.')[2]} {value}" for key, value in differing)
+
+
+def _short(value: Any) -> str:
+    """Return a setting in short: of a list of augmentations, for example, their names."""
+    if isinstance(value, list):
+        items = [next(iter(item.values())) if isinstance(item, Mapping) else item for item in value]
+        return " ".join(map(_short, items)) or "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _box_figure(row: RowResult, key: str, panels: Sequence[Boxes], searched: bool) -> Figure:
+    rows = []
+    for panel in panels:
+        for value, accuracies in panel.values.items():
+            quantiles = np.quantile(accuracies, (0, 0.25, 0.5, 0.75, 1))
+            head = [Cell(panel.title), Cell(value), number(len(accuracies), "d")]
+            rows.append([*head, *(number(quantile, ".2f") for quantile in quantiles)])
+    setting = key.rpartition(".")[2]
+    how = "the other settings fixed" if searched else "all values of the other settings"
+    columns = ["panel", setting, "trials", "minimum", "1st quartile", "median", "3rd quartile"]
+    alt = (
+        f"Box plots of test accuracy by {setting} in {row.name}, {how}, "
+        f"{counted(len(panels), 'panel')}."
+    )
+    table = Table("accuracy in percent", [*columns, "maximum"], rows, [])
+    title = f"{row.name}: accuracy by {setting}, {how}"
+    name = f"{row.name}-{setting.replace('_', '-')}"
+    return Figure(name, title, alt, table, partial(study_plots.boxes, panels))
+
+
+def benchmarks(row: RowResult) -> list[Figure]:
+    """Return bars of the first column of a benchmark that is a time."""
+    figures: list[Figure] = []
+    for cell in row.cells:
+        if cell.benchmark is None:
+            continue
+        names, lines = cell.benchmark["columns"], cell.benchmark["rows"]
+        timed = next((index for index, name in enumerate(names) if "second" in name), None)
+        if timed is None or len(lines) < 2:
+            continue
+        values = [float(line[timed]) for line in lines]
+        labels = [_settings(names[:timed], line) for line in lines]
+        least, most = int(np.argmin(values)), int(np.argmax(values))
+        alt = (
+            f"Bars of {names[timed]}: least {values[least]:.3g} ({labels[least]}), most "
+            f"{values[most]:.3g} ({labels[most]})."
+        )
+        rows = [
+            [Cell(label), number(value, "g")] for label, value in zip(labels, values, strict=True)
+        ]
+        name = f"{row.name}-times" + (f"-{len(figures) + 1}" if figures else "")
+        table = Table(cell.benchmark["what"], ["settings", names[timed]], rows, [])
+        save = partial(study_plots.bars, labels, values, names[timed])
+        figures.append(Figure(name, f"{row.name}: {names[timed]}", alt, table, save))
+    return figures
+
+
+def _settings(names: Sequence[str], values: Sequence[Any]) -> str:
+    words = []
+    for name, value in zip(names, values, strict=False):
+        words.append(f"{name} {('no', 'yes')[value] if isinstance(value, bool) else value}")
+    return ", ".join(words)

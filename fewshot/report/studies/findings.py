@@ -1,211 +1,303 @@
-"""What was found, in sentences made from the numbers: who wins where, by how much, how sure, and what is missing."""
+"""What a study found, in sentences made from its numbers: who is best, by how much, how surely."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
-from fewshot.report import differences
-from fewshot.report.studies import results as gathered, reported
-from fewshot.evaluation.statistics import FEWEST_TRIALS as FEWEST
-from fewshot.evaluation.statistics import SIGNIFICANCE as SURE
-from fewshot.evaluation.statistics import Difference, holm_corrected
-from fewshot.report.studies.results import DONE, Group, Measured, Study, Told
-from fewshot.report.studies.tables import SMOKE
+from fewshot.evaluation.statistics import (
+    FEWEST_TRIALS,
+    SIGNIFICANCE,
+    Difference,
+    difference,
+    holm_corrected,
+    paired_difference,
+)
+from fewshot.report import formatting
+from fewshot.report.formatting import as_stated, counted
+from fewshot.report.studies import results
+from fewshot.report.studies.results import DONE, SMOKE, CellResult, Group, RowResult, Study
 
-MOST_NAMED = 3  # rivals with numbers of their own in a sentence; the rest are counted
-SAME = 0.005  # two accuracies are the same where the interval of their difference lies within
+MOST_NAMED = 3  # competitors with numbers of their own in a sentence; the others are counted
+MOST_MISSED = 5  # reported numbers that were not reached, named one by one
+SAME = 0.005  # accuracies are the same if the interval of their difference lies within this
+METRICS = {"accuracy": "", "validation_accuracy": " on validation images"}
 
 
-class Rival(NamedTuple):
-    """A cell, by its name in a sentence, and how far the best is ahead of it."""
+class Competitor(NamedTuple):
+    """A cell with its name in a sentence, and how far the best cell is ahead of it."""
 
     name: str
-    cell: Measured
+    cell: CellResult
     lead: Difference
 
 
-def of_study(study: Study) -> list[str]:
-    """The summary of a study: the best at each number of labels, the reported numbers, what was not run."""
+class Contest(NamedTuple):
+    """The competitors at one label budget, the best first; what: "rows" or "settings of H5"."""
+
+    group: Group
+    what: str
+    competitors: list[Competitor]
+
+    @property
+    def best(self) -> Competitor:
+        return self.competitors[0]
+
+
+class Against(NamedTuple):
+    """A measured cell beside a reported number; difference: measured minus reported."""
+
+    row: str
+    label: str
+    metric: str
+    reported: float
+    difference: Difference
+
+    @property
+    def sure(self) -> bool:
+        """Whether the interval of the measured mean excludes the reported number."""
+        half = self.difference.half
+        return half is not None and abs(self.difference.mean) > half
+
+    def __str__(self) -> str:
+        measured = f"{self.reported + self.difference.mean:.4f}{METRICS[self.metric]}"
+        uncertain = not self.sure and self.difference.half is not None
+        inside = ", within the interval" if uncertain else ""
+        return (
+            f'{self.row} "{self.label}" {measured} against {as_stated(self.reported)} '
+            f"({self.difference}{inside})"
+        )
+
+
+def summary(study: Study) -> list[str]:
+    """Return at most five sentences: the best system, the reported numbers, what was not run."""
+    missing = not_run(study)
     if study.scale == SMOKE:
-        first = "Scale smoke shows that everything runs; its accuracies stand beside no reported number."
-        return [first, *not_run(study)]
-    return [*winners(study), *reported.sentences(study), *not_run(study)]
-
-
-def winners(study: Study) -> list[str]:
-    """At each number of labels the best row, each row by its best cell; one correction for the whole list.
-
-    Where one row alone was measured its cells are compared.
-    """
-    found = _candidates(study)
-    return _told(
-        {group: cells for group, (_, cells) in found.items()},
-        {group: of for group, (of, _) in found.items()},
-    )
+        first = (
+            "Scale smoke only shows that everything runs, so its accuracies are not compared with "
+            "reported numbers."
+        )
+        return [first, *missing]
+    return [headline(study), *against_report(study), *missing]
 
 
 def headline(study: Study) -> str:
-    """The winner where most were compared, in one sentence."""
-    found = _candidates(study)
-    if not found:
+    """Return one sentence about the best row where most rows were compared."""
+    contests = _contests(study)
+    if not contests:
         return "Nothing was measured yet."
-    group = max(
-        found, key=lambda each: (len(found[each][1]), _draws(found[each][1]) >= FEWEST, each.labels)
+    contest = max(
+        contests,
+        key=lambda one: (one.what == "rows", len(one.competitors), one.group.labels),
     )
-    what, cells = found[group]
-    best, *others = _ranked(cells)
-    return _first(group, best, len(others), what)
+    return _first(contest)
 
 
-def of_row(told: Told) -> list[str]:
-    """The best cell of a row at each number of labels, where there are several."""
-    groups = {
-        group: cells for group, cells in gathered.groups(told.cells).items() if len(cells) > 1
-    }
-    found = {
-        group: [(f'"{cell.label}"', cell) for cell in cells] for group, cells in groups.items()
-    }
-    return _told(found, dict.fromkeys(found, "cells"))
+def winners(study: Study) -> list[str]:
+    """Return a sentence for each label budget about the best row, each row by its best cell.
+
+    If only one row was measured at a budget, its cells are compared. One correction for multiple
+    comparisons holds for the whole list.
+    """
+    return _sentences(_contests(study))
+
+
+def of_row(row: RowResult) -> list[str]:
+    """Return a sentence for each label budget with several cells about the best of them."""
+    contests = []
+    for group, cells in results.groups(row.cells).items():
+        if len(cells) > 1:
+            named = [(f'"{cell.label}"', cell) for cell in cells]
+            contests.append(_contest(group, "settings", named))
+    return _sentences(contests)
 
 
 def not_run(study: Study) -> list[str]:
-    """One sentence for each kind of absence, with the rows and how many of their cells it concerns."""
-    found: dict[str, list[str]] = {}
-    for told in study.rows:
-        states = [cell.status for cell in told.cells]
-        for state in dict.fromkeys(states):
-            every = (
-                ""
-                if states.count(state) == len(states)
-                else f" ({states.count(state)} of {len(states)} cells)"
-            )
-            found.setdefault(state, []).append(told.name + every)
+    """Return a sentence for each reason of absence, with its rows and their number of cells."""
+    by_status: dict[str, list[str]] = {}
+    for row in study.rows:
+        statuses = [cell.status for cell in row.cells]
+        for status in dict.fromkeys(statuses):
+            n, total = statuses.count(status), len(statuses)
+            share = "" if n == total else f" ({n} of {total} settings)"
+            by_status.setdefault(status, []).append(row.name + share)
     return [
-        f"{state.capitalize()}: {', '.join(rows)}."
-        for state, rows in sorted(found.items())
-        if state != DONE
+        f"{status.capitalize()}: {', '.join(rows)}."
+        for status, rows in sorted(by_status.items())
+        if status != DONE
     ]
 
 
-Candidates = dict[Group, list[tuple[str, Measured]]]
+def against(study: Study) -> list[Against]:
+    """Return every measured cell with a reported test or validation accuracy."""
+    pairs = []
+    for row in study.rows:
+        for cell in row.scored:
+            for metric in METRICS:
+                score, number = results.score(cell.measured, metric), cell.reported.get(metric)
+                if score is not None and number is not None:
+                    lead = difference([value - number for value in score.values])
+                    pairs.append(Against(row.name, cell.label, metric, number, lead))
+    return pairs
 
 
-def _candidates(study: Study) -> dict[Group, tuple[str, list[tuple[str, Measured]]]]:
-    """At each number of labels the best cell of every row, or of a row alone all cells; and what they are."""
-    by_row: dict[Group, list[tuple[Told, list[Measured]]]] = {}
-    for told in study.rows:
-        for group, cells in gathered.groups(told.cells).items():
-            by_row.setdefault(group, []).append((told, cells))
-    found: dict[Group, tuple[str, list[tuple[str, Measured]]]] = {}
-    for group, rows in sorted(by_row.items(), key=lambda each: (each[0].kind == "full", each[0])):
-        told, cells = rows[0]
-        if len(rows) == 1 and len(cells) > 1:
-            found[group] = (
-                f"cells of {_named(told, None)}",
-                [(f'"{cell.label}"', cell) for cell in cells],
+def split(pairs: Sequence[Against]) -> tuple[list[Against], list[Against]]:
+    """Return the pairs whose measured mean is above the reported number, and the others."""
+    above = [pair for pair in pairs if pair.difference.mean > 0]
+    return above, [pair for pair in pairs if pair.difference.mean <= 0]
+
+
+def against_report(study: Study) -> list[str]:
+    """Return how many reported accuracies were exceeded, and which were not reached."""
+    pairs = against(study)
+    if not pairs:
+        return ["No reported accuracy has a measured one beside it yet."]
+    above, below = split(pairs)
+    many = "accuracy was" if len(pairs) == 1 else "accuracies were"
+    sentences = [
+        f"{len(pairs)} reported {many} measured again: {len(above)} exceeded, {len(below)} not "
+        "reached."
+    ]
+    if above:
+        sentences.append(f"Exceeded: {_by_row(above, pairs)}.")
+    if below:
+        words = _by_row(below, pairs)
+        if len(below) <= MOST_MISSED:
+            words = "; ".join(map(str, below))
+        caveat = ""
+        if any(row.cuts for row in study.rows):
+            caveat = (
+                f" Scale {study.scale} uses fewer images, fewer epochs or smaller networks than "
+                "the report (see each row), so a number that was not reached says little."
             )
-        else:
-            bests = [(told, max(cells, key=gathered.mean), len(cells) > 1) for told, cells in rows]
-            found[group] = (
-                "rows",
-                [(_named(told, best if many else None), best) for told, best, many in bests],
-            )
-    return found
-
-
-def _told(found: Candidates, what: Mapping[Group, str]) -> list[str]:
-    ranked = {group: _ranked(cells) for group, cells in found.items()}
-    leads = holm_corrected([rival.lead for rivals in ranked.values() for rival in rivals[1:]])
-    comparisons, next_lead = sum(each.p is not None for each in leads), iter(leads)
-    sentences = []
-    for group, (best, *rivals) in ranked.items():
-        rivals = [rival._replace(lead=next(next_lead)) for rival in rivals]
-        sentences.append(" ".join([_first(group, best, len(rivals), what[group]), *_leads(rivals)]))
-    if comparisons:
-        sentences.append(f"Each p is corrected for {_count(comparisons, 'comparison')} (Holm).")
+        sentences.append(f"Not reached: {words}.{caveat}")
     return sentences
 
 
-def _draws(cells: Sequence[tuple[str, Measured]]) -> int:
-    return min(len((cell.record or {})["seeds"]) for _, cell in cells)
+def _by_row(some: Sequence[Against], pairs: Sequence[Against]) -> str:
+    """Return for each row how many of its numbers are meant, and by how much they differ."""
+    words = []
+    for row in dict.fromkeys(pair.row for pair in some):
+        total = sum(pair.row == row for pair in pairs)
+        words.append(_one_row(row, [pair for pair in some if pair.row == row], total))
+    return "; ".join(words)
 
 
-def _first(group: Group, best: Rival, rivals: int, what: str) -> str:
-    of = f"is best of {rivals + 1} {what} with" if rivals else "stands alone with"
-    return f"{_where(group)} {best.name} {of} {_accuracy(best.cell)}."
+def _one_row(row: str, some: Sequence[Against], total: int) -> str:
+    leads = [abs(pair.difference.mean) for pair in some]
+    low, high = f"{min(leads):.4f}", f"{max(leads):.4f}"
+    sure = sum(pair.sure for pair in some)
+    if total == 1:
+        return f"{row} by {low}" + (", more than its interval" if sure else "")
+    span = f"by {low}" if low == high else f"by {low} to {high}"
+    return f"{row} {len(some)} of {total} {span} ({sure} by more than the interval)"
 
 
-def _ranked(cells: Sequence[tuple[str, Measured]]) -> list[Rival]:
-    """From the best down, each with the best's lead over it."""
-    ordered = sorted(cells, key=lambda each: -gathered.mean(each[1]))
-    best = ordered[0][1].record or {}
-    return [
-        Rival(name, cell, differences.paired(best, cell.record or {})) for name, cell in ordered
-    ]
+def _contests(study: Study) -> list[Contest]:
+    """Return at each label budget the best cell of every row, or all cells if there is one row."""
+    by_group: dict[Group, list[tuple[RowResult, list[CellResult]]]] = {}
+    for row in study.rows:
+        for group, cells in results.groups(row.cells).items():
+            by_group.setdefault(group, []).append((row, cells))
+    contests = []
+    for group, rows in sorted(by_group.items(), key=lambda item: (item[0].kind == "full", item[0])):
+        row, cells = rows[0]
+        if len(rows) == 1 and len(cells) > 1:
+            what = f"settings of {_name(row, None)}"
+            named = [(f'"{cell.label}"', cell) for cell in cells]
+        else:
+            what, named = "rows", []
+            for row, cells in rows:
+                best = results.best(cells)
+                named.append((_name(row, best if len(cells) > 1 else None), best))
+        contests.append(_contest(group, what, named))
+    return contests
 
 
-def _leads(rivals: Sequence[Rival]) -> list[str]:
-    """Whom the best is ahead of beyond chance, from whom it cannot be told, and where there are too few draws."""
-    ahead = [each for each in rivals if each.lead.p is not None and each.lead.p < SURE]
-    others = [each for each in rivals if each.lead.p is not None and each.lead.p >= SURE]
-    same = [each for each in others if each.lead.mean + (each.lead.half or 0.0) <= SAME]
-    unsure = [each for each in others if each not in same]
-    silent = [each for each in rivals if each.lead.p is None]
-    parts = [f"It is ahead of {_list(ahead)}."] if ahead else []
-    parts += [f"It is the same, within {SAME:g}, as {_list(same, behind=True)}."] if same else []
-    parts += [f"It is not surely better than {_list(unsure, behind=True)}."] if unsure else []
-    if silent:
-        many = (
-            "the other one"
-            if len(rivals) == 1
-            else f"the other {len(silent)}"
-            if silent == rivals
-            else None
+def _contest(group: Group, what: str, named: Sequence[tuple[str, CellResult]]) -> Contest:
+    ordered = sorted(named, key=lambda item: -item[1].mean)
+    best = ordered[0][1].measured.by_seed()
+    competitors = []
+    for name, cell in ordered:
+        lead = paired_difference(best, cell.measured.by_seed())
+        competitors.append(Competitor(name, cell, lead))
+    return Contest(group, what, competitors)
+
+
+def _sentences(contests: Sequence[Contest]) -> list[str]:
+    """Return a sentence for each contest, with p-values corrected over all of them."""
+    leads = holm_corrected([one.lead for c in contests for one in c.competitors[1:]])
+    comparisons, next_lead = sum(lead.p is not None for lead in leads), iter(leads)
+    sentences = []
+    for contest in contests:
+        others = [one._replace(lead=next(next_lead)) for one in contest.competitors[1:]]
+        sentences.append(" ".join([_first(contest), *_leads(others)]))
+    if comparisons:
+        sentences.append(
+            f"The p-values are corrected for {counted(comparisons, 'comparison')} (Holm)."
         )
-        draws = _count(max(each.lead.n for each in silent), "common draw")
-        parts.append(
-            f"Whether it is ahead of {many or _count(len(silent), 'more')} cannot be said from {draws}; "
-            f"{FEWEST} are needed."
+    return sentences
+
+
+def _first(contest: Contest) -> str:
+    best, n = contest.best, len(contest.competitors)
+    accuracy = best.cell.accuracy
+    words = f"{formatting.interval(accuracy)} (n = {len(accuracy.values)})"
+    where = f"With {contest.group.budget} of {contest.group.data},"
+    if n == 1:
+        return f"{where} only {best.name} was run: {words}."
+    return f"{where} {best.name} has the highest accuracy of {n} {contest.what}: {words}."
+
+
+def _leads(others: Sequence[Competitor]) -> list[str]:
+    """Return which competitors are surely worse, which are not, and which have too few trials."""
+    tested = [one for one in others if one.lead.p is not None]
+    worse = [one for one in tested if _p(one) < SIGNIFICANCE]
+    rest = [one for one in tested if _p(one) >= SIGNIFICANCE]
+    same = [one for one in rest if one.lead.mean + (one.lead.half or 0.0) <= SAME]
+    unsure = [one for one in rest if one not in same]
+    untested = [one for one in others if one.lead.p is None]
+    sentences = []
+    if worse:
+        sentences.append(f"It is better than {_enumerated(worse)}.")
+    if same:
+        sentences.append(f"It equals, within {SAME:g}, {_enumerated(same, ahead=True)}.")
+    if unsure:
+        sentences.append(
+            f"The difference is not significant for {_enumerated(unsure, ahead=True)}."
         )
-    return parts
+    if untested:
+        sentences.append(_untested(untested, len(others)))
+    return sentences
 
 
-def _list(rivals: Sequence[Rival], behind: bool = False) -> str:
-    named = [each.name + _lead(each.lead, behind) for each in rivals[:MOST_NAMED]]
-    rest = [each.lead.mean for each in rivals[MOST_NAMED:]]
+def _p(competitor: Competitor) -> float:
+    return competitor.lead.p if competitor.lead.p is not None else 1.0
+
+
+def _untested(untested: Sequence[Competitor], total: int) -> str:
+    trials = counted(max(one.lead.n for one in untested), "common trial")
+    which = f"the other {len(untested)}" if len(untested) == total else f"{len(untested)} others"
+    if total == 1:
+        which = "the other one"
+    return f"With {trials}, no test against {which} is possible; {FEWEST_TRIALS} are needed."
+
+
+def _enumerated(competitors: Sequence[Competitor], ahead: bool = False) -> str:
+    names = [one.name + _lead(one.lead, ahead) for one in competitors[:MOST_NAMED]]
+    rest = [one.lead.mean for one in competitors[MOST_NAMED:]]
     if rest:
         span = f"{min(rest):.4f} to {max(rest):.4f}"
-        named.append(
-            f"{len(rest)} more, {span} behind" if behind else f"{len(rest)} more by {span}"
-        )
-    return "; ".join(named)
+        words = f"lead of {span}" if ahead else f"by {span}"
+        names.append(f"{len(rest)} more ({words})" if ahead else f"{len(rest)} more {words}")
+    return "; ".join(names)
 
 
-def _lead(lead: Difference, behind: bool) -> str:
-    p = lead.p or 0.0
-    far = f"{lead.mean:.4f} ± {lead.half or 0.0:.4f}"
-    told = f", {far} behind" if behind else f" by {far}"
-    return f"{told} (n = {lead.n}, p {'< 0.0001' if p < 1e-4 else f'= {p:.2g}'})"
+def _lead(lead: Difference, ahead: bool) -> str:
+    size = f"{lead.mean:.4f} ± {lead.half or 0.0:.4f}"
+    detail = f"n = {lead.n}, {formatting.p_value(lead.p or 0.0)}"
+    return f" (lead of {size}, {detail})" if ahead else f" by {size} ({detail})"
 
 
-def _where(group: Group) -> str:
-    if group.kind == "full":
-        return f"With all training images of {group.data},"
-    if group.kind == "fraction":
-        return f"With {gathered.budget(group)} of the training images of {group.data},"
-    return f"With {_count(group.budget, 'labelled image')} a class of {group.data},"
-
-
-def _count(count: float, what: str) -> str:
-    return f"{count:g} {what}" + ("" if count == 1 or what == "more" else "s")
-
-
-def _named(told: Told, cell: Measured | None) -> str:
-    return f"{told.name} ({told.plan.title}{'' if cell is None else f', {cell.label}'})"
-
-
-def _accuracy(cell: Measured) -> str:
-    score = (cell.record or {})["scores"]["accuracy"]
-    half = "" if score["ci95"] is None else f" ± {score['ci95']:.4f}"
-    return f"{score['mean']:.4f}{half} (n = {len(score['values'])})"
+def _name(row: RowResult, cell: CellResult | None) -> str:
+    return f"{row.name} ({row.row.title}{'' if cell is None else f', {cell.label}'})"

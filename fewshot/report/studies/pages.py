@@ -1,30 +1,37 @@
-"""A study as one document of plain parts, from which Markdown, LaTeX and HTML are written with the same numbers."""
+"""A study as one document of plain parts, which is written as Markdown, LaTeX and HTML."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from fewshot.report.studies import (
-    findings,
-    reported,
-    tables as row_tables,
-    figures as study_figures,
-)
-from fewshot.report.studies.results import DONE, Measured, Study, Told
-from fewshot.report.studies.tables import Table, as_stated
-from fewshot.report.plots.study_plots import Figure
+from fewshot.report.formatting import Table, as_stated, counted
+from fewshot.report.studies import figures, findings, tables
+from fewshot.report.studies.figures import Figure
+from fewshot.report.studies.results import DONE, SMOKE, CellResult, RowResult, Study
 
-MOST_LISTED = 12  # cells named one by one; beyond, they are counted
+MOST_LISTED = 12  # cells named one by one; of more, the others are counted
+HOW_TO_READ = (
+    "Measured: mean ± standard deviation (n - 1) over n trials, each with its own labelled subset "
+    "and its own initial weights, all evaluated on the same test images. The 95% interval is "
+    "Student's t over the trials. Difference: measured minus reported. Bold: the best setting of a "
+    "table on the test images; the best of many settings is too optimistic. Methods are compared "
+    "by paired differences over common trials; p-values are corrected for the number of "
+    "comparisons by Holm's method."
+)
 
 
 class Section(NamedTuple):
-    """A row; found: sentences; absent: what has no number and why; remarks: assumed, cuts, source and cost."""
+    """A row of the study.
+
+    findings: sentences. absent: cells without numbers, and why. remarks: what was assumed, what
+    the scale leaves out, the source and the cost, as (subject, sentence).
+    """
 
     name: str
     title: str
     question: str
-    found: list[str]
+    findings: list[str]
     tables: list[Table]
     absent: list[str]
     remarks: list[tuple[str, str]]
@@ -32,87 +39,105 @@ class Section(NamedTuple):
 
 
 class Page(NamedTuple):
-    """A study; counts: what was run, in words."""
+    """A study: what was run, the headline table, at most five findings, and then the details.
+
+    winners: the best row at each label budget. missed: rows below their reported numbers.
+    """
 
     name: str
     scale: str
     counts: str
-    summary: list[str]
+    headline: Table | None
+    findings: list[str]
     figures: list[Figure]
+    winners: list[str]
+    missed: list[str]
     sections: list[Section]
 
 
 class Line(NamedTuple):
-    """A study in the index."""
+    """A study in the index: what was run, its best result, and how many numbers were exceeded."""
 
     name: str
     run: str
-    found: str
-    not_reproduced: str
+    best: str
+    exceeded: str
 
 
 def page(study: Study) -> Page:
-    figures = study_figures.of_study(study)
+    smoke = study.scale == SMOKE
     return Page(
-        study.name, study.scale, _counts(study), findings.of_study(study), figures,
-        [_section(told, study.scale) for told in study.rows],
-    )  # fmt: skip
-
-
-def _section(told: Told, scale: str) -> Section:
-    plan, tables = told.plan, row_tables.tables(told, scale)
-    shared = (
-        [note for note in tables[0].notes if all(note in table.notes for table in tables)]
-        if tables[1:]
-        else []
+        name=study.name,
+        scale=study.scale,
+        counts=_counts(study),
+        headline=tables.headline(study),
+        findings=findings.summary(study),
+        figures=figures.of_study(study),
+        winners=[] if smoke else findings.winners(study),
+        missed=[] if smoke else missed(study),
+        sections=[_section(row, study.scale) for row in study.rows],
     )
-    tables = [
-        table._replace(notes=[note for note in table.notes if note not in shared])
-        for table in tables
-    ]
+
+
+def _section(row: RowResult, scale: str) -> Section:
+    plan, parts = row.row, tables.of_row(row, scale)
+    shared = []
+    if len(parts) > 1:
+        shared = [note for note in parts[0].notes if all(note in part.notes for part in parts)]
+        parts = [
+            part._replace(notes=[note for note in part.notes if note not in shared])
+            for part in parts
+        ]
+    seconds = plan.seconds_at(scale)
+    time = f"{seconds:g} seconds" if seconds < 120 else f"{seconds / 60:.0f} minutes"
     remarks = [
         *shared,
         ("assumed", "; ".join(plan.assumed)),
-        (f"cut at scale {scale}", "; ".join(told.cuts)),
+        (f"changed at scale {scale}", "; ".join(row.cuts)),
+        ("in the report", plan.source),
+        ("needs", ", ".join(plan.needs_at(scale))),
+        ("expected cost", f"{time} per trial on two cores"),
+        ("note", note(row)),
     ]
-    remarks += [("in the report", plan.source), ("needs", ", ".join(plan.needs_at(scale)))]
-    remarks += [("expected cost", _cost(plan.seconds_at(scale))), ("note", note(told))]
     return Section(
-        told.name, plan.title, plan.question, findings.of_row(told), tables, _absent(told),
-        [each for each in remarks if each[1]], study_figures.of_row(told),
-    )  # fmt: skip
+        name=row.name,
+        title=plan.title,
+        question=plan.question,
+        findings=findings.of_row(row),
+        tables=parts,
+        absent=_absent(row),
+        remarks=[remark for remark in remarks if remark[1]],
+        figures=figures.of_row(row),
+    )
 
 
-def note(told: Told) -> str:
-    """What a person wrote about the row after it ran: why a number was not reached, say."""
-    return " ".join((told.plan.note or "").split())
+def note(row: RowResult) -> str:
+    """Return what a person wrote about the row after it ran, for example why it fell short."""
+    return " ".join((row.row.note or "").split())
 
 
-def _cost(seconds: float) -> str:
-    many = f"{seconds:g} seconds" if seconds < 120 else f"{seconds / 60:.0f} minutes"
-    return f"{many} a draw on two cores"
-
-
-def _absent(told: Told) -> list[str]:
-    """Cells without numbers by state and reason, each with what is reported of it; steps a search has not begun."""
-    cells = told.cells
-    found: dict[tuple[str, str], list[Measured]] = {}
+def _absent(row: RowResult) -> list[str]:
+    """Return the cells without numbers by status and reason, and the steps not yet searched."""
+    cells = row.cells
+    by_reason: dict[tuple[str, str], list[CellResult]] = {}
     for cell in cells:
         if cell.status != DONE:
-            found.setdefault((cell.status, cell.reason), []).append(cell)
+            by_reason.setdefault((cell.status, cell.reason), []).append(cell)
     sentences = []
-    for (status, reason), group in found.items():
-        many = "" if len(cells) == 1 else f", {len(group)} of {len(cells)} cells"
+    for (status, reason), group in by_reason.items():
+        share = "" if len(cells) == 1 else f", {len(group)} of {len(cells)} settings"
         names = "; ".join(_with_reported(cell) for cell in group[:MOST_LISTED])
         more = f"; and {len(group) - MOST_LISTED} more" if len(group) > MOST_LISTED else ""
         because = f" Reason: {reason.rstrip('.')}." if reason else ""
-        sentences.append(f"{status.capitalize()}{many}: {names}{more}.{because}")
+        sentences.append(f"{status.capitalize()}{share}: {names}{more}.{because}")
     begun = {key for cell in cells for key in cell.values}
-    later = [axis for step in told.plan.steps for axis in step if axis not in begun]
-    return [*sentences, *([f"Not yet run: the steps over {', '.join(later)}."] if later else [])]
+    later = [axis for step in row.row.steps for axis in step if axis not in begun]
+    if later:
+        sentences.append(f"Not yet run: the steps over {', '.join(later)}.")
+    return sentences
 
 
-def _with_reported(cell: Measured) -> str:
+def _with_reported(cell: CellResult) -> str:
     words = [
         f"{metric.replace('_', ' ')} {as_stated(value)}" for metric, value in cell.reported.items()
     ]
@@ -120,34 +145,41 @@ def _with_reported(cell: Measured) -> str:
 
 
 def _counts(study: Study) -> str:
-    cells = [cell for told in study.rows for cell in told.cells]
+    cells = [cell for row in study.rows for cell in row.cells]
     done = [cell for cell in cells if cell.status == DONE]
-    rows = sum(any(cell.status == DONE for cell in told.cells) for told in study.rows)
-    draws = sum(len((cell.record or {}).get("seeds", [])) for cell in done)
+    rows = sum(any(cell.status == DONE for cell in row.cells) for row in study.rows)
+    trials = sum(len(cell.measured.seeds) for cell in done if cell.scored)
     return (
-        f"{rows} of {len(study.rows)} rows, {len(done)} of {len(cells)} cells, "
-        f"{draws} {'draw' if draws == 1 else 'draws'}, scale {study.scale}"
+        f"{rows} of {len(study.rows)} rows, {len(done)} of {len(cells)} settings, "
+        f"{counted(trials, 'trial')}, scale {study.scale}"
     )
 
 
 def line(study: Study) -> Line:
-    """The study's line in the index: what was run, found, and not reproduced, with what the scale cut and the note."""
-    against = [] if study.scale == row_tables.SMOKE else reported.against(study)
-    passed, missed = reported.split(against)
-    found = [findings.headline(study)]
-    if against:
-        found.append(f"{len(passed)} of {len(against)} reported accuracies passed.")
-    why = [
-        _why(told, short)
-        for told in study.rows
-        if (short := [each for each in missed if each.row == told.name])
-    ]
-    return Line(study.name, _counts(study), " ".join(found), " ".join(why))
+    """Return the line of the study in the index."""
+    pairs = [] if study.scale == SMOKE else findings.against(study)
+    above, _ = findings.split(pairs)
+    exceeded = f"{len(above)} of {len(pairs)}" if pairs else ""
+    return Line(study.name, _counts(study), findings.headline(study), exceeded)
 
 
-def _why(told: Told, missed: Sequence[reported.Against]) -> str:
-    far = ", ".join(f"{each.found.mean:+.4f}" for each in missed[:3])
-    more = f" and {len(missed) - 3} more" if len(missed) > 3 else ""
-    words = [f"cut: {'; '.join(told.cuts)}" if told.cuts else "", note(told).rstrip(".")]
-    because = ". ".join(filter(None, words))
-    return f"{told.name}: {far}{more}" + (f" ({because})." if because else ".")
+def missed(study: Study) -> list[str]:
+    """Return a sentence for each row below reported numbers: by how much, and the likely cause."""
+    _, below = findings.split(findings.against(study))
+    sentences = []
+    for row in study.rows:
+        pairs = [pair for pair in below if pair.row == row.name]
+        if pairs:
+            sentences.append(_why(row, pairs))
+    return sentences
+
+
+def _why(row: RowResult, pairs: Sequence[findings.Against]) -> str:
+    gaps = ", ".join(f"{pair.difference.mean:+.4f}" for pair in pairs[:3])
+    more = f" and {len(pairs) - 3} more" if len(pairs) > 3 else ""
+    sentences = [f"{row.name}: {gaps}{more}."]
+    if row.cuts:
+        sentences.append(f"What differs here: {'; '.join(row.cuts)}.")
+    if note(row):
+        sentences.append(f"{note(row).rstrip('.')}.")
+    return " ".join(sentences)

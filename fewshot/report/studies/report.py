@@ -1,54 +1,73 @@
-"""`fewshot report` of studies: Markdown, LaTeX, figures, one HTML page and an index, from result files alone."""
+"""`fewshot report` of studies: Markdown, LaTeX, figures, one HTML page and an index."""
 
 from __future__ import annotations
 
+import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fewshot import io
 from fewshot.errors import UserError
-from fewshot.report.studies import results as gathered, html, pages, writing as written
-from fewshot.report.studies.results import Planned, Study
+from fewshot.report.studies import pages, results, writing
 from fewshot.report.studies.pages import Page
+from fewshot.report.studies.results import DONE, Planned, Study
 from fewshot.studies import schema
 
 RUN_SETTINGS = "config.yaml"  # of a run's folder, beside its record
-ALL = "index.html"  # the page of several studies; one alone has its name
+ALL = "index.html"  # the page of several studies; the page of one study has its name
+log = logging.getLogger("fewshot")
 
 
-def named(places: Sequence[Path]) -> bool:
-    """Whether study files are meant, and not records."""
-    kinds = {_holds_studies(place) for place in places}
+def are_studies(places: Sequence[Path]) -> bool:
+    """Return whether the places are study files, and not records.
+
+    Raises:
+        UserError: if both are named.
+    """
+    kinds = {_has_study_files(place) for place in places}
     if kinds == {True, False}:
-        raise UserError("study files and records were named together: report one or the other.")
+        raise UserError("name either study files or records, not both: a report covers one kind.")
     return True in kinds
 
 
-def _holds_studies(place: Path) -> bool:
+def _has_study_files(place: Path) -> bool:
     return any(file.name != RUN_SETTINGS for file in schema.files_in(place))
 
 
-def tell(places: Sequence[Path], out: Path | None, check: bool, scale: str, found: Path) -> int:
-    """`report` of the study files at the places."""
-    return report(gathered.read(places, scale), out, check, scale, found)
+def from_files(
+    places: Sequence[Path], out: Path | None, check: bool, scale: str, results_folder: Path
+) -> int:
+    """Report the study files at these places; see `report`."""
+    return report(results.read(places, scale), out, check, scale, results_folder)
 
 
-def report(planned: Planned, out: Path | None, check: bool, scale: str, found: Path) -> int:
-    """Print the studies as Markdown, or write their report to `out`, or say which of its files are stale.
+def report(
+    planned: Planned, out: Path | None, check: bool, scale: str, results_folder: Path
+) -> int:
+    """Print the studies as Markdown, write their report, or check that a written one is current.
 
-    planned: rows, each with its cells; found: folder of the results of `fewshot sweep`. Returns the exit code: 1 where
-    `check` finds a stale or missing file; figures are not compared.
+    Args:
+        planned: rows, each with its cells.
+        out: the folder of the report; None prints it instead.
+        check: compare with the files in `out` instead of writing them; figures are not compared.
+        scale: smoke, small or full.
+        results_folder: the folder with the results of `fewshot sweep`.
+
+    Returns:
+        The exit code: 1 if `check` finds a stale or missing file, otherwise 0.
     """
-    studies = _studies(planned, scale, found)
-    documents = [pages.page(each) for each in studies]
+    studies = results.gather(planned, results_folder, scale)
+    for study in studies:
+        _warn(study, results_folder)
+    documents = [pages.page(study) for study in studies]
     if out is None:
         if check:
-            raise UserError("--check compares with a written report: say where it lies with --out.")
-        print("\n".join(map(written.markdown, documents)), end="")
+            raise UserError("--check compares with a written report: name its folder with --out.")
+        print("\n".join(map(writing.markdown, documents)), end="")
         return 0
     if check:
-        return _check(studies, documents, out)
+        return _check(_texts(studies, documents, out, {}), out)
     io.make_folder(out)
     drawn = _draw(documents, out)
     for path, text in _texts(studies, documents, out, drawn).items():
@@ -57,66 +76,64 @@ def report(planned: Planned, out: Path | None, check: bool, scale: str, found: P
     return 0
 
 
-def _studies(planned: Planned, scale: str, found: Path) -> list[Study]:
-    studies = gathered.gather(planned, found, scale)
-    for each in studies:
-        if not any(cell.status == gathered.DONE for told in each.rows for cell in told.cells):
-            others = sorted(
-                path.name
-                for path in (found / each.name).glob("*")
-                if path.is_dir() and path.name != scale
-            )
-            there = f"; there are some of scale {', '.join(others)}" if others else ""
-            print(f"{each.name}: no results of scale {scale} in {found}{there}", file=sys.stderr)
-        if each.strangers:
-            many = f"{each.strangers} {'result' if each.strangers == 1 else 'results'}"
-            print(f"{each.name}: {many} of cells that it no longer has, left out", file=sys.stderr)
-    return studies
+def _warn(study: Study, folder: Path) -> None:
+    """Warn if a study has no results at its scale, or results that belong to no cell."""
+    if not any(cell.status == DONE for row in study.rows for cell in row.cells):
+        scales = [path.name for path in (folder / study.name).glob("*") if path.is_dir()]
+        others = sorted(scale for scale in scales if scale != study.scale)
+        hint = f"; there are results of scale {', '.join(others)}" if others else ""
+        log.warning(f"{study.name}: no results of scale {study.scale} in {folder}{hint}")
+    if study.orphans:
+        noun = "result" if study.orphans == 1 else "results"
+        log.warning(
+            f"{study.name}: {study.orphans} {noun} left out, because the study no longer has "
+            "these settings"
+        )
 
 
 def _texts(
     studies: Sequence[Study],
     documents: Sequence[Page],
     out: Path,
-    drawn: dict[tuple[str, str], str],
+    drawn: Mapping[tuple[str, str], str],
 ) -> dict[Path, str]:
-    """Every file but the figures, by its path."""
+    """Return the text of every file but the figures, by its path."""
     name = f"{documents[0].name}.html" if len(documents) == 1 else ALL
-    texts = {out / f"{each.name}.md": written.markdown(each) for each in documents}
-    texts |= {out / f"{each.name}.tex": written.latex(each) for each in documents}
-    texts[out / name] = html.page(documents, drawn)
+    texts = {out / f"{page.name}.md": writing.markdown(page) for page in documents}
+    texts |= {out / f"{page.name}.tex": writing.latex(page) for page in documents}
+    texts[out / name] = writing.html(documents, drawn)
     readme = out / "README.md"
-    if readme.exists() and not readme.read_text().startswith(written.INDEX_MARK):
-        print(f"{readme} was written by hand and is left as it is", file=sys.stderr)
+    if readme.exists() and not readme.read_text().startswith(writing.INDEX_MARK):
+        log.warning(f"{readme} was written by hand and is not changed")
     else:
-        texts[readme] = written.index(
-            [pages.line(each) for each in studies], out, out / ALL in texts
-        )
+        lines = [pages.line(study) for study in studies]
+        texts[readme] = writing.index(lines, out, out / ALL in texts)
     return texts
 
 
 def _draw(documents: Sequence[Page], out: Path) -> dict[tuple[str, str], str]:
+    """Write every figure, and return the text of its SVG file by study and figure."""
     drawn = {}
-    for document in documents:
-        figures = [
-            *document.figures,
-            *(figure for section in document.sections for figure in section.figures),
-        ]
+    for page in documents:
+        figures = [*page.figures]
+        for section in page.sections:
+            figures += section.figures
+        folder = out / "figures" / page.name
         if figures:
-            io.make_folder(out / "figures" / document.name)
+            io.make_folder(folder)
         for figure in figures:
-            svg, _ = figure.draw(out / "figures" / document.name / figure.name)
-            drawn[document.name, figure.name] = svg.read_text()
+            svg, _ = figure.save(folder / figure.name)
+            drawn[page.name, figure.name] = svg.read_text()
     return drawn
 
 
-def _check(studies: Sequence[Study], documents: Sequence[Page], out: Path) -> int:
+def _check(texts: Mapping[Path, str], out: Path) -> int:
     stale = []
-    for path, text in _texts(studies, documents, out, {}).items():
-        there = path.read_text() if path.exists() else None
-        if there is None or html.words(there) != html.words(text):
+    for path, text in texts.items():
+        written = path.read_text() if path.exists() else None
+        if written is None or writing.without_figures(written) != writing.without_figures(text):
             stale.append(path)
-            print(f"{path} is stale: run the same command without --check", file=sys.stderr)
+            log.warning(f"{path} is stale: run the same command without --check")
     if not stale:
         print(f"{out} is up to date", file=sys.stderr)
     return 1 if stale else 0

@@ -1,30 +1,33 @@
-"""What a study asks for, beside what its result files say: plain rows for tables, sentences and figures."""
+"""What a study asks for beside what its result files contain, as plain values."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from fewshot import io
 from fewshot.errors import UserError
-from fewshot.runs.records import Record
+from fewshot.evaluation.statistics import Score
+from fewshot.report import formatting
+from fewshot.runs.records import RunRecord
 from fewshot.studies import grids, schema
 from fewshot.studies.grids import Cell
 from fewshot.studies.schema import Row
 
 DONE, MISSING = "done", "not yet run"
+SMOKE = "smoke"  # the scale that only shows that everything runs; its numbers are not compared
 KEYS = {"study", "row", "scale", "cell", "label", "status", "record"}
-Score = dict[str, Any]
 Planned = Sequence[tuple[Row, Sequence[Cell]]]  # rows, each with its cells
 
 
-class Measured(NamedTuple):
-    """A cell: what the report says of it (metric -> number), and what became of it here.
+class CellResult(NamedTuple):
+    """A cell of a row: the numbers that the report states for it, and what was measured here.
 
-    status: done, failed, not run, or not yet run; reason: a sentence where it is not done; changed: its settings in the
-    study file are no longer those that it ran with.
+    record: of a run; benchmark: the record of a benchmark, which has columns and rows instead.
+    status: done, failed, not run, or not yet run. reason: a sentence if it is not done. changed:
+    the study file now asks for other settings than those of the result.
     """
 
     name: str
@@ -33,7 +36,8 @@ class Measured(NamedTuple):
     reported: dict[str, float]
     status: str
     reason: str
-    record: Record | None
+    record: RunRecord | None
+    benchmark: dict[str, Any] | None
     curves: dict[str, Any] | None
     run: str
     changed: bool
@@ -41,137 +45,168 @@ class Measured(NamedTuple):
     @property
     def scored(self) -> bool:
         """Whether it has accuracies; a benchmark has none."""
-        return self.record is not None and "scores" in self.record
+        return self.record is not None
+
+    @property
+    def measured(self) -> RunRecord:
+        """The record of a scored cell."""
+        assert self.record is not None
+        return self.record
+
+    @property
+    def accuracy(self) -> Score:
+        """The test accuracy of a scored cell."""
+        return self.measured.scores["accuracy"]
+
+    @property
+    def mean(self) -> float:
+        """The mean test accuracy of a scored cell."""
+        return self.accuracy.mean
 
 
-class Told(NamedTuple):
-    """A row of a study with all of its cells, in the order of tables; plan: the row of its YAML file."""
+class RowResult(NamedTuple):
+    """A row of a study, read from its YAML file, with its cells in the order of the tables."""
 
-    plan: Row
+    row: Row
     cuts: list[str]
-    cells: list[Measured]
+    cells: list[CellResult]
 
     @property
     def name(self) -> str:
-        return self.plan.name
+        return self.row.name
+
+    @property
+    def scored(self) -> list[CellResult]:
+        return [cell for cell in self.cells if cell.scored]
 
 
 class Study(NamedTuple):
-    """strangers: how many result files belong to no cell of the study as it now stands."""
+    """The rows of a study at one scale; orphans: result files that belong to none of its cells."""
 
     name: str
     scale: str
-    rows: list[Told]
-    strangers: int
+    rows: list[RowResult]
+    orphans: int
 
 
 class Group(NamedTuple):
-    """What records must share to stand in one table; budget: shots, fraction, or None for all training images."""
+    """What records must share to stand in one table.
+
+    kind: shots, fraction or full. amount: labels per class, the fraction, or 1 for all images.
+    """
 
     regime: str
     data: str
     fingerprint: str
     kind: str
-    budget: float
+    amount: float
     labels: int
     classes: int
     n_test: int
 
+    @property
+    def budget(self) -> str:
+        return formatting.budget(self.kind, self.amount)
+
 
 def read(places: Sequence[Path], scale: str) -> Planned:
-    """Rows of the study files at the places, each with its cells at this scale."""
+    """Return the rows of the study files at these places, each with its cells at this scale."""
     return [(row, grids.cells(row, scale)) for row in schema.read(places)]
 
 
 def gather(planned: Planned, results: Path, scale: str) -> list[Study]:
-    """The studies of the planned rows, in their order, with what lies in `results`/<study>/<scale>/<ROW>/."""
-    studies: dict[str, list[Told]] = {}
-    strangers: dict[str, int] = {}
+    """Return the studies of these rows with the results in `results`/<study>/<scale>/<ROW>/."""
+    studies: dict[str, list[RowResult]] = {}
+    orphans: dict[str, int] = {}
     for row, cells in planned:
-        found = _files(results / row.study / scale / row.name)
+        files = _files(results / row.study / scale / row.name)
         names = {cell.name for cell in cells}
-        known = [_asked(cell, found.get(cell.name)) for cell in cells]
-        others = sorted((each for name, each in found.items() if name not in names), key=_position)
-        if (
-            row.kind == "search"
-        ):  # what its later steps try is known only when the earlier ones are done
-            known += [_measured(each["cell"], each["label"], {}, each, False) for each in others]
-            known.sort(
-                key=lambda cell: (
-                    _position(found[cell.name]) if cell.name in found else (0, cell.name)
-                )
-            )
+        measured = [_cell_result(cell, files.get(cell.name)) for cell in cells]
+        others = sorted(
+            (result for name, result in files.items() if name not in names), key=_position
+        )
+        if row.kind == "search":
+            # What the later steps of a search try depends on the earlier ones, so their cells are
+            # known from the results alone.
+            measured += [
+                _measured(result["cell"], result["label"], {}, result, False) for result in others
+            ]
+            positions = {name: _position(result) for name, result in files.items()}
+            measured.sort(key=lambda cell: positions.get(cell.name, (0, cell.name)))
             others = []
-        strangers[row.study] = strangers.get(row.study, 0) + len(others)
-        studies.setdefault(row.study, []).append(Told(row, list(row.scale(scale).cuts), known))
-    return [Study(name, scale, rows, strangers[name]) for name, rows in studies.items()]
+        orphans[row.study] = orphans.get(row.study, 0) + len(others)
+        cuts = list(row.scale(scale).cuts)
+        studies.setdefault(row.study, []).append(RowResult(row, cuts, measured))
+    return [Study(name, scale, rows, orphans[name]) for name, rows in studies.items()]
 
 
-def group_of(record: Record) -> Group:
-    kind = (
-        "shots"
-        if record["shots"] is not None
-        else "fraction"
-        if record["fraction"] is not None
-        else "full"
-    )
+def group_of(record: RunRecord) -> Group:
+    kind = formatting.budget_kind(record)
     return Group(
-        record["regime"], Path(record["data"]).name, record["provenance"]["data_fingerprint"], kind,
-        1.0 if kind == "full" else float(record[kind]), record["labels"], len(record["classes"]), record["n_test"],
-    )  # fmt: skip
+        regime=record.regime,
+        data=Path(record.data).name,
+        fingerprint=record.provenance.data_fingerprint or "",
+        kind=kind,
+        amount=formatting.budget_amount(record),
+        labels=record.labels,
+        classes=len(record.classes),
+        n_test=record.n_test,
+    )
 
 
-def groups(cells: Sequence[Measured]) -> dict[Group, list[Measured]]:
-    """Scored cells by what they may be compared on: rising budgets, all training images last."""
-    found: dict[Group, list[Measured]] = {}
+def groups(cells: Iterable[CellResult]) -> dict[Group, list[CellResult]]:
+    """Return the scored cells by group: rising label budgets, all training images last."""
+    by_group: dict[Group, list[CellResult]] = {}
     for cell in cells:
-        if cell.scored and cell.record is not None:
-            found.setdefault(group_of(cell.record), []).append(cell)
-    return dict(sorted(found.items(), key=lambda each: (each[0].kind == "full", each[0])))
+        if cell.scored:
+            by_group.setdefault(group_of(cell.measured), []).append(cell)
+    return dict(sorted(by_group.items(), key=lambda item: (item[0].kind == "full", item[0])))
 
 
-def budget(group: Group) -> str:
-    if group.kind == "full":
-        return "all"
-    if group.kind == "fraction":
-        return f"{100 * group.budget:g}%"
-    return f"{group.budget:g} {'shot' if group.budget == 1 else 'shots'}"
-
-
-def score(record: Record, metric: str) -> Score | None:
-    """The summary of a metric as the YAML names it: mean, std, ci95, values."""
+def score(record: RunRecord, metric: str) -> Score | None:
+    """Return the summary of a metric by its name in a study file: mean, std, ci95, values."""
     if metric == "train_accuracy":
-        return record["train_accuracy"]
+        return record.train_accuracy
     if metric == "validation_accuracy":
-        return None if record["validation"] is None else record["validation"]["accuracy"]
-    return record["scores"].get(metric)
+        return None if record.validation is None else record.validation["accuracy"]
+    return record.scores.get(metric)
 
 
-def mean(cell: Measured) -> float:
-    """Test accuracy of a scored cell."""
-    return cell.record["scores"]["accuracy"]["mean"]  # type: ignore[index]
+def best(cells: Iterable[CellResult]) -> CellResult:
+    return max(cells, key=lambda cell: cell.mean)
 
 
 def _files(folder: Path) -> dict[str, dict[str, Any]]:
-    found = {}
+    results = {}
     for path in sorted(folder.glob("*.json")):
         content = io.read_json(path)
         if not isinstance(content, dict) or not set(content) >= KEYS:
             raise UserError(
-                f"{path} is no result of fewshot sweep: delete it, or name another folder with --results."
+                f"{path} is not a result of `fewshot sweep`: delete it, or name another folder "
+                "with --results."
             )
-        found[content["cell"]] = content
-    return found
+        results[content["cell"]] = content
+    return results
 
 
 def _position(result: dict[str, Any]) -> tuple[int, str]:
     return result.get("position", 0), result["cell"]
 
 
-def _asked(cell: Cell, result: dict[str, Any] | None) -> Measured:
+def _cell_result(cell: Cell, result: dict[str, Any] | None) -> CellResult:
     if result is None:
-        return Measured(
-            cell.name, cell.label, cell.values, cell.reported, MISSING, "", None, None, "", False
+        return CellResult(
+            cell.name,
+            cell.label,
+            cell.values,
+            cell.reported,
+            MISSING,
+            "",
+            None,
+            None,
+            None,
+            "",
+            False,
         )
     changed = "settings" in result and result["settings"] != json.loads(json.dumps(cell.settings))
     return _measured(cell.name, cell.label, cell.reported, result, changed)
@@ -179,9 +214,18 @@ def _asked(cell: Cell, result: dict[str, Any] | None) -> Measured:
 
 def _measured(
     name: str, label: str, reported: dict[str, float], result: dict[str, Any], changed: bool
-) -> Measured:  # fmt: skip
-    done = result["status"] == DONE
-    return Measured(
-        name, label, result.get("values") or {}, reported, result["status"], result.get("reason") or "",
-        result["record"] if done else None, result.get("curves") if done else None, result.get("run") or "", changed,
-    )  # fmt: skip
+) -> CellResult:
+    content = result["record"] if result["status"] == DONE else None
+    return CellResult(
+        name=name,
+        label=label,
+        values=result.get("values") or {},
+        reported=reported,
+        status=result["status"],
+        reason=result.get("reason") or "",
+        record=RunRecord.from_json(content) if content and "scores" in content else None,
+        benchmark=content if content and "scores" not in content else None,
+        curves=result.get("curves") if content is not None else None,
+        run=result.get("run") or "",
+        changed=changed,
+    )

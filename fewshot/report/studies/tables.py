@@ -1,198 +1,251 @@
-"""The tables of a study's row, as plain cells that are written as Markdown, LaTeX and HTML alike."""
+"""The tables of a study: the headline table of its page, and those of each row."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-from typing import NamedTuple
+from collections.abc import Iterable, Sequence
 
-from fewshot.report.studies import results as gathered
-from fewshot.report.studies.results import Group, Measured, Score, Told
-from fewshot.runs import records
-from fewshot.runs.records import Record
+from fewshot.config import BUDGETS
+from fewshot.evaluation.statistics import Score
+from fewshot.report import formatting
+from fewshot.report.formatting import Cell, Table, as_stated, number
+from fewshot.report.studies import results
+from fewshot.report.studies.results import SMOKE, CellResult, Group, RowResult, Study
 
-OTHERS = ("loss", "f1", "precision", "recall")  # columns of their own where the report states them
-Stated = dict[
-    str, int
-]  # a metric that the report has for some cell of the row, and how many decimals it gives
-SMOKE = "smoke"  # the scale that shows that everything runs: its numbers stand beside nothing
-
-
-class Cell(NamedTuple):
-    """What is printed, and the number that a column is sorted by, where it is one."""
-
-    text: str = ""
-    sort: float | None = None
-    bold: bool = False
-
-
-class Table(NamedTuple):
-    """caption: what all of its rows share; notes: what else a reader must know, each with its subject."""
-
-    caption: str
-    columns: list[str]
-    rows: list[list[Cell]]
-    notes: list[tuple[str, str]]
+# The rows that a reader of a study looks for first; other studies begin with all of their rows.
+HEADLINES = {
+    "architectures": ("A1", "A3", "A5", "A6"),
+    "experts": ("E10", "E11", "E12"),
+    "hyperparameters": ("H5", "H6", "H7"),
+    "kshot": ("K6", "K7", "K8", "K9", "K10", "K11"),
+}
+ASSUMED_SHOTS = {"kshot": 16.0}  # headline rows of this study are shown at one label budget
+MOST_LINES = 6  # of one row and budget in the headline table
+LONGEST_CELL = 110  # characters
+OTHERS = ("loss", "f1", "precision", "recall")  # columns of their own if the report states them
+Decimals = dict[str, int]  # of each metric that the report states for some cell of the row
 
 
-def tables(told: Told, scale: str) -> list[Table]:
-    """One table for each regime, data set and label budget of a row; a benchmark has its own columns."""
-    stated: Stated = {}
-    for cell in told.cells:
-        for metric, value in cell.reported.items():
-            stated[metric] = max(
-                stated.get(metric, 2), len(f"{value:.4f}".rstrip("0").partition(".")[2])
-            )
-    found = [
-        _table(group, cells, stated, scale) for group, cells in gathered.groups(told.cells).items()
-    ]
-    return found + [
-        _benchmark(cell) for cell in told.cells if cell.record is not None and not cell.scored
-    ]
-
-
-def _table(group: Group, cells: Sequence[Measured], stated: Stated, scale: str) -> Table:
-    best = max(cells, key=gathered.mean)
-    rows = [_row(cell, group, stated, cell is best and len(cells) > 1, scale) for cell in cells]
-    columns = [name for name in rows[0] if any(row[name].text for row in rows)]
-    return Table(
-        _caption(group, scale),
-        columns,
-        [[row[name] for name in columns] for row in rows],
-        _notes(cells),
+def headline(study: Study) -> Table | None:
+    """Return the table that a page begins with, or None if nothing of it was measured."""
+    names = HEADLINES.get(study.name, ())
+    chosen = [row for row in study.rows if row.name in names] or study.rows
+    lines = [line for row in chosen for line in _headline_rows(row, study)]
+    if not any(line["measured"].text for line in lines):
+        return None
+    columns = [name for name in lines[0] if any(line[name].text for line in lines)]
+    rows = [[line[name] for name in columns] for line in lines]
+    caption = (
+        "Reported and measured accuracy. Measured: mean ± half of the 95% interval over n trials "
+        f"on the test images, at scale {study.scale}."
     )
+    return Table(caption, columns, rows, [])
 
 
-def _row(cell: Measured, group: Group, stated: Stated, best: bool, scale: str) -> dict[str, Cell]:
-    record = cell.record
-    assert record is not None
-    accuracy = record["scores"]["accuracy"]
+def _headline_rows(row: RowResult, study: Study) -> list[dict[str, Cell]]:
+    by_group = results.groups(row.scored)
+    shots = ASSUMED_SHOTS.get(study.name)
+    if shots is not None:
+        by_group = {
+            group: cells for group, cells in by_group.items() if group.amount == shots
+        } or by_group
+    lines = []
+    for group, cells in by_group.items():
+        for cell in representative(row, cells):
+            lines.append(_headline_line(row, cell, group, study.scale))
+    for cell in row.cells:
+        if cell.status not in (results.DONE, results.MISSING) and cell.reported:
+            lines.append(_headline_line(row, cell, None, study.scale))
+    return lines
+
+
+def representative(row: RowResult, cells: Sequence[CellResult]) -> list[CellResult]:
+    """Return the cells of one label budget that stand for their row in the headline table.
+
+    These are all cells if they are few. Otherwise they are the best cell of each searched network,
+    or the cell with the highest reported accuracy and the one with the highest measured accuracy.
+    """
+    stated = [cell for cell in cells if "accuracy" in cell.reported]
+    if len({cell.reported["accuracy"] for cell in stated}) == 1 and len(stated) == len(cells) > 2:
+        return [results.best(cells)]  # alternatives for one reported number
+    if len(cells) < MOST_LINES or (len(cells) == MOST_LINES and not stated and not _stated(cells)):
+        return list(cells)
+    if row.row.kind == "search":
+        by_network: dict[str, list[CellResult]] = {}
+        for cell in cells:
+            by_network.setdefault(str(next(iter(cell.values.values()), "")), []).append(cell)
+        return [results.best(some) for some in by_network.values()]
+    if not stated:
+        return [results.best(cells)]
+    highest = max(stated, key=lambda cell: cell.reported["accuracy"])
+    return [highest] if highest is results.best(cells) else [highest, results.best(cells)]
+
+
+def _stated(cells: Iterable[CellResult]) -> bool:
+    return any(cell.reported for cell in cells)
+
+
+def _headline_line(
+    row: RowResult, cell: CellResult, group: Group | None, scale: str
+) -> dict[str, Cell]:
+    setting = formatting.shortened(_setting(row, cell), LONGEST_CELL)
+    decimals = decimals_of(row)
+    line = {
+        "row": Cell(row.name),
+        "system": Cell(formatting.shortened(row.row.title, LONGEST_CELL)),
+        "setting": Cell(setting),
+        "training images": Cell(group.budget if group else ""),
+        "reported": reported(cell, "accuracy", decimals.get("accuracy", 2)),
+        "measured": Cell(cell.status),
+    }
+    validation = Cell()
+    validation_reported = reported(
+        cell, "validation_accuracy", decimals.get("validation_accuracy", 2)
+    )
+    difference, n, network = Cell(), Cell(), Cell()
+    if cell.scored:
+        accuracy = cell.accuracy
+        line["measured"] = Cell(formatting.interval(accuracy), accuracy.mean)
+        n = number(len(accuracy.values), "d")
+        if scale != SMOKE:
+            difference = _difference(accuracy, cell.reported.get("accuracy"))
+        network = Cell(formatting.network(cell.measured))
+        validation_score = results.score(cell.measured, "validation_accuracy")
+        if validation_score is not None and validation_reported.text:
+            validation = Cell(formatting.interval(validation_score), validation_score.mean)
+    return line | {
+        "n": n,
+        "difference": difference,
+        "reported, validation": validation_reported,
+        "measured, validation": validation,
+        "measured with": network,
+    }
+
+
+def _setting(row: RowResult, cell: CellResult) -> str:
+    """Return the label of a cell without its label budget, which has a column of its own."""
+    if len(row.cells) == 1:
+        return ""
+    budgets = tuple(f"{key} " for key in BUDGETS if key in cell.values)
+    words = [word for word in cell.label.split(", ") if not budgets or not word.startswith(budgets)]
+    return ", ".join(words)
+
+
+def decimals_of(row: RowResult) -> Decimals:
+    """Return for each metric of the report the number of decimals that it states, at least 2."""
+    decimals: Decimals = {}
+    for cell in row.cells:
+        for metric, value in cell.reported.items():
+            stated = len(f"{value:.4f}".rstrip("0").partition(".")[2])
+            decimals[metric] = max(decimals.get(metric, 2), stated)
+    return decimals
+
+
+def of_row(row: RowResult, scale: str) -> list[Table]:
+    """Return a table for each regime, data set and label budget, and one for each benchmark."""
+    decimals = decimals_of(row)
+    tables = [
+        _table(group, cells, decimals, scale) for group, cells in results.groups(row.cells).items()
+    ]
+    return tables + [_benchmark(cell) for cell in row.cells if cell.benchmark is not None]
+
+
+def _table(group: Group, cells: Sequence[CellResult], decimals: Decimals, scale: str) -> Table:
+    best = results.best(cells)
+    lines = [_line(cell, decimals, cell is best and len(cells) > 1, scale) for cell in cells]
+    columns = [name for name in lines[0] if any(line[name].text for line in lines)]
+    rows = [[line[name] for name in columns] for line in lines]
+    return Table(_caption(group, scale), columns, rows, _notes(cells))
+
+
+def _line(cell: CellResult, decimals: Decimals, is_best: bool, scale: str) -> dict[str, Cell]:
+    record, accuracy = cell.measured, cell.accuracy
     compared = {} if scale == SMOKE else cell.reported
-    found = {
-        "cell": Cell(cell.label),
-        "reported": reported(cell, "accuracy", stated.get("accuracy", 2)),
-        "measured": _score(accuracy, best),
-        "n": number(len(accuracy["values"]), "d"),
+    line = {
+        "setting": Cell(cell.label),
+        "reported": reported(cell, "accuracy", decimals.get("accuracy", 2)),
+        "measured": _score(accuracy, is_best),
+        "n": number(len(accuracy.values), "d"),
         "95% interval": _interval(accuracy),
         "difference": _difference(accuracy, compared.get("accuracy")),
-        "labels": Cell(gathered.budget(group), group.labels),
     }
-    validation = gathered.score(record, "validation_accuracy")
-    found["validation"] = _score(validation)
-    if "validation_accuracy" in stated:
-        found["validation, reported"] = reported(
-            cell, "validation_accuracy", stated["validation_accuracy"]
-        )
-        found["validation, difference"] = _difference(
-            validation, compared.get("validation_accuracy")
-        )
-    found["train"] = _score(gathered.score(record, "train_accuracy"))
-    if "train_accuracy" in stated:
-        found["train, reported"] = reported(cell, "train_accuracy", stated["train_accuracy"])
-    for metric in (each for each in OTHERS if each in stated):
-        found[metric] = _score(gathered.score(record, metric))
-        found[f"{metric}, reported"] = reported(cell, metric, stated[metric])
-    found["seconds a draw"] = number(records.seconds(record), ".1f")
-    return {**found, "run": Cell(cell.run or record["run_id"])}
+    validation = results.score(record, "validation_accuracy")
+    line["validation"] = _score(validation)
+    metric = "validation_accuracy"
+    if metric in decimals:
+        line["validation, reported"] = reported(cell, metric, decimals[metric])
+        line["validation, difference"] = _difference(validation, compared.get(metric))
+    line["train"] = _score(results.score(record, "train_accuracy"))
+    if "train_accuracy" in decimals:
+        line["train, reported"] = reported(cell, "train_accuracy", decimals["train_accuracy"])
+    for metric in OTHERS:
+        if metric in decimals:
+            line[metric] = _score(results.score(record, metric))
+            line[f"{metric}, reported"] = reported(cell, metric, decimals[metric])
+    line["seconds per trial"] = number(record.cost.seconds, ".1f")
+    return {**line, "run": Cell(cell.run or record.run_id)}
 
 
-def as_stated(value: float, decimals: int = 2) -> str:
-    """A report's number as it stands there, with so many decimals at least: 0.4 is 0.40."""
-    text = f"{value:.4f}".rstrip("0")
-    return text + "0" * max(0, decimals - len(text.partition(".")[2]))
-
-
-def reported(cell: Measured, metric: str, decimals: int) -> Cell:
-    """The report's number, with its deviation where it states one."""
+def reported(cell: CellResult, metric: str, decimals: int) -> Cell:
+    """Return the number of the report, with its standard deviation if it states one."""
     value = cell.reported.get(metric)
     if value is None:
         return Cell()
-    deviation = cell.reported.get("std") if metric == "accuracy" else None
-    return Cell(
-        as_stated(value, decimals) + ("" if deviation is None else f" ± {as_stated(deviation)}"),
-        value,
-    )
-
-
-def number(value: float, form: str) -> Cell:
-    return Cell(f"{value:{form}}", value)
+    std = cell.reported.get("std") if metric == "accuracy" else None
+    return Cell(as_stated(value, decimals) + (f" ± {as_stated(std)}" if std else ""), value)
 
 
 def _score(score: Score | None, bold: bool = False) -> Cell:
     if score is None:
         return Cell()
-    return Cell(f"{score['mean']:.4f}" + _spread(score["std"]), score["mean"], bold)
-
-
-def _spread(half: float | None) -> str:
-    return "" if half is None else f" ± {half:.4f}"
+    return Cell(formatting.deviation(score), score.mean, bold)
 
 
 def _interval(score: Score) -> Cell:
-    """Of a share, which lies between 0 and 1 whatever two draws say."""
-    if score["ci95"] is None:
+    """Return the 95% interval of an accuracy, cut to the range from 0 to 1."""
+    if score.ci95 is None:
         return Cell()
-    low, high = max(0.0, score["mean"] - score["ci95"]), min(1.0, score["mean"] + score["ci95"])
+    low, high = max(0.0, score.mean - score.ci95), min(1.0, score.mean + score.ci95)
     return Cell(f"{low:.4f} to {high:.4f}", low)
 
 
 def _difference(score: Score | None, value: float | None) -> Cell:
-    return Cell() if score is None or value is None else number(score["mean"] - value, "+.4f")
+    return Cell() if score is None or value is None else number(score.mean - value, "+.4f")
 
 
 def _caption(group: Group, scale: str) -> str:
-    budget = {
-        "shots": gathered.budget(group),
-        "fraction": f"{gathered.budget(group)} of the training images",
-    }
     return (
-        f"{group.data}, {budget.get(group.kind, 'all training images')}: {group.labels:,} labels, "
-        f"{group.classes} classes, {group.regime} regime, judged on {group.n_test:,} test images; scale {scale}"
+        f"{group.data}, {group.budget}: {group.labels:,} labels, {group.classes} classes, "
+        f"{group.regime} regime, evaluated on {group.n_test:,} test images; scale {scale}"
     )
 
 
-def _notes(cells: Sequence[Measured]) -> list[tuple[str, str]]:
-    """Networks and weights, changes of the data, warnings of the runs, and whether the spread says anything."""
-    found = [cell.record for cell in cells if cell.record is not None]
-    notes = [("network", "; ".join(dict.fromkeys(map(network, found))))]
-    notes += [("data", note) for record in found for note in record["data_notes"]]
-    notes += [
-        (cell.label, warning) for cell in cells for warning in (cell.record or {})["warnings"]
-    ]
+def _notes(cells: Sequence[CellResult]) -> list[tuple[str, str]]:
+    """Return networks and weights, changes of the data, warnings, and doubts about the spread."""
+    measured = [cell.measured for cell in cells]
+    notes = [("network", "; ".join(dict.fromkeys(map(formatting.network, measured))))]
+    for record in measured:
+        notes += [("data", note) for note in record.data_notes]
+    for cell in cells:
+        notes += [(cell.label, warning) for warning in cell.measured.warnings]
     changed = [cell.label for cell in cells if cell.changed]
-    notes += [
-        (
-            "changed",
-            f"the study file asks for other settings now than these ran with: {'; '.join(changed)}",
-        )
-    ] * bool(changed)
-    if min(len(record["seeds"]) for record in found) < 5:
-        notes.append(("draws", "where there are fewer than five, the spread says little"))
+    if changed:
+        sentence = f"the study file now asks for other settings for: {'; '.join(changed)}"
+        notes.append(("changed", sentence))
+    if min(len(record.seeds) for record in measured) < 5:
+        notes.append(("trials", "with fewer than five trials, the standard deviation is uncertain"))
     return list(dict.fromkeys(notes))
 
 
-def network(record: Record) -> str:
-    weights = {"none": "random weights", "pretrained": "pretrained weights"}
-    start = weights.get(record["weights"]) or f"weights {Path(record['weights']).name}"
-    return f"{record['method']} on {record['backbone']}, {start}"
+def _benchmark(cell: CellResult) -> Table:
+    result = cell.benchmark or {}
+    rows = [[_value(value) for value in row] for row in result["rows"]]
+    caption = f"{result['what']} ({cell.label})"
+    return Table(caption, list(result["columns"]), rows, [("machine", result["machine"])])
 
 
-def _benchmark(cell: Measured) -> Table:
-    record = cell.record or {}
-    rows = [
-        [number(each, "g") if isinstance(each, int | float) and not isinstance(each, bool) else _words(each)
-         for each in row]
-        for row in record["rows"]
-    ]  # fmt: skip
-    return Table(
-        f"{record['what']} ({cell.label})",
-        list(record["columns"]),
-        rows,
-        [("machine", record["machine"])],
-    )
-
-
-def _words(value: object) -> Cell:
-    return Cell(
-        ("no", "yes")[value] if isinstance(value, bool) else "" if value is None else str(value)
-    )
+def _value(value: object) -> Cell:
+    if isinstance(value, bool):
+        return Cell("yes" if value else "no")
+    if isinstance(value, int | float):
+        return number(value, "g")
+    return Cell("" if value is None else str(value))

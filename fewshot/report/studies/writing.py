@@ -1,158 +1,174 @@
-"""A study's page as Markdown and as LaTeX, and the index of studies; the numbers are those of its plain tables."""
+"""Write the page of a study as Markdown, LaTeX and HTML, and the index of all studies."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from fewshot.report.studies.pages import Line, Page, Section
-from fewshot.report.studies.tables import Cell, Table
-from fewshot.report.plots.study_plots import Figure
+from fewshot.report import formatting
+from fewshot.report.formatting import Cell, Table, escaped
+from fewshot.report.studies.figures import Figure
+from fewshot.report.studies.pages import HOW_TO_READ, Line, Page, Section
 
-HOW = (
-    "Measured: mean ± standard deviation (n-1) of the accuracy on test images over n draws, each with another labelled "
-    "subset and another start; the interval is Student's t over the draws, all judged on the same test images. "
-    "Difference: measured minus reported. Bold: the best of its table on test images, which flatters the best of many. "
-    "Methods are compared by paired differences over common seeds, with 95% intervals; p is the chance of such a "
-    "difference where there is none, corrected by Holm's method for the number of comparisons."
-)
 INDEX_MARK = "<!-- written by fewshot report -->"
-SPECIAL = {
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "<": r"$<$", ">": r"$>$", "|": r"$|$",
-    "\u2212": "$-$", "\u2013": "--", "\u2018": "`", "\u2019": "'", "\u201c": "``", "\u201d": "''",
-    "\u00d7": r"$\times$", "\u03bb": r"$\lambda$", "\u00b0": r"\textdegree{}",
-}  # fmt: skip
+INDEX_COLUMNS = ("study", "what was run", "reported accuracies exceeded", "best result")
+TEMPLATE = Path(__file__).with_name("page.html")
 
 
 def markdown(page: Page) -> str:
-    """The study: summary, figures, then each row with its tables."""
-    parts = [
-        f"# Study {page.name}",
-        f"What was run: {page.counts}.",
-        "\n".join(f"- {each}" for each in page.summary),
-        HOW,
-    ]
+    """Return the page: headline table, findings, figures, and the details row by row."""
+    parts = [f"# Study {page.name}"]
+    if page.headline is not None:
+        parts += [escaped(page.headline.caption), _rows(page.headline)]
+    parts += ["## What was found", "\n".join(f"- {sentence}" for sentence in page.findings)]
+    parts.append(f"Run: {page.counts}.")
     parts += [_image(figure, page.name) for figure in page.figures]
-    parts += [part for section in page.sections for part in _section(section, page.name)]
+    if page.winners:
+        parts += ["## The best system at each number of labels", *page.winners]
+    if page.missed:
+        parts += ["## Reported numbers that were not reached", *map(escaped, page.missed)]
+    parts += ["## Row by row", HOW_TO_READ]
+    for section in page.sections:
+        parts += _section(section, page.name)
     return "\n\n".join(parts) + "\n"
 
 
 def _section(section: Section, study: str) -> list[str]:
-    parts = [f"## {section.name}: {section.title}", section.question, *section.found]
+    parts = [f"### {section.name}: {section.title}", section.question]
     for table in section.tables:
-        parts += [f"**{_text(table.caption)}**", _rows(table), *_notes(table.notes)]
-    parts += [_text(each) for each in section.absent]
-    parts += _notes(section.remarks)
+        parts += [f"**{escaped(table.caption)}**", _rows(table), *_notes(table.notes)]
+    parts += [*section.findings, *map(escaped, section.absent), *_notes(section.remarks)]
     return [*parts, *(_image(figure, study) for figure in section.figures)]
 
 
 def _notes(notes: Sequence[tuple[str, str]]) -> list[str]:
-    return ["\n".join(f"- {_text(name)}: {_text(note)}" for name, note in notes)] if notes else []
+    if not notes:
+        return []
+    return ["\n".join(f"- {escaped(name)}: {escaped(note)}" for name, note in notes)]
 
 
 def _image(figure: Figure, study: str) -> str:
-    return f"**{_text(figure.title)}**\n\n![{_text(figure.alt)}](figures/{study}/{figure.name}.svg)"
+    path = f"figures/{study}/{figure.name}.svg"
+    return f"**{escaped(figure.title)}**\n\n![{escaped(figure.alt)}]({path})"
 
 
 def _rows(table: Table) -> str:
-    first = [f"| {' | '.join(table.columns)} |", f"|:--|{'--:|' * (len(table.columns) - 1)}"]
-    return "\n".join(
-        [*first, *(f"| {' | '.join(map(_markdown_cell, row))} |" for row in table.rows)]
-    )
-
-
-def _markdown_cell(cell: Cell) -> str:
-    text = _text(cell.text).replace("|", "\\|")
-    return f"**{text}**" if cell.bold else text
-
-
-def _text(text: str) -> str:
-    return re.sub(r"([<*_\[\]])", r"\\\1", text)
+    rows = [[formatting.markdown_cell(cell) for cell in row] for row in table.rows]
+    return formatting.markdown_table(table.columns, rows)
 
 
 def latex(page: Page) -> str:
-    """A table environment for each table; the document needs booktabs and adjustbox."""
+    """Return a table environment for each table; the document needs booktabs and adjustbox."""
     parts = [
-        f"% Study {page.name}, scale {page.scale}. In the preamble: \\usepackage{{booktabs,adjustbox,textcomp}}"
+        f"% Study {page.name}, scale {page.scale}. "
+        "In the preamble: \\usepackage{booktabs,adjustbox,textcomp}"
     ]
+    if page.headline is not None:
+        caption = f"Study {page.name}. {page.headline.caption}"
+        parts.append(formatting.latex_table(page.headline, caption, f"tab:{page.name}"))
     for section in page.sections:
-        for place, table in enumerate(section.tables):
-            label = f"tab:{page.name}-{section.name}" + (f"-{place + 1}" if place else "")
-            parts.append(
-                _latex_table(table, f"{section.name}: {section.title}. {table.caption}.", label)
-            )
+        for index, table in enumerate(section.tables):
+            label = f"tab:{page.name}-{section.name}" + (f"-{index + 1}" if index else "")
+            caption = f"{section.name}: {section.title}. {table.caption}."
+            parts.append(formatting.latex_table(table, caption, label))
     return "\n\n".join(parts) + "\n"
 
 
-def _latex_table(table: Table, caption: str, label: str) -> str:
-    lines = [_latex_row(map(escaped, table.columns))]
-    lines += [
-        _latex_row(rf"\textbf{{{escaped(c.text)}}}" if c.bold else escaped(c.text) for c in row)
-        for row in table.rows
-    ]
-    body = "\n".join([lines[0], r"\midrule", *lines[1:]])
-    return (
-        f"\\begin{{table}}[htbp]\n\\centering\n\\caption{{{escaped(caption)}}}\n\\label{{{label}}}\n"
-        f"\\begin{{adjustbox}}{{max width=\\linewidth}}\n\\begin{{tabular}}{{l{'r' * (len(table.columns) - 1)}}}\n"
-        f"\\toprule\n{body}\n\\bottomrule\n\\end{{tabular}}\n\\end{{adjustbox}}\n\\end{{table}}"
+def html(pages: Sequence[Page], drawn: Mapping[tuple[str, str], str]) -> str:
+    """Return one HTML page for several studies; it fetches nothing and reads without script.
+
+    Args:
+        pages: the studies.
+        drawn: the text of an SVG file by study and figure; without one the figure is left out.
+    """
+    from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
     )
+    template = environment.from_string(TEMPLATE.read_text())
+
+    def svg(study: str, figure: Figure) -> Markup:
+        text = drawn.get((study, figure.name), "")
+        return Markup(inline(text, f"{study}-{figure.name}", figure.alt))
+
+    names = ", ".join(page.name for page in pages)
+    title = f"{'Study' if len(pages) == 1 else 'Studies'} reproduced: {names}"
+    return template.render(pages=pages, how=HOW_TO_READ, svg=svg, title=title) + "\n"
 
 
-def _latex_row(cells: Iterable[str]) -> str:
-    return " & ".join(cells) + r" \\"
+def inline(text: str, name: str, alt: str) -> str:
+    """Return an SVG file as a part of a page, with unique ids, a description and page colours."""
+    from markupsafe import escape
+
+    body = re.search(r"<svg.*</svg>", text, re.S)
+    if body is None:
+        return ""
+    svg = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", body[0], flags=re.S)
+    svg = re.sub(r'\bid="', f'id="{name}-', svg)
+    svg = re.sub(r'(?:xlink:)?href="#', f'href="#{name}-', svg)
+    svg = re.sub(r"url\(#", f"url(#{name}-", svg)
+    svg = re.sub(r"#000000|#595959|#333333", "currentColor", svg)
+    # White backgrounds become transparent; white letters (without such a style) stay.
+    svg = re.sub(r'(<path [^>]*style=")fill: #ffffff(; opacity: [\d.]+)?', r"\1fill: none", svg)
+    size = re.search(r'width="([\d.]+)pt".*?viewBox="([^"]+)"', svg, re.S)
+    assert size is not None, "matplotlib writes both"
+    head = (
+        f'<svg role="img" viewBox="{size[2]}" '
+        f'style="width:{float(size[1]) * 4 / 3:.0f}px" aria-labelledby="{name}-title">'
+        f'<title id="{name}-title">{escape(alt)}</title>'
+    )
+    svg = re.sub(r"<svg.*?>", lambda _: head, svg, count=1, flags=re.S)
+    return re.sub(r"\n\s*", "\n", svg)
 
 
-def escaped(text: str) -> str:
-    text = re.sub(r"^-(?=\d)", "\u2212", text)
-    return "".join(SPECIAL.get(each, each) for each in text)
+def without_figures(page: str) -> str:
+    """Return an HTML page without its figures, which differ between machines."""
+    return re.sub(r"<svg.*?</svg>", "", page, flags=re.S)
 
 
-def index(lines: Sequence[Line], out: Path, page: bool) -> str:
-    """README.md of the folder: a row a study; rows of studies that are not among `lines` stay as they stand there."""
-    rows = _kept(out / "README.md")
+def index(lines: Sequence[Line], out: Path, has_html: bool) -> str:
+    """Return README.md of the folder: a table row for each study, and links to other pages.
+
+    Studies that are not among `lines` keep the row that an existing README.md has for them.
+    """
+    rows = _existing(out / "README.md")
     rows |= {line.name: _index_row(line) for line in lines}
     others = sorted(
         path for path in out.glob("*.md") if path.stem not in rows and path.name != "README.md"
     )
+    head = [f"| {' | '.join(INDEX_COLUMNS)} |", "|:--|:--|--:|:--|"]
     parts = [
         INDEX_MARK,
         "# Reports",
-        "Each study measured again beside what its report states; the pages have every number with its interval.",
-        "\n".join(
-            [
-                "| study | what was run | found | not reproduced, and why |",
-                "|:--|:--|:--|:--|",
-                *(rows[name] for name in sorted(rows)),
-            ]
-        ),
-        "All in one page, with figures: [index.html](index.html)."
-        if page or (out / "index.html").exists()
-        else "",
+        "\n".join([*head, *(rows[name] for name in sorted(rows))]),
+        "Each study repeats the systems of a report and compares its numbers. The page of a study "
+        "begins with its main table, and continues with what was found and every row in detail.",
     ]
+    if has_html or (out / "index.html").exists():
+        parts.append("All studies on one page, with figures: [index.html](index.html).")
     if others:
-        parts.append(
-            "\n".join(
-                ["Other pages:", "", *(f"- [{_heading(each)}]({each.name})" for each in others)]
-            )
-        )
-    return "\n\n".join(filter(None, parts)) + "\n"
+        links = [f"- [{_heading(path)}]({path.name})" for path in others]
+        parts.append("\n".join(["Other pages:", "", *links]))
+    return "\n\n".join(parts) + "\n"
 
 
-def _kept(path: Path) -> dict[str, str]:
-    found = (
-        re.findall(r"^\| \[(\S+)\]\(\S+\.md\) \|.*$", path.read_text(), re.M)
-        if path.exists()
-        else []
-    )
-    lines = path.read_text().splitlines() if found else []
-    return {name: line for name in found for line in lines if line.startswith(f"| [{name}](")}
+def _existing(path: Path) -> dict[str, str]:
+    """Return the table rows of an existing index by study."""
+    lines = path.read_text().splitlines() if path.exists() else []
+    rows = {}
+    for line in lines:
+        match = re.match(r"\| \[(\S+)\]\(\S+\.md\) \|", line)
+        if match:
+            rows[match[1]] = line
+    return rows
 
 
 def _index_row(line: Line) -> str:
-    words = [_markdown_cell(Cell(each)) for each in (line.run, line.found, line.not_reproduced)]
-    return f"| [{line.name}]({line.name}.md) | {' | '.join(words)} |"
+    best = formatting.markdown_cell(Cell(line.best))
+    return f"| [{line.name}]({line.name}.md) | {line.run} | {line.exceeded} | {best} |"
 
 
 def _heading(path: Path) -> str:

@@ -18,7 +18,7 @@ from sklearn.preprocessing import LabelEncoder
 from fewshot.errors import UserError
 from fewshot import io
 from fewshot.cli import arguments, main
-from fewshot.report import comparison as table
+from fewshot.report import comparison
 from fewshot.runs import records, voting
 
 LABELS = np.array([0, 1, 2, 0, 1, 2, 1])
@@ -314,7 +314,7 @@ def test_a_pool_is_one_vote_and_reports_the_number_of_different_labels(tmp_path:
         "trials with 5 labels each were pooled; together they use 8 different labels",
         "a voter: small",
     ]
-    assert "8 labels" in table.markdown([record.to_json()])
+    assert "8 labels" in comparison.markdown([record])
 
 
 def test_validation_scores_exist_only_with_a_common_validation_set(tmp_path: Path) -> None:
