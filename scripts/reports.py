@@ -1,0 +1,47 @@
+"""Write every generated page from the published records, or check that all are up to date.
+
+    python -m scripts.reports           # write the pages and figures (make reports)
+    python -m scripts.reports --check   # exit with 1 if a page is stale; figures are not compared
+
+The pages are those under reports/, the tables in README.md and docs/, and the card of the shipped
+weights.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+COMPARISONS = ("learners", "main", "presets")
+SCRIPTS = ("learners", "fulldata", "forecast", "pretraining report", "readme")
+
+
+def commands() -> list[list[str]]:
+    """Return the arguments of `python -m` for each group of pages."""
+    report = ["fewshot", "report"]
+    result = [
+        [*report, f"reports/records/{name}", "--out", f"reports/{name}"] for name in COMPARISONS
+    ]
+    result += [[f"scripts.{module}", *words] for module, *words in map(str.split, SCRIPTS)]
+    studies = ["configs/studies", "--results", "reports/records", "--out", "reports"]
+    result.append([*report, *studies])  # last, because its index lists the other pages
+    return result
+
+
+def run(check: bool) -> int:
+    """Run all commands and return 1 if one of them failed, otherwise 0."""
+    failed = 0
+    for command in commands():
+        words = [*command, "--check"] if check else command
+        print("python -m", *words, file=sys.stderr)
+        done = subprocess.run(
+            [sys.executable, "-m", *words], cwd=ROOT, stdout=subprocess.DEVNULL, check=False
+        )
+        failed += done.returncode != 0
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(run("--check" in sys.argv))
