@@ -1,3 +1,95 @@
-"""Few-shot and transfer learning on images: which way of learning to use, how good it is, how sure one can be."""
+"""Few-shot and transfer learning on images: which method to use, how good it is, how sure that is.
+
+The names below are imported when they are first used, so `import fewshot` loads no torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from episodes.types import Episode, ImageSet, Labelled
+    from fewshot.api import (
+        compare,
+        evaluate,
+        fit,
+        load_dataset,
+        load_records,
+        run,
+        sample_episode,
+        sample_subset,
+    )
+    from fewshot.backbones import build as build_backbone
+    from fewshot.config import RunConfig
+    from fewshot.learners.experts import Experts
+    from fewshot.learners.finetune import Finetune as FineTune
+    from fewshot.learners.maml import Maml as MAML
+    from fewshot.learners.probe import Probe
+    from fewshot.learners.protonet import ProtoNet
+    from fewshot.learners.scratch import Scratch as Supervised
+    from fewshot.learners.siamese import Siamese
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "MAML",
+    "Episode",
+    "Experts",
+    "FineTune",
+    "ImageSet",
+    "Labelled",
+    "Probe",
+    "ProtoNet",
+    "RunConfig",
+    "Siamese",
+    "Supervised",
+    "build_backbone",
+    "compare",
+    "evaluate",
+    "fit",
+    "load_dataset",
+    "load_records",
+    "run",
+    "sample_episode",
+    "sample_subset",
+]
+
+# public name -> (module, name in the module)
+_SOURCES = {
+    "Episode": ("episodes.types", "Episode"),
+    "Experts": ("fewshot.learners.experts", "Experts"),
+    "FineTune": ("fewshot.learners.finetune", "Finetune"),
+    "ImageSet": ("episodes.types", "ImageSet"),
+    "Labelled": ("episodes.types", "Labelled"),
+    "MAML": ("fewshot.learners.maml", "Maml"),
+    "Probe": ("fewshot.learners.probe", "Probe"),
+    "ProtoNet": ("fewshot.learners.protonet", "ProtoNet"),
+    "RunConfig": ("fewshot.config", "RunConfig"),
+    "Siamese": ("fewshot.learners.siamese", "Siamese"),
+    "Supervised": ("fewshot.learners.scratch", "Scratch"),
+    "build_backbone": ("fewshot.backbones", "build"),
+    "compare": ("fewshot.api", "compare"),
+    "evaluate": ("fewshot.api", "evaluate"),
+    "fit": ("fewshot.api", "fit"),
+    "load_dataset": ("fewshot.api", "load_dataset"),
+    "load_records": ("fewshot.api", "load_records"),
+    "run": ("fewshot.api", "run"),
+    "sample_episode": ("fewshot.api", "sample_episode"),
+    "sample_subset": ("fewshot.api", "sample_subset"),
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name when it is first used (PEP 562)."""
+    if name not in _SOURCES:
+        raise AttributeError(f"module 'fewshot' has no attribute '{name}'")
+    module, attribute = _SOURCES[name]
+    value = getattr(importlib.import_module(module), attribute)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """Return the public names, so that editors complete them before they are imported."""
+    return sorted({*globals(), *__all__})

@@ -8,7 +8,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from fewshot.cli import data, display, listing, reporting, training, using
+from fewshot.cli import data, demo, display, listing, reporting, training, using
 from fewshot.errors import Diverged, UserError
 
 app = typer.Typer(
@@ -17,6 +17,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command()(demo.demo)
 app.command()(training.run)
 app.command()(training.pretrain)
 app.command("list")(listing.list_)

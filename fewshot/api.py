@@ -1,0 +1,395 @@
+"""The Python interface: run experiments, train and evaluate learners, compare results.
+
+`import fewshot` offers these functions. They call what the command line calls.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from episodes import augment as augmentation
+from episodes import samplers, streams, subsets
+from episodes.datasets import load
+from episodes.errors import UserError
+from episodes.rng import generator, seeded
+from episodes.types import Episode, ImageSet, Labelled, TrainTest
+from fewshot import config, progress
+from fewshot.backbones import chunk_size
+from fewshot.evaluation import metrics, statistics
+from fewshot.learners.base import Learner
+from fewshot.runs import experiment, records
+from fewshot.runs.records import RunRecord
+from fewshot.training import trainer
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+SHOW_EVERY = 0.5  # seconds between two status lines
+RUN_COLUMNS = (
+    "run_id",
+    "method",
+    "preset",
+    "backbone",
+    "weights",
+    "data",
+    "shots",
+    "fraction",
+    "labels",
+)
+
+
+def run(
+    method: str = "protonet",
+    *,
+    shots: int | None = None,
+    fraction: float | None = None,
+    full: bool = False,
+    data: str | Path = "cifar10",
+    seeds: int | Sequence[int] = 10,
+    preset: str | None = None,
+    backbone: str | Mapping[str, Any] | None = None,
+    weights: str | Path | None = None,
+    out: str | Path = "runs",
+    device: str | None = None,
+    workers: int = 1,
+    force: bool = False,
+    quiet: bool = False,
+    **settings: Any,
+) -> RunRecord:
+    """Train and evaluate a method on labelled subsets of a data set, as `fewshot run` does.
+
+    Trials that are finished already are taken from the run's folder; an interrupted trial continues.
+
+    Args:
+        method: name of a learner, as `fewshot list` shows it.
+        shots: labelled images per class. Give exactly one of `shots`, `fraction` and `full`.
+        fraction: share of the training images that are labelled, in (0, 1].
+        full: use all training images.
+        data: name of a data set, or the path of a folder of images.
+        seeds: number of trials (seeds 0 to n-1), or the seeds themselves.
+        preset: a preset of the method, or the path of a YAML file; by default `few` up to 100
+            labels per class, `full` beyond.
+        backbone: name of one of our networks or of timm's, or a mapping with the keys of the
+            section `backbone`.
+        weights: "none", "pretrained" or a file.
+        out: folder for run folders.
+        device: "cpu", "cuda" or "cuda:1"; a GPU is the default where there is one.
+        workers: trials that run at once, each in its own process.
+        force: run finished trials again.
+        quiet: show no progress.
+        **settings: any other settings, nested as in YAML: `train={"steps": 50}`.
+
+    Returns:
+        The record of all finished trials of the run.
+
+    Raises:
+        UserError: if the request is wrong; nothing has been written then.
+    """
+    values: dict[str, Any] = {
+        "method": method,
+        "shots": shots,
+        "fraction": fraction,
+        "full": full or None,
+        "data": str(data),
+        "preset": preset,
+        "backbone": {"name": backbone} if isinstance(backbone, str) else backbone,
+    }
+    values = {key: value for key, value in values.items() if value is not None}
+    if weights is not None:
+        values = config.overlay(values, {"backbone": {"weights": str(weights)}})
+    values = config.overlay(values, settings)
+    with _status_line(quiet):
+        return experiment.run(
+            values,
+            list(range(seeds)) if isinstance(seeds, int) else list(seeds),
+            out=Path(out),
+            device=device,
+            workers=workers,
+            force=force,
+            progress=not quiet,
+            tell=progress.update,
+        )
+
+
+def load_dataset(data: str | Path = "cifar10", *, image_size: int | None = None) -> TrainTest:
+    """Load the training and the test images of a data set.
+
+    Args:
+        data: "digits", "cifar10", a name under `FEWSHOT_DATA`, or the path of a folder.
+        image_size: side in pixels to which images are resized; chosen for the data set by
+            default.
+
+    Returns:
+        A pair `(train, test)` of `ImageSet`, decoded once and memory-mapped afterwards.
+    """
+    return load(str(data), image_size=image_size)
+
+
+def sample_subset(
+    images: ImageSet,
+    *,
+    shots: int | None = None,
+    fraction: float | None = None,
+    seed: int = 0,
+) -> Labelled:
+    """Sample a labelled subset, the same one that `run` samples for this seed.
+
+    Subsets are nested: the first 4 shots of a seed are among its 16.
+
+    Args:
+        images: the images to sample from, usually the training images.
+        shots: images per class. Give exactly one of `shots` and `fraction`.
+        fraction: share of every class, in (0, 1].
+        seed: seed of the subset.
+
+    Returns:
+        Images float [n, c, h, w] in [0, 1] and labels int64 [n].
+    """
+    if (shots is None) == (fraction is None):
+        raise UserError("give exactly one of shots and fraction.")
+    if shots is not None:
+        indices = subsets.shots(images.labels, images.classes, shots, seed)
+    else:
+        assert fraction is not None
+        indices = subsets.fraction(images.labels, len(images.classes), fraction, seed)
+    return streams.labelled(images, indices, "cpu")
+
+
+def sample_episode(
+    images: ImageSet, *, ways: int = 5, shots: int = 1, queries: int = 15, seed: int = 0
+) -> Episode:
+    """Sample an N-way k-shot task: a support set and a disjoint query set of some classes.
+
+    Args:
+        images: the images to sample from.
+        ways: number of classes.
+        shots: support images per class.
+        queries: query images per class.
+        seed: seed of the task.
+
+    Returns:
+        Support and query with labels 0 to ways-1, and the classes that these stand for.
+    """
+    by_class = subsets.by_class(images.labels, len(images.classes))
+    task = samplers.episode(by_class, ways, shots, queries, generator(seed, "episode"))
+    support = streams.labelled(images, task.support, "cpu")
+    query = streams.labelled(images, task.query, "cpu")
+    return Episode(
+        Labelled(support.images, task.support_labels),
+        Labelled(query.images, task.query_labels),
+        task.classes,
+    )
+
+
+def fit(
+    learner: Learner,
+    support: Labelled,
+    *,
+    steps: int = 100,
+    lr: float = 1e-3,
+    batch_size: int = 64,
+    augment: Sequence[str | Mapping[str, Any]] = (),
+    episode_shots: int = 5,
+    episode_queries: int = 5,
+    seed: int = 0,
+    quiet: bool = False,
+    **train: Any,
+) -> Learner:
+    """Train a learner in place on labelled images, with the trainer that every run uses.
+
+    A learner that needs no training, such as a probe, is returned as it is.
+
+    Args:
+        learner: the learner, on the device that it should train on.
+        support: the labelled images, float [n, c, h, w] in [0, 1], labels 0 to n_way-1.
+        steps: optimiser steps.
+        lr: learning rate at its highest; it falls as a cosine unless `schedule` says otherwise.
+        batch_size: images per step, or pairs per step for a learner of pairs.
+        augment: augmentations by name, or mappings of a name and its parameters.
+        episode_shots: support images per class of a training episode, for a learner of episodes.
+        episode_queries: query images per class of a training episode.
+        seed: seed of batches, augmentation and dropout.
+        quiet: show no progress.
+        **train: further keys of the `train:` settings, such as `weight_decay=0.05`.
+
+    Returns:
+        The learner itself, in evaluation mode.
+
+    Raises:
+        UserError: for an unknown setting.
+        Diverged: if the loss is no longer finite.
+    """
+    learner.eval()
+    if learner.feed is None:
+        return learner
+    settings = config.check(
+        config.Train, {"steps": steps, "lr": lr, "batch_size": batch_size, **train}, "fit"
+    )
+    device = next(learner.parameters()).device
+    support = support.to(device)
+    n_classes = int(support.labels.max()) + 1
+    pixels = support.images.mul(255).round().to(torch.uint8)
+    pool = streams.Pool(pixels, support.labels, n_classes)
+    change = augmentation.build(augmentation.check(augment), n_classes)
+    stream: trainer.Stream
+    if learner.feed == "batches":
+        stream = streams.batches(pool, batch_size, change, seed, settings.label_smoothing)
+    elif learner.feed == "episodes":
+        stream = streams.episodes(
+            pool, n_classes, episode_shots, episode_queries, change, seed, strict=False
+        )
+    else:
+        stream = streams.pairs(pool, batch_size, change, seed)
+    learner.prepare(support)
+    learner.on_train_start(len(support.labels))
+
+    def on_log(point: trainer.LogPoint, total: int) -> None:
+        progress.update(f"step {point['step']}/{total}, loss {point['train_loss']:.3f}")
+
+    with _status_line(quiet), seeded(seed, "fit"):
+        steps_per_epoch = len(support.labels) / min(batch_size, len(support.labels))
+        trainer.fit(learner, stream, settings, steps_per_epoch, on_log=on_log)
+    learner.on_train_end()
+    return learner.eval()
+
+
+def evaluate(learner: Learner, support: Labelled, query: Labelled | ImageSet) -> metrics.TestScores:
+    """Adapt a learner to the support set and score it on the query set.
+
+    No query image influences the classification of another.
+
+    Args:
+        learner: a learner that is trained, or needs no training.
+        support: the labelled images of the task.
+        query: the images to classify, with their true labels.
+
+    Returns:
+        Accuracy, macro precision, recall and F1, loss in nats, calibration error (ECE), the
+        recall of each class and the confusion matrix.
+    """
+    device = next(learner.parameters()).device
+    learner.eval()
+    with torch.no_grad():
+        classifier = learner.adapt(support.to(device))
+    return metrics.scores(*metrics.classify(classifier, _in_batches(learner, query, device)))
+
+
+def _in_batches(
+    learner: Learner, query: Labelled | ImageSet, device: torch.device
+) -> Iterator[Labelled]:
+    size = chunk_size(learner.backbone, query.images)
+    if isinstance(query, ImageSet):
+        yield from streams.chunks(query, torch.arange(len(query)), size, device)
+        return
+    for images, labels in zip(query.images.split(size), query.labels.split(size), strict=True):
+        yield Labelled(images, labels).to(device)
+
+
+def load_records(*places: str | Path) -> DataFrame:
+    """Load the results of runs as a table with one row per trial.
+
+    Args:
+        *places: record files, run folders, or folders of them; by default "runs".
+
+    Returns:
+        A DataFrame with the columns run_id, method, preset, backbone, weights, data, shots,
+        fraction, labels, seed, one column per score, and seconds (mean over the run's trials).
+
+    Raises:
+        UserError: if a place does not exist or holds no record.
+    """
+    from pandas import DataFrame
+
+    paths = [Path(place) for place in places or ("runs",)]
+    rows: list[dict[str, Any]] = []
+    for _, record in records.load(paths):
+        rows += _trials(record)
+    return DataFrame(rows)
+
+
+def _trials(record: RunRecord) -> list[dict[str, Any]]:
+    """Return one row per trial of a record."""
+    shared = {name: getattr(record, name) for name in RUN_COLUMNS}
+    rows = []
+    for position, seed in enumerate(record.seeds):
+        scores = {name: score.values[position] for name, score in record.scores.items()}
+        rows.append({**shared, "seed": seed, **scores, "seconds": record.cost.seconds})
+    return rows
+
+
+def compare(*results: RunRecord) -> DataFrame:
+    """Compare runs on the same task, the best first.
+
+    The difference to the best run is paired: it is the mean, over common seeds, of the difference
+    between two trials.
+
+    Args:
+        *results: records of runs on the same data and with the same labels.
+
+    Returns:
+        A DataFrame with one row per run: method, preset, backbone, accuracy, ci95 (half width of
+        the 95% interval), n, difference (to the best run), difference_ci95, seconds (per trial).
+
+    Raises:
+        UserError: if the runs have different test images or numbers of labels.
+    """
+    from pandas import DataFrame
+
+    tasks = {(each.provenance.data_fingerprint, each.shots, each.fraction) for each in results}
+    if len(tasks) != 1:
+        raise UserError(
+            "compare needs runs on the same data with the same number of labels; "
+            f"these are {len(tasks)} different tasks."
+        )
+    ordered = sorted(results, key=lambda each: -each.scores["accuracy"].mean)
+    best = ordered[0].by_seed()
+    rows = []
+    for record in ordered:
+        difference = statistics.paired_difference(record.by_seed(), best)
+        rows.append(
+            {
+                "method": record.method,
+                "preset": record.preset,
+                "backbone": record.backbone,
+                "accuracy": record.scores["accuracy"].mean,
+                "ci95": record.scores["accuracy"].ci95,
+                "n": len(record.seeds),
+                "difference": difference.mean,
+                "difference_ci95": difference.half,
+                "seconds": record.cost.seconds,
+            }
+        )
+    return DataFrame(rows)
+
+
+@contextmanager
+def _status_line(quiet: bool) -> Iterator[None]:
+    """Show progress as one line on stderr that is replaced as work goes on."""
+    if quiet:
+        yield
+        return
+    shown_at, width = 0.0, 0
+
+    def show(text: str) -> None:
+        nonlocal shown_at, width
+        if time.monotonic() - shown_at < SHOW_EVERY:
+            return
+        shown_at = time.monotonic()
+        sys.stderr.write("\r" + text.ljust(width))
+        sys.stderr.flush()
+        width = len(text)
+
+    with progress.shown_by(show):
+        try:
+            yield
+        finally:
+            if width:
+                sys.stderr.write("\r" + " " * width + "\r")
+                sys.stderr.flush()
