@@ -342,13 +342,13 @@ def compare(*results: RunRecord) -> DataFrame:
     """
     from pandas import DataFrame
 
-    tasks = {(each.provenance.data_fingerprint, each.shots, each.fraction) for each in results}
+    tasks = {(result.provenance.data_fingerprint, result.shots, result.fraction) for result in results}
     if len(tasks) != 1:
         raise UserError(
             "compare needs runs on the same data with the same number of labels; "
             f"these are {len(tasks)} different tasks."
         )
-    ordered = sorted(results, key=lambda each: -each.scores["accuracy"].mean)
+    ordered = sorted(results, key=lambda result: -result.scores["accuracy"].mean)
     best = ordered[0].by_seed()
     rows = []
     for record in ordered:

@@ -136,10 +136,10 @@ def _sections(command: Any, name: str) -> Iterator[str]:
         for key in commands:
             yield from _sections(commands[key], f"{name} {key}")
         return
-    arguments = [each for each in command.params if each.param_type_name == "argument"]
-    usage = " ".join([name, *((each.name or "").upper() for each in arguments), "[OPTIONS]"])
+    arguments = [item for item in command.params if item.param_type_name == "argument"]
+    usage = " ".join([name, *((item.name or "").upper() for item in arguments), "[OPTIONS]"])
     help_text = _help(command.help or "")
-    rows = [_parameter(each) for each in command.params if each.name != "help"]
+    rows = [_parameter(item) for item in command.params if item.name != "help"]
     table = _markdown_table(["argument or option", "default", "meaning"], rows)
     yield f"## `{name}`\n\n{help_text}\n\n```text\n{usage}\n```\n\n{table}"
 
