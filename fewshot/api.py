@@ -342,7 +342,9 @@ def compare(*results: RunRecord) -> DataFrame:
     """
     from pandas import DataFrame
 
-    tasks = {(result.provenance.data_fingerprint, result.shots, result.fraction) for result in results}
+    tasks = {
+        (result.provenance.data_fingerprint, result.shots, result.fraction) for result in results
+    }
     if len(tasks) != 1:
         raise UserError(
             "compare needs runs on the same data with the same number of labels; "
