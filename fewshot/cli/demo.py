@@ -46,7 +46,7 @@ def demo(
     ]
     title = f"digits, {SHOTS} labels per class, {trials} trials"
     written = accuracy_by_method.draw(rows, title, out / "accuracy")
-    print(comparison.markdown([record.to_json() for record in results], brief=True))
+    print(comparison.markdown(results, brief=True))
     print(f"figure: {written[-1]}", file=sys.stderr)
     print(
         "Next: fewshot run --method probe --shots 16 --data FOLDER compares on your own images\n"
