@@ -1,4 +1,4 @@
-"""Class folders: one folder a class, with or without train/ and test/ above them."""
+"""Class folders: one folder of images per class, optionally below train/ and test/."""
 
 from __future__ import annotations
 
@@ -24,48 +24,57 @@ TEST_NAMES = ("test", "val", "validation", "valid")
 
 
 class _File(NamedTuple):
-    path: str  # relative to the data set's folder
+    """An image file.
+
+    Attributes:
+        path: path relative to the folder of the data set.
+        stat: its size and times.
+        class_name: name of its class folder.
+    """
+
+    path: str
     stat: os.stat_result
     class_name: str
 
 
 def source(folder: Path, name: str) -> Source | None:
-    """Class folders in a folder, or in its train/ and test/ (or val/, validation/); None if there are none.
+    """Locate class folders in a folder, or in its train/ and test/ (or val/, validation/, valid/).
 
-    Without a test part, a fixed stratified fifth becomes one. Hidden files are ignored, and so are files
-    that lie beside the class folders. A class folder may hold folders; an empty one is no class.
+    Without a test folder, a fixed, stratified fifth of the images becomes the test set. Hidden
+    files and files beside the class folders are ignored. A class folder may contain folders; an
+    empty one is not a class.
+
+    Returns:
+        None if there are no class folders with files.
+
+    Raises:
+        UserError: there is a test folder but no train/.
     """
-    inner = {path.name for path in _folders(folder)}
-    parts = [part for part in ("train", *TEST_NAMES) if part in inner and _folders(folder / part)]
+    subfolders = {path.name for path in _folders(folder)}
+    parts = [
+        part for part in ("train", *TEST_NAMES) if part in subfolders and _folders(folder / part)
+    ]
     if parts and "train" not in parts:
-        raise UserError(f"{folder} holds {parts[0]}/ but no train/ with class folders: add train/.")
+        raise UserError(f"{folder} has {parts[0]}/ but no train/ with class folders: add train/.")
+    train, empty_folders = _files(folder, folder / "train" if parts else folder)
+    test: list[_File] | None = None
     notes = []
-    if parts:
-        train, empty = _listing(folder, folder / "train")
-    else:
-        train, empty = _listing(folder, folder)
-    test: list[_File] = []
     if len(parts) > 1:
-        test, empty_test = _listing(folder, folder / parts[1])
-        empty += empty_test
-        notes += [f"{part}/ is not used: {parts[1]}/ is the test part" for part in parts[2:]]
+        test, more_empty_folders = _files(folder, folder / parts[1])
+        empty_folders += more_empty_folders
+        notes += [f"{part}/ is not used: {parts[1]}/ is the test set" for part in parts[2:]]
     elif train:
         notes.append(SPLIT_NOTE.format(name=name))
     if not train and not test:
         return None
-    if empty:
-        notes.append(f"{few(empty)}: no files, so no class")
-    files = tuple((file.path, file.stat) for file in (*train, *test))
-    return Source(
-        name,
-        "files",
-        files,
-        tuple(notes),
-        lambda: _read(folder, train, test if len(parts) > 1 else None),
-    )
+    if empty_folders:
+        notes.append(f"{few(empty_folders)}: no files, so not a class")
+    files = tuple((file.path, file.stat) for file in (*train, *(test or [])))
+    return Source(name, "files", files, tuple(notes), lambda: _read(folder, train, test))
 
 
 def _folders(folder: Path) -> list[Path]:
+    """Return the visible folders in a folder, sorted."""
     with os.scandir(folder) as entries:
         names = [
             entry.name for entry in entries if not entry.name.startswith(".") and entry.is_dir()
@@ -73,41 +82,43 @@ def _folders(folder: Path) -> list[Path]:
     return [folder / name for name in sorted(names)]
 
 
-def _listing(root: Path, folder: Path) -> tuple[list[_File], list[str]]:
-    """All files of a folder's class folders, sorted, and the class folders that hold none."""
+def _files(root: Path, folder: Path) -> tuple[list[_File], list[str]]:
+    """Return all files of the class folders in a folder, sorted, and the empty class folders."""
     files: list[_File] = []
-    empty = []
+    empty_folders = []
     for class_folder in _folders(folder):
-        own = sorted(_walk(class_folder, class_folder.name, root), key=lambda file: file.path)
-        if not own:
-            empty.append(f"{class_folder.relative_to(root).as_posix()}/")
-        files += own
-    return files, empty
+        own_files = _files_of_class(class_folder, root)
+        if not own_files:
+            empty_folders.append(f"{class_folder.relative_to(root).as_posix()}/")
+        files += own_files
+    return files, empty_folders
 
 
-def _walk(folder: Path, class_name: str, root: Path) -> list[_File]:
-    found = []
-    for place, inner, names in os.walk(folder):
-        inner[:] = [name for name in inner if not name.startswith(".")]
+def _files_of_class(class_folder: Path, root: Path) -> list[_File]:
+    """Return the visible files of a class folder and of its visible subfolders, sorted by path."""
+    files = []
+    for place, subfolders, names in os.walk(class_folder):
+        subfolders[:] = [name for name in subfolders if not name.startswith(".")]
         prefix = os.path.relpath(place, root)
         for name in names:
             path = os.path.join(place, name)
             if not name.startswith(".") and os.path.isfile(path):
-                found.append(_File(f"{prefix}/{name}", os.stat(path), class_name))
-    return found
+                files.append(_File(f"{prefix}/{name}", os.stat(path), class_folder.name))
+    return sorted(files, key=lambda file: file.path)
 
 
 def _read(folder: Path, train: list[_File], test: list[_File] | None) -> Content:
     classes = tuple(sorted({file.class_name for file in (*train, *(test or []))}))
-    number = {name: i for i, name in enumerate(classes)}
+    label_of = {name: label for label, name in enumerate(classes)}
     if test is None:
-        aside = held_out(np.array([number[file.class_name] for file in train], dtype=np.int64))
-        test = [file for file, chosen in zip(train, aside, strict=True) if chosen]
-        train = [file for file, chosen in zip(train, aside, strict=True) if not chosen]
-    return Content(classes, _part(folder, train, number), _part(folder, test, number))
+        labels = np.array([label_of[file.class_name] for file in train], dtype=np.int64)
+        is_test = held_out(labels)
+        test = [file for file, selected in zip(train, is_test, strict=True) if selected]
+        train = [file for file, selected in zip(train, is_test, strict=True) if not selected]
+    return Content(classes, _part(folder, train, label_of), _part(folder, test, label_of))
 
 
-def _part(folder: Path, files: list[_File], number: dict[str, int]) -> Part:
-    labels = np.array([number[file.class_name] for file in files], dtype=np.int64)
+def _part(folder: Path, files: list[_File], label_of: dict[str, int]) -> Part:
+    labels = np.array([label_of[file.class_name] for file in files], dtype=np.int64)
     paths: list[Payload] = [folder / file.path for file in files]
     return Part(labels, lambda i: files[i].path, lambda: chunked(paths))

@@ -1,4 +1,4 @@
-"""Any image file to uint8 RGB pixels of one square size, the same for folders and Parquet files."""
+"""Decode one image file to uint8 RGB pixels of one square size, whatever its format."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from episodes.datasets.source import Payload
 if TYPE_CHECKING:
     from PIL import Image
 
-LARGEST_DEFAULT = 224
-MIXED_DEFAULT = 64
-_ORIENTATION = 0x0112
+LARGEST_DEFAULT = 224  # pixels
+MIXED_DEFAULT = 64  # pixels
+_ORIENTATION = 0x0112  # EXIF tag
 _UNKNOWN_TO_PILLOW = {".heic", ".heif", ".avif", ".jxl", ".dng", ".svg"}
 
 
 def broken_image_errors() -> tuple[type[Exception], ...]:
-    """What Pillow is seen to raise on damaged, hostile or unsupported files."""
+    """Return the exceptions that Pillow raises for damaged, hostile or unsupported files."""
     from PIL import Image
 
     pillow = (Image.DecompressionBombError, Image.DecompressionBombWarning)
@@ -31,7 +31,7 @@ def broken_image_errors() -> tuple[type[Exception], ...]:
 
 
 def raw(payload: Payload) -> bytes:
-    """The bytes that a payload stands for; none where a file cannot be read or is no image by its name."""
+    """Return the bytes of a payload; empty if its file is unreadable or not named as an image."""
     if isinstance(payload, np.ndarray):
         return payload.tobytes()
     if isinstance(payload, Path):
@@ -43,7 +43,15 @@ def raw(payload: Payload) -> bytes:
 
 
 def size_of(payload: Payload, data: bytes) -> tuple[int, int] | None:
-    """Width and height from the header alone; None where there is no image."""
+    """Read the width and height of an image from its header.
+
+    Args:
+        payload: the image.
+        data: its bytes, as `raw` returns them.
+
+    Returns:
+        Width and height in pixels; None if the payload is not an image.
+    """
     from PIL import Image
 
     if isinstance(payload, np.ndarray):
@@ -56,9 +64,12 @@ def size_of(payload: Payload, data: bytes) -> tuple[int, int] | None:
 
 
 def working_size(sizes: set[tuple[int, int]]) -> int:
-    """The side of the square images that learners see, where the user names none.
+    """Return the default side of the images that learners receive, in pixels.
 
-    One square size is kept, up to 224; sizes that differ, or are not square, become 64.
+    If all images have one square size, it is that size, at most 224. Otherwise it is 64.
+
+    Args:
+        sizes: widths and heights that occur in the data set.
     """
     if len(sizes) == 1:
         width, height = next(iter(sizes))
@@ -68,39 +79,53 @@ def working_size(sizes: set[tuple[int, int]]) -> int:
 
 
 def why_skipped(payload: Payload) -> str:
-    """The reason that something which does not decode is left out."""
+    """Return the reason why a payload that cannot be decoded is skipped, for a message."""
     if not isinstance(payload, Path) or (payload.suffix and named_as_image(payload)):
         return "cannot be decoded"
-    known = payload.suffix.lower() in _UNKNOWN_TO_PILLOW
-    return "a format that cannot be read; save it as JPEG or PNG" if known else "not an image"
+    if payload.suffix.lower() in _UNKNOWN_TO_PILLOW:
+        return "a format that cannot be read; save it as JPEG or PNG"
+    return "not an image"
 
 
 def named_as_image(path: Path) -> bool:
-    """Whether a file's name is that of an image, or says nothing; other files are never read."""
+    """Return whether a file has the suffix of an image or none; other files are never read."""
     from PIL import Image
 
     return not path.suffix or path.suffix.lower() in Image.registered_extensions()
 
 
 def decode(payload: Payload, size: int) -> np.ndarray:
-    """One image, upright, on white, its shorter side scaled to `size` and the middle kept.
+    """Decode the central square of an image.
 
-    Returns uint8 [size, size, 3]. Raises one of `broken_image_errors` where the image cannot be decoded.
+    The image is turned upright (EXIF), laid on white if it is transparent, and resized so that its
+    shorter side is `size`.
+
+    Args:
+        payload: the image.
+        size: side of the result in pixels.
+
+    Returns:
+        uint8 [size, size, 3].
+
+    Raises:
+        Exception: one of `broken_image_errors`, if the image cannot be decoded.
     """
     from PIL import Image
 
     if isinstance(payload, np.ndarray):
         return np.asarray(_square(Image.fromarray(payload), size))
     with Image.open(BytesIO(raw(payload))) as image:
-        # JPEG alone: decodes at a half, quarter or eighth where that still leaves twice the size wanted.
+        # This affects JPEG alone: it is decoded at a half, a quarter or an eighth of its size if
+        # that is still at least twice the size of the result.
         image.draft(None, (2 * size, 2 * size))
         return np.asarray(_square(_rgb(_upright(image)), size))
 
 
 def _upright(image: Image.Image) -> Image.Image:
+    """Undo the rotation and reflection that the EXIF orientation describes."""
     from PIL.Image import Transpose
 
-    turns = {
+    operations = {
         2: Transpose.FLIP_LEFT_RIGHT,
         3: Transpose.ROTATE_180,
         4: Transpose.FLIP_TOP_BOTTOM,
@@ -109,31 +134,33 @@ def _upright(image: Image.Image) -> Image.Image:
         7: Transpose.TRANSVERSE,
         8: Transpose.ROTATE_90,
     }
-    image.load()  # Pillow turns TIFF by itself here, and forgets the orientation
+    image.load()  # this turns TIFF images upright, and removes their orientation
     try:
-        turn = turns.get(image.getexif().get(_ORIENTATION, 1))
+        operation = operations.get(image.getexif().get(_ORIENTATION, 1))
     except broken_image_errors():
-        turn = None  # a damaged EXIF block does not spoil the pixels
-    return image if turn is None else image.transpose(turn)
+        operation = None  # the pixels are usable although the EXIF block is damaged
+    return image if operation is None else image.transpose(operation)
 
 
 def _rgb(image: Image.Image) -> Image.Image:
+    """Convert an image of any mode to RGB, on white where it is transparent."""
     from PIL import Image
 
     if image.mode == "RGB" and "transparency" not in image.info:
         return image
     if image.mode == "I" or image.mode.startswith("I;16"):
-        wide = np.asarray(image).astype(np.int64).clip(0, 65535)
-        return Image.fromarray(((wide + 128) // 257).astype(np.uint8)).convert("RGB")
+        values = np.asarray(image).astype(np.int64).clip(0, 65535)
+        return Image.fromarray(((values + 128) // 257).astype(np.uint8)).convert("RGB")
     if image.mode == "F":
         raise ValueError("floating-point pixels have no fixed range")
     if image.has_transparency_data:
-        seen = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", seen.size, "white"), seen).convert("RGB")
+        rgba = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
     return image.convert("RGB")
 
 
 def _square(image: Image.Image, size: int) -> Image.Image:
+    """Resize the central square of an image."""
     from PIL import Image
 
     if image.size == (size, size):

@@ -1,8 +1,9 @@
-"""Decoded images on disk: decoded once, memory-mapped from then on, found again by content.
+"""Decoded images on disk: decoded once, memory-mapped afterwards, and located by their content.
 
 <cache>/images/<fingerprint>/ holds `images.npy` (uint8 [n, 3, h, w]), `labels.npy` (int64 [n]) and
-`meta.json`. <cache>/index/<signature>.json leads from the stats of the source's files to the fingerprints,
-so that an unchanged source is not read again; where the stats have changed, the content decides.
+`meta.json`. <cache>/index/<signature>.json maps the sizes and times of the source's files to the
+fingerprints, so that an unchanged source is not read again. If they have changed, the source is
+read, and its content decides.
 """
 
 from __future__ import annotations
@@ -20,20 +21,27 @@ from typing import Any
 
 import numpy as np
 
-from episodes.datasets.parallel_decode import write_part
 from episodes.datasets.decode import raw, size_of, working_size
+from episodes.datasets.parallel_decode import write_part
 from episodes.datasets.source import Content, Part, Source
 from episodes.errors import UserError
 
-VERSION = 1  # raise it when decoding changes: entries made before are then no longer found
+VERSION = 1  # increase it when decoding changes, so that older entries are no longer used
 _UNFINISHED = ".building"
 
 
 @dataclass(frozen=True, eq=False)
 class Entry:
-    """One decoded part: images uint8 [n, 3, h, w], memory-mapped, and labels int64 [n].
+    """One decoded part.
 
-    total: images in the source; skipped: name and reason of each that was left out; jpeg: the first is one.
+    Attributes:
+        fingerprint: name of its folder in the cache.
+        images: uint8 [n, 3, h, w], memory-mapped.
+        labels: int64 [n].
+        classes: class names, in the order of the labels.
+        total: number of images in the source.
+        skipped: name of each image that was skipped, and the reason.
+        jpeg: whether the first image of the source is a JPEG file.
     """
 
     fingerprint: str
@@ -48,33 +56,35 @@ class Entry:
 def decoded(
     source: Source, image_size: int | None, cache: Path, progress: bool
 ) -> tuple[Entry, Entry]:
-    """The decoded train and test parts of a source, from the cache or put there now.
+    """Return the decoded training and test sets of a source; decode them if they are not cached.
 
-    image_size: side of the square images, or None for the source's own (see `working_size`).
-    UserError where the source is broken or the cache cannot be written.
+    Args:
+        source: the data set.
+        image_size: side of the square images in pixels; None for the default of the source (see
+            `working_size`).
+        cache: folder of the cache.
+        progress: whether to report progress while decoding.
+
+    Raises:
+        UserError: the source is broken, or the cache cannot be written.
     """
     index = cache / "index" / f"{_signature(source, image_size)}.json"
-    known = _read_json(index).get("parts", [])
-    found = [_open(cache / "images" / fingerprint) for fingerprint in known]
-    if len(found) == 2 and found[0] and found[1]:
-        return found[0], found[1]
+    fingerprints = _read_json(index).get("parts", [])
+    entries = [_open(cache / "images" / fingerprint) for fingerprint in fingerprints]
+    if len(entries) == 2 and entries[0] and entries[1]:
+        return entries[0], entries[1]
     content = source.read()
-    with warnings.catch_warnings(), _writing(cache):
-        # Pillow warns of odd metadata in images that decode well.
+    with warnings.catch_warnings(), _report_write_errors(cache):
+        # Pillow warns about unusual metadata in images that it decodes well.
         warnings.filterwarnings("ignore", module=r"PIL\.")
         size, fingerprints = _fingerprints(content, image_size)
-        parts = zip(("train", "test"), fingerprints, (content.train, content.test), strict=True)
-        train, test = (
-            _find_or_build(
-                cache / "images" / key,
-                part,
-                content.classes,
-                size,
-                f"{source.name} {kind}",
-                progress,
-            )
-            for kind, key, part in parts
-        )
+
+        def build(kind: str, fingerprint: str, part: Part) -> Entry:
+            folder, label = cache / "images" / fingerprint, f"{source.name} {kind}"
+            return _open_or_build(folder, part, content.classes, size, label, progress)
+
+        train = build("train", fingerprints[0], content.train)
+        test = build("test", fingerprints[1], content.test)
         index.parent.mkdir(parents=True, exist_ok=True)
         draft = index.with_suffix(f".{os.getpid()}")
         draft.write_text(json.dumps({"parts": fingerprints}))
@@ -83,6 +93,7 @@ def decoded(
 
 
 def _signature(source: Source, image_size: int | None) -> str:
+    """Return a hash of the image size and of the sizes and times of the source's files."""
     digest = hashlib.sha256(f"{VERSION} {image_size}\n".encode())
     for path, stat in source.files:
         digest.update(os.fsencode(path))
@@ -93,7 +104,7 @@ def _signature(source: Source, image_size: int | None) -> str:
 
 
 def _fingerprints(content: Content, image_size: int | None) -> tuple[int, list[str]]:
-    """The working size, and for each part a hash of everything that its entry depends on."""
+    """Return the working size, and for each part a hash of everything that its entry depends on."""
     sizes: set[tuple[int, int]] = set()
     digests = []
     for part in (content.train, content.test):
@@ -104,8 +115,10 @@ def _fingerprints(content: Content, image_size: int | None) -> tuple[int, list[s
                 data = raw(payload)
                 digest.update(len(data).to_bytes(8, "little"))
                 digest.update(data)
-                if image_size is None and len(sizes) < 2 and (seen := size_of(payload, data)):
-                    sizes.add(seen)
+                # Two sizes are enough to know that the sizes differ.
+                own_size = size_of(payload, data) if image_size is None and len(sizes) < 2 else None
+                if own_size:
+                    sizes.add(own_size)
         digests.append(digest)
     size = image_size or working_size(sizes)
     for digest in digests:
@@ -113,47 +126,47 @@ def _fingerprints(content: Content, image_size: int | None) -> tuple[int, list[s
     return size, [digest.hexdigest()[:32] for digest in digests]
 
 
-def _find_or_build(
+def _open_or_build(
     folder: Path, part: Part, classes: tuple[str, ...], size: int, label: str, progress: bool
 ) -> Entry:
+    """Return the entry in a folder; if there is none, decode it while other processes wait."""
     from filelock import FileLock
 
     if entry := _open(folder):
         return entry
     folder.parent.mkdir(parents=True, exist_ok=True)
-    _clear_unfinished(folder.parent)
+    _remove_unfinished(folder.parent)
     with FileLock(folder.with_suffix(".lock")):
-        if entry := _open(folder):  # another process was first
+        if entry := _open(folder):  # another process has built it meanwhile
             return entry
         unfinished = folder.with_suffix(_UNFINISHED)
         shutil.rmtree(unfinished, ignore_errors=True)
         try:
             unfinished.mkdir()
-            meta = write_part(unfinished, part, size, label, progress)
-            (unfinished / "meta.json").write_text(
-                json.dumps(meta | {"classes": classes, "name": label})
-            )
-            shutil.rmtree(folder, ignore_errors=True)  # present only where it is damaged
+            info = write_part(unfinished, part, size, label, progress)
+            meta = {**info, "classes": classes, "name": label}
+            (unfinished / "meta.json").write_text(json.dumps(meta))
+            shutil.rmtree(folder, ignore_errors=True)  # it exists only if it is damaged
             os.rename(unfinished, folder)
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
-        if entry := _open(folder):  # still locked: nobody clears it away in between
+        if entry := _open(folder):  # under the lock, so that nothing can remove it in between
             return entry
-    raise OSError(f"{folder} cannot be read back")
+    raise OSError(f"{folder} cannot be read after it was written")
 
 
 def _open(folder: Path) -> Entry | None:
-    """The entry in a folder, or None where it is missing or damaged."""
+    """Return the entry in a folder, or None if it is missing or damaged."""
     try:
         meta = _read_json(folder / "meta.json")
         images = np.load(folder / "images.npy", mmap_mode="c", allow_pickle=False)
         labels = np.load(folder / "labels.npy", allow_pickle=False)
-        whole = list(images.shape) == meta["shape"] and images.dtype == np.uint8
-        if not whole or labels.shape != images.shape[:1] or labels.dtype != np.int64:
+        is_whole = list(images.shape) == meta["shape"] and images.dtype == np.uint8
+        if not is_whole or labels.shape != images.shape[:1] or labels.dtype != np.int64:
             return None
         skipped = [(name, reason) for name, reason in meta["skipped"]]
-        with suppress(OSError):  # a cache that is only read is as good
-            os.utime(folder)  # when it was last used, for those who look
+        with suppress(OSError):  # a read-only cache works as well
+            os.utime(folder)  # `fewshot data --cache` shows this as the time of the last use
         return Entry(
             folder.name,
             images,
@@ -168,16 +181,16 @@ def _open(folder: Path) -> Entry | None:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file; empty where there is none or it is damaged."""
+    """Return the object in a JSON file; empty if the file is missing or damaged."""
     try:
-        read = json.loads(path.read_text())
+        content = json.loads(path.read_text())
     except (OSError, ValueError):
         return {}
-    return read if isinstance(read, dict) else {}
+    return content if isinstance(content, dict) else {}
 
 
-def _clear_unfinished(images: Path) -> None:
-    """Removes what killed builds left; a build under way holds its lock and is left alone."""
+def _remove_unfinished(images: Path) -> None:
+    """Remove what killed processes left behind; entries that are being built hold their lock."""
     from filelock import FileLock, Timeout
 
     for folder in images.glob(f"*{_UNFINISHED}"):
@@ -189,12 +202,13 @@ def _clear_unfinished(images: Path) -> None:
 
 
 @contextmanager
-def _writing(cache: Path) -> Iterator[None]:
+def _report_write_errors(cache: Path) -> Iterator[None]:
+    """Turn errors of the file system into a message that names the cache and the remedy."""
     try:
         yield
     except (OSError, NotImplementedError) as error:  # the latter: a file system without locks
         reason = getattr(error, "strerror", None) or str(error)
         raise UserError(
-            f"Cannot write the image cache {cache}: {reason}. Free space there, or set FEWSHOT_CACHE to a "
-            "folder that can be written."
+            f"Cannot write the image cache {cache}: {reason}. Free some space there, or set "
+            "FEWSHOT_CACHE to a folder that can be written."
         ) from error

@@ -1,8 +1,9 @@
-"""Named data sets, folders and Parquet files -> `ImageSet`; decoded once, memory-mapped from then on."""
+"""Load a data set by name or path: CIFAR-10, digits, class folders or Parquet files."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -11,21 +12,22 @@ import torch
 
 from episodes.datasets import cifar10, class_folders, parquet
 from episodes.datasets.digits import load_digits
-from episodes.datasets.superclasses import groups_of
 from episodes.datasets.image_cache import Entry, decoded
-from episodes.datasets.locations import cache_root, user_cache
+from episodes.datasets.locations import cache_root, data_root
 from episodes.datasets.source import Source, few
+from episodes.datasets.superclasses import superclasses_of
 from episodes.errors import NotHere, UserError
 from episodes.types import ImageSet, TrainTest
 
-__all__ = ["available", "cache_root", "load"]
+LARGEST_IMAGE_SIZE = 1024  # pixels
 
-LARGEST_IMAGE_SIZE = 1024
-_KINDS = (
-    (cifar10, "CIFAR-10 batches"),
-    (parquet, "Parquet files"),
-    (class_folders, "class folders"),
-)
+# What each kind of source is called, and the function that locates it in a folder; in the order in
+# which they are tried.
+_KINDS: dict[str, Callable[[Path, str], Source | None]] = {
+    "CIFAR-10 batches": cifar10.source,
+    "Parquet files": parquet.source,
+    "class folders": class_folders.source,
+}
 
 
 def load(
@@ -36,49 +38,66 @@ def load(
     cache: Path | None = None,
     progress: bool = False,
 ) -> TrainTest:
-    """The train and test parts of `digits`, a path, or a name under `root`; `cifar10` may be downloaded.
+    """Load the training and the test set of a data set.
 
-    image_size: side of the square images in pixels. None keeps one common square size up to 224, and
-        otherwise scales to 64; `digits` are 32.
-    root: where names are looked up; None for $FEWSHOT_DATA, or `data` in the user's cache folder.
-    cache: where decoded images are kept; None for $FEWSHOT_CACHE, or the user's cache folder.
-    progress: tell on stderr while images are decoded, which happens on the first load alone.
+    Images are upright, RGB, on white where they are transparent, and cropped to their central
+    square. They are decoded on the first load and memory-mapped afterwards.
 
-    Images are upright, RGB, on white where transparent, their middle square. The notes, of both parts, are on
-    `train`. UserError where data is missing, broken or has fewer than two classes.
+    Args:
+        data: a path, "digits", or a name in `root`. "cifar10" is downloaded if it is not there.
+        image_size: side of the square images in pixels. None for the common size of square images,
+            at most 224, and 64 if the sizes differ or are not square. The default of "digits" is
+            32.
+        root: folder in which names are looked up; None for $FEWSHOT_DATA, or `data` in the user's
+            cache folder.
+        cache: folder for decoded images; None for $FEWSHOT_CACHE, or the user's cache folder.
+        progress: whether to report progress while images are decoded.
+
+    Returns:
+        The two sets. The notes of both are on `train`.
+
+    Raises:
+        UserError: the data is missing or broken, or has fewer than two classes.
     """
     if image_size is not None and not 4 <= image_size <= LARGEST_IMAGE_SIZE:
         raise UserError(
             f"The image size {image_size} is not between 4 and {LARGEST_IMAGE_SIZE} pixels."
         )
-    if data == "digits" and not Path(data).is_dir():  # a path comes before a name
+    if data == "digits" and not Path(data).is_dir():  # a folder of that name takes precedence
         return load_digits(image_size or 32)
-    place = _place(data, root or _data_root())
+    place = _locate(data, root or data_root())
     name = "cifar10" if data == "cifar10" else place.stem if place.is_file() else place.name
     source = _source(place, name)
-    entries = decoded(source, image_size, cache or cache_root(), progress)
-    return _assembled(source, place if place.is_dir() else place.parent, *entries)
+    train, test = decoded(source, image_size, cache or cache_root(), progress)
+    return _assembled(source, place if place.is_dir() else place.parent, train, test)
 
 
 def available(root: Path | None = None) -> list[tuple[str, str]]:
-    """Names that `load` takes and a line about each: digits, CIFAR-10, and every data set under `root`."""
-    base = root or _data_root()
-    found = {"digits": "1,797 handwritten digits of 8x8 pixels, installed with scikit-learn"}
-    found["cifar10"] = "60,000 images of 32x32 pixels in 10 classes, downloaded on first use"
+    """List the names that `load` accepts, each with one line of description.
+
+    Args:
+        root: folder in which names are looked up; None for $FEWSHOT_DATA, or `data` in the user's
+            cache folder.
+
+    Returns:
+        (name, description) of digits, CIFAR-10, and every data set in `root`.
+    """
+    base = root or data_root()
+    descriptions = {
+        "digits": "1,797 handwritten digits of 8x8 pixels, installed with scikit-learn",
+        "cifar10": "60,000 images of 32x32 pixels in 10 classes, downloaded on first use",
+    }
     for place in sorted(base.iterdir()) if base.is_dir() else []:
-        if place.is_dir() and not place.name.startswith(".") and (kind := _kind(place)):
-            found["cifar10" if place.name == cifar10.BATCHES else place.name] = f"{kind} in {place}"
-    return list(found.items())
+        kind = _kind(place) if place.is_dir() and not place.name.startswith(".") else None
+        if kind:
+            name = "cifar10" if place.name == cifar10.BATCHES else place.name
+            descriptions[name] = f"{kind} in {place}"
+    return list(descriptions.items())
 
 
-def _data_root() -> Path:
-    named = os.environ.get("FEWSHOT_DATA")
-    return Path(named).expanduser() if named else user_cache() / "data"
-
-
-def _place(data: str, root: Path) -> Path:
-    path = Path(data).expanduser()
-    candidates = [path, root / data] if data.strip() else []
+def _locate(data: str, root: Path) -> Path:
+    """Return the path of a data set that is given as a path, or as a name in `root`."""
+    candidates = [Path(data).expanduser(), root / data] if data.strip() else []
     if data == "cifar10":
         candidates.append(root / cifar10.BATCHES)
     for candidate in candidates:
@@ -86,85 +105,107 @@ def _place(data: str, root: Path) -> Path:
             return Path(os.path.abspath(candidate))
     if data == "cifar10":
         return cifar10.download(root)
-    near = get_close_matches(data, [name for name, _ in available(root)], n=3)
-    hint = f" Did you mean {', '.join(near)}?" if near else ""
+    suggestions = get_close_matches(data, [name for name, _ in available(root)], n=3)
+    hint = f" Did you mean {', '.join(suggestions)}?" if suggestions else ""
     raise NotHere(
-        f"There is no data set {data!r}: it is neither a path nor in {root}.{hint} Give the path of a folder "
-        "of images, or set FEWSHOT_DATA to the folder that holds it; without a network, digits always works."
+        f"There is no data set {data!r}: it is neither a path nor a name in {root}.{hint} Give the "
+        "path of a folder of images, or set FEWSHOT_DATA to the folder that holds the data set; "
+        "digits always works, also without a network."
     )
 
 
 def _source(place: Path, name: str) -> Source:
+    """Return the source at a path, of whichever kind it is."""
+    if place.is_file() and place.suffix != ".parquet":
+        raise UserError(f"{place} is neither a folder nor a Parquet file: give a folder of images.")
     try:
-        if place.is_file() and place.suffix != ".parquet":
-            raise UserError(f"{place} is neither a folder nor a Parquet file.")
-        kinds = (parquet,) if place.is_file() else (cifar10, parquet, class_folders)
-        for kind in kinds:
-            if source := kind.source(place, name):
+        for locate in (parquet.source,) if place.is_file() else _KINDS.values():
+            if source := locate(place, name):
                 return source
     except OSError as error:
-        raise UserError(f"{error.filename or place} cannot be read: {error.strerror}.") from error
+        raise UserError(
+            f"{error.filename or place} cannot be read: {error.strerror}; check its permissions."
+        ) from error
     raise UserError(
-        f"{place} holds no class folders with images, no Parquet files and no {cifar10.BATCHES}."
+        f"{place} has no class folders with images, no Parquet files and no {cifar10.BATCHES}: "
+        "make one folder of images per class in it."
     )
 
 
 def _kind(place: Path) -> str | None:
-    for kind, words in _KINDS:
+    """Return what the source at a path is called, or None if there is none."""
+    for kind, locate in _KINDS.items():
         try:
-            if kind.source(place, place.name):
-                return words
+            if locate(place, place.name):
+                return kind
         except (UserError, OSError):
             continue
     return None
 
 
 def _assembled(source: Source, place: Path, train: Entry, test: Entry) -> TrainTest:
-    """Both parts under one list of classes: those of which at least one image was decoded."""
-    in_train, in_test = (
-        np.bincount(part.labels, minlength=len(part.classes)) > 0 for part in (train, test)
-    )
+    """Combine two decoded parts under one list of classes: those with at least one image."""
+    in_train = np.bincount(train.labels, minlength=len(train.classes)) > 0
+    in_test = np.bincount(test.labels, minlength=len(test.classes)) > 0
     names = np.array(train.classes)
-    skip_notes = _skip_notes(source.unit, train, test)
-    skipped = f" It {skip_notes[0]}." if skip_notes else ""
-    if unknown := list(names[in_test & ~in_train]):
-        raise UserError(
-            f"{place} has no training images of {few(unknown)}, but test images.{skipped}"
-        )
-    if (count := in_train.sum()) < 2:
-        raise UserError(
-            f"{place} needs images of two classes or more, but has {count or 'none'}.{skipped}"
-        )
-    if not len(test.labels):
-        raise UserError(f"{place} has no test images.{skipped}")
+    skip_note = _skip_note(source.unit, train, test)
+    _check_classes(place, names, in_train, in_test, skip_note)
     classes = tuple(str(name) for name in names[in_train])
-    groups = groups_of(place, classes)
-    notes = [*source.notes, *skip_notes]
+    groups = superclasses_of(place, classes)
+    notes = [*source.notes, *([skip_note] if skip_note else [])]
     if train.jpeg and source.name == "cifar10":
         notes.append("these CIFAR-10 images are a JPEG re-encoding, not the original pixels")
-    if gone := list(names[~in_train]):
-        notes.append(f"no images of {few(gone)}, so no such class")
+    if unused := list(names[~in_train]):
+        notes.append(f"no images of {few(unused)}, so not a class")
     if untested := list(names[in_train & ~in_test]):
         notes.append(f"no test images of {few(untested)}")
-    number = (
-        np.cumsum(in_train) - 1
-    )  # [n_named] from the source's labels to those of the classes kept
+    # Labels of the source -> labels of the classes that have images, int64 [classes of the source].
+    new_labels = np.cumsum(in_train) - 1
 
-    def part(entry: Entry, notes: list[str]) -> ImageSet:
+    def image_set(entry: Entry, notes: list[str]) -> ImageSet:
         return ImageSet(
             name=source.name,
             images=torch.from_numpy(entry.images),
-            labels=torch.from_numpy(number[entry.labels]),
+            labels=torch.from_numpy(new_labels[entry.labels]),
             classes=classes,
             fingerprint=entry.fingerprint,
             groups=groups,
             notes=tuple(notes),
         )
 
-    return TrainTest(part(train, notes), part(test, []))
+    return TrainTest(image_set(train, notes), image_set(test, []))
 
 
-def _skip_notes(unit: str, *entries: Entry) -> list[str]:
+def _check_classes(
+    place: Path, names: np.ndarray, in_train: np.ndarray, in_test: np.ndarray, skip_note: str
+) -> None:
+    """Raise UserError unless at least two classes can be trained and tested.
+
+    Args:
+        place: folder of the data set.
+        names: class names, [classes].
+        in_train: whether each class has training images, bool [classes].
+        in_test: whether each class has test images, bool [classes].
+        skip_note: what was skipped, which may explain the problem; or an empty string.
+    """
+    reason = f" ({skip_note})" if skip_note else ""
+    unknown = list(names[in_test & ~in_train])
+    if unknown:
+        raise UserError(
+            f"{place} has test images but no training images of {few(unknown)}{reason}: add some."
+        )
+    n_classes = int(in_train.sum())
+    if n_classes < 2:
+        raise UserError(
+            f"{place} needs images of at least two classes, but has {n_classes or 'none'}{reason}: "
+            "add images of other classes."
+        )
+    if not in_test.any():
+        raise UserError(f"{place} has no test images{reason}: add some.")
+
+
+def _skip_note(unit: str, *entries: Entry) -> str:
+    """Return a note about the images that were skipped, or an empty string."""
     skipped = [f"{name} ({reason})" for entry in entries for name, reason in entry.skipped]
     total = sum(entry.total for entry in entries)
-    return [f"skipped {len(skipped)} of {total:,} {unit}: {few(skipped)}"] if skipped else []
+    return f"skipped {len(skipped)} of {total:,} {unit}: {few(skipped)}" if skipped else ""

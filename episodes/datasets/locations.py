@@ -1,4 +1,4 @@
-"""Where what is kept between runs lies; imports nothing heavy, so that it can be asked at once."""
+"""Where decoded images, features and downloads are stored; importing this is cheap."""
 
 from __future__ import annotations
 
@@ -7,12 +7,21 @@ from pathlib import Path
 
 
 def user_cache() -> Path:
-    """The folder for what can be made again: $XDG_CACHE_HOME/fewshot, or ~/.cache/fewshot."""
+    """Return the folder for files that can be recreated.
+
+    It is $XDG_CACHE_HOME/fewshot if that variable is set, otherwise ~/.cache/fewshot.
+    """
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "fewshot"
 
 
 def cache_root() -> Path:
-    """$FEWSHOT_CACHE, or the user's cache folder."""
-    named = os.environ.get("FEWSHOT_CACHE")
-    return Path(named).expanduser() if named else user_cache()
+    """Return $FEWSHOT_CACHE if that variable is set, otherwise the user's cache folder."""
+    path = os.environ.get("FEWSHOT_CACHE")
+    return Path(path).expanduser() if path else user_cache()
+
+
+def data_root() -> Path:
+    """Return $FEWSHOT_DATA if that variable is set, otherwise `data` in the user's cache folder."""
+    path = os.environ.get("FEWSHOT_DATA")
+    return Path(path).expanduser() if path else user_cache() / "data"

@@ -1,7 +1,8 @@
-"""Decodes a part in parallel, straight into files, so that memory stays small however large the set is."""
+"""Decode a part of a data set in threads, directly into files, with little memory."""
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections import deque
@@ -9,65 +10,103 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO, TypedDict
 
 import numpy as np
 
 from episodes.datasets.decode import broken_image_errors, decode, raw, why_skipped
 from episodes.datasets.source import Part, Payload
 
-# Pixels uint8 [m_good, 3, size, size], and for each of the m images of a chunk why it was skipped, or None.
+# Pixels uint8 [m_decoded, 3, size, size], and for each of the m images of a chunk the reason why it
+# was skipped, or None.
 Decoded = tuple[np.ndarray, list[str | None]]
 
 
-def write_part(folder: Path, part: Part, size: int, label: str, progress: bool) -> dict[str, Any]:
-    """Writes `images.npy` (uint8 [n, 3, size, size]) and `labels.npy` (int64 [n]) of all that decodes.
+class PartInfo(TypedDict):
+    """What is stored about a decoded part beside its images.
 
-    Returns shape, total (images in the source), jpeg (whether the first image is one) and skipped (name and
-    reason of each left out).
-    OSError where the folder cannot be written, UserError where the source is broken.
+    Keys:
+        shape: shape of the images.
+        total: number of images in the source.
+        jpeg: whether the first image of the source is a JPEG file.
+        skipped: name of each image that was skipped, and the reason.
+    """
+
+    shape: list[int]
+    total: int
+    jpeg: bool
+    skipped: list[tuple[str, str]]
+
+
+def write_part(folder: Path, part: Part, size: int, label: str, progress: bool) -> PartInfo:
+    """Decode all images of a part into `images.npy` and `labels.npy`.
+
+    The files hold uint8 [n, 3, size, size] and int64 [n] of the n images that could be decoded.
+
+    Args:
+        folder: existing folder for the two files.
+        part: images to decode.
+        size: side of the decoded images in pixels.
+        label: name of the part in messages.
+        progress: whether to report progress.
+
+    Raises:
+        OSError: the folder cannot be written.
+        UserError: the source is broken.
     """
     total = len(part.labels)
-    kept: list[int] = []
+    decoded_indices: list[int] = []
     skipped: list[tuple[str, str]] = []
-    # Plain writes, not a memory map: on a full disk a write raises, while a map kills the process.
-    with open(folder / "images.npy", "wb") as file, _ticker(progress, total, label) as tick:
+    # On a full disk, writing to a file raises an error; writing to a memory map kills the process.
+    with open(folder / "images.npy", "wb") as file, _progress(progress, total, label) as advance:
         _write_header(file, total, size)
+        start = 0
         for pixels, reasons in decoded_chunks(part.chunks(), size):
             file.write(pixels.data)
-            start = len(kept) + len(skipped)
-            kept += [start + i for i, reason in enumerate(reasons) if reason is None]
-            skipped += [
-                (part.name_of(start + i), reason) for i, reason in enumerate(reasons) if reason
-            ]
-            tick(len(reasons))
-        shape = _write_header(file, len(kept), size)
-    np.save(folder / "labels.npy", part.labels[kept].astype(np.int64))
-    first = next(part.chunks(), [])
-    jpeg = bool(first) and bytes(raw(first[0])[:2]) == b"\xff\xd8"
+            for index, reason in enumerate(reasons, start):
+                if reason is None:
+                    decoded_indices.append(index)
+                else:
+                    skipped.append((part.name_of(index), reason))
+            start += len(reasons)
+            advance(len(reasons))
+        shape = _write_header(file, len(decoded_indices), size)
+    np.save(folder / "labels.npy", part.labels[decoded_indices].astype(np.int64))
+    first_chunk = next(part.chunks(), [])
+    jpeg = bool(first_chunk) and bytes(raw(first_chunk[0])[:2]) == b"\xff\xd8"
     return {"shape": shape, "total": total, "jpeg": jpeg, "skipped": skipped}
 
 
-def _write_header(file: Any, count: int, size: int) -> list[int]:
-    # NumPy pads the header so that the first axis may change: written again, it is as long as before.
+def _write_header(file: BinaryIO, count: int, size: int) -> list[int]:
+    """Write the header of a NumPy file of uint8 [count, 3, size, size], and return the shape.
+
+    NumPy pads the header so that the first axis can grow: a second header has the same length.
+    """
     file.seek(0)
     shape = (count, 3, size, size)
-    np.lib.format.write_array_header_1_0(
-        file, {"descr": "|u1", "fortran_order": False, "shape": shape}
-    )
+    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
     return list(shape)
 
 
 def decoded_chunks(chunks: Iterable[list[Payload]], size: int) -> Iterator[Decoded]:
-    """Chunks of images, decoded in threads, in order; a few chunks ahead of whoever takes them, and no more."""
-    workers = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
+    """Decode chunks of images in threads and yield them in order.
+
+    Only a few chunks more than the caller has received are decoded in advance.
+
+    Args:
+        chunks: images to decode.
+        size: side of the decoded images in pixels.
+    """
+    if hasattr(os, "sched_getaffinity"):
+        n_threads = len(os.sched_getaffinity(0))
+    else:
+        n_threads = os.cpu_count() or 1
     waiting: deque[Future[Decoded]] = deque()
-    with ThreadPoolExecutor(workers) as pool:
+    with ThreadPoolExecutor(n_threads) as pool:
         for chunk in chunks:
             waiting.append(pool.submit(_decode_chunk, chunk, size))
-            if len(waiting) > 2 * workers:  # what waits is held in memory
+            if len(waiting) > 2 * n_threads:  # decoded chunks occupy memory
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
@@ -77,30 +116,35 @@ def _decode_chunk(chunk: list[Payload], size: int) -> Decoded:
     pixels = np.empty((len(chunk), 3, size, size), dtype=np.uint8)
     reasons: list[str | None] = []
     errors = broken_image_errors()
-    count = 0
+    n_decoded = 0
     for payload in chunk:
         try:
-            pixels[count] = decode(payload, size).transpose(2, 0, 1)
+            pixels[n_decoded] = decode(payload, size).transpose(2, 0, 1)
         except errors:
             reasons.append(why_skipped(payload))
         else:
             reasons.append(None)
-            count += 1
-    return pixels[:count], reasons
+            n_decoded += 1
+    return pixels[:n_decoded], reasons
 
 
 @contextmanager
-def _ticker(progress: bool, total: int, label: str) -> Iterator[Callable[[int], object]]:
-    """A function to call with the number of images done; a bar, or one line where there is no terminal."""
+def _progress(progress: bool, total: int, label: str) -> Iterator[Callable[[int], object]]:
+    """Show a bar on a terminal, or log one line elsewhere.
+
+    Yields:
+        A function that is called with the number of images that were decoded since the last call.
+    """
     if not progress:
-        yield lambda done: None
+        yield lambda n_images: None
     elif not sys.stderr.isatty():
-        print(f"decoding {label}: {total:,} images, once", file=sys.stderr)
-        yield lambda done: None
+        message = f"decoding {label}: {total:,} images; this happens once"
+        logging.getLogger("fewshot").info(message)
+        yield lambda n_images: None
     else:
         from rich.console import Console
         from rich.progress import Progress
 
         with Progress(console=Console(stderr=True), transient=True) as bar:
             task = bar.add_task(f"decoding {label}", total=total)
-            yield lambda done: bar.advance(task, done)
+            yield lambda n_images: bar.advance(task, n_images)

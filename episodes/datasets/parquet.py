@@ -1,4 +1,7 @@
-"""Hugging Face style Parquet files: a column of images (bytes, or a struct with `bytes`), one of labels."""
+"""Parquet files in the style of Hugging Face: one column of images and one of integer labels.
+
+The image column holds encoded bytes, or a struct with a field `bytes`.
+"""
 
 from __future__ import annotations
 
@@ -23,46 +26,63 @@ TEST_NAMES = ("test", "validation", "valid", "val")
 IMAGE_NAMES = ("image", "img")
 LABEL_NAMES = ("label", "fine_label")
 
+Features = dict[str, dict[str, Any]]  # column -> what Hugging Face's `datasets` says about it
+
 
 class _Columns(NamedTuple):
+    """Names of the image and label columns of a file, and the class names if it has them."""
+
     image: str
     label: str
     class_names: tuple[str, ...] | None
 
 
-def source(folder: Path, name: str) -> Source | None:
-    """Parquet files in a folder or one level below it, or one file; None where there are none.
+class _File(NamedTuple):
+    """One file: its path, its columns and the labels of its rows, int64 [rows]."""
 
-    The part is the start of the file's name (train-*, test-*, validation-*, val-*) or its folder's name.
-    Without a test part, a fixed stratified fifth becomes one.
+    path: Path
+    columns: _Columns
+    labels: np.ndarray
+
+
+def source(folder: Path, name: str) -> Source | None:
+    """Locate Parquet files in a folder, or one level below it; or one file.
+
+    The name of a file (train-*, test-*, validation-*, val-*) or of its folder says which part it
+    belongs to. Without a test file, a fixed, stratified fifth of the images becomes the test set.
+
+    Args:
+        folder: folder, or path of one file.
+        name: name of the data set.
+
+    Returns:
+        None if there are no Parquet files.
+
+    Raises:
+        UserError: no file belongs to the training set, or one part has files in several folders.
     """
-    paths = (
-        [folder]
-        if folder.is_file()
-        else [*folder.glob("*.parquet"), *folder.glob("[!.]*/*.parquet")]
-    )
+    if folder.is_file():
+        paths = [folder]
+    else:
+        paths = sorted([*folder.glob("*.parquet"), *folder.glob("[!.]*/*.parquet")])
     if not paths:
         return None
-    parts: dict[str, list[Path]] = {}
-    for path in sorted(paths):
-        parts.setdefault(_part_name(path, folder), []).append(path)
-    if len(parts) == 1 and (whole := parts.pop("", None)):
-        parts["train"] = whole
+    parts = _paths_by_part(paths, folder)
     if "train" not in parts:
         raise UserError(
-            f"{folder} holds no Parquet file whose name begins with train: rename one, train-0.parquet."
+            f"{folder} has no Parquet file whose name begins with train: "
+            "rename one, for example to train-0.parquet."
         )
-    train, notes = parts.pop("train"), []
+    train = parts.pop("train")
     test_name = next((part for part in TEST_NAMES if part in parts), None)
     test = parts.pop(test_name) if test_name else None
-    if test is None:
-        notes.append(SPLIT_NOTE.format(name=name))
+    notes = [] if test else [SPLIT_NOTE.format(name=name)]
     for unused in parts.values():
         notes += [f"{path.relative_to(folder).as_posix()} is not used" for path in unused]
-    for own in (train, test or []):
-        if len({path.parent for path in own}) > 1:
-            places = ", ".join(sorted({f"{path.parent}" for path in own}))
-            raise UserError(f"{folder} holds several data sets: give one of {places} as data.")
+    for part in (train, test or []):
+        if len({path.parent for path in part}) > 1:
+            choices = ", ".join(sorted({f"{path.parent}" for path in part}))
+            raise UserError(f"{folder} has several data sets: give one of {choices} as data.")
     files = tuple(
         (path.relative_to(folder.parent).as_posix(), path.stat())
         for path in (*train, *(test or []))
@@ -70,65 +90,84 @@ def source(folder: Path, name: str) -> Source | None:
     return Source(name, "rows", files, tuple(notes), lambda: _read(train, test))
 
 
+def _paths_by_part(paths: list[Path], folder: Path) -> dict[str, list[Path]]:
+    """Group files by part; files without a part are the training set if there are no others."""
+    parts: dict[str, list[Path]] = {}
+    for path in paths:
+        parts.setdefault(_part_name(path, folder), []).append(path)
+    if list(parts) == [""]:
+        return {"train": parts[""]}
+    return parts
+
+
 def _part_name(path: Path, folder: Path) -> str:
-    match = _PART.match(path.name) or (
-        _PART.match(path.parent.name) if path.parent != folder else None
-    )
-    return match[1].lower() if match and path != folder else ""
+    """Return the part that the name of a file or of its folder begins with, or an empty string."""
+    if path == folder:
+        return ""
+    match = _PART.match(path.name)
+    if match is None and path.parent != folder:
+        match = _PART.match(path.parent.name)
+    return match[1].lower() if match else ""
 
 
-def _read(train: list[Path], test: list[Path] | None) -> Content:
-    columns = {path: _columns(path) for path in (*train, *(test or []))}
-    names = columns[train[0]].class_names
-    for path, own in columns.items():
-        if own.class_names != names:
-            raise UserError(f"{path} names other classes than {train[0]}.")
-    labels = {path: _labels(path, own.label) for path, own in columns.items()}
-    largest = max((int(own.max()) for own in labels.values() if len(own)), default=-1)
-    classes = names or tuple(str(i) for i in range(largest + 1))
-    for path, own_labels in labels.items():
-        if len(own_labels) and not 0 <= own_labels.min() <= own_labels.max() < len(classes):
+def _read(train_paths: list[Path], test_paths: list[Path] | None) -> Content:
+    train, test = _files(train_paths), _files(test_paths or [])
+    class_names = train[0].columns.class_names
+    for file in (*train, *test):
+        if file.columns.class_names != class_names:
             raise UserError(
-                f"{path} has labels outside 0..{len(classes) - 1}, or images without one."
+                f"{file.path} has other class names than {train[0].path}: "
+                "write both files with the same classes."
             )
-    pooled = np.concatenate([labels[path] for path in train])
-    if test is None:
-        aside = held_out(pooled)
-        return Content(
-            classes, _part(train, columns, labels, ~aside), _part(train, columns, labels, aside)
-        )
-    everything = np.ones(sum(len(labels[path]) for path in test), dtype=bool)
-    whole_train = np.ones(len(pooled), dtype=bool)
-    return Content(
-        classes,
-        _part(train, columns, labels, whole_train),
-        _part(test, columns, labels, everything),
-    )
+    if class_names is None:
+        n_classes = max(int(file.labels.max(initial=-1)) for file in (*train, *test)) + 1
+        class_names = tuple(str(label) for label in range(n_classes))
+    for file in (*train, *test):
+        labels = file.labels
+        if len(labels) and not 0 <= labels.min() <= labels.max() < len(class_names):
+            raise UserError(
+                f"{file.path} has labels outside 0..{len(class_names) - 1}, or images without a "
+                "label: correct or remove these rows."
+            )
+    n_train = sum(len(file.labels) for file in train)
+    if test_paths is None:
+        is_test = held_out(np.concatenate([file.labels for file in train]))
+        return Content(class_names, _part(train, ~is_test), _part(train, is_test))
+    n_test = sum(len(file.labels) for file in test)
+    whole_train, whole_test = np.ones(n_train, dtype=bool), np.ones(n_test, dtype=bool)
+    return Content(class_names, _part(train, whole_train), _part(test, whole_test))
 
 
-def _part(
-    paths: list[Path],
-    columns: dict[Path, _Columns],
-    labels: dict[Path, np.ndarray],
-    chosen: np.ndarray,
-) -> Part:
-    rows = np.flatnonzero(chosen)
-    ends = np.cumsum([len(labels[path]) for path in paths])
+def _files(paths: list[Path]) -> list[_File]:
+    files = []
+    for path in paths:
+        columns = _columns(path)
+        files.append(_File(path, columns, _labels(path, columns.label)))
+    return files
+
+
+def _part(files: list[_File], mask: np.ndarray) -> Part:
+    """Return the rows of the files that the mask, bool [rows of all files], selects."""
+    rows = np.flatnonzero(mask)
+    ends = np.cumsum([len(file.labels) for file in files])
 
     def name_of(i: int) -> str:
         row = int(rows[i])
-        file = int(np.searchsorted(ends, row, side="right"))
-        return f"{paths[file].name} row {row - (int(ends[file - 1]) if file else 0)}"
+        number = int(np.searchsorted(ends, row, side="right"))
+        start = int(ends[number - 1]) if number else 0
+        return f"{files[number].path.name} row {row - start}"
 
     def chunks() -> Iterator[list[Payload]]:
         start = 0
-        for path in paths:
-            for batch in _images(path, columns[path].image):
-                mask = chosen[start : start + len(batch)]
+        for file in files:
+            for batch in _images(file.path, file.columns.image):
+                selection = mask[start : start + len(batch)]
                 start += len(batch)
-                yield [data or b"" for data, wanted in zip(batch, mask, strict=True) if wanted]
+                yield [
+                    data or b"" for data, selected in zip(batch, selection, strict=True) if selected
+                ]
 
-    return Part(np.concatenate([labels[path] for path in paths])[chosen], name_of, chunks)
+    return Part(np.concatenate([file.labels for file in files])[mask], name_of, chunks)
 
 
 @contextmanager
@@ -142,26 +181,26 @@ def _opened(path: Path) -> Iterator[pq.ParquetFile]:
     except (pa.ArrowException, OSError) as error:
         reason = str(error).splitlines()[0].rstrip(".")
         raise UserError(
-            f"{path} cannot be read as Parquet ({reason}): is it whole? Copy it again."
+            f"{path} cannot be read as Parquet ({reason}): it may be incomplete, copy it again."
         ) from error
 
 
 def _images(path: Path, column: str) -> Iterator[list[bytes | None]]:
+    """Yield the encoded images of a file, a few hundred at a time, whatever its row groups are."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     with _opened(path) as file:
         is_struct = pa.types.is_struct(file.schema_arrow.field(column).type)
-        # A few hundred images at a time, whatever the size of the row groups.
         for batch in file.iter_batches(CHUNK, columns=[f"{column}.bytes" if is_struct else column]):
             images = batch.column(0)
             yield (pc.struct_field(images, "bytes") if is_struct else images).to_pylist()
 
 
 def _labels(path: Path, column: str) -> np.ndarray:
+    """Read the labels, int64 [rows]; a missing label becomes -1, as in Hugging Face's files."""
     with _opened(path) as file:
         labels = file.read(columns=[column]).column(0)
-    # A missing label becomes -1, which Hugging Face writes for an unlabelled image as well.
     return labels.cast("int64").fill_null(-1).to_numpy()
 
 
@@ -171,47 +210,63 @@ def _columns(path: Path) -> _Columns:
     with _opened(path) as file:
         schema = file.schema_arrow
     features = _features(schema)
-    holds_bytes = {
-        field.name
-        for field in schema
-        if pa.types.is_binary(field.type)
-        or pa.types.is_large_binary(field.type)
-        or (pa.types.is_struct(field.type) and field.type.get_field_index("bytes") >= 0)
-    }
-    integers = {field.name for field in schema if pa.types.is_integer(field.type)}
-    image = _chosen(path, "image", features, "Image", holds_bytes, IMAGE_NAMES)
-    label = _chosen(path, "integer label", features, "ClassLabel", integers, LABEL_NAMES)
+    image_columns = {field.name for field in schema if _can_hold_images(field.type)}
+    integer_columns = {field.name for field in schema if pa.types.is_integer(field.type)}
+    image = _single_column(path, "image", features, "Image", image_columns, IMAGE_NAMES)
+    label = _single_column(
+        path, "integer label", features, "ClassLabel", integer_columns, LABEL_NAMES
+    )
     names = features.get(label, {}).get("names")
     return _Columns(image, label, tuple(str(name) for name in names) if names else None)
 
 
-def _features(schema: pa.Schema) -> dict[str, dict[str, Any]]:
-    """The description that Hugging Face's `datasets` keeps in a file, by column; empty if there is none."""
+def _can_hold_images(type_: pa.DataType) -> bool:
+    """Return whether a column of this type can hold encoded images."""
+    import pyarrow as pa
+
+    if pa.types.is_struct(type_):
+        return bool(type_.get_field_index("bytes") >= 0)
+    return bool(pa.types.is_binary(type_) or pa.types.is_large_binary(type_))
+
+
+def _features(schema: pa.Schema) -> Features:
+    """Return what Hugging Face's `datasets` stored about each column; empty if nothing."""
     try:
         features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
     except (KeyError, ValueError, TypeError):
         return {}
-    return {name: own for name, own in features.items() if isinstance(own, dict)}
+    return {column: value for column, value in features.items() if isinstance(value, dict)}
 
 
-def _chosen(
+def _single_column(
     path: Path,
     what: str,
-    features: dict[str, dict[str, Any]],
+    features: Features,
     feature_type: str,
-    fitting: set[str],
-    usual: tuple[str, ...],
+    candidates: set[str],
+    usual_names: tuple[str, ...],
 ) -> str:
-    """The one column that is declared or shaped as wanted, a usual name where there are several."""
-    declared = {name for name in fitting if features.get(name, {}).get("_type") == feature_type}
-    candidates = declared or fitting
+    """Choose one column: a declared one if there is any, and a usual name among several.
+
+    Args:
+        path: file, for the message.
+        what: what the column holds, for the message.
+        features: what the file declares about its columns.
+        feature_type: declared type of the wanted column.
+        candidates: columns whose type fits.
+        usual_names: names to prefer, best first.
+
+    Raises:
+        UserError: no column fits, or several do and none has a usual name.
+    """
+    declared = {name for name in candidates if features.get(name, {}).get("_type") == feature_type}
+    candidates = declared or candidates
     if len(candidates) == 1:
         return next(iter(candidates))
-    if found := [name for name in usual if name in candidates]:
-        return found[0]
-    which = (
-        f"several {what} columns ({', '.join(sorted(candidates))})"
-        if candidates
-        else f"no {what} column"
-    )
-    raise UserError(f"{path} has {which}: name one {usual[0]!r}.")
+    for name in usual_names:
+        if name in candidates:
+            return name
+    problem = f"several {what} columns ({', '.join(sorted(candidates))})"
+    if not candidates:
+        problem = f"no {what} column"
+    raise UserError(f"{path} has {problem}: name one {usual_names[0]!r}.")

@@ -1,4 +1,4 @@
-"""What a source hands over before its images are decoded, and the split of one that has no test part."""
+"""What every source of images provides before decoding, and the split of one without a test set."""
 
 from __future__ import annotations
 
@@ -9,20 +9,25 @@ from pathlib import Path
 
 import numpy as np
 
-# An encoded image, a file that holds one, or its pixels as uint8 [h, w, 3].
+# An encoded image, the path of an image file, or pixels, uint8 [h, w, 3].
 Payload = bytes | Path | np.ndarray
 
-CHUNK = 256  # images handed to a thread at once: enough to hide the hand-over, little memory for photographs
-SPLIT_NOTE = "{name} has no test part: a fixed, stratified fifth of its images was set aside as one"
+# Images that a thread decodes at a time: enough to make its overhead small, and few enough that
+# photographs need little memory.
+CHUNK = 256
+
+SPLIT_NOTE = "{name} has no test set: a fixed, stratified fifth of its images is used as one"
 
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """Images of one part, not yet decoded, in a fixed order.
+    """The images of one part of a data set in a fixed order, not yet decoded.
 
-    labels: int64 [n], indices into the classes of the content.
-    name_of: position -> what the user calls this image, for messages.
-    chunks: starts a pass over all n payloads, in order, in lists; UserError where the source is broken.
+    Attributes:
+        labels: int64 [n], indices into the classes of the content.
+        name_of: index -> name of that image in messages.
+        chunks: start a pass over all n payloads in order, in lists; raises UserError if the source
+            is broken.
     """
 
     labels: np.ndarray
@@ -32,7 +37,7 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class Content:
-    """The two parts of a data set and the class names that their labels index."""
+    """The two parts of a data set, and the class names that their labels index."""
 
     classes: tuple[str, ...]
     train: Part
@@ -41,12 +46,15 @@ class Content:
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """A data set found, but not yet read.
+    """A data set that has been located but not read.
 
-    unit: what one image is here, in the plural: files or rows.
-    files: relative path and stat of every file that `read` depends on; a change in any of them is noticed.
-    notes: sentences for the user.
-    read: reads what is needed to list the images; UserError where a file is broken.
+    Attributes:
+        name: name of the data set.
+        unit: what one image is in this source, in the plural: "files" or "rows".
+        files: relative path and stat of every file that `read` uses. A change in any of them
+            invalidates the index of the cache.
+        notes: sentences for the user.
+        read: read what is needed to list the images; raises UserError if a file is broken.
     """
 
     name: str
@@ -57,26 +65,31 @@ class Source:
 
 
 def chunked(payloads: list[Payload] | np.ndarray) -> Iterator[list[Payload]]:
-    """A list of payloads, or pixels uint8 [n, h, w, 3], as one pass in chunks."""
+    """Yield payloads, or the images of pixels uint8 [n, h, w, 3], in lists of at most CHUNK."""
     for start in range(0, len(payloads), CHUNK):
         yield list(payloads[start : start + CHUNK])
 
 
 def few(names: list[str]) -> str:
-    """At most five of them in words, and how many more there are."""
+    """Join at most five names, and add how many more there are."""
     more = f" and {len(names) - 5:,} more" if len(names) > 5 else ""
     return ", ".join(names[:5]) + more
 
 
 def held_out(labels: np.ndarray, per_class: int | None = None) -> np.ndarray:
-    """A fixed stratified test part: `per_class` images of each class, or a fifth and at least one of two.
+    """Choose a fixed, stratified test set; the only image of a class is never chosen.
 
-    labels: int64 [n]. Returns bool [n], true for test. A class of one image stays in train.
+    Args:
+        labels: int64 [n].
+        per_class: test images per class; None for a fifth of each class, rounded, but at least one.
+
+    Returns:
+        bool [n], true for test images.
     """
-    test = np.zeros(len(labels), dtype=bool)
+    is_test = np.zeros(len(labels), dtype=bool)
     for label in np.unique(labels):
-        members = np.flatnonzero(labels == label)
-        count = per_class or max(1, round(len(members) / 5))
-        order = np.random.default_rng([0, int(label)]).permutation(members)
-        test[order[: min(count, len(members) - 1)]] = True
-    return test
+        indices = np.flatnonzero(labels == label)
+        n_test = per_class or max(1, round(len(indices) / 5))
+        order = np.random.default_rng([0, int(label)]).permutation(indices)
+        is_test[order[: min(n_test, len(indices) - 1)]] = True
+    return is_test

@@ -1,76 +1,84 @@
-"""Superclasses: from a `groups.yaml` beside the images, or known for CIFAR-10."""
+"""Superclasses of a data set: from `groups.yaml` beside the images, or built in for CIFAR-10."""
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from pathlib import Path
 
 from episodes.datasets.cifar10 import GROUPS as CIFAR10_GROUPS
 from episodes.errors import UserError
 
-FILE = "groups.yaml"
+FILE_NAME = "groups.yaml"
 
 
-def groups_of(folder: Path, classes: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
-    """Superclass name -> class names; empty where none are known.
+def superclasses_of(folder: Path, classes: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    """Return the classes of each superclass; empty if no superclasses are known.
 
-    UserError, naming the file and the key, unless `groups.yaml` puts every class in exactly one group.
+    Args:
+        folder: folder of the data set, which may hold `groups.yaml`.
+        classes: class names of the data set.
+
+    Raises:
+        UserError: `groups.yaml` does not put every class into exactly one superclass.
     """
-    path = folder / FILE
+    path = folder / FILE_NAME
     if path.is_file():
         return _checked(path, classes)
-    known = {name for members in CIFAR10_GROUPS.values() for name in members}
-    return dict(CIFAR10_GROUPS) if set(classes) == known else {}
+    cifar10_classes = {name for names in CIFAR10_GROUPS.values() for name in names}
+    return dict(CIFAR10_GROUPS) if set(classes) == cifar10_classes else {}
 
 
 def _checked(path: Path, classes: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
     groups: dict[str, tuple[str, ...]] = {}
-    home: dict[str, str] = {}
+    superclass_of: dict[str, str] = {}
     for key, members in _read(path).items():
-        if (
-            not isinstance(key, str | int)
-            or isinstance(key, bool)
-            or not isinstance(members, list)
-            or not members
-        ):
+        if not _is_name(key) or not isinstance(members, list) or not members:
             raise UserError(f"{path}, key {key!r}: write `superclass: [class, class]`.")
         for member in members:
-            if not isinstance(member, str | int) or isinstance(member, bool):
-                raise UserError(
-                    f"{path}, key {key!r}: {member!r} is not a class name; put names in quotes."
-                )
-            if str(member) not in classes:
-                raise UserError(
-                    f"{path}, key {key!r}: there is no class {str(member)!r}{_near(str(member), classes)}."
-                )
-            if str(member) in home:
-                raise UserError(
-                    f"{path}, key {key!r}: {member} is already in {home[str(member)]!r}."
-                )
-            home[str(member)] = str(key)
+            _check_member(path, key, member, classes, superclass_of)
+            superclass_of[str(member)] = str(key)
         groups[str(key)] = tuple(str(member) for member in members)
-    if missing := [name for name in classes if name not in home]:
+    missing = [name for name in classes if name not in superclass_of]
+    if missing:
         raise UserError(
-            f"{path}: every class needs one group, but {', '.join(missing[:5])} has none."
+            f"{path}: every class needs one superclass, but {', '.join(missing[:5])} has none."
         )
     return groups
+
+
+def _check_member(
+    path: Path,
+    key: object,
+    member: object,
+    classes: tuple[str, ...],
+    superclass_of: dict[str, str],
+) -> None:
+    """Raise UserError unless the member is the name of a class that has no superclass so far."""
+    place = f"{path}, key {key!r}"
+    if not _is_name(member):
+        raise UserError(f"{place}: {member!r} is not a class name; put names in quotes.")
+    name = str(member)
+    if name not in classes:
+        suggestions = get_close_matches(name, classes, n=1)
+        hint = f", did you mean {suggestions[0]!r}" if suggestions else ""
+        raise UserError(f"{place}: there is no class {name!r}{hint}.")
+    if name in superclass_of:
+        raise UserError(f"{place}: {name} is already in {superclass_of[name]!r}.")
+
+
+def _is_name(value: object) -> bool:
+    """Return whether a YAML value can be a name: text, or a number without quotes."""
+    return isinstance(value, str | int) and not isinstance(value, bool)
 
 
 def _read(path: Path) -> dict[object, object]:
     import yaml
 
     try:
-        read = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UserError(
-            f"{path} cannot be read as YAML: {' '.join(str(error).split())}."
-        ) from error
-    if not isinstance(read, dict) or not read:
-        raise UserError(f"{path}: write one line `superclass: [class, class]` a group.")
-    return read
-
-
-def _near(name: str, classes: tuple[str, ...]) -> str:
-    from difflib import get_close_matches
-
-    near = get_close_matches(name, classes, n=1)
-    return f", did you mean {near[0]!r}" if near else ""
+        reason = " ".join(str(error).split())
+        raise UserError(f"{path} cannot be read as YAML ({reason}): correct the file.") from error
+    if not isinstance(content, dict) or not content:
+        raise UserError(f"{path}: write one line `superclass: [class, class]` per superclass.")
+    return content
