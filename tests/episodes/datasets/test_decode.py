@@ -1,18 +1,23 @@
-"""One decode function for every image file; the oracles are pixels that the test itself laid down."""
+"""Oracles: pixels that the test itself wrote, and Pillow for images of the right size."""
 
 from __future__ import annotations
 
-import os
-import time
-from collections.abc import Iterator
 from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from episodes.datasets import parallel_decode as decoding
-from episodes.datasets.decode import broken_image_errors, decode, size_of, working_size
+from episodes.datasets.decode import (
+    broken_image_errors,
+    decode,
+    named_as_image,
+    raw,
+    size_of,
+    why_skipped,
+    working_size,
+)
 
 
 def encoded(image: Image.Image, format_: str = "PNG", **options: object) -> bytes:
@@ -25,8 +30,8 @@ def noise(height: int, width: int, channels: int = 3, seed: int = 0) -> np.ndarr
     return np.random.default_rng(seed).integers(0, 256, (height, width, channels), dtype=np.uint8)
 
 
-def turned_for(upright: np.ndarray, orientation: int) -> np.ndarray:
-    """The stored pixels of an image that looks `upright` under an EXIF orientation (CIPA DC-008, 4.6.4)."""
+def stored_pixels(upright: np.ndarray, orientation: int) -> np.ndarray:
+    """Return the pixels to store for an EXIF orientation (CIPA DC-008, section 4.6.4)."""
     return {
         2: upright[:, ::-1],
         3: upright[::-1, ::-1],
@@ -44,113 +49,115 @@ def test_exif_orientation_gives_the_upright_image(orientation: int, format_: str
     upright = noise(16, 16)
     exif = Image.Exif()
     exif[0x0112] = orientation
-    stored = Image.fromarray(np.ascontiguousarray(turned_for(upright, orientation)))
+    stored = Image.fromarray(np.ascontiguousarray(stored_pixels(upright, orientation)))
     options = {"lossless": True} if format_ == "WEBP" else {}
     np.testing.assert_array_equal(
         decode(encoded(stored, format_, exif=exif, **options), 16), upright
     )
 
 
-def test_rgba_lies_on_white() -> None:
+def test_transparent_colour_images_are_laid_on_white() -> None:
     pixels = noise(8, 8, 4)
     alpha = pixels[..., 3:].astype(float) / 255
     expected = pixels[..., :3] * alpha + 255 * (1 - alpha)
     assert np.abs(decode(encoded(Image.fromarray(pixels, "RGBA")), 8) - expected).max() <= 1
 
 
-def test_grey_with_alpha_lies_on_white() -> None:
+def test_transparent_grey_images_are_laid_on_white() -> None:
     pixels = noise(8, 8, 2)
     alpha = pixels[..., 1].astype(float) / 255
     expected = (pixels[..., 0] * alpha + 255 * (1 - alpha))[..., None].repeat(3, 2)
     assert np.abs(decode(encoded(Image.fromarray(pixels, "LA")), 8) - expected).max() <= 1
 
 
-def test_transparent_palette_entry_and_transparent_colour_become_white() -> None:
+def test_transparent_palette_entries_and_transparent_colours_become_white() -> None:
     indices = np.arange(64, dtype=np.uint8).reshape(8, 8) % 3
     palette = Image.fromarray(indices, "P")
     palette.putpalette([250, 0, 0, 0, 250, 0, 0, 0, 250])
-    seen = decode(encoded(palette, transparency=1), 8)
-    assert (seen[indices == 1] == 255).all()
-    assert (seen[indices == 2] == (0, 0, 250)).all()
+    pixels = decode(encoded(palette, transparency=1), 8)
+    assert (pixels[indices == 1] == 255).all()
+    assert (pixels[indices == 2] == (0, 0, 250)).all()
     flat = Image.new("RGB", (8, 8), (9, 8, 7))
     assert (decode(encoded(flat, transparency=(9, 8, 7)), 8) == 255).all()
 
 
 @pytest.mark.parametrize("format_", ["PNG", "TIFF"])
-def test_sixteen_bits_are_scaled_not_clipped(format_: str) -> None:
+def test_sixteen_bit_values_are_scaled_instead_of_clipped(format_: str) -> None:
     wide = np.random.default_rng(0).integers(0, 65536, (32, 32), dtype=np.uint16)
     wide[0, :2] = 0, 65535
-    seen = decode(encoded(Image.fromarray(wide), format_), 32)
-    np.testing.assert_array_equal(seen[..., 0], np.round(wide / 65535 * 255))
-    np.testing.assert_array_equal(seen[..., 0], seen[..., 2])
+    pixels = decode(encoded(Image.fromarray(wide), format_), 32)
+    np.testing.assert_array_equal(pixels[..., 0], np.round(wide / 65535 * 255))
+    np.testing.assert_array_equal(pixels[..., 0], pixels[..., 2])
 
 
-def test_thirty_two_bit_integers_are_read_as_sixteen_bit_values() -> None:
+def test_thirty_two_bit_integers_are_treated_as_sixteen_bit_values() -> None:
     ramp = np.linspace(0, 65535, 256).round().astype(np.int32).reshape(16, 16)
     np.testing.assert_array_equal(
         decode(encoded(Image.fromarray(ramp), "TIFF"), 16)[..., 1].ravel(), range(256)
     )
 
 
-def test_one_bit_and_grey_fill_all_channels() -> None:
+def test_one_bit_and_grey_images_fill_all_channels() -> None:
     bits = noise(8, 8, 1)[..., 0] > 127
-    seen = decode(encoded(Image.fromarray(bits)), 8)
-    np.testing.assert_array_equal(seen, (bits * 255)[..., None].repeat(3, 2))
+    pixels = decode(encoded(Image.fromarray(bits)), 8)
+    np.testing.assert_array_equal(pixels, (bits * 255)[..., None].repeat(3, 2))
     grey = noise(8, 8, 1)[..., 0]
     np.testing.assert_array_equal(
         decode(encoded(Image.fromarray(grey)), 8), grey[..., None].repeat(3, 2)
     )
 
 
-def test_cmyk_keeps_its_colours() -> None:
+def test_cmyk_images_have_the_right_colours() -> None:
     cmyk = Image.new("CMYK", (16, 16), (0, 255, 255, 0))  # magenta and yellow ink: red
-    seen = decode(encoded(cmyk, "JPEG", quality=95), 16)
-    assert np.abs(seen.astype(int) - (255, 0, 0)).max() <= 3
+    pixels = decode(encoded(cmyk, "JPEG", quality=95), 16)
+    assert np.abs(pixels.astype(int) - (255, 0, 0)).max() <= 3
 
 
-def test_same_size_is_left_untouched() -> None:
+def test_an_image_of_the_right_size_is_not_resampled() -> None:
     data = encoded(Image.fromarray(noise(32, 32)), "JPEG", quality=90)
     np.testing.assert_array_equal(decode(data, 32), np.asarray(Image.open(BytesIO(data))))
 
 
-def test_the_middle_square_is_kept() -> None:
+def test_only_the_central_square_is_used() -> None:
     wide = np.zeros((20, 60, 3), dtype=np.uint8)
-    wide[:, 20:40] = 200  # the middle third is bright, all else is cut away
+    wide[:, 20:40] = 200  # the middle third is bright; the rest is cut off
     assert (decode(encoded(Image.fromarray(wide)), 20) == 200).all()
     assert (decode(encoded(Image.fromarray(wide.transpose(1, 0, 2).copy())), 20) == 200).all()
 
 
 @pytest.mark.parametrize("format_", ["PNG", "JPEG"])
-def test_shrinking_averages_instead_of_picking(format_: str) -> None:
+def test_shrinking_averages_pixels(format_: str) -> None:
     board = ((np.indices((512, 512)).sum(0) % 2) * 255).astype(np.uint8)
-    seen = decode(encoded(Image.fromarray(board), format_), 16)
-    assert np.abs(seen.astype(int) - 127).max() < 12  # one pixel in 32 would give 0 or 255
+    pixels = decode(encoded(Image.fromarray(board), format_), 16)
+    assert (
+        np.abs(pixels.astype(int) - 127).max() < 12
+    )  # selecting single pixels would give 0 or 255
 
 
 def test_shrinking_agrees_with_an_area_average() -> None:
     smooth = np.asarray(Image.fromarray(noise(8, 8)).resize((400, 400), Image.Resampling.BICUBIC))
     area = smooth.reshape(40, 10, 40, 10, 3).mean((1, 3))
     for format_, options in (("PNG", {}), ("JPEG", {"quality": 95, "subsampling": 0})):
-        seen = decode(encoded(Image.fromarray(smooth), format_, **options), 40)
-        assert np.abs(seen - area).mean() < 2
+        pixels = decode(encoded(Image.fromarray(smooth), format_, **options), 40)
+        assert np.abs(pixels - area).mean() < 2
 
 
-def test_pixels_in_memory_pass_through() -> None:
+def test_pixels_in_memory_do_not_change() -> None:
     pixels = noise(8, 8)
     np.testing.assert_array_equal(decode(pixels, 8), pixels)
     assert size_of(noise(5, 7), b"") == (7, 5)
 
 
-def test_what_is_no_image_raises_an_expected_error() -> None:
-    whole = encoded(Image.fromarray(noise(64, 64)), "JPEG")
+def test_data_that_is_no_image_raises_an_expected_error() -> None:
+    jpeg = encoded(Image.fromarray(noise(64, 64)), "JPEG")
     grey = encoded(Image.fromarray(noise(8, 8, 1)[..., 0].astype(np.float32)), "TIFF")
-    for data in (b"", b"a text", whole[: len(whole) // 2], b"\x89PNG\r\n\x1a\n" + bytes(40), grey):
+    for data in (b"", b"a text", jpeg[: len(jpeg) // 2], b"\x89PNG\r\n\x1a\n" + bytes(40), grey):
         with pytest.raises(broken_image_errors()):
             decode(data, 8)
     assert size_of(b"a text", b"a text") is None
 
 
-def test_working_size() -> None:
+def test_the_default_size_is_that_of_square_images_up_to_a_limit() -> None:
     assert working_size({(32, 32)}) == 32
     assert working_size({(500, 500)}) == 224
     assert working_size({(32, 32), (33, 32)}) == 64
@@ -158,19 +165,28 @@ def test_working_size() -> None:
     assert working_size(set()) == 64
 
 
-def test_decoding_runs_a_few_chunks_ahead_of_the_reader_and_no_more(monkeypatch) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1}, raising=False)
-    begun: list[int] = []
+@pytest.mark.parametrize(
+    ("name", "is_image", "reason"),
+    [
+        ("a.png", True, "cannot be decoded"),
+        ("a.JPG", True, "cannot be decoded"),
+        ("a", True, "not an image"),
+        ("a.txt", False, "not an image"),
+        ("a.heic", False, "a format that cannot be read; save it as JPEG or PNG"),
+    ],
+)
+def test_the_suffix_decides_whether_a_file_is_read_and_what_the_reason_is(
+    name: str, is_image: bool, reason: str
+) -> None:
+    assert named_as_image(Path(name)) == is_image
+    assert why_skipped(Path(name)) == reason
 
-    def chunks() -> Iterator[list[np.ndarray]]:
-        for number in range(40):
-            begun.append(number)
-            yield [np.full((4, 4, 3), number, dtype=np.uint8)] * 2
 
-    for number, (pixels, reasons) in enumerate(decoding.decoded_chunks(chunks(), 4)):
-        assert (pixels == number).all()
-        assert pixels.shape == (2, 3, 4, 4)
-        assert reasons == [None, None]
-        time.sleep(0.005)  # a slow reader
-        assert len(begun) <= number + 6
-    assert len(begun) == 40
+def test_raw_bytes_are_those_of_the_file_and_empty_if_it_is_missing_or_no_image(
+    tmp_path: Path,
+) -> None:
+    for name in ("image.png", "notes.txt"):
+        (tmp_path / name).write_bytes(b"content")
+    assert raw(tmp_path / "image.png") == b"content"
+    assert raw(tmp_path / "notes.txt") == raw(tmp_path / "missing.png") == b""
+    assert raw(b"bytes") == b"bytes"

@@ -1,0 +1,150 @@
+"""Oracles: data sets written by the test, Pillow's pixels, and published means of CIFAR-10."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import episodes
+from episodes.datasets import available, load
+from episodes.errors import UserError
+from tests.episodes.datasets.samples import CIFAR10, save_classes
+from tests.test_rooms import outside, sources
+
+REAL_DATA = Path(os.environ.get("FEWSHOT_DATA", "no-such-folder"))
+
+
+def needs_real_data(name: str) -> pytest.MarkDecorator:
+    is_missing = not (REAL_DATA / name).is_dir()
+    return pytest.mark.skipif(is_missing, reason=f"FEWSHOT_DATA has no {name}")
+
+
+def test_names_and_paths_load_the_same_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_classes(tmp_path / "shapes", {"a": 5, "b": 5})
+    (tmp_path / "empty").mkdir()
+    monkeypatch.setenv("FEWSHOT_DATA", str(tmp_path))
+    assert load("shapes").train.name == "shapes"
+    assert [name for name, _ in available()] == ["digits", "cifar10", "shapes"]
+    monkeypatch.chdir(tmp_path / "shapes")
+    assert load(".").train.name == "shapes"
+
+
+def test_without_a_variable_names_are_looked_up_in_the_cache_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("FEWSHOT_DATA", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    save_classes(tmp_path / "fewshot" / "data" / "shapes", {"a": 5, "b": 5})
+    assert load("shapes").train.classes == ("a", "b")
+
+
+def test_digits_are_loaded_by_name_at_any_size() -> None:
+    assert load("digits").train.images.shape == (1297, 3, 32, 32)
+    assert load("digits", image_size=16).test.images.shape == (500, 3, 16, 16)
+
+
+@pytest.mark.parametrize("name", ["hsapes", "", "no/such/folder"])
+def test_an_unknown_name_is_an_error_with_a_suggestion(tmp_path: Path, name: str) -> None:
+    save_classes(tmp_path / "shapes", {"a": 2, "b": 2})
+    with pytest.raises(UserError, match="set FEWSHOT_DATA") as error:
+        load(name, root=tmp_path)
+    assert str(tmp_path) in str(error.value)
+    assert ("Did you mean shapes?" in str(error.value)) == (name == "hsapes")
+
+
+def test_a_file_of_another_kind_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "images.zip").write_bytes(b"PK")
+    with pytest.raises(UserError, match=r"images\.zip is neither a folder nor a Parquet file"):
+        load(str(tmp_path / "images.zip"))
+
+
+def test_an_empty_folder_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no class folders"):
+        load(str(tmp_path))
+
+
+def test_the_image_size_changes_the_images_and_the_fingerprint(tmp_path: Path) -> None:
+    save_classes(tmp_path, {"a": 5, "b": 5})
+    original = load(str(tmp_path)).train
+    assert original.images.shape[1:] == (3, 16, 16)
+    small = load(str(tmp_path), image_size=8).train
+    assert small.images.shape[1:] == (3, 8, 8)
+    assert small.fingerprint != original.fingerprint
+    with pytest.raises(UserError, match="image size 2"):
+        load(str(tmp_path), image_size=2)
+
+
+def test_a_test_class_without_training_images_is_an_error(tmp_path: Path) -> None:
+    save_classes(tmp_path / "train", {"a": 2, "b": 2})
+    save_classes(tmp_path / "test", {"a": 2, "zebra": 2})
+    with pytest.raises(UserError, match="no training images of zebra"):
+        load(str(tmp_path))
+
+
+def test_one_class_is_an_error_that_mentions_skipped_files(tmp_path: Path) -> None:
+    save_classes(tmp_path, {"a": 4})
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "x.png").write_bytes(b"broken")
+    message = r"at least two classes, but has 1 .*b/x.png \(cannot be decoded\)"
+    with pytest.raises(UserError, match=message):
+        load(str(tmp_path))
+
+
+def test_long_lists_of_skipped_files_are_shortened(tmp_path: Path) -> None:
+    save_classes(tmp_path, {"a": 5, "b": 5})
+    for i in range(9):
+        (tmp_path / "a" / f"broken{i}.jpg").write_bytes(b"broken")
+    note = load(str(tmp_path)).train.notes[1]
+    assert "skipped 9 of 19 files" in note
+    assert note.count("broken") == 5
+    assert note.endswith("and 4 more")
+
+
+def test_importing_the_package_is_cheap() -> None:
+    heavy = ["torch", "torchvision", "sklearn", "pyarrow", "PIL", "rich", "scipy", "numpy"]
+    code = f"import sys, episodes.datasets; print([n for n in {heavy} if n in sys.modules])"
+    variables = os.environ | {"PYTHONPATH": str(Path(episodes.__file__).parents[1])}
+    command = [sys.executable, "-c", code]
+    result = subprocess.run(command, env=variables, capture_output=True, text=True, check=True)
+    assert result.stdout == "[]\n"
+
+
+def test_loading_imports_the_libraries_of_other_sources_only_when_it_needs_them() -> None:
+    imported = outside("episodes.datasets.loading", sources())
+    assert "torch" in imported
+    assert not {"torchvision", "sklearn", "pyarrow", "PIL", "rich", "scipy"} & set(imported)
+
+
+@pytest.mark.slow
+@needs_real_data("imagenette160")
+def test_real_class_folders_agree_with_pillow() -> None:
+    train, test = load("imagenette160")
+    root = REAL_DATA / "imagenette160"
+    files = sorted((root / "train").rglob("*.*"))
+    assert (len(train), len(test)) == (len(files), len(list((root / "val").rglob("*.*"))))
+    for i in (0, 500, len(files) - 1):
+        expected = np.asarray(Image.open(files[i]).convert("RGB")).transpose(2, 0, 1)
+        np.testing.assert_array_equal(train.images[i].numpy(), expected)
+        assert train.classes[int(train.labels[i])] == files[i].parent.name
+
+
+@pytest.mark.slow
+@needs_real_data("cifar10")
+def test_real_cifar10_has_the_published_channel_means() -> None:
+    train, test = load("cifar10")
+    assert torch.bincount(train.labels).tolist() == [5000] * 10
+    assert torch.bincount(test.labels).tolist() == [1000] * 10
+    assert train.classes == tuple(CIFAR10)
+    assert set(train.groups) == {"vehicle", "animal"}
+    means = train.images.double().mean((0, 2, 3)) / 255
+    published = torch.tensor([0.4914, 0.4822, 0.4465], dtype=torch.float64)
+    assert torch.allclose(means, published, atol=2e-3)

@@ -1,0 +1,47 @@
+"""Oracles: groups and messages written by hand, and CIFAR-10's own division of its classes."""
+
+from pathlib import Path
+
+import pytest
+
+from episodes.datasets.superclasses import superclasses_of
+from episodes.errors import UserError
+from tests.episodes.datasets.samples import CIFAR10
+
+
+def test_groups_are_read_from_the_file_beside_the_images(tmp_path: Path) -> None:
+    (tmp_path / "groups.yaml").write_text("animal: [cat, dog]\nsign: [7]\n")
+    groups = superclasses_of(tmp_path, ("7", "cat", "dog"))
+    assert groups == {"animal": ("cat", "dog"), "sign": ("7",)}
+
+
+def test_the_superclasses_of_cifar10_are_built_in(tmp_path: Path) -> None:
+    groups = superclasses_of(tmp_path, tuple(CIFAR10))
+    assert groups["vehicle"] == ("airplane", "automobile", "ship", "truck")
+    assert sorted(groups["vehicle"] + groups["animal"]) == sorted(CIFAR10)
+
+
+def test_other_classes_have_no_superclasses(tmp_path: Path) -> None:
+    assert superclasses_of(tmp_path, ("cat", "dog")) == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("animal: [cat]", "dog has none"),
+        ("animal: [cat, dog, dgo]", "key 'animal': there is no class 'dgo', did you mean 'dog'"),
+        ("animal: [cat, dog]\nbeast: [cat]", "key 'beast': cat is already in 'animal'"),
+        ("animal: cat", "key 'animal': write"),
+        ("animal: []", "key 'animal': write"),
+        ("animal: [cat, no]", "key 'animal': False is not a class name"),
+        ("- cat", "write one line"),
+        ("animal: [cat", "cannot be read as YAML"),
+    ],
+)
+def test_mistakes_in_the_file_are_reported_with_its_name(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    (tmp_path / "groups.yaml").write_text(text)
+    with pytest.raises(UserError, match=message) as error:
+        superclasses_of(tmp_path, ("cat", "dog"))
+    assert "groups.yaml" in str(error.value)
