@@ -21,8 +21,8 @@ def presets(ctx: typer.Context, incomplete: str) -> list[str]:
     from fewshot import config
 
     method = ctx.params.get("method")
-    named = [method] if isinstance(method, str) else methods("")
-    names = {name for each in named for name in config.presets(each)}
+    candidates = [method] if isinstance(method, str) else methods("")
+    names = {name for candidate in candidates for name in config.presets(candidate)}
     return sorted(name for name in names if name.startswith(incomplete))
 
 

@@ -59,14 +59,18 @@ def test_backbone_flags_become_a_section(tmp_path: Path):
     assert arguments.values(file, [], backbone="resnet18")["backbone"] == {"name": "resnet18"}
     both = arguments.values(file, [], backbone="resnet18", weights="none")["backbone"]
     assert both == {"name": "resnet18", "weights": "none"}
-    kept = arguments.values(file, [], weights="w.safetensors")["backbone"]
-    assert kept == {"name": "conv4", "options": {"norm": "group"}, "weights": "w.safetensors"}
+    same_network = arguments.values(file, [], weights="w.safetensors")["backbone"]
+    assert same_network == {
+        "name": "conv4",
+        "options": {"norm": "group"},
+        "weights": "w.safetensors",
+    }
 
 
 def test_a_run_s_own_configuration_asks_for_the_same_run(tmp_path: Path):
     settings = resolve.configure({"method": "protonet", "shots": 4}, "few").model_dump(mode="json")
-    found = arguments.values(saved(tmp_path, **settings, compute={"device": "cuda"}), [])
-    assert found == settings
+    values = arguments.values(saved(tmp_path, **settings, compute={"device": "cuda"}), [])
+    assert values == settings
 
 
 @pytest.mark.parametrize(
@@ -77,7 +81,7 @@ def test_a_run_s_own_configuration_asks_for_the_same_run(tmp_path: Path):
         ({"method": "protonet", "full": None}, "--shots"),
     ],
 )
-def test_a_request_without_method_or_budget_is_told(flags: dict, words: str):
+def test_a_request_without_method_or_budget_is_an_error(flags: dict, words: str):
     assert words in message(arguments.values, None, [], **flags)
 
 

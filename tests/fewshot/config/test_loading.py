@@ -53,9 +53,9 @@ def test_an_unknown_preset_gives_the_nearest():
     ],
 )
 def test_overrides(pairs: list[str], expected: dict):
-    found = config.overrides(pairs)
-    assert found == expected
-    assert repr(found) == repr(expected)  # 1 is not 1.0 or True here
+    settings = config.overrides(pairs)
+    assert settings == expected
+    assert repr(settings) == repr(expected)  # 1 is not 1.0 or True here
 
 
 @pytest.mark.parametrize("pair", ["train.steps", "=3", " =3", "a=[1", "a={b"])

@@ -43,13 +43,13 @@ def some_settings(random_number: random.Random) -> dict[str, Any]:
 
 def leaves(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return dotted key -> value of every value that is no mapping."""
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for key, value in settings.items():
         if isinstance(value, dict):
-            found |= leaves(value, f"{prefix}{key}.")
+            values |= leaves(value, f"{prefix}{key}.")
         else:
-            found[prefix + key] = value
-    return found
+            values[prefix + key] = value
+    return values
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -54,8 +54,12 @@ def test_another_backbone_does_not_inherit_the_preset_s_options(
     assert configured("probe").backbone.options == {"norm": "group"}
     assert configured("probe", backbone={"name": "resnet18"}).backbone.options == {}
     assert configured("probe", backbone={"name": "conv4"}).backbone.options == {"norm": "group"}
-    kept = configured("probe", backbone={"weights": "pretrained"}).backbone
-    assert (kept.name, kept.weights, kept.options) == ("conv4", "pretrained", {"norm": "group"})
+    pretrained = configured("probe", backbone={"weights": "pretrained"}).backbone
+    assert (pretrained.name, pretrained.weights, pretrained.options) == (
+        "conv4",
+        "pretrained",
+        {"norm": "group"},
+    )
 
 
 @pytest.mark.parametrize(
@@ -155,7 +159,7 @@ def test_a_wrong_type_or_value_names_its_key(values: dict, words: list[str]):
         ),
     ],
 )
-def test_settings_that_contradict_each_other_are_told(method: str, values: dict, words: str):
+def test_settings_that_contradict_each_other_are_errors(method: str, values: dict, words: str):
     assert words in message(configured, method, **values)
 
 

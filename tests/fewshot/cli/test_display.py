@@ -1,0 +1,44 @@
+"""Oracle: lines on stderr, written out by hand, under a clock that the test sets."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+import typer
+
+from fewshot import progress
+from fewshot.cli import display
+
+
+def test_lines_of_progress_are_some_seconds_apart(monkeypatch, capsys) -> None:
+    seconds = iter([100.0, 101.0, 104.9, 105.1, 106.0])
+    monkeypatch.setattr(display.time, "monotonic", lambda: next(seconds))
+    with display.work(quiet=False):
+        for step in range(5):
+            progress.update(f"step {step}")
+    assert capsys.readouterr().err == "step 0\nstep 3\n"
+
+
+def test_quiet_and_follower_processes_show_no_progress(monkeypatch, capsys) -> None:
+    with display.work(quiet=True):
+        progress.update("step 1")
+    monkeypatch.setenv("RANK", "1")
+    assert display.is_follower()
+    with display.work(quiet=False):
+        progress.update("step 2")
+    assert capsys.readouterr().err == ""
+
+
+def test_ctrl_c_is_one_line_and_code_130(capsys) -> None:
+    with pytest.raises(typer.Exit) as exit_info, display.work(quiet=True):
+        raise KeyboardInterrupt
+    assert exit_info.value.exit_code == 130
+    assert capsys.readouterr().err == "fewshot: interrupted; the same command resumes.\n"
+
+
+def test_messages_of_the_logger_go_to_stderr_once(capsys) -> None:
+    display.install_log_handler()
+    display.install_log_handler()
+    logging.getLogger("fewshot").warning("the cache is full")
+    assert capsys.readouterr().err == "the cache is full\n"
