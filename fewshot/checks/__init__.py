@@ -1,0 +1,1 @@
+"""Inspect a data set before training: sizes, classes and a contact sheet."""

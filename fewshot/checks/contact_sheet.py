@@ -1,4 +1,4 @@
-"""What a data set looks like: its sizes in words, its classes in a contact sheet."""
+"""Draw the contact sheet of a data set: a row of images for each class."""
 
 from __future__ import annotations
 
@@ -8,59 +8,46 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from episodes import datasets
-from episodes.types import ImageSet, TrainTest
+from episodes.types import ImageSet
 from fewshot.io import make_folder, write_bytes
 
-COLUMNS, CELL, MARGIN, NAMES, MOST_CLASSES = 10, 64, 4, 150, 40
+IMAGES_PER_CLASS = 10
+MOST_CLASSES = 40
+LONGEST_NAME = 22  # characters
+
+# Sizes in pixels.
+CELL = 64
+MARGIN = 4
+NAME_WIDTH = 150
+FONT_SIZE = 13
 
 
-def describe(name: str, image_size: int | None, sheet: Path | None) -> tuple[str, Path]:
-    """Sizes and classes as text, and where the contact sheet was written."""
-    data = datasets.load(name, image_size=image_size, progress=True)
-    place = sheet or Path(f"{data.train.name}-contact-sheet.png")
+def write(images: ImageSet, path: Path) -> None:
+    """Write the contact sheet of a data set as a PNG file; its folder is created if necessary."""
     buffer = io.BytesIO()
-    draw(data.train).save(buffer, "PNG")
-    make_folder(place.parent)
-    write_bytes(place, buffer.getvalue())
-    return text(data), place
-
-
-def text(data: TrainTest) -> str:
-    """Counts by class, the working size, superclasses, and the notes of the loader."""
-    train, test = data
-    _, _, height, width = train.images.shape
-    counts = [part.labels.bincount(minlength=len(train.classes)).tolist() for part in data]
-    lines = [
-        f"{train.name}: {len(train):,} training and {len(test):,} test images of {width}x{height} pixels, "
-        f"{len(train.classes)} classes",
-        f"fingerprint: {train.fingerprint}",
-    ]
-    widest = max(len(name) for name in train.classes)
-    lines += [
-        f"  {name:<{widest}}  {n_train:>6,} train  {n_test:>6,} test"
-        for name, n_train, n_test in zip(train.classes, *counts, strict=True)
-    ]
-    lines += [
-        f"superclass {group}: {', '.join(members)}" for group, members in train.groups.items()
-    ]
-    return "\n".join(lines + [f"note: {note}" for note in dict.fromkeys(train.notes + test.notes)])
+    draw(images).save(buffer, "PNG")
+    make_folder(path.parent)
+    write_bytes(path, buffer.getvalue())
 
 
 def draw(images: ImageSet) -> Image.Image:
-    """A row of ten images for each class (of the first 40), enlarged without smoothing, with its name."""
+    """Draw the first ten images of each of the first 40 classes, with the names of the classes.
+
+    Images are resized without smoothing, so that their pixels can be seen.
+    """
     classes = images.classes[:MOST_CLASSES]
     step = CELL + MARGIN
-    sheet = Image.new(
-        "RGB", (NAMES + COLUMNS * step + MARGIN, len(classes) * step + MARGIN), "white"
-    )
+    width, height = NAME_WIDTH + IMAGES_PER_CLASS * step + MARGIN, len(classes) * step + MARGIN
+    sheet = Image.new("RGB", (width, height), "white")
     pen = ImageDraw.Draw(sheet)
     labels = images.labels.numpy()
-    for row, name in enumerate(classes):
-        top = MARGIN + row * step
-        pen.text((MARGIN, top + CELL // 2 - 7), name[:22], fill="black", font_size=13)
-        for column, index in enumerate(np.flatnonzero(labels == row)[:COLUMNS].tolist()):
+    for label, name in enumerate(classes):
+        top = MARGIN + label * step
+        position = (MARGIN, top + CELL // 2 - 7)
+        pen.text(position, name[:LONGEST_NAME], fill="black", font_size=FONT_SIZE)
+        indices = np.flatnonzero(labels == label)[:IMAGES_PER_CLASS]
+        for column, index in enumerate(indices.tolist()):
             pixels = images.images[index].permute(1, 2, 0).numpy()
             cell = Image.fromarray(pixels).resize((CELL, CELL), Image.Resampling.NEAREST)
-            sheet.paste(cell, (NAMES + column * step, top))
+            sheet.paste(cell, (NAME_WIDTH + column * step, top))
     return sheet

@@ -56,8 +56,8 @@ def data(
 
         print(administration.clear() if clear else administration.show())
         return
-    from fewshot.checks import contact_sheet
+    from fewshot.checks.describe import describe
 
-    text, path = contact_sheet.describe(name, image_size, sheet)
+    text, path = describe(name, image_size, sheet)
     print(text)
     print(f"contact sheet: {path}", file=sys.stderr)
