@@ -30,7 +30,8 @@ def read() -> list[RunRecord]:
 def _minutes(record: RunRecord) -> float:
     """Return the minutes of a trial with its evaluation, without the start of the process."""
     provenance = record.provenance
-    start, end = (datetime.fromisoformat(provenance[key]) for key in ("started", "finished"))
+    start = datetime.fromisoformat(provenance.started)
+    end = datetime.fromisoformat(provenance.finished)
     return (end - start).total_seconds() / 60 / len(record.seeds)
 
 
