@@ -2,3 +2,15 @@
 
 This package knows nothing about learners; `fewshot` builds on it.
 """
+
+__all__ = [
+    "augment",
+    "class_splits",
+    "datasets",
+    "errors",
+    "rng",
+    "samplers",
+    "streams",
+    "subsets",
+    "types",
+]

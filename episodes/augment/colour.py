@@ -83,7 +83,8 @@ def luminance(images: Tensor) -> Tensor:
     if images.shape[1] != 3:
         return images.mean(1, keepdim=True)
     red, green, blue = images.split(1, dim=1)
-    return (0.2989 * red).add_(green, alpha=0.587).add_(blue, alpha=0.114)
+    weighted: Tensor = (0.2989 * red).add_(green, alpha=0.587).add_(blue, alpha=0.114)
+    return weighted
 
 
 def brightened(images: Tensor, factors: Tensor) -> Tensor:

@@ -113,8 +113,8 @@ def beta_samples(images: Tensor, generator: torch.Generator, alpha: float) -> Te
     so this calls the function below it. In float32 both samples would underflow for small alpha.
     """
     concentration = torch.full((2, len(images)), alpha, dtype=torch.float64, device=images.device)
-    x, y = torch._standard_gamma(concentration, generator=generator)
-    return x / (x + y)
+    samples: Tensor = torch._standard_gamma(concentration, generator=generator)
+    return samples[0] / (samples[0] + samples[1])
 
 
 def blended(own: Tensor, other: Tensor, own_shares: Tensor) -> Tensor:

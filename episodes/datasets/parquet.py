@@ -201,7 +201,8 @@ def _labels(path: Path, column: str) -> np.ndarray:
     """Read the labels, int64 [rows]; a missing label becomes -1, as in Hugging Face's files."""
     with _opened(path) as file:
         labels = file.read(columns=[column]).column(0)
-    return labels.cast("int64").fill_null(-1).to_numpy()
+    values: np.ndarray = labels.cast("int64").fill_null(-1).to_numpy()
+    return values
 
 
 def _columns(path: Path) -> _Columns:
