@@ -1,0 +1,62 @@
+"""Resolving a request: run ids of equal content, and which weights one step of a preset changes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+
+from episodes import augment, streams
+from episodes.rng import seeded
+from fewshot.features import frozen
+from fewshot.learners.base import Task
+from fewshot.runs import resolve
+from fewshot.training import trainer
+from tests.fewshot import easy
+
+
+def test_the_run_id_depends_on_the_content_of_the_weights_and_not_on_their_place(
+    tmp_path: Path,
+) -> None:
+    def run_id(path: Path) -> str:
+        backbone = {"name": "test_resnet", "weights": str(path), "input_size": 32}
+        request = {"method": "probe", "data": "digits", "shots": 2, "precision": "float32"}
+        return resolve.prepare({**request, "backbone": backbone}, tmp_path, "cpu").run_id
+
+    first, copy, other = (tmp_path / f"{name}.safetensors" for name in ("w", "v", "o"))
+    state = timm.create_model("test_resnet", num_classes=7).state_dict()
+    save_file(state, first)
+    copy.write_bytes(first.read_bytes())
+    save_file({**state, "fc.bias": state["fc.bias"] + 1}, other)
+    assert run_id(first) == run_id(copy) != run_id(other)
+
+
+PRESETS = [
+    "vgg", "efficientnet-b0", "mobilenetv3-small", "mlp-s", "mlp-l", "cnn", "vit", "custom-cnn",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_step_of_a_reports_preset_changes_what_it_trains_alone(preset: str) -> None:
+    request = {"method": "scratch", "shots": 4, "backbone": {"weights": "none"}}
+    settings = resolve.configure(request, preset)
+    model = resolve.build_learner(settings, Task(easy.N_WAY), seed=0)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    images = easy.images(2, seed=0)
+    pool = streams.pool(images, torch.arange(len(images)), "cpu")
+    stream = streams.batches(pool, 8, augment.build(settings.augment, easy.N_WAY), seed=0)
+    assert settings.train is not None
+    train = settings.train.model_copy(update={"steps": 1, "epochs": None})
+    with seeded(0, "fit"):
+        fitted = trainer.fit(model, stream, train, steps_per_epoch=1.0)
+    assert fitted.steps == 1
+    changed = [
+        name for name, value in model.state_dict().items() if not torch.equal(value, before[name])
+    ]
+    assert any(name.startswith("head.") for name in changed)
+    trains_backbone = preset != "efficientnet-b0"
+    assert any(name.startswith("backbone.") for name in changed) == trains_backbone
+    assert frozen.fit_for(settings, model) != trains_backbone
