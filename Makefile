@@ -36,8 +36,8 @@ docs: setup .venv/.docs  ## build the documentation into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: setup  ## time training and loading beside a plain torchvision loop
-	$(BIN)/python benchmarks/plain_loop.py
-	$(BIN)/python benchmarks/beside_another.py
+	$(BIN)/python -m benchmarks.training_loop_vs_torchvision
+	$(BIN)/python -m benchmarks.idle_threads
 
 # The tools that build the documentation and run the notebook; installed when they are first needed.
 .venv/.docs: pyproject.toml constraints.txt .venv/.installed

@@ -104,8 +104,8 @@ def figure() -> Any:
 
 
 def speed() -> str:
-    """Return what benchmarks/plain_loop.py measured."""
-    result = json.loads((BENCHMARKS / "plain_loop.json").read_text())
+    """Return what benchmarks/training_loop_vs_torchvision.py measured."""
+    result = json.loads((BENCHMARKS / "training_loop_vs_torchvision.json").read_text())
     step, start = result["images_per_second"], result["first_batch_seconds"]
     ratios, load = result["ratios"], start["import torch"]
     beyond = f"the same without `import torch` ({load:.2f} s), s"
@@ -124,8 +124,8 @@ def speed() -> str:
 
 
 def features() -> str:
-    """Return what benchmarks/cached_features.py measured."""
-    result = json.loads((BENCHMARKS / "cached_features.json").read_text())
+    """Return what benchmarks/probe_feature_cache.py measured."""
+    result = json.loads((BENCHMARKS / "probe_feature_cache.json").read_text())
     shots = ", ".join(map(str, result["shots"]))
     head = f"{result['what']} ({shots}), {result['backbone']['name']}"
     without = f"no cache ({result['without_a_cache']})"

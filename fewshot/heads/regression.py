@@ -67,7 +67,7 @@ def _blas_of_scipy() -> ThreadpoolController:
 
     L-BFGS goes to and fro between scipy's short vectors and numpy's large products. Each copy has threads, and those of
     one wait for work on the cores that the other's need: fits took up to sixteen times as long where scipy's were not
-    limited to one (benchmarks/results/fits.json).
+    limited to one (benchmarks/results/probe_fit_threads.json).
     """
     from threadpoolctl import ThreadpoolController
 
