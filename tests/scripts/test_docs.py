@@ -1,0 +1,67 @@
+"""The generated parts of the documentation against a command and settings written by hand."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import pytest
+import typer
+from pydantic import Field
+
+from fewshot.config import Settings, reference
+from scripts import docs
+
+
+class Example(Settings):
+    """Settings of an example."""
+
+    width: int = Field(default=4, description="Number of filters, or a | b. [filters]")
+    name: str = Field(description="What it is called.")
+
+
+def test_a_table_of_settings_has_key_default_meaning_and_unit() -> None:
+    lines = docs._settings_table(list(reference.describe(Example, "learner."))).splitlines()
+    assert lines[0] == "| setting | values | default | meaning |"
+    assert lines[2] == (
+        "| `learner.width` | integer | `4` | Number of filters, or a \\| b. [filters] |"
+    )
+    assert lines[3] == "| `learner.name` | text | required | What it is called. |"
+
+
+def test_a_command_has_its_arguments_options_and_examples() -> None:
+    app = typer.Typer()
+
+    @app.command()
+    def cook(
+        dish: Annotated[str, typer.Argument(help="What to cook.")],
+        salt: Annotated[int, typer.Option(help="Grains.")] = 3,
+    ) -> None:
+        """Cook a dish.
+
+        Examples:
+
+            fewshot cook soup
+        """
+
+    @app.command()
+    def eat() -> None:
+        """Eat it."""
+
+    cook_text, eat_text = docs._sections(typer.main.get_command(app), "kitchen")
+    assert cook_text.startswith("## `kitchen cook`\n\nCook a dish.\n\n```console\n$ fewshot cook")
+    assert "| `DISH` | required | What to cook. |" in cook_text
+    assert "| `--salt` | 3 | Grains. |" in cook_text
+    assert eat_text.startswith("## `kitchen eat`\n\nEat it.")
+
+
+def test_marks_are_replaced_and_unknown_ones_are_errors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(docs.GENERATORS, "twice", lambda word: word * 2)
+    page = "before\n<!-- generated: twice ab -->\nafter"
+    assert docs.on_page_markdown(page) == "before\nabab\nafter"
+    with pytest.raises(KeyError):
+        docs.on_page_markdown("<!-- generated: nothing -->")
+
+
+def test_numbers_are_those_of_the_published_record() -> None:
+    # probe, 16 labels per class: 0.6970 ± 0.0073 in reports/learners.md
+    assert "| 16 | 69.7 ± 0.7 | 10 |" in docs.numbers("probe").splitlines()
