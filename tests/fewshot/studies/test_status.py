@@ -1,0 +1,69 @@
+"""Oracle: tables and lines written out by hand, under a clock that the test sets."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from fewshot.studies import grids, status
+from fewshot.studies.results import Outcome, row_statuses
+from tests.fewshot.studies.rows import row_of, store_in
+
+FAILED: Outcome = {
+    "status": "failed",
+    "reason": "no such option.",
+    "record": None,
+    "curves": None,
+    "run": None,
+}
+DONE: Outcome = {
+    **FAILED,
+    "status": "done",
+    "reason": None,
+    "record": {"scores": {"accuracy": {"mean": 0.51234}}},
+}
+
+
+def test_the_plain_table_sums_cells_and_minutes(tmp_path: Path) -> None:
+    grid = [{"shots": [1, 2, 4]}]
+    row = row_of(tmp_path, base={"method": "probe"}, grid=grid, trials=4, seconds=30, needs=["a"])
+    lines = status.text(row_statuses([row], store_in(tmp_path)), "full").splitlines()
+    assert lines[2].split() == ["one/X1", "T", "grid", "3", "4", "0", "0", "0", "6", "a"]
+    assert lines[-1] == "3 cells, about 6 minutes left on two cores, scale full"
+
+
+def test_every_finished_cell_is_a_message_with_the_minutes_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="fewshot")
+    grid = [{"shots": [1, 2, 4]}]
+    row = row_of(tmp_path, base={"method": "probe"}, grid=grid, trials=1, seconds=60)
+    store = store_in(tmp_path)
+    seconds = 1000.0
+    monkeypatch.setattr(status.time, "monotonic", lambda: seconds)
+    board = status.Board(row_statuses([row], store))
+    for cell, outcome in zip(grids.cells(row, "full"), (DONE, FAILED), strict=False):
+        board.update(row, cell, None)
+        seconds += 120  # twice as slow as expected
+        board.update(row, cell, store.write(row, cell, outcome))
+    assert caplog.messages == [
+        "one/X1 shots 1: done, accuracy 0.5123 (4 min left)",
+        "one/X1 shots 2: failed, no such option. (2 min left)",
+    ]
+    assert (board.rows["one/X1"].done, board.rows["one/X1"].failed) == (1, 1)
+
+
+def test_a_quiet_board_counts_and_shows_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="fewshot")
+    row = row_of(tmp_path, base={"method": "probe", "shots": 1})
+    store = store_in(tmp_path)
+    board = status.Board(row_statuses([row], store), quiet=True)
+    (cell,) = grids.cells(row, "full")
+    with board.live():
+        board.update(row, cell, store.write(row, cell, DONE))
+    assert caplog.messages == []
+    assert board.rows["one/X1"].done == 1
