@@ -1,0 +1,64 @@
+"""Oracle: signals that the process sends to itself, and Python's own handlers before and after."""
+
+import os
+import signal
+import threading
+
+import pytest
+
+from fewshot.errors import Interrupted
+from fewshot.training.signals import stop_requested
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def handlers() -> list[object]:
+    return [signal.getsignal(number) for number in SIGNALS]
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_the_first_signal_is_only_noted(number: signal.Signals):
+    before = handlers()
+    with stop_requested() as is_stopping:
+        assert not is_stopping()
+        os.kill(os.getpid(), number)
+        assert is_stopping()
+    assert handlers() == before
+
+
+def send_both() -> None:
+    with stop_requested():
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_the_second_signal_interrupts_at_once_and_the_handlers_are_restored():
+    before = handlers()
+    with pytest.raises(Interrupted):
+        send_both()
+    assert handlers() == before
+
+
+def test_without_a_signal_an_error_passes_and_the_handlers_are_restored():
+    before = handlers()
+
+    def fail() -> None:
+        with stop_requested():
+            raise ValueError("inside")
+
+    with pytest.raises(ValueError, match="inside"):
+        fail()
+    assert handlers() == before
+
+
+def test_other_threads_handle_no_signals():
+    before, answers = handlers(), []
+
+    def work() -> None:
+        with stop_requested() as is_stopping:
+            answers.extend([is_stopping(), handlers() == before])
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert answers == [False, True]
