@@ -1,4 +1,4 @@
-"""What all tests share: decoded images go to a temporary folder, never to the user's cache."""
+"""What all tests share: an image cache in a temporary folder, and few threads per process."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ from collections.abc import Iterator
 
 import pytest
 
-os.environ.setdefault(
-    "OMP_WAIT_POLICY", "PASSIVE"
-)  # as the command line does, before torch is loaded
+# Set before torch is loaded, as the command line does: idle threads sleep instead of spinning.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 if "PYTEST_XDIST_WORKER" in os.environ:  # one of several processes, which share the cores
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session", autouse=True)
 def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Sets FEWSHOT_CACHE for the whole session; FEWSHOT_DATA stays as the user has it."""
+    """Set FEWSHOT_CACHE for the whole session, so that no test reads or fills the user's cache."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FEWSHOT_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
