@@ -1,4 +1,7 @@
-"""Holds the imports of the packages to the table of rooms: arrows go down only, nothing heavy before it is needed."""
+"""Imports of the packages go down the table of rooms, and nothing heavy is imported early.
+
+Oracle: sources with and without an offence, written here by hand.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +16,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("episodes", "fewshot")
 
-# Rooms, lowest first: a room imports only rooms of the lines above its own. A package's name stands for all of its
-# files, but `episodes` and `fewshot` for their __init__ alone. The order is that of the design's layout.
+# Rooms, lowest first: a room may import the rooms of the lines above its own. The name of a folder
+# stands for all of its files, but `episodes` and `fewshot` stand for their __init__ alone.
 ORDER: tuple[tuple[str, ...], ...] = (
     ("episodes", "episodes.errors", "episodes.rng", "episodes.types", "episodes.augment"),
     ("episodes.datasets", "episodes.subsets", "episodes.class_splits", "episodes.samplers"),
@@ -49,19 +52,33 @@ ROOMS: dict[str, set[str]] = {
 FREE = {"episodes.errors", "fewshot.errors"}  # every room may import them
 
 HEAVY = {"torch", "torchvision", "timm", "sklearn", "scipy", "pandas", "matplotlib", "pyarrow"}
-LIGHT = (  # what runs before a command knows what to do: importing it imports nothing heavy, not even by a detour
-    "episodes", "episodes.errors", "fewshot", "fewshot.__main__", "fewshot.cli", "fewshot.cli.main", "fewshot.config",
-    "fewshot.cli.arguments", "fewshot.errors", "fewshot.progress", "episodes.datasets", "episodes.datasets.locations",
-)  # fmt: skip
-NO_TORCH = {
-    "torch",
-    "torchvision",
-    "timm",
-}  # for fewshot.report, but for the contact sheet, which shows a data set
+# These run before a command knows what to do: importing them imports nothing heavy, not even
+# through another module.
+LIGHT = (
+    "episodes",
+    "episodes.datasets",
+    "episodes.datasets.locations",
+    "episodes.errors",
+    "fewshot",
+    "fewshot.__main__",
+    "fewshot.cli",
+    "fewshot.cli.arguments",
+    "fewshot.cli.main",
+    "fewshot.config",
+    "fewshot.errors",
+    "fewshot.progress",
+)
+NO_TORCH = {"torch", "torchvision", "timm"}  # must not be imported by fewshot.report
 
 
 class Import(NamedTuple):
-    """An import statement; at_start: it runs when its module is imported, not in a function or for types alone."""
+    """An import statement.
+
+    Attributes:
+        target: the imported module.
+        line: its line.
+        at_start: it runs when its module is imported, not in a function or for types alone.
+    """
 
     target: str
     line: int
@@ -69,118 +86,115 @@ class Import(NamedTuple):
 
 
 def sources() -> dict[str, str]:
-    """Module name -> source, of every file of the packages."""
-    found = {}
+    """Return the source of every module of the packages, by the module's name."""
+    modules = {}
     for path in sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py")):
         parts = path.relative_to(ROOT).with_suffix("").parts
-        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path.read_text()
-    return found
+        modules[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path.read_text()
+    return modules
 
 
 def room_of(module: str) -> str | None:
-    """The longest name in the table that the module is, or lies under."""
-    fitting = [
+    """Return the longest name in the table that is the module's or that of a folder around it."""
+    rooms = [
         room
         for room in ROOMS
         if module == room or (room not in PACKAGES and module.startswith(room + "."))
     ]
-    return max(fitting, key=len, default=None)
+    return max(rooms, key=len, default=None)
 
 
 @cache
 def statements(source: str) -> list[tuple[ast.Import | ast.ImportFrom, bool]]:
-    """Every import statement, wherever it stands, and whether it runs when its module is imported."""
-    found: list[tuple[ast.Import | ast.ImportFrom, bool]] = []
+    """Return every import statement, and whether it runs when its module is imported."""
+    with_start: list[tuple[ast.Import | ast.ImportFrom, bool]] = []
 
     def visit(node: ast.AST, at_start: bool) -> None:
         if isinstance(node, ast.Import | ast.ImportFrom):
-            found.append((node, at_start))
+            with_start.append((node, at_start))
         later = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
         for_types = isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
         for child in ast.iter_child_nodes(node):
             visit(child, at_start and not later and not for_types)
 
     visit(ast.parse(source), True)
-    return found
+    return with_start
 
 
 def imports(module: str, modules: Mapping[str, str]) -> list[Import]:
-    """What a module imports; `from a import b` is of a.b where that is a module, of a elsewhere."""
-    is_package = any(each.startswith(module + ".") for each in modules)
-    found = []
+    """Return what a module imports; `from a import b` imports a.b if that is a module, else a."""
+    is_package = any(name.startswith(module + ".") for name in modules)
+    parts = module.split(".")
+    imported = []
     for node, at_start in statements(modules[module]):
         if isinstance(node, ast.Import):
-            found += [Import(alias.name, node.lineno, at_start) for alias in node.names]
+            imported += [Import(alias.name, node.lineno, at_start) for alias in node.names]
             continue
-        above = (
-            module.split(".")[: len(module.split(".")) - node.level + is_package]
-            if node.level
-            else []
-        )
+        above = parts[: len(parts) - node.level + is_package] if node.level else []
         origin = ".".join([*above, *([node.module] if node.module else [])])
         for alias in node.names:
             inside = f"{origin}.{alias.name}"
-            found.append(Import(inside if inside in modules else origin, node.lineno, at_start))
-    return found
+            target = inside if inside in modules else origin
+            imported.append(Import(target, node.lineno, at_start))
+    return imported
 
 
 def arrows(modules: Mapping[str, str]) -> Iterator[str]:
-    """A sentence for each module without a room and each import that the table does not allow."""
+    """Yield a sentence for each module without a room and each import that is not allowed."""
     for module in modules:
         room = room_of(module)
         if room is None:
-            yield f"{module} has no room: give it a line in the table of tests/test_rooms.py, or another place"
+            yield f"{module} has no room: add it to the table of tests/test_rooms.py, or move it"
             continue
-        for each in imports(module, modules):
-            if each.target.split(".")[0] not in PACKAGES:
+        free = FREE if room.startswith("fewshot") else {"episodes.errors"}
+        for statement in imports(module, modules):
+            if statement.target.split(".")[0] not in PACKAGES:
                 continue
-            if module == "fewshot" and not each.at_start:
+            if module == "fewshot" and not statement.at_start:
                 continue  # the public names, imported for type checkers alone
-            target = room_of(each.target)
-            if target not in {
-                room,
-                *ROOMS[room],
-                *(FREE if room.startswith("fewshot") else {"episodes.errors"}),
-            }:
-                yield f"{module}, line {each.line}: room {room} may not import {each.target}"
+            if room_of(statement.target) not in {room, *ROOMS[room], *free}:
+                place = f"{module}, line {statement.line}"
+                yield f"{place}: room {room} may not import {statement.target}"
 
 
 def outside(module: str, modules: Mapping[str, str]) -> dict[str, str]:
-    """What importing a module imports from outside the packages: top-level name -> the module that does it."""
-    found: dict[str, str] = {}
-    seen: set[str] = set()
+    """Return what importing a module imports from outside the packages.
+
+    Returns:
+        Top-level names, each with the module that imports it.
+    """
+    importers: dict[str, str] = {}
+    visited: set[str] = set()
     waiting = [module]
     while waiting:
         name = waiting.pop()
-        if name in seen or name not in modules:
+        if name in visited or name not in modules:
             continue
-        seen.add(name)
+        visited.add(name)
         waiting += [name.rpartition(".")[0]]  # a package's __init__ runs before its modules
-        for each in imports(name, modules):
-            if each.at_start:
-                found.setdefault(each.target.split(".")[0], name)
-                waiting.append(each.target)
-    return found
+        for statement in imports(name, modules):
+            if statement.at_start:
+                importers.setdefault(statement.target.split(".")[0], name)
+                waiting.append(statement.target)
+    return importers
 
 
-def weights(modules: Mapping[str, str]) -> Iterator[str]:
-    """A sentence for each module that has to be light, or free of torch, and is not."""
+def heavy_imports(modules: Mapping[str, str]) -> Iterator[str]:
+    """Yield a sentence for each module that must be light, or free of torch, and is not."""
     for module in modules:
         in_report = module.startswith("fewshot.report")
         forbidden = HEAVY if module in LIGHT else NO_TORCH if in_report else set()
-        for name, origin in outside(module, modules).items():
+        for name, importer in outside(module, modules).items():
             if name in forbidden:
-                yield f"importing {module} imports {name} (in {origin}): import it where it is used"
+                yield f"importing {module} imports {name} (in {importer}): import it where used"
 
 
 def test_the_table_goes_down_only():
     rooms = list(ROOMS)
-    for place, room in enumerate(rooms):
-        assert ROOMS[room] <= set(rooms[:place]), (
-            f"{room} imports a room that stands below it, or none"
-        )
+    for position, room in enumerate(rooms):
+        assert ROOMS[room] <= set(rooms[:position]), f"{room} may import a room above it"
         if room.startswith("episodes"):
-            assert not any(each.startswith("fewshot") for each in ROOMS[room])
+            assert not any(lower.startswith("fewshot") for lower in ROOMS[room])
 
 
 def test_every_room_is_there():
@@ -193,7 +207,7 @@ def test_every_file_has_a_room_and_imports_what_its_room_may():
 
 
 def test_nothing_heavy_is_imported_before_it_is_needed():
-    assert list(weights(sources())) == []
+    assert list(heavy_imports(sources())) == []
 
 
 @pytest.mark.parametrize(
@@ -261,10 +275,10 @@ def test_nothing_heavy_is_imported_before_it_is_needed():
         ),
     ],
 )
-def test_an_offence_is_found(module: str, source: str, words: str):
+def test_an_offence_is_reported(module: str, source: str, words: str):
     modules = {**sources(), module: source}
-    found = [*arrows(modules), *weights(modules)]
-    assert any(words in each for each in found), found
+    offences = [*arrows(modules), *heavy_imports(modules)]
+    assert any(words in offence for offence in offences), offences
 
 
 @pytest.mark.parametrize(
@@ -286,6 +300,6 @@ def test_an_offence_is_found(module: str, source: str, words: str):
         ("fewshot.checks.new", "import torch"),
     ],
 )
-def test_what_is_allowed_is_no_offence(module: str, source: str):
+def test_an_allowed_import_is_no_offence(module: str, source: str):
     modules = {**sources(), module: source}
-    assert [*arrows(modules), *weights(modules)] == []
+    assert [*arrows(modules), *heavy_imports(modules)] == []
