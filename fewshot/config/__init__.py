@@ -2,10 +2,10 @@
 
 from fewshot.config.loading import check as check
 from fewshot.config.loading import dump as dump
-from fewshot.config.loading import is_path as is_path
 from fewshot.config.loading import nearest as nearest
 from fewshot.config.loading import overrides as overrides
 from fewshot.config.loading import preset as preset
+from fewshot.config.loading import preset_name as preset_name
 from fewshot.config.loading import presets as presets
 from fewshot.config.loading import presets_folder as presets_folder
 from fewshot.config.loading import read as read

@@ -92,8 +92,12 @@ def presets(method: str) -> list[str]:
     return sorted(path.stem for path in (presets_folder() / "methods" / method).glob("*.yaml"))
 
 
-def is_path(preset: str) -> bool:
-    """Return whether a preset is the path of a YAML file rather than a name."""
+def preset_name(preset: str) -> str:
+    """Return the name of a preset, which may be the path of a YAML file, without folders."""
+    return Path(preset).stem if _is_path(preset) else preset
+
+
+def _is_path(preset: str) -> bool:
     return "/" in preset or preset.endswith((".yaml", ".yml"))
 
 
@@ -109,7 +113,7 @@ def preset(method: str, name: str) -> dict[str, Any]:
     Raises:
         UserError: naming the nearest preset, if there is none of this name.
     """
-    if is_path(name):
+    if _is_path(name):
         return read(Path(name))
     names = presets(method)
     if name in names:

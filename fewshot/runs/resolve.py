@@ -94,8 +94,10 @@ def prepare(
 
 def configure(values: Mapping[str, Any], preset: str) -> RunConfig:
     """The preset with the values on top, checked, the learner's own settings filled in."""
-    base = config.preset(values["method"], preset)
-    merged = config.overlay(base, {**values, "preset": preset})
+    # The settings of a finished run are complete, so its preset may have changed or gone since.
+    complete = set(RunConfig.model_fields) - set(config.BUDGETS) <= set(values)
+    base = {} if complete else config.preset(values["method"], preset)
+    merged = config.overlay(base, {**values, "preset": config.preset_name(preset)})
     settings = config.check(RunConfig, merged, "the configuration")
     method = LEARNERS[settings.method]
     options = config.check(

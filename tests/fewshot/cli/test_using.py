@@ -38,7 +38,7 @@ def test_forecast_needs_three_numbers_of_labels(runs, monkeypatch, capsys) -> No
     assert fewshot(f"forecast {runs} --target 0.99", monkeypatch) == 0
     printed = capsys.readouterr().out
     assert "not known" in printed
-    assert "needs 3 different numbers" in printed
+    assert "--shots 4, 16 and 64" in printed
     assert fewshot(f"forecast {runs} --at 64,many", monkeypatch) == 2
     assert "--at 64,many: expected whole numbers" in capsys.readouterr().err
 

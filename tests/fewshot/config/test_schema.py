@@ -62,6 +62,22 @@ def test_another_backbone_does_not_inherit_the_preset_s_options(
     )
 
 
+def test_the_settings_of_a_finished_run_need_no_preset(tmp_path: Path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("{backbone: {name: conv4}, train: {steps: 3, lr_multipliers: {backbone: 0.5}}}")
+    values = {"method": "protonet", "shots": 4}
+    settings = resolve.configure(values, str(path))
+    assert settings.preset == "mine"
+    assert settings.train.lr_multipliers == {"backbone": 0.5}
+    path.unlink()
+    resolved = settings.model_dump(mode="json")
+    assert resolve.configure(resolved, "mine") == settings
+    more = config.overlay(resolved, {"shots": 8, "train.steps": 5})
+    assert resolve.configure(more, "mine").train.steps == 5
+    with pytest.raises(UserError, match="'protonet' has no preset 'mine'"):
+        resolve.configure(values, "mine")
+
+
 @pytest.mark.parametrize(
     ("values", "words"),
     [
