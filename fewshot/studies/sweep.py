@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 from fewshot import io, progress
 from fewshot.errors import NotHere, UserError
-from fewshot.runs import records, voting
+from fewshot.runs import voting
+from fewshot.runs.records import RunRecord
 from fewshot.studies import grids, loader_timing
 from fewshot.studies.executors import Executor, InRay, OneByOne, outcome
 from fewshot.studies.grids import Cell
@@ -96,13 +97,13 @@ def _search(row: Row, scale: str, start: Mapping[str, Any]) -> Chain:
 
 
 def _validation_accuracy(row: Row, result: Result) -> float:
-    record = result["record"]
-    if record is None or record["validation"] is None:
+    validation = RunRecord.from_json(result["record"]).validation if result["record"] else None
+    if validation is None:
         raise UserError(
             f"{row.study}/{row.name}: a search chooses by validation accuracy, so its base needs "
             "a validation section."
         )
-    return record["validation"]["accuracy"]["mean"]
+    return validation["accuracy"].mean
 
 
 class _Step(NamedTuple):
@@ -223,14 +224,14 @@ def _cost(results: Sequence[Result]) -> dict[str, Any]:
     machines: set[str] = set()
     counted: set[str | None] = set()
     for result in results:
-        record = result["record"]
-        if record is None or result["run"] in counted:
+        if result["record"] is None or result["run"] in counted:
             continue
         counted.add(result["run"])
-        machines.add(record["provenance"]["device"])
-        n = len(record["seeds"])
+        record = RunRecord.from_json(result["record"])
+        machines.add(record.provenance.device)
+        n = len(record.seeds)
         cost = costs.get(result["row"], _Cost())
-        hours = cost.hours + n * records.seconds(record) / 3600
+        hours = cost.hours + n * record.cost.seconds / 3600
         costs[result["row"]] = _Cost(cost.trainings + n, hours)
     table: list[list[Any]] = [
         [name, cost.trainings, round(cost.hours, 4)] for name, cost in costs.items()
