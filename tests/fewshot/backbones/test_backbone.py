@@ -1,4 +1,4 @@
-"""The wrapper of every body: resizing, normalisation, precision and chunks, done once more by hand."""
+"""The wrapper of every body: resizing, precision and chunks, repeated by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Building by name: equal weights from keywords and from settings, messages, and shapes that bodies give."""
+"""Building by name: keywords against settings, messages, and shapes of features."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""timm models as bodies: timm's own forward pass, and the parameter counts that torchvision publishes."""
+"""timm models as bodies: timm's own forward pass and torchvision's parameter counts."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_what_timm_cannot_build(name: str, settings: dict, message: str) -> None
         backbones.build(name, **settings)
 
 
-# Parameters as torchvision has them with 1000 classes; where the last stage and the one before begin.
+# Parameters of torchvision with 1000 classes; where the last stage and the one before it begin.
 NETWORKS = [
     ("efficientnet_b0", 5_288_548, "blocks.6.", "blocks.5."),
     ("tf_efficientnet_b0.aa_in1k", 5_288_548, "blocks.6.", "blocks.5."),

@@ -1,4 +1,4 @@
-"""Published weights: a cache laid out as the hub lays it out, and sockets that listen, refuse or stall."""
+"""Published weights: a copy of the hub's cache, and sockets that listen, refuse or stall."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Conv-4 and residual networks: parameters counted by hand, torchvision's block, numpy means of halves."""
+"""Conv-4 and residual networks: parameters by hand, torchvision's block, numpy means."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def conv(c_in: int, c_out: int) -> int:
     ("name", "options", "parameters"),
     [
         ("conv4", {}, conv(3, 64) + 3 * conv(64, 64) + 4 * 2 * 64),
-        # ResNet18 of torchvision has 11,689,512; less its 7x7 stem and its 1000-way head, plus ours.
+        # torchvision's ResNet18 without its 7x7 stem and its 1000-way head, with our stem.
         (
             "resnet",
             {"width": 64, "blocks": 2},

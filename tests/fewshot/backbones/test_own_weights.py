@@ -1,4 +1,4 @@
-"""Weight files of our own networks: numpy's half precision, round trips, and messages for wrong files."""
+"""Weight files of our own networks: numpy's half precision, round trips, wrong files."""
 
 from __future__ import annotations
 

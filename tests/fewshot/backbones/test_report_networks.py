@@ -1,4 +1,4 @@
-"""The reports' networks: sizes counted by hand, layers applied one by one, and timm's transformer."""
+"""The reports' networks: sizes by hand, layers applied one by one, timm's transformer."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_gradients_reach_every_weight(row: str) -> None:
         assert parameter.grad.abs().sum() > 0, name
 
 
-# c convolution, b batch norm, r ReLU, p max pool, f flattening, m mean over the grid; a word a stage
+# c convolution, b batch norm, r ReLU, p max pool, f flattening, m mean; one word for each stage
 LAYERS = {
     "K1": "crcrp crcrp f",
     "K2": "crbcrbp crbcrbp crbcrbp m",

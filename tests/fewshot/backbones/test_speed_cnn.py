@@ -1,4 +1,4 @@
-"""speed-cnn: its size counted by hand, its whitening by numpy, and its layers by torch's functions."""
+"""speed-cnn: its size by hand, its whitening by numpy, its layers by torch's functions."""
 
 from __future__ import annotations
 

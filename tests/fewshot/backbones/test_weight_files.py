@@ -1,4 +1,4 @@
-"""Weight files of timm models: the model that wrote the file, and one message for each way to break it."""
+"""Weight files of timm models: the model that wrote the file, and ways to break it."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def broken(kind: str, folder: Path) -> Path:
     [
         (
             "no statistics",
-            "it lacks 1 of the weights, such as layer2.0.bn1.running_var; name a file that was saved",
+            "it lacks 1 of the weights, such as layer2.0.bn1.running_var; name a file that was",
         ),
         ("no filter", "it lacks 1 of the weights, such as layer2.0.conv1.weight"),
         ("one too many", "it holds 1 that are not this network's, such as layer2.7.conv1.weight"),
