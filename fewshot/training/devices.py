@@ -134,8 +134,9 @@ def resolve(device: str, precision: str) -> Compute:
 
     Args:
         device: as of `pick`.
-        precision: "float32", "bfloat16" or "auto". The last two measure this machine if that has
-            not been done before.
+        precision: "float32", "bfloat16" or "auto" for the faster one. The last two measure this
+            machine if that has not been done before; the layout is then that of the choice for
+            "auto".
     """
     threads = torch.get_num_threads()
     if precision == "float32":

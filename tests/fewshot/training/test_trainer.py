@@ -130,7 +130,7 @@ class Kill(Exception):
 
 
 def resumable(optimizer: str, early: bool) -> Train:
-    """Return settings with a moving average, two phases, warm-up and clipping, or early stopping."""
+    """Return settings with average, phases, warm-up and clipping, or with early stopping."""
     phases = (Phase(trainable="head", share=0.4), Phase(share=0.6, lr=0.003))
     settings = Train(
         steps=12, lr=0.01, optimizer={"name": optimizer}, ema_decay=0.9, phases=phases,
