@@ -29,9 +29,8 @@ def read() -> list[RunRecord]:
 
 def _minutes(record: RunRecord) -> float:
     """Return the minutes of a trial with its evaluation, without the start of the process."""
-    provenance = record.provenance
-    start = datetime.fromisoformat(provenance.started)
-    end = datetime.fromisoformat(provenance.finished)
+    start = datetime.fromisoformat(record.provenance.started)
+    end = datetime.fromisoformat(record.provenance.finished)
     return (end - start).total_seconds() / 60 / len(record.seeds)
 
 
@@ -72,6 +71,11 @@ def presets(all_images: bool = False) -> str:
     return formatting.markdown_table([*columns, "in all, min", "machine", "reported"], rows)
 
 
+def _images_seen(record: RunRecord) -> float:
+    """Return the number of training images of one trial, counted once per epoch."""
+    return record.cost.train_seconds * (record.cost.images_per_second or 0.0)
+
+
 def recipes() -> str:
     """Return the networks of the reports, trained as reported and by preset `modern`."""
     by_network: dict[str, dict[bool, RunRecord]] = {}
@@ -82,11 +86,10 @@ def recipes() -> str:
     for backbone, row in NETWORKS.items():
         pair = [by_network[backbone][False], by_network[backbone][True]]
         means = [record.scores["accuracy"].mean for record in pair]
-        costs = [record.cost for record in pair]
-        seen = [f"{cost['train_seconds'] * cost['images_per_second']:,.0f}" for cost in costs]
+        seen = [f"{_images_seen(record):,.0f}" for record in pair]
         accuracies = [f"{mean:.4f}" for mean in means]
         difference = f"{means[1] - means[0]:+.4f}"
-        labels = f"{pair[1]['labels']:,}"
+        labels = f"{pair[1].labels:,}"
         rows.append([row, backbone, labels, *accuracies, difference, " and ".join(seen)])
     columns = ["row", "network", "images", "reported training", "preset `modern`"]
     return formatting.markdown_table([*columns, "difference", "images seen"], rows)
@@ -106,9 +109,9 @@ def beside_a_plain_loop() -> str:
     peak, other = 100 * step["share_of_peak"], 100 * step["share_that_is_no_product"]
     rate, speed = step["flops_a_second"] / 1e9, step["images_per_second"]
     return (
-        f"{table}\n\nA step of `fast` on {step['batch']:,} images runs at "
-        f"{rate:,.0f} GFLOP/s, which is {peak:.0f}% of a large bf16 matrix product on that machine, "
-        f"or {speed:,.0f} images/s. Operations other than convolutions and matrix products take "
+        f"{table}\n\nA step of `fast` on {step['batch']:,} images runs at {rate:,.0f} GFLOP/s, "
+        f"which is {peak:.0f}% of a large bf16 matrix product on that machine, or {speed:,.0f} "
+        "images/s. Operations other than convolutions and matrix products take "
         f"{other:.0f}% of its time."
     )
 

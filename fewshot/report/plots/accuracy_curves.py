@@ -85,13 +85,14 @@ def save(panel: Panel, path: Path) -> list[Path]:
 @style.styled
 def figure(panel: Panel) -> Any:
     """Draw accuracy in percent against labels on a logarithmic axis, intervals shaded."""
-    height = max(4.2, 0.6 + 0.18 * len(panel.lines))
-    canvas, axes = style.new(height)
+    columns = 1 if max(len(line.label) for line in panel.lines) > 45 else 2
+    canvas, axes = style.new(3.6 + 0.2 * len(panel.lines) / columns)
     # The legend lists the lines in the order in which they end, from the top.
     for number, line in enumerate(sorted(panel.lines, key=lambda line: -line.means[-1])):
         means = [100 * mean for mean in line.means]
         marker = style.MARKERS[number % len(style.MARKERS)]
-        (drawn,) = axes.plot(line.budgets, means, marker=marker, label=line.label)
+        pattern = "-" if number < len(style.COLOURS) else "--"  # the colours are used again
+        (drawn,) = axes.plot(line.budgets, means, pattern, marker=marker, label=line.label)
         low = [mean - 100 * half for mean, half in zip(means, line.halves, strict=True)]
         high = [mean + 100 * half for mean, half in zip(means, line.halves, strict=True)]
         axes.fill_between(line.budgets, low, high, color=drawn.get_color(), alpha=0.15, linewidth=0)
@@ -106,7 +107,6 @@ def figure(panel: Panel) -> Any:
     style.label_axis(axes, budgets, panel.budget)
     axes.set_ylabel("accuracy, %")
     axes.set_title(f"{panel.data}: mean and 95% interval over trials")
-    columns = 1 if max(len(line.label) for line in panel.lines) > 45 else 2
     canvas.legend(loc="outside lower center", ncols=columns)
     return canvas
 

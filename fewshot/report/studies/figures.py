@@ -95,9 +95,8 @@ def _against_labels(study: Study) -> list[Figure]:
 
 
 def _line_label(row: RowResult, cell: CellResult) -> str:
-    rest = {key: value for key, value in cell.values.items() if key not in BUDGETS}
-    words = [f"{key.rpartition('.')[2]} {value}" for key, value in rest.items()]
-    return ", ".join([f"{row.name} {row.row.title}", *words])
+    words = [f"{row.name} {row.row.title}", cell.setting if len(row.cells) > 1 else ""]
+    return ", ".join(filter(None, words))
 
 
 def _line(label: str, cells: Mapping[float, CellResult]) -> Line:
@@ -240,7 +239,7 @@ def _panels(key: str, cells: Sequence[CellResult], searched: bool) -> list[Boxes
         by_value = by_others.setdefault(others, {})
         by_value.setdefault(_short(cell.values[key]), []).extend(accuracies)
     compared = {others: values for others, values in by_others.items() if len(values) > 1}
-    setting = key.rpartition(".")[2]
+    setting = _axis_name(key)
     return [
         Boxes(_title(others, list(compared)), setting, values)
         for others, values in compared.items()
@@ -250,7 +249,13 @@ def _panels(key: str, cells: Sequence[CellResult], searched: bool) -> list[Boxes
 def _title(others: Fixed, every: Sequence[Fixed]) -> str:
     """Return the settings in which a panel differs from its neighbours."""
     differing = [pair for pair in others if any(pair not in panel for panel in every)]
-    return ", ".join(f"{key.rpartition('.')[2]} {value}" for key, value in differing)
+    return ", ".join(f"{_axis_name(key)} {value}" for key, value in differing)
+
+
+def _axis_name(key: str) -> str:
+    """Return a setting in words: "train.lr" is "learning rate"."""
+    name = key.removesuffix(".name").rpartition(".")[2]
+    return "learning rate" if name == "lr" else name.replace("_", " ")
 
 
 def _short(value: Any) -> str:
@@ -268,7 +273,7 @@ def _box_figure(row: RowResult, key: str, panels: Sequence[Boxes], searched: boo
             quantiles = np.quantile(accuracies, (0, 0.25, 0.5, 0.75, 1))
             head = [Cell(panel.title), Cell(value), number(len(accuracies), "d")]
             rows.append([*head, *(number(quantile, ".2f") for quantile in quantiles)])
-    setting = key.rpartition(".")[2]
+    setting = _axis_name(key)
     how = "the other settings fixed" if searched else "all values of the other settings"
     columns = ["panel", setting, "trials", "minimum", "1st quartile", "median", "3rd quartile"]
     alt = (
@@ -277,7 +282,7 @@ def _box_figure(row: RowResult, key: str, panels: Sequence[Boxes], searched: boo
     )
     table = Table("accuracy in percent", [*columns, "maximum"], rows, [])
     title = f"{row.name}: accuracy by {setting}, {how}"
-    name = f"{row.name}-{setting.replace('_', '-')}"
+    name = f"{row.name}-{setting.replace(' ', '-')}"
     return Figure(name, title, alt, table, partial(study_plots.boxes, panels))
 
 

@@ -20,6 +20,7 @@ from fewshot.report.studies.results import DONE, SMOKE, CellResult, Group, RowRe
 
 MOST_NAMED = 3  # competitors with numbers of their own in a sentence; the others are counted
 MOST_MISSED = 5  # reported numbers that were not reached, named one by one
+MOST_CHARACTERS = 50  # of a row's name in the index
 SAME = 0.005  # accuracies are the same if the interval of their difference lies within this
 METRICS = {"accuracy": "", "validation_accuracy": " on validation images"}
 
@@ -83,14 +84,29 @@ def summary(study: Study) -> list[str]:
 
 def headline(study: Study) -> str:
     """Return one sentence about the best row where most rows were compared."""
-    contests = _contests(study)
-    if not contests:
-        return "Nothing was measured yet."
-    contest = max(
-        contests,
+    contest = _largest(study)
+    return "Nothing was measured yet." if contest is None else _first(contest)
+
+
+def best_result(study: Study) -> str:
+    """Return the best row where most rows were compared, as short as a table cell."""
+    contest = _largest(study)
+    if contest is None:
+        return ""
+    best = contest.best
+    row = next(row for row in study.rows if best.cell in row.cells)
+    accuracy = best.cell.accuracy
+    name = formatting.shortened(f"{row.name}, {row.row.title}", MOST_CHARACTERS)
+    return f"{name}: {accuracy} (n = {accuracy.n}), {contest.group.budget}"
+
+
+def _largest(study: Study) -> Contest | None:
+    """Return the contest of most rows; of equal ones that with the most labels."""
+    return max(
+        _contests(study),
         key=lambda one: (one.what == "rows", len(one.competitors), one.group.labels),
+        default=None,
     )
-    return _first(contest)
 
 
 def winners(study: Study) -> list[str]:

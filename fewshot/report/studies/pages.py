@@ -160,7 +160,7 @@ def line(study: Study) -> Line:
     pairs = [] if study.scale == SMOKE else findings.against(study)
     above, _ = findings.split(pairs)
     exceeded = f"{len(above)} of {len(pairs)}" if pairs else ""
-    return Line(study.name, _counts(study), findings.headline(study), exceeded)
+    return Line(study.name, _counts(study), findings.best_result(study), exceeded)
 
 
 def missed(study: Study) -> list[str]:

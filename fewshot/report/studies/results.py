@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fewshot import io
+from fewshot.config import BUDGETS
 from fewshot.errors import UserError
 from fewshot.evaluation.statistics import Score
 from fewshot.report import formatting
@@ -46,6 +47,13 @@ class CellResult(NamedTuple):
     def scored(self) -> bool:
         """Whether it has accuracies; a benchmark has none."""
         return self.record is not None
+
+    @property
+    def setting(self) -> str:
+        """The label without its label budget."""
+        budgets = tuple(f"{key} " for key in BUDGETS if key in self.values)
+        words = self.label.split(", ")
+        return ", ".join(word for word in words if not budgets or not word.startswith(budgets))
 
     @property
     def measured(self) -> RunRecord:

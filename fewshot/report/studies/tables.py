@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from fewshot.config import BUDGETS
 from fewshot.evaluation.statistics import Score
 from fewshot.report import formatting
 from fewshot.report.formatting import Cell, Table, as_stated, number
@@ -87,7 +86,7 @@ def _stated(cells: Iterable[CellResult]) -> bool:
 def _headline_line(
     row: RowResult, cell: CellResult, group: Group | None, scale: str
 ) -> dict[str, Cell]:
-    setting = formatting.shortened(_setting(row, cell), LONGEST_CELL)
+    setting = formatting.shortened(cell.setting if len(row.cells) > 1 else "", LONGEST_CELL)
     decimals = decimals_of(row)
     line = {
         "row": Cell(row.name),
@@ -119,15 +118,6 @@ def _headline_line(
         "measured, validation": validation,
         "measured with": network,
     }
-
-
-def _setting(row: RowResult, cell: CellResult) -> str:
-    """Return the label of a cell without its label budget, which has a column of its own."""
-    if len(row.cells) == 1:
-        return ""
-    budgets = tuple(f"{key} " for key in BUDGETS if key in cell.values)
-    words = [word for word in cell.label.split(", ") if not budgets or not word.startswith(budgets)]
-    return ", ".join(words)
 
 
 def decimals_of(row: RowResult) -> Decimals:

@@ -1,3 +1,7 @@
+"""Comparison tables against numbers computed here from hand-made records."""
+
+from __future__ import annotations
+
 import json
 import re
 import statistics
@@ -9,56 +13,22 @@ from typing import Any, NamedTuple
 import pytest
 from scipy import stats
 
-from episodes.errors import UserError
-from fewshot.report import comparison as table
+from fewshot.errors import UserError
+from fewshot.report import comparison
+from fewshot.runs.records import RunRecord
+from tests.fewshot.report.handmade import content
 
-BEST = "to the best, paired"
-
-
-def record(
-    method: str = "protonet", values: tuple[float, ...] = (0.5, 0.6, 0.7, 0.6, 0.6), **over: Any
-) -> dict:
-    """A hand-made record; only what a table shows is in it."""
-    score = {"mean": statistics.fmean(values), "std": None, "ci95": None, "values": list(values)}
-    if len(values) > 1:
-        score["std"] = statistics.stdev(values)
-        score["ci95"] = stats.t.ppf(0.975, len(values) - 1) * score["std"] / len(values) ** 0.5
-    other = {"mean": 0.25, "std": None, "ci95": None, "values": [0.25] * len(values)}
-    return {
-        "run_id": f"id-{method}",
-        "method": method,
-        "preset": "few",
-        "backbone": "conv4",
-        "weights": "none",
-        "data": "digits",
-        "data_notes": [],
-        "regime": "low-data",
-        "shots": 4,
-        "fraction": None,
-        "classes": ["a", "b"],
-        "labels": 8,
-        "n_test": 1000,
-        "config": {"train": {"lr": 0.001, "steps": 9}, "augment": ["flip"]},
-        "seeds": list(range(len(values))),
-        "scores": {"accuracy": score, **dict.fromkeys(("precision", "recall", "f1", "loss", "ece"), other)},
-        "validation": None,
-        "train_accuracy": other,
-        "per_class": [0.5, 0.5],
-        "confusion": [[1, 1], [1, 1]],
-        "cost": {
-            "train_seconds": 2.0, "adapt_seconds": 0.25, "images_per_second": None, "peak_memory_mb": 10.0,
-            "parameters": 12345,
-        },
-        "provenance": {"data_fingerprint": "f"},
-        "warnings": [],
-        **over,
-    }  # fmt: skip
+BEST = "difference to the best"
 
 
-def test_what_a_learner_measured_of_itself_is_told_below() -> None:
+def markdown(*contents: dict[str, Any]) -> str:
+    return comparison.markdown([RunRecord.from_json(one) for one in contents])
+
+
+def test_what_a_learner_measured_of_itself_is_below_the_table() -> None:
     score = {"mean": 0.9481, "std": 0.01, "ci95": 0.0123, "values": [0.94, 0.95]}
-    text = table.markdown(
-        [record("experts", measures={"gate_accuracy": score, "flat_accuracy": score}), record()]
+    text = markdown(
+        content("experts", measures={"gate_accuracy": score, "flat_accuracy": score}), content()
     )
     assert text.count("gate accuracy") == 1
     assert (
@@ -75,31 +45,29 @@ class Group(NamedTuple):
     remarks: list[str]
 
 
-def groups(*records_: dict) -> list[Group]:
-    found: list[Group] = []
-    for block in table.markdown(records_).split("\n\n"):
+def groups(*contents: dict[str, Any]) -> list[Group]:
+    """Return the tables of the page, read back from its text."""
+    tables: list[Group] = []
+    for block in markdown(*contents).split("\n\n"):
+        lines = block.strip().splitlines()
         if block.startswith("**"):
-            found.append(Group(block, [], []))
+            tables.append(Group(block, [], []))
         elif block.startswith("|"):
-            names, _, *rows = (
-                [cell.strip() for cell in line.strip("|").split("|")] for line in block.splitlines()
-            )
-            found[-1].rows.extend(dict(zip(names, row, strict=True)) for row in rows)
+            names, _, *rows = ([cell.strip() for cell in line[1:-1].split("|")] for line in lines)
+            tables[-1].rows.extend(dict(zip(names, row, strict=True)) for row in rows)
         else:
-            found[-1].remarks.extend(
-                line.strip("\n").removeprefix("- ") for line in block.strip().splitlines()
-            )
-    return found
+            tables[-1].remarks.extend(line.removeprefix("- ") for line in lines)
+    return tables
 
 
 LOW, HIGH = (
-    record("probe", (0.5, 0.55, 0.6, 0.5, 0.52)),
-    record("protonet", (0.7, 0.72, 0.8, 0.74, 0.7)),
+    content("probe", (0.5, 0.55, 0.6, 0.5, 0.52)),
+    content("protonet", (0.7, 0.72, 0.8, 0.74, 0.7)),
 )
 
 
 def test_the_best_is_in_bold_and_first_and_only_once():
-    (group,) = groups(LOW, HIGH, record("scratch", (0.1, 0.2, 0.1, 0.2, 0.1)))
+    (group,) = groups(LOW, HIGH, content("scratch", (0.1, 0.2, 0.1, 0.2, 0.1)))
     assert [row["method"] for row in group.rows] == ["protonet", "probe", "scratch"]
     bold = [
         (row["method"], name) for row in group.rows for name, cell in row.items() if "**" in cell
@@ -108,7 +76,7 @@ def test_the_best_is_in_bold_and_first_and_only_once():
 
 
 def test_equal_records_are_bold_once():
-    (group,) = groups(record("probe"), record("protonet"))
+    (group,) = groups(content("probe"), content("protonet"))
     assert ["**" in row["accuracy ± 95%"] for row in group.rows] == [True, False]
     assert group.rows[1][BEST] == "+0.0000 ± 0.0000"
 
@@ -128,15 +96,17 @@ def test_equal_records_are_bold_once():
     ids=lambda other: " ".join(other),
 )
 def test_regimes_budgets_and_data_are_never_in_one_table(other: dict):
-    changed = record("scratch", (0.1,) * 5, **other)
-    found = groups(LOW, changed, HIGH)
-    assert sorted([row["method"] for row in group.rows] for group in found) == [
+    changed = content("scratch", (0.1,) * 5, **other)
+    tables = groups(LOW, changed, HIGH)
+    assert sorted([row["method"] for row in group.rows] for group in tables) == [
         ["protonet", "probe"],
         ["scratch"],
     ]
-    assert len({group.heading for group in found}) == 2
+    assert len({group.heading for group in tables}) == 2
     assert (
-        sum(cell.startswith("**") for group in found for row in group.rows for cell in row.values())
+        sum(
+            cell.startswith("**") for group in tables for row in group.rows for cell in row.values()
+        )
         == 2
     )
 
@@ -144,27 +114,29 @@ def test_regimes_budgets_and_data_are_never_in_one_table(other: dict):
 @pytest.mark.parametrize(
     ("budget", "words"),
     [
-        ({"shots": 4, "fraction": None}, "digits, 4 shots"),
-        ({"shots": None, "fraction": 0.01}, "digits, fraction 0.01"),
+        ({"shots": 4, "fraction": None}, "digits, 4 labels per class"),
+        ({"shots": None, "fraction": 0.01}, "digits, 1% of the training images"),
         ({"shots": None, "fraction": None}, "digits, all training images"),
     ],
 )
-def test_the_heading_says_what_was_learned_from_and_judged_on(budget: dict, words: str):
-    (group,) = groups(record(**budget, labels=12345))
+def test_the_heading_names_labels_and_test_images(budget: dict, words: str):
+    (group,) = groups(content(**budget, labels=12345))
     assert words in group.heading
-    assert "12,345 labels, 2 classes, low-data regime, 1,000 test images" in group.heading
+    assert (
+        "12,345 labels, 2 classes, low-data regime, evaluated on 1,000 test images" in group.heading
+    )
 
 
 def test_intervals_n_and_costs_to_the_printed_digit():
     values = (0.71234, 0.69876, 0.75555, 0.70001, 0.7321, 0.6999)
-    (group,) = groups(record(values=values))
+    (group,) = groups(content(values=values))
     mean, error = statistics.fmean(values), statistics.stdev(values) / 6**0.5
     low, high = stats.t.interval(0.95, 5, loc=mean, scale=error)
     row = group.rows[0]
     assert row["accuracy ± 95%"] == f"**{mean:.4f} ± {(high - low) / 2:.4f}**"
     assert row["min - max"] == "0.6988 - 0.7556"
     assert row["n"] == "6"
-    assert row["seconds a draw"] == "2.2"
+    assert row["seconds per trial"] == "2.2"
     assert row["parameters"] == "12,345"
     assert (row["F1"], row["loss"], row["ECE"], row["train accuracy"]) == (
         "0.2500",
@@ -175,8 +147,8 @@ def test_intervals_n_and_costs_to_the_printed_digit():
 
 
 def test_the_difference_is_paired_over_the_common_seeds_only():
-    worse = record("probe", (0.50, 0.60, 0.55, 0.65, 0.40), seeds=[7, 3, 4, 5, 6])
-    better = record("protonet", (0.90, 0.80, 0.70, 0.72, 0.69, 0.75), seeds=[0, 1, 2, 3, 4, 5])
+    worse = content("probe", (0.50, 0.60, 0.55, 0.65, 0.40), seeds=[7, 3, 4, 5, 6])
+    better = content("protonet", (0.90, 0.80, 0.70, 0.72, 0.69, 0.75), seeds=[0, 1, 2, 3, 4, 5])
     (group,) = groups(worse, better)
     differences = [0.60 - 0.72, 0.55 - 0.69, 0.65 - 0.75]  # seeds 3, 4, 5
     half = stats.t.ppf(0.975, 2) * statistics.stdev(differences) / 3**0.5
@@ -191,80 +163,82 @@ def test_fewer_than_two_common_seeds_give_no_difference(seeds: list[int]):
     assert all(row.get(BEST, "") == "" for row in group.rows)
 
 
-def test_one_draw_has_no_interval_and_is_told_to_say_little():
-    (group,) = groups(record(values=(0.5,)))
+def test_one_trial_has_no_interval_and_a_remark():
+    (group,) = groups(content(values=(0.5,)))
     assert group.rows[0]["accuracy ± 95%"] == "**0.5000**"
     assert group.rows[0]["n"] == "1"
-    assert any("fewer than five draws" in remark for remark in group.remarks)
+    assert any("fewer than five trials" in remark for remark in group.remarks)
 
 
 def test_warnings_and_notes_are_shown_once_with_their_table():
     noted = {"data_notes": ["one file was skipped"]}
-    found = groups(
-        record("probe", warnings=["untrained"], **noted),
-        record("scratch", **noted),
-        record("protonet", shots=5, labels=10, warnings=["at chance"]),
+    tables = groups(
+        content("probe", warnings=["untrained"], **noted),
+        content("scratch", **noted),
+        content("protonet", shots=5, labels=10, warnings=["at chance"]),
     )
-    assert [group.remarks for group in found] == [
+    assert [group.remarks for group in tables] == [
         ["one file was skipped", "probe: untrained"],
         ["protonet: at chance"],
     ]
 
 
-def test_presets_and_weights_are_named_but_for_the_usual_presets():
-    named = [record(f"m{i}", preset=preset) for i, preset in enumerate(("few", "full", "fast"))]
-    (group,) = groups(*named, record("m3", weights="folder/of/w.safetensors"))
+def test_unusual_presets_and_weights_are_named():
+    named = [content(f"m{i}", preset=preset) for i, preset in enumerate(("few", "full", "fast"))]
+    (group,) = groups(*named, content("m3", weights="folder/of/w.safetensors"))
     assert {row["method"] for row in group.rows} == {"m0", "m1", "m2 (fast)", "m3"}
     assert sorted(row["weights"] for row in group.rows) == ["none"] * 3 + ["w.safetensors"]
 
 
 def test_the_order_of_the_records_does_not_matter():
-    found = [LOW, HIGH, record("scratch", shots=1, labels=2), record("maml", data="cifar10")]
-    assert table.markdown(found) == table.markdown(found[::-1])
+    rows = [LOW, HIGH, content("scratch", shots=1, labels=2), content("maml", data="cifar10")]
+    assert markdown(*rows) == markdown(*rows[::-1])
 
 
 # writing and checking
 
 
-def saved(folder: Path, *records_: dict) -> Path:
+def saved(folder: Path, *contents: dict[str, Any]) -> Path:
     folder.mkdir(exist_ok=True)
-    for each in records_:
-        (folder / f"{each['run_id']}.json").write_text(json.dumps(each))
+    for one in contents:
+        (folder / f"{one['run_id']}.json").write_text(json.dumps(one))
     return folder
 
 
-def test_tell_prints_or_writes_the_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    found = saved(tmp_path / "runs", LOW, HIGH)
-    expected = table.markdown([LOW, HIGH])
-    assert table.tell([found], None, check=False) == 0
+def test_the_report_prints_the_tables_or_writes_the_page(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    runs = saved(tmp_path / "runs", LOW, HIGH)
+    expected = markdown(LOW, HIGH)
+    assert comparison.report([runs], None, check=False) == 0
     assert capsys.readouterr().out == expected + "\n"
-    assert table.tell([found], tmp_path / "new" / "out", check=False) == 0
-    assert (tmp_path / "new" / "out" / "comparison.md").read_text() == expected + "\n"
+    assert comparison.report([runs], tmp_path / "new" / "out", check=False) == 0
+    assert expected.split("\n\n")[1] in (tmp_path / "new" / "out" / "comparison.md").read_text()
     assert "comparison.md" in capsys.readouterr().out
 
 
-def test_check_tells_fresh_from_stale_and_writes_nothing(
+def test_check_distinguishes_fresh_from_stale_and_writes_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ):
-    found, out = saved(tmp_path / "runs", LOW), tmp_path / "out"
-    assert table.tell([found], out, check=True) == 1
+    runs, out = saved(tmp_path / "runs", LOW), tmp_path / "out"
+    assert comparison.report([runs], out, check=True) == 1
     assert not out.exists()
-    table.tell([found], out, check=False)
+    comparison.report([runs], out, check=False)
     written = (out / "comparison.md").read_text()
     capsys.readouterr()
-    assert table.tell([found], out, check=True) == 0
+    assert comparison.report([runs], out, check=True) == 0
     assert "up to date" in capsys.readouterr().err
     saved(tmp_path / "runs", HIGH)
-    assert table.tell([found], out, check=True) == 1
+    assert comparison.report([runs], out, check=True) == 1
     assert "stale" in capsys.readouterr().err
     assert (out / "comparison.md").read_text() == written
 
 
 def test_check_needs_a_place_and_records_must_be_there(tmp_path: Path):
     with pytest.raises(UserError, match="--out"):
-        table.tell([saved(tmp_path / "runs", LOW)], None, check=True)
+        comparison.report([saved(tmp_path / "runs", LOW)], None, check=True)
     with pytest.raises(UserError, match=re.escape(str(tmp_path / "gone"))):
-        table.tell([tmp_path / "gone"], tmp_path / "out", check=False)
+        comparison.report([tmp_path / "gone"], tmp_path / "out", check=False)
 
 
 def test_a_table_is_made_without_torch():
@@ -273,21 +247,43 @@ def test_a_table_is_made_without_torch():
     assert done.stdout == "[]\n"
 
 
-def test_rows_of_one_method_are_told_apart_by_their_settings():
+def test_rows_of_one_method_show_the_settings_in_which_they_differ():
     changed = {
         "train": {"lr": 0.01, "steps": 9},
         "augment": [{"name": "flip"}, {"name": "crop", "scale": [0.5, 1]}],
     }
-    found = [
-        record(),
-        record(run_id="other", config=changed),
-        record("probe", config={"train": None}),
+    rows = [
+        content(),
+        content(run_id="other", config=changed),
+        content("probe", config={"train": None}),
     ]
-    (group,) = groups(*found)
+    (group,) = groups(*rows)
     assert {row["run"]: row["settings"] for row in group.rows} == {
         "id-protonet": "train.lr=0.001, augment=[flip]",
         "other": "train.lr=0.01, augment=[flip crop]",
         "id-probe": "",
     }
-    (group,) = groups(record(), record("probe"))
+    (group,) = groups(content(), content("probe"))
     assert "settings" not in group.rows[0]
+
+
+def test_long_settings_stand_below_the_table():
+    config = {"train": {f"a_very_long_setting_{number}": number for number in range(10)}}
+    (group,) = groups(content(), content(run_id="other", config=config))
+    assert {row["run"]: row["settings"] for row in group.rows}["other"] == "see below"
+    (settings,) = (line for line in group.remarks if line.startswith("settings of run other"))
+    assert all(f"train.a_very_long_setting_{number}={number}" in settings for number in range(10))
+
+
+def test_the_overview_has_a_column_for_each_number_of_labels():
+    rows = [
+        content("probe", (0.4, 0.5), shots=1, labels=2),
+        content("probe", (0.6, 0.7), shots=16, labels=32),
+        content("scratch", (0.2, 0.3), shots=16, labels=32),
+    ]
+    lines = comparison.overview([RunRecord.from_json(one) for one in rows]).splitlines()
+    cells = [[cell.strip() for cell in line[1:-1].split("|")] for line in lines if line[:1] == "|"]
+    assert cells[0] == ["method", "1", "16"]
+    assert [row[0].split()[0] for row in cells[2:]] == ["probe", "scratch"]
+    assert cells[2][1].startswith("0.4500 ± ")
+    assert cells[3][1] == ""

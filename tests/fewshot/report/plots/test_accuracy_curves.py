@@ -1,4 +1,4 @@
-"""Figures of accuracy against the number of labels, from hand-made records."""
+"""Figures of accuracy against the number of labels, against lines computed by hand."""
 
 from __future__ import annotations
 
@@ -8,24 +8,25 @@ from pathlib import Path
 import matplotlib.image
 import pytest
 
-from fewshot.report.plots import accuracy_curves as curves
-from tests.fewshot.report.test_comparison import record
+from fewshot.report.plots import accuracy_curves
+from fewshot.runs.records import RunRecord
+from tests.fewshot.report.handmade import record
 
 
 def at(
     shots: int | None, method: str = "probe", values: tuple[float, ...] = (0.4, 0.6), **more
-) -> dict:
+) -> RunRecord:
     return record(method, values, shots=shots, **{"run_id": f"{method}-{shots}", **more})
 
 
 def test_a_line_for_each_method_in_rising_order_of_labels() -> None:
-    found = [
+    records = [
         at(4),
         at(1, values=(0.1, 0.3)),
         at(4, "protonet", (0.7,)),
         at(16, weights="a/b.safetensors"),
     ]
-    (panel,) = curves.panels(found)
+    (panel,) = accuracy_curves.panels(records)
     assert (panel.data, panel.budget) == ("digits", "shots")
     lines = {line.label: line for line in panel.lines}
     assert set(lines) == {
@@ -41,8 +42,8 @@ def test_a_line_for_each_method_in_rising_order_of_labels() -> None:
 
 
 def test_data_sets_and_kinds_of_budget_are_never_mixed() -> None:
-    other = {"provenance": {"data_fingerprint": "g"}}
-    found = [
+    other = {"fingerprint": "g"}
+    records = [
         at(4),
         at(8),
         at(4, **other),
@@ -50,40 +51,56 @@ def test_data_sets_and_kinds_of_budget_are_never_mixed() -> None:
         at(None, fraction=0.1),
         at(None, fraction=0.2),
     ]
-    assert [(panel.budget, len(panel.lines)) for panel in curves.panels(found)] == [
+    assert [(panel.budget, len(panel.lines)) for panel in accuracy_curves.panels(records)] == [
         ("fraction", 1), ("shots", 1), ("shots", 1),
     ]  # fmt: skip
-    (panel,) = curves.panels(
+    (panel,) = accuracy_curves.panels(
         [at(4), at(8), at(None, "scratch", (0.9,)), at(None, "scratch", (0.8,), **other)]
     )
     assert panel.levels == [("scratch conv4 from random weights", 0.9)]
 
 
 def test_one_budget_is_no_curve() -> None:
-    assert curves.panels([at(4), at(4, "protonet"), at(None, fraction=0.1)]) == []
+    assert accuracy_curves.panels([at(4), at(4, "protonet"), at(None, fraction=0.1)]) == []
 
 
 def test_two_records_of_one_method_and_budget_are_both_shown() -> None:
-    found = [at(4, run_id="a"), at(4, values=(0.3, 0.4, 0.5), run_id="b"), at(8, run_id="c")]
-    (panel,) = curves.panels(found)
+    records = [at(4, run_id="a"), at(4, values=(0.3, 0.4, 0.5), run_id="b"), at(8, run_id="c")]
+    (panel,) = accuracy_curves.panels(records)
     assert {line.label: line.budgets for line in panel.lines} == {
         "probe conv4 from random weights": [4, 8], "probe conv4 from random weights a": [4],
     }  # fmt: skip
-    assert panel.lines[0].means[0] == pytest.approx(0.4)  # of the record with more draws
+    assert panel.lines[0].means[0] == pytest.approx(0.4)  # of the record with more trials
 
 
 def test_the_files_show_every_line_and_level_and_do_not_change(tmp_path: Path) -> None:
-    found = [at(4), at(8), at(4, "protonet"), at(8, "protonet"), at(None, "scratch", (0.9,))]
-    svg, png = curves.write(found, tmp_path / "a")
+    records = [at(4), at(8), at(4, "protonet"), at(8, "protonet"), at(None, "scratch", (0.9,))]
+    svg, png = accuracy_curves.write(records, tmp_path / "a")
     assert (svg.name, png.name) == ("accuracy-digits-shots.svg", "accuracy-digits-shots.png")
     text = svg.read_text()
     for words in (
         "probe conv4 from random weights",
         "protonet",
         "all labels",
-        "labelled images of every class",
+        "labels per class",
     ):
         assert re.search(f"<!-- .*{words}.* -->", text), words
     assert matplotlib.image.imread(png).std() > 0.05
-    again, _ = curves.write(found, tmp_path / "b")
+    again, _ = accuracy_curves.write(records, tmp_path / "b")
     assert again.read_text() == text
+
+
+def test_labels_that_would_overlap_are_moved_apart_and_stay_in_order() -> None:
+    spread = accuracy_curves.spread([80.0, 79.5, 79.0, 50.0], gap=3.0)
+    assert spread == pytest.approx([82.5, 79.5, 76.5, 50.0])
+    assert accuracy_curves.spread([9.0, 5.0], gap=3.0) == [9.0, 5.0]
+
+
+def test_the_overview_draws_an_error_bar_for_each_method_and_hollow_untrained_points() -> None:
+    trained = accuracy_curves.line_of("a", {1: at(1), 4: at(4)})
+    untrained = accuracy_curves.line_of("b", {1: at(1, config={"train": None})})
+    assert untrained.untrained == {1}
+    (axes,) = accuracy_curves.overview([trained, untrained], "title").axes
+    assert len(axes.containers) == 2
+    hollow = [line for line in axes.lines if line.get_markerfacecolor() == "white"]
+    assert len(hollow) == 1

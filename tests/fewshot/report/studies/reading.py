@@ -1,0 +1,100 @@
+"""Read pages back into tables, and compute what they must contain from raw records."""
+
+from __future__ import annotations
+
+import re
+import statistics
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+from scipy import stats
+
+from fewshot.report.studies import results
+from tests.fewshot.study_results import Planned
+
+
+class Page(HTMLParser):
+    """Tables as lists of rows of cells, tags that are open, attributes by tag, and text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.tables: list[list[list[str]]] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in ("meta", "link", "br", "img"):
+            self.open.append(tag)
+        if tag == "table":
+            self.tables.append([])
+        elif tag == "tr":
+            self.tables[-1].append([])
+        elif tag in ("td", "th"):
+            self.tables[-1][-1].append("")
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] in ("td", "th"):
+            self.tables[-1][-1][-1] += data
+
+
+def study(planned: Planned, found: Path, name: str) -> results.Study:
+    return next(each for each in results.gather(planned, found, "small") if each.name == name)
+
+
+def expected(content: dict[str, Any], told: float) -> dict[str, str]:
+    """What a table must print, from a record's raw values alone."""
+    values = content["scores"]["accuracy"]["values"]
+    middle, n = statistics.fmean(values), len(values)
+    cells = {"measured": f"{middle:.4f}", "n": str(n), "difference": f"{middle - told:+.4f}"}
+    if n > 1:
+        spread = statistics.stdev(values)
+        half = stats.t.ppf(0.975, n - 1) * spread / n**0.5
+        cells["measured"] += f" ± {spread:.4f}"
+        cells["95% interval"] = f"{max(0, middle - half):.4f} to {min(1, middle + half):.4f}"
+    cells["seconds per trial"] = (
+        f"{content['cost']['train_seconds'] + content['cost']['adapt_seconds']:.1f}"
+    )
+    return cells
+
+
+def rows_of(text: str, kind: str) -> list[dict[str, str]]:
+    """Every row of every table that names a run, as column -> text."""
+    if kind == "html":
+        tables = Page(text).tables
+    elif kind == "md":
+        blocks = re.findall(r"(?:^\|.*\n)+", text, re.M)
+        lines = [
+            [line for line in each.splitlines() if not re.match(r"\| :?-+:? \|", line)]
+            for each in blocks
+        ]
+        tables = [
+            [[one.strip() for one in line.strip("|").split("|")] for line in each] for each in lines
+        ]
+    else:
+        bodies = re.findall(r"\\toprule\n(.*?)\\bottomrule", text, re.S)
+        lines = [[line for line in body.splitlines() if line.endswith(r"\\")] for body in bodies]
+        tables = [
+            [[one.strip() for one in line.removesuffix(r"\\").split(" & ")] for line in each]
+            for each in lines
+        ]
+    return [
+        dict(zip(table[0], each, strict=True))
+        for table in tables
+        if "run" in table[0]
+        for each in table[1:]
+    ]
+
+
+def plain(text: str) -> str:
+    text = re.sub(r"\\textbf\{(.*)\}", r"\1", text.replace(r"$\pm$", "±").replace("$-$", "-"))
+    return text.replace("**", "").replace(r"95\%", "95%")

@@ -1,0 +1,67 @@
+"""Which figures a study has, and the numbers in their tables."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from fewshot.report.studies import figures, pages, report, results, writing
+from tests.fewshot import study_results
+from tests.fewshot.report.studies.reading import study
+from tests.fewshot.study_results import Planned
+
+
+def test_figures_are_there_and_do_not_change(
+    reported: tuple[Planned, Path, Path], tmp_path: Path
+) -> None:
+    planned, found, out = reported
+    names = {str(path.relative_to(out / "figures")) for path in (out / "figures").rglob("*.svg")}
+    assert names == {
+        "kshot/reported.svg", "kshot/labels-shots.svg", "kshot/K3-times.svg", "kshot/K8-curves.svg",
+        "experts/reported.svg", "experts/labels-fraction.svg", "hyperparameters/H5-learning-rate.svg",
+        "hyperparameters/H5-batch-size.svg",
+    }  # fmt: skip
+    again = tmp_path / "again"
+    report.report(planned, again, False, "small", found)
+    for path in out.rglob("*.*"):
+        assert (again / path.relative_to(out)).read_bytes() == path.read_bytes(), path
+
+
+def test_box_plots_hold_what_is_not_varied(reported: tuple[Planned, Path, Path]) -> None:
+    page = pages.page(study(reported[0], reported[1], "hyperparameters"))
+    rates, sizes = page.sections[0].figures
+    assert [[each.text for each in line[:3]] for line in rates.table.rows] == [
+        [network, rate, "10"]
+        for network in ("network H1", "network H2")
+        for rate in ("0.01", "0.05", "0.5")
+    ]
+    assert [line[1].text for line in sizes.table.rows] == ["64", "128"]
+
+
+def test_a_row_that_asks_for_it_has_the_confusion_matrix_of_its_best_cell(tmp_path: Path) -> None:
+    planned = study_results.kshot(tmp_path)
+    (found,) = [each for each in study(planned, tmp_path, "kshot").rows if each.name == "K8"]
+    assert not any("confusion" in each.name for each in figures.of_row(found))
+    asked = found._replace(row=found.row.model_copy(update={"confusion": True}))
+    first = figures.of_row(asked)[0]
+    best = results.best(found.scored)
+    assert (first.name, first.title) == ("K8-confusion", f"K8: confusion matrix, {best.label}")
+    counts = np.array(best.measured.confusion)
+    shares = 100 * counts / counts.sum(1, keepdims=True)
+    np.fill_diagonal(shares, 0)
+    assert float(first.table.rows[0][3].text) == round(shares.max(), 1)
+    (drawn,) = [
+        path.read_text() for path in first.save(tmp_path / "matrix") if path.suffix == ".svg"
+    ]
+    shown = writing.inline(
+        drawn, "matrix", first.alt
+    )  # numbers keep their colours on the page, whose ground is its own
+    for colour in ("#ffffff", "#111111"):
+        assert (
+            shown.count(f'<g style="fill: {colour}"')
+            == drawn.count(f'<g style="fill: {colour}"')
+            > 0
+        )
+    assert not re.search(r'<path [^>]*style="fill: #ffffff', shown)

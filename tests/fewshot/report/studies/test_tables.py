@@ -1,0 +1,83 @@
+"""Every number of the pages against the raw values of the records."""
+
+from __future__ import annotations
+
+import json
+import re
+import statistics
+from pathlib import Path
+
+import pytest
+
+from fewshot.evaluation.statistics import Score
+from fewshot.report.studies import tables
+from tests.fewshot.report.studies.reading import expected, plain, rows_of
+from tests.fewshot.study_results import RECORDS, Planned, record
+
+
+@pytest.mark.parametrize("kind", ["md", "html", "tex"])
+def test_every_number_is_that_of_the_raw_records(
+    reported: tuple[Planned, Path, Path], kind: str
+) -> None:
+    _, _, out = reported
+    by_run = {
+        each["run_id"]: each
+        for each in (json.loads(path.read_text()) for path in RECORDS.glob("*.json"))
+    }
+    names = ["index.html"] if kind == "html" else [f"kshot.{kind}", f"experts.{kind}"]
+    rows = [{plain(key): plain(each) for key, each in one.items()} for name in names
+            for one in rows_of((out / name).read_text(), kind)]  # fmt: skip
+    rows = [each for each in rows if "step" not in each["setting"]]
+    assert len(rows) == 4 + 6 + 14
+    for each in rows:
+        told_accuracy = float((each.get("reported") or "0").split()[0])
+        wanted = expected(by_run[each["run"]], told_accuracy)
+        if not each.get("reported"):
+            wanted.pop("difference")
+        assert {key: each[key] for key in wanted} == wanted
+
+
+def test_an_interval_of_two_draws_stays_within_what_an_accuracy_can_be() -> None:
+    score = Score(0.2, 0.15, 1.38, [0.1, 0.3])
+    assert tables._interval(score).text == "0.0000 to 1.0000"
+
+
+def test_the_best_of_a_table_is_bold_and_alone_none_is(
+    reported: tuple[Planned, Path, Path],
+) -> None:
+    text = (reported[2] / "kshot.md").read_text()
+    assert re.findall(r"\| ([^|]*) \| \S+ \| \*\*", text) == ["method experts"]
+
+
+def test_budgets_are_never_in_one_table_and_captions_say_what_is_shared(
+    reported: tuple[Planned, Path, Path],
+) -> None:
+    for name in ("kshot", "experts"):
+        text = (reported[2] / f"{name}.md").read_text()
+        for block in re.findall(r"(?:^\|.*\n)+", text, re.M):
+            lines = [
+                [each.strip() for each in line.strip("|").split("|")] for line in block.splitlines()
+            ]
+            if "labels" in lines[0]:
+                assert len({line[lines[0].index("labels")] for line in lines[2:]}) == 1
+    text = (reported[2] / "kshot.md").read_text()
+    shared = "cifar10, 16 labels per class: 160 labels, 10 classes, low-data regime, evaluated on 10,000 test images; scale small"
+    assert f"**{shared}**" in text
+    for words in (
+        "- data: these CIFAR-10 images are a JPEG re-encoding", "- assumed: 16 images a class; the test images judge",
+        "- changed at scale small: 10 draws; mini-resnet instead", "scratch on conv4, random weights",
+        "- in the report: slide 7", "- expected cost: 20 minutes per trial", "- note: The backbone that ships is smaller.",
+    ):  # fmt: skip
+        assert words in text
+
+
+def test_metrics_that_the_report_states_have_columns_and_its_decimals(
+    reported: tuple[Planned, Path, Path],
+) -> None:
+    first = rows_of((reported[2] / "experts.md").read_text(), "md")[2]
+    content = record("finetune-p0.005")["scores"]
+    assert first["reported"] == "0.2890 ± 0.0015"
+    assert (first["f1, reported"], first["loss, reported"]) == ("0.2790", "2.00")
+    values = content["f1"]["values"]
+    assert first["f1"] == f"{statistics.fmean(values):.4f} ± {statistics.stdev(values):.4f}"
+    assert "precision" not in first
