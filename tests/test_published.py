@@ -31,7 +31,15 @@ def test_a_page_is_what_its_records_give(command: list[str]) -> None:
     assert done.returncode == 0, done.stderr
 
 
-<<<<<<< HEAD
+def test_no_table_cell_of_a_report_is_longer_than_120_characters() -> None:
+    long_cells = []
+    for page in sorted((ROOT / "reports").rglob("*.md")):
+        for line in page.read_text().splitlines():
+            cells = line.split(" | ") if line.startswith("|") else []
+            long_cells += [f"{page.name}: {cell}" for cell in cells if len(cell) > 120]
+    assert long_cells == []
+
+
 def learner_records() -> list[tuple[Path, dict[str, Any]]]:
     """Return the records of trained or fitted learners, not those of votes."""
     place = ROOT / "reports" / "records" / "learners"
@@ -66,34 +74,5 @@ def test_records_of_learners_have_the_run_ids_of_the_presets(tmp_path: Path) -> 
         if record["preset"] not in ("few", "full"):  # those follow from the number of labels
             values["preset"] = record["preset"]
         if resolve.prepare(values, tmp_path, "cpu").run_id != record["run_id"]:
-=======
-def test_no_table_cell_of_a_report_is_longer_than_120_characters() -> None:
-    long_cells = []
-    for page in sorted((ROOT / "reports").rglob("*.md")):
-        for line in page.read_text().splitlines():
-            cells = line.split(" | ") if line.startswith("|") else []
-            long_cells += [f"{page.name}: {cell}" for cell in cells if len(cell) > 120]
-    assert long_cells == []
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(not HAS_CIFAR10, reason="FEWSHOT_DATA has no cifar10")
-def test_the_records_of_learners_have_the_settings_of_today_s_presets(
-    tmp_path: Path,
-) -> None:
-    stale = []
-    for path, record in records.load([ROOT / "reports" / "records" / "learners"]):
-        if record.method == "voting":
-            continue
-        request = {
-            "method": record.method,
-            "shots": record.shots,
-            "fraction": record.fraction,
-            "data": "cifar10",
-        }
-        if record.preset not in ("few", "full"):  # the others follow from the number of labels
-            request["preset"] = record.preset
-        if resolve.prepare(request, tmp_path, "cpu").run_id != record.run_id:
->>>>>>> eb1e715 (Mirror the tests of the report; short index; a published page has no cell over 120 characters)
             stale.append(path.name)
-    assert not stale, f"measured with settings that the presets no longer have: {', '.join(stale)}"
+    assert not stale, f"measured with other settings than the presets have: {', '.join(stale)}"
