@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from fewshot.cli import display
+from fewshot.cli import common, display
 
 METHODS = {"probe": "few", "protonet": "demo", "finetune": "demo", "scratch": "demo"}  # and preset
 SHOTS = 16
@@ -17,7 +17,7 @@ SHOTS = 16
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for the runs and the figure.")] = Path("demo"),
     trials: Annotated[int, typer.Option(min=1, help="Trials of each method.")] = 3,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress.")] = False,
+    quiet: common.Quiet = False,
 ) -> None:
     """Compare four methods on 16 labelled digits per class.
 

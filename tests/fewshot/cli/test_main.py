@@ -26,6 +26,7 @@ HEAVY = (
 )
 COMMANDS = [
     "",
+    "demo",
     "run",
     "pretrain",
     "list",
