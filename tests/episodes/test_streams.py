@@ -56,7 +56,7 @@ def is_image_batch(images: Tensor) -> bool:
 def flat(item: object) -> list[Tensor]:
     if item is None or isinstance(item, Tensor):
         return [] if item is None else [item]
-    return [tensor for value in item for tensor in flat(value)]  # type: ignore[attr-defined]
+    return [tensor for value in item for tensor in flat(value)]
 
 
 def test_as_float_maps_255_to_one_and_does_not_change_features_or_its_input():

@@ -37,7 +37,7 @@ def test_alternating_flip_mirrors_the_selected_images_or_else_flips_at_random() 
 def all_shifts(image: np.ndarray, down: int, right: int, mode: str) -> dict[bytes, tuple[int, int]]:
     """Return every shifted version, cut out of numpy's padded image, and its shift."""
     _, h, w = image.shape
-    padded = np.pad(image, [(0, 0), (down, down), (right, right)], mode=mode)  # type: ignore[call-overload]
+    padded = np.pad(image, [(0, 0), (down, down), (right, right)], mode=mode)
     shifts = {}
     for y in range(-down, down + 1):
         for x in range(-right, right + 1):

@@ -88,7 +88,7 @@ def test_operations_occur_as_often_as_the_policy_says(monkeypatch: pytest.Monkey
 def test_the_whole_transform_agrees_with_torchvision_in_distribution(name: str) -> None:
     n = 1000
     image = (pictures(1, 8, 8) * 255).round()
-    ours = augment.auto_augment((image / 255).expand(n, -1, -1, -1), seeded(), name)  # type: ignore[arg-type]
+    ours = augment.auto_augment((image / 255).expand(n, -1, -1, -1), seeded(), name)
     transform = v2.AutoAugment(v2.AutoAugmentPolicy(name))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)

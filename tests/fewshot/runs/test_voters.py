@@ -67,7 +67,7 @@ def test_a_common_validation_set_is_returned_and_its_absence_is_an_error_if_requ
     labels = voters.validation_labels(pair(tmp_path / "same"), required=True)
     assert labels is not None
     assert labels.tolist() == [2, 0, 1, 0]
-    group = pair(tmp_path / "other", validation_indices=[1, 2, 3, 4])  # type: ignore[arg-type]
+    group = pair(tmp_path / "other", validation_indices=[1, 2, 3, 4])
     assert voters.validation_labels(group, required=False) is None
     with pytest.raises(UserError, match="have different validation sets"):
         voters.validation_labels(group, required=True)
