@@ -1,4 +1,4 @@
-"""What is kept between runs and can be made again, decoded images and features: shown, or removed."""
+"""Show or remove what is cached between runs: decoded images and features."""
 
 from __future__ import annotations
 
@@ -18,7 +18,14 @@ from fewshot.features import cache
 
 
 class Item(NamedTuple):
-    """One image entry (a folder) or one file of features; used: when last, in seconds since 1970."""
+    """One folder of decoded images or one file of features.
+
+    Attributes:
+        name: what it belongs to.
+        holds: its content in words.
+        size: bytes.
+        used: when it was last used, in seconds since 1970.
+    """
 
     name: str
     holds: str
@@ -27,7 +34,7 @@ class Item(NamedTuple):
 
 
 def show() -> str:
-    """Every entry with its name, what it holds, its size and when it was last used; totals and the folder."""
+    """Return a table of all entries with their content, size and last use, and the totals."""
     kinds = {"images": list(_images()), "features": list(_features())}
     table = []
     for kind, items in kinds.items():
@@ -43,26 +50,25 @@ def show() -> str:
     ]
     totals = [f"{_mb(sum(item.size for item in items))} of {kind}" for kind, items in kinds.items()]
     lines.append(f"{' and '.join(totals)} in {cache_root()}")
-    lines.append(
-        f"features may take {cache.limit() / 1e9:g} GB (FEWSHOT_CACHE_GB); --clear removes all of it"
-    )
+    limit = cache.limit() / 1e9
+    lines.append(f"features may take {limit:g} GB (FEWSHOT_CACHE_GB); --clear removes everything")
     return "\n".join(lines)
 
 
 def clear() -> str:
-    """Remove images and features, and say how much was freed.
+    """Remove images and features, and return a sentence with the number of bytes freed.
 
-    A running process loses nothing: what it has open stays open, and what it needs again it makes again. What is
-    being written this moment is left to it.
+    Running processes are not disturbed: files that they have open stay open, and what they need
+    again they compute again. Entries that are being written at this moment stay.
     """
-    freed, left = 0, 0
+    freed, n_left = 0, 0
     for path, stat in cache.files():
-        if path.suffix == cache.SUFFIX:  # also one in use: it was read as a whole
-            with contextlib.suppress(OSError):  # one that may not be removed stays, and is counted
+        if path.suffix == cache.SUFFIX:  # also one in use, which was read as a whole
+            with contextlib.suppress(OSError):  # one that we may not remove is counted as left
                 path.unlink(missing_ok=True)
         gone = cache.remove(path)
         freed += stat.st_size * (gone or not path.exists())
-        left += not gone and path.exists()
+        n_left += not gone and path.exists()
     root = cache_root()
     for folder in _folders(root / "images"):
         size = _size(folder)
@@ -71,13 +77,13 @@ def clear() -> str:
                 shutil.rmtree(folder, ignore_errors=True)
                 folder.with_suffix(cache.LOCK).unlink(missing_ok=True)
         except (Timeout, OSError, NotImplementedError):
-            left += 1
+            n_left += 1
         freed += 0 if folder.exists() else size
     for index in (root / "index").glob("*.json"):
         with contextlib.suppress(OSError):
             index.unlink(missing_ok=True)
-    being = f"; {left} in use, or not ours to remove, stayed" if left else ""
-    return f"freed {_mb(freed)} in {root}{being}"
+    remark = f"; {n_left} in use or not removable" if n_left else ""
+    return f"freed {_mb(freed)} in {root}{remark}"
 
 
 def _images() -> Iterator[Item]:
@@ -85,10 +91,9 @@ def _images() -> Iterator[Item]:
         try:
             meta = json.loads((folder / "meta.json").read_text())
             n, _, height, width = meta["shape"]
-            name = (
-                meta.get("name")
-                or f"{len(meta['classes'])} classes: {', '.join(meta['classes'][:3])}, ..."
-            )
+            classes = meta["classes"]
+            listed = f"{len(classes)} classes: {', '.join(classes[:3])}, ..."
+            name = meta.get("name") or listed
             holds = f"{n:,} images of {width}x{height}"
         except (OSError, ValueError, KeyError, TypeError):
             name, holds = folder.name, "unfinished or damaged"
@@ -115,7 +120,7 @@ def _size(folder: Path) -> int:
     sizes = []
     for place, _, names in os.walk(folder):
         for name in names:
-            with contextlib.suppress(OSError):  # moved or removed by a running process just now
+            with contextlib.suppress(OSError):  # a running process has just moved or removed it
                 sizes.append(os.stat(os.path.join(place, name)).st_size)
     return sum(sizes)
 

@@ -1,18 +1,20 @@
-"""Files of features: what is known so far of one part's images under one network, in a folder of bounded size.
+"""Files of cached features, in a folder of bounded size.
 
-<cache>/features/<key>.safetensors holds `rows` (int64 [m], image indices, rising) and `features` (float32 [m, d]).
-Its metadata says what it is of and the CRC-32 of the whole file, taken with dashes in the sum's own place: no byte
-changes unnoticed. A file is read, extended and written under its lock; the one used longest ago goes first.
+A file, <cache>/features/<key>.safetensors, contains features of one set of images under one
+network: `rows` (int64 [m], image indices, ascending) and `features` (float32 [m, d]). Its metadata
+name the images and the network, and the CRC-32 of the whole file, computed with dashes in place of
+the checksum itself, so that no byte changes unnoticed. A file is read, extended and written under
+its lock. The files that were used longest ago are removed first.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import math
 import os
 import re
-import sys
 import time
 import zlib
 from collections.abc import Iterator, Mapping
@@ -33,58 +35,67 @@ LARGEST_GB = 4.0
 SUM = re.compile(rb'"crc32":"([0-9a-f]{8})"')
 NO_SUM = b"-" * 8
 MINUTE = 60  # seconds
-HELD_FILES, HELD_BYTES = (
-    2,
-    2**28,
-)  # a run of many draws wants the same two, of its training images and its test images
+# Kept in memory: a run of many trials reads the features of its training and of its test images.
+HELD_FILES, HELD_BYTES = 2, 2**28
+
+log = logging.getLogger("fewshot")
 
 
 class Known(NamedTuple):
-    """rows int64 [m], rising; features float32 [m, d] of them."""
+    """Features that are cached.
+
+    Attributes:
+        rows: image indices, int64 [m], ascending.
+        features: float32 [m, d], the features of these images.
+    """
 
     rows: np.ndarray
     features: np.ndarray
 
 
-_held: dict[
-    Path, tuple[tuple[int, ...], Known]
-] = {}  # what was read last, none larger than HELD_BYTES, as it was then
+# The files that were read last, none larger than HELD_BYTES: path -> stamp at that time, content.
+_held: dict[Path, tuple[tuple[int, ...], Known]] = {}
 
 
 def folder() -> Path:
+    """Return the folder of all files of features."""
     return cache_root() / "features"
 
 
 def limit() -> int:
-    """Bytes that the folder may hold: $FEWSHOT_CACHE_GB, 4 where it is not set, 0 for no cache at all."""
+    """Return how many bytes the folder may take; 0 switches the cache off.
+
+    Raises:
+        UserError: $FEWSHOT_CACHE_GB is not a number of gigabytes. Without it, the limit is 4.
+    """
     text = os.environ.get("FEWSHOT_CACHE_GB", "").strip() or str(LARGEST_GB)
     try:
-        found = float(text)
+        gigabytes = float(text)
     except ValueError:
-        found = math.nan
-    if not 0 <= found < math.inf:
+        gigabytes = math.nan
+    if not 0 <= gigabytes < math.inf:
         raise UserError(
             f"FEWSHOT_CACHE_GB is '{text}': a number of gigabytes was expected, as in 4 or 0.5."
         )
-    return int(found * 1e9)
-
-
-def say(text: str) -> None:
-    """One line for people, whether or not progress is wanted and in whichever process."""
-    print(f"fewshot: {text}", file=sys.stderr, flush=True)
+    return int(gigabytes * 1e9)
 
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Alone with a file; others wait, and then find what was written meanwhile."""
+    """Exclude other processes from a file; they wait, and then read what was written meanwhile.
+
+    Raises:
+        UserError: the folder is not writable, or its file system has no locks.
+    """
     make_folder(path.parent)
     lock = _lock(path)
     try:
         lock.acquire()
     except (OSError, NotImplementedError) as error:  # the latter: a file system without locks
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise UserError(
-            f"{path.parent} cannot be locked ({getattr(error, 'strerror', None) or error}): "
-            "set FEWSHOT_CACHE to a folder that can be written, or FEWSHOT_CACHE_GB=0 to keep no features."
+            f"{path.parent} cannot be locked ({reason}): set FEWSHOT_CACHE to a writable folder, "
+            "or FEWSHOT_CACHE_GB=0 to cache no features."
         ) from error
     try:
         yield
@@ -97,16 +108,22 @@ def _lock(path: Path, timeout: float = -1) -> FileLock:
 
 
 def read(path: Path, about: Mapping[str, str]) -> Known | None:
-    """What the file holds, or None where there is none; a damaged or foreign one is said, and counts as none.
+    """Return the content of a file.
 
-    about: the key that the file must carry, the number of images and the width d.
+    Args:
+        path: the file.
+        about: the metadata that it must have: its key, the number of images and the width d.
+
+    Returns:
+        None if there is no such file; also None, with a warning, if the file is damaged or belongs
+        to another key.
     """
     stamp, known = _held.pop(path, ((), None))
-    if known is None or stamp != _stamp(path):  # a stamp that is held is of a file
+    if known is None or stamp != _stamp(path):  # a stamp in memory is never empty
         known = _read(path, about)
     if known is None:
         return None
-    stamp = _used_now(path)
+    stamp = _mark_as_used(path)
     if stamp and known.features.nbytes <= HELD_BYTES:
         _held[path] = (stamp, known)
         while len(_held) > HELD_FILES:
@@ -114,8 +131,11 @@ def read(path: Path, about: Mapping[str, str]) -> Known | None:
     return known
 
 
-def _used_now(path: Path) -> tuple[int, ...]:
-    """The file's stamp, after its time of use was moved to now, where that is long ago: other processes look at it."""
+def _mark_as_used(path: Path) -> tuple[int, ...]:
+    """Set the file's time to now if it is older than a minute, and return the file's stamp.
+
+    Other processes decide by this time which file to remove.
+    """
     with contextlib.suppress(OSError):
         if time.time() - path.stat().st_mtime > MINUTE:
             os.utime(path)
@@ -123,22 +143,23 @@ def _used_now(path: Path) -> tuple[int, ...]:
 
 
 def _stamp(path: Path) -> tuple[int, ...]:
-    """Tells a file from any other that is, was or will be at the path; empty where there is none."""
+    """Identify this version of a file; empty if there is no file."""
     try:
-        found = path.stat()
+        status = path.stat()
     except OSError:
         return ()
-    return found.st_ino, found.st_size, found.st_mtime_ns
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _read(path: Path, about: Mapping[str, str]) -> Known | None:
-    """Of the file itself, as `read`."""
+    """Read a file from the disk, as `read` does."""
     try:
         content = path.read_bytes()
         problem = _problem(content)
         if problem is None:
-            held = safetensors.load(content)
-            known = Known(held.get("rows", np.empty(())), held.get("features", np.empty(())))
+            arrays = safetensors.load(content)
+            empty = np.empty(())
+            known = Known(arrays.get("rows", empty), arrays.get("features", empty))
             problem = _unfit(known, _metadata(content), about)
         if problem is None:
             return known
@@ -146,100 +167,112 @@ def _read(path: Path, about: Mapping[str, str]) -> Known | None:
         return None
     except (OSError, ValueError, KeyError, AttributeError, SafetensorError) as error:
         problem = " ".join(str(error).split())[:100]
-    say(f"the cache file {path} is damaged ({problem}): its features are computed again.")
+    log.warning(
+        "the cache file %s is damaged (%s): its features are computed again.", path, problem
+    )
     return None
 
 
 def _problem(content: bytes) -> str | None:
-    """What is wrong with the file's bytes, in a few words."""
-    found = SUM.search(content, 0, min(len(content), 8 + int.from_bytes(content[:8], "little")))
-    if found is None:
-        return "it is no file of features"
-    if int(found[1], 16) != _sum(content, found.start(1)):
+    """Say in a few words what is wrong with the bytes of a file, or return None."""
+    end = min(len(content), _header_end(content))
+    match = SUM.search(content, 0, end)
+    if match is None:
+        return "it is not a file of features"
+    if int(match[1], 16) != _sum(content, match.start(1)):
         return "its checksum differs"
     return None
 
 
-def _sum(content: bytes | bytearray, place: int) -> int:
+def _header_end(content: bytes) -> int:
+    """Return where the JSON header of a safetensors file ends."""
+    return 8 + int.from_bytes(content[:8], "little")
+
+
+def _sum(content: bytes | bytearray, position: int) -> int:
+    """Return the CRC-32 of the content with dashes at the position of the checksum."""
     view = memoryview(content)
-    return zlib.crc32(view[place + len(NO_SUM) :], zlib.crc32(NO_SUM, zlib.crc32(view[:place])))
+    before = zlib.crc32(NO_SUM, zlib.crc32(view[:position]))
+    return zlib.crc32(view[position + len(NO_SUM) :], before)
 
 
-def _unfit(known: Known, said: Mapping[str, str], about: Mapping[str, str]) -> str | None:
+def _unfit(known: Known, metadata: Mapping[str, str], about: Mapping[str, str]) -> str | None:
+    """Say why the content of a file does not fit what is expected, or return None."""
     rows, features = known
     shaped = rows.ndim == 1 and features.shape == (len(rows), int(about["d"]))
     if not shaped or rows.dtype != np.int64 or features.dtype != np.float32:
         return "its shape is wrong"
-    if not (np.diff(rows) > 0).all() or (
-        len(rows) and not 0 <= rows[0] <= rows[-1] < int(about["images"])
-    ):
+    in_range = not len(rows) or 0 <= rows[0] <= rows[-1] < int(about["images"])
+    if not (np.diff(rows) > 0).all() or not in_range:
         return "its rows are wrong"
-    return None if said.get("key") == about["key"] else "it is of something else"
+    return None if metadata.get("key") == about["key"] else "it belongs to something else"
 
 
 def header(path: Path) -> dict[str, str]:
-    """The file's metadata, unchecked; empty where it has none."""
+    """Return the metadata of a file, unchecked; empty if there are none."""
     try:
         with path.open("rb") as file:
-            return _metadata(file.read(10_000))  # ours are far shorter
+            return _metadata(file.read(10_000))  # our headers are far shorter
     except (OSError, ValueError, AttributeError):
         return {}
 
 
 def _metadata(content: bytes) -> dict[str, str]:
-    end = 8 + int.from_bytes(content[:8], "little")
-    return dict(json.loads(content[8:end]).get("__metadata__", {}))
+    return dict(json.loads(content[8 : _header_end(content)]).get("__metadata__", {}))
 
 
 def extended(known: Known | None, rows: np.ndarray, features: np.ndarray) -> Known:
-    """Both together; no row of the one is in the other."""
+    """Join cached features with new ones, whose rows must not be cached yet."""
     if known is not None:
-        rows, features = (
-            np.concatenate([known.rows, rows]),
-            np.concatenate([known.features, features]),
-        )
+        rows = np.concatenate([known.rows, rows])
+        features = np.concatenate([known.features, features])
     order = np.argsort(rows)
     return Known(rows[order], features[order])
 
 
 def write(path: Path, known: Known, about: Mapping[str, str]) -> bool:
-    """Write the file whole, or not at all where it alone is beyond the limit; whether it was written."""
+    """Write a whole file, unless it alone would exceed the limit; return whether it was written."""
     metadata = {**about, "rows": str(len(known.rows)), "crc32": NO_SUM.decode()}
     content = bytearray(safetensors.save(known._asdict(), metadata))
     if len(content) > limit():
-        say(
-            f"{len(content) / 1e9:.3g} GB of features are more than FEWSHOT_CACHE_GB allows, so they are not kept."
-        )
+        size = len(content) / 1e9
+        log.warning("%.3g GB of features exceed FEWSHOT_CACHE_GB, so they are not cached.", size)
         return False
-    place = content.index(b'"crc32":"') + len(b'"crc32":"')
-    content[place : place + len(NO_SUM)] = f"{_sum(content, place):08x}".encode()
+    position = content.index(b'"crc32":"') + len(b'"crc32":"')
+    content[position : position + len(NO_SUM)] = f"{_sum(content, position):08x}".encode()
     write_bytes(path, content)
     return True
 
 
 def prune(keep: Path) -> None:
-    """Remove files, used longest ago first, until the folder is within its limit; not `keep`, and none in use."""
-    found = sorted((stat.st_mtime_ns, stat.st_size, path) for path, stat in files())
-    over = sum(size for _, size, _ in found) - limit()
-    for _, size, path in found:
-        if over <= 0:
+    """Remove files, those used longest ago first, until the folder is within its limit.
+
+    Files in use by another process stay.
+
+    Args:
+        keep: a file that is never removed.
+    """
+    by_age = sorted((status.st_mtime_ns, status.st_size, path) for path, status in files())
+    excess = sum(size for _, size, _ in by_age) - limit()
+    for _, size, path in by_age:
+        if excess <= 0:
             return
         if path != keep and remove(path):
-            over -= size
+            excess -= size
 
 
 def files() -> list[tuple[Path, os.stat_result]]:
-    """All that the folder holds but the locks, whoever wrote it."""
-    found = []
+    """Return all files in the folder except locks, whatever program wrote them."""
+    listed = []
     for path in folder().iterdir() if folder().is_dir() else []:
-        with contextlib.suppress(FileNotFoundError):  # removed by another process just now
+        with contextlib.suppress(FileNotFoundError):  # another process has just removed it
             if path.suffix != LOCK and path.is_file():
-                found.append((path, path.stat()))
-    return found
+                listed.append((path, path.stat()))
+    return listed
 
 
 def remove(path: Path) -> bool:
-    """Remove a file and its lock, but one that a process is at work on stays; whether it is gone."""
+    """Remove a file and its lock, unless a process is using it; return whether it is gone."""
     try:
         with _lock(path, timeout=0):
             path.unlink(missing_ok=True)

@@ -1,4 +1,7 @@
-"""The folder of features: bounded, the file used longest ago goes first."""
+"""The bounded folder of features.
+
+Oracle: files of known sizes and times, and a record of the files that are opened.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def put(name: str, n: int = 100) -> Path:
-    """n rows of 100 features: 400 bytes each and a little more."""
+    """Write a file of n rows with 100 features, 400 bytes a row, and a short header."""
     path = cache.folder() / f"{name}{cache.SUFFIX}"
     with cache.locked(path):
         rows = np.arange(n)
@@ -58,7 +61,7 @@ def test_the_file_used_longest_ago_goes_first(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_file_that_did_not_change_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Held in memory are the last two files, the large ones not; one that another process wrote is read anew."""
+    """The last two files stay in memory, except large ones; a changed file is read again."""
     opened: list[str] = []
     whole = Path.read_bytes
     monkeypatch.setattr(Path, "read_bytes", lambda path: opened.append(path.name[0]) or whole(path))
@@ -73,24 +76,21 @@ def test_a_file_that_did_not_change_is_read_once(monkeypatch: pytest.MonkeyPatch
     put("a", 200)
     assert (read("a"), read("a"), read("b")) == (200, 200, 100)
     assert opened == ["a", "b", "a"]
-    assert [read(name) for name in "cab"] == [
-        100,
-        200,
-        100,
-    ]  # the third took the place of the one used before the last
+    # the third file replaced the one that was used before the last
+    assert [read(name) for name in "cab"] == [100, 200, 100]
     assert opened == ["a", "b", "a", "c", "a", "b"]
     paths["b"].unlink()
     assert read("b") == 0
     monkeypatch.setattr(cache, "HELD_BYTES", 50_000)
     assert (read("a"), read("a")) == (200, 200)
-    assert opened[6:] == ["b", "a"]  # held already, until it is wanted once more
+    assert opened[6:] == ["b", "a"]  # the file in memory stays until it is read once more
 
 
 def test_the_file_just_written_and_one_in_use_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     os.utime(put("a"), (1, 1))
     os.utime(put("b"), (2, 2))
     path = put("c")
-    os.utime(path, (0, 0))  # a clock that was put back
+    os.utime(path, (0, 0))  # as after a clock was set back
     monkeypatch.setenv("FEWSHOT_CACHE_GB", "0.000050")
     with cache.locked(cache.folder() / f"a{cache.SUFFIX}"):
         cache.prune(keep=path)
@@ -99,7 +99,7 @@ def test_the_file_just_written_and_one_in_use_stay(monkeypatch: pytest.MonkeyPat
     assert names() == {"c"}
 
 
-def test_what_earlier_versions_and_killed_processes_left_counts(
+def test_files_of_earlier_versions_and_killed_processes_count(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder.mkdir()
@@ -111,14 +111,14 @@ def test_what_earlier_versions_and_killed_processes_left_counts(
     assert names() == {"a"}
 
 
-def test_a_file_beyond_the_limit_alone_is_not_kept(
-    monkeypatch, capsys: pytest.CaptureFixture[str]
+def test_a_file_beyond_the_limit_alone_is_not_cached(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     put("a")
     monkeypatch.setenv("FEWSHOT_CACHE_GB", "0.00005")
     put("b", n=200)
     assert names() == {"a"}
-    assert "are not kept" in capsys.readouterr().err
+    assert "are not cached" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -130,13 +130,13 @@ def test_the_limit_is_read(text: str, size: int, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("text", ["much", "-1", "nan", "inf", "4GB"])
-def test_a_limit_that_is_none_is_said(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_limit_that_is_no_size_is_an_error(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FEWSHOT_CACHE_GB", text)
     with pytest.raises(UserError, match=f"FEWSHOT_CACHE_GB is '{text}': a number of gigabytes"):
         cache.limit()
 
 
-def test_a_large_file_is_checked_in_a_blink(tmp_path: Path) -> None:
+def test_a_large_file_is_checked_in_little_time(tmp_path: Path) -> None:
     path = cache.folder() / f"big{cache.SUFFIX}"
     cache.folder().mkdir()
     rows = np.arange(100_000)
