@@ -1,0 +1,169 @@
+"""Oracles: the functions below the interface, JSON files read directly, scipy, and an easy task."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from scipy import stats
+from torch import Tensor, nn
+
+import fewshot
+from episodes import subsets
+from episodes.errors import UserError
+from episodes.rng import seeded
+from episodes.types import Labelled
+from fewshot import api, backbones
+from fewshot.config import BackboneSettings
+from fewshot.learners.base import Classifier, Learner
+from fewshot.runs import records
+from fewshot.runs.records import RunRecord
+from tests.fewshot import easy
+
+PUBLISHED = Path(__file__).parents[2] / "reports/records/learners"
+
+
+class Plain(Learner):
+    """A linear layer on a small network, as a user might write it in a notebook."""
+
+    feed = "batches"
+
+    def __init__(self) -> None:
+        super().__init__()
+        with seeded(0, "test"):
+            self.backbone = backbones.build(BackboneSettings(name="conv4", options={"width": 8}))
+            self.head = nn.Linear(self.backbone.n_features, easy.N_WAY)
+
+    def loss(self, item: Labelled) -> Tensor:
+        return nn.functional.cross_entropy(self.head(self.backbone(item.images)), item.labels)
+
+    def adapt(self, support: Labelled) -> Classifier:
+        return lambda images: self.head(self.backbone(images))
+
+
+def published(name: str) -> RunRecord:
+    return records.read(PUBLISHED / f"{name}.json")
+
+
+def test_importing_the_package_loads_no_torch_and_offers_every_public_name():
+    code = "import sys, fewshot; print('torch' in sys.modules); print(*dir(fewshot))"
+    command = [sys.executable, "-c", code]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert shown[0] == "False"
+    assert set(fewshot.__all__) <= set(shown)
+    for name in fewshot.__all__:
+        assert getattr(fewshot, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'no_such_name'"):
+        fewshot.no_such_name  # noqa: B018
+
+
+def test_a_sampled_subset_has_the_images_that_a_run_selects():
+    images = easy.images(6, 0)
+    subset = api.sample_subset(images, shots=2, seed=3)
+    indices = subsets.shots(images.labels, images.classes, 2, 3)
+    assert torch.equal(subset.labels, images.labels[indices])
+    assert torch.equal((subset.images * 255).round().to(torch.uint8), images.images[indices])
+    assert len(api.sample_subset(images, fraction=0.5).labels) == 3 * easy.N_WAY
+
+
+@pytest.mark.parametrize("budget", [{}, {"shots": 1, "fraction": 0.5}])
+def test_a_subset_needs_exactly_one_budget(budget: dict[str, float]):
+    with pytest.raises(UserError, match="exactly one of shots and fraction"):
+        api.sample_subset(easy.images(6, 0), **budget)
+
+
+def test_a_sampled_episode_is_a_disjoint_task_whose_labels_map_back():
+    images = easy.images(6, 0)
+    episode = api.sample_episode(images, ways=3, shots=2, queries=4, seed=1)
+    assert episode.support.labels.bincount().tolist() == [2, 2, 2]
+    assert episode.query.labels.bincount().tolist() == [4, 4, 4]
+    both = torch.cat([episode.support.images, episode.query.images])
+    assert len({image.numpy().tobytes() for image in both}) == 18
+    for part in (episode.support, episode.query):
+        # The colour of an image is that of its class.
+        colours = part.images.mean((2, 3))
+        nearest = torch.cdist(colours, 0.7 * easy.COLOURS + 0.15).argmin(1)
+        assert torch.equal(nearest, episode.classes[part.labels])
+
+
+def test_fitting_learns_an_easy_task_and_repeats_for_a_seed():
+    support, query = easy.labelled(6, 0), easy.images(10, 1)
+    learners = [Plain(), Plain()]
+    for learner in learners:
+        fitted = api.fit(learner, support, steps=10, lr=0.01, batch_size=8, quiet=True)
+        assert fitted is learner
+        assert not learner.training
+    scores = api.evaluate(learners[0], support, query)
+    assert scores.accuracy > 0.9
+    assert scores.accuracy > api.evaluate(Plain(), support, query).accuracy
+    assert api.evaluate(learners[1], support, query) == scores
+
+
+def test_evaluation_agrees_with_a_loop_over_single_images():
+    learner, query = Plain().eval(), easy.labelled(3, 1)
+    scores = api.evaluate(learner, easy.labelled(2, 0), query)
+    n_right = 0
+    with torch.no_grad():
+        for image, label in zip(query.images, query.labels, strict=True):
+            logits = learner.head(learner.backbone(image[None]))[0]
+            n_right += int(logits.argmax() == label)
+    assert scores.accuracy == pytest.approx(n_right / len(query.labels))
+
+
+def test_a_learner_that_needs_no_training_is_returned_unchanged():
+    learner = Plain()
+    learner.feed = None
+    before = {name: value.clone() for name, value in learner.state_dict().items()}
+    assert api.fit(learner, easy.labelled(2, 0)) is learner
+    after = learner.state_dict()
+    assert all(torch.equal(after[name], value) for name, value in before.items())
+
+
+def test_an_unknown_setting_of_fit_is_an_error_that_names_it():
+    with pytest.raises(UserError, match="weight_decey"):
+        api.fit(Plain(), easy.labelled(2, 0), weight_decey=0.1)
+
+
+def test_records_become_one_row_for_each_trial():
+    path = PUBLISHED / "probe-16.json"
+    content = json.loads(path.read_text())
+    table = api.load_records(path, PUBLISHED / "protonet-16.json")
+    assert set(table["method"]) == {"probe", "protonet"}
+    rows = table[table["method"] == "probe"]
+    assert rows["seed"].tolist() == content["seeds"]
+    assert rows["accuracy"].tolist() == content["scores"]["accuracy"]["values"]
+    assert set(rows["run_id"]) == {content["run_id"]}
+    assert set(rows["shots"]) == {16}
+
+
+def test_runs_are_compared_with_the_best_by_paired_differences():
+    probe, protonet = published("probe-16"), published("protonet-16")
+    table = api.compare(probe, protonet)
+    means = {record.method: record.scores["accuracy"].mean for record in (probe, protonet)}
+    assert table["method"].tolist() == sorted(means, key=means.__getitem__, reverse=True)
+    assert table["accuracy"].tolist() == sorted(means.values(), reverse=True)
+    assert table["difference"][0] == 0
+    best, other = sorted((probe, protonet), key=lambda record: -means[record.method])
+    values = [record.scores["accuracy"].values for record in (other, best)]
+    interval = stats.ttest_rel(*values).confidence_interval()
+    assert table["difference"][1] == pytest.approx((interval.low + interval.high) / 2)
+    assert table["difference_ci95"][1] == pytest.approx((interval.high - interval.low) / 2)
+
+
+def test_runs_of_different_tasks_are_not_compared():
+    with pytest.raises(UserError, match="2 different tasks"):
+        api.compare(published("probe-16"), published("probe-4"))
+
+
+def test_a_run_returns_the_record_that_it_writes(tmp_path: Path):
+    request = {"shots": 1, "data": "digits", "seeds": 1, "quiet": True, "out": tmp_path}
+    backbone = {"name": "conv4", "options": {"width": 8}}
+    record = api.run("probe", backbone=backbone, weights="none", **request)
+    content = json.loads((tmp_path / record.run_id / "record.json").read_text())
+    assert content["scores"]["accuracy"]["values"] == record.scores["accuracy"].values
+    assert record.seeds == [0]
+    assert "probe" in repr(record)
