@@ -1,4 +1,4 @@
-"""One training in two processes, started by torchrun and talking through gloo, beside the same in one."""
+"""Two processes on one training, talking through gloo, beside the same training in one process."""
 
 from __future__ import annotations
 
@@ -9,121 +9,160 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from episodes.errors import UserError
+from fewshot import distributed
+from tests.fewshot import two_processes
+from tests.fewshot.cli.command import fewshot
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what each of two processes reports."""
+    folder = tmp_path_factory.mktemp("processes")
+    for process in two_processes.start(["-m", "tests.fewshot.two_processes", str(folder)]):
+        assert process.returncode == 0, process.stderr
+    first, second = (torch.load(folder / f"rank-{rank}.pt", weights_only=True) for rank in range(2))
+    return first, second
+
+
+def test_all_processes_get_the_same_answers(results: tuple[dict, dict]) -> None:
+    for result in results:
+        assert result["world"] == 2
+        assert result["agreed"] == "from 0"
+        assert result["gathered"] == [0, 10]
+        assert result["joined"].tolist() == [0, 1, 10, 11]
+
+
+def test_two_processes_train_as_one_does(results: tuple[dict, dict]) -> None:
+    alone = two_processes.train((0, 1))
+    first, second = (result["training"] for result in results)
+    assert torch.equal(first["weights"], second["weights"])
+    torch.testing.assert_close(first["weights"], alone["weights"], rtol=1e-3, atol=1e-5)
+    assert first["images"] == alone["images"]
+    for row, expected in zip(first["history"], alone["history"], strict=True):
+        assert row["validation_loss"] == pytest.approx(expected["validation_loss"], rel=1e-3)
+    assert second["history"] == []  # rank 0 alone evaluates
+
+
+def test_a_signal_to_one_process_stops_both_at_the_same_step(results: tuple[dict, dict]) -> None:
+    steps = [result["interrupted"]["left_after"] for result in results]
+    assert steps == [20, 20]  # the next time that they ask each other
+
+
+def test_one_process_answers_itself() -> None:
+    rows = torch.rand(2, 3)
+    assert (distributed.world(), distributed.rank()) == (1, 0)
+    assert distributed.agree("a") == "a"
+    assert distributed.gather("a") == ["a"]
+    assert distributed.joined(rows) is rows
+
+
+@pytest.mark.parametrize(
+    ("device", "gpus", "message"),
+    [("cuda", 1, "need a GPU each, and there are 1"), ("cuda:0", 2, "--device names cuda:0")],
+)
+def test_every_process_needs_its_own_gpu(
+    device: str, gpus: int, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    with pytest.raises(UserError, match=message):
+        distributed.join(device)
+
+
 SETTINGS = [
-    "--method", "scratch", "--data", "digits", "--shots", "8", "--seeds", "1", "--backbone", "conv4",
-    "--set", "backbone.options={width: 8, norm: group}", "--set", "precision=float32", "--set", "train.steps=12",
-    "--set", "train.batch_size=16", "--set", "train.optimizer={name: sgd}", "--set", "train.lr=0.05",
-    "--set", "validation.share=0.25", "--set", "select=holdout", "--set", "learner.recall=0.5",
+    "backbone.options.width=8", "backbone.options.norm=group", "precision=float32",
+    "train.steps=12", "train.batch_size=16", "train.optimizer.name=sgd", "train.lr=0.05",
+    "validation.share=0.25", "select=holdout", "learner.recall=0.5",
+    "augment=[]",  # each process would augment in its own way, and results would differ
 ]  # fmt: skip
-STILL = ["--set", "augment=[]"]  # or each process draws its own augmentation, and results differ
-TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+RUN = "run --method scratch --data digits --shots 8 --seeds 1 --backbone conv4".split()
+for setting in SETTINGS:
+    RUN += ["--set", setting]
 
 
-def started(launch: list[str], *words: str, out: Path) -> subprocess.CompletedProcess[str]:
-    """`fewshot run` in processes of one thread each."""
-    command = [
-        sys.executable,
-        *launch,
-        "-m",
-        "fewshot",
-        "run",
-        *SETTINGS,
-        *words,
-        "--out",
-        str(out),
-    ]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        command, capture_output=True, text=True, env=environment, timeout=300, check=False
-    )
-
-
-def found(out: Path) -> tuple[dict, dict[str, torch.Tensor]]:
+def record_and_weights(out: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
     (path,) = out.glob("*/record.json")
     return json.loads(path.read_text()), load_file(path.parent / "trial-0" / "model.safetensors")
 
 
-@pytest.fixture(scope="module")
-def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, str, str]:
-    one, two = tmp_path_factory.mktemp("one"), tmp_path_factory.mktemp("two")
-    alone = started([], *STILL, out=one)
-    assert alone.returncode == 0, alone.stderr
-    together = started(TORCHRUN, *STILL, out=two)
-    assert together.returncode == 0, together.stderr
-    return one, two, alone.stdout, together.stdout
+def files(out: Path) -> list[str]:
+    return sorted(path.name for path in out.glob("*/**/*") if path.is_file())
 
 
-def test_two_processes_train_as_one_does(both: tuple[Path, Path, str, str]) -> None:
-    (alone, weights), (together, others) = found(both[0]), found(both[1])
-    for name, each in weights.items():
-        torch.testing.assert_close(others[name], each, rtol=1e-3, atol=1e-5)
+def test_a_run_of_two_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its record, files and output are those of one process, which may not resume it."""
+    one, two = tmp_path / "one", tmp_path / "two"
+    assert fewshot(" ".join([*RUN, "--out", str(one)]), monkeypatch) == 0
+    output_alone = capsys.readouterr().out
+    together = two_processes.start(["-m", "fewshot", *RUN, "--out", str(two)])
+    for process in together:
+        assert process.returncode == 0, process.stderr
+    assert together[0].stdout.count("scratch") == output_alone.count("scratch") == 1
+    assert together[1].stdout == ""
+
+    (record, weights), (record_of_two, weights_of_two) = map(record_and_weights, (one, two))
+    assert record_of_two["run_id"] == record["run_id"]
+    assert record_of_two["scores"]["accuracy"] == record["scores"]["accuracy"]
+    loss = record["validation"]["loss"]["mean"]
+    assert record_of_two["validation"]["loss"]["mean"] == pytest.approx(loss, rel=1e-3)
+    assert sorted(weights_of_two) == sorted(weights)
+    for name, value in weights.items():
+        torch.testing.assert_close(weights_of_two[name], value, rtol=1e-3, atol=1e-5)
     assert not any("past" in name for name in weights)
-    assert together["run_id"] == alone["run_id"]
-    assert together["scores"]["accuracy"] == alone["scores"]["accuracy"]
-    assert together["validation"]["loss"]["mean"] == pytest.approx(
-        alone["validation"]["loss"]["mean"], rel=1e-3
+    assert files(one) == files(two)
+
+    assert fewshot(" ".join([*RUN, "--seeds", "2", "--out", str(two)]), monkeypatch) == 2
+    assert "was computed by 2 processes at once, and now there is 1" in capsys.readouterr().err
+
+
+TORCHRUN = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "fewshot"]
+
+
+@pytest.mark.slow
+def test_what_processes_cannot_share_is_reported_once(tmp_path: Path) -> None:
+    request = [*RUN, "--set", "select=support_cv", "--set", "validation=null"]
+    process = subprocess.run(
+        [sys.executable, *TORCHRUN, *request, "--out", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
-
-
-def test_the_first_process_speaks_and_writes_for_both(both: tuple[Path, Path, str, str]) -> None:
-    one, two, alone, together = both
-    assert together.count("scratch") == alone.count("scratch") == 1
-    files = [
-        sorted(path.name for path in out.glob("*/**/*") if path.is_file()) for out in (one, two)
-    ]
-    assert files[0] == files[1]
-    logged = [
-        (out / "trial-0" / "metrics.jsonl").read_text().splitlines()
-        for out in (*one.iterdir(), *two.iterdir())
-    ]
-    assert len(logged[0]) == len(logged[1]) > 2
-
-
-def test_a_run_of_two_processes_is_not_continued_by_one(both: tuple[Path, Path, str, str]) -> None:
-    done = started([], *STILL, "--seeds", "2", out=both[1])
-    assert done.returncode == 2
-    assert "was computed by 2 processes at once, and now there is 1" in done.stderr
-
-
-def test_what_processes_cannot_share_is_told_once(tmp_path: Path) -> None:
-    done = started(TORCHRUN, "--set", "select=support_cv", "--set", "validation=null", out=tmp_path)
-    assert done.returncode != 0
-    lines = [line for line in done.stderr.splitlines() if line.startswith("fewshot: ")]
-    assert len(lines) == 1, done.stderr
+    assert process.returncode != 0
+    lines = [line for line in process.stderr.splitlines() if line.startswith("fewshot: ")]
+    assert len(lines) == 1, process.stderr
     assert "use --set select=last" in lines[0]
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow
-def test_together_they_stop_and_continue(both: tuple[Path, Path, str, str], tmp_path: Path) -> None:
-    """Both leave at the same step when they are told to, and the same command ends as it would have undisturbed."""
-    more = [*STILL, "--set", "train.steps=3000", "--set", "train.log_every_epochs=100"]
-    command = [
-        sys.executable,
-        *TORCHRUN,
-        "-m",
-        "fewshot",
-        "run",
-        *SETTINGS,
-        *more,
-        "--out",
-        str(tmp_path),
-    ]
+def test_a_stopped_run_of_two_processes_is_resumed(tmp_path: Path) -> None:
+    """torchrun passes the signal on; the same command then ends as if undisturbed."""
+    request = [*RUN, "--set", "train.steps=3000", "--set", "train.log_every_epochs=100"]
+    command = [sys.executable, *TORCHRUN, *request, "--out", str(tmp_path)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     running = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
     while not list(tmp_path.glob("*/trial-0/metrics.jsonl")):
+        assert running.poll() is None, running.communicate()[1]
         time.sleep(0.1)
     running.send_signal(signal.SIGTERM)
     running.communicate(timeout=120)
     assert list(tmp_path.glob("*/trial-0/checkpoint.pt"))
-    done = started(TORCHRUN, *more, out=tmp_path)
-    assert done.returncode == 0, done.stderr
-    whole = started(TORCHRUN, *more, out=tmp_path / "whole")
-    assert whole.returncode == 0, whole.stderr
-    (_, weights), (_, undisturbed) = found(tmp_path), found(tmp_path / "whole")
+    for out in (tmp_path, tmp_path / "whole"):
+        arguments = ["-m", "fewshot", *request, "--out", str(out)]
+        for process in two_processes.start(arguments):
+            assert process.returncode == 0, process.stderr
+    (_, weights), (_, undisturbed) = (
+        record_and_weights(tmp_path),
+        record_and_weights(tmp_path / "whole"),
+    )
     assert all(torch.equal(weights[name], undisturbed[name]) for name in weights)

@@ -17,9 +17,9 @@ class Tiny(Trainable):
 
     backbone: backbones.Backbone
 
-    def __init__(self, dropout: float = 0.0) -> None:
+    def __init__(self, dropout: float = 0.0, norm: str = "batch") -> None:
         super().__init__()
-        self.backbone = backbones.build("conv4", options={"width": 8})
+        self.backbone = backbones.build("conv4", options={"width": 8, "norm": norm})
         head = nn.Linear(self.backbone.n_features, easy.N_WAY)
         self.head = nn.Sequential(nn.Dropout(dropout), head)
         self.shares: list[float] = []
@@ -34,9 +34,9 @@ class Tiny(Trainable):
         self.shares.append(progress)
 
 
-def build(dropout: float = 0.0) -> Tiny:
+def build(dropout: float = 0.0, norm: str = "batch") -> Tiny:
     with seeded(0, "test"):
-        return Tiny(dropout)
+        return Tiny(dropout, norm)
 
 
 def validate(model: Tiny) -> dict[str, float]:
