@@ -109,3 +109,11 @@ def test_seeds(text: str, expected: Any):
 @pytest.mark.parametrize("text", ["", "0", "9-3", "-3", "a", "1-", "1,2", "1.5", "1-2-3", "1e2"])
 def test_bad_seeds_are_quoted(text: str):
     assert f"--seeds {text}: " in message(arguments.seeds, text)
+
+
+def test_percents_are_read_and_checked() -> None:
+    assert arguments.percents(None) == [100.0]
+    assert arguments.percents("50, 10,2.5,10%") == [2.5, 10.0, 50.0]
+    for text in ("", "0", "101", "-5", "half", "10,,20", "nan", "1e1"):
+        with pytest.raises(UserError, match=r"--best .*: expected percentages"):
+            arguments.percents(text)

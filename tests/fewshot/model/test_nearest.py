@@ -1,4 +1,4 @@
-"""The nearest labelled images against a loop over all pairs in float64."""
+"""The nearest labelled images. Oracle: a loop over all pairs in float64."""
 
 from __future__ import annotations
 
@@ -21,41 +21,43 @@ def cosine(a: list[float], b: list[float]) -> float:
 
 
 def test_the_nearest_labelled_images_are_those_of_a_loop_over_all(run: Path) -> None:
-    found = nearest.nearest(run, 3, queries := [7, 301, 12], 4)
+    queries = [7, 301, 12]
+    neighbours = nearest.nearest(run, 3, queries, 4)
     settings = config.read(run / "config.yaml")
     backbone = backbones.build(config.BackboneSettings(**settings["backbone"])).eval()
     state = load_file(run / "trial-3" / "model.safetensors")
-    backbone.load_state_dict(
-        {k.removeprefix("backbone."): v for k, v in state.items() if k.startswith("backbone.")}
-    )
+    prefix = "backbone."
+    weights = {
+        name.removeprefix(prefix): value for name, value in state.items() if name.startswith(prefix)
+    }
+    backbone.load_state_dict(weights)
     train, test = datasets.load("digits")
 
     def features(images: torch.Tensor) -> list[float]:
         with torch.no_grad():
             return backbone(images[None].float() / 255)[0].double().tolist()
 
-    kept = json.loads((run / "trial-3" / "indices.json").read_text())["support"]
-    support = [features(train.images[each]) for each in kept]
-    centre = [sum(column) / len(kept) for column in zip(*support, strict=True)]
+    indices = json.loads((run / "trial-3" / "indices.json").read_text())["support"]
+    support = [features(train.images[index]) for index in indices]
+    centre = [sum(column) / len(indices) for column in zip(*support, strict=True)]
 
     def moved(row: list[float]) -> list[float]:
         return [x - m for x, m in zip(row, centre, strict=True)]
 
-    for place, query in enumerate(queries):
-        asked = moved(features(test.images[query]))
-        near = sorted(
-            (1 - cosine(asked, moved(row)), each) for row, each in zip(support, kept, strict=True)
-        )[:4]
-        assert found.images[place] == [each for _, each in near]
-        assert found.distances[place] == pytest.approx([distance for distance, _ in near], abs=1e-4)
-        assert found.labels[place] == [int(train.labels[each]) for _, each in near]
-    assert (found.compared, found.labelled) == (40, 40)
+    for position, query in enumerate(queries):
+        query_features = moved(features(test.images[query]))
+        distances = [1 - cosine(query_features, moved(row)) for row in support]
+        near = sorted(zip(distances, indices, strict=True))[:4]
+        expected = [distance for distance, _ in near]
+        assert neighbours.images[position] == [index for _, index in near]
+        assert neighbours.distances[position] == pytest.approx(expected, abs=1e-4)
+        assert neighbours.labels[position] == [int(train.labels[index]) for _, index in near]
+    assert (neighbours.compared, neighbours.labelled) == (40, 40)
 
 
 def test_equally_near_images_come_in_their_order() -> None:
-    support = torch.tensor(
-        [[0.0, 1.0], [1.0, 0.0], [0.0, 1.0], [-1.0, -2.0]]
-    )  # their mean is the origin
+    # their mean is the origin
+    support = torch.tensor([[0.0, 1.0], [1.0, 0.0], [0.0, 1.0], [-1.0, -2.0]])
     order, distances = nearest.ranked(support, torch.tensor([[0.0, 5.0]]), 3)
     assert order.tolist() == [[0, 2, 1]]
     assert distances[0].tolist() == pytest.approx([0, 0, 1])

@@ -159,9 +159,9 @@ def test_records_and_trials_survive_json() -> None:
 
 def test_every_published_record_is_read_and_written_unchanged() -> None:
     published = Path(__file__).parents[3] / "reports" / "records"
-    found = records.find([published / "learners", published / "forecast"])
-    assert len(found) > 20
-    for _, content in found:
+    listed = records.find([published / "learners", published / "forecast"])
+    assert len(listed) > 20
+    for _, content in listed:
         assert json.dumps(RunRecord.from_json(content).to_json()) == json.dumps(content)
 
 

@@ -1,4 +1,7 @@
-"""Votes against nested loops, scikit-learn, hands, and real runs; and what may not vote together."""
+"""Votes, and runs that cannot vote together.
+
+Oracles: nested loops, scikit-learn's VotingClassifier, examples by hand, and real runs.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +18,9 @@ import torch
 from sklearn.ensemble import VotingClassifier
 from sklearn.preprocessing import LabelEncoder
 
-from fewshot.errors import UserError
 from fewshot import io
-from fewshot.cli import arguments, main
+from fewshot.cli import main
+from fewshot.errors import UserError
 from fewshot.report import comparison
 from fewshot.runs import records, voting
 
@@ -121,22 +124,22 @@ def made_of(record: records.RunRecord) -> list[tuple[str, list[int]]]:
 # the rules
 
 
-def by_loops(rule: str, members: list[np.ndarray], labels: np.ndarray) -> tuple[float, float]:
-    """Accuracy and loss of a vote, written from the definitions, one image and one class at a time."""
+def by_loops(rule: str, voters: list[np.ndarray], labels: np.ndarray) -> tuple[float, float]:
+    """Return accuracy and loss by the definitions, one image and one class at a time."""
     n_right, loss = 0, 0.0
     for image, label in enumerate(labels):
         mean, votes = [0.0] * 3, [0] * 3
-        for member in members:
-            powers = [math.exp(float(each)) for each in member[image]]
-            for each in range(3):
-                mean[each] += powers[each] / sum(powers) / len(members)
-            votes[max(range(3), key=lambda each: float(member[image][each]))] += 1
+        for voter in voters:
+            powers = [math.exp(float(logit)) for logit in voter[image]]
+            for k in range(3):
+                mean[k] += powers[k] / sum(powers) / len(voters)
+            votes[powers.index(max(powers))] += 1
         if rule == "soft":
-            guess, share = max(range(3), key=lambda each: mean[each]), mean[label]
+            guess, share = mean.index(max(mean)), mean[label]
         else:
-            tied = [each for each in range(3) if votes[each] == max(votes)]
-            guess = max(tied, key=lambda each: mean[each])
-            share = (votes[label] + mean[label]) / (len(members) + 1)
+            tied = [k for k in range(3) if votes[k] == max(votes)]
+            guess = max(tied, key=lambda k: mean[k])
+            share = (votes[label] + mean[label]) / (len(voters) + 1)
         n_right += guess == label
         loss -= math.log(share)
     return n_right / len(labels), loss / len(labels)
@@ -161,7 +164,7 @@ def test_a_vote_against_nested_loops(rule: str, n_voters: int, tmp_path: Path) -
 
 
 class Fitted:
-    """A classifier of scikit-learn's kind that says what it was given."""
+    """A classifier with scikit-learn's methods that answers with given logits."""
 
     def __init__(self, logits: np.ndarray) -> None:
         self.logits = logits
@@ -189,20 +192,16 @@ def tallied(members: list[np.ndarray]) -> voting.Tally:
 
 
 def test_a_vote_against_scikit_learn() -> None:
-    """Its majority of equal votes is the lowest class, ours the one with the greater mean softmax."""
+    """Among tied classes it chooses the lowest, and we the one with the greater mean softmax."""
     members = [noise(number, 400) for number in range(7)]
     soft, hard = (tallied(members).logits(rule).argmax(1).numpy() for rule in ("soft", "hard"))
     assert (soft == of_scikit_learn("soft", members)).all()
-    votes = np.stack(
-        [
-            np.bincount(said, minlength=3)
-            for said in np.stack([each.argmax(1) for each in members], 1)
-        ]
-    )
+    guesses = np.stack([member.argmax(1) for member in members], 1)
+    votes = np.stack([np.bincount(row, minlength=3) for row in guesses])
     single = (votes == votes.max(1, keepdims=True)).sum(1) == 1
     theirs = of_scikit_learn("hard", members)
     assert (hard == theirs)[single].all()
-    mean = np.mean([softmax(each) for each in members], 0)
+    mean = np.mean([softmax(member) for member in members], 0)
     among_tied = np.where(votes == votes.max(1, keepdims=True), mean, -1).argmax(1)
     assert (hard == among_tied)[~single].all()
     assert 0 < (hard != theirs).sum() < (~single).sum()
@@ -210,9 +209,9 @@ def test_a_vote_against_scikit_learn() -> None:
 
 
 def test_soft_and_hard_disagree_by_hand() -> None:
-    """Two lean to class 0 by 0.5 to 0.4, one is sure of class 1: 1.05 to 1.7 in sum, two votes to one."""
+    """Two prefer class 0 by 0.5 to 0.4, one is sure of class 1: sums 1.05 and 1.7, votes 2 to 1."""
     members = [np.log([[0.5, 0.4, 0.1]]), np.log([[0.5, 0.4, 0.1]]), np.log([[0.05, 0.9, 0.05]])]
-    tally = tallied([each.astype(np.float32) for each in members])
+    tally = tallied([member.astype(np.float32) for member in members])
     soft, hard = tally.logits("soft").exp()[0], tally.logits("hard").exp()[0]
     assert soft.tolist() == pytest.approx([1.05 / 3, 1.7 / 3, 0.25 / 3])
     assert hard.tolist() == pytest.approx([(2 + 1.05 / 3) / 4, (1 + 1.7 / 3) / 4, 0.25 / 3 / 4])
@@ -227,42 +226,41 @@ def test_the_greatest_numbers_of_half_precision_keep_the_loss_exact_and_finite(
     expected = float(np.mean(np.array([0, 60000, 120000])[LABELS]))
     for rule, loss in (("soft", expected), ("hard", expected + math.log(3) * (LABELS > 0).mean())):
         (record,) = voting.vote([tmp_path / "a", tmp_path / "b"], rule=rule, out=tmp_path)
-        assert record.scores["loss"].mean == pytest.approx(
-            loss, rel=1e-3
-        )  # 59,968 is the half next to 60,000
+        # 60,000 is rounded to 59,968 in half precision
+        assert record.scores["loss"].mean == pytest.approx(loss, rel=1e-3)
 
 
 # who votes
 
 
 def test_the_test_set_never_chooses(tmp_path: Path) -> None:
-    """The member that is best on the test set and worst on validation is dropped, with it all accuracy."""
+    """The voter that is best on the test set and worst on validation images is left out."""
     run(tmp_path, "a", trial(right(7, LABELS), right(0)))
     run(tmp_path, "b", trial(right(0, LABELS), right(4)))
     run(tmp_path, "c", trial(right(1, LABELS), right(3)))
-    found = voting.vote([tmp_path], percents=[20.0, 60.0, 100.0], out=tmp_path / "votes")
-    assert [made_of(each) for each in found] == [
+    votes = voting.vote([tmp_path], percents=[20.0, 60.0, 100.0], out=tmp_path / "votes")
+    assert [made_of(record) for record in votes] == [
         [("b", [0])],
         [("b", [0]), ("c", [0])],
         [("a", [0]), ("b", [0]), ("c", [0])],
     ]
-    assert accuracies(found[0]) == [0.0]
-    assert [record.validation["accuracy"].mean for record in found] == pytest.approx([1, 1, 0.75])
-    assert "best 1 of 3" in found[0].warnings[0]
-    assert "took 30 s" in found[0].warnings[0]
-    assert found[2].warnings == []
+    assert accuracies(votes[0]) == [0.0]
+    assert [record.validation["accuracy"].mean for record in votes] == pytest.approx([1, 1, 0.75])
+    assert "best 1 of 3" in votes[0].warnings[0]
+    assert "took 30 s" in votes[0].warnings[0]
+    assert votes[2].warnings == []
 
 
 @pytest.mark.parametrize(
-    ("n", "percent", "kept"),
+    ("n", "percent", "n_chosen"),
     [(3, 1.0, 1), (4, 50.0, 2), (5, 50.0, 3), (30, 10.0, 3), (31, 10.0, 4)],
 )
 def test_a_percentage_is_rounded_up_to_whole_voters(
-    n: int, percent: float, kept: int, tmp_path: Path
+    n: int, percent: float, n_chosen: int, tmp_path: Path
 ) -> None:
     run(tmp_path, "a", *[trial(noise(seed), right(2)) for seed in range(n)])
     (record,) = voting.vote([tmp_path], percents=[percent], pool=True, out=tmp_path)
-    assert record.config["members"] == kept
+    assert record.config["members"] == n_chosen
     assert record.config["candidates"] == n
 
 
@@ -301,7 +299,7 @@ def test_without_pooling_only_common_seeds_vote(tmp_path: Path) -> None:
 
 
 def test_a_pool_is_one_vote_and_reports_the_number_of_different_labels(tmp_path: Path) -> None:
-    """Supports are the seed and four images that all share, so four draws saw eight labels."""
+    """Supports are the seed and four images that all share, so four trials use eight labels."""
     run(tmp_path, "a", *[trial(noise(seed), warnings=["small"]) for seed in range(3)])
     run(tmp_path, "b", trial(noise(9)), first_seed=3, backbone="resnet", weights="folder/of/w.pth")
     (record,) = voting.vote([tmp_path], pool=True, out=tmp_path)
@@ -456,14 +454,6 @@ def test_a_single_voter_a_repeated_run_and_a_vote_are_refused(tmp_path: Path) ->
 # the command
 
 
-def test_percents_are_read_and_checked() -> None:
-    assert arguments.percents(None) == [100.0]
-    assert arguments.percents("50, 10,2.5,10%") == [2.5, 10.0, 50.0]
-    for text in ("", "0", "101", "-5", "half", "10,,20", "nan", "1e1"):
-        with pytest.raises(UserError, match=r"--best .*: percentages"):
-            arguments.percents(text)
-
-
 def fewshot(arguments: str, monkeypatch: pytest.MonkeyPatch) -> int:
     monkeypatch.setattr(sys, "argv", ["fewshot", *arguments.split()])
     with pytest.raises(SystemExit) as left:
@@ -473,16 +463,10 @@ def fewshot(arguments: str, monkeypatch: pytest.MonkeyPatch) -> int:
 
 def test_real_runs_vote_through_the_command_line(monkeypatch, tmp_path: Path, capsys) -> None:
     monkeypatch.chdir(tmp_path)
-    common = "--data digits --shots 4 --seeds 2 --set precision=float32 --set validation.share=0.25 --quiet"
-    common += " --set backbone.options.width=8"
-    assert fewshot(f"run --method probe --backbone conv4 {common}", monkeypatch) == 0
-    assert (
-        fewshot(
-            f"run --method probe --backbone conv4 --set learner.classifier=ridge {common}",
-            monkeypatch,
-        )
-        == 0
-    )
+    common = "--method probe --backbone conv4 --data digits --shots 4 --seeds 2 --quiet"
+    common += " --set precision=float32 --set validation.share=0.25 --set backbone.options.width=8"
+    assert fewshot(f"run {common}", monkeypatch) == 0
+    assert fewshot(f"run {common} --set learner.classifier=ridge", monkeypatch) == 0
     singles = sorted(Path("runs").iterdir())
     capsys.readouterr()
     assert fewshot("vote runs --best 50,100", monkeypatch) == 0
@@ -501,20 +485,19 @@ def test_real_runs_vote_through_the_command_line(monkeypatch, tmp_path: Path, ca
 
     half, whole = (records.RunRecord.from_json(content) for content in printed)
     for seed, accuracy, chosen in zip((0, 1), accuracies(whole), accuracies(half), strict=True):
-        kept = [np.load(single / f"trial-{seed}" / "predictions.npz") for single in singles]
-        mean = sum(softmax(each["test_logits"]) for each in kept) / 2
-        assert accuracy == pytest.approx((mean.argmax(1) == kept[0]["test_labels"]).mean())
-        drawn = [
-            json.loads((single / f"trial-{seed}" / "trial.json").read_text()) for single in singles
-        ]
+        folders = [single / f"trial-{seed}" for single in singles]
+        predictions = [np.load(folder / "predictions.npz") for folder in folders]
+        mean = sum(softmax(arrays["test_logits"]) for arrays in predictions) / 2
+        assert accuracy == pytest.approx((mean.argmax(1) == predictions[0]["test_labels"]).mean())
+        trials = [json.loads((folder / "trial.json").read_text()) for folder in folders]
         best = min(
-            drawn, key=lambda each: (-each["validation"]["accuracy"], each["validation"]["loss"])
+            trials,
+            key=lambda content: (-content["validation"]["accuracy"], content["validation"]["loss"]),
         )
-        assert chosen == pytest.approx(
-            best["scores"]["accuracy"], abs=0.01
-        )  # ties in half precision
+        # in half precision two classes can be equal
+        assert chosen == pytest.approx(best["scores"]["accuracy"], abs=0.01)
     assert whole.labels == 40
     assert fewshot("report runs", monkeypatch) == 0
-    assert capsys.readouterr().out.count("**digits, 4 shots**") == 1  # beside its members
+    assert capsys.readouterr().out.count("**digits, 4 labels per class**") == 1  # beside its voters
     assert fewshot("vote runs --best 0", monkeypatch) == 2
     assert fewshot("vote nowhere", monkeypatch) == 2
