@@ -94,7 +94,7 @@ def test_fitting_learns_an_easy_task_and_repeats_for_a_seed():
     support, query = easy.labelled(6, 0), easy.images(10, 1)
     learners = [Plain(), Plain()]
     for learner in learners:
-        fitted = api.fit(learner, support, steps=10, lr=0.01, batch_size=8, quiet=True)
+        fitted = api.fit(learner, support, steps=20, lr=0.01, batch_size=12, quiet=True)
         assert fitted is learner
         assert not learner.training
     scores = api.evaluate(learners[0], support, query)
