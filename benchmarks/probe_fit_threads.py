@@ -38,14 +38,14 @@ def measure(shots: int, rounds: int) -> dict[str, Any]:
     labels = torch.arange(N_WAY).repeat(shots)
     noise = torch.randn(len(labels), WIDTH, generator=generator)
     features = F.normalize(noise + 0.3 * means[labels])
-    limited = regression._blas_of_scipy
+    limited = regression._scipy_blas
 
     def fit_seconds(controller: Any) -> float:
-        regression._blas_of_scipy = controller
+        regression._scipy_blas = controller
         return common.seconds(lambda: regression.fit(features, labels, N_WAY))
 
     turns = [(fit_seconds(limited), fit_seconds(Unlimited)) for _ in range(rounds + 1)][1:]
-    regression._blas_of_scipy = limited
+    regression._scipy_blas = limited
     return {
         "seconds": {
             "one thread": statistics.median(one for one, _ in turns),

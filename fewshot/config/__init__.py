@@ -10,7 +10,11 @@ from fewshot.config.loading import presets as presets
 from fewshot.config.loading import presets_folder as presets_folder
 from fewshot.config.loading import read as read
 from fewshot.config.overlay import BUDGETS as BUDGETS
+from fewshot.config.overlay import expand as expand
 from fewshot.config.overlay import overlay as overlay
+from fewshot.config.renamed import renamed as renamed
+from fewshot.config.renamed import with_new_keys as with_new_keys
+from fewshot.config.renamed import with_old_keys as with_old_keys
 from fewshot.config.schema import Append as Append
 from fewshot.config.schema import BackboneSettings as BackboneSettings
 from fewshot.config.schema import Count as Count

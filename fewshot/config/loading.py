@@ -13,9 +13,12 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from fewshot.config.overlay import expand
+from fewshot.config.renamed import old_keys
 from fewshot.errors import UserError
 
 Model = TypeVar("Model", bound=BaseModel)
+
+CUTOFF = 0.5  # the similarity from which on a known key is suggested
 
 # The names that pydantic gives to the members of a union in the location of an error.
 UNION_MEMBER = re.compile(r"str|int|float|constrained-.*|.*\[.*")
@@ -136,7 +139,7 @@ def nearest(word: str, known: Sequence[str], prefix: str = "") -> str:
         known: what would have been right.
         prefix: shown before the suggestion, such as `train.`; it takes no part in the comparison.
     """
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(word, known, n=1, cutoff=CUTOFF)
     if close:
         return f"did you mean '{prefix}{close[0]}'?"
     return f"known: {', '.join(sorted(known))}."
@@ -168,7 +171,7 @@ def _sentence(problem: ErrorDetails, model: type[BaseModel], prefix: str) -> str
     path = [str(part) for part in problem["loc"]]
     if problem["type"] == "extra_forbidden":
         section = prefix + "".join(f"{part}." for part in path[:-1])
-        suggestion = nearest(path[-1], _fields_at(model, path[:-1]), section)
+        suggestion = _nearest_field(path[-1], _model_at(model, path[:-1]), section)
         return f"unknown key '{section}{path[-1]}': {suggestion}"
     key = prefix + ".".join(part for part in path if not UNION_MEMBER.fullmatch(part))
     if problem["type"] == "value_error":
@@ -179,17 +182,30 @@ def _sentence(problem: ErrorDetails, model: type[BaseModel], prefix: str) -> str
     return f"'{key}' {message[0].lower() + message[1:]}, not {problem['input']!r}"
 
 
-def _fields_at(model: type[BaseModel], path: Sequence[str]) -> list[str]:
-    """Return the names of the fields of the section at `path` within `model`."""
+def _nearest_field(key: str, model: type[BaseModel] | None, section: str) -> str:
+    """Return "did you mean '...'?" with the nearest key of `model`, or its known keys.
+
+    A key that is nearest to the old key of a renamed setting gets the new key as suggestion.
+    """
+    fields = [] if model is None else list(model.model_fields)
+    new_keys = {} if model is None else {old: new for new, old in old_keys(model).items()}
+    close = difflib.get_close_matches(key, [*fields, *new_keys], n=1, cutoff=CUTOFF)
+    if close and close[0] in new_keys:
+        return f"did you mean '{section}{new_keys[close[0]]}'?"
+    return nearest(key, fields, section)
+
+
+def _model_at(model: type[BaseModel], path: Sequence[str]) -> type[BaseModel] | None:
+    """Return the class of the section at `path` within `model`, if there is one."""
     for part in path:
         if part.isdigit():  # an index into a list, whose field already gave the model of its items
             continue
         field = model.model_fields.get(part)
         if field is None:
-            return []
+            return None
         types = [field.annotation, *getattr(field.annotation, "__args__", ())]
         models = [kind for kind in types if isinstance(kind, type) and issubclass(kind, BaseModel)]
         if not models:
-            return []
+            return None
         model = models[0]
-    return list(model.model_fields)
+    return model

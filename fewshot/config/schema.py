@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from fewshot.config.renamed import with_new_keys
+
 Share = Annotated[float, Field(gt=0, lt=1)]
 ShareUpToOne = Annotated[float, Field(gt=0, le=1)]
 Count = Annotated[int, Field(ge=1, strict=True)]  # strict, so that `true` is not read as 1
@@ -22,7 +24,12 @@ Views = Literal["none", "flip", "flip-crop", "flip-crops", "flip-shift"]
 class Settings(BaseModel):
     """Base of every group of settings: unknown keys are errors, and values never change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_old_keys(cls, values: Any) -> Any:
+        return with_new_keys(cls, values) if isinstance(values, dict) else values
 
 
 class BackboneSettings(Settings):

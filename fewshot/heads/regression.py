@@ -10,7 +10,10 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
+    from sklearn.linear_model import LogisticRegression, RidgeClassifier
     from threadpoolctl import ThreadpoolController
+
+MAX_FOLDS = 5
 
 
 def fit(
@@ -29,55 +32,59 @@ def fit(
         labels: int64 [n]; every class 0..n_way-1 occurs.
         n_way: number of classes.
         kind: multinomial logistic regression, or ridge regression on one-hot labels.
-        c: inverse strength of the regularisation; of several values cross-validation chooses one.
-        scale: factor on the logits of ridge regression; logistic regression has its own.
+        c: inverse strength of the regularisation; of several values, cross-validation chooses one,
+            or the middle one is taken if a class has a single image.
+        scale: factor of the logits of ridge regression; logistic regression has its own.
 
     Returns:
         Weights [n_way, d] and biases [n_way], in the precision and on the device of the features.
     """
-    from sklearn.linear_model import LogisticRegression, RidgeClassifier
     from sklearn.model_selection import StratifiedKFold, cross_val_score
 
-    def make(c: float) -> LogisticRegression | RidgeClassifier:
-        if kind == "logistic":
-            return LogisticRegression(C=c, max_iter=1000)
-        return RidgeClassifier(alpha=1 / c)
-
     x, y = features.detach().double().cpu().numpy(), labels.cpu().numpy()
-    grid = c if isinstance(c, tuple) else (c,)
-    best, smallest_class = grid[len(grid) // 2], int(labels.bincount().min())
-    with _blas_of_scipy().limit(limits=1):
-        if len(grid) > 1 and smallest_class > 1:
-            folds = StratifiedKFold(min(5, smallest_class), shuffle=True, random_state=0)
-            best = max(grid, key=lambda value: cross_val_score(make(value), x, y, cv=folds).mean())
-        fitted = make(best).fit(x, y)
-    weight, bias = (
-        torch.as_tensor(fitted.coef_).reshape(-1, x.shape[1]),
-        torch.as_tensor(fitted.intercept_),
-    )
+    candidates = c if isinstance(c, tuple) else (c,)
+    best, smallest_class = candidates[len(candidates) // 2], int(labels.bincount().min())
+    with _scipy_blas().limit(limits=1):
+        if len(candidates) > 1 and smallest_class > 1:
+            folds = StratifiedKFold(min(MAX_FOLDS, smallest_class), shuffle=True, random_state=0)
+            best = max(
+                candidates,
+                key=lambda value: cross_val_score(_make(kind, value), x, y, cv=folds).mean(),
+            )
+        fitted = _make(kind, best).fit(x, y)
+    weight = torch.as_tensor(fitted.coef_).reshape(-1, x.shape[1])
+    bias = torch.as_tensor(fitted.intercept_)
     if n_way == 2:  # scikit-learn returns one row for two classes: the logit of the second
         weight, bias = torch.cat([-weight, weight]) / 2, torch.cat([-bias, bias]) / 2
     factor = scale if kind == "ridge" else 1.0
     return (factor * weight).to(features), (factor * bias).to(features)
 
 
-@cache
-def _blas_of_scipy() -> ThreadpoolController:
-    """The threads of scipy's own copy of BLAS, where its wheel brings one.
+def _make(kind: Literal["logistic", "ridge"], c: float) -> LogisticRegression | RidgeClassifier:
+    from sklearn.linear_model import LogisticRegression, RidgeClassifier
 
-    L-BFGS goes to and fro between scipy's short vectors and numpy's large products. Each copy has threads, and those of
-    one wait for work on the cores that the other's need: fits took up to sixteen times as long where scipy's were not
-    limited to one (benchmarks/results/probe_fit_threads.json).
+    if kind == "logistic":
+        return LogisticRegression(C=c, max_iter=1000)
+    return RidgeClassifier(alpha=1 / c)
+
+
+@cache
+def _scipy_blas() -> ThreadpoolController:
+    """Return the threads of the BLAS library that scipy's wheel brings, if it brings one.
+
+    L-BFGS alternates between scipy's short vectors and numpy's large products. Both packages have
+    a BLAS of their own with its own threads, and idle threads of one occupy the cores that the
+    other needs. Fits took up to sixteen times as long without this limit
+    (benchmarks/results/probe_fit_threads.json).
     """
     from threadpoolctl import ThreadpoolController
 
-    found = ThreadpoolController().select(user_api="blas")
-    return found.select(
-        filepath=[each.filepath for each in found.lib_controllers if _is_of_scipy(each.filepath)]
-    )
+    blas = ThreadpoolController().select(user_api="blas")
+    paths = [library.filepath for library in blas.lib_controllers if _is_scipy(library.filepath)]
+    return blas.select(filepath=paths)
 
 
-def _is_of_scipy(library: str) -> bool:
-    """Whether it lies where scipy's wheels put theirs: scipy.libs, or on macOS scipy/.dylibs."""
+def _is_scipy(library: str) -> bool:
+    """Return whether a library is part of scipy's wheel: in scipy.libs, or scipy/.dylibs on macOS."""
     folder = Path(library).parent
     return folder.name == "scipy.libs" or (folder.name, folder.parent.name) == (".dylibs", "scipy")

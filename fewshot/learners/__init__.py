@@ -1,16 +1,25 @@
-"""The learners by the name of their method; one method per file."""
+"""The learners by the name of their method; one method per file.
+
+A learner of your own joins the others with `LEARNERS["mine"] = Mine`.
+"""
 
 from __future__ import annotations
 
-from fewshot.learners import experts, finetune, maml, probe, protonet, scratch, siamese
 from fewshot.learners.base import Learner
+from fewshot.learners.experts import Experts
+from fewshot.learners.finetune import FineTune
+from fewshot.learners.maml import MAML
+from fewshot.learners.probe import Probe
+from fewshot.learners.protonet import ProtoNet
+from fewshot.learners.scratch import Scratch
+from fewshot.learners.siamese import Siamese
 
 LEARNERS: dict[str, type[Learner]] = {
-    "experts": experts.Experts,
-    "finetune": finetune.Finetune,
-    "maml": maml.Maml,
-    "probe": probe.Probe,
-    "protonet": protonet.ProtoNet,
-    "scratch": scratch.Scratch,
-    "siamese": siamese.Siamese,
+    "experts": Experts,
+    "finetune": FineTune,
+    "maml": MAML,
+    "probe": Probe,
+    "protonet": ProtoNet,
+    "scratch": Scratch,
+    "siamese": Siamese,
 }

@@ -10,11 +10,12 @@ from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar, Literal, NamedTuple
 
+from pydantic import Field
 from torch import Tensor
 
 from episodes.types import Episode, Labelled, Pairs
 from fewshot.backbones import Backbone
-from fewshot.config import Settings
+from fewshot.config import Count, Settings, check, renamed
 from fewshot.training.trainable import Trainable
 
 # images float [n, c, h, w] -> logits [n, n_way], higher is better
@@ -33,6 +34,22 @@ class LearnerOptions(Settings):
     def excludes_mixing(self) -> str | None:
         """Return the setting that excludes augmentations which mix images, or None."""
         return None
+
+
+class EpisodeOptions(LearnerOptions):
+    """The settings of a learner that trains on episodes."""
+
+    episode_shots: Count = Field(
+        default=8,
+        description="Largest support set of a training episode; smaller classes give what they "
+        "have. [images per class]",
+        json_schema_extra=renamed("shots"),
+    )
+    episode_queries: Count = Field(
+        default=8,
+        description="Largest query set of a training episode. [images per class]",
+        json_schema_extra=renamed("queries"),
+    )
 
 
 class Task(NamedTuple):
@@ -64,27 +81,49 @@ class Needs(NamedTuple):
 class Learner(Trainable):
     """A way of learning from labelled images.
 
+    Args:
+        backbone: the network that turns images into features.
+        options: the settings as an instance of `options_type`; None builds it from `settings`.
+        **settings: single settings, by the names of the fields of `options_type`.
+
     Attributes:
-        options_type: the class that checks the settings of the learner.
         feed: the stream that the learner trains on, or None if it needs no training.
+        options_type: the class that checks the settings of the learner.
+        contract_steps: optimiser steps after which the learner solves the easy task of the
+            contract test (tests/fewshot/learners/test_contract.py).
         needs: what the learner requires of its input; see `Needs`.
         metric_names: the names of all values that `extra_metrics` may return.
         caution: a sentence for the warnings of the record, unless the learner was meta-trained
             on another data set.
-        backbone: the network that turns images into features.
+        episode_shots: for a feed of episodes, support images per class, at most.
+        episode_queries: for a feed of episodes, query images per class, at most.
     """
 
     feed: ClassVar[Feed | None]
-    options_type: ClassVar[type[LearnerOptions]]
+    options_type: ClassVar[type[LearnerOptions]] = LearnerOptions
+    contract_steps: ClassVar[int] = 40
     needs: Needs = Needs()
     metric_names: tuple[str, ...] = ()
     caution: str | None = None
+    episode_shots: int = 8
+    episode_queries: int = 8
     backbone: Backbone
+
+    def __init__(
+        self, backbone: Backbone, options: LearnerOptions | None = None, **settings: Any
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        if options is None:
+            options = check(self.options_type, settings, type(self).__name__)
+        elif settings:
+            raise TypeError(f"{type(self).__name__}: give either options or single settings")
+        self.options = options
 
     @classmethod
     def from_config(cls, backbone: Backbone, task: Task, options: Any) -> Learner:
-        """Build the learner from checked settings, an instance of `options_type`."""
-        raise NotImplementedError(f"{cls.__name__}.from_config")
+        """Build the learner for a task from checked settings, an instance of `options_type`."""
+        return cls(backbone, options)
 
     @abstractmethod
     def adapt(self, support: Labelled) -> Classifier:

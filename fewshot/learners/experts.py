@@ -1,16 +1,20 @@
 """Mixture of experts, one for each superclass.
 
-Source: Jacobs, Jordan, Nowlan, Hinton, Adaptive mixtures of local experts, Neural Computation 3 (1), 1991.
+Source: Jacobs, Jordan, Nowlan, Hinton, Adaptive mixtures of local experts, Neural Computation 3
+(1), 1991.
 
-p(y|x) is the sum over superclasses g of p(g|x) p(y|g,x). The superclasses are known, so the gate is supervised, and
-they share no class, so an expert gives the classes of the others nothing.
+p(y|x) is the sum over superclasses g of p(g|x) p(y|g,x). The superclasses are known, so the gate
+is supervised. They have no class in common, so an expert gives no probability to the classes of
+the others.
 """
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -22,26 +26,42 @@ from fewshot.errors import UserError
 from fewshot.heads import trainable
 from fewshot.learners.base import Classifier, Learner, LearnerOptions, Task
 
-UNTIE = 0.1  # of a row's length: two rows of one class that are equal would stay so
+# Noise on the rows of the flat head, relative to their length: equal rows of one class would
+# otherwise stay equal.
+ROW_NOISE = 0.1
 
 
-class Options(trainable.Options, LearnerOptions):
-    """head, start, c, scale, dropout: of every head, as of `finetune`.
+class Options(trainable.HeadOptions, LearnerOptions):
+    """The settings of `experts`: those of every head, and of the mixture."""
 
-    networks: all heads on one backbone, or a backbone for each expert and a general one, which also has a vote.
-    batch_norm: keeps its running statistics, or is trained, as random weights with batch norm want.
-    gate_weight, expert_weight: of the gate's and the experts' own cross-entropies beside the mixture's likelihood.
-    """
+    networks: Literal["shared", "separate"] = Field(
+        default="shared",
+        description="Whether all heads share one backbone, or each expert has its own beside a "
+        "general one, whose prediction is mixed in.",
+    )
+    batch_norm: Literal["held", "trained"] = Field(
+        default="held",
+        description="Whether batch norm uses its running statistics, or is trained, which random "
+        "weights need.",
+    )
+    gate_weight: NotNegative = Field(
+        default=0.0,
+        description="Weight of the gate's cross-entropy beside the likelihood of the mixture.",
+    )
+    expert_weight: NotNegative = Field(
+        default=0.0,
+        description="Weight of the experts' cross-entropies beside the likelihood of the mixture.",
+    )
 
-    networks: Literal["shared", "separate"] = "shared"
-    batch_norm: Literal["held", "trained"] = "held"
-    gate_weight: NotNegative = 0.0
-    expert_weight: NotNegative = 0.0
 
+class _Output(NamedTuple):
+    """What the heads give for n images.
 
-class _Found(NamedTuple):
-    """gate: logits of the groups [n, n_groups]; within: log p(y | its group, x) [n, n_way], each expert in its columns;
-    general: log p(y|x) of the general network, where there is one; mixed: log p(y|x) of the mixture.
+    Attributes:
+        gate: logits of the groups, [n, n_groups].
+        within: log p(y | group of y, x), [n, n_way]; each expert fills the columns of its classes.
+        general: log p(y|x) of the general network, [n, n_way], if there is one.
+        mixed: log p(y|x) of the mixture, [n, n_way].
     """
 
     gate: Tensor
@@ -51,71 +71,91 @@ class _Found(NamedTuple):
 
 
 class Experts(Learner):
-    """A gate over the superclasses and an expert for each, mixed softly.
+    """A mixture of experts: a gate over the superclasses and an expert for each, mixed softly.
 
-    The gate is a head over all classes, pooled: a group's logit is the log of the sum of exp over its classes. A gate
-    with one linear logit a group could not say 'one of these four'; this one, with heads that start alike, makes the
-    mixture start as the flat classifier (the nearest prototype or the probe) exactly, because the product of softmax
-    summed over a group and softmax within it is the flat softmax. From there gate and experts may part.
+    The gate is a head over all classes whose logits are pooled: the logit of a group is the log of
+    the sum of exp over its classes. A gate with one linear logit per group could not represent
+    "one of these four classes". With heads that start alike, the mixture starts exactly as the
+    flat classifier (nearest prototype or probe), because the softmax summed over a group times the
+    softmax within it is the flat softmax. From there the gate and the experts may diverge.
 
-    networks: shared: one term of the sum is left for each class, so the mixture's likelihood is the gate's
-    cross-entropy plus the experts', and `gate_weight` and `expert_weight` only weigh them anew.
-    networks: separate (study experts, row E10): backbone 0 is general and bears the gate, backbone g + 1 the expert of
-    group g; the general network's own p(y|x) is mixed in with a learned weight that starts at a half. There the two
-    weights keep each network at its own part; the general network's cross-entropy counts with the experts'.
+    With `networks: shared`, one term of the sum is left for each class. So the likelihood of the
+    mixture is the cross-entropy of the gate plus that of the experts, and `gate_weight` and
+    `expert_weight` only change their weights.
 
-    Beside it a flat head learns on the same features, with as many parameters as all the heads as nearly as whole rows
-    a class allow (two on one backbone, pooled as the gate is). It reads detached features and adds its gradient to the
-    loss, not its value: the mixture is what it would be without it, unless gradients are clipped by their common norm.
+    With `networks: separate` (study experts, row E10), backbone 0 is general and carries the gate,
+    and backbone g + 1 carries the expert of group g. The general network's own p(y|x) is mixed in
+    with a learned weight that starts at one half. Here the two weights keep each network at its
+    own part; the general network's cross-entropy counts with those of the experts.
+
+    For comparison, a flat head learns on the same features, with about as many parameters as all
+    other heads: as many whole rows per class as come nearest (two on one backbone), pooled like
+    the gate. It reads detached features and adds its gradient to the loss, but not its value. So
+    the mixture trains as without it, unless gradients are clipped by their common norm.
+
+    Args:
+        backbone: the network that turns images into features.
+        group_of_class: the superclass of each class, integers 0..n_groups-1, [n_way].
+        options: all settings at once.
+        **settings: single settings; see `Options`.
     """
 
-    options_type = Options
     feed = "batches"
+    options_type = Options
+    options: Options
     metric_names = ("gate_accuracy", "oracle_gate_accuracy", "flat_accuracy")
     group_of_class: Tensor
     column_of_class: Tensor
 
-    def __init__(self, backbone: Backbone, task: Task, options: Options) -> None:
-        super().__init__()
+    def __init__(
+        self,
+        backbone: Backbone,
+        group_of_class: Tensor | Sequence[int],
+        options: Options | None = None,
+        **settings: Any,
+    ) -> None:
+        super().__init__(backbone, options, **settings)
+        groups = torch.as_tensor(group_of_class)
+        self.n_way, self.n_groups = len(groups), int(groups.max()) + 1
+        self.width = backbone.n_features
+        classes_of_group = [(groups == group).nonzero().flatten() for group in range(self.n_groups)]
+        self.register_buffer("group_of_class", groups, persistent=False)
+        columns = torch.cat(classes_of_group).argsort()
+        self.register_buffer("column_of_class", columns, persistent=False)
+        separate = self.options.networks == "separate"
+        if separate:
+            expert_backbones = [backbone.build_again() for _ in classes_of_group]
+            self.backbone = concatenate([backbone, *expert_backbones])
+        self.gate = self._head(self.width, self.n_way)
+        self.experts = nn.ModuleList(
+            self._head(self.width, len(classes)) for classes in classes_of_group
+        )
+        self.general = self._head(self.width, self.n_way) if separate else None
+        self.general_logit = nn.Parameter(torch.zeros(())) if separate else None
+        row_size = self.n_way * (self.backbone.n_features + 1)
+        self.flat_rows = max(1, round(self._n_mixture_parameters() / row_size))
+        self.flat = self._head(self.backbone.n_features, self.n_way * self.flat_rows)
+
+    @classmethod
+    def from_config(cls, backbone: Backbone, task: Task, options: Options) -> Experts:
         if task.group_of_class is None:
             raise UserError(
-                "method 'experts' needs the superclass of every class, and the data set states none: put a groups.yaml "
-                "into the folder of the images, with a line `superclass: [class, class]` for each."
+                "method 'experts' needs the superclass of every class, and the data set states "
+                "none: put a groups.yaml into the folder of the images, with a line "
+                "`superclass: [class, class]` for each."
             )
-        self.options, self.n_way = options, task.n_way
-        self.n_groups = int(task.group_of_class.max()) + 1
-        self.width = backbone.n_features
-        members = [
-            (task.group_of_class == group).nonzero().flatten() for group in range(self.n_groups)
-        ]
-        self.register_buffer("group_of_class", task.group_of_class, persistent=False)
-        self.register_buffer("column_of_class", torch.cat(members).argsort(), persistent=False)
-        separate = options.networks == "separate"
-        copies = [backbone.build_again() for _ in members] if separate else []
-        self.backbone = concatenate([backbone, *copies]) if separate else backbone
-        self.gate = self._head(self.width, task.n_way)
-        self.experts = nn.ModuleList(self._head(self.width, len(each)) for each in members)
-        self.general = self._head(self.width, task.n_way) if separate else None
-        self.general_logit = nn.Parameter(torch.zeros(())) if separate else None
-        a_row = task.n_way * (self.backbone.n_features + 1)
-        self.flat_rows = max(
-            1, round(sum(each.numel() for each in self._mixture_parameters()) / a_row)
-        )
-        self.flat = self._head(self.backbone.n_features, task.n_way * self.flat_rows)
+        return cls(backbone, task.group_of_class, options)
 
     def _head(self, n_features: int, n_logits: int) -> nn.Module:
         return trainable.build(self.options, n_features, n_logits)
 
-    def _mixture_parameters(self) -> list[nn.Parameter]:
-        return [
-            each
-            for name, each in self.named_parameters()
+    def _n_mixture_parameters(self) -> int:
+        """Return the number of parameters of the gate, the experts and the general head."""
+        return sum(
+            parameter.numel()
+            for name, parameter in self.named_parameters()
             if not name.startswith(("backbone.", "flat."))
-        ]
-
-    @classmethod
-    def from_config(cls, backbone: Backbone, task: Task, options: Options) -> Experts:
-        return cls(backbone, task, options)
+        )
 
     def train(self, mode: bool = True) -> Experts:
         super().train(mode)
@@ -125,88 +165,92 @@ class Experts(Learner):
 
     @torch.no_grad()
     def prepare(self, support: Labelled) -> None:
-        """Every head starts as a nearest-prototype classifier or a probe, an expert with the rows of its classes."""
+        """Start every head as a nearest-prototype classifier or a probe, with the rows it needs."""
         if self.options.start == "random":
             return
         features = embed(self.backbone, support.images)
-        general, own = self._parts(features)
+        general_features, expert_features = self._split(features)
         ways = torch.arange(self.n_way, device=features.device)
-
-        def begun(seen: Tensor) -> nn.Module:
-            head = self._head(seen.shape[1], self.n_way).to(seen.device)
-            trainable.begin(head, self.options, seen, support.labels, self.n_way)
-            return head
-
-        first = begun(general)
-        trainable.take_rows(self.gate, first, ways)
+        first = self._fitted_head(general_features, support.labels)
+        trainable.copy_rows(self.gate, first, ways)
         if self.general is not None:
-            trainable.take_rows(self.general, first, ways)
-        for group, (expert, seen) in enumerate(zip(self.experts, own, strict=True)):
-            source = first if self.general is None else begun(seen)
-            trainable.take_rows(expert, source, ways[self.group_of_class == group])
+            trainable.copy_rows(self.general, first, ways)
+        for group, (expert, own) in enumerate(zip(self.experts, expert_features, strict=True)):
+            source = first if self.general is None else self._fitted_head(own, support.labels)
+            trainable.copy_rows(expert, source, ways[self.group_of_class == group])
         weight = trainable.last_layer(self.flat).weight
-        random = F.normalize(weight, dim=1)
-        trainable.take_rows(
-            self.flat,
-            first if self.general is None else begun(features),
-            ways.repeat(self.flat_rows),
-        )
+        directions = F.normalize(weight, dim=1)  # still random
+        source = first if self.general is None else self._fitted_head(features, support.labels)
+        trainable.copy_rows(self.flat, source, ways.repeat(self.flat_rows))
         if self.flat_rows > 1:
-            weight.add_(UNTIE * weight.norm(dim=1, keepdim=True) * random)
+            weight.add_(ROW_NOISE * weight.norm(dim=1, keepdim=True) * directions)
 
-    def _parts(self, features: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """The features that the gate and the general network see, and those of each expert."""
+    def _fitted_head(self, features: Tensor, labels: Tensor) -> nn.Module:
+        """Return a head of all classes that starts from these features of the support."""
+        head = self._head(features.shape[1], self.n_way).to(features.device)
+        trainable.start_from_support(head, self.options, features, labels, self.n_way)
+        return head
+
+    def _split(self, features: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Return the features of the gate and the general head, and those of each expert."""
         general, *own = features.split(self.width, 1)
         return general, own or [general] * self.n_groups
 
-    def _mixture(self, features: Tensor) -> _Found:
-        general, own = self._parts(features)
-        gate = functional.group_logits(self.gate(general), self.group_of_class, self.n_groups)
-        logits = torch.cat(
-            [expert(seen) for expert, seen in zip(self.experts, own, strict=True)], 1
+    def _mixture(self, features: Tensor) -> _Output:
+        general_features, expert_features = self._split(features)
+        gate = functional.group_logits(
+            self.gate(general_features), self.group_of_class, self.n_groups
         )
-        within = functional.log_softmax_within(
-            logits[:, self.column_of_class], self.group_of_class, self.n_groups
-        )
+        expert_logits = [
+            expert(own) for expert, own in zip(self.experts, expert_features, strict=True)
+        ]
+        logits = torch.cat(expert_logits, 1)[:, self.column_of_class]
+        within = functional.log_softmax_within(logits, self.group_of_class, self.n_groups)
         mixed = functional.mixture(gate, within, self.group_of_class)
         if self.general is None or self.general_logit is None:
-            return _Found(gate, within, None, mixed)
-        alone = self.general(general).log_softmax(1)
-        vote = F.logsigmoid(self.general_logit) + alone
-        return _Found(
-            gate, within, alone, torch.logaddexp(F.logsigmoid(-self.general_logit) + mixed, vote)
-        )
+            return _Output(gate, within, None, mixed)
+        general = self.general(general_features).log_softmax(1)
+        weighted_general = F.logsigmoid(self.general_logit) + general
+        weighted_experts = F.logsigmoid(-self.general_logit) + mixed
+        both = torch.logaddexp(weighted_experts, weighted_general)
+        return _Output(gate, within, general, both)
 
-    def _flat(self, features: Tensor) -> Tensor:
-        return self.flat(features.detach()).unflatten(1, (self.flat_rows, self.n_way)).logsumexp(1)
+    def _flat_logits(self, features: Tensor) -> Tensor:
+        rows = self.flat(features.detach()).unflatten(1, (self.flat_rows, self.n_way))
+        return rows.logsumexp(1)
 
     def loss(self, item: Labelled) -> Tensor:
         features = embed(self.backbone, item.images)
-        found, options = self._mixture(features), self.options
-        loss = functional.negative_log_likelihood(found.mixed, item.labels)
+        output, options = self._mixture(features), self.options
+        loss = functional.negative_log_likelihood(output.mixed, item.labels)
         if options.gate_weight:
             groups = functional.group_labels(item.labels, self.group_of_class, self.n_groups)
-            loss = loss + options.gate_weight * functional.cross_entropy(found.gate, groups)
+            loss = loss + options.gate_weight * functional.cross_entropy(output.gate, groups)
         if options.expert_weight:
-            for own in (found.within, *([] if found.general is None else [found.general])):
-                loss = loss + options.expert_weight * functional.negative_log_likelihood(
-                    own, item.labels
-                )
-        flat = functional.cross_entropy(self._flat(features), item.labels)
-        return loss + (flat - flat.detach())
+            own_predictions = [output.within]
+            if output.general is not None:
+                own_predictions.append(output.general)
+            for prediction in own_predictions:
+                own_loss = functional.negative_log_likelihood(prediction, item.labels)
+                loss = loss + options.expert_weight * own_loss
+        flat_loss = functional.cross_entropy(self._flat_logits(features), item.labels)
+        return loss + (flat_loss - flat_loss.detach())
 
     def adapt(self, support: Labelled) -> Classifier:
         return lambda images: self._mixture(embed(self.backbone, images)).mixed
 
     def extra_metrics(self, batch: Labelled) -> dict[str, Tensor]:
-        """Whether each image is right, bool [n], labels int64: the gate of its superclass, the mixture of its class
-        where the superclass is given (no gate could do better), the flat head of its class.
+        """Return whether each image is classified correctly, bool [n], by three classifiers.
+
+        They are the gate on the superclasses, the mixture if the superclass is given (which no
+        gate could surpass), and the flat head.
         """
         features = embed(self.backbone, batch.images)
-        found, group = self._mixture(features), self.group_of_class[batch.labels]
-        given = found.mixed.masked_fill(self.group_of_class != group[:, None], -torch.inf)
+        output, group = self._mixture(features), self.group_of_class[batch.labels]
+        is_other_group = self.group_of_class != group[:, None]
+        given_group = output.mixed.masked_fill(is_other_group, -torch.inf)
         return {
-            "gate_accuracy": found.gate.argmax(1) == group,
-            "oracle_gate_accuracy": given.argmax(1) == batch.labels,
-            "flat_accuracy": self._flat(features).argmax(1) == batch.labels,
+            "gate_accuracy": output.gate.argmax(1) == group,
+            "oracle_gate_accuracy": given_group.argmax(1) == batch.labels,
+            "flat_accuracy": self._flat_logits(features).argmax(1) == batch.labels,
         }

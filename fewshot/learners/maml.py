@@ -1,14 +1,15 @@
 """MAML, first-order MAML and ANIL, on learn2learn's clones and updates.
 
-Sources: MAML and its first order, Finn et al., arXiv 1703.03400; the head alone adapts (ANIL), Raghu et al.,
-arXiv 1909.09157; the head starts from the prototypes (Proto-MAML) or at zero, Triantafillou et al., arXiv 1903.03096.
+Sources: MAML and its first-order form, Finn et al., arXiv 1703.03400; adapting the head alone
+(ANIL), Raghu et al., arXiv 1909.09157; a head that starts from the prototypes (Proto-MAML) or at
+zero, Triantafillou et al., arXiv 1903.03096.
 """
 
 from __future__ import annotations
 
 import math
 from types import ModuleType
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field, model_validator
@@ -19,37 +20,55 @@ from episodes.rng import generator
 from episodes.types import Episode, Labelled
 from fewshot import functional
 from fewshot.backbones import Backbone, embed, hold_batch_norm
-from fewshot.config import Count, Positive
+from fewshot.config import Count, Positive, renamed
 from fewshot.errors import UserError
-from fewshot.learners.base import Classifier, Learner, LearnerOptions, Needs, Task
+from fewshot.learners.base import Classifier, EpisodeOptions, Learner, Needs
 
 Steps = Annotated[int, Field(ge=0, strict=True)]
 
 
-class Options(LearnerOptions):
-    """order: second is MAML, first takes the inner gradients for constants; head: what it is before the inner steps.
+class Options(EpisodeOptions):
+    """The settings of `maml`."""
 
-    adapts: what inner steps change: all, the head (ANIL), or the head and the backbone's last n stages.
-    body_lr: the backbone's inner rate, null: inner_lr; a head on unit features bears one that breaks a network.
-    test_steps: inner steps when judged, null: as in training; inner_batch: images of an inner step at most, beyond
-    which batches are class-balanced and the order is the first.
-    centre: subtract the support's mean from features; normalise: to unit length after that; scale: the logits' first.
-    shots and queries: of a training episode, at most; the support's smaller classes give what they have.
-    """
-
-    order: Literal["first", "second"] = "first"
-    adapts: Literal["all", "head"] | Count = "head"
-    head: Literal["zero", "prototypes"] = "prototypes"
-    inner_lr: Positive = 0.1
-    body_lr: Positive | None = None
-    inner_steps: Steps = 5
-    test_steps: Steps | None = None
-    inner_batch: Count = 1000
-    centre: bool = True
-    normalise: bool = True
-    scale: Positive = 10.0
-    shots: Count = 8
-    queries: Count = 8
+    order: Literal["first", "second"] = Field(
+        default="first",
+        description="Order of the gradients of the outer loss: second is MAML; first takes the "
+        "inner gradients as constants.",
+    )
+    inner_trainable: Literal["all", "head"] | Count = Field(
+        default="head",
+        description="What the inner steps change: all weights, the head (ANIL), or the head and "
+        "this number of the backbone's last stages.",
+        json_schema_extra=renamed("adapts"),
+    )
+    head: Literal["zero", "prototypes"] = Field(
+        default="prototypes", description="What the head is before the inner steps."
+    )
+    inner_lr: Positive = Field(default=0.1, description="Learning rate of the inner steps.")
+    body_lr: Positive | None = Field(
+        default=None,
+        description="Learning rate of the inner steps for the backbone, which a rate that suits "
+        "the head may ruin; null uses inner_lr.",
+    )
+    inner_steps: Steps = Field(default=5, description="Inner steps while training.")
+    test_steps: Steps | None = Field(
+        default=None, description="Inner steps in the evaluation; null takes as many as training."
+    )
+    inner_batch: Count = Field(
+        default=1000,
+        description="Largest batch of an inner step; a larger support set is split into "
+        "class-balanced batches, with first-order gradients. [images]",
+    )
+    centre: bool = Field(
+        default=True, description="Whether the support's mean is subtracted from the features."
+    )
+    normalise: bool = Field(
+        default=True,
+        description="Whether the features, after centring, are scaled to unit length.",
+    )
+    scale: Positive = Field(
+        default=10.0, description="Initial factor of the logits, which is then learned."
+    )
 
     @model_validator(mode="after")
     def _coherent(self) -> Options:
@@ -58,39 +77,40 @@ class Options(LearnerOptions):
         return self
 
 
-class Maml(Learner):
-    """A few gradient steps on the support, from a start that is trained for them.
+class MAML(Learner):
+    """MAML: a few gradient steps on the support, from a start that is trained for them.
 
-    The head is made anew for each support, from zero or from the prototypes, so no order of labels can be learned by
-    heart and any number of ways fits. The outer steps train whatever the phases say, also what inner steps leave
-    alone. Batch norm keeps its running statistics: learn2learn's clones share buffers, and nothing may write them.
+    The head is made anew for each support, from zero or from the prototypes. So no order of the
+    labels can be memorised, and the learner works for any number of classes. The outer steps
+    train whatever `train.phases` says, including weights that the inner steps do not change.
+    Batch norm uses its running statistics: learn2learn's clones share buffers, and nothing may
+    write them.
+
+    Args:
+        backbone: the network that turns images into features.
+        options: all settings at once.
+        **settings: single settings; see `Options`.
     """
 
-    options_type = Options
     feed = "episodes"
+    options_type = Options
+    options: Options
     caution = (
-        "maml had a single task to learn from, the support's own classes, so this is fine-tuning by a few steps "
-        "and not learning from many tasks"
+        "maml had a single task to learn from, the support's own classes, so this is fine-tuning "
+        "by a few steps and not learning from many tasks"
     )
 
-    def __init__(self, backbone: Backbone, task: Task, options: Options) -> None:
-        super().__init__()
+    def __init__(self, backbone: Backbone, options: Options | None = None, **settings: Any) -> None:
+        super().__init__(backbone, options, **settings)
         _learn2learn()
-        self.backbone = backbone
-        self.options = options
-        self.needs = Needs(images=options.adapts != "head")
-        self.adapted = {
-            "weight",
-            "bias",
-            *(f"backbone.{name}" for name in _adapted(backbone, options.adapts)),
-        }
-        self.log_scale = nn.Parameter(torch.tensor(math.log(options.scale)))
+        self.episode_shots = self.options.episode_shots
+        self.episode_queries = self.options.episode_queries
+        self.needs = Needs(images=self.options.inner_trainable != "head")
+        body_names = _inner_names(backbone, self.options.inner_trainable)
+        self.inner_names = {"weight", "bias", *(f"backbone.{name}" for name in body_names)}
+        self.log_scale = nn.Parameter(torch.tensor(math.log(self.options.scale)))
 
-    @classmethod
-    def from_config(cls, backbone: Backbone, task: Task, options: Options) -> Maml:
-        return cls(backbone, task, options)
-
-    def train(self, mode: bool = True) -> Maml:
+    def train(self, mode: bool = True) -> MAML:
         super().train(mode)
         hold_batch_norm(self.backbone)
         return self
@@ -100,63 +120,70 @@ class Maml(Learner):
         return functional.cross_entropy(classify(item.query.images), item.query.labels)
 
     def adapt(self, support: Labelled) -> Classifier:
-        steps = (
-            self.options.inner_steps if self.options.test_steps is None else self.options.test_steps
-        )
+        steps = self.options.test_steps
+        if steps is None:
+            steps = self.options.inner_steps
         return self._classifier(support, int(support.labels.max()) + 1, steps)
 
     def _classifier(self, support: Labelled, n_way: int, steps: int) -> Classifier:
-        """Differentiable in the learner's weights, or cut from every graph where no gradient is wanted."""
+        """Return the adapted model, differentiable in the learner's weights if gradients are on."""
         options, differentiable = self.options, torch.is_grad_enabled()
         features = embed(self.backbone, support.images)
         model = self._start(features, support.labels, n_way)
-        if not self.needs.images:  # its features stay as they are through all steps
+        if not self.needs.images:  # all inner steps see the same features
             support = Labelled(features, support.labels)
-        many = len(support.labels) > options.inner_batch
-        second = differentiable and options.order == "second" and not many
+        in_batches = len(support.labels) > options.inner_batch
+        second_order = differentiable and options.order == "second" and not in_batches
         with torch.enable_grad():
             for step in range(steps):
-                part = _balanced(support, n_way, options.inner_batch, step) if many else support
-                moved = {
-                    name: each for name, each in model.named_parameters() if name in self.adapted
+                batch = support
+                if in_batches:
+                    batch = _balanced_batch(support, n_way, options.inner_batch, step)
+                parameters = {
+                    name: parameter
+                    for name, parameter in model.named_parameters()
+                    if name in self.inner_names
                 }
-                loss = functional.cross_entropy(model(part.images), part.labels)
-                found = torch.autograd.grad(
-                    loss, list(moved.values()), create_graph=second, allow_unused=True
+                loss = functional.cross_entropy(model(batch.images), batch.labels)
+                gradients = torch.autograd.grad(
+                    loss, list(parameters.values()), create_graph=second_order, allow_unused=True
                 )
-                _step(model, dict(zip(moved, found, strict=True)), options)
+                _step(model, dict(zip(parameters, gradients, strict=True)), options)
         if not differentiable:
             _learn2learn().utils.detach_module(model)
         return model
 
     def _start(self, features: Tensor, labels: Tensor, n_way: int) -> _Model:
-        """A clone of the backbone and the head's first weights, from the support's features [n, d]."""
+        """Return a clone of the backbone with the first head, from the support's features [n, d]."""
         centre = features.mean(0) if self.options.centre else torch.zeros_like(features[0])
         model = _Model(self.backbone, n_way, centre, self.log_scale.exp(), self.options.normalise)
         model = _learn2learn().utils.clone_module(model)
         if self.options.head == "prototypes":
-            prototypes = functional.prototypes(model.prepared(features), labels, n_way)
-            # minus half the squared distance; the query's own square is the same for all classes and drops out
+            prototypes = functional.prototypes(model.prepare(features), labels, n_way)
+            # Minus half the squared distance; the square of the query is the same for all classes.
             _add(model, {"weight": prototypes, "bias": -prototypes.square().sum(1) / 2})
-        for name, each in model.named_parameters():
-            if (
-                name in self.adapted and not each.requires_grad
-            ):  # no gradient wanted, or frozen in the outer loop
-                each.requires_grad_()
+        for name, parameter in model.named_parameters():
+            # Without gradients, or frozen in the outer loop, it has none yet.
+            if name in self.inner_names and not parameter.requires_grad:
+                parameter.requires_grad_()
         return model
 
 
-def _adapted(backbone: Backbone, adapts: str | int) -> list[str]:
-    """Names of the backbone's parameters that inner steps change."""
-    if adapts == "all":
+def _inner_names(backbone: Backbone, inner_trainable: Literal["all", "head"] | int) -> list[str]:
+    """Return the names of the backbone's parameters that the inner steps change."""
+    if inner_trainable == "all":
         return [name for name, _ in backbone.named_parameters()]
-    stages = backbone.stages
-    keep = adapts if isinstance(adapts, int) else 0
-    return [name for stage in stages[max(0, len(stages) - keep) :] for name in stage]
+    if inner_trainable == "head":
+        return []
+    first_stage = max(0, len(backbone.stages) - inner_trainable)
+    return [name for stage in backbone.stages[first_stage:] for name in stage]
 
 
 class _Model(nn.Module):
-    """What inner steps change: images or features -> scale * (weight @ prepared features + bias), float [n, n_way]."""
+    """What the inner steps change: images or features -> logits [n, n_way].
+
+    The logits are scale * (weight @ prepared features + bias).
+    """
 
     def __init__(
         self, backbone: Backbone, n_way: int, centre: Tensor, scale: Tensor, normalise: bool
@@ -167,51 +194,58 @@ class _Model(nn.Module):
         self.backbone = backbone
         self.centre, self.scale, self.normalise = centre, scale, normalise
 
-    def prepared(self, features: Tensor) -> Tensor:
+    def prepare(self, features: Tensor) -> Tensor:
         features = features - self.centre
         return F.normalize(features, dim=-1) if self.normalise else features
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.scale * F.linear(
-            self.prepared(embed(self.backbone, images)), self.weight, self.bias
-        )
+        features = self.prepare(embed(self.backbone, images))
+        return self.scale * F.linear(features, self.weight, self.bias)
 
 
 def _step(model: nn.Module, gradients: dict[str, Tensor | None], options: Options) -> None:
-    """One step of gradient descent; what the loss does not depend on has no gradient and stays."""
+    """Take one step of gradient descent; a parameter without a gradient does not change."""
     body_lr = options.inner_lr if options.body_lr is None else options.body_lr
-    rates = {
-        name: options.inner_lr if name in ("weight", "bias") else body_lr for name in gradients
-    }
-    _add(model, {name: -rates[name] * each for name, each in gradients.items() if each is not None})
+    changes: dict[str, Tensor] = {}
+    for name, gradient in gradients.items():
+        if gradient is not None:
+            rate = options.inner_lr if name in ("weight", "bias") else body_lr
+            changes[name] = -rate * gradient
+    _add(model, changes)
 
 
 def _add(model: nn.Module, changes: dict[str, Tensor]) -> None:
-    """Each named parameter plus its change, in the graph; the others stay."""
-    every = [changes.get(name) for name, _ in model.named_parameters()]
-    _learn2learn().algorithms.maml_update(model, -1.0, every)
+    """Add to each named parameter its change, within the graph."""
+    updates = [changes.get(name) for name, _ in model.named_parameters()]
+    _learn2learn().algorithms.maml_update(model, -1.0, updates)
 
 
-def _balanced(support: Labelled, n_way: int, size: int, step: int) -> Labelled:
-    """As many images of every class, drawn anew each step from a fixed generator; a smaller class repeats its own."""
+def _balanced_batch(support: Labelled, n_way: int, size: int, step: int) -> Labelled:
+    """Return equally many images of every class, another choice at each step.
+
+    The choice comes from a fixed generator; a class with too few images repeats them.
+    """
     labels = support.labels
-    shuffled = torch.rand(
-        len(labels), generator=generator(0, "inner", step), dtype=torch.float64
-    ).to(labels.device)
-    order = (labels + shuffled).argsort()  # class by class, in random order inside each
+    random = torch.rand(len(labels), generator=generator(0, "inner", step), dtype=torch.float64)
+    order = (labels + random.to(labels.device)).argsort()  # by class, in random order within it
     counts = (labels[:, None] == torch.arange(n_way, device=labels.device)).sum(0)
-    place = torch.arange(max(1, size // n_way), device=labels.device)
-    chosen = order[((counts.cumsum(0) - counts)[:, None] + place % counts[:, None]).flatten()]
+    starts = counts.cumsum(0) - counts
+    positions = torch.arange(max(1, size // n_way), device=labels.device)
+    chosen = order[(starts[:, None] + positions % counts[:, None]).flatten()]
     return Labelled(support.images[chosen], labels[chosen])
 
 
 def _learn2learn() -> ModuleType:
-    """learn2learn, which takes seconds to import and is no ordinary dependency; a UserError says how to install it."""
+    """Return learn2learn, which takes seconds to import and is an optional dependency.
+
+    Raises:
+        UserError: if it is not installed, with the command that installs it.
+    """
     try:
         import learn2learn
     except ImportError:
         raise UserError(
-            "method 'maml' needs learn2learn, which is not installed: "
-            "pip install --no-deps -r requirements/learn2learn.txt (and the extra: pip install 'fewshot[maml]')."
+            "method 'maml' needs learn2learn, which is not installed: pip install --no-deps "
+            "-r requirements/learn2learn.txt (and the extra: pip install 'fewshot[maml]')."
         ) from None
     return learn2learn

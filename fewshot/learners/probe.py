@@ -1,14 +1,15 @@
 """Classifiers on frozen features: logistic and ridge regression, nearest mean, cosine.
 
-Sources: logistic on L2-normalised features, Tian et al., arXiv 2003.11539; nearest mean with centring and L2
-(CL2N), Wang et al., SimpleShot, arXiv 1911.04623.
+Sources: logistic regression on features of unit length, Tian et al., arXiv 2003.11539; nearest
+mean with centring and unit length (CL2N), Wang et al., SimpleShot, arXiv 1911.04623.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -16,38 +17,50 @@ from episodes.types import Labelled
 from fewshot import functional
 from fewshot.backbones import Backbone, embed
 from fewshot.config import Positive
-from fewshot.heads import regression
-from fewshot.learners.base import Classifier, Learner, LearnerOptions, Task
+from fewshot.heads import nearest_mean, regression
+from fewshot.learners.base import Classifier, Learner, LearnerOptions
 
 
 class Options(LearnerOptions):
-    """c: inverse strength of the regularisation of logistic and ridge; several values: chosen by cross-validation.
+    """The settings of `probe`."""
 
-    centre: subtract the support's mean; normalise: to unit length after that; scale: of the logits, but for logistic.
-    """
-
-    classifier: Literal["logistic", "ridge", "nearest-mean", "cosine"] = "logistic"
-    c: Positive | tuple[Positive, ...] = 1.0
-    centre: bool = True
-    normalise: bool = True
-    scale: Positive = 10.0
+    classifier: Literal["logistic", "ridge", "nearest-mean", "cosine"] = Field(
+        default="logistic", description="Classifier that is fitted to the support features."
+    )
+    c: Positive | tuple[Positive, ...] = Field(
+        default=1.0,
+        description="Inverse strength of the regularisation of logistic and ridge regression; of "
+        "several values, cross-validation on the support chooses one.",
+    )
+    centre: bool = Field(
+        default=True, description="Whether the support's mean is subtracted from the features."
+    )
+    normalise: bool = Field(
+        default=True,
+        description="Whether the features, after centring, are scaled to unit length.",
+    )
+    scale: Positive = Field(
+        default=10.0,
+        description="Factor of the logits of all classifiers but the logistic regression, which "
+        "has its own.",
+    )
 
 
 class Probe(Learner):
-    """Fits a classifier to the support's features; the backbone is never trained."""
+    """A classifier fitted to frozen features; the backbone is never trained.
 
-    options_type = Options
+    Args:
+        backbone: the network that turns images into features; its weights are frozen.
+        options: all settings at once.
+        **settings: single settings; see `Options`.
+    """
+
     feed = None
+    options_type = Options
+    options: Options
 
-    def __init__(self, backbone: Backbone, task: Task, options: Options) -> None:
-        super().__init__()
-        self.backbone = backbone.requires_grad_(False)
-        self.n_way = task.n_way
-        self.options = options
-
-    @classmethod
-    def from_config(cls, backbone: Backbone, task: Task, options: Options) -> Probe:
-        return cls(backbone, task, options)
+    def __init__(self, backbone: Backbone, options: Options | None = None, **settings: Any) -> None:
+        super().__init__(backbone.requires_grad_(False), options, **settings)
 
     def train(self, mode: bool = True) -> Probe:
         super().train(mode)
@@ -55,35 +68,42 @@ class Probe(Learner):
         return self
 
     def loss(self, item: Labelled) -> Tensor:
-        """Cross-entropy of the fitted classifier; nothing here is trainable."""
+        """Return the cross-entropy of the fitted classifier; it has no trainable weight."""
         return functional.cross_entropy(self.adapt(item)(item.images), item.labels)
 
     def adapt(self, support: Labelled) -> Classifier:
-        return classifier(self.backbone, support, self.options)
+        return fit_classifier(self.backbone, support, self.options)
 
 
-def classifier(backbone: Backbone, support: Labelled, options: Options) -> Classifier:
-    """A classifier fitted to the support's features; the backbone is left as it is."""
-    raw = embed(backbone, support.images)
-    centre = raw.mean(0) if options.centre else torch.zeros_like(raw[0])
+def fit_classifier(backbone: Backbone, support: Labelled, options: Options) -> Classifier:
+    """Fit a classifier to the support's features; the backbone does not change."""
+    support_features = embed(backbone, support.images)
     n_way = int(support.labels.max()) + 1
+    if options.centre:
+        centre = support_features.mean(0)
+    else:
+        centre = torch.zeros_like(support_features[0])
 
-    def prepared(features: Tensor) -> Tensor:
+    def prepare(features: Tensor) -> Tensor:
         features = features - centre
         return F.normalize(features, dim=-1) if options.normalise else features
 
-    features = prepared(raw)
-    if options.classifier == "nearest-mean" or options.classifier == "cosine":
-        means = functional.prototypes(features, support.labels, n_way)
-
-        def classify(images: Tensor) -> Tensor:
-            queries = prepared(embed(backbone, images))
-            if options.classifier == "cosine":
-                return options.scale * functional.cosine_similarities(queries, means)
-            return -options.scale * functional.squared_distances(queries, means)
-
-        return classify
-    weight, bias = regression.fit(
-        features, support.labels, n_way, kind=options.classifier, c=options.c, scale=options.scale
+    prepared = prepare(support_features)
+    if options.classifier == "logistic" or options.classifier == "ridge":
+        weight, bias = regression.fit(
+            prepared,
+            support.labels,
+            n_way,
+            kind=options.classifier,
+            c=options.c,
+            scale=options.scale,
+        )
+        return lambda images: F.linear(prepare(embed(backbone, images)), weight, bias)
+    classify = nearest_mean.fit(
+        prepared,
+        support.labels,
+        n_way,
+        distance="cosine" if options.classifier == "cosine" else "euclidean",
+        scale=options.scale,
     )
-    return lambda images: F.linear(prepared(embed(backbone, images)), weight, bias)
+    return lambda images: classify(prepare(embed(backbone, images)))

@@ -1,50 +1,60 @@
-"""Prototypical networks (Snell, Swersky, Zemel, arXiv 1703.05175)."""
+"""Prototypical networks.
+
+Source: Snell, Swersky, Zemel, Prototypical networks for few-shot learning, arXiv 1703.05175.
+"""
 
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from episodes.types import Episode, Labelled
 from fewshot import functional
 from fewshot.backbones import Backbone, embed, hold_batch_norm
-from fewshot.config import Count, Positive
-from fewshot.learners.base import Classifier, Learner, LearnerOptions, Task
+from fewshot.config import Positive
+from fewshot.learners.base import Classifier, EpisodeOptions, Learner
 
 
-class Options(LearnerOptions):
-    """shots and queries: of a training episode, at most; the support's smaller classes give what they have."""
+class Options(EpisodeOptions):
+    """The settings of `protonet`."""
 
-    distance: Literal["euclidean", "cosine"] = "euclidean"
-    scale: Positive = 10.0
-    shots: Count = 8
-    queries: Count = 8
+    distance: Literal["euclidean", "cosine"] = Field(
+        default="euclidean",
+        description="What compares a query with a prototype: the squared Euclidean distance, "
+        "divided by the number of features, or the cosine.",
+    )
+    scale: Positive = Field(
+        default=10.0, description="Initial factor of the logits, which is then learned."
+    )
 
 
 class ProtoNet(Learner):
-    """Classifies by the nearest class mean; trained on episodes cut from the support set.
+    """Prototypical networks: the nearest class mean of features that episodes train.
 
-    Distances are squared Euclidean, divided by the number of features so that softmax does not saturate in
-    high dimension, or cosines; both are multiplied by a learned scale. Batch norm keeps its running statistics.
-    Without training (`train: null`) it is the nearest class mean of the backbone's features as they are.
+    Squared Euclidean distances are divided by the number of features, so that the softmax does
+    not saturate in many dimensions. Distances or cosines are multiplied by a learned scale. Batch
+    norm uses its running statistics. Without training (`train: null`) this is the nearest class
+    mean of the backbone's features.
+
+    Args:
+        backbone: the network that turns images into features.
+        options: all settings at once.
+        **settings: single settings; see `Options`.
     """
 
-    options_type = Options
     feed = "episodes"
+    options_type = Options
+    options: Options
 
-    def __init__(self, backbone: Backbone, task: Task, options: Options) -> None:
-        super().__init__()
-        self.backbone = backbone
-        self.n_way = task.n_way
-        self.distance = options.distance
-        self.log_scale = nn.Parameter(torch.tensor(math.log(options.scale)))
-
-    @classmethod
-    def from_config(cls, backbone: Backbone, task: Task, options: Options) -> ProtoNet:
-        return cls(backbone, task, options)
+    def __init__(self, backbone: Backbone, options: Options | None = None, **settings: Any) -> None:
+        super().__init__(backbone, options, **settings)
+        self.log_scale = nn.Parameter(torch.tensor(math.log(self.options.scale)))
+        self.episode_shots = self.options.episode_shots
+        self.episode_queries = self.options.episode_queries
 
     def train(self, mode: bool = True) -> ProtoNet:
         super().train(mode)
@@ -59,12 +69,12 @@ class ProtoNet(Learner):
         return self._classifier(support, int(support.labels.max()) + 1)
 
     def _classifier(self, support: Labelled, n_way: int) -> Classifier:
-        features = embed(self.backbone, support.images)
-        prototypes = functional.prototypes(features, support.labels, n_way)
+        support_features = embed(self.backbone, support.images)
+        prototypes = functional.prototypes(support_features, support.labels, n_way)
 
         def classify(images: Tensor) -> Tensor:
             features = embed(self.backbone, images)
-            if self.distance == "cosine":
+            if self.options.distance == "cosine":
                 closeness = functional.cosine_similarities(features, prototypes)
             else:
                 closeness = -functional.squared_distances(features, prototypes) / features.shape[1]

@@ -1,14 +1,16 @@
 """Siamese networks: one network sees both images of a pair and learns whether their classes agree.
 
-Sources: contrastive margin, Hadsell, Chopra, LeCun, CVPR 2006; same-different logits, Koch, Zemel, Salakhutdinov, ICML
-Deep Learning Workshop 2015; supervised contrastive, Khosla et al., arXiv 2004.11362.
+Sources: contrastive loss with a margin, Hadsell, Chopra, LeCun, CVPR 2006; logits of "same or
+different", Koch, Zemel, Salakhutdinov, ICML Deep Learning Workshop 2015; supervised contrastive
+loss, Khosla et al., arXiv 2004.11362.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -16,56 +18,67 @@ from episodes.types import Labelled, Pairs
 from fewshot import functional
 from fewshot.backbones import Backbone, embed, hold_batch_norm
 from fewshot.config import Count, Positive
-from fewshot.learners.base import Classifier, Learner, LearnerOptions, Task
+from fewshot.learners.base import Classifier, Learner, LearnerOptions
 
-PAIRS_AT_ONCE = 1 << 16  # times the embedding's width, in float32
+PAIRS_AT_ONCE = 1 << 16  # their differences take as many rows of the embedding's width, in float32
 
 
 class Options(LearnerOptions):
-    """margin: of `contrastive`, between unit vectors, so below 2; temperature: of `supcon`.
+    """The settings of `siamese`."""
 
-    embedding: features of a linear projection for the loss and the similarities; null: the backbone's own.
-    centre: subtract the support's mean before similarities are taken; scale: of the logits.
-    """
-
-    loss: Literal["contrastive", "logits", "supcon"] = "supcon"
-    margin: Positive = 1.0
-    temperature: Positive = 0.1
-    embedding: Count | None = None
-    centre: bool = True
-    scale: Positive = 10.0
+    loss: Literal["contrastive", "logits", "supcon"] = Field(
+        default="supcon",
+        description="Loss of pairs: contrastive with a margin, cross-entropy of the logit that "
+        "both classes agree, or supervised contrastive over all images of the batch.",
+    )
+    margin: Positive = Field(
+        default=1.0,
+        description="Distance, between unit vectors and so below 2, up to which the contrastive "
+        "loss separates different classes.",
+    )
+    temperature: Positive = Field(
+        default=0.1, description="Divisor of the cosines in the supervised contrastive loss."
+    )
+    embedding: Count | None = Field(
+        default=None,
+        description="Size of a linear projection of the features that the loss and the "
+        "similarities use; null uses the features themselves. [dimensions]",
+    )
+    centre: bool = Field(
+        default=True,
+        description="Whether the support's mean is subtracted before cosines are taken.",
+    )
+    scale: Positive = Field(default=10.0, description="Factor of the logits.")
 
 
 class Siamese(Learner):
-    """Classifies by the mean similarity to the support images of each class, all of them.
+    """Siamese networks: the mean similarity to all support images of each class.
 
-    Similarities are cosines of embeddings, or with `logits` the learned logit that two images agree, from the absolute
-    difference of their unit embeddings. With one image a class the two images of a positive pair are two augmented
-    views of it. Batch norm keeps its running statistics.
+    Similarities are cosines of embeddings; with `loss: logits` they are learned logits that two
+    images have the same class, computed from the absolute difference of their unit embeddings.
+    With one image per class, the two images of a positive pair are two augmented views of it.
+    Batch norm uses its running statistics.
+
+    Args:
+        backbone: the network that turns images into features.
+        options: all settings at once.
+        **settings: single settings; see `Options`.
     """
 
-    options_type = Options
     feed = "pairs"
+    options_type = Options
+    options: Options
 
-    def __init__(self, backbone: Backbone, task: Task, options: Options) -> None:
-        super().__init__()
-        self.backbone = backbone
-        self.options = options
-        width = options.embedding or backbone.n_features
-        self.project: nn.Module = (
-            nn.Identity()
-            if options.embedding is None
-            else nn.Linear(backbone.n_features, width, bias=False)
-        )
-        self.agree = nn.Linear(width, 1) if options.loss == "logits" else None
-        if (
-            self.agree is not None
-        ):  # equal images agree most: each difference counts against it from the start
-            nn.init.constant_(self.agree.weight, -options.scale / width**0.5)
-
-    @classmethod
-    def from_config(cls, backbone: Backbone, task: Task, options: Options) -> Siamese:
-        return cls(backbone, task, options)
+    def __init__(self, backbone: Backbone, options: Options | None = None, **settings: Any) -> None:
+        super().__init__(backbone, options, **settings)
+        width = self.options.embedding or backbone.n_features
+        self.project: nn.Module = nn.Identity()
+        if self.options.embedding is not None:
+            self.project = nn.Linear(backbone.n_features, width, bias=False)
+        self.agree = nn.Linear(width, 1) if self.options.loss == "logits" else None
+        if self.agree is not None:
+            # Equal images agree most: every difference lowers the logit from the first step on.
+            nn.init.constant_(self.agree.weight, -self.options.scale / width**0.5)
 
     def train(self, mode: bool = True) -> Siamese:
         super().train(mode)
@@ -78,39 +91,41 @@ class Siamese(Learner):
         if self.options.loss == "contrastive":
             return functional.contrastive(left, right, item.same, self.options.margin)
         if self.agree is not None:
-            return F.binary_cross_entropy_with_logits(
-                self.agree((left - right).abs())[:, 0], item.same
-            )
+            logits = self.agree((left - right).abs())[:, 0]
+            return F.binary_cross_entropy_with_logits(logits, item.same)
         return functional.supervised_contrastive(
             embedded, item.classes.flatten(), self.options.temperature
         )
 
     def adapt(self, support: Labelled) -> Classifier:
-        raw = self._embed(support.images)
+        embedded = self._embed(support.images)
         n_way = int(support.labels.max()) + 1
-        centre = (
-            raw.mean(0) if self.options.centre and self.agree is None else torch.zeros_like(raw[0])
-        )
-        known = F.normalize(raw - centre, dim=-1)
-        # the mean of cosines to a class's images is the cosine to the mean of their unit vectors, times its length
-        means = functional.prototypes(known, support.labels, n_way)
+        centre = torch.zeros_like(embedded[0])
+        if self.options.centre and self.agree is None:
+            centre = embedded.mean(0)
+        unit_support = F.normalize(embedded - centre, dim=-1)
+        # The mean of the cosines to the images of a class is the inner product with the mean of
+        # their unit vectors.
+        means = functional.prototypes(unit_support, support.labels, n_way)
 
         def classify(images: Tensor) -> Tensor:
             queries = F.normalize(self._embed(images) - centre, dim=-1)
             if self.agree is None:
                 return self.options.scale * queries @ means.T
-            return functional.prototypes(self._agreement(queries, known).T, support.labels, n_way).T
+            agreement = self._agreement(queries, unit_support)
+            return functional.prototypes(agreement.T, support.labels, n_way).T
 
         return classify
 
     def _embed(self, images: Tensor) -> Tensor:
         return self.project(embed(self.backbone, images))
 
-    def _agreement(self, queries: Tensor, known: Tensor) -> Tensor:
-        """The logit that two images agree, [n_queries, n_support], a bounded number of pairs at once."""
+    def _agreement(self, queries: Tensor, support: Tensor) -> Tensor:
+        """Return the logits that two images agree, [n_queries, n_support], in bounded memory."""
         assert self.agree is not None
-        rows = max(1, PAIRS_AT_ONCE // len(known))
-        parts = [
-            self.agree((part[:, None] - known[None]).abs())[..., 0] for part in queries.split(rows)
-        ]
+        n_rows = max(1, PAIRS_AT_ONCE // len(support))
+        parts: list[Tensor] = []
+        for rows in queries.split(n_rows):
+            differences = (rows[:, None] - support[None]).abs()
+            parts.append(self.agree(differences)[..., 0])
         return torch.cat(parts)

@@ -191,7 +191,7 @@ def _stream(
     learner.on_train_start(n)
     shots, queries, seen = 0, 0, train.batch_size
     if learner.feed == "episodes":
-        shots, queries = settings.learner["shots"], settings.learner["queries"]
+        shots, queries = learner.episode_shots, learner.episode_queries
         seen = (shots + queries) * ways
     if learner.feed != "pairs":  # of which there are always enough
         seen = min(n, seen)

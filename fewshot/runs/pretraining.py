@@ -48,10 +48,10 @@ def run(
     chose nothing. Errors as experiment.run.
     """
     asked = {"method": "scratch", "preset": PRESET, "full": True, **values}
-    members = configure(asked, PRESET).learner["members"]
-    if members > 1:
+    ensemble_size = configure(asked, PRESET).learner["ensemble_size"]
+    if ensemble_size > 1:
         raise UserError(
-            f"learner.members is {members}: a file of weights holds one network, so leave it away."
+            f"learner.ensemble_size is {ensemble_size}: a file of weights holds one network, so leave it away."
         )
     record = experiment.run(
         asked, [seed], out=out, device=device, force=force, progress=progress, tell=tell

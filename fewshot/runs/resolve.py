@@ -94,12 +94,13 @@ def prepare(
 
 def configure(values: Mapping[str, Any], preset: str) -> RunConfig:
     """The preset with the values on top, checked, the learner's own settings filled in."""
+    method = LEARNERS[values["method"]]
     # The settings of a finished run are complete, so its preset may have changed or gone since.
     complete = set(RunConfig.model_fields) - set(config.BUDGETS) <= set(values)
     base = {} if complete else config.preset(values["method"], preset)
-    merged = config.overlay(base, {**values, "preset": config.preset_name(preset)})
+    named = {**_with_new_keys(values, method), "preset": config.preset_name(preset)}
+    merged = config.overlay(_with_new_keys(base, method), named)
     settings = config.check(RunConfig, merged, "the configuration")
-    method = LEARNERS[settings.method]
     options = config.check(
         method.options_type, settings.learner, "the configuration", prefix="learner."
     )
@@ -149,6 +150,17 @@ def configure(values: Mapping[str, Any], preset: str) -> RunConfig:
     return settings.model_copy(
         update={"learner": options.model_dump(mode="json"), "augment": tuple(steps)}
     )
+
+
+def _with_new_keys(values: Mapping[str, Any], method: type[Learner]) -> dict[str, Any]:
+    """Return nested settings in which renamed settings of the learner have their new keys."""
+    nested = config.expand(values.items())
+    if isinstance(nested.get("learner"), Mapping):
+        try:
+            nested["learner"] = config.with_new_keys(method.options_type, nested["learner"])
+        except ValueError as error:
+            raise UserError(f"the configuration, section 'learner': {error}.") from None
+    return nested
 
 
 def _fit_to_data(settings: RunConfig, data: TrainTest, smallest: int) -> RunConfig:
@@ -252,8 +264,11 @@ def _run_id(settings: RunConfig, data: TrainTest, base: ImageSet | None) -> str:
     values = settings.model_dump(
         mode="json", exclude={"data", "image_size", "preset", "precision"}, exclude_defaults=True
     )
-    options = LEARNERS[settings.method].options_type.model_validate(settings.learner)
-    values["learner"] = options.model_dump(mode="json", exclude_defaults=True)
+    method = LEARNERS[settings.method]
+    options = method.options_type.model_validate(settings.learner)
+    values["learner"] = config.with_old_keys(
+        method.options_type, options.model_dump(mode="json", exclude_defaults=True)
+    )
     if (weights := backbones.weights_file(settings.backbone)) is not None:
         values["backbone"]["weights"] = own_weights.content_hash(weights)
     for setting, paths in options.weight_files().items():

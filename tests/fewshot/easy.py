@@ -8,6 +8,7 @@ from torch import Tensor
 from episodes import augment, streams
 from episodes.rng import generator
 from episodes.types import ImageSet, Labelled
+from fewshot import backbones
 from fewshot.learners.base import Classifier, Learner, Task
 
 COLOURS = torch.tensor([[0.9, 0.2, 0.2], [0.2, 0.8, 0.3], [0.2, 0.3, 0.9], [0.8, 0.8, 0.2]])
@@ -21,6 +22,9 @@ class Stub(Learner):
     """A learner that does nothing; a test replaces the method or the attribute that it is about."""
 
     feed = None
+
+    def __init__(self) -> None:
+        super().__init__(backbones.build("conv4", options={"width": 4}))
 
     def loss(self, item: object) -> Tensor:
         raise NotImplementedError

@@ -97,7 +97,7 @@ def test_the_settings_of_a_finished_run_need_no_preset(tmp_path: Path):
             ["'train.phases.1.trainabel'", "'train.phases.1.trainable'?"],
         ),
         ({"backbone": {"nmae": "conv4"}}, ["'backbone.nmae'", "'backbone.name'?"]),
-        ({"learner": {"shot": 3}}, ["'learner.shot'", "'learner.shots'?"]),
+        ({"learner": {"shot": 3}}, ["'learner.shot'", "'learner.episode_shots'?"]),
         (
             {"append": {"share": 0.5, "augmnt": []}},
             ["'append.augment' is missing", "'append.augmnt'", "'append.augment'?"],

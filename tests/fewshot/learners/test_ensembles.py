@@ -23,8 +23,8 @@ SMALL = BackboneSettings(name="speed-cnn", options={"widths": [8, 12, 16]})
 
 def made(members: int, **options: object) -> scratch.Scratch:
     with seeded(0, "test"):
-        return scratch.Scratch(
-            backbones.build(SMALL), Task(4), scratch.Options(members=members, **options)
+        return scratch.Scratch.from_config(
+            backbones.build(SMALL), Task(4), scratch.Options(ensemble_size=members, **options)
         ).train()
 
 
@@ -77,16 +77,16 @@ def test_each_member_learns_as_if_alone() -> None:
 
 
 def test_what_all_members_said_is_recalled() -> None:
-    learner = made(2, recall=0.5)
+    learner = made(2, self_distillation=0.5)
     learner.on_train_start(20)
     images, places = torch.rand(8, 3, 32, 32), torch.arange(8) + 3
     with torch.no_grad():
         logits = learner.head(learner.backbone(images))
     learner.loss(Labelled(images, torch.arange(8) % 4, places))
     np.testing.assert_allclose(
-        learner.past[places].numpy(), logits.softmax(2).mean(1).numpy(), rtol=1e-4
+        learner.memory.past[places].numpy(), logits.softmax(2).mean(1).numpy(), rtol=1e-4
     )
-    assert (learner.past.sum(1) > 0).sum() == 8
+    assert (learner.memory.past.sum(1) > 0).sum() == 8
 
 
 def test_soft_labels_and_the_logarithm_of_the_mean() -> None:
@@ -107,8 +107,16 @@ def test_soft_labels_and_the_logarithm_of_the_mean() -> None:
 @pytest.mark.parametrize(
     ("method", "options"),
     [
-        ("scratch", {"members": 2, "keep": 0.5, "keep_until": 0.5, "recall": 0.5}),
-        ("finetune", {"members": 2, "head": "unit", "probe_share": 0.3}),
+        (
+            "scratch",
+            {
+                "ensemble_size": 2,
+                "selected_share": 0.5,
+                "selected_until": 0.5,
+                "self_distillation": 0.5,
+            },
+        ),
+        ("finetune", {"ensemble_size": 2, "head": "unit", "probe_share": 0.3}),
     ],
 )
 def test_a_run_of_several_members_is_kept_and_judges_again_the_same(
@@ -147,10 +155,12 @@ def test_every_member_begins_from_the_training_images() -> None:
 
 def test_what_members_exclude() -> None:
     for more in ({"rotation": 1.0}, {"teachers": ("a.safetensors",)}):
-        with pytest.raises(ValueError, match="several members exclude rotation and teachers"):
-            scratch.Options(members=2, **more)
+        with pytest.raises(
+            ValueError, match="ensemble_size above 1 excludes rotation and teachers"
+        ):
+            scratch.Options(ensemble_size=2, **more)
     settings = resolve.configure(
-        {"method": "scratch", "shots": 4, "learner": {"members": 2}}, "few"
+        {"method": "scratch", "shots": 4, "learner": {"ensemble_size": 2}}, "few"
     )
     wide, single = (
         resolve.build_learner(settings, Task(3), seed=0).backbone,
@@ -162,7 +172,9 @@ def test_what_members_exclude() -> None:
 def test_what_both_say_without_views_is_measured() -> None:
     with seeded(0, "test"):
         viewed = backbones.build(SMALL.model_copy(update={"views": "flip"}))
-        learner = scratch.Scratch(viewed, Task(4), scratch.Options(members=2)).eval()
+        learner = scratch.Scratch.from_config(
+            viewed, Task(4), scratch.Options(ensemble_size=2)
+        ).eval()
     images, labels = torch.rand(64, 3, 32, 32), torch.arange(64) % 4
     right = learner.extra_metrics(Labelled(images, labels))["accuracy_without_views"]
     learner.backbone.views = "none"
@@ -172,11 +184,11 @@ def test_what_both_say_without_views_is_measured() -> None:
     assert 0 < right.sum() < 64
 
 
-def tuned(members: int) -> finetune.Finetune:
+def tuned(members: int) -> finetune.FineTune:
     with seeded(0, "test"):
         backbone = backbones.build(BackboneSettings(name="conv4"))
-        options = finetune.Options(members=members, head="unit", start="prototypes")
-        learner = finetune.Finetune(backbone, Task(4), options)
+        options = finetune.Options(ensemble_size=members, head="unit", start="prototypes")
+        learner = finetune.FineTune.from_config(backbone, Task(4), options)
         learner.eval().prepare(Labelled(torch.rand(12, 3, 32, 32), torch.arange(12) % 4))
     return learner
 
@@ -215,5 +227,5 @@ def test_a_batch_of_fewer_images_than_members_is_for_all() -> None:
 
 
 def test_several_members_answer_by_their_trained_heads() -> None:
-    with pytest.raises(ValueError, match="leave readout away, or members"):
-        finetune.Options(members=2, readout="logistic")
+    with pytest.raises(ValueError, match="remove readout, or ensemble_size"):
+        finetune.Options(ensemble_size=2, readout="logistic")

@@ -76,7 +76,7 @@ def soft(labels: Tensor, n_way: int) -> Tensor:
 def build(group: list[int], weights: str = "none", **options) -> experts.Experts:
     with seeded(0, "test"):
         backbone = backbones.build(BackboneSettings(**CONV4, weights=weights))
-        return experts.Experts(
+        return experts.Experts.from_config(
             backbone, Task(len(group), torch.tensor(group)), experts.Options(**options)
         ).eval()
 
@@ -233,7 +233,7 @@ def test_the_mixture_starts_as_the_flat_classifier(
     """On several backbones, where they give the same features, as copies of pretrained weights do."""
     one, learner = build(group, head=head), build(group, head=head, networks=networks, scale=4.0)
     support, queries = clusters(one)
-    flat = finetune.Finetune(
+    flat = finetune.FineTune.from_config(
         one.backbone, Task(len(group)), finetune.Options(head=head, scale=4.0)
     ).eval()
     flat.prepare(support)
@@ -291,7 +291,9 @@ def test_gradients_reach_gate_experts_and_every_network() -> None:
 
 def test_without_superclasses_the_remedy_is_said() -> None:
     with pytest.raises(UserError, match=r"groups\.yaml .*superclass: \[class, class\]"):
-        experts.Experts(backbones.build(BackboneSettings(**CONV4)), Task(4), experts.Options())
+        experts.Experts.from_config(
+            backbones.build(BackboneSettings(**CONV4)), Task(4), experts.Options()
+        )
 
 
 # several networks
@@ -362,7 +364,7 @@ def test_batch_norm_is_held_or_trained(mode: str) -> None:
     with seeded(0, "test"):
         backbone = backbones.build(BackboneSettings(name="conv4", options={"width": 8}))
         options = experts.Options(networks="separate", batch_norm=mode)
-        learner = experts.Experts(backbone, easy.TASK, options).train()
+        learner = experts.Experts.from_config(backbone, easy.TASK, options).train()
     before = [each.clone() for each in learner.buffers()]
     learner.backbone(torch.rand(8, 3, 32, 32))
     assert all(torch.equal(*pair) for pair in zip(before, learner.buffers(), strict=True)) == (
@@ -437,7 +439,7 @@ def test_a_run_keeps_the_measures_and_features_stand_for_images(
         draws = tmp_path / name / record.run_id
         for seed in (0, 1):
             drawn = json.loads((draws / f"trial-{seed}" / "trial.json").read_text())["measures"]
-            assert [each["values"][seed] for each in found[name].values()] == list(drawn.values())
+            assert [each.values[seed] for each in found[name].values()] == list(drawn.values())
             kept = np.load(draws / f"trial-{seed}" / "predictions.npz")
             home = np.array([name in groups["open"] for name in names])
             given = np.where(
@@ -447,5 +449,4 @@ def test_a_run_keeps_the_measures_and_features_stand_for_images(
                 drawn["oracle_gate_accuracy"], abs=0.01
             )
     for name, each in found["images"].items():
-        assert set(each) == {"mean", "std", "ci95", "values"}
-        assert found["features"][name]["values"] == pytest.approx(each["values"], abs=0.01)
+        assert found["features"][name].values == pytest.approx(each.values, abs=0.01)

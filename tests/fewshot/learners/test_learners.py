@@ -51,7 +51,9 @@ def probed(n_way: int, **options) -> tuple[np.ndarray, np.ndarray, np.ndarray, n
     """Logits of the probe, and the prepared support, queries and labels for scikit-learn."""
     support, queries = features(n_way)
     settings = probe.Options(**options)
-    logits = probe.Probe(network(), Task(n_way), settings).eval().adapt(support)(queries)
+    logits = (
+        probe.Probe.from_config(network(), Task(n_way), settings).eval().adapt(support)(queries)
+    )
     x, q = support.images.double().numpy(), queries.double().numpy()
     if settings.centre:
         x, q = (
@@ -113,9 +115,9 @@ def test_the_strength_of_a_probe_is_chosen_inside_the_support() -> None:
 
     support, queries = features(3)
     options = probe.Options(classifier="logistic", c=(1e-4, 1.0, 1e4))
-    chosen = probe.Probe(network(), Task(3), options).eval().adapt(support)(queries)
+    chosen = probe.Probe.from_config(network(), Task(3), options).eval().adapt(support)(queries)
     fixed = {
-        c: probe.Probe(network(), Task(3), probe.Options(classifier="logistic", c=c))
+        c: probe.Probe.from_config(network(), Task(3), probe.Options(classifier="logistic", c=c))
         .eval()
         .adapt(support)(queries)
         for c in options.c
@@ -127,7 +129,9 @@ def test_the_strength_of_a_probe_is_chosen_inside_the_support() -> None:
     single = Labelled(
         support.images[:3], support.labels[:3]
     )  # one image a class: nothing to validate on
-    assert probe.Probe(network(), Task(3), options).eval().adapt(single)(queries).shape == (
+    assert probe.Probe.from_config(network(), Task(3), options).eval().adapt(single)(
+        queries
+    ).shape == (
         len(queries),
         3,
     )
@@ -136,7 +140,7 @@ def test_the_strength_of_a_probe_is_chosen_inside_the_support() -> None:
 @pytest.mark.parametrize("distance", ["euclidean", "cosine"])
 def test_protonet_follows_its_formula(distance: str) -> None:
     support, queries = features(4)
-    learner = protonet.ProtoNet(
+    learner = protonet.ProtoNet.from_config(
         network(), Task(4), protonet.Options(distance=distance, scale=3.0)
     ).eval()
     logits = learner.adapt(support)(queries)
@@ -158,7 +162,9 @@ def test_protonet_follows_its_formula(distance: str) -> None:
 @pytest.mark.parametrize("per_class", [1, 6])
 def test_the_linear_head_starts_as_nearest_prototype(n_way: int, per_class: int) -> None:
     support, queries = features(n_way, per_class)
-    learner = finetune.Finetune(network(), Task(n_way), finetune.Options(head="linear", scale=5.0))
+    learner = finetune.FineTune.from_config(
+        network(), Task(n_way), finetune.Options(head="linear", scale=5.0)
+    )
     learner.head = trainable.linear(10, n_way)
     learner.prepare(support)
     logits = learner.eval().head(queries)
@@ -174,8 +180,10 @@ def test_the_linear_head_starts_as_nearest_prototype(n_way: int, per_class: int)
 
 def test_the_cosine_head() -> None:
     support, queries = features(3)
-    learner = finetune.Finetune(network(), Task(3), finetune.Options(head="cosine", scale=7.0))
-    learner.head = trainable.Cosine(10, 3, scale=7.0)
+    learner = finetune.FineTune.from_config(
+        network(), Task(3), finetune.Options(head="cosine", scale=7.0)
+    )
+    learner.head = trainable.CosineHead(10, 3, scale=7.0)
     learner.prepare(support)
     x, y = normalize(support.images.numpy()), support.labels.numpy()
     means = normalize(np.stack([x[y == way].mean(0) for way in range(3)]))
@@ -189,10 +197,10 @@ def test_the_cosine_head() -> None:
 @pytest.mark.parametrize("start", [None, "probe", "prototypes"])
 def test_the_unit_head_starts_as_scikit_learns_classifier(start: str | None) -> None:
     support, queries = features(3)
-    learner = finetune.Finetune(
+    learner = finetune.FineTune.from_config(
         network(), Task(3), finetune.Options(head="unit", start=start, c=3.0)
     )
-    learner.head = trainable.Unit(10, 3)
+    learner.head = trainable.UnitHead(10, 3)
     learner.prepare(support)
     mean, y = support.images.numpy().mean(0), support.labels.numpy()
     x, q = normalize(support.images.numpy() - mean), normalize(queries.numpy() - mean)
@@ -206,7 +214,7 @@ def test_the_unit_head_starts_as_scikit_learns_classifier(start: str | None) -> 
 
 def test_only_a_unit_head_starts_from_the_probe() -> None:
     with pytest.raises(ValueError, match="needs head: unit"):
-        trainable.Options(head="linear", start="probe")
+        trainable.HeadOptions(head="linear", start="probe")
 
 
 def test_hidden_layers_of_a_linear_head() -> None:
@@ -224,9 +232,9 @@ def test_batch_norm_keeps_its_statistics(method: str) -> None:
     with seeded(0, "test"):
         backbone = backbones.build(BackboneSettings(name="resnet", options={"width": 8}))
     if method == "protonet":
-        learner: nn.Module = protonet.ProtoNet(backbone, Task(3), protonet.Options())
+        learner: nn.Module = protonet.ProtoNet.from_config(backbone, Task(3), protonet.Options())
     else:
-        learner = finetune.Finetune(backbone, Task(3), finetune.Options())
+        learner = finetune.FineTune.from_config(backbone, Task(3), finetune.Options())
     before = {name: each.clone() for name, each in learner.named_buffers()}
     learner.train()
     learner.backbone(torch.rand(8, 3, 32, 32))
@@ -236,7 +244,9 @@ def test_batch_norm_keeps_its_statistics(method: str) -> None:
 def test_a_frozen_backbone_of_scratch_works_in_evaluation_mode() -> None:
     with seeded(0, "test"):
         backbone = backbones.build(BackboneSettings(name="resnet", options={"width": 8}))
-        learner = scratch.Scratch(backbone, Task(easy.N_WAY), scratch.Options(dropout=0.5))
+        learner = scratch.Scratch.from_config(
+            backbone, Task(easy.N_WAY), scratch.Options(dropout=0.5)
+        )
     batch = easy.labelled(2, 0)
     before = {name: each.clone() for name, each in backbone.state_dict().items()}
     optim.set_trainable(learner, "head")
@@ -263,7 +273,7 @@ def test_rotation_is_a_second_loss_on_a_quarter_of_the_batch_turned() -> None:
         backbone = backbones.build(
             BackboneSettings(name="conv4", options={"width": 8, "norm": "group"})
         )
-        learner = scratch.Scratch(
+        learner = scratch.Scratch.from_config(
             backbone, Task(easy.N_WAY), scratch.Options(rotation=0.5, head="cosine")
         )
     batch = easy.labelled(5, 0)  # twenty images, of which five are turned
@@ -300,11 +310,11 @@ def test_teachers_share_a_batch_and_their_probabilities_are_targets(tmp_path: Pa
     student = BackboneSettings(name="conv4", options={"width": 8, "norm": "group", "pool": True})
     with seeded(5, "student"):
         backbone = backbones.build(student)
-        plain = scratch.Scratch(backbone, Task(easy.N_WAY), scratch.Options())
+        plain = scratch.Scratch.from_config(backbone, Task(easy.N_WAY), scratch.Options())
     with seeded(5, "student"):
         backbone = backbones.build(student)
-        options = scratch.Options(teachers=tuple(files), distil=0.25, temperature=3.0)
-        learner = scratch.Scratch(backbone, Task(easy.N_WAY), options)
+        options = scratch.Options(teachers=tuple(files), distillation_weight=0.25, temperature=3.0)
+        learner = scratch.Scratch.from_config(backbone, Task(easy.N_WAY), options)
     assert list(learner.state_dict()) == list(
         plain.state_dict()
     )  # nobody trains or keeps the teachers
@@ -342,17 +352,21 @@ def test_what_needs_images_gets_no_features_though_the_backbone_is_frozen(tmp_pa
     values["train"] = {"steps": 2, "phases": [{"trainable": "head"}]}
     settings = resolve.configure(values, "few")
     for options in ({}, {"rotation": 0.5}, {"teachers": taught_by(tmp_path)}):
-        learner = scratch.Scratch(network(), Task(easy.N_WAY), scratch.Options(**options))
+        learner = scratch.Scratch.from_config(
+            network(), Task(easy.N_WAY), scratch.Options(**options)
+        )
         assert feature_cache.fit_for(settings, learner) == (not options)
 
 
 def test_teachers_of_other_classes_or_files_are_refused(tmp_path: Path) -> None:
     def learner(*files: str) -> scratch.Scratch:
-        return scratch.Scratch(network(), Task(easy.N_WAY), scratch.Options(teachers=files))
+        return scratch.Scratch.from_config(
+            network(), Task(easy.N_WAY), scratch.Options(teachers=files)
+        )
 
     with pytest.raises(
         UserError,
-        match=r"learner\.teachers: .*0\.safetensors tells 7 classes apart, the data has 4",
+        match=r"learner\.teachers: .*0\.safetensors was trained on 7 classes, and the data has 4",
     ):
         learner(*taught_by(tmp_path, n_way=7))
     with pytest.raises(UserError, match=r"gone\.safetensors does not exist"):
@@ -370,7 +384,7 @@ def test_teachers_of_other_classes_or_files_are_refused(tmp_path: Path) -> None:
 def test_scratch_takes_the_body_alone_of_pretrained_weights(tmp_path: Path) -> None:
     backbone = backbones.from_file(Path(taught_by(tmp_path)[0]))
     assert backbone.n_features == backbone.n_body_features + easy.N_WAY
-    learner = scratch.Scratch(backbone, Task(easy.N_WAY), scratch.Options())
+    learner = scratch.Scratch.from_config(backbone, Task(easy.N_WAY), scratch.Options())
     assert learner.backbone.n_features == learner.head[-1].in_features == backbone.n_body_features
     assert not any("finish" in name for name in learner.state_dict())
 
@@ -386,7 +400,7 @@ def test_a_logistic_readout_is_fitted_to_the_features_as_they_are_now() -> None:
     support = Labelled(torch.rand(18, 3, 16, 16, generator=generator), labels)
     queries = torch.rand(7, 3, 16, 16, generator=generator)
     options = finetune.Options(head="unit", readout="logistic", readout_c=5.0)
-    learner = finetune.Finetune(network(), Task(3), options).eval()
+    learner = finetune.FineTune.from_config(network(), Task(3), options).eval()
     with torch.no_grad():
         for each in learner.backbone.parameters():  # as a training changes them
             each.add_(0.05 * torch.randn(each.shape, generator=generator))
@@ -406,7 +420,7 @@ def test_a_probe_of_the_untrained_features_answers_beside_the_trained_head() -> 
     labels = torch.arange(3).repeat(6)
     support = Labelled(torch.rand(18, 3, 16, 16, generator=generator), labels)
     queries = torch.rand(7, 3, 16, 16, generator=generator)
-    learner = finetune.Finetune(
+    learner = finetune.FineTune.from_config(
         network(), Task(3), finetune.Options(head="unit", probe_share=0.4, probe_c=2.0)
     ).eval()
     with torch.no_grad():
@@ -421,7 +435,7 @@ def test_a_probe_of_the_untrained_features_answers_beside_the_trained_head() -> 
     slow = LogisticRegression(C=2.0, max_iter=1000).fit(units[0].numpy(), labels.numpy())
     expected = 0.6 * trained + 0.4 * slow.predict_proba(units[1].numpy())
     np.testing.assert_allclose(found.exp().numpy(), expected, atol=1e-3)
-    plain = finetune.Finetune(network(), Task(3), finetune.Options(head="unit"))
+    plain = finetune.FineTune.from_config(network(), Task(3), finetune.Options(head="unit"))
     assert list(learner.state_dict()) == list(plain.state_dict())
     assert learner.needs.support
     assert not plain.needs.support

@@ -35,6 +35,7 @@ class Tiny(nn.Module):
     """Two layers on images of four pixels, in float64, for finite differences."""
 
     n_features = 3
+    input_size = 2
     stages = (["first.weight", "first.bias"], ["second.weight", "second.bias"])
 
     def __init__(self) -> None:
@@ -47,8 +48,8 @@ class Tiny(nn.Module):
         return torch.tanh(self.second(torch.tanh(self.first(images.flatten(1)))))
 
 
-def tiny(**options) -> maml.Maml:
-    return maml.Maml(Tiny(), Task(3), maml.Options(**options)).double()  # type: ignore[arg-type]
+def tiny(**options) -> maml.MAML:
+    return maml.MAML.from_config(Tiny(), Task(3), maml.Options(**options)).double()  # type: ignore[arg-type]
 
 
 def episode(n_way: int = 3, shots: int = 4, seed: int = 0) -> Episode:
@@ -67,9 +68,9 @@ def network(norm: str = "batch") -> backbones.Backbone:
         return backbones.build(BackboneSettings(name="conv4", options={"width": 8, "norm": norm}))
 
 
-def learner(norm: str = "batch", **options) -> maml.Maml:
+def learner(norm: str = "batch", **options) -> maml.MAML:
     options = {"inner_lr": 0.02, "body_lr": 0.002, "inner_steps": 3} | options
-    return maml.Maml(network(norm), Task(easy.N_WAY), maml.Options(**options))
+    return maml.MAML.from_config(network(norm), Task(easy.N_WAY), maml.Options(**options))
 
 
 def accuracy(logits: Tensor, labels: Tensor) -> float:
@@ -88,7 +89,14 @@ def gradients(model: nn.Module, item: Episode) -> dict[str, Tensor]:
 @pytest.mark.parametrize("adapts", ["all", "head", 1])
 def test_second_order_gradients_are_finite_differences(head: str, adapts) -> None:
     model, item = (
-        tiny(order="second", head=head, adapts=adapts, inner_lr=0.2, scale=3.0, inner_steps=2),
+        tiny(
+            order="second",
+            head=head,
+            inner_trainable=adapts,
+            inner_lr=0.2,
+            scale=3.0,
+            inner_steps=2,
+        ),
         episode(),
     )
     found = gradients(model, item)
@@ -115,7 +123,10 @@ def forward(parameters: dict[str, Tensor], images: Tensor) -> Tensor:
 @pytest.mark.parametrize("adapts", ["all", "head", 1])
 def test_first_order_is_the_gradient_at_the_adapted_weights(adapts) -> None:
     """Finn et al., section 5.2: the query's gradient, taken at the adapted weights, moves the weights before them."""
-    model, item = tiny(**PLAIN, body_lr=0.3, order="first", adapts=adapts, inner_steps=2), episode()
+    model, item = (
+        tiny(**PLAIN, body_lr=0.3, order="first", inner_trainable=adapts, inner_steps=2),
+        episode(),
+    )
     found = gradients(model, item)
     now = {name: each.detach().clone() for name, each in model.backbone.named_parameters()}
     now |= {"weight": torch.zeros(3, 3).double(), "bias": torch.zeros(3).double()}
@@ -132,7 +143,7 @@ def test_first_order_is_the_gradient_at_the_adapted_weights(adapts) -> None:
     for name, _ in model.backbone.named_parameters():
         torch.testing.assert_close(found[f"backbone.{name}"], leaves[name].grad)
     second = gradients(
-        tiny(**PLAIN, body_lr=0.3, order="second", adapts=adapts, inner_steps=2), item
+        tiny(**PLAIN, body_lr=0.3, order="second", inner_trainable=adapts, inner_steps=2), item
     )
     assert not torch.allclose(
         found["backbone.first.weight"], second["backbone.first.weight"], rtol=1e-2
@@ -141,7 +152,7 @@ def test_first_order_is_the_gradient_at_the_adapted_weights(adapts) -> None:
 
 @pytest.mark.parametrize("order", ["first", "second"])
 def test_agrees_with_the_maml_of_learn2learn(order: str) -> None:
-    model, item = tiny(**PLAIN, order=order, adapts="all", inner_steps=3), episode()
+    model, item = tiny(**PLAIN, order=order, inner_trainable="all", inner_steps=3), episode()
     head = nn.Linear(3, 3).double()
     nn.init.zeros_(head.weight)
     nn.init.zeros_(head.bias)
@@ -197,7 +208,9 @@ def test_adaptation_helps(head: str, adapts: str) -> None:
     for steps in (0, 1, 4, 16):
         with torch.no_grad():
             classify = (
-                learner("group", head=head, adapts=adapts, inner_steps=steps).eval().adapt(support)
+                learner("group", head=head, inner_trainable=adapts, inner_steps=steps)
+                .eval()
+                .adapt(support)
             )
             losses.append(F.cross_entropy(classify(support.images), support.labels).item())
             found.append(accuracy(classify(query.images), query.labels))
@@ -211,7 +224,7 @@ def test_adaptation_helps(head: str, adapts: str) -> None:
 @pytest.mark.parametrize("order", ["first", "second"])
 def test_nothing_is_written_on_the_learner_or_its_buffers(adapts, order: str) -> None:
     """Batch norm has buffers, which learn2learn's clones share."""
-    model = learner("batch", adapts=adapts, order=order).train()
+    model = learner("batch", inner_trainable=adapts, order=order).train()
     before = copy.deepcopy(model.state_dict())
     wanted = {name: each.requires_grad for name, each in model.named_parameters()}
     model.loss(easy.stream("episodes")(0)).backward()
@@ -226,14 +239,14 @@ def test_nothing_is_written_on_the_learner_or_its_buffers(adapts, order: str) ->
 def test_queries_do_not_see_each_other_where_the_body_adapts(norm: str) -> None:
     queries = easy.labelled(3, seed=9).images
     with torch.no_grad():
-        classify = learner(norm, adapts="all").eval().adapt(easy.labelled(4, seed=0))
+        classify = learner(norm, inner_trainable="all").eval().adapt(easy.labelled(4, seed=0))
         alone = torch.cat([classify(query[None]) for query in queries])
         torch.testing.assert_close(classify(queries), alone, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize(("adapts", "stages"), [("head", 0), (1, 1), (3, 3), (9, 4), ("all", 4)])
 def test_inner_steps_move_what_adapts_names(adapts, stages: int) -> None:
-    model = learner("group", adapts=adapts).eval()
+    model = learner("group", inner_trainable=adapts).eval()
     with torch.no_grad():
         adapted = dict(model.adapt(easy.labelled(4, seed=0)).named_parameters())  # type: ignore[attr-defined]
     moved = {
@@ -250,7 +263,7 @@ def test_inner_steps_move_what_adapts_names(adapts, stages: int) -> None:
 @pytest.mark.parametrize("head", ["zero", "prototypes"])
 def test_the_order_of_the_labels_says_nothing(adapts: str, head: str) -> None:
     """Less than a point (learners, MAML's gates); a trained start must not have learned it either."""
-    model = learner("group", adapts=adapts, head=head)
+    model = learner("group", inner_trainable=adapts, head=head)
     settings = Train(steps=5, lr=0.003)
     trainer.fit(model, easy.stream("episodes"), settings, steps_per_epoch=1.0)
     support, query = easy.labelled(4, seed=0), easy.labelled(25, seed=9)
@@ -267,7 +280,9 @@ def test_no_inner_loop_is_close_where_features_were_learned() -> None:
     model = learner("group", inner_steps=5)
     trainer.fit(model, easy.stream("episodes"), Train(steps=20, lr=0.003), steps_per_epoch=1.0)
     support, query = easy.labelled(4, seed=0), easy.labelled(25, seed=9)
-    nil = probe.Probe(model.backbone, Task(4), probe.Options(classifier="nearest-mean")).eval()
+    nil = probe.Probe.from_config(
+        model.backbone, Task(4), probe.Options(classifier="nearest-mean")
+    ).eval()
     with torch.no_grad():
         found = [accuracy(each.adapt(support)(query.images), query.labels) for each in (model, nil)]
     assert found[0] > 0.9
@@ -277,7 +292,7 @@ def test_no_inner_loop_is_close_where_features_were_learned() -> None:
 def test_with_and_without_gradients_gives_the_same_also_where_the_outer_loop_is_frozen() -> None:
     support, query = easy.labelled(3, seed=0), easy.labelled(2, seed=9).images
     for adapts in ("all", "head"):
-        model = learner("group", adapts=adapts, order="second").eval()
+        model = learner("group", inner_trainable=adapts, order="second").eval()
         with torch.no_grad():
             apart = model.adapt(support)(query)
         assert not apart.requires_grad
@@ -295,26 +310,28 @@ def test_inner_batches_are_balanced_and_drawn_anew() -> None:
         torch.randperm(83, generator=torch.Generator().manual_seed(0))
     ]
     support = Labelled(torch.arange(83.0)[:, None], labels)
-    batches = [maml._balanced(support, 3, 31, step) for step in range(4)]
+    batches = [maml._balanced_batch(support, 3, 31, step) for step in range(4)]
     for images, found, _ in batches:
         assert found.bincount().tolist() == [10, 10, 10]
         rows = images[:, 0].long()
         assert torch.equal(labels[rows], found)
         assert [len(rows[found == way].unique()) for way in range(3)] == [10, 3, 10]
     assert len({tuple(images[:, 0].tolist()) for images, _, _ in batches}) == 4
-    assert torch.equal(maml._balanced(support, 3, 31, 2).images, batches[2].images)
+    assert torch.equal(maml._balanced_batch(support, 3, 31, 2).images, batches[2].images)
 
 
 @pytest.mark.parametrize("adapts", ["all", "head"])
 def test_a_large_support_is_taken_in_batches_and_in_first_order(adapts: str) -> None:
     item = episode(shots=6)
     found = {
-        order: gradients(tiny(order=order, adapts=adapts, inner_batch=6, inner_steps=3), item)
+        order: gradients(
+            tiny(order=order, inner_trainable=adapts, inner_batch=6, inner_steps=3), item
+        )
         for order in ("first", "second")
     }
     assert all(torch.equal(found["first"][name], each) for name, each in found["second"].items())
     support, query = easy.labelled(40, seed=0), easy.labelled(25, seed=9)
-    model = learner("group", adapts=adapts, inner_batch=12, inner_steps=20).eval()
+    model = learner("group", inner_trainable=adapts, inner_batch=12, inner_steps=20).eval()
     with torch.no_grad():
         logits = model.adapt(support)(query.images)
         assert torch.equal(logits, model.adapt(support)(query.images))
@@ -335,7 +352,7 @@ def test_steps_of_training_and_of_judging() -> None:
 
 
 def test_in_bfloat16_the_head_stays_in_float32() -> None:
-    model = learner("group", adapts="all", order="second")
+    model = learner("group", inner_trainable="all", order="second")
     model.backbone.set_compute("bfloat16", channels_last=True)
     loss = model.loss(easy.stream("episodes")(0))
     loss.backward()
@@ -364,7 +381,7 @@ def test_features_stand_for_images_where_the_head_alone_adapts() -> None:
         "train": None,
     }
     for adapts in ("head", 1, "all"):
-        settings = resolve.configure({**values, "learner": {"adapts": adapts}}, "few")
+        settings = resolve.configure({**values, "learner": {"inner_trainable": adapts}}, "few")
         model = resolve.build_learner(settings, Task(10), seed=0)
         assert frozen.fit_for(settings, model) == (adapts == "head")
         assert frozen.fit_for(settings, model, untrained=True) == (adapts == "head")

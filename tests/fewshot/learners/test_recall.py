@@ -27,7 +27,9 @@ from tests.fewshot import easy
 def recalling(n: int = 30, **options: object) -> scratch.Scratch:
     with seeded(0, "test"):
         backbone = backbones.build(BackboneSettings(name="conv4", options={"norm": "group"}))
-        learner = scratch.Scratch(backbone, Task(4), scratch.Options(recall=0.8, **options)).train()
+        learner = scratch.Scratch.from_config(
+            backbone, Task(4), scratch.Options(self_distillation=0.8, **options)
+        ).train()
     learner.on_train_start(n)
     return learner
 
@@ -48,8 +50,8 @@ def test_targets_become_what_was_said_before() -> None:
     learner.on_step(0.5)
     loss = learner.loss(Labelled(images, labels, places))
     assert loss.item() == pytest.approx(-np.log(first[range(5), labels]).mean(), rel=1e-5)
-    np.testing.assert_allclose(learner.past[places].numpy(), first, rtol=1e-4)
-    assert (learner.past.sum(1) > 0).sum() == 5
+    np.testing.assert_allclose(learner.memory.past[places].numpy(), first, rtol=1e-4)
+    assert (learner.memory.past.sum(1) > 0).sum() == 5
 
     with torch.no_grad():
         for parameter in learner.parameters():
@@ -65,7 +67,7 @@ def test_targets_become_what_was_said_before() -> None:
             ]  # half of the way to 0.8
             expected -= target * np.log(second[row, way]) / 5
     assert loss.item() == pytest.approx(float(expected), rel=1e-5)
-    np.testing.assert_allclose(learner.past[places].numpy(), (first + second) / 2, rtol=1e-4)
+    np.testing.assert_allclose(learner.memory.past[places].numpy(), (first + second) / 2, rtol=1e-4)
 
 
 def test_soft_labels_and_images_of_which_nothing_was_said() -> None:
@@ -83,10 +85,10 @@ def test_of_half_of_a_batch_that_half_is_noted() -> None:
     with torch.no_grad():
         chosen = functional.hardest(learner.proxy(images), labels, 6)
     learner.loss(Labelled(images, labels, torch.arange(12) + 10))
-    noted = (learner.past.sum(1) > 0).nonzero()[:, 0]
+    noted = (learner.memory.past.sum(1) > 0).nonzero()[:, 0]
     assert noted.tolist() == sorted((chosen + 10).tolist())
     np.testing.assert_allclose(
-        learner.past[chosen + 10].numpy(), said(learner, images[chosen]), rtol=1e-4
+        learner.memory.past[chosen + 10].numpy(), said(learner, images[chosen]), rtol=1e-4
     )
 
 
@@ -101,7 +103,7 @@ def test_an_interrupted_training_remembers(tmp_path: Path) -> None:
 
         settings = Train(steps=9, batch_size=16, lr=0.01)
         trainer.fit(learner, interrupting, settings, 1.5, checkpoint=tmp_path / f"{folder}.pt")
-        assert (learner.past.sum(1) > 0).all()
+        assert (learner.memory.past.sum(1) > 0).all()
         return torch.cat([each.flatten() for each in learner.state_dict().values()])
 
     undisturbed = train("whole")
@@ -113,16 +115,16 @@ def test_an_interrupted_training_remembers(tmp_path: Path) -> None:
 def test_what_was_said_is_no_part_of_the_weights() -> None:
     learner = recalling()
     learner.on_train_end()
-    plain = scratch.Scratch(learner.backbone, Task(4), scratch.Options())
+    plain = scratch.Scratch.from_config(learner.backbone, Task(4), scratch.Options())
     assert list(learner.state_dict()) == list(plain.state_dict())
     plain.on_train_start(30)
-    assert plain.past is None
+    assert not hasattr(plain, "memory")
 
 
 @pytest.mark.parametrize("other", [{"rotation": 0.5}, {"teachers": ("a.safetensors",)}])
 def test_recalling_excludes_other_targets(other: dict) -> None:
-    with pytest.raises(ValueError, match="leave one away"):
-        scratch.Options(recall=0.5, **other)
+    with pytest.raises(ValueError, match="self_distillation excludes rotation and teachers"):
+        scratch.Options(self_distillation=0.5, **other)
 
 
 def test_at_the_start_the_labels_are_all() -> None:
@@ -140,7 +142,7 @@ def test_recalling_excludes_mixed_images() -> None:
         "method": "scratch",
         "data": "digits",
         "shots": 2,
-        "learner": {"recall": 0.5},
+        "learner": {"self_distillation": 0.5},
         "augment": ["cutmix"],
     }
     with pytest.raises(UserError, match="'cutmix' mixes images, and learner"):

@@ -23,8 +23,10 @@ def build(**more) -> backbones.Backbone:
 
 def test_scratch_tells_its_accuracy_without_views_beside_that_with_them() -> None:
     images, labels = torch.rand(40, 3, 32, 32), torch.arange(40) % 10
-    learner = scratch.Scratch(build(views="flip-shift"), Task(10), scratch.Options()).eval()
-    plain = scratch.Scratch(build(), Task(10), scratch.Options()).eval()
+    learner = scratch.Scratch.from_config(
+        build(views="flip-shift"), Task(10), scratch.Options()
+    ).eval()
+    plain = scratch.Scratch.from_config(build(), Task(10), scratch.Options()).eval()
     plain.load_state_dict(learner.state_dict())
     assert plain.extra_metrics(Labelled(images, labels)) == {}
     found = metrics.measures(
@@ -41,7 +43,9 @@ def test_scratch_tells_its_accuracy_without_views_beside_that_with_them() -> Non
 def selecting() -> scratch.Scratch:
     with seeded(0, "test"):
         backbone = backbones.build(BackboneSettings(name="conv4"))
-        return scratch.Scratch(backbone, Task(4), scratch.Options(keep=0.5, keep_until=0.8)).train()
+        return scratch.Scratch.from_config(
+            backbone, Task(4), scratch.Options(selected_share=0.5, selected_until=0.8)
+        ).train()
 
 
 def test_the_images_that_the_small_network_knows_least_train_both() -> None:
@@ -95,10 +99,10 @@ def test_no_classifier_looks_at_the_small_network() -> None:
 
 @pytest.mark.parametrize("other", [{"rotation": 0.5}, {"teachers": ("a.safetensors",)}])
 def test_selecting_excludes_what_adds_to_each_image(other: dict) -> None:
-    with pytest.raises(ValueError, match="leave one away"):
-        scratch.Options(keep=0.5, **other)
+    with pytest.raises(ValueError, match="selected_share below 1 excludes rotation and teachers"):
+        scratch.Options(selected_share=0.5, **other)
 
 
 def test_whole_batches_alone_need_no_end_of_halves() -> None:
-    with pytest.raises(ValueError, match="give both"):
-        scratch.Options(keep_until=0.5)
+    with pytest.raises(ValueError, match="set both, or neither"):
+        scratch.Options(selected_until=0.5)

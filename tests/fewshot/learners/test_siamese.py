@@ -29,7 +29,7 @@ def learner(**options) -> siamese.Siamese:
         backbone = backbones.build(
             BackboneSettings(name="conv4", options={"width": 8, "norm": "group", "pool": True})
         )
-        return siamese.Siamese(backbone, Task(3), siamese.Options(**options)).eval()
+        return siamese.Siamese.from_config(backbone, Task(3), siamese.Options(**options)).eval()
 
 
 def test_contrastive_loss_follows_its_paper() -> None:

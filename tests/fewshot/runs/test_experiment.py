@@ -629,7 +629,7 @@ def test_a_logistic_readout_sees_the_whole_support(tmp_path: Path) -> None:
     assert len(kept) == 60
     support = streams.labelled(made.data.train, kept, "cpu")
     with torch.no_grad():
-        classify = probe.classifier(learner.eval().backbone, support, probe.Options(c=5.0))
+        classify = probe.fit_classifier(learner.eval().backbone, support, probe.Options(c=5.0))
         expected = classify(streams.as_float(made.data.test.images)).argmax(1)
     saved = np.load(tmp_path / record.run_id / "trial-0" / "predictions.npz")["test_logits"].argmax(
         1

@@ -374,5 +374,5 @@ def test_a_file_of_weights_holds_one_network(tmp_path: Path) -> None:
     with pytest.raises(
         UserError, match=r"learner\.members is 2: a file of weights holds one network"
     ):
-        pretraining.run({"data": "digits", "learner": {"members": 2}}, out=tmp_path)
+        pretraining.run({"data": "digits", "learner": {"ensemble_size": 2}}, out=tmp_path)
     assert not list(tmp_path.iterdir())

@@ -1,0 +1,82 @@
+"""Distillation: the class probabilities of trained networks are targets beside the labels.
+
+Source: Hinton, Vinyals, Dean, Distilling the knowledge in a neural network, arXiv 1503.02531; with
+teachers of the student's own form, Furlanello et al., arXiv 1805.04770; for few-shot features,
+Tian et al., arXiv 2003.11539.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from episodes.types import Labelled
+from fewshot import functional
+from fewshot.backbones import Backbone, Finish, from_file
+from fewshot.errors import UserError
+from fewshot.learners.supervised import Supervised
+from fewshot.learners.variation import Variation
+
+
+class Distillation(Variation[Supervised]):
+    """A supervised learner that also learns from teachers, on the same augmented images.
+
+    Each teacher sees its part of the batch. Batches are shuffled, so on average the gradient is
+    that of the mean of all teachers, at the cost of one.
+
+    Args:
+        learner: the student.
+        teachers: networks that hold the classifier of their pretraining; see `load_teacher`.
+        weight: share of the teachers in the loss, in [0, 1].
+        temperature: divisor of the logits of the teachers and of the student.
+    """
+
+    def __init__(
+        self,
+        learner: Supervised,
+        teachers: Sequence[Backbone],
+        weight: float = 0.7,
+        temperature: float = 2.0,
+    ) -> None:
+        super().__init__(learner, images=True)
+        self._teachers = list(teachers)  # not registered: they are never trained or saved
+        self.weight, self.temperature = weight, temperature
+
+    def loss(self, item: Labelled) -> Tensor:
+        logits = self.learner.logits(item.images)
+        supervised = self.learner.logits_loss(logits, item.labels)
+        distilled = functional.distillation(
+            logits, self._teacher_probabilities(item.images), self.temperature
+        )
+        return (1 - self.weight) * supervised + self.weight * distilled
+
+    @torch.no_grad()
+    def _teacher_probabilities(self, images: Tensor) -> Tensor:
+        """Return class probabilities at the temperature, [n, n_way]."""
+        logits: list[Tensor] = []
+        parts = images.chunk(len(self._teachers))
+        for teacher, part in zip(self._teachers, parts, strict=False):
+            teacher.to(images.device).set_compute(
+                self.backbone.precision, self.backbone.channels_last
+            )
+            logits.append(teacher.class_logits(part))
+        return (torch.cat(logits) / self.temperature).softmax(1)
+
+
+def load_teacher(path: Path, n_way: int) -> Backbone:
+    """Load a teacher from a file that `fewshot pretrain` wrote.
+
+    Raises:
+        UserError: if the network was trained on another number of classes.
+    """
+    teacher = from_file(path).requires_grad_(False).eval()
+    n_classes = teacher.finish.n_classes if isinstance(teacher.finish, Finish) else 0
+    if n_classes != n_way:
+        raise UserError(
+            f"learner.teachers: {path} was trained on {n_classes} classes, and the data has {n_way}: "
+            "name files that `fewshot pretrain` wrote for the same data."
+        )
+    return teacher
