@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from fewshot.backbones import build as build_backbone
     from fewshot.config import RunConfig
     from fewshot.learners.experts import Experts
-    from fewshot.learners.finetune import Finetune as FineTune
-    from fewshot.learners.maml import Maml as MAML
+    from fewshot.learners.finetune import FineTune
+    from fewshot.learners.maml import MAML
     from fewshot.learners.probe import Probe
     from fewshot.learners.protonet import ProtoNet
-    from fewshot.learners.scratch import Scratch as Supervised
     from fewshot.learners.siamese import Siamese
+    from fewshot.learners.supervised import Supervised
 
 __version__ = "0.1.0"
 
@@ -59,15 +59,15 @@ __all__ = [
 _SOURCES = {
     "Episode": ("episodes.types", "Episode"),
     "Experts": ("fewshot.learners.experts", "Experts"),
-    "FineTune": ("fewshot.learners.finetune", "Finetune"),
+    "FineTune": ("fewshot.learners.finetune", "FineTune"),
     "ImageSet": ("episodes.types", "ImageSet"),
     "Labelled": ("episodes.types", "Labelled"),
-    "MAML": ("fewshot.learners.maml", "Maml"),
+    "MAML": ("fewshot.learners.maml", "MAML"),
     "Probe": ("fewshot.learners.probe", "Probe"),
     "ProtoNet": ("fewshot.learners.protonet", "ProtoNet"),
     "RunConfig": ("fewshot.config", "RunConfig"),
     "Siamese": ("fewshot.learners.siamese", "Siamese"),
-    "Supervised": ("fewshot.learners.scratch", "Scratch"),
+    "Supervised": ("fewshot.learners.supervised", "Supervised"),
     "build_backbone": ("fewshot.backbones", "build"),
     "compare": ("fewshot.api", "compare"),
     "evaluate": ("fewshot.api", "evaluate"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from datetime import datetime
 
+from fewshot.learners import scratch
 from fewshot.report import formatting
 from fewshot.report.formatting import interval
 from fewshot.runs import records
@@ -36,10 +37,11 @@ def _minutes(record: RunRecord) -> float:
 
 def _name(record: RunRecord) -> str:
     """Return the preset, and how the record differs from the preset as it is now."""
-    learner, name = record.config["learner"], str(record.preset)
-    if name == "accurate" and learner.get("members", 1) == 1:
+    options = scratch.Options.model_validate(record.config["learner"])
+    name = str(record.preset)
+    if name == "accurate" and options.ensemble_size == 1:
         name += ", one network without recall"
-    return name + (", whole batches at the end" if learner.get("keep_until", 1) < 1 else "")
+    return name + (", whole batches at the end" if options.selected_until < 1 else "")
 
 
 def presets(all_images: bool = False) -> str:
