@@ -1,59 +1,67 @@
-"""Puts the tables of reports/forecast.md into it: learning curves of committed records, their larger counts hidden,
-forecast from the rest and compared with what was measured; `--check` only says whether the tables are there.
+"""Write the tables of reports/forecast.md: forecasts of learning curves against what was measured.
 
-python -m scripts.forecast [--check]
+The larger numbers of labels of published curves are hidden, forecast from the smaller ones, and
+compared.
+
+    python -m scripts.forecast           # write the tables; this fits about 80 curves
+    python -m scripts.forecast --check   # exit with an error if one is stale
 """
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import OptimizeWarning, curve_fit
 
-from fewshot.report.forecasting import answer as needs
-from fewshot.report.forecasting import learning_curve
-from fewshot.report.forecasting import model as forecast
+from fewshot.report.formatting import markdown_table
+from fewshot.report.forecasting import learning_curve, model
+from fewshot.report.forecasting.answer import Needed, Point, crossings
 from fewshot.report.forecasting.learning_curve import Curve
 from fewshot.runs import records
 from scripts import pages
+from scripts.pages import RECORDS, ROOT
 
-ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "reports" / "forecast.md"
-LEAST_SHOWN = 4  # labels a class
+LEAST_SHOWN = 4  # labels per class
 DISTANCES = (2, 4, 8, 16)
 
 
 class Case(NamedTuple):
-    """A hidden count of a curve: how far it lies from what was shown, its accuracy, and what was said of it."""
+    """One hidden point of a curve, and its forecasts.
+
+    distance: its number of labels over the largest shown one. alternatives: the forecasts of
+    ALTERNATIVES. other_preset: the preset changes between the shown and the hidden points. needed:
+    the labels forecast for the measured accuracy. single: the forecasts of each law alone.
+    """
 
     curve: Curve
     distance: float
     measured: float
-    point: needs.Point
-    baselines: tuple[float, ...]
+    point: Point
+    alternatives: tuple[float, ...]
     other_preset: bool
-    needed: needs.Needed
-    alone: tuple[
-        needs.Point, ...
-    ]  # of the law of the accuracy, and of that of its log-odds, without the other
-
-    def covered(self, point: needs.Point) -> bool:
-        return point.low <= self.measured <= point.high
+    needed: Needed
+    single: tuple[Point, ...]
 
     @property
-    def found(self) -> bool:
-        """Whether the labels that the measured accuracy needed lie in the interval given for them."""
+    def name(self) -> tuple[str, str]:
+        return self.curve.data, self.curve.label
+
+    @property
+    def needed_covers(self) -> bool:
+        """Whether the interval for the needed labels contains the true number."""
         low, _, high = self.needed
-        return (
-            low is not None
-            and low <= self.point.labels
-            and (high is None or self.point.labels <= high)
-        )
+        labels = self.point.labels
+        return low is not None and low <= labels and (high is None or labels <= high)
+
+    def covers(self, point: Point) -> bool:
+        return point.low <= self.measured <= point.high
+
+
+Groups = Sequence[tuple[str, Sequence[Case]]]
 
 
 def last_value(shown: Curve, counts: np.ndarray) -> np.ndarray:
@@ -61,183 +69,159 @@ def last_value(shown: Curve, counts: np.ndarray) -> np.ndarray:
 
 
 def straight_line(shown: Curve, counts: np.ndarray) -> np.ndarray:
-    """Of accuracy against log n, through the last two doublings."""
+    """Extend accuracy against log n through the last two doublings."""
     near = shown.counts >= min(shown.counts[-1] / 4, shown.counts[-2])
-    return np.polyval(
-        np.polyfit(np.log(shown.counts[near]), shown.means[near], 1), np.log(counts)
-    ).clip(0, 1)
+    line = np.polyfit(np.log(shown.counts[near]), shown.means[near], 1)
+    return np.polyval(line, np.log(counts)).clip(0, 1)
 
 
 def power_law(shown: Curve, counts: np.ndarray) -> np.ndarray:
-    """a - b n^-c by weighted least squares, a up to 1, b and c positive."""
+    """Fit a - b n^-c by weighted least squares, with a at most 1, b and c positive."""
     return _least_squares(lambda n, a, b, c: a - b * n**-c, shown, counts)
+
+
+def exponential(shown: Curve, counts: np.ndarray) -> np.ndarray:
+    """Fit a - b exp(-c n) by weighted least squares, with a at most 1, b and c positive."""
+    return _least_squares(lambda n, a, b, c: a - b * np.exp(-c * n), shown, counts)
 
 
 def _least_squares(law: Callable[..., np.ndarray], shown: Curve, counts: np.ndarray) -> np.ndarray:
     with warnings.catch_warnings(action="ignore", category=OptimizeWarning):
-        found, _ = curve_fit(
+        parameters, _ = curve_fit(
             law, shown.counts, shown.means, (0.8, 0.5, 0.2), np.sqrt(shown.noise.diagonal()),
             bounds=(0, (1, np.inf, np.inf)), max_nfev=10000,
         )  # fmt: skip
-    return law(counts, *found)
+    return law(counts, *parameters)
 
 
-def exponential(shown: Curve, counts: np.ndarray) -> np.ndarray:
-    """a - b exp(-c n) by weighted least squares, a up to 1, b and c positive."""
-    return _least_squares(lambda n, a, b, c: a - b * np.exp(-c * n), shown, counts)
-
-
-BASELINES = {
-    "last value": last_value, "straight line": straight_line, "one power law": power_law, "exponential": exponential,
-}  # fmt: skip
+ALTERNATIVES = {
+    "last value": last_value,
+    "straight line": straight_line,
+    "one power law": power_law,
+    "exponential": exponential,
+}
 
 
 def cases() -> Iterator[Case]:
-    """Every curve cut after each of its counts from the third, LEAST_SHOWN labels or more, and all counts beyond."""
-    found = [
-        each
-        for name in ("learners", "forecast")
-        for _, each in records.find([ROOT / "reports/records" / name])
-    ]
+    """Yield all hidden points of every curve, cut after each of its counts from the third on."""
+    rows = []
+    for name in ("learners", "forecast"):
+        rows += [record for _, record in records.load([RECORDS / name])]
     full = {
-        (each["method"], each["labels"] / len(each["classes"]))
-        for each in found
-        if each["preset"] == "full"
+        (record.method, record.labels / len(record.classes))
+        for record in rows
+        if record.preset == "full"
     }
-    for curve in learning_curve.gather(found):
-        method = curve.label.split()[0]
-        for m in range(forecast.LEAST_COUNTS, len(curve.counts)):
-            shown, hidden = curve.first(m), curve.counts[m:]
-            if shown.counts[-1] < LEAST_SHOWN:
-                continue
-            hidden = hidden[hidden <= shown.counts[-1] * forecast.REACH]
-            others = np.array([baseline(shown, hidden) for baseline in BASELINES.values()])
-            band = forecast.band(forecast.fit(shown), limit := shown.counts[-1] * forecast.REACH)
-            alone = [
-                forecast.band([law], limit)
-                for kind in (False, True)
-                if (law := forecast.law_of(shown, kind))
-            ]
-            for n, measured, guesses in zip(hidden, curve.means[m:], others.T, strict=False):
-                changes = (method, n) in full and (method, shown.counts[-1]) not in full
-                point = needs.Point(n, *band.at([n])[:, 0])
-                needed = needs.crossings(band, measured, limit)
-                lone = tuple(needs.Point(n, *each.at([n])[:, 0]) for each in alone)
-                yield Case(
-                    curve,
-                    n / shown.counts[-1],
-                    measured,
-                    point,
-                    tuple(guesses),
-                    changes,
-                    needed,
-                    lone,
-                )
+    for curve in learning_curve.gather(rows):
+        for m in range(model.LEAST_COUNTS, len(curve.counts)):
+            if curve.counts[m - 1] >= LEAST_SHOWN:
+                yield from _hidden(curve, m, full)
 
 
-def _table(head: str, groups: Sequence[tuple[str, Sequence[Case]]]) -> str:
-    """A row for each group: mean absolute errors, bias, coverage and width, in points of accuracy."""
-    names = ["forecast", *BASELINES]
-    rows = [
-        f"| {head} | n | curves | {' | '.join(f'error, {name}' for name in names)} | bias | inside 95% | width |",
-        f"|:--|{'--:|' * (len(names) + 5)}",
-    ]
+def _hidden(curve: Curve, m: int, full: set[tuple[str, float]]) -> Iterator[Case]:
+    """Yield the points of a curve beyond its first m, as far as a forecast reaches."""
+    method = curve.label.split()[0]
+    shown, hidden = curve.first(m), curve.counts[m:]
+    last = shown.counts[-1]
+    limit = last * model.REACH
+    hidden = hidden[hidden <= limit]
+    guesses = np.array([forecast(shown, hidden) for forecast in ALTERNATIVES.values()]).T
+    band = model.band(model.fit(shown), limit)
+    laws = [law for kind in (False, True) if (law := model.law_of(shown, kind))]
+    single = [model.band([law], limit) for law in laws]
+    for n, measured, alternatives in zip(hidden, curve.means[m:], guesses, strict=False):
+        yield Case(
+            curve=curve,
+            distance=n / last,
+            measured=measured,
+            point=Point(n, *band.at([n])[:, 0]),
+            alternatives=tuple(alternatives),
+            other_preset=(method, n) in full and (method, last) not in full,
+            needed=crossings(band, measured, limit),
+            single=tuple(Point(n, *one.at([n])[:, 0]) for one in single),
+        )
+
+
+def _errors(head: str, groups: Groups) -> str:
+    """Return for each group mean absolute errors, bias, coverage and width, in points."""
+    rows = []
     for label, group in groups:
-        guesses = np.array([[each.point.accuracy, *each.baselines] for each in group])
-        off = 100 * (guesses - np.array([[each.measured] for each in group]))
-        errors = [f"{each:.2f}" for each in np.abs(off).mean(0)]
-        width = 100 * np.mean([each.point.high - each.point.low for each in group])
-        inside = 100 * np.mean([each.covered(each.point) for each in group])
-        cells = [
-            label, len(group), len({(each.curve.data, each.curve.label) for each in group}), *errors,
-            f"{off[:, 0].mean():+.2f}", f"{inside:.0f}%", f"{width:.1f}",
-        ]  # fmt: skip
-        rows.append(f"| {' | '.join(map(str, cells))} |")
-    return "\n".join(rows)
+        guesses = np.array([[case.point.accuracy, *case.alternatives] for case in group])
+        off = 100 * (guesses - np.array([[case.measured] for case in group]))
+        errors = [f"{error:.2f}" for error in np.abs(off).mean(0)]
+        width = 100 * np.mean([case.point.high - case.point.low for case in group])
+        inside = 100 * np.mean([case.covers(case.point) for case in group])
+        curves = len({case.name for case in group})
+        bias = f"{off[:, 0].mean():+.2f}"
+        rows.append([label, len(group), curves, *errors, bias, f"{inside:.0f}%", f"{width:.1f}"])
+    names = [f"error, {name}" for name in ("forecast", *ALTERNATIVES)]
+    return markdown_table([head, "n", "curves", *names, "bias", "inside 95%", "width"], rows)
 
 
-def _by_distance(found: Sequence[Case]) -> list[tuple[str, list[Case]]]:
-    edges = list(zip((1, *DISTANCES), DISTANCES, strict=False))
-    groups = [
-        (f"{a} to {b} times", [each for each in found if a < each.distance <= b * 1.01])
-        for a, b in edges
-    ]
-    return [
-        (label if a > 1 else "up to 2 times", group)
-        for (a, _), (label, group) in zip(edges, groups, strict=True)
-    ]
+def _by_distance(every: Sequence[Case]) -> list[tuple[str, list[Case]]]:
+    groups = []
+    for low, high in zip((1, *DISTANCES), DISTANCES, strict=False):
+        label = f"{low} to {high} times" if low > 1 else f"up to {high} times"
+        groups.append((label, [case for case in every if low < case.distance <= high * 1.01]))
+    return [*groups, ("all", list(every))]
 
 
-def _by_curve(found: Sequence[Case]) -> list[tuple[str, list[Case]]]:
-    names = sorted({(each.curve.data, each.curve.label) for each in found})
-    return [
-        (
-            f"{data}, {label}",
-            [each for each in found if (each.curve.data, each.curve.label) == (data, label)],
-        )
-        for data, label in names
-    ]
+def _by_curve(every: Sequence[Case]) -> list[tuple[str, list[Case]]]:
+    groups = []
+    for name in sorted({case.name for case in every}):
+        groups.append((", ".join(name), [case for case in every if case.name == name]))
+    return groups
 
 
-def _labels(groups: Sequence[tuple[str, Sequence[Case]]]) -> str:
-    rows = [
-        "| true number, beyond the most shown | n | number given | inside its 95% interval | given / true, median "
-        "| middle half |",
-        "|:--|--:|--:|--:|--:|--:|",
-    ]
+def _labels(groups: Groups) -> str:
+    """Return how the forecast number of labels compares with the true one."""
+    rows = []
     for label, group in groups:
-        given = [each for each in group if each.needed.labels is not None]
-        low, middle, high = np.quantile(
-            [each.needed.labels / each.point.labels for each in given], (0.25, 0.5, 0.75)
-        )
-        inside = 100 * np.mean([each.found for each in group])
-        rows.append(
-            f"| {label} | {len(group)} | {len(given)} | {inside:.0f}% | {middle:.2f} | {low:.2f} to {high:.2f} |"
-        )
-    return "\n".join(rows)
+        ratios = [
+            case.needed.labels / case.point.labels
+            for case in group
+            if case.needed.labels is not None
+        ]
+        low, middle, high = np.quantile(ratios, (0.25, 0.5, 0.75))
+        inside = f"{100 * np.mean([case.needed_covers for case in group]):.0f}%"
+        half = f"{low:.2f} to {high:.2f}"
+        rows.append([label, len(group), len(ratios), inside, f"{middle:.2f}", half])
+    columns = ["true number of labels", "n", "with a number", "inside its 95% interval"]
+    return markdown_table([*columns, "forecast / true, median", "middle half"], rows)
 
 
-def _laws(groups: Sequence[tuple[str, Sequence[Case]]]) -> str:
-    """Mean absolute error and coverage of both laws and of each alone."""
-    names = ["both", "accuracy alone", "log-odds alone"]
-    rows = [
-        f"| beyond the most shown | {' | '.join(f'{name}: error | inside 95%' for name in names)} |",
-        f"|:--|{'--:|' * (2 * len(names))}",
-    ]
+def _laws(groups: Groups) -> str:
+    """Return mean absolute error and coverage of both laws together and of each alone."""
+    rows = []
     for label, group in groups:
         cells = []
-        for points in zip(*[(each.point, *each.alone) for each in group], strict=True):
+        for points in zip(*[(case.point, *case.single) for case in group], strict=True):
             pairs = list(zip(group, points, strict=True))
-            error = 100 * np.mean([abs(point.accuracy - each.measured) for each, point in pairs])
-            cells += [
-                f"{error:.2f}",
-                f"{100 * np.mean([each.covered(point) for each, point in pairs]):.0f}%",
-            ]
-        rows.append(f"| {label} | {' | '.join(cells)} |")
-    return "\n".join(rows)
+            error = 100 * np.mean([abs(point.accuracy - case.measured) for case, point in pairs])
+            inside = 100 * np.mean([case.covers(point) for case, point in pairs])
+            cells += [f"{error:.2f}", f"{inside:.0f}%"]
+        rows.append([label, *cells])
+    columns = ["beyond the largest shown"]
+    for name in ("both laws", "accuracy alone", "log-odds alone"):
+        columns += [f"{name}: error", "inside 95%"]
+    return markdown_table(columns, rows)
 
 
 def tables() -> dict[str, str]:
-    found = list(cases())
-    same = [each for each in found if not each.other_preset]
-    chosen_on = [each for each in same if each.curve.data == "cifar10"]
-    new = [each for each in same if each.curve.data != "cifar10"]
+    every = list(cases())
+    same = [case for case in every if not case.other_preset]
+    chosen_on = [case for case in same if case.curve.data == "cifar10"]
+    new = [case for case in same if case.curve.data != "cifar10"]
+    distances = _by_distance(same)
     return {
-        "distance": _table("beyond the most shown", [*_by_distance(same), ("all", same)]),
-        "data": _table("data", [("cifar10", chosen_on), ("digits and imagenette160", new)]),
-        "curves": _table("curve", _by_curve(same)),
-        "preset": _table("curve", _by_curve([each for each in found if each.other_preset])),
-        "laws": _laws([*_by_distance(same), ("all", same)]),
-        "labels": _labels([*_by_distance(same), ("all", same)]),
+        "distance": _errors("beyond the largest shown", distances),
+        "data": _errors("data", [("cifar10", chosen_on), ("digits and imagenette160", new)]),
+        "curves": _errors("curve", _by_curve(same)),
+        "preset": _errors("curve", _by_curve([case for case in every if case.other_preset])),
+        "laws": _laws(distances),
+        "labels": _labels(distances),
     }
 
 
 if __name__ == "__main__":
-    wanted = pages.filled(PAGE.read_text(), tables())
-    if "--check" in sys.argv:
-        sys.exit(
-            0
-            if PAGE.read_text() == wanted
-            else f"{PAGE.name} is stale: run python -m scripts.forecast"
-        )
-    PAGE.write_text(wanted)
+    pages.update([PAGE], tables, "scripts.forecast")
