@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import inspect
 import textwrap
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -52,38 +52,62 @@ def options(
             help="Learner, as `fewshot list` names it.", autocompletion=completion.methods
         ),
     ],
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            help="Show the values of this preset instead of the defaults that it replaces.",
+            autocompletion=completion.presets,
+        ),
+    ] = None,
 ) -> None:
     """List every setting of a method with its default, its unit and one sentence.
 
-    Each line begins with the key that `--set` and YAML files take. Presets change many defaults:
-    see configs/methods.
+    Each line begins with the key that `--set` and YAML files take.
 
     Examples:
 
         fewshot options protonet
-        fewshot options finetune | grep -A 2 train.schedule
+        fewshot options finetune --preset few
     """
-    for setting in settings(method):
+    for setting in settings(method, preset):
         unit = f" [{setting.unit}]" if setting.unit else ""
         print(f"{setting.key} = {setting.default}{unit}  ({setting.values})")
-        indent = "    "
-        print(
-            textwrap.fill(
-                setting.description, WIDTH, initial_indent=indent, subsequent_indent=indent
-            )
-        )
+        print(textwrap.indent(textwrap.fill(setting.description, WIDTH - 4), "    "))
 
 
-def settings(method: str) -> Iterator[Setting]:
-    """Yield every setting of a run of this method, the learner's own settings included."""
+def settings(method: str, preset: str | None = None) -> Iterator[Setting]:
+    """Yield every setting of a run of this method, the learner's own settings included.
+
+    Args:
+        method: name of the learner.
+        preset: name or path of the preset whose values replace the defaults; None for none.
+    """
     from fewshot import config
-    from fewshot.config.reference import describe
+    from fewshot.config.reference import as_yaml, describe
     from fewshot.errors import UserError
     from fewshot.learners import LEARNERS
 
     if method not in LEARNERS:
         raise UserError(f"unknown method '{method}': {config.nearest(method, list(LEARNERS))}")
+    values = _by_dotted_key(config.preset(method, preset)) if preset else {}
     for setting in describe(config.RunConfig):
-        yield setting
+        group = [setting]
         if setting.key == "learner":
-            yield from describe(LEARNERS[method].options_type, "learner.")
+            group += describe(LEARNERS[method].options_type, "learner.")
+        for member in group:
+            if member.key not in values:
+                yield member
+            elif member.values.startswith("section") or member.key == "learner":
+                yield member._replace(default="see below")
+            else:
+                yield member._replace(default=as_yaml(values[member.key]))
+
+
+def _by_dotted_key(section: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return every value of a preset by its dotted key; mappings are values as well as sections."""
+    values: dict[str, Any] = {}
+    for key, value in section.items():
+        if isinstance(value, Mapping):
+            values |= _by_dotted_key(value, f"{prefix}{key}.")
+        values[prefix + key] = value
+    return values

@@ -67,19 +67,19 @@ def _default(field: FieldInfo, is_section: bool) -> str:
     default = field.get_default(call_default_factory=True)
     if is_section and default not in (None, ()):
         return "see below"
-    return _yaml(default)
+    return as_yaml(default)
 
 
-def _yaml(value: Any) -> str:
+def as_yaml(value: Any) -> str:
     """Return a default as it would stand in a YAML file."""
     if isinstance(value, BaseModel):
         value = value.model_dump()
     if value is None or isinstance(value, bool):
         return {None: "null", True: "true", False: "false"}[value]
     if isinstance(value, tuple | list):
-        return f"[{', '.join(map(_yaml, value))}]"
+        return f"[{', '.join(map(as_yaml, value))}]"
     if isinstance(value, Mapping):
-        return f"{{{', '.join(f'{key}: {_yaml(item)}' for key, item in value.items())}}}"
+        return f"{{{', '.join(f'{key}: {as_yaml(item)}' for key, item in value.items())}}}"
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
@@ -99,7 +99,7 @@ def _type(annotation: Any, bounds: str = "") -> str:
         null = len(members) < len(get_args(annotation))
         return " or ".join(dict.fromkeys(words)) + (", or null" if null else "")
     if origin is Literal:
-        return " | ".join(_yaml(value) for value in get_args(annotation))
+        return " | ".join(as_yaml(value) for value in get_args(annotation))
     if origin in (tuple, list):
         return f"list of {_type(get_args(annotation)[0])}"
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
+from fewshot.cli import listing
+from fewshot.config import RunConfig
+from fewshot.learners import LEARNERS
 from tests.fewshot.cli.command import fewshot
 
 
@@ -19,3 +24,31 @@ def test_options_prints_key_default_unit_and_sentence(monkeypatch, capsys) -> No
     place = lines.index("train.batch_size = 128 [images]  (integer >= 1)")
     assert lines[place + 1] == "    Size of a training batch."
     assert any(line.startswith("learner.scale = ") for line in lines)
+
+
+def test_options_of_a_preset_show_its_values(tmp_path, monkeypatch, capsys) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "{learner: {scale: 3.5}, train: {lr: 1e-4, schedule: {name: step}}, augment: [flip]}"
+    )
+    assert fewshot(f"options protonet --preset {path}", monkeypatch) == 0
+    lines = capsys.readouterr().out.splitlines()
+    for line in (
+        "learner = see below  (mapping)",
+        "learner.scale = 3.5  (number > 0)",
+        "train = see below  (section, or null)",
+        "train.lr = 0.0001  (number > 0)",
+        "train.schedule.gamma = 0.1  (number > 0)",
+        "augment = [flip]  (list of text or mapping)",
+    ):
+        assert line in lines
+    assert any(line.startswith("train.schedule.name = step") for line in lines)
+
+
+@pytest.mark.parametrize("method", sorted(LEARNERS))
+def test_every_setting_of_a_method_has_a_sentence(method: str) -> None:
+    settings = {setting.key: setting.description for setting in listing.settings(method)}
+    assert set(RunConfig.model_fields) < set(settings)
+    options = LEARNERS[method].options_type.model_fields
+    assert {f"learner.{name}" for name in options} < set(settings)
+    assert [key for key, sentence in settings.items() if not sentence.endswith(".")] == []
