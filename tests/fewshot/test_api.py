@@ -33,9 +33,8 @@ class Plain(Learner):
     feed = "batches"
 
     def __init__(self) -> None:
-        super().__init__()
         with seeded(0, "test"):
-            self.backbone = backbones.build(BackboneSettings(name="conv4", options={"width": 8}))
+            super().__init__(backbones.build(BackboneSettings(name="conv4", options={"width": 8})))
             self.head = nn.Linear(self.backbone.n_features, easy.N_WAY)
 
     def loss(self, item: Labelled) -> Tensor:
