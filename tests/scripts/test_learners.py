@@ -1,0 +1,40 @@
+"""The tables of learners.md against the raw values of the records."""
+
+from __future__ import annotations
+
+import json
+import statistics
+
+from scripts import learners
+from scripts.pages import RECORDS
+
+
+def values(name: str) -> list[float]:
+    content = json.loads((RECORDS / "learners" / f"{name}.json").read_text())
+    return content["scores"]["accuracy"]["values"]
+
+
+def cells(table: str, first: str) -> list[str]:
+    (line,) = [line for line in table.splitlines() if line.startswith(f"| {first} |")]
+    return [cell.strip() for cell in line[1:-1].split("|")]
+
+
+def test_reported_numbers_stand_beside_the_mean() -> None:
+    row = cells(learners.at_16(), "maml")
+    mean = statistics.fmean(values("maml-16"))
+    assert row[1].startswith(f"{mean:.4f} ± ")
+    assert row[-3:] == ["K11, MAML", "0.14", f"{mean - 0.14:+.2f}"]
+
+
+def test_differences_to_the_probe_are_paired() -> None:
+    row = cells(learners.at_128(), "finetune")
+    gaps = [a - b for a, b in zip(values("finetune-128"), values("probe-128"), strict=True)]
+    assert row[3].startswith(f"{statistics.fmean(gaps):+.4f} ± ")
+    assert cells(learners.at_128(), "probe")[3] == ""
+
+
+def test_fractions_have_their_labels_per_class() -> None:
+    row = cells(learners.by_fraction(), "0.02")
+    assert row[1] == "100"
+    assert row[4] == "0.3388"
+    assert row[5].startswith(f"{statistics.fmean(values('scratch-p0.02')):.4f}")
