@@ -10,12 +10,10 @@ loop at the same step.
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple, Required, TypedDict
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,57 +22,19 @@ from episodes.types import Episode, Labelled, Pairs
 from fewshot import distributed
 from fewshot.config import Phase, Train
 from fewshot.errors import Diverged, Interrupted
-from fewshot.io import read_tensors, write_tensors
 from fewshot.training import optim
+from fewshot.training.checkpoint import Checkpoint, Progress, State
+from fewshot.training.history import Fitted, LogPoint, log_interval, with_validation
 from fewshot.training.signals import stop_requested
 from fewshot.training.trainable import Trainable
 
 CHECKPOINT_SECONDS = 15.0
-LOG_POINTS = 50
 AGREEMENT_STEPS = 20  # interval at which several processes agree on whether to save or to leave
-
-
-class LogPoint(TypedDict, total=False):
-    """One row of the history of a training.
-
-    Attributes:
-        step: optimiser steps done.
-        epoch: passes over the training images.
-        lr: learning rate of the last parameter group; absent before the first step.
-        train_loss: mean loss since the previous log point; absent before the first step.
-        validation_loss: mean loss on the validation set, if there is one.
-        validation_accuracy: accuracy on the validation set, if there is one.
-    """
-
-    step: Required[int]
-    epoch: Required[float]
-    lr: float
-    train_loss: float
-    validation_loss: float
-    validation_accuracy: float
 
 
 Stream = Callable[[int], Labelled | Episode | Pairs]
 Validate = Callable[[Any], dict[str, float]]  # takes the learner, or the average of its weights
 OnLog = Callable[[LogPoint, int], None]
-
-
-class Fitted(NamedTuple):
-    """What a training did.
-
-    Attributes:
-        history: the log points.
-        steps: optimiser steps done.
-        seconds: seconds of training over all sessions, without evaluation and saving.
-        images: images processed, repeated ones included.
-        best_step: the step of the best validation value, or None without a validation set.
-    """
-
-    history: list[LogPoint]
-    steps: int
-    seconds: float
-    images: int
-    best_step: int | None
 
 
 def fit(
@@ -126,30 +86,6 @@ def fit(
     )
 
 
-@dataclass
-class _Progress:
-    """The part of the state of a training that is saved as plain values.
-
-    Attributes:
-        loss_sum: sum of the losses since the last log point, on the device.
-        n_losses: the number of steps in that sum.
-        best_value: the least monitored value so far; an accuracy counts as its negative.
-        log_points_without_gain: log points since the best value.
-        stopped: whether early stopping ended the training.
-    """
-
-    loss_sum: Tensor
-    n_losses: int = 0
-    step: int = 0
-    seconds: float = 0.0
-    images: int = 0
-    history: list[LogPoint] = field(default_factory=list)
-    best_value: float = math.inf
-    best_step: int | None = None
-    log_points_without_gain: int = 0
-    stopped: bool = False
-
-
 class _Training:
     """One training: its settings, its progress and its loop."""
 
@@ -164,19 +100,19 @@ class _Training:
         self.steps_per_epoch = steps_per_epoch
         self.total_steps = settings.total_steps(steps_per_epoch)
         self.last_step = self.total_steps
-        self.log_interval = _log_interval(settings, steps_per_epoch, self.total_steps)
+        self.log_interval = log_interval(settings, steps_per_epoch, self.total_steps)
         self.validate: Validate | None = None
         self.on_log: OnLog | None = None
         self.keep_best = self.evaluate_start = False
         self.checkpoint: Path | None = None
         self.device = next(learner.parameters()).device
         self.average = _moving_average(learner, settings)
-        self.progress = _Progress(loss_sum=torch.zeros((), device=self.device))
-        self.best_state: dict[str, Tensor] | None = None
+        self.progress = Progress(loss_sum=torch.zeros((), device=self.device))
+        self.best_state: State | None = None
 
     def run(self, interrupted: Callable[[], bool]) -> None:
         """Train through all phases, from the checkpoint if there is one."""
-        state = self._restore()
+        saved = self._restore()
         progress = self.progress
         if len(set(distributed.gather(progress.step))) > 1:
             raise RuntimeError(
@@ -185,15 +121,15 @@ class _Training:
         if self.evaluate_start and self.validate is not None and not progress.history:
             self.learner.eval()
             first: LogPoint = {"step": 0, "epoch": 0.0}
-            progress.history.append(_with_validation(first, self.validate(self.learner)))
+            progress.history.append(with_validation(first, self.validate(self.learner)))
         for start, stop, phase in optim.spans(self.settings.phases, self.total_steps):
             stop_here = min(stop, self.last_step)
             if progress.step >= stop_here or progress.stopped:
                 continue
             self._begin_phase(phase, stop - start)
-            if state is not None and progress.step > start:
-                self.optimizer.load_state_dict(state["optimizer"])
-                self.schedule.load_state_dict(state["schedule"])
+            if saved is not None and progress.step > start:
+                self.optimizer.load_state_dict(saved.optimizer)
+                self.schedule.load_state_dict(saved.schedule)
             if progress.step == 0:
                 self._save()
             self._train_until(stop_here, interrupted)
@@ -306,7 +242,7 @@ class _Training:
             model = self.learner if self.average is None else self.average.module
             model.eval()
             result = self.validate(model)
-            row = _with_validation(row, result)
+            row = with_validation(row, result)
             self._compare_with_best(result, model)
         progress.history.append(row)
         if self.on_log is not None:
@@ -349,52 +285,25 @@ class _Training:
         """Write the checkpoint; only rank 0 does."""
         if self.checkpoint is None or distributed.rank():
             return
-        state = {
-            "progress": dict(vars(self.progress)),
-            "learner": self.learner.state_dict(),
-            "average": None if self.average is None else self.average.module.state_dict(),
-            "best": self.best_state,
-            "optimizer": self.optimizer.state_dict(),
-            "schedule": self.schedule.state_dict(),
-            "random": torch.get_rng_state(),
-            "cuda_random": None,
-        }
-        if self.device.type == "cuda":
-            state["cuda_random"] = torch.cuda.get_rng_state(self.device)
-        write_tensors(self.checkpoint, state)
+        Checkpoint(
+            progress=self.progress,
+            learner=self.learner.state_dict(),
+            average=None if self.average is None else self.average.module.state_dict(),
+            best=self.best_state,
+            optimizer=self.optimizer.state_dict(),
+            schedule=self.schedule.state_dict(),
+        ).write(self.checkpoint)
 
-    def _restore(self) -> dict[str, Any] | None:
-        """Read the checkpoint, if there is one, and return its content for the optimiser's part."""
+    def _restore(self) -> Checkpoint | None:
+        """Continue from the checkpoint, if there is one; return it for the optimiser's part."""
         if self.checkpoint is None or not self.checkpoint.exists():
             return None
-        state = read_tensors(self.checkpoint)
-        self.progress = _Progress(**state["progress"])
-        self.progress.loss_sum = self.progress.loss_sum.to(self.device)
-        self.learner.load_state_dict(state["learner"])
-        if self.average is not None:
-            self.average.module.load_state_dict(state["average"])
-        self.best_state = state["best"]
-        if distributed.rank():
-            # The checkpoint holds the random state of rank 0, but dropout must differ by process.
-            torch.manual_seed((torch.initial_seed() + self.progress.step) % 2**63)
-            return state
-        torch.set_rng_state(state["random"])
-        if self.device.type == "cuda" and state["cuda_random"] is not None:
-            torch.cuda.set_rng_state(state["cuda_random"], self.device)
-        return state
-
-
-def _with_validation(row: LogPoint, result: dict[str, float]) -> LogPoint:
-    """Return a row with the values of `validate` added."""
-    values = {f"validation_{name}": value for name, value in result.items()}
-    return {**row, **values}  # type: ignore[typeddict-item]  # the names are computed
-
-
-def _log_interval(settings: Train, steps_per_epoch: float, total_steps: int) -> int:
-    """Return the steps between two log points: as configured, or at most LOG_POINTS in total."""
-    if settings.log_every_epochs is not None:
-        return max(1, round(min(settings.log_every_epochs * steps_per_epoch, total_steps)))
-    return max(1, round(steps_per_epoch), -(-total_steps // LOG_POINTS))
+        saved = Checkpoint.read(self.checkpoint, self.device)
+        self.progress, self.best_state = saved.progress, saved.best
+        self.learner.load_state_dict(saved.learner)
+        if self.average is not None and saved.average is not None:
+            self.average.module.load_state_dict(saved.average)
+        return saved
 
 
 def _moving_average(learner: Trainable, settings: Train) -> Any:

@@ -1,0 +1,97 @@
+"""The file that an interrupted training resumes from."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fewshot import distributed
+from fewshot.io import read_tensors, write_tensors
+from fewshot.training.history import LogPoint
+
+State = dict[str, Any]  # as of `state_dict`
+
+
+@dataclass
+class Progress:
+    """How far a training is.
+
+    Attributes:
+        loss_sum: sum of the losses since the last log point, on the device.
+        n_losses: the number of steps in that sum.
+        step: optimiser steps done.
+        seconds: seconds of training, without evaluation and saving.
+        images: images processed, repeated ones included.
+        history: the log points so far.
+        best_value: the least monitored value so far; an accuracy counts as its negative.
+        best_step: the step of the best value.
+        log_points_without_gain: log points since the best value.
+        stopped: whether early stopping ended the training.
+    """
+
+    loss_sum: Tensor
+    n_losses: int = 0
+    step: int = 0
+    seconds: float = 0.0
+    images: int = 0
+    history: list[LogPoint] = field(default_factory=list)
+    best_value: float = math.inf
+    best_step: int | None = None
+    log_points_without_gain: int = 0
+    stopped: bool = False
+
+
+@dataclass
+class Checkpoint:
+    """Everything that a training needs to continue as if it had not stopped.
+
+    Attributes:
+        progress: how far it is.
+        learner: state of the learner.
+        average: state of the moving average of the weights, if there is one.
+        best: state of the best log point, if it is kept.
+        optimizer: state of the optimiser of the current phase.
+        schedule: state of the learning-rate schedule of the current phase.
+    """
+
+    progress: Progress
+    learner: State
+    average: State | None
+    best: State | None
+    optimizer: State
+    schedule: State
+
+    def write(self, path: Path) -> None:
+        """Write the file, with the state of torch's random generators."""
+        device = self.progress.loss_sum.device
+        content = {
+            **vars(self),
+            "progress": vars(self.progress),
+            "random": torch.get_rng_state(),
+            "cuda_random": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
+        }
+        write_tensors(path, content)
+
+    @classmethod
+    def read(cls, path: Path, device: torch.device) -> Checkpoint:
+        """Read a file and restore the state of torch's random generators.
+
+        The file is rank 0's. Every other process gets random numbers of its own, so that no two
+        drop the same units.
+        """
+        content = read_tensors(path)
+        random, cuda_random = content.pop("random"), content.pop("cuda_random")
+        progress = Progress(**content.pop("progress"))
+        progress.loss_sum = progress.loss_sum.to(device)
+        if distributed.rank():
+            torch.manual_seed((torch.initial_seed() + progress.step) % 2**63)
+        else:
+            torch.set_rng_state(random)
+            if cuda_random is not None and device.type == "cuda":
+                torch.cuda.set_rng_state(cuda_random, device)
+        return cls(progress, **content)
