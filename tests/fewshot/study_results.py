@@ -64,8 +64,8 @@ def kshot(results: Path) -> Planned:
     """Learners at 16 and 5 shots, a benchmark, and rows that failed, cannot run, or have not run."""
     k8 = row(
         "kshot", "K8", "ConvNeXt-Tiny, fine-tuned", "How far does a fine-tuned large network come?", seconds=1200,
-        assumed=("16 images a class", "the test images judge"), note="The backbone that ships is smaller.",
-        scales={"small": {"cuts": ("10 draws", "mini-resnet instead of ConvNeXt-Tiny")}},
+        assumed=("16 images per class", "evaluation on the test images"), note="The backbone that ships is smaller.",
+        scales={"small": {"cuts": ("10 trials", "mini-resnet instead of ConvNeXt-Tiny")}},
     )  # fmt: skip
     cells = []
     methods = (

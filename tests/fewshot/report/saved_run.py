@@ -19,7 +19,7 @@ def saved(run: Path, seed: int) -> tuple[list[list[float]], list[int]]:
         logits, labels = arrays["test_logits"].tolist(), arrays["test_labels"].tolist()
     probabilities = []
     for row in logits:
-        powers = [math.exp(each - max(row)) for each in row]
+        powers = [math.exp(logit - max(row)) for logit in row]
         probabilities.append([power / sum(powers) for power in powers])
     return probabilities, labels
 

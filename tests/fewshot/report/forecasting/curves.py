@@ -30,7 +30,9 @@ def law(
         if place:
             alike = 0.6 ** np.log2(n / shots[place - 1])
             error = alike * error + np.sqrt(1 - alike**2) * rng.standard_normal(trials)
-        result.append(at(n, tuple(float(each) for each in a - b * n**-c + noise * n**-0.5 * error)))
+        result.append(
+            at(n, tuple(float(value) for value in a - b * n**-c + noise * n**-0.5 * error))
+        )
     return result
 
 

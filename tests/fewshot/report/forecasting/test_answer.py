@@ -23,7 +23,8 @@ def test_a_known_law_is_recovered() -> None:
     assert measured.needed.labels == pytest.approx(truth, rel=0.15)
     assert measured.needed.low < truth < measured.needed.high
     assert re.match(
-        r"to reach 0.81, expect about \d{2,3} labels per class \(\d\d to \d{3}\); measured up to 64",
+        r"to reach 0.81, expect about \d{2,3} labels per class \(\d\d to \d{3}\); "
+        r"measured up to 64",
         measured.words,
     )
 
@@ -45,7 +46,7 @@ def test_the_band_never_falls_and_a_higher_target_never_needs_fewer_labels() -> 
     assert (band.low <= band.middle).all()
     assert (band.middle <= band.high).all()
     needed = [answer.answer(measured, target).needed for target in np.arange(0.45, 0.9, 0.05)]
-    far = np.array([[np.inf if part is None else part for part in each] for each in needed])
+    far = np.array([[np.inf if part is None else part for part in counts] for counts in needed])
     assert (far[1:] >= far[:-1]).all()
     assert (far[:, 0] <= far[:, 1]).all()
     assert (far[:, 1] <= far[:, 2]).all()
@@ -55,7 +56,7 @@ def test_the_band_never_falls_and_a_higher_target_never_needs_fewer_labels() -> 
 def test_a_flat_or_falling_curve_supports_no_number(drop: float) -> None:
     values = (0.48, 0.5, 0.52, 0.5)
     measured = [
-        at(n, tuple(each - drop * place for each in values)) for place, n in enumerate((2, 8, 32))
+        at(n, tuple(value - drop * step for value in values)) for step, n in enumerate((2, 8, 32))
     ]
     result = answer.answer(curve(measured), 0.7)
     assert result.kind == "no rise"

@@ -31,9 +31,9 @@ def test_other_images_under_the_same_name_are_not_shown(run: Path, tmp_path: Pat
 def test_no_mistakes_no_sheet(run: Path, tmp_path: Path) -> None:
     folder = copied(run, tmp_path)
     with np.load(folder / "trial-0" / "predictions.npz") as arrays:
-        kept = dict(arrays)
-    right = (20 * np.eye(10)[kept["test_labels"]]).astype(np.float16)
-    io.write_arrays(folder / "trial-0" / "predictions.npz", {**kept, "test_logits": right})
+        predictions = dict(arrays)
+    right = (20 * np.eye(10)[predictions["test_labels"]]).astype(np.float16)
+    io.write_arrays(folder / "trial-0" / "predictions.npz", {**predictions, "test_logits": right})
     for title in IMAGES:
         with pytest.raises(UserError, match="trial 0 made no mistake"):
             report.PARTS[title](Inspected(run_files.read(folder), 0, tmp_path))

@@ -28,11 +28,11 @@ def test_everything_of_a_run_is_written_and_the_same_again(run: Path, tmp_path: 
     files, missing = report.inspect(run, out=tmp_path / "a")
     assert missing == []
     assert (
-        {each.name for each in files} == EVERY == {each.name for each in (tmp_path / "a").iterdir()}
+        {path.name for path in files} == EVERY == {path.name for path in (tmp_path / "a").iterdir()}
     )
     report.inspect(run / "record.json", 0, tmp_path / "b")
-    for each in EVERY:
-        assert (tmp_path / "a" / each).read_bytes() == (tmp_path / "b" / each).read_bytes(), each
+    for name in EVERY:
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
     page = (tmp_path / "a" / "inspect.md").read_text()
     for name in EVERY - {"inspect.md"}:
         assert f"]({name})" in page or name.endswith("png")
@@ -59,7 +59,7 @@ def test_missing_files_are_named_and_the_rest_is_shown(run: Path, tmp_path: Path
     ):
         (folder / part).unlink()
     files, missing = report.inspect(folder, out=tmp_path / "out")
-    assert {each.stem for each in files} == {
+    assert {path.stem for path in files} == {
         "inspect",
         "confusion",
         "classes",
@@ -75,16 +75,17 @@ def test_missing_files_are_named_and_the_rest_is_shown(run: Path, tmp_path: Path
     assert "trial-0/model.safetensors cannot be read" in last
     assert last.endswith("with --force.")
     page = files[0].read_text()
-    assert all(f"- {each}" in page for each in missing)
+    assert all(f"- {reason}" in page for reason in missing)
     assert "Without the single trials and the interval: trial-3/trial.json does not exist." in page
 
 
 def test_a_lone_record(run: Path, tmp_path: Path) -> None:
     place = Path(shutil.copy(run / "record.json", tmp_path / "alone.json"))
     files, missing = report.inspect(place, out=tmp_path / "out")
-    assert {each.stem for each in files} == {"inspect", "confusion", "classes", "train-and-test"}
+    assert {path.stem for path in files} == {"inspect", "confusion", "classes", "train-and-test"}
     assert len(missing) == 4
-    assert all("only a record was given, without the folder of its run" in each for each in missing)
+    words = "only a record was given, without the folder of its run"
+    assert all(words in reason for reason in missing)
 
 
 def test_a_result_of_a_study_also_gives_its_curves(run: Path, tmp_path: Path) -> None:
@@ -104,7 +105,7 @@ def test_a_result_of_a_study_also_gives_its_curves(run: Path, tmp_path: Path) ->
     part = report.PARTS["Over the epochs"](
         Inspected(run_files.read(tmp_path / "one.json"), 0, tmp_path)
     )
-    assert [each.name for each in part.files] == ["curves.svg", "curves.png"]
+    assert [path.name for path in part.files] == ["curves.svg", "curves.png"]
     io.write_json(
         tmp_path / "none.json", {**result, "status": "failed", "record": None, "curves": None}
     )
@@ -119,8 +120,8 @@ def test_a_vote(pool: bool, run: Path, tmp_path: Path) -> None:
     io.write_json(other / "record.json", record)
     (vote,) = voting.vote([run, other], pool=pool, out=tmp_path / "votes")
     files, missing = report.inspect(tmp_path / "votes" / vote.run_id, out=tmp_path / "out")
-    assert {"inspect", "confusion", "classes"} <= {each.stem for each in files}
-    assert sum("inspect the runs that it combines" in each for each in missing) == 4
+    assert {"inspect", "confusion", "classes"} <= {path.stem for path in files}
+    assert sum("inspect the runs that it combines" in reason for reason in missing) == 4
 
 
 def test_the_command(run: Path, tmp_path: Path, monkeypatch, capsys) -> None:

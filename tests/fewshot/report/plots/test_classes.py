@@ -16,56 +16,56 @@ from tests.fewshot.report.saved_run import counted, saved
 
 
 def texts(figure: Any) -> list[str]:
-    return [each.get_text() for each in figure.axes[0].texts]
+    return [text.get_text() for text in figure.axes[0].texts]
 
 
 def test_the_confusion_matrix_counts_the_predictions(run: Path) -> None:
     ours, counts = run_files.read(run).record, counted(run)
     figure = classes.confusion(ours)
-    shown = {each.get_position(): each.get_text() for each in figure.axes[0].texts}
+    shown = {text.get_position(): text.get_text() for text in figure.axes[0].texts}
     for true in range(10):
-        for said in range(10):
-            share = 100 * counts[true][said] / sum(counts[true])
+        for predicted in range(10):
+            share = 100 * counts[true][predicted] / sum(counts[true])
             words = None if not share else "<1" if share < 0.5 else str(math.floor(share + 0.5))
-            assert shown.get((said, true)) == words
-    assert [each.get_text() for each in figure.axes[0].get_yticklabels()] == [
+            assert shown.get((predicted, true)) == words
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == [
         str(digit) for digit in range(10)
     ]
     pairs = [
         (counts[a][b] / sum(counts[a]), -a, -b) for a in range(10) for b in range(10) if a != b
     ]
-    wanted = [
+    expected = [
         (str(-a), str(-b), counts[-a][-b], share)
         for share, a, b in sorted(pairs, reverse=True)
         if share
     ][:10]
-    assert [tuple(each) for each in classes.confused(ours)] == [
-        (*each[:3], pytest.approx(each[3])) for each in wanted
+    assert [tuple(pair) for pair in classes.confused(ours)] == [
+        (*pair[:3], pytest.approx(pair[3])) for pair in expected
     ]
 
 
 def test_the_accuracy_of_each_class_and_its_interval(run: Path) -> None:
-    found = run_files.read(run)
+    inspected = run_files.read(run)
     shown = classes.accuracies(
-        found.record, [each["per_class"] for each in run_files.trials(found)]
+        inspected.record, [trial["per_class"] for trial in run_files.trials(inspected)]
     )
-    for number, each in enumerate(shown):
+    for number, accuracy in enumerate(shown):
         values = []
         for seed in (0, 3):
             of_class = [
                 row for row, label in zip(*saved(run, seed), strict=True) if label == number
             ]
             values.append(sum(row.index(max(row)) == number for row in of_class) / len(of_class))
-        assert each.values == pytest.approx(values)
-        assert each.mean == pytest.approx(sum(values) / 2)
-        assert each.half == pytest.approx(
+        assert accuracy.values == pytest.approx(values)
+        assert accuracy.mean == pytest.approx(sum(values) / 2)
+        assert accuracy.half == pytest.approx(
             12.7062 * abs(values[0] - values[1]) / 2, rel=1e-4
         )  # t of one degree
     figure = classes.per_class(
-        found.record, [each["per_class"] for each in run_files.trials(found)]
+        inspected.record, [trial["per_class"] for trial in run_files.trials(inspected)]
     )
-    bars = sorted((each.get_width() for each in figure.axes[0].patches), reverse=True)
-    assert bars == pytest.approx(sorted((100 * each.mean for each in shown), reverse=True))
+    bars = sorted((bar.get_width() for bar in figure.axes[0].patches), reverse=True)
+    assert bars == pytest.approx(sorted((100 * accuracy.mean for accuracy in shown), reverse=True))
 
 
 @pytest.mark.parametrize(("n_way", "named"), [(12, True), (18, True), (36, False), (100, False)])
@@ -86,8 +86,8 @@ def test_a_class_without_test_images_is_left_out_of_the_bars_and_nothing_is_conf
         classes=["a", "b", "c"], confusion=[[3, 1, 0], [0, 0, 0], [0, 0, 2]], per_class=[0.75, 0, 1]
     )
     assert texts(classes.confusion(ours)) == ["75", "25", "100"]
-    assert [each.get_text() for each in classes.per_class(ours).axes[0].get_yticklabels()] == [
+    assert [label.get_text() for label in classes.per_class(ours).axes[0].get_yticklabels()] == [
         "c",
         "a",
     ]
-    assert [tuple(each) for each in classes.confused(ours)] == [("a", "b", 1, 0.25)]
+    assert [tuple(pair) for pair in classes.confused(ours)] == [("a", "b", 1, 0.25)]

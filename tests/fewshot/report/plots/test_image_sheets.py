@@ -19,12 +19,12 @@ def test_the_most_confident_mistakes_are_those_of_a_plain_sort(run: Path) -> Non
         for index, (row, label) in rows
         if max(row) != row[label]
     ]
-    found = image_sheets.mistakes(*run_files.predictions(run_files.read(run), 3), 20)
-    assert [each[:3] for each in found] == [each[1:] for each in sorted(wrong)[:20]]
-    assert [each.probability for each in found] == pytest.approx(
-        [-each[0] for each in sorted(wrong)[:20]]
+    mistakes = image_sheets.mistakes(*run_files.predictions(run_files.read(run), 3), 20)
+    assert [mistake[:3] for mistake in mistakes] == [mistake[1:] for mistake in sorted(wrong)[:20]]
+    assert [mistake.probability for mistake in mistakes] == pytest.approx(
+        [-mistake[0] for mistake in sorted(wrong)[:20]]
     )
     tied = image_sheets.mistakes(
         np.array([[0.3, 0.7], [0.1, 0.9], [0.3, 0.7], [0.2, 0.8]]), np.array([0, 1, 0, 0]), 2
     )
-    assert [each.image for each in tied] == [3, 0]
+    assert [mistake.image for mistake in tied] == [3, 0]

@@ -15,15 +15,15 @@ from tests.fewshot.report.handmade import record
 
 
 def test_a_mean_leaves_out_trials_that_stopped() -> None:
-    found = training_curves.average([[1.0, 2.0, 3.0, None], [3.0, 6.0, None, None]])
-    assert found.trials.tolist() == [2, 2, 1, 0]
-    assert found.mean[:3].tolist() == [2, 4, 3]
-    assert found.std[:2] == pytest.approx([math.sqrt(2), math.sqrt(8)])
-    assert np.isnan(found.std[2:]).all()
+    average = training_curves.average([[1.0, 2.0, 3.0, None], [3.0, 6.0, None, None]])
+    assert average.trials.tolist() == [2, 2, 1, 0]
+    assert average.mean[:3].tolist() == [2, 4, 3]
+    assert average.std[:2] == pytest.approx([math.sqrt(2), math.sqrt(8)])
+    assert np.isnan(average.std[2:]).all()
 
 
 def test_curves_are_the_means_of_the_logged_trials(run: Path) -> None:
-    found = run_files.read(run)
+    inspected = run_files.read(run)
     logs = [
         [
             json.loads(line)
@@ -31,23 +31,23 @@ def test_curves_are_the_means_of_the_logged_trials(run: Path) -> None:
         ]
         for seed in (0, 3)
     ]
-    figure = training_curves.over_epochs(run_files.curves(found), found.record)
+    figure = training_curves.over_epochs(run_files.curves(inspected), inspected.record)
     for axes, kind, scale in zip(figure.axes, ("loss", "accuracy"), (1, 100), strict=True):
         means = [
             scale * (a[f"validation_{kind}"] + b[f"validation_{kind}"]) / 2
             for a, b in zip(*logs, strict=True)
         ]
-        drawn = [each.get_ydata() for each in axes.lines if each.get_linewidth() == 2]
-        assert any(np.allclose(each, means) for each in drawn if len(each) == len(means))
-        faint = [each.get_ydata() for each in axes.lines if each.get_linewidth() == 0.7]
+        drawn = [line.get_ydata() for line in axes.lines if line.get_linewidth() == 2]
+        assert any(np.allclose(curve, means) for curve in drawn if len(curve) == len(means))
+        faint = [line.get_ydata() for line in axes.lines if line.get_linewidth() == 0.7]
         one = [scale * row[f"validation_{kind}"] for row in logs[1]]
-        assert any(np.allclose(each, one) for each in faint)
+        assert any(np.allclose(curve, one) for curve in faint)
 
 
 def test_training_validation_and_test_accuracy_of_several_records(run: Path) -> None:
     ours, bare = run_files.read(run).record, record()
     (axes,) = training_curves.train_and_test({"ours": ours, "other": bare}).axes
-    drawn = [each.get_width() for each in axes.patches if each.get_width()]
+    drawn = [bar.get_width() for bar in axes.patches if bar.get_width()]
     scores = [ours.train_accuracy, ours.validation["accuracy"], ours.scores["accuracy"]]
     scores += [bare.train_accuracy, bare.scores["accuracy"]]
     assert drawn == pytest.approx([100 * score.mean for score in scores])

@@ -15,9 +15,9 @@ from tests.fewshot.study_results import Planned
 def reported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Planned, Path, Path]:
     """Three studies, their results, and the folder with their report."""
     folder = tmp_path_factory.mktemp("report")
-    found, out = folder / "results", folder / "out"
+    saved, out = folder / "results", folder / "out"
     planned = (
-        study_results.kshot(found) + study_results.experts(found) + study_results.searched(found)
+        study_results.kshot(saved) + study_results.experts(saved) + study_results.searched(saved)
     )
-    assert report.report(planned, out, False, "small", found) == 0
-    return planned, found, out
+    assert report.report(planned, out, False, "small", saved) == 0
+    return planned, saved, out

@@ -47,15 +47,15 @@ class Page(HTMLParser):
             self.tables[-1][-1][-1] += data
 
 
-def study(planned: Planned, found: Path, name: str) -> results.Study:
-    return next(each for each in results.gather(planned, found, "small") if each.name == name)
+def study(planned: Planned, saved: Path, name: str) -> results.Study:
+    return next(study for study in results.gather(planned, saved, "small") if study.name == name)
 
 
-def expected(content: dict[str, Any], told: float) -> dict[str, str]:
-    """What a table must print, from a record's raw values alone."""
+def expected(content: dict[str, Any], reported: float) -> dict[str, str]:
+    """Return what a table must show, from a record's raw values alone."""
     values = content["scores"]["accuracy"]["values"]
     middle, n = statistics.fmean(values), len(values)
-    cells = {"measured": f"{middle:.4f}", "n": str(n), "difference": f"{middle - told:+.4f}"}
+    cells = {"measured": f"{middle:.4f}", "n": str(n), "difference": f"{middle - reported:+.4f}"}
     if n > 1:
         spread = statistics.stdev(values)
         half = stats.t.ppf(0.975, n - 1) * spread / n**0.5
@@ -68,30 +68,31 @@ def expected(content: dict[str, Any], told: float) -> dict[str, str]:
 
 
 def rows_of(text: str, kind: str) -> list[dict[str, str]]:
-    """Every row of every table that names a run, as column -> text."""
+    """Return every row of every table that names a run, as column -> text."""
     if kind == "html":
         tables = Page(text).tables
     elif kind == "md":
         blocks = re.findall(r"(?:^\|.*\n)+", text, re.M)
         lines = [
-            [line for line in each.splitlines() if not re.match(r"\| :?-+:? \|", line)]
-            for each in blocks
+            [line for line in block.splitlines() if not re.match(r"\| :?-+:? \|", line)]
+            for block in blocks
         ]
         tables = [
-            [[one.strip() for one in line.strip("|").split("|")] for line in each] for each in lines
+            [[one.strip() for one in line.strip("|").split("|")] for line in table_lines]
+            for table_lines in lines
         ]
     else:
         bodies = re.findall(r"\\toprule\n(.*?)\\bottomrule", text, re.S)
         lines = [[line for line in body.splitlines() if line.endswith(r"\\")] for body in bodies]
         tables = [
-            [[one.strip() for one in line.removesuffix(r"\\").split(" & ")] for line in each]
-            for each in lines
+            [[one.strip() for one in line.removesuffix(r"\\").split(" & ")] for line in table_lines]
+            for table_lines in lines
         ]
     return [
-        dict(zip(table[0], each, strict=True))
+        dict(zip(table[0], row, strict=True))
         for table in tables
         if "run" in table[0]
-        for each in table[1:]
+        for row in table[1:]
     ]
 
 

@@ -16,7 +16,7 @@ from tests.fewshot.study_results import Planned
 def test_figures_are_there_and_do_not_change(
     reported: tuple[Planned, Path, Path], tmp_path: Path
 ) -> None:
-    planned, found, out = reported
+    planned, saved, out = reported
     names = {str(path.relative_to(out / "figures")) for path in (out / "figures").rglob("*.svg")}
     assert names == {
         "kshot/reported.svg", "kshot/labels-shots.svg", "kshot/K3-times.svg", "kshot/K8-curves.svg",
@@ -24,7 +24,7 @@ def test_figures_are_there_and_do_not_change(
         "hyperparameters/H5-batch-size.svg",
     }  # fmt: skip
     again = tmp_path / "again"
-    report.report(planned, again, False, "small", found)
+    report.report(planned, again, False, "small", saved)
     for path in out.rglob("*.*"):
         assert (again / path.relative_to(out)).read_bytes() == path.read_bytes(), path
 
@@ -32,7 +32,7 @@ def test_figures_are_there_and_do_not_change(
 def test_box_plots_hold_what_is_not_varied(reported: tuple[Planned, Path, Path]) -> None:
     page = pages.page(study(reported[0], reported[1], "hyperparameters"))
     rates, sizes = page.sections[0].figures
-    assert [[each.text for each in line[:3]] for line in rates.table.rows] == [
+    assert [[part.text for part in line[:3]] for line in rates.table.rows] == [
         [network, rate, "10"]
         for network in ("network H1", "network H2")
         for rate in ("0.01", "0.05", "0.5")
@@ -42,11 +42,11 @@ def test_box_plots_hold_what_is_not_varied(reported: tuple[Planned, Path, Path])
 
 def test_a_row_that_asks_for_it_has_the_confusion_matrix_of_its_best_cell(tmp_path: Path) -> None:
     planned = study_results.kshot(tmp_path)
-    (found,) = [each for each in study(planned, tmp_path, "kshot").rows if each.name == "K8"]
-    assert not any("confusion" in each.name for each in figures.of_row(found))
-    asked = found._replace(row=found.row.model_copy(update={"confusion": True}))
+    (row_results,) = [row for row in study(planned, tmp_path, "kshot").rows if row.name == "K8"]
+    assert not any("confusion" in figure.name for figure in figures.of_row(row_results))
+    asked = row_results._replace(row=row_results.row.model_copy(update={"confusion": True}))
     first = figures.of_row(asked)[0]
-    best = results.best(found.scored)
+    best = results.best(row_results.scored)
     assert (first.name, first.title) == ("K8-confusion", f"K8: confusion matrix, {best.label}")
     counts = np.array(best.measured.confusion)
     shares = 100 * counts / counts.sum(1, keepdims=True)

@@ -19,9 +19,9 @@ from tests.fewshot.study_results import Planned, cell, record, row, save
 def test_the_winner_and_its_leads_are_paired_and_corrected(
     reported: tuple[Planned, Path, Path],
 ) -> None:
-    planned, found, _ = reported
+    planned, saved, _ = reported
     sentence = next(
-        each for each in findings.winners(study(planned, found, "kshot")) if "16 labels" in each
+        text for text in findings.winners(study(planned, saved, "kshot")) if "16 labels" in text
     )
     shown = {
         "experts": "K8 (ConvNeXt-Tiny, fine-tuned, method experts)",
@@ -39,7 +39,7 @@ def test_the_winner_and_its_leads_are_paired_and_corrected(
     for mark, of_best, others in (("16", best, at_16), ("5", best_5, at_5)):
         for name, other in others.items():
             raw[name, mark] = stats.ttest_rel(of_best, other).pvalue
-    order = sorted(raw, key=lambda each: raw[each])
+    order = sorted(raw, key=lambda pair: raw[pair])
     adjusted: dict[tuple[str, str], float] = {}
     for rank, name in enumerate(order):
         adjusted[name] = max([min(1, (len(raw) - k) * raw[order[k]]) for k in range(rank + 1)])
@@ -51,39 +51,41 @@ def test_the_winner_and_its_leads_are_paired_and_corrected(
         gaps = [a - b for a, b in zip(best, at_16[name], strict=True)]
         half = stats.t.ppf(0.975, 9) * statistics.stdev(gaps) / 10**0.5
         p = adjusted[name, "16"]
-        told_p = "p < 0.0001" if p < 1e-4 else f"p = {p:.2g}"
-        words = f"{shown[name]} by {statistics.fmean(gaps):.4f} ± {half:.4f} (n = 10, {told_p})"
+        p_text = "p < 0.0001" if p < 1e-4 else f"p = {p:.2g}"
+        words = f"{shown[name]} by {statistics.fmean(gaps):.4f} ± {half:.4f} (n = 10, {p_text})"
         assert words in sentence
     assert sentence.startswith(
         f"With 16 labels per class of cifar10, {shown[first]} has the highest accuracy of"
     )
 
 
-def test_few_draws_are_said_to_be_too_few(reported: tuple[Planned, Path, Path]) -> None:
-    planned, found, _ = reported
-    sentences = findings.winners(study(planned, found, "experts"))
-    assert sum(each.count("With 1 common trial, no test against") for each in sentences) == 2
-    assert sum(each.count("With 2 common trials, no test against") for each in sentences) == 1
+def test_few_trials_are_reported_as_too_few(reported: tuple[Planned, Path, Path]) -> None:
+    planned, saved, _ = reported
+    sentences = findings.winners(study(planned, saved, "experts"))
+    assert sum(text.count("With 1 common trial, no test against") for text in sentences) == 2
+    assert sum(text.count("With 2 common trials, no test against") for text in sentences) == 1
     assert sentences[-1] == "The p-values are corrected for 4 comparisons (Holm)."
 
 
 def test_reported_numbers_passed_and_not_reached(
     reported: tuple[Planned, Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    planned, found, _ = reported
-    first, passed, missed = findings.against_report(study(planned, found, "kshot"))
+    planned, saved, _ = reported
+    first, passed, missed = findings.against_report(study(planned, saved, "kshot"))
     assert first == "7 reported accuracies were measured again: 5 exceeded, 2 not reached."
     gain = statistics.fmean(record("maml-16")["scores"]["accuracy"]["values"]) - 0.14
     assert f"K11 by {gain:.4f}, more than its interval" in passed
     probe, scratch = (record(f"{name}-16")["scores"]["accuracy"] for name in ("probe", "scratch"))
     less = probe["mean"] - 0.71
     assert missed.startswith(
-        f'Not reached: K8 "method probe" {probe["mean"]:.4f} against 0.71 ({less:+.4f} ± {probe["ci95"]:.4f});'
+        f'Not reached: K8 "method probe" {probe["mean"]:.4f} against 0.71 '
+        f"({less:+.4f} ± {probe['ci95']:.4f});"
     )
     assert "Scale small uses fewer images, fewer epochs or smaller networks" in missed
     monkeypatch.setattr(findings, "MOST_MISSED", 1)
-    assert findings.against_report(study(planned, found, "kshot"))[2].startswith(
-        f"Not reached: K8 2 of 4 by {-less:.4f} to {0.5 - scratch['mean']:.4f} (2 by more than the interval)."
+    assert findings.against_report(study(planned, saved, "kshot"))[2].startswith(
+        f"Not reached: K8 2 of 4 by {-less:.4f} to {0.5 - scratch['mean']:.4f} "
+        "(2 by more than the interval)."
     )
 
 
@@ -111,8 +113,11 @@ def test_two_that_hardly_differ_are_the_same_or_not_surely_apart(tmp_path: Path)
 def test_smoke_stands_beside_no_reported_number(tmp_path: Path) -> None:
     one, asked = row("kshot", "K9", "Prototypical network"), cell("all", "all", accuracy=0.46)
     save(tmp_path, one, asked, record("protonet-16"), scale="smoke")
-    (found,) = results.gather([(one, [asked])], tmp_path, "smoke")
-    assert findings.summary(found)[0].startswith("Scale smoke only shows that everything runs")
+    (study_results,) = results.gather([(one, [asked])], tmp_path, "smoke")
+    assert findings.summary(study_results)[0].startswith(
+        "Scale smoke only shows that everything runs"
+    )
     assert (
-        "difference" not in writing.markdown(pages.page(found)).split("| setting")[1].split("\n")[0]
+        "difference"
+        not in writing.markdown(pages.page(study_results)).split("| setting")[1].split("\n")[0]
     )

@@ -10,8 +10,8 @@ from tests.fewshot.study_results import Planned, record
 def test_what_has_no_number_is_listed_with_its_reason(reported: tuple[Planned, Path, Path]) -> None:
     text = (reported[2] / "kshot.md").read_text()
     assert (
-        "Failed, 1 of 5 settings: method sgd\\_b \\[reported: accuracy 0.59\\]. Reason: the loss became infinite"
-        in text
+        "Failed, 1 of 5 settings: method sgd\\_b \\[reported: accuracy 0.59\\]. "
+        "Reason: the loss became infinite" in text
     )
     assert (
         "Not run, 2 of 2 settings: lr 1 \\[reported: accuracy 0.41, train accuracy 0.94\\]; lr 2"
@@ -24,7 +24,7 @@ def test_what_has_no_number_is_listed_with_its_reason(reported: tuple[Planned, P
         for name, of in (("probe", 0.71), ("scratch", 0.5))
     ]
     assert (
-        f"K8: {less[0]:.4f}, {less[1]:.4f}. What differs here: 10 draws; mini-resnet instead of "
+        f"K8: {less[0]:.4f}, {less[1]:.4f}. What differs here: 10 trials; mini-resnet instead of "
         "ConvNeXt-Tiny. The backbone that ships is smaller." in text
     )
     for line in ("- Failed: K8 (1 of 5 settings).", "- Not run: K7.", "- Not yet run: K15."):

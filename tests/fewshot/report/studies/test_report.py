@@ -24,13 +24,13 @@ def test_check_names_stale_files_and_does_not_compare_figures(
     capsys: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    planned, found, written_to = reported
+    planned, saved, written_to = reported
     out = shutil.copytree(written_to, tmp_path / "out")
     shutil.rmtree(out / "figures")
-    assert report.report(planned, out, True, "small", found) == 0
+    assert report.report(planned, out, True, "small", saved) == 0
     assert "up to date" in capsys.readouterr().err
     assert not (out / "figures").exists()
-    changed = shutil.copytree(found, tmp_path / "results")
+    changed = shutil.copytree(saved, tmp_path / "results")
     path = changed / "kshot" / "small" / "K9" / "shots=16.json"
     path.write_text(
         path.read_text()
@@ -42,7 +42,7 @@ def test_check_names_stale_files_and_does_not_compare_figures(
     names = ["kshot.md", "kshot.tex", "index.html", "README.md"]
     assert [Path(path).name for path in stale] == names
     with pytest.raises(UserError, match="--out"):
-        report.report(planned, None, True, "small", found)
+        report.report(planned, None, True, "small", saved)
 
 
 def test_warnings_about_unknown_results_and_changed_settings(
@@ -69,15 +69,17 @@ def test_the_command_distinguishes_studies_from_records_and_imports_no_torch(
     folder = tmp_path / "kshot"
     folder.mkdir()
     (folder / "K9.yaml").write_text(
-        "title: Prototypical network\nquestion: What?\nsource: slide 1\nbase: {method: protonet, shots: 16}\n"
-        "reported: [{accuracy: 0.46}]\nscales: {small: {cuts: [fewer draws]}}\n"
+        "title: Prototypical network\nquestion: What?\nsource: slide 1\n"
+        "base: {method: protonet, shots: 16}\n"
+        "reported: [{accuracy: 0.46}]\nscales: {small: {cuts: [fewer trials]}}\n"
     )
     (planned,) = results.read([folder], "small")
     save(tmp_path / "results", planned[0], planned[1][0], record("protonet-16"))
     command = ["report", folder, "--results", tmp_path / "results", "--out", tmp_path / "out"]
     code = (
         "import sys\nfrom fewshot.cli import main\nsys.argv[0] = 'fewshot'\n"
-        "try:\n    main.main()\nfinally:\n    print([m for m in ('torch', 'timm', 'pandas') if m in sys.modules])"
+        "try:\n    main.main()\nfinally:\n"
+        "    print([name for name in ('torch', 'timm', 'pandas') if name in sys.modules])"
     )
     for more, name in ((), "kshot.html"), (("--check",), "[]"):
         words = [sys.executable, "-c", code, *map(str, command), *more]

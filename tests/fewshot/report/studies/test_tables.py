@@ -21,20 +21,23 @@ def test_every_number_is_that_of_the_raw_records(
 ) -> None:
     _, _, out = reported
     by_run = {
-        each["run_id"]: each
-        for each in (json.loads(path.read_text()) for path in RECORDS.glob("*.json"))
+        content["run_id"]: content
+        for content in (json.loads(path.read_text()) for path in RECORDS.glob("*.json"))
     }
     names = ["index.html"] if kind == "html" else [f"kshot.{kind}", f"experts.{kind}"]
-    rows = [{plain(key): plain(each) for key, each in one.items()} for name in names
-            for one in rows_of((out / name).read_text(), kind)]  # fmt: skip
-    rows = [each for each in rows if "step" not in each["setting"]]
+    rows = [
+        {plain(key): plain(value) for key, value in row.items()}
+        for name in names
+        for row in rows_of((out / name).read_text(), kind)
+    ]
+    rows = [row for row in rows if "step" not in row["setting"]]
     assert len(rows) == 4 + 6 + 14
-    for each in rows:
-        told_accuracy = float((each.get("reported") or "0").split()[0])
-        wanted = expected(by_run[each["run"]], told_accuracy)
-        if not each.get("reported"):
-            wanted.pop("difference")
-        assert {key: each[key] for key in wanted} == wanted
+    for row in rows:
+        reported_accuracy = float((row.get("reported") or "0").split()[0])
+        expected_cells = expected(by_run[row["run"]], reported_accuracy)
+        if not row.get("reported"):
+            expected_cells.pop("difference")
+        assert {key: row[key] for key in expected_cells} == expected_cells
 
 
 def test_an_interval_of_two_draws_stays_within_what_an_accuracy_can_be() -> None:
@@ -56,18 +59,25 @@ def test_budgets_are_never_in_one_table_and_captions_say_what_is_shared(
         text = (reported[2] / f"{name}.md").read_text()
         for block in re.findall(r"(?:^\|.*\n)+", text, re.M):
             lines = [
-                [each.strip() for each in line.strip("|").split("|")] for line in block.splitlines()
+                [part.strip() for part in line.strip("|").split("|")] for line in block.splitlines()
             ]
             if "labels" in lines[0]:
                 assert len({line[lines[0].index("labels")] for line in lines[2:]}) == 1
     text = (reported[2] / "kshot.md").read_text()
-    shared = "cifar10, 16 labels per class: 160 labels, 10 classes, low-data regime, evaluated on 10,000 test images; scale small"
+    shared = (
+        "cifar10, 16 labels per class: 160 labels, 10 classes, low-data regime, evaluated on "
+        "10,000 test images; scale small"
+    )
     assert f"**{shared}**" in text
     for words in (
-        "- data: these CIFAR-10 images are a JPEG re-encoding", "- assumed: 16 images a class; the test images judge",
-        "- changed at scale small: 10 draws; mini-resnet instead", "scratch on conv4, random weights",
-        "- in the report: slide 7", "- expected cost: 20 minutes per trial", "- note: The backbone that ships is smaller.",
-    ):  # fmt: skip
+        "- data: these CIFAR-10 images are a JPEG re-encoding",
+        "- assumed: 16 images per class; evaluation on the test images",
+        "- changed at scale small: 10 trials; mini-resnet instead",
+        "scratch on conv4, random weights",
+        "- in the report: slide 7",
+        "- expected cost: 20 minutes per trial",
+        "- note: The backbone that ships is smaller.",
+    ):
         assert words in text
 
 

@@ -40,7 +40,8 @@ def test_the_page_asks_for_nothing_and_is_well_formed(reported: tuple[Planned, P
     ]
     pictures = [attributes for tag, attributes in page.tags if tag == "svg"]
     assert len(pictures) == 8
-    assert all(each["role"] == "img" and each["aria-labelledby"] in titled for each in pictures)
+    assert {picture["role"] for picture in pictures} == {"img"}
+    assert all(picture["aria-labelledby"] in titled for picture in pictures)
     assert text.count("The numbers behind this figure") == 8
     for table in page.tables:
         assert len(table) > 1
@@ -82,13 +83,13 @@ CLICKS = """<script>
 addEventListener("load", () => {
   const table = document.querySelector("#kshot-K8").parentNode.querySelector("table.sortable");
   const heads = [...table.querySelectorAll("th")];
-  const head = heads.find(each => each.textContent === "measured");
+  const head = heads.find(button => button.textContent === "measured");
   const state = () => head.getAttribute("aria-sort") + ": "
     + [...table.tBodies[0].rows].map(row => row.cells[0].textContent).join(",");
   head.querySelector("button").click(); const up = state();
   head.querySelector("button").click(); const down = state();
   const wide = document.documentElement.scrollWidth > innerWidth ? "wide" : "fits";
-  const buttons = heads.every(each => each.querySelector("button"));
+  const buttons = heads.every(button => button.querySelector("button"));
   document.documentElement.setAttribute("data-seen", [up, down, buttons, wide].join(" | "));
 });
 </script></body>"""
@@ -111,8 +112,8 @@ def test_the_page_in_a_browser(
     page = tmp_path / "page.html"
     page.write_text((reported[2] / "index.html").read_text().replace("</body>", CLICKS))
     done = subprocess.run(
-        [browser, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={tmp_path / 'profile'}",
-         f"--window-size={size}", "--enable-logging=stderr", "--dump-dom", page.as_uri()],
+        [browser, "--headless", "--no-sandbox", "--disable-gpu",
+         f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={size}", "--enable-logging=stderr", "--dump-dom", page.as_uri()],
         capture_output=True, text=True, timeout=120, check=True,
     )  # fmt: skip
     seen = re.search(r'data-seen="([^"]*)"', done.stdout)
@@ -127,7 +128,7 @@ def test_the_page_in_a_browser(
 def test_the_index_keeps_other_studies_and_leaves_a_page_written_by_hand(
     reported: tuple[Planned, Path, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    planned, found, written_to = reported
+    planned, saved, written_to = reported
     out = shutil.copytree(written_to, tmp_path / "out")
     before = (out / "README.md").read_text()
     assert re.findall(r"^\| \[(\w+)\]", before, re.M) == ["experts", "hyperparameters", "kshot"]
@@ -136,11 +137,11 @@ def test_the_index_keeps_other_studies_and_leaves_a_page_written_by_hand(
         in before
     )
     (out / "notes.md").write_text("# By hand\n")
-    only = [each for each in planned if each[0].study == "kshot"]
-    assert report.report(only, out, False, "small", found) == 0
+    only = [item for item in planned if item[0].study == "kshot"]
+    assert report.report(only, out, False, "small", saved) == 0
     assert (out / "README.md").read_text() == before + "\nOther pages:\n\n- [By hand](notes.md)\n"
     assert (out / "kshot.html").exists()
     (out / "README.md").write_text("# Mine\n")
-    report.report(only, out, False, "small", found)
+    report.report(only, out, False, "small", saved)
     assert (out / "README.md").read_text() == "# Mine\n"
     assert "README.md was written by hand" in caplog.text
