@@ -1,4 +1,4 @@
-"""Studies to report on: rows as study files give them, and result files made from the published records."""
+"""Studies to report on: rows as in study files, and results made from published records."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ E12 = (0.1123, 0.1610, 0.1833, 0.2020, 0.3191, 0.3960, 0.4894)
 def row(
     study: str, name: str, title: str, question: str = "Which value is best?", **more: Any
 ) -> Row:
-    """A row as its file gives it."""
+    """Return a row with the given values, as its file would have."""
     base = {"method": "probe"} if more.get("kind", "grid") in ("grid", "search") else {}
     given = {
         "study": study,
@@ -46,27 +46,50 @@ def record(name: str) -> dict[str, Any]:
 
 
 def save(
-    results: Path, of: Row, asked: Cell, content: dict[str, Any] | None, *, values: dict[str, Any] | None = None,
-    status: str = "done", reason: str | None = None, curves: dict[str, Any] | None = None, scale: str = "small",
-) -> None:  # fmt: skip
-    """One result file, as `fewshot sweep` writes it."""
+    results: Path,
+    of: Row,
+    asked: Cell,
+    content: dict[str, Any] | None,
+    *,
+    values: dict[str, Any] | None = None,
+    status: str = "done",
+    reason: str | None = None,
+    curves: dict[str, Any] | None = None,
+    scale: str = "small",
+) -> None:
+    """Write a result file as `fewshot sweep` does."""
     folder = results / of.study / scale / of.name
     folder.mkdir(parents=True, exist_ok=True)
     result = {
-        "study": of.study, "row": of.name, "scale": scale, "cell": asked.name, "label": asked.label,
-        "position": asked.position, "values": values or {}, "settings": asked.settings, "status": status,
-        "reason": reason, "record": content, "curves": curves, "run": content.get("run_id", "") if content else "",
-    }  # fmt: skip
+        "study": of.study,
+        "row": of.name,
+        "scale": scale,
+        "cell": asked.name,
+        "label": asked.label,
+        "position": asked.position,
+        "values": values or {},
+        "settings": asked.settings,
+        "status": status,
+        "reason": reason,
+        "record": content,
+        "curves": curves,
+        "run": content.get("run_id", "") if content else "",
+    }
     (folder / f"{asked.name}.json").write_text(json.dumps(result))
 
 
 def kshot(results: Path) -> Planned:
     """Learners at 16 and 5 shots, a benchmark, and rows that failed, cannot run, or have not run."""
     k8 = row(
-        "kshot", "K8", "ConvNeXt-Tiny, fine-tuned", "How far does a fine-tuned large network come?", seconds=1200,
-        assumed=("16 images per class", "evaluation on the test images"), note="The backbone that ships is smaller.",
+        "kshot",
+        "K8",
+        "ConvNeXt-Tiny, fine-tuned",
+        "How far does a fine-tuned large network come?",
+        seconds=1200,
+        assumed=("16 images per class", "evaluation on the test images"),
+        note="The backbone that ships is smaller.",
         scales={"small": {"cuts": ("10 trials", "mini-resnet instead of ConvNeXt-Tiny")}},
-    )  # fmt: skip
+    )
     cells = []
     methods = (
         ("finetune", 0.63, 1.0),
@@ -75,8 +98,8 @@ def kshot(results: Path) -> Planned:
         ("scratch", 0.50, None),
     )
     for place, (method, accuracy, train) in enumerate(methods):
-        told = {"accuracy": accuracy} | ({} if train is None else {"train_accuracy": train})
-        cells.append(asked := cell(f"method={method}", f"method {method}", place, **told))
+        reported = {"accuracy": accuracy} | ({} if train is None else {"train_accuracy": train})
+        cells.append(asked := cell(f"method={method}", f"method {method}", place, **reported))
         curves = learning(place) if method in ("finetune", "scratch") else None
         save(results, k8, asked, record(f"{method}-16"), values={"method": method}, curves=curves)
     cells.append(lost := cell("method=sgd_b", "method sgd_b", 4, accuracy=0.59))
@@ -92,8 +115,8 @@ def kshot(results: Path) -> Planned:
             assumed=("16 images a class",),
         )
         cells = [
-            cell(f"shots={k}", f"shots {k}", place, **told)
-            for place, (k, told) in enumerate(((16, {"accuracy": accuracy}), (5, {})))
+            cell(f"shots={k}", f"shots {k}", place, **reported)
+            for place, (k, reported) in enumerate(((16, {"accuracy": accuracy}), (5, {})))
         ]
         for asked, k in zip(cells, (16, 5), strict=True):
             save(results, one, asked, record(f"{method}-{k}"), values={"shots": k})
@@ -136,10 +159,10 @@ def kshot(results: Path) -> Planned:
 def experts(results: Path) -> Planned:
     """Fractions of the training images: two rows, seven budgets, other metrics reported."""
     planned: Planned = []
-    for name, method, told in (("E11", "finetune", E11), ("E12", "scratch", E12)):
+    for name, method, reported in (("E11", "finetune", E11), ("E12", "scratch", E12)):
         one = row("experts", name, f"{method} on fractions", "What does a fraction give?")
         cells = []
-        for place, (fraction, accuracy) in enumerate(zip(FRACTIONS, told, strict=True)):
+        for place, (fraction, accuracy) in enumerate(zip(FRACTIONS, reported, strict=True)):
             numbers = {"accuracy": accuracy, "f1": accuracy - 0.01, "std": 0.0015, "loss": 2.0}
             cells.append(
                 asked := cell(f"fraction={fraction}", f"fraction {fraction}", place, **numbers)
@@ -152,12 +175,16 @@ def experts(results: Path) -> Planned:
 
 
 def searched(results: Path) -> Planned:
-    """A search over two networks, of which the first step is known before, the second from its results alone."""
+    """A search over two networks; the cells of its second step follow from its results."""
     one = row(
-        "hyperparameters", "H5", "One-at-a-time search", kind="search", grid=({"network": {"H1": {}, "H2": {}}},),
+        "hyperparameters",
+        "H5",
+        "One-at-a-time search",
+        kind="search",
+        grid=({"network": {"H1": {}, "H2": {}}},),
         steps=({"train.lr": (0.01, 0.05, 0.5)}, {"train.batch_size": (64, 128)}),
-    )  # fmt: skip
-    draw = np.random.default_rng(0)
+    )
+    random = np.random.default_rng(0)
     for place, (network, rate) in enumerate(
         (network, rate) for network in ("H1", "H2") for rate in (0.01, 0.05, 0.5)
     ):
@@ -167,29 +194,29 @@ def searched(results: Path) -> Planned:
             f"{network}, lr {rate:g} (step 1)",
             5 * (place // 3) + place % 3,
         )
-        save(results, one, asked, lower("probe-16", rate / 3, draw), values=values)
+        save(results, one, asked, lower("probe-16", rate / 3, random), values=values)
     for place, size in enumerate((64, 128)):
         values = {"network": "H1", "train.lr": 0.01, "train.batch_size": size}
         asked = cell(
             f"2-H1-lr=0.01-batch_size={size}", f"H1, lr 0.01, batch_size {size} (step 2)", 3 + place
         )
-        save(results, one, asked, lower("probe-16", 0, draw), values=values)
+        save(results, one, asked, lower("probe-16", 0, random), values=values)
     return [(one, grids.cells(one, "small"))]
 
 
-def lower(name: str, by: float, draw: np.random.Generator) -> dict[str, Any]:
-    """A record with accuracies lower by so much, and some noise."""
+def lower(name: str, by: float, random: np.random.Generator) -> dict[str, Any]:
+    """Return a record whose accuracies are lower by so much, plus some noise."""
     content = record(name)
     values = [
-        value - by + draw.normal(0, 0.01) for value in content["scores"]["accuracy"]["values"]
+        value - by + random.normal(0, 0.01) for value in content["scores"]["accuracy"]["values"]
     ]
     content["scores"]["accuracy"] = summary(values).to_json()
     return content
 
 
-def learning(seed: int, draws: int = 5, epochs: int = 30) -> dict[str, Any]:
-    """Curves as a result has them; every other draw ended early."""
-    draw = np.random.default_rng(seed)
+def learning(seed: int, trials: int = 5, epochs: int = 30) -> dict[str, Any]:
+    """Return curves as in a result; every second trial ended early."""
+    random = np.random.default_rng(seed)
     steps = np.arange(1, epochs + 1)
     curves: dict[str, Any] = {"epoch": steps.tolist()}
     for name, start, end in (
@@ -200,7 +227,7 @@ def learning(seed: int, draws: int = 5, epochs: int = 30) -> dict[str, Any]:
         rows = (
             end
             + (start - end) * np.exp(-steps / (6 + seed))
-            + draw.normal(0, 0.02, (draws, epochs))
+            + random.normal(0, 0.02, (trials, epochs))
         )
         curves[name] = [row[: epochs - 8 * (place % 2)].tolist() for place, row in enumerate(rows)]
     return curves

@@ -242,7 +242,10 @@ def test_check_needs_a_place_and_records_must_be_there(tmp_path: Path):
 
 
 def test_a_table_is_made_without_torch():
-    code = "import sys, fewshot.report.comparison; print([m for m in ('torch', 'torchvision', 'timm') if m in sys.modules])"
+    code = (
+        "import sys, fewshot.report.comparison\n"
+        "print([name for name in ('torch', 'torchvision', 'timm') if name in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
 

@@ -30,8 +30,10 @@ def test_a_line_for_each_method_in_rising_order_of_labels() -> None:
     assert (panel.data, panel.budget) == ("digits", "shots")
     lines = {line.label: line for line in panel.lines}
     assert set(lines) == {
-        "probe conv4 from random weights", "protonet conv4 from random weights", "probe conv4 b.safetensors",
-    }  # fmt: skip
+        "probe conv4 from random weights",
+        "protonet conv4 from random weights",
+        "probe conv4 b.safetensors",
+    }
     probe = lines["probe conv4 from random weights"]
     assert probe.budgets == [1, 4]
     assert probe.means == pytest.approx([0.2, 0.5])

@@ -19,10 +19,15 @@ def test_figures_are_there_and_do_not_change(
     planned, saved, out = reported
     names = {str(path.relative_to(out / "figures")) for path in (out / "figures").rglob("*.svg")}
     assert names == {
-        "kshot/reported.svg", "kshot/labels-shots.svg", "kshot/K3-times.svg", "kshot/K8-curves.svg",
-        "experts/reported.svg", "experts/labels-fraction.svg", "hyperparameters/H5-learning-rate.svg",
+        "kshot/reported.svg",
+        "kshot/labels-shots.svg",
+        "kshot/K3-times.svg",
+        "kshot/K8-curves.svg",
+        "experts/reported.svg",
+        "experts/labels-fraction.svg",
+        "hyperparameters/H5-learning-rate.svg",
         "hyperparameters/H5-batch-size.svg",
-    }  # fmt: skip
+    }
     again = tmp_path / "again"
     report.report(planned, again, False, "small", saved)
     for path in out.rglob("*.*"):

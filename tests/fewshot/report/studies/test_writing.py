@@ -112,10 +112,22 @@ def test_the_page_in_a_browser(
     page = tmp_path / "page.html"
     page.write_text((reported[2] / "index.html").read_text().replace("</body>", CLICKS))
     done = subprocess.run(
-        [browser, "--headless", "--no-sandbox", "--disable-gpu",
-         f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={size}", "--enable-logging=stderr", "--dump-dom", page.as_uri()],
-        capture_output=True, text=True, timeout=120, check=True,
-    )  # fmt: skip
+        [
+            browser,
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            f"--user-data-dir={tmp_path / 'profile'}",
+            f"--window-size={size}",
+            "--enable-logging=stderr",
+            "--dump-dom",
+            page.as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
     seen = re.search(r'data-seen="([^"]*)"', done.stdout)
     assert seen is not None
     rising = ["method scratch", "method probe", "method finetune", "method experts"]
