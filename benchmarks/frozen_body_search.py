@@ -64,7 +64,7 @@ def measure(values: dict[str, Any], folder: Path) -> dict[str, Any]:
         path.unlink()
     first, accuracy = train(values, folder / "first")
     again, accuracy_again = train(values, folder / "again")
-    frozen.fit_for = lambda *_: False
+    frozen.can_replace_images = lambda *_: False
     images, accuracy_on_images = train(values, folder / "images")
     return {
         "seconds": {"first": first, "again": again, "images": images},

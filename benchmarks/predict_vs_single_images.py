@@ -55,13 +55,13 @@ def single_image_loop(run: Path, files: list[Path]) -> Callable[[], list[str]]:
     from PIL import Image
 
     from episodes import streams
-    from fewshot.model.restore import rebuild
+    from fewshot.model.restore import restore
 
-    rebuilt = rebuild(run, 0)
-    data, device = rebuilt.plan.data.train, rebuilt.plan.compute.device
+    trial = restore(run, 0)
+    data, device = trial.run.data.train, trial.run.compute.device
     with torch.no_grad():
-        support = streams.labelled(data, rebuilt.kept, device)
-        classify = rebuilt.learner.eval().adapt(support)
+        support = streams.labelled(data, trial.train_indices, device)
+        classify = trial.learner.eval().adapt(support)
 
     @torch.no_grad()
     def loop() -> list[str]:
@@ -119,7 +119,7 @@ def parts(run: Path, images: Path) -> dict[str, dict[str, float]]:
     start = common.clock_and_processor_seconds(lambda: predictor.load(run))
     ready = predictor.load(run)
     files = sorted(images.iterdir())
-    size = ready.at_once
+    size = ready.batch_size
     chunks = [files[first : first + size] for first in range(0, len(files), size)]
     decoded: list[Any] = []
 

@@ -134,16 +134,16 @@ def preset_step() -> tuple[Any, int]:
     import torch
 
     from episodes import augment, streams
-    from fewshot.runs import fitting, resolve
+    from fewshot.runs import resolve
     from fewshot.training import devices, optim
 
     devices.keep_freed_memory()
     with tempfile.TemporaryDirectory() as name:
         request = {"method": "scratch", "preset": "fast", "full": True}
-        run = resolve.prepare(request, Path(name), "cpu")
+        run = resolve.resolve_run(request, Path(name), "cpu")
     train = run.config.train
     assert train is not None
-    learner = fitting.build(run, 0).train()
+    learner = run.build_learner(0).train()
     pool = streams.pool(run.data.train, torch.arange(len(run.data.train)), "cpu")
     learner.backbone.initialise(streams.as_float(pool.images[:5000]))
     learner.on_train_start(len(pool.labels))

@@ -18,14 +18,14 @@ from episodes.augment.mixing import soft_labels
 from episodes.augment.pipeline import Augment
 from episodes.rng import generator
 from episodes.subsets import by_class
-from episodes.types import Episode, ImageSet, Labelled, Pairs
+from episodes.types import Episode, FeatureSet, ImageSet, Labelled, Pairs
 
 
 class Pool(NamedTuple):
     """Training images on a device.
 
     Attributes:
-        images: uint8 [n, c, h, w].
+        images: uint8 [n, c, h, w], or `Features` [n, d].
         labels: int64 [n], or float [n, n_classes].
         n_classes: number of classes.
     """
@@ -40,24 +40,27 @@ def as_float(images: Tensor) -> Tensor:
     return images.float().div_(255) if images.dtype == torch.uint8 else images
 
 
-def pool(image_set: ImageSet, indices: Tensor, device: torch.device | str) -> Pool:
-    """Copy the images at `indices` to a device."""
-    images, labels = image_set.images[indices], image_set.labels[indices]
-    return Pool(images.to(device), labels.to(device), len(image_set.classes))
+def pool(source: ImageSet | FeatureSet, indices: Tensor, device: torch.device | str) -> Pool:
+    """Copy the images, or their features, at `indices` to a device."""
+    inputs = source.images if isinstance(source, ImageSet) else source.features
+    labels = source.labels[indices].to(device)
+    return Pool(inputs[indices].to(device), labels, len(source.classes))
 
 
-def labelled(image_set: ImageSet, indices: Tensor, device: torch.device | str) -> Labelled:
+def labelled(
+    source: ImageSet | FeatureSet, indices: Tensor, device: torch.device | str
+) -> Labelled:
     """Return the images at `indices` as one batch on a device, without augmentation."""
-    images, labels, _ = pool(image_set, indices, device)
+    images, labels, _ = pool(source, indices, device)
     return Labelled(as_float(images), labels)
 
 
 def chunks(
-    image_set: ImageSet, indices: Tensor, size: int, device: torch.device | str
+    source: ImageSet | FeatureSet, indices: Tensor, size: int, device: torch.device | str
 ) -> Iterator[Labelled]:
     """Yield the images at `indices` in order, in batches of `size`, so that memory is bounded."""
     for chunk in indices.split(size):
-        yield labelled(image_set, chunk, device)
+        yield labelled(source, chunk, device)
 
 
 def append(pool: Pool, share: float, augment: Augment, seed: int, chunk: int = 1024) -> Pool:

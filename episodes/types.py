@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -38,6 +38,60 @@ class ImageSet:
         return len(self.labels)
 
 
+class Features(Tensor):
+    """Frozen features, float [n, d], in the place of images: backbones pass them on unchanged.
+
+    Selecting, repeating, joining and moving features gives features; any other operation gives a plain
+    tensor.
+    """
+
+    @classmethod
+    def __torch_function__(
+        cls, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        with torch._C.DisableTorchFunctionSubclass():
+            result = func(*args, **(kwargs or {}))
+        if func not in SELECTIONS:
+            return result
+        if isinstance(result, Tensor):
+            return result.as_subclass(cls)
+        return type(result)(part.as_subclass(cls) for part in result)
+
+
+SELECTIONS = {
+    Tensor.__getitem__,
+    Tensor.chunk,
+    Tensor.contiguous,
+    Tensor.cpu,
+    Tensor.cuda,
+    Tensor.float,
+    Tensor.repeat,
+    Tensor.split,
+    Tensor.to,
+    torch.cat,
+    torch.chunk,
+    torch.split,
+}
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureSet:
+    """Labelled images that were replaced by their frozen features.
+
+    Attributes:
+        features: float [n, d], on the CPU.
+        labels: int64 [n], each from 0 to n_classes - 1.
+        classes: class names, in the order of the labels.
+    """
+
+    features: Features
+    labels: Tensor
+    classes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
 class TrainTest(NamedTuple):
     """The two parts of a data set: labelled subsets come from `train`; `test` is for evaluation."""
 
@@ -49,7 +103,8 @@ class Labelled(NamedTuple):
     """A batch of labelled images.
 
     Attributes:
-        images: float [n, c, h, w] in [0, 1].
+        images: float [n, c, h, w] in [0, 1]; or `Features` [n, d], for learners whose backbone
+            does not change.
         labels: int64 [n], or float [n, n_way] if augmentation mixes labels.
         pool_indices: index of each image in the training pool, int64 [n]; None outside training.
     """
@@ -96,7 +151,7 @@ class Pairs(NamedTuple):
     """A batch of image pairs.
 
     Attributes:
-        left, right: float [n, c, h, w] in [0, 1].
+        left, right: float [n, c, h, w] in [0, 1], or `Features` [n, d].
         same: float [n], 1 if the two images belong to one class and 0 otherwise.
         classes: int64 [2, n], the classes of the left and of the right images, for losses over all
             images of a batch.

@@ -22,7 +22,7 @@ from episodes.rng import generator, seeded
 from episodes.types import Episode, ImageSet, Labelled, TrainTest
 from fewshot import config, progress
 from fewshot.backbones import chunk_size
-from fewshot.evaluation import metrics, statistics
+from fewshot.evaluation import low_data, metrics, statistics
 from fewshot.learners.base import Learner
 from fewshot.runs import experiment, records
 from fewshot.runs.records import RunRecord
@@ -113,8 +113,6 @@ def run(
             device=device,
             workers=workers,
             force=force,
-            progress=not quiet,
-            tell=progress.update,
         )
 
 
@@ -260,7 +258,9 @@ def fit(
     return learner.eval()
 
 
-def evaluate(learner: Learner, support: Labelled, query: Labelled | ImageSet) -> metrics.TestScores:
+def evaluate(
+    learner: Learner, support: Labelled, query: Labelled | ImageSet
+) -> metrics.ClassifierScores:
     """Adapt a learner to the support set and score it on the query set.
 
     No query image influences the classification of another.
@@ -275,10 +275,8 @@ def evaluate(learner: Learner, support: Labelled, query: Labelled | ImageSet) ->
         recall of each class and the confusion matrix.
     """
     device = next(learner.parameters()).device
-    learner.eval()
-    with torch.no_grad():
-        classifier = learner.adapt(support.to(device))
-    return metrics.scores(*metrics.classify(classifier, _in_batches(learner, query, device)))
+    classifier = low_data.adapt(learner, support.to(device)).classifier
+    return metrics.scores(*low_data.classify(classifier, _in_batches(learner, query, device)))
 
 
 def _in_batches(

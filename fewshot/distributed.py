@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import atexit
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from datetime import timedelta
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
+from filelock import FileLock
 from torch import Tensor, distributed, nn
 
 from fewshot.errors import UserError
 
+T = TypeVar("T")
 WAIT = timedelta(hours=2)  # for the first process, which judges alone
 
 
@@ -55,6 +59,34 @@ def agree(value: Any) -> Any:
     said = [value]
     distributed.broadcast_object_list(said)
     return said[0]
+
+
+def from_main(compute: Callable[[], T]) -> T:
+    """Call a function on rank 0 alone and return its result in every process."""
+    return agree(None if rank() else compute())
+
+
+@contextmanager
+def main_process_first() -> Iterator[None]:
+    """Run the block on rank 0 first; the other processes then use what it cached."""
+    if rank():
+        _meet()
+    yield
+    if rank() == 0:
+        _meet()
+
+
+@contextmanager
+def locked_by_main_process(path: Path) -> Iterator[None]:
+    """Hold a file lock for the duration of the block; rank 0 holds it for all processes."""
+    with nullcontext() if rank() else FileLock(path):
+        yield
+
+
+def _meet() -> None:
+    """Wait until every process is here."""
+    if world() > 1:
+        distributed.barrier()
 
 
 def gather(value: Any) -> list[Any]:

@@ -28,6 +28,11 @@ def update(text: str) -> None:
         show(_prefix.get() + text)
 
 
+def is_shown() -> bool:
+    """Return whether somebody displays the status line."""
+    return _show.get() is not None
+
+
 @contextmanager
 def shown_by(show: Show | None) -> Iterator[None]:
     """Pass every status line inside the block to `show`; None silences the block."""

@@ -15,9 +15,9 @@ import torch
 from episodes import augment, datasets, streams
 from fewshot import io
 from fewshot.config import Train
-from fewshot.evaluation import metrics
+from fewshot.evaluation import low_data, metrics
 from fewshot.learners.base import Learner
-from fewshot.runs import fitting, resolve
+from fewshot.runs import resolve, trial_data
 from fewshot.training import devices, trainer
 
 TARGET = 0.94
@@ -62,14 +62,14 @@ def target(device: str, toy: bool, out: Path) -> dict[str, Any]:
     """
     request: dict[str, Any] = {"method": "scratch", "preset": "accurate", **SETTINGS}
     request |= {"data": "cifar10", "full": True} | (TOY_SETTINGS if toy else {})
-    run = resolve.prepare(request, out, device)
+    run = resolve.resolve_run(request, out, device)
     train = run.config.train
     assert train is not None
     pool = streams.pool(run.data.train, torch.arange(len(run.data.train)), device)
     learner = _initialised(run, pool)
     change = augment.build(run.config.augment, pool.n_classes)
     stream = streams.batches(pool, train.batch_size, change, 0, train.label_smoothing)
-    test = torch.arange(len(run.data.test))
+    test = trial_data.Part(run.data.test, torch.arange(len(run.data.test)))
     curve: list[dict[str, float]] = []
     evaluating = 0.0
     began = time.perf_counter()
@@ -80,7 +80,9 @@ def target(device: str, toy: bool, out: Path) -> dict[str, Any]:
         nonlocal evaluating
         start = time.perf_counter()
         classifier = model.adapt(streams.labelled(run.data.train, torch.arange(1), device))
-        scores = metrics.quick(classifier, fitting.batches(learner, run.data.test, test, device))
+        scores = metrics.loss_and_accuracy(
+            *low_data.classify(classifier, trial_data.batches(learner, test, device))
+        )
         curve.append({"seconds": start - began - evaluating, "accuracy": scores["accuracy"]})
         evaluating += time.perf_counter() - start
         return scores
@@ -99,7 +101,7 @@ def target(device: str, toy: bool, out: Path) -> dict[str, Any]:
 
 def _initialised(run: resolve.ResolvedRun, pool: streams.Pool) -> Learner:
     """Build the learner with the filters that its backbone computes from training images."""
-    learner = fitting.build(run, 0)
+    learner = run.build_learner(0)
     learner.backbone.initialise(streams.as_float(pool.images[:5000]))
     learner.on_train_start(len(pool.labels))
     return learner

@@ -73,6 +73,6 @@ def test_records_of_learners_have_the_run_ids_of_the_presets(tmp_path: Path) -> 
         values = request(record)
         if record["preset"] not in ("few", "full"):  # those follow from the number of labels
             values["preset"] = record["preset"]
-        if resolve.prepare(values, tmp_path, "cpu").run_id != record["run_id"]:
+        if resolve.resolve_run(values, tmp_path, "cpu").run_id != record["run_id"]:
             stale.append(path.name)
     assert not stale, f"measured with other settings than the presets have: {', '.join(stale)}"

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from fewshot.backbones import views as view_functions
 from fewshot.backbones.finish import FeatureMap, Finish
 from fewshot.backbones.networks import Body, Statistics
+from episodes.types import Features
 from fewshot.config import Views
 
 CHUNK_PIXELS = 512 * 32 * 32  # of the images that go through a body at once
@@ -159,10 +160,10 @@ class Backbone(nn.Module):
 def embed(backbone: Backbone, images: Tensor) -> Tensor:
     """Return features [n, d] of images [n, c, h, w], in bounded chunks if gradients are off.
 
-    Features [n, d] that were computed before pass through unchanged.
+    `Features` [n, d] that were computed before pass through unchanged.
     """
-    if images.ndim == 2:
-        return images
+    if isinstance(images, Features):
+        return images.as_subclass(Tensor)
     if torch.is_grad_enabled():
         return backbone(images)
     return torch.cat([backbone(part) for part in images.split(chunk_size(backbone, images))])

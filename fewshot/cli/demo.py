@@ -34,7 +34,7 @@ def demo(
         for method, preset in METHODS.items():
             values = {"method": method, "preset": preset, "shots": SHOTS, "data": "digits"}
             with progress.within(method):
-                results.append(experiment.run(values, range(trials), out=out, tell=progress.update))
+                results.append(experiment.run(values, range(trials), out=out))
     rows = [
         accuracy_by_method.Result(
             record.method,

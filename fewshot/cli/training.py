@@ -9,7 +9,6 @@ from typing import Annotated
 
 import typer
 
-from fewshot import progress
 from fewshot.cli import common, completion
 from fewshot.cli.display import is_follower, work
 
@@ -98,8 +97,6 @@ def run(
             device=device,
             force=force,
             workers=workers,
-            progress=not quiet,
-            tell=progress.update,
         )
     if is_follower():
         return
@@ -165,8 +162,6 @@ def pretrain(
             out=out,
             device=device,
             force=force,
-            progress=not quiet,
-            tell=progress.update,
         )
     if is_follower():
         return

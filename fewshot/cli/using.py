@@ -9,7 +9,6 @@ from typing import Annotated
 
 import typer
 
-from fewshot import progress
 from fewshot.cli import common
 from fewshot.cli.display import work
 
@@ -141,6 +140,5 @@ def predict(
             top=top,
             skip_broken=skip_broken,
             device=device,
-            tell=progress.update,
         )
     print(f"predictions: {file} ({written})", file=sys.stderr)

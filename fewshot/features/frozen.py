@@ -1,9 +1,9 @@
-"""Frozen features, computed once: kept by the content of the images, the weights, the preprocessing and precision."""
+"""Frozen features, computed once and cached by images, weights, preprocessing and precision."""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -11,136 +11,173 @@ from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from episodes import streams
-from episodes.types import ImageSet
+from episodes.types import Features, FeatureSet, ImageSet
 from fewshot.backbones import Backbone, chunk_size
 from fewshot.config import RunConfig
 from fewshot.features import cache
 from fewshot.learners.base import Learner
 from fewshot.training import optim
 
-TOGETHER = 256  # views that go through the network at once, always: an image's features depend on no company
-VERSION = 3  # raise it when the same network gives other features: files written before are then no longer found
+# Views that go through the network at once. The number is always the same, so that the features of
+# an image do not depend on the other images.
+CHUNK_VIEWS = 256
+VERSION = 3  # raise it when the same network gives other features: older files are then not used
 
 
-def fit_for(settings: RunConfig, learner: Learner, untrained: bool = False) -> bool:
-    """Whether features can stand in for images: nothing of the backbone changes, and nothing random happens to images.
+class BatchNorms(NamedTuple):
+    """How many batch-norm layers of a backbone learn, and how many keep their statistics."""
 
-    That is a learner without training, or left `untrained`; or one of which every phase trains the head alone,
-    without augmentation, where the backbone's batch norm is held. Such a backbone then works in evaluation mode
-    throughout: dropout inside it, which on images would act while the head is trained, does not. A learner whose
-    `adapt` changes the backbone needs images always, and so does one that says so.
+    learning: int
+    held: int
+
+
+def can_replace_images(config: RunConfig, learner: Learner, untrained: bool = False) -> bool:
+    """Return whether frozen features can replace the images of a run.
+
+    They can if neither the backbone nor the images change: the learner is not trained, or every
+    phase trains the head alone, without augmentation, and the backbone's batch norm is held. The
+    backbone then works in evaluation mode throughout, so dropout inside it does not act, which on
+    images it would do while the head is trained.
+
+    Args:
+        config: the run's settings.
+        learner: the learner; one that needs images, for example because `adapt` changes its
+            backbone, never works on features.
+        untrained: the learner would be trained, but there is nothing to train it on.
     """
     if learner.needs.images:
         return False
-    if untrained or learner.feed is None or settings.train is None:
+    train = config.train
+    if untrained or learner.feed is None or train is None:
         return True
-    if settings.augment or settings.append is not None or settings.train.resolutions:
+    if config.augment or config.append is not None or train.resolutions:
         return False
-    return (
-        all(phase.trainable == "head" for phase in settings.train.phases)
-        and not batch_norms(learner, "head")[0]
-    )
+    only_head = all(phase.trainable == "head" for phase in train.phases)
+    return only_head and not batch_norms(learner, "head").learning
 
 
-def batch_norms(learner: Learner, trainable: str | int) -> tuple[int, int]:
-    """How many batch norms of the backbone learn, and how many are held, in a phase; the learner is left as it was."""
-    modes = [(part, part.training) for part in learner.modules()]
-    wanted = [(parameter, parameter.requires_grad) for parameter in learner.parameters()]
-    optim.set_trainable(learner, trainable)  # as the trainer will: learners look at what is frozen
+def batch_norms(learner: Learner, trainable: str | int) -> BatchNorms:
+    """Count the batch-norm layers of the backbone in a training phase; the learner stays as it is.
+
+    Args:
+        learner: the learner.
+        trainable: what the phase trains, as in `train.phases`.
+    """
+    modes = [(module, module.training) for module in learner.modules()]
+    gradients = [(parameter, parameter.requires_grad) for parameter in learner.parameters()]
+    # Learners hold batch norm depending on what is frozen, so set up the phase as the trainer does.
+    optim.set_trainable(learner, trainable)
     learner.train()
-    norms = [part.training for part in learner.backbone.modules() if isinstance(part, _BatchNorm)]
-    for part, mode in modes:
-        part.training = mode
-    for parameter, gradient in wanted:
+    layers = [layer for layer in learner.backbone.modules() if isinstance(layer, _BatchNorm)]
+    learning = sum(layer.training for layer in layers)
+    for module, mode in modes:
+        module.training = mode
+    for parameter, gradient in gradients:
         parameter.requires_grad_(gradient)
-    return sum(norms), len(norms) - sum(norms)
+    return BatchNorms(learning, len(layers) - learning)
 
 
 def fingerprint(backbone: Backbone) -> str:
-    """Hash of the network's form, its weights, and everything that prepares images for them."""
+    """Return a hash of the network's form, its weights and its preprocessing of images."""
     digest = hashlib.sha256(backbone.form.encode())
     state = {**backbone.state_dict(), "mean": backbone.mean, "std": backbone.std}
     for name, tensor in sorted(state.items()):
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-        digest.update(
-            memoryview(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
-        )
-    prepared = (
+        numbers = tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy()
+        digest.update(memoryview(numbers))
+    preprocessing = (
         backbone.input_size,
         backbone.precision,
         backbone.channels_last,
         backbone.views,
         backbone.crop,
     )
-    digest.update(" ".join(map(str, prepared)).encode())
+    digest.update(" ".join(map(str, preprocessing)).encode())
     return digest.hexdigest()[:24]
+
+
+def as_features(features: Tensor) -> Features:
+    """Mark a tensor [n, d] as features, which backbones pass on."""
+    return features.as_subclass(Features)
 
 
 @torch.no_grad()
 def extract(backbone: Backbone, images: ImageSet, indices: Tensor, device: str) -> Tensor:
-    """Features float32 [n, d] of the images at `indices`, on the CPU; the backbone is left in evaluation mode.
+    """Compute the features of some images.
 
-    Chunks are all of one size, the last filled up with its last image: sums are then the same, bit for bit,
-    whatever else is asked for and in which order.
+    All chunks have the same size; the last one is filled up with its last image. Sums are then the
+    same, bit for bit, whatever other images are asked for and in which order.
+
+    Args:
+        backbone: the network, which is left in evaluation mode.
+        images: the image set.
+        indices: which of its images, int64 [n].
+        device: device of the backbone.
+
+    Returns:
+        float32 [n, d], on the CPU.
     """
     backbone.eval()
-    size = min(TOGETHER // backbone.n_views, chunk_size(backbone, images.images))
+    size = min(CHUNK_VIEWS // backbone.n_views, chunk_size(backbone, images.images))
     filled = torch.cat([indices, indices[-1:].expand(-len(indices) % size)])
-    parts = [
+    chunks = [
         backbone(batch.images).float().cpu()
         for batch in streams.chunks(images, filled, size, device)
     ]
-    return torch.cat(parts)[: len(indices)]
+    return torch.cat(chunks)[: len(indices)]
 
 
 def cached(
     backbone: Backbone, images: ImageSet, indices: Tensor, device: str, mark: str | None = None
-) -> ImageSet:
-    """The image set of the given indices with features float [n, d] in the images' place.
+) -> FeatureSet:
+    """Return the features of some images, from the cache as far as they are there.
 
-    All requests for one part and one network share a file, to which the images not yet known are added. It stays
-    locked while they are computed: two processes that need the same test set compute it once.
-    mark: the backbone's fingerprint, where it is known already.
+    All requests for one image set and one network share a file, to which missing images are added.
+    It stays locked while they are computed, so two processes that need the same test set compute
+    it once.
+
+    Args:
+        backbone: the network, on the device.
+        images: the image set.
+        indices: which of its images, int64 [n].
+        device: device of the backbone.
+        mark: the backbone's fingerprint if it is known; None to compute it.
     """
-    wanted = indices.numpy()
-    if not len(wanted) or not cache.limit():
-        found = (
-            extract(backbone, images, indices, device)
-            if len(wanted)
-            else torch.empty(0, backbone.n_features)
-        )
-        return replace(images, images=found, labels=images.labels[indices])
+    rows = indices.numpy()
+    if not len(rows) or not cache.limit():
+        computed = torch.empty(0, backbone.n_features)
+        if len(rows):
+            computed = extract(backbone, images, indices, device)
+        return FeatureSet(as_features(computed), images.labels[indices], images.classes)
     about = _about(backbone, images, device, mark or fingerprint(backbone))
     path = cache.folder() / f"{about['key']}{cache.SUFFIX}"
     with cache.locked(path):
         known = cache.read(path, about)
-        missing = np.unique(wanted) if known is None else np.setdiff1d(wanted, known.rows)
+        missing = np.unique(rows) if known is None else np.setdiff1d(rows, known.rows)
         if known is None or len(missing):
             new = extract(backbone, images, torch.from_numpy(missing), device).numpy()
             known = cache.extended(known, missing, new)
             cache.write(path, known, about)
     if len(missing):
         cache.prune(keep=path)
-    rows = np.searchsorted(known.rows, wanted)
-    return replace(
-        images, images=torch.from_numpy(known.features[rows]), labels=images.labels[indices]
-    )
+    features = torch.from_numpy(known.features[np.searchsorted(known.rows, rows)])
+    return FeatureSet(as_features(features), images.labels[indices], images.classes)
 
 
 def _about(backbone: Backbone, images: ImageSet, device: str, mark: str) -> dict[str, str]:
-    """What a file of features must say of itself; the key alone decides, the rest is for people and checks."""
-    kind = torch.device(device).type  # another kind of device rounds in another way
+    """Return the metadata of a file of features; the key decides, the rest is for people."""
+    kind = torch.device(device).type  # another kind of device rounds differently
     key = hashlib.sha256(f"{VERSION} {images.fingerprint} {mark} {kind}".encode()).hexdigest()[:32]
     return {
         "key": key,
         "data": images.name,
         "images": str(len(images)),
         "backbone": backbone.form.split(" ")[0],
-        "computed": " ".join([*_judged(backbone), backbone.precision, kind]),
+        "computed": " ".join([*_views(backbone), backbone.precision, kind]),
         "d": str(backbone.n_features),
     }
 
 
-def _judged(backbone: Backbone) -> list[str]:
-    cropped = [f"crop {backbone.crop:g}"] if backbone.crop < 1 else []
-    return cropped + ([backbone.views] if backbone.views != "none" else [])
+def _views(backbone: Backbone) -> list[str]:
+    crop = [f"crop {backbone.crop:g}"] if backbone.crop < 1 else []
+    return crop + ([backbone.views] if backbone.views != "none" else [])

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from episodes.rng import generator
-from episodes.types import Episode, Labelled
+from episodes.types import Episode, Features, Labelled
 from fewshot import functional
 from fewshot.backbones import Backbone, embed, hold_batch_norm
 from fewshot.config import Count, Positive, renamed
@@ -131,7 +131,7 @@ class MAML(Learner):
         features = embed(self.backbone, support.images)
         model = self._start(features, support.labels, n_way)
         if not self.needs.images:  # all inner steps see the same features
-            support = Labelled(features, support.labels)
+            support = Labelled(features.as_subclass(Features), support.labels)
         in_batches = len(support.labels) > options.inner_batch
         second_order = differentiable and options.order == "second" and not in_batches
         with torch.enable_grad():

@@ -8,7 +8,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from episodes.types import Labelled
+from episodes.types import Features, Labelled
 from fewshot import functional
 from fewshot.backbones import Backbone, embed
 from fewshot.config import Count
@@ -86,7 +86,7 @@ class HeadLearner(Learner):
         The result is empty if the backbone has no views, or if the batch consists of features.
         """
         views = self.backbone.views
-        if views == "none" or batch.images.ndim == 2:
+        if views == "none" or isinstance(batch.images, Features):
             return {}
         self.backbone.views = "none"
         correct = self.combine(self.logits(batch.images)).argmax(1) == batch.labels

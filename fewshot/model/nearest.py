@@ -1,4 +1,4 @@
-"""The labelled images that a run's network holds to be nearest to a test image."""
+"""The labelled images that a run's network puts nearest to a test image."""
 
 from __future__ import annotations
 
@@ -11,15 +11,20 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fewshot.features import frozen
-from fewshot.model.restore import rebuild
+from fewshot.model.restore import restore
 
-MOST = 5000  # labelled images that are compared; of more, so many at even distances
+MAX_COMPARED = 5000  # labelled images that are compared; of more, as many at even distances
 
 
-class Found(NamedTuple):
-    """For each query: indices among the training images [n, k], nearest first, labels [n, k], 1 - cosine [n, k].
+class Neighbours(NamedTuple):
+    """The nearest labelled images of each query, nearest first.
 
-    compared: of how many labelled images they are the nearest; labelled: how many the draw trained on.
+    Attributes:
+        images: indices among the training images, [n, k].
+        labels: their labels, [n, k].
+        distances: 1 - cosine, [n, k].
+        compared: how many labelled images were compared.
+        labelled: how many labelled images the trial was trained on.
     """
 
     images: list[list[int]]
@@ -29,35 +34,55 @@ class Found(NamedTuple):
     labelled: int
 
 
-def nearest(run: Path, seed: int, queries: Sequence[int], most: int = 5) -> Found:
-    """Of a run's folder, one draw and test images by index: the `most` nearest of the images that the draw trained on.
+def nearest(run: Path, seed: int, queries: Sequence[int], k: int = 5) -> Neighbours:
+    """Find the training images of a trial that are nearest to some test images.
 
-    Features are those of the trained backbone in evaluation mode, from the cache where they are kept; cosines are taken
-    after the mean of the labelled images is subtracted, as the probe does (Wang et al., arXiv 1911.04623).
-    Raises UserError where a file, the data or the weights are not there, or not those of the run.
+    Features are those of the trained backbone in evaluation mode, from the cache if they are there.
+    The mean of the labelled images is subtracted before cosines are taken, as the probe does (Wang
+    et al., arXiv 1911.04623).
+
+    Args:
+        run: folder of the run.
+        seed: the trial.
+        queries: indices of test images.
+        k: neighbours of each query.
+
+    Raises:
+        UserError: a file, the data or the weights are missing or not those of the run.
     """
-    plan, learner, kept = rebuild(run, seed)
-    some = kept[torch.linspace(0, len(kept) - 1, min(len(kept), MOST)).long()]
-    device = plan.compute.device
-    support = frozen.cached(learner.backbone, plan.data.train, some, device)
-    asked = frozen.cached(learner.backbone, plan.data.test, torch.tensor(queries), device)
-    order, distances = ranked(support.images, asked.images, most)
-    return Found(
-        some[order].tolist(),
-        support.labels[order].tolist(),
+    restored, learner, train_indices = restore(run, seed)
+    n, device = len(train_indices), restored.compute.device
+    compared = train_indices[torch.linspace(0, n - 1, min(n, MAX_COMPARED)).long()]
+    support = frozen.cached(learner.backbone, restored.data.train, compared, device)
+    query = frozen.cached(learner.backbone, restored.data.test, torch.tensor(queries), device)
+    positions, distances = rank(_plain(support.features), _plain(query.features), k)
+    return Neighbours(
+        compared[positions].tolist(),
+        support.labels[positions].tolist(),
         distances.tolist(),
-        len(some),
-        len(kept),
+        len(compared),
+        n,
     )
 
 
-def ranked(support: Tensor, queries: Tensor, most: int) -> tuple[Tensor, Tensor]:
-    """Places in the support [n, k] and 1 - cosine [n, k], nearest first; features [n_support, d] and [n, d].
+def _plain(features: Tensor) -> Tensor:
+    return features.as_subclass(Tensor)
 
-    The support's mean is subtracted from both; of equal distances the first image comes first.
+
+def rank(support: Tensor, queries: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """Rank support features by their cosine to each query, after subtracting their mean.
+
+    Args:
+        support: [n_support, d].
+        queries: [n, d].
+        k: how many to return for each query.
+
+    Returns:
+        Positions in the support set [n, k] and 1 - cosine [n, k], nearest first; of equal
+        distances the first image comes first.
     """
     support, queries = support.double(), queries.double()
     centre = support.mean(0)
     distances = 1 - F.normalize(queries - centre, dim=1) @ F.normalize(support - centre, dim=1).T
-    found = distances.sort(dim=1, stable=True)
-    return found.indices[:, :most], found.values[:, :most]
+    ordered = distances.sort(dim=1, stable=True)
+    return ordered.indices[:, :k], ordered.values[:, :k]

@@ -1,7 +1,8 @@
-"""Finished parts of a long work, kept beside its output until all are there, so that a killed work continues.
+"""Finished parts of long work, stored beside its output until all exist, so that it can resume.
 
-Each part is one line, its checksum before it. A part is flushed when it is done and found by its key alone, so that
-whatever kills the process, at most the part under way is lost, and an output is only made of parts that fit it.
+Each part is one line with a checksum in front. A part is flushed when it is done and looked up by
+its key alone. Whatever ends the process, at most the part in progress is lost, and an output is
+only made of parts that belong to it.
 """
 
 from __future__ import annotations
@@ -22,25 +23,28 @@ SUFFIX = ".partial"
 
 
 class Parts:
-    """key in parts; parts[key] = content, any JSON; parts[key]. Only where each part lies is held in memory.
+    """A file of parts: `key in parts`, `parts[key] = content` (any JSON), `parts[key]`.
 
-    Use it in a `with`; raises UserError where another process is at the same output, or nothing can be written.
+    Use it in a `with` statement. Memory holds only where each part lies in the file.
+
+    Raises:
+        UserError: another process writes the same output, or nothing can be written.
     """
 
     def __init__(self, output: Path) -> None:
         io.make_folder(output.parent)
         self.path = output.with_name(output.name + SUFFIX)
         self.lock = FileLock(output.with_name(f".{output.name}.lock"))
-        self.places: dict[str, int] = {}
+        self.offsets: dict[str, int] = {}
 
     def __enter__(self) -> Parts:
         try:
             self.lock.acquire(timeout=0)
             self.file = self.path.open("a+b")
-            self._find()
+            self._read_offsets()
         except Timeout:
             raise UserError(
-                f"another process writes {self.path} now: wait for it, or name another output."
+                f"another process is writing {self.path}: wait for it, or name another output."
             ) from None
         except OSError as error:
             raise self._unwritable(error) from error
@@ -50,55 +54,57 @@ class Parts:
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
-        at: TracebackType | None,
+        traceback: TracebackType | None,
     ) -> None:
-        with suppress(OSError):  # a line that could not be written, which was said
+        with suppress(OSError):  # a line that could not be written raised its error already
             self.file.close()
         self.lock.release()
 
-    def _find(self) -> None:
-        """The places of the lines that are whole; what a killed process left of its last line is cut off."""
+    def _read_offsets(self) -> None:
+        """Find the lines that are whole, and cut off what a killed process left of its last one."""
         self.file.seek(0)
         end = 0
         for line in self.file:
-            if (content := _content(line)) is None:
+            parsed = _parse(line)
+            if parsed is None:
                 break
-            self.places[content[0]] = end
+            self.offsets[parsed[0]] = end
             end += len(line)
         self.file.truncate(end)
 
     def __contains__(self, key: str) -> bool:
-        return key in self.places
+        return key in self.offsets
 
     def __getitem__(self, key: str) -> Any:
-        self.file.seek(self.places[key])
-        content = _content(self.file.readline())
-        assert content is not None, f"{self.path} was changed while it was read"
-        return content[1]
+        self.file.seek(self.offsets[key])
+        parsed = _parse(self.file.readline())
+        assert parsed is not None, f"{self.path} was changed while it was read"
+        return parsed[1]
 
     def __setitem__(self, key: str, content: Any) -> None:
         text = json.dumps([key, content]).encode()
         try:
-            place = self.file.seek(0, 2)
+            offset = self.file.seek(0, 2)
             self.file.write(b"%08x %s\n" % (zlib.crc32(text), text))
             self.file.flush()
         except OSError as error:
             raise self._unwritable(error) from error
-        self.places[key] = place
+        self.offsets[key] = offset
 
-    def forget(self) -> None:
-        """Remove the file: the output is there."""
+    def remove(self) -> None:
+        """Remove the file, because the output is written."""
         self.path.unlink()
         Path(self.lock.lock_file).unlink(missing_ok=True)
 
     def _unwritable(self, error: OSError) -> UserError:
         return UserError(
-            f"{self.path} could not be written ({error.strerror}): free some space, or name another output."
+            f"{self.path} could not be written ({error.strerror}): free some space, or name "
+            "another output."
         )
 
 
-def _content(line: bytes) -> tuple[str, Any] | None:
-    """Key and content of a line; None where it is torn or damaged."""
+def _parse(line: bytes) -> tuple[str, Any] | None:
+    """Return the key and content of a line, or None if it is incomplete or damaged."""
     if not line.endswith(b"\n") or line[:9] != b"%08x " % zlib.crc32(line[9:-1]):
         return None
     key, content = json.loads(line[9:])

@@ -1,4 +1,4 @@
-"""A finished run's draw, ready for new images: its learner with its weights, adapted anew to the support it drew."""
+"""A trial of a finished run, ready to classify new images."""
 
 from __future__ import annotations
 
@@ -12,86 +12,99 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fewshot import io
+from episodes.types import FeatureSet
 from fewshot.backbones import chunk_size
 from fewshot.errors import UserError
-from fewshot.evaluation import metrics
+from fewshot.evaluation import low_data
 from fewshot.features import frozen
-from fewshot.learners.base import Learner
-from fewshot.model.restore import rebuild
-from fewshot.runs import fitting, voters
-from fewshot.runs.resolve import ResolvedRun
+from fewshot.model.restore import RestoredTrial, restore
+from fewshot.runs import records, trial_data, voters
+from fewshot.runs.trial_data import Part
 
 
 class Predictor(NamedTuple):
-    """logits: pixels uint8 [n, 3, side, side] -> float32 [n, n_way], as the run's own evaluation computes them.
+    """A classifier of new images.
 
-    classes: names, in the order of the logits; side: of the images, in pixels; at_once: how many images to give at
-    once, for memory that does not depend on their size; mark: a hash of what decides the logits.
+    Attributes:
+        logits: pixels uint8 [n, 3, side, side] -> logits float32 [n, n_way], computed as the run's
+            own evaluation does.
+        classes: class names, in the order of the logits.
+        side: height and width of the images in pixels.
+        batch_size: how many images to pass at once, so that memory does not depend on their size.
+        fingerprint: hash of what decides the logits.
     """
 
     logits: Callable[[np.ndarray], Tensor]
     classes: tuple[str, ...]
     side: int
-    at_once: int
-    mark: str
+    batch_size: int
+    fingerprint: str
 
 
 def load(run: Path, seed: int | None = None, device: str | None = None) -> Predictor:
-    """A draw of the finished run in a folder, the first where `seed` is None; on the run's kind of device, as precise.
+    """Load a trial of a finished run, on the run's kind of device and in its precision.
 
-    Raises UserError where the folder is no finished run, or where the data and weights that it was made from are not
-    those now found under their names.
+    Args:
+        run: folder of the run.
+        seed: the trial; None for the first.
+        device: cpu, cuda and so on; None for a GPU if there is one.
+
+    Raises:
+        UserError: the folder is no finished run, or its data or weights have changed since.
     """
-    seed = _finished(run, seed)
-    plan, learner, kept = rebuild(run, seed, device)
-    logits = _classifier(plan, learner, kept)
-    images, kind = plan.data.train.images, torch.device(plan.compute.device).type
-    mark = hashlib.sha256((run / f"trial-{seed}" / "trial.json").read_bytes())
-    mark.update(f"{plan.run_id} {plan.compute.precision} {kind}".encode())
-    at_once = chunk_size(learner.backbone, images)
-    return Predictor(logits, plan.data.train.classes, images.shape[-1], at_once, mark.hexdigest())
+    seed = _finished_seed(run, seed)
+    restored = restore(run, seed, device)
+    resolved, train = restored.run, restored.run.data.train
+    kind = torch.device(resolved.compute.device).type
+    fingerprint = hashlib.sha256((run / f"trial-{seed}" / "trial.json").read_bytes())
+    fingerprint.update(f"{resolved.run_id} {resolved.compute.precision} {kind}".encode())
+    return Predictor(
+        logits=_classifier(restored),
+        classes=train.classes,
+        side=train.images.shape[-1],
+        batch_size=chunk_size(restored.learner.backbone, train.images),
+        fingerprint=fingerprint.hexdigest(),
+    )
 
 
-def _finished(run: Path, seed: int | None) -> int:
-    """The draw of a run that was asked for, or its first."""
+def _finished_seed(run: Path, seed: int | None) -> int:
+    """Return the seed that was asked for, or the first of the run."""
     if not (run / "record.json").is_file():
         raise UserError(
-            f"{run} is no folder of a finished run: name one, as runs/1f0c, that holds a record.json."
+            f"{run} is no folder of a finished run: name one that holds a record.json, such as "
+            "runs/1f0c."
         )
-    record = io.read_json(run / "record.json")
-    if record["method"] == voters.VOTING:
-        raise UserError(
-            f"{run} is a vote, which has no network of its own: name one of the runs that it was made of."
-        )
-    seed = record["seeds"][0] if seed is None else seed
-    if seed not in record["seeds"]:
-        raise UserError(
-            f"{run} has no draw {seed}: there are {', '.join(map(str, record['seeds']))}."
-        )
+    record = records.read(run / "record.json")
+    if record.method == voters.VOTING:
+        raise UserError(f"{run} is a vote, which has no network: name one of the runs that voted.")
+    if seed is None:
+        seed = record.seeds[0]
+    if seed is None or seed not in record.seeds:
+        raise UserError(f"{run} has no trial {seed}: it has {', '.join(map(str, record.seeds))}.")
     return seed
 
 
 @torch.no_grad()
-def _classifier(
-    plan: ResolvedRun, learner: Learner, kept: Tensor
-) -> Callable[[np.ndarray], Tensor]:
-    """Pixels -> logits, by the same steps as the draw's evaluation."""
-    device, train, backbone = plan.compute.device, plan.data.train, learner.backbone
-    on_features = frozen.fit_for(
-        plan.config, learner, fitting.has_no_episode(plan, learner, train, kept)
-    )
-    support = train
+def _classifier(restored: RestoredTrial) -> Callable[[np.ndarray], Tensor]:
+    """Return pixels -> logits, by the same steps as the evaluation of the trial."""
+    run, learner, device = restored.run, restored.learner, restored.run.compute.device
+    images, backbone = run.data.train, learner.backbone
+    train = Part(images, restored.train_indices)
+    on_features = trial_data.works_on_features(run, learner, train)
     if on_features:
-        support, kept = frozen.cached(backbone, train, kept, device), torch.arange(len(kept))
-    learner.eval()
-    classifier = learner.adapt(fitting.handed(learner, support, kept, device))
+        computed = frozen.cached(backbone, images, train.indices, device)
+        train = Part(computed, torch.arange(len(computed)))
+    support = trial_data.support_for_adapt(learner, train, device)
+    classifier = low_data.adapt(learner, support).classifier
 
     def logits(pixels: np.ndarray) -> Tensor:
         every = torch.arange(len(pixels))
-        seen = replace(train, images=torch.from_numpy(pixels), labels=torch.zeros_like(every))
+        labels = torch.zeros_like(every)  # unknown; nothing reads them
+        new_images = replace(images, images=torch.from_numpy(pixels), labels=labels)
+        part = Part(new_images, every)
         if on_features:
-            seen = replace(seen, images=frozen.extract(backbone, seen, every, device))
-        return metrics.classify(classifier, fitting.batches(learner, seen, every, device))[0]
+            features = frozen.extract(backbone, new_images, every, device)
+            part = Part(FeatureSet(frozen.as_features(features), labels, images.classes), every)
+        return low_data.classify(classifier, trial_data.batches(learner, part, device)).logits
 
     return logits

@@ -1,74 +1,79 @@
-"""A finished run's draw as it was: its plan, its learner with the trained weights, the images it trained on."""
+"""Restore a trial of a finished run: its settings, its trained learner, its labelled images."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from fewshot import config, io
 from fewshot.errors import UserError
 from fewshot.learners.base import Learner
-from fewshot.runs import fitting
-from fewshot.runs.resolve import ResolvedRun, prepare
+from fewshot.runs import records, trial_files
+from fewshot.runs.resolve import ResolvedRun, resolve_run
 from fewshot.training import devices
 
 
-class Rebuilt(NamedTuple):
-    """plan: on the run's kind of device, as precise; kept: indices of the images that the draw trained on."""
+class RestoredTrial(NamedTuple):
+    """A trial as it was after its training.
 
-    plan: ResolvedRun
-    learner: Learner
-    kept: Tensor
-
-
-def rebuild(run: Path, seed: int, device: str | None = None) -> Rebuilt:
-    """One draw of the finished run in a folder.
-
-    Raises UserError where a file is not there or cannot be read, and where the data and weights that the run was made
-    from are not those now found under their names.
+    Attributes:
+        run: the run, on the same kind of device and in the same precision as then, if possible.
+        learner: the learner with its trained weights.
+        train_indices: indices of the images that it was trained on, int64 [n].
     """
-    folder = run / f"trial-{seed}"
+
+    run: ResolvedRun
+    learner: Learner
+    train_indices: Tensor
+
+
+def restore(folder: Path, seed: int, device: str | None = None) -> RestoredTrial:
+    """Restore one trial of the finished run in a folder.
+
+    Args:
+        folder: folder of the run.
+        seed: the trial.
+        device: cpu, cuda and so on; None for a GPU if there is one.
+
+    Raises:
+        UserError: a file is missing or cannot be read, or data or weights have changed since.
+    """
+    trial_folder = folder / f"trial-{seed}"
     for path in (
-        run / "config.yaml",
-        run / "record.json",
-        folder / "indices.json",
-        folder / "trial.json",
+        folder / "config.yaml",
+        folder / "record.json",
+        trial_folder / "indices.json",
+        trial_folder / "trial.json",
     ):
         if not path.is_file():
-            raise UserError(
-                f"{path} is not there: name the run's own folder, with all that the run wrote."
-            )
-    values = config.read(run / "config.yaml")
-    compute = devices.Compute(**values.pop("compute"))
-    as_then = devices.pick(device).split(":")[0] == compute.device.split(":")[0]
-    if as_then:
-        values["precision"] = compute.precision
-    plan = prepare(
-        values, run, device
-    )  # as if the folder held runs: none is in it that would refuse another device
-    if plan.run_id != io.read_json(run / "record.json")["run_id"]:
-        raise UserError(
-            f"{run} was made from other data or weights than are now found under the same names (data "
-            f"'{plan.config.data}', weights '{plan.config.backbone.weights}'): bring those back, or run it again."
-        )
-    if as_then:
-        plan = plan._replace(compute=plan.compute._replace(channels_last=compute.channels_last))
-    learner = fitting.build(plan, seed)
+            raise UserError(f"{path} is missing: name the run's own folder, with all its files.")
+    run = _resolve_again(folder, device)
+    learner = run.build_learner(seed)
     if learner.feed is not None:
-        _take_weights(learner, folder / "model.safetensors")
-    return Rebuilt(plan, learner, torch.tensor(io.read_json(folder / "indices.json")["support"]))
+        trial_files.load_weights(learner, trial_folder)
+    train_indices = torch.tensor(io.read_json(trial_folder / "indices.json")["support"])
+    return RestoredTrial(run, learner, train_indices)
 
 
-def _take_weights(learner: Learner, path: Path) -> None:
-    try:
-        learner.load_state_dict(load_file(path))
-    except (OSError, RuntimeError, SafetensorError) as error:
-        reason = str(error).strip().splitlines()[0]
+def _resolve_again(folder: Path, device: str | None) -> ResolvedRun:
+    """Resolve the run from its config.yaml, and check that it is still the same run."""
+    values = config.read(folder / "config.yaml")
+    compute = devices.Compute(**values.pop("compute"))
+    same_device = devices.pick(device).split(":")[0] == compute.device.split(":")[0]
+    if same_device:
+        values["precision"] = compute.precision
+    # The run's folder stands for the folder of runs: it holds no run, whose device would be checked.
+    run = resolve_run(values, folder, device)
+    if run.run_id != records.read(folder / "record.json").run_id:
         raise UserError(
-            f"{path} cannot be read ({reason}): run the draw again, with --force."
-        ) from error
+            f"{folder} was made from other data or weights than now exist under the same names "
+            f"(data '{run.config.data}', weights '{run.config.backbone.weights}'): restore those, "
+            "or run it again."
+        )
+    if same_device:
+        run = replace(run, compute=run.compute._replace(channels_last=compute.channels_last))
+    return run

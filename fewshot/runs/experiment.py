@@ -1,22 +1,25 @@
-"""The only wiring: a configuration in, its missing draws run or continued, a record out."""
+"""Run the missing trials of a configuration and write the record of the run."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
-from fewshot import config, distributed, io
+from fewshot import config, distributed, io, progress
 from fewshot.errors import UserError
 from fewshot.learners import LEARNERS
 from fewshot.runs import records
+from fewshot.runs.labelled_subset import labelled_subset
 from fewshot.runs.records import RunFacts, RunRecord, TrialRecord
-from fewshot.runs.resolve import ResolvedRun, Tell, divided, prepare
+from fewshot.runs.resolve import ResolvedRun, resolve_run
 from fewshot.runs.trial import run_trial
 from fewshot.training import devices
 
@@ -29,148 +32,152 @@ def run(
     device: str | None = None,
     force: bool = False,
     workers: int = 1,
-    progress: bool = False,
-    tell: Tell = lambda text: None,
 ) -> RunRecord:
-    """Run the missing draws of a configuration and return its record, written as record.json.
+    """Run the missing trials of a configuration; return its record, also written as record.json.
 
-    values: settings on top of the method's preset, as nested mappings; seeds: one draw each.
-    A finished draw is taken as it is, an unfinished one continues; `force` forgets the draws asked for. The
-    record is of all finished draws of the run; it is not written where a draw fails or is interrupted.
-    Raises UserError before anything is written where the request is wrong, trainer.Diverged where a training
-    breaks, KeyboardInterrupt where it is interrupted.
+    A finished trial is not repeated and an unfinished one resumes. The record is of all finished
+    trials of the run. It is not written if a trial fails or is interrupted.
+
+    Args:
+        values: settings on top of the method's preset, as nested mappings.
+        seeds: one trial for each.
+        out: folder of run folders.
+        device: cpu, cuda and so on; None for a GPU if there is one.
+        force: run the trials of `seeds` again, even if they are finished.
+        workers: trials at once, each in its own process.
+
+    Raises:
+        UserError: the request is wrong; nothing is written.
+        Diverged: the loss of a training is no longer finite.
+        KeyboardInterrupt: the run was interrupted; the same call resumes it.
     """
     if "WORLD_SIZE" in os.environ:
         distributed.join(devices.pick(device))
-    if distributed.rank():  # the first process checks, decodes and measures alone
-        distributed.agree(None)
-    plan = prepare(values, out, device, workers=workers, force=force, progress=progress)
-    if distributed.world() > 1:
-        _check_together(plan, workers)
-    if distributed.rank() == 0:
-        distributed.agree(None)
-    plan = plan._replace(
-        compute=distributed.agree(plan.compute)._replace(threads=plan.compute.threads)
-    )
-    if distributed.rank() == 0:
-        io.make_folder(plan.folder)
-        _write_config(plan)
-    missing = [
-        seed
-        for seed in seeds
-        if force or not (plan.folder / f"trial-{seed}" / "trial.json").exists()
-    ]
-    missing = distributed.agree(missing)
+    with distributed.main_process_first():  # it decodes images and measures the machine
+        resolved = resolve_run(values, out, device, workers=workers, force=force)
+        _check_shared_training(resolved, workers)
+    threads = resolved.compute.threads
+    compute = distributed.agree(resolved.compute)._replace(threads=threads)
+    resolved = replace(resolved, compute=compute)
+    missing = distributed.from_main(lambda: _begin(resolved, seeds, force))
     if workers > 1 and len(missing) > 1:
-        _run_in_processes(plan, missing, workers, force, tell)
+        _run_in_processes(resolved, missing, workers, force)
     else:
         for number, seed in enumerate(missing, start=1):
-
-            def tell_of_trial(text: str, number: int = number) -> None:
-                tell(f"trial {number}/{len(missing)}: {text}" if len(missing) > 1 else text)
-
-            run_trial(plan, seed, force=force, tell=tell_of_trial)
-    return distributed.agree(None if distributed.rank() else finish(plan))
+            label = progress.within(f"trial {number}/{len(missing)}")
+            with label if len(missing) > 1 else nullcontext():
+                run_trial(resolved, seed, force=force)
+    return distributed.from_main(lambda: write_record(resolved))
 
 
-def _check_together(plan: ResolvedRun, workers: int) -> None:
-    """Raise a UserError where several processes cannot share the training."""
-    told, how = "several processes share one training under torchrun", "run without torchrun"
+def _begin(run: ResolvedRun, seeds: Sequence[int], force: bool) -> list[int]:
+    """Write the run's config.yaml and return the seeds whose trials are not finished."""
+    io.make_folder(run.folder)
+    values = {**run.config.model_dump(mode="json"), "compute": run.compute._asdict()}
+    io.write_bytes(run.folder / "config.yaml", config.dump(values).encode())
+    return [seed for seed in seeds if force or not (run.trial_folder(seed) / "trial.json").exists()]
+
+
+def _check_shared_training(run: ResolvedRun, workers: int) -> None:
+    """Check that the processes of torchrun, if there are several, can share the training.
+
+    Raises:
+        UserError: they cannot.
+    """
+    processes = distributed.world()
+    if processes == 1:
+        return
+    method, train = run.config.method, run.config.train
+    shared, remedy = "under torchrun several processes share one training", "run without torchrun"
     if workers > 1:
         raise UserError(
-            f"{told}, and --workers asks for draws side by side: leave --workers out, or {how}."
+            f"{shared}, and --workers asks for several trials at once: remove --workers, or "
+            f"{remedy}."
         )
-    if plan.config.train is None:
-        raise UserError(f"{told}, and method '{plan.config.method}' has none here: {how}.")
-    if LEARNERS[plan.config.method].feed != "batches":
+    if train is None:
+        raise UserError(f"{shared}, and method '{method}' has none here: {remedy}.")
+    if LEARNERS[method].feed != "batches":
+        raise UserError(f"{shared} by its batches, and method '{method}' has none: {remedy}.")
+    if run.config.on_folds:
         raise UserError(
-            f"{told} by its batches, and method '{plan.config.method}' has none: {how}."
+            f"{shared}, and select: {run.config.select} has many: use --set select=last, or "
+            f"{remedy}."
         )
-    if plan.config.on_folds:
+    labelled = labelled_subset(run.config, run.data.train, seed=0).train
+    size = min(train.batch_size, len(labelled))
+    if size % processes:
         raise UserError(
-            f"{told}, and select: {plan.config.select} has many: use --set select=last, or {how}."
-        )
-    kept, _ = divided(plan.config, plan.data.train, 0)[1:]
-    size = min(plan.config.train.batch_size, len(kept))
-    if size % distributed.world():
-        raise UserError(
-            f"batches of {size} images cannot be shared evenly by {distributed.world()} processes: "
-            "set train.batch_size to a multiple of them, no more than there are labelled images."
+            f"batches of {size} images cannot be shared evenly by {processes} processes: set "
+            "train.batch_size to a multiple of them, no more than there are labelled images."
         )
 
 
-def _run_in_processes(
-    plan: ResolvedRun, seeds: Sequence[int], workers: int, force: bool, tell: Tell
-) -> None:
-    """Draws at once, each in its own process on its share of the cores; they find data and settings by themselves."""
-    settings = plan.config.model_dump(mode="json")
+def _run_in_processes(run: ResolvedRun, seeds: Sequence[int], workers: int, force: bool) -> None:
+    """Run trials at once, each in its own process on its share of the cores."""
+    settings = run.config.model_dump(mode="json")
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
         running = [
-            pool.submit(_run_alone, settings, seed, plan.folder.parent, plan.compute, force)
+            pool.submit(_run_in_this_process, settings, seed, run.folder.parent, run.compute, force)
             for seed in seeds
         ]
         try:
-            for number, each in enumerate(running, start=1):
-                each.result()
-                tell(f"trial {number}/{len(seeds)}: done")
+            for number, trial in enumerate(running, start=1):
+                trial.result()
+                progress.update(f"trial {number}/{len(seeds)}: done")
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
 
 
-def _run_alone(
+def _run_in_this_process(
     settings: Mapping[str, Any], seed: int, out: Path, compute: devices.Compute, force: bool
 ) -> None:
-    run_trial(prepare(settings, out, compute.device)._replace(compute=compute), seed, force=force)
+    """Resolve the run again in a worker, which shares no memory, and run one trial."""
+    resolved = resolve_run(settings, out, compute.device)
+    run_trial(replace(resolved, compute=compute), seed, force=force)
 
 
-def finish(plan: ResolvedRun) -> RunRecord:
+def write_record(run: ResolvedRun) -> RunRecord:
     """Write and return the record of all finished trials of a run."""
-    settings, data = plan.config, plan.data
+    config, data = run.config, run.data
     facts = RunFacts(
-        run_id=plan.run_id,
-        method=settings.method,
-        preset=settings.preset or "",
-        backbone=settings.backbone.name,
-        weights=settings.backbone.weights,
+        run_id=run.run_id,
+        method=config.method,
+        preset=config.preset or "",
+        backbone=config.backbone.name,
+        weights=config.backbone.weights,
         data=data.train.name,
-        data_notes=list(dict.fromkeys(data.train.notes + data.test.notes + _base_notes(plan))),
-        regime=settings.regime,
-        shots=settings.shots,
-        fraction=settings.fraction,
+        data_notes=list(dict.fromkeys(data.train.notes + data.test.notes + _base_notes(run))),
+        regime=config.regime,
+        shots=config.shots,
+        fraction=config.fraction,
         classes=list(data.train.classes),
         n_test=len(data.test),
-        config=_public_config(plan),
+        config=_public_config(run),
     )
-    with FileLock(plan.folder / ".record.lock"):
+    with FileLock(run.folder / ".record.lock"):
         trials = [
             TrialRecord.from_json(io.read_json(path))
-            for path in plan.folder.glob("trial-*/trial.json")
+            for path in run.folder.glob("trial-*/trial.json")
         ]
         record = records.assemble(facts, data.train.fingerprint, trials)
-        io.write_json(plan.folder / "record.json", record.to_json())
+        io.write_json(run.folder / "record.json", record.to_json())
     return record
 
 
-def _base_notes(plan: ResolvedRun) -> tuple[str, ...]:
-    if plan.base is None:
+def _base_notes(run: ResolvedRun) -> tuple[str, ...]:
+    if run.base is None:
         return ()
     return (
-        f"meta-trained on {len(plan.base):,} labelled images of {plan.base.name}",
-        *plan.base.notes,
+        f"meta-trained on {len(run.base):,} labelled images of {run.base.name}",
+        *run.base.notes,
     )
 
 
-def _public_config(plan: ResolvedRun) -> dict[str, Any]:
-    """Return the configuration with data sets by name, not by place, and without the precision."""
-    told = plan.config.model_dump(mode="json", exclude={"precision"}) | {
-        "data": plan.data.train.name
-    }
-    if plan.base is not None:
-        told["train"]["base"] = plan.base.name
-    return told
-
-
-def _write_config(plan: ResolvedRun) -> None:
-    values = {**plan.config.model_dump(mode="json"), "compute": plan.compute._asdict()}
-    io.write_bytes(plan.folder / "config.yaml", config.dump(values).encode())
+def _public_config(run: ResolvedRun) -> dict[str, Any]:
+    """Return the configuration with data sets by name, not by path, and without the precision."""
+    values = run.config.model_dump(mode="json", exclude={"precision"})
+    values["data"] = run.data.train.name
+    if run.base is not None:
+        values["train"]["base"] = run.base.name
+    return values

@@ -1,253 +1,319 @@
-"""One training of a draw: the learner, what it feeds on, what judges it while it trains, and when it stops."""
+"""The training of a trial: its stream, its initialisation, its validation, and when it stops."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import partial
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from episodes import augment, streams, subsets
 from episodes.augment.pipeline import Augment
 from episodes.rng import generator, seeded
-from episodes.types import ImageSet, Labelled
-from fewshot import distributed, io
-from fewshot.backbones import Backbone, chunk_size, embed
+from episodes.types import FeatureSet, ImageSet
+from fewshot import distributed, io, progress
+from fewshot.backbones import Backbone
 from fewshot.config import RunConfig
-from fewshot.evaluation import metrics
+from fewshot.evaluation import low_data, metrics
 from fewshot.features import frozen
 from fewshot.learners.base import Learner
-from fewshot.runs.resolve import ResolvedRun, Tell, build_learner
+from fewshot.runs import trial_data
+from fewshot.runs.resolve import ResolvedRun
+from fewshot.runs.trial_data import Part, TrialData
 from fewshot.training import trainer
 
 FOLDS = 5
-BEGIN_IMAGES = 5000  # of the support, that a backbone with random weights begins from
-FEATURE_ROWS = 4096  # rows of features that are classified at once
+INITIAL_IMAGES = 5000  # at most, from which a backbone with random weights is initialised
+
+Stream = Callable[[int], Any]  # step -> batch, episode or pairs
 
 
-def build(plan: ResolvedRun, seed: int) -> Learner:
-    learner = build_learner(plan.config, plan.task, seed).to(plan.compute.device)
-    learner.backbone.set_compute(plan.compute.precision, plan.compute.channels_last)
-    return learner
+@dataclass(frozen=True)
+class Trained:
+    """What the training of a trial did.
 
-
-def best_share(
-    plan: ResolvedRun, train: ImageSet, kept: Tensor, seed: int, folder: Path, tell: Tell
-) -> tuple[float, float]:
-    """The share of the training after which the loss, averaged over what each fold of the support leaves out, is least;
-    and the seconds that the folds trained.
-
-    The loss is taken at the temperature that is best for it: a head that starts as a regularised probe grows surer for
-    many steps without telling the classes apart any better. The share may be 0: then the learner is best as it starts.
-    A finished fold is kept beside the draw's other files until the draw is done.
+    Args:
+        fit: steps, seconds and history.
+        fold_seconds: seconds of the trainings on folds that chose the number of steps.
+        warnings: sentences for the record.
     """
-    labels, found = train.labels[kept], []
-    if plan.config.select == "support_cv_ends":
-        settings = plan.config.train.model_copy(update={"log_every_epochs": math.inf})  # type: ignore[union-attr]
-        plan = plan._replace(config=plan.config.model_copy(update={"train": settings}))
-    for number, (inside, outside) in enumerate(
-        subsets.folds(labels, min(FOLDS, int(labels.bincount().min())), 0)
-    ):
-        place = folder / f"fold-{number}"
-        if not (place / "history.json").exists():
-            io.make_folder(place)
-            parts = {"train": (train, kept[inside]), "validation": (train, kept[outside])}
-            fitted = fit(plan, build(plan, seed), parts, seed, place, tell, [], judge_start=True)
-            io.write_json(
-                place / "history.json", {"history": fitted.history, "seconds": fitted.seconds}
-            )
-        found.append(io.read_json(place / "history.json"))
-    curves = [each["history"] for each in found]
-    points = min(map(len, curves))  # folds may differ by a step where the classes do not divide
-    losses = [
-        np.mean([curve[point]["validation_loss"] for curve in curves]) for point in range(points)
+
+    fit: trainer.Fitted
+    fold_seconds: float = 0.0
+    warnings: list[str] = field(default_factory=list)
+
+
+def train(run: ResolvedRun, learner: Learner, data: TrialData, seed: int, folder: Path) -> Trained:
+    """Train the learner of a trial in place, and resume from a checkpoint in the folder.
+
+    A learner without training, or without a single training episode, stays as it is.
+    """
+    warnings = _warnings_of_episodes(run, learner, data.train)
+    if run.config.train is None or trial_data.has_no_episode(run, learner, data.train):
+        return Trained(trainer.Fitted([], 0, 0.0, 0, None), warnings=warnings)
+    until, fold_seconds = 0.0 if run.config.select == "start" else 1.0, 0.0
+    if run.config.on_folds:
+        until, fold_seconds = best_share(run, data.train, seed, folder)
+    warnings += _warnings_of_batch_norm(run.config, learner)
+    fit = fit_learner(run, learner, data, seed, folder, until=until)
+    return Trained(fit, fold_seconds, warnings)
+
+
+def _warnings_of_episodes(run: ResolvedRun, learner: Learner, train: Part) -> list[str]:
+    if run.config.train is None or learner.feed != "episodes" or run.base is not None:
+        return []
+    single = train.n_way - trial_data.episode_ways(train)
+    if not single:
+        return []
+    untrained = trial_data.has_no_episode(run, learner, train)
+    return [
+        f"{single} of {train.n_way} classes have one image and are in no training episode"
+        + (": the features stay as they were" if untrained else "")
     ]
-    best = int(np.argmin(losses))
-    return curves[0][best]["step"] / curves[0][-1]["step"], sum(each["seconds"] for each in found)
 
 
-def fit(
-    plan: ResolvedRun,
+def _warnings_of_batch_norm(config: RunConfig, learner: Learner) -> list[str]:
+    assert config.train is not None
+    if config.backbone.weights != "none":
+        return []
+    norms = [frozen.batch_norms(learner, phase.trainable) for phase in config.train.phases]
+    if not any(phase.held for phase in norms):
+        return []
+    return [
+        "batch norm is held at its initial statistics on random weights, so nothing is normalised"
+    ]
+
+
+class Share(NamedTuple):
+    """A share of the steps of a training, and the seconds that it took to choose it."""
+
+    until: float
+    seconds: float
+
+
+def best_share(run: ResolvedRun, train: Part, seed: int, folder: Path) -> Share:
+    """Choose the share of the steps after which the mean validation loss over folds is least.
+
+    Each fold of the support set is left out once and validates. The loss is taken at its best
+    temperature: a head that starts as a regularised probe becomes more confident for many steps
+    without separating the classes any better. The share may be 0, and the learner then stays as it
+    was initialised. The history of a finished fold stays in the folder until the trial is done.
+    """
+    assert run.config.train is not None
+    if run.config.select == "support_cv_ends":
+        settings = run.config.train.model_copy(update={"log_every_epochs": math.inf})
+        run = replace(run, config=run.config.model_copy(update={"train": settings}))
+    n_folds = min(FOLDS, int(train.labels.bincount().min()))
+    histories, seconds = [], 0.0
+    for number, (inside, outside) in enumerate(subsets.folds(train.labels, n_folds, 0)):
+        file = folder / f"fold-{number}" / "history.json"
+        if not file.exists():
+            io.make_folder(file.parent)
+            fold = TrialData(train.select(inside), train.select(outside), test=train)
+            fit = fit_learner(
+                run, run.build_learner(seed), fold, seed, file.parent, evaluate_start=True
+            )
+            io.write_json(file, {"history": fit.history, "seconds": fit.seconds})
+        content = io.read_json(file)
+        histories.append(content["history"])
+        seconds += content["seconds"]
+    n_points = min(map(len, histories))  # folds may differ by a log point if sizes differ
+    losses = [
+        np.mean([history[point]["validation_loss"] for history in histories])
+        for point in range(n_points)
+    ]
+    first = histories[0]
+    return Share(first[int(np.argmin(losses))]["step"] / first[-1]["step"], seconds)
+
+
+def fit_learner(
+    run: ResolvedRun,
     learner: Learner,
-    parts: Mapping[str, tuple[ImageSet, Tensor]],
+    data: TrialData,
     seed: int,
     folder: Path,
-    tell: Tell,
-    warnings: list[str],
+    *,
     until: float = 1.0,
-    judge_start: bool = False,
+    evaluate_start: bool = False,
 ) -> trainer.Fitted:
-    """Train the learner where it has a feed; what the record must warn of is added to `warnings`."""
-    settings, device = plan.config, plan.compute.device
-    images, kept = parts["train"]
-    if settings.train is not None and learner.feed == "episodes" and plan.base is None:
-        alone = len(images.classes) - _ways(images, kept)
-        if alone:
-            warnings.append(
-                f"{alone} of {len(images.classes)} classes have one image and are in no training episode"
-                + (
-                    ": the features stay as they were"
-                    if has_no_episode(plan, learner, images, kept)
-                    else ""
-                )
-            )
-    if settings.train is None or has_no_episode(plan, learner, images, kept):
-        return trainer.Fitted([], 0, 0.0, 0, None)
-    new = not (folder / "checkpoint.pt").exists()
-    if new and settings.backbone.weights == "none" and images.images.ndim == 4:
-        some = kept[torch.randperm(len(kept), generator=generator(seed, "begin"))[:BEGIN_IMAGES]]
-        seen = streams.labelled(images, some, device).images
-        for part in learner.modules():  # the learner's backbone, and a small one beside it
-            if isinstance(part, Backbone):
-                part.initialise(seen)
-    if new and learner.prepares:
-        learner.eval()
-        learner.prepare(streams.labelled(images, kept, device))
-    phases = settings.train.phases
-    if settings.backbone.weights == "none" and any(
-        frozen.batch_norms(learner, each.trainable)[1] for each in phases
-    ):
-        warnings.append(
-            "batch norm is held at its initial statistics on random weights, so nothing is normalised"
-        )
-    if plan.base is None:
-        pool, ways = streams.pool(images, kept, device), _ways(images, kept)
-    else:
-        pool, ways = (
-            streams.pool(plan.base, torch.arange(len(plan.base)), device),
-            len(images.classes),
-        )
-    stream, steps_per_epoch = _stream(settings, learner, pool, ways, seed)
-    validate = None
-    if "validation" in parts:
-        labelled = handed(learner, images, kept, device)
+    """Initialise the learner from its training images, unless it resumes, and train it.
 
-        @torch.no_grad()
-        def validate(model: Learner) -> dict[str, float]:
-            classifier = model.adapt(labelled)
-            judge = metrics.tempered if judge_start else metrics.quick
-            return judge(classifier, batches(learner, *parts["validation"], device))
-
-    first: list[tuple[float, float]] = []  # step and second of this session's first log point
-
-    def on_log(row: trainer.LogPoint, total: int) -> None:
-        judged = (
-            f", validation {row['validation_accuracy']:.3f}" if "validation_accuracy" in row else ""
-        )
-        left = _left(first[0], row["step"], total) if first else ""
-        first[:] = first or [(row["step"], time.perf_counter())]
-        tell(f"step {row['step']}/{total}, loss {row['train_loss']:.3f}{judged}{left}")
-        io.append_line(folder / "metrics.jsonl", row)
-
-    with seeded(seed, "fit", *([distributed.rank()] if distributed.rank() else [])):
-        fitted = trainer.fit(
+    Args:
+        run: the resolved run.
+        learner: the learner, on its device.
+        data: training images, and a validation set if there is one.
+        seed: seed of the trial.
+        folder: folder of the checkpoint and the log.
+        until: share of the steps after which to stop; the schedule is that of all steps.
+        evaluate_start: validate before the first step as well, at the best temperature.
+    """
+    config = run.config
+    assert config.train is not None
+    checkpoint = folder / "checkpoint.pt"
+    if not checkpoint.exists():
+        _initialise(run, learner, data.train, seed)
+    stream, steps_per_epoch = training_stream(run, learner, data.train, seed)
+    rank = [distributed.rank()] if distributed.rank() else []
+    with seeded(seed, "fit", *rank):
+        fit = trainer.fit(
             learner,
             stream,
-            settings.train,
+            config.train,
             steps_per_epoch,
-            validate=validate,
-            keep_best=settings.select == "holdout",
-            evaluate_start=judge_start,
+            validate=_validation(run, learner, data, evaluate_start),
+            keep_best=config.select == "holdout",
+            evaluate_start=evaluate_start,
             until=until,
-            checkpoint=folder / "checkpoint.pt",
-            on_log=on_log,
+            checkpoint=checkpoint,
+            on_log=_Log(folder / "metrics.jsonl"),
         )
     learner.on_train_end()
-    return fitted
+    return fit
 
 
-def _left(first: tuple[float, float], step: float, total: int) -> str:
-    """How long the rest takes at the speed since `first`, where that is more than a minute."""
-    minutes = (time.perf_counter() - first[1]) / (step - first[0]) * (total - step) / 60
-    return f", {minutes:.0f} min left" if minutes >= 1 else ""
+def _initialise(run: ResolvedRun, learner: Learner, train: Part, seed: int) -> None:
+    """Initialise random backbones from training images, and the learner from the support set."""
+    device = run.compute.device
+    if run.config.backbone.weights == "none" and isinstance(train.source, ImageSet):
+        order = torch.randperm(len(train.indices), generator=generator(seed, "begin"))
+        indices = train.indices[order[:INITIAL_IMAGES]]
+        images = streams.labelled(train.source, indices, device).images
+        for module in learner.modules():  # the learner's backbone, and a small one beside it
+            if isinstance(module, Backbone):
+                module.initialise(images)
+    if learner.prepares:
+        learner.eval()
+        learner.prepare(streams.labelled(train.source, train.indices, device))
 
 
-def has_no_episode(plan: ResolvedRun, learner: Learner, images: ImageSet, kept: Tensor) -> bool:
-    """Whether a learner of episodes finds none to train on: fewer than two classes have two images."""
-    return learner.feed == "episodes" and plan.base is None and _ways(images, kept) < 2
+def training_stream(
+    run: ResolvedRun, learner: Learner, train: Part, seed: int
+) -> tuple[Stream, float]:
+    """Return the stream that the learner trains on, and its steps per pass over the images."""
+    device = run.compute.device
+    source: ImageSet | FeatureSet
+    if run.base is None:
+        source, indices, ways = train.source, train.indices, trial_data.episode_ways(train)
+    else:
+        source, indices, ways = run.base, torch.arange(len(run.base)), train.n_way
+    return stream_of(run.config, learner, streams.pool(source, indices, device), ways, seed)
 
 
-def _ways(images: ImageSet, kept: Tensor) -> int:
-    """Classes that have both a support and a query image for an episode."""
-    return int((images.labels[kept].bincount() > 1).sum())
+def stream_of(
+    config: RunConfig, learner: Learner, pool: streams.Pool, ways: int, seed: int
+) -> tuple[Stream, float]:
+    """Return the stream of a pool of training images, and its steps per pass over them.
+
+    Args:
+        config: the run's settings.
+        learner: the learner, whose feed decides what the stream yields.
+        pool: training images on their device.
+        ways: classes of a training episode.
+        seed: seed of the trial.
+    """
+    settings = config.train
+    assert settings is not None
+    if config.append is not None:
+        appended = augment.build(config.append.augment, pool.n_classes)
+        pool = streams.append(pool, config.append.share, appended, seed)
+    learner.on_train_start(len(pool.labels))
+    steps_per_epoch = _steps_per_epoch(config, learner, len(pool.labels), ways)
+    items = settings.total_steps(steps_per_epoch) * settings.tasks_per_step
+    spans = [
+        (end * items, _augmented(config, learner, pool, ways, seed, change))
+        for end, change in _augmentations(config, pool)
+    ]
+
+    def stream(item: int) -> Any:
+        for end, span in spans:
+            if item < end:
+                return span(item)
+        raise IndexError(item)
+
+    return stream, steps_per_epoch
 
 
-def _stream(
-    settings: RunConfig, learner: Learner, pool: streams.Pool, ways: int, seed: int
-) -> tuple[Callable[[int], Any], float]:
-    """The stream that the learner feeds on, and how many of its steps are one pass over the pool."""
-    train = settings.train
-    assert train is not None
-    if settings.append is not None:
-        added = augment.build(settings.append.augment, pool.n_classes)
-        pool = streams.append(pool, settings.append.share, added, seed)
-    n, smoothing = len(pool.labels), train.label_smoothing
-    learner.on_train_start(n)
-    shots, queries, seen = 0, 0, train.batch_size
+def _augmentations(config: RunConfig, pool: streams.Pool) -> list[tuple[float, Augment]]:
+    """Return the augmentations of the training, each with the share of the steps at its end."""
+    return [
+        (end, augment.build(steps, pool.n_classes)) for end, steps in augment.spans(config.augment)
+    ]
+
+
+def _steps_per_epoch(config: RunConfig, learner: Learner, n: int, ways: int) -> float:
+    settings = config.train
+    assert settings is not None
+    images_per_item = settings.batch_size
+    if learner.feed == "episodes":
+        images_per_item = (learner.episode_shots + learner.episode_queries) * ways
+    if learner.feed != "pairs":  # there are always enough pairs
+        images_per_item = min(n, images_per_item)
+    return n / (images_per_item * settings.tasks_per_step)
+
+
+def _augmented(
+    config: RunConfig,
+    learner: Learner,
+    pool: streams.Pool,
+    ways: int,
+    seed: int,
+    change: Augment,
+) -> Stream:
+    """Return the stream of the learner's feed under one augmentation."""
+    settings = config.train
+    assert settings is not None
+    smoothing = settings.label_smoothing
     if learner.feed == "episodes":
         shots, queries = learner.episode_shots, learner.episode_queries
-        seen = (shots + queries) * ways
-    if learner.feed != "pairs":  # of which there are always enough
-        seen = min(n, seen)
-    steps_per_epoch = n / (seen * train.tasks_per_step)
-
-    def fed(change: Augment) -> Callable[[int], Any]:
-        if learner.feed == "episodes":
-            return streams.episodes(
-                pool, ways, shots, queries, change, seed, smoothing, strict=False
-            )
-        if learner.feed == "pairs":
-            return streams.pairs(pool, train.batch_size, change, seed)
-        part = (distributed.rank(), distributed.world())
-        return streams.batches(pool, train.batch_size, change, seed, smoothing, part)
-
-    items = train.total_steps(steps_per_epoch) * train.tasks_per_step
-    parts = [
-        (end * items, fed(augment.build(steps, pool.n_classes)))
-        for end, steps in augment.spans(settings.augment)
-    ]
-    return lambda item: next(stream for end, stream in parts if item < end)(item), steps_per_epoch
+        return streams.episodes(pool, ways, shots, queries, change, seed, smoothing, strict=False)
+    if learner.feed == "pairs":
+        return streams.pairs(pool, settings.batch_size, change, seed)
+    shard = (distributed.rank(), distributed.world())
+    return streams.batches(pool, settings.batch_size, change, seed, smoothing, shard)
 
 
-def handed(learner: Learner, images: ImageSet, kept: Tensor, device: str) -> Labelled:
-    """What `adapt` is given: the support; where a trained head classifies, which needs none, an image of each class."""
-    if learner.feed == "batches" and not learner.needs.support:
-        kept = torch.stack(
-            [
-                kept[members[0]]
-                for members in subsets.by_class(images.labels[kept], len(images.classes))
-            ]
-        )
-    return streams.labelled(images, kept, device)
+def _validation(
+    run: ResolvedRun, learner: Learner, data: TrialData, at_best_temperature: bool
+) -> trainer.Validate | None:
+    """Return the function that evaluates a model at a log point; None without a validation set."""
+    validation, device = data.validation, run.compute.device
+    if validation is None:
+        return None
+    support = trial_data.support_for_adapt(learner, data.train, device)
+
+    @torch.no_grad()
+    def validate(model: Any) -> dict[str, float]:
+        batches = trial_data.batches(learner, validation, device)
+        logits, labels = low_data.classify(model.adapt(support), batches)
+        if at_best_temperature:
+            return metrics.loss_at_best_temperature(logits, labels)
+        return metrics.loss_and_accuracy(logits, labels)
+
+    return validate
 
 
-def batches(learner: Learner, images: ImageSet, indices: Tensor, device: str) -> Iterator[Labelled]:
-    pictures = images.images.ndim == 4
-    size = chunk_size(learner.backbone, images.images) if pictures else FEATURE_ROWS
-    return streams.chunks(images, indices, size, device)
+class _Log:
+    """Append log points to a file and report the progress, with the time that is left."""
 
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.first: tuple[int, float] | None = None  # step and second of the first log point
 
-@torch.no_grad()
-def judged(learner: Learner, images: ImageSet, indices: Tensor, device: str) -> Iterable[Labelled]:
-    """The batches that judge a trained learner, as often as wanted; features, found once, where it measures on them."""
-    found = _Again(partial(batches, learner, images, indices, device))
-    if not learner.metric_names or learner.needs.metric_images:
-        return found
-    learner.eval()
-    return [Labelled(embed(learner.backbone, each.images), each.labels) for each in found]
-
-
-class _Again:
-    """What a function yields, from the beginning each time."""
-
-    def __init__(self, make: Callable[[], Iterable[Labelled]]) -> None:
-        self.make = make
-
-    def __iter__(self) -> Iterator[Labelled]:
-        return iter(self.make())
+    def __call__(self, row: trainer.LogPoint, total_steps: int) -> None:
+        step, now = row["step"], time.perf_counter()
+        text = f"step {step}/{total_steps}, loss {row['train_loss']:.3f}"
+        if "validation_accuracy" in row:
+            text += f", validation {row['validation_accuracy']:.3f}"
+        if self.first is None:
+            self.first = step, now
+        else:
+            first_step, started = self.first
+            minutes = (now - started) / (step - first_step) * (total_steps - step) / 60
+            text += f", {minutes:.0f} min left" if minutes >= 1 else ""
+        progress.update(text)
+        io.append_line(self.path, row)

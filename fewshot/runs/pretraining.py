@@ -1,4 +1,8 @@
-"""Pretraining: a full-data run of `scratch`, and its body packed with a card as weights for other runs."""
+"""Pretraining: a full-data run of `scratch`, whose network becomes weights for other runs.
+
+The body of the network is written to one file, with maps that decorrelate its features and a card
+that says how it was made.
+"""
 
 from __future__ import annotations
 
@@ -8,26 +12,23 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
-from episodes import datasets
 from episodes.rng import generator
 from episodes.types import ImageSet
-from fewshot import backbones, config, distributed, functional, io
+from fewshot import backbones, config, distributed, functional, io, progress
 from fewshot.backbones import Body, FeatureMap, own_weights
 from fewshot.errors import UserError
 from fewshot.features import frozen
-from fewshot.runs import experiment
+from fewshot.runs import experiment, trial_files
 from fewshot.runs.provenance import source
 from fewshot.runs.records import RunRecord, TrialRecord
-from fewshot.runs.resolve import Tell, configure
-from fewshot.training import devices
+from fewshot.runs.resolve import ResolvedRun, configure, resolve_run
 
 PRESET = "pretrain"
 WEIGHTS = "weights.safetensors"
 DECORRELATION_IMAGES = 20_000
-HEAD = "head.1."  # a learner's linear classifier, where no hidden layer stands before it
+HEAD = "head.1."  # a learner's linear classifier, if no hidden layer stands before it
 
 
 def run(
@@ -38,57 +39,71 @@ def run(
     out: Path = Path("runs"),
     device: str | None = None,
     force: bool = False,
-    progress: bool = False,
-    tell: Tell = lambda text: None,
 ) -> tuple[RunRecord, Path]:
-    """Train a backbone on all images of a data set; the run's record, and the file of the backbone's weights.
+    """Train a backbone on all images of a data set and write its weights.
 
-    values: settings on top of the preset `pretrain` of `scratch`, `data` among them; command: what the card says made
-    the weights. A finished file is taken as it is. Accuracies in the card are on the data set's own test part, which
-    chose nothing. Errors as experiment.run.
+    A finished file is not written again. The accuracies on the card are on the data set's own test
+    images, which chose nothing.
+
+    Args:
+        values: settings on top of the preset `pretrain` of `scratch`, `data` among them.
+        seed: seed of the initial weights and of the order of the images.
+        command: the command that the card says made the weights.
+        out: folder of run folders.
+        device: cpu, cuda and so on; None for a GPU if there is one.
+        force: train again, even if finished.
+
+    Returns:
+        The run's record, and the file of weights.
+
+    Raises:
+        The errors of `experiment.run`.
     """
-    asked = {"method": "scratch", "preset": PRESET, "full": True, **values}
-    ensemble_size = configure(asked, PRESET).learner["ensemble_size"]
-    if ensemble_size > 1:
-        raise UserError(
-            f"learner.ensemble_size is {ensemble_size}: a file of weights holds one network, so leave it away."
-        )
-    record = experiment.run(
-        asked, [seed], out=out, device=device, force=force, progress=progress, tell=tell
-    )
+    request = {"method": "scratch", "preset": PRESET, "full": True, **values}
+    size = configure(request, PRESET).learner["ensemble_size"]
+    if size > 1:
+        raise UserError(f"learner.ensemble_size is {size}: a file of weights holds one network.")
+    record = experiment.run(request, [seed], out=out, device=device, force=force)
     folder = out / record.run_id / f"trial-{seed}"
     path = folder / WEIGHTS
     if not path.exists() and distributed.rank() == 0:
-        tell("decorrelating features")
+        progress.update("decorrelating features")
+        resolved = resolve_run(request, out, device)
         trial = TrialRecord.from_json(io.read_json(folder / "trial.json"))
-        state = load_file(folder / "model.safetensors")
-        body = own_weights.body_of(state)
-        settings = config.BackboneSettings(**record.config["backbone"])
-        finish: dict[str, Tensor] = {}
-        options = settings.options
-        if settings.name in backbones.OWN:
-            options = backbones.resolved_options(settings)
-            images = datasets.load(values["data"], image_size=record.config["image_size"]).train
-            finish = _decorrelation(
-                settings, body, images, trial.provenance.compute or {}, devices.pick(device)
-            )
-            if {HEAD + "weight", HEAD + "bias"} == {
-                key for key in state if key.startswith("head.")
-            }:
-                finish |= {
-                    key: state[HEAD + key] for key in ("weight", "bias")
-                }  # probabilities of classes, too
-        card = _card(record, trial, command)
-        io.write_bytes(path, own_weights.pack(body, finish, settings.name, options, card))
+        io.write_bytes(path, _packed(resolved, record, trial, folder, command))
     return record, path
 
 
+def _packed(
+    run: ResolvedRun, record: RunRecord, trial: TrialRecord, folder: Path, command: str
+) -> bytes:
+    """Return the content of the file of weights of a finished trial."""
+    learner = run.build_learner(trial.seed or 0)
+    trial_files.load_weights(learner, folder)
+    state = {name: tensor.cpu() for name, tensor in learner.state_dict().items()}
+    body = own_weights.body_of(state)
+    settings = config.BackboneSettings(**record.config["backbone"])
+    finish: dict[str, Tensor] = {}
+    options = settings.options
+    if settings.name in backbones.OWN:
+        options = backbones.resolved_options(settings)
+        compute = trial.provenance.compute or {}
+        finish = _decorrelation(settings, body, run.data.train, compute, run.compute.device)
+        head = {name for name in state if name.startswith("head.")}
+        if head == {HEAD + "weight", HEAD + "bias"}:  # class probabilities are features, too
+            finish |= {key: state[HEAD + key] for key in ("weight", "bias")}
+    card = _card(record, trial, command)
+    return own_weights.pack(body, finish, settings.name, options, card)
+
+
 def use(record: RunRecord, weights: Path) -> str:
-    """The words of `fewshot run` that take a pretraining's weights."""
+    """Return the options of `fewshot run` that use the weights of a pretraining."""
     backbone = record.config["backbone"]
     options = [f"backbone.options.{key}={value}" for key, value in backbone["options"].items()]
-    sets = [word for each in options for word in ("--set", each)]
-    return shlex.join(["--backbone", backbone["name"], "--weights", str(weights), *sets])
+    words = ["--backbone", backbone["name"], "--weights", str(weights)]
+    for option in options:
+        words += ["--set", option]
+    return shlex.join(words)
 
 
 class _Roots(FeatureMap):
@@ -113,7 +128,7 @@ def _decorrelation(
     compute: Mapping[str, Any],
     device: str,
 ) -> dict[str, Tensor]:
-    """The maps that follow the body of one of our own networks, found on training images: `Finish`'s first tensors."""
+    """Return the first tensors of the `Finish` of one of our own networks, from training images."""
     backbone = backbones.build(settings.model_copy(update={"weights": "none"})).eval()
     backbone.body.load_state_dict(body)
     side = backbone.input_size
@@ -123,22 +138,22 @@ def _decorrelation(
     shapes = [level.shape[1:] for level in levels]
     backbone.finish = _Roots(sum(shape.numel() for shape in shapes))
     backbone.to(device).set_compute(compute["precision"], compute["channels_last"])
-    chosen = torch.randperm(len(images), generator=generator(0, "decorrelation"))[
-        :DECORRELATION_IMAGES
-    ]
-    found = frozen.extract(backbone, images, chosen, device)
+    order = torch.randperm(len(images), generator=generator(0, "decorrelation"))
+    chosen = order[:DECORRELATION_IMAGES]
+    features = frozen.extract(backbone, images, chosen, device)
     maps: list[Tensor] = []
-    for roots, shape in zip(found.split([each.numel() for each in shapes], 1), shapes, strict=True):
+    sizes = [shape.numel() for shape in shapes]
+    for roots, shape in zip(features.split(sizes, 1), shapes, strict=True):
         labels = images.labels[chosen].repeat_interleave(shape[0])
         maps += functional.decorrelation(roots.reshape(-1, shape[1]), labels, len(images.classes))
     return dict(zip(("shift", "mix", "shift_before", "mix_before"), maps, strict=False))
 
 
 def _card(record: RunRecord, trial: TrialRecord, command: str) -> dict[str, Any]:
+    """Return how the weights were made, for people and for the reports."""
     provenance, recipe = trial.provenance, record.config
-    packed = source()  # the checkout that found the map after the body and wrote this, later perhaps than the training
-    begun_with = backbones.weights_file(config.BackboneSettings(**recipe["backbone"]))
-    teachers = [Path(each) for each in recipe["learner"].get("teachers", ())]
+    initial = backbones.weights_file(config.BackboneSettings(**recipe["backbone"]))
+    teachers = [Path(path) for path in recipe["learner"].get("teachers", ())]
     share = recipe["validation"]["share"] if recipe["validation"] else 0.0
     return {
         "command": command,
@@ -150,11 +165,11 @@ def _card(record: RunRecord, trial: TrialRecord, command: str) -> dict[str, Any]
         "classes": len(record.classes),
         "recipe": {
             "backbone": {**recipe["backbone"], "weights": Path(recipe["backbone"]["weights"]).name},
-            "learner": {**recipe["learner"], "teachers": [each.name for each in teachers]},
+            "learner": {**recipe["learner"], "teachers": [path.name for path in teachers]},
             **{key: recipe[key] for key in ("train", "augment", "validation")},
         },
-        "started_from": own_weights.card(begun_with) if begun_with else None,
-        "taught_by": [own_weights.card(each) for each in teachers],
+        "started_from": own_weights.card(initial) if initial else None,
+        "taught_by": [own_weights.card(path) for path in teachers],
         "seed": trial.seed,
         "accuracy": trial.scores["accuracy"],
         "accuracy_on": f"{record.n_test:,} images of the data set's own test part",
@@ -163,5 +178,6 @@ def _card(record: RunRecord, trial: TrialRecord, command: str) -> dict[str, Any]
         "date": provenance.finished,
         "commit": provenance.commit,
         "dirty": provenance.dirty,
-        "packed": packed._asdict(),
+        # the checkout that made the maps and this file, perhaps later than the training
+        "packed": source()._asdict(),
     }

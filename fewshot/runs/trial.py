@@ -1,235 +1,153 @@
-"""One draw: a labelled subset, a training, the scores on the whole test set, and the files that keep them."""
+"""One trial: labelled subset, learner, data, training, evaluation on the test set, files."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import shutil
-import time
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
 
-import numpy as np
 import torch
-from filelock import FileLock
-from safetensors.torch import save as safetensors_bytes
 from torch import Tensor
 
-from episodes.types import ImageSet
-from fewshot import distributed, io
+from fewshot import distributed, io, progress
 from fewshot.backbones import OWN, OWN_INPUT_SIZE
-from fewshot.evaluation import metrics
-from fewshot.features import frozen
+from fewshot.evaluation import low_data, metrics
 from fewshot.learners.base import Learner
-from fewshot.runs import fitting, provenance
+from fewshot.runs import fitting, provenance, trial_data, trial_files
+from fewshot.runs.labelled_subset import LabelledSubset, labelled_subset
 from fewshot.runs.records import Cost, TrialRecord
-from fewshot.runs.resolve import ResolvedRun, Tell, divided
-from fewshot.training import devices, trainer
+from fewshot.runs.resolve import ResolvedRun
+from fewshot.runs.trial_data import TrialData
+from fewshot.runs.trial_files import Predictions
+from fewshot.training import devices
 
-TRAIN_ACCURACY_IMAGES = 10_000
+TRAIN_ACCURACY_IMAGES = 10_000  # at most, spread evenly, for the training accuracy
 NEAR_CHANCE = 0.05
 
 
-def run_trial(
-    plan: ResolvedRun, seed: int, *, force: bool = False, tell: Tell = lambda text: None
-) -> None:
-    """Run or continue one draw; its result is its trial.json. A finished one is left as it is."""
-    folder = plan.folder / f"trial-{seed}"
-    if (
-        distributed.rank()
-    ):  # the first process holds the lock, and tells whether there is anything to do
-        if distributed.agree(None):
-            _train(plan, seed, folder, tell)
-        return
-    with FileLock(plan.folder / f".trial-{seed}.lock"):
-        if force:
-            shutil.rmtree(folder, ignore_errors=True)
-        if not distributed.agree(not (folder / "trial.json").exists()):
-            return
-        io.make_folder(folder)
-        for left in folder.glob(f"*{io.PART}"):  # of a killed process
-            left.unlink()
-        _judge(plan, seed, folder, _train(plan, seed, folder, tell), tell)
+def run_trial(run: ResolvedRun, seed: int, *, force: bool = False) -> None:
+    """Run or resume one trial; its last file is `trial.json`. A finished trial stays as it is.
 
-
-class _Trained(NamedTuple):
-    """parts: the images, or their features, that train, validate and judge; feature_seconds: to find those;
-    fold_seconds: of the trainings that chose the step.
+    Args:
+        run: the resolved run.
+        seed: seed of the labelled subset and of the training.
+        force: run a finished trial again.
     """
+    folder = run.trial_folder(seed)
+    with distributed.locked_by_main_process(run.folder / f".trial-{seed}.lock"):
+        if not distributed.from_main(lambda: _needs_work(folder, force)):
+            return
+        started = datetime.now(UTC)
+        _set_up_process(run.compute)
+        subset = labelled_subset(run.config, run.data.train, seed)
+        learner = run.build_learner(seed)
+        initial = trial_files.copy_of_state(learner)
+        progress.update("loading data")
+        data = trial_data.load(run, learner, subset)
+        trained = fitting.train(run, learner, data, seed, folder)
+        if distributed.rank() == 0:
+            progress.update("classifying")
+            predictions, record = _evaluate(run, seed, subset, learner, data, trained, started)
+            trial_files.write(folder, subset, learner, initial, trained.fit, predictions, record)
 
-    learner: Learner
-    fitted: trainer.Fitted
-    parts: dict[str, tuple[ImageSet, Tensor]]
-    budget: Tensor
-    kept: Tensor
-    held: Tensor | None
-    feature_seconds: float
-    fold_seconds: float
-    parameters: int
-    started: datetime
-    warnings: list[str]
+
+def _needs_work(folder: Path, force: bool) -> bool:
+    """Prepare the folder of a trial; return False if the trial is finished."""
+    if force:
+        shutil.rmtree(folder, ignore_errors=True)
+    if (folder / "trial.json").exists():
+        return False
+    io.make_folder(folder)
+    for unfinished in folder.glob(f"*{io.PART}"):  # of a killed process
+        unfinished.unlink()
+    return True
 
 
-def _train(plan: ResolvedRun, seed: int, folder: Path, tell: Tell) -> _Trained:
-    settings, data, compute = plan.config, plan.data, plan.compute
-    started = datetime.now(UTC)
+def _set_up_process(compute: devices.Compute) -> None:
     torch.set_num_threads(compute.threads)
     devices.keep_freed_memory()
-    budget, kept, held = divided(settings, data.train, seed)
-    learner = fitting.build(plan, seed)
-    parameters = sum(parameter.numel() for parameter in learner.parameters())
     if compute.device.startswith("cuda"):
         torch.cuda.reset_peak_memory_stats(compute.device)
 
-    parts: dict[str, tuple[ImageSet, Tensor]] = {
-        "train": (data.train, kept),
-        "test": (data.test, torch.arange(len(data.test))),
-    }
-    if held is not None:
-        parts["validation"] = (data.train, held)
-    began = time.perf_counter()
-    untrained = fitting.has_no_episode(plan, learner, *parts["train"])
-    if frozen.fit_for(settings, learner, untrained):
-        tell("features")
-        mark = frozen.fingerprint(learner.backbone)
-        parts = {
-            name: _as_features(learner, *part, compute.device, mark) for name, part in parts.items()
-        }
-    feature_seconds = time.perf_counter() - began
 
-    warnings = _shrunk(plan)
-    if plan.base is None and learner.caution is not None:
-        warnings.append(learner.caution)
-    until, fold_seconds = 0.0 if settings.select == "start" else 1.0, 0.0
-    if settings.on_folds:
-        until, fold_seconds = fitting.best_share(plan, *parts["train"], seed, folder, tell)
-    fitted = fitting.fit(plan, learner, parts, seed, folder, tell, warnings, until)
-    seconds = (feature_seconds, fold_seconds)
-    return _Trained(
-        learner, fitted, parts, budget, kept, held, *seconds, parameters, started, warnings
-    )
-
-
-def _judge(plan: ResolvedRun, seed: int, folder: Path, trained: _Trained, tell: Tell) -> None:
-    compute = plan.compute
-    learner, fitted, parts, budget, kept, held = trained[:6]
-    warnings = trained.warnings
-    tell("classifying")
-    labelled = fitting.handed(learner, *parts["train"], compute.device)
-    queries = fitting.judged(learner, *parts["test"], compute.device)
-    classifier, test = metrics.judge(learner, labelled, queries)
-    test_scores = metrics.scores(test.logits, test.labels)
-    measures = metrics.measures(learner, queries)
-    warnings += _near_chance(test_scores.accuracy, plan.task.n_way)
-    train_sample = (parts["train"][0], _sample(parts["train"][1]))
-    train = metrics.quick(classifier, fitting.batches(learner, *train_sample, compute.device))
-    predictions = {"test_logits": test.logits, "test_labels": test.labels}
-    validation = None
-    if held is not None:
-        logits, labels = metrics.classify(
-            classifier, fitting.batches(learner, *parts["validation"], compute.device)
-        )
-        validation = metrics.scores(logits, labels).numbers()
-        predictions |= {"validation_logits": logits, "validation_labels": labels}
-
-    drawn = {"support": kept.tolist(), "validation": None if held is None else held.tolist()}
-    result = TrialRecord(
-        seed=seed,
-        scores=test_scores.numbers(),
-        measures=measures,
-        validation=validation,
-        train_accuracy=train["accuracy"],
-        per_class=test_scores.per_class,
-        confusion=test_scores.confusion,
-        steps=fitted.steps,
-        best_step=fitted.best_step,
-        labels=len(budget),
-        indices_hash=hashlib.sha256(json.dumps(drawn).encode()).hexdigest()[:16],
-        cost=Cost(
-            train_seconds=trained.fold_seconds + fitted.seconds,
-            adapt_seconds=trained.feature_seconds + test.adapt_seconds,
-            images_per_second=fitted.images / fitted.seconds if fitted.seconds else None,
-            peak_memory_mb=provenance.peak_memory_mb(compute.device),
-            parameters=trained.parameters,
-        ),
-        provenance=provenance.of_result(
-            trained.started, devices.name(compute.device), compute._asdict()
-        ),
-        warnings=warnings,
-    )
-    _keep(folder, learner, drawn, fitted, predictions, result)
-
-
-def _shrunk(plan: ResolvedRun) -> list[str]:
-    """A warning where one of our own networks, all for small images, sees large ones."""
-    backbone, side = plan.config.backbone, plan.data.train.images.shape[-1]
-    seen = backbone.input_size or OWN_INPUT_SIZE
-    if backbone.name not in OWN or side < 2 * seen:
-        return []
-    return [
-        f"backbone '{backbone.name}' sees images of {side} pixels at {seen}: one made for large images "
-        "may see more (--backbone resnet18 --weights pretrained)"
-    ]
-
-
-def _near_chance(accuracy: float, n_way: int) -> list[str]:
-    """A warning where the accuracy is below chance plus five points."""
-    if accuracy >= 1 / n_way + NEAR_CHANCE:
-        return []
-    return [
-        f"a draw's accuracy is near chance, which is {1 / n_way:.3g}: little or nothing was learned"
-    ]
-
-
-def _as_features(
-    learner: Learner, images: ImageSet, indices: Tensor, device: str, mark: str
-) -> tuple[ImageSet, Tensor]:
-    """Frozen features in the images' place, from the cache where they are there."""
-    found = frozen.cached(learner.backbone, images, indices, device, mark)
-    return found, torch.arange(len(indices))
-
-
-def _sample(indices: Tensor) -> Tensor:
-    """At most 10,000 of the support, evenly spread, to tell the training accuracy from."""
-    return indices[
-        torch.linspace(0, len(indices) - 1, min(len(indices), TRAIN_ACCURACY_IMAGES)).long()
-    ]
-
-
-def _keep(
-    folder: Path,
+def _evaluate(
+    run: ResolvedRun,
+    seed: int,
+    subset: LabelledSubset,
     learner: Learner,
-    drawn: Mapping[str, Any],
-    fitted: trainer.Fitted,
-    predictions: Mapping[str, Tensor],
-    result: TrialRecord,
-) -> None:
-    """Write the draw's files; trial.json is the last, and says that the draw is done."""
-    io.write_json(folder / "indices.json", drawn)
-    lines = "".join(json.dumps(row) + "\n" for row in fitted.history)
-    io.write_bytes(folder / "metrics.jsonl", lines.encode())
-    arrays = {name: each.numpy() for name, each in predictions.items()}
-    halved = {
-        name: _halved(each) if each.dtype == np.float32 else each for name, each in arrays.items()
-    }
-    io.write_arrays(folder / "predictions.npz", halved)
-    if learner.feed is not None:
-        state = {name: each.contiguous().cpu() for name, each in learner.state_dict().items()}
-        io.write_bytes(folder / "model.safetensors", safetensors_bytes(state))
-    io.write_json(folder / "trial.json", result.to_json())
-    (folder / "checkpoint.pt").unlink(missing_ok=True)
-    for fold in folder.glob("fold-*"):
-        shutil.rmtree(fold)
+    data: TrialData,
+    trained: fitting.Trained,
+    started: datetime,
+) -> tuple[Predictions, TrialRecord]:
+    """Evaluate a trained learner on the test set, the validation set and its training images."""
+    device = run.compute.device
+    support = trial_data.support_for_adapt(learner, data.train, device)
+    queries = trial_data.repeated_batches(learner, data.test, device)
+    classifier, adapt_seconds = low_data.adapt(learner, support)
+    test = low_data.classify(classifier, queries)
+    scores = metrics.scores(*test)
+    measures = low_data.extra_metrics(learner, queries)
+    train_sample = data.train.select(_spread(len(data.train.indices)))
+    train = low_data.classify(classifier, trial_data.batches(learner, train_sample, device))
+    validation = None
+    if data.validation is not None:
+        batches = trial_data.batches(learner, data.validation, device)
+        validation = low_data.classify(classifier, batches)
+    fit = trained.fit
+    record = TrialRecord(
+        seed=seed,
+        scores=scores.numbers(),
+        measures=measures,
+        validation=None if validation is None else metrics.scores(*validation).numbers(),
+        train_accuracy=metrics.loss_and_accuracy(*train)["accuracy"],
+        per_class=scores.per_class,
+        confusion=scores.confusion,
+        steps=fit.steps,
+        best_step=fit.best_step,
+        labels=len(subset.labelled),
+        indices_hash=trial_files.indices_hash(subset),
+        cost=Cost(
+            train_seconds=trained.fold_seconds + fit.seconds,
+            adapt_seconds=data.feature_seconds + adapt_seconds,
+            images_per_second=fit.images / fit.seconds if fit.seconds else None,
+            peak_memory_mb=provenance.peak_memory_mb(device),
+            parameters=sum(parameter.numel() for parameter in learner.parameters()),
+        ),
+        provenance=provenance.of_result(started, devices.name(device), run.compute._asdict()),
+        warnings=_warnings(run, learner, trained, scores.accuracy),
+    )
+    return Predictions(test, validation), record
 
 
-def _halved(logits: np.ndarray) -> np.ndarray:
-    """Logits [n, n_way] in half precision; an image's that are beyond it, as those of a rate far too high, are moved.
+def _spread(n: int) -> Tensor:
+    """Return at most TRAIN_ACCURACY_IMAGES positions among n, evenly spread."""
+    return torch.linspace(0, n - 1, min(n, TRAIN_ACCURACY_IMAGES)).long()
 
-    Their greatest becomes 0, which changes no softmax, and what is then still beyond counts as the least there is.
-    """
-    most = np.finfo(np.float16).max
-    beyond = np.abs(logits).max(1, keepdims=True) > most
-    moved = np.where(beyond, logits - logits.max(1, keepdims=True), logits)
-    return moved.clip(-most, most).astype(np.float16)
+
+def _warnings(
+    run: ResolvedRun, learner: Learner, trained: fitting.Trained, accuracy: float
+) -> list[str]:
+    """Return sentences that a reader of the scores must know."""
+    warnings = _shrinking(run)
+    if run.base is None and learner.caution is not None:
+        warnings.append(learner.caution)
+    warnings += trained.warnings
+    chance = 1 / run.task.n_way
+    if accuracy < chance + NEAR_CHANCE:
+        warnings.append(
+            f"a trial's accuracy is near chance, which is {chance:.3g}: little or nothing was "
+            "learned"
+        )
+    return warnings
+
+
+def _shrinking(run: ResolvedRun) -> list[str]:
+    """Warn if one of our own networks, which are for small images, gets large ones."""
+    backbone, side = run.config.backbone, run.data.train.images.shape[-1]
+    input_size = backbone.input_size or OWN_INPUT_SIZE
+    if backbone.name not in OWN or side < 2 * input_size:
+        return []
+    return [
+        f"backbone '{backbone.name}' sees images of {side} pixels at {input_size}: a network for "
+        "large images may see more (--backbone resnet18 --weights pretrained)"
+    ]

@@ -35,8 +35,8 @@ class Ballot(NamedTuple):
     seed: int | None
     chosen: list[Voter]
     candidates: list[Voter]
-    test: metrics.TestScores
-    validation: metrics.TestScores | None
+    test: metrics.ClassifierScores
+    validation: metrics.ClassifierScores | None
 
 
 class Tally:

@@ -1,3 +1,7 @@
+"""Scores against scikit-learn, SciPy and nested loops."""
+
+from __future__ import annotations
+
 import math
 
 import numpy as np
@@ -9,14 +13,12 @@ from sklearn import metrics as reference
 from torch import Tensor
 from torch.nn import functional as F
 
-from episodes.types import Labelled
 from fewshot.evaluation import metrics
-from tests.fewshot import easy
 
 N_WAY = 5
 
 
-def judged(n: int = 300, absent: int | None = None) -> tuple[Tensor, Tensor]:
+def predictions(n: int = 300, absent: int | None = None) -> tuple[Tensor, Tensor]:
     """Logits that are right more often than not, and their labels; `absent` is never predicted."""
     draw = torch.Generator().manual_seed(0)
     labels = torch.randint(N_WAY, (n,), generator=draw)
@@ -44,7 +46,7 @@ def slow_calibration_error(probabilities: np.ndarray, labels: np.ndarray, n_bins
 
 @pytest.mark.parametrize("absent", [None, 3])
 def test_scores_against_scikit_learn(absent: int | None):
-    logits, labels = judged(absent=absent)
+    logits, labels = predictions(absent=absent)
     found = metrics.scores(logits, labels)
     y, guess = labels.numpy(), logits.argmax(1).numpy()
     probabilities = softmax(logits.double().numpy(), axis=1)
@@ -67,7 +69,7 @@ def test_scores_against_scikit_learn(absent: int | None):
 
 @pytest.mark.parametrize("absent", [None, 3])
 def test_confusion_and_per_class_against_counting(absent: int | None):
-    logits, labels = judged(absent=absent)
+    logits, labels = predictions(absent=absent)
     found = metrics.scores(logits, labels)
     counts = [[0] * N_WAY for _ in range(N_WAY)]
     for row, label in zip(logits.tolist(), labels.tolist(), strict=True):
@@ -90,14 +92,14 @@ def test_a_class_without_queries_counts_as_zero_and_keeps_its_place():
 
 
 def test_numbers_are_plain_floats_of_the_six_scores():
-    numbers = metrics.scores(*judged()).numbers()
+    numbers = metrics.scores(*predictions()).numbers()
     assert list(numbers) == ["accuracy", "precision", "recall", "f1", "loss", "ece"]
     assert {type(value) for value in numbers.values()} == {float}
 
 
 @pytest.mark.parametrize("n_bins", [1, 2, 15, 100])
 def test_calibration_error_against_the_paper_s_loops(n_bins: int):
-    logits, labels = judged()
+    logits, labels = predictions()
     for sharpness in (0.2, 1, 5):
         probabilities = softmax(sharpness * logits.double().numpy(), axis=1)
         found = metrics.calibration_error(probabilities, labels.numpy(), n_bins)
@@ -118,59 +120,17 @@ def test_calibration_error_on_the_edges_of_bins():
     assert found == pytest.approx((abs(0 - 0.5) + abs(3 - 1.975) + abs(1 - 2.8)) / 7)
 
 
-def test_certain_and_right_is_calibrated_and_certain_and_wrong_is_not():
+def test_certain_classifiers_are_calibrated_if_right_and_not_if_wrong():
     certain = np.eye(3)
     assert metrics.calibration_error(certain, np.array([0, 1, 2])) == 0
     assert metrics.calibration_error(certain, np.array([1, 2, 0])) == 1
 
 
-def test_classify_and_quick_take_queries_in_batches():
-    logits, labels = judged()
-    batches = [Labelled(*part) for part in zip(logits.split(70), labels.split(70), strict=True)]
-    found, found_labels = metrics.classify(lambda images: images.to(torch.bfloat16), batches)
-    assert found.dtype == torch.float32
-    assert torch.equal(found, logits.to(torch.bfloat16).float())
-    assert torch.equal(found_labels, labels)
-    quick, whole = metrics.quick(lambda images: images, batches), metrics.scores(logits, labels)
-    assert quick == pytest.approx({"loss": whole.loss, "accuracy": whole.accuracy})
-
-
-def test_judging_adapts_once_in_evaluation_mode_and_without_gradients():
-    class Means(easy.Stub):
-        def adapt(self, support: Labelled):
-            assert not self.training
-            assert not torch.is_grad_enabled()
-            self.support = support
-            return lambda images: images * 2
-
-    learner, (logits, labels) = Means(), judged(20)
-    support = Labelled(logits[:5], labels[:5])
-    _, found = metrics.judge(learner, support, iter([Labelled(logits, labels)]))
-    assert learner.support is support
-    assert torch.equal(found.logits, 2 * logits)
-    assert torch.equal(found.labels, labels)
-    assert 0 <= found.adapt_seconds < 1
-
-
-def test_measures_are_means_over_the_images_not_over_the_chunks():
-    class Measuring(easy.Stub):
-        metric_names = ("even", "size")
-
-        def extra_metrics(self, batch: Labelled) -> dict[str, Tensor]:
-            return {"even": batch.labels % 2 == 0, "size": batch.images.sum(1)}
-
-    labels = torch.tensor([0, 2, 4, 1, 3])
-    images = torch.arange(10.0).reshape(5, 2)
-    chunks = [Labelled(images[:4], labels[:4]), Labelled(images[4:], labels[4:])]
-    assert metrics.measures(Measuring(), chunks) == {"even": 3 / 5, "size": 45 / 5}
-    assert metrics.measures(easy.Stub(), chunks) == {}
-
-
 @pytest.mark.parametrize("factor", [0.1, 0.7, 1.0, 6.0])
-def test_the_tempered_loss_is_the_least_over_temperatures_and_knows_no_confidence(factor: float):
+def test_the_loss_at_the_best_temperature_is_the_least_and_ignores_confidence(factor: float):
     labels = torch.arange(600) % 4
     logits = torch.randn(600, 4, generator=torch.Generator().manual_seed(0)) + F.one_hot(labels, 4)
-    found = metrics.tempered(lambda images: factor * images, [Labelled(logits, labels)])
+    found = metrics.loss_at_best_temperature(factor * logits, labels)
     oracle = minimize_scalar(
         lambda log_scale: F.cross_entropy(math.exp(log_scale) * logits.double(), labels).item(),
         bounds=(-4, 4),

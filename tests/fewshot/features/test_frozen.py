@@ -42,7 +42,7 @@ def counted(backbone: backbones.Backbone) -> list[int]:
 def ask(backbone: backbones.Backbone, images: ImageSet, indices: list[int]) -> torch.Tensor:
     found = frozen.cached(backbone, images, torch.tensor(indices), "cpu")
     assert torch.equal(found.labels, images.labels[indices])
-    return found.images
+    return found.features.as_subclass(torch.Tensor)
 
 
 def files(folder: Path) -> list[Path]:
@@ -78,7 +78,7 @@ def test_only_images_not_yet_known_go_through_the_network(folder: Path) -> None:
 
 def test_no_image_is_asked_for(folder: Path) -> None:
     found = frozen.cached(network(), easy.images(2, seed=0), torch.arange(0), "cpu")
-    assert found.images.shape == (0, network().n_features)
+    assert found.features.shape == (0, network().n_features)
     assert not folder.exists()
 
 
@@ -298,7 +298,7 @@ def test_features_stand_in_for_images_where_nothing_of_the_backbone_trains(
     first, last = list(learner.parameters())[:: len(list(learner.parameters())) - 1]
     last.requires_grad_(False)  # the other way round than in a training of the head
     modes = [part.training for part in learner.modules()]
-    assert frozen.fit_for(settings, learner) == fit
+    assert frozen.can_replace_images(settings, learner) == fit
     assert [part.training for part in learner.modules()] == modes
     assert (first.requires_grad, last.requires_grad) == (True, False)
 
@@ -309,10 +309,10 @@ def test_a_batch_norm_that_learns_while_the_head_is_trained_needs_images() -> No
         {"method": "scratch", "shots": 4, "train": {"phases": [HEAD]}, "augment": []}, "few"
     )
     learner = resolve.build_learner(settings, Task(4), seed=0)
-    assert frozen.fit_for(settings, learner)
+    assert frozen.can_replace_images(settings, learner)
     plain = easy.Stub()
     plain.feed, plain.backbone, plain.head = learner.feed, learner.backbone, learner.head
-    assert not frozen.fit_for(settings, plain)
+    assert not frozen.can_replace_images(settings, plain)
 
 
 TWO = """

@@ -16,11 +16,11 @@ from torch import Tensor
 from episodes import datasets
 from episodes.errors import UserError
 from episodes.rng import seeded
-from episodes.types import Labelled
+from episodes.types import Features, Labelled
 from fewshot import backbones, functional
 from fewshot.backbones import own_weights
 from fewshot.config import BackboneSettings, Train
-from fewshot.evaluation import metrics
+from fewshot.evaluation import low_data
 from fewshot.heads import trainable
 from fewshot.learners import experts, finetune
 from fewshot.learners.base import Task
@@ -87,7 +87,12 @@ def clusters(learner: experts.Experts, per_class: int = 5) -> tuple[Labelled, La
     labels = torch.arange(learner.n_way).repeat(per_class)
     centres = torch.rand(learner.n_way, d, generator=draw)
     return tuple(  # type: ignore[return-value]
-        Labelled(centres[labels] + 0.3 * torch.randn(len(labels), d, generator=draw), labels)
+        Labelled(
+            (centres[labels] + 0.3 * torch.randn(len(labels), d, generator=draw)).as_subclass(
+                Features
+            ),
+            labels,
+        )
         for _ in range(2)
     )
 
@@ -399,7 +404,7 @@ def test_trained_its_measures_are_what_counting_gives(networks: str) -> None:
     parts = [
         Labelled(query.images[i : i + 30], query.labels[i : i + 30]) for i in range(0, 100, 30)
     ]
-    found = metrics.measures(learner, parts)
+    found = low_data.extra_metrics(learner, parts)
     assert {name: found[name] for name in right} == {
         name: pytest.approx(n / 100) for name, n in right.items()
     }

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from episodes.errors import UserError
 from episodes.rng import seeded
-from episodes.types import Labelled
+from episodes.types import Features, Labelled
 from fewshot import backbones, functional
 from fewshot.backbones import own_weights
 from fewshot.config import BackboneSettings
@@ -37,7 +37,7 @@ def features(n_way: int, per_class: int = 6, d: int = 10) -> tuple[Labelled, Ten
     labels = torch.arange(n_way).repeat(per_class)
     support = centres[labels] + 0.8 * torch.randn(len(labels), d, generator=draw) + 3
     queries = centres[labels] + 0.8 * torch.randn(len(labels), d, generator=draw) + 3
-    return Labelled(support, labels), queries
+    return Labelled(support.as_subclass(Features), labels), queries.as_subclass(Features)
 
 
 def network() -> backbones.Backbone:
@@ -355,7 +355,7 @@ def test_what_needs_images_gets_no_features_though_the_backbone_is_frozen(tmp_pa
         learner = scratch.Scratch.from_config(
             network(), Task(easy.N_WAY), scratch.Options(**options)
         )
-        assert feature_cache.fit_for(settings, learner) == (not options)
+        assert feature_cache.can_replace_images(settings, learner) == (not options)
 
 
 def test_teachers_of_other_classes_or_files_are_refused(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from episodes.errors import UserError
 from episodes.rng import seeded
-from episodes.types import Episode, Labelled
+from episodes.types import Episode, Features, Labelled
 from fewshot import backbones
 from fewshot.config import BackboneSettings, Train
 from fewshot.features import frozen
@@ -34,6 +34,7 @@ PLAIN = {"head": "zero", "centre": False, "normalise": False, "scale": 1.0, "inn
 class Tiny(nn.Module):
     """Two layers on images of four pixels, in float64, for finite differences."""
 
+    input_size = 2
     n_features = 3
     input_size = 2
     stages = (["first.weight", "first.bias"], ["second.weight", "second.bias"])
@@ -171,9 +172,9 @@ def test_agrees_with_the_maml_of_learn2learn(order: str) -> None:
 def test_one_step_from_zero_has_a_closed_form() -> None:
     """weight = lr * scale * mean of (one-hot - 1/ways) x, and the bias without x."""
     item, scale, lr = episode(), 2.0, 0.3
-    x, y = item.support.images.flatten(1), item.support.labels
+    x, y = item.support.images.flatten(1).as_subclass(Features), item.support.labels
     model = tiny(**PLAIN | {"scale": scale, "inner_lr": lr}, inner_steps=1)
-    logits = model.adapt(Labelled(x, y))(q := item.query.images.flatten(1))
+    logits = model.adapt(Labelled(x, y))(q := item.query.images.flatten(1).as_subclass(Features))
     for n in range(len(q)):
         for way in range(3):
             expected = 0.0
@@ -383,8 +384,8 @@ def test_features_stand_for_images_where_the_head_alone_adapts() -> None:
     for adapts in ("head", 1, "all"):
         settings = resolve.configure({**values, "learner": {"inner_trainable": adapts}}, "few")
         model = resolve.build_learner(settings, Task(10), seed=0)
-        assert frozen.fit_for(settings, model) == (adapts == "head")
-        assert frozen.fit_for(settings, model, untrained=True) == (adapts == "head")
+        assert frozen.can_replace_images(settings, model) == (adapts == "head")
+        assert frozen.can_replace_images(settings, model, untrained=True) == (adapts == "head")
 
 
 def test_the_record_warns_of_fine_tuning_and_of_chance(tmp_path: Path) -> None:

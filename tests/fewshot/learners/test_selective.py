@@ -11,7 +11,7 @@ from episodes.rng import seeded
 from episodes.types import Labelled
 from fewshot import backbones, functional
 from fewshot.config import BackboneSettings
-from fewshot.evaluation import metrics
+from fewshot.evaluation import low_data
 from fewshot.learners import scratch
 from fewshot.learners.base import Task
 
@@ -29,7 +29,7 @@ def test_scratch_tells_its_accuracy_without_views_beside_that_with_them() -> Non
     plain = scratch.Scratch.from_config(build(), Task(10), scratch.Options()).eval()
     plain.load_state_dict(learner.state_dict())
     assert plain.extra_metrics(Labelled(images, labels)) == {}
-    found = metrics.measures(
+    found = low_data.extra_metrics(
         learner, [Labelled(images[:7], labels[:7]), Labelled(images[7:], labels[7:])]
     )
     with torch.no_grad():

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from episodes.rng import seeded
-from episodes.types import Labelled, Pairs
+from episodes.types import Features, Labelled, Pairs
 from fewshot import backbones, functional
 from fewshot.config import BackboneSettings
 from fewshot.learners import siamese
@@ -97,8 +97,8 @@ def test_gradients_of_the_losses_agree_with_finite_differences() -> None:
 @pytest.mark.parametrize("centre", [True, False])
 def test_classifies_by_the_mean_cosine_to_all_support_images(centre: bool) -> None:
     support, queries, labels = (
-        unit(7, 8).float() + 0.5,
-        unit(4, 8, seed=2).float(),
+        (unit(7, 8).float() + 0.5).as_subclass(Features),
+        unit(4, 8, seed=2).float().as_subclass(Features),
         torch.tensor([0, 1, 2, 0, 1, 2, 2]),
     )
     found = learner(centre=centre, scale=3.0).adapt(Labelled(support, labels))(queries)
@@ -119,8 +119,8 @@ def test_same_different_logits_are_averaged_over_a_class(
 ) -> None:
     monkeypatch.setattr(siamese, "PAIRS_AT_ONCE", at_once)
     support, queries, labels = (
-        unit(7, 8).float(),
-        unit(4, 8, seed=2).float(),
+        unit(7, 8).float().as_subclass(Features),
+        unit(4, 8, seed=2).float().as_subclass(Features),
         torch.tensor([0, 1, 2, 0, 1, 2, 2]),
     )
     pairs = learner(loss="logits")
@@ -145,7 +145,7 @@ def test_same_different_logits_are_averaged_over_a_class(
 
 def test_same_different_logits_are_a_logistic_regression_on_differences() -> None:
     """Of embeddings that are given, the loss has scikit-learn's unregularised minimum."""
-    left, right = unit(200, 4).float(), unit(200, 4, seed=1).float()
+    left, right = (unit(200, 4, seed=seed).float().as_subclass(Features) for seed in (0, 1))
     draw = torch.Generator().manual_seed(0)
     likely = torch.sigmoid(3 - 4 * (left - right).abs().sum(1))
     same = (torch.rand(200, generator=draw) < likely).float()

@@ -58,6 +58,6 @@ def test_the_nearest_labelled_images_are_those_of_a_loop_over_all(run: Path) -> 
 def test_equally_near_images_come_in_their_order() -> None:
     # their mean is the origin
     support = torch.tensor([[0.0, 1.0], [1.0, 0.0], [0.0, 1.0], [-1.0, -2.0]])
-    order, distances = nearest.ranked(support, torch.tensor([[0.0, 5.0]]), 3)
+    order, distances = nearest.rank(support, torch.tensor([[0.0, 5.0]]), 3)
     assert order.tolist() == [[0, 2, 1]]
     assert distances[0].tolist() == pytest.approx([0, 0, 1])

@@ -34,7 +34,7 @@ def test_what_was_kept_is_found_again(tmp_path: Path) -> None:
     with Parts(tmp_path / "new" / "out.csv") as parts:
         parts["first"] = 2  # the last one counts
         assert parts["first"] == 2
-        parts.forget()
+        parts.remove()
     assert list((tmp_path / "new").iterdir()) == []
 
 
@@ -66,7 +66,7 @@ def test_a_damaged_line_and_what_follows_are_forgotten(damage: bytes, tmp_path: 
     assert found(tmp_path / "out.csv") == {"first": CONTENT["first"]}
 
 
-def test_a_second_process_is_told(tmp_path: Path) -> None:
+def test_a_second_process_is_refused(tmp_path: Path) -> None:
     code = (
         "import sys\nfrom pathlib import Path\nfrom fewshot.model.partial_file import Parts\n"
         "with Parts(Path(sys.argv[1])):\n    print('in', flush=True)\n    sys.stdin.read()"
@@ -80,7 +80,7 @@ def test_a_second_process_is_told(tmp_path: Path) -> None:
     assert other.stdout is not None
     assert other.stdout.readline() == "in\n"
     with (
-        pytest.raises(UserError, match=r"another process writes .*out\.csv\.partial now"),
+        pytest.raises(UserError, match=r"another process is writing .*out\.csv\.partial"),
         Parts(tmp_path / "out.csv"),
     ):
         pass

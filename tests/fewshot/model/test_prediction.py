@@ -22,6 +22,7 @@ from PIL import Image
 from episodes import datasets
 from episodes.errors import UserError
 from episodes.types import ImageSet
+from fewshot import progress
 from fewshot.cli import main
 from fewshot.model import prediction
 from fewshot.runs import experiment
@@ -230,16 +231,15 @@ def test_broken_files_are_named_when_the_others_are_done_or_left_out(
         ):
             prediction.predict(scratch, folder, out, kaggle=kaggle)
         assert not out.exists()
-        found = prediction.predict(
-            scratch, folder, out, kaggle=kaggle, skip_broken=True, tell=said.append
-        )
+        with progress.shown_by(said.append):
+            found = prediction.predict(scratch, folder, out, kaggle=kaggle, skip_broken=True)
         assert found == (38, ["3.png (cannot be decoded)", "5.png (cannot be decoded)"])
         assert (
             str(found)
             == "38 images; left out 2: 3.png (cannot be decoded), 5.png (cannot be decoded)"
         )
         assert len(rows(out)) == 38
-    assert set(said) == {"preparing the run"}  # nothing was computed again
+    assert set(said) == {"loading the run"}  # nothing was computed again
     for path in folder.iterdir():
         path.write_bytes(b"")
     with pytest.raises(UserError, match="no file could be read as an image"):
@@ -325,7 +325,8 @@ def test_stopped_it_continues_with_what_is_missing(
     assert not out.exists()
     done, heard = lines(out), []
     assert 2 <= done < 6
-    prediction.predict(scratch, many, out, top=2, tell=heard.append)
+    with progress.shown_by(heard.append):
+        prediction.predict(scratch, many, out, top=2)
     assert [text.split()[0] for text in heard[1:]] == [
         f"{min(N_MANY, n * 512):,}" for n in range(done + 1, 7)
     ]
@@ -365,7 +366,8 @@ def test_only_the_part_of_a_changed_file_and_no_other_requests_are_taken(
 
     def again(**more: Any) -> list[str]:
         heard: list[str] = []
-        prediction.predict(scratch, folder, out, **{"top": 2, **more}, tell=heard.append)
+        with progress.shown_by(heard.append):
+            prediction.predict(scratch, folder, out, **{"top": 2, **more})
         return heard[1:]
 
     with pytest.raises(UserError, match=order[600]):
@@ -389,7 +391,8 @@ def test_a_draw_that_was_computed_again_is_another(digits: Path, tmp_path: Path)
     def again(**more: Any) -> list[str]:
         heard: list[str] = []
         try:
-            prediction.predict(folder, tmp_path / "png", out, **more, tell=heard.append)
+            with progress.shown_by(heard.append):
+                prediction.predict(folder, tmp_path / "png", out, **more)
         except UserError as error:
             assert "repair or remove" in str(error)  # noqa: PT017 - not in every call
         return [text[:6] for text in heard[1:]]
@@ -417,8 +420,8 @@ def test_what_is_no_run_or_no_longer_the_same_is_refused(digits: Path, tmp_path:
         assert not list(tmp_path.glob("*out.csv*"))
 
     refused("runs is no folder of a finished run", at=folder.parent)
-    refused("has no draw 7: there are 0", seed=7)
-    refused("--top 9: the run knows 4 classes", top=9)
+    refused("has no trial 7: it has 0", seed=7)
+    refused("--top 9: the run has 4 classes", top=9)
     weights = folder / "trial-0" / "model.safetensors"
     whole = weights.read_bytes()
     weights.write_bytes(whole[:1000])
@@ -441,7 +444,7 @@ def test_what_is_no_run_or_no_longer_the_same_is_refused(digits: Path, tmp_path:
     [
         ("RUN PNG", "name one file to write"),
         ("RUN PNG --out a.csv --kaggle b.csv", "name one file to write"),
-        ("RUN PNG --kaggle a.csv --top 2", "--kaggle has one class"),
+        ("RUN PNG --kaggle a.csv --top 2", "--kaggle writes one class"),
         ("RUN PNG --out .", "is a folder"),
         ("RUN nowhere --out a.csv", "nowhere cannot be read as a folder"),
         ("RUN RUN --out a.csv", "record.json (not an image)"),
@@ -461,7 +464,7 @@ def test_bad_requests_get_one_sentence_and_code_2(
     shown = capsys.readouterr()
     assert said in shown.err.splitlines()[-1]
     assert shown.err.splitlines()[-1].startswith("fewshot: ")
-    assert set(shown.err.splitlines()[:-1]) <= {"preparing the run"}
+    assert set(shown.err.splitlines()[:-1]) <= {"loading the run"}
     assert list(tmp_path.iterdir()) == []
 
 
@@ -477,7 +480,7 @@ def test_the_command_writes_and_says_so(scratch, digits, monkeypatch, tmp_path, 
     shown = capsys.readouterr()
     assert shown.out == ""
     assert shown.err.splitlines()[-1] == f"predictions: {tmp_path}/s.csv (500 images)"
-    assert shown.err.splitlines()[0] == "preparing the run"
+    assert shown.err.splitlines()[0] == "loading the run"
     assert len(rows(tmp_path / "s.csv")) == 500
 
 

@@ -20,12 +20,12 @@ from safetensors.torch import load_file
 
 from episodes import datasets, streams, subsets
 from episodes.errors import UserError
-from fewshot import backbones, config
+from fewshot import backbones, config, progress
 from fewshot.errors import Diverged
-from fewshot.evaluation import metrics
+from fewshot.evaluation import low_data, metrics
 from fewshot.features import administration, frozen
 from fewshot.learners import probe
-from fewshot.model.restore import rebuild
+from fewshot.model.restore import restore
 from fewshot.runs import experiment, records, resolve
 from fewshot.runs.records import METRICS
 
@@ -102,7 +102,7 @@ def test_more_seeds_run_only_the_missing_draws(tmp_path: Path) -> None:
 
 def test_the_run_id_follows_what_decides_the_result(tmp_path: Path) -> None:
     def run_id(**more) -> str:
-        return resolve.prepare(quick("scratch", **more), tmp_path, "cpu").run_id
+        return resolve.resolve_run(quick("scratch", **more), tmp_path, "cpu").run_id
 
     base = run_id()
     assert run_id(precision="bfloat16") == base
@@ -114,16 +114,17 @@ def test_the_run_id_follows_what_decides_the_result(tmp_path: Path) -> None:
 def test_the_saved_weights_make_the_saved_predictions(tmp_path: Path) -> None:
     record = experiment.run(quick("scratch"), [0], out=tmp_path)
     draw = tmp_path / record.run_id / "trial-0"
-    made = resolve.prepare(quick("scratch"), tmp_path, "cpu")
+    made = resolve.resolve_run(quick("scratch"), tmp_path, "cpu")
     learner = resolve.build_learner(made.config, made.task, seed=5)
     learner.load_state_dict(load_file(draw / "model.safetensors"))
     test = made.data.test
     support = streams.labelled(test, torch.arange(2), "cpu")
-    _, judged = metrics.judge(
-        learner, support, streams.chunks(test, torch.arange(len(test)), 100, "cpu")
+    classifier = low_data.adapt(learner, support).classifier
+    predictions = low_data.classify(
+        classifier, streams.chunks(test, torch.arange(len(test)), 100, "cpu")
     )
     kept = torch.from_numpy(np.load(draw / "predictions.npz")["test_logits"]).float()
-    torch.testing.assert_close(judged.logits, kept, rtol=2e-3, atol=2e-3)
+    torch.testing.assert_close(predictions.logits, kept, rtol=2e-3, atol=2e-3)
 
 
 def test_a_hold_out_is_taken_from_the_label_budget(tmp_path: Path) -> None:
@@ -154,12 +155,19 @@ def test_the_step_is_chosen_on_folds_of_the_support(
     ]
     scripted = iter([loss for curve in curves for loss in (start, *curve)])
 
-    def quick_scores(classifier, queries) -> dict:
+    def noting(classifier, queries) -> low_data.Predictions:
+        queries = list(queries)
         images = torch.cat([batch.images for batch in queries])
         seen.append({hash(image.numpy().tobytes()) for image in images})
-        return {"loss": next(scripted, 0.0), "accuracy": 0.5}
+        return classify(classifier, queries)
 
-    monkeypatch.setattr(metrics, "tempered", quick_scores)
+    classify = low_data.classify
+    monkeypatch.setattr(low_data, "classify", noting)
+    monkeypatch.setattr(
+        metrics,
+        "loss_at_best_temperature",
+        lambda logits, labels: {"loss": next(scripted), "accuracy": 0.5},
+    )
     train = {"steps": 12, "batch_size": 16, "log_every_epochs": 1.6}
     values = quick("scratch", shots=4, select="support_cv", train=train, augment=[])
     record = experiment.run(values, [0], out=tmp_path)
@@ -181,10 +189,10 @@ def test_a_preset_that_chooses_on_folds_stays_at_the_start_at_one_shot(tmp_path:
             config, "preset", lambda method, name: {**read(method, name), "select": "support_cv"}
         )
         one = {**values, "shots": 1}
-        assert resolve.prepare(one, tmp_path, "cpu").config.select == "start"
+        assert resolve.resolve_run(one, tmp_path, "cpu").config.select == "start"
         random = {**one, "learner": {"head": "linear", "start": "random"}}
-        assert resolve.prepare(random, tmp_path, "cpu").config.select == "last"
-        assert resolve.prepare(values, tmp_path, "cpu").config.select == "support_cv"
+        assert resolve.resolve_run(random, tmp_path, "cpu").config.select == "last"
+        assert resolve.resolve_run(values, tmp_path, "cpu").config.select == "support_cv"
         record = experiment.run(one, [0], out=tmp_path)
     probed = experiment.run(quick("probe", shots=1, backbone=values["backbone"]), [0], out=tmp_path)
     assert record.provenance.indices == probed.provenance.indices
@@ -230,7 +238,8 @@ def test_meta_training_on_a_base_set(tmp_path: Path) -> None:
     pairs = experiment.run(quick("siamese", shots=1, train=base), [0], out=tmp_path)
     assert pairs.scores != experiment.run(quick("siamese", shots=1), [0], out=tmp_path).scores
     with pytest.raises(
-        UserError, match=r"train.base is for learners of episodes or pairs, and 'finetune' is none"
+        UserError,
+        match=r"train.base is for learners of episodes or pairs, and 'finetune' is not one",
     ):
         experiment.run(quick("finetune", train=base), [0], out=tmp_path)
 
@@ -262,7 +271,7 @@ def test_batch_norm_that_is_held_on_random_weights_is_told(
 
 
 def test_mirrored_digits_are_not_trained_on(tmp_path: Path) -> None:
-    made = resolve.prepare(quick("scratch", augment=["flip", "translate"]), tmp_path, "cpu")
+    made = resolve.resolve_run(quick("scratch", augment=["flip", "translate"]), tmp_path, "cpu")
     assert [step["name"] for step in made.config.augment] == ["translate"]
 
 
@@ -270,9 +279,9 @@ def test_mirrored_views_of_digits_are_dropped(tmp_path: Path) -> None:
     """Also from the id: nothing else is run."""
     mirrored = quick("probe", backbone={**QUICK["backbone"], "views": "flip"})
     assert resolve.configure(mirrored, "few").backbone.views == "flip"
-    made = resolve.prepare(mirrored, tmp_path, "cpu")
+    made = resolve.resolve_run(mirrored, tmp_path, "cpu")
     assert made.config.backbone.views == "none"
-    assert made.run_id == resolve.prepare(quick("probe"), tmp_path, "cpu").run_id
+    assert made.run_id == resolve.resolve_run(quick("probe"), tmp_path, "cpu").run_id
 
 
 @pytest.fixture
@@ -309,7 +318,7 @@ def test_the_weights_of_a_run_can_start_another(tmp_path: Path) -> None:
     record = experiment.run(values, [0], out=tmp_path)
     assert record.weights == str(weights)
     learner = resolve.build_learner(
-        resolve.prepare(values, tmp_path).config, resolve.Task(10), seed=0
+        resolve.resolve_run(values, tmp_path).config, resolve.Task(10), seed=0
     )
     kept = load_file(weights)["backbone.body.stages.0.0.weight"]
     assert torch.equal(learner.state_dict()["backbone.body.stages.0.0.weight"], kept)
@@ -409,7 +418,7 @@ def test_training_the_head_alone_on_features_is_training_it_on_images(
         return forward(self, images)
 
     monkeypatch.setattr(backbones.Backbone, "forward", counting)
-    monkeypatch.setattr(frozen, "TOGETHER", 64)
+    monkeypatch.setattr(frozen, "CHUNK_VIEWS", 64)
     for name, augment in (("images", STILL), ("features", [])):
         values = quick(method, train=HEAD, **more) | {"augment": augment}
         record = experiment.run(values, [0], out=tmp_path / name)
@@ -467,7 +476,7 @@ def test_prototypes_without_training_are_class_means_of_cached_features(
     record = experiment.run(values, [0], out=tmp_path)
     assert len(list((tmp_path / "cache" / "features").glob("*.safetensors"))) == 2
     assert any("stay as they were" in warning for warning in record.warnings) == ("shots" in more)
-    made = resolve.prepare(values, tmp_path, "cpu")
+    made = resolve.resolve_run(values, tmp_path, "cpu")
     backbone = resolve.build_learner(made.config, made.task, seed=0).backbone.eval()
     train, test = made.data
     budget = subsets.shots(train.labels, train.classes, values["shots"], seed=0)
@@ -585,10 +594,11 @@ def test_large_images_in_a_small_network_are_a_warning(
 def test_a_long_training_says_how_long_it_takes(tmp_path: Path, monkeypatch) -> None:
     """With a clock that goes a minute at every look: twelve steps, a log point and so a minute each at least."""
     seconds = iter(range(0, 10**6, 60))
-    monkeypatch.setattr("fewshot.runs.trial.time.perf_counter", lambda: next(seconds))
+    monkeypatch.setattr("fewshot.runs.fitting.time.perf_counter", lambda: next(seconds))
     told: list[str] = []
     values = quick("scratch", train={"steps": 12, "batch_size": 16, "log_every_epochs": 0.1})
-    experiment.run(values, [0], out=tmp_path, tell=told.append)
+    with progress.shown_by(told.append):
+        experiment.run(values, [0], out=tmp_path)
     steps = [text for text in told if text.startswith("step ")]
     assert len(steps) >= 3
     assert "left" not in steps[0]
@@ -599,8 +609,8 @@ def test_a_long_training_says_how_long_it_takes(tmp_path: Path, monkeypatch) -> 
 def test_compiling_in_half_precision_on_a_cpu_is_refused(tmp_path: Path) -> None:
     asked = quick("scratch", precision="bfloat16", train={**QUICK["train"], "compile": True})
     with pytest.raises(UserError, match=r"train\.compile: .* use --set precision=float32"):
-        resolve.prepare(asked, tmp_path, "cpu")
-    resolve.prepare({**asked, "precision": "float32"}, tmp_path, "cpu")
+        resolve.resolve_run(asked, tmp_path, "cpu")
+    resolve.resolve_run({**asked, "precision": "float32"}, tmp_path, "cpu")
 
 
 def test_with_views_a_run_of_scratch_also_tells_what_it_is_without(tmp_path: Path) -> None:
@@ -625,7 +635,7 @@ def test_a_logistic_readout_sees_the_whole_support(tmp_path: Path) -> None:
         select="last",
     )
     record = experiment.run(asked, [0], out=tmp_path)
-    made, learner, kept = rebuild(tmp_path / record.run_id, 0)
+    made, learner, kept = restore(tmp_path / record.run_id, 0)
     assert len(kept) == 60
     support = streams.labelled(made.data.train, kept, "cpu")
     with torch.no_grad():

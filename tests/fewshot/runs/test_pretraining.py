@@ -101,7 +101,7 @@ def test_the_card_says_where_the_weights_come_from(pretrained: tuple[dict, Path]
     assert {card["data"], card["commit"], card["date"]} == {
         "digits", record.provenance.commit, record.provenance.finished,
     }  # fmt: skip
-    assert card["packed"] == provenance.source()
+    assert card["packed"] == provenance.source()._asdict()
     assert str(path.parent) not in json.dumps(card)
     assert own_weights.card(path.parent / "model.safetensors") == {}
 

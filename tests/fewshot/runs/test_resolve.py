@@ -24,7 +24,7 @@ def test_the_run_id_depends_on_the_content_of_the_weights_and_not_on_their_place
     def run_id(path: Path) -> str:
         backbone = {"name": "test_resnet", "weights": str(path), "input_size": 32}
         request = {"method": "probe", "data": "digits", "shots": 2, "precision": "float32"}
-        return resolve.prepare({**request, "backbone": backbone}, tmp_path, "cpu").run_id
+        return resolve.resolve_run({**request, "backbone": backbone}, tmp_path, "cpu").run_id
 
     first, copy, other = (tmp_path / f"{name}.safetensors" for name in ("w", "v", "o"))
     state = timm.create_model("test_resnet", num_classes=7).state_dict()
@@ -59,4 +59,4 @@ def test_a_step_of_a_reports_preset_changes_what_it_trains_alone(preset: str) ->
     assert any(name.startswith("head.") for name in changed)
     trains_backbone = preset != "efficientnet-b0"
     assert any(name.startswith("backbone.") for name in changed) == trains_backbone
-    assert frozen.fit_for(settings, model) != trains_backbone
+    assert frozen.can_replace_images(settings, model) != trains_backbone

@@ -1,0 +1,67 @@
+"""Evaluate a learner on one task: adapt to the support set, classify the queries.
+
+The low-data task is a single episode: its support is the labelled subset, its queries are the test
+set. Evaluation is inductive: no query influences another, and no buffer is written.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from episodes.types import Labelled
+from fewshot.learners.base import Classifier, Learner
+
+
+class Predictions(NamedTuple):
+    """Logits float32 [n, n_way] and labels int64 [n], on the CPU."""
+
+    logits: Tensor
+    labels: Tensor
+
+
+class Adapted(NamedTuple):
+    """A classifier, and the seconds that the adaptation to the support set took."""
+
+    classifier: Classifier
+    seconds: float
+
+
+@torch.no_grad()
+def adapt(learner: Learner, support: Labelled) -> Adapted:
+    """Adapt a learner to the support set, in evaluation mode, and measure the time."""
+    learner.eval()
+    started = time.perf_counter()
+    classifier = learner.adapt(support)
+    if support.images.is_cuda:
+        torch.cuda.synchronize(support.images.device)
+    return Adapted(classifier, time.perf_counter() - started)
+
+
+@torch.no_grad()
+def classify(classifier: Classifier, queries: Iterable[Labelled]) -> Predictions:
+    """Classify queries that come in batches."""
+    logits, labels = [], []
+    for batch in queries:
+        logits.append(classifier(batch.images).float().cpu())
+        labels.append(batch.labels.cpu())
+    return Predictions(torch.cat(logits), torch.cat(labels))
+
+
+@torch.no_grad()
+def extra_metrics(learner: Learner, queries: Iterable[Labelled]) -> dict[str, float]:
+    """Return the means over the queries of what the learner reports about itself, by name."""
+    if not learner.metric_names:
+        return {}
+    learner.eval()
+    sums: dict[str, Tensor] = {}
+    n = 0
+    for batch in queries:
+        for name, values in learner.extra_metrics(batch).items():
+            sums[name] = sums.get(name, 0) + values.double().sum()
+        n += len(batch.labels)
+    return {name: float(total) / n for name, total in sums.items()}

@@ -1,0 +1,149 @@
+"""Checks of a request before any work starts; each failure is one sentence with its remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from episodes import augment, streams
+from episodes.rng import generator
+from episodes.types import ImageSet, TrainTest
+from fewshot import config
+from fewshot.config import RunConfig
+from fewshot.errors import UserError
+from fewshot.learners.base import Learner, LearnerOptions
+from fewshot.training import devices, optim
+
+MIRRORING = ("flip", "alternating_flip")
+
+
+def check_method(settings: RunConfig, method: type[Learner], options: LearnerOptions) -> None:
+    """Check that the settings suit what the method trains on.
+
+    Raises:
+        UserError: a section has no use for the method, or a required one is missing.
+    """
+    name, train = settings.method, settings.train
+    if method.feed is None and train is not None:
+        raise UserError(f"method '{name}' is not trained: remove the section 'train'.")
+    if method.feed == "batches" and train is None:
+        raise UserError(f"method '{name}' is trained, and the section 'train' is missing.")
+    if train is not None and train.base is not None and method.feed not in ("episodes", "pairs"):
+        raise UserError(
+            f"train.base is for learners of episodes or pairs, and '{name}' is not one: remove it."
+        )
+    if train is None and (settings.select == "start" or settings.on_folds):
+        remedy = "give several values as learner.c" if method.feed is None else "use select: last"
+        raise UserError(f"method '{name}' without training has no steps to choose from: {remedy}.")
+    _check_labels(settings, method, options)
+
+
+def _check_labels(settings: RunConfig, method: type[Learner], options: LearnerOptions) -> None:
+    """Check that the method can take the labels that the augmentations give."""
+    name = settings.method
+    if settings.append is not None:
+        if any("until" in step for step in augment.check(settings.append.augment)):
+            raise UserError(
+                "append.augment changes its images once, so 'until' has no effect: remove it."
+            )
+        if method.feed != "batches":
+            raise UserError(f"append gives soft labels, which method '{name}' cannot take.")
+    mixing = [
+        step["name"] for step in augment.check(settings.augment) if augment.mixes_labels(step)
+    ]
+    if mixing and method.feed != "batches":
+        raise UserError(f"augment: '{mixing[0]}' mixes labels, which method '{name}' cannot take.")
+    if mixing and (setting := options.excludes_mixing()):
+        raise UserError(
+            f"augment: '{mixing[0]}' mixes images, and learner.{setting} is of single ones: "
+            "remove one of them."
+        )
+
+
+def fit_to_data(settings: RunConfig, data: TrainTest, smallest_class: int) -> RunConfig:
+    """Return the settings without mirroring where a mirror image may be of another class.
+
+    Args:
+        settings: the settings.
+        data: the data set; digits, for example, have no mirror images.
+        smallest_class: number of labelled images of the smallest class.
+
+    Raises:
+        UserError: a validation set is asked for, and a class has a single labelled image.
+    """
+    if (settings.validation is not None or settings.on_folds) and smallest_class < 2:
+        raise UserError(
+            "validation needs two labelled images of every class: use more shots, or select=last "
+            "and validation=null."
+        )
+    if data.train.mirror:
+        return settings
+    changes: dict[str, Any] = {
+        "augment": _without_mirroring(settings.augment),
+        "backbone": settings.backbone.model_copy(update={"views": "none"}),
+    }
+    if settings.append is not None:
+        steps = _without_mirroring(settings.append.augment)
+        changes["append"] = settings.append.model_copy(update={"augment": steps})
+    return settings.model_copy(update=changes)
+
+
+def _without_mirroring(steps: Sequence[config.Step]) -> tuple[config.Step, ...]:
+    return tuple(step for step in augment.check(steps) if step["name"] not in MIRRORING)
+
+
+def check_by_trying(settings: RunConfig, learner: Learner, n_way: int, train: ImageSet) -> None:
+    """Put two images through augmentation and backbone, and build the optimiser.
+
+    Raises:
+        UserError: the images do not fit the network, or the network gives no feature vectors.
+    """
+    backbone = settings.backbone.name
+    try:
+        images = streams.labelled(train, torch.arange(2), "cpu")
+        change = augment.build(settings.augment, n_way)
+        changed, _ = change(images.images, images.labels, generator(0, "try-out"), None)
+        with torch.no_grad():
+            features = learner.eval().backbone(changed)
+    except (AssertionError, RuntimeError, ValueError) as error:
+        size = "x".join(map(str, train.images.shape[-2:]))
+        raise UserError(
+            f"images of {size} pixels do not go through augment and backbone '{backbone}' "
+            f"({' '.join(str(error).split())[:200]}): change backbone.input_size, image_size or "
+            "augment."
+        ) from None
+    if features.shape[1:] != (learner.backbone.n_features,):
+        raise UserError(
+            f"backbone '{backbone}' gives features of shape {list(features.shape[1:])}."
+        )
+    if settings.train is not None:
+        _check_resolutions(settings.train, learner, backbone)
+        optimizer = optim.optimizer(learner, settings.train, settings.train.lr)
+        optim.schedule(optimizer, settings.train.schedule, 10)
+
+
+def _check_resolutions(train: config.Train, learner: Learner, backbone: str) -> None:
+    for resolution in train.resolutions:
+        side = resolution.side
+        try:
+            with torch.no_grad():
+                shape = learner.backbone.body(torch.zeros(1, 3, side, side)).shape[1:]
+        except (AssertionError, RuntimeError, ValueError):
+            shape = ()
+        if shape != (learner.backbone.n_body_features,):
+            raise UserError(
+                f"train.resolutions: backbone '{backbone}' takes no images of {side} pixels: use "
+                "others, or --set train.resolutions=[]."
+            )
+
+
+def check_compiler(settings: RunConfig, compute: devices.Compute) -> None:
+    """Refuse torch's compiler in bfloat16 on a CPU, where its gradients are not finite."""
+    compiles = settings.train is not None and settings.train.compile
+    if compiles and (compute.device, compute.precision) == ("cpu", "bfloat16"):
+        raise UserError(
+            "train.compile: torch's compiler gives gradients that are not finite in bfloat16 on a "
+            "CPU: remove it, or use --set precision=float32."
+        )

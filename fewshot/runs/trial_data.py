@@ -1,0 +1,144 @@
+"""What a trial learns from and is evaluated on: images, or frozen features in their place."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from episodes import streams, subsets
+from episodes.types import FeatureSet, ImageSet, Labelled
+from fewshot.backbones import chunk_size, embed
+from fewshot.features import frozen
+from fewshot.learners.base import Learner
+from fewshot.runs.labelled_subset import LabelledSubset
+from fewshot.runs.resolve import ResolvedRun
+
+FEATURE_ROWS = 4096  # rows of features that are classified at once
+
+
+class Part(NamedTuple):
+    """Some images of a set, or their features.
+
+    Attributes:
+        source: the images or features.
+        indices: which of them, int64 [n].
+    """
+
+    source: ImageSet | FeatureSet
+    indices: Tensor
+
+    @property
+    def labels(self) -> Tensor:
+        """Labels int64 [n]."""
+        return self.source.labels[self.indices]
+
+    @property
+    def n_way(self) -> int:
+        """Number of classes."""
+        return len(self.source.classes)
+
+    def select(self, positions: Tensor) -> Part:
+        """Return the images at some positions among the indices."""
+        return Part(self.source, self.indices[positions])
+
+
+class TrialData(NamedTuple):
+    """The parts of a trial; `feature_seconds` is the time that their features took."""
+
+    train: Part
+    validation: Part | None
+    test: Part
+    feature_seconds: float = 0.0
+
+
+def load(run: ResolvedRun, learner: Learner, subset: LabelledSubset) -> TrialData:
+    """Return the data of a trial: frozen features if the learner works on them, else images."""
+    started = time.perf_counter()
+    images = run.data.train
+    validation = None if subset.validation is None else Part(images, subset.validation)
+    test = Part(run.data.test, torch.arange(len(run.data.test)))
+    data = TrialData(Part(images, subset.train), validation, test)
+    if works_on_features(run, learner, data.train):
+        fingerprint = frozen.fingerprint(learner.backbone)
+
+        def features(part: Part) -> Part:
+            assert isinstance(part.source, ImageSet)
+            device = run.compute.device
+            computed = frozen.cached(
+                learner.backbone, part.source, part.indices, device, fingerprint
+            )
+            return Part(computed, torch.arange(len(computed)))
+
+        data = TrialData(
+            train=features(data.train),
+            test=features(data.test),
+            validation=None if data.validation is None else features(data.validation),
+        )
+    return data._replace(feature_seconds=time.perf_counter() - started)
+
+
+def works_on_features(run: ResolvedRun, learner: Learner, train: Part) -> bool:
+    """Return whether frozen features can replace the images of a trial."""
+    return frozen.can_replace_images(run.config, learner, has_no_episode(run, learner, train))
+
+
+def has_no_episode(run: ResolvedRun, learner: Learner, train: Part) -> bool:
+    """Return whether there is no training episode: fewer than two classes have two images."""
+    return learner.feed == "episodes" and run.base is None and episode_ways(train) < 2
+
+
+def episode_ways(train: Part) -> int:
+    """Return how many classes have both a support and a query image for an episode."""
+    return int((train.labels.bincount() > 1).sum())
+
+
+def support_for_adapt(learner: Learner, train: Part, device: str) -> Labelled:
+    """Return the support set that `adapt` gets.
+
+    If a trained head classifies, `adapt` does not read the support set, and one image of each class
+    stands for it.
+    """
+    if learner.feed == "batches" and not learner.needs.support:
+        by_class = subsets.by_class(train.labels, train.n_way)
+        train = train.select(torch.stack([positions[0] for positions in by_class]))
+    return streams.labelled(train.source, train.indices, device)
+
+
+def batches(learner: Learner, part: Part, device: str) -> Iterator[Labelled]:
+    """Yield a part in batches whose size bounds the memory that the learner needs."""
+    if isinstance(part.source, ImageSet):
+        size = chunk_size(learner.backbone, part.source.images)
+    else:
+        size = FEATURE_ROWS
+    return streams.chunks(part.source, part.indices, size, device)
+
+
+@torch.no_grad()
+def repeated_batches(learner: Learner, part: Part, device: str) -> Iterable[Labelled]:
+    """Return the batches of a part, for several passes.
+
+    If the learner also reports metrics, which it can compute on features, the features are computed
+    once.
+    """
+    images = _Repeated(lambda: batches(learner, part, device))
+    if not learner.metric_names or learner.needs.metric_images:
+        return images
+    learner.eval()
+    return [
+        Labelled(frozen.as_features(embed(learner.backbone, batch.images)), batch.labels)
+        for batch in images
+    ]
+
+
+class _Repeated:
+    """What a function yields, from the beginning at each pass."""
+
+    def __init__(self, make: Callable[[], Iterator[Labelled]]) -> None:
+        self.make = make
+
+    def __iter__(self) -> Iterator[Labelled]:
+        return self.make()

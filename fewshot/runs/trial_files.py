@@ -1,0 +1,149 @@
+"""The files of a trial: indices, log, predictions, changed weights and, last, the result."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from safetensors.torch import save as safetensors_bytes
+from torch import Tensor
+
+from fewshot import io
+from fewshot.errors import UserError
+from fewshot.evaluation import low_data
+from fewshot.learners.base import Learner
+from fewshot.runs.labelled_subset import LabelledSubset
+from fewshot.runs.records import TrialRecord
+from fewshot.training import trainer
+
+WEIGHTS = "model.safetensors"
+BACKBONE = "backbone."
+State = dict[str, Tensor]
+
+
+class Predictions(NamedTuple):
+    """What the learner predicted on the test set and on the validation set, if there is one."""
+
+    test: low_data.Predictions
+    validation: low_data.Predictions | None
+
+
+def write(
+    folder: Path,
+    subset: LabelledSubset,
+    learner: Learner,
+    initial: Mapping[str, Tensor],
+    fit: trainer.Fitted,
+    predictions: Predictions,
+    record: TrialRecord,
+) -> None:
+    """Write the files of a finished trial; `trial.json` is the last and marks it as finished.
+
+    Args:
+        folder: folder of the trial.
+        subset: its labelled subset.
+        learner: the trained learner.
+        initial: the learner's state before the training, from `copy_of_state`.
+        fit: history of the training.
+        predictions: logits and labels.
+        record: the result.
+    """
+    io.write_json(folder / "indices.json", subset.to_json())
+    log = "".join(json.dumps(row) + "\n" for row in fit.history)
+    io.write_bytes(folder / "metrics.jsonl", log.encode())
+    io.write_arrays(folder / "predictions.npz", _arrays(predictions))
+    if learner.feed is not None:
+        state = changed_state(learner, initial)
+        io.write_bytes(folder / WEIGHTS, safetensors_bytes(state))
+    io.write_json(folder / "trial.json", record.to_json())
+    (folder / "checkpoint.pt").unlink(missing_ok=True)
+    for fold in folder.glob("fold-*"):
+        shutil.rmtree(fold)
+
+
+def indices_hash(subset: LabelledSubset) -> str:
+    """Return the hash of a labelled subset that records carry."""
+    return hashlib.sha256(json.dumps(subset.to_json()).encode()).hexdigest()[:16]
+
+
+def copy_of_state(learner: Learner) -> State:
+    """Return a copy of the learner's state on the CPU; empty if it is never trained."""
+    if learner.feed is None:
+        return {}
+    return {name: tensor.detach().cpu().clone() for name, tensor in learner.state_dict().items()}
+
+
+def changed_state(learner: Learner, initial: Mapping[str, Tensor]) -> State:
+    """Return the tensors of the learner's state that differ from its initial state.
+
+    If a tensor of the backbone differs, all of the backbone is returned, so that the file can be
+    the weights of another run.
+    """
+    state = {
+        name: tensor.detach().cpu().contiguous() for name, tensor in learner.state_dict().items()
+    }
+    changed = {
+        name
+        for name, tensor in state.items()
+        if name not in initial or not _same(tensor, initial[name])
+    }
+    if any(name.startswith(BACKBONE) for name in changed):
+        changed |= {name for name in state if name.startswith(BACKBONE)}
+    return {name: tensor for name, tensor in state.items() if name in changed}
+
+
+def _same(first: Tensor, second: Tensor) -> bool:
+    return first.dtype == second.dtype and torch.equal(first, second)
+
+
+def load_weights(learner: Learner, folder: Path) -> None:
+    """Put the weights that a trial changed onto a learner in its initial state.
+
+    Raises:
+        UserError: the file is missing, damaged or of another learner.
+    """
+    path = folder / WEIGHTS
+    try:
+        saved = load_file(path)
+        unknown = saved.keys() - learner.state_dict().keys()
+        if unknown:
+            raise RuntimeError(f"unknown tensor {min(unknown)}")
+        learner.load_state_dict(saved, strict=False)
+    except (OSError, RuntimeError, SafetensorError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(
+            f"{path} cannot be read ({reason}): run the trial again, with --force."
+        ) from error
+
+
+def _arrays(predictions: Predictions) -> dict[str, np.ndarray]:
+    test, validation = predictions
+    arrays = {
+        "test_logits": half_precision(test.logits.numpy()),
+        "test_labels": test.labels.numpy(),
+    }
+    if validation is not None:
+        arrays["validation_logits"] = half_precision(validation.logits.numpy())
+        arrays["validation_labels"] = validation.labels.numpy()
+    return arrays
+
+
+def half_precision(logits: np.ndarray) -> np.ndarray:
+    """Return logits [n, n_way] as float16, with the same classes and nearly the same softmax.
+
+    Where an image has a logit beyond the range of float16, which happens after training at a rate
+    that is far too high, its largest logit is moved to 0. That changes no softmax. What is still
+    beyond the range becomes the least number of float16.
+    """
+    limit = np.finfo(np.float16).max
+    beyond = np.abs(logits).max(1, keepdims=True) > limit
+    moved = np.where(beyond, logits - logits.max(1, keepdims=True), logits)
+    return moved.clip(-limit, limit).astype(np.float16)
