@@ -372,7 +372,7 @@ def test_two_epochs_on_real_images_are_better_features_than_none(tmp_path: Path)
 
 def test_a_file_of_weights_holds_one_network(tmp_path: Path) -> None:
     with pytest.raises(
-        UserError, match=r"learner\.members is 2: a file of weights holds one network"
+        UserError, match=r"learner\.ensemble_size is 2: a file of weights holds one network"
     ):
         pretraining.run({"data": "digits", "learner": {"ensemble_size": 2}}, out=tmp_path)
     assert not list(tmp_path.iterdir())
