@@ -1,4 +1,7 @@
-"""Oracle: the records that the commands wrote, and data sets drawn here."""
+"""Oracle: the records that the command wrote, and data sets drawn here.
+
+tests/fewshot/runs/test_pretraining.py tests the command `pretrain`.
+"""
 
 from __future__ import annotations
 
@@ -13,27 +16,15 @@ from tests.fewshot.cli.command import RUN, fewshot
 
 def test_run_prints_a_table_or_only_the_record(monkeypatch, tmp_path, capsys) -> None:
     monkeypatch.chdir(tmp_path)
-    assert fewshot(f"{RUN} --method probe", monkeypatch) == 0
+    assert fewshot(f"{RUN} --method probe --backbone conv4", monkeypatch) == 0
     printed = capsys.readouterr()
     assert "| probe" in printed.out
     (path,) = Path("runs").glob("*/record.json")
     assert str(path) in printed.err
-    assert fewshot(f"{RUN} --method probe --json", monkeypatch) == 0
+    assert fewshot(f"{RUN} --method probe --backbone conv4 --json", monkeypatch) == 0
     assert json.loads(capsys.readouterr().out) == json.loads(path.read_text())
     assert fewshot(f"run --config {path.parent / 'config.yaml'} --seeds 1", monkeypatch) == 0
     assert len(list(Path("runs").iterdir())) == 1
-
-
-def test_pretrain_names_the_options_of_run_that_use_its_weights(
-    monkeypatch, tmp_path, capsys
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    settings = "--set train.epochs=null --set train.steps=2 --set precision=float32"
-    assert fewshot(f"pretrain --data digits --backbone conv4 {settings}", monkeypatch) == 0
-    line = capsys.readouterr().err.strip().splitlines()[-1]
-    options = line.partition("(use: ")[2].removesuffix(")")
-    assert options.startswith("--backbone conv4 --weights runs/")
-    assert fewshot(f"{RUN} --method probe {options}", monkeypatch) == 0
 
 
 def test_a_disordered_folder_of_images_runs(monkeypatch, tmp_path, capsys) -> None:
