@@ -138,7 +138,8 @@ def _progress(progress: bool, total: int, label: str) -> Iterator[Callable[[int]
     if not progress:
         yield lambda n_images: None
     elif not sys.stderr.isatty():
-        message = f"decoding {label}: {total:,} images; this happens once"
+        noun = "image" if total == 1 else "images"
+        message = f"decoding {label}: {total:,} {noun}; this happens once"
         logging.getLogger("fewshot").info(message)
         yield lambda n_images: None
     else:
