@@ -54,7 +54,7 @@ class Checkpoint:
         progress: how far it is.
         learner: state of the learner.
         average: state of the moving average of the weights, if there is one.
-        best: state of the best log point, if it is kept.
+        best: state of the best log point, or None if it is not to be restored.
         optimizer: state of the optimiser of the current phase.
         schedule: state of the learning-rate schedule of the current phase.
     """
