@@ -41,8 +41,8 @@ class ImageSet:
 class Features(Tensor):
     """Frozen features, float [n, d], in the place of images: backbones pass them on unchanged.
 
-    Selecting, repeating, joining and moving features gives features; any other operation gives a plain
-    tensor.
+    Selecting, repeating, joining and moving features gives features; any other operation gives a
+    plain tensor.
     """
 
     @classmethod

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from episodes import augment, streams
-from episodes.types import ImageSet
+from episodes.types import Features, FeatureSet, ImageSet
 
 N, CLASSES = 24, ("a", "b", "c")
 LABELS = torch.arange(N) % 3
@@ -265,10 +265,34 @@ def test_append_returns_the_soft_labels_of_cutmix():
     assert torch.allclose(labels.sum(1), torch.ones(36))
 
 
+def feature_set() -> FeatureSet:
+    features = torch.randn(N, 7, generator=torch.Generator().manual_seed(0))
+    return FeatureSet(features.as_subclass(Features), LABELS, CLASSES)
+
+
 def test_features_can_take_the_place_of_images():
-    features = replace(
-        image_set(), images=torch.randn(N, 7, generator=torch.Generator().manual_seed(0))
-    )
-    images, labels, _ = streams.labelled(features, ALL[3:5], "cpu")
-    assert torch.equal(images, features.images[3:5])
-    assert torch.equal(labels, LABELS[3:5])
+    source = feature_set()
+    batch = streams.labelled(source, ALL[3:5], "cpu")
+    assert torch.equal(batch.images, source.features[3:5])
+    assert torch.equal(batch.labels, LABELS[3:5])
+    chunks = list(streams.chunks(source, ALL, 10, "cpu"))
+    assert torch.equal(torch.cat([chunk.images for chunk in chunks]), source.features)
+
+
+def test_streams_of_features_return_features_with_their_own_labels():
+    source = feature_set()
+    features = streams.pool(source, ALL, "cpu")
+    batch = streams.batches(features, 5, plain, seed=0)(3)
+    task = streams.episodes(features, 2, 2, 3, plain, seed=0)(0)
+    pairs = streams.pairs(features, 4, plain, seed=0)(0)
+    for rows, labels in (
+        (batch.images, batch.labels),
+        (task.support.images, task.classes[task.support.labels]),
+        (task.query.images, task.classes[task.query.labels]),
+        (pairs.left, pairs.classes[0]),
+        (pairs.right, pairs.classes[1]),
+    ):
+        assert isinstance(rows, Features)
+        indices = torch.cdist(rows.as_subclass(Tensor), source.features).argmin(1)
+        assert torch.equal(rows, source.features[indices])
+        assert torch.equal(labels, LABELS[indices])
