@@ -46,7 +46,7 @@ WORDS: dict[str, tuple[str, str]] = {
         r"|\bkept (features?|answers?|predictions?|files?|images?|results?)\b|\bkeeps? to\b",
         "cached, saved, stored",
     ),
-    "found (noun)": (r"\b(the|a|of|what (is|was)) found\b", "name the thing"),
+    "found (noun)": (r"\b(the|a|of) found\b", "name the thing"),
     "draw (a trial)": (
         rf"(?<!bootstrap )\b({DETERMINERS}) draws?\b(?! (a|an|the|from|random|numbers)\b)",
         "trial; `random numbers` for what a generator yields",

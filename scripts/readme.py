@@ -36,8 +36,8 @@ class Method(NamedTuple):
 METHODS = (
     Method("probe", "Linear probe", "[Alain & Bengio 2016](https://arxiv.org/abs/1610.01644)",
            "nothing: a classifier on frozen features"),
-    Method("protonet", "Prototypical network", "[Snell et al. 2017](https://arxiv.org/abs/1703.05175)",
-           "tasks"),
+    Method("protonet", "Prototypical network",
+           "[Snell et al. 2017](https://arxiv.org/abs/1703.05175)", "tasks"),
     Method("siamese", "Siamese network",
            "[Koch et al. 2015](https://www.cs.cmu.edu/~rsalakhu/papers/oneshot1.pdf)", "pairs"),
     Method("maml", "MAML, ANIL", "[Finn et al. 2017](https://arxiv.org/abs/1703.03400)", "tasks"),

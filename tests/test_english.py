@@ -14,16 +14,24 @@ from scripts.counts import LONGEST_LINE, room_of
 
 # Rooms whose texts are still being rewritten; a room leaves this set when it is finished.
 UNFINISHED: set[str] = {
-    "CHANGELOG.md",
-    "Makefile",
-    "README.md",
-    "benchmarks",
-    "configs",
-    "episodes",
-    "fewshot",
+    "fewshot/distributed",
+    "fewshot/evaluation",
+    "fewshot/features",
+    "fewshot/heads",
+    "fewshot/learners",
+    "fewshot/model",
+    "fewshot/report",
+    "fewshot/runs",
     "reports",
     "scripts",
-    "tests",
+    "tests/fewshot",
+    "tests/fewshot/evaluation",
+    "tests/fewshot/features",
+    "tests/fewshot/heads",
+    "tests/fewshot/learners",
+    "tests/fewshot/model",
+    "tests/fewshot/runs",
+    "tests/fewshot/training",
 }
 
 

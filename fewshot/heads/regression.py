@@ -85,6 +85,6 @@ def _scipy_blas() -> ThreadpoolController:
 
 
 def _is_scipy(library: str) -> bool:
-    """Return whether a library is part of scipy's wheel: in scipy.libs, or scipy/.dylibs on macOS."""
+    """Return whether a library is in scipy's wheel: scipy.libs, or scipy/.dylibs on macOS."""
     folder = Path(library).parent
     return folder.name == "scipy.libs" or (folder.name, folder.parent.name) == (".dylibs", "scipy")

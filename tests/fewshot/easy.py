@@ -41,13 +41,14 @@ def images(per_class: int, seed: int) -> ImageSet:
 
 
 def labelled(per_class: int, seed: int) -> Labelled:
-    found = images(per_class, seed)
-    return streams.labelled(found, torch.arange(len(found)), "cpu")
+    image_set = images(per_class, seed)
+    return streams.labelled(image_set, torch.arange(len(image_set)), "cpu")
 
 
 def stream(feed: str, per_class: int = 6, seed: int = 0):
-    """step -> item of the kind a learner feeds on."""
-    pool = streams.pool(found := images(per_class, seed), torch.arange(len(found)), "cpu")
+    """Return step -> item of the kind that a learner trains on."""
+    image_set = images(per_class, seed)
+    pool = streams.pool(image_set, torch.arange(len(image_set)), "cpu")
     change = augment.build(["flip"], N_WAY)
     if feed == "episodes":
         return streams.episodes(pool, N_WAY, per_class // 2, per_class // 2, change, seed)

@@ -1,4 +1,7 @@
-"""Writing whole files or none, against the file system's own errors; reading back what was written."""
+"""Files are written whole or not at all, and are read back as they were written.
+
+Oracle: the errors of the file system, such as those of /dev/full.
+"""
 
 import os
 from pathlib import Path
@@ -16,7 +19,7 @@ def test_writing_replaces_whole_files_and_leaves_nothing_beside_them(tmp_path: P
     io.write_bytes(path, b"old and longer")
     io.write_bytes(path, b"new")
     assert path.read_bytes() == b"new"
-    assert [each.name for each in tmp_path.iterdir()] == ["record.json"]
+    assert [path.name for path in tmp_path.iterdir()] == ["record.json"]
 
 
 @pytest.mark.skipif(
@@ -33,7 +36,7 @@ def test_a_full_disk_leaves_the_old_file_and_no_part(tmp_path: Path, size: int, 
     with pytest.raises(UserError, match="No space left on device") as error:
         io.write_bytes(path, b"x" * size)
     assert str(path) in str(error.value)
-    assert [each.name for each in tmp_path.iterdir()] == (["record.json"] if existed else [])
+    assert [path.name for path in tmp_path.iterdir()] == (["record.json"] if existed else [])
     assert not existed or path.read_bytes() == b"old"
 
 
@@ -44,7 +47,7 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, place: str):
     with pytest.raises(UserError) as error:
         io.write_bytes(tmp_path / place, b"x")
     assert str(tmp_path / place) in str(error.value)
-    assert sorted(each.name for each in tmp_path.rglob("*")) == ["file", "folder"]
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "folder"]
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path):
@@ -60,9 +63,9 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path):
 def test_arrays_tensors_and_json_come_back_as_they_went(tmp_path: Path):
     array = np.arange(6, dtype=np.float16).reshape(2, 3)
     io.write_arrays(tmp_path / "a.npz", {"logits": array})
-    with np.load(tmp_path / "a.npz") as found:
-        assert found["logits"].dtype == array.dtype
-        assert found["logits"].tolist() == array.tolist()
+    with np.load(tmp_path / "a.npz") as loaded:
+        assert loaded["logits"].dtype == array.dtype
+        assert loaded["logits"].tolist() == array.tolist()
     state = {"step": 3, "weights": {"w": torch.arange(3.0)}, "history": [{"loss": 0.1}]}
     io.write_tensors(tmp_path / "a.pt", state)
     again = io.read_tensors(tmp_path / "a.pt")

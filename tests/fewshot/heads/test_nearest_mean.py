@@ -13,7 +13,7 @@ from tests.fewshot.heads.points import clusters
 def test_logits_agree_with_a_loop(distance: str) -> None:
     features, labels = clusters(3)
     queries, _ = clusters(3, seed=1)
-    classify = nearest_mean.fit(features, labels, 3, distance=distance, scale=4.0)  # type: ignore[arg-type]
+    classify = nearest_mean.fit(features, labels, 3, distance=distance, scale=4.0)
     logits = classify(queries)
     for row, query in zip(logits, queries, strict=True):
         for label in range(3):

@@ -93,7 +93,7 @@ def test_a_unit_head_can_start_from_the_prototypes() -> None:
 def test_copied_rows_give_the_logits_of_their_classes(head: str) -> None:
     features, labels = clusters(3)
     source, target = build(head), build(head, n_way=2)
-    trainable.start_from_support(source, HeadOptions(head=head), features, labels, 3)  # type: ignore[arg-type]
+    trainable.start_from_support(source, HeadOptions(head=head), features, labels, 3)
     trainable.copy_rows(target, source, torch.tensor([2, 0]))
     logits = source.eval()(features)[:, [2, 0]]
     torch.testing.assert_close(target.eval()(features), logits)
