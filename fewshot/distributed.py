@@ -1,7 +1,8 @@
-"""Several processes on one training, as `torchrun` starts them: who is who, and what they agree on.
+"""Several processes that share one training, as `torchrun` starts them.
 
-Every process loads the data and plans alike; each computes its part of every batch, and gradients are averaged. The
-first one (rank 0) alone judges and writes. Without torchrun there is one process, and nothing here does anything.
+Every process loads the data and resolves the request in the same way, and computes its part of
+every batch; the gradients are averaged. Rank 0 alone evaluates and writes. Without torchrun there
+is one process, and the functions here return at once.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from filelock import FileLock
@@ -21,49 +22,60 @@ from torch import Tensor, distributed, nn
 from fewshot.errors import UserError
 
 T = TypeVar("T")
-WAIT = timedelta(hours=2)  # for the first process, which judges alone
+TIMEOUT = timedelta(hours=2)  # the other processes wait while rank 0 evaluates
 
 
 def join(device: str) -> None:
-    """Meet the other processes where torchrun started several; `cuda` then is a GPU for each.
+    """Meet the other processes if torchrun started several.
 
-    Raises UserError where one GPU is named, or there are fewer than processes on this machine.
+    Args:
+        device: cpu, or cuda for one GPU for each process.
+
+    Raises:
+        UserError: if a single GPU is named, or if this machine has fewer GPUs than processes.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 or distributed.is_initialized():
         return
+    gpu: torch.device | None = None
     if device != "cpu":
-        here, there = int(os.environ["LOCAL_WORLD_SIZE"]), torch.cuda.device_count()
-        if device != "cuda" or here > there:
-            named = f"there are {there}" if device == "cuda" else f"--device names {device} for all"
+        n_processes, n_gpus = int(os.environ["LOCAL_WORLD_SIZE"]), torch.cuda.device_count()
+        if device != "cuda" or n_processes > n_gpus:
+            reason = f"--device names {device} for all"
+            if device == "cuda":
+                reason = f"there are {n_gpus}"
             raise UserError(
-                f"{here} processes on this machine need a GPU each, and {named}: "
-                "start as many processes as there are GPUs with --device cuda, or use --device cpu."
+                f"{n_processes} processes on this machine need a GPU each, and {reason}: start as "
+                "many processes as there are GPUs with --device cuda, or use --device cpu."
             )
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    distributed.init_process_group("nccl" if device == "cuda" else "gloo", timeout=WAIT)
+        gpu = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        torch.cuda.set_device(gpu)
+    backend = "gloo" if gpu is None else "nccl"
+    distributed.init_process_group(backend, timeout=TIMEOUT, device_id=gpu)
     atexit.register(distributed.destroy_process_group)
 
 
 def world() -> int:
+    """Return the number of processes."""
     return distributed.get_world_size() if distributed.is_initialized() else 1
 
 
 def rank() -> int:
+    """Return the number of this process, from 0."""
     return distributed.get_rank() if distributed.is_initialized() else 0
 
 
-def agree(value: Any) -> Any:
-    """What rank 0 gives, in every process, which waits for it."""
+def agree(value: T) -> T:
+    """Return rank 0's value in every process; the others wait for it."""
     if world() == 1:
         return value
-    said = [value]
-    distributed.broadcast_object_list(said)
-    return said[0]
+    values = [value]
+    distributed.broadcast_object_list(values)
+    return values[0]
 
 
 def from_main(compute: Callable[[], T]) -> T:
     """Call a function on rank 0 alone and return its result in every process."""
-    return agree(None if rank() else compute())
+    return cast(T, agree(None if rank() else compute()))
 
 
 @contextmanager
@@ -89,40 +101,52 @@ def _meet() -> None:
         distributed.barrier()
 
 
-def gather(value: Any) -> list[Any]:
-    """What each process gives, in every process."""
+def gather(value: T) -> list[T]:
+    """Return the values of all processes, by rank, in every process."""
     if world() == 1:
         return [value]
-    said = [None] * world()
-    distributed.all_gather_object(said, value)
-    return said
+    values: list[Any] = [None] * world()
+    distributed.all_gather_object(values, value)
+    return values
 
 
-def joined(rows: Tensor) -> Tensor:
-    """The rows of all processes, which have equally many, in every process."""
+def gather_rows(rows: Tensor) -> Tensor:
+    """Return the rows of all processes, by rank, in every process.
+
+    Args:
+        rows: [n, ...], with the same n in every process.
+
+    Returns:
+        [world * n, ...].
+    """
     if world() == 1:
         return rows
-    said = [torch.empty_like(rows) for _ in range(world())]
-    distributed.all_gather(said, rows.contiguous())
-    return torch.cat(said)
+    parts = [torch.empty_like(rows) for _ in range(world())]
+    distributed.all_gather(parts, rows.contiguous())
+    return torch.cat(parts)
 
 
 class _Loss(nn.Module):
-    """A learner's loss as a forward pass, which is what DistributedDataParallel follows."""
+    """A loss as a forward pass, which is what DistributedDataParallel follows."""
 
-    def __init__(self, learner: nn.Module) -> None:
+    def __init__(self, model: nn.Module, loss: Callable[[Any], Tensor]) -> None:
         super().__init__()
-        self.learner = learner
+        self.model = model
+        self.loss = loss
 
     def forward(self, item: Any) -> Tensor:
-        return self.learner.loss(item)  # type: ignore[operator]
+        return self.loss(item)
 
 
-def loss(learner: nn.Module) -> Callable[[Any], Tensor]:
-    """The learner's loss, after whose backward pass gradients are the mean over the processes.
+def averaged_loss(model: nn.Module, loss: Callable[[Any], Tensor]) -> Callable[[Any], Tensor]:
+    """Return a loss after whose backward pass the gradients are means over all processes.
 
-    To be made anew where another part of the learner becomes trainable.
+    Call it again when other parameters of the model become trainable.
+
+    Args:
+        model: the module whose parameters are trained.
+        loss: the loss of one item, a method of the model.
     """
     if world() == 1:
-        return learner.loss  # type: ignore[return-value]
-    return nn.parallel.DistributedDataParallel(_Loss(learner))
+        return loss
+    return nn.parallel.DistributedDataParallel(_Loss(model, loss))

@@ -60,7 +60,10 @@ class SelfDistillation(Variation[HeadLearner]):
 
     def _remember(self, past: Tensor, indices: Tensor, predictions: Tensor) -> None:
         """Take the predictions of all processes into the running means."""
-        indices, predictions = distributed.joined(indices), distributed.joined(predictions)
+        indices, predictions = (
+            distributed.gather_rows(indices),
+            distributed.gather_rows(predictions),
+        )
         before = past[indices]
         newest_share = torch.where(before.sum(1, keepdim=True) > 0, NEWEST_SHARE, 1.0)
         past[indices] = torch.lerp(before, predictions, newest_share)

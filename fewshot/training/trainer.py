@@ -143,7 +143,7 @@ class _Training:
     def _begin_phase(self, phase: Phase, steps: int) -> None:
         """Prepare the loss, the optimiser and the schedule of a phase of so many steps."""
         optim.set_trainable(self.learner, phase.trainable)
-        self.loss = distributed.loss(self.learner)
+        self.loss = distributed.averaged_loss(self.learner, self.learner.loss)
         if self.settings.compile:
             self.loss = torch.compile(self.loss, mode=self._compile_mode())
         lr = phase.lr or self.settings.lr
@@ -201,7 +201,7 @@ class _Training:
         """
         if not now and self.progress.step % AGREEMENT_STEPS:
             return False, False
-        answers: list[tuple[bool, bool]] = distributed.gather((leave, save))
+        answers = distributed.gather((leave, save))
         _, rank_0_saves = answers[0]
         return any(leaves for leaves, _ in answers), rank_0_saves
 

@@ -37,6 +37,13 @@ def test_all_processes_get_the_same_answers(results: tuple[dict, dict]) -> None:
         assert result["agreed"] == "from 0"
         assert result["gathered"] == [0, 10]
         assert result["joined"].tolist() == [0, 1, 10, 11]
+        assert result["from_main"] == "computed by 0"
+
+
+def test_rank_0_is_first_and_locks_for_both(results: tuple[dict, dict]) -> None:
+    for result in results:
+        assert result["first"] == "written by rank 0"
+        assert result["locked"] == ["0 is inside", "1 is inside"]
 
 
 def test_two_processes_train_as_one_does(results: tuple[dict, dict]) -> None:
@@ -60,7 +67,8 @@ def test_one_process_answers_itself() -> None:
     assert (distributed.world(), distributed.rank()) == (1, 0)
     assert distributed.agree("a") == "a"
     assert distributed.gather("a") == ["a"]
-    assert distributed.joined(rows) is rows
+    assert distributed.from_main(lambda: "a") == "a"
+    assert distributed.gather_rows(rows) is rows
 
 
 @pytest.mark.parametrize(

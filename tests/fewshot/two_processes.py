@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,22 @@ def interrupt(folder: Path) -> dict[str, Any]:
     return {"left_after": None}
 
 
+def first_of_both(folder: Path) -> str:
+    """Read what rank 0 writes in the block that it enters first."""
+    path = folder / "first.txt"
+    with distributed.main_process_first():
+        if distributed.rank() == 0:
+            time.sleep(0.2)
+            path.write_text("written by rank 0")
+        return path.read_text()
+
+
+def locked(folder: Path) -> list[str]:
+    """Enter a block whose lock rank 0 holds, together."""
+    with distributed.locked_by_main_process(folder / "lock"):
+        return distributed.gather(f"{distributed.rank()} is inside")
+
+
 def main(folder: Path) -> None:
     """Do everything and write the results of this process to rank-N.pt."""
     distributed.join("cpu")
@@ -103,7 +120,10 @@ def main(folder: Path) -> None:
         "world": distributed.world(),
         "agreed": distributed.agree(f"from {rank}"),
         "gathered": distributed.gather(10 * rank),
-        "joined": distributed.joined(torch.arange(2) + 10 * rank),
+        "joined": distributed.gather_rows(torch.arange(2) + 10 * rank),
+        "from_main": distributed.from_main(lambda: f"computed by {rank}"),
+        "first": first_of_both(folder),
+        "locked": locked(folder),
         "training": train((rank, distributed.world())),
         "interrupted": interrupt(folder),
     }
