@@ -86,7 +86,6 @@ def run(
         preset=preset,
     )
     seed_list = arguments.seeds(seeds)
-    quiet = quiet or is_follower()
     with work(quiet):
         from fewshot.runs import experiment
 
@@ -151,7 +150,6 @@ def pretrain(
     values, command = arguments.pretraining(
         config, set_ or [], data=data, backbone=backbone, epochs=epochs, seed=seed
     )
-    quiet = quiet or is_follower()
     with work(quiet):
         from fewshot.runs import pretraining
 

@@ -171,7 +171,7 @@ def test_a_wrong_type_or_value_names_its_key(values: dict, words: list[str]):
         (
             "scratch",
             {"append": {"share": 0.5, "augment": [{"name": "flip", "until": 0.5}]}},
-            "has no place in it",
+            "has no effect",
         ),
     ],
 )
