@@ -194,8 +194,6 @@ def fit(
     lr: float = 1e-3,
     batch_size: int = 64,
     augment: Sequence[str | Mapping[str, Any]] = (),
-    episode_shots: int = 5,
-    episode_queries: int = 5,
     seed: int = 0,
     quiet: bool = False,
     **train: Any,
@@ -211,8 +209,6 @@ def fit(
         lr: learning rate at its highest; it falls as a cosine unless `schedule` says otherwise.
         batch_size: images per step, or pairs per step for a learner of pairs.
         augment: augmentations by name, or mappings of a name and its parameters.
-        episode_shots: support images per class of a training episode, for a learner of episodes.
-        episode_queries: query images per class of a training episode.
         seed: seed of batches, augmentation and dropout.
         quiet: show no progress.
         **train: further keys of the `train:` settings, such as `weight_decay=0.05`.
@@ -241,7 +237,13 @@ def fit(
         stream = streams.batches(pool, batch_size, change, seed, settings.label_smoothing)
     elif learner.feed == "episodes":
         stream = streams.episodes(
-            pool, n_classes, episode_shots, episode_queries, change, seed, strict=False
+            pool,
+            n_classes,
+            learner.episode_shots,
+            learner.episode_queries,
+            change,
+            seed,
+            strict=False,
         )
     else:
         stream = streams.pairs(pool, batch_size, change, seed)

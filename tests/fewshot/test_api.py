@@ -1,4 +1,4 @@
-"""Oracles: the functions below the interface, JSON files read directly, scipy, and an easy task."""
+"""Oracles: the functions below the interface, JSON files, scipy, scikit-learn, and an easy task."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from scipy import stats
+from sklearn.neighbors import NearestCentroid
 from torch import Tensor, nn
 
 import fewshot
@@ -100,6 +101,35 @@ def test_fitting_learns_an_easy_task_and_repeats_for_a_seed():
     assert scores.accuracy > 0.9
     assert scores.accuracy > api.evaluate(Plain(), support, query).accuracy
     assert api.evaluate(learners[1], support, query) == scores
+
+
+@pytest.mark.filterwarnings("ignore:self.within_class_std_dev_")
+def test_untrained_prototypes_agree_with_the_nearest_centroid_of_scikit_learn():
+    train, test = fewshot.load_dataset("digits")
+    support = fewshot.sample_subset(train, shots=5, seed=3)
+    query = fewshot.sample_subset(test, shots=20, seed=0)
+    with seeded(0, "test"):
+        backbone = fewshot.build_backbone("conv4", input_size=16, options={"width": 16})
+    learner = fewshot.ProtoNet(backbone, distance="euclidean")
+    scores = fewshot.evaluate(learner, support, query)
+    with torch.no_grad():
+        known, unknown = backbone(support.images), backbone(query.images)
+    oracle = NearestCentroid().fit(known, support.labels)
+    assert scores.accuracy == pytest.approx(oracle.score(unknown, query.labels))
+
+
+@pytest.mark.parametrize("name", ["ProtoNet", "Siamese", "Supervised", "FineTune"])
+def test_fitting_trains_the_backbone_of_learners_of_every_feed(name: str):
+    arguments = {"n_way": easy.N_WAY} if name in ("Supervised", "FineTune") else {}
+    options = {"width": 8, "norm": "group"}
+    with seeded(0, "test"):
+        learner = getattr(fewshot, name)(
+            fewshot.build_backbone("conv4", options=options), **arguments
+        )
+    before = [parameter.clone() for parameter in learner.backbone.parameters()]
+    fewshot.fit(learner, easy.labelled(6, 0), steps=3, batch_size=8, quiet=True)
+    after = list(learner.backbone.parameters())
+    assert not any(torch.equal(old, new) for old, new in zip(before, after, strict=True))
 
 
 def test_evaluation_agrees_with_a_loop_over_single_images():

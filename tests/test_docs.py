@@ -1,0 +1,197 @@
+"""The documentation against the interpreter, the command line, the Makefile and MkDocs."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from fewshot.cli.main import app
+from fewshot.learners import LEARNERS
+from scripts import docs
+
+ROOT = Path(__file__).parent.parent
+PAGES = {
+    str(path.relative_to(ROOT)): path.read_text()
+    for path in (
+        ROOT / "README.md",
+        ROOT / "CONTRIBUTING.md",
+        *sorted((ROOT / "docs").rglob("*.md")),
+    )
+}
+NOTEBOOK = ROOT / "docs" / "notebooks" / "first_steps.ipynb"
+BLOCK = re.compile(r"(<!-- slow -->\n)?^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+NOT_OURS = {".", "pip", "pre-commit"}  # programs whose arguments are not checked here
+
+
+def blocks(page: str, language: str) -> list[tuple[str, bool]]:
+    """Return the blocks of one language on a page, and whether each is marked as slow."""
+    return [
+        (text, bool(slow)) for slow, kind, text in BLOCK.findall(PAGES[page]) if kind == language
+    ]
+
+
+def pages_with(language: str, slow: bool) -> list[str]:
+    """Return the pages that have a block of the language, slow or not."""
+    return [
+        page
+        for page in PAGES
+        if page != "CONTRIBUTING.md"
+        and any(is_slow == slow for _, is_slow in blocks(page, language))
+    ]
+
+
+def run_python(code: str, page: str) -> None:
+    exec(compile(code, page, "exec"), {"__name__": "__main__"})
+
+
+@pytest.mark.parametrize("page", pages_with("python", slow=False))
+def test_quick_python_blocks_run(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code = "\n".join(text for text, slow in blocks(page, "python") if not slow)
+    run_python(code, page)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", pages_with("python", slow=True))
+def test_all_python_blocks_of_a_page_run_in_order(
+    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run_python("\n".join(text for text, _ in blocks(page, "python")), page)
+
+
+def commands() -> list[tuple[str, str]]:
+    """Return every command that a page shows behind a `$`, with its page."""
+    shown = []
+    for page in PAGES:
+        for text, _ in blocks(page, "console"):
+            joined = text.replace(" \\\n>  ", "")
+            shown += [(page, line[2:]) for line in joined.splitlines() if line.startswith("$ ")]
+    return list(dict.fromkeys(shown))
+
+
+@pytest.mark.parametrize(("page", "command"), commands())
+def test_a_command_exists_with_its_arguments(page: str, command: str) -> None:
+    words = shlex.split(command.split(" | ")[0].replace("#", " #").split(" #")[0])
+    if "fewshot" in words:
+        arguments = words[words.index("fewshot") + 1 :]
+        typer.main.get_command(app).make_context("fewshot", arguments[:]).close()
+        if arguments and not arguments[0].startswith("-"):
+            group = typer.main.get_command(app)
+            group.commands[arguments[0]].make_context(arguments[0], arguments[1:]).close()
+    elif words[0] == "make":
+        targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+        assert set(words[1:]) <= set(targets)
+    elif words[:2] == ["python", "-m"]:
+        assert words[2] == "pytest" or importlib.util.find_spec(words[2])
+    elif words[0] == "python":
+        assert (ROOT / words[1]).is_file()
+    else:
+        assert words[0] in NOT_OURS
+
+
+def test_the_learner_of_contributing_passes_its_own_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    learner, _, test = (text for text, _ in blocks("CONTRIBUTING.md", "python"))
+    module = types.ModuleType("fewshot.learners.knn")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    exec(compile(learner, "knn.py", "exec"), module.__dict__)
+    names: dict[str, Any] = {"__name__": "test_knn"}
+    exec(compile(test, "test_knn.py", "exec"), names)
+    tests = [value for name, value in names.items() if name.startswith("test_")]
+    assert tests
+    for run in tests:
+        run()
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+def test_links_lead_to_files(page: str) -> None:
+    targets = re.findall(r"\]\(([^)#]+)[^)]*\)", PAGES[page])
+    assert targets
+    missing = [
+        target
+        for target in targets
+        if not target.startswith("https://") and not (ROOT / target).exists()
+    ]
+    assert missing == []
+
+
+def test_readme_is_short() -> None:
+    assert 100 <= len(PAGES["README.md"].splitlines()) <= 150
+
+
+def test_every_learner_has_a_page() -> None:
+    names = {path.stem for path in (ROOT / "docs" / "learners").glob("*.md")}
+    assert names == {*LEARNERS, "index"}
+
+
+def test_generated_texts_name_every_command_and_setting() -> None:
+    commands_text, settings_text = docs.generate("commands"), docs.generate("settings")
+    for name in typer.main.get_command(app).commands:
+        assert f"## `fewshot {name}`" in commands_text
+    for key in ("shots", "backbone.views", "train.optimizer.beta2", "train.phases[].lr"):
+        assert f"`{key}`" in settings_text
+    for method, learner in LEARNERS.items():
+        table = docs.generate(f"options {method}")
+        for name in learner.options_type.model_fields:
+            assert f"`learner.{name}`" in table
+
+
+def test_marks_are_replaced() -> None:
+    for page, text in PAGES.items():
+        if page.startswith("docs/"):
+            assert "<!-- generated:" not in docs.on_page_markdown(text), page
+
+
+def test_the_notebook_has_no_outputs() -> None:
+    cells = json.loads(NOTEBOOK.read_text())["cells"]
+    code = [cell for cell in cells if cell["cell_type"] == "code"]
+    assert code
+    assert all(not cell["outputs"] and cell["execution_count"] is None for cell in code)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nbclient = pytest.importorskip("nbclient", reason="pip install '.[docs]' installs nbclient")
+    nbformat = pytest.importorskip("nbformat")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    client = nbclient.NotebookClient(
+        notebook, timeout=600, resources={"metadata": {"path": str(tmp_path)}}
+    )
+    client.execute()
+    printed = "".join(
+        output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", [])
+    )
+    before, after = (
+        float(re.search(rf"{word}: ([\d.]+)", printed)[1]) for word in ("before", "after")
+    )
+    assert after > before
+
+
+@pytest.mark.slow
+def test_the_site_builds_without_warnings(tmp_path: Path) -> None:
+    pytest.importorskip("mkdocs", reason="pip install '.[docs]' installs MkDocs")
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")],
+        cwd=ROOT,
+        env={**os.environ, "NO_MKDOCS_2_WARNING": "1", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "WARNING" not in done.stderr
+    assert (tmp_path / "site" / "learners" / "probe" / "index.html").is_file()
