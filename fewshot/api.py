@@ -65,7 +65,7 @@ def run(
 ) -> RunRecord:
     """Train and evaluate a method on labelled subsets of a data set, as `fewshot run` does.
 
-    Finished trials are taken from the run's folder, and interrupted ones continue.
+    Finished trials are read from the run's folder; an interrupted trial continues.
 
     Args:
         method: name of a learner, as `fewshot list` shows it.

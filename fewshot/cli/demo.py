@@ -24,11 +24,14 @@ def demo(
     It takes less than a minute on two cores and needs no network. It prints a table and writes a
     figure.
     """
+    import torch
+
     from fewshot import progress
     from fewshot.report import comparison
     from fewshot.report.plots import accuracy_by_method
     from fewshot.runs import experiment
 
+    torch.set_num_threads(1)  # such small networks gain little from a second thread
     results = []
     with display.work(quiet):
         for method, preset in METHODS.items():
