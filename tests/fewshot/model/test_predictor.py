@@ -19,7 +19,7 @@ def pixels() -> np.ndarray:
     return datasets.load("digits").test.images[:40].numpy()
 
 
-@pytest.fingerprint.parametrize("seed", [None, 0, 3])
+@pytest.mark.parametrize("seed", [None, 0, 3])
 def test_logits_are_those_that_the_trial_saved(
     run: Path, pixels: np.ndarray, seed: int | None
 ) -> None:
