@@ -380,7 +380,7 @@ def _records_in(place: Path) -> dict[Path, Record]:
     files = [place] if place.is_file() else place.rglob("*.json")
     found = {}
     for file in files:
-        if place.is_dir() and file.parent.name.startswith("trial-"):
+        if place.is_dir() and file.parent.name.startswith(("trial-", ".")):
             continue
         content = io.read_json(file)
         if _is_record(content):

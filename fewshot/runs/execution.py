@@ -1,0 +1,182 @@
+"""Execute a request: resolve it, run its missing trials, write the record of the run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
+from dataclasses import replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from fewshot import backbones, config, distributed, io, progress
+from fewshot.errors import UserError
+from fewshot.learners import LEARNERS
+from fewshot.runs import records, requests
+from fewshot.runs.labelled_subset import labelled_subset
+from fewshot.runs.records import RunFacts, RunRecord, TrialRecord
+from fewshot.runs.resolve import ResolvedRun, resolve_run
+from fewshot.runs.trial import run_trial
+from fewshot.training import devices
+
+
+def execute(
+    values: Mapping[str, Any],
+    seeds: Sequence[int],
+    *,
+    out: Path,
+    device: str | None,
+    force: bool,
+    workers: int,
+) -> RunRecord:
+    """Run the missing trials and write the record; the arguments are those of `experiment.run`."""
+    if "WORLD_SIZE" in os.environ:
+        distributed.join(devices.pick(device))
+    with distributed.main_process_first():  # it decodes images and measures the machine
+        resolved = resolve_run(values, out, device, workers=workers, force=force)
+        _check_shared_training(resolved, workers)
+    threads = resolved.compute.threads
+    compute = distributed.agree(resolved.compute)._replace(threads=threads)
+    resolved = replace(resolved, compute=compute)
+    missing = distributed.from_main(lambda: _begin(resolved, seeds, force))
+    if workers > 1 and len(missing) > 1:
+        _run_in_processes(resolved, missing, workers, force)
+    else:
+        for number, seed in enumerate(missing, start=1):
+            label = progress.within(f"trial {number}/{len(missing)}")
+            with label if len(missing) > 1 else nullcontext():
+                run_trial(resolved, seed, force=force)
+    record = distributed.from_main(lambda: write_record(resolved))
+    if distributed.world() == 1:
+        _remember(values, device, resolved)
+    return record
+
+
+def _remember(values: Mapping[str, Any], device: str | None, run: ResolvedRun) -> None:
+    """Note the request, so that it is answered from the record next time."""
+    data = [run.config.data]
+    if run.config.train is not None and run.config.train.base is not None:
+        data.append(run.config.train.base)
+    options = LEARNERS[run.config.method].options_type.model_validate(run.config.learner)
+    files = [Path(path) for paths in options.weight_files().values() for path in paths]
+    weights = backbones.weights_file(run.config.backbone)
+    if weights is not None:
+        files.append(weights)
+    requests.remember(values, device, run.folder, data, files)
+
+
+def _begin(run: ResolvedRun, seeds: Sequence[int], force: bool) -> list[int]:
+    """Write the run's config.yaml and return the seeds whose trials are not finished."""
+    io.make_folder(run.folder)
+    values = {**run.config.model_dump(mode="json"), "compute": run.compute._asdict()}
+    io.write_bytes(run.folder / "config.yaml", config.dump(values).encode())
+    return [seed for seed in seeds if force or not (run.trial_folder(seed) / "trial.json").exists()]
+
+
+def _check_shared_training(run: ResolvedRun, workers: int) -> None:
+    """Check that the processes of torchrun, if there are several, can share the training.
+
+    Raises:
+        UserError: they cannot.
+    """
+    processes = distributed.world()
+    if processes == 1:
+        return
+    method, train = run.config.method, run.config.train
+    shared, remedy = "under torchrun several processes share one training", "run without torchrun"
+    if workers > 1:
+        raise UserError(
+            f"{shared}, and --workers asks for several trials at once: remove --workers, or "
+            f"{remedy}."
+        )
+    if train is None:
+        raise UserError(f"{shared}, and method '{method}' has none here: {remedy}.")
+    if LEARNERS[method].feed != "batches":
+        raise UserError(f"{shared} by its batches, and method '{method}' has none: {remedy}.")
+    if run.config.on_folds:
+        raise UserError(
+            f"{shared}, and select: {run.config.select} has many: use --set select=last, or "
+            f"{remedy}."
+        )
+    labelled = labelled_subset(run.config, run.data.train, seed=0).train
+    size = min(train.batch_size, len(labelled))
+    if size % processes:
+        raise UserError(
+            f"batches of {size} images cannot be shared evenly by {processes} processes: set "
+            "train.batch_size to a multiple of them, no more than there are labelled images."
+        )
+
+
+def _run_in_processes(run: ResolvedRun, seeds: Sequence[int], workers: int, force: bool) -> None:
+    """Run trials at once, each in its own process on its share of the cores."""
+    settings = run.config.model_dump(mode="json")
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        running = [
+            pool.submit(_run_in_this_process, settings, seed, run.folder.parent, run.compute, force)
+            for seed in seeds
+        ]
+        try:
+            for number, trial in enumerate(running, start=1):
+                trial.result()
+                progress.update(f"trial {number}/{len(seeds)}: done")
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def _run_in_this_process(
+    settings: Mapping[str, Any], seed: int, out: Path, compute: devices.Compute, force: bool
+) -> None:
+    """Resolve the run again in a worker, which shares no memory, and run one trial."""
+    resolved = resolve_run(settings, out, compute.device)
+    run_trial(replace(resolved, compute=compute), seed, force=force)
+
+
+def write_record(run: ResolvedRun) -> RunRecord:
+    """Write and return the record of all finished trials of a run."""
+    config, data = run.config, run.data
+    facts = RunFacts(
+        run_id=run.run_id,
+        method=config.method,
+        preset=config.preset or "",
+        backbone=config.backbone.name,
+        weights=config.backbone.weights,
+        data=data.train.name,
+        data_notes=list(dict.fromkeys(data.train.notes + data.test.notes + _base_notes(run))),
+        regime=config.regime,
+        shots=config.shots,
+        fraction=config.fraction,
+        classes=list(data.train.classes),
+        n_test=len(data.test),
+        config=_public_config(run),
+    )
+    with FileLock(run.folder / ".record.lock"):
+        trials = [
+            TrialRecord.from_json(io.read_json(path))
+            for path in run.folder.glob("trial-*/trial.json")
+        ]
+        record = records.assemble(facts, data.train.fingerprint, trials)
+        io.write_json(run.folder / "record.json", record.to_json())
+    return record
+
+
+def _base_notes(run: ResolvedRun) -> tuple[str, ...]:
+    if run.base is None:
+        return ()
+    return (
+        f"meta-trained on {len(run.base):,} labelled images of {run.base.name}",
+        *run.base.notes,
+    )
+
+
+def _public_config(run: ResolvedRun) -> dict[str, Any]:
+    """Return the configuration with data sets by name, not by path, and without the precision."""
+    values = run.config.model_dump(mode="json", exclude={"precision"})
+    values["data"] = run.data.train.name
+    if run.base is not None:
+        values["train"]["base"] = run.base.name
+    return values

@@ -1,0 +1,137 @@
+"""Requests that are finished, so that the same request is answered from its record.
+
+`<run>/.requests/<key>.json` says that a request led to this run, and the state of everything that
+decided it: data, weight files, presets and the code. As long as none of it has changed, the record
+of the run is the answer, without data, learners or torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from episodes.datasets.locations import data_root
+from fewshot import config, io
+from fewshot.errors import UserError
+from fewshot.runs import records
+from fewshot.runs.records import RunRecord
+
+FOLDER = ".requests"
+CIFAR10_FOLDER = "cifar-10-batches-py"  # under which the name cifar10 is also looked up
+DECIDING_PACKAGES = ("torch", "torchvision", "timm")
+
+
+def answer(
+    values: Mapping[str, Any], seeds: Sequence[int], out: Path, device: str | None
+) -> RunRecord | None:
+    """Return the record of a finished request; None if anything is missing or has changed.
+
+    Args:
+        values: settings on top of the method's preset.
+        seeds: the trials that the record must have.
+        out: folder of run folders.
+        device: the device that was asked for.
+    """
+    if _is_redefined(values.get("method")):
+        return None
+    for note_file in out.glob(f"*/{FOLDER}/{_key(values, device)}.json"):
+        record = _record(note_file)
+        if record is not None and set(seeds) <= set(record.seeds):
+            return record
+    return None
+
+
+def _record(note_file: Path) -> RunRecord | None:
+    """Return the record of a note's run; None if it or what decided it has changed since."""
+    with suppress(UserError, OSError, KeyError, TypeError):  # a damaged note is no answer
+        note = io.read_json(note_file)
+        folder = note_file.parents[1]
+        if note["state"] != _state(folder, note["data"], note["files"]):
+            return None
+        record = records.read(folder / "record.json")
+        finished = {int(trial.parent.name[6:]) for trial in folder.glob("trial-*/trial.json")}
+        return record if finished == set(record.seeds) else None
+    return None
+
+
+def remember(
+    values: Mapping[str, Any],
+    device: str | None,
+    run: Path,
+    data: Iterable[str],
+    files: Iterable[Path],
+) -> None:
+    """Note that a request led to a run.
+
+    Args:
+        values: settings on top of the method's preset.
+        device: the device that was asked for.
+        run: folder of the run.
+        data: names or paths of all its data sets.
+        files: its weight files.
+    """
+    if _is_redefined(values.get("method")):
+        return
+    data, names = list(data), sorted(map(str, files))
+    note = {"data": data, "files": names, "state": _state(run, data, names)}
+    io.make_folder(run / FOLDER)
+    io.write_json(run / FOLDER / f"{_key(values, device)}.json", note)
+
+
+def _key(values: Mapping[str, Any], device: str | None) -> str:
+    request = json.dumps([dict(values), device], sort_keys=True, default=str)
+    return hashlib.sha256(request.encode()).hexdigest()[:24]
+
+
+def _is_redefined(method: Any) -> bool:
+    """Return whether the method is a class of the user's, whose code is not looked at here."""
+    learners = sys.modules.get("fewshot.learners")
+    known = getattr(learners, "LEARNERS", {})
+    return method in known and not known[method].__module__.startswith("fewshot.")
+
+
+def _state(run: Path, data: Sequence[str], files: Sequence[str]) -> str:
+    """Hash the state of everything that decides which run a request leads to."""
+    packages = Path(__file__).parents[1], Path(sys.modules["episodes"].__file__ or "").parent
+    digest = hashlib.sha256(" ".join(map(version, DECIDING_PACKAGES)).encode())
+    for folder in (*packages, config.presets_folder() / "methods"):
+        _add_folder(digest, folder, (".py", ".yaml"))
+    for name in data:
+        for place in _places(name):
+            _add_folder(digest, place) if place.is_dir() else _add_file(digest, place)
+    for file in (*map(Path, files), run / "config.yaml"):
+        _add_file(digest, file)
+    return digest.hexdigest()[:32]
+
+
+def _places(data: str) -> list[Path]:
+    """Return where a data set of this name may lie; there are no files of `digits`."""
+    places = [Path(data).expanduser(), data_root() / data]
+    if data == "cifar10":
+        places.append(data_root() / CIFAR10_FOLDER)
+    return [place.absolute() for place in places]
+
+
+def _add_folder(digest: Any, folder: Path, suffixes: tuple[str, ...] = ("",)) -> None:
+    for place, folders, names in os.walk(folder):
+        folders.sort()
+        for name in sorted(names):
+            if name.endswith(suffixes):
+                _add_file(digest, Path(place) / name)
+
+
+def _add_file(digest: Any, file: Path) -> None:
+    try:
+        stat = os.stat(file)
+    except OSError:
+        digest.update(f"{file} is missing\n".encode(errors="surrogateescape"))
+        return
+    text = f"{file}\0{stat.st_size} {stat.st_mtime_ns} {stat.st_ino}\n"
+    digest.update(text.encode(errors="surrogateescape"))

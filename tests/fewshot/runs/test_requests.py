@@ -1,0 +1,94 @@
+"""Answers from the record: against the record itself, and against changes that must not be missed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fewshot.runs import execution, experiment, requests
+
+VALUES = {
+    "method": "probe",
+    "shots": 1,
+    "precision": "float32",
+    "backbone": {"name": "conv4", "options": {"width": 8}},
+}
+
+
+def write_images(folder: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (2, 6, 8, 8, 3), dtype=np.uint8)
+    for name, images in zip(("cat", "dog"), noise, strict=True):
+        (folder / name).mkdir(parents=True)
+        for number, pixels in enumerate(images):
+            Image.fromarray(pixels).save(folder / name / f"{number}.png")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with images in `data` and one finished run in `runs`."""
+    folder = tmp_path_factory.mktemp("requests")
+    write_images(folder / "data")
+    experiment.run({**VALUES, "data": str(folder / "data")}, [0, 1], out=folder / "runs")
+    return folder
+
+
+def answer(folder: Path, seeds: tuple[int, ...] = (0, 1), **more):
+    values = {**VALUES, "data": str(folder / "data"), **more}
+    return requests.answer(values, seeds, folder / "runs", None)
+
+
+def test_a_finished_request_is_answered_and_another_is_not(finished: Path, monkeypatch) -> None:
+    record = answer(finished)
+    assert record is not None
+    assert record.seeds == [0, 1]
+    assert answer(finished, (1,)) == record
+    assert answer(finished, (0, 2)) is None
+    assert answer(finished, shots=2) is None
+    assert requests.answer({**VALUES, "data": "digits"}, (0,), finished / "runs", None) is None
+    monkeypatch.setattr(execution, "execute", None)  # an answer executes nothing
+    values = {**VALUES, "data": str(finished / "data")}
+    assert experiment.run(values, [0, 1], out=finished / "runs") == record
+
+
+def test_changed_data_and_unfinished_records_are_no_answer(finished: Path) -> None:
+    (image, *_) = (finished / "data" / "cat").iterdir()
+    stat = image.stat()
+    os.utime(image, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
+    assert answer(finished) is None
+    os.utime(image, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert answer(finished) is not None
+    (run,) = (finished / "runs").iterdir()
+    (run / "trial-1" / "trial.json").rename(run / "aside")
+    assert answer(finished) is None
+    (run / "aside").rename(run / "trial-1" / "trial.json")
+    (run / "record.json").rename(run / "aside")
+    assert answer(finished) is None
+    (run / "aside").rename(run / "record.json")
+    assert answer(finished) is not None
+
+
+def test_a_damaged_note_is_no_answer(finished: Path) -> None:
+    (note,) = (finished / "runs").glob(f"*/{requests.FOLDER}/*.json")
+    content = note.read_text()
+    for damaged in ("", "[]", "{}", content[:-20]):
+        note.write_text(damaged)
+        assert answer(finished) is None
+    note.write_text(content)
+    assert answer(finished) is not None
+
+
+def test_an_answer_needs_no_torch(finished: Path) -> None:
+    code = (
+        "import sys\nfrom pathlib import Path\nfrom fewshot.runs import experiment\n"
+        f"values = {({**VALUES, 'data': str(finished / 'data')})!r}\n"
+        f"print(experiment.run(values, [0, 1], out=Path({str(finished / 'runs')!r})).seeds)\n"
+        "print([name for name in ('torch', 'sklearn', 'scipy', 'PIL') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "[0, 1]\n[]\n", done.stderr
