@@ -86,7 +86,7 @@ def test_a_damaged_note_is_no_answer(finished: Path) -> None:
 def test_an_answer_needs_no_torch(finished: Path) -> None:
     code = (
         "import sys\nfrom pathlib import Path\nfrom fewshot.runs import experiment\n"
-        f"values = {({**VALUES, 'data': str(finished / 'data')})!r}\n"
+        f"values = { ({**VALUES, 'data': str(finished / 'data')})!r}\n"
         f"print(experiment.run(values, [0, 1], out=Path({str(finished / 'runs')!r})).seeds)\n"
         "print([name for name in ('torch', 'sklearn', 'scipy', 'PIL') if name in sys.modules])"
     )
