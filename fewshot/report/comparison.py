@@ -208,7 +208,9 @@ def _remarks(group: Sequence[RunRecord]) -> list[str]:
     for record in group:
         remarks += record.data_notes
     for record in group:
-        remarks += [f"{record.method}: {warning}" for warning in record.warnings]
+        remarks += [
+            f"{record.method}: {formatting.current_words(text)}" for text in record.warnings
+        ]
     remarks += [_measures(record) for record in group if record.measures]
     if min(len(record.seeds) for record in group) < 5:
         remarks.append("with fewer than five trials, the interval is itself uncertain.")

@@ -20,6 +20,15 @@ LATEX = {
 }  # fmt: skip
 
 
+# Published records keep the sentences of the version that wrote them.
+EARLIER_WORDS = (
+    ("a member: ", "a voter: "),
+    (" members on validation", " voters on validation"),
+    ("a draw's accuracy is near chance", "the accuracy of a trial is near chance"),
+    ("training and judging", "training and evaluation"),
+)
+
+
 class Cell(NamedTuple):
     """A table cell: its text, and the number by which its column is sorted, if it holds one."""
 
@@ -35,6 +44,13 @@ class Table(NamedTuple):
     columns: list[str]
     rows: list[list[Cell]]
     notes: list[tuple[str, str]]
+
+
+def current_words(sentence: str) -> str:
+    """Return a sentence of a record in the words of today's version."""
+    for earlier, current in EARLIER_WORDS:
+        sentence = sentence.replace(earlier, current)
+    return sentence
 
 
 def counted(n: float, noun: str) -> str:

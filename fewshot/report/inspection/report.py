@@ -73,7 +73,7 @@ def _head(run: Run) -> str:
         f"{formatting.weights_name(record)}, {counted(record.labels, 'label')}, evaluated on "
         f"{record.n_test:,} test images, {counted(len(record.seeds), 'trial')}.",
     ]
-    notes = [*record.data_notes, *record.warnings]
+    notes = [*record.data_notes, *map(formatting.current_words, record.warnings)]
     if notes:
         parts.append("\n".join(f"- {note}" for note in notes))
     return "\n\n".join(parts)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fewshot.config import BUDGETS
-from fewshot.report.formatting import Cell, Table, counted, number
+from fewshot.report.formatting import Cell, Table, counted, current_words, number
 from fewshot.report.plots import accuracy_curves, classes, study_plots
 from fewshot.report.plots.accuracy_curves import Line, Panel
 from fewshot.report.plots.study_plots import Boxes, Dot, Series
@@ -307,7 +307,7 @@ def benchmarks(row: RowResult) -> list[Figure]:
             [Cell(label), number(value, "g")] for label, value in zip(labels, values, strict=True)
         ]
         name = f"{row.name}-times" + (f"-{len(figures) + 1}" if figures else "")
-        table = Table(cell.benchmark["what"], ["settings", names[timed]], rows, [])
+        table = Table(current_words(cell.benchmark["what"]), ["settings", names[timed]], rows, [])
         save = partial(study_plots.bars, labels, values, names[timed])
         figures.append(Figure(name, f"{row.name}: {names[timed]}", alt, table, save))
     return figures

@@ -19,6 +19,7 @@ HEADLINES = {
 }
 ASSUMED_SHOTS = {"kshot": 16.0}  # headline rows of this study are shown at one label budget
 MOST_LINES = 6  # of one row and budget in the headline table
+MOST_NAMED = 3  # settings with the same warning; more are counted
 LONGEST_CELL = 110  # characters
 OTHERS = ("loss", "f1", "precision", "recall")  # columns of their own if the report states them
 Decimals = dict[str, int]  # of each metric that the report states for some cell of the row
@@ -215,8 +216,13 @@ def _notes(cells: Sequence[CellResult]) -> list[tuple[str, str]]:
     notes = [("network", "; ".join(dict.fromkeys(map(formatting.network, measured))))]
     for record in measured:
         notes += [("data", note) for note in record.data_notes]
+    labels: dict[str, list[str]] = {}
     for cell in cells:
-        notes += [(cell.label, warning) for warning in cell.measured.warnings]
+        for warning in cell.measured.warnings:
+            labels.setdefault(formatting.current_words(warning), []).append(cell.label)
+    for warning, names in labels.items():
+        few = len(names) <= MOST_NAMED
+        notes.append(("; ".join(names) if few else f"{len(names)} settings", warning))
     changed = [cell.label for cell in cells if cell.changed]
     if changed:
         sentence = f"the study file now asks for other settings for: {'; '.join(changed)}"
@@ -229,7 +235,7 @@ def _notes(cells: Sequence[CellResult]) -> list[tuple[str, str]]:
 def _benchmark(cell: CellResult) -> Table:
     result = cell.benchmark or {}
     rows = [[_value(value) for value in row] for row in result["rows"]]
-    caption = f"{result['what']} ({cell.label})"
+    caption = f"{formatting.current_words(result['what'])} ({cell.label})"
     return Table(caption, list(result["columns"]), rows, [("machine", result["machine"])])
 
 

@@ -21,7 +21,7 @@ def markdown(page: Page) -> str:
     parts = [f"# Study {page.name}"]
     if page.headline is not None:
         parts += [escaped(page.headline.caption), _rows(page.headline)]
-    parts += ["## What was found", "\n".join(f"- {sentence}" for sentence in page.findings)]
+    parts += ["## Findings", "\n".join(f"- {sentence}" for sentence in page.findings)]
     parts.append(f"Run: {page.counts}.")
     parts += [_image(figure, page.name) for figure in page.figures]
     if page.winners:
@@ -145,7 +145,7 @@ def index(lines: Sequence[Line], out: Path, has_html: bool) -> str:
         "# Reports",
         "\n".join([*head, *(rows[name] for name in sorted(rows))]),
         "Each study repeats the systems of a report and compares its numbers. The page of a study "
-        "begins with its main table, and continues with what was found and every row in detail.",
+        "begins with its main table, and continues with findings and every row in detail.",
     ]
     if has_html or (out / "index.html").exists():
         parts.append("All studies on one page, with figures: [index.html](index.html).")

@@ -26,7 +26,7 @@ MISSING = {  # a part of the folder -> what is then not shown, and why
     ),
     "trial-0/metrics.jsonl": (["Over the epochs"], "trial-0/metrics.jsonl does not exist"),
     "trial-0/model.safetensors": (IMAGES[1:], "trial-0/model.safetensors cannot be read"),
-    "trial-0/indices.json": (IMAGES[1:], "indices.json is not there"),
+    "trial-0/indices.json": (IMAGES[1:], "indices.json is missing"),
     "config.yaml": (IMAGES, "the folder has no config.yaml, which names the data set"),
 }
 
