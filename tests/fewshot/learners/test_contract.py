@@ -16,6 +16,7 @@ from fewshot.learners.base import Learner, Task
 from fewshot.runs import resolve
 from fewshot.training import trainer
 from tests.fewshot import easy
+from tests.fewshot.no_reads import NoReads
 
 # The smallest network with each kind of norm: what leaks or is not trained shows in one of them.
 BACKBONES = {
@@ -152,3 +153,22 @@ def test_same_seed_same_numbers(method: str, norm: str) -> None:
     assert torch.equal(
         logits(trained(method, norm, steps=5)), logits(trained(method, norm, steps=5))
     )
+
+
+@pytest.mark.parametrize(("method", "preset"), PRESETS)
+def test_the_loss_reads_no_values(method: str, preset: str) -> None:
+    """Reading a value makes the program wait for the GPU, and CUDA graphs impossible."""
+    options = resolve.configure({"method": method, "shots": 4}, preset).learner
+    kind = LEARNERS[method]
+    with seeded(0, "test"):
+        backbone = backbones.build(BACKBONES["batch"])
+        settings = kind.options_type.model_validate(options)
+        learner = kind.from_config(backbone, easy.TASK, settings).eval()
+    if learner.feed is None:
+        pytest.skip("it is not trained")
+    learner.prepare(easy.labelled(6, seed=0))
+    learner.on_train_start(24)
+    item = easy.stream(learner.feed)(0)
+    with NoReads():
+        learner.train().on_step(0.2)
+        learner.loss(item).backward()

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from episodes import augment, streams
 from episodes.rng import seeded
@@ -22,6 +21,7 @@ from fewshot.config import EarlyStopping, Phase, Resolution, Train
 from fewshot.errors import Diverged, Interrupted
 from fewshot.training import trainer
 from tests.fewshot import easy
+from tests.fewshot.no_reads import NoReads
 from tests.fewshot.training.tiny import Tiny, build, validate, weights
 
 SGD = {"name": "sgd"}
@@ -343,28 +343,6 @@ def test_smaller_images_first_and_the_full_side_for_evaluation() -> None:
     trainer.fit(learner, easy.stream("batches"), settings, 1.0, validate=validate)
     assert sides[0::2] == [16, 16, 24, 24, 24, 24, 32, 32]
     assert sides[1::2] == [32] * 8
-
-
-READS = {
-    torch.ops.aten._local_scalar_dense.default,
-    torch.ops.aten.nonzero.default,
-    torch.ops.aten.masked_select.default,
-    torch.ops.aten.equal.default,
-    torch.ops.aten.unique_dim.default,
-    torch.ops.aten._unique2.default,
-    torch.ops.aten.bincount.default,
-}
-
-
-class NoReads(TorchDispatchMode):
-    """Fail at every operation whose result, or its shape, the CPU would have to wait for."""
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        assert function not in READS, f"{function} reads values"
-        if function in (torch.ops.aten.index.Tensor, torch.ops.aten.index_put_.default):
-            masks = [index for index in args[1] if index is not None and index.dtype == torch.bool]
-            assert not masks, "a mask as an index reads values"
-        return function(*args, **(kwargs or {}))
 
 
 def prepared(settings: Train, device: str = "cpu") -> tuple[trainer._Training, list[nn.Parameter]]:
