@@ -54,7 +54,7 @@ def logits(learner: Learner, queries: int = 8) -> torch.Tensor:
 
 
 def state(learner: Learner) -> dict[str, torch.Tensor]:
-    return {name: each.clone() for name, each in learner.state_dict().items()}
+    return {name: value.clone() for name, value in learner.state_dict().items()}
 
 
 @pytest.mark.parametrize(("method", "preset"), PRESETS)
@@ -77,16 +77,16 @@ def test_loss_is_a_finite_scalar_that_reaches_every_trainable_weight(
 ) -> None:
     learner = build(method, norm)
     if learner.feed is None:
-        assert not any(each.requires_grad for each in learner.parameters())
+        assert not any(parameter.requires_grad for parameter in learner.parameters())
         return
     learner.train()
     loss = learner.loss(easy.stream(learner.feed)(0))
     assert loss.shape == ()
     assert loss.isfinite()
     loss.backward()
-    for name, each in learner.named_parameters():
-        assert each.grad is not None, name
-        assert each.grad.abs().sum() > 0, name
+    for name, parameter in learner.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.abs().sum() > 0, name
 
 
 @every_learner
@@ -99,13 +99,13 @@ def test_logits_have_a_column_for_every_way(method: str, norm: str) -> None:
 @pytest.mark.parametrize("gradient", [True, False])
 def test_adapt_is_pure(method: str, norm: str, mode: bool, gradient: bool) -> None:
     learner = build(method, norm).train(mode)
-    before, modes = state(learner), [each.training for each in learner.modules()]
+    before, modes = state(learner), [module.training for module in learner.modules()]
     with torch.set_grad_enabled(gradient):
         classify = learner.adapt(easy.labelled(3, seed=0))
         if not mode:
             classify(easy.labelled(2, seed=9).images)
-    assert [each.training for each in learner.modules()] == modes
-    assert all(each.grad is None for each in learner.parameters())
+    assert [module.training for module in learner.modules()] == modes
+    assert all(parameter.grad is None for parameter in learner.parameters())
     after = state(learner)
     assert all(torch.equal(before[name], after[name]) for name in before)
 
@@ -136,8 +136,8 @@ def test_inductive_a_query_alone_gets_what_it_gets_in_a_crowd(method: str, norm:
 
 @every_learner
 def test_learns_an_easy_task(method: str, norm: str) -> None:
-    found = logits(trained(method, norm), queries=25).argmax(1)
-    assert (found == easy.labelled(25, seed=9).labels).float().mean() > 0.9
+    result = logits(trained(method, norm), queries=25).argmax(1)
+    assert (result == easy.labelled(25, seed=9).labels).float().mean() > 0.9
 
 
 @every_learner

@@ -1,4 +1,7 @@
-"""Several networks in one training: each learns as if alone, and their mean class probabilities are the answer."""
+"""Several networks in one training.
+
+Oracle: networks that are trained alone, and the mean of their class probabilities.
+"""
 
 from __future__ import annotations
 
@@ -51,14 +54,14 @@ def test_the_mean_of_the_members_probabilities_is_the_answer() -> None:
     learner = made(3).eval()
     images = torch.rand(5, 3, 32, 32)
     with torch.no_grad():
-        found = learner.adapt(Labelled(images, torch.zeros(5)))(images)
-        each = [
+        result = learner.adapt(Labelled(images, torch.zeros(5)))(images)
+        member_logits = [
             alone(learner, number).eval().adapt(Labelled(images, torch.zeros(5)))(images)
             for number in range(3)
         ]
-    expected = np.mean([logits.double().softmax(1).numpy() for logits in each], 0)
-    np.testing.assert_allclose(found.double().exp().numpy(), expected, rtol=1e-4)
-    assert not torch.allclose(each[0], each[1], atol=1e-3)
+    expected = np.mean([logits.double().softmax(1).numpy() for logits in member_logits], 0)
+    np.testing.assert_allclose(result.double().exp().numpy(), expected, rtol=1e-4)
+    assert not torch.allclose(member_logits[0], member_logits[1], atol=1e-3)
 
 
 def test_each_member_learns_as_if_alone() -> None:
@@ -76,7 +79,7 @@ def test_each_member_learns_as_if_alone() -> None:
     assert loss.item() == pytest.approx(sum(losses) / 2, rel=1e-5)
 
 
-def test_what_all_members_said_is_recalled() -> None:
+def test_earlier_predictions_of_all_members_are_recalled() -> None:
     learner = made(2, self_distillation=0.5)
     learner.on_train_start(20)
     images, places = torch.rand(8, 3, 32, 32), torch.arange(8) + 3
@@ -100,8 +103,10 @@ def test_soft_labels_and_the_logarithm_of_the_mean() -> None:
     own = torch.rand(7, 4, dtype=torch.float64).softmax(
         1
     )  # three images for each member, and one that none saw
-    each = [-(own[3 * m : 3 * m + 3] * logits[:, m].log_softmax(1)).sum(1).mean() for m in range(2)]
-    torch.testing.assert_close(functional.ensemble_cross_entropy(logits, own), sum(each) / 2)
+    value = [
+        -(own[3 * m : 3 * m + 3] * logits[:, m].log_softmax(1)).sum(1).mean() for m in range(2)
+    ]
+    torch.testing.assert_close(functional.ensemble_cross_entropy(logits, own), sum(value) / 2)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +124,7 @@ def test_soft_labels_and_the_logarithm_of_the_mean() -> None:
         ("finetune", {"ensemble_size": 2, "head": "unit", "probe_share": 0.3}),
     ],
 )
-def test_a_run_of_several_members_is_kept_and_judges_again_the_same(
+def test_a_saved_run_of_several_members_predicts_the_same(
     method: str, options: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FEWSHOT_CACHE", str(tmp_path / "cache"))
@@ -135,8 +140,8 @@ def test_a_run_of_several_members_is_kept_and_judges_again_the_same(
     record = experiment.run(values, [0], out=tmp_path)
     run = tmp_path / record.run_id
     saved = np.load(run / "trial-0" / "predictions.npz")["test_logits"]
-    judged = predictor.load(run)
-    again = judged.logits(datasets.load("digits").test.images.numpy())
+    evaluated = predictor.load(run)
+    again = evaluated.logits(datasets.load("digits").test.images.numpy())
     np.testing.assert_allclose(again.numpy(), saved.astype(np.float32), atol=2e-2)
     assert record.cost.parameters > 2 * sum(map(torch.numel, backbones.build(SMALL).parameters()))
 

@@ -1,4 +1,7 @@
-"""The mixture of experts against its formula in loops, scikit-learn, and what must hold at its ends."""
+"""The mixture of experts.
+
+Oracles: its formula in loops, scikit-learn, and limiting cases.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,7 @@ every_grouping = pytest.mark.parametrize("group", GROUPS.values(), ids=GROUPS)
 
 
 def random_logits(group: list[int], n: int = 12) -> tuple[Tensor, Tensor, Tensor]:
-    """Logits of a gate over classes and of experts in the classes' order, float64 [n, n_way], and labels [n]."""
+    """Return logits of a gate over classes and of experts, float64 [n, n_way], and labels [n]."""
     draw = torch.Generator().manual_seed(len(group))
     gate, own = (
         2 * torch.randn(n, len(group), generator=draw, dtype=torch.float64) for _ in range(2)
@@ -47,17 +50,17 @@ def random_logits(group: list[int], n: int = 12) -> tuple[Tensor, Tensor, Tensor
 
 
 def by_loops(gate: Tensor, own: Tensor, group: list[int]) -> np.ndarray:
-    """p(y|x), the sum over g of p(g|x) p(y|g,x): the gate's softmax summed over groups, a softmax for each expert."""
+    """Return p(y|x) = sum over g of p(g|x) p(y|g,x), one image and one class at a time."""
     n, n_way = gate.shape
-    found = np.zeros((n, n_way))
+    result = np.zeros((n, n_way))
     for i in range(n):
         a, b = gate[i].exp().tolist(), own[i].exp().tolist()
         for y in range(n_way):
             for g in set(group):
                 members = [c for c in range(n_way) if group[c] == g]
                 p_g = sum(a[c] for c in members) / sum(a)
-                found[i, y] += p_g * (b[y] / sum(b[c] for c in members) if y in members else 0.0)
-    return found
+                result[i, y] += p_g * (b[y] / sum(b[c] for c in members) if y in members else 0.0)
+    return result
 
 
 def mixed(gate: Tensor, own: Tensor, group: list[int]) -> Tensor:
@@ -103,11 +106,11 @@ def clusters(learner: experts.Experts, per_class: int = 5) -> tuple[Labelled, La
 @every_grouping
 def test_the_mixture_is_its_formula(group: list[int]) -> None:
     gate, own, labels = random_logits(group)
-    found, expected = mixed(gate, own, group), by_loops(gate, own, group)
-    np.testing.assert_allclose(found.exp().numpy(), expected, rtol=1e-9)
-    np.testing.assert_allclose(found.exp().sum(1).numpy(), 1.0, rtol=1e-12)
+    result, expected = mixed(gate, own, group), by_loops(gate, own, group)
+    np.testing.assert_allclose(result.exp().numpy(), expected, rtol=1e-9)
+    np.testing.assert_allclose(result.exp().sum(1).numpy(), 1.0, rtol=1e-12)
     ways = list(range(len(group)))
-    assert functional.negative_log_likelihood(found, labels).item() == pytest.approx(
+    assert functional.negative_log_likelihood(result, labels).item() == pytest.approx(
         log_loss(labels, expected, labels=ways)
     )
 
@@ -127,20 +130,20 @@ def test_a_gate_that_is_sure_leaves_its_expert_s_softmax() -> None:
         one_hot = torch.full((len(own), 2), -1e4, dtype=own.dtype).index_fill(
             1, torch.tensor(g), 0.0
         )
-        found = functional.mixture(one_hot, within, of).exp()
-        torch.testing.assert_close(found[:, members], own[:, members].softmax(1))
-        assert found[:, [c for c in range(10) if group[c] != g]].max() == 0
+        result = functional.mixture(one_hot, within, of).exp()
+        torch.testing.assert_close(result[:, members], own[:, members].softmax(1))
+        assert result[:, [c for c in range(10) if group[c] != g]].max() == 0
 
 
 def test_logits_far_apart_stay_finite_with_their_gradients() -> None:
     logits = torch.tensor([[0.0, 1000.0, -1000.0]], requires_grad=True)
-    found = functional.mixture(
+    result = functional.mixture(
         functional.group_logits(logits, of := torch.tensor([0, 1, 0]), 2),
         functional.log_softmax_within(logits, of, 2),
         of,
     )
-    assert found.tolist() == [[-1000.0, 0.0, -2000.0]]
-    found.sum().backward()
+    assert result.tolist() == [[-1000.0, 0.0, -2000.0]]
+    result.sum().backward()
     assert logits.grad is not None
     assert logits.grad.isfinite().all()
 
@@ -159,10 +162,10 @@ def test_labels_of_groups_and_the_likelihood_of_mixed_labels(group: list[int]) -
             assert share == pytest.approx(
                 sum(t for t, home in zip(target, group, strict=True) if home == g)
             )
-    found = mixed(gate, own, group)
+    result = mixed(gate, own, group)
     expected = -np.mean([sum(t * np.log(p) for t, p in zip(*rows, strict=True)) for rows in zip(
         targets.tolist(), by_loops(gate, own, group).tolist(), strict=True)])  # fmt: skip
-    assert functional.negative_log_likelihood(found, targets).item() == pytest.approx(expected)
+    assert functional.negative_log_likelihood(result, targets).item() == pytest.approx(expected)
 
 
 # the learner
@@ -235,7 +238,7 @@ def test_the_loss_is_likelihood_gate_and_experts(
 def test_the_mixture_starts_as_the_flat_classifier(
     group: list[int], head: str, networks: str
 ) -> None:
-    """On several backbones, where they give the same features, as copies of pretrained weights do."""
+    """Several backbones give the same features, as copies of pretrained weights do."""
     one, learner = build(group, head=head), build(group, head=head, networks=networks, scale=4.0)
     support, queries = clusters(one)
     flat = finetune.FineTune.from_config(
@@ -245,21 +248,21 @@ def test_the_mixture_starts_as_the_flat_classifier(
     times = learner.backbone.n_features // learner.width
     learner.prepare(Labelled(support.images.repeat(1, times), support.labels))
     with torch.no_grad():
-        found = learner.adapt(support)(queries.images.repeat(1, times))
+        result = learner.adapt(support)(queries.images.repeat(1, times))
         expected = flat.adapt(support)(queries.images).log_softmax(1)
         right = learner.extra_metrics(Labelled(queries.images.repeat(1, times), queries.labels))[
             "flat_accuracy"
         ]
-    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(result, expected, rtol=1e-4, atol=1e-4)
     flat_right = (expected.argmax(1) == queries.labels).float().mean().item()
     assert right.float().mean().item() == pytest.approx(flat_right, abs=0.05)
 
 
 def test_a_random_start_leaves_the_heads_alone() -> None:
     learner = build([0, 0, 1, 1], start="random")
-    before = {name: each.clone() for name, each in learner.state_dict().items()}
+    before = {name: value.clone() for name, value in learner.state_dict().items()}
     learner.prepare(clusters(learner)[0])
-    assert all(torch.equal(before[name], each) for name, each in learner.state_dict().items())
+    assert all(torch.equal(before[name], value) for name, value in learner.state_dict().items())
 
 
 @pytest.mark.parametrize("networks", ["shared", "separate"])
@@ -267,9 +270,9 @@ def test_a_random_start_leaves_the_heads_alone() -> None:
 def test_the_flat_head_is_of_equal_size_and_touches_nothing(networks: str, head: str) -> None:
     learner = build(GROUPS["four and six"], networks=networks, head=head)
     sizes = dict.fromkeys(("backbone", "flat", "mixture"), 0)
-    for name, each in learner.named_parameters():
+    for name, parameter in learner.named_parameters():
         sizes[name.split(".")[0] if name.startswith(("backbone.", "flat.")) else "mixture"] += (
-            each.numel()
+            parameter.numel()
         )
     assert sizes["flat"] == pytest.approx(sizes["mixture"], rel=0.03)
     item, _ = clusters(learner)
@@ -277,7 +280,7 @@ def test_the_flat_head_is_of_equal_size_and_touches_nothing(networks: str, head:
     item.images.requires_grad_()
     learner.loss(item).backward()
     features = item.images.grad.clone()
-    assert all(each.grad.abs().sum() > 0 for each in learner.flat.parameters())
+    assert all(parameter.grad.abs().sum() > 0 for parameter in learner.flat.parameters())
     weight = trainable.last_layer(learner.flat).weight
     n_way = learner.n_way
     if networks == "shared":  # two rows a class, which must not learn the same
@@ -290,11 +293,11 @@ def test_the_flat_head_is_of_equal_size_and_touches_nothing(networks: str, head:
 def test_gradients_reach_gate_experts_and_every_network() -> None:
     learner = build([0, 1, 0, 1], networks="separate").train()
     learner.loss(easy.stream("batches")(0)).backward()
-    for name, each in learner.named_parameters():
-        assert each.grad is not None and each.grad.abs().sum() > 0, name  # noqa: PT018
+    for name, parameter in learner.named_parameters():
+        assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name  # noqa: PT018
 
 
-def test_without_superclasses_the_remedy_is_said() -> None:
+def test_without_superclasses_the_error_names_the_remedy() -> None:
     with pytest.raises(UserError, match=r"groups\.yaml .*superclass: \[class, class\]"):
         experts.Experts.from_config(
             backbones.build(BackboneSettings(**CONV4)), Task(4), experts.Options()
@@ -312,10 +315,10 @@ def test_separate_networks_see_the_same_images_each_with_its_own_weights(
     if loaded:  # a file that holds a map of the features too
         weights, turned = str(tmp_path / "w.safetensors"), torch.rand(32, 32)
         state = build([0, 1]).state_dict()
-        body = {name: each for name, each in state.items() if name.startswith(own_weights.BODY)}
+        body = {name: value for name, value in state.items() if name.startswith(own_weights.BODY)}
         finish = {"shift": torch.ones(32), "mix": turned, "weight": classes, "bias": torch.zeros(5)}
         save_file(
-            {**body, **{own_weights.FINISH + key: each for key, each in finish.items()}}, weights
+            {**body, **{own_weights.FINISH + key: value for key, value in finish.items()}}, weights
         )
     learner = build([0, 1, 1, 0], weights=weights, networks="separate")
     images = easy.labelled(2, 0).images
@@ -325,30 +328,30 @@ def test_separate_networks_see_the_same_images_each_with_its_own_weights(
     with torch.no_grad():
         parts = learner.backbone(images).split(learner.width, 1)
         for body, part in zip(bodies, parts, strict=True):
-            found = body(prepared)
-            expected = found
+            result = body(prepared)
+            expected = result
             if loaded:
-                roots = (found.abs() + 0.01).sqrt() - 0.1
-                known = 0.8 * 32**0.5 * (found @ classes.T).softmax(1).sqrt()
-                expected = torch.cat([(found.sign() * roots - 1) @ turned, known], 1)
+                roots = (result.abs() + 0.01).sqrt() - 0.1
+                known = 0.8 * 32**0.5 * (result @ classes.T).softmax(1).sqrt()
+                expected = torch.cat([(result.sign() * roots - 1) @ turned, known], 1)
             torch.testing.assert_close(expected, part, rtol=1e-4, atol=1e-4)
     assert torch.allclose(parts[0], parts[1]) == torch.allclose(parts[1], parts[2]) == loaded
-    weights_apart = {each.data_ptr() for each in learner.backbone.parameters()}
+    weights_apart = {parameter.data_ptr() for parameter in learner.backbone.parameters()}
     assert len(weights_apart) == len(list(learner.backbone.parameters()))
 
 
 def test_phases_rates_and_precision_reach_every_network() -> None:
     learner = build([0, 1, 1, 0], networks="separate")
     optim.set_trainable(learner, "head")
-    assert not any(each.requires_grad for each in learner.backbone.parameters())
+    assert not any(parameter.requires_grad for parameter in learner.backbone.parameters())
     assert all(
-        each.requires_grad
-        for name, each in learner.named_parameters()
+        parameter.requires_grad
+        for name, parameter in learner.named_parameters()
         if not name.startswith("backbone.")
     )
     optim.set_trainable(learner, 1)
     trained = [
-        sum(each.requires_grad for each in body.parameters())
+        sum(parameter.requires_grad for parameter in body.parameters())
         for body in learner.backbone.body.bodies
     ]
     assert trained == [
@@ -370,14 +373,14 @@ def test_batch_norm_is_held_or_trained(mode: str) -> None:
         backbone = backbones.build(BackboneSettings(name="conv4", options={"width": 8}))
         options = experts.Options(networks="separate", batch_norm=mode)
         learner = experts.Experts.from_config(backbone, easy.TASK, options).train()
-    before = [each.clone() for each in learner.buffers()]
+    before = [buffer.clone() for buffer in learner.buffers()]
     learner.backbone(torch.rand(8, 3, 32, 32))
     assert all(torch.equal(*pair) for pair in zip(before, learner.buffers(), strict=True)) == (
         mode == "held"
     )
 
 
-# what the record is told
+# the measures of the record
 
 
 @pytest.mark.parametrize("networks", ["shared", "separate"])
@@ -404,8 +407,8 @@ def test_trained_its_measures_are_what_counting_gives(networks: str) -> None:
     parts = [
         Labelled(query.images[i : i + 30], query.labels[i : i + 30]) for i in range(0, 100, 30)
     ]
-    found = low_data.extra_metrics(learner, parts)
-    assert {name: found[name] for name in right} == {
+    result = low_data.extra_metrics(learner, parts)
+    assert {name: result[name] for name in right} == {
         name: pytest.approx(n / 100) for name, n in right.items()
     }
     accuracy = np.mean(
@@ -414,8 +417,8 @@ def test_trained_its_measures_are_what_counting_gives(networks: str) -> None:
             for row, label in zip(logits, query.labels.tolist(), strict=True)
         ]
     )
-    assert found["oracle_gate_accuracy"] >= accuracy > 0.4
-    assert found["flat_accuracy"] > 0.4
+    assert result["oracle_gate_accuracy"] >= accuracy > 0.4
+    assert result["flat_accuracy"] > 0.4
 
 
 @pytest.mark.parametrize("networks", ["shared", "separate"])
@@ -429,29 +432,30 @@ def test_a_run_keeps_the_measures_and_features_stand_for_images(
     known = type(digits)(*(replace(part, groups=groups) for part in digits))
     monkeypatch.setattr("fewshot.runs.resolve.datasets.load", lambda *_, **__: known)
     values = {
-        "method": "experts", "data": "digits", "shots": 4, "precision": "float32", "backbone": CONV4,
+        "method": "experts", "data": "digits", "shots": 4, "precision": "float32",
+        "backbone": CONV4,
         "preset": "random", "learner": {"networks": networks},
         "train": {"steps": 12, "batch_size": 16, "phases": [{"trainable": "head"}]},
     }  # fmt: skip
     still = [
         {"name": "noise", "most": 0.0}
     ]  # changes nothing, but is an augmentation: images go through the network
-    found = {}
+    result = {}
     for name, augment in (("images", still), ("features", [])):
         record = experiment.run({**values, "augment": augment}, [0, 1], out=tmp_path / name)
         assert (tmp_path / "cache" / "features").exists() == (name == "features")
-        found[name] = record.measures
+        result[name] = record.measures
         draws = tmp_path / name / record.run_id
         for seed in (0, 1):
             drawn = json.loads((draws / f"trial-{seed}" / "trial.json").read_text())["measures"]
-            assert [each.values[seed] for each in found[name].values()] == list(drawn.values())
-            kept = np.load(draws / f"trial-{seed}" / "predictions.npz")
+            assert [value.values[seed] for value in result[name].values()] == list(drawn.values())
+            saved = np.load(draws / f"trial-{seed}" / "predictions.npz")
             home = np.array([name in groups["open"] for name in names])
             given = np.where(
-                home == home[kept["test_labels"]][:, None], kept["test_logits"], -np.inf
+                home == home[saved["test_labels"]][:, None], saved["test_logits"], -np.inf
             ).argmax(1)
-            assert (given == kept["test_labels"]).mean() == pytest.approx(
+            assert (given == saved["test_labels"]).mean() == pytest.approx(
                 drawn["oracle_gate_accuracy"], abs=0.01
             )
-    for name, each in found["images"].items():
-        assert found["features"][name].values == pytest.approx(each.values, abs=0.01)
+    for name, actual in result["images"].items():
+        assert result["features"][name].values == pytest.approx(actual.values, abs=0.01)

@@ -31,7 +31,7 @@ from tests.fewshot import easy
 
 
 def features(n_way: int, per_class: int = 6, d: int = 10) -> tuple[Labelled, Tensor]:
-    """Support features with labels, and queries: rows of numbers pass through learners as features do."""
+    """Return support features with labels, and queries; learners accept rows as features."""
     draw = torch.Generator().manual_seed(n_way)
     centres = torch.randn(n_way, d, generator=draw)
     labels = torch.arange(n_way).repeat(per_class)
@@ -87,12 +87,12 @@ def test_scipys_blas_has_one_thread_while_a_probe_is_fitted_and_numpys_what_it_h
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def threads() -> dict[bool, int]:
-        found = [
-            (each["filepath"], each["num_threads"])
-            for each in threadpool_info()
-            if each["user_api"] == "blas"
+        libraries = [
+            (library["filepath"], library["num_threads"])
+            for library in threadpool_info()
+            if library["user_api"] == "blas"
         ]
-        return {"scipy" in Path(path).parent.name: count for path, count in found}
+        return {"scipy" in Path(path).parent.name: count for path, count in libraries}
 
     seen: list[dict[bool, int]] = []
     plain = LogisticRegression.fit
@@ -122,7 +122,7 @@ def test_the_strength_of_a_probe_is_chosen_inside_the_support() -> None:
         .adapt(support)(queries)
         for c in options.c
     }
-    assert sum(torch.allclose(chosen, each) for each in fixed.values()) == 1
+    assert sum(torch.allclose(chosen, value) for value in fixed.values()) == 1
     assert not torch.allclose(
         chosen, fixed[1e-4]
     )  # near-uniform predictions lose on separable classes
@@ -220,11 +220,11 @@ def test_only_a_unit_head_starts_from_the_probe() -> None:
 def test_hidden_layers_of_a_linear_head() -> None:
     head = trainable.linear(2048, 10, hidden=(64, 32), dropout=0.5)
     assert (
-        sum(each.numel() for each in head.parameters())
+        sum(parameter.numel() for parameter in head.parameters())
         == 2048 * 64 + 64 + 64 * 32 + 32 + 32 * 10 + 10
     )
-    assert [type(each) for each in head].count(nn.Dropout) == 3
-    assert [type(each) for each in head].count(nn.ReLU) == 2
+    assert [type(layer) for layer in head].count(nn.Dropout) == 3
+    assert [type(layer) for layer in head].count(nn.ReLU) == 2
 
 
 @pytest.mark.parametrize("method", ["protonet", "finetune"])
@@ -235,10 +235,10 @@ def test_batch_norm_keeps_its_statistics(method: str) -> None:
         learner: nn.Module = protonet.ProtoNet.from_config(backbone, Task(3), protonet.Options())
     else:
         learner = finetune.FineTune.from_config(backbone, Task(3), finetune.Options())
-    before = {name: each.clone() for name, each in learner.named_buffers()}
+    before = {name: buffer.clone() for name, buffer in learner.named_buffers()}
     learner.train()
     learner.backbone(torch.rand(8, 3, 32, 32))
-    assert all(torch.equal(before[name], each) for name, each in learner.named_buffers())
+    assert all(torch.equal(before[name], buffer) for name, buffer in learner.named_buffers())
 
 
 def test_a_frozen_backbone_of_scratch_works_in_evaluation_mode() -> None:
@@ -248,14 +248,14 @@ def test_a_frozen_backbone_of_scratch_works_in_evaluation_mode() -> None:
             backbone, Task(easy.N_WAY), scratch.Options(dropout=0.5)
         )
     batch = easy.labelled(2, 0)
-    before = {name: each.clone() for name, each in backbone.state_dict().items()}
+    before = {name: value.clone() for name, value in backbone.state_dict().items()}
     optim.set_trainable(learner, "head")
     learner.train()
     assert learner.head[0].training
     assert not any(part.training for part in backbone.modules())
     learner.loss(batch).backward()
-    assert all(torch.equal(before[name], each) for name, each in backbone.state_dict().items())
-    assert all(each.grad is None for each in backbone.parameters())
+    assert all(torch.equal(before[name], value) for name, value in backbone.state_dict().items())
+    assert all(parameter.grad is None for parameter in backbone.parameters())
     optim.set_trainable(
         learner, 1
     )  # one stage trains: batch norm learns again, in the next phase of a training
@@ -290,7 +290,7 @@ def test_rotation_is_a_second_loss_on_a_quarter_of_the_batch_turned() -> None:
 
 def taught_by(folder: Path, n_way: int = easy.N_WAY) -> list[str]:
     """Files of two networks, each with a map and a classifier of its features."""
-    found = []
+    result = []
     for seed in range(2):
         with seeded(seed, "teacher"):
             settings = BackboneSettings(name="conv4", options={"width": 8})
@@ -298,11 +298,11 @@ def taught_by(folder: Path, n_way: int = easy.N_WAY) -> list[str]:
             d = body.n_features
             finish = {"shift": torch.rand(d), "mix": torch.rand(d, d)}
             finish |= {"weight": 20 * torch.rand(n_way, d), "bias": torch.rand(n_way)}
-        found.append(str(folder / f"{seed}.safetensors"))
-        Path(found[-1]).write_bytes(
+        result.append(str(folder / f"{seed}.safetensors"))
+        Path(result[-1]).write_bytes(
             own_weights.pack(body.state_dict(), finish, "conv4", options, {})
         )
-    return found
+    return result
 
 
 def test_teachers_share_a_batch_and_their_probabilities_are_targets(tmp_path: Path) -> None:
@@ -342,7 +342,7 @@ def test_teachers_share_a_batch_and_their_probabilities_are_targets(tmp_path: Pa
     torch.testing.assert_close(loss, expected)
     assert not torch.isclose(small, loss)
     loss.backward()
-    assert all(each.grad is not None for each in learner.parameters())
+    assert all(parameter.grad is not None for parameter in learner.parameters())
     mixed = nn.functional.one_hot(batch.labels, easy.N_WAY).float()  # as cutmix gives them
     torch.testing.assert_close(learner.loss(Labelled(batch.images, mixed)), expected)
 
@@ -402,16 +402,17 @@ def test_a_logistic_readout_is_fitted_to_the_features_as_they_are_now() -> None:
     options = finetune.Options(head="unit", readout="logistic", readout_c=5.0)
     learner = finetune.FineTune.from_config(network(), Task(3), options).eval()
     with torch.no_grad():
-        for each in learner.backbone.parameters():  # as a training changes them
-            each.add_(0.05 * torch.randn(each.shape, generator=generator))
+        for parameter in learner.backbone.parameters():  # as a training changes them
+            parameter.add_(0.05 * torch.randn(parameter.shape, generator=generator))
         raw, asked = learner.backbone(support.images).double(), learner.backbone(queries).double()
-        found = learner.adapt(support)(queries)
+        result = learner.adapt(support)(queries)
     units = [
-        each / each.norm(dim=1, keepdim=True) for each in (raw - raw.mean(0), asked - raw.mean(0))
+        value / value.norm(dim=1, keepdim=True)
+        for value in (raw - raw.mean(0), asked - raw.mean(0))
     ]
     slow = LogisticRegression(C=5.0, max_iter=1000).fit(units[0].numpy(), labels.numpy())
     np.testing.assert_allclose(
-        found.softmax(1).numpy(), slow.predict_proba(units[1].numpy()), atol=1e-3
+        result.softmax(1).numpy(), slow.predict_proba(units[1].numpy()), atol=1e-3
     )
 
 
@@ -425,16 +426,17 @@ def test_a_probe_of_the_untrained_features_answers_beside_the_trained_head() -> 
     ).eval()
     with torch.no_grad():
         raw, asked = learner.backbone(support.images).double(), learner.backbone(queries).double()
-        for each in learner.parameters():  # as a training changes them
-            each.add_(0.05 * torch.randn(each.shape, generator=generator))
-        found = learner.adapt(support)(queries)
+        for parameter in learner.parameters():  # as a training changes them
+            parameter.add_(0.05 * torch.randn(parameter.shape, generator=generator))
+        result = learner.adapt(support)(queries)
         trained = learner.head(learner.backbone(queries)).softmax(1).numpy()
     units = [
-        each / each.norm(dim=1, keepdim=True) for each in (raw - raw.mean(0), asked - raw.mean(0))
+        value / value.norm(dim=1, keepdim=True)
+        for value in (raw - raw.mean(0), asked - raw.mean(0))
     ]
     slow = LogisticRegression(C=2.0, max_iter=1000).fit(units[0].numpy(), labels.numpy())
     expected = 0.6 * trained + 0.4 * slow.predict_proba(units[1].numpy())
-    np.testing.assert_allclose(found.exp().numpy(), expected, atol=1e-3)
+    np.testing.assert_allclose(result.exp().numpy(), expected, atol=1e-3)
     plain = finetune.FineTune.from_config(network(), Task(3), finetune.Options(head="unit"))
     assert list(learner.state_dict()) == list(plain.state_dict())
     assert learner.needs.support

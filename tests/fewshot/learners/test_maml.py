@@ -50,7 +50,7 @@ class Tiny(nn.Module):
 
 
 def tiny(**options) -> maml.MAML:
-    return maml.MAML.from_config(Tiny(), Task(3), maml.Options(**options)).double()  # type: ignore[arg-type]
+    return maml.MAML.from_config(Tiny(), Task(3), maml.Options(**options)).double()
 
 
 def episode(n_way: int = 3, shots: int = 4, seed: int = 0) -> Episode:
@@ -82,7 +82,9 @@ def gradients(model: nn.Module, item: Episode) -> dict[str, Tensor]:
     model.zero_grad()
     model.loss(item).backward()  # type: ignore[operator]
     return {
-        name: each.grad.clone() for name, each in model.named_parameters() if each.grad is not None
+        name: parameter.grad.clone()
+        for name, parameter in model.named_parameters()
+        if parameter.grad is not None
     }
 
 
@@ -100,8 +102,8 @@ def test_second_order_gradients_are_finite_differences(head: str, adapts) -> Non
         ),
         episode(),
     )
-    found = gradients(model, item)
-    assert set(found) == {name for name, _ in model.named_parameters()}
+    result = gradients(model, item)
+    assert set(result) == {name for name, _ in model.named_parameters()}
     for name, parameter in model.named_parameters():
         for index in np.ndindex(*parameter.shape):
             sides = []
@@ -109,7 +111,7 @@ def test_second_order_gradients_are_finite_differences(head: str, adapts) -> Non
                 parameter.data[index] += move
                 sides.append(model.loss(item).item())
             parameter.data[index] += 1e-5
-            assert found[name][index].item() == pytest.approx(
+            assert result[name][index].item() == pytest.approx(
                 (sides[0] - sides[1]) / 2e-5, rel=1e-5, abs=1e-8
             )
 
@@ -117,37 +119,39 @@ def test_second_order_gradients_are_finite_differences(head: str, adapts) -> Non
 def forward(parameters: dict[str, Tensor], images: Tensor) -> Tensor:
     """Tiny and a linear head, written out."""
     hidden = torch.tanh(images.flatten(1) @ parameters["first.weight"].T + parameters["first.bias"])
-    found = torch.tanh(hidden @ parameters["second.weight"].T + parameters["second.bias"])
-    return found @ parameters["weight"].T + parameters["bias"]
+    result = torch.tanh(hidden @ parameters["second.weight"].T + parameters["second.bias"])
+    return result @ parameters["weight"].T + parameters["bias"]
 
 
 @pytest.mark.parametrize("adapts", ["all", "head", 1])
 def test_first_order_is_the_gradient_at_the_adapted_weights(adapts) -> None:
-    """Finn et al., section 5.2: the query's gradient, taken at the adapted weights, moves the weights before them."""
+    """The query's gradient at the adapted weights is applied to the initial ones (section 5.2)."""
     model, item = (
         tiny(**PLAIN, body_lr=0.3, order="first", inner_trainable=adapts, inner_steps=2),
         episode(),
     )
-    found = gradients(model, item)
-    now = {name: each.detach().clone() for name, each in model.backbone.named_parameters()}
+    result = gradients(model, item)
+    now = {
+        name: parameter.detach().clone() for name, parameter in model.backbone.named_parameters()
+    }
     now |= {"weight": torch.zeros(3, 3).double(), "bias": torch.zeros(3).double()}
     moving = {"weight", "bias"} | {"all": set(now), "head": set(), 1: set(Tiny.stages[1])}[adapts]
     for _ in range(2):
-        leaves = {name: each.clone().requires_grad_() for name, each in now.items()}
+        leaves = {name: value.clone().requires_grad_() for name, value in now.items()}
         F.cross_entropy(forward(leaves, item.support.images), item.support.labels).backward()
         rates = {
             name: (0.4 if name in ("weight", "bias") else 0.3) * (name in moving) for name in leaves
         }
-        now = {name: each.detach() - rates[name] * each.grad for name, each in leaves.items()}
-    leaves = {name: each.clone().requires_grad_() for name, each in now.items()}
+        now = {name: value.detach() - rates[name] * value.grad for name, value in leaves.items()}
+    leaves = {name: value.clone().requires_grad_() for name, value in now.items()}
     F.cross_entropy(forward(leaves, item.query.images), item.query.labels).backward()
     for name, _ in model.backbone.named_parameters():
-        torch.testing.assert_close(found[f"backbone.{name}"], leaves[name].grad)
+        torch.testing.assert_close(result[f"backbone.{name}"], leaves[name].grad)
     second = gradients(
         tiny(**PLAIN, body_lr=0.3, order="second", inner_trainable=adapts, inner_steps=2), item
     )
     assert not torch.allclose(
-        found["backbone.first.weight"], second["backbone.first.weight"], rtol=1e-2
+        result["backbone.first.weight"], second["backbone.first.weight"], rtol=1e-2
     )
 
 
@@ -164,9 +168,9 @@ def test_agrees_with_the_maml_of_learn2learn(order: str) -> None:
     logits = clone(item.query.images)
     torch.testing.assert_close(model.adapt(item.support)(item.query.images), logits)
     F.cross_entropy(logits, item.query.labels).backward()
-    found = gradients(model, item)
-    for name, each in theirs.module[0].named_parameters():
-        torch.testing.assert_close(found[f"backbone.{name}"], each.grad)
+    result = gradients(model, item)
+    for name, parameter in theirs.module[0].named_parameters():
+        torch.testing.assert_close(result[f"backbone.{name}"], parameter.grad)
 
 
 def test_one_step_from_zero_has_a_closed_form() -> None:
@@ -191,9 +195,9 @@ def test_without_steps_it_is_chance_or_the_nearest_prototype() -> None:
     assert blank.loss(item).item() == pytest.approx(math.log(3))
     model = tiny(head="prototypes", inner_steps=0, scale=4.0)
     with torch.no_grad():
-        x, q = (model.backbone(each.images) for each in item[:2])
+        x, q = (model.backbone(value.images) for value in item[:2])
         logits = model.adapt(item.support)(item.query.images)
-    x, q = (F.normalize(each - x.mean(0), dim=-1).numpy() for each in (x, q))
+    x, q = (F.normalize(value - x.mean(0), dim=-1).numpy() for value in (x, q))
     nearest = NearestCentroid().fit(x, item.support.labels.numpy())
     assert (logits.argmax(1).numpy() == nearest.predict(q)).all()
     squares = ((q[:, None] - nearest.centroids_) ** 2).sum(-1)
@@ -205,7 +209,7 @@ def test_without_steps_it_is_chance_or_the_nearest_prototype() -> None:
 @pytest.mark.parametrize("adapts", ["all", "head"])
 def test_adaptation_helps(head: str, adapts: str) -> None:
     support, query = easy.labelled(6, seed=0), easy.labelled(25, seed=9)
-    losses, found = [], []
+    losses, accuracies = [], []
     for steps in (0, 1, 4, 16):
         with torch.no_grad():
             classify = (
@@ -214,11 +218,11 @@ def test_adaptation_helps(head: str, adapts: str) -> None:
                 .adapt(support)
             )
             losses.append(F.cross_entropy(classify(support.images), support.labels).item())
-            found.append(accuracy(classify(query.images), query.labels))
+            accuracies.append(accuracy(classify(query.images), query.labels))
     assert losses == sorted(losses, reverse=True)
     assert losses[-1] < 0.7 * losses[0]
-    assert found[-1] > 0.9
-    assert head == "prototypes" or found[-1] - found[0] > 0.5
+    assert accuracies[-1] > 0.9
+    assert head == "prototypes" or accuracies[-1] - accuracies[0] > 0.5
 
 
 @pytest.mark.parametrize("adapts", ["all", "head", 2])
@@ -227,13 +231,15 @@ def test_nothing_is_written_on_the_learner_or_its_buffers(adapts, order: str) ->
     """Batch norm has buffers, which learn2learn's clones share."""
     model = learner("batch", inner_trainable=adapts, order=order).train()
     before = copy.deepcopy(model.state_dict())
-    wanted = {name: each.requires_grad for name, each in model.named_parameters()}
+    expected = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
     model.loss(easy.stream("episodes")(0)).backward()
     with torch.no_grad():
         model.eval().adapt(easy.labelled(3, seed=0))(easy.labelled(2, seed=9).images)
-    assert all(torch.equal(before[name], each) for name, each in model.state_dict().items())
-    assert {name: each.requires_grad for name, each in model.named_parameters()} == wanted
-    assert all(each.is_leaf for each in model.parameters())
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+    assert {
+        name: parameter.requires_grad for name, parameter in model.named_parameters()
+    } == expected
+    assert all(parameter.is_leaf for parameter in model.parameters())
 
 
 @pytest.mark.parametrize("norm", ["batch", "group"])
@@ -249,21 +255,21 @@ def test_queries_do_not_see_each_other_where_the_body_adapts(norm: str) -> None:
 def test_inner_steps_move_what_adapts_names(adapts, stages: int) -> None:
     model = learner("group", inner_trainable=adapts).eval()
     with torch.no_grad():
-        adapted = dict(model.adapt(easy.labelled(4, seed=0)).named_parameters())  # type: ignore[attr-defined]
+        adapted = dict(model.adapt(easy.labelled(4, seed=0)).named_parameters())
     moved = {
         name
-        for name, each in model.backbone.named_parameters()
-        if not torch.equal(each, adapted[f"backbone.{name}"])
+        for name, parameter in model.backbone.named_parameters()
+        if not torch.equal(parameter, adapted[f"backbone.{name}"])
     }
     assert moved == {name for stage in model.backbone.stages[4 - stages :] for name in stage}
     assert adapted["weight"].abs().sum() > 0
-    assert not any(each.requires_grad for each in adapted.values())
+    assert not any(value.requires_grad for value in adapted.values())
 
 
 @pytest.mark.parametrize("adapts", ["all", "head"])
 @pytest.mark.parametrize("head", ["zero", "prototypes"])
 def test_the_order_of_the_labels_says_nothing(adapts: str, head: str) -> None:
-    """Less than a point (learners, MAML's gates); a trained start must not have learned it either."""
+    """Less than a point is gained; a trained start must not have learned the task either."""
     model = learner("group", inner_trainable=adapts, head=head)
     settings = Train(steps=5, lr=0.003)
     trainer.fit(model, easy.stream("episodes"), settings, steps_per_epoch=1.0)
@@ -277,7 +283,10 @@ def test_the_order_of_the_labels_says_nothing(adapts: str, head: str) -> None:
 
 
 def test_no_inner_loop_is_close_where_features_were_learned() -> None:
-    """NIL: the nearest mean of the meta-learned features is close to what the inner steps give (arXiv 1909.09157)."""
+    """The nearest mean of meta-learned features is close to the inner steps' result.
+
+    Source: NIL of Raghu et al., arXiv 1909.09157.
+    """
     model = learner("group", inner_steps=5)
     trainer.fit(model, easy.stream("episodes"), Train(steps=20, lr=0.003), steps_per_epoch=1.0)
     support, query = easy.labelled(4, seed=0), easy.labelled(25, seed=9)
@@ -285,9 +294,11 @@ def test_no_inner_loop_is_close_where_features_were_learned() -> None:
         model.backbone, Task(4), probe.Options(classifier="nearest-mean")
     ).eval()
     with torch.no_grad():
-        found = [accuracy(each.adapt(support)(query.images), query.labels) for each in (model, nil)]
-    assert found[0] > 0.9
-    assert abs(found[0] - found[1]) < 0.05
+        result = [
+            accuracy(method.adapt(support)(query.images), query.labels) for method in (model, nil)
+        ]
+    assert result[0] > 0.9
+    assert abs(result[0] - result[1]) < 0.05
 
 
 def test_with_and_without_gradients_gives_the_same_also_where_the_outer_loop_is_frozen() -> None:
@@ -312,11 +323,11 @@ def test_inner_batches_are_balanced_and_drawn_anew() -> None:
     ]
     support = Labelled(torch.arange(83.0)[:, None], labels)
     batches = [maml._balanced_batch(support, 3, 31, step) for step in range(4)]
-    for images, found, _ in batches:
-        assert found.bincount().tolist() == [10, 10, 10]
+    for images, batch_labels, _ in batches:
+        assert batch_labels.bincount().tolist() == [10, 10, 10]
         rows = images[:, 0].long()
-        assert torch.equal(labels[rows], found)
-        assert [len(rows[found == way].unique()) for way in range(3)] == [10, 3, 10]
+        assert torch.equal(labels[rows], batch_labels)
+        assert [len(rows[batch_labels == way].unique()) for way in range(3)] == [10, 3, 10]
     assert len({tuple(images[:, 0].tolist()) for images, _, _ in batches}) == 4
     assert torch.equal(maml._balanced_batch(support, 3, 31, 2).images, batches[2].images)
 
@@ -324,13 +335,15 @@ def test_inner_batches_are_balanced_and_drawn_anew() -> None:
 @pytest.mark.parametrize("adapts", ["all", "head"])
 def test_a_large_support_is_taken_in_batches_and_in_first_order(adapts: str) -> None:
     item = episode(shots=6)
-    found = {
+    result = {
         order: gradients(
             tiny(order=order, inner_trainable=adapts, inner_batch=6, inner_steps=3), item
         )
         for order in ("first", "second")
     }
-    assert all(torch.equal(found["first"][name], each) for name, each in found["second"].items())
+    assert all(
+        torch.equal(result["first"][name], value) for name, value in result["second"].items()
+    )
     support, query = easy.labelled(40, seed=0), easy.labelled(25, seed=9)
     model = learner("group", inner_trainable=adapts, inner_batch=12, inner_steps=20).eval()
     with torch.no_grad():
@@ -339,7 +352,7 @@ def test_a_large_support_is_taken_in_batches_and_in_first_order(adapts: str) -> 
     assert accuracy(logits, query.labels) > 0.9
 
 
-def test_steps_of_training_and_of_judging() -> None:
+def test_steps_of_training_and_of_evaluation() -> None:
     item = episode()
     model, few, many = (tiny(**PLAIN, **steps) for steps in (
         {"inner_steps": 1, "test_steps": 7}, {"inner_steps": 1}, {"inner_steps": 7},
@@ -358,7 +371,7 @@ def test_in_bfloat16_the_head_stays_in_float32() -> None:
     loss = model.loss(easy.stream("episodes")(0))
     loss.backward()
     assert loss.dtype == torch.float32
-    assert all(each.grad.isfinite().all() for each in model.parameters())
+    assert all(parameter.grad.isfinite().all() for parameter in model.parameters())
     with torch.no_grad():
         adapted = model.eval().adapt(easy.labelled(3, seed=0))
         assert (
@@ -395,13 +408,13 @@ def test_the_record_warns_of_fine_tuning_and_of_chance(tmp_path: Path) -> None:
         "options": {"width": 8, "norm": "group"},
         "weights": "none",
     }
-    told = experiment.run({**values, "method": "maml", "train": None}, [0], out=tmp_path)
-    assert any("fine-tuning" in each for each in told.warnings)
-    assert not any("near chance" in each for each in told.warnings)
+    record = experiment.run({**values, "method": "maml", "train": None}, [0], out=tmp_path)
+    assert any("fine-tuning" in warning for warning in record.warnings)
+    assert not any("near chance" in warning for warning in record.warnings)
     blank = {"head": "zero", "inner_steps": 0, "test_steps": 0}
     lost = experiment.run(
         {**values, "method": "maml", "train": None, "learner": blank}, [0], out=tmp_path
     )
     assert lost.scores["accuracy"].mean < 0.15
-    assert any("near chance, which is 0.1" in each for each in lost.warnings)
+    assert any("near chance, which is 0.1" in warning for warning in lost.warnings)
     assert experiment.run({**values, "method": "probe"}, [0], out=tmp_path).warnings == []

@@ -1,4 +1,7 @@
-"""What a network said of an image before, as a part of its target."""
+"""Earlier predictions of a network as a part of its targets.
+
+Oracle: means of the predictions, computed by numpy.
+"""
 
 from __future__ import annotations
 
@@ -34,19 +37,19 @@ def recalling(n: int = 30, **options: object) -> scratch.Scratch:
     return learner
 
 
-def said(learner: scratch.Scratch, images: torch.Tensor) -> np.ndarray:
+def predictions(learner: scratch.Scratch, images: torch.Tensor) -> np.ndarray:
     with torch.no_grad():
         return learner.head(learner.backbone(images)).double().softmax(1).numpy()
 
 
-def test_targets_become_what_was_said_before() -> None:
+def test_targets_become_earlier_predictions() -> None:
     learner = recalling()
     images, labels, places = (
         torch.rand(5, 3, 32, 32),
         torch.tensor([0, 1, 2, 3, 0]),
         torch.tensor([7, 3, 29, 0, 12]),
     )
-    first = said(learner, images)
+    first = predictions(learner, images)
     learner.on_step(0.5)
     loss = learner.loss(Labelled(images, labels, places))
     assert loss.item() == pytest.approx(-np.log(first[range(5), labels]).mean(), rel=1e-5)
@@ -57,7 +60,7 @@ def test_targets_become_what_was_said_before() -> None:
         for parameter in learner.parameters():
             parameter.mul_(1.3)
     mirrored = images.flip(-1)
-    second = said(learner, mirrored)
+    second = predictions(learner, mirrored)
     loss = learner.loss(Labelled(mirrored, labels, places))
     expected = 0.0
     for row in range(5):
@@ -70,12 +73,12 @@ def test_targets_become_what_was_said_before() -> None:
     np.testing.assert_allclose(learner.memory.past[places].numpy(), (first + second) / 2, rtol=1e-4)
 
 
-def test_soft_labels_and_images_of_which_nothing_was_said() -> None:
+def test_soft_labels_and_images_without_earlier_predictions() -> None:
     labels = torch.tensor([[0.9, 0.1], [0.2, 0.8]])
     past = torch.tensor([[0.0, 0.0], [0.6, 0.4]])
-    found = functional.recall_targets(labels, past, torch.tensor(0.25))
+    result = functional.recall_targets(labels, past, torch.tensor(0.25))
     torch.testing.assert_close(
-        found, torch.tensor([[0.9, 0.1], [0.75 * 0.2 + 0.25 * 0.6, 0.75 * 0.8 + 0.25 * 0.4]])
+        result, torch.tensor([[0.9, 0.1], [0.75 * 0.2 + 0.25 * 0.6, 0.75 * 0.8 + 0.25 * 0.4]])
     )
 
 
@@ -88,7 +91,7 @@ def test_of_half_of_a_batch_that_half_is_noted() -> None:
     noted = (learner.memory.past.sum(1) > 0).nonzero()[:, 0]
     assert noted.tolist() == sorted((chosen + 10).tolist())
     np.testing.assert_allclose(
-        learner.memory.past[chosen + 10].numpy(), said(learner, images[chosen]), rtol=1e-4
+        learner.memory.past[chosen + 10].numpy(), predictions(learner, images[chosen]), rtol=1e-4
     )
 
 
@@ -104,7 +107,7 @@ def test_an_interrupted_training_remembers(tmp_path: Path) -> None:
         settings = Train(steps=9, batch_size=16, lr=0.01)
         trainer.fit(learner, interrupting, settings, 1.5, checkpoint=tmp_path / f"{folder}.pt")
         assert (learner.memory.past.sum(1) > 0).all()
-        return torch.cat([each.flatten() for each in learner.state_dict().values()])
+        return torch.cat([value.flatten() for value in learner.state_dict().values()])
 
     undisturbed = train("whole")
     with pytest.raises(Interrupted):
@@ -112,7 +115,7 @@ def test_an_interrupted_training_remembers(tmp_path: Path) -> None:
     assert torch.equal(train("cut"), undisturbed)
 
 
-def test_what_was_said_is_no_part_of_the_weights() -> None:
+def test_earlier_predictions_are_not_part_of_the_weights() -> None:
     learner = recalling()
     learner.on_train_end()
     plain = scratch.Scratch.from_config(learner.backbone, Task(4), scratch.Options())

@@ -1,4 +1,7 @@
-"""Selective back-propagation: a proxy's losses sorted by numpy, and plain cross-entropy on its choice."""
+"""Selective back-propagation.
+
+Oracle: a proxy's losses sorted by numpy, and cross-entropy on the chosen images.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ def build(**more) -> backbones.Backbone:
         return backbones.build("speed-cnn", **more).eval()
 
 
-def test_scratch_tells_its_accuracy_without_views_beside_that_with_them() -> None:
+def test_scratch_records_its_accuracy_with_and_without_views() -> None:
     images, labels = torch.rand(40, 3, 32, 32), torch.arange(40) % 10
     learner = scratch.Scratch.from_config(
         build(views="flip-shift"), Task(10), scratch.Options()
@@ -29,14 +32,14 @@ def test_scratch_tells_its_accuracy_without_views_beside_that_with_them() -> Non
     plain = scratch.Scratch.from_config(build(), Task(10), scratch.Options()).eval()
     plain.load_state_dict(learner.state_dict())
     assert plain.extra_metrics(Labelled(images, labels)) == {}
-    found = low_data.extra_metrics(
+    result = low_data.extra_metrics(
         learner, [Labelled(images[:7], labels[:7]), Labelled(images[7:], labels[7:])]
     )
     with torch.no_grad():
         expected = (
             (plain.adapt(Labelled(images, labels))(images).argmax(1) == labels).double().mean()
         )
-    assert found == {"accuracy_without_views": pytest.approx(float(expected))}
+    assert result == {"accuracy_without_views": pytest.approx(float(expected))}
     assert learner.backbone.views == "flip-shift"
 
 

@@ -1,4 +1,7 @@
-"""Losses on pairs and classification by all support images, against nested loops written from the papers."""
+"""Losses on pairs, and classification by all support images.
+
+Oracle: nested loops written from the papers.
+"""
 
 from __future__ import annotations
 
@@ -74,8 +77,8 @@ def test_supervised_contrastive_loss_follows_its_paper() -> None:
             for p in positives
         ]
         losses.append(-sum(terms) / len(terms))
-    found = functional.supervised_contrastive(features, labels, temperature)
-    assert float(found) == pytest.approx(sum(losses) / len(losses), abs=1e-9)
+    result = functional.supervised_contrastive(features, labels, temperature)
+    assert float(result) == pytest.approx(sum(losses) / len(losses), abs=1e-9)
     nothing = functional.supervised_contrastive(features[:3], torch.tensor([0, 1, 2]), temperature)
     assert float(nothing) == 0
 
@@ -101,7 +104,7 @@ def test_classifies_by_the_mean_cosine_to_all_support_images(centre: bool) -> No
         unit(4, 8, seed=2).float().as_subclass(Features),
         torch.tensor([0, 1, 2, 0, 1, 2, 2]),
     )
-    found = learner(centre=centre, scale=3.0).adapt(Labelled(support, labels))(queries)
+    result = learner(centre=centre, scale=3.0).adapt(Labelled(support, labels))(queries)
     middle = support.mean(0) if centre else torch.zeros(8)
     for n, query in enumerate(queries):
         for way in range(3):
@@ -110,7 +113,7 @@ def test_classifies_by_the_mean_cosine_to_all_support_images(centre: bool) -> No
                 for image, label in zip(support, labels, strict=True)
                 if label == way
             ]
-            assert float(found[n, way]) == pytest.approx(3 * sum(cosines) / len(cosines), abs=1e-4)
+            assert float(result[n, way]) == pytest.approx(3 * sum(cosines) / len(cosines), abs=1e-4)
 
 
 @pytest.mark.parametrize("at_once", [1, 8, 1 << 16])
@@ -127,7 +130,7 @@ def test_same_different_logits_are_averaged_over_a_class(
     assert pairs.agree is not None
     torch.nn.init.normal_(pairs.agree.weight)
     with torch.no_grad():
-        found = pairs.adapt(Labelled(support, labels))(queries)
+        result = pairs.adapt(Labelled(support, labels))(queries)
     weight, bias = pairs.agree.weight.detach()[0], float(pairs.agree.bias.detach())
     for n, query in enumerate(queries):
         for way in range(3):
@@ -140,7 +143,7 @@ def test_same_different_logits_are_averaged_over_a_class(
                 for image, label in zip(support, labels, strict=True)
                 if label == way
             ]
-            assert float(found[n, way]) == pytest.approx(sum(logits) / len(logits), abs=1e-4)
+            assert float(result[n, way]) == pytest.approx(sum(logits) / len(logits), abs=1e-4)
 
 
 def test_same_different_logits_are_a_logistic_regression_on_differences() -> None:
