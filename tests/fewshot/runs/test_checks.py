@@ -1,0 +1,128 @@
+"""Checks before a run: messages written by hand for requests that cannot work."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+
+from episodes.errors import UserError
+from episodes.types import TrainTest
+from fewshot import backbones
+from fewshot.runs import checks, resolve
+from fewshot.training.devices import Compute
+from tests.fewshot import easy
+
+SCRATCH: dict[str, Any] = {
+    "method": "scratch",
+    "shots": 4,
+    "backbone": {"name": "conv4", "options": {"width": 8}, "views": "flip"},
+    "train": {"steps": 5},
+}
+
+
+def request(method: str, **changes: Any) -> dict[str, Any]:
+    return {"method": method, "shots": 4, **changes}
+
+
+MIXING = [{"name": "mixup"}]
+IMPOSSIBLE = [
+    (request("probe", train={"steps": 5}), "method 'probe' is not trained"),
+    (request("scratch", train=None), "the section 'train' is missing"),
+    (request("scratch", train={"base": "digits"}), "for learners of episodes or pairs"),
+    (request("probe", select="start"), "no steps to choose from: give several values as learner.c"),
+    (request("protonet", augment=MIXING), "'mixup' mixes labels, which method 'protonet'"),
+    (
+        request("scratch", augment=MIXING, learner={"self_distillation": 0.5}),
+        "'mixup' mixes images, and learner.self_distillation is of single ones",
+    ),
+    (
+        request("protonet", append={"share": 0.5, "augment": ["flip"]}),
+        "append gives soft labels, which method 'protonet' cannot take",
+    ),
+    (
+        request("scratch", append={"share": 0.5, "augment": [{"name": "flip", "until": 0.5}]}),
+        "append.augment changes its images once",
+    ),
+]
+
+
+@pytest.mark.parametrize(("values", "message"), IMPOSSIBLE)
+def test_requests_that_do_not_suit_the_method(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        resolve.configure(values, "few")
+
+
+def data(mirror: bool) -> TrainTest:
+    images = replace(easy.images(4, seed=0), mirror=mirror)
+    return TrainTest(images, images)
+
+
+def test_images_without_mirror_images_are_not_mirrored() -> None:
+    steps = ["flip", "jitter"]
+    values = {**SCRATCH, "augment": steps, "append": {"share": 0.5, "augment": ["flip", "grey"]}}
+    settings = resolve.configure(values, "few")
+    assert checks.fit_to_data(settings, data(mirror=True), 4) is settings
+    fitted = checks.fit_to_data(settings, data(mirror=False), 4)
+    assert [step["name"] for step in fitted.augment] == ["jitter"]
+    assert fitted.append is not None
+    assert [step["name"] for step in fitted.append.augment] == ["grey"]
+    assert fitted.backbone.views == "none"
+    assert fitted.backbone.options == settings.backbone.options
+
+
+def test_a_validation_set_needs_two_images_of_every_class() -> None:
+    values = {**SCRATCH, "validation": {"share": 0.5}, "select": "holdout"}
+    settings = resolve.configure(values, "few")
+    with pytest.raises(UserError, match="validation needs two labelled images of every class"):
+        checks.fit_to_data(settings, data(mirror=True), 1)
+
+
+def try_out(**changes: Any) -> None:
+    settings = resolve.configure({**SCRATCH, **changes}, "few")
+    learner = resolve.build_learner(settings, easy.TASK, seed=0)
+    checks.check_by_trying(settings, learner, easy.N_WAY, easy.images(2, seed=0))
+
+
+def test_a_request_that_works_is_tried_in_silence() -> None:
+    random = torch.get_rng_state()
+    try_out()
+    assert torch.equal(torch.get_rng_state(), random)
+
+
+def test_resolutions_that_the_network_does_not_take() -> None:
+    resolutions = [{"side": 16, "until": 0.5}]  # a flattening network has one size
+    with pytest.raises(UserError, match="'conv4' takes no images of 16 pixels"):
+        try_out(train={"steps": 5, "resolutions": resolutions})
+    try_out(train={"steps": 5, "resolutions": resolutions}, backbone={"name": "resnet"})
+
+
+def test_a_multiplier_of_no_parameter() -> None:
+    with pytest.raises(UserError, match="no parameter's name starts with 'haed'"):
+        try_out(train={"steps": 5, "lr_multipliers": {"haed": 2.0}})
+
+
+def test_a_network_that_gives_no_vectors() -> None:
+    settings = resolve.configure(SCRATCH, "few")
+    learner = resolve.build_learner(settings, easy.TASK, seed=0)
+    learner.backbone.body = backbones.build("conv4", options={"width": 8}).body.stages[0]
+    with pytest.raises(UserError, match=r"gives features of shape \[8, 16, 16\]"):
+        checks.check_by_trying(settings, learner, easy.N_WAY, easy.images(2, seed=0))
+
+
+@pytest.mark.parametrize(
+    ("device", "precision", "refused"),
+    [("cpu", "bfloat16", True), ("cpu", "float32", False), ("cuda", "bfloat16", False)],
+)
+def test_the_compiler_is_refused_in_bfloat16_on_a_cpu(
+    device: str, precision: Any, refused: bool
+) -> None:
+    settings = resolve.configure({**SCRATCH, "train": {"steps": 5, "compile": True}}, "few")
+    compute = Compute(device, precision, False, 1)
+    if not refused:
+        checks.check_compiler(settings, compute)
+        return
+    with pytest.raises(UserError, match=r"train\.compile: .*precision=float32"):
+        checks.check_compiler(settings, compute)
