@@ -1,0 +1,52 @@
+"""Oracle: the functions of episodes.subsets, called directly, and set arithmetic."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from episodes import subsets
+from fewshot.runs.labelled_subset import LabelledSubset, labelled_subset
+from tests.fewshot import easy
+
+IMAGES = easy.images(10, 0)
+
+
+def config(shots=None, fraction=None, share=None):
+    validation = None if share is None else SimpleNamespace(share=share, split_seed=5)
+    return SimpleNamespace(shots=shots, fraction=fraction, validation=validation)
+
+
+def test_shots_and_fractions_are_those_of_the_subsets_module():
+    by_shots = labelled_subset(config(shots=3), IMAGES, seed=2)
+    expected = subsets.shots(IMAGES.labels, IMAGES.classes, 3, 2)
+    assert torch.equal(by_shots.labelled, expected)
+    by_fraction = labelled_subset(config(fraction=0.5), IMAGES, seed=2)
+    expected = subsets.fraction(IMAGES.labels, easy.N_WAY, 0.5, 2)
+    assert torch.equal(by_fraction.labelled, expected)
+
+
+def test_without_a_budget_all_images_are_labelled():
+    assert labelled_subset(config(), IMAGES, seed=0).labelled.tolist() == list(range(40))
+
+
+def test_without_a_validation_set_all_labelled_images_train():
+    subset = labelled_subset(config(shots=3), IMAGES, seed=2)
+    assert subset.validation is None
+    assert torch.equal(subset.train, subset.labelled)
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_validation_set_counts_in_the_label_budget(seed: int):
+    subset = labelled_subset(config(shots=5, share=0.4), IMAGES, seed)
+    assert subset.validation is not None
+    train, validation = subset.train.tolist(), subset.validation.tolist()
+    assert sorted(train + validation) == sorted(subset.labelled.tolist())
+    assert IMAGES.labels[subset.train].bincount().tolist() == [3] * 4
+    assert IMAGES.labels[subset.validation].bincount().tolist() == [2] * 4
+
+
+def test_the_file_names_both_sets():
+    subset = LabelledSubset(torch.tensor([4, 7, 9]), torch.tensor([4, 7]), torch.tensor([9]))
+    assert subset.to_json() == {"support": [4, 7], "validation": [9]}
+    assert subset._replace(validation=None).to_json()["validation"] is None

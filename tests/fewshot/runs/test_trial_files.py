@@ -1,0 +1,150 @@
+"""Oracles: torch's state dictionaries compared tensor by tensor, and the files read back."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from episodes.rng import seeded
+from fewshot.errors import UserError
+from fewshot.evaluation import low_data
+from fewshot.runs import records, trial_files
+from fewshot.runs.labelled_subset import LabelledSubset
+from fewshot.runs.trial_files import Predictions, half_precision
+from fewshot.training import trainer
+from tests.fewshot import easy
+
+
+def learner() -> easy.Stub:
+    with seeded(0, "test"):
+        stub = easy.Stub()
+        stub.head = nn.Linear(3, 2)
+    stub.feed = "batches"
+    return stub
+
+
+@torch.no_grad()
+def change(parameter: nn.Parameter) -> None:
+    parameter += 1
+
+
+def test_only_what_training_changed_is_stored() -> None:
+    trained = learner()
+    initial = trial_files.copy_of_state(trained)
+    assert trial_files.changed_state(trained, initial) == {}
+    change(trained.head.bias)
+    assert list(trial_files.changed_state(trained, initial)) == ["head.bias"]
+
+
+def test_a_changed_backbone_is_stored_as_a_whole() -> None:
+    trained = learner()
+    initial = trial_files.copy_of_state(trained)
+    change(next(trained.backbone.parameters()))
+    expected = [name for name in trained.state_dict() if name.startswith("backbone.")]
+    assert list(trial_files.changed_state(trained, initial)) == expected
+
+
+def test_the_copy_of_the_state_does_not_follow_the_training() -> None:
+    trained = learner()
+    initial = trial_files.copy_of_state(trained)
+    before = trained.head.bias.detach().clone()
+    change(trained.head.bias)
+    assert torch.equal(initial["head.bias"], before)
+    trained.feed = None
+    assert trial_files.copy_of_state(trained) == {}
+
+
+def result() -> records.TrialRecord:
+    return records.TrialRecord(
+        seed=0,
+        scores={"accuracy": 0.5},
+        validation=None,
+        train_accuracy=1.0,
+        per_class=[0.5, 0.5],
+        confusion=[[1, 1], [1, 1]],
+        labels=2,
+        indices_hash="abc",
+        cost=records.Cost(10.0, 1.0, 5.0, 50.0, 100),
+        provenance=records.Provenance("c", False, {}, "a CPU", "2024-01-01", "2024-01-02"),
+        warnings=[],
+    )
+
+
+def write(folder: Path) -> easy.Stub:
+    """Write the files of a trial whose head has been trained, and return its learner."""
+    trained = learner()
+    initial = trial_files.copy_of_state(trained)
+    change(trained.head.bias)
+    subset = LabelledSubset(torch.tensor([4, 7]), torch.tensor([4, 7]), None)
+    fit = trainer.Fitted([{"step": 1, "train_loss": 0.5}], 1, 0.1, 2, None)
+    logits = torch.tensor([[1.0, 2.0], [3.0, 0.5]])
+    predictions = Predictions(low_data.Predictions(logits, torch.tensor([1, 0])), None)
+    trial_files.write(folder, subset, trained, initial, fit, predictions, result())
+    return trained
+
+
+def test_every_file_of_a_trial_is_written_and_temporary_ones_are_removed(tmp_path: Path) -> None:
+    (tmp_path / "checkpoint.pt").write_bytes(b"state")
+    (tmp_path / "fold-0").mkdir()
+    write(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "indices.json",
+        "metrics.jsonl",
+        "model.safetensors",
+        "predictions.npz",
+        "trial.json",
+    ]
+    assert json.loads((tmp_path / "indices.json").read_text())["support"] == [4, 7]
+    assert json.loads((tmp_path / "metrics.jsonl").read_text()) == {"step": 1, "train_loss": 0.5}
+    assert json.loads((tmp_path / "trial.json").read_text())["scores"] == {"accuracy": 0.5}
+    with np.load(tmp_path / "predictions.npz") as arrays:
+        assert arrays["test_logits"].tolist() == [[1.0, 2.0], [3.0, 0.5]]
+        assert arrays["test_labels"].tolist() == [1, 0]
+        assert "validation_logits" not in arrays
+
+
+def test_stored_weights_turn_an_initial_learner_into_the_trained_one(tmp_path: Path) -> None:
+    trained, restored = write(tmp_path), learner()
+    trial_files.load_weights(restored, tmp_path)
+    state = restored.state_dict()
+    assert all(torch.equal(state[name], value) for name, value in trained.state_dict().items())
+
+
+def test_missing_damaged_and_foreign_weights_are_errors(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"model\.safetensors cannot be read"):
+        trial_files.load_weights(learner(), tmp_path)
+    write(tmp_path)
+    path = tmp_path / "model.safetensors"
+    with pytest.raises(UserError, match="unknown tensor head"):
+        trial_files.load_weights(easy.Stub(), tmp_path)
+    path.write_bytes(path.read_bytes()[:20])
+    with pytest.raises(UserError, match="--force"):
+        trial_files.load_weights(learner(), tmp_path)
+
+
+def test_the_hash_of_a_subset_depends_on_both_sets_and_their_order() -> None:
+    train, validation = torch.tensor([4, 7]), torch.tensor([9])
+    subset = LabelledSubset(train, train, validation)
+    others = [
+        subset._replace(train=train.flip(0)),
+        subset._replace(validation=None),
+        subset._replace(validation=torch.tensor([8])),
+    ]
+    hashes = {trial_files.indices_hash(other) for other in (subset, *others)}
+    assert len(hashes) == 4
+    assert trial_files.indices_hash(LabelledSubset(train, train, validation)) in hashes
+
+
+def test_logits_beyond_half_precision_have_the_same_classes_and_softmax() -> None:
+    rows = [[1.0, 2.0, 3.0], [1e6, 1e6 - 2, -1e9], [-1e5, -1e6, -1e7], [65504.0, -65504.0, 0.0]]
+    logits = np.array(rows, dtype=np.float32)
+    stored = half_precision(logits)
+    assert stored.dtype == np.float16
+    assert np.isfinite(stored).all()
+    np.testing.assert_array_equal(stored[[0, 3]], logits[[0, 3]].astype(np.float16))
+    assert stored[1].tolist() == [0, -2, -65504]
+    assert stored[2].tolist() == [0, -65504, -65504]
+    assert (stored.argmax(1) == logits.argmax(1)).all()
