@@ -7,6 +7,21 @@ from pathlib import Path
 import pytest
 
 from fewshot.runs import experiment
+from fewshot.training import devices
+
+EQUALLY_FAST = dict.fromkeys(
+    ("float32", "float32 channels_last", "bfloat16", "bfloat16 channels_last"), 1.0
+)
+
+
+@pytest.fixture(autouse=True)
+def no_measurement(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do not time precisions and layouts, which takes seconds in every new cache: use float32.
+
+    The tests of the measurement itself are left alone.
+    """
+    if request.path.name != "test_devices.py":
+        monkeypatch.setattr(devices, "_measure", lambda device: EQUALLY_FAST)
 
 
 @pytest.fixture(scope="session")
