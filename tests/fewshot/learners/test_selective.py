@@ -6,7 +6,6 @@ Oracle: a proxy's losses sorted by numpy, and cross-entropy on the chosen images
 from __future__ import annotations
 
 import numpy as np
-import pytest
 import torch
 from torch.nn import functional as F
 
@@ -14,33 +13,8 @@ from episodes.rng import seeded
 from episodes.types import Labelled
 from fewshot import backbones, functional
 from fewshot.config import BackboneSettings
-from fewshot.evaluation import low_data
 from fewshot.learners import scratch
 from fewshot.learners.base import Task
-
-
-def build(**more) -> backbones.Backbone:
-    with seeded(0, "test"):
-        return backbones.build("speed-cnn", **more).eval()
-
-
-def test_scratch_records_its_accuracy_with_and_without_views() -> None:
-    images, labels = torch.rand(40, 3, 32, 32), torch.arange(40) % 10
-    learner = scratch.Scratch.from_config(
-        build(views="flip-shift"), Task(10), scratch.Options()
-    ).eval()
-    plain = scratch.Scratch.from_config(build(), Task(10), scratch.Options()).eval()
-    plain.load_state_dict(learner.state_dict())
-    assert plain.extra_metrics(Labelled(images, labels)) == {}
-    result = low_data.extra_metrics(
-        learner, [Labelled(images[:7], labels[:7]), Labelled(images[7:], labels[7:])]
-    )
-    with torch.no_grad():
-        expected = (
-            (plain.adapt(Labelled(images, labels))(images).argmax(1) == labels).double().mean()
-        )
-    assert result == {"accuracy_without_views": pytest.approx(float(expected))}
-    assert learner.backbone.views == "flip-shift"
 
 
 def selecting() -> scratch.Scratch:
@@ -98,14 +72,3 @@ def test_no_classifier_looks_at_the_small_network() -> None:
         torch.testing.assert_close(
             learner.adapt(Labelled(images, torch.zeros(5, dtype=torch.int64)))(images), before
         )
-
-
-@pytest.mark.parametrize("other", [{"rotation": 0.5}, {"teachers": ("a.safetensors",)}])
-def test_selecting_excludes_what_adds_to_each_image(other: dict) -> None:
-    with pytest.raises(ValueError, match="selected_share below 1 excludes rotation and teachers"):
-        scratch.Options(selected_share=0.5, **other)
-
-
-def test_whole_batches_alone_need_no_end_of_halves() -> None:
-    with pytest.raises(ValueError, match="set both, or neither"):
-        scratch.Options(selected_until=0.5)

@@ -14,7 +14,6 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from episodes.errors import UserError
 from episodes.rng import seeded
 from episodes.types import Labelled
 from fewshot import backbones, functional
@@ -22,7 +21,6 @@ from fewshot.config import BackboneSettings, Train
 from fewshot.errors import Interrupted
 from fewshot.learners import scratch
 from fewshot.learners.base import Task
-from fewshot.runs import resolve
 from fewshot.training import trainer
 from tests.fewshot import easy
 
@@ -124,12 +122,6 @@ def test_earlier_predictions_are_not_part_of_the_weights() -> None:
     assert not hasattr(plain, "memory")
 
 
-@pytest.mark.parametrize("other", [{"rotation": 0.5}, {"teachers": ("a.safetensors",)}])
-def test_recalling_excludes_other_targets(other: dict) -> None:
-    with pytest.raises(ValueError, match="self_distillation excludes rotation and teachers"):
-        scratch.Options(self_distillation=0.5, **other)
-
-
 def test_at_the_start_the_labels_are_all() -> None:
     learner = recalling()
     item = Labelled(torch.rand(8, 3, 32, 32), torch.arange(8) % 4, torch.arange(8))
@@ -138,15 +130,3 @@ def test_at_the_start_the_labels_are_all() -> None:
     with torch.no_grad():
         expected = F.cross_entropy(learner.head(learner.backbone(item.images)), item.labels)
     torch.testing.assert_close(learner.loss(item).detach(), expected)
-
-
-def test_recalling_excludes_mixed_images() -> None:
-    values = {
-        "method": "scratch",
-        "data": "digits",
-        "shots": 2,
-        "learner": {"self_distillation": 0.5},
-        "augment": ["cutmix"],
-    }
-    with pytest.raises(UserError, match="'cutmix' mixes images, and learner"):
-        resolve.configure(values, "few")
