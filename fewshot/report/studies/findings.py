@@ -9,20 +9,17 @@ from fewshot.evaluation.statistics import (
     FEWEST_TRIALS,
     SIGNIFICANCE,
     Difference,
-    difference,
     holm_corrected,
     paired_difference,
 )
 from fewshot.report import formatting
-from fewshot.report.formatting import as_stated, counted
-from fewshot.report.studies import results
+from fewshot.report.formatting import counted
+from fewshot.report.studies import reported, results
 from fewshot.report.studies.results import DONE, SMOKE, CellResult, Group, RowResult, Study
 
 MOST_NAMED = 3  # competitors with numbers of their own in a sentence; the others are counted
-MOST_MISSED = 5  # reported numbers that were not reached, named one by one
 MOST_CHARACTERS = 50  # of a row's name in the index
 SAME = 0.005  # accuracies are the same if the interval of their difference lies within this
-METRICS = {"accuracy": "", "validation_accuracy": " on validation images"}
 
 
 class Competitor(NamedTuple):
@@ -45,31 +42,6 @@ class Contest(NamedTuple):
         return self.competitors[0]
 
 
-class Against(NamedTuple):
-    """A measured cell beside a reported number; difference: measured minus reported."""
-
-    row: str
-    label: str
-    metric: str
-    reported: float
-    difference: Difference
-
-    @property
-    def sure(self) -> bool:
-        """Whether the interval of the measured mean excludes the reported number."""
-        half = self.difference.half
-        return half is not None and abs(self.difference.mean) > half
-
-    def __str__(self) -> str:
-        measured = f"{self.reported + self.difference.mean:.4f}{METRICS[self.metric]}"
-        uncertain = not self.sure and self.difference.half is not None
-        inside = ", within the interval" if uncertain else ""
-        return (
-            f'{self.row} "{self.label}" {measured} against {as_stated(self.reported)} '
-            f"({self.difference}{inside})"
-        )
-
-
 def summary(study: Study) -> list[str]:
     """Return at most five sentences: the best system, the reported numbers, what was not run."""
     missing = not_run(study)
@@ -79,7 +51,7 @@ def summary(study: Study) -> list[str]:
             "reported numbers."
         )
         return [first, *missing]
-    return [headline(study), *against_report(study), *missing]
+    return [headline(study), *reported.in_brief(study), *missing]
 
 
 def headline(study: Study) -> str:
@@ -142,71 +114,6 @@ def not_run(study: Study) -> list[str]:
         for status, rows in sorted(by_status.items())
         if status != DONE
     ]
-
-
-def against(study: Study) -> list[Against]:
-    """Return every measured cell with a reported test or validation accuracy."""
-    pairs = []
-    for row in study.rows:
-        for cell in row.scored:
-            for metric in METRICS:
-                score, number = results.score(cell.measured, metric), cell.reported.get(metric)
-                if score is not None and number is not None:
-                    lead = difference([value - number for value in score.values])
-                    pairs.append(Against(row.name, cell.label, metric, number, lead))
-    return pairs
-
-
-def split(pairs: Sequence[Against]) -> tuple[list[Against], list[Against]]:
-    """Return the pairs whose measured mean is above the reported number, and the others."""
-    above = [pair for pair in pairs if pair.difference.mean > 0]
-    return above, [pair for pair in pairs if pair.difference.mean <= 0]
-
-
-def against_report(study: Study) -> list[str]:
-    """Return how many reported accuracies were exceeded, and which were not reached."""
-    pairs = against(study)
-    if not pairs:
-        return ["No reported accuracy has a measured one beside it yet."]
-    above, below = split(pairs)
-    many = "accuracy was" if len(pairs) == 1 else "accuracies were"
-    sentences = [
-        f"{len(pairs)} reported {many} measured again: {len(above)} exceeded, {len(below)} not "
-        "reached."
-    ]
-    if above:
-        sentences.append(f"Exceeded: {_by_row(above, pairs)}.")
-    if below:
-        words = _by_row(below, pairs)
-        if len(below) <= MOST_MISSED:
-            words = "; ".join(map(str, below))
-        caveat = ""
-        if any(row.cuts for row in study.rows):
-            caveat = (
-                f" Scale {study.scale} uses fewer images, fewer epochs or smaller networks than "
-                "the report (see each row), so a number that was not reached says little."
-            )
-        sentences.append(f"Not reached: {words}.{caveat}")
-    return sentences
-
-
-def _by_row(some: Sequence[Against], pairs: Sequence[Against]) -> str:
-    """Return for each row how many of its numbers are meant, and by how much they differ."""
-    words = []
-    for row in dict.fromkeys(pair.row for pair in some):
-        total = sum(pair.row == row for pair in pairs)
-        words.append(_one_row(row, [pair for pair in some if pair.row == row], total))
-    return "; ".join(words)
-
-
-def _one_row(row: str, some: Sequence[Against], total: int) -> str:
-    leads = [abs(pair.difference.mean) for pair in some]
-    low, high = f"{min(leads):.4f}", f"{max(leads):.4f}"
-    sure = sum(pair.sure for pair in some)
-    if total == 1:
-        return f"{row} by {low}" + (", more than its interval" if sure else "")
-    span = f"by {low}" if low == high else f"by {low} to {high}"
-    return f"{row} {len(some)} of {total} {span} ({sure} by more than the interval)"
 
 
 def _contests(study: Study) -> list[Contest]:

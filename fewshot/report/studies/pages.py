@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from fewshot.report.formatting import Table, as_stated, counted
-from fewshot.report.studies import figures, findings, tables
+from fewshot.report.studies import figures, findings, reported, tables
 from fewshot.report.studies.figures import Figure
 from fewshot.report.studies.results import DONE, SMOKE, CellResult, RowResult, Study
 
@@ -41,7 +41,8 @@ class Section(NamedTuple):
 class Page(NamedTuple):
     """A study: what was run, the headline table, at most five findings, and then the details.
 
-    winners: the best row at each label budget. missed: rows below their reported numbers.
+    winners: the best row at each label budget. compared: measured against reported numbers row by
+    row, and why some were not reached.
     """
 
     name: str
@@ -51,7 +52,7 @@ class Page(NamedTuple):
     findings: list[str]
     figures: list[Figure]
     winners: list[str]
-    missed: list[str]
+    compared: list[str]
     sections: list[Section]
 
 
@@ -74,7 +75,7 @@ def page(study: Study) -> Page:
         findings=findings.summary(study),
         figures=figures.of_study(study),
         winners=[] if smoke else findings.winners(study),
-        missed=[] if smoke else missed(study),
+        compared=[] if smoke else [*reported.against_report(study), *missed(study)],
         sections=[_section(row, study.scale) for row in study.rows],
     )
 
@@ -157,15 +158,15 @@ def _counts(study: Study) -> str:
 
 def line(study: Study) -> Line:
     """Return the line of the study in the index."""
-    pairs = [] if study.scale == SMOKE else findings.against(study)
-    above, _ = findings.split(pairs)
+    pairs = [] if study.scale == SMOKE else reported.against(study)
+    above, _ = reported.split(pairs)
     exceeded = f"{len(above)} of {len(pairs)}" if pairs else ""
     return Line(study.name, _counts(study), findings.best_result(study), exceeded)
 
 
 def missed(study: Study) -> list[str]:
     """Return a sentence for each row below reported numbers: by how much, and the likely cause."""
-    _, below = findings.split(findings.against(study))
+    _, below = reported.split(reported.against(study))
     sentences = []
     for row in study.rows:
         pairs = [pair for pair in below if pair.row == row.name]
@@ -174,7 +175,7 @@ def missed(study: Study) -> list[str]:
     return sentences
 
 
-def _why(row: RowResult, pairs: Sequence[findings.Against]) -> str:
+def _why(row: RowResult, pairs: Sequence[reported.Against]) -> str:
     gaps = ", ".join(f"{pair.difference.mean:+.4f}" for pair in pairs[:3])
     more = f" and {len(pairs) - 3} more" if len(pairs) > 3 else ""
     sentences = [f"{row.name}: {gaps}{more}."]
