@@ -66,7 +66,8 @@ def _resolve_again(folder: Path, device: str | None) -> ResolvedRun:
     same_device = devices.pick(device).split(":")[0] == compute.device.split(":")[0]
     if same_device:
         values["precision"] = compute.precision
-    # The run's folder stands for the folder of runs: it holds no run, whose device would be checked.
+    # The folder of the run stands for the folder of runs. It holds no run whose device would be
+    # compared.
     run = resolve_run(values, folder, device)
     if run.run_id != records.read(folder / "record.json").run_id:
         raise UserError(

@@ -356,14 +356,14 @@ def find(places: Sequence[Path]) -> list[tuple[Path, Record]]:
     Raises:
         UserError: a place does not exist or holds no record.
     """
-    found: dict[Path, Record] = {}
+    contents: dict[Path, Record] = {}
     for place in places:
         if not place.exists():
             raise UserError(
                 f"{place} does not exist: name a record.json, a run's folder, or a folder of those."
             )
-        found |= _records_in(place)
-    return sorted(found.items())
+        contents |= _records_in(place)
+    return sorted(contents.items())
 
 
 def load(places: Sequence[Path]) -> list[tuple[Path, RunRecord]]:
@@ -378,18 +378,18 @@ def read(path: Path) -> RunRecord:
 
 def _records_in(place: Path) -> dict[Path, Record]:
     files = [place] if place.is_file() else place.rglob("*.json")
-    found = {}
+    contents = {}
     for file in files:
         if place.is_dir() and file.parent.name.startswith(("trial-", ".")):
             continue
         content = io.read_json(file)
         if _is_record(content):
-            found[file.resolve()] = content
-    if not found:
+            contents[file.resolve()] = content
+    if not contents:
         raise UserError(
             f"{place} holds no record: a run writes record.json when its trials are done."
         )
-    return found
+    return contents
 
 
 def _is_record(content: Any) -> bool:

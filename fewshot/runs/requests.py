@@ -91,7 +91,7 @@ def _key(values: Mapping[str, Any], device: str | None) -> str:
 
 
 def _is_redefined(method: Any) -> bool:
-    """Return whether the method is a class of the user's, whose code is not looked at here."""
+    """Return whether the method is a class of the user's, whose code this module does not check."""
     learners = sys.modules.get("fewshot.learners")
     known = getattr(learners, "LEARNERS", {})
     return method in known and not known[method].__module__.startswith("fewshot.")

@@ -38,7 +38,7 @@ class ResolvedRun:
         config: the settings, complete.
         data: the data set.
         base: images for meta-training; None to train on the labelled subset.
-        task: the classes to tell apart.
+        task: the classes to distinguish.
         run_id: hash of the settings and the data.
         folder: folder of the run.
         compute: device, precision and threads.

@@ -1,3 +1,4 @@
+<<<<<<< HEAD
 """Checks before a run: messages written by hand for requests that cannot work."""
 
 from __future__ import annotations
@@ -126,3 +127,75 @@ def test_the_compiler_is_refused_in_bfloat16_on_a_cpu(
         return
     with pytest.raises(UserError, match=r"train\.compile: .*precision=float32"):
         checks.check_compiler(settings, compute)
+=======
+"""Requests that are refused or changed before any work, against the rule that each names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from episodes.errors import UserError
+from fewshot.runs import experiment, resolve
+from tests.fewshot.runs.quick_runs import QUICK, quick
+
+
+def test_mirrored_digits_are_not_trained_on(tmp_path: Path) -> None:
+    made = resolve.resolve_run(quick("scratch", augment=["flip", "translate"]), tmp_path, "cpu")
+    assert [step["name"] for step in made.config.augment] == ["translate"]
+
+
+def test_mirrored_views_of_digits_are_dropped(tmp_path: Path) -> None:
+    """Also from the id: nothing else is run."""
+    mirrored = quick("probe", backbone={**QUICK["backbone"], "views": "flip"})
+    assert resolve.configure(mirrored, "few").backbone.views == "flip"
+    made = resolve.resolve_run(mirrored, tmp_path, "cpu")
+    assert made.config.backbone.views == "none"
+    assert made.run_id == resolve.resolve_run(quick("probe"), tmp_path, "cpu").run_id
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {
+                "shots": 2,
+                "validation": {"share": 0.5},
+                "select": "holdout",
+                "learner": {"hiden": [3]},
+            },
+            "'learner.hiden'",
+        ),
+        ({"shots": 1, "validation": {}, "select": "holdout"}, "two labelled images"),
+        ({"augment": ["flop"]}, "did you mean 'flip'"),
+        (
+            {"backbone": {"name": "conv4", "options": {"widht": 3}}},
+            "did you mean 'backbone.options.width'",
+        ),
+        ({"train": {"steps": 3, "lr_multipliers": {"haed": 2}}}, "'haed'"),
+        (
+            {"backbone": {"name": "conv4", "weights": "/nowhere.safetensors"}},
+            "/nowhere.safetensors does not exist",
+        ),
+    ],
+)
+def test_wrong_requests_write_nothing(change: dict, message: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=message):
+        experiment.run(quick("scratch", **change), [0], out=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_label_mixing_needs_batches(tmp_path: Path) -> None:
+    with pytest.raises(
+        UserError, match="'mixup' mixes labels, which method 'protonet' cannot take"
+    ):
+        experiment.run(quick("protonet", augment=["mixup"]), [0], out=tmp_path)
+
+
+def test_compiling_in_half_precision_on_a_cpu_is_refused(tmp_path: Path) -> None:
+    asked = quick("scratch", precision="bfloat16", train={**QUICK["train"], "compile": True})
+    with pytest.raises(UserError, match=r"train\.compile: .* use --set precision=float32"):
+        resolve.resolve_run(asked, tmp_path, "cpu")
+    resolve.resolve_run({**asked, "precision": "float32"}, tmp_path, "cpu")
+>>>>>>> d4f5b1a (One test file for each module of runs; the weights that a trial stores are measured)

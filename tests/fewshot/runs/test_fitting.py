@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import json
+import re
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
+from PIL import Image
+from safetensors.torch import load_file
 
-from episodes import streams
+from episodes import datasets, streams
+from episodes.errors import UserError
 from episodes.types import Episode, Pairs
-from fewshot.runs import fitting, resolve
+from fewshot import backbones, config, progress
+from fewshot.errors import Diverged
+from fewshot.evaluation import low_data, metrics
+from fewshot.runs import experiment, fitting, resolve
 from tests.fewshot import easy
+from tests.fewshot.runs.quick_runs import QUICK, quick
 
 METHODS = {"scratch": "batches", "protonet": "episodes", "siamese": "pairs"}
 
@@ -40,3 +52,129 @@ def test_a_step_of_augment_is_done_until_its_share_of_the_training(method: str, 
     stream, _ = fitting.stream_of(settings, learner, pool, easy.N_WAY, seed=0)
     black = [not seen(stream(item)).any() for item in range(10 * tasks)]
     assert black == [True] * 4 * tasks + [False] * 6 * tasks
+
+
+@pytest.mark.parametrize(("start", "steps"), [(9.0, 6), (1.0, 0)])
+def test_the_step_is_chosen_on_folds_of_the_support(
+    start: float, steps: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The curves are scripted: least on average at the second of four log points, or before the first step."""
+    seen: list[set[int]] = []
+    curves = [
+        [5.0, 1.0, 2.0, 3.0],
+        [4.0, 2.0, 1.5, 6.0],
+        [3.0, 2.0, 3.5, 3.0],
+        [3.0, 2.0, 3.5, 3.0],
+    ]
+    scripted = iter([loss for curve in curves for loss in (start, *curve)])
+
+    def noting(classifier, queries) -> low_data.Predictions:
+        queries = list(queries)
+        images = torch.cat([batch.images for batch in queries])
+        seen.append({hash(image.numpy().tobytes()) for image in images})
+        return classify(classifier, queries)
+
+    classify = low_data.classify
+    monkeypatch.setattr(low_data, "classify", noting)
+    monkeypatch.setattr(
+        metrics,
+        "loss_at_best_temperature",
+        lambda logits, labels: {"loss": next(scripted), "accuracy": 0.5},
+    )
+    train = {"steps": 12, "batch_size": 16, "log_every_epochs": 1.6}
+    values = quick("scratch", shots=4, select="support_cv", train=train, augment=[])
+    record = experiment.run(values, [0], out=tmp_path)
+    trial = tmp_path / record.run_id / "trial-0"
+    assert json.loads((trial / "trial.json").read_text())["steps"] == steps
+    assert record.cost.train_seconds > 0  # the folds' too
+    folds = [seen[i] for i in (0, 5, 10, 15)]  # four folds of four shots
+    assert [len(fold) for fold in folds] == [10] * 4
+    assert len(set.union(*folds)) == 40  # every labelled image validates once
+    assert not list(trial.glob("fold-*"))
+
+
+def test_a_random_backbone_is_initialised_from_training_images(tmp_path: Path) -> None:
+    """The filters of speed-cnn whiten the support set and stay as they are."""
+    backbone = {"name": "speed-cnn", "options": {"widths": [4, 4, 4]}}
+    record = experiment.run(quick("scratch", backbone=backbone, shots=5), [0], out=tmp_path)
+    trial = tmp_path / record.run_id / "trial-0"
+    saved = json.loads((trial / "indices.json").read_text())["support"]
+    known = load_file(trial / "model.safetensors")["backbone.body.stages.0.0.weight"]
+    fresh = backbones.build(config.BackboneSettings(**backbone))
+    before = fresh.body.stages[0][0].weight.clone()
+    fresh.initialise(datasets.load("digits").train.images[saved].float() / 255)
+    found = fresh.body.stages[0][0].weight
+    # grey images leave directions of no variance, among which none is the right one: so the inverse covariance
+    inverse = [each.flatten(1).T @ each.flatten(1) for each in (known, found, before)]
+    torch.testing.assert_close(inverse[0], inverse[1], rtol=1e-3, atol=1e-2)
+    assert not torch.allclose(inverse[0], inverse[2], rtol=0.1)
+
+
+def test_meta_training_on_a_base_set(tmp_path: Path) -> None:
+    """Only the images of the base set are trained on; the record has its name, not its path."""
+    folder = tmp_path / "shapes"
+    draw = np.random.default_rng(0)
+    for part in ("train", "test"):
+        for number in range(12):
+            (folder / part / f"class-{number}").mkdir(parents=True)
+            for i in range(3):
+                image = draw.integers(0, 255, (8, 8, 3), dtype=np.uint8)
+                Image.fromarray(image).save(folder / part / f"class-{number}" / f"{i}.png")
+    base = {**QUICK["train"], "base": str(folder)}
+    plain = experiment.run(quick("protonet", shots=1), [0], out=tmp_path)
+    record = experiment.run(quick("protonet", shots=1, train=base), [0], out=tmp_path)
+    assert record.run_id != plain.run_id
+    assert record.scores != plain.scores  # with one shot of its own it could not have trained
+    assert record.warnings == [each for each in record.warnings if "stay as they were" not in each]
+    assert "meta-trained on 36 labelled images of shapes" in record.data_notes
+    assert record.config["train"]["base"] == "shapes"
+    assert record.labels == 10
+    pairs = experiment.run(quick("siamese", shots=1, train=base), [0], out=tmp_path)
+    assert pairs.scores != experiment.run(quick("siamese", shots=1), [0], out=tmp_path).scores
+    with pytest.raises(
+        UserError,
+        match=r"train.base is for learners of episodes or pairs, and 'finetune' is not one",
+    ):
+        experiment.run(quick("finetune", train=base), [0], out=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("method", "train", "warned"),
+    [
+        ("scratch", {}, False),
+        ("scratch", {"phases": [{"trainable": "head"}]}, True),
+        ("finetune", {}, True),
+    ],
+)
+def test_batch_norm_that_is_held_on_random_weights_is_a_warning(
+    method: str, train: dict, warned: bool, tmp_path: Path
+) -> None:
+    record = experiment.run(
+        quick(method, train={**QUICK["train"], "steps": 1, **train}), [0], out=tmp_path
+    )
+    assert any("held at its initial statistics" in warning for warning in record.warnings) == warned
+
+
+def test_a_diverging_run_fails_with_its_reason(tmp_path: Path) -> None:
+    with pytest.raises(Diverged, match="lower train"):
+        experiment.run(
+            quick("scratch", train={"steps": 50, "lr": 1e20, "optimizer": {"name": "sgd"}}),
+            [0],
+            out=tmp_path,
+        )
+    assert not list(tmp_path.glob("*/record.json"))
+
+
+def test_a_long_training_reports_the_time_that_is_left(tmp_path: Path, monkeypatch) -> None:
+    """Let the clock advance a minute at every reading, for twelve steps with a log point each."""
+    seconds = iter(range(0, 10**6, 60))
+    monkeypatch.setattr("fewshot.runs.fitting.time.perf_counter", lambda: next(seconds))
+    lines: list[str] = []
+    values = quick("scratch", train={"steps": 12, "batch_size": 16, "log_every_epochs": 0.1})
+    with progress.shown_by(lines.append):
+        experiment.run(values, [0], out=tmp_path)
+    steps = [text for text in lines if text.startswith("step ")]
+    assert len(steps) >= 3
+    assert "left" not in steps[0]
+    assert all(re.search(r", [1-9]\d* min left$", text) for text in steps[1:-1])
+    assert "left" not in steps[-1]

@@ -1,13 +1,18 @@
 """Oracle: the functions of episodes.subsets, called directly, and set arithmetic."""
 
+from __future__ import annotations
+
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 
 from episodes import subsets
+from fewshot.runs import experiment
 from fewshot.runs.labelled_subset import LabelledSubset, labelled_subset
 from tests.fewshot import easy
+from tests.fewshot.runs.quick_runs import quick
 
 IMAGES = easy.images(10, 0)
 
@@ -50,3 +55,11 @@ def test_the_file_names_both_sets():
     subset = LabelledSubset(torch.tensor([4, 7, 9]), torch.tensor([4, 7]), torch.tensor([9]))
     assert subset.to_json() == {"support": [4, 7], "validation": [9]}
     assert subset._replace(validation=None).to_json()["validation"] is None
+
+
+def test_all_methods_see_the_same_subsets(tmp_path: Path) -> None:
+    found = [
+        experiment.run(quick(method), [3], out=tmp_path).provenance.indices
+        for method in ("probe", "scratch")
+    ]
+    assert found[0] == found[1]

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from fewshot.errors import UserError
 from fewshot import io
+from fewshot.errors import UserError
 from fewshot.runs import records
 from fewshot.runs.records import METRICS, Cost, Provenance, RunFacts, RunRecord, TrialRecord
 

@@ -1,4 +1,4 @@
-"""Answers from the record: against the record itself, and against changes that must not be missed."""
+"""Answers from the record, against the record itself and against changes of what decides it."""
 
 from __future__ import annotations
 

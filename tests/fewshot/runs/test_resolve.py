@@ -10,12 +10,15 @@ import torch
 from safetensors.torch import save_file
 
 from episodes import augment, streams
+from episodes.errors import UserError
 from episodes.rng import seeded
+from fewshot import config
 from fewshot.features import frozen
 from fewshot.learners.base import Task
-from fewshot.runs import resolve
+from fewshot.runs import experiment, resolve
 from fewshot.training import trainer
 from tests.fewshot import easy
+from tests.fewshot.runs.quick_runs import quick
 
 
 def test_the_run_id_depends_on_the_content_of_the_weights_and_not_on_their_place(
@@ -60,3 +63,47 @@ def test_a_step_of_a_reports_preset_changes_what_it_trains_alone(preset: str) ->
     trains_backbone = preset != "efficientnet-b0"
     assert any(name.startswith("backbone.") for name in changed) == trains_backbone
     assert frozen.can_replace_images(settings, model) != trains_backbone
+
+
+def test_the_run_id_follows_what_decides_the_result(tmp_path: Path) -> None:
+    def run_id(**more) -> str:
+        return resolve.resolve_run(quick("scratch", **more), tmp_path, "cpu").run_id
+
+    base = run_id()
+    assert run_id(precision="bfloat16") == base
+    assert run_id(preset="few") == base
+    assert run_id(shots=5) != base
+    assert run_id(train={"steps": 13, "batch_size": 16}) != base
+
+
+def test_a_preset_that_selects_on_folds_stays_at_the_start_with_single_images(
+    tmp_path: Path,
+) -> None:
+    values = quick("finetune", learner={"head": "unit"})
+    monkey = pytest.MonkeyPatch()
+    read = config.preset
+    with monkey.context() as patch:
+        patch.setattr(
+            config, "preset", lambda method, name: {**read(method, name), "select": "support_cv"}
+        )
+        one = {**values, "shots": 1}
+        assert resolve.resolve_run(one, tmp_path, "cpu").config.select == "start"
+        random = {**one, "learner": {"head": "linear", "start": "random"}}
+        assert resolve.resolve_run(random, tmp_path, "cpu").config.select == "last"
+        assert resolve.resolve_run(values, tmp_path, "cpu").config.select == "support_cv"
+        record = experiment.run(one, [0], out=tmp_path)
+    probed = experiment.run(quick("probe", shots=1, backbone=values["backbone"]), [0], out=tmp_path)
+    assert record.provenance.indices == probed.provenance.indices
+    assert record.scores["accuracy"].values == probed.scores["accuracy"].values
+
+
+def test_trials_of_another_precision_are_not_mixed(tmp_path: Path) -> None:
+    first = experiment.run(quick("scratch"), [0], out=tmp_path)
+    with pytest.raises(
+        UserError, match=rf"{first.run_id} was computed on cpu in float32: name another --out"
+    ):
+        experiment.run(quick("scratch", precision="bfloat16"), [0], out=tmp_path)
+    forced = experiment.run(quick("scratch", precision="bfloat16"), [0], out=tmp_path, force=True)
+    assert forced.run_id == first.run_id
+    assert forced.provenance.compute["precision"] == "bfloat16"
+    assert experiment.run(quick("scratch", precision="auto"), [0], out=tmp_path) == forced

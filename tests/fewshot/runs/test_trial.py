@@ -1,13 +1,21 @@
 """Oracles: scores computed anew from the saved predictions, and the times of the written files."""
 
+from __future__ import annotations
+
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from fewshot.runs import trial
+from episodes import streams
+from fewshot.learners import probe
+from fewshot.model.restore import restore
+from fewshot.runs import experiment, trial
 from fewshot.runs.resolve import ResolvedRun, resolve_run
+from tests.fewshot.runs.quick_runs import quick
 
 
 @pytest.fixture(scope="module")
@@ -76,3 +84,62 @@ def test_many_training_images_are_sampled_evenly() -> None:
     assert len(positions) == trial.TRAIN_ACCURACY_IMAGES
     assert (int(positions[0]), int(positions[-1])) == (0, 49_999)
     assert set(torch.diff(positions).tolist()) <= {4, 5, 6}
+
+
+def test_one_shot_runs_everywhere(tmp_path: Path) -> None:
+    for method in ("finetune", "probe", "protonet", "scratch", "siamese"):
+        record = experiment.run(quick(method, shots=1), [0], out=tmp_path)
+        assert record.labels == 10
+        assert any("stay as they were" in warning for warning in record.warnings) == (
+            method == "protonet"
+        )
+
+
+@pytest.mark.parametrize(
+    ("image_size", "input_size", "warned"), [(63, None, False), (64, None, True), (64, 48, False)]
+)
+def test_large_images_in_a_small_network_are_a_warning(
+    image_size, input_size, warned, tmp_path: Path
+) -> None:
+    values = quick("probe", shots=1, image_size=image_size)
+    values["backbone"] = {
+        **values["backbone"],
+        "options": {"width": 8, "pool": True},
+        "input_size": input_size,
+    }
+    record = experiment.run(values, [0], out=tmp_path)
+    assert any("sees images of 64 pixels at 32" in warning for warning in record.warnings) == warned
+
+
+def test_with_views_scratch_also_reports_its_accuracy_without_them(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (2, 12, 16, 16, 3), dtype=np.uint8)
+    for name, images in zip(("cat", "dog"), noise, strict=True):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for number, pixels in enumerate(images):
+            Image.fromarray(pixels).save(tmp_path / "data" / name / f"{number}.png")
+    asked = quick("scratch", data=str(tmp_path / "data"), shots=4)
+    plain = experiment.run(asked, [0], out=tmp_path / "runs")
+    viewed = {**asked, "backbone": {**asked["backbone"], "views": "flip-shift"}}
+    record = experiment.run(viewed, [0], out=tmp_path / "runs")
+    assert plain.measures == {}
+    assert record.measures["accuracy_without_views"].values == plain.scores["accuracy"].values
+
+
+def test_a_logistic_readout_sees_the_whole_support(tmp_path: Path) -> None:
+    asked = quick(
+        "finetune",
+        shots=6,
+        learner={"head": "unit", "readout": "logistic", "readout_c": 5.0},
+        select="last",
+    )
+    record = experiment.run(asked, [0], out=tmp_path)
+    made, learner, kept = restore(tmp_path / record.run_id, 0)
+    assert len(kept) == 60
+    support = streams.labelled(made.data.train, kept, "cpu")
+    with torch.no_grad():
+        classify = probe.fit_classifier(learner.eval().backbone, support, probe.Options(c=5.0))
+        expected = classify(streams.as_float(made.data.test.images)).argmax(1)
+    saved = np.load(tmp_path / record.run_id / "trial-0" / "predictions.npz")["test_logits"].argmax(
+        1
+    )
+    assert (saved == expected.numpy()).mean() > 0.99  # saved in half precision

@@ -1,16 +1,25 @@
 """Oracles: the images of an easy task by index, and features computed by the backbone itself."""
 
+from __future__ import annotations
+
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from episodes import subsets
 from episodes.types import Features, FeatureSet, ImageSet
-from fewshot.runs import resolve, trial_data
+from fewshot import backbones
+from fewshot.features import administration, frozen
+from fewshot.runs import experiment, resolve, trial_data
 from fewshot.runs.labelled_subset import labelled_subset
 from fewshot.runs.trial_data import Part
 from tests.fewshot import easy
+from tests.fewshot.runs.quick_runs import quick, without_times
 
 IMAGES = easy.images(5, 0)
 
@@ -96,3 +105,132 @@ def test_a_learner_that_trains_its_backbone_gets_images(tmp_path: Path) -> None:
     data = trial_data.load(run, learner, labelled_subset(run.config, run.data.train, 0))
     assert data.train.source is run.data.train
     assert data.test.source is run.data.test
+
+
+def test_frozen_features_are_computed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FEWSHOT_CACHE", str(tmp_path / "cache"))
+    first = experiment.run(quick("probe"), [0], out=tmp_path / "a")
+    files = {
+        path: path.read_bytes() for path in (tmp_path / "cache" / "features").glob("*.safetensors")
+    }
+    assert len(files) == 2  # train and test
+    second = experiment.run(quick("probe"), [0], out=tmp_path / "b")
+    assert {path: path.read_bytes() for path in files} == files
+    assert without_times(first) == without_times(second)
+    cleared = administration.clear()
+    assert not any(path.exists() for path in files), cleared
+    assert without_times(experiment.run(quick("probe"), [0], out=tmp_path / "c")) == without_times(
+        first
+    )
+
+
+HEAD = {"steps": 12, "batch_size": 16, "phases": [{"trainable": "head"}]}
+
+
+STILL = [
+    {"name": "noise", "most": 0.0}
+]  # changes nothing, but is an augmentation: images go through the network
+
+
+@pytest.mark.parametrize(
+    ("method", "more"),
+    [
+        ("finetune", {"select": "last"}),
+        (
+            "finetune",
+            {
+                "select": "last",
+                "backbone": {"name": "resnet", "options": {"width": 8}},
+                "learner": {"head": "linear"},
+            },
+        ),
+        ("finetune", {"select": "support_cv"}),
+        ("finetune", {"validation": {"share": 0.25}, "select": "holdout"}),
+        ("protonet", {}),
+        ("scratch", {"backbone": {"name": "conv4", "options": {"width": 8, "norm": "batch"}}}),
+        (
+            "scratch",
+            {"backbone": {"name": "dropout-cnn", "options": {"dropout": 0.5, "pools": "each"}}},
+        ),
+    ],
+)
+def test_training_the_head_alone_on_features_is_training_it_on_images(
+    method: str, more: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FEWSHOT_CACHE", str(tmp_path / "cache"))
+    found, seen, forward = {}, {}, backbones.Backbone.forward
+
+    def counting(self, images: torch.Tensor) -> torch.Tensor:
+        seen[name] = seen.get(name, 0) + len(images)
+        return forward(self, images)
+
+    monkeypatch.setattr(backbones.Backbone, "forward", counting)
+    monkeypatch.setattr(frozen, "CHUNK_VIEWS", 64)
+    for name, augment in (("images", STILL), ("features", [])):
+        values = quick(method, train=HEAD, **more) | {"augment": augment}
+        record = experiment.run(values, [0], out=tmp_path / name)
+        assert (tmp_path / "cache" / "features").exists() == (name == "features")
+        trial = tmp_path / name / record.run_id / "trial-0"
+        result = json.loads((trial / "trial.json").read_text())
+        found[name] = (
+            load_file(trial / "model.safetensors"),
+            np.load(trial / "predictions.npz")["test_logits"],
+            result,
+        )
+    (weights, logits, result), (cached_weights, cached_logits, cached) = (
+        found["images"],
+        found["features"],
+    )
+    for key in weights:
+        torch.testing.assert_close(cached_weights[key], weights[key], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(cached_logits, logits, rtol=2e-3, atol=2e-3)
+    assert (cached["steps"], cached["indices_hash"]) == (result["steps"], result["indices_hash"])
+    assert cached["cost"]["images_per_second"] > 0
+    assert (
+        seen["features"] <= 2 + 64 + 64 + 512 < seen["images"]
+    )  # try-out, support, hold-out, test; in chunks of 64
+
+
+@pytest.mark.parametrize(
+    ("method", "more"),
+    [
+        (
+            "finetune",
+            {"train": {**HEAD, "phases": [{"trainable": "head", "share": 0.5}, {"share": 0.5}]}},
+        ),
+        ("finetune", {"train": {**HEAD, "phases": [{"trainable": 1}]}}),
+        (
+            "scratch",
+            {"train": {**HEAD, "phases": [{"trainable": "head", "share": 0.5}, {"share": 0.5}]}},
+        ),
+        ("finetune", {"train": HEAD, "append": {"share": 0.5, "augment": ["translate"]}}),
+    ],
+)
+def test_a_changing_backbone_or_changing_images_need_images(
+    method: str, more: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FEWSHOT_CACHE", str(tmp_path / "cache"))
+    experiment.run({**quick(method, **more), "augment": []}, [0], out=tmp_path)
+    assert not (tmp_path / "cache" / "features").exists()
+
+
+@pytest.mark.parametrize("more", [{"train": None}, {"shots": 1}])
+def test_prototypes_without_training_are_class_means_of_cached_features(
+    more: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FEWSHOT_CACHE", str(tmp_path / "cache"))
+    values = quick("protonet", learner={"distance": "euclidean"}, **more)
+    record = experiment.run(values, [0], out=tmp_path)
+    assert len(list((tmp_path / "cache" / "features").glob("*.safetensors"))) == 2
+    assert any("stay as they were" in warning for warning in record.warnings) == ("shots" in more)
+    made = resolve.resolve_run(values, tmp_path, "cpu")
+    backbone = resolve.build_learner(made.config, made.task, seed=0).backbone.eval()
+    train, test = made.data
+    budget = subsets.shots(train.labels, train.classes, values["shots"], seed=0)
+    with torch.no_grad():
+        support = backbone(train.images[budget].float() / 255).double().numpy()
+        query = backbone(test.images.float() / 255).double().numpy()
+    means = np.stack([support[train.labels[budget].numpy() == way].mean(0) for way in range(10)])
+    nearest = ((query[:, None] - means) ** 2).sum(-1).argmin(1)
+    kept_logits = np.load(tmp_path / record.run_id / "trial-0" / "predictions.npz")["test_logits"]
+    assert (kept_logits.argmax(1) == nearest).mean() > 0.99  # half precision ties a few

@@ -1,21 +1,27 @@
 """Oracles: torch's state dictionaries compared tensor by tensor, and the files read back."""
 
+from __future__ import annotations
+
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import nn
 
+from episodes import streams
 from episodes.rng import seeded
 from fewshot.errors import UserError
 from fewshot.evaluation import low_data
-from fewshot.runs import records, trial_files
+from fewshot.model.restore import restore
+from fewshot.runs import experiment, records, resolve, trial_files
 from fewshot.runs.labelled_subset import LabelledSubset
 from fewshot.runs.trial_files import Predictions, half_precision
 from fewshot.training import trainer
 from tests.fewshot import easy
+from tests.fewshot.runs.quick_runs import QUICK, quick
 
 
 def learner() -> easy.Stub:
@@ -148,3 +154,61 @@ def test_logits_beyond_half_precision_have_the_same_classes_and_softmax() -> Non
     assert stored[1].tolist() == [0, -2, -65504]
     assert stored[2].tolist() == [0, -65504, -65504]
     assert (stored.argmax(1) == logits.argmax(1)).all()
+
+
+def test_the_saved_weights_make_the_saved_predictions(tmp_path: Path) -> None:
+    record = experiment.run(quick("scratch"), [0], out=tmp_path)
+    trial = tmp_path / record.run_id / "trial-0"
+    made = resolve.resolve_run(quick("scratch"), tmp_path, "cpu")
+    learner = resolve.build_learner(made.config, made.task, seed=5)
+    learner.load_state_dict(load_file(trial / "model.safetensors"))
+    test = made.data.test
+    support = streams.labelled(test, torch.arange(2), "cpu")
+    classifier = low_data.adapt(learner, support).classifier
+    predictions = low_data.classify(
+        classifier, streams.chunks(test, torch.arange(len(test)), 100, "cpu")
+    )
+    saved = torch.from_numpy(np.load(trial / "predictions.npz")["test_logits"]).float()
+    torch.testing.assert_close(predictions.logits, saved, rtol=2e-3, atol=2e-3)
+
+
+def test_the_weights_of_a_run_can_start_another(tmp_path: Path) -> None:
+    first = experiment.run(quick("scratch"), [0], out=tmp_path)
+    weights = tmp_path / first.run_id / "trial-0" / "model.safetensors"
+    values = quick("probe", backbone={**QUICK["backbone"], "weights": str(weights)})
+    record = experiment.run(values, [0], out=tmp_path)
+    assert record.weights == str(weights)
+    learner = resolve.build_learner(
+        resolve.resolve_run(values, tmp_path).config, resolve.Task(10), seed=0
+    )
+    saved = load_file(weights)["backbone.body.stages.0.0.weight"]
+    assert torch.equal(learner.state_dict()["backbone.body.stages.0.0.weight"], saved)
+
+
+def test_a_trial_stores_only_the_weights_that_its_training_changed(tmp_path: Path) -> None:
+    """The oracle is a comparison with a learner that was built again and not trained."""
+    head_only = {**QUICK["train"], "phases": [{"trainable": "head"}]}
+    requests = {
+        "untrained": quick("protonet", train=None),
+        "head": quick("scratch", train=head_only, augment=[]),
+        "all": quick("scratch"),
+    }
+    sizes = {}
+    for name, values in requests.items():
+        record = experiment.run(values, [0], out=tmp_path)
+        folder = tmp_path / record.run_id / "trial-0"
+        saved = load_file(folder / "model.safetensors")
+        run, learner, _ = restore(tmp_path / record.run_id, 0)
+        initial = run.build_learner(0).state_dict()
+        changed = {
+            key
+            for key, tensor in learner.state_dict().items()
+            if not torch.equal(tensor, initial[key])
+        }
+        assert changed <= set(saved)
+        assert all(torch.equal(learner.state_dict()[key], tensor) for key, tensor in saved.items())
+        sizes[name] = sum(path.stat().st_size for path in folder.iterdir())
+        parts = {key.split(".")[0] for key in saved}
+        assert parts == {"untrained": set(), "head": {"head"}, "all": {"backbone", "head"}}[name]
+    assert sizes["untrained"] < sizes["head"] < sizes["all"]
+    assert sizes["untrained"] < 10_000
