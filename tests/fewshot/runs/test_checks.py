@@ -1,9 +1,9 @@
-<<<<<<< HEAD
 """Checks before a run: messages written by hand for requests that cannot work."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,9 +12,10 @@ import torch
 from episodes.errors import UserError
 from episodes.types import TrainTest
 from fewshot import backbones
-from fewshot.runs import checks, resolve
+from fewshot.runs import checks, experiment, resolve
 from fewshot.training.devices import Compute
 from tests.fewshot import easy
+from tests.fewshot.runs.quick_runs import QUICK, quick
 
 SCRATCH: dict[str, Any] = {
     "method": "scratch",
@@ -127,18 +128,6 @@ def test_the_compiler_is_refused_in_bfloat16_on_a_cpu(
         return
     with pytest.raises(UserError, match=r"train\.compile: .*precision=float32"):
         checks.check_compiler(settings, compute)
-=======
-"""Requests that are refused or changed before any work, against the rule that each names."""
-
-from __future__ import annotations
-
-from pathlib import Path
-
-import pytest
-
-from episodes.errors import UserError
-from fewshot.runs import experiment, resolve
-from tests.fewshot.runs.quick_runs import QUICK, quick
 
 
 def test_mirrored_digits_are_not_trained_on(tmp_path: Path) -> None:
@@ -198,4 +187,3 @@ def test_compiling_in_half_precision_on_a_cpu_is_refused(tmp_path: Path) -> None
     with pytest.raises(UserError, match=r"train\.compile: .* use --set precision=float32"):
         resolve.resolve_run(asked, tmp_path, "cpu")
     resolve.resolve_run({**asked, "precision": "float32"}, tmp_path, "cpu")
->>>>>>> d4f5b1a (One test file for each module of runs; the weights that a trial stores are measured)
