@@ -13,7 +13,7 @@ from fewshot.config import BackboneSettings
 from tests.fewshot import easy
 
 
-def teachers(folder: Path, n_way: int = easy.N_WAY) -> list[str]:
+def write_teachers(folder: Path, n_way: int = easy.N_WAY) -> list[str]:
     """Write the files of two networks, each with a map and a classifier of its features."""
     result = []
     for seed in range(2):

@@ -16,7 +16,7 @@ from episodes.rng import seeded
 from episodes.types import Labelled
 from fewshot import backbones, functional
 from fewshot.config import BackboneSettings
-from fewshot.learners import finetune, scratch
+from fewshot.learners import scratch
 from fewshot.learners.base import Task
 from fewshot.model import predictor
 from fewshot.runs import experiment, resolve
@@ -24,23 +24,23 @@ from fewshot.runs import experiment, resolve
 SMALL = BackboneSettings(name="speed-cnn", options={"widths": [8, 12, 16]})
 
 
-def made(members: int, **options: object) -> scratch.Scratch:
+def build(size: int, **options: object) -> scratch.Scratch:
     with seeded(0, "test"):
         return scratch.Scratch.from_config(
-            backbones.build(SMALL), Task(4), scratch.Options(ensemble_size=members, **options)
+            backbones.build(SMALL), Task(4), scratch.Options(ensemble_size=size, **options)
         ).train()
 
 
 def alone(learner: scratch.Scratch, number: int) -> scratch.Scratch:
-    """One member of it, as a learner."""
-    single = made(1)
+    """Return a supervised learner with the weights of one network of an ensemble."""
+    single = build(1)
     single.backbone.body.load_state_dict(learner.backbone.body.bodies[number].state_dict())
     single.head.load_state_dict(learner.head.parts[number].state_dict())
     return single
 
 
-def same_gradients(learner: torch.nn.Module, number: int, single: torch.nn.Module) -> None:
-    """Of one member and of a learner that is it alone."""
+def assert_same_gradients(learner: torch.nn.Module, number: int, single: torch.nn.Module) -> None:
+    """Assert that one network has the gradients of a learner that trained alone."""
     parts = [
         (learner.backbone.body.bodies[number], single.backbone.body),
         (learner.head.parts[number], single.head),
@@ -50,8 +50,8 @@ def same_gradients(learner: torch.nn.Module, number: int, single: torch.nn.Modul
             torch.testing.assert_close(mine.grad, other.grad, msg=name, rtol=1e-4, atol=1e-6)
 
 
-def test_the_mean_of_the_members_probabilities_is_the_answer() -> None:
-    learner = made(3).eval()
+def test_the_prediction_is_the_mean_of_the_class_probabilities() -> None:
+    learner = build(3).eval()
     images = torch.rand(5, 3, 32, 32)
     with torch.no_grad():
         result = learner.adapt(Labelled(images, torch.zeros(5)))(images)
@@ -64,8 +64,8 @@ def test_the_mean_of_the_members_probabilities_is_the_answer() -> None:
     assert not torch.allclose(member_logits[0], member_logits[1], atol=1e-3)
 
 
-def test_each_member_learns_as_if_alone() -> None:
-    learner = made(2)
+def test_every_network_learns_as_if_it_were_alone() -> None:
+    learner = build(2)
     batch = Labelled(torch.rand(16, 3, 32, 32), torch.arange(16) % 4, torch.arange(16))
     loss = learner.loss(batch)
     loss.backward()
@@ -75,24 +75,24 @@ def test_each_member_learns_as_if_alone() -> None:
         own = single.loss(batch)
         own.backward()
         losses.append(own.item())
-        same_gradients(learner, number, single)
+        assert_same_gradients(learner, number, single)
     assert loss.item() == pytest.approx(sum(losses) / 2, rel=1e-5)
 
 
-def test_earlier_predictions_of_all_members_are_recalled() -> None:
-    learner = made(2, self_distillation=0.5)
+def test_self_distillation_remembers_the_mean_prediction() -> None:
+    learner = build(2, self_distillation=0.5)
     learner.on_train_start(20)
-    images, places = torch.rand(8, 3, 32, 32), torch.arange(8) + 3
+    images, indices = torch.rand(8, 3, 32, 32), torch.arange(8) + 3
     with torch.no_grad():
         logits = learner.head(learner.backbone(images))
-    learner.loss(Labelled(images, torch.arange(8) % 4, places))
+    learner.loss(Labelled(images, torch.arange(8) % 4, indices))
     np.testing.assert_allclose(
-        learner.memory.past[places].numpy(), logits.softmax(2).mean(1).numpy(), rtol=1e-4
+        learner.memory.past[indices].numpy(), logits.softmax(2).mean(1).numpy(), rtol=1e-4
     )
     assert (learner.memory.past.sum(1) > 0).sum() == 8
 
 
-def test_soft_labels_and_the_logarithm_of_the_mean() -> None:
+def test_the_functions_agree_with_sums_over_single_networks() -> None:
     logits = torch.randn(3, 2, 4, dtype=torch.float64)
     labels = torch.rand(3, 4, dtype=torch.float64).softmax(1)
     expected = -(labels[:, None] * logits.log_softmax(2)).sum(2).mean()
@@ -102,7 +102,7 @@ def test_soft_labels_and_the_logarithm_of_the_mean() -> None:
     )
     own = torch.rand(7, 4, dtype=torch.float64).softmax(
         1
-    )  # three images for each member, and one that none saw
+    )  # three images for each network, and one that none of them saw
     value = [
         -(own[3 * m : 3 * m + 3] * logits[:, m].log_softmax(1)).sum(1).mean() for m in range(2)
     ]
@@ -124,7 +124,7 @@ def test_soft_labels_and_the_logarithm_of_the_mean() -> None:
         ("finetune", {"ensemble_size": 2, "head": "unit", "probe_share": 0.3}),
     ],
 )
-def test_a_saved_run_of_several_members_predicts_the_same(
+def test_a_saved_run_of_an_ensemble_predicts_the_same(
     method: str, options: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FEWSHOT_CACHE", str(tmp_path / "cache"))
@@ -146,11 +146,11 @@ def test_a_saved_run_of_several_members_predicts_the_same(
     assert record.cost.parameters > 2 * sum(map(torch.numel, backbones.build(SMALL).parameters()))
 
 
-def test_every_member_begins_from_the_training_images() -> None:
-    learner = made(2)
+def test_every_network_is_initialised_from_the_training_images() -> None:
+    learner = build(2)
     images = torch.rand(40, 3, 32, 32)
     learner.backbone.initialise(images)
-    single = made(1)
+    single = build(1)
     single.backbone.initialise(images)
     for body in learner.backbone.body.bodies:
         torch.testing.assert_close(
@@ -158,7 +158,7 @@ def test_every_member_begins_from_the_training_images() -> None:
         )
 
 
-def test_what_members_exclude() -> None:
+def test_an_ensemble_excludes_rotation_and_has_the_features_of_all_its_networks() -> None:
     for more in ({"rotation": 1.0}, {"teachers": ("a.safetensors",)}):
         with pytest.raises(
             ValueError, match="ensemble_size above 1 excludes rotation and teachers"
@@ -174,7 +174,7 @@ def test_what_members_exclude() -> None:
     assert wide.n_features == 2 * single.n_features
 
 
-def test_what_both_say_without_views_is_measured() -> None:
+def test_the_accuracy_without_views_is_that_of_the_mean_prediction() -> None:
     with seeded(0, "test"):
         viewed = backbones.build(SMALL.model_copy(update={"views": "flip"}))
         learner = scratch.Scratch.from_config(
@@ -187,50 +187,3 @@ def test_what_both_say_without_views_is_measured() -> None:
         expected = learner.adapt(Labelled(images, labels))(images).argmax(1) == labels
     assert torch.equal(right, expected)
     assert 0 < right.sum() < 64
-
-
-def tuned(members: int) -> finetune.FineTune:
-    with seeded(0, "test"):
-        backbone = backbones.build(BackboneSettings(name="conv4"))
-        options = finetune.Options(ensemble_size=members, head="unit", start="prototypes")
-        learner = finetune.FineTune.from_config(backbone, Task(4), options)
-        learner.eval().prepare(Labelled(torch.rand(12, 3, 32, 32), torch.arange(12) % 4))
-    return learner
-
-
-def test_tuned_members_begin_as_one_network() -> None:
-    images = torch.rand(6, 3, 32, 32)
-    support = Labelled(images, torch.zeros(6))
-    with torch.no_grad():
-        both, single = (tuned(members).eval().adapt(support)(images) for members in (3, 1))
-    torch.testing.assert_close(both.softmax(1), single.softmax(1))
-
-
-def test_each_tuned_member_learns_as_if_alone_from_its_part_of_the_batch() -> None:
-    """17 images for two: eight each, and one that neither sees."""
-    images, labels = torch.rand(17, 3, 32, 32), torch.randint(4, (17,))
-    learner = tuned(2).train()
-    loss = learner.loss(Labelled(images, labels))
-    loss.backward()
-    losses = []
-    for number in range(2):
-        single, own = tuned(1).train(), slice(8 * number, 8 * number + 8)
-        alone = single.loss(Labelled(images[own], labels[own]))
-        alone.backward()
-        losses.append(alone.item())
-        same_gradients(learner, number, single)
-    assert loss.item() == pytest.approx(sum(losses) / 2, rel=1e-5)
-    assert losses[0] != pytest.approx(losses[1], rel=1e-3)
-
-
-def test_a_batch_of_fewer_images_than_members_is_for_all() -> None:
-    images, labels = torch.rand(2, 3, 32, 32), torch.tensor([0, 2])
-    several, single = (
-        tuned(members).train().loss(Labelled(images, labels)).item() for members in (3, 1)
-    )
-    assert several == pytest.approx(single, rel=1e-5)
-
-
-def test_several_members_answer_by_their_trained_heads() -> None:
-    with pytest.raises(ValueError, match="remove readout, or ensemble_size"):
-        finetune.Options(ensemble_size=2, readout="logistic")

@@ -1,133 +1,143 @@
-"""Fine-tuning: first predictions and readouts against scikit-learn and formulas."""
+"""Oracles: scikit-learn's logistic regression, the functions of the heads, and networks alone."""
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
-from sklearn.neighbors import NearestCentroid
-from sklearn.preprocessing import normalize
+from torch import Tensor, nn
 
-from episodes.rng import seeded
+from episodes.rng import generator, seeded
 from episodes.types import Labelled
 from fewshot import backbones
+from fewshot.config import BackboneSettings
 from fewshot.heads import trainable
-from fewshot.learners import finetune
-from fewshot.learners.base import Task
-from tests.fewshot.learners.small import features, network
+from fewshot.learners.finetune import FineTune, Options
+from tests.fewshot.learners.small import features, network, random_images
 
 
-@pytest.mark.parametrize("n_way", [2, 5])
-@pytest.mark.parametrize("per_class", [1, 6])
-def test_the_linear_head_starts_as_nearest_prototype(n_way: int, per_class: int) -> None:
-    support, queries = features(n_way, per_class)
-    learner = finetune.FineTune.from_config(
-        network(), Task(n_way), finetune.Options(head="linear", scale=5.0)
-    )
-    learner.head = trainable.linear(10, n_way)
-    learner.prepare(support)
-    logits = learner.eval().head(queries)
-    x, y = support.images.numpy(), support.labels.numpy()
-    means = np.stack([x[y == way].mean(0) for way in range(n_way)])
-    squares = ((queries.numpy()[:, None] - means) ** 2).sum(-1)
-    assert (logits.argmax(1).numpy() == squares.argmin(1)).all()
-    distances = squares / ((x - x.mean(0)) ** 2).sum(1).mean()
-    ours = torch.log_softmax(logits.double(), 1).detach().numpy()
-    expected = torch.log_softmax(torch.from_numpy(-5.0 * distances).double(), 1).numpy()
-    np.testing.assert_allclose(ours, expected, rtol=1e-3, atol=1e-3)
-
-
-def test_the_cosine_head() -> None:
+@pytest.mark.parametrize("head", ["linear", "unit", "cosine"])
+def test_preparing_starts_the_head_from_the_support(head: str) -> None:
     support, queries = features(3)
-    learner = finetune.FineTune.from_config(
-        network(), Task(3), finetune.Options(head="cosine", scale=7.0)
-    )
-    learner.head = trainable.CosineHead(10, 3, scale=7.0)
+    learner = FineTune(network(), 3, head=head, scale=5.0)
+    learner.head, expected = (trainable.build(learner.options, 10, 3) for _ in range(2))
     learner.prepare(support)
-    x, y = normalize(support.images.numpy()), support.labels.numpy()
-    means = normalize(np.stack([x[y == way].mean(0) for way in range(3)]))
-    logits = learner.eval().head(queries).detach().numpy()
-    np.testing.assert_allclose(
-        logits, 7.0 * normalize(queries.numpy()) @ means.T, rtol=1e-4, atol=1e-4
-    )
-    assert learner.head.log_scale.item() == pytest.approx(math.log(7.0))
+    trainable.start_from_support(expected, learner.options, support.images, support.labels, n_way=3)
+    torch.testing.assert_close(learner.eval().head(queries), expected.eval()(queries))
 
 
-@pytest.mark.parametrize("start", [None, "probe", "prototypes"])
-def test_the_unit_head_starts_as_scikit_learns_classifier(start: str | None) -> None:
-    support, queries = features(3)
-    learner = finetune.FineTune.from_config(
-        network(), Task(3), finetune.Options(head="unit", start=start, c=3.0)
-    )
-    learner.head = trainable.UnitHead(10, 3)
+def test_a_random_start_is_left_unchanged() -> None:
+    support, _ = features(3)
+    learner = FineTune(network(), 3, start="random")
+    before = {name: value.clone() for name, value in learner.head.state_dict().items()}
     learner.prepare(support)
-    mean, y = support.images.numpy().mean(0), support.labels.numpy()
-    x, q = normalize(support.images.numpy() - mean), normalize(queries.numpy() - mean)
-    logits = learner.eval().head(queries).detach()
-    if start != "prototypes":
-        expected = LogisticRegression(C=3.0, max_iter=1000).fit(x, y).predict_proba(q)
-        np.testing.assert_allclose(torch.softmax(logits, 1).numpy(), expected, atol=1e-3)
-    else:
-        assert (logits.argmax(1).numpy() == NearestCentroid().fit(x, y).predict(q)).all()
+    after = learner.head.state_dict()
+    assert all(torch.equal(after[name], value) for name, value in before.items())
 
 
-def test_a_logistic_readout_is_fitted_to_the_features_as_they_are_now() -> None:
-    generator = torch.Generator().manual_seed(0)
-    labels = torch.arange(3).repeat(6)
-    support = Labelled(torch.rand(18, 3, 16, 16, generator=generator), labels)
-    queries = torch.rand(7, 3, 16, 16, generator=generator)
-    options = finetune.Options(head="unit", readout="logistic", readout_c=5.0)
-    learner = finetune.FineTune.from_config(network(), Task(3), options).eval()
-    with torch.no_grad():
-        for parameter in learner.backbone.parameters():  # as a training changes them
-            parameter.add_(0.05 * torch.randn(parameter.shape, generator=generator))
-        raw, asked = learner.backbone(support.images).double(), learner.backbone(queries).double()
-        result = learner.adapt(support)(queries)
-    units = [
-        value / value.norm(dim=1, keepdim=True)
-        for value in (raw - raw.mean(0), asked - raw.mean(0))
-    ]
-    slow = LogisticRegression(C=5.0, max_iter=1000).fit(units[0].numpy(), labels.numpy())
-    np.testing.assert_allclose(
-        result.softmax(1).numpy(), slow.predict_proba(units[1].numpy()), atol=1e-3
+def test_batch_norm_does_not_change_its_statistics_during_training() -> None:
+    learner = FineTune(network("resnet", width=8), 3)
+    before = {name: buffer.clone() for name, buffer in learner.named_buffers()}
+    learner.train()
+    learner.backbone(random_images(8, 3).images)
+    assert all(torch.equal(before[name], buffer) for name, buffer in learner.named_buffers())
+
+
+@torch.no_grad()
+def change_as_training_does(module: nn.Module) -> None:
+    random = generator(0, "change")
+    for parameter in module.parameters():
+        parameter.add_(0.05 * torch.randn(parameter.shape, generator=random))
+
+
+def probe_probabilities(support: Tensor, labels: Tensor, queries: Tensor, c: float) -> np.ndarray:
+    """Return the probabilities of a logistic regression on centred features of unit length."""
+    centre = support.double().mean(0)
+    unit, unit_queries = (
+        nn.functional.normalize(value.double() - centre, dim=1).numpy()
+        for value in (support, queries)
     )
+    model = LogisticRegression(C=c, max_iter=1000).fit(unit, labels.numpy())
+    return model.predict_proba(unit_queries)
 
 
-def test_a_probe_of_the_untrained_features_answers_beside_the_trained_head() -> None:
-    generator = torch.Generator().manual_seed(0)
-    labels = torch.arange(3).repeat(6)
-    support = Labelled(torch.rand(18, 3, 16, 16, generator=generator), labels)
-    queries = torch.rand(7, 3, 16, 16, generator=generator)
-    learner = finetune.FineTune.from_config(
-        network(), Task(3), finetune.Options(head="unit", probe_share=0.4, probe_c=2.0)
-    ).eval()
-    with torch.no_grad():
-        raw, asked = learner.backbone(support.images).double(), learner.backbone(queries).double()
-        for parameter in learner.parameters():  # as a training changes them
-            parameter.add_(0.05 * torch.randn(parameter.shape, generator=generator))
-        result = learner.adapt(support)(queries)
-        trained = learner.head(learner.backbone(queries)).softmax(1).numpy()
-    units = [
-        value / value.norm(dim=1, keepdim=True)
-        for value in (raw - raw.mean(0), asked - raw.mean(0))
-    ]
-    slow = LogisticRegression(C=2.0, max_iter=1000).fit(units[0].numpy(), labels.numpy())
-    expected = 0.6 * trained + 0.4 * slow.predict_proba(units[1].numpy())
-    np.testing.assert_allclose(result.exp().numpy(), expected, atol=1e-3)
-    plain = finetune.FineTune.from_config(network(), Task(3), finetune.Options(head="unit"))
-    assert list(learner.state_dict()) == list(plain.state_dict())
-    assert learner.needs.support
+@torch.no_grad()
+def test_a_logistic_readout_is_fitted_to_the_trained_features() -> None:
+    support, queries = random_images(18, 3), random_images(7, 3, seed=1).images
+    learner = FineTune(network(), 3, head="unit", readout="logistic", readout_c=5.0).eval()
+    change_as_training_does(learner.backbone)
+    own, asked = learner.backbone(support.images), learner.backbone(queries)
+    probabilities = learner.adapt(support)(queries).softmax(1).numpy()
+    expected = probe_probabilities(own, support.labels, asked, c=5.0)
+    np.testing.assert_allclose(probabilities, expected, atol=1e-3)
+
+
+@torch.no_grad()
+def test_a_probe_of_the_untrained_features_is_averaged_with_the_trained_head() -> None:
+    support, queries = random_images(18, 3), random_images(7, 3, seed=1).images
+    learner = FineTune(network(), 3, head="unit", probe_share=0.4, probe_c=2.0).eval()
+    own, asked = learner.backbone(support.images), learner.backbone(queries)
+    change_as_training_does(learner)
+    result = learner.adapt(support)(queries).exp().numpy()
+    trained = learner.head(learner.backbone(queries)).softmax(1).numpy()
+    probe = probe_probabilities(own, support.labels, asked, c=2.0)
+    np.testing.assert_allclose(result, 0.6 * trained + 0.4 * probe, atol=1e-3)
+
+
+def test_the_untrained_network_is_not_saved_and_only_its_use_needs_the_support() -> None:
+    plain, with_probe = FineTune(network(), 3), FineTune(network(), 3, probe_share=0.4)
+    assert list(with_probe.state_dict()) == list(plain.state_dict())
+    assert with_probe.needs.support
     assert not plain.needs.support
 
 
-def test_batch_norm_keeps_its_statistics() -> None:
+def prepared_ensemble(size: int) -> FineTune:
     with seeded(0, "test"):
-        backbone = backbones.build("resnet", options={"width": 8})
-    learner = finetune.FineTune.from_config(backbone, Task(3), finetune.Options())
-    before = {name: buffer.clone() for name, buffer in learner.named_buffers()}
-    learner.train()
-    learner.backbone(torch.rand(8, 3, 32, 32))
-    assert all(torch.equal(before[name], buffer) for name, buffer in learner.named_buffers())
+        backbone = backbones.build(BackboneSettings(name="conv4"))
+        learner = FineTune(backbone, 4, ensemble_size=size, head="unit", start="prototypes")
+        learner.eval().prepare(Labelled(torch.rand(12, 3, 32, 32), torch.arange(12) % 4))
+    return learner
+
+
+def test_the_networks_of_an_ensemble_start_alike() -> None:
+    images = torch.rand(6, 3, 32, 32)
+    support = Labelled(images, torch.zeros(6))
+    with torch.no_grad():
+        ensemble, single = (
+            prepared_ensemble(size).eval().adapt(support)(images) for size in (3, 1)
+        )
+    torch.testing.assert_close(ensemble.softmax(1), single.softmax(1))
+
+
+def test_every_network_learns_from_its_part_of_the_batch_alone() -> None:
+    """Two networks see eight of 17 images each, and neither sees the last."""
+    images, labels = torch.rand(17, 3, 32, 32), torch.randint(4, (17,))
+    ensemble = prepared_ensemble(2).train()
+    loss = ensemble.loss(Labelled(images, labels))
+    loss.backward()
+    losses = []
+    for number in range(2):
+        single, own = prepared_ensemble(1).train(), slice(8 * number, 8 * number + 8)
+        single_loss = single.loss(Labelled(images[own], labels[own]))
+        single_loss.backward()
+        losses.append(single_loss.item())
+        for part, alone in (
+            (ensemble.backbone.body.bodies[number], single.backbone.body),
+            (ensemble.head.parts[number], single.head),
+        ):
+            for ours, theirs in zip(part.parameters(), alone.parameters(), strict=True):
+                torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-4, atol=1e-6)
+    assert loss.item() == pytest.approx(sum(losses) / 2, rel=1e-5)
+    assert losses[0] != pytest.approx(losses[1], rel=1e-3)
+
+
+def test_all_networks_see_a_batch_of_fewer_images_than_networks() -> None:
+    batch = Labelled(torch.rand(2, 3, 32, 32), torch.tensor([0, 2]))
+    ensemble, single = (prepared_ensemble(size).train().loss(batch).item() for size in (3, 1))
+    assert ensemble == pytest.approx(single, rel=1e-5)
+
+
+def test_an_ensemble_cannot_be_read_out_by_a_logistic_regression() -> None:
+    with pytest.raises(ValueError, match="remove readout, or ensemble_size"):
+        Options(ensemble_size=2, readout="logistic")

@@ -1,4 +1,4 @@
-"""The probe against scikit-learn's classifiers on the same prepared features."""
+"""Oracle: scikit-learn's classifiers on features that numpy prepares."""
 
 from __future__ import annotations
 
@@ -13,96 +13,91 @@ from sklearn.preprocessing import normalize
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from episodes.types import Labelled
-from fewshot.learners import probe
-from fewshot.learners.base import Task
+from fewshot.learners.probe import Probe
 from tests.fewshot.learners.small import features, network
 
 
-def probed(n_way: int, **options) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Logits of the probe, and the prepared support, queries and labels for scikit-learn."""
+def probed(n_way: int, **settings) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return the logits of a probe, and prepared support, queries and labels for scikit-learn."""
     support, queries = features(n_way)
-    settings = probe.Options(**options)
-    logits = (
-        probe.Probe.from_config(network(), Task(n_way), settings).eval().adapt(support)(queries)
-    )
+    learner = Probe(network(), **settings).eval()
+    logits = learner.adapt(support)(queries)
     x, q = support.images.double().numpy(), queries.double().numpy()
-    if settings.centre:
-        x, q = (
-            x - support.images.double().numpy().mean(0),
-            q - support.images.double().numpy().mean(0),
-        )
-    if settings.normalise:
+    if learner.options.centre:
+        centre = x.mean(0)
+        x, q = x - centre, q - centre
+    if learner.options.normalise:
         x, q = normalize(x), normalize(q)
     return logits.numpy(), x, q, support.labels.numpy()
 
 
 @pytest.mark.parametrize("n_way", [2, 3, 7])
-@pytest.mark.parametrize("plain", [True, False])
-def test_probes_agree_with_scikit_learn(n_way: int, plain: bool) -> None:
-    prepared = {"centre": not plain, "normalise": not plain}
-    logits, x, q, y = probed(n_way, classifier="nearest-mean", **prepared)
+@pytest.mark.parametrize("prepared", [True, False])
+def test_every_classifier_agrees_with_scikit_learn(n_way: int, prepared: bool) -> None:
+    settings = {"centre": prepared, "normalise": prepared}
+    logits, x, q, y = probed(n_way, classifier="nearest-mean", **settings)
     assert (logits.argmax(1) == NearestCentroid().fit(x, y).predict(q)).all()
-    logits, x, q, y = probed(n_way, classifier="logistic", c=2.0, **prepared)
-    ours = torch.softmax(torch.from_numpy(logits), 1).numpy()
-    np.testing.assert_allclose(
-        ours, LogisticRegression(C=2.0, max_iter=1000).fit(x, y).predict_proba(q), atol=1e-3
-    )
-    logits, x, q, y = probed(n_way, classifier="ridge", c=0.5, **prepared)
+
+    logits, x, q, y = probed(n_way, classifier="logistic", c=2.0, **settings)
+    probabilities = torch.softmax(torch.from_numpy(logits), 1).numpy()
+    expected = LogisticRegression(C=2.0, max_iter=1000).fit(x, y).predict_proba(q)
+    np.testing.assert_allclose(probabilities, expected, atol=1e-3)
+
+    logits, x, q, y = probed(n_way, classifier="ridge", c=0.5, **settings)
     assert (logits.argmax(1) == RidgeClassifier(alpha=2.0).fit(x, y).predict(q)).all()
-    logits, x, q, y = probed(n_way, classifier="cosine", scale=4.0, **prepared)
+
+    logits, x, q, y = probed(n_way, classifier="cosine", scale=4.0, **settings)
     means = np.stack([x[y == label].mean(0) for label in range(n_way)])
     np.testing.assert_allclose(logits, 4 * normalize(q) @ normalize(means).T, rtol=1e-3, atol=1e-4)
 
 
-def test_scipys_blas_has_one_thread_while_a_probe_is_fitted_and_numpys_what_it_had(
+def blas_threads() -> dict[bool, int]:
+    """Return the threads of each BLAS library, by whether it is part of scipy."""
+    return {
+        "scipy" in Path(library["filepath"]).parent.name: library["num_threads"]
+        for library in threadpool_info()
+        if library["user_api"] == "blas"
+    }
+
+
+def test_only_scipys_blas_is_limited_to_one_thread_and_only_during_the_fit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def threads() -> dict[bool, int]:
-        libraries = [
-            (library["filepath"], library["num_threads"])
-            for library in threadpool_info()
-            if library["user_api"] == "blas"
-        ]
-        return {"scipy" in Path(path).parent.name: count for path, count in libraries}
+    during: list[dict[bool, int]] = []
+    original = LogisticRegression.fit
 
-    seen: list[dict[bool, int]] = []
-    plain = LogisticRegression.fit
+    def record(self: LogisticRegression, *arguments) -> LogisticRegression:
+        during.append(blas_threads())
+        return original(self, *arguments)
 
-    def watched(self: LogisticRegression, *given) -> LogisticRegression:
-        seen.append(threads())
-        return plain(self, *given)
-
-    monkeypatch.setattr(LogisticRegression, "fit", watched)
+    monkeypatch.setattr(LogisticRegression, "fit", record)
     with threadpool_limits(3, user_api="blas"):
-        before = threads()
+        before = blas_threads()
         if True not in before:
             pytest.skip("scipy brings no BLAS of its own here")
         probed(3)
-        assert threads() == before
-    assert seen == [{**before, True: 1}]
+        assert blas_threads() == before
+    assert during == [{**before, True: 1}]
 
 
-def test_the_strength_of_a_probe_is_chosen_inside_the_support() -> None:
-
+def test_the_regularisation_is_chosen_on_the_support_alone() -> None:
     support, queries = features(3)
-    options = probe.Options(classifier="logistic", c=(1e-4, 1.0, 1e4))
-    chosen = probe.Probe.from_config(network(), Task(3), options).eval().adapt(support)(queries)
-    fixed = {
-        c: probe.Probe.from_config(network(), Task(3), probe.Options(classifier="logistic", c=c))
-        .eval()
-        .adapt(support)(queries)
-        for c in options.c
-    }
-    assert sum(torch.allclose(chosen, value) for value in fixed.values()) == 1
-    assert not torch.allclose(
-        chosen, fixed[1e-4]
-    )  # near-uniform predictions lose on separable classes
-    single = Labelled(
-        support.images[:3], support.labels[:3]
-    )  # one image a class: nothing to validate on
-    assert probe.Probe.from_config(network(), Task(3), options).eval().adapt(single)(
-        queries
-    ).shape == (
-        len(queries),
-        3,
-    )
+    values = (1e-4, 1.0, 1e4)
+    chosen = Probe(network(), c=values).eval().adapt(support)(queries)
+    fixed = [Probe(network(), c=value).eval().adapt(support)(queries) for value in values]
+    assert sum(torch.allclose(chosen, logits) for logits in fixed) == 1
+    # The strongest regularisation gives nearly uniform probabilities, which lose here.
+    assert not torch.allclose(chosen, fixed[0])
+
+
+def test_one_image_per_class_leaves_nothing_to_validate_on() -> None:
+    support, queries = features(3)
+    single = Labelled(support.images[:3], support.labels[:3])
+    logits = Probe(network(), c=(1e-4, 1.0, 1e4)).eval().adapt(single)(queries)
+    assert logits.shape == (len(queries), 3)
+
+
+def test_the_backbone_is_frozen_and_stays_in_evaluation_mode() -> None:
+    learner = Probe(network()).train()
+    assert not any(parameter.requires_grad for parameter in learner.parameters())
+    assert not any(module.training for module in learner.backbone.modules())

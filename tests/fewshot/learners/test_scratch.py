@@ -1,4 +1,4 @@
-"""The settings of scratch: which learner they build, and which exclude each other."""
+"""Oracles: the classes of the variations, and lists of settings that exclude each other."""
 
 from __future__ import annotations
 
@@ -6,70 +6,97 @@ from pathlib import Path
 
 import pytest
 
-from fewshot.features import frozen as feature_cache
-from fewshot.learners import scratch
-from fewshot.learners.base import Task
+from fewshot.features import frozen
+from fewshot.learners.base import Learner, Task
 from fewshot.learners.distillation import Distillation
 from fewshot.learners.ensemble import Ensemble
 from fewshot.learners.rotation import Rotation
+from fewshot.learners.scratch import Options, Scratch
 from fewshot.learners.selective import SelectiveBackprop
 from fewshot.learners.self_distillation import SelfDistillation
 from fewshot.learners.supervised import Supervised
 from fewshot.runs import resolve
 from tests.fewshot import easy
 from tests.fewshot.learners.small import network
-from tests.fewshot.learners.teachers import teachers
+from tests.fewshot.learners.teachers import write_teachers
+
+
+def build(**options: object) -> Learner:
+    return Scratch.from_config(network(), Task(easy.N_WAY), Options(**options))
 
 
 @pytest.mark.parametrize(
-    ("settings", "kind"),
+    ("options", "expected"),
     [
-        ({}, Supervised),
-        ({"ensemble_size": 2}, Ensemble),
-        ({"rotation": 0.5}, Rotation),
-        ({"self_distillation": 0.5}, SelfDistillation),
-        ({"self_distillation": 0.5, "selected_share": 0.5}, SelectiveBackprop),
+        ({}, [Supervised]),
+        ({"rotation": 0.5}, [Rotation, Supervised]),
+        ({"ensemble_size": 2}, [Ensemble]),
+        ({"self_distillation": 0.5}, [SelfDistillation, Supervised]),
+        ({"selected_share": 0.5}, [SelectiveBackprop, Supervised]),
+        (
+            {"ensemble_size": 2, "self_distillation": 0.5, "selected_share": 0.5},
+            [SelectiveBackprop, SelfDistillation, Ensemble],
+        ),
     ],
 )
-def test_the_settings_choose_the_learner(settings: dict, kind: type) -> None:
-    options = scratch.Options(**settings)
-    assert type(scratch.Scratch.from_config(network(), Task(easy.N_WAY), options)) is kind
+def test_settings_build_variations_around_the_supervised_learner(
+    options: dict[str, object], expected: list[type[Learner]]
+) -> None:
+    learner = build(**options)
+    kinds = [type(learner)]
+    while kinds[-1] not in (Supervised, Ensemble):
+        learner = learner.learner
+        kinds.append(type(learner))
+    assert kinds == expected
 
 
-def test_teachers_make_it_a_distillation(tmp_path: Path) -> None:
-    options = scratch.Options(teachers=tuple(teachers(tmp_path)))
-    learner = scratch.Scratch.from_config(network(), Task(easy.N_WAY), options)
-    assert isinstance(learner, Distillation)
+def test_teachers_build_a_distillation(tmp_path: Path) -> None:
+    paths = write_teachers(tmp_path)
+    assert isinstance(build(teachers=tuple(paths)), Distillation)
+    assert Options(teachers=tuple(paths)).weight_files() == {"teachers": tuple(paths)}
 
 
-def test_the_class_itself_is_not_built() -> None:
+def test_scratch_itself_is_never_instantiated() -> None:
     with pytest.raises(TypeError, match="use Supervised"):
-        scratch.Scratch(network(), n_way=3)
+        Scratch(network())
 
 
-def test_what_needs_images_gets_no_features_though_the_backbone_is_frozen(tmp_path: Path) -> None:
+def test_only_variations_that_need_images_exclude_cached_features(tmp_path: Path) -> None:
     values = {"method": "scratch", "data": "digits", "shots": 2, "augment": []}
     values["train"] = {"steps": 2, "phases": [{"trainable": "head"}]}
     settings = resolve.configure(values, "few")
-    for options in ({}, {"rotation": 0.5}, {"teachers": teachers(tmp_path)}):
-        learner = scratch.Scratch.from_config(
-            network(), Task(easy.N_WAY), scratch.Options(**options)
-        )
-        assert feature_cache.can_replace_images(settings, learner) == (not options)
+    for options in ({}, {"rotation": 0.5}, {"teachers": tuple(write_teachers(tmp_path))}):
+        assert frozen.can_replace_images(settings, build(**options)) == (not options)
 
 
-@pytest.mark.parametrize("other", [{"rotation": 0.5}, {"teachers": ("a.safetensors",)}])
-def test_selecting_excludes_what_adds_to_each_image(other: dict) -> None:
-    with pytest.raises(ValueError, match="selected_share below 1 excludes rotation and teachers"):
-        scratch.Options(selected_share=0.5, **other)
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"rotation": 0.5, "teachers": ("a",)}, "exclude each other"),
+        ({"selected_until": 0.5}, "selected_until needs a selected_share below 1"),
+        ({"ensemble_size": 2, "rotation": 1.0}, "ensemble_size above 1 excludes rotation"),
+        ({"ensemble_size": 2, "teachers": ("a",)}, "ensemble_size above 1 excludes rotation"),
+        ({"selected_share": 0.5, "rotation": 1.0}, "selected_share below 1 excludes rotation"),
+        ({"self_distillation": 0.5, "teachers": ("a",)}, "self_distillation excludes rotation"),
+    ],
+)
+def test_settings_that_exclude_each_other_are_errors(
+    options: dict[str, object], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        Options(**options)
 
 
-def test_whole_batches_alone_need_no_end_of_halves() -> None:
-    with pytest.raises(ValueError, match="set both, or neither"):
-        scratch.Options(selected_until=0.5)
-
-
-@pytest.mark.parametrize("other", [{"rotation": 0.5}, {"teachers": ("a.safetensors",)}])
-def test_recalling_excludes_other_targets(other: dict) -> None:
-    with pytest.raises(ValueError, match="self_distillation excludes rotation and teachers"):
-        scratch.Options(self_distillation=0.5, **other)
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ({"members": 3}, {"ensemble_size": 3}),
+        ({"keep": 0.5, "keep_until": 0.8}, {"selected_share": 0.5, "selected_until": 0.8}),
+        ({"recall": 0.4}, {"self_distillation": 0.4}),
+        ({"distil": 0.1}, {"distillation_weight": 0.1}),
+    ],
+)
+def test_old_names_of_settings_are_still_read(
+    old: dict[str, object], new: dict[str, object]
+) -> None:
+    assert Options.model_validate(old) == Options.model_validate(new)

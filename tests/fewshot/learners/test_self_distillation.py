@@ -40,7 +40,7 @@ def predictions(learner: scratch.Scratch, images: torch.Tensor) -> np.ndarray:
         return learner.head(learner.backbone(images)).double().softmax(1).numpy()
 
 
-def test_targets_become_earlier_predictions() -> None:
+def test_targets_mix_the_labels_with_earlier_predictions() -> None:
     learner = recalling()
     images, labels, places = (
         torch.rand(5, 3, 32, 32),
@@ -71,7 +71,7 @@ def test_targets_become_earlier_predictions() -> None:
     np.testing.assert_allclose(learner.memory.past[places].numpy(), (first + second) / 2, rtol=1e-4)
 
 
-def test_soft_labels_and_images_without_earlier_predictions() -> None:
+def test_images_without_earlier_predictions_have_their_soft_labels() -> None:
     labels = torch.tensor([[0.9, 0.1], [0.2, 0.8]])
     past = torch.tensor([[0.0, 0.0], [0.6, 0.4]])
     result = functional.recall_targets(labels, past, torch.tensor(0.25))
@@ -80,7 +80,7 @@ def test_soft_labels_and_images_without_earlier_predictions() -> None:
     )
 
 
-def test_of_half_of_a_batch_that_half_is_noted() -> None:
+def test_only_the_selected_half_of_a_batch_is_remembered() -> None:
     learner = recalling(keep=0.5)
     images, labels = torch.rand(12, 3, 32, 32), torch.arange(12) % 4
     with torch.no_grad():
@@ -93,7 +93,7 @@ def test_of_half_of_a_batch_that_half_is_noted() -> None:
     )
 
 
-def test_an_interrupted_training_remembers(tmp_path: Path) -> None:
+def test_an_interrupted_training_resumes_with_its_memory(tmp_path: Path) -> None:
     def train(folder: str, stop: int | None = None) -> torch.Tensor:
         learner, stream = recalling(24), easy.stream("batches")
 
@@ -122,7 +122,7 @@ def test_earlier_predictions_are_not_part_of_the_weights() -> None:
     assert not hasattr(plain, "memory")
 
 
-def test_at_the_start_the_labels_are_all() -> None:
+def test_at_the_start_the_targets_are_the_labels() -> None:
     learner = recalling()
     item = Labelled(torch.rand(8, 3, 32, 32), torch.arange(8) % 4, torch.arange(8))
     learner.loss(item)

@@ -1,4 +1,4 @@
-"""The supervised learner: states before and after a step, and predictions of a twin."""
+"""Oracles: torch's own cross-entropy, and the states of the modules before and after."""
 
 from __future__ import annotations
 
@@ -6,77 +6,78 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
-from episodes.rng import seeded
-from episodes.types import Labelled
 from fewshot import backbones
-from fewshot.config import BackboneSettings
-from fewshot.evaluation import low_data
-from fewshot.learners import scratch
-from fewshot.learners.base import Task
+from fewshot.heads.trainable import CosineHead
+from fewshot.learners.supervised import Options, Supervised
 from fewshot.training import optim
 from tests.fewshot import easy
-from tests.fewshot.learners.teachers import teachers
+from tests.fewshot.learners.small import network
+from tests.fewshot.learners.teachers import write_teachers
 
 
-def test_a_frozen_backbone_of_scratch_works_in_evaluation_mode() -> None:
-    with seeded(0, "test"):
-        backbone = backbones.build(BackboneSettings(name="resnet", options={"width": 8}))
-        learner = scratch.Scratch.from_config(
-            backbone, Task(easy.N_WAY), scratch.Options(dropout=0.5)
-        )
-    batch = easy.labelled(2, 0)
+def test_the_loss_is_the_cross_entropy_of_the_head() -> None:
+    learner, batch = Supervised(network(), easy.N_WAY), easy.labelled(2, 0)
+    logits = learner.head(learner.backbone(batch.images))
+    expected = nn.functional.cross_entropy(logits, batch.labels)
+    torch.testing.assert_close(learner.loss(batch), expected)
+
+
+def test_the_trained_head_classifies_whatever_the_support_is() -> None:
+    learner, batch = Supervised(network(), easy.N_WAY).eval(), easy.labelled(2, 0)
+    with torch.no_grad():
+        first = learner.adapt(batch)(batch.images)
+        second = learner.adapt(easy.labelled(1, 5))(batch.images)
+    assert torch.equal(first, second)
+
+
+def test_the_kind_of_head_is_a_setting() -> None:
+    assert isinstance(Supervised(network(), 4, head="cosine").head, CosineHead)
+    head = Supervised(network(), 4, hidden=(6,)).head
+    assert [layer.out_features for layer in head if isinstance(layer, nn.Linear)] == [6, 4]
+    with pytest.raises(ValueError, match="no hidden layers"):
+        Options(head="cosine", hidden=(8,))
+
+
+def test_a_frozen_backbone_works_in_evaluation_mode() -> None:
+    learner, batch = Supervised(network("resnet", width=8), 4, dropout=0.5), easy.labelled(2, 0)
+    backbone = learner.backbone
     before = {name: value.clone() for name, value in backbone.state_dict().items()}
     optim.set_trainable(learner, "head")
     learner.train()
     assert learner.head[0].training
-    assert not any(part.training for part in backbone.modules())
+    assert not any(module.training for module in backbone.modules())
     learner.loss(batch).backward()
     assert all(torch.equal(before[name], value) for name, value in backbone.state_dict().items())
     assert all(parameter.grad is None for parameter in backbone.parameters())
-    optim.set_trainable(
-        learner, 1
-    )  # one stage trains: batch norm learns again, in the next phase of a training
+
+
+def test_batch_norm_learns_again_if_one_stage_trains() -> None:
+    learner = Supervised(network("resnet", width=8), 4)
+    statistics = learner.backbone.body.stages[0][1].running_mean
+    before = statistics.clone()
+    optim.set_trainable(learner, 1)
     learner.train()
-    assert all(part.training for part in learner.modules())
-    learner.loss(batch)
-    assert not torch.equal(
-        before["body.stages.0.1.running_mean"], backbone.body.stages[0][1].running_mean
-    )
+    assert all(module.training for module in learner.modules())
+    learner.loss(easy.labelled(2, 0))
+    assert not torch.equal(before, statistics)
 
 
-def test_scratch_takes_the_body_alone_of_pretrained_weights(tmp_path: Path) -> None:
-    backbone = backbones.from_file(Path(teachers(tmp_path)[0]))
+def test_the_map_that_pretraining_fitted_to_the_features_is_removed(tmp_path: Path) -> None:
+    backbone = backbones.from_file(Path(write_teachers(tmp_path)[0]))
     assert backbone.n_features == backbone.n_body_features + easy.N_WAY
-    learner = scratch.Scratch.from_config(backbone, Task(easy.N_WAY), scratch.Options())
+    learner = Supervised(backbone, easy.N_WAY)
     assert learner.backbone.n_features == learner.head[-1].in_features == backbone.n_body_features
     assert not any("finish" in name for name in learner.state_dict())
 
 
-def test_a_cosine_head_of_scratch_takes_no_hidden_layers() -> None:
-    with pytest.raises(ValueError, match="no hidden layers"):
-        scratch.Options(head="cosine", hidden=(8,))
-
-
-def build_speed_cnn(**more) -> backbones.Backbone:
-    with seeded(0, "test"):
-        return backbones.build("speed-cnn", **more).eval()
-
-
-def test_scratch_records_its_accuracy_with_and_without_views() -> None:
-    images, labels = torch.rand(40, 3, 32, 32), torch.arange(40) % 10
-    learner = scratch.Scratch.from_config(
-        build_speed_cnn(views="flip-shift"), Task(10), scratch.Options()
-    ).eval()
-    plain = scratch.Scratch.from_config(build_speed_cnn(), Task(10), scratch.Options()).eval()
-    plain.load_state_dict(learner.state_dict())
-    assert plain.extra_metrics(Labelled(images, labels)) == {}
-    result = low_data.extra_metrics(
-        learner, [Labelled(images[:7], labels[:7]), Labelled(images[7:], labels[7:])]
-    )
+def test_accuracy_without_views_is_measured_only_if_there_are_views() -> None:
+    learner, batch = Supervised(network(), easy.N_WAY).eval(), easy.labelled(4, 0)
+    assert learner.extra_metrics(batch) == {}
     with torch.no_grad():
-        expected = (
-            (plain.adapt(Labelled(images, labels))(images).argmax(1) == labels).double().mean()
-        )
-    assert result == {"accuracy_without_views": pytest.approx(float(expected))}
-    assert learner.backbone.views == "flip-shift"
+        expected = learner.adapt(batch)(batch.images).argmax(1) == batch.labels
+    learner.backbone.views = "flip"
+    measured = learner.extra_metrics(batch)["accuracy_without_views"]
+    assert torch.equal(measured, expected)
+    assert learner.backbone.views == "flip"
