@@ -58,8 +58,8 @@ def test_the_file_names_both_sets():
 
 
 def test_all_methods_see_the_same_subsets(tmp_path: Path) -> None:
-    found = [
+    hashes = [
         experiment.run(quick(method), [3], out=tmp_path).provenance.indices
         for method in ("probe", "scratch")
     ]
-    assert found[0] == found[1]
+    assert hashes[0] == hashes[1]

@@ -133,12 +133,12 @@ def test_a_logistic_readout_sees_the_whole_support(tmp_path: Path) -> None:
         select="last",
     )
     record = experiment.run(asked, [0], out=tmp_path)
-    made, learner, kept = restore(tmp_path / record.run_id, 0)
-    assert len(kept) == 60
-    support = streams.labelled(made.data.train, kept, "cpu")
+    restored, learner, indices = restore(tmp_path / record.run_id, 0)
+    assert len(indices) == 60
+    support = streams.labelled(restored.data.train, indices, "cpu")
     with torch.no_grad():
         classify = probe.fit_classifier(learner.eval().backbone, support, probe.Options(c=5.0))
-        expected = classify(streams.as_float(made.data.test.images)).argmax(1)
+        expected = classify(streams.as_float(restored.data.test.images)).argmax(1)
     saved = np.load(tmp_path / record.run_id / "trial-0" / "predictions.npz")["test_logits"].argmax(
         1
     )

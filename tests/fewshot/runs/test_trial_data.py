@@ -158,10 +158,10 @@ def test_training_the_head_alone_on_features_is_training_it_on_images(
     method: str, more: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FEWSHOT_CACHE", str(tmp_path / "cache"))
-    found, seen, forward = {}, {}, backbones.Backbone.forward
+    trials, n_images, forward = {}, {}, backbones.Backbone.forward
 
     def counting(self, images: torch.Tensor) -> torch.Tensor:
-        seen[name] = seen.get(name, 0) + len(images)
+        n_images[name] = n_images.get(name, 0) + len(images)
         return forward(self, images)
 
     monkeypatch.setattr(backbones.Backbone, "forward", counting)
@@ -172,23 +172,20 @@ def test_training_the_head_alone_on_features_is_training_it_on_images(
         assert (tmp_path / "cache" / "features").exists() == (name == "features")
         trial = tmp_path / name / record.run_id / "trial-0"
         result = json.loads((trial / "trial.json").read_text())
-        found[name] = (
+        trials[name] = (
             load_file(trial / "model.safetensors"),
             np.load(trial / "predictions.npz")["test_logits"],
             result,
         )
-    (weights, logits, result), (cached_weights, cached_logits, cached) = (
-        found["images"],
-        found["features"],
-    )
+    weights, logits, result = trials["images"]
+    cached_weights, cached_logits, cached = trials["features"]
     for key in weights:
         torch.testing.assert_close(cached_weights[key], weights[key], rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(cached_logits, logits, rtol=2e-3, atol=2e-3)
     assert (cached["steps"], cached["indices_hash"]) == (result["steps"], result["indices_hash"])
     assert cached["cost"]["images_per_second"] > 0
-    assert (
-        seen["features"] <= 2 + 64 + 64 + 512 < seen["images"]
-    )  # try-out, support, hold-out, test; in chunks of 64
+    # The images of the check, the support, the hold-out and the test set, in chunks of 64.
+    assert n_images["features"] <= 2 + 64 + 64 + 512 < n_images["images"]
 
 
 @pytest.mark.parametrize(
