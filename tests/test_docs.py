@@ -52,7 +52,12 @@ def pages_with(language: str, slow: bool) -> list[str]:
 
 
 def run_python(code: str, page: str) -> None:
-    exec(compile(code, page, "exec"), {"__name__": "__main__"})
+    known = dict(LEARNERS)
+    try:
+        exec(compile(code, page, "exec"), {"__name__": "__main__"})
+    finally:  # a page may add learners of its own
+        LEARNERS.clear()
+        LEARNERS.update(known)
 
 
 @pytest.mark.parametrize("page", pages_with("python", slow=False))
