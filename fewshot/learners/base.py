@@ -90,7 +90,8 @@ class Learner(Trainable):
         feed: the stream that the learner trains on, or None if it needs no training.
         options_type: the class that checks the settings of the learner.
         contract_steps: optimiser steps after which the learner solves the easy task of the
-            contract test (tests/fewshot/learners/test_contract.py).
+            contract test (tests/fewshot/learners/test_contract.py). The learning rate there is
+            0.01 up to 40 steps, and falls with the root of their number beyond.
         needs: what the learner requires of its input; see `Needs`.
         metric_names: the names of all values that `extra_metrics` may return.
         caution: a sentence for the warnings of the record, unless the learner was meta-trained

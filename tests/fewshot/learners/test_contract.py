@@ -36,13 +36,16 @@ def build(method: str, norm: str, seed: int = 0) -> Learner:
         return kind.from_config(backbone, easy.TASK, kind.options_type.model_validate(options))
 
 
-def trained(method: str, norm: str, steps: int = 40) -> Learner:
+def trained(method: str, norm: str, steps: int | None = None) -> Learner:
+    """Train for the steps that the learner states, at a rate that falls as they grow."""
     learner = build(method, norm)
+    steps = steps or LEARNERS[method].contract_steps
+    lr = 0.01 * min(1, (40 / steps) ** 0.5)  # a network that needs many steps needs small ones
     support = easy.labelled(6, seed=0)
     learner.eval()
     learner.prepare(support)
     if learner.feed is not None:
-        settings = Train(steps=steps, lr=0.01, optimizer={"name": "adamw"})
+        settings = Train(steps=steps, lr=lr, optimizer={"name": "adamw"})
         with seeded(0, "fit"):
             trainer.fit(learner, easy.stream(learner.feed), settings, steps_per_epoch=1.0)
     return learner.eval()
@@ -62,9 +65,8 @@ def test_presets_build_and_survive_yaml(method: str, preset: str) -> None:
     settings = resolve.configure({"method": method, "shots": 4}, preset)
     values = yaml.safe_load(config.dump(settings.model_dump(mode="json")))
     assert config.check(config.RunConfig, values, "again") == settings
-    if (
-        settings.backbone.name not in backbones.OWN
-    ):  # the weights of timm's networks may be out of reach
+    if settings.backbone.name not in backbones.OWN:
+        # The weights of timm's networks may be out of reach.
         random = settings.backbone.model_copy(update={"weights": "none"})
         settings = settings.model_copy(update={"backbone": random})
     learner = resolve.build_learner(settings, Task(10, torch.arange(10) // 6), seed=0)
