@@ -58,7 +58,7 @@ def test_a_step_of_augment_is_done_until_its_share_of_the_training(method: str, 
 def test_the_step_is_chosen_on_folds_of_the_support(
     start: float, steps: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The curves are scripted: least on average at the second of four log points, or before the first step."""
+    """The mean curve is lowest at the second of four log points, or before the first step."""
     seen: list[set[int]] = []
     curves = [
         [5.0, 1.0, 2.0, 3.0],
@@ -103,29 +103,33 @@ def test_a_random_backbone_is_initialised_from_training_images(tmp_path: Path) -
     fresh = backbones.build(config.BackboneSettings(**backbone))
     before = fresh.body.stages[0][0].weight.clone()
     fresh.initialise(datasets.load("digits").train.images[saved].float() / 255)
-    found = fresh.body.stages[0][0].weight
-    # grey images leave directions of no variance, among which none is the right one: so the inverse covariance
-    inverse = [each.flatten(1).T @ each.flatten(1) for each in (known, found, before)]
-    torch.testing.assert_close(inverse[0], inverse[1], rtol=1e-3, atol=1e-2)
-    assert not torch.allclose(inverse[0], inverse[2], rtol=0.1)
+    expected = fresh.body.stages[0][0].weight
+
+    def inverse_covariance(weight: torch.Tensor) -> torch.Tensor:
+        # Grey images have no variance in some directions, in which the filters are arbitrary.
+        return weight.flatten(1).T @ weight.flatten(1)
+
+    ours, theirs, random = map(inverse_covariance, (known, expected, before))
+    torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-2)
+    assert not torch.allclose(ours, random, rtol=0.1)
 
 
 def test_meta_training_on_a_base_set(tmp_path: Path) -> None:
     """Only the images of the base set are trained on; the record has its name, not its path."""
     folder = tmp_path / "shapes"
-    draw = np.random.default_rng(0)
+    random = np.random.default_rng(0)
     for part in ("train", "test"):
         for number in range(12):
             (folder / part / f"class-{number}").mkdir(parents=True)
             for i in range(3):
-                image = draw.integers(0, 255, (8, 8, 3), dtype=np.uint8)
+                image = random.integers(0, 255, (8, 8, 3), dtype=np.uint8)
                 Image.fromarray(image).save(folder / part / f"class-{number}" / f"{i}.png")
     base = {**QUICK["train"], "base": str(folder)}
     plain = experiment.run(quick("protonet", shots=1), [0], out=tmp_path)
     record = experiment.run(quick("protonet", shots=1, train=base), [0], out=tmp_path)
     assert record.run_id != plain.run_id
     assert record.scores != plain.scores  # with one shot of its own it could not have trained
-    assert record.warnings == [each for each in record.warnings if "stay as they were" not in each]
+    assert not [warning for warning in record.warnings if "stay as they were" in warning]
     assert "meta-trained on 36 labelled images of shapes" in record.data_notes
     assert record.config["train"]["base"] == "shapes"
     assert record.labels == 10

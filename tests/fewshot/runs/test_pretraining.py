@@ -1,3 +1,5 @@
+"""Oracles: the steps of pretraining done by hand, files read back, and the command line itself."""
+
 from __future__ import annotations
 
 import json
@@ -42,7 +44,7 @@ def loaded(weights: Path, **options) -> backbones.Backbone:
     return backbones.build(settings).eval()
 
 
-def test_the_file_is_the_trained_body_its_decorrelation_and_its_classifier(
+def test_the_file_holds_the_trained_body_the_decorrelation_and_the_classifier(
     pretrained: tuple[dict, Path],
 ) -> None:
     record, path = pretrained
@@ -54,39 +56,36 @@ def test_the_file_is_the_trained_body_its_decorrelation_and_its_classifier(
     train = datasets.load("digits").train
     images = train.images.float() / 255
     with torch.no_grad():
-        found = backbone(images)
+        features = backbone(images)
         raw = plain(images)
-        before = last = (
-            torch.nn.functional.interpolate(images, (32, 32), mode="bilinear") - plain.mean
-        ) / plain.std
+        resized = torch.nn.functional.interpolate(images, (32, 32), mode="bilinear")
+        before = last = (resized - plain.mean) / plain.std
         for stage in plain.body.stages:
             before, last = last, stage(last)
     assert before.shape[1:] == (8, 8, 8)
     assert last.shape[1:] == (16, 4, 4)
-    # the digits are fewer than the images that the map is found from, so all of them made it
+    # The map is fitted to a limited number of images, which is more than there are digits.
     parts = []
     for maps, share in ((last, 1.0), (before, 0.7)):
         half = maps.shape[2] // 2
-        roots = [
-            (each.mean((2, 3)) + 0.01).sqrt() - 0.1
-            for each in (maps[:, :, :half], maps[:, :, half:])
-        ]
+        halves = maps[:, :, :half], maps[:, :, half:]
+        roots = [(part.mean((2, 3)) + 0.01).sqrt() - 0.1 for part in halves]
         shift, mix = functional.decorrelation(torch.cat(roots), train.labels.repeat(2), 10)
-        parts += [share * (each - shift) @ mix / (2 * len(mix)) ** 0.5 for each in roots]
+        parts += [share * (root - shift) @ mix / (2 * len(mix)) ** 0.5 for root in roots]
     logits = raw @ state["head.1.weight"].T + state["head.1.bias"]
     expected = 16**0.5 * torch.cat([*parts, 0.8 * logits.softmax(1).sqrt()], 1)
     assert backbone.n_features == expected.shape[1] == 2 * 16 + 2 * 8 + 10
-    assert (found - expected).abs().max() < 0.02 * expected.abs().max()  # half precision
+    assert (features - expected).abs().max() < 0.02 * expected.abs().max()  # half precision
     assert (parts[0] - parts[1]).abs().max() > 0.2 * parts[0].abs().max()
     with torch.no_grad():
-        told = backbone.class_logits(train.images.float() / 255)
-    torch.testing.assert_close(told, logits, rtol=0.05, atol=0.05)
-    assert (told.argmax(1) == logits.argmax(1)).float().mean() > 0.99
+        class_logits = backbone.class_logits(train.images.float() / 255)
+    torch.testing.assert_close(class_logits, logits, rtol=0.05, atol=0.05)
+    assert (class_logits.argmax(1) == logits.argmax(1)).float().mean() > 0.99
     assert record.scores["accuracy"].mean > 0.2
     assert record.validation["accuracy"].values != record.scores["accuracy"].values
 
 
-def test_the_card_says_where_the_weights_come_from(pretrained: tuple[dict, Path]) -> None:
+def test_the_card_describes_the_origin_of_the_weights(pretrained: tuple[dict, Path]) -> None:
     record, path = pretrained
     card = own_weights.card(path)
     assert card["command"] == "fewshot pretrain ..."
@@ -106,10 +105,9 @@ def test_the_card_says_where_the_weights_come_from(pretrained: tuple[dict, Path]
     assert own_weights.card(path.parent / "model.safetensors") == {}
 
 
-def test_the_features_are_what_the_next_run_uses(
+def test_the_weights_of_a_fine_tuned_run_include_the_fixed_decorrelation(
     pretrained: tuple[dict, Path], tmp_path: Path
 ) -> None:
-    """A probe of the file, and one of a fine-tuned run's own model.safetensors, decorrelation included."""
     from fewshot.runs import experiment
 
     backbone = {"name": "mini-resnet", "options": OPTIONS, "weights": str(pretrained[1])}
@@ -120,22 +118,19 @@ def test_the_features_are_what_the_next_run_uses(
         "precision": "float32",
         "backbone": backbone,
     }
-    train = {
-        "steps": 2,
-        "resolutions": [{"side": 16, "until": 0.5}],
-    }  # fit for the body, whatever follows it
+    train = {"steps": 2, "resolutions": [{"side": 16, "until": 0.5}]}
     record = experiment.run({**values, "train": train, "select": "last"}, [0], out=tmp_path)
     model = tmp_path / record.run_id / "trial-0" / "model.safetensors"
-    again = loaded(model)
+    tuned = loaded(model)
     before = loaded(pretrained[1])
-    assert isinstance(again.finish, backbones.Finish)
+    assert isinstance(tuned.finish, backbones.Finish)
     for key in ("shift", "mix", "shift_before", "mix_before"):
-        assert torch.equal(getattr(again.finish, key), getattr(before.finish, key))  # fixed
-    assert torch.equal(again.body.state_dict()[FIRST], load_file(model)[own_weights.BODY + FIRST])
-    assert not torch.equal(again.body.state_dict()[FIRST], before.body.state_dict()[FIRST])  # tuned
+        assert torch.equal(getattr(tuned.finish, key), getattr(before.finish, key))
+    assert torch.equal(tuned.body.state_dict()[FIRST], load_file(model)[own_weights.BODY + FIRST])
+    assert not torch.equal(tuned.body.state_dict()[FIRST], before.body.state_dict()[FIRST])
 
 
-def test_weights_of_another_network_are_refused(
+def test_weights_of_another_network_are_an_error(
     pretrained: tuple[dict, Path], tmp_path: Path
 ) -> None:
     path = pretrained[1]
@@ -160,7 +155,7 @@ def test_weights_of_another_network_are_refused(
         loaded(tmp_path / "missing.safetensors")
 
 
-def test_weights_beyond_half_precision_are_not_written() -> None:
+def test_weights_beyond_half_precision_are_an_error() -> None:
     with pytest.raises(UserError, match="half precision"):
         own_weights.pack({"a": torch.full((2, 2), 1e6)}, {}, "mini-resnet", {}, {})
 
@@ -170,7 +165,8 @@ def test_weights_beyond_half_precision_are_not_written() -> None:
     [
         ("--data digits", {"data": "digits"}),
         (
-            "--data digits --backbone resnet --epochs 2.5 --seed 3 --set train.lr=0.01 --set 'augment=[flip, grey]'",
+            "--data digits --backbone resnet --epochs 2.5 --seed 3 --set train.lr=0.01 "
+            "--set 'augment=[flip, grey]'",
             {
                 "data": "digits",
                 "backbone": {"name": "resnet"},
@@ -180,27 +176,24 @@ def test_weights_beyond_half_precision_are_not_written() -> None:
         ),
     ],
 )
-def test_the_command_on_the_card_asks_for_the_same_again(
-    words: str, values: dict, monkeypatch
-) -> None:
-    asked: list[tuple] = []
+def test_the_command_on_the_card_repeats_the_request(words: str, values: dict, monkeypatch) -> None:
+    requests: list[tuple] = []
     real = arguments.pretraining
 
-    def noted(*arguments, **flags):
-        found = real(*arguments, **flags)
-        asked.append((*found, flags["seed"]))
+    def record(*arguments, **flags):
+        requests.append((*real(*arguments, **flags), flags["seed"]))
         raise UserError("enough")
 
-    monkeypatch.setattr(arguments, "pretraining", noted)
+    monkeypatch.setattr(arguments, "pretraining", record)
     for command in (f"fewshot pretrain {words}", None):
-        monkeypatch.setattr(sys, "argv", shlex.split(command or asked[0][1]))
+        monkeypatch.setattr(sys, "argv", shlex.split(command or requests[0][1]))
         with pytest.raises(SystemExit):
             main.main()
-    assert asked[0] == asked[1]
-    assert asked[0][0] == values
+    assert requests[0] == requests[1]
+    assert requests[0][0] == values
 
 
-def test_the_command_names_a_folder_but_not_where_it_lies() -> None:
+def test_the_command_names_folders_and_files_without_their_paths() -> None:
     values, command = arguments.pretraining(
         None,
         ["backbone.weights=/some/a.safetensors"],
@@ -218,7 +211,7 @@ def test_the_command_names_a_folder_but_not_where_it_lies() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "expected"),
     [
         (
             "[/some/a.safetensors, ../b.safetensors,~/c/d.safetensors]",
@@ -230,13 +223,13 @@ def test_the_command_names_a_folder_but_not_where_it_lies() -> None:
         ("{name: crop, scale: [0.25, 1.0]}", "{name: crop, scale: [0.25, 1.0]}"),
     ],
 )
-def test_the_command_names_no_folder_inside_a_value(value: str, told: str) -> None:
+def test_the_command_has_no_paths_inside_a_value(value: str, expected: str) -> None:
     words = shlex.split(
         arguments.pretraining(
             None, [f"key={value}"], data="digits", backbone=None, epochs=None, seed=0
         )[1]
     )
-    assert words[-1] == f"key={told}"
+    assert words[-1] == f"key={expected}"
 
 
 @pytest.mark.parametrize(
@@ -251,60 +244,64 @@ def test_the_command_names_no_folder_inside_a_value(value: str, told: str) -> No
         ),
     ],
 )
-def test_a_wrong_request_is_told(
+def test_a_wrong_request_is_an_error_and_writes_nothing(
     words: str, message: str, tmp_path: Path, monkeypatch, capsys
 ) -> None:
-    asked = f"fewshot pretrain --data digits --out {tmp_path} {words}"
-    monkeypatch.setattr(sys, "argv", asked.split())
-    with pytest.raises(SystemExit) as left:
+    command = f"fewshot pretrain --data digits --out {tmp_path} {words}"
+    monkeypatch.setattr(sys, "argv", command.split())
+    with pytest.raises(SystemExit) as exit_:
         main.main()
-    assert left.value.code == 2
+    assert exit_.value.code == 2
     assert message in " ".join(capsys.readouterr().err.split())
     assert not any(tmp_path.iterdir())
 
 
-def test_the_command_writes_weights_and_says_how_to_use_them(
+def test_the_command_writes_weights_and_prints_how_to_use_them(
     tmp_path: Path, monkeypatch, capsys
 ) -> None:
     words = (
-        f"fewshot pretrain --data digits --epochs 0.2 --out {tmp_path} --quiet --set backbone.options.widths=[8,16] "
-        "--set precision=float32 --set validation=null --set train.resolutions=[]"
+        f"fewshot pretrain --data digits --epochs 0.2 --out {tmp_path} --quiet "
+        "--set backbone.options.widths=[8,16] --set precision=float32 --set validation=null "
+        "--set train.resolutions=[]"
     )
     monkeypatch.setattr(sys, "argv", words.split())
-    with pytest.raises(SystemExit) as left:
+    with pytest.raises(SystemExit) as exit_:
         main.main()
-    assert left.value.code == 0
-    told = capsys.readouterr()
+    assert exit_.value.code == 0
+    shown = capsys.readouterr()
     (path,) = tmp_path.glob("*/trial-0/weights.safetensors")
-    assert "mini-resnet" in told.out
+    assert "mini-resnet" in shown.out
     before = path.stat().st_mtime_ns, path.read_bytes()
     monkeypatch.setattr(sys, "argv", [*words.split(), "--epochs", "0.2"])
-    with pytest.raises(SystemExit):  # finished: taken as it is
+    with pytest.raises(SystemExit):  # the run is finished, so nothing is written again
         main.main()
     assert (path.stat().st_mtime_ns, path.read_bytes()) == before
-    used = told.err.rpartition("(use: ")[2].rpartition(")")[0]
-    probe = f"fewshot run --method probe --data digits --shots 1 --seeds 1 --quiet --out {tmp_path / 'runs'} {used}"
+    used = shown.err.rpartition("(use: ")[2].rpartition(")")[0]
+    probe = "fewshot run --method probe --data digits --shots 1 --seeds 1 --quiet"
+    probe += f" --out {tmp_path / 'runs'} {used}"
     monkeypatch.setattr(sys, "argv", shlex.split(probe))
-    with pytest.raises(SystemExit) as left:
+    with pytest.raises(SystemExit) as exit_:
         main.main()
-    assert left.value.code == 0
+    assert exit_.value.code == 0
 
 
-def test_seeds_have_their_own_weights_and_cards(
+def test_every_seed_has_its_own_weights_and_card(
     pretrained: tuple[dict, Path], tmp_path: Path
 ) -> None:
     values = {**SMALL, "train": {"epochs": 0.2, "resolutions": []}}
-    (record, first), before = pretraining.run(values, 0, out=tmp_path), None
+    record, first = pretraining.run(values, 0, out=tmp_path)
     before = first.read_bytes()
     both, second = pretraining.run(values, 1, out=tmp_path)
     assert both.run_id == record.run_id
     assert first.read_bytes() == before != second.read_bytes()
-    cards = [own_weights.card(each) for each in (first, second)]
+    cards = [own_weights.card(path) for path in (first, second)]
     assert [card["seed"] for card in cards] == [0, 1]
     assert [card["accuracy"] for card in cards] == both.scores["accuracy"].values
 
 
-def test_a_file_of_settings_names_the_backbone_unless_the_flag_does(tmp_path: Path) -> None:
+def test_the_backbone_of_a_configuration_file_is_used_unless_a_flag_names_another(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "c.yaml").write_text(
         "{method: probe, preset: few, shots: 3, compute: {device: cpu}, train: {lr: 0.5},"
         " backbone: {name: resnet, options: {width: 64}}}"
@@ -326,29 +323,27 @@ def test_another_network_does_not_inherit_the_sides_of_the_preset() -> None:
         assert len(settings.train.resolutions) == sides
 
 
-def test_runs_are_told_apart_by_weights_and_not_by_the_card(
+def test_the_content_hash_depends_on_the_weights_and_not_on_the_card(
     pretrained: tuple[dict, Path], tmp_path: Path
 ) -> None:
     state = load_file(pretrained[1])
     save_file(state, tmp_path / "same.safetensors", {"fewshot": "{}"})
     state[FIRST] = state[FIRST] + 1e-2
     save_file(state, tmp_path / "other.safetensors")
-    marks = [
-        own_weights.content_hash(each)
-        for each in (pretrained[1], tmp_path / "same.safetensors", tmp_path / "other.safetensors")
-    ]
-    assert marks[0] == marks[1] != marks[2]
+    paths = pretrained[1], tmp_path / "same.safetensors", tmp_path / "other.safetensors"
+    original, same, other = (own_weights.content_hash(path) for path in paths)
+    assert original == same != other
 
 
 @pytest.mark.slow
-def test_two_epochs_on_real_images_are_better_features_than_none(tmp_path: Path) -> None:
+def test_two_epochs_on_real_images_give_better_features_than_random_weights(tmp_path: Path) -> None:
     from fewshot.runs import experiment
 
     try:
         datasets.load("tinyimagenet32")
         datasets.load("cifar10")
     except UserError as error:
-        pytest.skip(f"the data is not here: {error}")
+        pytest.skip(f"the data is missing: {error}")
     options = {"widths": [32, 64, 128]}
     values = {"data": "tinyimagenet32", "backbone": {"name": "mini-resnet", "options": options}}
     record, weights = pretraining.run({**values, "train": {"epochs": 2}}, out=tmp_path)
@@ -358,14 +353,14 @@ def test_two_epochs_on_real_images_are_better_features_than_none(tmp_path: Path)
             {
                 "method": "probe",
                 "shots": 16,
-                "backbone": {"name": "mini-resnet", "options": options, "weights": each},
+                "backbone": {"name": "mini-resnet", "options": options, "weights": start},
             },
             range(3),
             out=tmp_path,
         )
         .scores["accuracy"]
         .mean
-        for each in ("none", str(weights))
+        for start in ("none", str(weights))
     ]
     assert accuracies[1] > accuracies[0] + 0.1
 
