@@ -77,7 +77,7 @@ def presets(method: str) -> str:
             for line in path.read_text().split("\nbackbone:")[0].splitlines()
             if line.startswith("#")
         )
-        sentence = re.split(r"(?<=\.)\s(?=[A-Z])", comment)[0].rstrip(". ")
+        sentence = re.split(r"(?<=\.)\s(?=[A-Z\"])", comment)[0].rstrip(". ")
         lines.append(f"- `{name}`: {sentence}.")
     return "\n".join(lines)
 
