@@ -32,11 +32,16 @@ def headline(study: Study) -> Table | None:
     lines = [line for row in chosen for line in _headline_rows(row, study)]
     if not any(line["measured"].text for line in lines):
         return None
+    budgets = {line["training images"].text for line in lines}
     columns = [name for name in lines[0] if any(line[name].text for line in lines)]
+    shared = ""
+    if len(budgets) == 1:
+        columns.remove("training images")
+        shared = f"with {budgets.pop()} and "
     rows = [[line[name] for name in columns] for line in lines]
     caption = (
         "Reported and measured accuracy. Measured: mean ± half of the 95% interval over n trials "
-        f"on the test images, at scale {study.scale}."
+        f"on the test images, {shared}at scale {study.scale}."
     )
     return Table(caption, columns, rows, [])
 
@@ -93,7 +98,6 @@ def _headline_line(
         "row": Cell(row.name),
         "system": Cell(formatting.shortened(row.row.title, LONGEST_CELL)),
         "setting": Cell(setting),
-        "training images": Cell(group.budget if group else ""),
         "reported": reported(cell, "accuracy", decimals.get("accuracy", 2)),
         "measured": Cell(cell.status),
     }
@@ -117,6 +121,7 @@ def _headline_line(
         "difference": difference,
         "reported, validation": validation_reported,
         "measured, validation": validation,
+        "training images": Cell(group.budget if group else ""),
         "measured with": network,
     }
 

@@ -94,9 +94,13 @@ def html(pages: Sequence[Page], drawn: Mapping[tuple[str, str], str]) -> str:
         text = drawn.get((study, figure.name), "")
         return Markup(inline(text, f"{study}-{figure.name}", figure.alt))
 
+    def is_text(table: Table, column: int) -> bool:
+        return all(row[column].sort is None for row in table.rows)
+
     names = ", ".join(page.name for page in pages)
     title = f"{'Study' if len(pages) == 1 else 'Studies'} reproduced: {names}"
-    return template.render(pages=pages, how=HOW_TO_READ, svg=svg, title=title) + "\n"
+    page = template.render(pages=pages, how=HOW_TO_READ, svg=svg, is_text=is_text, title=title)
+    return page + "\n"
 
 
 def inline(text: str, name: str, alt: str) -> str:
