@@ -200,7 +200,8 @@ def fit(
 ) -> Learner:
     """Train a learner in place on labelled images, with the trainer that every run uses.
 
-    A learner that needs no training, such as a probe, is returned as it is.
+    A learner that needs no training, such as a probe, is returned as it is. A `speed-cnn` with
+    random weights also needs `learner.backbone.initialise(support.images)` before, as runs do it.
 
     Args:
         learner: the learner, on the device that it should train on.
