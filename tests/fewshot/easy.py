@@ -1,4 +1,4 @@
-"""An easy task with a known answer: each class is a colour on noise; used by the tests of learners and trainer."""
+"""An easy task with a known answer: every class is a colour with noise."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ def save(
 
 
 def kshot(results: Path) -> Planned:
-    """Learners at 16 and 5 shots, a benchmark, and rows that failed, cannot run, or have not run."""
+    """Learners at 16 and 5 shots, a benchmark, and rows that failed, cannot run or did not run."""
     k8 = row(
         "kshot",
         "K8",

@@ -47,48 +47,50 @@ def slow_calibration_error(probabilities: np.ndarray, labels: np.ndarray, n_bins
 @pytest.mark.parametrize("absent", [None, 3])
 def test_scores_against_scikit_learn(absent: int | None):
     logits, labels = predictions(absent=absent)
-    found = metrics.scores(logits, labels)
+    result = metrics.scores(logits, labels)
     y, guess = labels.numpy(), logits.argmax(1).numpy()
     probabilities = softmax(logits.double().numpy(), axis=1)
-    assert found.accuracy == pytest.approx(reference.accuracy_score(y, guess))
-    assert found.precision == pytest.approx(
+    assert result.accuracy == pytest.approx(reference.accuracy_score(y, guess))
+    assert result.precision == pytest.approx(
         reference.precision_score(y, guess, average="macro", zero_division=0)
     )
-    assert found.recall == pytest.approx(reference.recall_score(y, guess, average="macro"))
-    assert found.f1 == pytest.approx(reference.f1_score(y, guess, average="macro", zero_division=0))
+    assert result.recall == pytest.approx(reference.recall_score(y, guess, average="macro"))
+    assert result.f1 == pytest.approx(
+        reference.f1_score(y, guess, average="macro", zero_division=0)
+    )
     # log_loss cuts probabilities off near zero, so a class 100 nats away is compared by hand
     if absent is None:
-        assert found.loss == pytest.approx(reference.log_loss(y, probabilities))
+        assert result.loss == pytest.approx(reference.log_loss(y, probabilities))
     rows = [
         math.log(sum(math.exp(z) for z in row)) - row[label]
         for row, label in zip(logits.tolist(), y, strict=True)
     ]
-    assert found.loss == pytest.approx(sum(rows) / len(rows))
-    assert found.ece == pytest.approx(slow_calibration_error(probabilities, y, 15))
+    assert result.loss == pytest.approx(sum(rows) / len(rows))
+    assert result.ece == pytest.approx(slow_calibration_error(probabilities, y, 15))
 
 
 @pytest.mark.parametrize("absent", [None, 3])
 def test_confusion_and_per_class_against_counting(absent: int | None):
     logits, labels = predictions(absent=absent)
-    found = metrics.scores(logits, labels)
+    result = metrics.scores(logits, labels)
     counts = [[0] * N_WAY for _ in range(N_WAY)]
     for row, label in zip(logits.tolist(), labels.tolist(), strict=True):
         counts[label][row.index(max(row))] += 1
-    assert found.confusion == counts
-    assert found.per_class == pytest.approx(
+    assert result.confusion == counts
+    assert result.per_class == pytest.approx(
         [row[label] / sum(row) for label, row in enumerate(counts)]
     )
     if absent is not None:
-        assert found.per_class[absent] == 0
-        assert found.recall == pytest.approx(sum(found.per_class) / N_WAY)
+        assert result.per_class[absent] == 0
+        assert result.recall == pytest.approx(sum(result.per_class) / N_WAY)
 
 
 def test_a_class_without_queries_counts_as_zero_and_keeps_its_place():
-    found = metrics.scores(torch.eye(3)[[0, 0, 2]], torch.tensor([0, 0, 2]))
-    assert found.per_class == [1, 0, 1]
-    assert found.confusion == [[2, 0, 0], [0, 0, 0], [0, 0, 1]]
-    assert found.accuracy == 1
-    assert found.f1 == pytest.approx(2 / 3)
+    result = metrics.scores(torch.eye(3)[[0, 0, 2]], torch.tensor([0, 0, 2]))
+    assert result.per_class == [1, 0, 1]
+    assert result.confusion == [[2, 0, 0], [0, 0, 0], [0, 0, 1]]
+    assert result.accuracy == 1
+    assert result.f1 == pytest.approx(2 / 3)
 
 
 def test_numbers_are_plain_floats_of_the_six_scores():
@@ -102,8 +104,8 @@ def test_calibration_error_against_the_paper_s_loops(n_bins: int):
     logits, labels = predictions()
     for sharpness in (0.2, 1, 5):
         probabilities = softmax(sharpness * logits.double().numpy(), axis=1)
-        found = metrics.calibration_error(probabilities, labels.numpy(), n_bins)
-        assert found == pytest.approx(
+        result = metrics.calibration_error(probabilities, labels.numpy(), n_bins)
+        assert result == pytest.approx(
             slow_calibration_error(probabilities, labels.numpy(), n_bins), abs=1e-12
         )
 
@@ -114,10 +116,10 @@ def test_calibration_error_on_the_edges_of_bins():
     )  # with four bins, exact in binary where it matters
     probabilities = np.stack([confidence, 1 - confidence], axis=1)
     labels = np.array([0, 1, 0, 1, 1, 0, 0])
-    found = metrics.calibration_error(probabilities, labels, n_bins=4)
-    assert found == pytest.approx(slow_calibration_error(probabilities, labels, 4))
+    result = metrics.calibration_error(probabilities, labels, n_bins=4)
+    assert result == pytest.approx(slow_calibration_error(probabilities, labels, 4))
     # by hand: (1/4, 1/2] holds 0.5; (1/2, 3/4] holds 0.75, 0.6, 0.625; (3/4, 1] holds 1, 1, 0.8
-    assert found == pytest.approx((abs(0 - 0.5) + abs(3 - 1.975) + abs(1 - 2.8)) / 7)
+    assert result == pytest.approx((abs(0 - 0.5) + abs(3 - 1.975) + abs(1 - 2.8)) / 7)
 
 
 def test_certain_classifiers_are_calibrated_if_right_and_not_if_wrong():
@@ -130,10 +132,10 @@ def test_certain_classifiers_are_calibrated_if_right_and_not_if_wrong():
 def test_the_loss_at_the_best_temperature_is_the_least_and_ignores_confidence(factor: float):
     labels = torch.arange(600) % 4
     logits = torch.randn(600, 4, generator=torch.Generator().manual_seed(0)) + F.one_hot(labels, 4)
-    found = metrics.loss_at_best_temperature(factor * logits, labels)
+    result = metrics.loss_at_best_temperature(factor * logits, labels)
     oracle = minimize_scalar(
         lambda log_scale: F.cross_entropy(math.exp(log_scale) * logits.double(), labels).item(),
         bounds=(-4, 4),
     )
-    assert found["loss"] == pytest.approx(oracle.fun, abs=1e-3)
-    assert found["accuracy"] == pytest.approx((logits.argmax(1) == labels).float().mean().item())
+    assert result["loss"] == pytest.approx(oracle.fun, abs=1e-3)
+    assert result["accuracy"] == pytest.approx((logits.argmax(1) == labels).float().mean().item())

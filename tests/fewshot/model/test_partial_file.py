@@ -22,15 +22,15 @@ def written(out: Path) -> Path:
     return parts.path
 
 
-def found(out: Path) -> dict:
+def read(out: Path) -> dict:
     with Parts(out) as parts:
         return {key: parts[key] for key in CONTENT if key in parts}
 
 
-def test_what_was_kept_is_found_again(tmp_path: Path) -> None:
+def test_saved_parts_are_read_again(tmp_path: Path) -> None:
     path = written(tmp_path / "new" / "out.csv")
     assert path.parent == tmp_path / "new"
-    assert found(tmp_path / "new" / "out.csv") == CONTENT
+    assert read(tmp_path / "new" / "out.csv") == CONTENT
     with Parts(tmp_path / "new" / "out.csv") as parts:
         parts["first"] = 2  # the last one counts
         assert parts["first"] == 2
@@ -51,10 +51,10 @@ def test_a_line_torn_anywhere_is_forgotten_and_the_next_one_whole(tmp_path: Path
     ]:
         (tmp_path / "out.csv.partial").write_bytes(whole[:cut])
         n = sum(end <= cut for end in ends[1:])
-        assert found(tmp_path / "out.csv") == dict(list(CONTENT.items())[:n]), cut
+        assert read(tmp_path / "out.csv") == dict(list(CONTENT.items())[:n]), cut
         with Parts(tmp_path / "out.csv") as parts:
             parts["third"] = "again"
-        assert found(tmp_path / "out.csv")["third"] == "again"
+        assert read(tmp_path / "out.csv")["third"] == "again"
 
 
 @pytest.mark.parametrize("damage", [b"\0", b"\n", b"y"])
@@ -63,7 +63,7 @@ def test_a_damaged_line_and_what_follows_are_forgotten(damage: bytes, tmp_path: 
     whole = path.read_bytes()
     middle = whole.index(b"\n") + 20  # in the second line
     path.write_bytes(whole[:middle] + damage + whole[middle + 1 :])
-    assert found(tmp_path / "out.csv") == {"first": CONTENT["first"]}
+    assert read(tmp_path / "out.csv") == {"first": CONTENT["first"]}
 
 
 def test_a_second_process_is_refused(tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_a_second_process_is_refused(tmp_path: Path) -> None:
         pass
     other.kill()
     other.communicate()
-    assert found(tmp_path / "out.csv") == {}  # a killed one holds nothing up
+    assert read(tmp_path / "out.csv") == {}  # a killed one holds nothing up
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         pass
 
 
-def test_a_full_disk_is_said_and_leaves_what_was_kept(tmp_path: Path) -> None:
+def test_a_full_disk_is_an_error_and_leaves_the_saved_parts(tmp_path: Path) -> None:
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     with Parts(tmp_path / "out.csv") as parts:
         parts["first"] = CONTENT["first"]
@@ -113,4 +113,4 @@ def test_a_full_disk_is_said_and_leaves_what_was_kept(tmp_path: Path) -> None:
                 parts["third"] = CONTENT["third"]
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert found(tmp_path / "out.csv") == {"first": CONTENT["first"]}
+    assert read(tmp_path / "out.csv") == {"first": CONTENT["first"]}

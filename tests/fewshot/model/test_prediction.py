@@ -1,4 +1,7 @@
-"""Predictions for files against those that the runs themselves saved; stopping, continuing, and bad input."""
+"""Predictions for image files; stopping, continuing, and bad input.
+
+Oracle: the predictions that the runs themselves saved for their test images.
+"""
 
 from __future__ import annotations
 
@@ -61,23 +64,24 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 
 def same_as_saved(draw: Path, path: Path, names: list[str], classes: tuple[str, ...]) -> None:
-    """The CSV of all classes, best first, of the run's test images against the run's own predictions, image by image.
+    """Compare a CSV of all classes, best first, with the predictions that the run saved.
 
-    Those are saved in half precision, in which two classes may be equal.
+    Those have half precision, in which two classes may be equal.
     """
     logits = torch.from_numpy(np.load(draw / "predictions.npz")["test_logits"]).float()
-    found = {row["file"]: row for row in rows(path)}
-    assert sorted(found) == sorted(names)
+    by_file = {row["file"]: row for row in rows(path)}
+    assert sorted(by_file) == sorted(names)
     for name, own in zip(names, logits, strict=True):
-        row = found[name]
+        row = by_file[name]
         assert row["label"] in {
             classes[i] for i in (own == own.max()).nonzero().flatten().tolist()
         }, name
         ends = ["", *(f"_{k}" for k in range(2, len(classes) + 1))]
-        told = {row[f"label{end}"]: float(row[f"probability{end}"]) for end in ends}
+        probabilities = {row[f"label{end}"]: float(row[f"probability{end}"]) for end in ends}
         expected = dict(zip(classes, own.double().softmax(0).tolist(), strict=True))
-        assert told == pytest.approx(expected, abs=4e-3), name
-        assert list(told.values()) == sorted(told.values(), reverse=True)
+        assert probabilities == pytest.approx(expected, abs=4e-3), name
+        in_order = list(probabilities.values())
+        assert in_order == sorted(in_order, reverse=True)
 
 
 @pytest.fixture(scope="session")
@@ -118,7 +122,7 @@ def test_each_draw_has_its_own_network(
 
 
 def odd_images(folder: Path) -> Path:
-    """Four classes of all kinds of image files and sizes, with superclasses; a colour each, and noise."""
+    """Write four classes, each a colour with noise, in all kinds of image files and sizes."""
     luck = np.random.default_rng(0)
     for number, name in enumerate(["ant", "bee", "car", "van"]):
         for part, count in (("train", 6), ("test", 8)):
@@ -201,9 +205,9 @@ def test_names_and_classes_of_any_kind_are_quoted(tmp_path: Path) -> None:
         shutil.copy(data / "test" / "bee" / "bee-0.png", tmp_path / "flat" / name)
     prediction.predict(folder, tmp_path / "flat", tmp_path / "out.csv", top=4)
     with (tmp_path / "out.csv").open(newline="", errors="surrogateescape") as file:
-        found = list(csv.DictReader(file))
-    assert [row["file"] for row in found] == sorted(names)
-    for row in found:
+        result = list(csv.DictReader(file))
+    assert [row["file"] for row in result] == sorted(names)
+    for row in result:
         assert {row["label"], *(row[f"label_{k}"] for k in (2, 3, 4))} == {
             'an "ant", red',
             "bee",
@@ -222,7 +226,7 @@ def test_broken_files_are_named_when_the_others_are_done_or_left_out(
     whole = (folder / "3.png").read_bytes()
     (folder / "3.png").write_bytes(whole[:90])
     (folder / "5.png").write_bytes(b"")
-    said: list[str] = []
+    status_lines: list[str] = []
     for kaggle in (True, False):
         out = tmp_path / f"{kaggle}.csv"
         with pytest.raises(
@@ -231,22 +235,22 @@ def test_broken_files_are_named_when_the_others_are_done_or_left_out(
         ):
             prediction.predict(scratch, folder, out, kaggle=kaggle)
         assert not out.exists()
-        with progress.shown_by(said.append):
-            found = prediction.predict(scratch, folder, out, kaggle=kaggle, skip_broken=True)
-        assert found == (38, ["3.png (cannot be decoded)", "5.png (cannot be decoded)"])
+        with progress.shown_by(status_lines.append):
+            result = prediction.predict(scratch, folder, out, kaggle=kaggle, skip_broken=True)
+        assert result == (38, ["3.png (cannot be decoded)", "5.png (cannot be decoded)"])
         assert (
-            str(found)
+            str(result)
             == "38 images; left out 2: 3.png (cannot be decoded), 5.png (cannot be decoded)"
         )
         assert len(rows(out)) == 38
-    assert set(said) == {"loading the run"}  # nothing was computed again
+    assert set(status_lines) == {"loading the run"}  # nothing was computed again
     for path in folder.iterdir():
         path.write_bytes(b"")
     with pytest.raises(UserError, match="no file could be read as an image"):
         prediction.predict(scratch, folder, tmp_path / "out.csv", skip_broken=True)
 
 
-def test_what_is_no_image_by_its_name_is_said_before_work_starts(
+def test_files_that_are_no_images_by_name_are_errors_before_work_starts(
     scratch: Path, digits: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "png"
@@ -260,8 +264,10 @@ def test_what_is_no_image_by_its_name_is_said_before_work_starts(
         UserError, match=r"1\.heic \(.*JPEG or PNG\), sample\.csv \(not an image\); remove them"
     ):
         prediction.predict(scratch, folder, tmp_path / "out.csv", kaggle=True)
-    found = prediction.predict(scratch, folder, tmp_path / "out.csv", kaggle=True, skip_broken=True)
-    assert (found.images, len(found.left_out)) == (1, 2)
+    result = prediction.predict(
+        scratch, folder, tmp_path / "out.csv", kaggle=True, skip_broken=True
+    )
+    assert (result.images, len(result.left_out)) == (1, 2)
 
 
 # stopping and continuing
@@ -294,7 +300,8 @@ def start(scratch: Path, images: Path, out: Path, slow: float) -> subprocess.Pop
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         f"def slowly(self, key, content):\n    keep(self, key, content)\n    time.sleep({slow})\n"
         "parts.Parts.__setitem__ = slowly\n"
-        f"sys.argv = ['fewshot', 'predict', {str(scratch)!r}, {str(images)!r}, '--out', {str(out)!r}, '--top', '2']\n"
+        f"sys.argv = ['fewshot', 'predict', {str(scratch)!r}, {str(images)!r}]\n"
+        f"sys.argv += ['--out', {str(out)!r}, '--top', '2']\n"
         "main.main()"
     )
     return subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True)
@@ -319,9 +326,9 @@ def test_stopped_it_continues_with_what_is_missing(
     process = start(scratch, many, out, slow=0.3)
     wait_for_lines(process, out, 2)
     process.send_signal(stop)
-    said = process.communicate(timeout=60)[1]
+    error = process.communicate(timeout=60)[1]
     assert process.returncode == code
-    assert "Traceback" not in said
+    assert "Traceback" not in error
     assert not out.exists()
     done, heard = lines(out), []
     assert 2 <= done < 6
@@ -338,15 +345,15 @@ def test_stopped_it_continues_with_what_is_missing(
 def test_killed_five_times_at_random_the_output_is_the_same(
     scratch, many, undisturbed, tmp_path
 ) -> None:
-    out, luck, kept = tmp_path / "out.csv", random.Random(0), []
+    out, luck, saved = tmp_path / "out.csv", random.Random(0), []
     for _ in range(5):
         process = start(scratch, many, out, slow=0.3)
         wait_for_lines(process, out, 1)
         time.sleep(luck.uniform(0, 0.35))
         process.kill()
         process.communicate()
-        kept.append(lines(out))
-    assert kept == sorted(kept)
+        saved.append(lines(out))
+    assert saved == sorted(saved)
     process = start(scratch, many, out, slow=0)
     process.communicate()
     assert process.returncode == 0
@@ -440,7 +447,7 @@ def test_what_is_no_run_or_no_longer_the_same_is_refused(digits: Path, tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "words_of_error"),
     [
         ("RUN PNG", "name one file to write"),
         ("RUN PNG --out a.csv --kaggle b.csv", "name one file to write"),
@@ -453,7 +460,7 @@ def test_what_is_no_run_or_no_longer_the_same_is_refused(digits: Path, tmp_path:
     ],
 )
 def test_bad_requests_get_one_sentence_and_code_2(
-    arguments, said, scratch, digits, monkeypatch, tmp_path, capsys
+    arguments, words_of_error, scratch, digits, monkeypatch, tmp_path, capsys
 ):
     monkeypatch.chdir(tmp_path)
     words = arguments.replace("RUN", str(scratch)).replace("PNG", str(digits)).split()
@@ -462,7 +469,7 @@ def test_bad_requests_get_one_sentence_and_code_2(
         main.main()
     assert left.value.code == 2
     shown = capsys.readouterr()
-    assert said in shown.err.splitlines()[-1]
+    assert words_of_error in shown.err.splitlines()[-1]
     assert shown.err.splitlines()[-1].startswith("fewshot: ")
     assert set(shown.err.splitlines()[:-1]) <= {"loading the run"}
     assert list(tmp_path.iterdir()) == []
