@@ -437,7 +437,7 @@ def test_what_is_no_run_or_no_longer_the_same_is_refused(digits: Path, tmp_path:
     refused(r"model\.safetensors cannot be read")
     weights.write_bytes(whole)
     (folder / "trial-0" / "indices.json").rename(tmp_path / "aside")
-    refused(r"trial-0/indices\.json is not there")
+    refused(r"trial-0/indices\.json is missing")
     (tmp_path / "aside").rename(folder / "trial-0" / "indices.json")
     shutil.copy(data / "train" / "van" / "van-0.png", data / "train" / "van" / "van-9.png")
     refused("was made from other data or weights")
