@@ -20,12 +20,12 @@ LATEX = {
 }  # fmt: skip
 
 
-# Published records keep the sentences of the version that wrote them.
+# Published records keep the sentences of the version that wrote them: pattern, current words.
 EARLIER_WORDS = (
-    ("a member: ", "a voter: "),
-    (" members on validation", " voters on validation"),
-    ("a draw's accuracy is near chance", "the accuracy of a trial is near chance"),
-    ("training and judging", "training and evaluation"),
+    (r"\ba member: ", "a voter: "),
+    (r" members on validation", " voters on validation"),
+    (r"\ba \w+'s accuracy is near chance", "the accuracy of a trial is near chance"),
+    (r"(?<=hours of training and )\w+ing\b", "evaluation"),
 )
 
 
@@ -49,7 +49,7 @@ class Table(NamedTuple):
 def current_words(sentence: str) -> str:
     """Return a sentence of a record in the words of today's version."""
     for earlier, current in EARLIER_WORDS:
-        sentence = sentence.replace(earlier, current)
+        sentence = re.sub(earlier, current, sentence)
     return sentence
 
 

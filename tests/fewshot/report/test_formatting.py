@@ -94,3 +94,10 @@ def test_names_of_methods_and_lines() -> None:
 def test_long_texts_are_shortened() -> None:
     assert formatting.shortened("airplane", 8) == "airplane"
     assert formatting.shortened("airplanes", 8) == "airplan…"
+
+
+def test_sentences_of_earlier_versions_are_shown_in_current_words() -> None:
+    earlier = "a member: a run's accuracy is near chance, which is 0.1"
+    current = "a voter: the accuracy of a trial is near chance, which is 0.1"
+    assert formatting.current_words(earlier) == current
+    assert formatting.current_words("training took long") == "training took long"

@@ -11,7 +11,7 @@ import pytest
 
 from fewshot.evaluation.statistics import Score
 from fewshot.report.studies import tables
-from tests.fewshot.report.studies.reading import expected, plain, rows_of
+from tests.fewshot.report.studies.reading import expected, plain, rows_of, study
 from tests.fewshot.study_results import RECORDS, Planned, record
 
 
@@ -91,3 +91,35 @@ def test_metrics_that_the_report_states_have_columns_and_its_decimals(
     values = content["f1"]["values"]
     assert first["f1"] == f"{statistics.fmean(values):.4f} ± {statistics.stdev(values):.4f}"
     assert "precision" not in first
+
+
+def test_the_headline_table_has_the_rows_that_a_reader_looks_for(
+    reported: tuple[Planned, Path, Path],
+) -> None:
+    table = tables.headline(study(reported[0], reported[1], "kshot"))
+    assert table is not None
+    column = {name: index for index, name in enumerate(table.columns)}
+    assert {row[0].text for row in table.rows} == {"K7", "K8", "K9", "K10", "K11"}
+    assert "with 16 labels per class" in table.caption
+    for row in table.rows:
+        if row[0].text == "K11":
+            values = record("maml-16")["scores"]["accuracy"]["values"]
+            mean = statistics.fmean(values)
+            assert row[column["reported"]].text == "0.14"
+            assert row[column["measured"]].text.startswith(f"{mean:.4f} ± ")
+            assert row[column["difference"]].text == f"{mean - 0.14:+.4f}"
+        if row[0].text == "K7":
+            assert row[column["measured"]].text == "not run"
+
+
+def test_many_settings_are_represented_by_the_highest_reported_and_the_best(
+    reported: tuple[Planned, Path, Path],
+) -> None:
+    rows = study(reported[0], reported[1], "hyperparameters").rows
+    by_network = tables.representative(rows[0], rows[0].scored)
+    assert [one.values["network"] for one in by_network] == ["H1", "H2"]
+    for one in by_network:
+        rivals = [
+            cell for cell in rows[0].scored if cell.values["network"] == one.values["network"]
+        ]
+        assert one.mean == max(cell.mean for cell in rivals)
