@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from episodes.types import Features
 from fewshot.backbones import views as view_functions
 from fewshot.backbones.finish import FeatureMap, Finish
 from fewshot.backbones.networks import Body, Statistics
-from episodes.types import Features
 from fewshot.config import Views
 
 CHUNK_PIXELS = 512 * 32 * 32  # of the images that go through a body at once

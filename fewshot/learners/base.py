@@ -136,7 +136,7 @@ class Learner(Trainable):
         return type(self).prepare is not Learner.prepare
 
     def prepare(self, support: Labelled) -> None:
-        """Initialise from the support set; called once before the first step, in evaluation mode."""
+        """Initialise from the support set, once before the first step, in evaluation mode."""
 
     def on_train_start(self, n_images: int) -> None:
         """Prepare for training batches that are drawn from a pool of `n_images` images."""

@@ -76,7 +76,7 @@ def load_teacher(path: Path, n_way: int) -> Backbone:
     n_classes = teacher.finish.n_classes if isinstance(teacher.finish, Finish) else 0
     if n_classes != n_way:
         raise UserError(
-            f"learner.teachers: {path} was trained on {n_classes} classes, and the data has {n_way}: "
-            "name files that `fewshot pretrain` wrote for the same data."
+            f"learner.teachers: {path} was trained on {n_classes} classes, and the data has "
+            f"{n_way}: name files that `fewshot pretrain` wrote for the same data."
         )
     return teacher

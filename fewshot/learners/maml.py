@@ -154,7 +154,7 @@ class MAML(Learner):
         return model
 
     def _start(self, features: Tensor, labels: Tensor, n_way: int) -> _Model:
-        """Return a clone of the backbone with the first head, from the support's features [n, d]."""
+        """Return a clone of the backbone with its initial head; support features are [n, d]."""
         centre = features.mean(0) if self.options.centre else torch.zeros_like(features[0])
         model = _Model(self.backbone, n_way, centre, self.log_scale.exp(), self.options.normalise)
         model = _learn2learn().utils.clone_module(model)

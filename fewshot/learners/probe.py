@@ -79,10 +79,8 @@ def fit_classifier(backbone: Backbone, support: Labelled, options: Options) -> C
     """Fit a classifier to the support's features; the backbone does not change."""
     support_features = embed(backbone, support.images)
     n_way = int(support.labels.max()) + 1
-    if options.centre:
-        centre = support_features.mean(0)
-    else:
-        centre = torch.zeros_like(support_features[0])
+    zeros = torch.zeros_like(support_features[0])
+    centre = support_features.mean(0) if options.centre else zeros
 
     def prepare(features: Tensor) -> Tensor:
         features = features - centre

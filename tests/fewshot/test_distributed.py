@@ -91,7 +91,8 @@ SETTINGS = [
     "validation.share=0.25", "select=holdout", "learner.recall=0.5",
     "augment=[]",  # each process would augment in its own way, and results would differ
 ]  # fmt: skip
-RUN = "run --method scratch --data digits --shots 8 --seeds 1 --backbone conv4".split()
+COMMAND = "run --method scratch --data digits --shots 8 --seeds 1 --backbone conv4"
+RUN = COMMAND.split()
 for setting in SETTINGS:
     RUN += ["--set", setting]
 

@@ -22,7 +22,7 @@ from tests.fewshot.runs.quick_runs import quick, without_times
 
 @pytest.fixture
 def one_thread() -> Iterator[None]:
-    """Sums depend in their last bits on the number of threads, so runs to be compared have the same."""
+    """Use one thread, since the last bits of sums depend on the number of threads."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -36,9 +36,10 @@ def test_trials_in_processes_are_the_same_trials(tmp_path: Path, one_thread: Non
 
 
 LONG = [
-    sys.executable, "-m", "fewshot", "run", "--method", "scratch", "--shots", "16", "--data", "digits", "--seeds", "2",
-    "--set", "backbone.options={width: 16}", "--set", "train.steps=600", "--set", "train.log_every_epochs=5",
-    "--set", "train.ema_decay=0.99", "--set", "learner.dropout=0.2", "--json",
+    sys.executable, "-m", "fewshot", "run", "--method", "scratch", "--shots", "16", "--data",
+    "digits", "--seeds", "2", "--set", "backbone.options={width: 16}", "--set", "train.steps=600",
+    "--set", "train.log_every_epochs=5", "--set", "train.ema_decay=0.99",
+    "--set", "learner.dropout=0.2", "--json",
 ]  # fmt: skip
 
 
