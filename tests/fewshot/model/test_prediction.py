@@ -443,7 +443,7 @@ def test_what_is_no_run_or_no_longer_the_same_is_refused(digits: Path, tmp_path:
     refused("was made from other data or weights")
     record = json.loads((folder / "record.json").read_text())
     (folder / "record.json").write_text(json.dumps(record | {"method": "voting"}))
-    refused("is a vote, which has no network of its own")
+    refused("is a vote, which has no network")
 
 
 @pytest.mark.parametrize(
