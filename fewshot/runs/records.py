@@ -292,11 +292,6 @@ def _as_json(scores: Scores) -> dict[str, Any]:
     return {name: score.to_json() for name, score in scores.items()}
 
 
-def seconds(record: Record) -> float:
-    """Return the seconds that a trial took on average to train and to adapt."""
-    return record["cost"]["train_seconds"] + record["cost"]["adapt_seconds"]
-
-
 def assemble(facts: RunFacts, data_fingerprint: str, trials: Sequence[TrialRecord]) -> RunRecord:
     """Return the record of a run from its trials, in the order of their seeds."""
     trials = sorted(trials, key=lambda trial: trial.seed or 0)
