@@ -32,7 +32,7 @@ def headline(study: Study) -> Table | None:
     lines = [line for row in chosen for line in _headline_rows(row, study)]
     if not any(line["measured"].text for line in lines):
         return None
-    budgets = {line["training images"].text for line in lines}
+    budgets = {line["training images"].text for line in lines} - {""}
     columns = [name for name in lines[0] if any(line[name].text for line in lines)]
     shared = ""
     if len(budgets) == 1:
