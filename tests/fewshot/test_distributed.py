@@ -158,7 +158,7 @@ def test_what_processes_cannot_share_is_reported_once(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_a_stopped_run_of_two_processes_is_resumed(tmp_path: Path) -> None:
     """torchrun passes the signal on; the same command then ends as if undisturbed."""
-    request = [*RUN, "--set", "train.steps=3000", "--set", "train.log_every_epochs=100"]
+    request = [*RUN, "--set", "train.steps=800", "--set", "train.log_every_epochs=20"]
     command = [sys.executable, *TORCHRUN, *request, "--out", str(tmp_path)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     running = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
