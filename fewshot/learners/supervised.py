@@ -70,7 +70,7 @@ class HeadLearner(Learner):
         return functional.cross_entropy(logits, labels)
 
     def combine(self, logits: Tensor) -> Tensor:
-        """Return one prediction, logits [n, n_way], from those of the head."""
+        """Return one prediction, logits [n, n_way], from the outputs of the head."""
         return logits
 
     def loss(self, item: Labelled) -> Tensor:

@@ -336,6 +336,7 @@ print(sum(seen), flush=True)
 """
 
 
+@pytest.mark.slow  # starts two processes
 def test_two_processes_that_extend_one_file_at_once_lose_nothing(
     folder: Path, tmp_path: Path
 ) -> None:

@@ -318,7 +318,13 @@ def wait_for_lines(process: subprocess.Popen[str], out: Path, n: int) -> None:
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize(("stop", "code"), [(signal.SIGKILL, -9), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("stop", "code"),
+    [
+        pytest.param(signal.SIGKILL, -9, marks=pytest.mark.slow),
+        (signal.SIGINT, 130),
+    ],
+)
 def test_stopped_it_continues_with_what_is_missing(
     stop, code, scratch, many, undisturbed, tmp_path
 ) -> None:
