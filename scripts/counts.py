@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import re
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
@@ -84,7 +85,7 @@ def _of_syntax(name: str, tree: ast.AST) -> Iterator[Case]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and ast.unparse(node.func) in ("hasattr", "getattr"):
             subject = ast.unparse(node.args[0]).lower() if node.args else ""
-            if "learner" in subject:
+            if re.search(r"\blearner\b", subject):
                 yield Case("discovery", name, node.lineno, ast.unparse(node))
         if isinstance(node, ast.FunctionDef):
             length = (node.end_lineno or node.lineno) - node.lineno + 1
