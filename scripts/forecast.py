@@ -88,9 +88,14 @@ def exponential(shown: Curve, counts: np.ndarray) -> np.ndarray:
 def _least_squares(law: Callable[..., np.ndarray], shown: Curve, counts: np.ndarray) -> np.ndarray:
     with warnings.catch_warnings(action="ignore", category=OptimizeWarning):
         parameters, _ = curve_fit(
-            law, shown.counts, shown.means, (0.8, 0.5, 0.2), np.sqrt(shown.noise.diagonal()),
-            bounds=(0, (1, np.inf, np.inf)), max_nfev=10000,
-        )  # fmt: skip
+            law,
+            shown.counts,
+            shown.means,
+            (0.8, 0.5, 0.2),
+            np.sqrt(shown.noise.diagonal()),
+            bounds=(0, (1, np.inf, np.inf)),
+            max_nfev=10000,
+        )
     return law(counts, *parameters)
 
 

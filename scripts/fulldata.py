@@ -64,11 +64,19 @@ def presets(all_images: bool = False) -> str:
         reported = f"H6, best single network: {BEST:.4f}"
         if record.fraction:
             reported = f"E12, regular CNN: {E12[record.fraction]:.4f}"
-        rows.append([
-            _name(record), f"{record.labels:,}", without, with_views, len(record.seeds),
-            f"{record.cost.train_seconds / 60:.1f}", f"{_minutes(record):.1f}",
-            record.provenance.device, reported,
-        ])  # fmt: skip
+        rows.append(
+            [
+                _name(record),
+                f"{record.labels:,}",
+                without,
+                with_views,
+                len(record.seeds),
+                f"{record.cost.train_seconds / 60:.1f}",
+                f"{_minutes(record):.1f}",
+                record.provenance.device,
+                reported,
+            ]
+        )
     columns = ["preset", "images", "without views", "with six views", "n", "training, min"]
     return formatting.markdown_table([*columns, "in all, min", "machine", "reported"], rows)
 

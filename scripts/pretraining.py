@@ -326,9 +326,17 @@ def pretrain(name: str, out: Path, existing: dict[str, Path]) -> tuple[dict[str,
     seed = str(variant.seed)
     out = out / f"seed-{seed}"  # each seed has records of its own
     record = fewshot(
-        "pretrain", "--data", "tinyimagenet32", "--backbone", "mini-resnet", "--seed", seed,
-        "--out", str(out), *sets(*settings),
-    )  # fmt: skip
+        "pretrain",
+        "--data",
+        "tinyimagenet32",
+        "--backbone",
+        "mini-resnet",
+        "--seed",
+        seed,
+        "--out",
+        str(out),
+        *sets(*settings),
+    )
     return record, out / record["run_id"] / f"trial-{seed}"
 
 
@@ -339,10 +347,23 @@ def run(development_split: str, name: str, out: Path, existing: dict[str, Path])
     file = folder / f"{'model' if name == 'correlated' else 'weights'}.safetensors"
     for shots in SHOTS:
         probe = fewshot(
-            "run", "--method", "probe", "--data", development_split, "--shots", str(shots),
-            "--seeds", str(TRIALS), "--backbone", "mini-resnet", "--weights", str(file),
-            *sets(variant.options, "backbone.views=none", *variant.probe), "--out", str(out),
-        )  # fmt: skip
+            "run",
+            "--method",
+            "probe",
+            "--data",
+            development_split,
+            "--shots",
+            str(shots),
+            "--seeds",
+            str(TRIALS),
+            "--backbone",
+            "mini-resnet",
+            "--weights",
+            str(file),
+            *sets(variant.options, "backbone.views=none", *variant.probe),
+            "--out",
+            str(out),
+        )
         # The record names the variant, not the place of its file.
         probe["weights"] = probe["config"]["backbone"]["weights"] = name
         save(name, f"probe-{shots}", probe)

@@ -34,20 +34,39 @@ class Method(NamedTuple):
 
 
 METHODS = (
-    Method("probe", "Linear probe", "[Alain & Bengio 2016](https://arxiv.org/abs/1610.01644)",
-           "nothing: a classifier on frozen features"),
-    Method("protonet", "Prototypical network",
-           "[Snell et al. 2017](https://arxiv.org/abs/1703.05175)", "tasks"),
-    Method("siamese", "Siamese network",
-           "[Koch et al. 2015](https://www.cs.cmu.edu/~rsalakhu/papers/oneshot1.pdf)", "pairs"),
+    Method(
+        "probe",
+        "Linear probe",
+        "[Alain & Bengio 2016](https://arxiv.org/abs/1610.01644)",
+        "nothing: a classifier on frozen features",
+    ),
+    Method(
+        "protonet",
+        "Prototypical network",
+        "[Snell et al. 2017](https://arxiv.org/abs/1703.05175)",
+        "tasks",
+    ),
+    Method(
+        "siamese",
+        "Siamese network",
+        "[Koch et al. 2015](https://www.cs.cmu.edu/~rsalakhu/papers/oneshot1.pdf)",
+        "pairs",
+    ),
     Method("maml", "MAML, ANIL", "[Finn et al. 2017](https://arxiv.org/abs/1703.03400)", "tasks"),
-    Method("finetune", "Fine-tuning", "[Yosinski et al. 2014](https://arxiv.org/abs/1411.1792)",
-           "batches"),
-    Method("experts", "Mixture of experts",
-           "[Jacobs et al. 1991](https://doi.org/10.1162/neco.1991.3.1.79)", "batches"),
-    Method("scratch", "Supervised, random weights", "",
-           "batches"),
-)  # fmt: skip
+    Method(
+        "finetune",
+        "Fine-tuning",
+        "[Yosinski et al. 2014](https://arxiv.org/abs/1411.1792)",
+        "batches",
+    ),
+    Method(
+        "experts",
+        "Mixture of experts",
+        "[Jacobs et al. 1991](https://doi.org/10.1162/neco.1991.3.1.79)",
+        "batches",
+    ),
+    Method("scratch", "Supervised, random weights", "", "batches"),
+)
 
 
 def read(name: str) -> list[RunRecord]:
@@ -110,13 +129,25 @@ def speed() -> str:
     ratios, load = result["ratios"], start["import torch"]
     beyond = f"the same without `import torch` ({load:.2f} s), s"
     rows = [
-        ("training step, images/s", step["plain"], step["ours"],
-         ratios["training step, to the plain loop"]),
-        ("process start to first batch, s", start["plain"], start["ours"],
-         ratios["first batch, to the plain loop"]),
-        (beyond, start["plain"] - load, start["ours"] - load,
-         ratios["first batch beyond import torch"]),
-    ]  # fmt: skip
+        (
+            "training step, images/s",
+            step["plain"],
+            step["ours"],
+            ratios["training step, to the plain loop"],
+        ),
+        (
+            "process start to first batch, s",
+            start["plain"],
+            start["ours"],
+            ratios["first batch, to the plain loop"],
+        ),
+        (
+            beyond,
+            start["plain"] - load,
+            start["ours"] - load,
+            ratios["first batch beyond import torch"],
+        ),
+    ]
     cells = [[name, *(f"{value:.3g}" for value in values)] for name, *values in rows]
     head = f"enhanced-cnn, batches of 128, medians of {result['n']}"
     table = formatting.markdown_table([head, "plain loop", "fewshot", "ratio"], cells)

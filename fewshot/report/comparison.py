@@ -17,9 +17,15 @@ from fewshot.runs.records import RunRecord
 
 FILE = "comparison.md"
 IN_OTHER_COLUMNS = (  # the last two are those of a vote
-    "data", "image_size", "preset", "precision", "backbone.name", "backbone.weights", "rule",
+    "data",
+    "image_size",
+    "preset",
+    "precision",
+    "backbone.name",
+    "backbone.weights",
+    "rule",
     "best_percent",
-)  # fmt: skip
+)
 BRIEF = ("method", "backbone", "accuracy ± 95%", "n", "seconds per trial", "parameters")
 LONGEST_SETTINGS = 80  # characters in a cell; longer settings go below the table
 HOW_TO_READ = (

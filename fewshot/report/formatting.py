@@ -12,12 +12,30 @@ from fewshot.runs.records import RunRecord
 
 USUAL_PRESETS = ("few", "full", "random")  # chosen by the number of labels, so not part of a name
 LATEX = {
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_",
-    "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$",
-    "<": r"$<$", ">": r"$>$", "|": r"$|$", "\u2212": "$-$", "\u2013": "--", "\u2018": "`",
-    "\u2019": "'", "\u201c": "``", "\u201d": "''", "\u00d7": r"$\times$", "\u03bb": r"$\lambda$",
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "±": r"$\pm$",
+    "<": r"$<$",
+    ">": r"$>$",
+    "|": r"$|$",
+    "\u2212": "$-$",
+    "\u2013": "--",
+    "\u2018": "`",
+    "\u2019": "'",
+    "\u201c": "``",
+    "\u201d": "''",
+    "\u00d7": r"$\times$",
+    "\u03bb": r"$\lambda$",
     "\u00b0": r"\textdegree{}",
-}  # fmt: skip
+}
 
 
 # Published records keep the sentences of the version that wrote them: pattern, current words.

@@ -99,10 +99,15 @@ def figure(panel: Panel) -> Any:
     for label, accuracy in panel.levels:
         axes.axhline(100 * accuracy, color=style.GREY, linestyle="--", linewidth=1)
         axes.annotate(
-            f"{label}, all labels", (1, 100 * accuracy), xycoords=("axes fraction", "data"),
-            xytext=(-3, 2), textcoords="offset points", ha="right", fontsize=style.SMALL,
+            f"{label}, all labels",
+            (1, 100 * accuracy),
+            xycoords=("axes fraction", "data"),
+            xytext=(-3, 2),
+            textcoords="offset points",
+            ha="right",
+            fontsize=style.SMALL,
             color=style.GREY,
-        )  # fmt: skip
+        )
     budgets = sorted({budget for line in panel.lines for budget in line.budgets})
     style.label_axis(axes, budgets, panel.budget)
     axes.set_ylabel("accuracy, %")
@@ -130,17 +135,29 @@ def overview(lines: Sequence[Line], title: str) -> Any:
         means = [100 * mean for mean in line.means]
         marker = style.MARKERS[number % len(style.MARKERS)]
         axes.errorbar(
-            x, means, [100 * half for half in line.halves], color=colour, fmt=f"{marker}-",
-            markersize=4.5, linewidth=1.3, elinewidth=1, capsize=2,
-        )  # fmt: skip
+            x,
+            means,
+            [100 * half for half in line.halves],
+            color=colour,
+            fmt=f"{marker}-",
+            markersize=4.5,
+            linewidth=1.3,
+            elinewidth=1,
+            capsize=2,
+        )
         for budget, place, mean in zip(line.budgets, x, means, strict=True):
             if budget in line.untrained:
                 axes.plot(place, mean, marker, color=colour, markerfacecolor="white", zorder=3)
         axes.annotate(
-            line.label, (x[-1], means[-1]), xytext=(last * 1.45, height), va="center",
-            color=colour, fontsize=style.LABEL, annotation_clip=False,
+            line.label,
+            (x[-1], means[-1]),
+            xytext=(last * 1.45, height),
+            va="center",
+            color=colour,
+            fontsize=style.LABEL,
+            annotation_clip=False,
             arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.6, "shrinkB": 4},
-        )  # fmt: skip
+        )
     budgets = sorted({budget for line in lines for budget in line.budgets})
     style.label_axis(axes, [budget for budget in budgets if budget != 5], "shots")
     axes.set_xlim(budgets[0] * 0.8, last * 1.3)

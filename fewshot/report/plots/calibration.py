@@ -86,9 +86,14 @@ def _upper(
 ) -> None:
     axes.bar(middles, accuracy, width, color=style.BLUE, alpha=0.6, linewidth=0, label="accuracy")
     axes.plot(
-        middles, confidence, "_", color=style.ORANGE, markersize=14, markeredgewidth=2,
+        middles,
+        confidence,
+        "_",
+        color=style.ORANGE,
+        markersize=14,
+        markeredgewidth=2,
         label="mean confidence",
-    )  # fmt: skip
+    )
     for x, low, high in zip(middles, accuracy, confidence, strict=True):
         axes.plot([x, x], [low, high], color=style.ORANGE, linewidth=1)
     axes.plot([0, 1], [0, 1], color="0.4", linestyle="--", linewidth=1, label="calibrated")

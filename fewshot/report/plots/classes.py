@@ -112,9 +112,14 @@ def _numbers(axes: Any, counts: np.ndarray, shares: np.ndarray) -> None:
     for row, column in zip(*np.nonzero(counts), strict=True):
         share = shares[row, column]
         axes.text(
-            column, row, f"{share + 1e-9:.0f}" if share >= 0.5 else "<1", ha="center", va="center",
-            fontsize=size, color="white" if share > 35 else ON_PALE,
-        )  # fmt: skip
+            column,
+            row,
+            f"{share + 1e-9:.0f}" if share >= 0.5 else "<1",
+            ha="center",
+            va="center",
+            fontsize=size,
+            color="white" if share > 35 else ON_PALE,
+        )
 
 
 def accuracies(record: RunRecord, trials: Sequence[Sequence[float]] | None = None) -> list[Class]:
@@ -182,10 +187,15 @@ def _overall(axes: Any, accuracy: float) -> None:
     on_the_left = accuracy > 50
     axes.axvline(accuracy, color=style.ORANGE, linestyle="--", linewidth=1)
     axes.annotate(
-        f"all test images {accuracy:.1f}", (accuracy, -0.75), ha="right" if on_the_left else "left",
-        fontsize=style.TICK, color=style.ORANGE, xytext=(-3 if on_the_left else 3, 0),
-        textcoords="offset points", va="center",
-    )  # fmt: skip
+        f"all test images {accuracy:.1f}",
+        (accuracy, -0.75),
+        ha="right" if on_the_left else "left",
+        fontsize=style.TICK,
+        color=style.ORANGE,
+        xytext=(-3 if on_the_left else 3, 0),
+        textcoords="offset points",
+        va="center",
+    )
 
 
 def _run(record: RunRecord) -> str:

@@ -51,9 +51,14 @@ def dots(entries: Sequence[Dot], path: Path) -> list[Path]:
     reported = [entry.reported for entry in entries]
     axes.hlines(rows, reported, measured, color=style.GREY, linewidth=0.8, alpha=0.6)
     axes.errorbar(
-        measured, rows, xerr=[entry.half for entry in entries], fmt="o", color=style.BLUE,
-        linewidth=1.2, label="measured, 95% interval",
-    )  # fmt: skip
+        measured,
+        rows,
+        xerr=[entry.half for entry in entries],
+        fmt="o",
+        color=style.BLUE,
+        linewidth=1.2,
+        label="measured, 95% interval",
+    )
     hollow = {"markerfacecolor": "none", "color": style.ORANGE}
     axes.plot(reported, rows, "D", label="reported", **hollow)
     axes.set_yticks(rows, [entry.label for entry in entries], fontsize=style.SMALL)
@@ -75,10 +80,15 @@ def boxes(panels: Sequence[Boxes], path: Path) -> list[Path]:
     for axes, panel in zip(grid.flat, panels, strict=False):
         plain = {"color": style.BLUE}
         axes.boxplot(
-            list(panel.values.values()), tick_labels=list(panel.values), widths=0.5, boxprops=plain,
-            whiskerprops=plain, capprops=plain, medianprops={"color": style.ORANGE},
+            list(panel.values.values()),
+            tick_labels=list(panel.values),
+            widths=0.5,
+            boxprops=plain,
+            whiskerprops=plain,
+            capprops=plain,
+            medianprops={"color": style.ORANGE},
             flierprops={"markersize": 3, "markeredgecolor": style.GREY},
-        )  # fmt: skip
+        )
         axes.set_title(panel.title, fontsize=style.TICK)
         axes.set_xlabel(panel.setting)
     for axes in grid.flat[len(panels) :]:

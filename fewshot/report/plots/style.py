@@ -16,8 +16,15 @@ TITLE, LABEL, TICK, SMALL = 10, 9, 8, 7.5  # points
 # Each colour has a contrast of at least 3:1 against a white and against a dark page, and neighbours
 # in the list differ for colour-blind readers (after Okabe and Ito, 2008).
 COLOURS = (
-    "#2a7fce", "#d9600a", "#2e9150", "#c9408c", "#8a63d2", "#a8741a", "#1d8f9c", "#d0453f",
-)  # fmt: skip
+    "#2a7fce",
+    "#d9600a",
+    "#2e9150",
+    "#c9408c",
+    "#8a63d2",
+    "#a8741a",
+    "#1d8f9c",
+    "#d0453f",
+)
 BLUE, ORANGE, GREEN, GREY = COLOURS[0], COLOURS[1], COLOURS[2], "#7a7a7a"
 MARKERS = "osD^vPX*<>"
 RC: dict[Any, Any] = {

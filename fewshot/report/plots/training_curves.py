@@ -158,6 +158,11 @@ def _final(axis: Any, epochs: Sequence[float], record: RunRecord) -> None:
     axis.axvline(max(epochs) + 0.025 * width, color="0.8", linewidth=0.8)
     axis.set_xticks([tick for tick in axis.get_xticks() if min(0, *epochs) <= tick <= max(epochs)])
     axis.annotate(
-        "after training", (1, 1.01), xycoords="axes fraction", ha="right", va="bottom",
-        fontsize=style.TICK, color="0.35",
-    )  # fmt: skip
+        "after training",
+        (1, 1.01),
+        xycoords="axes fraction",
+        ha="right",
+        va="bottom",
+        fontsize=style.TICK,
+        color="0.35",
+    )
