@@ -19,3 +19,13 @@ def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FEWSHOT_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test marked `gpu` if there is no CUDA device; tests/test_gpu.py decides for itself."""
+    if item.get_closest_marker("gpu") is None or item.path.name == "test_gpu.py":
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        pytest.skip("there is no CUDA device")
