@@ -85,8 +85,17 @@ def test_no_image_is_asked_for(folder: Path) -> None:
     assert not folder.exists()
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-@pytest.mark.parametrize("name", ["conv4", "resnet", "convnext_atto"])
+@pytest.mark.parametrize(
+    ("name", "precision"),
+    [
+        ("conv4", "float32"),
+        ("resnet", "bfloat16"),
+        pytest.param("conv4", "bfloat16", marks=pytest.mark.slow),
+        pytest.param("resnet", "float32", marks=pytest.mark.slow),
+        pytest.param("convnext_atto", "float32", marks=pytest.mark.slow),
+        pytest.param("convnext_atto", "bfloat16", marks=pytest.mark.slow),
+    ],
+)
 def test_features_do_not_depend_on_the_other_images_of_a_batch(name: str, precision: str) -> None:
     with seeded(0, "test"):
         options = {"width": 16} if name == "resnet" else {}
