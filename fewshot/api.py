@@ -14,17 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from episodes import augment as augmentation
 from episodes import samplers, streams, subsets
 from episodes.datasets import load
-from episodes.errors import UserError
 from episodes.rng import generator, seeded
 from episodes.types import Episode, ImageSet, Labelled, TrainTest
 from fewshot import config, progress
 from fewshot.backbones import chunk_size
+from fewshot.errors import UserError
 from fewshot.evaluation import low_data, metrics, statistics
 from fewshot.learners.base import Learner
-from fewshot.runs import experiment, records
+from fewshot.runs import experiment, fitting, records
 from fewshot.runs.records import RunRecord
 from fewshot.training import trainer
 
@@ -232,30 +231,13 @@ def fit(
     n_classes = int(support.labels.max()) + 1
     pixels = support.images.mul(255).round().to(torch.uint8)
     pool = streams.Pool(pixels, support.labels, n_classes)
-    change = augmentation.build(augmentation.check(augment), n_classes)
-    stream: trainer.Stream
-    if learner.feed == "batches":
-        stream = streams.batches(pool, batch_size, change, seed, settings.label_smoothing)
-    elif learner.feed == "episodes":
-        stream = streams.episodes(
-            pool,
-            n_classes,
-            learner.episode_shots,
-            learner.episode_queries,
-            change,
-            seed,
-            strict=False,
-        )
-    else:
-        stream = streams.pairs(pool, batch_size, change, seed)
     learner.prepare(support)
-    learner.on_train_start(len(support.labels))
+    stream, steps_per_epoch = fitting.stream_of(settings, augment, learner, pool, n_classes, seed)
 
     def on_log(point: trainer.LogPoint, total: int) -> None:
         progress.update(f"step {point['step']}/{total}, loss {point['train_loss']:.3f}")
 
     with _status_line(quiet), seeded(seed, "fit"):
-        steps_per_epoch = len(support.labels) / min(batch_size, len(support.labels))
         trainer.fit(learner, stream, settings, steps_per_epoch, on_log=on_log)
     learner.on_train_end()
     return learner.eval()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,12 +13,12 @@ import numpy as np
 import torch
 
 from episodes import augment, streams, subsets
-from episodes.augment.pipeline import Augment
+from episodes.augment.pipeline import Augment, Step
 from episodes.rng import generator, seeded
-from episodes.types import FeatureSet, ImageSet
+from episodes.types import Episode, FeatureSet, ImageSet, Labelled, Pairs
 from fewshot import distributed, io, progress
 from fewshot.backbones import Backbone
-from fewshot.config import RunConfig
+from fewshot.config import Append, RunConfig, Train
 from fewshot.evaluation import low_data, metrics
 from fewshot.features import frozen
 from fewshot.learners.base import Learner
@@ -29,8 +29,6 @@ from fewshot.training import trainer
 
 FOLDS = 5
 INITIAL_IMAGES = 5000  # at most, from which a backbone with random weights is initialised
-
-Stream = Callable[[int], Any]  # step -> batch, episode or pairs
 
 
 @dataclass(frozen=True)
@@ -193,7 +191,7 @@ def _initialise(run: ResolvedRun, learner: Learner, train: Part, seed: int) -> N
 
 def training_stream(
     run: ResolvedRun, learner: Learner, train: Part, seed: int
-) -> tuple[Stream, float]:
+) -> tuple[trainer.Stream, float]:
     """Return the stream that the learner trains on, and its steps per pass over the images."""
     device = run.compute.device
     source: ImageSet | FeatureSet
@@ -201,35 +199,44 @@ def training_stream(
         source, indices, ways = train.source, train.indices, trial_data.episode_ways(train)
     else:
         source, indices, ways = run.base, torch.arange(len(run.base)), train.n_way
-    return stream_of(run.config, learner, streams.pool(source, indices, device), ways, seed)
+    assert run.config.train is not None
+    pool = streams.pool(source, indices, device)
+    settings, steps, append = run.config.train, run.config.augment, run.config.append
+    return stream_of(settings, steps, learner, pool, ways, seed, append)
 
 
 def stream_of(
-    config: RunConfig, learner: Learner, pool: streams.Pool, ways: int, seed: int
-) -> tuple[Stream, float]:
+    settings: Train,
+    augmentations: Sequence[Step],
+    learner: Learner,
+    pool: streams.Pool,
+    ways: int,
+    seed: int,
+    append: Append | None = None,
+) -> tuple[trainer.Stream, float]:
     """Return the stream of a pool of training images, and its steps per pass over them.
 
     Args:
-        config: the run's settings.
+        settings: how the learner is trained.
+        augmentations: steps of augmentation, perhaps each up to a share of the training.
         learner: the learner, whose feed decides what the stream yields.
         pool: training images on their device.
         ways: classes of a training episode.
         seed: seed of the trial.
+        append: transformed copies of the images to add before training.
     """
-    settings = config.train
-    assert settings is not None
-    if config.append is not None:
-        appended = augment.build(config.append.augment, pool.n_classes)
-        pool = streams.append(pool, config.append.share, appended, seed)
+    if append is not None:
+        appended = augment.build(append.augment, pool.n_classes)
+        pool = streams.append(pool, append.share, appended, seed)
     learner.on_train_start(len(pool.labels))
-    steps_per_epoch = _steps_per_epoch(config, learner, len(pool.labels), ways)
+    steps_per_epoch = _steps_per_epoch(settings, learner, len(pool.labels), ways)
     items = settings.total_steps(steps_per_epoch) * settings.tasks_per_step
-    spans = [
-        (end * items, _augmented(config, learner, pool, ways, seed, change))
-        for end, change in _augmentations(config, pool)
-    ]
+    spans: list[tuple[float, trainer.Stream]] = []
+    for end, steps in augment.spans(augmentations):
+        change = augment.build(steps, pool.n_classes)
+        spans.append((end * items, _augmented(settings, learner, pool, ways, seed, change)))
 
-    def stream(item: int) -> Any:
+    def stream(item: int) -> Labelled | Episode | Pairs:
         for end, span in spans:
             if item < end:
                 return span(item)
@@ -238,16 +245,7 @@ def stream_of(
     return stream, steps_per_epoch
 
 
-def _augmentations(config: RunConfig, pool: streams.Pool) -> list[tuple[float, Augment]]:
-    """Return the augmentations of the training, each with the share of the steps at its end."""
-    return [
-        (end, augment.build(steps, pool.n_classes)) for end, steps in augment.spans(config.augment)
-    ]
-
-
-def _steps_per_epoch(config: RunConfig, learner: Learner, n: int, ways: int) -> float:
-    settings = config.train
-    assert settings is not None
+def _steps_per_epoch(settings: Train, learner: Learner, n: int, ways: int) -> float:
     images_per_item = settings.batch_size
     if learner.feed == "episodes":
         images_per_item = (learner.episode_shots + learner.episode_queries) * ways
@@ -257,16 +255,14 @@ def _steps_per_epoch(config: RunConfig, learner: Learner, n: int, ways: int) -> 
 
 
 def _augmented(
-    config: RunConfig,
+    settings: Train,
     learner: Learner,
     pool: streams.Pool,
     ways: int,
     seed: int,
     change: Augment,
-) -> Stream:
+) -> trainer.Stream:
     """Return the stream of the learner's feed under one augmentation."""
-    settings = config.train
-    assert settings is not None
     smoothing = settings.label_smoothing
     if learner.feed == "episodes":
         shots, queries = learner.episode_shots, learner.episode_queries

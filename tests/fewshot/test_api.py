@@ -152,6 +152,19 @@ def test_a_learner_that_needs_no_training_is_returned_unchanged():
     assert all(torch.equal(after[name], value) for name, value in before.items())
 
 
+def test_an_augmentation_of_fit_stops_at_its_share_of_the_steps():
+    is_black: list[bool] = []
+
+    class Recording(Plain):
+        def loss(self, item: Labelled) -> torch.Tensor:
+            is_black.append(not item.images.any())
+            return super().loss(item)
+
+    augment = [{"name": "cutout", "size": 64, "until": 0.4}]
+    api.fit(Recording(), easy.labelled(4, 0), steps=10, augment=augment, quiet=True)
+    assert is_black == [True] * 4 + [False] * 6
+
+
 def test_an_unknown_setting_of_fit_is_an_error_that_names_it():
     with pytest.raises(UserError, match="weight_decey"):
         api.fit(Plain(), easy.labelled(2, 0), weight_decey=0.1)

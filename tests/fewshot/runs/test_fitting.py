@@ -49,7 +49,10 @@ def test_a_step_of_augment_is_done_until_its_share_of_the_training(method: str, 
     pool = streams.pool(images, torch.arange(len(images)), "cpu")
     learner = easy.Stub()
     learner.feed = METHODS[method]
-    stream, _ = fitting.stream_of(settings, learner, pool, easy.N_WAY, seed=0)
+    assert settings.train is not None
+    stream, _ = fitting.stream_of(
+        settings.train, settings.augment, learner, pool, easy.N_WAY, seed=0
+    )
     black = [not seen(stream(item)).any() for item in range(10 * tasks)]
     assert black == [True] * 4 * tasks + [False] * 6 * tasks
 
