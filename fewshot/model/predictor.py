@@ -56,7 +56,7 @@ def load(run: Path, seed: int | None = None, device: str | None = None) -> Predi
     restored = restore(run, seed, device)
     resolved, train = restored.run, restored.run.data.train
     kind = torch.device(resolved.compute.device).type
-    fingerprint = hashlib.sha256((run / f"trial-{seed}" / "trial.json").read_bytes())
+    fingerprint = hashlib.sha256((records.trial_folder(run, seed) / "trial.json").read_bytes())
     fingerprint.update(f"{resolved.run_id} {resolved.compute.precision} {kind}".encode())
     return Predictor(
         logits=_classifier(restored),

@@ -42,7 +42,7 @@ def restore(folder: Path, seed: int, device: str | None = None) -> RestoredTrial
     Raises:
         UserError: a file is missing or cannot be read, or data or weights have changed since.
     """
-    trial_folder = folder / f"trial-{seed}"
+    trial_folder = records.trial_folder(folder, seed)
     for path in (
         folder / "config.yaml",
         folder / "record.json",

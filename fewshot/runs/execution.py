@@ -157,7 +157,7 @@ def write_record(run: ResolvedRun) -> RunRecord:
     with FileLock(run.folder / ".record.lock"):
         trials = [
             TrialRecord.from_json(io.read_json(path))
-            for path in run.folder.glob("trial-*/trial.json")
+            for path in run.folder.glob(f"{records.TRIAL}*/trial.json")
         ]
         record = records.assemble(facts, data.train.fingerprint, trials)
         io.write_json(run.folder / "record.json", record.to_json())

@@ -20,10 +20,11 @@ from fewshot import backbones, config, distributed, functional, io, progress
 from fewshot.backbones import Body, FeatureMap, own_weights
 from fewshot.errors import UserError
 from fewshot.features import frozen
-from fewshot.runs import experiment, trial_files
+from fewshot.runs import experiment, records, trial_files
 from fewshot.runs.provenance import source
 from fewshot.runs.records import RunRecord, TrialRecord
 from fewshot.runs.resolve import ResolvedRun, configure, resolve_run
+from fewshot.training import devices
 
 PRESET = "pretrain"
 WEIGHTS = "weights.safetensors"
@@ -64,7 +65,7 @@ def run(
     if size > 1:
         raise UserError(f"learner.ensemble_size is {size}: a file of weights holds one network.")
     record = experiment.run(request, [seed], out=out, device=device, force=force)
-    folder = out / record.run_id / f"trial-{seed}"
+    folder = records.trial_folder(out / record.run_id, seed)
     path = folder / WEIGHTS
     if not path.exists() and distributed.rank() == 0:
         progress.update("decorrelating features")
@@ -87,8 +88,9 @@ def _packed(
     options = settings.options
     if settings.name in backbones.OWN:
         options = backbones.resolved_options(settings)
-        compute = trial.provenance.compute or {}
-        finish = _decorrelation(settings, body, run.data.train, compute, run.compute.device)
+        assert trial.provenance.compute is not None, "only a vote computes nothing"
+        compute = devices.Compute(**trial.provenance.compute)._replace(device=run.compute.device)
+        finish = _decorrelation(settings, body, run.data.train, compute)
         head = {name for name in state if name.startswith("head.")}
         if head == {HEAD + "weight", HEAD + "bias"}:  # class probabilities are features, too
             finish |= {key: state[HEAD + key] for key in ("weight", "bias")}
@@ -125,8 +127,7 @@ def _decorrelation(
     settings: config.BackboneSettings,
     body: Mapping[str, Tensor],
     images: ImageSet,
-    compute: Mapping[str, Any],
-    device: str,
+    compute: devices.Compute,
 ) -> dict[str, Tensor]:
     """Return the first tensors of the `Finish` of one of our own networks, from training images."""
     backbone = backbones.build(settings.model_copy(update={"weights": "none"})).eval()
@@ -137,10 +138,10 @@ def _decorrelation(
         levels = backbone.body.levels(torch.zeros(1, 3, side, side))
     shapes = [level.shape[1:] for level in levels]
     backbone.finish = _Roots(sum(shape.numel() for shape in shapes))
-    backbone.to(device).set_compute(compute["precision"], compute["channels_last"])
+    backbone.to(compute.device).set_compute(compute.precision, compute.channels_last)
     order = torch.randperm(len(images), generator=generator(0, "decorrelation"))
     chosen = order[:DECORRELATION_IMAGES]
-    features = frozen.extract(backbone, images, chosen, device)
+    features = frozen.extract(backbone, images, chosen, compute.device)
     maps: list[Tensor] = []
     sizes = [shape.numel() for shape in shapes]
     for roots, shape in zip(features.split(sizes, 1), shapes, strict=True):

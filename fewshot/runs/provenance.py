@@ -9,9 +9,12 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from fewshot.runs.records import Provenance
+
+if TYPE_CHECKING:
+    from fewshot.training.devices import Compute
 
 PACKAGES = ("fewshot", "torch", "torchvision", "timm", "numpy", "scikit-learn")
 
@@ -54,7 +57,7 @@ def _version(package: str) -> str:
         return "not installed"
 
 
-def of_result(started: datetime, device: str, compute: dict[str, Any] | None = None) -> Provenance:
+def of_result(started: datetime, device: str, compute: Compute | None = None) -> Provenance:
     """Return the provenance of a result that is finished now.
 
     Args:
@@ -68,7 +71,7 @@ def of_result(started: datetime, device: str, compute: dict[str, Any] | None = N
         dirty=dirty,
         versions=versions(),
         device=device,
-        compute=compute,
+        compute=None if compute is None else compute._asdict(),
         started=started.isoformat(timespec="seconds"),
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
     )

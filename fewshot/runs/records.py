@@ -18,6 +18,7 @@ from fewshot.evaluation.statistics import Score as Score
 
 Record = dict[str, Any]  # a record as it is on disk
 Scores = dict[str, Score]
+TRIAL = "trial-"  # begins the name of a trial's folder, before its seed
 METRICS = ("accuracy", "precision", "recall", "f1", "loss", "ece")
 
 
@@ -342,6 +343,11 @@ def _common_measures(trials: Sequence[TrialRecord]) -> list[str]:
     return [name for name in trials[0].measures if all(name in one.measures for one in trials)]
 
 
+def trial_folder(run: Path, seed: int | None) -> Path:
+    """Return the folder of one trial in the folder of its run."""
+    return run / f"{TRIAL}{seed}"
+
+
 def find(places: Sequence[Path]) -> list[tuple[Path, Record]]:
     """Return every record under the given files and folders, as it is on disk.
 
@@ -375,7 +381,7 @@ def _records_in(place: Path) -> dict[Path, Record]:
     files = [place] if place.is_file() else place.rglob("*.json")
     contents = {}
     for file in files:
-        if place.is_dir() and file.parent.name.startswith(("trial-", ".")):
+        if place.is_dir() and file.parent.name.startswith((TRIAL, ".")):
             continue
         content = io.read_json(file)
         if _is_record(content):

@@ -56,7 +56,8 @@ def _record(note_file: Path) -> RunRecord | None:
         if note["state"] != _state(folder, note["data"], note["files"]):
             return None
         record = records.read(folder / "record.json")
-        finished = {int(trial.parent.name[6:]) for trial in folder.glob("trial-*/trial.json")}
+        trials = [file.parent.name for file in folder.glob(f"{records.TRIAL}*/trial.json")]
+        finished = {int(name.removeprefix(records.TRIAL)) for name in trials}
         return record if finished == set(record.seeds) else None
     return None
 

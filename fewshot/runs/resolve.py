@@ -21,7 +21,7 @@ from fewshot.errors import UserError
 from fewshot.features import cache
 from fewshot.learners import LEARNERS
 from fewshot.learners.base import Learner, Task
-from fewshot.runs import checks
+from fewshot.runs import checks, records
 from fewshot.runs.labelled_subset import labelled_subset
 from fewshot.training import devices
 
@@ -54,7 +54,7 @@ class ResolvedRun:
 
     def trial_folder(self, seed: int) -> Path:
         """Return the folder of one trial."""
-        return self.folder / f"trial-{seed}"
+        return records.trial_folder(self.folder, seed)
 
     def build_learner(self, seed: int) -> Learner:
         """Return the learner of one trial before its training, on the run's device."""

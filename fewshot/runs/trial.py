@@ -18,7 +18,7 @@ from fewshot.runs.labelled_subset import LabelledSubset, labelled_subset
 from fewshot.runs.records import Cost, TrialRecord
 from fewshot.runs.resolve import ResolvedRun
 from fewshot.runs.trial_data import TrialData
-from fewshot.runs.trial_files import Predictions
+from fewshot.runs.trial_files import TrialPredictions
 from fewshot.training import devices
 
 TRAIN_ACCURACY_IMAGES = 10_000  # at most, spread evenly, for the training accuracy
@@ -78,7 +78,7 @@ def _evaluate(
     data: TrialData,
     trained: fitting.Trained,
     started: datetime,
-) -> tuple[Predictions, TrialRecord]:
+) -> tuple[TrialPredictions, TrialRecord]:
     """Evaluate a trained learner on the test set, the validation set and its training images."""
     device = run.compute.device
     support = trial_data.support_for_adapt(learner, data.train, device)
@@ -113,10 +113,10 @@ def _evaluate(
             peak_memory_mb=provenance.peak_memory_mb(device),
             parameters=sum(parameter.numel() for parameter in learner.parameters()),
         ),
-        provenance=provenance.of_result(started, devices.name(device), run.compute._asdict()),
+        provenance=provenance.of_result(started, devices.name(device), run.compute),
         warnings=_warnings(run, learner, trained, scores.accuracy),
     )
-    return Predictions(test, validation), record
+    return TrialPredictions(test, validation), record
 
 
 def _spread(n: int) -> Tensor:

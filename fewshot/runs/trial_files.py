@@ -29,7 +29,7 @@ BACKBONE = "backbone."
 State = dict[str, Tensor]
 
 
-class Predictions(NamedTuple):
+class TrialPredictions(NamedTuple):
     """What the learner predicted on the test set and on the validation set, if there is one."""
 
     test: low_data.Predictions
@@ -42,7 +42,7 @@ def write(
     learner: Learner,
     initial: Mapping[str, Tensor],
     fit: trainer.Fitted,
-    predictions: Predictions,
+    predictions: TrialPredictions,
     record: TrialRecord,
 ) -> None:
     """Write the files of a finished trial; `trial.json` is the last and marks it as finished.
@@ -124,7 +124,7 @@ def load_weights(learner: Learner, folder: Path) -> None:
         ) from error
 
 
-def _arrays(predictions: Predictions) -> dict[str, np.ndarray]:
+def _arrays(predictions: TrialPredictions) -> dict[str, np.ndarray]:
     test, validation = predictions
     arrays = {
         "test_logits": half_precision(test.logits.numpy()),

@@ -139,7 +139,7 @@ def groups(runs: Sequence[FinishedRun], pool: bool) -> dict[int | None, list[Vot
 
 
 def _voter(run: FinishedRun, seed: int | None) -> Voter:
-    folder = run.folder / f"trial-{seed}"
+    folder = records.trial_folder(run.folder, seed)
     predictions = folder / "predictions.npz"
     if not predictions.exists():
         raise UserError(

@@ -103,7 +103,7 @@ def _classes(inspected: Inspected) -> Part:
     record = inspected.run.record
     trials, note = None, ""
     try:
-        trials = [trial["per_class"] for trial in run_files.trials(inspected.run)]
+        trials = [trial.per_class for trial in run_files.trials(inspected.run)]
     except UserError as error:
         note = f"\n\nWithout the single trials and the interval: {str(error).rstrip('.')}."
     shown = classes.shown_classes(classes.accuracies(record, trials))

@@ -13,7 +13,7 @@ import numpy as np
 from fewshot import io
 from fewshot.errors import UserError
 from fewshot.runs import records
-from fewshot.runs.records import RunRecord
+from fewshot.runs.records import RunRecord, TrialRecord
 
 
 class Run(NamedTuple):
@@ -38,7 +38,7 @@ class Run(NamedTuple):
             )
         if self.folder is None:
             raise UserError("only a record was given, without the folder of its run")
-        return self.folder / f"trial-{seed}"
+        return records.trial_folder(self.folder, seed)
 
 
 def read(place: Path) -> Run:
@@ -68,9 +68,10 @@ def read(place: Path) -> Run:
     return Run(record, path.parent if path.name == "record.json" else None)
 
 
-def trials(run: Run) -> list[dict[str, Any]]:
-    """Return the content of every trial.json, in the order of the record's seeds."""
-    return [io.read_json(_existing(run.trial(seed) / "trial.json")) for seed in run.record.seeds]
+def trials(run: Run) -> list[TrialRecord]:
+    """Return the result of every trial, in the order of the record's seeds."""
+    files = [_existing(run.trial(seed) / "trial.json") for seed in run.record.seeds]
+    return [TrialRecord.from_json(io.read_json(file)) for file in files]
 
 
 def predictions(run: Run, seed: int | None) -> tuple[np.ndarray, np.ndarray]:

@@ -13,6 +13,7 @@ import torch
 
 import fewshot
 from fewshot.runs import provenance
+from fewshot.training import devices
 
 ROOT = Path(fewshot.__file__).parents[1]
 
@@ -56,8 +57,16 @@ def test_versions_are_those_that_the_packages_state():
 
 def test_a_result_states_when_and_on_what_it_was_computed():
     started = datetime.now(UTC) - timedelta(hours=1)
-    result = provenance.of_result(started, "a processor", {"precision": "float32"})
-    assert (result.device, result.compute) == ("a processor", {"precision": "float32"})
+    compute = devices.Compute("cpu", "float32", channels_last=False, threads=2)
+    result = provenance.of_result(started, "a processor", compute)
+    assert result.device == "a processor"
+    assert result.compute == {
+        "device": "cpu",
+        "precision": "float32",
+        "channels_last": False,
+        "threads": 2,
+        "processes": 1,
+    }
     assert datetime.fromisoformat(result.started) == started.replace(microsecond=0)
     elapsed = datetime.fromisoformat(result.finished) - datetime.fromisoformat(result.started)
     assert timedelta(minutes=59) < elapsed < timedelta(minutes=61)

@@ -18,7 +18,7 @@ from fewshot.evaluation import low_data
 from fewshot.model.restore import restore
 from fewshot.runs import experiment, records, resolve, trial_files
 from fewshot.runs.labelled_subset import LabelledSubset
-from fewshot.runs.trial_files import Predictions, half_precision
+from fewshot.runs.trial_files import TrialPredictions, half_precision
 from fewshot.training import trainer
 from tests.fewshot import easy
 from tests.fewshot.runs.quick_runs import QUICK, quick
@@ -87,7 +87,7 @@ def write(folder: Path) -> easy.Stub:
     subset = LabelledSubset(torch.tensor([4, 7]), torch.tensor([4, 7]), None)
     fit = trainer.Fitted([{"step": 1, "train_loss": 0.5}], 1, 0.1, 2, None)
     logits = torch.tensor([[1.0, 2.0], [3.0, 0.5]])
-    predictions = Predictions(low_data.Predictions(logits, torch.tensor([1, 0])), None)
+    predictions = TrialPredictions(low_data.Predictions(logits, torch.tensor([1, 0])), None)
     trial_files.write(folder, subset, trained, initial, fit, predictions, result())
     return trained
 

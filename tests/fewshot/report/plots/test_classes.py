@@ -47,7 +47,7 @@ def test_the_confusion_matrix_counts_the_predictions(run: Path) -> None:
 def test_the_accuracy_of_each_class_and_its_interval(run: Path) -> None:
     inspected = run_files.read(run)
     shown = classes.accuracies(
-        inspected.record, [trial["per_class"] for trial in run_files.trials(inspected)]
+        inspected.record, [trial.per_class for trial in run_files.trials(inspected)]
     )
     for number, accuracy in enumerate(shown):
         values = []
@@ -62,7 +62,7 @@ def test_the_accuracy_of_each_class_and_its_interval(run: Path) -> None:
             12.7062 * abs(values[0] - values[1]) / 2, rel=1e-4
         )  # t of one degree
     figure = classes.per_class(
-        inspected.record, [trial["per_class"] for trial in run_files.trials(inspected)]
+        inspected.record, [trial.per_class for trial in run_files.trials(inspected)]
     )
     bars = sorted((bar.get_width() for bar in figure.axes[0].patches), reverse=True)
     assert bars == pytest.approx(sorted((100 * accuracy.mean for accuracy in shown), reverse=True))
