@@ -6,6 +6,11 @@ from episodes.errors import NotHere as NotHere
 from episodes.errors import UserError as UserError
 
 
+def one_line(error: Exception, longest: int = 200) -> str:
+    """Return the text of an error in one line, cut to so many characters."""
+    return " ".join(str(error).split())[:longest]
+
+
 class Diverged(Exception):
     """Report that the loss or a weight stopped being finite; the text says where."""
 

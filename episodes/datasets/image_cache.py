@@ -207,7 +207,7 @@ def _report_write_errors(cache: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, NotImplementedError) as error:  # the latter: a file system without locks
-        reason = getattr(error, "strerror", None) or str(error)
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise UserError(
             f"Cannot write the image cache {cache}: {reason}. Free some space there, or set "
             "FEWSHOT_CACHE to a folder that can be written."

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
-from fewshot.errors import UserError
+from fewshot.errors import UserError, one_line
 
 SHIPPED = Path(__file__).parent / "weights"
 METADATA_KEY = "fewshot"
@@ -141,9 +141,8 @@ def load(body: nn.Module, path: Path, name: str, options: Mapping[str, Any]) -> 
     try:
         body.load_state_dict(body_of(state) or state)
     except RuntimeError as error:
-        reason = " ".join(str(error).split())[:200]
         raise UserError(
-            f"{path} does not hold weights of '{name}' with these options: {reason}"
+            f"{path} does not hold weights of '{name}' with these options: {one_line(error)}"
         ) from None
     return finish
 
@@ -159,7 +158,7 @@ def _readable(path: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        reason = " ".join(str(error).split())[:120]
+        reason = one_line(error, longest=120)
         raise UserError(
             f"{path} cannot be read as a .safetensors file ({reason}): it is incomplete or another "
             "kind of file; copy it again."

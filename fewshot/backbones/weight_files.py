@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from fewshot.backbones import own_weights
-from fewshot.errors import UserError
+from fewshot.errors import UserError, one_line
 
 _ONE_AT_A_TIME = threading.Lock()
 
@@ -49,7 +49,7 @@ def load(body: nn.Module, make: Callable[..., nn.Module], path: Path, name: str)
         except UserError:
             raise
         except Exception as error:  # timm's conversion fails at names that it does not know
-            reason = " ".join(str(error).split())[:200] or type(error).__name__
+            reason = one_line(error) or type(error).__name__
             raise _refusal(path, name, reason) from None
     if filled != [id(body)]:
         raise _refusal(path, name, "timm did not load it")

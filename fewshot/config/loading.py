@@ -6,7 +6,7 @@ import difflib
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -203,7 +203,7 @@ def _model_at(model: type[BaseModel], path: Sequence[str]) -> type[BaseModel] | 
         field = model.model_fields.get(part)
         if field is None:
             return None
-        types = [field.annotation, *getattr(field.annotation, "__args__", ())]
+        types = [field.annotation, *get_args(field.annotation)]
         models = [kind for kind in types if isinstance(kind, type) and issubclass(kind, BaseModel)]
         if not models:
             return None

@@ -18,8 +18,8 @@ def overlay(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     - a label budget (shots, fraction or full) removes the other two;
     - train.steps removes train.epochs, and the other way round; train.epochs also removes
       train.least_steps, so that an explicit number of epochs is what is trained;
-    - a backbone of another name removes the weights and options of the old one, and
-      train.resolutions, which are sides of its images;
+    - a backbone of another name removes the whole section of the old one, and train.resolutions,
+      which are sides of its images;
     - another method removes everything but the data and the label budget.
 
     Args:

@@ -27,7 +27,7 @@ from safetensors import SafetensorError
 from safetensors import numpy as safetensors
 
 from episodes.datasets.locations import cache_root
-from fewshot.errors import UserError
+from fewshot.errors import UserError, one_line
 from fewshot.io import make_folder, write_bytes
 
 SUFFIX, LOCK = ".safetensors", ".lock"
@@ -166,7 +166,7 @@ def _read(path: Path, about: Mapping[str, str]) -> Known | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, AttributeError, SafetensorError) as error:
-        problem = " ".join(str(error).split())[:100]
+        problem = one_line(error, longest=100)
     log.warning(
         "the cache file %s is damaged (%s): its features are computed again.", path, problem
     )

@@ -12,7 +12,7 @@ from episodes.rng import generator
 from episodes.types import ImageSet, TrainTest
 from fewshot import config
 from fewshot.config import RunConfig
-from fewshot.errors import UserError
+from fewshot.errors import UserError, one_line
 from fewshot.learners.base import Learner, LearnerOptions
 from fewshot.training import devices, optim
 
@@ -111,7 +111,7 @@ def check_by_trying(settings: RunConfig, learner: Learner, n_way: int, train: Im
         size = "x".join(map(str, train.images.shape[-2:]))
         raise UserError(
             f"images of {size} pixels do not go through augment and backbone '{backbone}' "
-            f"({' '.join(str(error).split())[:200]}): change backbone.input_size, image_size or "
+            f"({one_line(error)}): change backbone.input_size, image_size or "
             "augment."
         ) from None
     if features.shape[1:] != (learner.backbone.n_features,):

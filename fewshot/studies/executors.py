@@ -11,8 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Protocol, Self
 
-from fewshot.errors import NotHere, UserError
-from fewshot.runs import experiment
+from fewshot.errors import NotHere, UserError, one_line
+from fewshot.runs import experiment, records
 from fewshot.studies.results import Outcome
 
 CURVES = ("train_loss", "validation_loss", "validation_accuracy")
@@ -55,7 +55,7 @@ def run_cell(
         return outcome("failed", reason=str(error))
     except Exception as error:
         frames = traceback.format_exc(limit=-8)
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        reason = f"{type(error).__name__}: {one_line(error, longest=300)}"
         return {**outcome("failed", reason=reason), "trace": frames}
     curves = _curves(runs_folder / record.run_id, seeds)
     return outcome("done", record=record.to_json(), curves=curves, run=record.run_id)
@@ -78,7 +78,7 @@ def _curves(folder: Path, seeds: Sequence[int]) -> dict[str, list[Any]] | None:
 
     The epochs are those of the longest trial; a trial that stopped earlier has null after its end.
     """
-    logs = [_log_entries(folder / f"trial-{seed}" / "metrics.jsonl") for seed in seeds]
+    logs = [_log_entries(records.trial_folder(folder, seed) / "metrics.jsonl") for seed in seeds]
     longest = max(logs, key=len)
     if len(longest) < 2:
         return None
@@ -192,5 +192,5 @@ class InRay:
         try:
             return ready, self.ray.get(ready)
         except self.ray.exceptions.RayError as error:
-            reason = f"its worker died ({' '.join(str(error).split())[:200]})."
+            reason = f"its worker died ({one_line(error)})."
             return ready, outcome("failed", reason=reason)

@@ -12,6 +12,12 @@ def test_user_errors_are_those_of_episodes_so_one_handler_serves_both():
     assert issubclass(errors.NotHere, errors.UserError)
 
 
+def test_an_error_of_several_lines_becomes_one_that_is_cut():
+    error = RuntimeError("first line\n    second\tline ")
+    assert errors.one_line(error) == "first line second line"
+    assert errors.one_line(error, longest=5) == "first"
+
+
 def test_a_diverged_training_is_not_the_users_mistake():
     assert not issubclass(errors.Diverged, errors.UserError)
 
