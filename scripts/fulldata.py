@@ -40,7 +40,7 @@ def _name(record: RunRecord) -> str:
     options = scratch.Options.model_validate(record.config["learner"])
     name = str(record.preset)
     if name == "accurate" and options.ensemble_size == 1:
-        name += ", one network without recall"
+        name += ", one network without self-distillation"
     return name + (", whole batches at the end" if options.selected_until < 1 else "")
 
 
@@ -73,7 +73,7 @@ def presets(all_images: bool = False) -> str:
                 len(record.seeds),
                 f"{record.cost.train_seconds / 60:.1f}",
                 f"{_minutes(record):.1f}",
-                record.provenance.device,
+                formatting.current_words(record.provenance.device),
                 reported,
             ]
         )

@@ -71,7 +71,10 @@ def at_128() -> str:
         difference = (
             "" if record is probe else str(paired_difference(record.by_seed(), probe.by_seed()))
         )
-        seconds, machine = f"{record.cost.seconds:.0f}", record.provenance.device
+        seconds, machine = (
+            f"{record.cost.seconds:.0f}",
+            formatting.current_words(record.provenance.device),
+        )
         n = len(record.seeds)
         rows.append([_name(record), _accuracy(record), n, difference, seconds, machine])
     columns = ["learner", "accuracy ± 95%", "n", "difference to the probe", "seconds per trial"]

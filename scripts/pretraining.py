@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 
 from fewshot.backbones import own_weights
 from fewshot.evaluation.statistics import summary
-from fewshot.report.formatting import counted, markdown_table, plus_minus
+from fewshot.report.formatting import counted, current_words, markdown_table, plus_minus
 from scripts import pages
 from scripts.pages import RECORDS as PUBLISHED
 from scripts.pages import ROOT
@@ -431,8 +431,8 @@ def shipped() -> str:
     train = card["recipe"]["train"]
     lines = [
         f"- Made by `{card['command']}` (commit {card['commit'][:10]}, {card['date'][:10]}, "
-        f"{card['device']}), in {card['train_seconds'] / 60:.0f} minutes of training beside other "
-        "work.",
+        f"{current_words(card['device'])}), in {card['train_seconds'] / 60:.0f} minutes of "
+        "training beside other work.",
         f"- Data: {card['images']:,} images of {card['data']} in {card['classes']} classes, "
         f"{card['held_out_share']:.0%} of them held out to monitor the training.",
         f"- Training: {train['epochs']:g} epochs, batches of {train['batch_size']}, "
@@ -440,7 +440,7 @@ def shipped() -> str:
         f"{train['schedule']['name']}.",
         f"- Validation accuracy: {card['accuracy']:.4f}, on {card['accuracy_on']}.",
         _again(),
-        f"- The map after the body was fitted at commit {card['packed']['commit'][:10]}.",
+        f"- The linear map of the features was fitted at commit {card['packed']['commit'][:10]}.",
         f"- Size: {path.stat().st_size / 1e6:.1f} MB on disk.",
     ]
     lines += _made("Started from weights", card["started_from"])
@@ -453,10 +453,12 @@ def _again() -> str:
     """Return a line on the second run of the command that made the shipped weights."""
     first, again = (read("wide-taught", part) for part in ("pretrain", "pretrain-again"))
     processes = [record["provenance"]["compute"]["processes"] for record in (first, again)]
+    first_processes, again_processes = processes
+    how = f"torchrun with {again_processes} processes"
+    how += ", as before" if first_processes == again_processes else f" instead of {first_processes}"
     return (
         f"- The same command a second time, at commit {again['provenance']['commit'][:10]}: "
-        f"validation accuracy {again['scores']['accuracy']['mean']:.4f} (by torchrun, "
-        f"{processes[0]} and {processes[1]} processes)."
+        f"validation accuracy {again['scores']['accuracy']['mean']:.4f} ({how})."
     )
 
 

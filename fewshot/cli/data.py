@@ -36,6 +36,8 @@ def data(
 ) -> None:
     """Show the sizes and classes of a data set and write a contact sheet, or show the cache.
 
+    The contact sheet shows some images of every class. Files that cannot be read are listed.
+
     Examples:
 
         fewshot data digits

@@ -53,13 +53,13 @@ def sweep(
     ] = None,
     results: Annotated[
         Path | None,
-        typer.Option(help="Folder for the result of each cell.", show_default="OUT/studies"),
+        typer.Option(help="Folder for the result of each setting.", show_default="OUT/studies"),
     ] = None,
     quiet: common.Quiet = False,
 ) -> None:
-    """Run the missing cells of studies; a run that fails does not stop the others.
+    """Run the settings of studies that have no result yet; a failed run does not stop the others.
 
-    The exit code is 1 if a cell failed. The same command resumes an interrupted sweep.
+    The exit code is 1 if a run failed. The same command resumes an interrupted sweep.
 
     Examples:
 

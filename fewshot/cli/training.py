@@ -61,9 +61,9 @@ def run(
 ) -> None:
     """Train and evaluate one method on labelled subsets of a data set.
 
-    Each seed is one trial: it draws its own labelled subset, trains on it, and is evaluated on the
-    whole test set. Finished trials are not repeated, so a second call with more seeds runs only
-    the missing ones.
+    Each seed is one trial: it samples a labelled subset, trains the method on it, and evaluates it
+    on the whole test set. Finished trials are not repeated, so a second call with more seeds runs
+    only the missing ones.
 
     Examples:
 
@@ -143,7 +143,7 @@ def pretrain(
 
     Example:
 
-        fewshot pretrain --data tiny-imagenet --backbone conv4 --epochs 20
+        fewshot pretrain --data tinyimagenet32 --backbone conv4 --epochs 20
     """
     from fewshot.cli import arguments
 

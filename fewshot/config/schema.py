@@ -312,7 +312,7 @@ class RunConfig(Settings):
     )
     validation: Validation | None = Field(
         default=None,
-        description="Validation set within the label budget; null keeps all labels to train.",
+        description="Validation set within the label budget; null trains on all labels.",
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         default="auto",

@@ -78,7 +78,7 @@ class Options(EpisodeOptions):
 
 
 class MAML(Learner):
-    """MAML: a few gradient steps on the support, from a start that is trained for them.
+    """MAML: a few gradient steps on the support, from initial weights trained for them.
 
     The head is made anew for each support, from zero or from the prototypes. So no order of the
     labels can be memorised, and the learner works for any number of classes. The outer steps

@@ -11,6 +11,7 @@ from fewshot.evaluation.statistics import Score
 from fewshot.runs.records import RunRecord
 
 USUAL_PRESETS = ("few", "full", "random")  # chosen by the number of labels, so not part of a name
+RUN_ID = re.compile("[0-9a-f]{12}")
 LATEX = {
     "\\": r"\textbackslash{}",
     "&": r"\&",
@@ -44,6 +45,9 @@ EARLIER_WORDS = (
     (r" members on validation", " voters on validation"),
     (r"\ba \w+'s accuracy is near chance", "the accuracy of a trial is near chance"),
     (r"(?<=hours of training and )\w+ing\b", "evaluation"),
+    (r"\b1 (thread|worker)s\b", r"1 \1"),
+    (r"\bseconds an epoch\b", "seconds per epoch"),
+    (r"(?<=\d s) a vote\b", " per vote"),
 )
 
 
@@ -62,6 +66,13 @@ class Table(NamedTuple):
     columns: list[str]
     rows: list[list[Cell]]
     notes: list[tuple[str, str]]
+
+
+class Finding(NamedTuple):
+    """A sentence, and the details that are listed below it."""
+
+    sentence: str
+    details: list[str]
 
 
 def current_words(sentence: str) -> str:
@@ -178,7 +189,8 @@ def latex_escaped(text: str) -> str:
 def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """Return a Markdown table.
 
-    A column is aligned to the right if every cell is empty or starts with a digit or a sign.
+    A column is aligned to the right if every cell is empty or starts with a digit or a sign, and
+    no cell is the id of a run.
 
     Args:
         columns: the headings.
@@ -188,7 +200,10 @@ def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str
     rulers = []
     for column in range(len(columns)):
         texts = [row[column].lstrip("*") for row in cells]
-        numeric = all(not text or text[0] in "0123456789+-±<" for text in texts)
+        numeric = all(
+            not text or (text[0] in "0123456789+-±<" and not RUN_ID.fullmatch(text))
+            for text in texts
+        )
         rulers.append("--:" if numeric else ":--")
     lines = [list(columns), rulers, *cells]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -221,7 +221,7 @@ def _remarks(record: RunRecord, ballots: Sequence[Ballot], labels: int) -> list[
         ]
         remarks.append(
             f"the best {n} of {n_candidates} voters by validation accuracy; "
-            f"training all of them took {sum(seconds) / len(ballots):.0f} s a vote"
+            f"training all of them took {sum(seconds) / len(ballots):.0f} s per vote"
         )
     if record.labels > labels:
         remarks.append(

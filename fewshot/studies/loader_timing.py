@@ -76,10 +76,10 @@ def measure(smoke: bool = False) -> dict[str, Any]:
     )
     return {
         "kind": "benchmark",
-        "what": f"seconds to load {len(images):,} images once, mirrored and moved, without training"
-        + note,
+        "what": f"seconds to load {len(images):,} images once, mirrored and shifted, without "
+        f"training{note}",
         "machine": devices.name("cpu"),
-        "columns": ["loader", "batch", "pinned", "seconds an epoch"],
+        "columns": ["loader", "batch", "pinned", "seconds per epoch"],
         "rows": rows,
     }
 
@@ -98,7 +98,7 @@ def _dataloader_rows(
         for batch_size, count, pin in itertools.product(batch_sizes, workers, pinned):
             loader = DataLoader(images, batch_size, shuffle=True, num_workers=count, pin_memory=pin)
             seconds = _least_seconds(partial(iter, loader), repeats)
-            label = f"DataLoader, {count} workers"
+            label = f"DataLoader, {count} worker{'' if count == 1 else 's'}"
             rows.append([label, batch_size, "yes" if pin else "no", round(seconds, 3)])
     return rows
 

@@ -115,7 +115,8 @@ def name(device: str) -> str:
     """Return the name of the device's hardware, for records."""
     if device.startswith("cuda"):
         return torch.cuda.get_device_name(device)
-    return f"{_processor()}, {torch.get_num_threads()} threads"
+    n_threads = torch.get_num_threads()
+    return f"{_processor()}, {n_threads} thread{'' if n_threads == 1 else 's'}"
 
 
 def _processor() -> str:

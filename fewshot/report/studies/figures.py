@@ -292,7 +292,8 @@ def benchmarks(row: RowResult) -> list[Figure]:
     for cell in row.cells:
         if cell.benchmark is None:
             continue
-        names, lines = cell.benchmark["columns"], cell.benchmark["rows"]
+        names = [current_words(name) for name in cell.benchmark["columns"]]
+        lines = cell.benchmark["rows"]
         timed = next((index for index, name in enumerate(names) if "second" in name), None)
         if timed is None or len(lines) < 2:
             continue

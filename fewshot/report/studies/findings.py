@@ -13,11 +13,11 @@ from fewshot.evaluation.statistics import (
     paired_difference,
 )
 from fewshot.report import formatting
-from fewshot.report.formatting import counted
+from fewshot.report.formatting import Finding, counted
 from fewshot.report.studies import reported, results
 from fewshot.report.studies.results import DONE, SMOKE, CellResult, Group, RowResult, Study
 
-MOST_NAMED = 3  # competitors with numbers of their own in a sentence; the others are counted
+MOST_NAMED = 3  # competitors with a line of their own; the others are counted
 MOST_CHARACTERS = 50  # of a row's name in the index
 SAME = 0.005  # accuracies are the same if the interval of their difference lies within this
 
@@ -81,23 +81,23 @@ def _largest(study: Study) -> Contest | None:
     )
 
 
-def winners(study: Study) -> list[str]:
-    """Return a sentence for each label budget about the best row, each row by its best cell.
+def winners(study: Study) -> list[Finding]:
+    """Return a finding for each label budget about the best row, each row by its best cell.
 
     If only one row was measured at a budget, its cells are compared. One correction for multiple
     comparisons holds for the whole list.
     """
-    return _sentences(_contests(study))
+    return _findings(_contests(study))
 
 
-def of_row(row: RowResult) -> list[str]:
-    """Return a sentence for each label budget with several cells about the best of them."""
+def of_row(row: RowResult) -> list[Finding]:
+    """Return a finding for each label budget with several cells about the best of them."""
     contests = []
     for group, cells in results.groups(row.cells).items():
         if len(cells) > 1:
             named = [(f'"{cell.label}"', cell) for cell in cells]
             contests.append(_contest(group, "settings", named))
-    return _sentences(contests)
+    return _findings(contests)
 
 
 def not_run(study: Study) -> list[str]:
@@ -147,19 +147,18 @@ def _contest(group: Group, what: str, named: Sequence[tuple[str, CellResult]]) -
     return Contest(group, what, competitors)
 
 
-def _sentences(contests: Sequence[Contest]) -> list[str]:
-    """Return a sentence for each contest, with p-values corrected over all of them."""
+def _findings(contests: Sequence[Contest]) -> list[Finding]:
+    """Return a finding for each contest, with p-values corrected over all of them."""
     leads = holm_corrected([one.lead for c in contests for one in c.competitors[1:]])
     comparisons, next_lead = sum(lead.p is not None for lead in leads), iter(leads)
-    sentences = []
+    findings = []
     for contest in contests:
         others = [one._replace(lead=next(next_lead)) for one in contest.competitors[1:]]
-        sentences.append(" ".join([_first(contest), *_leads(others)]))
+        findings.append(Finding(_first(contest), _leads(others)))
     if comparisons:
-        sentences.append(
-            f"The p-values are corrected for {counted(comparisons, 'comparison')} (Holm)."
-        )
-    return sentences
+        words = f"The p-values are corrected for {counted(comparisons, 'comparison')} (Holm)."
+        findings.append(Finding(words, []))
+    return findings
 
 
 def _first(contest: Contest) -> str:
@@ -173,25 +172,21 @@ def _first(contest: Contest) -> str:
 
 
 def _leads(others: Sequence[Competitor]) -> list[str]:
-    """Return which competitors are surely worse, which are not, and which have too few trials."""
+    """Return how far the best cell is ahead of the others, and which have too few trials."""
     tested = [one for one in others if one.lead.p is not None]
     worse = [one for one in tested if _p(one) < SIGNIFICANCE]
     rest = [one for one in tested if _p(one) >= SIGNIFICANCE]
     same = [one for one in rest if one.lead.mean + (one.lead.half or 0.0) <= SAME]
     unsure = [one for one in rest if one not in same]
     untested = [one for one in others if one.lead.p is None]
-    sentences = []
-    if worse:
-        sentences.append(f"It is better than {_enumerated(worse)}.")
-    if same:
-        sentences.append(f"It equals, within {SAME:g}, {_enumerated(same, ahead=True)}.")
-    if unsure:
-        sentences.append(
-            f"The difference is not significant for {_enumerated(unsure, ahead=True)}."
-        )
+    details = [
+        *_listed(f"the same, within {SAME:g}, as", same),
+        *_listed("not significantly better than", unsure),
+        *_listed("better than", worse),
+    ]
     if untested:
-        sentences.append(_untested(untested, len(others)))
-    return sentences
+        details.append(_untested(untested, len(others)))
+    return details
 
 
 def _p(competitor: Competitor) -> float:
@@ -200,26 +195,28 @@ def _p(competitor: Competitor) -> float:
 
 def _untested(untested: Sequence[Competitor], total: int) -> str:
     trials = counted(max(one.lead.n for one in untested), "common trial")
-    which = f"the other {len(untested)}" if len(untested) == total else f"{len(untested)} others"
     if total == 1:
         which = "the other one"
-    return f"With {trials}, no test against {which} is possible; {FEWEST_TRIALS} are needed."
+    elif len(untested) == total:
+        which = f"the other {total}"
+    else:
+        which = counted(len(untested), "other")
+    return f"not tested against {which}: {trials}, and a test needs {FEWEST_TRIALS}"
 
 
-def _enumerated(competitors: Sequence[Competitor], ahead: bool = False) -> str:
-    names = [one.name + _lead(one.lead, ahead) for one in competitors[:MOST_NAMED]]
-    rest = [one.lead.mean for one in competitors[MOST_NAMED:]]
+def _listed(relation: str, competitors: Sequence[Competitor]) -> list[str]:
+    """Return a line for each of the nearest competitors, and one line for all others."""
+    lines = [f"{relation} {one.name}: {_lead(one.lead)}" for one in competitors[:MOST_NAMED]]
+    rest = [f"{one.lead.mean:.4f}" for one in competitors[MOST_NAMED:]]
     if rest:
-        span = f"{min(rest):.4f} to {max(rest):.4f}"
-        words = f"lead of {span}" if ahead else f"by {span}"
-        names.append(f"{len(rest)} more ({words})" if ahead else f"{len(rest)} more {words}")
-    return "; ".join(names)
+        span = rest[0] if len(rest) == 1 else f"{min(rest)} to {max(rest)}"
+        lines.append(f"{relation} {len(rest)} more: lead {span}")
+    return lines
 
 
-def _lead(lead: Difference, ahead: bool) -> str:
+def _lead(lead: Difference) -> str:
     size = f"{lead.mean:.4f} ± {lead.half or 0.0:.4f}"
-    detail = f"n = {lead.n}, {formatting.p_value(lead.p or 0.0)}"
-    return f" (lead of {size}, {detail})" if ahead else f" by {size} ({detail})"
+    return f"lead {size} (n = {lead.n}, {formatting.p_value(lead.p or 0.0)})"
 
 
 def _name(row: RowResult, cell: CellResult | None) -> str:

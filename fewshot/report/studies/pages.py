@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from fewshot.report.formatting import Table, as_stated, counted
+from fewshot.report.formatting import Finding, Table, as_stated, counted
 from fewshot.report.studies import figures, findings, reported, tables
 from fewshot.report.studies.figures import Figure
 from fewshot.report.studies.results import DONE, SMOKE, CellResult, RowResult, Study
@@ -24,14 +24,14 @@ HOW_TO_READ = (
 class Section(NamedTuple):
     """A row of the study.
 
-    findings: sentences. absent: cells without numbers, and why. remarks: what was assumed, what
-    the scale leaves out, the source and the cost, as (subject, sentence).
+    findings: the best settings. absent: cells without numbers, and why. remarks: what was assumed,
+    what the scale leaves out, the source and the cost, as (subject, sentence).
     """
 
     name: str
     title: str
     question: str
-    findings: list[str]
+    findings: list[Finding]
     tables: list[Table]
     absent: list[str]
     remarks: list[tuple[str, str]]
@@ -51,8 +51,8 @@ class Page(NamedTuple):
     headline: Table | None
     findings: list[str]
     figures: list[Figure]
-    winners: list[str]
-    compared: list[str]
+    winners: list[Finding]
+    compared: list[Finding]
     sections: list[Section]
 
 
@@ -164,23 +164,21 @@ def line(study: Study) -> Line:
     return Line(study.name, _counts(study), findings.best_result(study), exceeded)
 
 
-def missed(study: Study) -> list[str]:
-    """Return a sentence for each row below reported numbers: by how much, and the likely cause."""
+def missed(study: Study) -> list[Finding]:
+    """Return a finding for each row below reported numbers: by how much, and the likely cause."""
     _, below = reported.split(reported.against(study))
-    sentences = []
+    findings = []
     for row in study.rows:
         pairs = [pair for pair in below if pair.row == row.name]
         if pairs:
-            sentences.append(_why(row, pairs))
-    return sentences
+            findings.append(_why(row, pairs))
+    return findings
 
 
-def _why(row: RowResult, pairs: Sequence[reported.Against]) -> str:
-    gaps = ", ".join(f"{pair.difference.mean:+.4f}" for pair in pairs[:3])
-    more = f" and {len(pairs) - 3} more" if len(pairs) > 3 else ""
-    sentences = [f"{row.name}: {gaps}{more}."]
-    if row.cuts:
-        sentences.append(f"What differs here: {'; '.join(row.cuts)}.")
+def _why(row: RowResult, pairs: Sequence[reported.Against]) -> Finding:
+    gaps = [f"{-pair.difference.mean:.4f}" for pair in pairs]
+    span = gaps[0] if len(gaps) == 1 else f"{min(gaps)} to {max(gaps)}"
+    details = [f"What differs here: {'; '.join(row.cuts)}."] if row.cuts else []
     if note(row):
-        sentences.append(f"{note(row).rstrip('.')}.")
-    return " ".join(sentences)
+        details.append(note(row))
+    return Finding(f"{row.name} is {span} below the report.", details)

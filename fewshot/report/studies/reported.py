@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from fewshot.evaluation.statistics import Difference, difference
 from fewshot.report import formatting
-from fewshot.report.formatting import as_stated
+from fewshot.report.formatting import Finding, as_stated
 from fewshot.report.studies import results
 from fewshot.report.studies.results import Study
 
@@ -35,7 +35,7 @@ class Against(NamedTuple):
         uncertain = not self.sure and self.difference.half is not None
         inside = ", within the interval" if uncertain else ""
         return (
-            f'{self.row} "{self.label}" {measured} against {as_stated(self.reported)} '
+            f'{self.row} "{self.label}": {measured} against {as_stated(self.reported)} '
             f"({self.difference}{inside})"
         )
 
@@ -88,34 +88,35 @@ def _rows(some: Sequence[Against], pairs: Sequence[Against]) -> str:
     return f": {formatting.joined(names)}" if names else ""
 
 
-def against_report(study: Study) -> list[str]:
+def against_report(study: Study) -> list[Finding]:
     """Return how many reported accuracies were exceeded, and which were not reached."""
     pairs = against(study)
     if not pairs:
-        return ["No reported accuracy has a measured one beside it yet."]
+        return [Finding("No reported accuracy has a measured one beside it yet.", [])]
     above, below = split(pairs)
     many = "accuracy was" if len(pairs) == 1 else "accuracies were"
-    sentences = [
+    words = (
         f"{len(pairs)} reported {many} measured again: {len(above)} exceeded, {len(below)} not "
         "reached."
-    ]
+    )
+    findings = [Finding(words, [])]
     if above:
-        sentences.append(f"Exceeded: {_by_row(above, pairs)}.")
+        findings.append(Finding("Exceeded:", _by_row(above, pairs)))
     if below:
-        words = _by_row(below, pairs)
-        if len(below) <= MOST_MISSED:
-            words = "; ".join(map(str, below))
-        sentences.append(f"Not reached: {words}.")
-    return sentences
+        few = len(below) <= MOST_MISSED
+        findings.append(
+            Finding("Not reached:", [*map(str, below)] if few else _by_row(below, pairs))
+        )
+    return findings
 
 
-def _by_row(some: Sequence[Against], pairs: Sequence[Against]) -> str:
+def _by_row(some: Sequence[Against], pairs: Sequence[Against]) -> list[str]:
     """Return for each row how many of its numbers are meant, and by how much they differ."""
     words = []
     for row in dict.fromkeys(pair.row for pair in some):
         total = sum(pair.row == row for pair in pairs)
         words.append(_one_row(row, [pair for pair in some if pair.row == row], total))
-    return "; ".join(words)
+    return words
 
 
 def _one_row(row: str, some: Sequence[Against], total: int) -> str:
@@ -123,6 +124,13 @@ def _one_row(row: str, some: Sequence[Against], total: int) -> str:
     low, high = f"{min(leads):.4f}", f"{max(leads):.4f}"
     sure = sum(pair.sure for pair in some)
     if total == 1:
-        return f"{row} by {low}" + (", more than its interval" if sure else "")
+        return f"{row}: by {low}" + (", more than its interval" if sure else "")
     span = f"by {low}" if low == high else f"by {low} to {high}"
-    return f"{row} {len(some)} of {total} {span} ({sure} by more than the interval)"
+    return f"{row}: {len(some)} of {total}, {span} ({_sure(sure, len(some))})"
+
+
+def _sure(sure: int, total: int) -> str:
+    """Return for how many numbers the difference is larger than the interval."""
+    if sure == total:
+        return "more than the interval" if total == 1 else "all by more than the interval"
+    return f"{sure or 'none'} by more than the interval"

@@ -241,7 +241,8 @@ def _benchmark(cell: CellResult) -> Table:
     result = cell.benchmark or {}
     rows = [[_value(value) for value in row] for row in result["rows"]]
     caption = f"{formatting.current_words(result['what'])} ({cell.label})"
-    return Table(caption, list(result["columns"]), rows, [("machine", result["machine"])])
+    columns = [formatting.current_words(column) for column in result["columns"]]
+    return Table(caption, columns, rows, [("machine", formatting.current_words(result["machine"]))])
 
 
 def _value(value: object) -> Cell:
@@ -249,4 +250,4 @@ def _value(value: object) -> Cell:
         return Cell("yes" if value else "no")
     if isinstance(value, int | float):
         return number(value, "g")
-    return Cell("" if value is None else str(value))
+    return Cell("" if value is None else formatting.current_words(str(value)))

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from fewshot.report import formatting
-from fewshot.report.formatting import Cell, Table, escaped
+from fewshot.report.formatting import Cell, Finding, Table, escaped
 from fewshot.report.studies.figures import Figure
 from fewshot.report.studies.pages import HOW_TO_READ, Line, Page, Section
 
@@ -25,9 +25,11 @@ def markdown(page: Page) -> str:
     parts.append(f"Run: {page.counts}.")
     parts += [_image(figure, page.name) for figure in page.figures]
     if page.winners:
-        parts += ["## The best system at each number of labels", *page.winners]
+        parts += ["## The best system at each number of labels"]
+        parts += [part for winner in page.winners for part in _finding(winner)]
     if page.compared:
-        parts += ["## Measured against reported numbers", *map(escaped, page.compared)]
+        parts += ["## Measured against reported numbers"]
+        parts += [escaped(part) for one in page.compared for part in _finding(one)]
     parts += ["## Row by row", HOW_TO_READ]
     for section in page.sections:
         parts += _section(section, page.name)
@@ -38,8 +40,17 @@ def _section(section: Section, study: str) -> list[str]:
     parts = [f"### {section.name}: {section.title}", section.question]
     for table in section.tables:
         parts += [f"**{escaped(table.caption)}**", _rows(table), *_notes(table.notes)]
-    parts += [*section.findings, *map(escaped, section.absent), *_notes(section.remarks)]
+    parts += [part for finding in section.findings for part in _finding(finding)]
+    parts += map(escaped, section.absent)
+    if section.remarks:
+        parts += ["About this row:", *_notes(section.remarks)]
     return [*parts, *(_image(figure, study) for figure in section.figures)]
+
+
+def _finding(finding: Finding) -> list[str]:
+    if not finding.details:
+        return [finding.sentence]
+    return [finding.sentence, "\n".join(f"- {detail}" for detail in finding.details)]
 
 
 def _notes(notes: Sequence[tuple[str, str]]) -> list[str]:

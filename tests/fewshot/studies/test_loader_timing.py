@@ -9,11 +9,11 @@ from fewshot.studies import loader_timing
 
 def test_the_smoke_table_has_a_row_for_each_loader() -> None:
     table = loader_timing.measure(smoke=True)
-    assert table["columns"] == ["loader", "batch", "pinned", "seconds an epoch"]
+    assert table["columns"] == ["loader", "batch", "pinned", "seconds per epoch"]
     assert [row[0] for row in table["rows"]][-1] == "our stream"
     assert {row[0] for row in table["rows"]} == {
         "DataLoader, 0 workers",
-        "DataLoader, 1 workers",
+        "DataLoader, 1 worker",
         "our stream",
     }
     assert all(row[3] > 0 for row in table["rows"])

@@ -160,7 +160,8 @@ def test_the_device_by_the_number_of_gpus(
 
 def test_the_name_of_the_processor_is_the_kernels() -> None:
     name = devices.name("cpu")
-    assert name.endswith(f", {torch.get_num_threads()} threads")
+    n_threads = torch.get_num_threads()
+    assert name.endswith(", 1 thread" if n_threads == 1 else f", {n_threads} threads")
     path = Path("/proc/cpuinfo")
     if path.exists() and "model name" in path.read_text():
         assert name.split(",")[0] in path.read_text()

@@ -19,8 +19,10 @@ def test_the_winner_and_its_leads_are_paired_and_corrected(
     reported: tuple[Planned, Path, Path],
 ) -> None:
     planned, saved, _ = reported
-    sentence = next(
-        text for text in findings.winners(study(planned, saved, "kshot")) if "16 labels" in text
+    finding = next(
+        one
+        for one in findings.winners(study(planned, saved, "kshot"))
+        if "16 labels" in one.sentence
     )
     shown = {
         "experts": "K8 (ConvNeXt-Tiny, fine-tuned, method experts)",
@@ -51,19 +53,20 @@ def test_the_winner_and_its_leads_are_paired_and_corrected(
         half = stats.t.ppf(0.975, 9) * statistics.stdev(gaps) / 10**0.5
         p = adjusted[name, "16"]
         p_text = "p < 0.0001" if p < 1e-4 else f"p = {p:.2g}"
-        words = f"{shown[name]} by {statistics.fmean(gaps):.4f} ± {half:.4f} (n = 10, {p_text})"
-        assert words in sentence
-    assert sentence.startswith(
+        words = f"{shown[name]}: lead {statistics.fmean(gaps):.4f} ± {half:.4f} (n = 10, {p_text})"
+        assert f"better than {words}" in finding.details
+    assert finding.sentence.startswith(
         f"With 16 labels per class of cifar10, {shown[first]} has the highest accuracy of"
     )
 
 
 def test_few_trials_are_reported_as_too_few(reported: tuple[Planned, Path, Path]) -> None:
     planned, saved, _ = reported
-    sentences = findings.winners(study(planned, saved, "experts"))
-    assert sum(text.count("With 1 common trial, no test against") for text in sentences) == 2
-    assert sum(text.count("With 2 common trials, no test against") for text in sentences) == 1
-    assert sentences[-1] == "The p-values are corrected for 4 comparisons (Holm)."
+    winners = findings.winners(study(planned, saved, "experts"))
+    untested = [detail for one in winners for detail in one.details if "not tested" in detail]
+    assert sum("1 common trial, and a test needs 3" in detail for detail in untested) == 2
+    assert sum("2 common trials, and a test needs 3" in detail for detail in untested) == 1
+    assert winners[-1] == ("The p-values are corrected for 4 comparisons (Holm).", [])
 
 
 def test_two_that_hardly_differ_are_the_same_or_not_surely_apart(tmp_path: Path) -> None:
@@ -82,9 +85,10 @@ def test_two_that_hardly_differ_are_the_same_or_not_surely_apart(tmp_path: Path)
             "mean": np.mean(values),
         }
         save(tmp_path, one, asked, json.loads(json.dumps(content)))
-    (sentence, _) = findings.of_row(results.gather([(one, cells)], tmp_path, "small")[0].rows[0])
-    assert re.search(r"It equals, within 0\.005, \"[ab]\" \(lead of 0\.000\d ± 0\.00", sentence)
-    assert re.search(r"not significant for \"c\" \(lead of 0\.0\d+ ± 0\.0\d+", sentence)
+    (finding, _) = findings.of_row(results.gather([(one, cells)], tmp_path, "small")[0].rows[0])
+    same, unsure = finding.details
+    assert re.match(r"the same, within 0\.005, as \"[ab]\": lead 0\.000\d ± 0\.00", same)
+    assert re.match(r"not significantly better than \"c\": lead 0\.0\d+ ± 0\.0\d+", unsure)
 
 
 def test_smoke_stands_beside_no_reported_number(tmp_path: Path) -> None:

@@ -24,8 +24,9 @@ def test_what_has_no_number_is_listed_with_its_reason(reported: tuple[Planned, P
         for name, of in (("probe", 0.71), ("scratch", 0.5))
     ]
     assert (
-        f"K8: {less[0]:.4f}, {less[1]:.4f}. What differs here: 10 trials; mini-resnet instead of "
-        "ConvNeXt-Tiny. The backbone that ships is smaller." in text
+        f"K8 is {-less[0]:.4f} to {-less[1]:.4f} below the report.\n\n"
+        "- What differs here: 10 trials; mini-resnet instead of ConvNeXt-Tiny.\n"
+        "- The backbone that ships is smaller.\n" in text
     )
     for line in ("- Failed: K8 (1 of 5 settings).", "- Not run: K7.", "- Not yet run: K15."):
         assert line in text
