@@ -18,6 +18,7 @@ from fewshot.config import Count
 
 CHUNK = 500  # images whose patches are in memory at once
 PATCH = 2  # side of a whitened patch in pixels
+NO_VARIANCE = 1e-8  # a share of the greatest variance; the least of CIFAR-10 is 1e-5
 LOGIT_SCALE = 1 / 9  # of the features, so that the first logits of a linear head are small
 
 
@@ -42,6 +43,10 @@ class Whitening(nn.Module):
     def fit(self, images: Tensor, eps: float = 5e-4) -> None:
         """Compute the filters from normalised images.
 
+        Grey images have no variance in 8 of the 12 directions. Such a filter would have a constant
+        output, and the gradient of the batch norm behind it would overflow, so each of these
+        directions is replaced by one that has variance.
+
         Args:
             images: float [n, 3, h, w], normalised.
             eps: added to the variances, so that noise is not amplified.
@@ -57,6 +62,12 @@ class Whitening(nn.Module):
             products = products + patches.T @ patches
         mean = total / count
         variances, directions = torch.linalg.eigh(products / count - mean.outer(mean))
+        varied = (variances > NO_VARIANCE * variances.max()).nonzero().squeeze(1)
+        if 0 < len(varied) < n:
+            chosen = torch.arange(n, device=images.device)
+            constant = chosen[: n - len(varied)]  # variances rise
+            chosen[: len(constant)] = varied[constant % len(varied)]
+            variances, directions = variances[chosen], directions[:, chosen]
         filters = (directions / (variances + eps).sqrt()).T.reshape(n, *self.weight.shape[1:])
         self.weight.copy_(torch.cat([filters, -filters]))
 

@@ -37,7 +37,7 @@ def values(file: Path | None, sets: Sequence[str], **flags: Any) -> dict[str, An
             backbone[key] = given.pop(flag)
     if backbone:
         given["backbone"] = backbone
-    settings = config.overlay(config.overlay(settings, given), config.overrides(sets))
+    settings = _on_top(config.overlay(settings, given), config.overrides(sets))
     if not settings.get("method"):
         raise UserError(
             "no method was named: use --method, as in fewshot run --method protonet --shots 16."
@@ -45,6 +45,19 @@ def values(file: Path | None, sets: Sequence[str], **flags: Any) -> dict[str, An
     if all(settings.get(key) is None or settings[key] is False for key in config.BUDGETS):
         raise UserError("no label budget was named: use --shots K, --fraction P, or --full.")
     return settings
+
+
+def _on_top(settings: dict[str, Any], sets: dict[str, Any]) -> dict[str, Any]:
+    """Return settings with those of `--set` on top, also where one has the old key of another."""
+    if "learner" in settings and "learner" in sets:
+        from fewshot.learners import LEARNERS
+        from fewshot.runs.resolve import with_new_keys
+
+        method = sets.get("method", settings.get("method"))
+        if settings.get("method") == method and method in LEARNERS:
+            settings = with_new_keys(settings, LEARNERS[method])
+            sets = with_new_keys(sets, LEARNERS[method])
+    return config.overlay(settings, sets)
 
 
 def pretraining(

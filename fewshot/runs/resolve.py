@@ -129,8 +129,8 @@ def configure(values: Mapping[str, Any], preset: str) -> RunConfig:
     # The settings of a finished run are complete, so its preset may have changed or gone since.
     complete = set(RunConfig.model_fields) - set(config.BUDGETS) <= set(values)
     base = {} if complete else config.preset(values["method"], preset)
-    named = {**_with_new_keys(values, method), "preset": config.preset_name(preset)}
-    merged = config.overlay(_with_new_keys(base, method), named)
+    named = {**with_new_keys(values, method), "preset": config.preset_name(preset)}
+    merged = config.overlay(with_new_keys(base, method), named)
     settings = config.check(RunConfig, merged, "the configuration")
     options = config.check(
         method.options_type, settings.learner, "the configuration", prefix="learner."
@@ -142,8 +142,12 @@ def configure(values: Mapping[str, Any], preset: str) -> RunConfig:
     )
 
 
-def _with_new_keys(values: Mapping[str, Any], method: type[Learner]) -> dict[str, Any]:
-    """Return nested settings in which renamed settings of the learner have their new keys."""
+def with_new_keys(values: Mapping[str, Any], method: type[Learner]) -> dict[str, Any]:
+    """Return nested settings in which renamed settings of the learner have their new keys.
+
+    Raises:
+        UserError: if a setting is given under both keys.
+    """
     nested = config.expand(values.items())
     if isinstance(nested.get("learner"), Mapping):
         try:

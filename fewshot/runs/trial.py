@@ -11,6 +11,7 @@ from torch import Tensor
 
 from fewshot import distributed, io, progress
 from fewshot.backbones import OWN, OWN_INPUT_SIZE
+from fewshot.errors import Diverged
 from fewshot.evaluation import low_data, metrics
 from fewshot.learners.base import Learner
 from fewshot.runs import fitting, provenance, trial_data, trial_files
@@ -79,12 +80,21 @@ def _evaluate(
     trained: fitting.Trained,
     started: datetime,
 ) -> tuple[TrialPredictions, TrialRecord]:
-    """Evaluate a trained learner on the test set, the validation set and its training images."""
+    """Evaluate a trained learner on the test set, the validation set and its training images.
+
+    Raises:
+        Diverged: if an output for a test image is not finite.
+    """
     device = run.compute.device
     support = trial_data.support_for_adapt(learner, data.train, device)
     queries = trial_data.repeated_batches(learner, data.test, device)
     classifier, adapt_seconds = low_data.adapt(learner, support)
     test = low_data.classify(classifier, queries)
+    if not test.logits.isfinite().all():
+        raise Diverged(
+            "the trained learner's outputs for the test images are not finite: use a lower "
+            "train.lr, or train.clip_norm."
+        )
     scores = metrics.scores(*test)
     measures = low_data.extra_metrics(learner, queries)
     train_sample = data.train.select(_spread(len(data.train.indices)))

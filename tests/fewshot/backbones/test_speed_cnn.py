@@ -76,6 +76,23 @@ def test_whitened_patches_are_uncorrelated_with_variance_one() -> None:
     assert covariance.diagonal().max() > 0.99
 
 
+def test_grey_images_leave_every_filter_with_an_output_that_varies() -> None:
+    backbone = build("speed-cnn")
+    images = coloured(64).mean(1, keepdim=True).expand(-1, 3, -1, -1)
+    backbone.initialise(images)
+    with torch.no_grad():
+        outputs = backbone.body.stages[0][0]((images - backbone.mean) / backbone.std)
+    variances = outputs.double().numpy().var((0, 2, 3))
+    # Patches of one channel have four directions, so three filters share each of them.
+    _, counts = np.unique(variances[:12].round(4), return_counts=True)
+    assert variances.min() > 1e-4
+    assert counts.tolist() == [3, 3, 3, 3]
+    backbone.train()
+    backbone(images).square().sum().backward()
+    gradients = [parameter.grad for parameter in backbone.parameters()]
+    assert all(gradient.abs().max() < 1e3 for gradient in gradients if gradient is not None)
+
+
 def test_the_filters_of_the_whitening_are_saved_and_not_trained() -> None:
     backbone = build("speed-cnn").train()
     assert "body.stages.0.0.weight" in backbone.state_dict()

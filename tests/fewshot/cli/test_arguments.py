@@ -37,6 +37,19 @@ def test_flags_go_on_top_of_the_file_and_sets_on_top_of_flags(tmp_path: Path):
     }
 
 
+@pytest.mark.parametrize(
+    ("in_file", "in_set"), [("episode_shots", "shots"), ("shots", "episode_shots")]
+)
+def test_a_set_goes_on_top_of_the_file_also_under_a_renamed_key(
+    tmp_path: Path, in_file: str, in_set: str
+) -> None:
+    file = saved(tmp_path, method="protonet", shots=16, learner={in_file: 8})
+    values = arguments.values(file, [f"learner.{in_set}=2"])
+    assert values["learner"] == {"episode_shots": 2}
+    both = ["learner.shots=2", "learner.episode_shots=3"]
+    assert "'shots' is the old key of 'episode_shots'" in message(arguments.values, file, both)
+
+
 def test_another_method_than_the_file_s_takes_its_data_and_budget_alone(tmp_path: Path):
     file = saved(tmp_path, method="maml", shots=4, data="digits", train={"steps": 5, "lr": 0.1})
     values = arguments.values(file, [], method="protonet")

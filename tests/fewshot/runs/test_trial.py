@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from episodes import streams
+from fewshot.errors import Diverged
 from fewshot.learners import probe
 from fewshot.model.restore import restore
 from fewshot.runs import experiment, trial
@@ -59,6 +60,14 @@ def test_a_finished_trial_is_not_run_again_unless_forced(resolved: ResolvedRun) 
     trial.run_trial(resolved, 0, force=True)
     assert path.stat().st_mtime_ns > before
     assert read(resolved, 0)["scores"] == scores
+
+
+def test_outputs_that_are_not_finite_are_an_error_and_no_result(tmp_path: Path) -> None:
+    request = quick("scratch") | {"train": {"steps": 1, "lr": 1e30, "optimizer": {"name": "sgd"}}}
+    run = resolve_run(request, tmp_path, "cpu")
+    with pytest.raises(Diverged, match="outputs for the test images are not finite"):
+        trial.run_trial(run, 0)
+    assert not (run.trial_folder(0) / "trial.json").exists()
 
 
 def test_an_unfinished_trial_is_completed_and_its_temporary_files_are_removed(
