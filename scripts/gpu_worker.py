@@ -12,12 +12,11 @@ from typing import Any
 
 import torch
 
-from episodes import augment, datasets, streams
+from episodes import datasets, streams
 from fewshot import io
-from fewshot.config import Train
 from fewshot.evaluation import low_data, metrics
 from fewshot.learners.base import Learner
-from fewshot.runs import resolve, trial_data
+from fewshot.runs import fitting, resolve, trial_data
 from fewshot.training import devices, trainer
 
 TARGET = 0.94
@@ -66,9 +65,11 @@ def target(device: str, toy: bool, out: Path) -> dict[str, Any]:
     train = run.config.train
     assert train is not None
     pool = streams.pool(run.data.train, torch.arange(len(run.data.train)), device)
-    learner = _initialised(run, pool)
-    change = augment.build(run.config.augment, pool.n_classes)
-    stream = streams.batches(pool, train.batch_size, change, 0, train.label_smoothing)
+    learner = run.build_learner(0)
+    learner.backbone.initialise(streams.as_float(pool.images[: fitting.INITIAL_IMAGES]))
+    stream, steps_per_epoch = fitting.stream_of(
+        train, run.config.augment, learner, pool, pool.n_classes, seed=0
+    )
     test = trial_data.Part(run.data.test, torch.arange(len(run.data.test)))
     curve: list[dict[str, float]] = []
     evaluating = 0.0
@@ -87,7 +88,7 @@ def target(device: str, toy: bool, out: Path) -> dict[str, Any]:
         evaluating += time.perf_counter() - start
         return scores
 
-    fitted = trainer.fit(learner, stream, train, _steps_per_epoch(train, pool), validate=validate)
+    fitted = trainer.fit(learner, stream, train, steps_per_epoch, validate=validate)
     reached = [point["seconds"] for point in curve if point["accuracy"] >= TARGET]
     return {
         "target": TARGET,
@@ -97,18 +98,6 @@ def target(device: str, toy: bool, out: Path) -> dict[str, Any]:
         "images_per_second": fitted.images / fitted.seconds,
         "curve": curve,
     }
-
-
-def _initialised(run: resolve.ResolvedRun, pool: streams.Pool) -> Learner:
-    """Build the learner with the filters that its backbone computes from training images."""
-    learner = run.build_learner(0)
-    learner.backbone.initialise(streams.as_float(pool.images[:5000]))
-    learner.on_train_start(len(pool.labels))
-    return learner
-
-
-def _steps_per_epoch(train: Train, pool: streams.Pool) -> float:
-    return len(pool.labels) / min(train.batch_size, len(pool.labels))
 
 
 def main() -> None:
