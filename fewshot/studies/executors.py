@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol, Self
 
 from fewshot.errors import NotHere, UserError, one_line
 from fewshot.runs import experiment, records
-from fewshot.studies.results import Outcome
+from fewshot.studies.results import Benchmark, Outcome, Status
 
 CURVES = ("train_loss", "validation_loss", "validation_accuracy")
 TRIES = 5  # of a cell whose worker died
@@ -62,10 +62,10 @@ def run_cell(
 
 
 def outcome(
-    status: str,
+    status: Status,
     *,
     reason: str | None = None,
-    record: dict[str, Any] | None = None,
+    record: dict[str, Any] | Benchmark | None = None,
     curves: dict[str, list[Any]] | None = None,
     run: str | None = None,
 ) -> Outcome:

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from episodes import augment, datasets, streams
+from fewshot.studies.results import Benchmark
 from fewshot.training import devices
 
 WORKERS, BATCH_SIZES, PINNED = (0, 1, 2, 4), (32, 128, 512), (False, True)
@@ -46,7 +47,7 @@ class _TorchvisionImages(Dataset[tuple[Tensor, int]]):
         return self.transform(Image.fromarray(self.images[index])), self.labels[index]
 
 
-def measure(smoke: bool = False) -> dict[str, Any]:
+def measure(smoke: bool = False) -> Benchmark:
     """Return a table of the seconds to load all images once, flipped and shifted.
 
     Nothing trains meanwhile, so the seconds are those that a training waits for its loader.

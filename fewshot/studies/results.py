@@ -8,25 +8,42 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, NotRequired, TypedDict
+from typing import Any, Literal, NamedTuple, NotRequired, TypedDict, final
 
 from fewshot import io
 from fewshot.studies import grids
 from fewshot.studies.grids import Cell
 from fewshot.studies.schema import Row
 
+Status = Literal["done", "failed", "not run"]
+
+
+@final
+class Benchmark(TypedDict):
+    """A measurement that is no run, as a table.
+
+    kind: always "benchmark"; what: what was measured, in words; machine: on which processor or GPU;
+    columns: the heads of the table.
+    """
+
+    kind: Literal["benchmark"]
+    what: str
+    machine: str
+    columns: list[str]
+    rows: list[list[Any]]
+
 
 class Outcome(TypedDict):
     """What became of a cell.
 
-    status: done, failed or not run; reason: a sentence, unless it is done; record: of its run or
+    status: what happened; reason: a sentence, unless it is done; record: of its run or
     benchmark; curves: what its trials logged, one row per trial; run: the run id; trace:
     the last frames of an unexpected error.
     """
 
-    status: str
+    status: Status
     reason: str | None
-    record: dict[str, Any] | None
+    record: dict[str, Any] | Benchmark | None
     curves: dict[str, list[Any]] | None
     run: str | None
     trace: NotRequired[str]

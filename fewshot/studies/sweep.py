@@ -12,7 +12,7 @@ from fewshot.runs.records import RunRecord
 from fewshot.studies import grids, loader_timing
 from fewshot.studies.executors import Executor, InRay, OneByOne, outcome
 from fewshot.studies.grids import Cell
-from fewshot.studies.results import Outcome, Result, ResultStore
+from fewshot.studies.results import Benchmark, Outcome, Result, ResultStore
 from fewshot.studies.schema import Row
 
 Chain = Generator[list[Cell], dict[str, Result], None]
@@ -218,7 +218,7 @@ class _Cost(NamedTuple):
     hours: float = 0.0
 
 
-def _cost(results: Sequence[Result]) -> dict[str, Any]:
+def _cost(results: Sequence[Result]) -> Benchmark:
     """Return a table of trainings and hours by row; a run that two cells share counts once."""
     costs: dict[str, _Cost] = {}
     machines: set[str] = set()

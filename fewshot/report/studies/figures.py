@@ -57,7 +57,10 @@ def _beside_reported(study: Study) -> list[Figure]:
                 dots.append(Dot(label, 100 * cell.reported["accuracy"], 100 * cell.mean, half))
     if len(dots) < 2:
         return []
-    rows = [[Cell(dot.label), *(number(value, ".2f") for value in dot[1:])] for dot in dots]
+    rows = []
+    for dot in dots:
+        values = [number(value, ".2f") for value in (dot.reported, dot.measured, dot.half)]
+        rows.append([Cell(dot.label), *values])
     table = Table("accuracy in percent", ["setting", "reported", "measured", "± 95%"], rows, [])
     higher = sum(dot.measured > dot.reported for dot in dots)
     alt = (

@@ -15,6 +15,7 @@ from fewshot.report import formatting
 from fewshot.runs.records import RunRecord
 from fewshot.studies import grids, schema
 from fewshot.studies.grids import Cell
+from fewshot.studies.results import Benchmark
 from fewshot.studies.schema import Row
 
 DONE, MISSING = "done", "not yet run"
@@ -36,12 +37,12 @@ class CellResult(NamedTuple):
     values: dict[str, Any]
     reported: dict[str, float]
     status: str
-    reason: str
-    record: RunRecord | None
-    benchmark: dict[str, Any] | None
-    curves: dict[str, Any] | None
-    run: str
-    changed: bool
+    reason: str = ""
+    record: RunRecord | None = None
+    benchmark: Benchmark | None = None
+    curves: dict[str, Any] | None = None
+    run: str = ""
+    changed: bool = False
 
     @property
     def scored(self) -> bool:
@@ -203,19 +204,7 @@ def _position(result: dict[str, Any]) -> tuple[int, str]:
 
 def _cell_result(cell: Cell, result: dict[str, Any] | None) -> CellResult:
     if result is None:
-        return CellResult(
-            cell.name,
-            cell.label,
-            cell.values,
-            cell.reported,
-            MISSING,
-            "",
-            None,
-            None,
-            None,
-            "",
-            False,
-        )
+        return CellResult(cell.name, cell.label, cell.values, cell.reported, MISSING)
     changed = "settings" in result and result["settings"] != json.loads(json.dumps(cell.settings))
     return _measured(cell.name, cell.label, cell.reported, result, changed)
 

@@ -9,6 +9,7 @@ from fewshot.report import formatting
 from fewshot.report.formatting import Cell, Table, as_stated, number
 from fewshot.report.studies import results
 from fewshot.report.studies.results import SMOKE, CellResult, Group, RowResult, Study
+from fewshot.studies.results import Benchmark
 
 # The rows that a reader of a study looks for first; other studies begin with all of their rows.
 HEADLINES = {
@@ -142,7 +143,10 @@ def of_row(row: RowResult, scale: str) -> list[Table]:
     tables = [
         _table(group, cells, decimals, scale) for group, cells in results.groups(row.cells).items()
     ]
-    return tables + [_benchmark(cell) for cell in row.cells if cell.benchmark is not None]
+    for cell in row.cells:
+        if cell.benchmark is not None:
+            tables.append(_benchmark(cell.benchmark, cell.label))
+    return tables
 
 
 def _table(group: Group, cells: Sequence[CellResult], decimals: Decimals, scale: str) -> Table:
@@ -232,15 +236,14 @@ def _notes(cells: Sequence[CellResult]) -> list[tuple[str, str]]:
     if changed:
         sentence = f"the study file now asks for other settings for: {'; '.join(changed)}"
         notes.append(("changed", sentence))
-    if min(len(record.seeds) for record in measured) < 5:
+    if min(len(record.seeds) for record in measured) < formatting.UNCERTAIN_TRIALS:
         notes.append(("trials", "with fewer than five trials, the standard deviation is uncertain"))
     return list(dict.fromkeys(notes))
 
 
-def _benchmark(cell: CellResult) -> Table:
-    result = cell.benchmark or {}
+def _benchmark(result: Benchmark, label: str) -> Table:
     rows = [[_value(value) for value in row] for row in result["rows"]]
-    caption = f"{formatting.current_words(result['what'])} ({cell.label})"
+    caption = f"{formatting.current_words(result['what'])} ({label})"
     columns = [formatting.current_words(column) for column in result["columns"]]
     return Table(caption, columns, rows, [("machine", formatting.current_words(result["machine"]))])
 
