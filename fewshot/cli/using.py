@@ -44,13 +44,13 @@ def vote(
 
     votes = voting.vote(runs, rule=rule, percents=percents, pool=pool, out=out)
     if as_json:
-        print(json.dumps([vote.to_json() for vote in votes], indent=1))
+        print(json.dumps([record.to_json() for record in votes], indent=1))
         return
     from fewshot.report import comparison
 
     print(comparison.markdown(votes, brief=True))
-    for vote in votes:
-        print(f"record: {out / vote.run_id / 'record.json'}", file=sys.stderr)
+    for record in votes:
+        print(f"record: {out / record.run_id / 'record.json'}", file=sys.stderr)
 
 
 def forecast(

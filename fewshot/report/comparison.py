@@ -218,7 +218,7 @@ def _remarks(group: Sequence[RunRecord]) -> list[str]:
             f"{record.method}: {formatting.current_words(text)}" for text in record.warnings
         ]
     remarks += [_measures(record) for record in group if record.measures]
-    if min(len(record.seeds) for record in group) < 5:
+    if min(len(record.seeds) for record in group) < formatting.UNCERTAIN_TRIALS:
         remarks.append("with fewer than five trials, the interval is itself uncertain.")
     return remarks
 

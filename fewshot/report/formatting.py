@@ -10,7 +10,9 @@ from typing import Any, NamedTuple
 from fewshot.evaluation.statistics import Score
 from fewshot.runs.records import RunRecord
 
-USUAL_PRESETS = ("few", "full", "random")  # chosen by the number of labels, so not part of a name
+DEFAULT_PRESETS = ("few", "full")  # chosen by the number of labels, so not part of a name
+USUAL_PRESETS = (*DEFAULT_PRESETS, "random")  # those that a figure's label leaves out
+UNCERTAIN_TRIALS = 5  # with fewer, an interval or a standard deviation is itself uncertain
 RUN_ID = re.compile("[0-9a-f]{12}")
 LATEX = {
     "\\": r"\textbackslash{}",
@@ -154,7 +156,7 @@ def budget_of(record: RunRecord) -> str:
 def method_name(record: RunRecord) -> str:
     """Return the method, with its preset in brackets if the preset is not a usual one."""
     preset = record.preset
-    return record.method + ("" if preset in USUAL_PRESETS[:2] else f" ({preset})")
+    return record.method + ("" if preset in DEFAULT_PRESETS else f" ({preset})")
 
 
 def method_label(record: RunRecord) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -16,6 +16,11 @@ from fewshot.report.inspection import run_files
 from fewshot.report.inspection.run_files import Run
 from fewshot.report.plots import image_sheets
 from fewshot.report.plots.image_sheets import Mistake, Neighbour
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from episodes.types import ImageSet, TrainTest
 
 MISTAKES, QUERIES, NEAREST = 20, 6, 5
 
@@ -94,7 +99,9 @@ def _head(mistake: Mistake, names: Sequence[str]) -> list[Any]:
     return [mistake.image, names[mistake.true], names[mistake.predicted]]
 
 
-def _sheet(inspected: Inspected, name: str, sheet: Any, alt: str, text: str, numbers: str) -> Part:
+def _sheet(
+    inspected: Inspected, name: str, sheet: Image.Image, alt: str, text: str, numbers: str
+) -> Part:
     buffer = BytesIO()
     sheet.save(buffer, "PNG")
     path = inspected.out / f"{name}.png"
@@ -109,7 +116,7 @@ def _mistakes(inspected: Inspected, most: int) -> list[Mistake]:
     return wrong
 
 
-def _data(inspected: Inspected) -> Any:
+def _data(inspected: Inspected) -> TrainTest:
     """Load the images of the run.
 
     Raises:
@@ -130,7 +137,6 @@ def _data(inspected: Inspected) -> Any:
     return data
 
 
-def _pictures(images: Any, indices: Sequence[int]) -> np.ndarray:
-    """Return images of an ImageSet as uint8 [n, h, w, c]."""
-    result: np.ndarray = images.images[list(indices)].permute(0, 2, 3, 1).numpy()
-    return result
+def _pictures(images: ImageSet, indices: Sequence[int]) -> np.ndarray:
+    """Return images as uint8 [n, h, w, c]."""
+    return images.images[list(indices)].permute(0, 2, 3, 1).numpy()

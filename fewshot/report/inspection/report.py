@@ -123,7 +123,7 @@ def _train_and_test(inspected: Inspected) -> Part:
     scores = training_curves.scores(record)
     if len(scores) < 2:
         raise UserError("the record has an accuracy on test images only")
-    rows = [[training_curves.PARTS[part][0], *_score(score)] for part, score in scores.items()]
+    rows = [[training_curves.PARTS[part].label, *_score(score)] for part, score in scores.items()]
     alt = "Bars of accuracy: " + ", ".join(f"{row[0]} {row[1]}" for row in rows) + "."
     figure = training_curves.train_and_test({record.method: record})
     table = markdown_table(["accuracy on images of", *SCORE], rows)

@@ -14,10 +14,19 @@ from fewshot.runs.records import RunRecord
 
 # "epoch": [n]; any other key, for example "train_loss": [n_trials, n], with None for no value
 Curves = Mapping[str, Any]
+
+
+class Part(NamedTuple):
+    """How figures show the images that were scored: a label and a colour."""
+
+    label: str
+    colour: str
+
+
 PARTS = {
-    "train": ("training", style.BLUE),
-    "validation": ("validation", style.GREEN),
-    "test": ("test", style.ORANGE),
+    "train": Part("training", style.BLUE),
+    "validation": Part("validation", style.GREEN),
+    "test": Part("test", style.ORANGE),
 }
 
 
@@ -54,9 +63,9 @@ def train_and_test(records: Mapping[str, RunRecord]) -> Any:
         for number, part in enumerate(parts):
             if part in score_of:
                 y = row + (number - (len(parts) - 1) / 2) * thickness
-                _bar(axes, y, thickness, score_of[part], PARTS[part][1])
+                _bar(axes, y, thickness, score_of[part], PARTS[part].colour)
     for part in parts:
-        axes.barh([0], [0], color=PARTS[part][1], alpha=0.4, label=PARTS[part][0])
+        axes.barh([0], [0], color=PARTS[part].colour, alpha=0.4, label=PARTS[part].label)
     axes.set_yticks(range(len(rows)), [shortened(label, 40) for label in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlim(0, 100)
@@ -110,9 +119,10 @@ def over_epochs(curves: Curves, record: RunRecord | None = None, title: str = ""
     figure, axes = style.new(3.6, len(kinds))
     for kind, axis in zip(kinds, [axes] if len(kinds) == 1 else axes, strict=True):
         scale = 100 if kind == "accuracy" else 1
-        for part, (_, colour) in PARTS.items():
+        for part, shown_as in PARTS.items():
             if f"{part}_{kind}" in curves:
-                _curve(axis, curves["epoch"], _scaled(curves[f"{part}_{kind}"], scale), colour)
+                values = _scaled(curves[f"{part}_{kind}"], scale)
+                _curve(axis, curves["epoch"], values, shown_as.colour)
         axis.set_xlabel("epoch")
         axis.set_ylabel("accuracy, %" if kind == "accuracy" else "loss")
         if kind == "accuracy" and record is not None:
@@ -122,7 +132,7 @@ def over_epochs(curves: Curves, record: RunRecord | None = None, title: str = ""
         shown |= scores(record).keys()
     for part in PARTS:
         if part in shown:
-            figure.axes[0].plot([], [], color=PARTS[part][1], label=PARTS[part][0])
+            figure.axes[0].plot([], [], color=PARTS[part].colour, label=PARTS[part].label)
     figure.legend(loc="outside upper center", ncols=len(PARTS), title=title or None)
     return figure
 
@@ -153,7 +163,7 @@ def _final(axis: Any, epochs: Sequence[float], record: RunRecord) -> None:
     for number, (part, score) in enumerate(scores(record).items(), start=1):
         x, error = max(epochs) + 0.05 * number * width, 100 * (score.std or 0)
         axis.errorbar(
-            x, 100 * score.mean, error, fmt="o", color=PARTS[part][1], markersize=5, capsize=3
+            x, 100 * score.mean, error, fmt="o", color=PARTS[part].colour, markersize=5, capsize=3
         )
     axis.axvline(max(epochs) + 0.025 * width, color="0.8", linewidth=0.8)
     axis.set_xticks([tick for tick in axis.get_xticks() if min(0, *epochs) <= tick <= max(epochs)])
