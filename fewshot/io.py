@@ -8,11 +8,12 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from fewshot.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 PART = ".part"  # the suffix of a file that is being written
 
@@ -67,6 +68,8 @@ def write_json(path: Path, content: Any) -> None:
 def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Write a compressed .npz file as `write_bytes` does."""
     buffer = io.BytesIO()
+    import numpy as np
+
     np.savez_compressed(buffer, **arrays)  # type: ignore[arg-type]  # numpy's stub has a keyword
     write_bytes(path, buffer.getvalue())
 

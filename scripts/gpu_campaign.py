@@ -7,18 +7,18 @@ Parts, in this order: `prepare` decodes the images and measures which precision 
 and are compared with the published CPU records, trial by trial; `fast` and `accurate` train the
 presets of `scratch` on all images; `target` measures the seconds of training to 94% accuracy.
 
-Every part runs in a process of its own with a time box. A part that fails or exceeds its box is
-recorded with the reason, and the next one begins. The same command continues an interrupted
-campaign: finished parts are skipped, and unfinished trainings resume from their checkpoints.
-DIR receives `summary.json` after every part, `records/` (one RunRecord or one measurement per
-part), `logs/` and the run folders.
+Every part runs in a process of its own with a time box; the boxes together fit into nine minutes. A
+part that fails or exceeds its box is recorded with the reason, and the next one begins. After an
+interruption (Ctrl-C or SIGTERM) the same command continues: finished parts are skipped, and
+unfinished trainings resume from their checkpoints. DIR receives `summary.json` after every part,
+`records/` (one RunRecord or one measurement per part), `logs/` and the run folders.
 
 DATA is a folder that contains `cifar10/` with the Parquet files; by default $FEWSHOT_DATA. To run
 on another machine, copy that folder (18 MB to 53 MB, depending on the encoding) into `data/` here,
-which git ignores, and pass `--data data`. The package need not be installed, but these have to be:
-Python 3.11 to 3.13 with torch, torchvision, timm, numpy, scipy, scikit-learn, threadpoolctl,
-pandas, matplotlib, pillow, pyarrow, pydantic, PyYAML, safetensors, typer, rich, Jinja2, tabulate,
-filelock and pytest.
+which git ignores, and pass `--data data`. The package need not be installed, but the packages in
+`MODULES` have to be, on Python 3.11 to 3.13. For a machine without a network, install the missing
+ones with `pip install --target packages ...` under the same version of Python, copy that folder as
+well, and set `PYTHONPATH=packages`.
 
 `--device cpu --toy` runs every part on 100 small coloured images, to test this script.
 """
@@ -26,6 +26,7 @@ filelock and pytest.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.util
 import os
 import pickle
@@ -43,11 +44,26 @@ from fewshot import io
 
 ROOT = Path(__file__).parent.parent
 PUBLISHED = ROOT / "reports" / "records"
-MODULES = (
-    "torch", "torchvision", "timm", "numpy", "scipy", "sklearn", "threadpoolctl", "pandas",
-    "matplotlib", "PIL", "pyarrow", "pydantic", "yaml", "safetensors", "typer", "rich", "jinja2",
-    "tabulate", "filelock", "pytest",
-)  # fmt: skip
+# What has to be installed: the name to import and the name of the package.
+MODULES = {
+    "torch": "torch",
+    "numpy": "numpy",
+    "scipy": "scipy",
+    "sklearn": "scikit-learn",
+    "joblib": "joblib",
+    "threadpoolctl": "threadpoolctl",
+    "pandas": "pandas",
+    "dateutil": "python-dateutil",
+    "PIL": "pillow",
+    "pyarrow": "pyarrow",
+    "pydantic": "pydantic",
+    "yaml": "PyYAML",
+    "safetensors": "safetensors",
+    "typer": "typer",
+    "rich": "rich",
+    "filelock": "filelock",
+    "pytest": "pytest",
+}
 TOTAL_SECONDS = 540.0
 LEAST_SECONDS = 10.0  # a part is not begun with less time than this
 GRACE_SECONDS = 8.0  # for a process to save its state after SIGTERM
@@ -90,19 +106,19 @@ def parts(options: Options) -> list[Part]:
     return [
         Part(
             "prepare",
-            60,
+            45,
             [*module, "prepare", *common, *toy],
             lambda: _measurement(options.out, "prepare"),
         ),
-        Part("tests", 75, _test_command(tests), lambda: read_tests(tests)),
-        _few_labels(options, "probe", 30),
-        _few_labels(options, "protonet", 30),
+        Part("tests", 60, _test_command(tests), lambda: read_tests(tests)),
+        _few_labels(options, "probe", 25),
+        _few_labels(options, "protonet", 25),
         _few_labels(options, "finetune", 110),
-        _all_labels(options, "fast", 75, n_seeds=3),
-        _all_labels(options, "accurate", 150, n_seeds=1),
+        _all_labels(options, "fast", 55, n_seeds=3),
+        _all_labels(options, "accurate", 100, n_seeds=1),
         Part(
             "target",
-            120,
+            100,
             [*module, "target", *common, *toy],
             lambda: _measurement(options.out, "target"),
         ),
@@ -245,7 +261,11 @@ def run(part: Part, options: Options, seconds: float) -> Result:
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-        exit_code = _wait(process, seconds)
+        try:
+            exit_code = _wait(process, seconds)
+        except KeyboardInterrupt:
+            _stop(process)  # it has a session of its own, which Ctrl-C does not reach
+            raise
     entry: Result = {"seconds": round(time.monotonic() - began, 1), "state": "done"}
     if exit_code is None:
         entry |= {"state": "timed out", "reason": f"not finished after {seconds:.0f} s"}
@@ -263,13 +283,19 @@ def _wait(process: subprocess.Popen[bytes], seconds: float) -> int | None:
     try:
         return process.wait(seconds)
     except subprocess.TimeoutExpired:
+        _stop(process)
+    return None
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """End a process and its children: first with SIGTERM, so that it saves its state."""
+    with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGTERM)
     try:
         process.wait(GRACE_SECONDS)
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-    return None
 
 
 def campaign(options: Options, only: Sequence[str] = ()) -> dict[str, Result]:
@@ -324,8 +350,39 @@ def write_toy_data(folder: Path) -> None:
         (folder / name).write_bytes(pickle.dumps({b"data": rows, b"labels": labels.tolist()}))
 
 
-def _missing_modules() -> list[str]:
-    return [name for name in MODULES if importlib.util.find_spec(name) is None]
+def missing(device: str) -> str | None:
+    """Return what this machine lacks, as an order to the user, or None if it lacks nothing."""
+    if not (3, 11) <= sys.version_info[:2] <= (3, 13):
+        return f"use Python 3.11 to 3.13, not {sys.version.split()[0]}"
+    packages = [MODULES[name] for name in MODULES if importlib.util.find_spec(name) is None]
+    if packages:
+        return f"install {', '.join(packages)} first"
+    if device.startswith("cuda"):
+        import torch
+
+        if not torch.cuda.is_available():
+            return "torch finds no CUDA device here; pass --device cpu --toy to test this script"
+    return None
+
+
+def _other_settings(options: Options) -> bool:
+    """Note the settings in the folder; return whether it contains a campaign with others."""
+    path = options.out / "settings.json"
+    settings = {"device": options.device, "toy": options.toy}
+    if path.exists():
+        return bool(io.read_json(path) != settings)
+    io.make_folder(options.out)
+    io.write_json(path, settings)
+    return False
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _refuse(reason: str) -> int:
+    print(f"gpu_campaign: {reason}.", file=sys.stderr)
+    return 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -340,28 +397,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--toy", action="store_true", help="100 small images, to test this script")
     parser.add_argument("--seconds", type=float, default=TOTAL_SECONDS, help="for all parts")
     asked = parser.parse_args(arguments)
-    if missing := _missing_modules():
-        print(f"gpu_campaign: install {', '.join(missing)} first.", file=sys.stderr)
-        return 2
     options = Options(asked.out.resolve(), asked.device, asked.toy, asked.seconds)
     names = [part.name for part in parts(options)]
     if unknown := [name for name in asked.only if name not in names]:
-        print(
-            f"gpu_campaign: unknown part {unknown[0]}; parts: {', '.join(names)}", file=sys.stderr
-        )
-        return 2
+        return _refuse(f"unknown part {unknown[0]}; parts: {', '.join(names)}")
     data = asked.data or Path(os.environ.get("FEWSHOT_DATA", "data"))
+    if not asked.toy and not (data / "cifar10").is_dir():
+        return _refuse(f"{data} contains no folder cifar10; see --data")
+    if problem := missing(asked.device):
+        return _refuse(problem)
+    if _other_settings(options):
+        return _refuse(f"{asked.out} has results of another --device or --toy; name another --out")
     if asked.toy:
         data = options.out / "data"
         write_toy_data(data / "cifar10")
-    if not (data / "cifar10").is_dir():
-        print(f"gpu_campaign: {data} contains no folder cifar10; see --data.", file=sys.stderr)
-        return 2
     os.environ["FEWSHOT_DATA"] = str(data.resolve())
     os.environ.setdefault("FEWSHOT_CACHE", str(options.out / "cache"))
     if asked.device == "cpu":
         os.environ["FEWSHOT_TEST_DEVICE"] = "cpu"
-    summary = campaign(options, asked.only)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        summary = campaign(options, asked.only)
+    except KeyboardInterrupt:
+        print("gpu_campaign: interrupted; the same command continues.", file=sys.stderr)
+        return 130
     print(table(summary))
     return int(any(summary[name]["state"] != "done" for name in asked.only or summary))
 

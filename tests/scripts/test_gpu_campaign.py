@@ -6,6 +6,10 @@ Oracles: parts whose outcome is fixed (they succeed, fail or sleep), differences
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -109,9 +113,60 @@ def test_a_wrong_request_is_one_sentence(
 def test_a_missing_package_is_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gpu_campaign, "MODULES", ("json", "no_such_module"))
-    assert gpu_campaign.main(["--out", str(tmp_path)]) == 2
-    assert capsys.readouterr().err == "gpu_campaign: install no_such_module first.\n"
+    modules = {"json": "json", "no_such_module": "no-such-package"}
+    monkeypatch.setattr(gpu_campaign, "MODULES", modules)
+    assert gpu_campaign.main(["--out", str(tmp_path), "--toy"]) == 2
+    assert capsys.readouterr().err == "gpu_campaign: install no-such-package first.\n"
+
+
+def test_a_missing_gpu_is_named_before_anything_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert gpu_campaign.main(["--out", str(tmp_path / "out"), "--toy"]) == 2
+    assert "no CUDA device" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_toy_results_are_not_continued_at_full_size(
+    options: Options, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gpu_campaign, "campaign", lambda options, only: {})
+    for name in ("FEWSHOT_DATA", "FEWSHOT_CACHE", "FEWSHOT_TEST_DEVICE"):
+        monkeypatch.setenv(name, "")  # restored afterwards: the command sets all three
+    (options.out / "data" / "cifar10").mkdir(parents=True)
+    request = ["--out", str(options.out), "--data", str(options.out / "data"), "--device", "cpu"]
+    assert gpu_campaign.main([*request, "--toy"]) == 0
+    assert gpu_campaign.main([*request, "--toy"]) == 0
+    assert gpu_campaign.main(request) == 2
+    assert "name another --out" in capsys.readouterr().err
+
+
+def test_the_time_boxes_fit_into_the_total(tmp_path: Path) -> None:
+    boxes = [part.seconds for part in gpu_campaign.parts(Options(tmp_path, "cuda", False, 540.0))]
+    assert sum(boxes) <= gpu_campaign.TOTAL_SECONDS - gpu_campaign.GRACE_SECONDS <= 540
+
+
+def test_an_interrupted_campaign_stops_its_part(tmp_path: Path) -> None:
+    child = "import os, time; open(r'{0}', 'w').write(str(os.getpid())); time.sleep(60)"
+    code = (
+        "import pathlib, signal\n"
+        "from scripts import gpu_campaign\n"
+        f"folder = pathlib.Path({str(tmp_path)!r})\n"
+        f"part = gpu_campaign.Part('slow', 60, ['-c', {child.format(tmp_path / 'pid')!r}], dict)\n"
+        "gpu_campaign.parts = lambda options: [part]\n"
+        "gpu_campaign.missing = lambda device: None\n"
+        "raise SystemExit(gpu_campaign.main(['--out', str(folder / 'out'), '--toy']))\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=gpu_campaign.ROOT)
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.terminate()
+    assert process.wait(30) == 130
+    with pytest.raises(ProcessLookupError):
+        os.kill(int((tmp_path / "pid").read_text()), 0)
 
 
 @pytest.mark.slow
