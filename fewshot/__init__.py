@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     )
     from fewshot.backbones import build as build_backbone
     from fewshot.config import RunConfig
+    from fewshot.errors import UserError
     from fewshot.learners.experts import Experts
     from fewshot.learners.finetune import FineTune
     from fewshot.learners.maml import MAML
@@ -44,6 +45,7 @@ __all__ = [
     "RunConfig",
     "Siamese",
     "Supervised",
+    "UserError",
     "build_backbone",
     "compare",
     "evaluate",
@@ -68,6 +70,7 @@ _SOURCES = {
     "RunConfig": ("fewshot.config", "RunConfig"),
     "Siamese": ("fewshot.learners.siamese", "Siamese"),
     "Supervised": ("fewshot.learners.supervised", "Supervised"),
+    "UserError": ("fewshot.errors", "UserError"),
     "build_backbone": ("fewshot.backbones", "build"),
     "compare": ("fewshot.api", "compare"),
     "evaluate": ("fewshot.api", "evaluate"),

@@ -173,7 +173,15 @@ def sample_episode(
 
     Returns:
         Support and query with labels 0 to ways-1, and the classes that these stand for.
+
+    Raises:
+        UserError: if a number is below 1 or the classes have too few images.
     """
+    if min(ways, shots, queries) < 1:
+        raise UserError(
+            "ways, shots and queries must be at least 1, "
+            f"not ways={ways}, shots={shots}, queries={queries}."
+        )
     by_class = subsets.by_class(images.labels, len(images.classes))
     task = samplers.episode(by_class, ways, shots, queries, generator(seed, "episode"))
     support = streams.labelled(images, task.support, "cpu")

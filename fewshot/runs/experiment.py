@@ -5,11 +5,13 @@ Importing this module imports no torch, so a finished run is answered at once.
 
 from __future__ import annotations
 
+import operator
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from fewshot.errors import UserError
 from fewshot.runs import requests
 from fewshot.runs.records import RunRecord
 
@@ -41,6 +43,9 @@ def run(
         Diverged: the loss of a training is no longer finite.
         KeyboardInterrupt: the run was interrupted; the same call resumes it.
     """
+    seeds = _checked_seeds(seeds)
+    if workers < 1:
+        raise UserError(f"workers: expected a whole number of at least 1, not {workers}.")
     if not force and "WORLD_SIZE" not in os.environ:
         record = requests.answer(values, seeds, out, device)
         if record is not None:
@@ -48,3 +53,16 @@ def run(
     from fewshot.runs import execution
 
     return execution.execute(values, seeds, out=out, device=device, force=force, workers=workers)
+
+
+def _checked_seeds(seeds: Sequence[int]) -> list[int]:
+    """Return the seeds as integers without repeats; at least one, and none negative."""
+    try:
+        numbers = [operator.index(seed) for seed in seeds]
+    except TypeError:
+        numbers = []
+    if not numbers or min(numbers) < 0:
+        raise UserError(
+            f"seeds: expected one or more whole numbers of at least 0, not {list(seeds)}."
+        )
+    return list(dict.fromkeys(numbers))

@@ -70,6 +70,11 @@ def test_a_sampled_subset_has_the_images_that_a_run_selects():
     assert len(api.sample_subset(images, fraction=0.5).labels) == 3 * easy.N_WAY
 
 
+def test_an_episode_needs_at_least_one_of_everything():
+    with pytest.raises(fewshot.UserError, match="ways=0, shots=1, queries=15"):
+        api.sample_episode(easy.images(6, 0), ways=0)
+
+
 @pytest.mark.parametrize("budget", [{}, {"shots": 1, "fraction": 0.5}])
 def test_a_subset_needs_exactly_one_budget(budget: dict[str, float]):
     with pytest.raises(UserError, match="exactly one of shots and fraction"):

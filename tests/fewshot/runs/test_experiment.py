@@ -11,6 +11,7 @@ import torch
 import yaml
 
 from episodes import datasets
+from fewshot.errors import UserError
 from fewshot.runs import experiment, records
 from fewshot.runs.records import METRICS
 from tests.fewshot.runs.quick_runs import quick
@@ -54,3 +55,20 @@ def test_more_seeds_run_only_the_missing_trials(tmp_path: Path) -> None:
     experiment.run(quick("scratch"), [1], out=tmp_path, force=True)
     assert files[0].stat().st_mtime_ns == before[0]
     assert files[1].stat().st_mtime_ns > before[1]
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"seeds": []}, "seeds: expected one or more whole numbers"),
+        ({"seeds": [0, -1]}, "not \\[0, -1\\]"),
+        ({"seeds": "3"}, "not \\['3'\\]"),
+        ({"seeds": [0], "workers": 0}, "workers: expected a whole number of at least 1, not 0"),
+    ],
+)
+def test_wrong_seeds_and_workers_are_named_and_nothing_is_written(
+    asked: dict, words: str, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=words):
+        experiment.run(quick("probe"), out=tmp_path, **asked)
+    assert list(tmp_path.iterdir()) == []
