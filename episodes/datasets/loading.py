@@ -66,7 +66,9 @@ def load(
     if data == "digits" and not Path(data).is_dir():  # a folder of that name takes precedence
         return load_digits(image_size or 32)
     place = _locate(data, root or data_root())
-    name = "cifar10" if data == "cifar10" else place.stem if place.is_file() else place.name
+    name = place.stem if place.is_file() else place.name
+    if data == "cifar10":
+        name = data
     source = _source(place, name)
     train, test = decoded(source, image_size, cache or cache_root(), progress)
     return _assembled(source, place if place.is_dir() else place.parent, train, test)

@@ -103,7 +103,6 @@ def _evaluate(
     if data.validation is not None:
         batches = trial_data.batches(learner, data.validation, device)
         validation = low_data.classify(classifier, batches)
-    fit = trained.fit
     record = TrialRecord(
         seed=seed,
         scores=scores.numbers(),
@@ -112,21 +111,26 @@ def _evaluate(
         train_accuracy=metrics.loss_and_accuracy(*train)["accuracy"],
         per_class=scores.per_class,
         confusion=scores.confusion,
-        steps=fit.steps,
-        best_step=fit.best_step,
+        steps=trained.fit.steps,
+        best_step=trained.fit.best_step,
         labels=len(subset.labelled),
         indices_hash=trial_files.indices_hash(subset),
-        cost=Cost(
-            train_seconds=trained.fold_seconds + fit.seconds,
-            adapt_seconds=data.feature_seconds + adapt_seconds,
-            images_per_second=fit.images / fit.seconds if fit.seconds else None,
-            peak_memory_mb=provenance.peak_memory_mb(device),
-            parameters=sum(parameter.numel() for parameter in learner.parameters()),
-        ),
+        cost=_cost(trained, data.feature_seconds + adapt_seconds, learner, device),
         provenance=provenance.of_result(started, devices.name(device), run.compute),
         warnings=_warnings(run, learner, trained, scores.accuracy),
     )
     return TrialPredictions(test, validation), record
+
+
+def _cost(trained: fitting.Trained, adapt_seconds: float, learner: Learner, device: str) -> Cost:
+    fit = trained.fit
+    return Cost(
+        train_seconds=trained.fold_seconds + fit.seconds,
+        adapt_seconds=adapt_seconds,
+        images_per_second=fit.images / fit.seconds if fit.seconds else None,
+        peak_memory_mb=provenance.peak_memory_mb(device),
+        parameters=sum(parameter.numel() for parameter in learner.parameters()),
+    )
 
 
 def _spread(n: int) -> Tensor:

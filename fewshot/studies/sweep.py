@@ -52,9 +52,8 @@ def run(
     local = workers == 1 and not address
     executor: Executor = OneByOne(device) if local else InRay(workers, address, device)
     last = [row for row in rows if row.kind in ("vote", "benchmark")]
-    chains = [
-        (row, chain) for row in rows if row not in last for chain in _chains(row, store.scale)
-    ]
+    with_runs = [row for row in rows if row not in last]
+    chains = [(row, chain) for row in with_runs for chain in _chains(row, store.scale)]
     index, n_shards = shard
     chains = chains[index - 1 :: n_shards]
     with executor:

@@ -82,7 +82,9 @@ def answer(curve: Curve, target: float | None = None, at: Sequence[float] = ()) 
     if target is None:
         return Answer(curve, "", points, Needed(), _expected(curve, points) + guess, band)
     needed = crossings(band, target, limit)
-    kind = "beyond" if needed.low is None else "open" if needed.labels is None else "reached"
+    kind = "reached"
+    if needed.labels is None:
+        kind = "beyond" if needed.low is None else "open"
     if kind != "reached" and not _rises(curve):
         return Answer(curve, "no rise", points, needed, _no_rise(curve) + guess, band)
     words = _words(curve, needed, target, band, model.ceiling(laws))

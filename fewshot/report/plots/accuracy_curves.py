@@ -11,6 +11,8 @@ from fewshot.report import formatting
 from fewshot.report.plots import style
 from fewshot.runs.records import RunRecord
 
+UNLABELLED_TICK = 5  # labels per class, on the axis of `overview`: too near to 4
+
 
 class Line(NamedTuple):
     """A method's label budgets, rising, its mean accuracies and half of their 95% intervals.
@@ -159,7 +161,7 @@ def overview(lines: Sequence[Line], title: str) -> Any:
             arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.6, "shrinkB": 4},
         )
     budgets = sorted({budget for line in lines for budget in line.budgets})
-    style.label_axis(axes, [budget for budget in budgets if budget != 5], "shots")
+    style.label_axis(axes, [budget for budget in budgets if budget != UNLABELLED_TICK], "shots")
     axes.set_xlim(budgets[0] * 0.8, last * 1.3)
     axes.set_ylim(top=max(heights) + 3)
     axes.set_ylabel("accuracy, %")

@@ -15,6 +15,7 @@ from fewshot.runs.records import RunRecord
 # Numbers on pale cells. This is not black, because the HTML page turns black into its own text
 # colour, which is white on a dark page.
 ON_PALE = "#111111"
+SPACIOUS = 12  # up to so many classes, the confusion matrix has large letters
 NUMBERED = 20  # up to so many classes, the confusion matrix has numbers in its cells
 NAMED = 40  # up to so many classes, both figures name every class
 
@@ -86,11 +87,13 @@ def confusion(record: RunRecord) -> Any:
     figure, axes = style.new(style.WIDTH * 0.86)
     image = axes.imshow(shares, cmap="Blues", norm=PowerNorm(0.5, 0, 100))
     ticks = list(range(0, n_way, 1 if n_way <= NAMED else -(-n_way // 25)))
-    size = style.LABEL if n_way <= 12 else style.TICK if n_way <= NUMBERED else style.SMALL
+    size = style.TICK if n_way <= NUMBERED else style.SMALL
+    if n_way <= SPACIOUS:
+        size = style.LABEL
     shown = [names[tick] for tick in ticks]
-    axes.set_xticks(ticks, shown, fontsize=size, rotation=90 if n_way > 12 else 45)
+    axes.set_xticks(ticks, shown, fontsize=size, rotation=90 if n_way > SPACIOUS else 45)
     axes.set_yticks(ticks, shown, fontsize=size)
-    for label in axes.get_xticklabels() if n_way <= 12 else ():
+    for label in axes.get_xticklabels() if n_way <= SPACIOUS else ():
         label.set(ha="right", rotation_mode="anchor")
     if n_way <= NUMBERED:
         _numbers(axes, counts, shares)
@@ -108,7 +111,7 @@ def confusion(record: RunRecord) -> Any:
 
 def _numbers(axes: Any, counts: np.ndarray, shares: np.ndarray) -> None:
     """Write the share into each cell that holds an image."""
-    size = style.LABEL if len(counts) <= 12 else 6.5
+    size = style.LABEL if len(counts) <= SPACIOUS else 6.5
     for row, column in zip(*np.nonzero(counts), strict=True):
         share = shares[row, column]
         axes.text(

@@ -214,8 +214,9 @@ def box_plots(row: RowResult) -> list[Figure]:
     if not searched and len(cells) < FEWEST_CELLS:
         return []
     figures = []
-    for key in dict.fromkeys(key for cell in cells for key in cell.values if key not in BUDGETS):
-        if searched and "." not in key:  # the axis of networks, each of which is searched
+    for key in dict.fromkeys(key for cell in cells for key in cell.values):
+        is_network = searched and "." not in key  # the axis of networks, each of which is searched
+        if is_network or key in BUDGETS:
             continue
         panels = _panels(key, cells, searched)
         if panels and (searched or len(_varied(cells)) > 1):

@@ -9,6 +9,7 @@ from fewshot.report.formatting import Finding, Table, as_stated, counted
 from fewshot.report.studies import figures, findings, reported, tables
 from fewshot.report.studies.figures import Figure
 from fewshot.report.studies.results import DONE, SMOKE, CellResult, RowResult, Study
+from fewshot.studies import grids
 
 MOST_LISTED = 12  # cells named one by one; of more, the others are counted
 HOW_TO_READ = (
@@ -132,7 +133,8 @@ def _absent(row: RowResult) -> list[str]:
         because = f" Reason: {reason.rstrip('.')}." if reason else ""
         sentences.append(f"{status.capitalize()}{share}: {names}{more}.{because}")
     begun = {key for cell in cells for key in cell.values}
-    later = [axis for step in row.row.steps for axis in step if axis not in begun]
+    axes = [grids.axis_of(step)[0] for step in row.row.steps]
+    later = [axis for axis in axes if axis not in begun]
     if later:
         sentences.append(f"Not yet run: the steps over {', '.join(later)}.")
     return sentences
