@@ -17,6 +17,7 @@ from fewshot.report.plots.study_plots import Boxes, Dot, Series
 from fewshot.report.studies import results
 from fewshot.report.studies.results import SMOKE, CellResult, RowResult, Study
 
+AXES = {"lr": "learning rate", "best": "best voters in percent"}
 MOST_LINES = 8  # in a figure of accuracy against labels
 MOST_CURVES = 4  # cells in a figure of learning curves
 FEWEST_CELLS = 8  # a grid of so many cells is shown by box plots over each of its settings
@@ -259,7 +260,7 @@ def _title(others: Fixed, every: Sequence[Fixed]) -> str:
 def _axis_name(key: str) -> str:
     """Return a setting in words: "train.lr" is "learning rate"."""
     name = key.removesuffix(".name").rpartition(".")[2]
-    return "learning rate" if name == "lr" else name.replace("_", " ")
+    return AXES.get(name, name.replace("_", " "))
 
 
 def _short(value: Any) -> str:
@@ -302,7 +303,11 @@ def benchmarks(row: RowResult) -> list[Figure]:
         if timed is None or len(lines) < 2:
             continue
         values = [float(line[timed]) for line in lines]
-        labels = [_settings(names[:timed], line) for line in lines]
+        varied = [index for index in range(timed) if len({line[index] for line in lines}) > 1]
+        labels = [
+            _settings([names[index] for index in varied], [line[index] for index in varied])
+            for line in lines
+        ]
         least, most = int(np.argmin(values)), int(np.argmax(values))
         alt = (
             f"Bars of {names[timed]}: least {values[least]:.3g} ({labels[least]}), most "
@@ -319,7 +324,10 @@ def benchmarks(row: RowResult) -> list[Figure]:
 
 
 def _settings(names: Sequence[str], values: Sequence[Any]) -> str:
+    """Return settings in words; a name such as "DataLoader" stands without that of its column."""
     words = []
-    for name, value in zip(names, values, strict=False):
-        words.append(f"{name} {('no', 'yes')[value] if isinstance(value, bool) else value}")
+    for name, value in zip(names, values, strict=True):
+        text = ("no", "yes")[value] if isinstance(value, bool) else current_words(str(value))
+        named = isinstance(value, str) and value not in ("no", "yes")
+        words.append(text if named else f"{name} {text}")
     return ", ".join(words)
