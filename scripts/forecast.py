@@ -206,7 +206,7 @@ def _laws(groups: Groups) -> str:
             inside = 100 * np.mean([case.covers(point) for case, point in pairs])
             cells += [f"{error:.2f}", f"{inside:.0f}%"]
         rows.append([label, *cells])
-    columns = ["beyond the largest shown"]
+    columns = ["labels, relative to the largest number shown"]
     for name in ("both laws", "accuracy alone", "log-odds alone"):
         columns += [f"{name}: error", "inside 95%"]
     return markdown_table(columns, rows)
@@ -219,7 +219,7 @@ def tables() -> dict[str, str]:
     new = [case for case in same if case.curve.data != "cifar10"]
     distances = _by_distance(same)
     return {
-        "distance": _errors("beyond the largest shown", distances),
+        "distance": _errors("labels, relative to the largest number shown", distances),
         "data": _errors("data", [("cifar10", chosen_on), ("digits and imagenette160", new)]),
         "curves": _errors("curve", _by_curve(same)),
         "preset": _errors("curve", _by_curve([case for case in every if case.other_preset])),

@@ -105,24 +105,26 @@ def report(
     out: Annotated[
         Path | None,
         typer.Option(
-            help="Folder for tables, figures and page.", show_default="print the table instead"
+            help="Folder for the tables, figures and pages.", show_default="print the table instead"
         ),
     ] = None,
     check: Annotated[
         bool, typer.Option("--check", help="Only say whether the written report is up to date.")
     ] = False,
-    scale: Annotated[str, typer.Option(help="Of studies: smoke, small or full.")] = "small",
+    scale: Annotated[
+        str, typer.Option(help="Scale of the studies: smoke, small or full.")
+    ] = "small",
     results: Annotated[
         Path | None,
         typer.Option(
-            help="Of studies: folder of the results that fewshot sweep wrote.",
+            help="Folder of the results of studies, as fewshot sweep wrote them.",
             show_default="runs/studies; smoke-runs/studies at scale smoke",
         ),
     ] = None,
 ) -> None:
-    """Compare runs in a table; of studies, show our numbers beside the reported ones.
+    """Compare runs in a table, or show the results of studies beside the reported numbers.
 
-    The report of studies has tables, figures and one HTML page.
+    A report on studies has tables, figures and one HTML page.
 
     Examples:
 

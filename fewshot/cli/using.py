@@ -21,7 +21,8 @@ def vote(
     best: Annotated[
         str | None,
         typer.Option(
-            help="Percentages of the voters that vote, best on validation first, such as 10,50.",
+            help="Percentages of the voters to use, those of the best validation accuracy first, "
+            "such as 10,50.",
             show_default="all",
         ),
     ] = None,
@@ -112,7 +113,9 @@ def predict(
     ] = 1,
     skip_broken: Annotated[
         bool,
-        typer.Option("--skip-broken", help="Skip files that are no images, instead of an error."),
+        typer.Option(
+            "--skip-broken", help="Skip unreadable files instead of stopping with an error."
+        ),
     ] = False,
     device: common.Device = None,
     quiet: common.Quiet = False,

@@ -41,8 +41,8 @@ class EpisodeOptions(LearnerOptions):
 
     episode_shots: Count = Field(
         default=8,
-        description="Largest support set of a training episode; smaller classes give what they "
-        "have. [images per class]",
+        description="Largest support set of a training episode; smaller classes give all "
+        "their images. [images per class]",
         json_schema_extra=renamed("shots"),
     )
     episode_queries: Count = Field(
