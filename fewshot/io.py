@@ -6,6 +6,8 @@ import contextlib
 import io
 import json
 import os
+import zipfile
+import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     import numpy as np
 
 PART = ".part"  # the suffix of a file that is being written
+# What numpy raises for a damaged .npz file, or one without an array.
+DAMAGED_ARRAYS = (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error)
 
 
 def write_bytes(path: Path, content: bytes | bytearray | Iterable[bytes]) -> None:

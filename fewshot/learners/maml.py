@@ -227,7 +227,8 @@ def _balanced_batch(support: Labelled, n_way: int, size: int, step: int) -> Labe
     """
     labels = support.labels
     random = torch.rand(len(labels), generator=generator(0, "inner", step), dtype=torch.float64)
-    order = (labels + random.to(labels.device)).argsort()  # by class, in random order within it
+    # By class, and in random order within it.
+    order = (labels + random.to(labels.device, non_blocking=True)).argsort()
     counts = (labels[:, None] == torch.arange(n_way, device=labels.device)).sum(0)
     starts = counts.cumsum(0) - counts
     positions = torch.arange(max(1, size // n_way), device=labels.device)

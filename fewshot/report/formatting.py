@@ -105,10 +105,12 @@ def deviation(score: Score, form: str = ".4f") -> str:
 
 
 def plus_minus(half_width: float | None, form: str = ".4f") -> str:
+    """Return half of an interval behind its sign, with a space before; nothing for None."""
     return "" if half_width is None else f" ± {half_width:{form}}"
 
 
 def p_value(p: float) -> str:
+    """Return a p-value with two digits, or as smaller than 0.0001."""
     return "p < 0.0001" if p < 1e-4 else f"p = {p:.2g}"
 
 
@@ -119,6 +121,7 @@ def as_stated(value: float, decimals: int = 2) -> str:
 
 
 def number(value: float, form: str) -> Cell:
+    """Return a cell that shows a number in a format, and is sorted by it."""
     return Cell(f"{value:{form}}", value)
 
 
@@ -150,6 +153,7 @@ def budget(kind: str, amount: float) -> str:
 
 
 def budget_of(record: RunRecord) -> str:
+    """Return the label budget of a record in words."""
     return budget(budget_kind(record), budget_amount(record))
 
 
@@ -167,6 +171,7 @@ def method_label(record: RunRecord) -> str:
 
 
 def weights_name(record: RunRecord) -> str:
+    """Return the initial weights of a record; of a file, its name without folders."""
     return Path(record.weights).name
 
 
@@ -212,6 +217,7 @@ def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str
 
 
 def markdown_cell(cell: Cell) -> str:
+    """Return a cell's text in Markdown."""
     text = escaped(cell.text)
     return f"**{text}**" if cell.bold else text
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -155,7 +153,7 @@ def saved_array(voter: Voter, name: str) -> Tensor:
     try:
         with path.open("rb") as file, np.load(file) as arrays:
             array = arrays[name]
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+    except io.DAMAGED_ARRAYS as error:
         raise UserError(
             f"{path} cannot be read ({error}): run its command again with --force."
         ) from None

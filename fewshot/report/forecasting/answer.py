@@ -193,4 +193,5 @@ def labels(count: float, down: bool = False) -> str:
 
 
 def interval(low: float, middle: float, high: float) -> str:
+    """Return an accuracy with its 95% interval in brackets."""
     return f"{middle:.3f} ({low:.3f} to {high:.3f})"

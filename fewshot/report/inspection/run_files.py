@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -84,7 +82,7 @@ def predictions(run: Run, seed: int | None) -> tuple[np.ndarray, np.ndarray]:
     try:
         with path.open("rb") as file, np.load(file) as arrays:
             logits, labels = arrays["test_logits"].astype(np.float64), arrays["test_labels"]
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+    except io.DAMAGED_ARRAYS as error:
         raise UserError(f"{_short(path)} cannot be read ({error})") from None
     if not np.isfinite(logits).all():
         raise UserError(f"{_short(path)} contains numbers that are not finite")

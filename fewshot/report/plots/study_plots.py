@@ -99,10 +99,12 @@ def boxes(panels: Sequence[Boxes], path: Path) -> list[Path]:
 
 
 def confusion(record: RunRecord, path: Path) -> list[Path]:
+    """Write the confusion matrix of a record."""
     return style.save(classes.confusion(record), path)
 
 
 def budgets(panel: accuracy_curves.Panel, path: Path) -> list[Path]:
+    """Write accuracy against the number of labels."""
     return accuracy_curves.save(panel, path)
 
 

@@ -67,6 +67,7 @@ class Line(NamedTuple):
 
 
 def page(study: Study) -> Page:
+    """Return the page of a study; at scale smoke it compares nothing."""
     smoke = study.scale == SMOKE
     return Page(
         name=study.name,

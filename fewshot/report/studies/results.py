@@ -82,10 +82,12 @@ class RowResult(NamedTuple):
 
     @property
     def name(self) -> str:
+        """The name of the row, such as K9."""
         return self.row.name
 
     @property
     def scored(self) -> list[CellResult]:
+        """The cells that have accuracies."""
         return [cell for cell in self.cells if cell.scored]
 
 
@@ -115,6 +117,7 @@ class Group(NamedTuple):
 
     @property
     def budget(self) -> str:
+        """The label budget in words."""
         return formatting.budget(self.kind, self.amount)
 
 
@@ -150,6 +153,7 @@ def gather(planned: Planned, results: Path, scale: str) -> list[Study]:
 
 
 def group_of(record: RunRecord) -> Group:
+    """Return what the record shares with those in its table."""
     kind = formatting.budget_kind(record)
     return Group(
         regime=record.regime,
@@ -182,6 +186,7 @@ def score(record: RunRecord, metric: str) -> Score | None:
 
 
 def best(cells: Iterable[CellResult]) -> CellResult:
+    """Return the cell of the highest mean test accuracy, the first of equals."""
     return max(cells, key=lambda cell: cell.mean)
 
 
