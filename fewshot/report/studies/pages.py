@@ -16,9 +16,9 @@ HOW_TO_READ = (
     "Measured: mean ± standard deviation (n - 1) over n trials, each with its own labelled subset "
     "and its own initial weights, all evaluated on the same test images. The 95% interval is "
     "Student's t over the trials. Difference: measured minus reported. Bold: the best setting of a "
-    "table on the test images; the best of many settings is too optimistic. Methods are compared "
-    "by paired differences over common trials; p-values are corrected for the number of "
-    "comparisons by Holm's method."
+    "table on the test images; its accuracy is too optimistic if there are many settings. Methods "
+    "are compared by paired differences over common trials; p-values are corrected for the number "
+    "of comparisons by Holm's method."
 )
 
 

@@ -13,12 +13,16 @@ from fewshot.report.studies.pages import HOW_TO_READ, Line, Page, Section
 
 INDEX_MARK = "<!-- written by fewshot report -->"
 INDEX_COLUMNS = ("study", "what was run", "reported accuracies exceeded", "best result")
+INTRODUCTION = (
+    "Each row of this study repeats a system of the report, in one or more settings. *Reported* "
+    "numbers are those of the report; *measured* ones are ours."
+)
 TEMPLATE = Path(__file__).with_name("page.html")
 
 
 def markdown(page: Page) -> str:
     """Return the page: headline table, findings, figures, and the details row by row."""
-    parts = [f"# Study {page.name}"]
+    parts = [f"# Study {page.name}", INTRODUCTION]
     if page.headline is not None:
         parts += [escaped(page.headline.caption), _rows(page.headline)]
     parts += ["## Findings", "\n".join(f"- {sentence}" for sentence in page.findings)]
