@@ -129,7 +129,8 @@ def text(statuses: Sequence[RowStatus], scale: str) -> str:
     ]
     n_cells = sum(status.cells for status in statuses)
     minutes = sum(status.seconds for status in statuses) / 60
-    total = f"{n_cells} cells, about {minutes:.0f} minutes left on two cores, scale {scale}"
+    cells = "1 cell" if n_cells == 1 else f"{n_cells} cells"
+    total = f"{cells}, about {minutes:.0f} minutes left on two cores, scale {scale}"
     return f"{tabulate(lines, headers='keys')}\n\n{total}"
 
 

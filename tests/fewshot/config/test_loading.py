@@ -116,3 +116,10 @@ def test_configurations_are_found_in_an_installed_package_and_in_a_checkout(
     assert config.presets_folder() == tmp_path / "configs"
     (tmp_path / "fewshot" / "configs").mkdir(parents=True)
     assert config.presets_folder() == tmp_path / "fewshot" / "configs"
+
+
+def test_a_value_in_the_place_of_a_section_is_named_without_a_class_of_ours():
+    values = {"method": "probe", "shots": 1, "backbone": {"name": "conv4"}, "train": 5}
+    with pytest.raises(UserError) as error:
+        config.check(config.RunConfig, values, "mine")
+    assert str(error.value) == "mine: 'train' should be a mapping of keys to values, not 5"

@@ -34,6 +34,12 @@ def test_the_plain_table_sums_cells_and_minutes(tmp_path: Path) -> None:
     assert lines[-1] == "3 cells, about 6 minutes left on two cores, scale full"
 
 
+def test_a_single_cell_is_no_plural(tmp_path: Path) -> None:
+    row = row_of(tmp_path, base={"method": "probe"}, grid=[{"shots": [1]}], trials=2, seconds=60)
+    text = status.text(row_statuses([row], store_in(tmp_path)), "full")
+    assert text.endswith("1 cell, about 2 minutes left on two cores, scale full")
+
+
 def test_every_finished_cell_is_a_message_with_the_minutes_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
