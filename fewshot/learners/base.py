@@ -1,7 +1,9 @@
 """The interface of every learner: what the trainer, the evaluation and the runs may rely on.
 
 A concrete learner is one file. It derives from `Learner`, implements `loss` and `adapt`, and is
-final. Nothing is discovered: a hook that is not declared here does not exist.
+final. `loss` and the hook `on_step` are declared in the base class `Trainable`
+(fewshot/training/trainable.py), all else here. Nothing is discovered: a hook that is declared in
+neither does not exist.
 """
 
 from __future__ import annotations
@@ -96,8 +98,9 @@ class Learner(Trainable):
         metric_names: the names of all values that `extra_metrics` may return.
         caution: a sentence for the warnings of the record, unless the learner was meta-trained
             on another data set.
-        episode_shots: for a feed of episodes, support images per class, at most.
-        episode_queries: for a feed of episodes, query images per class, at most.
+        episode_shots: for a feed of episodes, support images per class, at most; taken from
+            options that derive from `EpisodeOptions`.
+        episode_queries: the same for query images.
     """
 
     feed: ClassVar[Feed | None]
@@ -120,6 +123,9 @@ class Learner(Trainable):
         elif settings:
             raise TypeError(f"{type(self).__name__}: give either options or single settings")
         self.options = options
+        if isinstance(options, EpisodeOptions):
+            self.episode_shots = options.episode_shots
+            self.episode_queries = options.episode_queries
 
     @classmethod
     def from_config(cls, backbone: Backbone, task: Task, options: Any) -> Learner:

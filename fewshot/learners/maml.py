@@ -103,8 +103,6 @@ class MAML(Learner):
     def __init__(self, backbone: Backbone, options: Options | None = None, **settings: Any) -> None:
         super().__init__(backbone, options, **settings)
         _learn2learn()
-        self.episode_shots = self.options.episode_shots
-        self.episode_queries = self.options.episode_queries
         self.needs = Needs(images=self.options.inner_trainable != "head")
         body_names = _inner_names(backbone, self.options.inner_trainable)
         self.inner_names = {"weight", "bias", *(f"backbone.{name}" for name in body_names)}

@@ -53,8 +53,6 @@ class ProtoNet(Learner):
     def __init__(self, backbone: Backbone, options: Options | None = None, **settings: Any) -> None:
         super().__init__(backbone, options, **settings)
         self.log_scale = nn.Parameter(torch.tensor(math.log(self.options.scale)))
-        self.episode_shots = self.options.episode_shots
-        self.episode_queries = self.options.episode_queries
 
     def train(self, mode: bool = True) -> ProtoNet:
         super().train(mode)

@@ -20,7 +20,10 @@ class NoReads(TorchDispatchMode):
     """Fail at every operation whose result, or its shape, the CPU would have to wait for."""
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        assert function not in READS, f"{function} reads values"
+        assert function not in READS, (
+            f"{function} reads values; F.one_hot does, "
+            "`labels[:, None] == torch.arange(n_way)` does not"
+        )
         if function in (torch.ops.aten.index.Tensor, torch.ops.aten.index_put_.default):
             masks = [index for index in args[1] if index is not None and index.dtype == torch.bool]
             assert not masks, "a mask as an index reads values"
