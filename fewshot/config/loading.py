@@ -178,7 +178,7 @@ def _sentence(problem: ErrorDetails, model: type[BaseModel], prefix: str) -> str
         return f"{key + ': ' if key else ''}{problem['ctx']['error']!s}"
     if problem["type"] == "missing":
         return f"'{key}' is missing"
-    if problem["type"] == "model_type":
+    if problem["type"] in ("model_type", "dict_type"):
         return f"'{key}' should be a mapping of keys to values, not {problem['input']!r}"
     message = problem["msg"].replace("Input should be", "should be", 1)
     return f"'{key}' {message[0].lower() + message[1:]}, not {problem['input']!r}"
