@@ -421,9 +421,7 @@ def test_trained_its_measures_are_what_counting_gives(networks: str) -> None:
     assert result["flat_accuracy"] > 0.4
 
 
-@pytest.mark.parametrize(
-    "networks", ["shared", pytest.param("separate", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("networks", ["shared", pytest.param("separate", marks=pytest.mark.slow)])
 def test_a_run_keeps_the_measures_and_features_stand_for_images(
     networks: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
