@@ -106,7 +106,7 @@ def _accuracy(record: RunRecord | None) -> str:
     """Return the accuracy in percent, for example "69.7 ± 0.7 (10)": mean, interval, trials."""
     if record is None:
         return "-"
-    mark = " †" if accuracy_curves.is_untrained(record) else ""
+    mark = " †" if formatting.is_untrained(record) else ""
     score = record.scores["accuracy"]
     half = None if score.ci95 is None else 100 * score.ci95
     return f"{100 * score.mean:.1f}{formatting.plus_minus(half, '.1f')} ({len(record.seeds)}){mark}"

@@ -176,10 +176,20 @@ def weights_name(record: RunRecord) -> str:
 
 
 def network(record: RunRecord) -> str:
-    """Return the method, network and initial weights of a record in words."""
+    """Return the method, network and initial weights of a record in words.
+
+    A method that usually trains is marked where its preset classified without training.
+    """
     words = {"none": "random weights", "pretrained": "pretrained weights"}
     weights = words.get(record.weights) or f"weights {weights_name(record)}"
-    return f"{record.method} on {record.backbone}, {weights}"
+    trainable = record.method not in ("probe", "voting")
+    untrained = ", not trained" if trainable and is_untrained(record) else ""
+    return f"{record.method} on {record.backbone}, {weights}{untrained}"
+
+
+def is_untrained(record: RunRecord) -> bool:
+    """Return whether the learner of a record only adapted its features to the support set."""
+    return record.config.get("train") is None
 
 
 def escaped(text: str) -> str:

@@ -70,13 +70,8 @@ def line_of(label: str, by_budget: Mapping[float, RunRecord]) -> Line:
     scores = [by_budget[budget].scores["accuracy"] for budget in budgets]
     means = [score.mean for score in scores]
     halves = [score.ci95 or 0.0 for score in scores]
-    untrained = {budget for budget in budgets if is_untrained(by_budget[budget])}
+    untrained = {budget for budget in budgets if formatting.is_untrained(by_budget[budget])}
     return Line(label, budgets, means, halves, frozenset(untrained))
-
-
-def is_untrained(record: RunRecord) -> bool:
-    """Return whether the learner of a record only adapted pretrained features to the support."""
-    return record.config.get("train") is None
 
 
 def save(panel: Panel, path: Path) -> list[Path]:

@@ -101,3 +101,10 @@ def test_sentences_of_earlier_versions_are_shown_in_current_words() -> None:
     current = "a voter: the accuracy of a trial is near chance, which is 0.1"
     assert formatting.current_words(earlier) == current
     assert formatting.current_words("training took long") == "training took long"
+
+
+def test_a_method_that_trained_nothing_is_marked() -> None:
+    untrained = record(method="protonet", config={"train": None})
+    assert formatting.network(untrained).endswith(", not trained")
+    trained = record(method="protonet", config={"train": {"steps": 5}})
+    assert "not trained" not in formatting.network(trained)
