@@ -110,7 +110,7 @@ def parts(options: Options) -> list[Part]:
             [*module, "prepare", *common, *toy],
             lambda: _measurement(options.out, "prepare"),
         ),
-        Part("tests", 60, _test_command(tests), lambda: read_tests(tests)),
+        Part("tests", 72, _test_command(tests), lambda: read_tests(tests)),
         _few_labels(options, "probe", 25),
         _few_labels(options, "protonet", 25),
         _few_labels(options, "finetune", 110),
