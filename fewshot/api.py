@@ -24,7 +24,7 @@ from fewshot.errors import UserError
 from fewshot.evaluation import low_data, metrics, statistics
 from fewshot.learners.base import Learner
 from fewshot.runs import experiment, fitting, records
-from fewshot.runs.records import RunRecord
+from fewshot.runs.run_record import RunRecord
 from fewshot.training import trainer
 
 if TYPE_CHECKING:

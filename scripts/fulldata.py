@@ -13,7 +13,7 @@ from fewshot.learners import scratch
 from fewshot.report import formatting
 from fewshot.report.formatting import interval
 from fewshot.runs import records
-from fewshot.runs.records import RunRecord
+from fewshot.runs.run_record import RunRecord
 from scripts import pages
 from scripts.pages import RECORDS, ROOT
 

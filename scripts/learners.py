@@ -9,7 +9,7 @@ from __future__ import annotations
 from fewshot.evaluation.statistics import paired_difference
 from fewshot.report import formatting
 from fewshot.runs import records
-from fewshot.runs.records import RunRecord
+from fewshot.runs.run_record import RunRecord
 from scripts import pages
 from scripts.pages import RECORDS, ROOT
 

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from fewshot.report import comparison, formatting
 from fewshot.report.plots import accuracy_curves, style
 from fewshot.runs import records
-from fewshot.runs.records import RunRecord
+from fewshot.runs.run_record import RunRecord
 from scripts import fulldata, learners, pages
 from scripts.pages import RECORDS, ROOT
 

@@ -13,7 +13,7 @@ from fewshot.evaluation.statistics import paired_difference
 from fewshot.report import formatting
 from fewshot.report.plots import accuracy_curves
 from fewshot.runs import records
-from fewshot.runs.records import RunRecord
+from fewshot.runs.run_record import RunRecord
 
 FILE = "comparison.md"
 IN_OTHER_COLUMNS = (  # the last two are those of a vote

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fewshot.evaluation.statistics import Score
-from fewshot.runs.records import RunRecord
+from fewshot.runs.run_record import RunRecord
 
 DEFAULT_PRESETS = ("few", "full")  # chosen by the number of labels, so not part of a name
 USUAL_PRESETS = (*DEFAULT_PRESETS, "random")  # those that a figure's label leaves out

@@ -18,9 +18,10 @@ from fewshot.errors import UserError
 from fewshot.learners import LEARNERS
 from fewshot.runs import records, requests
 from fewshot.runs.labelled_subset import labelled_subset
-from fewshot.runs.records import RunFacts, RunRecord, TrialRecord
 from fewshot.runs.resolve import ResolvedRun, resolve_run
+from fewshot.runs.run_record import RunFacts, RunRecord, assemble
 from fewshot.runs.trial import run_trial
+from fewshot.runs.trial_record import TrialRecord
 from fewshot.training import devices
 
 
@@ -159,7 +160,7 @@ def write_record(run: ResolvedRun) -> RunRecord:
             TrialRecord.from_json(io.read_json(path))
             for path in run.folder.glob(f"{records.TRIAL}*/trial.json")
         ]
-        record = records.assemble(facts, data.train.fingerprint, trials)
+        record = assemble(facts, data.train.fingerprint, trials)
         io.write_json(run.folder / "record.json", record.to_json())
     return record
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from fewshot.errors import UserError
 from fewshot.runs import requests
-from fewshot.runs.records import RunRecord
+from fewshot.runs.run_record import RunRecord
 
 
 def run(

@@ -11,7 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from fewshot.runs.records import Provenance
+from fewshot.runs.trial_record import Provenance
 
 if TYPE_CHECKING:
     from fewshot.training.devices import Compute

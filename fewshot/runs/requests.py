@@ -21,7 +21,7 @@ from episodes.datasets.locations import data_root
 from fewshot import config, io
 from fewshot.errors import UserError
 from fewshot.runs import records
-from fewshot.runs.records import RunRecord
+from fewshot.runs.run_record import RunRecord
 
 FOLDER = ".requests"
 CIFAR10_FOLDER = "cifar-10-batches-py"  # under which the name cifar10 is also looked up

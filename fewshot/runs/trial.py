@@ -16,10 +16,10 @@ from fewshot.evaluation import low_data, metrics
 from fewshot.learners.base import Learner
 from fewshot.runs import fitting, provenance, trial_data, trial_files
 from fewshot.runs.labelled_subset import LabelledSubset, labelled_subset
-from fewshot.runs.records import Cost, TrialRecord
 from fewshot.runs.resolve import ResolvedRun
 from fewshot.runs.trial_data import TrialData
 from fewshot.runs.trial_files import TrialPredictions
+from fewshot.runs.trial_record import Cost, TrialRecord
 from fewshot.training import devices
 
 TRAIN_ACCURACY_IMAGES = 10_000  # at most, spread evenly, for the training accuracy

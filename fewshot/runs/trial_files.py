@@ -21,7 +21,7 @@ from fewshot.errors import UserError
 from fewshot.evaluation import low_data
 from fewshot.learners.base import Learner
 from fewshot.runs.labelled_subset import LabelledSubset
-from fewshot.runs.records import TrialRecord
+from fewshot.runs.trial_record import TrialRecord
 from fewshot.training import trainer
 
 WEIGHTS = "model.safetensors"

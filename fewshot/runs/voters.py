@@ -13,7 +13,8 @@ from torch import Tensor
 from fewshot import io
 from fewshot.errors import UserError
 from fewshot.runs import records
-from fewshot.runs.records import RunRecord, TrialRecord
+from fewshot.runs.run_record import RunRecord
+from fewshot.runs.trial_record import TrialRecord
 
 VOTING = "voting"  # the method of a record that is a vote
 COMPARABLE = ("regime", "data", "classes", "label budget")

@@ -23,7 +23,8 @@ from fewshot import io
 from fewshot.errors import UserError
 from fewshot.evaluation import metrics
 from fewshot.runs import provenance, records, voters
-from fewshot.runs.records import Cost, RunFacts, RunRecord, TrialRecord, VotingRun
+from fewshot.runs.run_record import RunFacts, RunRecord, VotingRun, assemble
+from fewshot.runs.trial_record import Cost, TrialRecord
 from fewshot.runs.voters import FinishedRun, Voter
 
 RULES = ("soft", "hard")
@@ -207,7 +208,7 @@ def _record(
         ],
     )
     fingerprint = first.provenance.data_fingerprint or ""
-    record = records.assemble(facts, fingerprint, [_trial(ballot, started) for ballot in ballots])
+    record = assemble(facts, fingerprint, [_trial(ballot, started) for ballot in ballots])
     warnings = [*_remarks(record, ballots, first.labels), *record.warnings]
     return replace(record, warnings=warnings)
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from fewshot import io, progress
 from fewshot.errors import NotHere, UserError
 from fewshot.runs import voting
-from fewshot.runs.records import RunRecord
+from fewshot.runs.run_record import RunRecord
 from fewshot.studies import grids, loader_timing
 from fewshot.studies.executors import Executor, InRay, OneByOne, outcome
 from fewshot.studies.grids import Cell

@@ -22,7 +22,7 @@ from fewshot import api, backbones
 from fewshot.config import BackboneSettings
 from fewshot.learners.base import Classifier, Learner
 from fewshot.runs import records
-from fewshot.runs.records import RunRecord
+from fewshot.runs.run_record import RunRecord
 from tests.fewshot import easy
 
 PUBLISHED = Path(__file__).parents[2] / "reports/records/learners"

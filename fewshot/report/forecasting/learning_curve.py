@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fewshot.report.formatting import method_label
-from fewshot.runs.records import RunRecord
+from fewshot.runs.run_record import RunRecord
 
 # The standard deviation over trials is about 0.04 n^-0.5 in our records; it is also the starting
 # assumption for the records of others.

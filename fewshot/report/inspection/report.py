@@ -17,7 +17,7 @@ from fewshot.report.inspection import images, run_files
 from fewshot.report.inspection.images import Inspected, Part
 from fewshot.report.inspection.run_files import Run
 from fewshot.report.plots import calibration, classes, style, training_curves
-from fewshot.runs import records
+from fewshot.runs.trial_record import METRICS
 
 PAGE = "inspect.md"
 SCORE = ("mean", "std", "95% interval")
@@ -64,7 +64,7 @@ def inspect(
 
 def _head(run: Run) -> str:
     record = run.record
-    rows = [[name, *_score(record.scores[name])] for name in records.METRICS]
+    rows = [[name, *_score(record.scores[name])] for name in METRICS]
     table = markdown_table(["score on the test images", *SCORE], rows)
     parts = [
         f"# {record.method} on {record.data}, {formatting.budget_of(record)}",

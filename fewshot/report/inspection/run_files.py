@@ -11,7 +11,8 @@ import numpy as np
 from fewshot import io
 from fewshot.errors import UserError
 from fewshot.runs import records
-from fewshot.runs.records import RunRecord, TrialRecord
+from fewshot.runs.run_record import RunRecord
+from fewshot.runs.trial_record import TrialRecord
 
 
 class Run(NamedTuple):

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from fewshot import io
 from fewshot.report import formatting
 from fewshot.report.plots import style
-from fewshot.runs.records import RunRecord
+from fewshot.runs.run_record import RunRecord
 
 UNLABELLED_TICK = 5  # labels per class, on the axis of `overview`: too near to 4
 

@@ -10,7 +10,7 @@ import numpy as np
 from fewshot.evaluation.statistics import summary
 from fewshot.report.formatting import counted, shortened
 from fewshot.report.plots import style
-from fewshot.runs.records import RunRecord
+from fewshot.runs.run_record import RunRecord
 
 # Numbers on pale cells. This is not black, because the HTML page turns black into its own text
 # colour, which is white on a dark page.

@@ -10,7 +10,7 @@ import numpy as np
 
 from fewshot.report.plots import accuracy_curves, classes, style
 from fewshot.report.plots.training_curves import average
-from fewshot.runs.records import RunRecord
+from fewshot.runs.run_record import RunRecord
 
 
 class Dot(NamedTuple):

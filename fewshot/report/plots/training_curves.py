@@ -10,7 +10,7 @@ import numpy as np
 from fewshot.evaluation.statistics import Score
 from fewshot.report.formatting import shortened
 from fewshot.report.plots import style
-from fewshot.runs.records import RunRecord
+from fewshot.runs.run_record import RunRecord
 
 # "epoch": [n]; any other key, for example "train_loss": [n_trials, n], with None for no value
 Curves = Mapping[str, Any]

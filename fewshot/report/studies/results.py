@@ -12,7 +12,7 @@ from fewshot.config import BUDGETS
 from fewshot.errors import UserError
 from fewshot.evaluation.statistics import Score
 from fewshot.report import formatting
-from fewshot.runs.records import RunRecord
+from fewshot.runs.run_record import RunRecord
 from fewshot.studies import grids, schema
 from fewshot.studies.grids import Cell
 from fewshot.studies.results import Benchmark

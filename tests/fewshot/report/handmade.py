@@ -7,7 +7,7 @@ from typing import Any
 
 from scipy import stats
 
-from fewshot.runs.records import RunRecord
+from fewshot.runs.run_record import RunRecord
 
 VALUES = (0.5, 0.6, 0.7, 0.6, 0.6)
 

@@ -15,7 +15,7 @@ from scipy import stats
 
 from fewshot.errors import UserError
 from fewshot.report import comparison
-from fewshot.runs.records import RunRecord
+from fewshot.runs.run_record import RunRecord
 from tests.fewshot.report.handmade import content
 
 BEST = "difference to the best"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from fewshot.runs import records
+from fewshot.runs.run_record import RunRecord
 
 QUICK = {
     "data": "digits",
@@ -20,7 +20,7 @@ def quick(method: str, **more) -> dict:
     return {**values, "method": method, **more}
 
 
-def without_times(record: records.RunRecord) -> dict:
+def without_times(record: RunRecord) -> dict:
     """Return a record as JSON without what differs from run to run: cost, dates, the checkout."""
     content = json.loads(json.dumps(record.to_json()))
     content["cost"] = {"parameters": content["cost"]["parameters"]}

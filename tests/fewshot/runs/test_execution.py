@@ -16,7 +16,8 @@ import pytest
 import torch
 
 from episodes.errors import UserError
-from fewshot.runs import experiment, records
+from fewshot.runs import experiment
+from fewshot.runs.run_record import RunRecord
 from tests.fewshot.runs.quick_runs import quick, without_times
 
 
@@ -61,7 +62,7 @@ def finished(out: Path) -> dict:
     process = long_run(out)
     printed, stderr = process.communicate()
     assert process.returncode == 0, stderr
-    return without_times(records.RunRecord.from_json(json.loads(printed)))
+    return without_times(RunRecord.from_json(json.loads(printed)))
 
 
 def checkpointed(out: Path, process: subprocess.Popen[str], seconds: float) -> None:

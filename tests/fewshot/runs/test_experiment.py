@@ -13,7 +13,7 @@ import yaml
 from episodes import datasets
 from fewshot.errors import UserError
 from fewshot.runs import experiment, records
-from fewshot.runs.records import METRICS
+from fewshot.runs.trial_record import METRICS
 from tests.fewshot.runs.quick_runs import quick
 
 

@@ -16,9 +16,10 @@ from episodes.rng import seeded
 from fewshot.errors import UserError
 from fewshot.evaluation import low_data
 from fewshot.model.restore import restore
-from fewshot.runs import experiment, records, resolve, trial_files
+from fewshot.runs import experiment, resolve, trial_files
 from fewshot.runs.labelled_subset import LabelledSubset
 from fewshot.runs.trial_files import TrialPredictions, half_precision
+from fewshot.runs.trial_record import Cost, Provenance, TrialRecord
 from fewshot.training import trainer
 from tests.fewshot import easy
 from tests.fewshot.runs.quick_runs import QUICK, quick
@@ -63,8 +64,8 @@ def test_the_copy_of_the_state_does_not_follow_the_training() -> None:
     assert trial_files.copy_of_state(trained) == {}
 
 
-def result() -> records.TrialRecord:
-    return records.TrialRecord(
+def result() -> TrialRecord:
+    return TrialRecord(
         seed=0,
         scores={"accuracy": 0.5},
         validation=None,
@@ -73,8 +74,8 @@ def result() -> records.TrialRecord:
         confusion=[[1, 1], [1, 1]],
         labels=2,
         indices_hash="abc",
-        cost=records.Cost(10.0, 1.0, 5.0, 50.0, 100),
-        provenance=records.Provenance("c", False, {}, "a CPU", "2024-01-01", "2024-01-02"),
+        cost=Cost(10.0, 1.0, 5.0, 50.0, 100),
+        provenance=Provenance("c", False, {}, "a CPU", "2024-01-01", "2024-01-02"),
         warnings=[],
     )
 

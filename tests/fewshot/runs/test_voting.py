@@ -22,7 +22,9 @@ from fewshot import io
 from fewshot.cli import main
 from fewshot.errors import UserError
 from fewshot.report import comparison
-from fewshot.runs import records, voting
+from fewshot.runs import voting
+from fewshot.runs.run_record import RunFacts, RunRecord, assemble
+from fewshot.runs.trial_record import METRICS, Cost, Provenance, TrialRecord
 
 LABELS = np.array([0, 1, 2, 0, 1, 2, 1])
 HELD = np.array([2, 0, 1, 0])
@@ -68,7 +70,7 @@ def run(out: Path, name: str, *trials: dict[str, Any], first_seed: int = 0, **ov
         "classes": ["a", "b", "c"], "n_test": len(LABELS), "config": {}, **over,
     }  # fmt: skip
     fingerprint = facts.pop("data_fingerprint", "f")
-    record = records.assemble(records.RunFacts(**facts), fingerprint, done)
+    record = assemble(RunFacts(**facts), fingerprint, done)
     io.write_json(out / name / "record.json", record.to_json())
     return out / name
 
@@ -82,21 +84,21 @@ def write_trial(
     validation_labels: np.ndarray,
     validation_indices: list[int],
     warnings: Sequence[str] = (),
-) -> records.TrialRecord:
+) -> TrialRecord:
     arrays = {"test_logits": logits, "test_labels": labels}
     indices: dict[str, Any] = {"support": [seed, 20, 21, 22, 23], "validation": None}
-    scores = dict.fromkeys(records.METRICS, float((logits.argmax(1) == labels).mean()))
+    scores = dict.fromkeys(METRICS, float((logits.argmax(1) == labels).mean()))
     validation_scores = None
     if validation is not None:
         arrays |= {"validation_logits": validation, "validation_labels": validation_labels}
         indices["validation"] = validation_indices
         loss = -np.log(softmax(validation)[np.arange(4), validation_labels]).mean()
         accuracy = float((validation.argmax(1) == validation_labels).mean())
-        validation_scores = dict.fromkeys(records.METRICS, 0.0)
+        validation_scores = dict.fromkeys(METRICS, 0.0)
         validation_scores |= {"accuracy": accuracy, "loss": float(loss)}
     io.write_arrays(folder / "predictions.npz", arrays)
     io.write_json(folder / "indices.json", indices)
-    trial = records.TrialRecord(
+    trial = TrialRecord(
         seed=seed,
         scores=scores,
         validation=validation_scores,
@@ -105,19 +107,19 @@ def write_trial(
         confusion=[[0] * 3] * 3,
         labels=5 if validation is None else 9,
         indices_hash=json.dumps(indices),
-        cost=records.Cost(10.0, 1.0, 5.0, 50.0 + seed, 100),
-        provenance=records.Provenance("c", False, {}, "a CPU", "2024-01-01", "2024-01-02"),
+        cost=Cost(10.0, 1.0, 5.0, 50.0 + seed, 100),
+        provenance=Provenance("c", False, {}, "a CPU", "2024-01-01", "2024-01-02"),
         warnings=list(warnings),
     )
     io.write_json(folder / "trial.json", trial.to_json())
     return trial
 
 
-def accuracies(record: records.RunRecord) -> list[float]:
+def accuracies(record: RunRecord) -> list[float]:
     return record.scores["accuracy"].values
 
 
-def made_of(record: records.RunRecord) -> list[tuple[str, list[int]]]:
+def made_of(record: RunRecord) -> list[tuple[str, list[int]]]:
     return [(run.run_id, run.seeds) for run in record.members]
 
 
@@ -293,7 +295,7 @@ def test_without_pooling_only_common_seeds_vote(tmp_path: Path) -> None:
     (record,) = voting.vote([tmp_path], out=tmp_path)
     assert record.seeds == [2, 3]
     assert record.warnings == ["not all runs have the seeds 0, 1, 4: left out"]
-    assert record.cost == records.Cost(20.0, 2.0, None, 53.0, 200)
+    assert record.cost == Cost(20.0, 2.0, None, 53.0, 200)
     assert record.labels == 5
     assert list(record.provenance.indices) == ["2", "3"]
 
@@ -483,7 +485,7 @@ def test_real_runs_vote_through_the_command_line(monkeypatch, tmp_path: Path, ca
     assert printed == [json.loads(path.read_text()) for path in written]
     assert not list(Path("runs").rglob("*.part"))
 
-    half, whole = (records.RunRecord.from_json(content) for content in printed)
+    half, whole = (RunRecord.from_json(content) for content in printed)
     for seed, accuracy, chosen in zip((0, 1), accuracies(whole), accuracies(half), strict=True):
         folders = [single / f"trial-{seed}" for single in singles]
         predictions = [np.load(folder / "predictions.npz") for folder in folders]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from fewshot.report.forecasting import learning_curve
-from fewshot.runs.records import RunRecord
+from fewshot.runs.run_record import RunRecord
 from tests.fewshot.report.handmade import record
 
 SHOTS = (1, 2, 4, 8, 16, 32, 64)

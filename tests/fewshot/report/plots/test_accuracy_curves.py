@@ -9,7 +9,7 @@ import matplotlib.image
 import pytest
 
 from fewshot.report.plots import accuracy_curves
-from fewshot.runs.records import RunRecord
+from fewshot.runs.run_record import RunRecord
 from tests.fewshot.report.handmade import record
 
 

@@ -1,0 +1,210 @@
+"""The result of a run: one configuration, one trial for each seed. Imports no torch."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+import numpy as np
+
+from fewshot.evaluation import statistics
+from fewshot.evaluation.statistics import Score
+from fewshot.runs.trial_record import METRICS, Cost, Provenance, TrialRecord, known_keys
+
+Record = dict[str, Any]  # a record as it is on disk
+Scores = dict[str, Score]
+
+
+@dataclass(frozen=True)
+class VotingRun:
+    """A run that takes part in a vote, and the seeds of its trials that do."""
+
+    run_id: str
+    method: str
+    seeds: list[int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFacts:
+    """What all trials of a run share. Files have the same names.
+
+    Args:
+        run_id: hash of the configuration and the data.
+        shots: labels per class; None if the budget is a fraction or the full data set.
+        fraction: share of the labels; None if the budget is a number of shots or the full data set.
+        n_test: number of test images.
+        config: the resolved configuration, with data sets by name.
+        members: the runs that voted; None unless the record is a vote.
+    """
+
+    run_id: str
+    method: str
+    preset: str
+    backbone: str
+    weights: str
+    data: str
+    data_notes: list[str]
+    regime: str
+    shots: int | None
+    fraction: float | None
+    classes: list[str]
+    n_test: int
+    config: dict[str, Any]
+    members: list[VotingRun] | None = None
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class RunRecord(RunFacts):
+    """The result of a run: one configuration, one trial for each seed.
+
+    Args:
+        labels: number of labelled images, the validation set included.
+        seeds: seeds of the trials, rising; [None] for a vote of all seeds.
+        scores: metric -> score on the test set.
+        measures: name -> score of what the learner reported about itself.
+        validation: metric -> score on the validation set; None without one.
+        train_accuracy: accuracy on the training images; None for a vote.
+        per_class: recall of each class on the test set, mean over the trials.
+        confusion: [true class][predicted class] counts, summed over the trials.
+        warnings: sentences that a reader of the scores must know.
+    """
+
+    labels: int
+    seeds: list[int | None]
+    scores: Scores
+    validation: Scores | None
+    train_accuracy: Score | None
+    cost: Cost
+    provenance: Provenance
+    warnings: list[str]
+    measures: Scores = field(default_factory=dict)
+    per_class: list[float] = field(default_factory=list)
+    confusion: list[list[int]] = field(default_factory=list)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> RunRecord:
+        """Return the record that a `record.json` describes; old records may lack some keys."""
+        train, validation = content["train_accuracy"], content["validation"]
+        members = content.get("members")
+        return cls(
+            **{
+                **known_keys(cls, content),
+                "scores": _scores(content["scores"]),
+                "measures": _scores(content.get("measures", {})),
+                "validation": None if validation is None else _scores(validation),
+                "train_accuracy": None if train is None else Score.from_json(train),
+                "cost": Cost(**content["cost"]),
+                "provenance": Provenance(**content["provenance"]),
+                "members": None if members is None else [VotingRun(**one) for one in members],
+            }
+        )
+
+    def to_json(self) -> Record:
+        """Return the content of `record.json`."""
+        facts = {one.name: getattr(self, one.name) for one in fields(RunFacts)}
+        voters = facts.pop("members")
+        if voters is not None:
+            facts["members"] = [asdict(one) for one in voters]
+        return {
+            **facts,
+            "labels": self.labels,
+            "seeds": self.seeds,
+            "scores": _as_json(self.scores),
+            "measures": _as_json(self.measures),
+            "validation": None if self.validation is None else _as_json(self.validation),
+            "train_accuracy": None if self.train_accuracy is None else asdict(self.train_accuracy),
+            "per_class": self.per_class,
+            "confusion": self.confusion,
+            "cost": asdict(self.cost),
+            "provenance": self.provenance.to_json(),
+            "warnings": self.warnings,
+        }
+
+    def by_seed(self, metric: str = "accuracy") -> dict[int | None, float]:
+        """Return seed -> value of a metric on the test set, for paired comparisons."""
+        return dict(zip(self.seeds, self.scores[metric].values, strict=True))
+
+    def __repr__(self) -> str:
+        trials = "1 trial" if len(self.seeds) == 1 else f"{len(self.seeds)} trials"
+        return (
+            f"RunRecord({self.method} on {self.data}, {self.labels:,} labels, {trials}: "
+            f"accuracy {self.scores['accuracy']}, run {self.run_id})"
+        )
+
+    def _repr_html_(self) -> str:
+        """Return a table for notebooks: a row for each metric, mean and 95% interval."""
+        heading = f"{self.method} ({self.preset}) on {self.data}, {self.labels:,} labels"
+        seeds = ", ".join(map(str, self.seeds))
+        rows = [
+            f"<tr><td>{html.escape(name)}</td><td>{score.mean:.4f}</td>"
+            f"<td>{'' if score.ci95 is None else f'± {score.ci95:.4f}'}</td></tr>"
+            for name, score in {**self.scores, **self.measures}.items()
+        ]
+        notes = "".join(f"<li>{html.escape(text)}</li>" for text in self.warnings)
+        return (
+            f"<table><caption>{html.escape(heading)}; run {self.run_id}, seeds {seeds}</caption>"
+            "<tr><th>test metric</th><th>mean</th><th>95% interval</th></tr>"
+            f"{''.join(rows)}</table><p>{self.cost.seconds:.1f} s a trial</p>"
+            + (f"<ul>{notes}</ul>" if notes else "")
+        )
+
+
+def _scores(content: Mapping[str, Any]) -> Scores:
+    return {name: Score.from_json(score) for name, score in content.items()}
+
+
+def _as_json(scores: Scores) -> dict[str, Any]:
+    return {name: score.to_json() for name, score in scores.items()}
+
+
+def assemble(facts: RunFacts, data_fingerprint: str, trials: Sequence[TrialRecord]) -> RunRecord:
+    """Return the record of a run from its trials, in the order of their seeds."""
+    trials = sorted(trials, key=lambda trial: trial.seed or 0)
+    held_out = [trial.validation for trial in trials if trial.validation is not None]
+    train = [trial.train_accuracy for trial in trials if trial.train_accuracy is not None]
+    last = max(trials, key=lambda trial: trial.provenance.finished).provenance
+    speeds = [trial.cost.images_per_second for trial in trials]
+    known_speeds = [speed for speed in speeds if speed is not None]
+    return RunRecord(
+        **{one.name: getattr(facts, one.name) for one in fields(RunFacts)},
+        labels=trials[0].labels,
+        seeds=[trial.seed for trial in trials],
+        scores=_summaries([trial.scores for trial in trials], METRICS),
+        measures=_summaries([trial.measures for trial in trials], _common_measures(trials)),
+        validation=_summaries(held_out, METRICS) if held_out else None,
+        # a vote has no predictions of training images
+        train_accuracy=statistics.summary(train) if len(train) == len(trials) else None,
+        per_class=np.mean([trial.per_class for trial in trials], axis=0).tolist(),
+        confusion=np.sum([trial.confusion for trial in trials], axis=0).tolist(),
+        cost=Cost(
+            train_seconds=float(np.mean([trial.cost.train_seconds for trial in trials])),
+            adapt_seconds=float(np.mean([trial.cost.adapt_seconds for trial in trials])),
+            images_per_second=float(np.mean(known_speeds)) if known_speeds else None,
+            peak_memory_mb=max(trial.cost.peak_memory_mb for trial in trials),
+            parameters=max(trial.cost.parameters for trial in trials),
+        ),
+        provenance=Provenance(
+            commit=last.commit,
+            dirty=last.dirty,
+            versions=last.versions,
+            device=last.device,
+            compute=last.compute,
+            started=min(trial.provenance.started for trial in trials),
+            finished=last.finished,
+            data_fingerprint=data_fingerprint,
+            indices={json.dumps(trial.seed): trial.indices_hash for trial in trials},
+        ),
+        warnings=list(dict.fromkeys(text for trial in trials for text in trial.warnings)),
+    )
+
+
+def _summaries(values: Sequence[Mapping[str, float]], names: Sequence[str]) -> Scores:
+    return {name: statistics.summary([one[name] for one in values]) for name in names}
+
+
+def _common_measures(trials: Sequence[TrialRecord]) -> list[str]:
+    """Names that all trials have: trials of an older version may have none."""
+    return [name for name in trials[0].measures if all(name in one.measures for one in trials)]

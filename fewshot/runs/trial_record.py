@@ -1,0 +1,139 @@
+"""The result of one trial, the content of its `trial.json`. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+METRICS = ("accuracy", "precision", "recall", "f1", "loss", "ece")
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one trial costs; in the record of a run, the mean over its trials.
+
+    Args:
+        train_seconds: seconds of training, without evaluation and checkpoints.
+        adapt_seconds: seconds of feature extraction and adaptation to the support set.
+        images_per_second: training images a second; None without training.
+        peak_memory_mb: most memory of any trial, in MB.
+        parameters: number of parameters of the learner.
+    """
+
+    train_seconds: float
+    adapt_seconds: float
+    images_per_second: float | None
+    peak_memory_mb: float
+    parameters: int
+
+    @property
+    def seconds(self) -> float:
+        """Seconds to train and to adapt, without the evaluation."""
+        return self.train_seconds + self.adapt_seconds
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a result comes from.
+
+    Args:
+        commit: commit of the checkout; None for an installed package.
+        dirty: whether the checkout had uncommitted changes; None for an installed package.
+        versions: versions of Python and of the packages that decide results.
+        device: name of the processor or GPU.
+        started: time in ISO format.
+        finished: time in ISO format.
+        compute: device, precision, layout and threads; None for a vote, which computes nothing.
+        data_fingerprint: hash of the training images, in the record of a run only.
+        indices: seed, as JSON -> hash of the labelled subset, in the record of a run only.
+    """
+
+    commit: str | None
+    dirty: bool | None
+    versions: dict[str, str]
+    device: str
+    started: str
+    finished: str
+    compute: dict[str, Any] | None = None
+    data_fingerprint: str | None = None
+    indices: dict[str, str] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the known values in the order in which files have them."""
+        order = ("commit", "dirty", "versions", "device", "compute", "started", "finished")
+        content = {key: getattr(self, key) for key in (*order, "data_fingerprint", "indices")}
+        optional = ("compute", "data_fingerprint", "indices")
+        return {
+            key: value for key, value in content.items() if value is not None or key not in optional
+        }
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """The result of one trial, the content of its `trial.json`.
+
+    Args:
+        seed: seed of the labelled subset and of the training; None for a vote of all seeds.
+        scores: metric -> value on the test set.
+        measures: name -> value that the learner reported about itself.
+        validation: metric -> value on the validation set; None without one.
+        train_accuracy: accuracy on the training images; None for a vote.
+        per_class: recall of each class on the test set.
+        confusion: [true class][predicted class] counts on the test set.
+        steps: optimiser steps done.
+        best_step: step whose weights were restored; None if those of the last step were used.
+        labels: number of labelled images, the validation set included.
+        indices_hash: hash of the labelled subset.
+    """
+
+    seed: int | None
+    scores: dict[str, float]
+    validation: dict[str, float] | None
+    train_accuracy: float | None
+    per_class: list[float]
+    confusion: list[list[int]]
+    labels: int
+    indices_hash: str
+    cost: Cost
+    provenance: Provenance
+    warnings: list[str]
+    measures: dict[str, float] = field(default_factory=dict)
+    steps: int | None = None
+    best_step: int | None = None
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> TrialRecord:
+        """Return the trial that a `trial.json` describes."""
+        return cls(
+            **{
+                **known_keys(cls, content),
+                "cost": Cost(**content["cost"]),
+                "provenance": Provenance(**content["provenance"]),
+            }
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the content of `trial.json`."""
+        return {
+            "seed": self.seed,
+            "scores": self.scores,
+            "measures": self.measures,
+            "validation": self.validation,
+            "train_accuracy": self.train_accuracy,
+            "per_class": self.per_class,
+            "confusion": self.confusion,
+            "steps": self.steps,
+            "best_step": self.best_step,
+            "labels": self.labels,
+            "indices_hash": self.indices_hash,
+            "cost": asdict(self.cost),
+            "provenance": self.provenance.to_json(),
+            "warnings": self.warnings,
+        }
+
+
+def known_keys(cls: type, content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the part of a file's content that a dataclass has fields for."""
+    names = {one.name for one in fields(cls)}
+    return {key: value for key, value in content.items() if key in names}
