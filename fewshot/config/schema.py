@@ -281,6 +281,9 @@ class RunConfig(Settings):
     image_size: Count | None = Field(
         default=None, description="Side to which images of a folder are resized. [pixels]"
     )
+    exclude_classes: tuple[str, ...] = Field(
+        default=(), description="Classes of the data set whose images are left out altogether."
+    )
     regime: Literal["low-data"] = Field(
         default="low-data", description="How the result is measured: on the whole test set."
     )

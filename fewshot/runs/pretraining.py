@@ -165,6 +165,7 @@ def _card(record: RunRecord, trial: TrialRecord, command: str) -> dict[str, Any]
         "images": trial.labels,
         "held_out_share": share,
         "classes": len(record.classes),
+        "class_names": record.classes,
         "recipe": {
             "backbone": {**recipe["backbone"], "weights": Path(recipe["backbone"]["weights"]).name},
             "learner": {**recipe["learner"], "teachers": [path.name for path in teachers]},

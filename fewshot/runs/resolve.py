@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,7 +90,10 @@ def resolve_run(
     cache.limit()  # raises an error if FEWSHOT_CACHE_GB is no size
     settings = configure(values, preset or "few")
     shown = progress.is_shown()
-    data = datasets.load(settings.data, image_size=settings.image_size, progress=shown)
+    data = _without_classes(
+        datasets.load(settings.data, image_size=settings.image_size, progress=shown),
+        settings.exclude_classes,
+    )
     labelled = labelled_subset(settings, data.train, seed=0).labelled
     if preset is None and len(labelled) > FEW_LABELS * len(data.train.classes):
         settings = configure(values, "full")
@@ -108,6 +111,10 @@ def resolve_run(
     compute = compute._replace(threads=max(1, torch.get_num_threads() // workers))
     checks.check_compiler(settings, compute)
     return ResolvedRun(settings, data, base, task, run_id, out / run_id, compute)
+
+
+def _without_classes(data: TrainTest, names: Sequence[str]) -> TrainTest:
+    return TrainTest(*(class_splits.without_classes(part, names) for part in data))
 
 
 def _without_folds(settings: RunConfig) -> str:

@@ -4,10 +4,12 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+import torch
 from torch import Tensor
 
 from episodes import class_splits
 from episodes.errors import UserError
+from episodes.types import ImageSet
 
 NAMES = ("ant", "bee", "cat")
 
@@ -32,9 +34,32 @@ def test_superclasses_are_numbered_in_the_order_of_the_groups():
     assert class_splits.superclasses(NAMES, groups).tolist() == [1, 1, 0]
 
 
+def pixel_set() -> ImageSet:
+    """Return 30 images of one pixel, whose value is ten times the label plus a number."""
+    labels = torch.arange(30) % 3
+    pixels = (10 * labels + torch.arange(30) // 3).to(torch.uint8)
+    groups = {"pet": ("cat",), "insect": ("ant", "bee")}
+    return ImageSet("pixels", pixels.reshape(-1, 1, 1, 1), labels, NAMES, "f" * 32, groups)
+
+
+def test_no_image_of_a_class_that_is_left_out_remains_and_all_others_do():
+    images = pixel_set()
+    fewer = class_splits.without_classes(images, ["ant"])
+    assert (fewer.classes, fewer.groups) == (("bee", "cat"), {"pet": ("cat",), "insect": ("bee",)})
+    values = fewer.images.flatten().tolist()
+    assert sorted(values) == [*range(10, 20), *range(20, 30)]
+    for value, label in zip(values, fewer.labels.tolist(), strict=True):
+        assert fewer.classes[label] == NAMES[value // 10]
+    others = [class_splits.without_classes(images, [name]) for name in NAMES]
+    assert len({one.fingerprint for one in (images, *others)}) == 4
+    assert class_splits.without_classes(images, []) is images
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [
+        (lambda: class_splits.without_classes(pixel_set(), ["bea"]), ["'bea'", "pixels"]),
+        (lambda: class_splits.without_classes(pixel_set(), ["ant", "bee"]), ["leave two"]),
         (lambda: class_splits.base_novel(10, 0, 0), ["between 1 and 9", "0"]),
         (lambda: class_splits.base_novel(10, 10, 0), ["between 1 and 9", "10"]),
         (lambda: class_splits.superclasses(NAMES, {"insect": ("ant", "bee")}), ["'cat'"]),

@@ -91,6 +91,7 @@ def test_the_card_describes_the_origin_of_the_weights(pretrained: tuple[dict, Pa
     assert card["command"] == "fewshot pretrain ..."
     assert card["accuracy"] == record.scores["accuracy"].mean
     assert card["images"] == len(datasets.load("digits").train)
+    assert card["class_names"] == [str(digit) for digit in range(10)]
     assert card["recipe"]["train"]["epochs"] == 2
     assert card["recipe"]["backbone"]["options"] == OPTIONS
     assert own_weights.network_of(pretrained[1]) == (

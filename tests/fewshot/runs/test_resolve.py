@@ -1,4 +1,4 @@
-"""Resolving a request: run ids of equal content, and which weights one step of a preset changes."""
+"""Resolving a request: run ids of equal content, which weights a step changes, classes left out."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import timm
 import torch
 from safetensors.torch import save_file
 
-from episodes import augment, streams
+from episodes import augment, datasets, streams
 from episodes.errors import UserError
 from episodes.rng import seeded
 from fewshot import config
@@ -107,3 +107,22 @@ def test_trials_of_another_precision_are_not_mixed(tmp_path: Path) -> None:
     assert forced.run_id == first.run_id
     assert forced.provenance.compute["precision"] == "bfloat16"
     assert experiment.run(quick("scratch", precision="auto"), [0], out=tmp_path) == forced
+
+
+def test_no_image_of_an_excluded_class_reaches_the_batches(tmp_path: Path) -> None:
+    values = {**quick("scratch"), "exclude_classes": ["3", "8"]}
+    whole, run = datasets.load("digits"), resolve.resolve_run(values, tmp_path, "cpu")
+    assert run.task.n_way == 8
+    assert run.run_id != resolve.resolve_run(quick("scratch"), tmp_path, "cpu").run_id
+    for part, original in ((run.data.train, whole.train), (run.data.test, whole.test)):
+        class_of = {
+            image.numpy().tobytes(): original.classes[label]
+            for image, label in zip(original.images, original.labels, strict=True)
+        }
+        batch = streams.labelled(part, torch.arange(len(part)), "cpu")
+        seen = [
+            class_of[(image * 255).round().to(torch.uint8).numpy().tobytes()]
+            for image in batch.images
+        ]
+        assert seen == [part.classes[label] for label in batch.labels]
+        assert sorted(set(seen)) == ["0", "1", "2", "4", "5", "6", "7", "9"]
