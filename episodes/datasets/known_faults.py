@@ -16,7 +16,7 @@ from episodes.types import ImageSet
 
 FILE = Path(__file__).with_name("cifar10_faults.json")
 # A JPEG encoding of quality 75 moves the mean colours of 99.9% of CIFAR-10's test images by less
-# than 3 of 255. Those of two images of a class differ by 5 or more unless the images are duplicates.
+# than 3 of 255. Those of two images of a class differ by 5 or more unless they are duplicates.
 TOLERANCE = 4
 LOCATED = 0.95  # share of the listed images that CIFAR-10's test set must contain
 
@@ -48,7 +48,7 @@ def positions(test: ImageSet) -> Tensor | None:
             located.append(int(members[name][at]))
     if len(located) < LOCATED * len(listed):
         return None
-    return torch.tensor(located).unique()
+    return torch.tensor(sorted(set(located)))
 
 
 def _colours(images: Tensor) -> Tensor:

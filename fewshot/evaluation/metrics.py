@@ -20,6 +20,8 @@ class ClassifierScores(NamedTuple):
         loss: cross-entropy in nats.
         per_class: recall of each class, [n_way].
         confusion: counts, [true class][predicted class].
+        clean_accuracy: accuracy without the images that are known to be faulty; None if no faults
+            are known.
     """
 
     accuracy: float
@@ -30,9 +32,11 @@ class ClassifierScores(NamedTuple):
     ece: float
     per_class: list[float]
     confusion: list[list[int]]
+    clean_accuracy: float | None = None
 
     def numbers(self) -> dict[str, float]:
         """Return metric -> value, without the scores that have a value for each class."""
+        clean = {} if self.clean_accuracy is None else {"clean_accuracy": self.clean_accuracy}
         return {
             "accuracy": self.accuracy,
             "precision": self.precision,
@@ -40,11 +44,18 @@ class ClassifierScores(NamedTuple):
             "f1": self.f1,
             "loss": self.loss,
             "ece": self.ece,
+            **clean,
         }
 
 
-def scores(logits: Tensor, labels: Tensor) -> ClassifierScores:
-    """Score logits [n, n_way] against labels [n]; undefined precision and recall count as 0."""
+def scores(logits: Tensor, labels: Tensor, faulty: Tensor | None = None) -> ClassifierScores:
+    """Score logits [n, n_way] against labels [n]; undefined precision and recall count as 0.
+
+    Args:
+        logits: float [n, n_way].
+        labels: int64 [n].
+        faulty: positions of images with known faults, int64 [m]; None if nothing is known.
+    """
     from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
     true, predicted = labels.numpy(), logits.argmax(1).numpy()
@@ -53,6 +64,9 @@ def scores(logits: Tensor, labels: Tensor) -> ClassifierScores:
         true, predicted, labels=ways, zero_division=0
     )
     loss = nn.functional.cross_entropy(logits.double(), labels)
+    clean = np.ones(len(true), dtype=bool)
+    if faulty is not None:
+        clean[faulty.numpy()] = False
     return ClassifierScores(
         accuracy=float((true == predicted).mean()),
         precision=float(precision.mean()),
@@ -62,6 +76,7 @@ def scores(logits: Tensor, labels: Tensor) -> ClassifierScores:
         ece=calibration_error(torch.softmax(logits.double(), 1).numpy(), true),
         per_class=recall.tolist(),
         confusion=confusion_matrix(true, predicted, labels=ways).tolist(),
+        clean_accuracy=None if faulty is None else float((true == predicted)[clean].mean()),
     )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from fewshot.evaluation import statistics
 from fewshot.evaluation.statistics import Score
-from fewshot.runs.trial_record import METRICS, Cost, Provenance, TrialRecord, known_keys
+from fewshot.runs.trial_record import Cost, Provenance, TrialRecord, known_keys
 
 Record = dict[str, Any]  # a record as it is on disk
 Scores = dict[str, Score]
@@ -63,7 +63,7 @@ class RunRecord(RunFacts):
     Args:
         labels: number of labelled images, the validation set included.
         seeds: seeds of the trials, rising; [None] for a vote of all seeds.
-        scores: metric -> score on the test set.
+        scores: metric -> score on the test set, as in `TrialRecord`.
         measures: name -> score of what the learner reported about itself.
         validation: metric -> score on the validation set; None without one.
         train_accuracy: accuracy on the training images; None for a vote.
@@ -172,9 +172,9 @@ def assemble(facts: RunFacts, data_fingerprint: str, trials: Sequence[TrialRecor
         **{one.name: getattr(facts, one.name) for one in fields(RunFacts)},
         labels=trials[0].labels,
         seeds=[trial.seed for trial in trials],
-        scores=_summaries([trial.scores for trial in trials], METRICS),
-        measures=_summaries([trial.measures for trial in trials], _common_measures(trials)),
-        validation=_summaries(held_out, METRICS) if held_out else None,
+        scores=_common_summaries([trial.scores for trial in trials]),
+        measures=_common_summaries([trial.measures for trial in trials]),
+        validation=_common_summaries(held_out) if held_out else None,
         # a vote has no predictions of training images
         train_accuracy=statistics.summary(train) if len(train) == len(trials) else None,
         per_class=np.mean([trial.per_class for trial in trials], axis=0).tolist(),
@@ -201,10 +201,7 @@ def assemble(facts: RunFacts, data_fingerprint: str, trials: Sequence[TrialRecor
     )
 
 
-def _summaries(values: Sequence[Mapping[str, float]], names: Sequence[str]) -> Scores:
+def _common_summaries(values: Sequence[Mapping[str, float]]) -> Scores:
+    """Summarise the values that all trials have: trials of an older version may lack some."""
+    names = [name for name in values[0] if all(name in one for one in values)]
     return {name: statistics.summary([one[name] for one in values]) for name in names}
-
-
-def _common_measures(trials: Sequence[TrialRecord]) -> list[str]:
-    """Names that all trials have: trials of an older version may have none."""
-    return [name for name in trials[0].measures if all(name in one.measures for one in trials)]

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from episodes.datasets import known_faults
 from fewshot import distributed, io, progress
 from fewshot.backbones import OWN, OWN_INPUT_SIZE
 from fewshot.errors import Diverged
@@ -95,7 +96,8 @@ def _evaluate(
             "the trained learner's outputs for the test images are not finite: use a lower "
             "train.lr, or train.clip_norm."
         )
-    scores = metrics.scores(*test)
+    faulty = known_faults.positions(run.data.test)
+    scores = metrics.scores(*test, faulty)
     measures = low_data.extra_metrics(learner, queries)
     train_sample = data.train.select(_spread(len(data.train.indices)))
     train = low_data.classify(classifier, trial_data.batches(learner, train_sample, device))
@@ -119,7 +121,7 @@ def _evaluate(
         provenance=provenance.of_result(started, devices.name(device), run.compute),
         warnings=_warnings(run, learner, trained, scores.accuracy),
     )
-    return TrialPredictions(test, validation), record
+    return TrialPredictions(test, validation, faulty), record
 
 
 def _cost(trained: fitting.Trained, adapt_seconds: float, learner: Learner, device: str) -> Cost:

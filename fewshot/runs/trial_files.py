@@ -30,10 +30,17 @@ State = dict[str, Tensor]
 
 
 class TrialPredictions(NamedTuple):
-    """What the learner predicted on the test set and on the validation set, if there is one."""
+    """What the learner predicted.
+
+    Attributes:
+        test: on the test set.
+        validation: on the validation set; None without one.
+        faulty: positions of test images with known faults, int64 [m]; None if nothing is known.
+    """
 
     test: low_data.Predictions
     validation: low_data.Predictions | None
+    faulty: Tensor | None = None
 
 
 def write(
@@ -125,7 +132,7 @@ def load_weights(learner: Learner, folder: Path) -> None:
 
 
 def _arrays(predictions: TrialPredictions) -> dict[str, np.ndarray]:
-    test, validation = predictions
+    test, validation, faulty = predictions
     arrays = {
         "test_logits": half_precision(test.logits.numpy()),
         "test_labels": test.labels.numpy(),
@@ -133,6 +140,8 @@ def _arrays(predictions: TrialPredictions) -> dict[str, np.ndarray]:
     if validation is not None:
         arrays["validation_logits"] = half_precision(validation.logits.numpy())
         arrays["validation_labels"] = validation.labels.numpy()
+    if faulty is not None:
+        arrays["test_faulty"] = faulty.numpy()
     return arrays
 
 

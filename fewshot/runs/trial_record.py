@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 METRICS = ("accuracy", "precision", "recall", "f1", "loss", "ece")
+CLEAN = "clean_accuracy"  # without test images with known faults; only where these are known
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class TrialRecord:
 
     Args:
         seed: seed of the labelled subset and of the training; None for a vote of all seeds.
-        scores: metric -> value on the test set.
+        scores: metric -> value on the test set: METRICS, and CLEAN where faults are known.
         measures: name -> value that the learner reported about itself.
         validation: metric -> value on the validation set; None without one.
         train_accuracy: accuracy on the training images; None for a vote.

@@ -14,7 +14,7 @@ from fewshot import io
 from fewshot.errors import UserError
 from fewshot.runs import records
 from fewshot.runs.run_record import RunRecord
-from fewshot.runs.trial_record import TrialRecord
+from fewshot.runs.trial_record import CLEAN, TrialRecord
 
 VOTING = "voting"  # the method of a record that is a vote
 COMPARABLE = ("regime", "data", "classes", "label budget")
@@ -175,6 +175,13 @@ def test_labels(voters: Sequence[Voter]) -> Tensor:
                 "the same test set."
             )
     return first
+
+
+def faulty_images(voters: Sequence[Voter]) -> Tensor | None:
+    """Return the positions of test images with known faults; None if a voter does not know them."""
+    if not all(CLEAN in voter.trial.scores for voter in voters):
+        return None
+    return saved_array(voters[0], "test_faulty")
 
 
 def labelled_indices(voters: Iterable[Voter]) -> dict[str, LabelledIndices]:

@@ -143,7 +143,7 @@ def _cast(
         {voter.key for voter in ranked[: math.ceil(len(ranked) * percent / 100)]}
         for percent in percents
     ]
-    truths = {"test": labels}
+    truths, faulty = {"test": labels}, voters.faulty_images(candidates)
     if validation_labels is not None:
         truths["validation"] = validation_labels
     n_way = len(candidates[0].run.record.classes)
@@ -157,7 +157,10 @@ def _cast(
     ballots = []
     for keys, tally in zip(chosen, tallies, strict=True):
         scores = {
-            part: metrics.scores(tally[part].logits(rule), truth) for part, truth in truths.items()
+            part: metrics.scores(
+                tally[part].logits(rule), truth, faulty if part == "test" else None
+            )
+            for part, truth in truths.items()
         }
         voted = [voter for voter in candidates if voter.key in keys]
         ballots.append(Ballot(seed, voted, candidates, scores["test"], scores.get("validation")))

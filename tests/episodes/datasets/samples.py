@@ -1,11 +1,13 @@
 """Small data sets on disk that the tests of the data sets share."""
 
+import json
 import pickle
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+ROOT = Path(__file__).parents[3]
 CIFAR10 = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 
 
@@ -22,6 +24,27 @@ def save_classes(folder: Path, counts: dict[str, int], suffix: str = ".png") -> 
     for number, (name, count) in enumerate(counts.items()):
         for i in range(count):
             save_image(folder / name / f"{i:03}{suffix}", seed=1000 * number + i)
+
+
+def uniform_quarters(colours: str) -> np.ndarray:
+    """Return an image of four uniform quarters, uint8 [8, 8, 3], as a listed fault describes it."""
+    quarters = np.frombuffer(bytes.fromhex(colours), np.uint8).reshape(3, 2, 2)
+    return quarters.transpose(1, 2, 0).repeat(4, axis=0).repeat(4, axis=1)
+
+
+def save_known_faults(folder: Path) -> None:
+    """Save class folders of noise, with all known faults of CIFAR-10 in an order of their own.
+
+    In each class of the test set, the listed images come first and two others last.
+    """
+    save_classes(folder / "train", dict.fromkeys(CIFAR10, 3))
+    listed = json.loads((ROOT / "episodes/datasets/cifar10_faults.json").read_text())["images"]
+    for number, name in enumerate(CIFAR10):
+        for i in range(2):
+            save_image(folder / "test" / name / f"last{i}.png", seed=7 + 10 * number + i)
+    for _, name, rank, _, colours in listed:
+        image = Image.fromarray(uniform_quarters(colours)).resize((16, 16), Image.Resampling.BOX)
+        image.save(folder / "test" / name / f"{rank * 7 % 997}.png")
 
 
 def save_batches(folder: Path) -> np.ndarray:

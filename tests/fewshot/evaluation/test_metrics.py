@@ -139,3 +139,16 @@ def test_the_loss_at_the_best_temperature_is_the_least_and_ignores_confidence(fa
     )
     assert result["loss"] == pytest.approx(oracle.fun, abs=1e-3)
     assert result["accuracy"] == pytest.approx((logits.argmax(1) == labels).float().mean().item())
+
+
+def test_clean_accuracy_is_scikit_learns_on_the_other_images():
+    logits, labels = predictions()
+    faulty = [0, 7, 8, 250, 299]
+    result = metrics.scores(logits, labels, torch.tensor(faulty))
+    y, guess = np.delete(labels.numpy(), faulty), np.delete(logits.argmax(1).numpy(), faulty)
+    assert result.clean_accuracy == pytest.approx(reference.accuracy_score(y, guess))
+    assert result.numbers()["clean_accuracy"] == result.clean_accuracy
+    assert metrics.scores(logits, labels)._replace(clean_accuracy=0.5) == result._replace(
+        clean_accuracy=0.5
+    )
+    assert "clean_accuracy" not in metrics.scores(logits, labels).numbers()

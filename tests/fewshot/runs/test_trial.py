@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy.special import softmax
 
 from episodes import streams
 from fewshot.errors import Diverged
 from fewshot.learners import probe
 from fewshot.model.restore import restore
-from fewshot.runs import experiment, trial
+from fewshot.runs import experiment, trial, voting
 from fewshot.runs.resolve import ResolvedRun, resolve_run
+from tests.episodes.datasets.samples import save_known_faults
 from tests.fewshot.runs.quick_runs import quick
 
 
@@ -152,3 +154,26 @@ def test_a_logistic_readout_sees_the_whole_support(tmp_path: Path) -> None:
         1
     )
     assert (saved == expected.numpy()).mean() > 0.99  # saved in half precision
+
+
+def test_cifar10_has_a_second_accuracy_without_the_faulty_images(
+    tmp_path: Path, resolved: ResolvedRun
+) -> None:
+    save_known_faults(tmp_path / "data")
+    values = quick("probe", data=str(tmp_path / "data"), shots=2)
+    record = experiment.run(values, [0, 1], out=tmp_path / "runs", device="cpu")
+    probabilities = []
+    for seed, recorded in zip(record.seeds, record.scores["clean_accuracy"].values, strict=True):
+        folder = tmp_path / "runs" / record.run_id / f"trial-{seed}"
+        with np.load(folder / "predictions.npz") as arrays:
+            labels, faulty = arrays["test_labels"], arrays["test_faulty"]
+            probabilities.append(softmax(arrays["test_logits"].astype(float), axis=1))
+        # the last two images of each class are those that are not listed
+        clean = np.sort([np.flatnonzero(labels == label)[-2:] for label in range(10)], axis=None)
+        np.testing.assert_array_equal(np.setdiff1d(np.arange(len(labels)), faulty), clean)
+        right = probabilities[-1].argmax(1) == labels
+        assert recorded == right[clean].mean()
+    [vote] = voting.vote([tmp_path / "runs"], pool=True, out=tmp_path / "votes")
+    right = np.mean(probabilities, axis=0).argmax(1) == labels
+    assert vote.scores["clean_accuracy"].mean == right[clean].mean()
+    assert "clean_accuracy" not in read(resolved, 0)["scores"]
