@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import sys
@@ -16,6 +17,8 @@ import numpy as np
 
 from episodes.datasets.decode import broken_image_errors, decode, raw, why_skipped
 from episodes.datasets.source import Part, Payload
+
+BYTES_PER_THREAD = 1500  # of an encoded image, for every thread that pays
 
 # Pixels uint8 [m_decoded, 3, size, size], and for each of the m images of a chunk the reason why it
 # was skipped, or None.
@@ -98,18 +101,35 @@ def decoded_chunks(chunks: Iterable[list[Payload]], size: int) -> Iterator[Decod
         chunks: images to decode.
         size: side of the decoded images in pixels.
     """
-    if hasattr(os, "sched_getaffinity"):
-        n_threads = len(os.sched_getaffinity(0))
-    else:
-        n_threads = os.cpu_count() or 1
+    remaining = iter(chunks)
+    first = next(remaining, [])
+    n_threads = threads_for(first)
     waiting: deque[Future[Decoded]] = deque()
     with ThreadPoolExecutor(n_threads) as pool:
-        for chunk in chunks:
+        for chunk in itertools.chain([first] if first else [], remaining):
             waiting.append(pool.submit(_decode_chunk, chunk, size))
             if len(waiting) > 2 * n_threads:  # decoded chunks occupy memory
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+
+
+def threads_for(chunk: list[Payload]) -> int:
+    """Return how many threads decode images like those of a chunk fastest.
+
+    Pillow opens an image in Python code, which one thread at a time can run. For a thumbnail that is
+    most of the work, so further threads only wait for each other (docs/log.md, 2026-11-27). Files
+    are decoded on every core, because reading them takes time as well. Arrays are already decoded.
+    """
+    if hasattr(os, "sched_getaffinity"):
+        n_cores = len(os.sched_getaffinity(0))
+    else:
+        n_cores = os.cpu_count() or 1
+    if any(isinstance(payload, Path) for payload in chunk):
+        return n_cores
+    sizes = [len(payload) for payload in chunk if isinstance(payload, bytes)]
+    mean_size = sum(sizes) // max(1, len(sizes))
+    return max(1, min(n_cores, mean_size // BYTES_PER_THREAD))
 
 
 def _decode_chunk(chunk: list[Payload], size: int) -> Decoded:

@@ -1,4 +1,4 @@
-"""Oracles: NumPy reading the files back, decoding one by one, and a count of the chunks begun."""
+"""Oracles: NumPy reading the files back, decoding one by one, a count of the chunks begun, and thread counts by hand."""
 
 import logging
 import os
@@ -33,6 +33,23 @@ def test_only_a_few_chunks_are_decoded_in_advance(monkeypatch: pytest.MonkeyPatc
         time.sleep(0.005)  # a slow reader
         assert len(begun) <= number + 6
     assert len(begun) == 40
+
+
+@pytest.mark.parametrize(
+    ("payload", "expected"),
+    [
+        (b"x" * 310, 1),  # the size of CIFAR-10's images
+        (b"x" * 6000, 4),
+        (b"x" * 300_000, 16),
+        (np.zeros((64, 64, 3), dtype=np.uint8), 1),
+        (Path("photo.jpg"), 16),
+    ],
+)
+def test_thumbnails_are_decoded_by_one_thread_and_photos_by_all(
+    payload: Payload, expected: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(16)), raising=False)
+    assert parallel_decode.threads_for([payload] * 3) == expected
 
 
 def part_with_broken_images() -> Part:
