@@ -16,7 +16,7 @@ from fewshot.report import comparison, formatting
 from fewshot.report.plots import accuracy_curves, style
 from fewshot.runs import records
 from fewshot.runs.run_record import RunRecord
-from scripts import fulldata, learners, pages
+from scripts import fulldata, gpu_report, learners, pages
 from scripts.pages import RECORDS, ROOT
 
 FIGURE = ROOT / "docs" / "assets" / "accuracy"
@@ -185,6 +185,7 @@ def tables() -> dict[str, str]:
         "full": fulldata.presets(all_images=True),
         "main": comparison.markdown(read("main")),
         "speed": speed(),
+        "gpu": gpu_report.cost(),
         "features": features(),
     }
 

@@ -117,7 +117,7 @@ def decoded_chunks(chunks: Iterable[list[Payload]], size: int) -> Iterator[Decod
 def threads_for(chunk: list[Payload]) -> int:
     """Return how many threads decode images like those of a chunk fastest.
 
-    Pillow opens an image in Python code, which one thread at a time can run. For a thumbnail this is
+    Pillow opens an image in Python code, which one thread at a time can run. For a thumbnail it is
     most of the work, so further threads only wait for each other (docs/log.md, 2026-11-27). Files
     are decoded on every core, because reading them takes time as well. Arrays are already decoded.
     """

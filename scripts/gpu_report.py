@@ -1,0 +1,197 @@
+"""Write the tables and the figure of reports/gpu.md from the records in reports/records/gpu.
+
+python -m scripts.gpu_report             # write them
+python -m scripts.gpu_report --check     # exit with an error if a table is stale
+python -m scripts.gpu_report --from DIR  # first publish the campaign in DIR (scripts.gpu_campaign)
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from fewshot import io
+from fewshot.evaluation.statistics import paired_difference
+from fewshot.report import formatting
+from fewshot.report.plots import style
+from fewshot.runs.run_record import RunRecord
+from scripts import pages
+from scripts.pages import RECORDS, ROOT
+
+PAGE = ROOT / "reports" / "gpu.md"
+GPU = RECORDS / "gpu"
+FIGURE = ROOT / "reports" / "figures" / "gpu" / "target"
+# The runs of the campaign, and the published record of the CPU that each repeats.
+CPU = {
+    "probe": "learners/probe-16",
+    "protonet": "learners/protonet-16",
+    "finetune": "learners/finetune-16",
+    "fast": "fulldata/fast-full",
+    "accurate": "fulldata/accurate-full",
+}
+MEASUREMENTS = ("prepare", "tests", "target")  # their results are in the summary alone
+THRESHOLDS = (0.8, 0.85, 0.9, 0.92)
+
+
+class Pair(NamedTuple):
+    """The same run on a CPU and on a GPU."""
+
+    cpu: RunRecord
+    gpu: RunRecord
+
+    @property
+    def name(self) -> str:
+        """The method as tables name it, with its labels."""
+        return f"{formatting.method_name(self.gpu)}, {formatting.budget_of(self.gpu)}"
+
+
+def publish(campaign: Path, folder: Path) -> None:
+    """Copy the records of a campaign, and of its summary what they do not hold.
+
+    Args:
+        campaign: what `scripts.gpu_campaign` wrote.
+        folder: where to write.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in CPU:
+        shutil.copyfile(campaign / "records" / f"{name}.json", folder / f"{name}.json")
+    summary: dict[str, dict[str, Any]] = io.read_json(campaign / "summary.json")
+    for name, part in summary.items():
+        if name not in MEASUREMENTS:
+            part.pop("result", None)
+    io.write_json(folder / "summary.json", summary)
+
+
+def read() -> list[Pair]:
+    """Return the runs of the campaign beside their published records."""
+    pairs = []
+    for name, published in CPU.items():
+        paths = (RECORDS / f"{published}.json", GPU / f"{name}.json")
+        pairs.append(Pair(*(RunRecord.from_json(io.read_json(path)) for path in paths)))
+    return pairs
+
+
+def accuracy() -> str:
+    """Return the accuracy on both devices and the paired differences, over the seeds of both."""
+    rows = []
+    for pair in read():
+        cpu, gpu = pair.cpu.by_seed(), pair.gpu.by_seed()
+        largest = max(abs(gpu[seed] - cpu[seed]) for seed in gpu if seed in cpu)
+        scores = [formatting.interval(one.scores["accuracy"]) for one in pair]
+        difference = paired_difference(gpu, cpu)
+        rows.append([pair.name, *scores, difference, f"{largest:.4f}", difference.n])
+    columns = ["run", "CPU", "GPU", "GPU minus CPU ± 95%", "largest, one trial", "n"]
+    return formatting.markdown_table(columns, rows)
+
+
+def cost() -> str:
+    """Return seconds per trial on both devices, the training speed and the memory of the GPU."""
+    rows = []
+    for pair in read():
+        cpu, gpu = pair.cpu.cost, pair.gpu.cost
+        speeds = [f"{one.images_per_second or 0:,.0f}" if one.images_per_second else ""
+                  for one in (cpu, gpu)]  # fmt: skip
+        machine = formatting.current_words(pair.cpu.provenance.device)
+        seconds = [_seconds(cpu.seconds), machine, _seconds(gpu.seconds)]
+        ratio = f"{cpu.seconds / gpu.seconds:.0f}"
+        rows.append([pair.name, *seconds, ratio, *speeds, f"{gpu.peak_memory_mb:,.0f}"])
+    columns = ["run", "CPU, s per trial", "CPU", f"{device()}, s per trial", "ratio"]
+    columns += ["CPU, images/s", "GPU, images/s", "GPU, MB at most"]
+    return formatting.markdown_table(columns, rows)
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:,.0f}" if seconds >= 100 else f"{seconds:.2g}"
+
+
+def summary() -> dict[str, dict[str, Any]]:
+    """Return the summary of the campaign: for each part its state, seconds and result."""
+    return dict(io.read_json(GPU / "summary.json"))
+
+
+def device() -> str:
+    """Return the name of the GPU."""
+    return str(summary()["prepare"]["result"]["device"])
+
+
+def parts() -> str:
+    """Return every part of the campaign with its state, its seconds and what it measured."""
+    results = {name: part.get("result", {}) for name, part in summary().items()}
+    prepare, tests = results["prepare"], results["tests"]
+    layout = "channels_last" if prepare["channels_last"] else "contiguous"
+    words = {
+        "prepare": f"{prepare['images']:,} images decoded in {prepare['decode_seconds']:.0f} s; "
+        f"chosen by measurement in {prepare['measure_seconds']:.1f} s: {prepare['precision']}, "
+        + layout,
+        "tests": f"{tests['passed']} passed, {tests['failed']} failed, {tests['skipped']} skipped",
+        "target": f"best accuracy {results['target']['best_accuracy']:.4f}, "
+        f"{results['target']['images_per_second']:,.0f} images/s",
+    }
+    for name, pair in zip(CPU, read(), strict=True):
+        words[name] = formatting.counted(len(pair.gpu.seeds), "trial")
+    rows = [
+        [name, part["state"], f"{part['seconds']:.0f}", words[name]]
+        for name, part in summary().items()
+    ]
+    return formatting.markdown_table(["part", "state", "seconds", "result"], rows)
+
+
+def target() -> str:
+    """Return the seconds of training until the test accuracy first reached each threshold."""
+    result = summary()["target"]["result"]
+    rows = []
+    for threshold in (*THRESHOLDS, result["target"]):
+        reached = [
+            (epoch, point)
+            for epoch, point in enumerate(result["curve"], start=1)
+            if point["accuracy"] >= threshold
+        ]
+        if reached:
+            epoch, point = reached[0]
+            rows.append([f"{threshold:.2f}", epoch, f"{point['seconds']:.1f}"])
+        else:
+            rows.append([f"{threshold:.2f}", "-", "not reached"])
+    table = formatting.markdown_table(["accuracy", "epochs", "seconds of training"], rows)
+    curve = result["curve"]
+    return (
+        f"{table}\n\nThe accuracy at the end, after {len(curve)} epochs and "
+        f"{curve[-1]['seconds']:.1f} s, is {curve[-1]['accuracy']:.4f}; "
+        f"n = 1 on one {device()}, evaluation not counted."
+    )
+
+
+@style.styled
+def figure() -> Any:
+    """Draw the test accuracy of the part `target` against its seconds of training."""
+    result = summary()["target"]["result"]
+    drawing, axes = style.new(2.6)
+    seconds = [point["seconds"] for point in result["curve"]]
+    axes.plot(seconds, [100 * point["accuracy"] for point in result["curve"]], "o-")
+    axes.axhline(100 * result["target"], color=style.GREY, linestyle="--")
+    words = f"target: {100 * result['target']:.0f}%"
+    axes.annotate(words, (0.1, 100 * result["target"] + 0.5), va="bottom", fontsize=style.TICK)
+    axes.set_xlim(0)
+    axes.set_ylim(50, 100)
+    axes.set_xlabel(f"seconds of training on one {device()}, evaluation not counted")
+    axes.set_ylabel("test accuracy, %")
+    axes.set_title("All 50,000 images of CIFAR-10, one network, a point for each epoch")
+    return drawing
+
+
+def tables() -> dict[str, str]:
+    return {"accuracy": accuracy(), "cost": cost(), "parts": parts(), "target": target()}
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--check", action="store_true")
+    parser.add_argument("--from", dest="campaign", type=Path, help="folder of a campaign")
+    options = parser.parse_args()
+    if options.campaign:
+        publish(options.campaign, GPU)
+    pages.update([PAGE], tables, "scripts.gpu_report")
+    if not options.check:
+        FIGURE.parent.mkdir(parents=True, exist_ok=True)
+        style.save(figure(), FIGURE)
