@@ -325,8 +325,8 @@ def compare(*results: RunRecord) -> DataFrame:
         *results: records of runs on the same data and with the same labels.
 
     Returns:
-        A DataFrame with one row per run: method, preset, backbone, accuracy, ci95 (half width of
-        the 95% interval), n, difference (to the best run), difference_ci95, seconds (per trial).
+        A DataFrame with one row per run: method, system (what ran), preset, backbone, accuracy,
+        ci95 (half width of the 95% interval), n, difference (to the best run), difference_ci95, seconds (per trial).
 
     Raises:
         UserError: if the runs have different test images or numbers of labels.
@@ -349,6 +349,7 @@ def compare(*results: RunRecord) -> DataFrame:
         rows.append(
             {
                 "method": record.method,
+                "system": record.name,
                 "preset": record.preset,
                 "backbone": record.backbone,
                 "accuracy": record.scores["accuracy"].mean,

@@ -27,7 +27,7 @@ def demo(
     import torch
 
     from fewshot import progress
-    from fewshot.report import comparison
+    from fewshot.report import comparison, formatting
     from fewshot.report.plots import accuracy_by_method
     from fewshot.runs import experiment
 
@@ -40,7 +40,7 @@ def demo(
                 results.append(experiment.run(values, range(trials), out=out))
     rows = [
         accuracy_by_method.Result(
-            record.method,
+            formatting.short_name(record),
             record.scores["accuracy"].values,
             record.scores["accuracy"].mean,
             record.scores["accuracy"].ci95,

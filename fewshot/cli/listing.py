@@ -41,8 +41,24 @@ def _methods() -> list[tuple[str, str]]:
     lines = []
     for name, method in sorted(LEARNERS.items()):
         about = (inspect.getdoc(method) or "").splitlines()[0]
-        lines.append((name, f"{about} [presets: {', '.join(config.presets(name))}]"))
+        presets = ", ".join(_preset(name, preset) for preset in config.presets(name))
+        lines.append((name, f"{about} [presets: {presets}]"))
     return lines
+
+
+def _preset(method: str, preset: str) -> str:
+    """Return a preset's name, with what the method then is if the preset does not train it."""
+    from fewshot import config
+    from fewshot.learners import LEARNERS
+    from fewshot.runs import naming
+
+    content = config.preset(method, preset)
+    options = LEARNERS[method].options_type.model_validate(content.get("learner", {}))
+    content = {**content, "learner": options.model_dump()}
+    if not naming.lacks_training(method, content):
+        return preset
+    classifier = naming.untrained_classifier(method, content)
+    return f"{preset} (not trained{': ' if classifier else ''}{classifier})"
 
 
 def options(

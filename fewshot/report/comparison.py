@@ -215,7 +215,7 @@ def _remarks(group: Sequence[RunRecord]) -> list[str]:
         remarks += record.data_notes
     for record in group:
         remarks += [
-            f"{record.method}: {formatting.current_words(text)}" for text in record.warnings
+            f"{formatting.short_name(record)}: {formatting.current_words(text)}" for text in record.warnings
         ]
     remarks += [_measures(record) for record in group if record.measures]
     if min(len(record.seeds) for record in group) < formatting.UNCERTAIN_TRIALS:
@@ -229,4 +229,4 @@ def _measures(record: RunRecord) -> str:
         f"{name.replace('_', ' ')} {formatting.interval(score)}"
         for name, score in sorted(record.measures.items())
     ]
-    return f"{record.method}, run {record.run_id}: {', '.join(means)}."
+    return f"{formatting.short_name(record)}, run {record.run_id}: {', '.join(means)}."

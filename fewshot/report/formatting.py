@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fewshot.evaluation.statistics import Score
+from fewshot.runs import naming
 from fewshot.runs.run_record import RunRecord
 
-DEFAULT_PRESETS = ("few", "full")  # chosen by the number of labels, so not part of a name
-USUAL_PRESETS = (*DEFAULT_PRESETS, "random")  # those that a figure's label leaves out
+USUAL_PRESETS = (*naming.DEFAULT_PRESETS, "random")  # those that a figure's label leaves out
 UNCERTAIN_TRIALS = 5  # with fewer, an interval or a standard deviation is itself uncertain
 RUN_ID = re.compile("[0-9a-f]{12}")
 LATEX = {
@@ -158,16 +158,24 @@ def budget_of(record: RunRecord) -> str:
 
 
 def method_name(record: RunRecord) -> str:
-    """Return the method, with its preset in brackets if the preset is not a usual one."""
-    preset = record.preset
-    return record.method + ("" if preset in DEFAULT_PRESETS else f" ({preset})")
+    """Return what ran, for example "protonet (not trained: nearest mean of frozen features)"."""
+    return record.name
+
+
+def short_name(record: RunRecord) -> str:
+    """Return what ran, short enough for the title of a figure; see `naming.in_short`."""
+    return naming.in_short(record.method, record.preset, record.config)
 
 
 def method_label(record: RunRecord) -> str:
-    """Return the label of a line in a figure: method, backbone, weights and unusual preset."""
+    """Return the label of a line in a figure: what ran, backbone and weights.
+
+    Usual presets are left out: the weights distinguish them.
+    """
     weights = "from random weights" if record.weights == "none" else weights_name(record)
-    preset = "" if record.preset in USUAL_PRESETS else f" ({record.preset})"
-    return f"{record.method} {record.backbone} {weights}{preset}"
+    preset = naming.DEFAULT_PRESETS[0] if record.preset in USUAL_PRESETS else record.preset
+    name = naming.system(record.method, preset, record.config)
+    return f"{name} {record.backbone} {weights}"
 
 
 def weights_name(record: RunRecord) -> str:
@@ -176,20 +184,18 @@ def weights_name(record: RunRecord) -> str:
 
 
 def network(record: RunRecord) -> str:
-    """Return the method, network and initial weights of a record in words.
-
-    A method that usually trains is marked where its preset classified without training.
-    """
+    """Return what ran, its network and initial weights, and what trained a few-shot learner."""
     words = {"none": "random weights", "pretrained": "pretrained weights"}
     weights = words.get(record.weights) or f"weights {weights_name(record)}"
-    trainable = record.method not in ("probe", "voting")
-    untrained = ", not trained" if trainable and is_untrained(record) else ""
-    return f"{record.method} on {record.backbone}, {weights}{untrained}"
+    trained_on = naming.training_images(record.method, record.config)
+    if trained_on:
+        return f"{short_name(record)} on {record.backbone}, {weights}, trained on {trained_on}"
+    return f"{method_name(record)} on {record.backbone}, {weights}"
 
 
 def is_untrained(record: RunRecord) -> bool:
     """Return whether the learner of a record only adapted its features to the support set."""
-    return record.config.get("train") is None
+    return naming.is_untrained(record.config)
 
 
 def escaped(text: str) -> str:

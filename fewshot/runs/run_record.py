@@ -12,6 +12,7 @@ import numpy as np
 
 from fewshot.evaluation import statistics
 from fewshot.evaluation.statistics import Score
+from fewshot.runs import naming
 from fewshot.runs.trial_record import Cost, Provenance, TrialRecord, known_keys
 
 Record = dict[str, Any]  # a record as it is on disk
@@ -127,16 +128,21 @@ class RunRecord(RunFacts):
         """Return seed -> value of a metric on the test set, for paired comparisons."""
         return dict(zip(self.seeds, self.scores[metric].values, strict=True))
 
+    @property
+    def name(self) -> str:
+        """What ran, in words; see `naming.system`."""
+        return naming.system(self.method, self.preset, self.config)
+
     def __repr__(self) -> str:
         trials = "1 trial" if len(self.seeds) == 1 else f"{len(self.seeds)} trials"
         return (
-            f"RunRecord({self.method} on {self.data}, {self.labels:,} labels, {trials}: "
+            f"RunRecord({self.name} on {self.data}, {self.labels:,} labels, {trials}: "
             f"accuracy {self.scores['accuracy']}, run {self.run_id})"
         )
 
     def _repr_html_(self) -> str:
         """Return a table for notebooks: a row for each metric, mean and 95% interval."""
-        heading = f"{self.method} ({self.preset}) on {self.data}, {self.labels:,} labels"
+        heading = f"{self.name} on {self.data}, {self.labels:,} labels"
         seeds = ", ".join(map(str, self.seeds))
         rows = [
             f"<tr><td>{html.escape(name)}</td><td>{score.mean:.4f}</td>"

@@ -67,7 +67,7 @@ def _head(run: Run) -> str:
     rows = [[name, *_score(record.scores[name])] for name in METRICS]
     table = markdown_table(["score on the test images", *SCORE], rows)
     parts = [
-        f"# {record.method} on {record.data}, {formatting.budget_of(record)}",
+        f"# {record.name} on {record.data}, {formatting.budget_of(record)}",
         table,
         f"Run {record.run_id}: backbone {record.backbone}, weights "
         f"{formatting.weights_name(record)}, {counted(record.labels, 'label')}, evaluated on "
@@ -125,7 +125,7 @@ def _train_and_test(inspected: Inspected) -> Part:
         raise UserError("the record has an accuracy on test images only")
     rows = [[training_curves.PARTS[part].label, *_score(score)] for part, score in scores.items()]
     alt = "Bars of accuracy: " + ", ".join(f"{row[0]} {row[1]}" for row in rows) + "."
-    figure = training_curves.train_and_test({record.method: record})
+    figure = training_curves.train_and_test({formatting.short_name(record): record})
     table = markdown_table(["accuracy on images of", *SCORE], rows)
     return _figure(inspected, "train-and-test", figure, alt, table)
 
@@ -175,7 +175,7 @@ def _reliability(inspected: Inspected) -> Part:
         f"error is {error:.3f}."
     )
     columns = ["confidence", "images, all trials", "mean confidence", "accuracy"]
-    figure = calibration.reliability(trials, record.method)
+    figure = calibration.reliability(trials, formatting.short_name(record))
     return _figure(inspected, "reliability", figure, alt, markdown_table(columns, rows))
 
 

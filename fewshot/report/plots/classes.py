@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fewshot.evaluation.statistics import summary
-from fewshot.report.formatting import counted, shortened
+from fewshot.report.formatting import counted, short_name, shortened
 from fewshot.report.plots import style
 from fewshot.runs.run_record import RunRecord
 
@@ -202,4 +202,4 @@ def _overall(axes: Any, accuracy: float) -> None:
 
 
 def _run(record: RunRecord) -> str:
-    return f"{record.method} on {shortened(record.data)}"
+    return f"{short_name(record)} on {shortened(record.data)}"

@@ -86,7 +86,7 @@ def test_names_of_methods_and_lines() -> None:
     assert formatting.method_name(record("probe", preset="fast")) == "probe (fast)"
     assert formatting.method_label(record("probe")) == "probe conv4 from random weights"
     named = record("probe", preset="fast", weights="folder/w.safetensors")
-    assert formatting.method_label(named) == "probe conv4 w.safetensors (fast)"
+    assert formatting.method_label(named) == "probe (fast) conv4 w.safetensors"
     pretrained = record("probe", weights="pretrained")
     assert formatting.network(pretrained) == "probe on conv4, pretrained weights"
 
@@ -105,6 +105,15 @@ def test_sentences_of_earlier_versions_are_shown_in_current_words() -> None:
 
 def test_a_method_that_trained_nothing_is_marked() -> None:
     untrained = record(method="protonet", config={"train": None})
-    assert formatting.network(untrained).endswith(", not trained")
+    nearest_mean = "protonet (not trained: nearest mean of frozen features)"
+    assert formatting.method_name(untrained) == nearest_mean
+    assert formatting.network(untrained) == f"{nearest_mean} on conv4, random weights"
+    assert formatting.method_label(untrained) == f"{nearest_mean} conv4 from random weights"
     trained = record(method="protonet", config={"train": {"steps": 5}})
-    assert "not trained" not in formatting.network(trained)
+    words = "protonet on conv4, random weights, trained on tasks of the labelled subset"
+    assert formatting.network(trained) == words
+    assert formatting.method_label(trained) == "protonet conv4 from random weights"
+    meta = record(method="protonet", preset="meta", config={"train": {"base": "tinyimagenet32"}})
+    assert formatting.method_name(meta) == "protonet (meta, trained on tinyimagenet32)"
+    words = "protonet (meta) on conv4, random weights, trained on tasks of tinyimagenet32"
+    assert formatting.network(meta) == words
