@@ -326,7 +326,8 @@ def compare(*results: RunRecord) -> DataFrame:
 
     Returns:
         A DataFrame with one row per run: method, system (what ran), preset, backbone, accuracy,
-        ci95 (half width of the 95% interval), n, difference (to the best run), difference_ci95, seconds (per trial).
+        ci95 (half width of the 95% interval), n, difference (to the best run), difference_ci95,
+        seconds (per trial).
 
     Raises:
         UserError: if the runs have different test images or numbers of labels.

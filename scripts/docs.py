@@ -88,15 +88,16 @@ def numbers(method: str) -> str:
 
     shots = {}
     for _, record in records.load([RECORDS]):
-        is_usual = record.preset in ("few", "full") and record.shots is not None
-        if record.method == method and is_usual:
+        is_usual = record.preset in ("few", "full") and record.method == method
+        if record.shots is not None and is_usual:
             shots[record.shots] = record
     rows = []
     for count in sorted(shots):
         score = shots[count].scores["accuracy"]
         half = "" if score.ci95 is None else f" ± {100 * score.ci95:.1f}"
-        rows.append([str(count), f"{100 * score.mean:.1f}{half}", str(score.n)])
-    table = _markdown_table(["labels per class", "accuracy, %", "trials"], rows)
+        accuracy = f"{100 * score.mean:.1f}{half}"
+        rows.append([str(count), shots[count].name, accuracy, str(score.n)])
+    table = _markdown_table(["labels per class", "what ran", "accuracy, %", "trials"], rows)
     return (
         f"{table}\n\nMean and 95% interval over trials on the 10,000 test images, with the default "
         "presets (`few` up to 100 labels per class, `full` beyond). The records are in "

@@ -12,16 +12,18 @@ import json
 import sys
 from typing import Any, NamedTuple
 
+from fewshot.evaluation.statistics import paired_difference
 from fewshot.report import comparison, formatting
 from fewshot.report.plots import accuracy_curves, style
-from fewshot.runs import records
+from fewshot.runs import naming, records
 from fewshot.runs.run_record import RunRecord
-from scripts import fulldata, gpu_report, learners, pages
+from scripts import fulldata, gpu_report, learners, pages, systems
 from scripts.pages import RECORDS, ROOT
 
 FIGURE = ROOT / "docs" / "assets" / "accuracy"
 BENCHMARKS = ROOT / "benchmarks" / "results"
 SHOTS = (1, 16, 128)
+LAST_OF_PROBE, FINETUNED = 64, 128  # labels per class at which methods are recommended
 
 
 class Method(NamedTuple):
@@ -52,7 +54,12 @@ METHODS = (
         "[Koch et al. 2015](https://www.cs.cmu.edu/~rsalakhu/papers/oneshot1.pdf)",
         "pairs",
     ),
-    Method("maml", "MAML, ANIL", "[Finn et al. 2017](https://arxiv.org/abs/1703.03400)", "tasks"),
+    Method(
+        "maml",
+        "ANIL, a MAML whose inner steps change the head alone",
+        "[Finn et al. 2017](https://arxiv.org/abs/1703.03400)",
+        "tasks",
+    ),
     Method(
         "finetune",
         "Fine-tuning",
@@ -74,50 +81,80 @@ def read(name: str) -> list[RunRecord]:
     return [record for _, record in records.load([RECORDS / name])]
 
 
-def of_learners() -> dict[str, dict[int, RunRecord]]:
-    """Return the records of each method by labels per class, with its usual presets only."""
-    by_method: dict[str, dict[int, RunRecord]] = {}
-    for record in read("learners"):
-        if record.shots is not None and record.preset in ("few", "full"):
-            by_method.setdefault(record.method, {})[record.shots] = record
-    return by_method
+def of_learners(method: str) -> dict[str, dict[int, RunRecord]]:
+    """Return what ran -> labels per class -> record, of a method with its usual presets only.
+
+    A method that is trained only from some number of labels on is two systems, the untrained first.
+    """
+    systems: dict[str, dict[int, RunRecord]] = {}
+    for record in sorted(read("learners"), key=lambda record: record.shots or 0):
+        usual = record.shots is not None and record.preset in naming.DEFAULT_PRESETS
+        if usual and record.method == method:
+            systems.setdefault(record.name, {})[record.shots or 0] = record
+    return systems
 
 
 def methods() -> str:
     """Return the methods with their accuracy on CIFAR-10 at 1, 16 and 128 labels per class."""
-    by_method = of_learners()
     rows = []
     for method in METHODS:
-        measured = by_method.get(method.key, {})
-        name = f"{method.name} (`{method.key}`)"
-        cells = [_accuracy(measured.get(shots)) for shots in SHOTS]
-        rows.append([name, method.paper or "-", method.trains_on, *cells])
+        for by_shots in of_learners(method.key).values():
+            cells = [systems.percent(by_shots.get(shots)) for shots in SHOTS]
+            rows.append([*_described(method, next(iter(by_shots.values()))), *cells])
     heads = [f"{formatting.counted(SHOTS[0], 'label')} per class", *map(str, SHOTS[1:])]
     table = formatting.markdown_table(["method", "paper", "trains on", *heads], rows)
     return (
         f"{table}\n\nAccuracy in percent on the 10,000 test images of CIFAR-10: mean ± half of the "
         "95% interval (number of trials). All methods but `scratch` start from the pretrained "
-        "`mini-resnet` that ships with the package. † The preset does not train at this number of "
-        "labels: the method classifies by the pretrained features."
+        "`mini-resnet` that ships with the package. By default, `protonet`, `siamese` and `maml` "
+        "train from 101 labels per class on; below, they classify by the pretrained features."
     )
 
 
-def _accuracy(record: RunRecord | None) -> str:
-    """Return the accuracy in percent, for example "69.7 ± 0.7 (10)": mean, interval, trials."""
-    if record is None:
-        return "-"
-    mark = " †" if formatting.is_untrained(record) else ""
-    score = record.scores["accuracy"]
-    half = None if score.ci95 is None else 100 * score.ci95
-    return f"{100 * score.mean:.1f}{formatting.plus_minus(half, '.1f')} ({len(record.seeds)}){mark}"
+def _described(method: Method, record: RunRecord) -> list[str]:
+    """Return the first cells of a row: what ran, its paper, and on what it was trained."""
+    config = record.config
+    if naming.lacks_training(method.key, config):
+        classifier = naming.untrained_classifier(method.key, config)
+        return [f"{classifier.capitalize()} (`{method.key}`, not trained)", "-", "nothing"]
+    return [f"{method.name} (`{method.key}`)", method.paper or "-", method.trains_on]
+
+
+def choices() -> str:
+    """Return which method to use when, with the differences that speak for it."""
+    probe, others = of_learners("probe")["probe"], read("learners")
+    gaps = []
+    for shots in (shots for shots in probe if shots <= LAST_OF_PROBE):
+        alone = probe[shots].by_seed()
+        leads = [paired_difference(one.by_seed(), alone) for one in others if one.shots == shots]
+        gaps += [100 * lead.mean for lead in leads]
+    finetune = of_learners("finetune")["finetune"][FINETUNED]
+    lead = paired_difference(finetune.by_seed(), probe[FINETUNED].by_seed())
+    half = None if lead.half is None else 100 * lead.half
+    return (
+        f"- **Start with `probe`.** It takes seconds. Up to {LAST_OF_PROBE} labels per class, it "
+        f"is at most {max(gaps):.1f} points below any other method here, by differences over "
+        "common trials.\n"
+        "- **One to four labels per class:** `probe`, or `protonet`, which is then the nearest "
+        "mean of the same features. A backbone trained on similar images matters more.\n"
+        f"- **More than {LAST_OF_PROBE} labels per class:** `finetune`, which is "
+        f"{100 * lead.mean:.1f}{formatting.plus_minus(half, '.1f')} points ahead of the probe at "
+        f"{FINETUNED} (n = {lead.n}) and takes minutes per trial.\n"
+        "- **Known superclasses** (vehicles, animals): `experts`, which also reports how often its "
+        "gate is right.\n"
+        "- **A large data set, or images unlike photographs:** `scratch`. With few labels it is "
+        "far behind everything else."
+    )
 
 
 def figure() -> Any:
     """Draw accuracy against labels per class for all methods."""
     lines = []
     for method in METHODS:
-        measured: dict[float, RunRecord] = {**of_learners().get(method.key, {})}
-        lines.append(accuracy_curves.line_of(method.key, measured))
+        for by_shots in of_learners(method.key).values():
+            measured = {float(shots): record for shots, record in by_shots.items()}
+            label = formatting.short_name(next(iter(measured.values())))
+            lines.append(accuracy_curves.line_of(label, measured))
     title = "CIFAR-10: accuracy on 10,000 test images, mean and 95% interval over trials"
     return accuracy_curves.overview(lines, title)
 
@@ -182,6 +219,8 @@ def tables() -> dict[str, str]:
         "demo": comparison.markdown(read("demo"), brief=True),
         "pretrained": comparison.markdown(read("pretrained")),
         "learners": learners.at_16(),
+        "systems": systems.table(),
+        "choices": choices(),
         "full": fulldata.presets(all_images=True),
         "main": comparison.markdown(read("main")),
         "speed": speed(),

@@ -215,7 +215,8 @@ def _remarks(group: Sequence[RunRecord]) -> list[str]:
         remarks += record.data_notes
     for record in group:
         remarks += [
-            f"{formatting.short_name(record)}: {formatting.current_words(text)}" for text in record.warnings
+            f"{formatting.short_name(record)}: {formatting.current_words(text)}"
+            for text in record.warnings
         ]
     remarks += [_measures(record) for record in group if record.measures]
     if min(len(record.seeds) for record in group) < formatting.UNCERTAIN_TRIALS:

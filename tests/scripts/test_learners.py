@@ -20,10 +20,16 @@ def cells(table: str, first: str) -> list[str]:
 
 
 def test_reported_numbers_stand_beside_the_mean() -> None:
-    row = cells(learners.at_16(), "maml")
-    mean = statistics.fmean(values("maml-16"))
+    row = cells(learners.at_16(), "finetune")
+    mean = statistics.fmean(values("finetune-16"))
     assert row[1].startswith(f"{mean:.4f} ± ")
-    assert row[-3:] == ["K11, MAML", "0.14", f"{mean - 0.14:+.2f}"]
+    assert row[-3:] == ["K8: mini-resnet in ConvNeXt-Tiny's place", "0.63", f"{mean - 0.63:+.2f}"]
+
+
+def test_no_reported_number_stands_beside_a_learner_that_was_not_trained() -> None:
+    lines = [line for line in learners.at_16().splitlines() if "(not trained" in line]
+    assert [line.split()[1] for line in lines] == ["maml", "protonet", "siamese"]
+    assert all(line.endswith("|  |  |  |") for line in lines)
 
 
 def test_differences_to_the_probe_are_paired() -> None:

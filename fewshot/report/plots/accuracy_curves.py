@@ -18,7 +18,8 @@ class Line(NamedTuple):
     """A method's label budgets, rising, its mean accuracies and half of their 95% intervals.
 
     Half an interval is 0 if there was one trial. untrained: the budgets at which the learner ran
-    without training, so that its point is hollow in `overview`.
+    without training, so that its point is hollow in `overview`. method: lines of one method,
+    trained and not, share a colour and a marker in `overview`.
     """
 
     label: str
@@ -26,6 +27,7 @@ class Line(NamedTuple):
     means: list[float]
     halves: list[float]
     untrained: frozenset[float] = frozenset()
+    method: str = ""
 
 
 class Panel(NamedTuple):
@@ -71,7 +73,8 @@ def line_of(label: str, by_budget: Mapping[float, RunRecord]) -> Line:
     means = [score.mean for score in scores]
     halves = [score.ci95 or 0.0 for score in scores]
     untrained = {budget for budget in budgets if formatting.is_untrained(by_budget[budget])}
-    return Line(label, budgets, means, halves, frozenset(untrained))
+    method = by_budget[budgets[0]].method
+    return Line(label, budgets, means, halves, frozenset(untrained), method)
 
 
 def save(panel: Panel, path: Path) -> list[Path]:
@@ -125,9 +128,11 @@ def overview(lines: Sequence[Line], title: str) -> Any:
     ordered = sorted(lines, key=lambda line: -line.means[-1])
     last = max(line.budgets[-1] for line in lines)
     heights = spread([100 * line.means[-1] for line in ordered], gap=3.4)
-    for number, (line, height) in enumerate(zip(ordered, heights, strict=True)):
+    methods = list(dict.fromkeys(line.method or line.label for line in ordered))
+    for line, height in zip(ordered, heights, strict=True):
+        number = methods.index(line.method or line.label)
         colour = style.COLOURS[number % len(style.COLOURS)]
-        shift = 1 + 0.03 * (number - (len(ordered) - 1) / 2)
+        shift = 1 + 0.03 * (number - (len(methods) - 1) / 2)
         x = [budget * shift for budget in line.budgets]
         means = [100 * mean for mean in line.means]
         marker = style.MARKERS[number % len(style.MARKERS)]

@@ -50,7 +50,11 @@ def test_a_published_record_is_named_after_a_method_only_if_it_trained_as_one() 
         ("finetune", {"train": None}, "finetune (not trained)"),
         ("finetune", {"train": {"steps": 3}}, "finetune"),
         ("maml", {"train": {}, "learner": {"adapts": "all", "order": "second"}}, "maml"),
-        ("maml", {"train": {}, "learner": {"adapts": "all", "order": "first"}}, "maml (first order)"),
+        (
+            "maml",
+            {"train": {}, "learner": {"adapts": "all", "order": "first"}},
+            "maml (first order)",
+        ),
         ("maml", {"train": {}, "learner": {"inner_trainable": "head"}}, "maml (ANIL)"),
         ("siamese", {"train": {"base": "digits"}}, "siamese (trained on digits)"),
         (

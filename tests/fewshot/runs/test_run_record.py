@@ -120,7 +120,8 @@ def test_every_published_record_is_read_and_written_unchanged() -> None:
 def test_a_record_is_shown_in_one_line_and_in_a_notebook_as_a_table() -> None:
     record = assembled(trial(0, 0.5), trial(1, 0.7, warnings=["<small>"]))
     assert repr(record) == (
-        "RunRecord(protonet on digits, 8 labels, 2 trials: accuracy 0.6000 ± 1.2706, run abc)"
+        "RunRecord(protonet (not trained: nearest mean of frozen features) on digits, 8 labels, "
+        "2 trials: accuracy 0.6000 ± 1.2706, run abc)"
     )
     shown = record._repr_html_()
     assert "<td>accuracy</td><td>0.6000</td><td>± 1.2706</td>" in shown

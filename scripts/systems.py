@@ -1,0 +1,103 @@
+"""The few-shot learners of study kshot at 1, 4 and 16 labels per class: trained, not, reported.
+
+A reported number stands beside learners that were trained as the report names them. The scripts
+`readme` and `learners` write the table.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from fewshot import io
+from fewshot.report import formatting
+from fewshot.runs import naming, records
+from fewshot.runs.run_record import RunRecord
+from scripts.pages import RECORDS
+
+SHOTS = (1, 4, 16)
+REPORTED_SHOTS = 16  # assumed: study kshot does not state its number of labels per class
+FOLDERS = ("learners", "main", "meta")  # those that do not exist yet are left out
+
+
+class System(NamedTuple):
+    """A row of study kshot: its learner, the words of the slides and the accuracy they state."""
+
+    row: str
+    method: str
+    words: str
+    accuracy: float
+
+
+SYSTEMS = (
+    System("K9", "protonet", "prototypical network", 0.46),
+    System("K10", "siamese", "siamese network", 0.51),
+    System("K11", "maml", "MAML", 0.14),
+)
+
+
+def table() -> str:
+    """Return every kind of K9 to K11 that has records, the trained ones first."""
+    rows = []
+    for system in SYSTEMS:
+        kinds = sorted(of_method(system).items(), key=lambda kind: _order(kind[1]))
+        rows += [_row(system, words, by_shots) for words, by_shots in kinds]
+    columns = ["row", "what ran here", *map(str, SHOTS), "reported", "difference"]
+    return (
+        f"{formatting.markdown_table(columns, rows)}\n\nAccuracy in percent on the 10,000 test "
+        f"images of CIFAR-10 with {formatting.joined([*map(str, SHOTS)])} labels per class: mean ± "
+        "half of the 95% interval (number of trials). The slides state one number for each system, "
+        "but not the network, its initial weights or the number of labels; "
+        f"{REPORTED_SHOTS} is assumed. It stands beside learners that were trained as the slides "
+        "name them. Without training they are other classifiers, with which it is not compared."
+    )
+
+
+def of_method(system: System) -> dict[str, dict[int, RunRecord]]:
+    """Return what ran, in words -> labels per class -> the record with the most trials."""
+    kinds: dict[str, dict[int, RunRecord]] = {}
+    for record, words in sorted(_records(system), key=lambda pair: len(pair[0].seeds)):
+        if record.method == system.method and record.shots in SHOTS and record.data == "cifar10":
+            kinds.setdefault(words, {})[record.shots] = record
+    return kinds
+
+
+def _records(system: System) -> list[tuple[RunRecord, str]]:
+    """Return records with what ran in words; those of the study may have the slides' settings."""
+    places = [RECORDS / name for name in FOLDERS if (RECORDS / name).is_dir()]
+    listed = [
+        (record, formatting.network(record))
+        for _, record in records.load(places)
+        if record.preset != "full"
+    ]
+    for path in sorted((RECORDS / "kshot" / "small" / system.row).glob("*.json")):
+        record = RunRecord.from_json(io.read_json(path)["record"])
+        as_slides = "" if naming.is_untrained(record.config) else ", with the slides' learning rate"
+        listed.append((record, formatting.network(record) + as_slides))
+    return listed
+
+
+def _order(by_shots: dict[int, RunRecord]) -> tuple[bool, float]:
+    """Sort trained systems before others, and the most accurate first."""
+    most = by_shots[max(by_shots)]
+    return formatting.is_untrained(most), -most.scores["accuracy"].mean
+
+
+def _row(system: System, words: str, by_shots: dict[int, RunRecord]) -> list[str]:
+    accuracies = [percent(by_shots.get(shots)) for shots in SHOTS]
+    compared = by_shots.get(REPORTED_SHOTS)
+    beside = ["", ""]
+    if not formatting.is_untrained(by_shots[max(by_shots)]):
+        beside[0] = f"{100 * system.accuracy:.0f}"
+        if compared is not None:
+            gap = 100 * (compared.scores["accuracy"].mean - system.accuracy)
+            beside[1] = f"{gap:+.1f}"
+    return [f"{system.row}, {system.words}", words, *accuracies, *beside]
+
+
+def percent(record: RunRecord | None) -> str:
+    """Return an accuracy in percent, for example "69.7 ± 0.7 (10)": mean, interval, trials."""
+    if record is None:
+        return "-"
+    score = record.scores["accuracy"]
+    half = None if score.ci95 is None else 100 * score.ci95
+    return f"{100 * score.mean:.1f}{formatting.plus_minus(half, '.1f')} ({len(record.seeds)})"
