@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from episodes.types import Features
 from fewshot.backbones import views as view_functions
+from fewshot.backbones.class_names import ClassNames
 from fewshot.backbones.finish import FeatureMap, Finish
 from fewshot.backbones.networks import Body, Statistics
 from fewshot.config import Views
@@ -38,6 +39,7 @@ class Backbone(nn.Module):
 
     Attributes:
         finish: the map from the levels of the body to the features, or None for the body's own.
+        pretraining: the classes that the weights were trained on; None if they are not known.
         train_side: side in pixels in training mode; None for `input_size`. The trainer sets it.
         precision: `bfloat16` runs the body under autocast and returns float32 features. With
             `float32` everything has the dtype of the weights.
@@ -65,6 +67,7 @@ class Backbone(nn.Module):
         self.views, self.crop = views, crop
         self.body = body
         self.finish: FeatureMap | None = None
+        self.pretraining: ClassNames | None = None
         self.n_body_features = n_features
         self.input_size = input_size
         self.train_side: int | None = None

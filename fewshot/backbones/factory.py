@@ -10,7 +10,14 @@ from typing import Any, get_type_hints
 
 from pydantic import create_model
 
-from fewshot.backbones import from_timm, networks, own_weights, report_networks, speed_cnn
+from fewshot.backbones import (
+    class_names,
+    from_timm,
+    networks,
+    own_weights,
+    report_networks,
+    speed_cnn,
+)
 from fewshot.backbones.backbone import Backbone
 from fewshot.backbones.finish import Finish
 from fewshot.config import BackboneSettings, Settings, check
@@ -94,6 +101,7 @@ def _build_own(settings: BackboneSettings) -> Backbone:
         finish = own_weights.load(body, path, settings.name, options)
         if finish:
             backbone.finish = Finish(**finish)
+        backbone.pretraining = class_names.of_weights(path)
     return backbone
 
 

@@ -97,6 +97,18 @@ class Finish(FeatureMap):
         assert self.weight is not None
         return F.linear(levels[0].mean(1), self.weight, self.bias)
 
+    def class_log_probabilities(self, features: Tensor) -> Tensor:
+        """Return log probabilities [n, n_classes] of the classes of the pretraining.
+
+        Features that are a mean over views give the squared mean of the roots, scaled to a sum of
+        one.
+
+        Args:
+            features: the output of `forward`, [n, n_features].
+        """
+        roots = features[:, -self.n_classes :].clamp_min(torch.finfo(features.dtype).tiny)
+        return (2 * roots.log()).log_softmax(1)
+
 
 def _map_level(level: Tensor, shift: Tensor, mix: Tensor) -> Tensor:
     """Map a level [n, places, c] to [n, places * c]; rows of mean square one get the length one."""

@@ -15,6 +15,7 @@ from fewshot.config.renamed import with_new_keys
 Share = Annotated[float, Field(gt=0, lt=1)]
 ShareUpToOne = Annotated[float, Field(gt=0, le=1)]
 Count = Annotated[int, Field(ge=1, strict=True)]  # strict, so that `true` is not read as 1
+NaturalNumber = Annotated[int, Field(ge=0, strict=True)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Step = str | dict[str, Any]  # an augmentation: its name, or a mapping with its name and parameters
@@ -287,7 +288,11 @@ class RunConfig(Settings):
     regime: Literal["low-data"] = Field(
         default="low-data", description="How the result is measured: on the whole test set."
     )
-    shots: Count | None = Field(default=None, description="Label budget. [labels per class]")
+    shots: NaturalNumber | None = Field(
+        default=None,
+        description="Label budget; 0 is for a probe with learner.prior_from_names. "
+        "[labels per class]",
+    )
     fraction: ShareUpToOne | None = Field(
         default=None, description="Label budget. [share of the training images of each class]"
     )

@@ -33,6 +33,10 @@ class LearnerOptions(Settings):
         """Return the paths of weight files by setting; a run is identified by their content."""
         return {}
 
+    def needs_labels(self) -> bool:
+        """Return whether the learner needs at least one label of each class."""
+        return True
+
     def excludes_mixing(self) -> str | None:
         """Return the setting that excludes augmentations which mix images, or None."""
         return None
@@ -60,10 +64,12 @@ class Task(NamedTuple):
     Attributes:
         n_way: the number of classes.
         group_of_class: the superclass of each class, int64 [n_way], or None where unknown.
+        classes: the names of the classes, in the order of the labels; empty if they are unknown.
     """
 
     n_way: int
     group_of_class: Tensor | None = None
+    classes: tuple[str, ...] = ()
 
 
 class Needs(NamedTuple):

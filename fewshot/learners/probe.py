@@ -6,6 +6,7 @@ mean with centring and unit length (CL2N), Wang et al., SimpleShot, arXiv 1911.0
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
@@ -13,12 +14,13 @@ from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from episodes.types import Labelled
+from episodes.types import Features, Labelled
 from fewshot import functional
-from fewshot.backbones import Backbone, embed
+from fewshot.backbones import Backbone, Finish, embed
 from fewshot.config import Positive
-from fewshot.heads import nearest_mean, regression
-from fewshot.learners.base import Classifier, Learner, LearnerOptions
+from fewshot.errors import UserError
+from fewshot.heads import names, nearest_mean, regression
+from fewshot.learners.base import Classifier, Learner, LearnerOptions, Task
 
 
 class Options(LearnerOptions):
@@ -44,6 +46,15 @@ class Options(LearnerOptions):
         description="Factor of the logits of all classifiers but the logistic regression, which "
         "has its own.",
     )
+    prior_from_names: bool | dict[str, tuple[str, ...]] = Field(
+        default=False,
+        description="Whether the classifier is mixed with the class probabilities of the "
+        "pretraining, which belong to the data's classes by their names; a mapping lists the "
+        "pretraining's classes of each class instead.",
+    )
+
+    def needs_labels(self) -> bool:
+        return not self.prior_from_names
 
 
 class Probe(Learner):
@@ -52,6 +63,7 @@ class Probe(Learner):
     Args:
         backbone: the network that turns images into features; its weights are frozen.
         options: all settings at once.
+        classes: names of the classes to distinguish, which `prior_from_names` reads.
         **settings: single settings; see `Options`.
     """
 
@@ -59,8 +71,32 @@ class Probe(Learner):
     options_type = Options
     options: Options
 
-    def __init__(self, backbone: Backbone, options: Options | None = None, **settings: Any) -> None:
+    def __init__(
+        self,
+        backbone: Backbone,
+        options: Options | None = None,
+        classes: Sequence[str] = (),
+        **settings: Any,
+    ) -> None:
         super().__init__(backbone.requires_grad_(False), options, **settings)
+        self.groups = self._groups(classes) if self.options.prior_from_names else None
+
+    @classmethod
+    def from_config(cls, backbone: Backbone, task: Task, options: Any) -> Probe:
+        return cls(backbone, options, task.classes)
+
+    def _groups(self, classes: Sequence[str]) -> list[list[int]]:
+        """Return for each class the numbers of its classes of the pretraining."""
+        known, finish = self.backbone.pretraining, self.backbone.finish
+        if known is None or not isinstance(finish, Finish) or not finish.n_classes:
+            raise UserError(
+                "learner.prior_from_names needs weights that name the classes of their "
+                "pretraining, as mini-resnet's and files of `fewshot pretrain` do: use those, or "
+                "remove it."
+            )
+        given = self.options.prior_from_names
+        table = given if isinstance(given, dict) else known.matches(classes)
+        return known.numbers(table, classes)
 
     def train(self, mode: bool = True) -> Probe:
         super().train(mode)
@@ -72,7 +108,17 @@ class Probe(Learner):
         return functional.cross_entropy(self.adapt(item)(item.images), item.labels)
 
     def adapt(self, support: Labelled) -> Classifier:
-        return fit_classifier(self.backbone, support, self.options)
+        if self.groups is None:
+            return fit_classifier(self.backbone, support, self.options)
+        finish, groups = self.backbone.finish, self.groups
+        assert isinstance(finish, Finish)
+        features = embed(self.backbone, support.images).as_subclass(Features)
+        classify = names.mix(
+            support._replace(images=features),
+            lambda part: fit_classifier(self.backbone, part, self.options),
+            lambda rows: names.log_probabilities(finish.class_log_probabilities(rows), groups),
+        )
+        return lambda images: classify(embed(self.backbone, images).as_subclass(Features))
 
 
 def fit_classifier(backbone: Backbone, support: Labelled, options: Options) -> Classifier:

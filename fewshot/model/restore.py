@@ -55,7 +55,8 @@ def restore(folder: Path, seed: int, device: str | None = None) -> RestoredTrial
     learner = run.build_learner(seed)
     if learner.feed is not None:
         trial_files.load_weights(learner, trial_folder)
-    train_indices = torch.tensor(io.read_json(trial_folder / "indices.json")["support"])
+    support = io.read_json(trial_folder / "indices.json")["support"]
+    train_indices = torch.tensor(support, dtype=torch.int64)  # also if there are none
     return RestoredTrial(run, learner, train_indices)
 
 

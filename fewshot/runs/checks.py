@@ -37,6 +37,11 @@ def check_method(settings: RunConfig, method: type[Learner], options: LearnerOpt
     if train is None and (settings.select == "start" or settings.on_folds):
         remedy = "give several values as learner.c" if method.feed is None else "use select: last"
         raise UserError(f"method '{name}' without training has no steps to choose from: {remedy}.")
+    if settings.shots == 0 and options.needs_labels():
+        raise UserError(
+            f"shots: 0 leaves method '{name}' no label to learn from: use at least 1, or a probe "
+            "with learner.prior_from_names=true."
+        )
     _check_labels(settings, method, options)
 
 

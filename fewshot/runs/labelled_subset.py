@@ -42,6 +42,8 @@ def labelled_subset(config: RunConfig, images: ImageSet, seed: int) -> LabelledS
 
 
 def _label_budget(config: RunConfig, images: ImageSet, seed: int) -> Tensor:
+    if config.shots == 0:
+        return torch.empty(0, dtype=torch.int64)
     if config.shots is not None:
         return subsets.shots(images.labels, images.classes, config.shots, seed)
     if config.fraction is not None:

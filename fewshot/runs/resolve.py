@@ -97,7 +97,8 @@ def resolve_run(
     labelled = labelled_subset(settings, data.train, seed=0).labelled
     if preset is None and len(labelled) > FEW_LABELS * len(data.train.classes):
         settings = configure(values, "full")
-    smallest_class = int(data.train.labels[labelled].bincount().min())
+    counts = data.train.labels[labelled].bincount(minlength=len(data.train.classes))
+    smallest_class = int(counts.min())
     if settings.on_folds and smallest_class < 2 and "select" not in values:
         settings = settings.model_copy(update={"select": _without_folds(settings)})
     settings = checks.fit_to_data(settings, data, smallest_class)
@@ -127,7 +128,7 @@ def _without_folds(settings: RunConfig) -> str:
 
 def _task(train: ImageSet) -> Task:
     groups = class_splits.superclasses(train.classes, train.groups) if train.groups else None
-    return Task(len(train.classes), groups)
+    return Task(len(train.classes), groups, train.classes)
 
 
 def configure(values: Mapping[str, Any], preset: str) -> RunConfig:

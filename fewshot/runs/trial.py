@@ -11,7 +11,7 @@ from torch import Tensor
 
 from episodes.datasets import known_faults
 from fewshot import distributed, io, progress
-from fewshot.backbones import OWN, OWN_INPUT_SIZE
+from fewshot.backbones import OWN, OWN_INPUT_SIZE, class_names
 from fewshot.errors import Diverged
 from fewshot.evaluation import low_data, metrics
 from fewshot.learners.base import Learner
@@ -99,8 +99,11 @@ def _evaluate(
     faulty = known_faults.positions(run.data.test)
     scores = metrics.scores(*test, faulty)
     measures = low_data.extra_metrics(learner, queries)
-    train_sample = data.train.select(_spread(len(data.train.indices)))
-    train = low_data.classify(classifier, trial_data.batches(learner, train_sample, device))
+    train_accuracy = None
+    if len(data.train.indices):
+        train_sample = data.train.select(_spread(len(data.train.indices)))
+        train = low_data.classify(classifier, trial_data.batches(learner, train_sample, device))
+        train_accuracy = metrics.loss_and_accuracy(*train)["accuracy"]
     validation = None
     if data.validation is not None:
         batches = trial_data.batches(learner, data.validation, device)
@@ -110,7 +113,7 @@ def _evaluate(
         scores=scores.numbers(),
         measures=measures,
         validation=None if validation is None else metrics.scores(*validation).numbers(),
-        train_accuracy=metrics.loss_and_accuracy(*train)["accuracy"],
+        train_accuracy=train_accuracy,
         per_class=scores.per_class,
         confusion=scores.confusion,
         steps=trained.fit.steps,
@@ -144,7 +147,7 @@ def _warnings(
     run: ResolvedRun, learner: Learner, trained: fitting.Trained, accuracy: float
 ) -> list[str]:
     """Return sentences that a reader of the scores must know."""
-    warnings = _shrinking(run)
+    warnings = _shrinking(run) + _overlaps(run, learner)
     if run.base is None and learner.caution is not None:
         warnings.append(learner.caution)
     warnings += trained.warnings
@@ -155,6 +158,19 @@ def _warnings(
             "learned"
         )
     return warnings
+
+
+def _overlaps(run: ResolvedRun, learner: Learner) -> list[str]:
+    """Warn if the network has already learned from labels of the data's classes."""
+    data, pretraining, base = run.data.train, learner.backbone.pretraining, run.base
+    known: list[tuple[str, class_names.ClassNames]] = []
+    if pretraining is not None:
+        known.append((f"backbone '{run.config.backbone.name}' was pretrained", pretraining))
+    if base is not None:
+        trained = class_names.of_data(base.name, base.classes)
+        known.append((f"the {run.config.method} was meta-trained", trained))
+    notes = [class_names.overlap_note(use, one, data.name, data.classes) for use, one in known]
+    return [note for note in notes if note is not None]
 
 
 def _shrinking(run: ResolvedRun) -> list[str]:

@@ -7,14 +7,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.neighbors import NearestCentroid
 from sklearn.preprocessing import normalize
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from episodes.errors import UserError
 from episodes.types import Labelled
+from fewshot import backbones
+from fewshot.heads import names
 from fewshot.learners.probe import Probe
-from tests.fewshot.learners.small import features, network
+from tests.fewshot.learners.small import features, network, random_images
 
 
 def probed(n_way: int, **settings) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -101,3 +105,43 @@ def test_the_backbone_is_frozen_and_stays_in_evaluation_mode() -> None:
     learner = Probe(network()).train()
     assert not any(parameter.requires_grad for parameter in learner.parameters())
     assert not any(module.training for module in learner.backbone.modules())
+
+
+def test_the_prior_from_names_adds_the_pretrainings_probabilities_of_each_classs_kinds() -> None:
+    classes = ("cat", "deer", "zebra")
+    backbone = backbones.build("mini-resnet", weights="pretrained").eval()
+    learner = Probe(backbone, classes=classes, prior_from_names=True).eval()
+    batch = random_images(9, 3)
+    support = Labelled(batch.images[:3], batch.labels[:3])
+    with torch.no_grad():
+        logits = learner.adapt(support)(batch.images)
+        plain = Probe(backbone).adapt(support)(batch.images)
+        alone = learner.adapt(Labelled(support.images[:0], support.labels[:0]))(batch.images)
+        p = softmax(backbone.class_logits(batch.images).double().numpy(), axis=1)
+    known = list(backbone.pretraining.classes)
+    cats = [known.index(name) for name in ("tabby", "Persian cat", "Egyptian cat")]
+    gazelle = known.index("gazelle")
+    others = np.delete(p, [*cats, gazelle], axis=1).mean(1)
+    sums = np.stack([p[:, cats].sum(1), p[:, gazelle], others], axis=1)
+    expected = np.log(sums / sums.sum(1, keepdims=True))
+    np.testing.assert_allclose(alone, expected, atol=2e-3)
+    weights = names.ONE_LABEL
+    mixed = weights.fitted * plain.numpy() + weights.names * expected
+    np.testing.assert_allclose(logits, mixed, atol=5e-3)
+
+
+@pytest.mark.parametrize(
+    ("network_of", "classes", "words"),
+    [
+        ("random", ("cat", "dog"), ["weights", "mini-resnet"]),
+        ("shipped", ("tench", "church"), ["no class of tinyimagenet32", "mapping"]),
+    ],
+)
+def test_a_prior_without_names_is_an_error(
+    network_of: str, classes: tuple[str, ...], words: list[str]
+) -> None:
+    shipped = network_of == "shipped"
+    backbone = backbones.build("mini-resnet", weights="pretrained") if shipped else network()
+    with pytest.raises(UserError) as error:
+        Probe(backbone, classes=classes, prior_from_names=True)
+    assert all(word in str(error.value) for word in words)

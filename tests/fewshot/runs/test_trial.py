@@ -13,6 +13,7 @@ from scipy.special import softmax
 
 from episodes import streams
 from fewshot.errors import Diverged
+from fewshot.features import frozen
 from fewshot.learners import probe
 from fewshot.model.restore import restore
 from fewshot.runs import experiment, trial, voting
@@ -177,3 +178,67 @@ def test_cifar10_has_a_second_accuracy_without_the_faulty_images(
     right = np.mean(probabilities, axis=0).argmax(1) == labels
     assert vote.scores["clean_accuracy"].mean == right[clean].mean()
     assert "clean_accuracy" not in read(resolved, 0)["scores"]
+
+
+def pets(folder: Path, *classes: str) -> Path:
+    """Write images of noise in a folder for each class, and return the folder of all."""
+    random = np.random.default_rng(0)
+    for part, n in (("train", 3), ("test", 4)):
+        for name in classes:
+            place = folder / part / name
+            place.mkdir(parents=True)
+            for number in range(n):
+                pixels = random.integers(0, 256, (32, 32, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(place / f"{number}.png")
+    return folder
+
+
+@pytest.mark.parametrize(("names", "warned"), [(("cat", "dog"), True), (("lamp", "deer"), False)])
+def test_classes_of_the_pretraining_among_those_of_the_data_are_a_warning(
+    names: tuple[str, ...], warned: bool, tmp_path: Path
+) -> None:
+    data = str(pets(tmp_path / "pets", *names))
+    backbone = {"weights": "pretrained", "views": "none"}
+    request = {"data": data, "shots": 1, "precision": "float32", "backbone": backbone}
+    record = experiment.run({**request, "method": "probe"}, [0], out=tmp_path)
+    expected = "pretrained on 9 of 200 classes of tinyimagenet32 that show 2 of the 2 classes of"
+    assert any(expected in warning for warning in record.warnings) == warned
+
+
+def test_a_base_with_classes_of_the_data_is_a_warning(tmp_path: Path) -> None:
+    base = str(pets(tmp_path / "base", "tabby", "teapot"))
+    data = str(pets(tmp_path / "pets", "cat", "lamp"))
+    values = quick("protonet", data=data, shots=1)
+    values["train"] = {"base": base, "steps": 1}
+    values["learner"] = {"episode_shots": 1, "episode_queries": 1}
+    record = experiment.run(values, [0], out=tmp_path)
+    expected = "the protonet was meta-trained on 1 of 2 classes of base that show 1 of the 2"
+    assert any(expected in warning for warning in record.warnings)
+
+
+def test_without_a_label_the_names_alone_classify(tmp_path: Path) -> None:
+    data = str(pets(tmp_path / "pets", "cat", "dog", "lamp"))
+    values = {
+        "method": "probe",
+        "data": data,
+        "shots": 0,
+        "precision": "float32",
+        "backbone": {"weights": "pretrained"},
+        "learner": {"prior_from_names": True},
+    }
+    record = experiment.run(values, [0], out=tmp_path)
+    assert (record.labels, record.shots, record.train_accuracy) == (0, 0, None)
+    folder = tmp_path / record.run_id
+    logits = np.load(folder / "trial-0" / "predictions.npz")["test_logits"]
+    restored = restore(folder, 0, "cpu")
+    assert len(restored.train_indices) == 0
+    indices = torch.arange(12)
+    features = frozen.extract(restored.learner.backbone, restored.run.data.test, indices, "cpu")
+    roots = features[:, -200:].double().numpy()
+    known = list(restored.learner.backbone.pretraining.classes)
+    cats, dogs = ["tabby", "Persian cat", "Egyptian cat"], ["Chihuahua", "standard poodle"]
+    dogs += ["Yorkshire terrier", "golden retriever", "Labrador retriever", "German shepherd"]
+    sums = [(roots[:, [known.index(name) for name in group]] ** 2).sum(1) for group in (cats, dogs)]
+    np.testing.assert_allclose(
+        logits[:, 0].astype(float) - logits[:, 1], np.log(sums[0] / sums[1]), atol=0.02
+    )
