@@ -45,7 +45,7 @@ class ClassNames(NamedTuple):
         return self.kinds.get(name) or tuple(by_words)
 
     def matches(self, names: Sequence[str]) -> dict[str, tuple[str, ...]]:
-        """Return the classes for each name: those that are the same, else the nearest, else none."""
+        """Return the classes for each name: the same ones, else the nearest, else none."""
         return {name: self.same(name) or self.nearest.get(_plain(name), ()) for name in names}
 
     def numbers(

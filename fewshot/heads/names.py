@@ -40,7 +40,7 @@ ONE_LABEL = Weights(fitted=16.0, names=1.0)
 
 
 def log_probabilities(log_p: Tensor, groups: Sequence[Sequence[int]]) -> Tensor:
-    """Return log probabilities of the data's classes from those of the pretraining's classes.
+    """Return log probabilities of the data's classes, given the pretraining's classes.
 
     A class has the summed probability of its pretraining classes. A class without any has the mean
     probability of the pretraining classes that belong to no class: it may be any of those.

@@ -39,8 +39,8 @@ def check_method(settings: RunConfig, method: type[Learner], options: LearnerOpt
         raise UserError(f"method '{name}' without training has no steps to choose from: {remedy}.")
     if settings.shots == 0 and options.needs_labels():
         raise UserError(
-            f"shots: 0 leaves method '{name}' no label to learn from: use at least 1, or a probe "
-            "with learner.prior_from_names=true."
+            f"'shots' is 0, which leaves method '{name}' no label to learn from: use at least 1, "
+            "or a probe with learner.prior_from_names=true."
         )
     _check_labels(settings, method, options)
 

@@ -115,7 +115,7 @@ def test_an_unknown_key_is_named_with_the_nearest_right_one(values: dict, words:
     ("values", "words"),
     [
         ({"shots": True}, ["'shots'", "integer", "True"]),
-        ({"shots": 0}, ["'shots'", "greater than or equal to 1", "0"]),
+        ({"shots": -1}, ["'shots'", "greater than or equal to 0", "-1"]),
         ({"train": {"steps": "abc"}}, ["'train.steps'", "integer", "'abc'"]),
         ({"train": {"steps": 2.5}}, ["'train.steps'", "integer", "2.5"]),
         ({"train": {"lr": -1}}, ["'train.lr'", "greater than 0", "-1"]),

@@ -31,7 +31,7 @@ def request(method: str, **changes: Any) -> dict[str, Any]:
 
 MIXING = [{"name": "mixup"}]
 IMPOSSIBLE = [
-    ({**request("probe"), "shots": 0}, "shots: 0 leaves method 'probe' no label to learn from"),
+    ({**request("probe"), "shots": 0}, "'shots' is 0, which leaves method 'probe' no label"),
     (request("probe", train={"steps": 5}), "method 'probe' is not trained"),
     (request("scratch", train=None), "the section 'train' is missing"),
     (request("scratch", train={"base": "digits"}), "for learners of episodes or pairs"),
