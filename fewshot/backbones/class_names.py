@@ -48,9 +48,7 @@ class ClassNames(NamedTuple):
         """Return the classes for each name: the same ones, else the nearest, else none."""
         return {name: self.same(name) or self.nearest.get(_plain(name), ()) for name in names}
 
-    def numbers(
-        self, table: Mapping[str, Sequence[str]], names: Sequence[str]
-    ) -> list[list[int]]:
+    def numbers(self, table: Mapping[str, Sequence[str]], names: Sequence[str]) -> list[list[int]]:
         """Return for each name the numbers of its classes.
 
         Args:

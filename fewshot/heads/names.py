@@ -75,9 +75,7 @@ def mix(support: Labelled, fit: Callable[[Labelled], Logits], names: Logits) -> 
     return lambda features: weights.fitted * fitted(features) + weights.names * names(features)
 
 
-def choose_weights(
-    support: Labelled, fit: Callable[[Labelled], Logits], names: Logits
-) -> Weights:
+def choose_weights(support: Labelled, fit: Callable[[Labelled], Logits], names: Logits) -> Weights:
     """Return the weights of the lowest cross-entropy of the support, each fold fitted without it.
 
     With a single image of some class there are no folds, and the weights are ONE_LABEL.
