@@ -103,19 +103,21 @@ def of_weights(path: Path) -> ClassNames | None:
     The card of the file names them, or a list beside the file.
     """
     card = own_weights.card(path)
-    beside = path.with_suffix(SUFFIX)
-    names = card.get("class_names") or (_read(beside)["classes"] if beside.is_file() else None)
+    names = card.get("class_names") or _classes(path.with_suffix(SUFFIX))
     return None if names is None else of_data(card.get("data", "unknown data"), names)
 
 
 @cache
 def _lists() -> Mapping[str, Mapping[str, list[str]]]:
-    return _read(LISTS)
+    return config.read(LISTS)
 
 
 @cache
-def _read(path: Path) -> Mapping[str, Mapping[str, list[str]]]:
-    return config.read(path)
+def _classes(path: Path) -> list[str] | None:
+    if not path.is_file():
+        return None
+    classes: list[str] = config.read(path)["classes"]
+    return classes
 
 
 def overlap_note(use: str, known: ClassNames, data: str, names: Sequence[str]) -> str | None:
