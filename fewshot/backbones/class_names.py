@@ -103,7 +103,8 @@ def of_weights(path: Path) -> ClassNames | None:
     The card of the file names them, or a list beside the file.
     """
     card = own_weights.card(path)
-    names = card.get("class_names") or _classes(path.with_suffix(SUFFIX))
+    beside = path.with_suffix(SUFFIX)
+    names = card.get("class_names") or (_classes(beside) if beside.is_file() else None)
     return None if names is None else of_data(card.get("data", "unknown data"), names)
 
 
@@ -113,9 +114,7 @@ def _lists() -> Mapping[str, Mapping[str, list[str]]]:
 
 
 @cache
-def _classes(path: Path) -> list[str] | None:
-    if not path.is_file():
-        return None
+def _classes(path: Path) -> list[str]:
     classes: list[str] = config.read(path)["classes"]
     return classes
 
