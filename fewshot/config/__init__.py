@@ -12,7 +12,10 @@ from fewshot.config.loading import read as read
 from fewshot.config.overlay import BUDGETS as BUDGETS
 from fewshot.config.overlay import expand as expand
 from fewshot.config.overlay import overlay as overlay
+from fewshot.config.renamed import added_later as added_later
+from fewshot.config.renamed import deciding as deciding
 from fewshot.config.renamed import renamed as renamed
+from fewshot.config.renamed import with_earlier_values as with_earlier_values
 from fewshot.config.renamed import with_new_keys as with_new_keys
 from fewshot.config.renamed import with_old_keys as with_old_keys
 from fewshot.config.schema import Append as Append

@@ -230,6 +230,11 @@ class Train(Settings):
 
     @model_validator(mode="after")
     def _coherent(self) -> Train:
+        if self.base is not None and self.steps is None and self.epochs is None:
+            raise ValueError(
+                "training on base classes also needs train.steps; the preset `meta` of each method "
+                "that can has all settings of it"
+            )
         if (self.steps is None) == (self.epochs is None):
             raise ValueError("exactly one of steps and epochs must be given")
         if not self.phases or abs(sum(phase.share for phase in self.phases) - 1) > 1e-6:

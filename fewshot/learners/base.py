@@ -41,10 +41,19 @@ class LearnerOptions(Settings):
         """Return the setting that excludes augmentations which mix images, or None."""
         return None
 
+    def excludes_base(self) -> str | None:
+        """Return the setting that excludes training on the classes of another set, or None."""
+        return None
+
 
 class EpisodeOptions(LearnerOptions):
     """The settings of a learner that trains on episodes."""
 
+    episode_ways: Count | None = Field(
+        default=None,
+        description="Classes of a training episode of base classes (`train.base`); null takes as "
+        "many as the data set of the run has.",
+    )
     episode_shots: Count = Field(
         default=8,
         description="Largest support set of a training episode; smaller classes give all "
@@ -104,8 +113,10 @@ class Learner(Trainable):
         metric_names: the names of all values that `extra_metrics` may return.
         caution: a sentence for the warnings of the record, unless the learner was meta-trained
             on another data set.
-        episode_shots: for a feed of episodes, support images per class, at most; taken from
-            options that derive from `EpisodeOptions`.
+        episode_ways: for a feed of episodes of base classes, classes of an episode; None for as
+            many as the task has. Taken from options that derive from `EpisodeOptions`, as are the
+            next two.
+        episode_shots: for a feed of episodes, support images per class, at most.
         episode_queries: the same for query images.
     """
 
@@ -115,6 +126,7 @@ class Learner(Trainable):
     needs: Needs = Needs()
     metric_names: tuple[str, ...] = ()
     caution: str | None = None
+    episode_ways: int | None = None
     episode_shots: int = 8
     episode_queries: int = 8
     backbone: Backbone
@@ -130,6 +142,7 @@ class Learner(Trainable):
             raise TypeError(f"{type(self).__name__}: give either options or single settings")
         self.options = options
         if isinstance(options, EpisodeOptions):
+            self.episode_ways = options.episode_ways
             self.episode_shots = options.episode_shots
             self.episode_queries = options.episode_queries
 

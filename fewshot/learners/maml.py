@@ -22,7 +22,7 @@ from fewshot import functional
 from fewshot.backbones import Backbone, embed, hold_batch_norm
 from fewshot.config import Count, Positive, renamed
 from fewshot.errors import UserError
-from fewshot.learners.base import Classifier, EpisodeOptions, Learner, Needs
+from fewshot.learners.base import Classifier, EpisodeOptions, Learner, Needs, Task
 
 Steps = Annotated[int, Field(ge=0, strict=True)]
 
@@ -41,8 +41,15 @@ class Options(EpisodeOptions):
         "this number of the backbone's last stages.",
         json_schema_extra=renamed("adapts"),
     )
-    head: Literal["zero", "prototypes"] = Field(
-        default="prototypes", description="What the head is before the inner steps."
+    head: Literal["zero", "prototypes", "learned"] = Field(
+        default="prototypes",
+        description="What the head is before the inner steps: `learned` is one initial head for a "
+        "fixed number of classes, trained like all other weights, as in the original MAML.",
+    )
+    relabel: bool = Field(
+        default=True,
+        description="Whether every training episode numbers its classes in a new random order; "
+        "false always uses the data set's numbers, so a learned head can memorise the classes.",
     )
     inner_lr: Positive = Field(default=0.1, description="Learning rate of the inner steps.")
     body_lr: Positive | None = Field(
@@ -52,7 +59,9 @@ class Options(EpisodeOptions):
     )
     inner_steps: Steps = Field(default=5, description="Inner steps while training.")
     test_steps: Steps | None = Field(
-        default=None, description="Inner steps in the evaluation; null takes as many as training."
+        default=None,
+        description="Inner steps in the evaluation: as many as in training or more, null for as "
+        "many, or 0 to evaluate the weights before adaptation.",
     )
     inner_batch: Count = Field(
         default=1000,
@@ -72,23 +81,27 @@ class Options(EpisodeOptions):
 
     @model_validator(mode="after")
     def _coherent(self) -> Options:
-        if self.test_steps is not None and self.test_steps < self.inner_steps:
-            raise ValueError("test_steps must be inner_steps or more, or null for as many")
+        if self.test_steps and self.test_steps < self.inner_steps:
+            raise ValueError("test_steps must be inner_steps or more, 0, or null for as many")
         return self
+
+    def excludes_base(self) -> str | None:
+        return None if self.relabel else "relabel"
 
 
 class MAML(Learner):
     """MAML: a few gradient steps on the support, from initial weights trained for them.
 
-    The head is made anew for each support, from zero or from the prototypes. So no order of the
-    labels can be memorised, and the learner works for any number of classes. The outer steps
-    train whatever `train.phases` says, including weights that the inner steps do not change.
-    Batch norm uses its running statistics: learn2learn's clones share buffers, and nothing may
-    write them.
+    Unless it is `learned`, the head is made anew for each support, from zero or from the
+    prototypes. So no order of the labels can be memorised, and the learner works for any number of
+    classes. The outer steps train whatever `train.phases` says, including weights that the inner
+    steps do not change. Batch norm uses its running statistics: learn2learn's clones share buffers,
+    and nothing may write them.
 
     Args:
         backbone: the network that turns images into features.
         options: all settings at once.
+        n_way: the number of classes, which a learned head and fixed numbers of classes need.
         **settings: single settings; see `Options`.
     """
 
@@ -100,13 +113,32 @@ class MAML(Learner):
         "by a few steps and not learning from many tasks"
     )
 
-    def __init__(self, backbone: Backbone, options: Options | None = None, **settings: Any) -> None:
+    def __init__(
+        self,
+        backbone: Backbone,
+        options: Options | None = None,
+        *,
+        n_way: int | None = None,
+        **settings: Any,
+    ) -> None:
         super().__init__(backbone, options, **settings)
         _learn2learn()
+        self.n_way: int | None = None
+        self.head: nn.Linear | None = None
+        if self.options.head == "learned" or not self.options.relabel:
+            if n_way is None:
+                raise TypeError("MAML: head='learned' and relabel=False need n_way")
+            self.n_way = n_way
+        if self.options.head == "learned":
+            self.head = nn.Linear(backbone.n_features, n_way or 0)
         self.needs = Needs(images=self.options.inner_trainable != "head")
         body_names = _inner_names(backbone, self.options.inner_trainable)
         self.inner_names = {"weight", "bias", *(f"backbone.{name}" for name in body_names)}
         self.log_scale = nn.Parameter(torch.tensor(math.log(self.options.scale)))
+
+    @classmethod
+    def from_config(cls, backbone: Backbone, task: Task, options: Options) -> MAML:
+        return cls(backbone, options, n_way=task.n_way)
 
     def train(self, mode: bool = True) -> MAML:
         super().train(mode)
@@ -114,14 +146,33 @@ class MAML(Learner):
         return self
 
     def loss(self, item: Episode) -> Tensor:
-        classify = self._classifier(item.support, len(item.classes), self.options.inner_steps)
-        return functional.cross_entropy(classify(item.query.images), item.query.labels)
+        n_way, support, query = len(item.classes), item.support, item.query
+        self._check_classes(n_way)
+        if not self.options.relabel:
+            support = Labelled(support.images, item.classes[support.labels])
+            query = Labelled(query.images, _renumbered(query.labels, item.classes))
+        classify = self._classifier(support, n_way, self.options.inner_steps)
+        return functional.cross_entropy(classify(query.images), query.labels)
 
     def adapt(self, support: Labelled) -> Classifier:
         steps = self.options.test_steps
         if steps is None:
             steps = self.options.inner_steps
-        return self._classifier(support, int(support.labels.max()) + 1, steps)
+        n_way = int(support.labels.max()) + 1
+        self._check_classes(n_way)
+        return self._classifier(support, n_way, steps)
+
+    def _check_classes(self, n_way: int) -> None:
+        """Check the number of classes of a task, if the learner is for a fixed number.
+
+        Raises:
+            UserError: it is another.
+        """
+        if self.n_way not in (None, n_way):
+            raise UserError(
+                f"maml was built for {self.n_way} classes and got a task of {n_way}: label two "
+                "images of every class, or use learner.head=prototypes and learner.relabel=true."
+            )
 
     def _classifier(self, support: Labelled, n_way: int, steps: int) -> Classifier:
         """Return the adapted model, differentiable in the learner's weights if gradients are on."""
@@ -160,11 +211,20 @@ class MAML(Learner):
             prototypes = functional.prototypes(model.prepare(features), labels, n_way)
             # Minus half the squared distance; the square of the query is the same for all classes.
             _add(model, {"weight": prototypes, "bias": -prototypes.square().sum(1) / 2})
+        elif self.head is not None:
+            _add(model, {"weight": self.head.weight, "bias": self.head.bias})
         for name, parameter in model.named_parameters():
             # Without gradients, or frozen in the outer loop, it has none yet.
             if name in self.inner_names and not parameter.requires_grad:
                 parameter.requires_grad_()
         return model
+
+
+def _renumbered(labels: Tensor, classes: Tensor) -> Tensor:
+    """Return labels of a task, numbers or soft labels [n, n_way], as labels of the data set."""
+    if labels.ndim == 1:
+        return classes[labels]
+    return torch.empty_like(labels).index_copy(1, classes, labels)
 
 
 def _inner_names(backbone: Backbone, inner_trainable: Literal["all", "head"] | int) -> list[str]:

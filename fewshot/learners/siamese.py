@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from episodes.types import Labelled, Pairs
 from fewshot import functional
 from fewshot.backbones import Backbone, embed, hold_batch_norm
-from fewshot.config import Count, Positive
+from fewshot.config import Count, Positive, added_later
 from fewshot.learners.base import Classifier, Learner, LearnerOptions
 
 PAIRS_AT_ONCE = 1 << 16  # their differences take as many rows of the embedding's width, in float32
@@ -48,14 +48,22 @@ class Options(LearnerOptions):
         default=True,
         description="Whether the support's mean is subtracted before cosines are taken.",
     )
+    compare: Literal["mean", "all"] = Field(
+        default="mean",
+        description="What a query is compared with: the mean of a class's embeddings of unit "
+        "length, or `all` its images, whose similarities are averaged, as always with "
+        "`loss: logits`.",
+        json_schema_extra=added_later("all"),
+    )
     scale: Positive = Field(default=10.0, description="Factor of the logits.")
 
 
 class Siamese(Learner):
-    """Siamese networks: the mean similarity to all support images of each class.
+    """Siamese networks: the similarity to the support images of each class.
 
-    Similarities are cosines of embeddings; with `loss: logits` they are learned logits that two
-    images have the same class, computed from the absolute difference of their unit embeddings.
+    The similarity is the cosine to the mean of a class's unit embeddings, or the mean of the
+    cosines to all of them. With `loss: logits` it is the mean of learned logits that two images
+    have the same class, computed from the absolute difference of their unit embeddings.
     With one image per class, the two images of a positive pair are two augmented views of it.
     Batch norm uses its running statistics.
 
@@ -105,8 +113,10 @@ class Siamese(Learner):
             centre = embedded.mean(0)
         unit_support = F.normalize(embedded - centre, dim=-1)
         # The mean of the cosines to the images of a class is the inner product with the mean of
-        # their unit vectors.
+        # their unit vectors, which is shorter the less alike they are.
         means = functional.prototypes(unit_support, support.labels, n_way)
+        if self.options.compare == "mean":
+            means = F.normalize(means, dim=-1)
 
         def classify(images: Tensor) -> Tensor:
             queries = F.normalize(self._embed(images) - centre, dim=-1)

@@ -12,7 +12,7 @@ from torch import Tensor
 from fewshot import config, io
 from fewshot.errors import UserError
 from fewshot.learners.base import Learner
-from fewshot.runs import records, trial_files
+from fewshot.runs import meta_training, records, trial_files
 from fewshot.runs.resolve import ResolvedRun, resolve_run
 from fewshot.training import devices
 
@@ -53,6 +53,8 @@ def restore(folder: Path, seed: int, device: str | None = None) -> RestoredTrial
             raise UserError(f"{path} is missing: name the run's own folder, with all its files.")
     run = _resolve_again(folder, device)
     learner = run.build_learner(seed)
+    if run.base is not None:
+        meta_training.load_weights(learner, folder)
     if learner.feed is not None:
         trial_files.load_weights(learner, trial_folder)
     support = io.read_json(trial_folder / "indices.json")["support"]

@@ -34,6 +34,8 @@ def check_method(settings: RunConfig, method: type[Learner], options: LearnerOpt
         raise UserError(
             f"train.base is for learners of episodes or pairs, and '{name}' is not one: remove it."
         )
+    if train is not None and train.base is not None:
+        _check_meta_training(settings, method, options)
     if train is None and (settings.select == "start" or settings.on_folds):
         remedy = "give several values as learner.c" if method.feed is None else "use select: last"
         raise UserError(f"method '{name}' without training has no steps to choose from: {remedy}.")
@@ -43,6 +45,28 @@ def check_method(settings: RunConfig, method: type[Learner], options: LearnerOpt
             "or a probe with learner.prior_from_names=true."
         )
     _check_labels(settings, method, options)
+
+
+def _check_meta_training(
+    settings: RunConfig, method: type[Learner], options: LearnerOptions
+) -> None:
+    """Check that nothing of the training on base classes depends on the labelled subset."""
+    shared = "train.base trains once for all trials"
+    if settings.select != "last" or settings.validation is not None:
+        raise UserError(
+            f"{shared}, so the labelled images choose nothing: use select: last and "
+            "validation: null."
+        )
+    if (setting := options.excludes_base()) is not None:
+        raise UserError(
+            f"learner.{setting} is about the classes of the labelled images: remove it or "
+            "train.base."
+        )
+    if method.prepare is not Learner.prepare:
+        raise UserError(
+            f"{shared}, and method '{settings.method}' initialises itself from the labelled "
+            "images: remove train.base."
+        )
 
 
 def _check_labels(settings: RunConfig, method: type[Learner], options: LearnerOptions) -> None:

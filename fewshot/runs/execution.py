@@ -18,7 +18,7 @@ from fewshot.errors import UserError
 from fewshot.learners import LEARNERS
 from fewshot.runs import records, requests
 from fewshot.runs.labelled_subset import labelled_subset
-from fewshot.runs.resolve import ResolvedRun, resolve_run
+from fewshot.runs.resolve import ResolvedRun, options_of, resolve_run
 from fewshot.runs.run_record import RunFacts, RunRecord, assemble
 from fewshot.runs.trial import run_trial
 from fewshot.runs.trial_record import TrialRecord
@@ -62,8 +62,9 @@ def _remember(values: Mapping[str, Any], device: str | None, run: ResolvedRun) -
     data = [run.config.data]
     if run.config.train is not None and run.config.train.base is not None:
         data.append(run.config.train.base)
-    options = LEARNERS[run.config.method].options_type.model_validate(run.config.learner)
-    files = [Path(path) for paths in options.weight_files().values() for path in paths]
+    files = [
+        Path(path) for paths in options_of(run.config).weight_files().values() for path in paths
+    ]
     weights = backbones.weights_file(run.config.backbone)
     if weights is not None:
         files.append(weights)

@@ -15,7 +15,7 @@ import torch
 from episodes import augment, streams, subsets
 from episodes.augment.pipeline import Augment, Step
 from episodes.rng import generator, seeded
-from episodes.types import Episode, FeatureSet, ImageSet, Labelled, Pairs
+from episodes.types import Episode, ImageSet, Labelled, Pairs
 from fewshot import distributed, io, progress
 from fewshot.backbones import Backbone
 from fewshot.config import Append, RunConfig, Train
@@ -39,25 +39,28 @@ class Trained:
         fit: steps, seconds and history.
         fold_seconds: seconds of the trainings on folds that chose the number of steps.
         warnings: sentences for the record.
+        meta_train_seconds: seconds of the meta-training that all trials share; None without one.
     """
 
     fit: trainer.Fitted
     fold_seconds: float = 0.0
     warnings: list[str] = field(default_factory=list)
+    meta_train_seconds: float | None = None
 
 
 def train(run: ResolvedRun, learner: Learner, data: TrialData, seed: int, folder: Path) -> Trained:
     """Train the learner of a trial in place, and resume from a checkpoint in the folder.
 
-    A learner without training, or without a single training episode, stays as it is.
+    A learner without training, or without a single training episode, stays as it is, and so does
+    one that was meta-trained before.
     """
     warnings = _warnings_of_episodes(run, learner, data.train)
-    if run.config.train is None or trial_data.has_no_episode(run, learner, data.train):
+    if not trial_data.trains(run, learner, data.train):
         return Trained(trainer.Fitted([], 0, 0.0, 0, None), warnings=warnings)
     until, fold_seconds = 0.0 if run.config.select == "start" else 1.0, 0.0
     if run.config.on_folds:
         until, fold_seconds = best_share(run, data.train, seed, folder)
-    warnings += _warnings_of_batch_norm(run.config, learner)
+    warnings += warnings_of_batch_norm(run.config, learner)
     fit = fit_learner(run, learner, data, seed, folder, until=until)
     return Trained(fit, fold_seconds, warnings)
 
@@ -68,14 +71,15 @@ def _warnings_of_episodes(run: ResolvedRun, learner: Learner, train: Part) -> li
     single = train.n_way - trial_data.episode_ways(train)
     if not single:
         return []
-    untrained = trial_data.has_no_episode(run, learner, train)
+    untrained = not trial_data.trains(run, learner, train)
     return [
         f"{single} of {train.n_way} classes have one image and are in no training episode"
         + (": the features stay as they were" if untrained else "")
     ]
 
 
-def _warnings_of_batch_norm(config: RunConfig, learner: Learner) -> list[str]:
+def warnings_of_batch_norm(config: RunConfig, learner: Learner) -> list[str]:
+    """Return a warning if the training holds batch norm at statistics of random weights."""
     assert config.train is not None
     if config.backbone.weights != "none":
         return []
@@ -193,14 +197,11 @@ def training_stream(
     run: ResolvedRun, learner: Learner, train: Part, seed: int
 ) -> tuple[trainer.Stream, float]:
     """Return the stream that the learner trains on, and its steps per pass over the images."""
-    device = run.compute.device
-    source: ImageSet | FeatureSet
+    ways = learner.episode_ways or run.task.n_way
     if run.base is None:
-        source, indices, ways = train.source, train.indices, trial_data.episode_ways(train)
-    else:
-        source, indices, ways = run.base, torch.arange(len(run.base)), train.n_way
+        ways = trial_data.episode_ways(train)
     assert run.config.train is not None
-    pool = streams.pool(source, indices, device)
+    pool = streams.pool(train.source, train.indices, run.compute.device)
     settings, steps, append = run.config.train, run.config.augment, run.config.append
     return stream_of(settings, steps, learner, pool, ways, seed, append)
 

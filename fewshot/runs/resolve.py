@@ -20,7 +20,7 @@ from fewshot.config import RunConfig
 from fewshot.errors import UserError
 from fewshot.features import cache
 from fewshot.learners import LEARNERS
-from fewshot.learners.base import Learner, Task
+from fewshot.learners.base import Learner, LearnerOptions, Task
 from fewshot.runs import checks, records
 from fewshot.runs.labelled_subset import labelled_subset
 from fewshot.training import devices
@@ -28,6 +28,7 @@ from fewshot.training import devices
 FEW_LABELS = 100  # up to this many labels per class the preset `few` is the default, then `full`
 RESULTS_VERSION = 1
 FOLDS_VERSION = 2  # the same for what folds choose
+META_TRAINING_VERSION = 1  # the same for weights that are trained on base classes
 
 
 @dataclass(frozen=True)
@@ -138,6 +139,8 @@ def configure(values: Mapping[str, Any], preset: str) -> RunConfig:
     complete = set(RunConfig.model_fields) - set(config.BUDGETS) <= set(values)
     base = {} if complete else config.preset(values["method"], preset)
     named = {**with_new_keys(values, method), "preset": config.preset_name(preset)}
+    if complete:
+        named["learner"] = config.with_earlier_values(method.options_type, named["learner"])
     merged = config.overlay(with_new_keys(base, method), named)
     settings = config.check(RunConfig, merged, "the configuration")
     options = config.check(
@@ -170,35 +173,48 @@ def build_learner(settings: RunConfig, task: Task, seed: int) -> Learner:
     method = LEARNERS[settings.method]
     with seeded(seed, "initialise"):
         backbone = backbones.build(settings.backbone)
-        options = method.options_type.model_validate(settings.learner)
-        return method.from_config(backbone, task, options)
+        return method.from_config(backbone, task, options_of(settings))
+
+
+def options_of(settings: RunConfig) -> LearnerOptions:
+    """Return the complete settings of the learner of a run, which may be an older run."""
+    options_type = LEARNERS[settings.method].options_type
+    return options_type.model_validate(config.with_earlier_values(options_type, settings.learner))
 
 
 def _run_id(settings: RunConfig, data: TrainTest, base: ImageSet | None) -> str:
     """Hash what decides the result: not the seeds, the device, the precision or any path.
 
+    If a default changes its meaning, raise RESULTS_VERSION.
+    """
+    values = deciding_values(settings, base)
+    values["data"] = [data.train.fingerprint, data.test.fingerprint, data.train.groups]
+    values["version"] = RESULTS_VERSION
+    if settings.on_folds:
+        values["folds_version"] = FOLDS_VERSION
+    if base is not None:
+        values["meta_training_version"] = META_TRAINING_VERSION
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def deciding_values(settings: RunConfig, base: ImageSet | None) -> dict[str, Any]:
+    """Return the settings that decide a result, with weights and the base set by their content.
+
     Values that are defaults are left out, so that a new setting does not change the ids of old
-    runs. If a default changes its meaning, raise RESULTS_VERSION.
+    runs.
     """
     values = settings.model_dump(
         mode="json", exclude={"data", "image_size", "preset", "precision"}, exclude_defaults=True
     )
-    method = LEARNERS[settings.method]
-    options = method.options_type.model_validate(settings.learner)
-    values["learner"] = config.with_old_keys(
-        method.options_type, options.model_dump(mode="json", exclude_defaults=True)
-    )
+    options = options_of(settings)
+    values["learner"] = config.deciding(options)
     if (weights := backbones.weights_file(settings.backbone)) is not None:
         values["backbone"]["weights"] = own_weights.content_hash(weights)
     for setting, paths in options.weight_files().items():
         values["learner"][setting] = [own_weights.content_hash(Path(path)) for path in paths]
     if base is not None:
         values["train"]["base"] = base.fingerprint
-    values["data"] = [data.train.fingerprint, data.test.fingerprint, data.train.groups]
-    values["version"] = RESULTS_VERSION
-    if settings.on_folds:
-        values["folds_version"] = FOLDS_VERSION
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
+    return values
 
 
 def _compute(

@@ -191,6 +191,7 @@ def assemble(facts: RunFacts, data_fingerprint: str, trials: Sequence[TrialRecor
             images_per_second=float(np.mean(known_speeds)) if known_speeds else None,
             peak_memory_mb=max(trial.cost.peak_memory_mb for trial in trials),
             parameters=max(trial.cost.parameters for trial in trials),
+            meta_train_seconds=trials[0].cost.meta_train_seconds,
         ),
         provenance=Provenance(
             commit=last.commit,

@@ -15,7 +15,7 @@ from fewshot.backbones import OWN, OWN_INPUT_SIZE, class_names
 from fewshot.errors import Diverged
 from fewshot.evaluation import low_data, metrics
 from fewshot.learners.base import Learner
-from fewshot.runs import fitting, provenance, trial_data, trial_files
+from fewshot.runs import fitting, meta_training, provenance, trial_data, trial_files
 from fewshot.runs.labelled_subset import LabelledSubset, labelled_subset
 from fewshot.runs.resolve import ResolvedRun
 from fewshot.runs.trial_data import TrialData
@@ -43,10 +43,14 @@ def run_trial(run: ResolvedRun, seed: int, *, force: bool = False) -> None:
         _set_up_process(run.compute)
         subset = labelled_subset(run.config, run.data.train, seed)
         learner = run.build_learner(seed)
+        shared = None if run.base is None else meta_training.apply(run, learner)
         initial = trial_files.copy_of_state(learner)
         progress.update("loading data")
         data = trial_data.load(run, learner, subset)
-        trained = fitting.train(run, learner, data, seed, folder)
+        if shared is not None:
+            trained = shared.trained(run, learner)
+        else:
+            trained = fitting.train(run, learner, data, seed, folder)
         if distributed.rank() == 0:
             progress.update("classifying")
             predictions, record = _evaluate(run, seed, subset, learner, data, trained, started)
@@ -135,6 +139,7 @@ def _cost(trained: fitting.Trained, adapt_seconds: float, learner: Learner, devi
         images_per_second=fit.images / fit.seconds if fit.seconds else None,
         peak_memory_mb=provenance.peak_memory_mb(device),
         parameters=sum(parameter.numel() for parameter in learner.parameters()),
+        meta_train_seconds=trained.meta_train_seconds,
     )
 
 

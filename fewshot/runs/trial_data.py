@@ -83,12 +83,19 @@ def load(run: ResolvedRun, learner: Learner, subset: LabelledSubset) -> TrialDat
 
 def works_on_features(run: ResolvedRun, learner: Learner, train: Part) -> bool:
     """Return whether frozen features can replace the images of a trial."""
-    return frozen.can_replace_images(run.config, learner, has_no_episode(run, learner, train))
+    return frozen.can_replace_images(run.config, learner, not trains(run, learner, train))
 
 
-def has_no_episode(run: ResolvedRun, learner: Learner, train: Part) -> bool:
+def trains(run: ResolvedRun, learner: Learner, train: Part) -> bool:
+    """Return whether a trial trains its learner on its own images."""
+    if run.config.train is None or run.base is not None:
+        return False
+    return not has_no_episode(learner, train)
+
+
+def has_no_episode(learner: Learner, train: Part) -> bool:
     """Return whether there is no training episode: fewer than two classes have two images."""
-    return learner.feed == "episodes" and run.base is None and episode_ways(train) < 2
+    return learner.feed == "episodes" and episode_ways(train) < 2
 
 
 def episode_ways(train: Part) -> int:

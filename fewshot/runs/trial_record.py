@@ -20,6 +20,8 @@ class Cost:
         images_per_second: training images a second; None without training.
         peak_memory_mb: most memory of any trial, in MB.
         parameters: number of parameters of the learner.
+        meta_train_seconds: seconds of the training on base classes, which happens once for all
+            trials and numbers of labels; None without one.
     """
 
     train_seconds: float
@@ -27,6 +29,7 @@ class Cost:
     images_per_second: float | None
     peak_memory_mb: float
     parameters: int
+    meta_train_seconds: float | None = None
 
     @property
     def seconds(self) -> float:

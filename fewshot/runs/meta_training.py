@@ -1,0 +1,183 @@
+"""Meta-training: one training on the classes of another data set, shared by all trials.
+
+It does not depend on the labelled subset. So it happens once for each configuration, from a fixed
+seed, and every trial, number of labels and worker starts from the same weights. They are cached in
+$FEWSHOT_CACHE/meta-training/<key>/, where the key hashes what decides them:
+
+- checkpoint.pt: an unfinished training, which resumes after an interruption;
+- metrics.jsonl: its log;
+- weights.safetensors: the state of the trained learner;
+- training.json: how it was made. It is written last and marks the training as finished.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from filelock import FileLock
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from safetensors.torch import save as safetensors_bytes
+
+from episodes.datasets.locations import cache_root
+from fewshot import io, progress
+from fewshot.errors import UserError
+from fewshot.learners.base import Learner
+from fewshot.runs import fitting, resolve
+from fewshot.runs.fitting import Trained
+from fewshot.runs.resolve import ResolvedRun
+from fewshot.runs.trial_data import Part, TrialData
+from fewshot.training import devices
+from fewshot.training.history import Fitted, LogPoint
+
+SEED = 0
+WEIGHTS = "weights.safetensors"
+CARD = "training.json"
+OF_EVALUATION = ("views", "crop")  # settings of the backbone that training does not read
+
+log = logging.getLogger("fewshot")
+
+
+@dataclass(frozen=True)
+class MetaTraining:
+    """How the weights that all trials share were made.
+
+    Args:
+        base: name of the data set of the base classes.
+        n_classes: the number of base classes.
+        n_images: the number of their images.
+        seed: seed of the initial weights and of the tasks or pairs.
+        steps: optimiser steps.
+        seconds: seconds of training, on the device.
+        images: images processed, repeated ones included.
+        device: name of the processor or GPU.
+        history: the log points of the training.
+        sha256: hash of the file of weights.
+    """
+
+    base: str
+    n_classes: int
+    n_images: int
+    seed: int
+    steps: int
+    seconds: float
+    images: int
+    device: str
+    history: list[LogPoint]
+    sha256: str
+
+    def trained(self, run: ResolvedRun, learner: Learner) -> Trained:
+        """Return what a trial reports as its training: it took no seconds of its own."""
+        note = (
+            f"meta-trained once on {self.base} ({self.n_classes} classes, {self.n_images:,} "
+            f"images, seed {self.seed}), so the trials differ in their labelled images alone"
+        )
+        return Trained(
+            fit=Fitted(self.history, self.steps, seconds=0.0, images=0, best_step=None),
+            warnings=[note, *fitting.warnings_of_batch_norm(run.config, learner)],
+            meta_train_seconds=self.seconds,
+        )
+
+
+def key(run: ResolvedRun) -> str:
+    """Return a hash of what decides the weights: not the data of the trials, nor the labels."""
+    values = resolve.deciding_values(run.config, run.base)
+    backbone = {name: v for name, v in values["backbone"].items() if name not in OF_EVALUATION}
+    content = {
+        "method": run.config.method,
+        "backbone": backbone,
+        **{name: values.get(name) for name in ("learner", "train", "augment")},
+        "n_way": run.task.n_way,
+        "seed": SEED,
+        "version": resolve.META_TRAINING_VERSION,
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:24]
+
+
+def apply(run: ResolvedRun, learner: Learner) -> MetaTraining:
+    """Put the meta-trained weights of a run on a learner; train them if they are not cached.
+
+    Other processes that need the same weights wait for them. The run's folder gets a copy, so that
+    the run can be restored without the cache.
+
+    Args:
+        run: the resolved run, which names a base data set.
+        learner: the learner of a trial, on its device.
+
+    Raises:
+        Diverged: the loss of the training is no longer finite.
+        Interrupted: after SIGINT or SIGTERM, once the checkpoint is saved.
+    """
+    folder = cache_root() / "meta-training" / key(run)
+    io.make_folder(folder)
+    with FileLock(folder.with_suffix(".lock")):
+        training = _finished(folder) or _train(run, folder)
+        copy = run.folder / WEIGHTS
+        if not copy.exists() or _sha256(copy) != training.sha256:
+            io.write_bytes(copy, (folder / WEIGHTS).read_bytes())
+    load_weights(learner, run.folder)
+    return training
+
+
+def _finished(folder: Path) -> MetaTraining | None:
+    """Return how the cached weights were made; None if they are missing or damaged."""
+    if not (folder / CARD).exists():
+        return None
+    training = MetaTraining(**io.read_json(folder / CARD))
+    if (folder / WEIGHTS).exists() and _sha256(folder / WEIGHTS) == training.sha256:
+        return training
+    log.warning("the weights in %s are damaged: they are trained again.", folder)
+    return None
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def load_weights(learner: Learner, folder: Path) -> None:
+    """Put the meta-trained weights in the folder of a run on a learner.
+
+    Raises:
+        UserError: the file is missing, damaged or of another learner.
+    """
+    path = folder / WEIGHTS
+    try:
+        learner.load_state_dict(load_file(path))
+    except (OSError, RuntimeError, SafetensorError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(
+            f"{path} cannot be read ({reason}): run its command again, with --force."
+        ) from error
+
+
+def _train(run: ResolvedRun, folder: Path) -> MetaTraining:
+    """Train a learner on all images of the base set; write its weights and how it was made."""
+    base = run.base
+    assert base is not None, "apply is for runs with a base set"
+    learner = run.build_learner(SEED)
+    images = Part(base, torch.arange(len(base)))
+    with progress.within(f"meta-training on {base.name}"):
+        data = TrialData(train=images, validation=None, test=images)
+        fit = fitting.fit_learner(run, learner, data, SEED, folder)
+    state = {name: tensor.cpu().contiguous() for name, tensor in learner.state_dict().items()}
+    io.write_bytes(folder / WEIGHTS, safetensors_bytes(state))
+    training = MetaTraining(
+        base=base.name,
+        n_classes=len(base.classes),
+        n_images=len(base),
+        seed=SEED,
+        steps=fit.steps,
+        seconds=fit.seconds,
+        images=fit.images,
+        device=devices.name(run.compute.device),
+        history=fit.history,
+        sha256=_sha256(folder / WEIGHTS),
+    )
+    io.write_json(folder / CARD, asdict(training))
+    (folder / "checkpoint.pt").unlink(missing_ok=True)
+    return training
