@@ -1,7 +1,7 @@
 """Settings that were renamed or added, so that configurations of older runs keep their meaning.
 
-A field states its old key by `json_schema_extra=renamed("old key")`: the old key stays readable, and
-runs are identified by it. A field that was added with a default that changed results states by
+A field states its old key by `json_schema_extra=renamed("old key")`: the old key stays readable,
+and runs are identified by it. A field that was added with a default that changed results states by
 `json_schema_extra=added_later(value)` what older runs did: a complete configuration without the key
 means that value, and runs with it are identified without the key.
 """

@@ -4,8 +4,7 @@ It does not depend on the labelled subset. So it happens once for each configura
 seed, and every trial, number of labels and worker starts from the same weights. They are cached in
 $FEWSHOT_CACHE/meta-training/<key>/, where the key hashes what decides them:
 
-- checkpoint.pt: an unfinished training, which resumes after an interruption;
-- metrics.jsonl: its log;
+- checkpoint.pt and metrics.jsonl: an unfinished training, which resumes after an interruption;
 - weights.safetensors: the state of the trained learner;
 - training.json: how it was made. It is written last and marks the training as finished.
 """
@@ -179,5 +178,6 @@ def _train(run: ResolvedRun, folder: Path) -> MetaTraining:
         sha256=_sha256(folder / WEIGHTS),
     )
     io.write_json(folder / CARD, asdict(training))
-    (folder / "checkpoint.pt").unlink(missing_ok=True)
+    for unfinished in ("checkpoint.pt", "metrics.jsonl"):
+        (folder / unfinished).unlink(missing_ok=True)
     return training

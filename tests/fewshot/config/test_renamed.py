@@ -1,4 +1,4 @@
-"""Renamed settings, against an example whose old and new keys are written out here."""
+"""Renamed and added settings, against examples whose keys and meanings are written out here."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from pydantic import Field
 
 from fewshot import config
-from fewshot.config import Settings, renamed
+from fewshot.config import Settings, added_later, renamed
 from fewshot.errors import UserError
 
 
@@ -41,3 +41,27 @@ def test_a_misspelt_old_key_gets_the_new_one_as_suggestion(key: str, nearest: st
     values: dict[str, Any] = {key: 1}
     with pytest.raises(UserError, match=f"did you mean 'learner.{nearest}'"):
         config.check(Example, values, "here", prefix="learner.")
+
+
+class Grown(Settings):
+    size: int = Field(default=1, json_schema_extra=renamed("members"))
+    compare: str = Field(default="mean", json_schema_extra=added_later("all"))
+
+
+@pytest.mark.parametrize(
+    ("values", "identified_by"),
+    [
+        ({}, {"compare": "mean"}),  # today's default is not what older runs did
+        ({"compare": "all"}, {}),  # an older run had no such key
+        ({"compare": "other", "size": 5}, {"compare": "other", "members": 5}),
+    ],
+)
+def test_an_added_setting_identifies_all_runs_but_older_ones(
+    values: dict[str, Any], identified_by: dict[str, Any]
+) -> None:
+    assert config.deciding(Grown.model_validate(values)) == identified_by
+
+
+def test_the_configuration_of_an_older_run_means_what_it_did() -> None:
+    assert config.with_earlier_values(Grown, {"size": 5}) == {"size": 5, "compare": "all"}
+    assert config.with_earlier_values(Grown, {"compare": "mean"}) == {"compare": "mean"}

@@ -88,7 +88,7 @@ def gradients(model: nn.Module, item: Episode) -> dict[str, Tensor]:
     }
 
 
-@pytest.mark.parametrize("head", ["zero", "prototypes"])
+@pytest.mark.parametrize("head", ["zero", "prototypes", "learned"])
 @pytest.mark.parametrize("adapts", ["all", "head", 1])
 def test_second_order_gradients_are_finite_differences(head: str, adapts) -> None:
     model, item = (
@@ -363,6 +363,84 @@ def test_steps_of_training_and_of_evaluation() -> None:
     )
     with pytest.raises(ValidationError, match="test_steps must be inner_steps or more"):
         maml.Options(inner_steps=5, test_steps=4)
+    before, none = (
+        tiny(**PLAIN, **steps)
+        for steps in ({"inner_steps": 3, "test_steps": 0}, {"inner_steps": 0})
+    )
+    assert torch.equal(
+        before.adapt(item.support)(item.query.images), none.adapt(item.support)(item.query.images)
+    )
+
+
+def test_a_learned_head_is_where_the_inner_steps_start() -> None:
+    """Against the steps written out: the head is one of the initial weights."""
+    item = episode()
+    options = PLAIN | {"head": "learned", "inner_trainable": "head", "inner_steps": 2}
+    model = tiny(**options)
+    assert model.head is not None
+    now = {name: value.detach() for name, value in model.backbone.named_parameters()}
+    now |= {name: value.detach() for name, value in model.head.named_parameters()}
+    for _ in range(2):
+        leaves = {name: now[name].clone().requires_grad_() for name in ("weight", "bias")}
+        logits = forward(now | leaves, item.support.images)
+        F.cross_entropy(logits, item.support.labels).backward()
+        now |= {name: value.detach() - 0.4 * value.grad for name, value in leaves.items()}
+    torch.testing.assert_close(
+        model.adapt(item.support)(item.query.images), forward(now, item.query.images)
+    )
+
+
+def test_without_relabelling_the_classes_have_the_numbers_of_the_data_set() -> None:
+    item, order = episode(), torch.tensor([2, 0, 1])
+    renamed = Episode(
+        Labelled(item.support.images, order.argsort()[item.support.labels]),
+        Labelled(item.query.images, order.argsort()[item.query.labels]),
+        order,
+    )
+    soft = F.one_hot(renamed.query.labels, 3).double()
+    softened = renamed._replace(query=Labelled(item.query.images, soft))
+    options = PLAIN | {"head": "learned", "inner_steps": 1}
+    fixed, relabelled = tiny(**options, relabel=False), tiny(**options)
+    relabelled.load_state_dict(fixed.state_dict())
+    expected = relabelled.loss(item)
+    torch.testing.assert_close(fixed.loss(renamed), expected)
+    torch.testing.assert_close(fixed.loss(softened), expected)
+    assert not torch.isclose(relabelled.loss(renamed), expected)
+
+
+def test_a_fixed_number_of_classes_is_asked_for_and_checked() -> None:
+    with pytest.raises(TypeError, match="need n_way"):
+        maml.MAML(Tiny(), head="learned")
+    with pytest.raises(UserError, match="built for 3 classes and got a task of 4"):
+        tiny(head="learned").adapt(episode(4).support)
+    values = {"method": "maml", "shots": 1, "train": {"base": "digits", "steps": 1}}
+    with pytest.raises(UserError, match=r"learner\.relabel is about the classes"):
+        resolve.configure({**values, "learner": {"relabel": False}}, "few")
+
+
+@pytest.mark.parametrize("relabel", [False, True])
+def test_a_learned_head_memorises_classes_unless_their_numbers_change(relabel: bool) -> None:
+    """One task, and inner steps too small to matter: what the outer steps alone learn.
+
+    With fixed numbers that is the task itself, as in ordinary training. With new numbers in every
+    episode nothing is right on average, so no loss without the support is below ln(n_way).
+    """
+    model = learner(
+        "group", head="learned", relabel=relabel, inner_trainable="all", inner_lr=1e-4, test_steps=0
+    )
+    settings = Train(steps=120, lr=0.005, optimizer={"name": "adamw"})
+    with seeded(0, "fit"):
+        trainer.fit(model, easy.stream("episodes"), settings, steps_per_epoch=1.0)
+    query = easy.labelled(25, seed=9)
+    with torch.no_grad():
+        logits = model.eval().adapt(easy.labelled(6, seed=0))(query.images)
+    loss = F.cross_entropy(logits, query.labels).item()
+    if relabel:
+        assert loss > math.log(easy.N_WAY) - 0.1
+        assert accuracy(logits, query.labels) <= 0.5
+    else:
+        assert loss < 0.3
+        assert accuracy(logits, query.labels) > 0.95
 
 
 def test_in_bfloat16_the_head_stays_in_float32() -> None:

@@ -97,21 +97,28 @@ def test_gradients_of_the_losses_agree_with_finite_differences() -> None:
     )
 
 
+@pytest.mark.parametrize("compare", ["mean", "all"])
 @pytest.mark.parametrize("centre", [True, False])
-def test_classifies_by_the_mean_cosine_to_all_support_images(centre: bool) -> None:
+def test_classifies_by_the_cosines_to_the_support_images(centre: bool, compare: str) -> None:
+    """To the mean of their unit vectors, or to each of them; unequal classes have several."""
     support, queries, labels = (
         (unit(7, 8).float() + 0.5).as_subclass(Features),
         unit(4, 8, seed=2).float().as_subclass(Features),
         torch.tensor([0, 1, 2, 0, 1, 2, 2]),
     )
-    result = learner(centre=centre, scale=3.0).adapt(Labelled(support, labels))(queries)
+    siamese_learner = learner(centre=centre, scale=3.0, compare=compare)
+    result = siamese_learner.adapt(Labelled(support, labels))(queries)
     middle = support.mean(0) if centre else torch.zeros(8)
     for n, query in enumerate(queries):
         for way in range(3):
-            cosines = [
-                float(F.cosine_similarity(query - middle, image - middle, dim=0))
+            members = [
+                (image - middle) / (image - middle).norm()
                 for image, label in zip(support, labels, strict=True)
                 if label == way
+            ]
+            compared = members if compare == "all" else [sum(members) / len(members)]
+            cosines = [
+                float(F.cosine_similarity(query - middle, image, dim=0)) for image in compared
             ]
             assert float(result[n, way]) == pytest.approx(3 * sum(cosines) / len(cosines), abs=1e-4)
 

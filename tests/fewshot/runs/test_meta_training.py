@@ -1,0 +1,223 @@
+"""Meta-training against a training written out here, and against one that was never interrupted."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from sklearn.metrics.pairwise import cosine_similarity
+
+from episodes import augment, datasets, streams
+from episodes.datasets.locations import cache_root
+from episodes.rng import seeded
+from fewshot import backbones, io
+from fewshot.config import Train
+from fewshot.errors import UserError
+from fewshot.learners import ProtoNet, Siamese
+from fewshot.model.restore import restore
+from fewshot.runs import experiment, fitting, meta_training, resolve, trial_data
+from fewshot.training import trainer
+from tests.fewshot.runs.quick_runs import quick, without_times
+
+SMALL = {"name": "conv4", "options": {"width": 8, "norm": "group"}}
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FEWSHOT_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of twelve classes: a colour each, with noise."""
+    folder = tmp_path_factory.mktemp("base") / "shapes"
+    random = np.random.default_rng(0)
+    colours = random.integers(40, 215, (12, 3))
+    for part in ("train", "test"):
+        for number in range(12):
+            (folder / part / f"class-{number}").mkdir(parents=True)
+            for i in range(6):
+                pixels = colours[number] + random.integers(-40, 40, (8, 8, 3))
+                image = Image.fromarray(pixels.astype(np.uint8))
+                image.save(folder / part / f"class-{number}" / f"{i}.png")
+    return folder
+
+
+def request(method: str, base: Path, **more: Any) -> dict[str, Any]:
+    train = {"steps": 6, "batch_size": 16, "base": str(base)}
+    return quick(method, backbone=SMALL, **{"train": train, **more})
+
+
+@pytest.fixture
+def trainings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return a list that gets the seed of every training."""
+    seeds: list[int] = []
+    original = fitting.fit_learner
+
+    def counted(run, learner, data, seed, folder, **more):
+        seeds.append(seed)
+        return original(run, learner, data, seed, folder, **more)
+
+    monkeypatch.setattr(fitting, "fit_learner", counted)
+    return seeds
+
+
+def cached_folder() -> Path:
+    (folder,) = [path for path in (cache_root() / "meta-training").iterdir() if path.is_dir()]
+    return folder
+
+
+def test_one_training_serves_all_trials_and_numbers_of_labels(
+    base: Path, tmp_path: Path, trainings: list[int]
+) -> None:
+    records = [
+        experiment.run(request("protonet", base, shots=shots), [0, 1, 2], out=tmp_path)
+        for shots in (1, 4)
+    ]
+    assert trainings == [meta_training.SEED]
+    seconds = io.read_json(cached_folder() / "training.json")["seconds"]
+    for record in records:
+        assert record.cost.meta_train_seconds == seconds
+        assert record.cost.train_seconds == 0
+        assert any("meta-trained once on shapes (12 classes" in text for text in record.warnings)
+        assert len(set(record.scores["accuracy"].values)) > 1  # the supports differ
+    experiment.run(request("protonet", base, learner={"scale": 5.0}), [0], out=tmp_path)
+    assert len(trainings) == 2
+
+
+def test_the_weights_are_those_of_the_training_by_hand(base: Path, tmp_path: Path) -> None:
+    """Images by their label alone, on the seed of the meta-training, not that of the trial."""
+    record = experiment.run(request("siamese", base), [7], out=tmp_path)
+    images = datasets.load(str(base)).train
+    with seeded(0, "initialise"):
+        expected = Siamese(backbones.build("conv4", options=SMALL["options"]))
+    pool = streams.pool(images, torch.arange(len(images)), "cpu")
+    stream = streams.pairs(pool, 16, augment.build([], 12), 0)
+    with seeded(0, "fit"):
+        trainer.fit(expected, stream, Train(steps=6, batch_size=16), len(images) / 16)
+    saved = load_file(tmp_path / record.run_id / "weights.safetensors")
+    assert saved.keys() == expected.state_dict().keys()
+    for name, tensor in expected.state_dict().items():
+        assert torch.equal(saved[name], tensor), name
+    # The trial classifies by the cosine to the mean of the unit vectors of its own support.
+    trial = tmp_path / record.run_id / "trial-7"
+    digits = datasets.load("digits")
+    support = io.read_json(trial / "indices.json")["support"]
+    with torch.no_grad():
+        features, queries = (
+            expected.backbone(part.float() / 255)
+            for part in (digits.train.images[support], digits.test.images)
+        )
+    centred, asked = (features - features.mean(0)).numpy(), (queries - features.mean(0)).numpy()
+    unit = centred / np.linalg.norm(centred, axis=1, keepdims=True)
+    labels = digits.train.labels[support].numpy()
+    means = np.stack([unit[labels == way].mean(0) for way in range(10)])
+    right = cosine_similarity(asked, means).argmax(1) == digits.test.labels.numpy()
+    assert record.scores["accuracy"].values == pytest.approx([right.mean()], abs=0.003)
+
+
+def test_an_episode_has_as_many_base_classes_as_asked(base: Path, tmp_path: Path) -> None:
+    run = resolve.resolve_run(request("protonet", base, learner={"episode_ways": 11}), tmp_path)
+    assert run.base is not None
+    part = trial_data.Part(run.base, torch.arange(len(run.base)))
+    stream, _ = fitting.training_stream(run, run.build_learner(0), part, 0)
+    assert stream(0).classes.unique().numel() == 11
+
+
+def test_an_interrupted_training_resumes_in_the_next_run(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = experiment.run(request("protonet", base), [0], out=tmp_path / "whole")
+    weights = (cached_folder() / "weights.safetensors").read_bytes()
+    monkeypatch.setenv("FEWSHOT_CACHE", str(tmp_path / "other"))
+    monkeypatch.setattr(trainer, "CHECKPOINT_SECONDS", 0.0)
+    original, losses = ProtoNet.loss, []
+
+    def interrupted(self, item):
+        if len(losses) == 4:
+            raise KeyboardInterrupt
+        losses.append(item)
+        return original(self, item)
+
+    monkeypatch.setattr(ProtoNet, "loss", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        experiment.run(request("protonet", base), [0], out=tmp_path / "parts")
+    assert not list((tmp_path / "parts").rglob("record.json"))
+    calls: list[Any] = []
+    monkeypatch.setattr(ProtoNet, "loss", lambda *words: calls.append(1) or original(*words))
+    parts = experiment.run(request("protonet", base), [0], out=tmp_path / "parts")
+    assert len(calls) == 2  # of six
+    assert (cached_folder() / "weights.safetensors").read_bytes() == weights
+    assert without_times(parts) == without_times(whole)
+
+
+def test_workers_wait_for_one_training(base: Path, tmp_path: Path) -> None:
+    record = experiment.run(request("siamese", base), [0, 1], out=tmp_path, workers=2)
+    seconds = [
+        io.read_json(tmp_path / record.run_id / f"trial-{seed}" / "trial.json")["cost"]
+        for seed in (0, 1)
+    ]
+    # two trainings never take the same time to the last digit
+    assert seconds[0]["meta_train_seconds"] == seconds[1]["meta_train_seconds"] > 0
+
+
+def test_a_run_is_restored_without_the_cache(base: Path, tmp_path: Path) -> None:
+    record = experiment.run(request("protonet", base), [3], out=tmp_path)
+    expected = load_file(cached_folder() / "weights.safetensors")
+    shutil.rmtree(cached_folder())
+    state = restore(tmp_path / record.run_id, 3).learner.state_dict()
+    assert all(torch.equal(state[name], tensor) for name, tensor in expected.items())
+    (tmp_path / record.run_id / "weights.safetensors").unlink()
+    with pytest.raises(UserError, match=r"weights\.safetensors cannot be read"):
+        restore(tmp_path / record.run_id, 3)
+
+
+def test_damaged_weights_are_trained_again(
+    base: Path, tmp_path: Path, trainings: list[int], caplog: pytest.LogCaptureFixture
+) -> None:
+    first = experiment.run(request("protonet", base), [0], out=tmp_path)
+    path = cached_folder() / "weights.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    again = experiment.run(request("protonet", base), [0], out=tmp_path, force=True)
+    assert "are damaged" in caplog.text
+    assert trainings == [0, 0]
+    assert first.scores == again.scores
+
+
+@pytest.mark.parametrize(
+    ("method", "learner", "on_features"),
+    [
+        ("protonet", {}, True),
+        ("siamese", {}, True),
+        ("maml", {"inner_trainable": "head"}, True),
+        ("maml", {"inner_trainable": "all"}, False),
+    ],
+)
+def test_trials_use_features_unless_they_adapt_the_body(
+    method: str, learner: dict[str, Any], on_features: bool, base: Path, tmp_path: Path
+) -> None:
+    run = resolve.resolve_run(request(method, base, learner=learner), tmp_path)
+    part = trial_data.Part(run.data.train, torch.arange(10))
+    assert trial_data.works_on_features(run, run.build_learner(0), part) is on_features
+
+
+@pytest.mark.parametrize(
+    ("more", "sentence"),
+    [
+        ({"select": "holdout", "validation": {"share": 0.5}}, "the labelled images choose nothing"),
+        ({"train": {"base": "digits"}}, "also needs train.steps; the preset `meta`"),
+    ],
+)
+def test_what_would_depend_on_the_labelled_images_is_refused(
+    more: dict[str, Any], sentence: str, base: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match=sentence):
+        experiment.run(request("protonet", base, **more), [0], out=tmp_path)
