@@ -21,7 +21,7 @@ from episodes.types import Episode, ImageSet, Labelled, TrainTest
 from fewshot import config, progress
 from fewshot.backbones import chunk_size
 from fewshot.errors import UserError
-from fewshot.evaluation import low_data, metrics, statistics
+from fewshot.evaluation import low_data, metrics, paired_tests
 from fewshot.learners.base import Learner
 from fewshot.runs import experiment, fitting, records
 from fewshot.runs.run_record import RunRecord
@@ -326,11 +326,14 @@ def compare(*results: RunRecord) -> DataFrame:
 
     Returns:
         A DataFrame with one row per run: method, system (what ran), preset, backbone, accuracy,
-        ci95 (half width of the 95% interval), n, difference (to the best run), difference_ci95,
-        seconds (per trial).
+        ci95 (half width of the 95% interval over trials, on these test images), low and high (ends
+        of the 95% interval with the test images as a sample), n, difference (to the best run),
+        difference_ci95, p (of the difference, corrected for all pairs of the runs by Holm's method;
+        missing for fewer than three common trials), seconds (per trial).
 
     Raises:
-        UserError: if the runs have different test images or numbers of labels.
+        UserError: if the runs have different test images or numbers of labels, or one has no seed
+            in common with the best.
     """
     from pandas import DataFrame
 
@@ -343,10 +346,18 @@ def compare(*results: RunRecord) -> DataFrame:
             f"these are {len(tasks)} different tasks."
         )
     ordered = sorted(results, key=lambda result: -result.scores["accuracy"].mean)
-    best = ordered[0].by_seed()
+    best = ordered[0]
+    pairs = paired_tests.AllPairs([[record.by_seed() for record in ordered]])
     rows = []
-    for record in ordered:
-        difference = statistics.paired_difference(record.by_seed(), best)
+    for position, record in enumerate(ordered):
+        difference = pairs.difference(position, 0)
+        if difference.n == 0:
+            raise UserError(
+                f"runs {best.run_id} ({best.method}) and {record.run_id} ({record.method}) have no "
+                f"seed in common ({_seeds(best)} and {_seeds(record)}), so their difference is not "
+                "paired: run both with the same --seeds."
+            )
+        low, high = record.scores["accuracy"].with_test_images(record.n_test)
         rows.append(
             {
                 "method": record.method,
@@ -355,13 +366,20 @@ def compare(*results: RunRecord) -> DataFrame:
                 "backbone": record.backbone,
                 "accuracy": record.scores["accuracy"].mean,
                 "ci95": record.scores["accuracy"].ci95,
+                "low": low,
+                "high": high,
                 "n": len(record.seeds),
                 "difference": difference.mean,
                 "difference_ci95": difference.half,
+                "p": difference.p,
                 "seconds": record.cost.seconds,
             }
         )
     return DataFrame(rows)
+
+
+def _seeds(record: RunRecord) -> str:
+    return f"seed{'' if len(record.seeds) == 1 else 's'} {', '.join(map(str, record.seeds))}"
 
 
 @contextmanager

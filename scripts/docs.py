@@ -94,14 +94,12 @@ def numbers(method: str) -> str:
     rows = []
     for count in sorted(shots):
         score = shots[count].scores["accuracy"]
-        half = "" if score.ci95 is None else f" ± {100 * score.ci95:.1f}"
-        accuracy = f"{100 * score.mean:.1f}{half}"
-        rows.append([str(count), shots[count].name, accuracy, str(score.n)])
+        rows.append([str(count), shots[count].name, score.text(".1f", 100), str(score.n)])
     table = _markdown_table(["labels per class", "what ran", "accuracy, %", "trials"], rows)
     return (
-        f"{table}\n\nMean and 95% interval over trials on the 10,000 test images, with the default "
-        "presets (`few` up to 100 labels per class, `full` beyond). The records are in "
-        "`reports/records/learners`."
+        f"{table}\n\nMean ± half of its 95% interval over trials, on the 10,000 test images, "
+        "with the default presets (`few` up to 100 labels per class, `full` beyond). The records "
+        "are in `reports/records/learners`."
     )
 
 

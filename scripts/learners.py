@@ -6,7 +6,7 @@ python -m scripts.learners --check   # exit with an error if one is stale
 
 from __future__ import annotations
 
-from fewshot.evaluation.statistics import paired_difference
+from fewshot.evaluation.paired_tests import paired_difference
 from fewshot.report import formatting
 from fewshot.runs import records
 from fewshot.runs.run_record import RunRecord

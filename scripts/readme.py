@@ -104,10 +104,12 @@ def methods() -> str:
     heads = [f"{formatting.counted(SHOTS[0], 'label')} per class", *map(str, SHOTS[1:])]
     table = formatting.markdown_table(["method", "paper", "trains on", *heads], rows)
     return (
-        f"{table}\n\nAccuracy in percent on the 10,000 test images of CIFAR-10: mean ± half of the "
-        "95% interval (number of trials). All methods but `scratch` start from the pretrained "
-        "`mini-resnet` that ships with the package. By default, `protonet`, `siamese` and `maml` "
-        "train from 101 labels per class on; below, they classify by the pretrained features."
+        f"{table}\n\nAccuracy in percent on the 10,000 test images of CIFAR-10: mean ± half of its "
+        "95% interval over trials, on these test images (number of trials). For other test "
+        "images of the same kind, up to ± 1.0 comes on top, added as squares. All methods but "
+        "`scratch` start from the pretrained `mini-resnet` that ships with the package. By default, "
+        "`protonet`, `siamese` and `maml` train from 101 labels per class on; below, they "
+        "classify by the pretrained features."
     )
 
 

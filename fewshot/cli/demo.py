@@ -43,7 +43,7 @@ def demo(
             formatting.short_name(record),
             record.scores["accuracy"].values,
             record.scores["accuracy"].mean,
-            record.scores["accuracy"].ci95,
+            record.scores["accuracy"].over_trials(),
         )
         for record in results
     ]

@@ -1,16 +1,32 @@
-"""Intervals and paired comparisons of the values that trials gave. Imports no torch."""
+"""The mean of a metric over trials and its two 95% intervals. Imports no torch.
+
+`Score.over_trials` is the interval for more trials on the same test images, and
+`Score.with_test_images` the one for other test images too. docs/concepts.md ("Two intervals")
+defines both, and reports/statistics.md shows by simulation how often they contain the truth.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
-FEWEST_TRIALS = 3  # fewer trials do not decide which of two methods is better
-SIGNIFICANCE = 0.05  # p-values below it count as a difference
-NEGLIGIBLE = 1e-12  # differences below it are rounding
+NEGLIGIBLE = 1e-12  # spreads and differences below it are rounding
+NORMAL_95 = 1.959963984540054  # 97.5% quantile of the normal distribution
+
+
+class Interval(NamedTuple):
+    """The lower and the upper end of a 95% interval."""
+
+    low: float
+    high: float
+
+    def text(self, form: str = ".4f", scale: float = 1.0) -> str:
+        """Return both ends in a number format, multiplied by `scale`."""
+        return f"{scale * self.low:{form}} to {scale * self.high:{form}}"
 
 
 @dataclass(frozen=True)
@@ -22,12 +38,15 @@ class Score:
         std: standard deviation with n - 1; None for a single trial.
         ci95: half width of the 95% interval of the mean (Student's t); None for a single trial.
         values: the metric of each trial, in the order of the record's seeds.
+        image_std: standard deviation, over the test images, of the share of trials that classify
+            the image correctly; for the accuracy of several trials, in records that have it.
     """
 
     mean: float
     std: float | None
     ci95: float | None
     values: list[float]
+    image_std: float | None = None
 
     @property
     def n(self) -> int:
@@ -37,14 +56,93 @@ class Score:
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Score:
         """Return the score that `to_json` described."""
-        return cls(content["mean"], content["std"], content["ci95"], list(content["values"]))
+        required = (content["mean"], content["std"], content["ci95"], list(content["values"]))
+        return cls(*required, content.get("image_std"))
 
     def to_json(self) -> dict[str, Any]:
-        """Return the score as plain JSON values."""
-        return asdict(self)
+        """Return the score as plain JSON values, without `image_std` where it is unknown."""
+        content = asdict(self)
+        if self.image_std is None:
+            del content["image_std"]
+        return content
+
+    @property
+    def half(self) -> float | None:
+        """Half of the interval over trials, which follows "±"; None if the trials do not differ."""
+        return self.ci95 if self.ci95 is not None and self.ci95 > NEGLIGIBLE else None
+
+    def over_trials(self) -> Interval | None:
+        """Return the 95% interval of a share over more trials, on the same test images.
+
+        It is the mean ± `ci95`. Where that leaves the range from 0 to 1, it is Wilson's interval
+        with the same variance. None if there is one trial, or if all trials are equal.
+        """
+        if self.half is None:
+            return None
+        low, high = self.mean - self.half, self.mean + self.half
+        if low >= 0 and high <= 1:
+            return Interval(low, high)
+        return _wilson(self.mean, self.half)
+
+    def with_test_images(self, n_test: int) -> Interval:
+        """Return the 95% interval of a share over more trials and over other test images.
+
+        The half widths over trials and over images are added as squares, and the result has the
+        form of Wilson's interval, which stays between 0 and 1. For one trial it is Wilson's
+        interval, which leaves out that other trials differ.
+
+        Args:
+            n_test: number of test images.
+
+        Source: Wilson, Probable inference, the law of succession, and statistical inference, 1927.
+        With an effective sample size: Franco, Little, Louis and Slud, Comparative study of
+        confidence intervals for proportions in complex sample surveys, 2019.
+        """
+        binomial = self.mean * (1 - self.mean)
+        # Without the images' own shares, as if every trial classified the same images correctly:
+        # no variance over images is larger.
+        variance = binomial if self.image_std is None else self.image_std**2
+        by_images = NORMAL_95 * math.sqrt(variance / n_test)
+        if not binomial:
+            return _wilson(self.mean, 0.0, NORMAL_95**2 / n_test)
+        return _wilson(self.mean, math.hypot(self.half or 0.0, by_images))
+
+    def text(self, form: str = ".4f", scale: float = 1.0, *, share: bool = True) -> str:
+        """Return the mean and the 95% interval over trials, or the mean alone if there is none.
+
+        Args:
+            form: format of the numbers.
+            scale: factor of the numbers, for example 100 for percent.
+            share: the metric lies between 0 and 1. If the mean ± half of the interval does not,
+                the ends of the interval stand in brackets.
+        """
+        mean = f"{scale * self.mean:{form}}"
+        if self.half is None:
+            return mean
+        if share and not self.half <= self.mean <= 1 - self.half:
+            interval = self.over_trials()
+            assert interval is not None
+            return f"{mean} ({interval.text(form, scale)})"
+        return f"{mean} ± {scale * self.half:{form}}"
 
     def __str__(self) -> str:
-        return f"{self.mean:.4f}" + ("" if self.ci95 is None else f" ± {self.ci95:.4f}")
+        return self.text()
+
+
+def _wilson(mean: float, half: float, weight: float | None = None) -> Interval:
+    """Return Wilson's interval of a share, whose half width would be `half` without its form.
+
+    Args:
+        mean: the share.
+        half: quantile times standard error.
+        weight: squared quantile over the effective sample size; by default that which gives `half`.
+    """
+    binomial = mean * (1 - mean)
+    if weight is None:
+        weight = half**2 / binomial if binomial else 0.0
+    middle = (mean + weight / 2) / (1 + weight)
+    reach = math.sqrt(weight * binomial + weight**2 / 4) / (1 + weight)
+    return Interval(min(mean, max(0.0, middle - reach)), max(mean, min(1.0, middle + reach)))
 
 
 def summary(values: Sequence[float]) -> Score:
@@ -59,79 +157,15 @@ def summary(values: Sequence[float]) -> Score:
     return Score(float(np.mean(values)), std, half, list(values))
 
 
-class Difference(NamedTuple):
-    """A mean difference over paired trials.
+def image_std(correct: np.ndarray) -> float | None:
+    """Return the standard deviation over images of the share of trials that are correct.
 
     Args:
-        n: number of pairs.
-        mean: mean difference; nan without pairs.
-        half: half width of its 95% interval; None for fewer than two pairs.
-        p: two-sided p-value of "there is no difference"; None for fewer than two pairs.
+        correct: whether each trial classified each image correctly [n_trials, n_test].
+
+    Returns:
+        The standard deviation with n_test - 1; None for a single trial or image.
     """
-
-    n: int
-    mean: float
-    half: float | None
-    p: float | None
-
-    def __str__(self) -> str:
-        return f"{self.mean:+.4f}" + ("" if self.half is None else f" ± {self.half:.4f}")
-
-
-def difference(values: Sequence[float]) -> Difference:
-    """Test the mean of differences against 0 (Student's t)."""
-    from scipy.stats import t
-
-    n = len(values)
-    if n < 2:
-        return Difference(n, values[0] if n else float("nan"), None, None)
-    score = summary(values)
-    assert score.std is not None
-    error = score.std / n**0.5
-    if error < NEGLIGIBLE:  # every pair has the same difference, except for rounding
-        return Difference(n, score.mean, 0.0, float(abs(score.mean) < NEGLIGIBLE))
-    p = float(2 * t.sf(abs(score.mean) / error, n - 1))
-    return Difference(n, score.mean, score.ci95, p)
-
-
-def paired_difference(
-    ours: Mapping[int | None, float], theirs: Mapping[int | None, float]
-) -> Difference:
-    """Test `ours` minus `theirs` over the seeds that both have.
-
-    Args:
-        ours: seed -> value.
-        theirs: seed -> value.
-    """
-    return difference([ours[seed] - theirs[seed] for seed in ours if seed in theirs])
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Correct p-values for their number, in the order given.
-
-    If each corrected value below 0.05 is called a finding, the chance of at least one false
-    finding is at most 5%.
-
-    Source: Holm, A simple sequentially rejective multiple test procedure, 1979.
-    """
-    corrected, least = [0.0] * len(p_values), 0.0
-    rising = sorted(range(len(p_values)), key=lambda position: p_values[position])
-    for rank, position in enumerate(rising):
-        least = max(least, min(1.0, (len(p_values) - rank) * p_values[position]))
-        corrected[position] = least
-    return corrected
-
-
-def holm_corrected(differences: Sequence[Difference]) -> list[Difference]:
-    """Return the differences with Holm's p-values.
-
-    Differences of fewer than FEWEST_TRIALS pairs get p = None and do not count as comparisons.
-    """
-    comparisons = [
-        index
-        for index, one in enumerate(differences)
-        if one.p is not None and one.n >= FEWEST_TRIALS
-    ]
-    p_values = holm([differences[index].p or 0.0 for index in comparisons])
-    by_index = dict(zip(comparisons, p_values, strict=True))
-    return [one._replace(p=by_index.get(index)) for index, one in enumerate(differences)]
+    if min(correct.shape) < 2:
+        return None
+    return float(np.std(correct.mean(0), ddof=1))

@@ -9,7 +9,7 @@ from typing import Any
 
 from fewshot import io
 from fewshot.errors import UserError
-from fewshot.evaluation.statistics import paired_difference
+from fewshot.evaluation.paired_tests import clear_winner, paired_difference
 from fewshot.report import formatting
 from fewshot.report.plots import accuracy_curves
 from fewshot.runs import records
@@ -26,12 +26,19 @@ IN_OTHER_COLUMNS = (  # the last two are those of a vote
     "rule",
     "best_percent",
 )
-BRIEF = ("method", "backbone", "accuracy ± 95%", "n", "seconds per trial", "parameters")
+BRIEF = (
+    "method",
+    "backbone",
+    "accuracy ± 95%",
+    "95% with test images",
+    "n",
+    "seconds per trial",
+    "parameters",
+)
 LONGEST_SETTINGS = 80  # characters in a cell; longer settings go below the table
 HOW_TO_READ = (
-    "Accuracy: mean ± half of the 95% interval (Student's t) over n trials on the test images. "
-    "Difference to the best method: paired over common trials. Seconds per trial: training and "
-    "adaptation without evaluation."
+    f"{formatting.HOW_INTERVALS} Difference to the highest accuracy: paired over common trials. "
+    f"{formatting.HOW_BOLD} Seconds per trial: training and adaptation without evaluation."
 )
 
 
@@ -125,7 +132,7 @@ def _heading(record: RunRecord, level: str) -> str:
 def _table(group: Sequence[RunRecord], brief: bool) -> str:
     """Return the table of records that may be compared, the best first, with its remarks."""
     ordered = sorted(group, key=lambda record: -record.scores["accuracy"].mean)
-    best = max(group, key=lambda record: record.scores["accuracy"].mean)
+    winner = clear_winner([record.by_seed() for record in ordered])
     long_settings: list[str] = []
     rows = []
     for record in ordered:
@@ -133,7 +140,9 @@ def _table(group: Sequence[RunRecord], brief: bool) -> str:
         if len(settings) > LONGEST_SETTINGS:
             long_settings.append(f"settings of run {record.run_id}: {settings}")
             settings = "see below"
-        rows.append(_row(record, best, settings))
+        rows.append(_row(record, ordered[0], settings))
+    if winner is not None:
+        rows[winner]["accuracy ± 95%"] = f"**{rows[winner]['accuracy ± 95%']}**"
     columns = [name for name in rows[0] if any(row[name] for row in rows)]
     if brief:
         columns = list(BRIEF)
@@ -182,13 +191,13 @@ def _accuracy(record: RunRecord) -> str:
 def _row(record: RunRecord, best: RunRecord, settings: str) -> dict[str, str]:
     scores, train = record.scores, record.train_accuracy
     values = scores["accuracy"].values
-    accuracy = _accuracy(record)
     return {
         "method": formatting.method_name(record),
         "backbone": record.backbone,
         "weights": formatting.weights_name(record),
         "settings": settings,
-        "accuracy ± 95%": f"**{accuracy}**" if record is best else accuracy,
+        "accuracy ± 95%": _accuracy(record),
+        "95% with test images": formatting.with_test_images(record),
         "min - max": f"{min(values):.4f} - {max(values):.4f}" if len(values) > 1 else "",
         "difference to the best": "" if record is best else _difference(record, best),
         "F1": f"{scores['f1'].mean:.4f}",
@@ -227,7 +236,7 @@ def _remarks(group: Sequence[RunRecord]) -> list[str]:
 def _measures(record: RunRecord) -> str:
     """Return what a learner measured of itself: the accuracy of a gate, for example."""
     means = [
-        f"{name.replace('_', ' ')} {formatting.interval(score)}"
+        f"{name.replace('_', ' ')} {formatting.interval(score, share=False)}"
         for name, score in sorted(record.measures.items())
     ]
     return f"{formatting.short_name(record)}, run {record.run_id}: {', '.join(means)}."

@@ -13,6 +13,15 @@ from fewshot.runs.run_record import RunRecord
 
 USUAL_PRESETS = (*naming.DEFAULT_PRESETS, "random")  # those that a figure's label leaves out
 UNCERTAIN_TRIALS = 5  # with fewer, an interval or a standard deviation is itself uncertain
+# What a caption says; docs/concepts.md, "Two intervals", defines both.
+HOW_INTERVALS = (
+    "Accuracy: mean ± half of its 95% interval over n trials, on these test images. With test "
+    "images: the 95% interval that also counts them as a sample."
+)
+HOW_BOLD = (
+    "Bold: better than every other row (paired t-tests of all pairs, Holm, 5%); no row is bold "
+    "where the trials cannot show that."
+)
 RUN_ID = re.compile("[0-9a-f]{12}")
 LATEX = {
     "\\": r"\textbackslash{}",
@@ -94,14 +103,18 @@ def joined(words: Sequence[str]) -> str:
     return ", ".join(words[:-1]) + " and " + words[-1] if len(words) > 1 else "".join(words)
 
 
-def interval(score: Score, form: str = ".4f") -> str:
-    """Return the mean and half of the 95% interval; the mean alone if there is one trial."""
-    return f"{score.mean:{form}}" + plus_minus(score.ci95, form)
+def interval(score: Score, form: str = ".4f", *, share: bool = True) -> str:
+    """Return the mean and the 95% interval over trials as `Score.text` does: "0.6970 ± 0.0073".
+
+    This is the only meaning of "±" on a page, besides paired differences, which have the same
+    interval. A standard deviation is named.
+    """
+    return score.text(form, share=share)
 
 
-def deviation(score: Score, form: str = ".4f") -> str:
-    """Return the mean and the standard deviation; the mean alone if there is one trial."""
-    return f"{score.mean:{form}}" + plus_minus(score.std, form)
+def with_test_images(record: RunRecord) -> str:
+    """Return the 95% interval of the accuracy over trials and test images: "0.6869 to 0.7071"."""
+    return record.scores["accuracy"].with_test_images(record.n_test).text()
 
 
 def plus_minus(half_width: float | None, form: str = ".4f") -> str:

@@ -16,7 +16,7 @@ from filelock import FileLock
 from fewshot import backbones, config, distributed, io, progress
 from fewshot.errors import UserError
 from fewshot.learners import LEARNERS
-from fewshot.runs import records, requests
+from fewshot.runs import records, requests, trial_files
 from fewshot.runs.labelled_subset import labelled_subset
 from fewshot.runs.resolve import ResolvedRun, options_of, resolve_run
 from fewshot.runs.run_record import RunFacts, RunRecord, assemble
@@ -157,11 +157,10 @@ def write_record(run: ResolvedRun) -> RunRecord:
         config=_public_config(run),
     )
     with FileLock(run.folder / ".record.lock"):
-        trials = [
-            TrialRecord.from_json(io.read_json(path))
-            for path in run.folder.glob(f"{records.TRIAL}*/trial.json")
-        ]
-        record = assemble(facts, data.train.fingerprint, trials)
+        paths = list(run.folder.glob(f"{records.TRIAL}*/trial.json"))
+        trials = [TrialRecord.from_json(io.read_json(path)) for path in paths]
+        spread = trial_files.image_std([path.parent for path in paths])
+        record = assemble(facts, data.train.fingerprint, trials, spread)
         io.write_json(run.folder / "record.json", record.to_json())
     return record
 

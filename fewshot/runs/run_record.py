@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 import numpy as np
@@ -116,7 +116,9 @@ class RunRecord(RunFacts):
             "scores": _as_json(self.scores),
             "measures": _as_json(self.measures),
             "validation": None if self.validation is None else _as_json(self.validation),
-            "train_accuracy": None if self.train_accuracy is None else asdict(self.train_accuracy),
+            "train_accuracy": None
+            if self.train_accuracy is None
+            else self.train_accuracy.to_json(),
             "per_class": self.per_class,
             "confusion": self.confusion,
             "cost": asdict(self.cost),
@@ -144,16 +146,18 @@ class RunRecord(RunFacts):
         """Return a table for notebooks: a row for each metric, mean and 95% interval."""
         heading = f"{self.name} on {self.data}, {self.labels:,} labels"
         seeds = ", ".join(map(str, self.seeds))
+        texts = {name: score.text(share=name != "loss") for name, score in self.scores.items()}
+        texts |= {name: score.text(share=False) for name, score in self.measures.items()}
         rows = [
-            f"<tr><td>{html.escape(name)}</td><td>{score.mean:.4f}</td>"
-            f"<td>{'' if score.ci95 is None else f'± {score.ci95:.4f}'}</td></tr>"
-            for name, score in {**self.scores, **self.measures}.items()
+            f"<tr><td>{html.escape(name)}</td><td>{text}</td></tr>" for name, text in texts.items()
         ]
+        wider = self.scores["accuracy"].with_test_images(self.n_test)
         notes = "".join(f"<li>{html.escape(text)}</li>" for text in self.warnings)
         return (
             f"<table><caption>{html.escape(heading)}; run {self.run_id}, seeds {seeds}</caption>"
-            "<tr><th>test metric</th><th>mean</th><th>95% interval</th></tr>"
-            f"{''.join(rows)}</table><p>{self.cost.seconds:.1f} s a trial</p>"
+            "<tr><th>test metric</th><th>mean ± 95% over trials</th></tr>"
+            f"{''.join(rows)}</table><p>95% interval of the accuracy with the test images as a "
+            f"sample: {wider.text()}; {self.cost.seconds:.1f} s a trial</p>"
             + (f"<ul>{notes}</ul>" if notes else "")
         )
 
@@ -166,19 +170,33 @@ def _as_json(scores: Scores) -> dict[str, Any]:
     return {name: score.to_json() for name, score in scores.items()}
 
 
-def assemble(facts: RunFacts, data_fingerprint: str, trials: Sequence[TrialRecord]) -> RunRecord:
-    """Return the record of a run from its trials, in the order of their seeds."""
+def assemble(
+    facts: RunFacts,
+    data_fingerprint: str,
+    trials: Sequence[TrialRecord],
+    image_std: float | None = None,
+) -> RunRecord:
+    """Return the record of a run from its trials, in the order of their seeds.
+
+    Args:
+        facts: what all trials share.
+        data_fingerprint: hash of the training images.
+        trials: the results, in any order.
+        image_std: spread of the accuracy over the test images, see `Score`.
+    """
     trials = sorted(trials, key=lambda trial: trial.seed or 0)
     held_out = [trial.validation for trial in trials if trial.validation is not None]
     train = [trial.train_accuracy for trial in trials if trial.train_accuracy is not None]
     last = max(trials, key=lambda trial: trial.provenance.finished).provenance
     speeds = [trial.cost.images_per_second for trial in trials]
     known_speeds = [speed for speed in speeds if speed is not None]
+    scores = _common_summaries([trial.scores for trial in trials])
+    scores["accuracy"] = replace(scores["accuracy"], image_std=image_std)
     return RunRecord(
         **{one.name: getattr(facts, one.name) for one in fields(RunFacts)},
         labels=trials[0].labels,
         seeds=[trial.seed for trial in trials],
-        scores=_common_summaries([trial.scores for trial in trials]),
+        scores=scores,
         measures=_common_summaries([trial.measures for trial in trials]),
         validation=_common_summaries(held_out) if held_out else None,
         # a vote has no predictions of training images

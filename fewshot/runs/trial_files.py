@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from fewshot import io
 from fewshot.errors import UserError
-from fewshot.evaluation import low_data
+from fewshot.evaluation import low_data, statistics
 from fewshot.learners.base import Learner
 from fewshot.runs.labelled_subset import LabelledSubset
 from fewshot.runs.trial_record import TrialRecord
@@ -143,6 +143,25 @@ def _arrays(predictions: TrialPredictions) -> dict[str, np.ndarray]:
     if faulty is not None:
         arrays["test_faulty"] = faulty.numpy()
     return arrays
+
+
+def image_std(folders: Sequence[Path]) -> float | None:
+    """Return the spread of the accuracy over the test images, from the saved predictions.
+
+    Args:
+        folders: folders of all trials of a run.
+
+    Returns:
+        What `Score.image_std` describes; None for a single trial, or if predictions are missing.
+    """
+    correct = []
+    for folder in folders:
+        try:
+            with (folder / "predictions.npz").open("rb") as file, np.load(file) as arrays:
+                correct.append(arrays["test_logits"].argmax(1) == arrays["test_labels"])
+        except io.DAMAGED_ARRAYS:  # a missing file among them
+            return None
+    return statistics.image_std(np.stack(correct))
 
 
 def half_precision(logits: np.ndarray) -> np.ndarray:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from fewshot import io
 from fewshot.errors import UserError
-from fewshot.evaluation import metrics
+from fewshot.evaluation import metrics, statistics
 from fewshot.runs import provenance, records, voters
 from fewshot.runs.run_record import RunFacts, RunRecord, VotingRun, assemble
 from fewshot.runs.trial_record import Cost, TrialRecord
@@ -31,13 +31,17 @@ RULES = ("soft", "hard")
 
 
 class Ballot(NamedTuple):
-    """One vote: its seed (None if all trials are pooled), who voted out of whom, and its scores."""
+    """One vote: its seed (None if all trials are pooled), who voted out of whom, and its scores.
+
+    correct: whether each test image was classified correctly [n].
+    """
 
     seed: int | None
     chosen: list[Voter]
     candidates: list[Voter]
     test: metrics.ClassifierScores
     validation: metrics.ClassifierScores | None
+    correct: Tensor
 
 
 class Tally:
@@ -163,7 +167,9 @@ def _cast(
             for part, truth in truths.items()
         }
         voted = [voter for voter in candidates if voter.key in keys]
-        ballots.append(Ballot(seed, voted, candidates, scores["test"], scores.get("validation")))
+        correct = tally["test"].logits(rule).argmax(1) == labels
+        validation = scores.get("validation")
+        ballots.append(Ballot(seed, voted, candidates, scores["test"], validation, correct))
     return ballots
 
 
@@ -211,7 +217,9 @@ def _record(
         ],
     )
     fingerprint = first.provenance.data_fingerprint or ""
-    record = assemble(facts, fingerprint, [_trial(ballot, started) for ballot in ballots])
+    trials = [_trial(ballot, started) for ballot in ballots]
+    correct = torch.stack([ballot.correct for ballot in ballots]).numpy()
+    record = assemble(facts, fingerprint, trials, statistics.image_std(correct))
     warnings = [*_remarks(record, ballots, first.labels), *record.warnings]
     return replace(record, warnings=warnings)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -199,6 +200,19 @@ def test_runs_are_compared_with_the_best_by_paired_differences():
     interval = stats.ttest_rel(*values).confidence_interval()
     assert table["difference"][1] == pytest.approx((interval.low + interval.high) / 2)
     assert table["difference_ci95"][1] == pytest.approx((interval.high - interval.low) / 2)
+
+    assert table["p"][1] == pytest.approx(stats.ttest_rel(*values).pvalue)
+    assert table["low"][1] < table["accuracy"][1] < table["high"][1]
+    assert table["high"][1] - table["low"][1] > 2 * table["ci95"][1]
+
+
+def test_runs_without_a_common_seed_are_not_compared():
+    probe, protonet = published("probe-16"), published("protonet-16")
+    later = replace(protonet, seeds=[seed + 100 for seed in protonet.seeds])
+    with pytest.raises(
+        UserError, match=r"no seed in common \(seeds .*run both with the same --seeds"
+    ):
+        api.compare(probe, later)
 
 
 def test_runs_of_different_tasks_are_not_compared():

@@ -20,7 +20,7 @@ from fewshot.report.plots import calibration, classes, style, training_curves
 from fewshot.runs.trial_record import METRICS
 
 PAGE = "inspect.md"
-SCORE = ("mean", "std", "95% interval")
+SCORE = ("mean ± 95%", "std")
 
 
 def inspect(
@@ -64,14 +64,18 @@ def inspect(
 
 def _head(run: Run) -> str:
     record = run.record
-    rows = [[name, *_score(record.scores[name])] for name in METRICS]
+    rows = []
+    for name in METRICS:
+        rows.append([name, *_score(record.scores[name], share=name != "loss")])
     table = markdown_table(["score on the test images", *SCORE], rows)
     parts = [
         f"# {record.name} on {record.data}, {formatting.budget_of(record)}",
         table,
         f"Run {record.run_id}: backbone {record.backbone}, weights "
         f"{formatting.weights_name(record)}, {counted(record.labels, 'label')}, evaluated on "
-        f"{record.n_test:,} test images, {counted(len(record.seeds), 'trial')}.",
+        f"{record.n_test:,} test images, {counted(len(record.seeds), 'trial')}. 95% interval of "
+        "the accuracy that also counts the test images as a sample: "
+        f"{formatting.with_test_images(record)}.",
     ]
     notes = [*record.data_notes, *map(formatting.current_words, record.warnings)]
     if notes:
@@ -79,9 +83,9 @@ def _head(run: Run) -> str:
     return "\n\n".join(parts)
 
 
-def _score(score: Score) -> list[str]:
+def _score(score: Score, share: bool = True) -> list[str]:
     std = "" if score.std is None else f"{score.std:.4f}"
-    return [f"{score.mean:.4f}", std, formatting.plus_minus(score.ci95).strip()]
+    return [formatting.interval(score, share=share), std]
 
 
 def _figure(inspected: Inspected, name: str, figure: Any, alt: str, text: str) -> Part:
@@ -109,8 +113,8 @@ def _classes(inspected: Inspected) -> Part:
     shown = classes.shown_classes(classes.accuracies(record, trials))
     rows = []
     for one in shown:
-        half = formatting.plus_minus(one.half).strip()
-        rows.append([one.name, f"{one.mean:.4f}", half, one.n])
+        interval = "" if one.interval is None else one.interval.text()
+        rows.append([one.name, f"{one.mean:.4f}", interval, one.n])
     best, worst = (f"{one.name} with {100 * one.mean:.1f}%" for one in (shown[0], shown[-1]))
     alt = f"Bars of the accuracy of each class, from {best} to {worst}."
     columns = ["class", "accuracy", "95% interval", "test images, all trials"]
@@ -151,8 +155,8 @@ def _curves(inspected: Inspected) -> Part:
 def _mean(values: training_curves.Mean, index: int) -> str:
     if not values.trials[index]:
         return ""
-    std = float(values.std[index]) if values.trials[index] > 1 else None
-    return f"{values.mean[index]:.4f}" + formatting.plus_minus(std)
+    std = f" (std {values.std[index]:.4f})" if values.trials[index] > 1 else ""
+    return f"{values.mean[index]:.4f}{std}"
 
 
 def _reliability(inspected: Inspected) -> Part:

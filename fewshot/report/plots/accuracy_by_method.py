@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from fewshot.evaluation.statistics import Interval
 from fewshot.report.plots import style
 
 
@@ -16,13 +17,13 @@ class Result(NamedTuple):
         label: name of the method.
         values: accuracy of each trial, in [0, 1].
         mean: mean of the values.
-        half: half width of the 95% interval of the mean, or None for a single trial.
+        interval: 95% interval of the mean over trials, or None for a single trial.
     """
 
     label: str
     values: Sequence[float]
     mean: float
-    half: float | None
+    interval: Interval | None
 
 
 @style.styled
@@ -33,10 +34,11 @@ def draw(results: Sequence[Result], title: str, path: Path) -> list[Path]:
     for row, result in enumerate(ordered):
         percent = [100 * value for value in result.values]
         axes.scatter(percent, [row] * len(percent), s=22, color=style.GREY, zorder=2)
+        low, high = result.interval or (result.mean, result.mean)
         axes.errorbar(
             100 * result.mean,
             row,
-            xerr=None if result.half is None else 100 * result.half,
+            xerr=[[100 * (result.mean - low)], [100 * (high - result.mean)]],
             fmt="o",
             color=style.BLUE,
             capsize=4,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fewshot import io
+from fewshot.evaluation.statistics import Interval
 from fewshot.report import formatting
 from fewshot.report.plots import style
 from fewshot.runs.run_record import RunRecord
@@ -15,17 +16,17 @@ UNLABELLED_TICK = 5  # labels per class, on the axis of `overview`: too near to 
 
 
 class Line(NamedTuple):
-    """A method's label budgets, rising, its mean accuracies and half of their 95% intervals.
+    """A method's label budgets, rising, its mean accuracies and their 95% intervals over trials.
 
-    Half an interval is 0 if there was one trial. untrained: the budgets at which the learner ran
-    without training, so that its point is hollow in `overview`. method: lines of one method,
-    trained and not, share a colour and a marker in `overview`.
+    An interval is the mean alone if there was one trial. untrained: the budgets at which the
+    learner ran without training, so that its point is hollow in `overview`. method: lines of one
+    method, trained and not, share a colour and a marker in `overview`.
     """
 
     label: str
     budgets: list[float]
     means: list[float]
-    halves: list[float]
+    intervals: list[Interval]
     untrained: frozenset[float] = frozenset()
     method: str = ""
 
@@ -71,10 +72,10 @@ def line_of(label: str, by_budget: Mapping[float, RunRecord]) -> Line:
     budgets = sorted(by_budget)
     scores = [by_budget[budget].scores["accuracy"] for budget in budgets]
     means = [score.mean for score in scores]
-    halves = [score.ci95 or 0.0 for score in scores]
+    intervals = [score.over_trials() or Interval(score.mean, score.mean) for score in scores]
     untrained = {budget for budget in budgets if formatting.is_untrained(by_budget[budget])}
     method = by_budget[budgets[0]].method
-    return Line(label, budgets, means, halves, frozenset(untrained), method)
+    return Line(label, budgets, means, intervals, frozenset(untrained), method)
 
 
 def save(panel: Panel, path: Path) -> list[Path]:
@@ -93,8 +94,8 @@ def figure(panel: Panel) -> Any:
         marker = style.MARKERS[number % len(style.MARKERS)]
         pattern = "-" if number < len(style.COLOURS) else "--"  # the colours are used again
         (drawn,) = axes.plot(line.budgets, means, pattern, marker=marker, label=line.label)
-        low = [mean - 100 * half for mean, half in zip(means, line.halves, strict=True)]
-        high = [mean + 100 * half for mean, half in zip(means, line.halves, strict=True)]
+        low = [100 * interval.low for interval in line.intervals]
+        high = [100 * interval.high for interval in line.intervals]
         axes.fill_between(line.budgets, low, high, color=drawn.get_color(), alpha=0.15, linewidth=0)
     for label, accuracy in panel.levels:
         axes.axhline(100 * accuracy, color=style.GREY, linestyle="--", linewidth=1)
@@ -135,11 +136,14 @@ def overview(lines: Sequence[Line], title: str) -> Any:
         shift = 1 + 0.03 * (number - (len(methods) - 1) / 2)
         x = [budget * shift for budget in line.budgets]
         means = [100 * mean for mean in line.means]
+        ends = list(zip(means, line.intervals, strict=True))
+        below = [mean - 100 * interval.low for mean, interval in ends]
+        above = [100 * interval.high - mean for mean, interval in ends]
         marker = style.MARKERS[number % len(style.MARKERS)]
         axes.errorbar(
             x,
             means,
-            [100 * half for half in line.halves],
+            [below, above],
             color=colour,
             fmt=f"{marker}-",
             markersize=4.5,

@@ -53,7 +53,7 @@ def reliability(trials: Sequence[Bins], title: str = "") -> Any:
     """Draw accuracy against confidence bin by bin, and below it the number of images of each bin.
 
     The images of all trials are drawn together. The ECE in the title is computed for each trial:
-    mean, and standard deviation over trials.
+    mean ± half of its 95% interval over trials.
     """
     counts, confidence, correct = together(trials)
     n_bins, n = len(counts), int(counts.sum())
@@ -67,10 +67,8 @@ def reliability(trials: Sequence[Bins], title: str = "") -> Any:
     _upper(upper, middles[some], width, accuracy, mean_confidence)
     figure.legend(loc="outside upper center", ncols=3)
     error = summary([trial.error for trial in trials])
-    spread = ""
-    if error.std is not None:
-        spread = f" ± {error.std:.3f} (standard deviation over {counted(len(trials), 'trial')})"
-    upper.set_title(f"{title}{': ' if title else ''}ECE {error.mean:.3f}{spread}")
+    over = f" over {counted(error.n, 'trial')}" if error.n > 1 else ""
+    upper.set_title(f"{title}{': ' if title else ''}ECE {error.text('.3f')}{over}")
     lower.bar(middles, 100 * counts / n, width, color="0.55", linewidth=0)
     lower.set_ylabel("% of images")
     lower.set_xlabel(f"confidence: probability of the predicted class; {n:,} predictions")

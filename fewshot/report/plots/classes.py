@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fewshot.evaluation.statistics import summary
+from fewshot.evaluation.statistics import Interval, summary
 from fewshot.report.formatting import counted, short_name, shortened
 from fewshot.report.plots import style
 from fewshot.runs.run_record import RunRecord
@@ -21,14 +21,15 @@ NAMED = 40  # up to so many classes, both figures name every class
 
 
 class Class(NamedTuple):
-    """The accuracy of one class: mean, half of the 95% interval, and the value of each trial.
+    """The accuracy of one class: mean, 95% interval over trials, and the value of each trial.
 
-    `values` is empty and `half` is None if the trials are not known. n: test images of all trials.
+    `values` is empty and `interval` is None if the trials are not known. n: test images of all
+    trials.
     """
 
     name: str
     mean: float
-    half: float | None
+    interval: Interval | None
     values: list[float]
     n: int
 
@@ -136,8 +137,8 @@ def accuracies(record: RunRecord, trials: Sequence[Sequence[float]] | None = Non
     result = []
     for number, (name, mean) in enumerate(zip(record.classes, record.per_class, strict=True)):
         values = [float(trial[number]) for trial in trials or ()]
-        half = summary(values).ci95 if values else None
-        result.append(Class(name, mean, half, values, int(counts[number])))
+        interval = summary(values).over_trials() if values else None
+        result.append(Class(name, mean, interval, values, int(counts[number])))
     return result
 
 
@@ -161,9 +162,9 @@ def per_class(record: RunRecord, trials: Sequence[Sequence[float]] | None = None
     means = 100 * np.array([one.mean for one in shown])
     axes.barh(rows, means, height=0.62, color=style.BLUE, alpha=0.35, linewidth=0)
     for row, one in zip(rows, shown, strict=True):
-        if one.half is not None:
-            low, high = 100 * max(0, one.mean - one.half), 100 * min(1, one.mean + one.half)
-            axes.plot([low, high], [row, row], color=style.BLUE, linewidth=2)
+        if one.interval is not None:
+            ends = [100 * end for end in one.interval]
+            axes.plot(ends, [row, row], color=style.BLUE, linewidth=2)
         if len(one.values) > 1:
             values = [100 * value for value in one.values]
             axes.plot(values, [row] * len(values), ".", color="0.25", markersize=4)
@@ -180,7 +181,7 @@ def per_class(record: RunRecord, trials: Sequence[Sequence[float]] | None = None
     axes.set_xlim(0, 100)
     axes.grid(False, axis="y")
     axes.set_xlabel("accuracy on the test images of the class, %")
-    interval = "mean and 95% interval" if shown[0].half is not None else "mean"
+    interval = "mean and 95% interval" if len(shown[0].values) > 1 else "mean"
     axes.set_title(f"{_run(record)}: accuracy of each class, {interval} over trials")
     return figure
 

@@ -8,18 +8,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fewshot.evaluation.statistics import Interval
 from fewshot.report.plots import accuracy_curves, classes, style
 from fewshot.report.plots.training_curves import average
 from fewshot.runs.run_record import RunRecord
 
 
 class Dot(NamedTuple):
-    """A reported number beside a measured mean and half of its interval, all in percent."""
+    """A reported number beside a measured mean and its interval over trials, all in percent."""
 
     label: str
     reported: float
     measured: float
-    half: float
+    interval: Interval
 
 
 class Boxes(NamedTuple):
@@ -53,7 +54,10 @@ def dots(entries: Sequence[Dot], path: Path) -> list[Path]:
     axes.errorbar(
         measured,
         rows,
-        xerr=[entry.half for entry in entries],
+        xerr=[
+            [entry.measured - entry.interval.low for entry in entries],
+            [entry.interval.high - entry.measured for entry in entries],
+        ],
         fmt="o",
         color=style.BLUE,
         linewidth=1.2,

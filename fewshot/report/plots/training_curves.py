@@ -78,10 +78,10 @@ def train_and_test(records: Mapping[str, RunRecord]) -> Any:
 def _bar(axes: Any, y: float, thickness: float, score: Score, colour: str) -> None:
     mean, values = 100 * score.mean, [100 * value for value in score.values]
     axes.barh([y], [mean], height=0.9 * thickness, color=colour, alpha=0.4, linewidth=0)
-    if score.ci95 is not None:
-        half = 100 * score.ci95
-        ends = [max(0, mean - half), min(100, mean + half)]
-        axes.plot(ends, [y, y], color=colour, linewidth=2)
+    interval = score.over_trials()
+    if interval is not None:
+        axes.plot([100 * end for end in interval], [y, y], color=colour, linewidth=2)
+    if score.n > 1:
         axes.plot(values, [y] * len(values), ".", color="0.25", markersize=4)
     text = f"{mean:.1f}"
     axes.annotate(text, (101.5, y), va="center", fontsize=style.TICK, annotation_clip=False)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fewshot.config import BUDGETS
+from fewshot.evaluation.statistics import Interval
 from fewshot.report.formatting import Cell, Table, counted, current_words, number
 from fewshot.report.plots import accuracy_curves, classes, study_plots
 from fewshot.report.plots.accuracy_curves import Line, Panel
@@ -53,16 +54,18 @@ def _beside_reported(study: Study) -> list[Figure]:
     for row in study.rows if study.scale != SMOKE else []:
         for cell in row.scored:
             if "accuracy" in cell.reported:
-                half = 100 * (cell.accuracy.ci95 or 0.0)
+                low, high = cell.accuracy.over_trials() or (cell.mean, cell.mean)
+                interval = Interval(100 * low, 100 * high)
                 label = f"{row.name} {cell.label}"
-                dots.append(Dot(label, 100 * cell.reported["accuracy"], 100 * cell.mean, half))
+                dots.append(Dot(label, 100 * cell.reported["accuracy"], 100 * cell.mean, interval))
     if len(dots) < 2:
         return []
     rows = []
     for dot in dots:
-        values = [number(value, ".2f") for value in (dot.reported, dot.measured, dot.half)]
-        rows.append([Cell(dot.label), *values])
-    table = Table("accuracy in percent", ["setting", "reported", "measured", "± 95%"], rows, [])
+        values = [number(value, ".2f") for value in (dot.reported, dot.measured)]
+        rows.append([Cell(dot.label), *values, _interval(dot.interval)])
+    columns = ["setting", "reported", "measured", "95% interval"]
+    table = Table("accuracy in percent", columns, rows, [])
     higher = sum(dot.measured > dot.reported for dot in dots)
     alt = (
         f"Dot plot of {len(dots)} test accuracies beside the reported ones; {higher} are higher "
@@ -70,6 +73,12 @@ def _beside_reported(study: Study) -> list[Figure]:
     )
     title = "Measured beside reported accuracy"
     return [Figure("reported", title, alt, table, partial(study_plots.dots, dots))]
+
+
+def _interval(interval: Interval, scale: float = 1.0) -> Cell:
+    """Return an interval over trials, times `scale`; nothing for that of a single trial."""
+    low, high = interval
+    return Cell(interval.text(".2f", scale), low) if low < high else Cell()
 
 
 def _against_labels(study: Study) -> list[Figure]:
@@ -111,9 +120,9 @@ def _label_figure(name: str, panel: Panel, total: int) -> Figure:
     unit = "labels per class" if panel.budget == "shots" else "share of the training images"
     rows = []
     for line in panel.lines:
-        for budget, mean, half in zip(line.budgets, line.means, line.halves, strict=True):
-            values = [number(100 * value, ".2f") for value in (mean, half)]
-            rows.append([Cell(line.label), number(budget, "g"), *values])
+        for budget, mean, interval in zip(line.budgets, line.means, line.intervals, strict=True):
+            values = [number(budget, "g"), number(100 * mean, ".2f"), _interval(interval, 100)]
+            rows.append([Cell(line.label), *values])
     for label, accuracy_of in panel.levels:
         rows.append([Cell(label), Cell("all"), number(100 * accuracy_of, ".2f"), Cell()])
     some = f", the best {len(panel.lines)} of {total} lines" if total > len(panel.lines) else ""
@@ -125,7 +134,7 @@ def _label_figure(name: str, panel: Panel, total: int) -> Figure:
     )
     for label, accuracy_of in panel.levels:
         alt += f" With all labels, {label} has {100 * accuracy_of:.1f}%."
-    table = Table("accuracy in percent", ["line", unit, "accuracy", "± 95%"], rows, [])
+    table = Table("accuracy in percent", ["line", unit, "accuracy", "95% interval"], rows, [])
     title = f"Accuracy against the {unit}{some}"
     return Figure(name, title, alt, table, partial(study_plots.budgets, panel))
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from fewshot.evaluation.statistics import (
+from fewshot.evaluation.paired_tests import (
     FEWEST_TRIALS,
-    SIGNIFICANCE,
+    AllPairs,
     Difference,
-    holm_corrected,
-    paired_difference,
 )
 from fewshot.report import formatting
 from fewshot.report.formatting import Finding, counted
@@ -23,23 +21,34 @@ SAME = 0.005  # accuracies are the same if the interval of their difference lies
 
 
 class Competitor(NamedTuple):
-    """A cell with its name in a sentence, and how far the best cell is ahead of it."""
+    """A cell, with its name in a sentence."""
 
     name: str
     cell: CellResult
-    lead: Difference
 
 
 class Contest(NamedTuple):
-    """The competitors at one label budget, the best first; what: "rows" or "settings of H5"."""
+    """The competitors at one label budget, the best first; what: "rows" or "settings of H5".
+
+    cells: all cells of the rows. Each row competes with its best one, so tests must take into
+    account that the others could have been chosen.
+    """
 
     group: Group
     what: str
     competitors: list[Competitor]
+    cells: list[CellResult]
 
     @property
     def best(self) -> Competitor:
         return self.competitors[0]
+
+
+class Behind(NamedTuple):
+    """A competitor, and how far the best cell is ahead of it."""
+
+    name: str
+    lead: Difference
 
 
 def summary(study: Study) -> list[str]:
@@ -95,8 +104,7 @@ def of_row(row: RowResult) -> list[Finding]:
     contests = []
     for group, cells in results.groups(row.cells).items():
         if len(cells) > 1:
-            named = [(f'"{cell.label}"', cell) for cell in cells]
-            contests.append(_contest(group, "settings", named))
+            contests.append(_contest(group, "settings", _labelled(cells), cells))
     return _findings(contests)
 
 
@@ -127,36 +135,48 @@ def _contests(study: Study) -> list[Contest]:
         row, cells = rows[0]
         if len(rows) == 1 and len(cells) > 1:
             what = f"settings of {_name(row, None)}"
-            named = [(f'"{cell.label}"', cell) for cell in cells]
+            competitors = _labelled(cells)
         else:
-            what, named = "rows", []
+            what, competitors = "rows", []
             for row, cells in rows:
                 best = results.best(cells)
-                named.append((_name(row, best if len(cells) > 1 else None), best))
-        contests.append(_contest(group, what, named))
+                competitors.append(Competitor(_name(row, best if len(cells) > 1 else None), best))
+        every = [cell for _, cells in rows for cell in cells]
+        contests.append(_contest(group, what, competitors, every))
     return contests
 
 
-def _contest(group: Group, what: str, named: Sequence[tuple[str, CellResult]]) -> Contest:
-    ordered = sorted(named, key=lambda item: -item[1].mean)
-    best = ordered[0][1].measured.by_seed()
-    competitors = []
-    for name, cell in ordered:
-        lead = paired_difference(best, cell.measured.by_seed())
-        competitors.append(Competitor(name, cell, lead))
-    return Contest(group, what, competitors)
+def _labelled(cells: Sequence[CellResult]) -> list[Competitor]:
+    return [Competitor(f'"{cell.label}"', cell) for cell in cells]
+
+
+def _contest(
+    group: Group, what: str, competitors: Sequence[Competitor], cells: Sequence[CellResult]
+) -> Contest:
+    ordered = sorted(competitors, key=lambda one: -one.cell.mean)
+    return Contest(group, what, ordered, list(cells))
 
 
 def _findings(contests: Sequence[Contest]) -> list[Finding]:
-    """Return a finding for each contest, with p-values corrected over all of them."""
-    leads = holm_corrected([one.lead for c in contests for one in c.competitors[1:]])
-    comparisons, next_lead = sum(lead.p is not None for lead in leads), iter(leads)
-    findings = []
+    """Return a finding for each contest, with p-values corrected over all pairs of all of them."""
+    groups = []
     for contest in contests:
-        others = [one._replace(lead=next(next_lead)) for one in contest.competitors[1:]]
+        groups.append([cell.measured.by_seed() for cell in contest.cells])
+    pairs = AllPairs(groups)
+    findings = []
+    for number, contest in enumerate(contests):
+        position = {id(cell): index for index, cell in enumerate(contest.cells)}
+        best = position[id(contest.best.cell)]
+        others = []
+        for name, cell in contest.competitors[1:]:
+            others.append(Behind(name, pairs.difference(best, position[id(cell)], number)))
         findings.append(Finding(_first(contest), _leads(others)))
-    if comparisons:
-        words = f"The p-values are corrected for {counted(comparisons, 'comparison')} (Holm)."
+    if pairs.comparisons:
+        words = (
+            f"The p-values are corrected (Holm) for {counted(pairs.comparisons, 'comparison')}: "
+            "every pair of settings with the same labels, since the best could have been any of "
+            "them. The ± of a lead is half of its own 95% interval."
+        )
         findings.append(Finding(words, []))
     return findings
 
@@ -171,11 +191,11 @@ def _first(contest: Contest) -> str:
     return f"{where} {best.name} has the highest accuracy of {n} {contest.what}: {words}."
 
 
-def _leads(others: Sequence[Competitor]) -> list[str]:
+def _leads(others: Sequence[Behind]) -> list[str]:
     """Return how far the best cell is ahead of the others, and which have too few trials."""
     tested = [one for one in others if one.lead.p is not None]
-    worse = [one for one in tested if _p(one) < SIGNIFICANCE]
-    rest = [one for one in tested if _p(one) >= SIGNIFICANCE]
+    worse = [one for one in tested if one.lead.significant]
+    rest = [one for one in tested if not one.lead.significant]
     same = [one for one in rest if one.lead.mean + (one.lead.half or 0.0) <= SAME]
     unsure = [one for one in rest if one not in same]
     untested = [one for one in others if one.lead.p is None]
@@ -189,11 +209,7 @@ def _leads(others: Sequence[Competitor]) -> list[str]:
     return details
 
 
-def _p(competitor: Competitor) -> float:
-    return competitor.lead.p if competitor.lead.p is not None else 1.0
-
-
-def _untested(untested: Sequence[Competitor], total: int) -> str:
+def _untested(untested: Sequence[Behind], total: int) -> str:
     trials = counted(max(one.lead.n for one in untested), "common trial")
     if total == 1:
         which = "the other one"
@@ -204,7 +220,7 @@ def _untested(untested: Sequence[Competitor], total: int) -> str:
     return f"not tested against {which}: {trials}, and a test needs {FEWEST_TRIALS}"
 
 
-def _listed(relation: str, competitors: Sequence[Competitor]) -> list[str]:
+def _listed(relation: str, competitors: Sequence[Behind]) -> list[str]:
     """Return a line for each of the nearest competitors, and one line for all others."""
     lines = [f"{relation} {one.name}: {_lead(one.lead)}" for one in competitors[:MOST_NAMED]]
     rest = [f"{one.lead.mean:.4f}" for one in competitors[MOST_NAMED:]]

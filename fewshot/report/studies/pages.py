@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from fewshot.report.formatting import Finding, Table, as_stated, counted
+from fewshot.report.formatting import HOW_BOLD, Finding, Table, as_stated, counted
 from fewshot.report.studies import figures, findings, reported, tables
 from fewshot.report.studies.figures import Figure
 from fewshot.report.studies.results import DONE, SMOKE, CellResult, RowResult, Study
@@ -13,12 +13,11 @@ from fewshot.studies import grids
 
 MOST_LISTED = 12  # cells named one by one; of more, the others are counted
 HOW_TO_READ = (
-    "Measured: mean ± standard deviation (n - 1) over n trials, each with its own labelled subset "
-    "and its own initial weights, all evaluated on the same test images. The 95% interval is "
-    "Student's t over the trials. Difference: measured minus reported. Bold: the best setting of a "
-    "table on the test images; its accuracy is too optimistic if there are many settings. Methods "
-    "are compared by paired differences over common trials; p-values are corrected for the number "
-    "of comparisons by Holm's method."
+    "Measured: mean ± half of its 95% interval over n trials, each with its own labelled subset "
+    "and its own initial weights, all evaluated on the same test images. 95% with test images: the "
+    "interval that also counts the test images as a sample. Difference: measured minus reported. "
+    f"{HOW_BOLD} The highest of many settings is too optimistic. Methods are compared by paired "
+    "differences over common trials; p-values are corrected by Holm's method for all pairs."
 )
 
 

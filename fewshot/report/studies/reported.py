@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from fewshot.evaluation.statistics import Difference, difference
+from fewshot.evaluation.paired_tests import Difference, difference
 from fewshot.report import formatting
 from fewshot.report.formatting import Finding, as_stated
 from fewshot.report.studies import results

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from fewshot.evaluation.paired_tests import clear_winner
 from fewshot.evaluation.statistics import Score
 from fewshot.report import formatting
 from fewshot.report.formatting import Cell, Table, as_stated, number
 from fewshot.report.studies import results
 from fewshot.report.studies.results import SMOKE, CellResult, Group, RowResult, Study
+from fewshot.runs.records import RunRecord
 from fewshot.studies.results import Benchmark
 
 # The rows that a reader of a study looks for first; other studies begin with all of their rows.
@@ -41,8 +43,8 @@ def headline(study: Study) -> Table | None:
         shared = f"with {budgets.pop()} and "
     rows = [[line[name] for name in columns] for line in lines]
     caption = (
-        "Reported and measured accuracy. Measured: mean ± half of the 95% interval over n trials "
-        f"on the test images, {shared}at scale {study.scale}."
+        "Reported and measured accuracy. Measured: mean ± half of its 95% interval over n trials, "
+        f"on these test images, {shared}at scale {study.scale}."
     )
     return Table(caption, columns, rows, [])
 
@@ -150,22 +152,24 @@ def of_row(row: RowResult, scale: str) -> list[Table]:
 
 
 def _table(group: Group, cells: Sequence[CellResult], decimals: Decimals, scale: str) -> Table:
-    best = results.best(cells)
-    lines = [_line(cell, decimals, cell is best and len(cells) > 1, scale) for cell in cells]
+    winner = clear_winner([cell.measured.by_seed() for cell in cells])
+    lines = []
+    for position, cell in enumerate(cells):
+        lines.append(_line(cell, decimals, position == winner, scale))
     columns = [name for name in lines[0] if any(line[name].text for line in lines)]
     rows = [[line[name] for name in columns] for line in lines]
     return Table(_caption(group, scale), columns, rows, _notes(cells))
 
 
-def _line(cell: CellResult, decimals: Decimals, is_best: bool, scale: str) -> dict[str, Cell]:
+def _line(cell: CellResult, decimals: Decimals, is_winner: bool, scale: str) -> dict[str, Cell]:
     record, accuracy = cell.measured, cell.accuracy
     compared = {} if scale == SMOKE else cell.reported
     line = {
         "setting": Cell(cell.label),
         "reported": reported(cell, "accuracy", decimals.get("accuracy", 2)),
-        "measured": _score(accuracy, is_best),
+        "measured": _score(accuracy, is_winner),
         "n": number(len(accuracy.values), "d"),
-        "95% interval": _interval(accuracy),
+        "95% with test images": _with_test_images(record),
         "difference": _difference(accuracy, compared.get("accuracy")),
     }
     validation = results.score(record, "validation_accuracy")
@@ -179,7 +183,7 @@ def _line(cell: CellResult, decimals: Decimals, is_best: bool, scale: str) -> di
         line["train, reported"] = reported(cell, "train_accuracy", decimals["train_accuracy"])
     for metric in OTHERS:
         if metric in decimals:
-            line[metric] = _score(results.score(record, metric))
+            line[metric] = _score(results.score(record, metric), share=metric != "loss")
             line[f"{metric}, reported"] = reported(cell, metric, decimals[metric])
     line["seconds per trial"] = number(record.cost.seconds, ".1f")
     return {**line, "run": Cell(cell.run or record.run_id)}
@@ -191,21 +195,18 @@ def reported(cell: CellResult, metric: str, decimals: int) -> Cell:
     if value is None:
         return Cell()
     std = cell.reported.get("std") if metric == "accuracy" else None
-    return Cell(as_stated(value, decimals) + (f" ± {as_stated(std)}" if std else ""), value)
+    return Cell(as_stated(value, decimals) + (f" (std {as_stated(std)})" if std else ""), value)
 
 
-def _score(score: Score | None, bold: bool = False) -> Cell:
+def _score(score: Score | None, bold: bool = False, share: bool = True) -> Cell:
     if score is None:
         return Cell()
-    return Cell(formatting.deviation(score), score.mean, bold)
+    return Cell(formatting.interval(score, share=share), score.mean, bold)
 
 
-def _interval(score: Score) -> Cell:
-    """Return the 95% interval of an accuracy, cut to the range from 0 to 1."""
-    if score.ci95 is None:
-        return Cell()
-    low, high = max(0.0, score.mean - score.ci95), min(1.0, score.mean + score.ci95)
-    return Cell(f"{low:.4f} to {high:.4f}", low)
+def _with_test_images(record: RunRecord) -> Cell:
+    low = record.scores["accuracy"].with_test_images(record.n_test).low
+    return Cell(formatting.with_test_images(record), low)
 
 
 def _difference(score: Score | None, value: float | None) -> Cell:
@@ -237,7 +238,7 @@ def _notes(cells: Sequence[CellResult]) -> list[tuple[str, str]]:
         sentence = f"the study file now asks for other settings for: {'; '.join(changed)}"
         notes.append(("changed", sentence))
     if min(len(record.seeds) for record in measured) < formatting.UNCERTAIN_TRIALS:
-        notes.append(("trials", "with fewer than five trials, the standard deviation is uncertain"))
+        notes.append(("trials", "with fewer than five trials, the interval is itself uncertain"))
     return list(dict.fromkeys(notes))
 
 

@@ -7,6 +7,7 @@ import pytest
 from fewshot.evaluation.statistics import Score
 from fewshot.report import formatting
 from fewshot.report.formatting import Cell, Table
+from tests.fewshot.expected_intervals import with_test_images
 from tests.fewshot.report.handmade import record
 
 
@@ -31,10 +32,12 @@ def test_label_budgets_in_words(budget: dict[str, float | None], words: str) -> 
     assert formatting.budget_of(record(**budget)) == words
 
 
-def test_intervals_and_deviations() -> None:
+def test_intervals() -> None:
     score = Score(0.51234, 0.01, 0.0249, [0.5, 0.52468])
     assert formatting.interval(score) == "0.5123 ± 0.0249"
-    assert formatting.deviation(score, ".2f") == "0.51 ± 0.01"
+    assert formatting.with_test_images(record(values=(0.5, 0.6, 0.7))) == with_test_images(
+        (0.5, 0.6, 0.7), 1000
+    )
     assert formatting.interval(Score(0.5, None, None, [0.5])) == "0.5000"
 
 

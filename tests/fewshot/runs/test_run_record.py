@@ -121,8 +121,8 @@ def test_a_record_is_shown_in_one_line_and_in_a_notebook_as_a_table() -> None:
     record = assembled(trial(0, 0.5), trial(1, 0.7, warnings=["<small>"]))
     assert repr(record) == (
         "RunRecord(protonet (not trained: nearest mean of frozen features) on digits, 8 labels, "
-        "2 trials: accuracy 0.6000 ± 1.2706, run abc)"
+        "2 trials: accuracy 0.6000 (0.0476 to 0.9783), run abc)"
     )
     shown = record._repr_html_()
-    assert "<td>accuracy</td><td>0.6000</td><td>± 1.2706</td>" in shown
+    assert "<td>accuracy</td><td>0.6000 (0.0476 to 0.9783)</td>" in shown
     assert "&lt;small&gt;" in shown

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import statistics
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from episodes.rng import seeded
 from fewshot.errors import UserError
 from fewshot.evaluation import low_data
 from fewshot.model.restore import restore
-from fewshot.runs import experiment, resolve, trial_files
+from fewshot.runs import experiment, records, resolve, trial_files
 from fewshot.runs.labelled_subset import LabelledSubset
 from fewshot.runs.trial_files import TrialPredictions, half_precision
 from fewshot.runs.trial_record import Cost, Provenance, TrialRecord
@@ -111,6 +112,26 @@ def test_every_file_of_a_trial_is_written_and_temporary_ones_are_removed(tmp_pat
         assert arrays["test_logits"].tolist() == [[1.0, 2.0], [3.0, 0.5]]
         assert arrays["test_labels"].tolist() == [1, 0]
         assert "validation_logits" not in arrays
+
+
+def test_a_record_knows_how_the_accuracy_varies_over_the_test_images(tmp_path: Path) -> None:
+    """The oracle counts in how many trials each image is right, one image at a time."""
+    experiment.run(quick("probe"), [0, 1], out=tmp_path)
+    record = experiment.run(quick("probe"), [2], out=tmp_path)
+    folder = tmp_path / record.run_id
+    shares = [0.0] * record.n_test
+    for seed in range(3):
+        with np.load(folder / f"trial-{seed}" / "predictions.npz") as arrays:
+            logits, labels = arrays["test_logits"].tolist(), arrays["test_labels"].tolist()
+        for image, (row, label) in enumerate(zip(logits, labels, strict=True)):
+            shares[image] += (row.index(max(row)) == label) / 3
+    assert record.scores["accuracy"].image_std == pytest.approx(statistics.stdev(shares))
+    assert record.scores["loss"].image_std is None
+    assert records.read(folder / "record.json") == record
+    (folder / "trial-1" / "predictions.npz").unlink()
+    folders = [folder / f"trial-{seed}" for seed in range(3)]
+    assert trial_files.image_std(folders) is None
+    assert trial_files.image_std(folders[:1]) is None
 
 
 def test_stored_weights_turn_an_initial_learner_into_the_trained_one(tmp_path: Path) -> None:

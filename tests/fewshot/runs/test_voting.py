@@ -158,6 +158,11 @@ def test_a_vote_against_nested_loops(rule: str, n_voters: int, tmp_path: Path) -
     assert accuracies(record) == pytest.approx([accuracy for accuracy, _ in expected])
     assert record.scores["loss"].values == pytest.approx([loss for _, loss in expected], rel=1e-6)
     assert record.seeds == [0, 1, 2]
+    shares = []
+    for image, label in enumerate(LABELS):
+        of_image = [[drawn[seed][image : image + 1] for drawn in logits] for seed in range(3)]
+        shares.append(np.mean([by_loops(rule, one, np.array([label]))[0] for one in of_image]))
+    assert record.scores["accuracy"].image_std == pytest.approx(np.std(shares, ddof=1))
     pooled = [drawn for drawns in logits for drawn in drawns]
     (record,) = voting.vote([tmp_path / "runs"], rule=rule, pool=True, out=tmp_path / "votes")
     accuracy, loss = by_loops(rule, pooled, LABELS)

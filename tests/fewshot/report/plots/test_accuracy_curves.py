@@ -10,6 +10,7 @@ import pytest
 
 from fewshot.report.plots import accuracy_curves
 from fewshot.runs.run_record import RunRecord
+from tests.fewshot.expected_intervals import score_interval
 from tests.fewshot.report.handmade import record
 
 
@@ -37,10 +38,11 @@ def test_a_line_for_each_method_in_rising_order_of_labels() -> None:
     probe = lines["probe conv4 from random weights"]
     assert probe.budgets == [1, 4]
     assert probe.means == pytest.approx([0.2, 0.5])
-    assert probe.halves == pytest.approx(
-        [12.706 * 0.1, 12.706 * 0.1], rel=1e-3
-    )  # t of one degree of freedom
-    assert lines["protonet conv4 from random weights"].halves == [0.0]
+    half = 12.7062 * 0.1  # t of one degree of freedom
+    for mean, interval in zip(probe.means, probe.intervals, strict=True):
+        assert interval == pytest.approx(score_interval(mean, half), rel=1e-4)
+    alone = lines["protonet conv4 from random weights"]
+    assert alone.intervals == [(alone.means[0], alone.means[0])]
 
 
 def test_data_sets_and_kinds_of_budget_are_never_mixed() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from fewshot.report.inspection import run_files
 from fewshot.report.plots import classes
+from tests.fewshot.expected_intervals import half_over_trials, score_interval
 from tests.fewshot.report.handmade import record
 from tests.fewshot.report.saved_run import counted, saved
 
@@ -58,9 +59,14 @@ def test_the_accuracy_of_each_class_and_its_interval(run: Path) -> None:
             values.append(sum(row.index(max(row)) == number for row in of_class) / len(of_class))
         assert accuracy.values == pytest.approx(values)
         assert accuracy.mean == pytest.approx(sum(values) / 2)
-        assert accuracy.half == pytest.approx(
-            12.7062 * abs(values[0] - values[1]) / 2, rel=1e-4
-        )  # t of one degree
+        half = half_over_trials(values)
+        mean = sum(values) / 2
+        if half and not half <= mean <= 1 - half:
+            assert accuracy.interval == pytest.approx(score_interval(mean, half))
+        elif half:
+            assert accuracy.interval == pytest.approx((mean - half, mean + half))
+        else:
+            assert accuracy.interval is None
     figure = classes.per_class(
         inspected.record, [trial.per_class for trial in run_files.trials(inspected)]
     )

@@ -8,9 +8,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-from scipy import stats
-
 from fewshot.report.studies import results
+from tests.fewshot.expected_intervals import accuracy_cell, with_test_images
 from tests.fewshot.study_results import Planned
 
 
@@ -55,12 +54,12 @@ def expected(content: dict[str, Any], reported: float) -> dict[str, str]:
     """Return what a table must show, from a record's raw values alone."""
     values = content["scores"]["accuracy"]["values"]
     middle, n = statistics.fmean(values), len(values)
-    cells = {"measured": f"{middle:.4f}", "n": str(n), "difference": f"{middle - reported:+.4f}"}
-    if n > 1:
-        spread = statistics.stdev(values)
-        half = stats.t.ppf(0.975, n - 1) * spread / n**0.5
-        cells["measured"] += f" ± {spread:.4f}"
-        cells["95% interval"] = f"{max(0, middle - half):.4f} to {min(1, middle + half):.4f}"
+    cells = {
+        "measured": accuracy_cell(values),
+        "95% with test images": with_test_images(values, content["n_test"]),
+        "n": str(n),
+        "difference": f"{middle - reported:+.4f}",
+    }
     cells["seconds per trial"] = (
         f"{content['cost']['train_seconds'] + content['cost']['adapt_seconds']:.1f}"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import statistics
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -29,21 +30,22 @@ def test_the_winner_and_its_leads_are_paired_and_corrected(
         "protonet": "K9 (Protonet)",
     }
     shown |= {"siamese": "K10 (Siamese)", "maml": "K11 (Maml)"}
-    at_16 = {name: record(f"{name}-16")["scores"]["accuracy"]["values"] for name in shown}
-    at_5 = {
-        name: record(f"{name}-5")["scores"]["accuracy"]["values"]
-        for name in ("protonet", "siamese", "maml")
-    }
-    first, first_5 = (max(at, key=lambda name: statistics.fmean(at[name])) for at in (at_16, at_5))
-    best, best_5 = at_16.pop(first), at_5.pop(first_5)
-    raw = {}
-    for mark, of_best, others in (("16", best, at_16), ("5", best_5, at_5)):
-        for name, other in others.items():
-            raw[name, mark] = stats.ttest_rel(of_best, other).pvalue
+    raw: dict[frozenset[str], float] = {}
+    for group in results.groups(
+        run for one in study(planned, saved, "kshot").rows for run in one.cells
+    ).values():
+        for one, other in combinations(group, 2):  # every pair of cells, not of rows
+            values = [run.measured.scores["accuracy"].values for run in (one, other)]
+            pair = frozenset((one.measured.run_id, other.measured.run_id))
+            raw[pair] = stats.ttest_rel(*values).pvalue
     order = sorted(raw, key=lambda pair: raw[pair])
-    adjusted: dict[tuple[str, str], float] = {}
-    for rank, name in enumerate(order):
-        adjusted[name] = max([min(1, (len(raw) - k) * raw[order[k]]) for k in range(rank + 1)])
+    adjusted: dict[frozenset[str], float] = {}
+    for rank, pair in enumerate(order):
+        adjusted[pair] = max([min(1, (len(raw) - k) * raw[order[k]]) for k in range(rank + 1)])
+    runs = {name: record(f"{name}-16")["run_id"] for name in shown}
+    at_16 = {name: record(f"{name}-16")["scores"]["accuracy"]["values"] for name in shown}
+    first = max(at_16, key=lambda name: statistics.fmean(at_16[name]))
+    best = at_16.pop(first)
     ahead = [
         name for name in at_16 if statistics.fmean(best) - statistics.fmean(at_16[name]) > 0.005
     ]
@@ -51,7 +53,7 @@ def test_the_winner_and_its_leads_are_paired_and_corrected(
     for name in ahead:
         gaps = [a - b for a, b in zip(best, at_16[name], strict=True)]
         half = stats.t.ppf(0.975, 9) * statistics.stdev(gaps) / 10**0.5
-        p = adjusted[name, "16"]
+        p = adjusted[frozenset((runs[first], runs[name]))]
         p_text = "p < 0.0001" if p < 1e-4 else f"p = {p:.2g}"
         words = f"{shown[name]}: lead {statistics.fmean(gaps):.4f} ± {half:.4f} (n = 10, {p_text})"
         assert f"better than {words}" in finding.details
@@ -66,7 +68,16 @@ def test_few_trials_are_reported_as_too_few(reported: tuple[Planned, Path, Path]
     untested = [detail for one in winners for detail in one.details if "not tested" in detail]
     assert sum("1 common trial, and a test needs 3" in detail for detail in untested) == 2
     assert sum("2 common trials, and a test needs 3" in detail for detail in untested) == 1
-    assert winners[-1] == ("The p-values are corrected for 4 comparisons (Holm).", [])
+    tested = 0
+    for group in results.groups(
+        run for one in study(planned, saved, "experts").rows for run in one.cells
+    ).values():
+        for one, other in combinations(group, 2):
+            seeds = set(one.measured.seeds) & set(other.measured.seeds)
+            tested += len(seeds) >= 3
+    assert winners[-1].sentence.startswith(
+        f"The p-values are corrected (Holm) for {tested} comparisons: every pair"
+    )
 
 
 def test_two_that_hardly_differ_are_the_same_or_not_surely_apart(tmp_path: Path) -> None:

@@ -7,12 +7,15 @@ import re
 import statistics
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from fewshot.evaluation.statistics import Score
-from fewshot.report.studies import tables
+from fewshot.report.studies import results, tables
+from tests.fewshot.expected_intervals import accuracy_cell
 from tests.fewshot.report.studies.reading import expected, plain, rows_of, study
-from tests.fewshot.study_results import RECORDS, Planned, record
+from tests.fewshot.study_results import RECORDS, Planned, record, save
+from tests.fewshot.study_results import cell as asked_cell
+from tests.fewshot.study_results import row as asked_row
 
 
 @pytest.mark.parametrize("kind", ["md", "html", "tex"])
@@ -40,16 +43,27 @@ def test_every_number_is_that_of_the_raw_records(
         assert {key: row[key] for key in expected_cells} == expected_cells
 
 
-def test_an_interval_of_two_draws_stays_within_what_an_accuracy_can_be() -> None:
-    score = Score(0.2, 0.15, 1.38, [0.1, 0.3])
-    assert tables._interval(score).text == "0.0000 to 1.0000"
+def test_only_a_setting_that_is_better_than_all_others_is_bold(tmp_path: Path) -> None:
+    """A lead of 0.01 with a spread of 0.002 is clear, one of 0.0001 is not."""
+    asked = [asked_cell(name, name, place) for place, name in enumerate("abc")]
+    values = np.array(record("probe-16")["scores"]["accuracy"]["values"])
+    noise = np.random.default_rng(0).normal(0, 0.002, (3, len(values)))
+    for lead, bold in ((0.01, ["a"]), (0.0001, [])):
+        one = asked_row("kshot", f"K{len(bold)}", "Three")
+        for place, setting in enumerate(asked):
+            content = record("probe-16")
+            trials = values + noise[place] + (lead if place == 0 else 0.0)
+            content["scores"]["accuracy"] |= {"values": trials.tolist(), "mean": trials.mean()}
+            save(tmp_path, one, setting, content)
+        (table,) = tables.of_row(
+            results.gather([(one, asked)], tmp_path, "small")[0].rows[0], "small"
+        )
+        column = table.columns.index("measured")
+        assert [line[0].text for line in table.rows if line[column].bold] == bold
 
 
-def test_the_best_of_a_table_is_bold_and_alone_none_is(
-    reported: tuple[Planned, Path, Path],
-) -> None:
-    text = (reported[2] / "kshot.md").read_text()
-    assert re.findall(r"\| ([^|]*) \| \S+ \| \*\*", text) == ["method experts"]
+def test_no_setting_of_few_trials_is_bold(reported: tuple[Planned, Path, Path]) -> None:
+    assert not re.findall(r"\*\*0\.", (reported[2] / "experts.md").read_text())
 
 
 def test_budgets_are_never_in_one_table_and_captions_say_what_is_shared(
@@ -86,10 +100,10 @@ def test_metrics_that_the_report_states_have_columns_and_its_decimals(
 ) -> None:
     first = rows_of((reported[2] / "experts.md").read_text(), "md")[2]
     content = record("finetune-p0.005")["scores"]
-    assert first["reported"] == "0.2890 ± 0.0015"
+    assert first["reported"] == "0.2890 (std 0.0015)"
     assert (first["f1, reported"], first["loss, reported"]) == ("0.2790", "2.00")
     values = content["f1"]["values"]
-    assert first["f1"] == f"{statistics.fmean(values):.4f} ± {statistics.stdev(values):.4f}"
+    assert first["f1"] == accuracy_cell(values)
     assert "precision" not in first
 
 

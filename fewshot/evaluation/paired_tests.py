@@ -1,0 +1,150 @@
+"""Paired comparisons of methods over common trials, and corrections for many. Imports no torch.
+
+reports/statistics.md shows by simulation how often the tests find a difference where there is none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from typing import NamedTuple
+
+from fewshot.evaluation.statistics import NEGLIGIBLE, summary
+
+FEWEST_TRIALS = 3  # fewer trials do not decide which of two methods is better
+SIGNIFICANCE = 0.05  # p-values below it count as a difference
+BySeed = Mapping[int | None, float]  # the metric of each trial
+
+
+class Difference(NamedTuple):
+    """A mean difference over paired trials.
+
+    Args:
+        n: number of pairs.
+        mean: mean difference; nan without pairs.
+        half: half width of its 95% interval; None for fewer than two pairs.
+        p: two-sided p-value of "there is no difference"; None for fewer than two pairs.
+    """
+
+    n: int
+    mean: float
+    half: float | None
+    p: float | None
+
+    @property
+    def significant(self) -> bool:
+        """Whether enough trials were tested, and the p-value is below the level."""
+        return self.p is not None and self.n >= FEWEST_TRIALS and self.p < SIGNIFICANCE
+
+    def __str__(self) -> str:
+        return f"{self.mean:+.4f}" + (f" ± {self.half:.4f}" if self.half else "")
+
+
+def difference(values: Sequence[float]) -> Difference:
+    """Test the mean of differences against 0 (Student's t)."""
+    from scipy.special import stdtr
+
+    n = len(values)
+    if n < 2:
+        return Difference(n, values[0] if n else float("nan"), None, None)
+    score = summary(values)
+    assert score.std is not None
+    error = score.std / n**0.5
+    if error < NEGLIGIBLE:  # every pair has the same difference, except for rounding
+        return Difference(n, score.mean, 0.0, float(abs(score.mean) < NEGLIGIBLE))
+    p = float(2 * stdtr(n - 1, -abs(score.mean) / error))
+    return Difference(n, score.mean, score.ci95, p)
+
+
+def paired_difference(ours: BySeed, theirs: BySeed) -> Difference:
+    """Test `ours` minus `theirs` over the seeds that both have.
+
+    Args:
+        ours: seed -> value.
+        theirs: seed -> value.
+    """
+    return difference([ours[seed] - theirs[seed] for seed in ours if seed in theirs])
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Correct p-values for their number, in the order given.
+
+    If each corrected value below 0.05 is called a finding, the chance of at least one false
+    finding is at most 5%.
+
+    Source: Holm, A simple sequentially rejective multiple test procedure, 1979.
+    """
+    corrected, least = [0.0] * len(p_values), 0.0
+    rising = sorted(range(len(p_values)), key=lambda position: p_values[position])
+    for rank, position in enumerate(rising):
+        least = max(least, min(1.0, (len(p_values) - rank) * p_values[position]))
+        corrected[position] = least
+    return corrected
+
+
+def holm_corrected(differences: Sequence[Difference]) -> list[Difference]:
+    """Return the differences with Holm's p-values.
+
+    Differences of fewer than FEWEST_TRIALS pairs get p = None and do not count as comparisons.
+    """
+    comparisons = [
+        index
+        for index, one in enumerate(differences)
+        if one.p is not None and one.n >= FEWEST_TRIALS
+    ]
+    p_values = holm([differences[index].p or 0.0 for index in comparisons])
+    by_index = dict(zip(comparisons, p_values, strict=True))
+    return [one._replace(p=by_index.get(index)) for index, one in enumerate(differences)]
+
+
+class AllPairs:
+    """The tests of every pair within each of several groups, with one correction for all of them.
+
+    A winner that was chosen by its mean is the largest of many values by chance. Tests of the
+    winner against the others alone would call this a difference in more than 5% of cases, however
+    they were corrected for their own number. All pairs together contain every possible winner.
+
+    Args:
+        groups: for each group, seed -> value of each of its members.
+    """
+
+    def __init__(self, groups: Sequence[Sequence[BySeed]]) -> None:
+        self._groups = groups
+        self._position: dict[tuple[int, int, int], int] = {}
+        differences: list[Difference] = []
+        for group, members in enumerate(groups):
+            for first, second in combinations(range(len(members)), 2):
+                self._position[group, first, second] = len(differences)
+                differences.append(paired_difference(members[first], members[second]))
+        self._differences = holm_corrected(differences)
+
+    @property
+    def comparisons(self) -> int:
+        """The number of tests, of pairs with enough common trials."""
+        return sum(one.p is not None for one in self._differences)
+
+    def difference(self, first: int, second: int, group: int = 0) -> Difference:
+        """Return one member of a group minus another, with the corrected p-value.
+
+        The difference of a member to itself is 0, without an interval or a p-value.
+        """
+        if first == second:
+            return Difference(len(self._groups[group][first]), 0.0, None, None)
+        if first < second:
+            return self._differences[self._position[group, first, second]]
+        other = self._differences[self._position[group, second, first]]
+        return other._replace(mean=-other.mean)
+
+
+def clear_winner(members: Sequence[BySeed]) -> int | None:
+    """Return the member that is significantly better than every other, or None.
+
+    Args:
+        members: seed -> value of each.
+    """
+    pairs, indices = AllPairs([members]), range(len(members))
+    for one in indices:
+        leads = [pairs.difference(one, other) for other in indices if other != one]
+        if leads and all(lead.significant and lead.mean > 0 for lead in leads):
+            return one
+    return None
