@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fewshot import io
-from fewshot.evaluation.statistics import paired_difference
+from fewshot.evaluation.paired_tests import paired_difference
 from fewshot.report import formatting
 from fewshot.report.plots import style
 from fewshot.runs.run_record import RunRecord

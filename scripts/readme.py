@@ -12,7 +12,7 @@ import json
 import sys
 from typing import Any, NamedTuple
 
-from fewshot.evaluation.statistics import paired_difference
+from fewshot.evaluation.paired_tests import paired_difference
 from fewshot.report import comparison, formatting
 from fewshot.report.plots import accuracy_curves, style
 from fewshot.runs import naming, records
@@ -107,8 +107,8 @@ def methods() -> str:
         f"{table}\n\nAccuracy in percent on the 10,000 test images of CIFAR-10: mean ± half of its "
         "95% interval over trials, on these test images (number of trials). For other test "
         "images of the same kind, up to ± 1.0 comes on top, added as squares. All methods but "
-        "`scratch` start from the pretrained `mini-resnet` that ships with the package. By default, "
-        "`protonet`, `siamese` and `maml` train from 101 labels per class on; below, they "
+        "`scratch` start from the pretrained `mini-resnet` that ships with the package. By "
+        "default, `protonet`, `siamese` and `maml` train from 101 labels per class on; below, they "
         "classify by the pretrained features."
     )
 
