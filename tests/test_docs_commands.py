@@ -1,0 +1,193 @@
+"""The commands of the documentation against the program: they run on small data of the same names.
+
+The oracle is the exit code. By default every `fewshot run` and `fewshot pretrain` is resolved on
+such data, without training, and the commands about one's own photos are run; the slow tests run all.
+"""
+
+from __future__ import annotations
+
+import pickle
+import re
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer
+from PIL import Image
+
+from episodes import datasets
+from fewshot.cli import main
+from fewshot.runs import execution, resolve
+from fewshot.training import devices
+from tests.fewshot.conftest import EQUALLY_FAST
+from tests.test_docs import PAGES, ROOT, commands
+
+RUN_ID = re.compile(r"runs/[0-9a-f]{12}")
+SEPARATE = {"--workers", "torchrun"}  # Ray, and several processes: other tests run them
+# What a command needs that is not here: files to download, made by the user or worth minutes.
+STAND_INS = {
+    "--weights pretrained": "--weights none",  # of a timm backbone
+    "--weights weights.safetensors": "--weights none",
+}
+CLASSES = [b"airplane", b"automobile", b"bird", b"cat", b"deer", b"dog", b"frog", b"horse", b"ship",
+           b"truck"]  # fmt: skip
+PER_CLASS = 130  # more than the most labels per class of a command
+
+
+def write_cifar10(folder: Path) -> None:
+    """Write ten classes of noise around a colour as CIFAR-10's original batches."""
+    random = np.random.default_rng(0)
+    colours = random.uniform(60, 200, (10, 3, 1))
+    folder.mkdir(parents=True)
+    (folder / "batches.meta").write_bytes(pickle.dumps({b"label_names": CLASSES}))
+    for name, n in (("data_batch_1", PER_CLASS), ("test_batch", 3)):
+        labels = np.arange(10).repeat(n)
+        pixels = colours[labels] + random.uniform(-50, 50, (len(labels), 3, 32 * 32))
+        rows = pixels.astype(np.uint8).reshape(len(labels), -1)
+        (folder / name).write_bytes(pickle.dumps({b"data": rows, b"labels": labels.tolist()}))
+
+
+def write_classes(folder: Path, n_classes: int, n: int) -> None:
+    """Write a folder of n images of 32 pixels for each class."""
+    random = np.random.default_rng(0)
+    for label in range(n_classes):
+        colour = random.uniform(60, 200, 3)
+        (folder / f"class {label}").mkdir(parents=True)
+        for number in range(n):
+            pixels = (colour + random.uniform(-50, 50, (32, 32, 3))).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / f"class {label}" / f"{number}.png")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of data sets with the names that the documentation uses."""
+    folder = tmp_path_factory.mktemp("data")
+    write_cifar10(folder / "cifar10")
+    write_classes(folder / "tinyimagenet32", n_classes=20, n=12)
+    write_classes(folder / "photos", n_classes=3, n=24)
+    write_classes(folder / "new", n_classes=1, n=2)
+    return folder
+
+
+@pytest.fixture
+def place(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Work in an empty folder with the user's photos, and with small data sets."""
+    monkeypatch.setenv("FEWSHOT_DATA", str(data))
+    monkeypatch.setattr(devices, "_measure", lambda device: EQUALLY_FAST)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos").symlink_to(data / "photos")
+    for name in ("new-photos", "photos-to-classify"):
+        (tmp_path / name).symlink_to(data / "new" / "class 0")
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
+    yield tmp_path
+
+
+def arguments(command: str) -> list[str]:
+    """Return the arguments of `fewshot` in a shown command, with stand-ins; none for others."""
+    for words, stand_in in STAND_INS.items():
+        command = command.replace(words, stand_in)
+    words = shlex.split(command, comments=True)
+    return words[words.index("fewshot") + 1 :] if "fewshot" in words else []
+
+
+def shown(page: str) -> list[list[str]]:
+    """Return the arguments of every `fewshot` command on a page."""
+    return [arguments(command) for place, command in commands() if place == page]
+
+
+def examples() -> list[list[str]]:
+    """Return the arguments of every example in the help texts."""
+    group = typer.main.get_command(main.app)
+    lines = [
+        line.strip() for command in group.commands.values() for line in command.help.splitlines()
+    ]
+    return [arguments(line) for line in lines if line.startswith("fewshot ")]
+
+
+def call(words: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> int:
+    """Call the command line in this process and return its exit code."""
+    monkeypatch.setattr(sys, "argv", ["fewshot", *words])
+    with pytest.raises(SystemExit) as exit_info:
+        main.main()
+    return int(exit_info.value.code or 0)
+
+
+class Resolved(Exception):
+    """A request was resolved; nothing was trained."""
+
+
+def resolved(words: Sequence[str], monkeypatch: pytest.MonkeyPatch) -> resolve.ResolvedRun:
+    """Return what a command would run, or fail with the program's own message."""
+
+    def stop(values: dict, seeds: list, *, out: Path, device: str | None, **_: object) -> None:
+        runs.append(resolve.resolve_run(values, out, device))
+        raise Resolved
+
+    runs: list[resolve.ResolvedRun] = []
+    monkeypatch.setattr(execution, "execute", stop)
+    monkeypatch.setattr(sys, "argv", ["fewshot", *words])
+    with pytest.raises(Resolved):
+        main.main()
+    return runs[0]
+
+
+TRAINING = {
+    shlex.join(words): words
+    for words in (*(words for page in PAGES for words in shown(page)), *examples())
+    if words and words[0] in ("run", "pretrain") and "my-photos" not in words
+}
+
+
+@pytest.mark.usefixtures("place")
+@pytest.mark.parametrize("command", TRAINING)
+def test_a_training_is_accepted(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = resolved(TRAINING[command], monkeypatch)
+    assert run.config.method in ("scratch", command.partition("--method ")[2].split(" ")[0])
+
+
+def test_a_command_that_cannot_run_is_noticed(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = "run --method siamese --shots 1 --set train.base=tinyimagenet32".split()
+    assert call(words, monkeypatch) == 2  # the preset does not train
+    assert "train" in capsys.readouterr().err
+    assert not (place / "runs").exists()
+
+
+def small(words: list[str], monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return a command that trains for one step and one trial at most."""
+    if words[0] not in ("run", "pretrain"):
+        return [*words, "--dry-run"] if words[0] == "sweep" else words
+    with monkeypatch.context() as patch:
+        run = resolved(words, patch)
+    steps = ["--set", "train.steps=1"] if run.config.train is not None else []
+    return [*words, *steps, *(["--seeds", "1"] if words[0] == "run" else [])]
+
+
+def run_page(page: str, place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run the commands of a page in order; ids of runs are those of the latest finished runs."""
+    for words in shown(page):
+        if not words:
+            continue
+        finished = sorted(
+            (place / "runs").glob("*/record.json"), key=lambda path: path.stat().st_mtime
+        )
+        latest = [path.parent for path in reversed(finished)]
+        filled = [str(latest.pop(0)) if RUN_ID.fullmatch(word) else word for word in words]
+        assert call(small(filled, monkeypatch), monkeypatch) == 0, shlex.join(filled)
+
+
+def test_the_commands_about_photos_run(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_page("docs/your-images.md", place, monkeypatch)
+    assert (place / "classes.csv").read_text().count("\n") == 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", [page for page in PAGES if any(shown(page))])
+def test_the_commands_of_a_page_run(
+    page: str, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_page(page, place, monkeypatch)
