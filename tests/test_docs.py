@@ -134,7 +134,8 @@ def test_links_lead_to_files(page: str) -> None:
 
 
 def test_readme_is_short() -> None:
-    assert 100 <= len(PAGES["README.md"].splitlines()) <= 150
+    by_hand = re.sub(r"(?s)<!-- table: .*?<!-- end of table -->\n", "", PAGES["README.md"])
+    assert 90 <= len(by_hand.splitlines()) <= 125
 
 
 def test_every_learner_has_a_page() -> None:

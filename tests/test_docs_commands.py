@@ -1,7 +1,8 @@
 """The commands of the documentation against the program: they run on small data of the same names.
 
 The oracle is the exit code. By default every `fewshot run` and `fewshot pretrain` is resolved on
-such data, without training, and the commands about one's own photos are run; the slow tests run all.
+such data, without training, and the commands of the page about one's own images run. The slow tests
+run all commands.
 """
 
 from __future__ import annotations
@@ -26,7 +27,6 @@ from tests.fewshot.conftest import EQUALLY_FAST
 from tests.test_docs import PAGES, ROOT, commands
 
 RUN_ID = re.compile(r"runs/[0-9a-f]{12}")
-SEPARATE = {"--workers", "torchrun"}  # Ray, and several processes: other tests run them
 # What a command needs that is not here: files to download, made by the user or worth minutes.
 STAND_INS = {
     "--weights pretrained": "--weights none",  # of a timm backbone
