@@ -11,7 +11,7 @@ import pickle
 import re
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,6 @@ import pytest
 import typer
 from PIL import Image
 
-from episodes import datasets
 from fewshot.cli import main
 from fewshot.runs import execution, resolve
 from fewshot.training import devices
@@ -73,7 +72,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def place(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def place(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Work in an empty folder with the user's photos, and with small data sets."""
     monkeypatch.setenv("FEWSHOT_DATA", str(data))
     monkeypatch.setattr(devices, "_measure", lambda device: EQUALLY_FAST)
@@ -82,7 +81,7 @@ def place(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
     for name in ("new-photos", "photos-to-classify"):
         (tmp_path / name).symlink_to(data / "new" / "class 0")
     (tmp_path / "configs").symlink_to(ROOT / "configs")
-    yield tmp_path
+    return tmp_path
 
 
 def arguments(command: str) -> list[str]:
@@ -151,7 +150,7 @@ def test_a_training_is_accepted(command: str, monkeypatch: pytest.MonkeyPatch) -
 def test_a_command_that_cannot_run_is_noticed(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = "run --method siamese --shots 1 --set train.base=tinyimagenet32".split()
+    words = shlex.split("run --method siamese --shots 1 --set train.base=tinyimagenet32")
     assert call(words, monkeypatch) == 2  # the preset does not train
     assert "train" in capsys.readouterr().err
     assert not (place / "runs").exists()
