@@ -1,10 +1,11 @@
 """Files of cached features, in a folder of bounded size.
 
 A file, <cache>/features/<key>.safetensors, contains features of one set of images under one
-network: `rows` (int64 [m], image indices, ascending) and `features` (float32 [m, d]). Its metadata
-name the images and the network, and the CRC-32 of the whole file, computed with dashes in place of
-the checksum itself, so that no byte changes unnoticed. A file is read, extended and written under
-its lock. The files that were used longest ago are removed first.
+network: `rows` (int64 [m], image indices, ascending), `features` (float32 [m, d]) and `seconds`
+(float32 [m], what computing each row took). Its metadata name the images and the network, and the
+CRC-32 of the whole file, computed with dashes in place of the checksum itself, so that no byte
+changes unnoticed. A file is read, extended and written under its lock. The files that were used
+longest ago are removed first.
 """
 
 from __future__ import annotations
@@ -47,10 +48,13 @@ class Known(NamedTuple):
     Attributes:
         rows: image indices, int64 [m], ascending.
         features: float32 [m, d], the features of these images.
+        seconds: float32 [m], the time in which each was computed: a chunk's time divided by its
+            images; nan in files written before it was measured.
     """
 
     rows: np.ndarray
     features: np.ndarray
+    seconds: np.ndarray
 
 
 # The files that were read last, none larger than HELD_BYTES: path -> stamp at that time, content.
@@ -159,7 +163,9 @@ def _read(path: Path, about: Mapping[str, str]) -> Known | None:
         if problem is None:
             arrays = safetensors.load(content)
             empty = np.empty(())
-            known = Known(arrays.get("rows", empty), arrays.get("features", empty))
+            rows, features = arrays.get("rows", empty), arrays.get("features", empty)
+            unknown = np.full(rows.shape, np.nan, np.float32)
+            known = Known(rows, features, arrays.get("seconds", unknown))
             problem = _unfit(known, _metadata(content), about)
         if problem is None:
             return known
@@ -198,9 +204,10 @@ def _sum(content: bytes | bytearray, position: int) -> int:
 
 def _unfit(known: Known, metadata: Mapping[str, str], about: Mapping[str, str]) -> str | None:
     """Say why the content of a file does not fit what is expected, or return None."""
-    rows, features = known
+    rows, features, seconds = known
     shaped = rows.ndim == 1 and features.shape == (len(rows), int(about["d"]))
-    if not shaped or rows.dtype != np.int64 or features.dtype != np.float32:
+    typed = rows.dtype == np.int64 and features.dtype == seconds.dtype == np.float32
+    if not shaped or not typed or seconds.shape != rows.shape:
         return "its shape is wrong"
     in_range = not len(rows) or 0 <= rows[0] <= rows[-1] < int(about["images"])
     if not (np.diff(rows) > 0).all() or not in_range:
@@ -221,13 +228,12 @@ def _metadata(content: bytes) -> dict[str, str]:
     return dict(json.loads(content[8 : _header_end(content)]).get("__metadata__", {}))
 
 
-def extended(known: Known | None, rows: np.ndarray, features: np.ndarray) -> Known:
+def extended(known: Known | None, new: Known) -> Known:
     """Join cached features with new ones, whose rows must not be cached yet."""
-    if known is not None:
-        rows = np.concatenate([known.rows, rows])
-        features = np.concatenate([known.features, features])
+    parts = [new] if known is None else [known, new]
+    rows, features, seconds = map(np.concatenate, zip(*parts, strict=True))
     order = np.argsort(rows)
-    return Known(rows[order], features[order])
+    return Known(rows[order], features[order], seconds[order])
 
 
 def write(path: Path, known: Known, about: Mapping[str, str]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from typing import NamedTuple
 
 import numpy as np
@@ -29,6 +30,13 @@ class BatchNorms(NamedTuple):
 
     learning: int
     held: int
+
+
+class Cached(NamedTuple):
+    """Features, and the seconds in which they were computed; None if these were not measured."""
+
+    features: FeatureSet
+    seconds: float | None
 
 
 def can_replace_images(config: RunConfig, learner: Learner, untrained: bool = False) -> bool:
@@ -129,7 +137,7 @@ def extract(backbone: Backbone, images: ImageSet, indices: Tensor, device: str) 
 
 def cached(
     backbone: Backbone, images: ImageSet, indices: Tensor, device: str, mark: str | None = None
-) -> FeatureSet:
+) -> Cached:
     """Return the features of some images, from the cache as far as they are there.
 
     All requests for one image set and one network share a file, to which missing images are added.
@@ -142,26 +150,43 @@ def cached(
         indices: which of its images, int64 [n].
         device: device of the backbone.
         mark: the backbone's fingerprint if it is known; None to compute it.
+
+    Returns:
+        The features, and the seconds that computing them took, now or when they were cached, so
+        that a trial costs the same whichever trial filled the cache.
     """
     rows = indices.numpy()
     if not len(rows) or not cache.limit():
-        computed = torch.empty(0, backbone.n_features)
+        computed, seconds = torch.empty(0, backbone.n_features), 0.0
         if len(rows):
+            started = time.perf_counter()
             computed = extract(backbone, images, indices, device)
-        return FeatureSet(as_features(computed), images.labels[indices], images.classes)
+            seconds = time.perf_counter() - started
+        features = FeatureSet(as_features(computed), images.labels[indices], images.classes)
+        return Cached(features, seconds)
     about = _about(backbone, images, device, mark or fingerprint(backbone))
     path = cache.folder() / f"{about['key']}{cache.SUFFIX}"
     with cache.locked(path):
         known = cache.read(path, about)
         missing = np.unique(rows) if known is None else np.setdiff1d(rows, known.rows)
         if known is None or len(missing):
-            new = extract(backbone, images, torch.from_numpy(missing), device).numpy()
-            known = cache.extended(known, missing, new)
+            known = cache.extended(known, _computed(backbone, images, missing, device))
             cache.write(path, known, about)
     if len(missing):
         cache.prune(keep=path)
-    features = torch.from_numpy(known.features[np.searchsorted(known.rows, rows)])
-    return FeatureSet(as_features(features), images.labels[indices], images.classes)
+    at = np.searchsorted(known.rows, rows)
+    seconds = float(known.seconds[np.unique(at)].sum(dtype=np.float64))
+    selected = as_features(torch.from_numpy(known.features[at]))
+    features = FeatureSet(selected, images.labels[indices], images.classes)
+    return Cached(features, None if np.isnan(seconds) else seconds)
+
+
+def _computed(backbone: Backbone, images: ImageSet, rows: np.ndarray, device: str) -> cache.Known:
+    """Compute features for the cache; their time is divided evenly among them."""
+    started = time.perf_counter()
+    features = extract(backbone, images, torch.from_numpy(rows), device).numpy()
+    seconds_each = (time.perf_counter() - started) / len(rows)
+    return cache.Known(rows, features, np.full(len(rows), seconds_each, np.float32))
 
 
 def _about(backbone: Backbone, images: ImageSet, device: str, mark: str) -> dict[str, str]:

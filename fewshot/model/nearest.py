@@ -53,8 +53,9 @@ def nearest(run: Path, seed: int, queries: Sequence[int], k: int = 5) -> Neighbo
     restored, learner, train_indices = restore(run, seed)
     n, device = len(train_indices), restored.compute.device
     compared = train_indices[torch.linspace(0, n - 1, min(n, MAX_COMPARED)).long()]
-    support = frozen.cached(learner.backbone, restored.data.train, compared, device)
-    query = frozen.cached(learner.backbone, restored.data.test, torch.tensor(queries), device)
+    backbone, data = learner.backbone, restored.data
+    support = frozen.cached(backbone, data.train, compared, device).features
+    query = frozen.cached(backbone, data.test, torch.tensor(queries), device).features
     positions, distances = rank(_plain(support.features), _plain(query.features), k)
     return Neighbours(
         compared[positions].tolist(),

@@ -92,7 +92,7 @@ def _classifier(restored: RestoredTrial) -> Callable[[np.ndarray], Tensor]:
     train = Part(images, restored.train_indices)
     on_features = trial_data.works_on_features(run, learner, train)
     if on_features:
-        computed = frozen.cached(backbone, images, train.indices, device)
+        computed = frozen.cached(backbone, images, train.indices, device).features
         train = Part(computed, torch.arange(len(computed)))
     support = trial_data.support_for_adapt(learner, train, device)
     classifier = low_data.adapt(learner, support).classifier

@@ -121,7 +121,7 @@ class RunRecord(RunFacts):
             else self.train_accuracy.to_json(),
             "per_class": self.per_class,
             "confusion": self.confusion,
-            "cost": asdict(self.cost),
+            "cost": self.cost.to_json(),
             "provenance": self.provenance.to_json(),
             "warnings": self.warnings,
         }
@@ -188,8 +188,6 @@ def assemble(
     held_out = [trial.validation for trial in trials if trial.validation is not None]
     train = [trial.train_accuracy for trial in trials if trial.train_accuracy is not None]
     last = max(trials, key=lambda trial: trial.provenance.finished).provenance
-    speeds = [trial.cost.images_per_second for trial in trials]
-    known_speeds = [speed for speed in speeds if speed is not None]
     scores = _common_summaries([trial.scores for trial in trials])
     scores["accuracy"] = replace(scores["accuracy"], image_std=image_std)
     return RunRecord(
@@ -203,14 +201,7 @@ def assemble(
         train_accuracy=statistics.summary(train) if len(train) == len(trials) else None,
         per_class=np.mean([trial.per_class for trial in trials], axis=0).tolist(),
         confusion=np.sum([trial.confusion for trial in trials], axis=0).tolist(),
-        cost=Cost(
-            train_seconds=float(np.mean([trial.cost.train_seconds for trial in trials])),
-            adapt_seconds=float(np.mean([trial.cost.adapt_seconds for trial in trials])),
-            images_per_second=float(np.mean(known_speeds)) if known_speeds else None,
-            peak_memory_mb=max(trial.cost.peak_memory_mb for trial in trials),
-            parameters=max(trial.cost.parameters for trial in trials),
-            meta_train_seconds=trials[0].cost.meta_train_seconds,
-        ),
+        cost=_mean_cost([trial.cost for trial in trials]),
         provenance=Provenance(
             commit=last.commit,
             dirty=last.dirty,
@@ -230,3 +221,18 @@ def _common_summaries(values: Sequence[Mapping[str, float]]) -> Scores:
     """Summarise the values that all trials have: trials of an older version may lack some."""
     names = [name for name in values[0] if all(name in one for one in values)]
     return {name: statistics.summary([one[name] for one in values]) for name in names}
+
+
+def _mean_cost(costs: Sequence[Cost]) -> Cost:
+    """Return the mean cost of trials, with the largest memory and number of parameters."""
+    speeds = [cost.images_per_second for cost in costs if cost.images_per_second is not None]
+    features = [cost.feature_seconds for cost in costs if cost.feature_seconds is not None]
+    return Cost(
+        train_seconds=float(np.mean([cost.train_seconds for cost in costs])),
+        adapt_seconds=float(np.mean([cost.adapt_seconds for cost in costs])),
+        images_per_second=float(np.mean(speeds)) if speeds else None,
+        peak_memory_mb=max(cost.peak_memory_mb for cost in costs),
+        parameters=max(cost.parameters for cost in costs),
+        meta_train_seconds=costs[0].meta_train_seconds,
+        feature_seconds=float(np.mean(features)) if len(features) == len(costs) else None,
+    )

@@ -124,22 +124,29 @@ def _evaluate(
         best_step=trained.fit.best_step,
         labels=len(subset.labelled),
         indices_hash=trial_files.indices_hash(subset),
-        cost=_cost(trained, data.feature_seconds + adapt_seconds, learner, device),
+        cost=_cost(trained, data.feature_seconds, adapt_seconds, learner, device),
         provenance=provenance.of_result(started, devices.name(device), run.compute),
         warnings=_warnings(run, learner, trained, scores.accuracy),
     )
     return TrialPredictions(test, validation, faulty), record
 
 
-def _cost(trained: fitting.Trained, adapt_seconds: float, learner: Learner, device: str) -> Cost:
+def _cost(
+    trained: fitting.Trained,
+    feature_seconds: float | None,
+    adapt_seconds: float,
+    learner: Learner,
+    device: str,
+) -> Cost:
     fit = trained.fit
     return Cost(
         train_seconds=trained.fold_seconds + fit.seconds,
-        adapt_seconds=adapt_seconds,
+        adapt_seconds=(feature_seconds or 0.0) + adapt_seconds,
         images_per_second=fit.images / fit.seconds if fit.seconds else None,
         peak_memory_mb=provenance.peak_memory_mb(device),
         parameters=sum(parameter.numel() for parameter in learner.parameters()),
         meta_train_seconds=trained.meta_train_seconds,
+        feature_seconds=feature_seconds,
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
@@ -47,38 +46,42 @@ class Part(NamedTuple):
 
 
 class TrialData(NamedTuple):
-    """The parts of a trial; `feature_seconds` is the time that their features took."""
+    """The parts of a trial.
+
+    Attributes:
+        train, validation, test: images or their features.
+        feature_seconds: the time in which the features were computed, in this trial or an earlier
+            one; 0 for images, None if it was not measured.
+    """
 
     train: Part
     validation: Part | None
     test: Part
-    feature_seconds: float = 0.0
+    feature_seconds: float | None = 0.0
 
 
 def load(run: ResolvedRun, learner: Learner, subset: LabelledSubset) -> TrialData:
     """Return the data of a trial: frozen features if the learner works on them, else images."""
-    started = time.perf_counter()
     images = run.data.train
     validation = None if subset.validation is None else Part(images, subset.validation)
     test = Part(run.data.test, torch.arange(len(run.data.test)))
     data = TrialData(Part(images, subset.train), validation, test)
-    if works_on_features(run, learner, data.train):
-        fingerprint = frozen.fingerprint(learner.backbone)
+    if not works_on_features(run, learner, data.train):
+        return data
+    fingerprint, seconds = frozen.fingerprint(learner.backbone), []
 
-        def features(part: Part) -> Part:
-            assert isinstance(part.source, ImageSet)
-            device = run.compute.device
-            computed = frozen.cached(
-                learner.backbone, part.source, part.indices, device, fingerprint
-            )
-            return Part(computed, torch.arange(len(computed)))
-
-        data = TrialData(
-            train=features(data.train),
-            test=features(data.test),
-            validation=None if data.validation is None else features(data.validation),
+    def features(part: Part) -> Part:
+        assert isinstance(part.source, ImageSet)
+        computed = frozen.cached(
+            learner.backbone, part.source, part.indices, run.compute.device, fingerprint
         )
-    return data._replace(feature_seconds=time.perf_counter() - started)
+        seconds.append(computed.seconds)
+        return Part(computed.features, torch.arange(len(computed.features)))
+
+    train, test = features(data.train), features(data.test)
+    validation = None if data.validation is None else features(data.validation)
+    known = [one for one in seconds if one is not None]
+    return TrialData(train, validation, test, sum(known) if len(known) == len(seconds) else None)
 
 
 def works_on_features(run: ResolvedRun, learner: Learner, train: Part) -> bool:

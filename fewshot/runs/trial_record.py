@@ -22,6 +22,9 @@ class Cost:
         parameters: number of parameters of the learner.
         meta_train_seconds: seconds of the training on base classes, which happens once for all
             trials and numbers of labels; None without one.
+        feature_seconds: those of `adapt_seconds` in which frozen features were computed, in this
+            trial or an earlier one that cached them; 0 without frozen features. None in old
+            records, where only the trial that filled the cache counts them in `adapt_seconds`.
     """
 
     train_seconds: float
@@ -30,11 +33,20 @@ class Cost:
     peak_memory_mb: float
     parameters: int
     meta_train_seconds: float | None = None
+    feature_seconds: float | None = None
 
     @property
     def seconds(self) -> float:
-        """Seconds to train and to adapt, without the evaluation."""
-        return self.train_seconds + self.adapt_seconds
+        """Seconds to train and to adapt, without the evaluation and `feature_seconds`."""
+        return self.train_seconds + self.adapt_seconds - (self.feature_seconds or 0.0)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the values in the order in which files have them, the last two if known."""
+        optional = ("meta_train_seconds", "feature_seconds")
+        content = asdict(self)
+        return {
+            key: value for key, value in content.items() if value is not None or key not in optional
+        }
 
 
 @dataclass(frozen=True)
@@ -131,7 +143,7 @@ class TrialRecord:
             "best_step": self.best_step,
             "labels": self.labels,
             "indices_hash": self.indices_hash,
-            "cost": asdict(self.cost),
+            "cost": self.cost.to_json(),
             "provenance": self.provenance.to_json(),
             "warnings": self.warnings,
         }

@@ -36,7 +36,8 @@ def put(name: str, n: int = 100) -> Path:
     path = cache.folder() / f"{name}{cache.SUFFIX}"
     with cache.locked(path):
         rows = np.arange(n)
-        cache.write(path, cache.Known(rows, np.ones((n, 100), np.float32)), {**ABOUT, "key": name})
+        known = cache.Known(rows, np.ones((n, 100), np.float32), np.ones(n, np.float32))
+        cache.write(path, known, {**ABOUT, "key": name})
     cache.prune(keep=path)
     return path
 
@@ -142,7 +143,7 @@ def test_a_large_file_is_checked_in_little_time(tmp_path: Path) -> None:
     rows = np.arange(100_000)
     cache.write(
         path,
-        cache.Known(rows, np.ones((100_000, 250), np.float32)),
+        cache.Known(rows, np.ones((100_000, 250), np.float32), np.ones(100_000, np.float32)),
         {**ABOUT, "images": "100000", "d": "250"},
     )
     content = path.read_bytes()

@@ -9,7 +9,9 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 import pytest
 import torch
 from safetensors.numpy import load, load_file
@@ -43,7 +45,7 @@ def counted(backbone: backbones.Backbone) -> list[int]:
 
 
 def ask(backbone: backbones.Backbone, images: ImageSet, indices: list[int]) -> torch.Tensor:
-    result = frozen.cached(backbone, images, torch.tensor(indices), "cpu")
+    result = frozen.cached(backbone, images, torch.tensor(indices), "cpu").features
     assert torch.equal(result.labels, images.labels[indices])
     return result.features.as_subclass(torch.Tensor)
 
@@ -80,7 +82,7 @@ def test_only_images_not_yet_known_go_through_the_network(folder: Path) -> None:
 
 
 def test_no_image_is_asked_for(folder: Path) -> None:
-    result = frozen.cached(network(), easy.images(2, seed=0), torch.arange(0), "cpu")
+    result = frozen.cached(network(), easy.images(2, seed=0), torch.arange(0), "cpu").features
     assert result.features.shape == (0, network().n_features)
     assert not folder.exists()
 
@@ -230,8 +232,9 @@ def test_a_damaged_file_is_a_warning_and_is_computed_again(
     (message,) = caplog.messages
     assert str(path) in message
     assert "computed again" in message
-    again = load(path.read_bytes())  # the order of the metadata is not the same each time
-    assert all((again[name] == array).all() for name, array in load(before).items())
+    # the order of the metadata and the seconds are not the same each time
+    again, old = load(path.read_bytes()), load(before)
+    assert all((again[name] == old[name]).all() for name in ("rows", "features"))
     assert torch.equal(ask(backbone, images, [0, 3, 8]), right)
     assert len(caplog.messages) == 1
 
@@ -257,15 +260,16 @@ def test_a_whole_file_of_something_else_is_not_taken(
     right = ask(backbone, images, [0, 3, 8])
     (path,) = files(folder)
     about, held = cache.header(path), load(path.read_bytes())
-    rows, values = held["rows"], held["features"]
+    rows, values, seconds = held["rows"], held["features"], held["seconds"]
     wrong = [
-        (cache.Known(rows, values), {**about, "key": "0" * 32}, "something else"),
-        (cache.Known(rows[:2], values), about, "shape"),
-        (cache.Known(rows, values[:, :-1]), about, "shape"),
-        (cache.Known(rows, values.astype("float64")), about, "shape"),
-        (cache.Known(rows.astype("int32"), values), about, "shape"),
-        (cache.Known(rows[::-1].copy(), values), about, "rows"),
-        (cache.Known(rows + 12, values), about, "rows"),  # of 20 images
+        (cache.Known(rows, values, seconds), {**about, "key": "0" * 32}, "something else"),
+        (cache.Known(rows[:2], values, seconds), about, "shape"),
+        (cache.Known(rows, values[:, :-1], seconds), about, "shape"),
+        (cache.Known(rows, values.astype("float64"), seconds), about, "shape"),
+        (cache.Known(rows.astype("int32"), values, seconds), about, "shape"),
+        (cache.Known(rows, values, seconds[:2]), about, "shape"),
+        (cache.Known(rows[::-1].copy(), values, seconds), about, "rows"),
+        (cache.Known(rows + 12, values, seconds), about, "rows"),  # of 20 images
     ]
     for known, metadata, word in wrong:
         cache.write(path, known, metadata)
@@ -274,6 +278,61 @@ def test_a_whole_file_of_something_else_is_not_taken(
         assert word in message
         assert str(path) in message
         caplog.clear()
+
+
+class Clock:
+    """A clock that stands still except while a network works: a second for each batch."""
+
+    def __init__(self, backbone: backbones.Backbone) -> None:
+        self.seconds = 0.0
+        backbone.register_forward_pre_hook(lambda module, inputs: self.tick())
+
+    def tick(self) -> None:
+        self.seconds += 1.0
+
+    def perf_counter(self) -> float:
+        return self.seconds
+
+
+def test_features_take_the_same_seconds_whoever_cached_them(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backbone, images = network(), easy.images(100, seed=0)
+    monkeypatch.setattr(frozen, "time", Clock(backbone))
+
+    def seconds(indices: list[int]) -> float | None:
+        return frozen.cached(backbone, images, torch.tensor(indices), "cpu").seconds
+
+    assert seconds([0, 1, 2, 3]) == pytest.approx(1)  # one chunk for four images
+    assert seconds([3, 0]) == pytest.approx(2 / 4)
+    assert seconds(list(range(304))) == pytest.approx(1 + 2)  # two more chunks for 300 images
+    assert seconds([3, 4, 4]) == pytest.approx(1 / 4 + 2 / 300)
+    assert seconds([0, 1, 2, 3]) == pytest.approx(1)
+    cache._held.clear()
+    assert seconds([3, 0]) == pytest.approx(2 / 4)  # from the disk
+    monkeypatch.setenv("FEWSHOT_CACHE_GB", "0")
+    assert seconds([3, 0]) == 1
+
+
+def test_features_of_a_file_without_seconds_are_used_and_their_seconds_unknown(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backbone, images = network(), easy.images(5, seed=0)
+    ask(backbone, images, [0, 3])
+    (path,) = files(folder)
+    about, held = cache.header(path), load(path.read_bytes())
+
+    class Old(NamedTuple):
+        rows: np.ndarray
+        features: np.ndarray
+
+    cache._held.clear()
+    cache.write(path, Old(held["rows"], held["features"]), about)
+    seen = counted(backbone)
+    assert frozen.cached(backbone, images, torch.tensor([0, 3]), "cpu").seconds is None
+    assert seen == []
+    assert frozen.cached(backbone, images, torch.tensor([0, 4]), "cpu").seconds is None
+    assert frozen.cached(backbone, images, torch.tensor([4]), "cpu").seconds > 0
 
 
 HEAD, BODY = {"trainable": "head"}, {"trainable": 1}

@@ -74,6 +74,22 @@ def test_the_numbers_of_a_record_by_hand_in_the_order_of_the_seeds() -> None:
     assert record.provenance.indices == {"0": "hash-0", "1": "hash-1", "2": "hash-2"}
 
 
+def test_seconds_leave_out_the_features_where_all_trials_state_theirs() -> None:
+    apart = [
+        trial(seed, 0.5, cost=Cost(1.0, 24.0 + seed, None, 1.0, 1, None, 20.0 + 2 * seed))
+        for seed in range(2)
+    ]
+    cost = assembled(*apart).cost
+    assert cost == Cost(1.0, 24.5, None, 1.0, 1, None, 21.0)
+    assert cost.seconds == pytest.approx(1 + 24.5 - 21)
+    old = trial(2, 0.5, cost=Cost(1.0, 60.0, None, 1.0, 1))
+    cost = assembled(*apart, old).cost
+    assert cost.feature_seconds is None
+    assert cost.seconds == pytest.approx(1 + (24 + 25 + 60) / 3)
+    assert "feature_seconds" not in assembled(old).to_json()["cost"]
+    assert TrialRecord.from_json(apart[1].to_json()) == apart[1]
+
+
 def test_measures_are_summarised_if_all_trials_have_them() -> None:
     measured = [
         trial(0, 0.5, measures={"gate": 0.9, "flat": 0.3}),

@@ -91,6 +91,8 @@ def test_a_probe_gets_the_features_that_its_backbone_computes(tmp_path: Path) ->
     assert torch.equal(data.train.labels, run.data.train.labels[subset.train])
     assert torch.equal(data.test.labels, run.data.test.labels)
     assert data.feature_seconds > 0
+    again = trial_data.load(run, learner, subset)
+    assert again.feature_seconds == data.feature_seconds  # though they came from the cache
     images = run.data.train.images[subset.train].float() / 255
     with torch.no_grad():
         expected = learner.eval().backbone(images)

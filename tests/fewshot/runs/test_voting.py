@@ -305,6 +305,30 @@ def test_without_pooling_only_common_seeds_vote(tmp_path: Path) -> None:
     assert list(record.provenance.indices) == ["2", "3"]
 
 
+def test_voters_with_one_pretrained_network_count_its_features_once(tmp_path: Path) -> None:
+    """Every trial takes 1 s to adapt, of which a given part computes features."""
+
+    def vote(features: dict[str, float | None], weights: str) -> Cost:
+        folder = tmp_path / weights
+        for name, seconds in features.items():
+            path = run(folder, name, trial(noise(0)), backbone=name[0], weights=weights)
+            content = io.read_json(path / "trial-0" / "trial.json")
+            if seconds is not None:
+                content["cost"]["feature_seconds"] = seconds
+            io.write_json(path / "trial-0" / "trial.json", content)
+        (record,) = voting.vote([folder], out=folder / "votes")
+        return record.cost
+
+    cost = vote({"a1": 0.6, "a2": 0.5, "b": 0.25, "c": 0.0}, "shipped")
+    assert cost.feature_seconds == pytest.approx(0.6 + 0.25)
+    assert cost.seconds == pytest.approx(40 + (0.4 + 0.5 + 0.75 + 1.0))
+    cost = vote({"a1": 0.6, "a2": 0.5}, "none")
+    assert cost.feature_seconds == pytest.approx(0.6 + 0.5)
+    cost = vote({"a1": 0.6, "a2": None}, "unknown")
+    assert cost.feature_seconds is None
+    assert cost.seconds == pytest.approx(20 + 2)
+
+
 def test_a_pool_is_one_vote_and_reports_the_number_of_different_labels(tmp_path: Path) -> None:
     """Supports are the seed and four images that all share, so four trials use eight labels."""
     run(tmp_path, "a", *[trial(noise(seed), warnings=["small"]) for seed in range(3)])
