@@ -291,7 +291,8 @@ def load_records(*places: str | Path) -> DataFrame:
 
     Returns:
         A DataFrame with the columns run_id, method, preset, backbone, weights, data, shots,
-        fraction, labels, seed, one column per score, and seconds (mean over the run's trials).
+        fraction, labels, seed, one column per score, seconds and feature_seconds (means over the
+        run's trials).
 
     Raises:
         UserError: if a place does not exist or holds no record.
@@ -311,7 +312,8 @@ def _trials(record: RunRecord) -> list[dict[str, Any]]:
     rows = []
     for position, seed in enumerate(record.seeds):
         scores = {name: score.values[position] for name, score in record.scores.items()}
-        rows.append({**shared, "seed": seed, **scores, "seconds": record.cost.seconds})
+        cost = {"seconds": record.cost.seconds, "feature_seconds": record.cost.feature_seconds}
+        rows.append({**shared, "seed": seed, **scores, **cost})
     return rows
 
 

@@ -44,8 +44,8 @@ def at_16() -> str:
     for record in read():
         if record.shots != 16:
             continue
-        seconds = f"{record.cost.seconds:.1f}"
-        row = [_name(record), _accuracy(record), len(record.seeds), seconds]
+        seconds = f"{record.cost.seconds:.1f}", formatting.feature_seconds(record)
+        row = [_name(record), _accuracy(record), len(record.seeds), *seconds]
         system, reported = REPORTED.get(record.method, ("", None))
         if reported is not None:
             difference = record.scores["accuracy"].mean - reported
@@ -53,7 +53,7 @@ def at_16() -> str:
         else:
             row += ["", "", ""]
         rows.append(row)
-    columns = ["learner", "accuracy ± 95%", "n", "seconds per trial"]
+    columns = ["learner", "accuracy ± 95%", "n", "seconds per trial", "features (s)"]
     return formatting.markdown_table([*columns, "reported system", "reported", "difference"], rows)
 
 
@@ -70,10 +70,10 @@ def at_128() -> str:
             f"{record.cost.seconds:.0f}",
             formatting.current_words(record.provenance.device),
         )
-        n = len(record.seeds)
-        rows.append([_name(record), _accuracy(record), n, difference, seconds, machine])
+        n, features = len(record.seeds), formatting.feature_seconds(record)
+        rows.append([_name(record), _accuracy(record), n, difference, seconds, features, machine])
     columns = ["learner", "accuracy ± 95%", "n", "difference to the probe", "seconds per trial"]
-    return formatting.markdown_table([*columns, "machine"], rows)
+    return formatting.markdown_table([*columns, "features (s)", "machine"], rows)
 
 
 def by_fraction() -> str:

@@ -10,10 +10,11 @@ from typing import Any
 from fewshot import io
 from fewshot.errors import UserError
 from fewshot.evaluation.paired_tests import clear_winner, paired_difference
-from fewshot.report import formatting
+from fewshot.report import formatting, known_faults
 from fewshot.report.plots import accuracy_curves
 from fewshot.runs import records
 from fewshot.runs.run_record import RunRecord
+from fewshot.runs.trial_record import CLEAN
 
 FILE = "comparison.md"
 IN_OTHER_COLUMNS = (  # the last two are those of a vote
@@ -33,12 +34,13 @@ BRIEF = (
     "95% with test images",
     "n",
     "seconds per trial",
+    "features (s)",
     "parameters",
 )
 LONGEST_SETTINGS = 80  # characters in a cell; longer settings go below the table
 HOW_TO_READ = (
     f"{formatting.HOW_INTERVALS} Difference to the highest accuracy: paired over common trials. "
-    f"{formatting.HOW_BOLD} Seconds per trial: training and adaptation without evaluation."
+    f"{formatting.HOW_BOLD} {formatting.SECONDS}"
 )
 
 
@@ -111,9 +113,8 @@ def markdown(rows: Sequence[RunRecord], brief: bool = False, level: str = "") ->
     for record in sorted(rows, key=_order):
         images = record.provenance.data_fingerprint or ""  # two folders may share a name and sizes
         groups.setdefault((_heading(record, level), images), []).append(record)
-    return "\n\n".join(
-        f"{heading}\n\n{_table(group, brief)}" for (heading, _), group in groups.items()
-    )
+    parts = [f"{heading}\n\n{_table(group, brief)}" for (heading, _), group in groups.items()]
+    return "\n\n".join(filter(None, [*parts, known_faults.sentence(rows)]))
 
 
 def _order(record: RunRecord) -> tuple[Any, ...]:
@@ -143,9 +144,7 @@ def _table(group: Sequence[RunRecord], brief: bool) -> str:
         rows.append(_row(record, ordered[0], settings))
     if winner is not None:
         rows[winner]["accuracy ± 95%"] = f"**{rows[winner]['accuracy ± 95%']}**"
-    columns = [name for name in rows[0] if any(row[name] for row in rows)]
-    if brief:
-        columns = list(BRIEF)
+    columns = [name for name in (BRIEF if brief else rows[0]) if any(row[name] for row in rows)]
     cells = [[row[name] for name in columns] for row in rows]
     remarks = [*(long_settings if not brief else []), *_remarks(group)]
     lines = [formatting.markdown_table(columns, cells)]
@@ -198,6 +197,7 @@ def _row(record: RunRecord, best: RunRecord, settings: str) -> dict[str, str]:
         "settings": settings,
         "accuracy ± 95%": _accuracy(record),
         "95% with test images": formatting.with_test_images(record),
+        "clean accuracy": f"{scores[CLEAN].mean:.4f}" if CLEAN in scores else "",
         "min - max": f"{min(values):.4f} - {max(values):.4f}" if len(values) > 1 else "",
         "difference to the best": "" if record is best else _difference(record, best),
         "F1": f"{scores['f1'].mean:.4f}",
@@ -206,6 +206,7 @@ def _row(record: RunRecord, best: RunRecord, settings: str) -> dict[str, str]:
         "train accuracy": "" if train is None else f"{train.mean:.3f}",
         "n": str(len(values)),
         "seconds per trial": f"{record.cost.seconds:.1f}",
+        "features (s)": formatting.feature_seconds(record),
         "parameters": f"{record.cost.parameters:,}",
         "run": record.run_id,
     }

@@ -22,6 +22,12 @@ HOW_BOLD = (
     "Bold: better than every other row (paired t-tests of all pairs, Holm, 5%); no row is bold "
     "where the trials cannot show that."
 )
+SECONDS = (
+    "Seconds per trial: training and adaptation, without evaluation. Features (s): the time in "
+    "which the frozen features of a trial's images were computed, once for all trials and methods "
+    "of a network; where an older record states no such time, it is part of the seconds of the "
+    "trial that computed them."
+)
 RUN_ID = re.compile("[0-9a-f]{12}")
 LATEX = {
     "\\": r"\textbackslash{}",
@@ -136,6 +142,12 @@ def as_stated(value: float, decimals: int = 2) -> str:
 def number(value: float, form: str) -> Cell:
     """Return a cell that shows a number in a format, and is sorted by it."""
     return Cell(f"{value:{form}}", value)
+
+
+def feature_seconds(record: RunRecord) -> str:
+    """Return the seconds in which the features of a trial were computed; empty if not recorded."""
+    seconds = record.cost.feature_seconds
+    return "" if seconds is None else f"{seconds:.1f}"
 
 
 def budget_kind(record: RunRecord) -> str:

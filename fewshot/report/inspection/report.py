@@ -96,8 +96,11 @@ def _figure(inspected: Inspected, name: str, figure: Any, alt: str, text: str) -
 def _confusion(inspected: Inspected) -> Part:
     record = inspected.run.record
     pairs = classes.confused(record)
-    rows = [[pair.true, pair.predicted, pair.images, f"{100 * pair.share:.1f}%"] for pair in pairs]
-    columns = ["true class", "predicted as", "images, all trials", "of the true class"]
+    rows = [
+        [pair.true, pair.predicted, f"{round(pair.images, 1):,g}", f"{100 * pair.share:.1f}%"]
+        for pair in pairs
+    ]
+    columns = ["true class", "predicted as", classes.images_heading(record), "of the true class"]
     text = markdown_table(columns, rows) if rows else "No mistakes."
     figure = classes.confusion(record)
     return _figure(inspected, "confusion", figure, classes.in_words(pairs), text)
@@ -117,7 +120,7 @@ def _classes(inspected: Inspected) -> Part:
         rows.append([one.name, f"{one.mean:.4f}", interval, one.n])
     best, worst = (f"{one.name} with {100 * one.mean:.1f}%" for one in (shown[0], shown[-1]))
     alt = f"Bars of the accuracy of each class, from {best} to {worst}."
-    columns = ["class", "accuracy", "95% interval", "test images, all trials"]
+    columns = ["class", "accuracy", "95% interval", "test images"]
     text = markdown_table(columns, rows) + note
     return _figure(inspected, "classes", classes.per_class(record, trials), alt, text)
 

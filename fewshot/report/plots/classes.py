@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fewshot.evaluation.statistics import Interval, summary
-from fewshot.report.formatting import counted, short_name, shortened
+from fewshot.report.formatting import short_name, shortened
 from fewshot.report.plots import style
 from fewshot.runs.run_record import RunRecord
 
@@ -23,8 +23,8 @@ NAMED = 40  # up to so many classes, both figures name every class
 class Class(NamedTuple):
     """The accuracy of one class: mean, 95% interval over trials, and the value of each trial.
 
-    `values` is empty and `interval` is None if the trials are not known. n: test images of all
-    trials.
+    `values` is empty and `interval` is None if the trials are not known. n: test images of
+    the class.
     """
 
     name: str
@@ -35,17 +35,28 @@ class Class(NamedTuple):
 
 
 class Pair(NamedTuple):
-    """A true class and a wrong prediction: the number of such images, and their share."""
+    """A true class and a wrong prediction: test images (mean over trials), and their share."""
 
     true: str
     predicted: str
-    images: int
+    images: float
     share: float
+
+
+def counts_of_a_trial(record: RunRecord) -> np.ndarray:
+    """Return the mean confusion matrix of the trials, in which each test image counts once."""
+    return np.array(record.confusion) / len(record.seeds)
+
+
+def images_heading(record: RunRecord) -> str:
+    """Return the heading of a column with numbers of images from that matrix."""
+    n = len(record.seeds)
+    return "images" if n == 1 else f"images, mean over {n} trials"
 
 
 def confused(record: RunRecord, longest: int = 10) -> list[Pair]:
     """Return the most frequent confusions by share of the true class, at most `longest`."""
-    counts, names = np.array(record.confusion), record.classes
+    counts, names = counts_of_a_trial(record), record.classes
     shares = _shares(counts)
     np.fill_diagonal(shares, 0)
     order = np.argsort(-shares, axis=None, kind="stable")[:longest]
@@ -53,7 +64,7 @@ def confused(record: RunRecord, longest: int = 10) -> list[Pair]:
     for true, predicted in zip(*np.unravel_index(order, shares.shape), strict=True):
         share = float(shares[true, predicted])
         if share > 0:
-            images = int(counts[true, predicted])
+            images = float(counts[true, predicted])
             pairs.append(Pair(names[true], names[predicted], images, share))
     return pairs
 
@@ -69,19 +80,20 @@ def in_words(pairs: Sequence[Pair]) -> str:
 
 def _shares(counts: np.ndarray) -> np.ndarray:
     """Divide each row by its sum, [true, predicted]; a row without images stays 0."""
-    return counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    total = counts.sum(1, keepdims=True)
+    return counts / np.where(total > 0, total, 1)
 
 
 @style.styled
 def confusion(record: RunRecord) -> Any:
-    """Draw the confusion matrix of all trials together, in percent of each true class.
+    """Draw the mean confusion matrix of the trials, in percent of each true class.
 
     Cells have numbers up to 20 classes, and every class is named up to 40. The colour follows the
     square root of the share, so that rare confusions are visible too.
     """
     from matplotlib.colors import PowerNorm
 
-    counts = np.array(record.confusion)
+    counts = counts_of_a_trial(record)
     names = [shortened(name, 18) for name in record.classes]
     n_way = len(names)
     shares = 100 * _shares(counts)
@@ -105,7 +117,8 @@ def confusion(record: RunRecord) -> Any:
         image, ax=axes, ticks=[0, 1, 5, 10, 25, 50, 75, 100], fraction=0.045, pad=0.02
     )
     bar.set_label("% of the images of the true class")
-    trials = counted(len(record.seeds), "trial")
+    n = len(record.seeds)
+    trials = "1 trial" if n == 1 else f"mean over {n} trials"
     axes.set_title(f"{_run(record)}: confusion matrix, {trials}")
     return figure
 
@@ -133,12 +146,12 @@ def accuracies(record: RunRecord, trials: Sequence[Sequence[float]] | None = Non
         record: a record with `confusion` and `per_class`.
         trials: [n_trials, n_way], the accuracies of each trial, from which the intervals follow.
     """
-    counts = np.array(record.confusion).sum(1)
+    counts = counts_of_a_trial(record).sum(1)
     result = []
     for number, (name, mean) in enumerate(zip(record.classes, record.per_class, strict=True)):
         values = [float(trial[number]) for trial in trials or ()]
         interval = summary(values).over_trials() if values else None
-        result.append(Class(name, mean, interval, values, int(counts[number])))
+        result.append(Class(name, mean, interval, values, round(counts[number])))
     return result
 
 

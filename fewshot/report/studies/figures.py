@@ -205,8 +205,11 @@ def _confusion(row: RowResult) -> list[Figure]:
     rows = []
     for pair in pairs:
         share = number(100 * pair.share, ".1f")
-        rows.append([Cell(pair.true), Cell(pair.predicted), number(pair.images, "d"), share])
-    columns = ["true class", "predicted as", "images, all trials", "% of the true class"]
+        rows.append(
+            [Cell(pair.true), Cell(pair.predicted), number(round(pair.images, 1), ",g"), share]
+        )
+    images = classes.images_heading(best.measured)
+    columns = ["true class", "predicted as", images, "% of the true class"]
     table = Table("the most frequent mistakes", columns, rows, [])
     title = f"{row.name}: confusion matrix, {best.label}"
     save = partial(study_plots.confusion, best.measured)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from fewshot.report.formatting import HOW_BOLD, Finding, Table, as_stated, counted
+from fewshot.report import known_faults
+from fewshot.report.formatting import HOW_BOLD, SECONDS, Finding, Table, as_stated, counted
 from fewshot.report.studies import figures, findings, reported, tables
 from fewshot.report.studies.figures import Figure
 from fewshot.report.studies.results import DONE, SMOKE, CellResult, RowResult, Study
@@ -17,7 +18,8 @@ HOW_TO_READ = (
     "and its own initial weights, all evaluated on the same test images. 95% with test images: the "
     "interval that also counts the test images as a sample. Difference: measured minus reported. "
     f"{HOW_BOLD} The highest of many settings is too optimistic. Methods are compared by paired "
-    "differences over common trials; p-values are corrected by Holm's method for all pairs."
+    "differences over common trials; p-values are corrected by Holm's method for all pairs. "
+    f"{SECONDS}"
 )
 
 
@@ -42,12 +44,13 @@ class Page(NamedTuple):
     """A study: what was run, the headline table, at most five findings, and then the details.
 
     winners: the best row at each label budget. compared: measured against reported numbers row by
-    row, and why some were not reached.
+    row, and why some were not reached. faults: accuracy without test images with known faults.
     """
 
     name: str
     scale: str
     counts: str
+    faults: str
     headline: Table | None
     findings: list[str]
     figures: list[Figure]
@@ -72,6 +75,7 @@ def page(study: Study) -> Page:
         name=study.name,
         scale=study.scale,
         counts=_counts(study),
+        faults=known_faults.sentence(cell.measured for row in study.rows for cell in row.scored),
         headline=tables.headline(study),
         findings=findings.summary(study),
         figures=figures.of_study(study),

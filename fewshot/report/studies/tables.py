@@ -186,6 +186,7 @@ def _line(cell: CellResult, decimals: Decimals, is_winner: bool, scale: str) -> 
             line[metric] = _score(results.score(record, metric), share=metric != "loss")
             line[f"{metric}, reported"] = reported(cell, metric, decimals[metric])
     line["seconds per trial"] = number(record.cost.seconds, ".1f")
+    line["features (s)"] = Cell(formatting.feature_seconds(record), record.cost.feature_seconds)
     return {**line, "run": Cell(cell.run or record.run_id)}
 
 

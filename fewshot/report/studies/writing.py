@@ -26,7 +26,7 @@ def markdown(page: Page) -> str:
     if page.headline is not None:
         parts += [escaped(page.headline.caption), _rows(page.headline)]
     parts += ["## Findings", "\n".join(f"- {sentence}" for sentence in page.findings)]
-    parts.append(f"Run: {page.counts}.")
+    parts.append(" ".join(filter(None, [f"Run: {page.counts}.", page.faults])))
     parts += [_image(figure, page.name) for figure in page.figures]
     if page.winners:
         parts += ["## The best system at each number of labels"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import torch
 from torch import nn
 
 from fewshot import config
+from fewshot.backbones import views
 from fewshot.learners.base import Task
 from fewshot.runs import resolve
 from fewshot.studies import grids, schema
@@ -157,6 +159,17 @@ def test_the_l2_of_the_search_is_lambda_times_the_squared_weights_of_the_head(
     assert len(trained) == (18 if network == "H1" else 6)
     for (name, ours), theirs in zip(learner.named_parameters(), slow.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs, msg=name)
+
+
+def test_e10_names_the_augmentation_and_the_views_of_its_best_accuracy() -> None:
+    """Oracle: the configuration in the published record of that accuracy."""
+    results = STUDIES.parents[1] / "reports" / "records" / "experts" / "small" / "E10"
+    record = json.loads((results / "one_shared_backbone.json").read_text())["record"]
+    assert {"name": "auto_augment", "policy": "cifar10"} in record["config"]["augment"]
+    assert views.N_VIEWS[record["config"]["backbone"]["views"]] == 12
+    note = " ".join((BY_NAME["E10"].note or "").split())
+    assert "AutoAugment's policy for CIFAR-10" in note
+    assert "twelve views" in note
 
 
 @pytest.mark.parametrize("scale", schema.SCALES)

@@ -36,13 +36,15 @@ def test_the_confusion_matrix_counts_the_predictions(run: Path) -> None:
         (counts[a][b] / sum(counts[a]), -a, -b) for a in range(10) for b in range(10) if a != b
     ]
     expected = [
-        (str(-a), str(-b), counts[-a][-b], share)
+        (str(-a), str(-b), counts[-a][-b] / 2, share)  # mean over the two trials
         for share, a, b in sorted(pairs, reverse=True)
         if share
     ][:10]
     assert [tuple(pair) for pair in classes.confused(ours)] == [
         (*pair[:3], pytest.approx(pair[3])) for pair in expected
     ]
+    assert classes.counts_of_a_trial(ours).sum() == len(saved(run, 0)[1])
+    assert figure.axes[0].get_title().endswith("confusion matrix, mean over 2 trials")
 
 
 def test_the_accuracy_of_each_class_and_its_interval(run: Path) -> None:
@@ -59,6 +61,7 @@ def test_the_accuracy_of_each_class_and_its_interval(run: Path) -> None:
             values.append(sum(row.index(max(row)) == number for row in of_class) / len(of_class))
         assert accuracy.values == pytest.approx(values)
         assert accuracy.mean == pytest.approx(sum(values) / 2)
+        assert accuracy.n == len(of_class)
         half = half_over_trials(values)
         mean = sum(values) / 2
         if half and not half <= mean <= 1 - half:
@@ -88,9 +91,8 @@ def test_many_classes_leave_out_what_cannot_be_read(n_way: int, named: bool) -> 
 def test_a_class_without_test_images_is_left_out_of_the_bars_and_nothing_is_confused_with_it() -> (
     None
 ):
-    ours = record(
-        classes=["a", "b", "c"], confusion=[[3, 1, 0], [0, 0, 0], [0, 0, 2]], per_class=[0.75, 0, 1]
-    )
+    counts = [[15, 5, 0], [0, 0, 0], [0, 0, 10]]  # of five trials
+    ours = record(classes=["a", "b", "c"], confusion=counts, per_class=[0.75, 0, 1])
     assert texts(classes.confusion(ours)) == ["75", "25", "100"]
     assert [label.get_text() for label in classes.per_class(ours).axes[0].get_yticklabels()] == [
         "c",
