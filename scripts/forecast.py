@@ -21,6 +21,7 @@ from fewshot.report.forecasting.answer import Needed, Point, crossings
 from fewshot.report.forecasting.learning_curve import Curve
 from fewshot.report.formatting import markdown_table
 from fewshot.runs import records
+from fewshot.runs.run_record import RunRecord
 from scripts import pages
 from scripts.pages import RECORDS, ROOT
 
@@ -33,8 +34,8 @@ class Case(NamedTuple):
     """One hidden point of a curve, and its forecasts.
 
     distance: its number of labels over the largest shown one. alternatives: the forecasts of
-    ALTERNATIVES. other_preset: the preset changes between the shown and the hidden points. needed:
-    the labels forecast for the measured accuracy. single: the forecasts of each law alone.
+    ALTERNATIVES. needed: the labels forecast for the measured accuracy. single: the forecasts of
+    each law alone.
     """
 
     curve: Curve
@@ -42,7 +43,6 @@ class Case(NamedTuple):
     measured: float
     point: Point
     alternatives: tuple[float, ...]
-    other_preset: bool
     needed: Needed
     single: tuple[Point, ...]
 
@@ -107,41 +107,56 @@ ALTERNATIVES = {
 }
 
 
-def cases() -> Iterator[Case]:
-    """Yield all hidden points of every curve, cut after each of its counts from the third on."""
+def read() -> list[RunRecord]:
+    """Return the published records with several numbers of labels."""
     rows = []
     for name in ("learners", "forecast"):
         rows += [record for _, record in records.load([RECORDS / name])]
-    full = {
-        (record.method, record.labels / len(record.classes))
-        for record in rows
-        if record.preset == "full"
-    }
-    for curve in learning_curve.gather(rows):
+    return rows
+
+
+def cases() -> Iterator[Case]:
+    """Yield all hidden points of every curve, cut after each of its counts from the third on."""
+    for curve in learning_curve.gather(read()):
         for m in range(model.LEAST_COUNTS, len(curve.counts)):
             if curve.counts[m - 1] >= LEAST_SHOWN:
-                yield from _hidden(curve, m, full)
+                yield from _hidden(curve.first(m), curve.counts[m:], curve.means[m:])
 
 
-def _hidden(curve: Curve, m: int, full: set[tuple[str, float]]) -> Iterator[Case]:
-    """Yield the points of a curve beyond its first m, as far as a forecast reaches."""
-    method = curve.label.split()[0]
-    shown, hidden = curve.first(m), curve.counts[m:]
+def across() -> Iterator[Case]:
+    """Yield what `fewshot forecast` refuses: points with preset full, from curves with few."""
+    methods: dict[tuple[str, ...], dict[str, list[RunRecord]]] = {}
+    for record in read():
+        key = record.data, record.method, record.backbone, record.weights
+        methods.setdefault(key, {}).setdefault(record.preset, []).append(record)
+    for by_preset in methods.values():
+        if "few" not in by_preset or "full" not in by_preset:
+            continue
+        (few,) = learning_curve.gather(by_preset["few"])
+        (full,) = learning_curve.gather(by_preset["full"])
+        for m in range(model.LEAST_COUNTS, len(few.counts) + 1):
+            if few.counts[m - 1] >= LEAST_SHOWN:
+                yield from _hidden(few.first(m), full.counts, full.means)
+
+
+def _hidden(shown: Curve, counts: np.ndarray, means: np.ndarray) -> Iterator[Case]:
+    """Yield the points at these numbers of labels, as far as a forecast reaches."""
     last = shown.counts[-1]
     limit = last * model.REACH
-    hidden = hidden[hidden <= limit]
+    hidden = counts[counts <= limit]
+    if not len(hidden):
+        return
     guesses = np.array([forecast(shown, hidden) for forecast in ALTERNATIVES.values()]).T
     band = model.band(model.fit(shown), limit)
     laws = [law for kind in (False, True) if (law := model.law_of(shown, kind))]
     single = [model.band([law], limit) for law in laws]
-    for n, measured, alternatives in zip(hidden, curve.means[m:], guesses, strict=False):
+    for n, measured, alternatives in zip(hidden, means, guesses, strict=False):
         yield Case(
-            curve=curve,
+            curve=shown,
             distance=n / last,
             measured=measured,
             point=Point(n, *band.at([n])[:, 0]),
             alternatives=tuple(alternatives),
-            other_preset=(method, n) in full and (method, last) not in full,
             needed=crossings(band, measured, limit),
             single=tuple(Point(n, *one.at([n])[:, 0]) for one in single),
         )
@@ -213,8 +228,7 @@ def _laws(groups: Groups) -> str:
 
 
 def tables() -> dict[str, str]:
-    every = list(cases())
-    same = [case for case in every if not case.other_preset]
+    same, refused = list(cases()), list(across())
     chosen_on = [case for case in same if case.curve.data == "cifar10"]
     new = [case for case in same if case.curve.data != "cifar10"]
     distances = _by_distance(same)
@@ -222,7 +236,7 @@ def tables() -> dict[str, str]:
         "distance": _errors("labels, relative to the largest number shown", distances),
         "data": _errors("data", [("cifar10", chosen_on), ("digits and imagenette160", new)]),
         "curves": _errors("curve", _by_curve(same)),
-        "preset": _errors("curve", _by_curve([case for case in every if case.other_preset])),
+        "preset": _errors("curve", [*_by_curve(refused), ("all", refused)]),
         "laws": _laws(distances),
         "labels": _labels(distances),
     }

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 BUDGETS = ("shots", "fraction", "full")
+FEW_LABELS = 100  # up to this many labels per class the preset `few` is the default, then `full`
 KEPT_BY_ANOTHER_METHOD = (*BUDGETS, "data", "image_size")
 
 

@@ -25,7 +25,6 @@ from fewshot.runs import checks, records
 from fewshot.runs.labelled_subset import labelled_subset
 from fewshot.training import devices
 
-FEW_LABELS = 100  # up to this many labels per class the preset `few` is the default, then `full`
 RESULTS_VERSION = 1
 FOLDS_VERSION = 2  # the same for what folds choose
 META_TRAINING_VERSION = 1  # the same for weights that are trained on base classes
@@ -96,7 +95,7 @@ def resolve_run(
         settings.exclude_classes,
     )
     labelled = labelled_subset(settings, data.train, seed=0).labelled
-    if preset is None and len(labelled) > FEW_LABELS * len(data.train.classes):
+    if preset is None and len(labelled) > config.FEW_LABELS * len(data.train.classes):
         settings = configure(values, "full")
     counts = data.train.labels[labelled].bincount(minlength=len(data.train.classes))
     smallest_class = int(counts.min())

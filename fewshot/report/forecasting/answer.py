@@ -31,7 +31,7 @@ class Point(NamedTuple):
 class Needed(NamedTuple):
     """The labels per class that a target needs, with their 95% interval.
 
-    None means more than REACH times the largest measured number.
+    None means more than the limit of the curve.
     """
 
     low: float | None = None
@@ -68,27 +68,40 @@ def answer(curve: Curve, target: float | None = None, at: Sequence[float] = ()) 
     laws = model.fit(curve)
     if not laws:
         return Answer(curve, "no rise", [], Needed(), _no_rise(curve), None)
-    last = curve.counts[-1]
-    limit = last * model.REACH
-    band = model.band(laws, max(limit, *at, 0))
+    last, limit = curve.counts[-1], model.limit(curve)
+    most = math.inf if curve.end is None else curve.end
+    band = model.band(laws, max(limit, *(count for count in at if count <= most), 0))
     counts = {last * factor for factor in DOUBLINGS}
     counts |= {count for count in at if count >= curve.counts[0]}
+    if last < most:
+        counts.add(min(most, 2 * last))
+    counts = {count for count in counts if count <= most}
     points = []
     for n, sides in zip(sorted(counts), band.at(sorted(counts)).T, strict=True):
         points.append(Point(float(n), *map(float, sides)))
-    guess = ""
-    if any(count > limit for count in at):
-        guess = f"; beyond {labels(limit)} labels per class, every number is a guess"
+    beyond = _beyond(curve, at)
     if target is None:
-        return Answer(curve, "", points, Needed(), _expected(curve, points) + guess, band)
+        return Answer(curve, "", points, Needed(), _expected(curve, points) + beyond, band)
     needed = crossings(band, target, limit)
     kind = "reached"
     if needed.labels is None:
         kind = "beyond" if needed.low is None else "open"
     if kind != "reached" and not _rises(curve):
-        return Answer(curve, "no rise", points, needed, _no_rise(curve) + guess, band)
+        return Answer(curve, "no rise", points, needed, _no_rise(curve) + beyond, band)
     words = _words(curve, needed, target, band, model.ceiling(laws))
-    return Answer(curve, kind, points, needed, words + guess, band)
+    return Answer(curve, kind, points, needed, words + beyond, band)
+
+
+def _beyond(curve: Curve, at: Sequence[float]) -> str:
+    """Return what cannot be said beyond the limit of a curve, if anything is asked or cut there."""
+    if curve.end is not None and curve.end < curve.counts[-1] * model.REACH:
+        return (
+            f"; there is no forecast beyond {labels(curve.end)} labels per class, where another "
+            "preset becomes the default and the training changes: measure there"
+        )
+    if any(count > model.limit(curve) for count in at):
+        return f"; beyond {labels(model.limit(curve))} labels per class, every number is a guess"
+    return ""
 
 
 def crossings(band: Band, target: float, limit: float) -> Needed:
@@ -121,9 +134,11 @@ def _rises(curve: Curve) -> bool:
 def _words(
     curve: Curve, needed: Needed, target: float, band: Band, ceiling: tuple[float, float]
 ) -> str:
-    last, limit = curve.counts[-1], curve.counts[-1] * model.REACH
+    last, limit = curve.counts[-1], model.limit(curve)
     low, middle, high = needed
-    far = f"{labels(limit)} ({model.REACH} times the largest number measured)"
+    far = f"{labels(limit)}"
+    if limit == last * model.REACH:
+        far += f" ({model.REACH} times the largest number measured)"
     there = interval(*band.at([limit])[:, 0])
     if low is None:
         text = f"{target:g} is not reached with {far} labels per class; expect {there} there"
@@ -146,21 +161,22 @@ def _words(
     if middle is None and ceiling[1] - ceiling[0] > TOO_WIDE:
         ends = f"{ceiling[0]:.2f} to {ceiling[1]:.2f}"
         text += f"; the ceiling of the curve is not known yet, it may be anywhere from {ends}"
-    width = np.ptp(band.at([2 * last])[::2, 0])
+    next_count = min(2 * last, limit)
+    width = np.ptp(band.at([next_count])[::2, 0])
     if width > TOO_WIDE:
         text += (
-            f"; the interval at {labels(2 * last)} labels is {width:.2f} wide, too wide for "
+            f"; the interval at {labels(next_count)} labels is {width:.2f} wide, too wide for "
             "planning: run more trials, or more numbers of labels"
         )
     return text
 
 
 def _expected(curve: Curve, points: list[Point]) -> str:
-    nearest = next(point for point in points if point.labels > curve.counts[-1])
-    return (
-        f"expect {nearest} with {labels(nearest.labels)} labels per class; measured up to "
-        f"{labels(curve.counts[-1])}"
-    )
+    measured = f"measured up to {labels(curve.counts[-1])}"
+    further = [point for point in points if point.labels > curve.counts[-1]]
+    if not further:
+        return measured
+    return f"expect {further[0]} with {labels(further[0].labels)} labels per class; {measured}"
 
 
 def _few(curve: Curve) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from fewshot.config import FEW_LABELS
 from fewshot.report.formatting import method_label
 from fewshot.runs.run_record import RunRecord
 
@@ -20,10 +22,11 @@ TOGETHER = 0.6
 
 
 class Curve(NamedTuple):
-    """The measurements of one method on one data set.
+    """The measurements of one method with one preset on one data set.
 
     counts: labels per class, rising [m]. means: mean accuracies [m]. trials: their number at each
-    count. noise: the covariance of the means [m, m].
+    count. noise: the covariance of the means [m, m]. end: labels per class up to which the preset
+    is the default, or None if it does not change.
     """
 
     data: str
@@ -33,6 +36,7 @@ class Curve(NamedTuple):
     trials: list[int]
     noise: np.ndarray
     remarks: list[str]
+    end: float | None = None
 
     def first(self, m: int) -> Curve:
         """Return the curve with only its first m numbers of labels."""
@@ -45,57 +49,63 @@ class Curve(NamedTuple):
 
 
 def gather(rows: Sequence[RunRecord]) -> list[Curve]:
-    """Return a curve for each data set and method among the low-data records.
+    """Return a curve for each data set, method and preset among the low-data records.
 
-    Methods are distinguished as in the figures. If a method has several records at one number of
+    Methods are distinguished as in the figures, and by the preset, with which the training changes:
+    a curve across that would be two curves. If a method has several records at one number of
     labels, the one with the most trials counts.
     """
-    groups: dict[tuple[str, str, str], dict[float, list[RunRecord]]] = {}
+    groups: dict[tuple[str, str, str, str], dict[float, list[RunRecord]]] = {}
     for record in sorted(rows, key=lambda record: (-len(record.seeds), record.run_id)):
         if record.regime == "low-data":
             images = record.provenance.data_fingerprint or ""
-            key = images, record.data, method_label(record)
+            key = images, record.data, method_label(record), record.preset
             count = record.labels / len(record.classes)
             groups.setdefault(key, {}).setdefault(count, []).append(record)
-    return [_curve(data, label, by_count) for (_, data, label), by_count in sorted(groups.items())]
+    several = Counter((images, data, label) for images, data, label, _ in groups)
+    curves = []
+    for (images, data, label, preset), by_count in sorted(groups.items()):
+        is_one = several[images, data, label] == 1
+        name = label if is_one else f"{label}, preset {preset}"
+        curves.append(_curve(data, name, by_count, _end(preset, max(by_count))))
+    return curves
 
 
-def _curve(data: str, label: str, by_count: dict[float, list[RunRecord]]) -> Curve:
+def _end(preset: str, most: float) -> float | None:
+    """Return where a default preset ends, unless it was measured beyond."""
+    return FEW_LABELS if preset == "few" and most <= FEW_LABELS else None
+
+
+def _curve(
+    data: str, label: str, by_count: dict[float, list[RunRecord]], end: float | None
+) -> Curve:
     counts = sorted(by_count)
     used = [by_count[count][0] for count in counts]
     accuracies = []
     for record in used:
         accuracies.append(record.by_seed())
-    remarks = _remarks(by_count, used)
+    remarks = _remarks(by_count)
     if not any(len(by_seed) > 1 for by_seed in accuracies):
         remarks.append("there is one trial at each number of labels, so its spread is assumed")
     means = np.array([record.scores["accuracy"].mean for record in used])
     trials = [len(by_seed) for by_seed in accuracies]
     noise = _noise(np.log(counts), accuracies)
-    return Curve(data, label, np.array(counts), means, trials, noise, remarks)
+    return Curve(data, label, np.array(counts), means, trials, noise, remarks, end)
 
 
-def _remarks(by_count: dict[float, list[RunRecord]], used: Sequence[RunRecord]) -> list[str]:
-    """Return where one of several records was chosen, and where the preset changes."""
-    remarks = []
+def _remarks(by_count: dict[float, list[RunRecord]]) -> list[str]:
+    """Return where one of several records was chosen."""
     ambiguous = []
     for count in sorted(by_count):
         means = {record.scores["accuracy"].mean for record in by_count[count]}
         if len(means) > 1:
             ambiguous.append(f"{count:g}")
-    if ambiguous:
-        remarks.append(
-            f"of several records at {', '.join(ambiguous)} labels per class, the one with the most "
-            "trials is used"
-        )
-    counts = sorted(by_count)
-    for before, after, count in zip(used, used[1:], counts[1:], strict=False):
-        if before.preset != after.preset:
-            remarks.append(
-                f"from {count:g} labels per class on, the preset is {after.preset} instead of "
-                f"{before.preset}"
-            )
-    return remarks
+    if not ambiguous:
+        return []
+    return [
+        f"of several records at {', '.join(ambiguous)} labels per class, the one with the most "
+        "trials is used"
+    ]
 
 
 def _noise(x: np.ndarray, accuracies: Sequence[dict[int | None, float]]) -> np.ndarray:

@@ -21,6 +21,18 @@ from fewshot.report.forecasting.learning_curve import Curve
 
 LEAST_COUNTS = 3  # distinct numbers of labels that a forecast needs
 REACH = 16  # times the largest measured number of labels; there is no answer beyond
+
+
+def limit(curve: Curve) -> float:
+    """Return the labels per class beyond which there is no answer.
+
+    It is REACH times the largest measured number, or where the default preset changes: the curve
+    says nothing about another training.
+    """
+    reach = float(curve.counts[-1] * REACH)
+    return reach if curve.end is None else min(reach, curve.end)
+
+
 EXPONENTS = np.geomspace(0.05, 2, 24)  # c; smaller ones are a logarithm, larger ones a step
 STRAYS = (0.004, 0.008, 0.016)  # step of the random walk, in accuracy per doubling
 MOST_LOG_ODDS = 7.0  # of the ceiling: an accuracy of 0.999

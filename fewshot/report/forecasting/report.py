@@ -73,8 +73,9 @@ def markdown(answers: Sequence[Answer], target: float | None, at: Sequence[float
     for data in dict.fromkeys(one.curve.data for one in answers):
         group = [one for one in answers if one.curve.data == data]
         rows = [_row(one, target, at) for one in group]
-        columns = [name for name in rows[0] if any(row[name] for row in rows)]
-        table = markdown_table(columns, [[row[name] for name in columns] for row in rows])
+        names = dict.fromkeys(name for row in rows for name in row)
+        columns = [name for name in names if any(row.get(name) for row in rows)]
+        table = markdown_table(columns, [[row.get(name, "") for name in columns] for row in rows])
         sentences = []
         for one in group:
             sentences.append(f"- {one.curve.label}: {'; '.join([one.words, *one.curve.remarks])}.")
@@ -92,7 +93,10 @@ def _row(one: Answer, target: float | None, at: Sequence[float]) -> dict[str, st
     row["measured up to"] = f"{labels(last)}: {one.curve.means[-1]:.3f}"
     for factor in DOUBLINGS:
         count = last * factor
-        row[f"{factor} times that"] = f"{labels(count)}: {points[count]}" if points else ""
+        row[f"{factor} times that"] = f"{labels(count)}: {points[count]}" if count in points else ""
+    end = model.limit(one.curve)
+    if end < 2 * last and end in points:
+        row[f"at {end:g}"] = points[end]
     for count in at:
         row[f"at {count:g}"] = points.get(count, "")
     return row
@@ -106,14 +110,14 @@ def _needed(one: Answer) -> str:
     if one.kind == "open" and low is not None:
         return f"{labels(low, down=True)} or more, if at all"
     if one.kind == "beyond":
-        return f"over {labels(one.curve.counts[-1] * model.REACH)}"
+        return f"over {labels(model.limit(one.curve))}"
     return "not known"
 
 
 def _plain(one: Answer, target: float | None) -> dict[str, Any]:
     """Return an answer as JSON; numbers of labels are per class.
 
-    A number of labels is null if it is unknown or more than REACH times what was measured.
+    A number of labels is null if it is unknown, or beyond what can be forecast.
     """
     curve = one.curve
     measured = []
@@ -144,11 +148,15 @@ def _write(answers: Sequence[Answer], target: float | None, out: Path) -> list[P
     return paths
 
 
+def _height(one: Answer) -> float:
+    return 0.0 if one.band is None else -float(one.band.middle[-1])
+
+
 @style.styled
 def _figure(data: str, group: Sequence[Answer], target: float | None) -> Any:
     """Draw measured means with intervals, and the forecasts as dashed lines with bands."""
     canvas, axes = style.new(4.6)
-    for number, one in enumerate(sorted(group, key=lambda one: -one.forecast[-1].accuracy)):
+    for number, one in enumerate(sorted(group, key=_height)):
         curve, band = one.curve, one.band
         assert band is not None
         half = 196 * np.sqrt(curve.noise.diagonal())
@@ -157,7 +165,7 @@ def _figure(data: str, group: Sequence[Answer], target: float | None) -> Any:
             curve.counts, 100 * curve.means, half, fmt=marker, linewidth=1, label=curve.label
         )
         colour = measured[0].get_color()
-        shown = band.counts <= one.forecast[-1].labels
+        shown = band.counts <= max([curve.counts[-1], *(point.labels for point in one.forecast)])
         axes.plot(band.counts[shown], 100 * band.middle[shown], "--", color=colour)
         low, high = 100 * band.low[shown], 100 * band.high[shown]
         axes.fill_between(band.counts[shown], low, high, color=colour, alpha=0.15, linewidth=0)

@@ -3,16 +3,44 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from fewshot.report.forecasting import answer
+from fewshot.report.forecasting.learning_curve import Curve
+from fewshot.runs.run_record import RunRecord
 from tests.fewshot.report.forecasting.curves import at, curve, law
 
 
+def unending(records: list[RunRecord]) -> Curve:
+    """Return the curve of a preset that is never replaced by another."""
+    return curve([replace(one, preset="random") for one in records])
+
+
+def test_no_forecast_crosses_a_change_of_the_preset() -> None:
+    records = law(0.85, 0.4, 0.5)  # preset few, 1 to 64 labels per class
+    words = (
+        "there is no forecast beyond 100 labels per class, where another preset becomes the "
+        "default and the training changes: measure there"
+    )
+    bounded = answer.answer(curve(records), 0.81, at=[80, 128, 1024])
+    assert [point.labels for point in bounded.forecast] == [80, 100]
+    assert bounded.forecast[1].accuracy == pytest.approx(0.85 - 0.4 / 10, abs=0.005)
+    assert bounded.words.endswith(f"; {words}")
+    reached = answer.answer(curve(records), 0.79)  # truth: 44 labels
+    assert reached.needed.labels == pytest.approx((0.4 / 0.06) ** 2, rel=0.15)
+    beyond = answer.answer(curve(records), 0.84)  # truth: 1600 labels
+    assert (beyond.kind, beyond.needed) == ("beyond", (None, None, None))
+    assert "0.84 is not reached with 100 labels per class" in beyond.words
+    at_the_end = answer.answer(curve(law(0.85, 0.4, 0.5, shots=(4, 20, 100))))
+    assert at_the_end.forecast == []
+    assert at_the_end.words == f"measured up to 100; {words}"
+
+
 def test_a_known_law_is_recovered() -> None:
-    measured = answer.answer(curve(law(0.85, 0.4, 0.5)), 0.81, at=[1024])
+    measured = answer.answer(unending(law(0.85, 0.4, 0.5)), 0.81, at=[1024])
     for point in measured.forecast:
         truth = 0.85 - 0.4 * point.labels**-0.5
         assert point.accuracy == pytest.approx(truth, abs=0.006)
@@ -87,7 +115,7 @@ def test_a_ceiling_that_is_not_known_yet() -> None:
 
 
 def test_far_beyond_the_measurements_is_called_a_guess() -> None:
-    measured = curve(law(0.85, 0.4, 0.5))
+    measured = unending(law(0.85, 0.4, 0.5))
     assert answer.answer(measured, at=[1025]).words.endswith(
         "beyond 1024 labels per class, every number is a guess"
     )

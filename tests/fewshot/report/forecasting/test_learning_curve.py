@@ -31,12 +31,23 @@ def test_fractions_become_labels_a_class_and_data_sets_stay_apart() -> None:
         at(4, (0.1, 0.2), data="other", regime="episodic"),
     ]
     result += [at(n, (0.3, 0.4), fingerprint="g") for n in (1, 4, 5)]
-    result += [at(1, (0.3, 0.4, 0.5), preset="full")]  # more trials than the other of one label
+    result += [at(1, (0.3, 0.4, 0.5))]  # more trials than the other of one label
     one, other = learning_curve.gather(result)
     assert one.counts.tolist() == [1, 4, 16]
     assert one.means[0] == pytest.approx(0.4)
     assert other.counts.tolist() == [1, 4, 5]
     assert one.remarks == [
         "of several records at 1 labels per class, the one with the most trials is used",
-        "from 4 labels per class on, the preset is few instead of full",
     ]
+
+
+def test_every_preset_has_its_own_curve_and_few_ends_where_full_begins() -> None:
+    few = [at(n, (0.3, 0.4)) for n in (1, 4, 100)]
+    full = [at(n, (0.5, 0.6), preset="full") for n in (101, 200, 400)]
+    one, other = learning_curve.gather([*few, *full])
+    assert (one.counts.tolist(), one.end) == ([1, 4, 100], 100)
+    assert one.label == "probe conv4 from random weights, preset few"
+    assert (other.counts.tolist(), other.end) == ([101, 200, 400], None)
+    assert curve(few).label == "probe conv4 from random weights"
+    assert curve([*few, at(101, (0.4, 0.5))]).end is None  # few on purpose
+    assert curve([at(n, (0.3, 0.4), preset="random") for n in (1, 4, 16)]).end is None
