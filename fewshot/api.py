@@ -57,7 +57,8 @@ def run(
     weights: str | Path | None = None,
     out: str | Path = "runs",
     device: str | None = None,
-    workers: int = 1,
+    workers: int | None = 1,
+    threads: int | None = None,
     force: bool = False,
     quiet: bool = False,
     **settings: Any,
@@ -80,7 +81,10 @@ def run(
         weights: "none", "pretrained" or a file.
         out: folder for run folders.
         device: "cpu", "cuda" or "cuda:1"; a GPU is the default where there is one.
-        workers: trials that run at once, each in its own process.
+        workers: trials that run at once, each in its own process, with the same results; None
+            for as many as fit on the cores, which needs a main module that can be imported.
+        threads: CPU threads of each trial, which decide the last digits of its numbers; by default
+            those that the run has, and two for a new one (or OMP_NUM_THREADS).
         force: run finished trials again.
         quiet: show no progress.
         **settings: any other settings, nested as in YAML: `train={"steps": 50}`.
@@ -111,6 +115,7 @@ def run(
             out=Path(out),
             device=device,
             workers=workers,
+            threads=threads,
             force=force,
         )
 

@@ -7,9 +7,9 @@ runs the same code without a GPU, except for the detector.
 
 from __future__ import annotations
 
-import json
 import math
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from fewshot.errors import Interrupted
 from fewshot.learners import LEARNERS
 from fewshot.learners.base import Learner
 from fewshot.training import devices, trainer
+from fewshot.training import precision as precisions
 from tests.fewshot import easy
 
 # Deterministic matrix products on CUDA need this before the first of them.
@@ -133,16 +134,35 @@ def test_a_resumed_training_ends_with_the_same_weights(tmp_path: Path) -> None:
     torch.testing.assert_close(weights(resumed), weights(undisturbed), rtol=0, atol=0)
 
 
-def test_the_chosen_precision_and_layout_are_not_clearly_slower_than_any(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("FEWSHOT_CACHE", str(tmp_path))
+def seconds_of_a_step(choice: precisions.Choice) -> float:
+    """Return the least seconds of a training step of a small network, of 1,024 images."""
+    network = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 64, 3, padding=1), torch.nn.Conv2d(64, 64, 3, padding=1)
+    ).to(DEVICE)
+    images = torch.zeros(1024, 3, 32, 32, device=DEVICE)
+    if choice.channels_last:
+        network = network.to(memory_format=torch.channels_last)
+        images = images.to(memory_format=torch.channels_last)
+    seconds = []
+    for _ in range(8):
+        began = time.perf_counter()
+        with torch.autocast("cuda", torch.bfloat16, enabled=choice.precision == "bfloat16"):
+            out = network(images)
+        out.float().square().mean().backward()
+        torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - began)
+    return min(seconds)
+
+
+def test_the_precision_and_layout_of_the_hardware_are_not_clearly_slower_than_any() -> None:
+    if DEVICE == "cpu":
+        pytest.skip("the hardware of a GPU decides; processors are in test_precision.py")
     compute = devices.resolve(DEVICE, "auto")
-    (path,) = (tmp_path / "machines").glob("*.json")
-    seconds = json.loads(path.read_text())["step_seconds"]
-    layout = " channels_last" if compute.channels_last else ""
-    assert seconds[f"{compute.precision}{layout}"] <= 1.1 * min(seconds.values()), seconds
-    print(f"milliseconds a step: { {name: 1e3 * value for name, value in seconds.items()} }")
+    choices = (precisions.PLAIN, precisions.PLAIN_LAST, precisions.HALF, precisions.HALF_LAST)
+    seconds = {choice: seconds_of_a_step(choice) for choice in choices}
+    chosen = precisions.Choice(compute.precision, compute.channels_last)
+    assert seconds[chosen] <= 1.25 * min(seconds.values()), seconds
+    print(f"milliseconds a step: { {one.name: 1e3 * value for one, value in seconds.items()} }")
 
 
 @pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-3), ("bfloat16", 5e-2)])

@@ -17,6 +17,14 @@ Device = Annotated[
     str | None,
     typer.Option(help="cpu, cuda, or cuda:1.", show_default="a GPU if there is one"),
 ]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="CPU threads of each trial, which decide the last digits of its numbers.",
+        show_default="those that the run has; 2 for a new one, or OMP_NUM_THREADS",
+    ),
+]
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", help="Override a setting, such as train.lr=0.01; repeatable."),

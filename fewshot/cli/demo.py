@@ -12,6 +12,7 @@ from fewshot.cli import common, display
 
 METHODS = {"probe": "few", "protonet": "demo", "finetune": "demo", "scratch": "demo"}  # and preset
 SHOTS = 16
+THREADS = 1  # such small networks gain little from a second thread
 
 
 def demo(
@@ -24,20 +25,17 @@ def demo(
     It takes less than a minute on two cores and needs no network. It prints a table and writes a
     figure.
     """
-    import torch
-
     from fewshot import progress
     from fewshot.report import comparison, formatting
     from fewshot.report.plots import accuracy_by_method
     from fewshot.runs import experiment
 
-    torch.set_num_threads(1)  # such small networks gain little from a second thread
     results = []
     with display.work(quiet):
         for method, preset in METHODS.items():
             values = {"method": method, "preset": preset, "shots": SHOTS, "data": "digits"}
             with progress.within(method):
-                results.append(experiment.run(values, range(trials), out=out))
+                results.append(experiment.run(values, range(trials), out=out, threads=THREADS))
     rows = [
         accuracy_by_method.Result(
             formatting.short_name(record),

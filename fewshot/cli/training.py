@@ -48,8 +48,14 @@ def run(
     ] = "10",
     device: common.Device = None,
     workers: Annotated[
-        int, typer.Option(min=1, help="Trials at the same time, each in its own process.")
-    ] = 1,
+        int | None,
+        typer.Option(
+            min=1,
+            help="Trials at the same time, each in its own process; the results are the same.",
+            show_default="as many as fit on the cores; 1 on a GPU",
+        ),
+    ] = None,
+    threads: common.Threads = None,
     set_: common.Set = None,
     config: common.Config = None,
     out: common.Out = Path("runs"),
@@ -96,6 +102,7 @@ def run(
             device=device,
             force=force,
             workers=workers,
+            threads=threads,
         )
     if is_follower():
         return
@@ -130,6 +137,7 @@ def pretrain(
         int, typer.Option(min=0, help="Seed of the initial weights and of the images' order.")
     ] = 0,
     device: common.Device = None,
+    threads: common.Threads = None,
     set_: common.Set = None,
     config: common.Config = None,
     out: common.Out = Path("runs"),
@@ -159,6 +167,7 @@ def pretrain(
             command=command,
             out=out,
             device=device,
+            threads=threads,
             force=force,
         )
     if is_follower():

@@ -1,4 +1,4 @@
-"""Frozen features, computed once and cached by images, weights, preprocessing and precision."""
+"""Frozen features, computed once for the same images, weights, preprocessing and computation."""
 
 from __future__ import annotations
 
@@ -192,6 +192,9 @@ def _computed(backbone: Backbone, images: ImageSet, rows: np.ndarray, device: st
 def _about(backbone: Backbone, images: ImageSet, device: str, mark: str) -> dict[str, str]:
     """Return the metadata of a file of features; the key decides, the rest is for people."""
     kind = torch.device(device).type  # another kind of device rounds differently
+    if kind == "cpu":  # and so do some numbers of threads
+        n_threads = torch.get_num_threads()
+        kind += f", {n_threads} thread{'' if n_threads == 1 else 's'}"
     key = hashlib.sha256(f"{VERSION} {images.fingerprint} {mark} {kind}".encode()).hexdigest()[:32]
     return {
         "key": key,

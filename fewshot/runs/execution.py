@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
 from dataclasses import replace
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +15,17 @@ from filelock import FileLock
 from fewshot import backbones, config, distributed, io, progress
 from fewshot.errors import UserError
 from fewshot.learners import LEARNERS
-from fewshot.runs import records, requests, trial_files
+from fewshot.runs import processes, records, requests, trial_files
 from fewshot.runs.labelled_subset import labelled_subset
 from fewshot.runs.resolve import ResolvedRun, options_of, resolve_run
 from fewshot.runs.run_record import RunFacts, RunRecord, assemble
 from fewshot.runs.trial import run_trial
 from fewshot.runs.trial_record import TrialRecord
 from fewshot.training import devices
+
+MANY = 4  # times the cores that a run uses are worth a hint
+
+log = logging.getLogger("fewshot")
 
 
 def execute(
@@ -32,20 +35,20 @@ def execute(
     out: Path,
     device: str | None,
     force: bool,
-    workers: int,
+    workers: int | None,
+    threads: int | None,
 ) -> RunRecord:
     """Run the missing trials and write the record; the arguments are those of `experiment.run`."""
     if "WORLD_SIZE" in os.environ:
         distributed.join(devices.pick(device))
     with distributed.main_process_first():  # it decodes images and measures the machine
-        resolved = resolve_run(values, out, device, workers=workers, force=force)
-        _check_shared_training(resolved, workers)
-    threads = resolved.compute.threads
-    compute = distributed.agree(resolved.compute)._replace(threads=threads)
-    resolved = replace(resolved, compute=compute)
+        resolved = resolve_run(values, out, device, threads=threads, force=force)
+        _check_shared_training(resolved, workers or 1)
+    resolved = replace(resolved, compute=distributed.agree(resolved.compute))
     missing = distributed.from_main(lambda: _begin(resolved, seeds, force))
+    workers = workers or _fitting_workers(resolved, len(missing))
     if workers > 1 and len(missing) > 1:
-        _run_in_processes(resolved, missing, workers, force)
+        processes.run_trials(resolved, missing, workers, force)
     else:
         for number, seed in enumerate(missing, start=1):
             label = progress.within(f"trial {number}/{len(missing)}")
@@ -53,11 +56,21 @@ def execute(
                 run_trial(resolved, seed, force=force)
     record = distributed.from_main(lambda: write_record(resolved))
     if distributed.world() == 1:
-        _remember(values, device, resolved)
+        _remember(values, device, threads, resolved)
     return record
 
 
-def _remember(values: Mapping[str, Any], device: str | None, run: ResolvedRun) -> None:
+def _fitting_workers(run: ResolvedRun, n_trials: int) -> int:
+    """Return how many trials fit on the cores at once: one on a GPU, and of short trials."""
+    trains = run.config.train is not None
+    if not trains or run.compute.device != "cpu" or distributed.world() > 1:
+        return 1
+    return max(1, min(devices.n_cores() // run.compute.threads, n_trials))
+
+
+def _remember(
+    values: Mapping[str, Any], device: str | None, threads: int | None, run: ResolvedRun
+) -> None:
     """Note the request, so that it is answered from the record next time."""
     data = [run.config.data]
     if run.config.train is not None and run.config.train.base is not None:
@@ -68,15 +81,28 @@ def _remember(values: Mapping[str, Any], device: str | None, run: ResolvedRun) -
     weights = backbones.weights_file(run.config.backbone)
     if weights is not None:
         files.append(weights)
-    requests.remember(values, device, run.folder, data, files)
+    requests.remember(values, device, threads, run.folder, data, files)
 
 
 def _begin(run: ResolvedRun, seeds: Sequence[int], force: bool) -> list[int]:
     """Write the run's config.yaml and return the seeds whose trials are not finished."""
+    if not (run.folder / "config.yaml").exists():
+        _mention_idle_cores(run, len(seeds))
     io.make_folder(run.folder)
     values = {**run.config.model_dump(mode="json"), "compute": run.compute._asdict()}
     io.write_bytes(run.folder / "config.yaml", config.dump(values).encode())
     return [seed for seed in seeds if force or not (run.trial_folder(seed) / "trial.json").exists()]
+
+
+def _mention_idle_cores(run: ResolvedRun, n_trials: int) -> None:
+    """Mention --threads if a new run trains on the CPU and leaves most of the cores idle."""
+    n_cores, n_busy = devices.n_cores(), run.compute.threads * n_trials
+    trains = run.config.train is not None and run.compute.device == "cpu"
+    if trains and distributed.world() == 1 and n_cores >= MANY * n_busy:
+        log.info(
+            f"{n_busy} of {n_cores} cores will be busy: --threads {n_cores // n_trials} makes a "
+            "long training faster (its numbers differ in their last digits)."
+        )
 
 
 def _check_shared_training(run: ResolvedRun, workers: int) -> None:
@@ -111,31 +137,6 @@ def _check_shared_training(run: ResolvedRun, workers: int) -> None:
             f"batches of {size} images cannot be shared evenly by {processes} processes: set "
             "train.batch_size to a multiple of them, no more than there are labelled images."
         )
-
-
-def _run_in_processes(run: ResolvedRun, seeds: Sequence[int], workers: int, force: bool) -> None:
-    """Run trials at once, each in its own process on its share of the cores."""
-    settings = run.config.model_dump(mode="json")
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        running = [
-            pool.submit(_run_in_this_process, settings, seed, run.folder.parent, run.compute, force)
-            for seed in seeds
-        ]
-        try:
-            for number, trial in enumerate(running, start=1):
-                trial.result()
-                progress.update(f"trial {number}/{len(seeds)}: done")
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
-
-
-def _run_in_this_process(
-    settings: Mapping[str, Any], seed: int, out: Path, compute: devices.Compute, force: bool
-) -> None:
-    """Resolve the run again in a worker, which shares no memory, and run one trial."""
-    resolved = resolve_run(settings, out, compute.device)
-    run_trial(replace(resolved, compute=compute), seed, force=force)
 
 
 def write_record(run: ResolvedRun) -> RunRecord:

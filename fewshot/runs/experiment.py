@@ -23,7 +23,8 @@ def run(
     out: Path = Path("runs"),
     device: str | None = None,
     force: bool = False,
-    workers: int = 1,
+    workers: int | None = 1,
+    threads: int | None = None,
 ) -> RunRecord:
     """Run the missing trials of a configuration; return its record, also written as record.json.
 
@@ -36,7 +37,8 @@ def run(
         out: folder of run folders.
         device: cpu, cuda and so on; None for a GPU if there is one.
         force: run the trials of `seeds` again, even if they are finished.
-        workers: trials at once, each in its own process.
+        workers: trials at once, each in its own process; None for as many as fit on the cores.
+        threads: CPU threads of each trial; None for those that the run has, or two for a new one.
 
     Raises:
         UserError: the request is wrong; nothing is written.
@@ -44,15 +46,18 @@ def run(
         KeyboardInterrupt: the run was interrupted; the same call resumes it.
     """
     seeds = _checked_seeds(seeds)
-    if workers < 1:
-        raise UserError(f"workers: expected a whole number of at least 1, not {workers}.")
+    for name, number in (("workers", workers), ("threads", threads)):
+        if number is not None and number < 1:
+            raise UserError(f"{name}: expected a whole number of at least 1, not {number}.")
     if not force and "WORLD_SIZE" not in os.environ:
-        record = requests.answer(values, seeds, out, device)
+        record = requests.answer(values, seeds, out, device, threads)
         if record is not None:
             return record
     from fewshot.runs import execution
 
-    return execution.execute(values, seeds, out=out, device=device, force=force, workers=workers)
+    return execution.execute(
+        values, seeds, out=out, device=device, force=force, workers=workers, threads=threads
+    )
 
 
 def _checked_seeds(seeds: Sequence[int]) -> list[int]:

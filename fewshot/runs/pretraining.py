@@ -40,6 +40,7 @@ def run(
     command: str = "",
     out: Path = Path("runs"),
     device: str | None = None,
+    threads: int | None = None,
     force: bool = False,
 ) -> tuple[RunRecord, Path]:
     """Train a backbone on all images of a data set and write its weights.
@@ -53,6 +54,7 @@ def run(
         command: the command that the card says made the weights.
         out: folder of run folders.
         device: cpu, cuda and so on; None for a GPU if there is one.
+        threads: CPU threads; None for those that the run has, or the default.
         force: train again, even if finished.
 
     Returns:
@@ -65,7 +67,7 @@ def run(
     size = configure(request, PRESET).learner["ensemble_size"]
     if size > 1:
         raise UserError(f"learner.ensemble_size is {size}: a file of weights holds one network.")
-    record = experiment.run(request, [seed], out=out, device=device, force=force)
+    record = experiment.run(request, [seed], out=out, device=device, threads=threads, force=force)
     folder = records.trial_folder(out / record.run_id, seed)
     path = folder / WEIGHTS
     if not path.exists() and distributed.rank() == 0:

@@ -29,7 +29,11 @@ DECIDING_PACKAGES = ("torch", "torchvision", "timm")
 
 
 def answer(
-    values: Mapping[str, Any], seeds: Sequence[int], out: Path, device: str | None
+    values: Mapping[str, Any],
+    seeds: Sequence[int],
+    out: Path,
+    device: str | None = None,
+    threads: int | None = None,
 ) -> RunRecord | None:
     """Return the record of a finished request; None if anything is missing or has changed.
 
@@ -38,10 +42,11 @@ def answer(
         seeds: the trials that the record must have.
         out: folder of run folders.
         device: the device that was asked for.
+        threads: the number of threads that was asked for.
     """
     if _is_redefined(values.get("method")):
         return None
-    for note_file in out.glob(f"*/{FOLDER}/{_key(values, device)}.json"):
+    for note_file in out.glob(f"*/{FOLDER}/{_key(values, device, threads)}.json"):
         record = _record(note_file)
         if record is not None and set(seeds) <= set(record.seeds):
             return record
@@ -65,6 +70,7 @@ def _record(note_file: Path) -> RunRecord | None:
 def remember(
     values: Mapping[str, Any],
     device: str | None,
+    threads: int | None,
     run: Path,
     data: Iterable[str],
     files: Iterable[Path],
@@ -74,6 +80,7 @@ def remember(
     Args:
         values: settings on top of the method's preset.
         device: the device that was asked for.
+        threads: the number of threads that was asked for.
         run: folder of the run.
         data: names or paths of all its data sets.
         files: its weight files.
@@ -83,11 +90,11 @@ def remember(
     data, names = list(data), sorted(map(str, files))
     note = {"data": data, "files": names, "state": _state(run, data, names)}
     io.make_folder(run / FOLDER)
-    io.write_json(run / FOLDER / f"{_key(values, device)}.json", note)
+    io.write_json(run / FOLDER / f"{_key(values, device, threads)}.json", note)
 
 
-def _key(values: Mapping[str, Any], device: str | None) -> str:
-    request = json.dumps([dict(values), device], sort_keys=True, default=str)
+def _key(values: Mapping[str, Any], device: str | None, threads: int | None) -> str:
+    request = json.dumps([dict(values), device, threads], sort_keys=True, default=str)
     return hashlib.sha256(request.encode()).hexdigest()[:24]
 
 

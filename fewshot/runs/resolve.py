@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from episodes import augment, class_splits, datasets
 from episodes.rng import seeded
 from episodes.types import ImageSet, TrainTest
@@ -68,7 +66,7 @@ def resolve_run(
     out: Path,
     device: str | None = None,
     *,
-    workers: int = 1,
+    threads: int | None = None,
     force: bool = False,
 ) -> ResolvedRun:
     """Check a request and return the run that it describes; write nothing in the run's folder.
@@ -77,7 +75,7 @@ def resolve_run(
         values: settings on top of the method's preset, as nested mappings.
         out: folder of run folders.
         device: cpu, cuda and so on; None for a GPU if there is one.
-        workers: processes that will share the cores.
+        threads: CPU threads of each trial; None for those that the run has, or the default.
         force: ignore how the run was computed before.
 
     Raises:
@@ -108,8 +106,8 @@ def resolve_run(
     task = _task(data.train)
     checks.check_by_trying(settings, build_learner(settings, task, seed=0), task.n_way, data.train)
     run_id = _run_id(settings, data, base)
-    compute = _compute(settings, out / run_id, chosen, asked=device is not None, force=force)
-    compute = compute._replace(threads=max(1, torch.get_num_threads() // workers))
+    computed = None if force else _computed(out / run_id)
+    compute = _compute(settings, out / run_id, computed, chosen, device is not None, threads)
     checks.check_compiler(settings, compute)
     return ResolvedRun(settings, data, base, task, run_id, out / run_id, compute)
 
@@ -216,33 +214,48 @@ def deciding_values(settings: RunConfig, base: ImageSet | None) -> dict[str, Any
     return values
 
 
+def _computed(folder: Path) -> devices.Compute | None:
+    """Return how a run was computed so far; None for a new one."""
+    path = folder / "config.yaml"
+    return devices.Compute(**config.read(path)["compute"]) if path.exists() else None
+
+
 def _compute(
-    settings: RunConfig, folder: Path, device: str, asked: bool, force: bool
+    settings: RunConfig,
+    folder: Path,
+    before: devices.Compute | None,
+    device: str,
+    asked: bool,
+    threads: int | None,
 ) -> devices.Compute:
     """Return how the run was computed before, so that it resumes alike, or how to compute it.
 
     Raises:
-        UserError: the request names another device or precision than the run's: trials that were
-            computed differently are not mixed without the user's knowledge.
+        UserError: the request names another device, precision or number of threads than the run's:
+            trials that were computed differently are not mixed without the user's knowledge.
     """
-    path = folder / "config.yaml"
     processes = distributed.world()
-    if force or not path.exists():
-        return devices.resolve(device, settings.precision)._replace(processes=processes)
-    before = devices.Compute(**config.read(path)["compute"])
+    if before is None:
+        new = devices.resolve(device, settings.precision, threads)
+        return new._replace(processes=processes)
     other_device = before.device.split(":")[0] != device.split(":")[0]
+    remedy = "name another --out, or --force to compute its trials again."
     if (asked and other_device) or settings.precision not in ("auto", before.precision):
         raise UserError(
-            f"the run in {folder} was computed on {before.device} in {before.precision}: "
-            "name another --out, or --force to compute its trials again."
+            f"the run in {folder} was computed on {before.device} in {before.precision}: {remedy}"
+        )
+    if threads not in (None, before.threads):
+        raise UserError(
+            f"the run in {folder} was computed with --threads {before.threads}, which decides the "
+            f"last bits of its numbers: leave out --threads {threads}, {remedy}"
         )
     if before.processes != processes:
         are = "is" if processes == 1 else "are"
         raise UserError(
             f"the run in {folder} was computed by {before.processes} processes at once, and now "
-            f"there {are} {processes}: start as many, name another --out, or --force to compute "
-            "its trials again."
+            f"there {are} {processes}: start as many, {remedy}"
         )
     if other_device:
-        return devices.resolve(device, settings.precision)._replace(processes=processes)
+        new = devices.resolve(device, settings.precision, before.threads)
+        return new._replace(processes=processes)
     return before._replace(device=device)

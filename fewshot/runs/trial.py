@@ -70,7 +70,7 @@ def _needs_work(folder: Path, force: bool) -> bool:
 
 
 def _set_up_process(compute: devices.Compute) -> None:
-    torch.set_num_threads(compute.threads)
+    devices.use_threads(compute.threads)
     devices.keep_freed_memory()
     if compute.device.startswith("cuda"):
         torch.cuda.reset_peak_memory_stats(compute.device)

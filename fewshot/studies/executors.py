@@ -41,14 +41,19 @@ class Executor(Protocol):
 
 
 def run_cell(
-    settings: Mapping[str, Any], seeds: Sequence[int], runs_folder: Path, device: str | None
+    settings: Mapping[str, Any],
+    seeds: Sequence[int],
+    runs_folder: Path,
+    device: str | None,
+    workers: int | None = None,
 ) -> Outcome:
     """Run one cell and return what became of it; an error is an outcome too.
 
-    This function may run in another process.
+    This function may run in another process. Its trials run one after the other if `workers` is 1,
+    and otherwise as many at once as fit on the cores.
     """
     try:
-        record = experiment.run(settings, seeds, out=runs_folder, device=device)
+        record = experiment.run(settings, seeds, out=runs_folder, device=device, workers=workers)
     except NotHere as error:
         return outcome("not run", reason=str(error))
     except UserError as error:
@@ -155,8 +160,10 @@ class InRay:
     def __enter__(self) -> InRay:
         import logging
 
-        cores_per_worker = max(1, (os.cpu_count() or 1) // self.workers)
-        n_threads = os.environ.get("OMP_NUM_THREADS") or str(cores_per_worker)
+        from fewshot.training import devices
+
+        # Ray would set one thread; cells run with as many as they have without Ray.
+        n_threads = str(devices.default_threads())
         local: dict[str, Any] = {"num_cpus": self.workers, "include_dashboard": False}
         self.ray.init(
             address=self.address or "local",
@@ -176,7 +183,7 @@ class InRay:
 
     def submit(self, settings: Mapping[str, Any], seeds: Sequence[int], runs_folder: Path) -> Any:
         """Give a cell to Ray and return its handle."""
-        return self.task.remote(settings, seeds, runs_folder.resolve(), self.device)
+        return self.task.remote(settings, seeds, runs_folder.resolve(), self.device, workers=1)
 
     def wait(self, handles: Sequence[Any], on_start: Callable[[Any], None]) -> tuple[Any, Outcome]:
         """Wait until one of these cells has ended, and return its handle and outcome.

@@ -1,7 +1,8 @@
-"""Take SIGINT and SIGTERM at the end of a step, so that what is saved then is complete."""
+"""SIGINT and SIGTERM: taken at the end of a step, when what is saved is complete, or passed on."""
 
 from __future__ import annotations
 
+import multiprocessing
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -36,6 +37,31 @@ def stop_requested() -> Iterator[Callable[[], bool]]:
     previous = {number: signal.signal(number, handle) for number in handled}
     try:
         yield lambda: bool(received)
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def passed_on_to_children() -> Iterator[None]:
+    """Pass a signal inside the block on to all child processes, and raise in this one.
+
+    Raises:
+        Interrupted: at a signal, which only the main thread receives.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def handle(number: int, frame: object) -> None:
+        for child in multiprocessing.active_children():
+            child.terminate()
+        raise Interrupted
+
+    handled = (signal.SIGINT, signal.SIGTERM)
+    previous = {number: signal.signal(number, handle) for number in handled}
+    try:
+        yield
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)

@@ -7,21 +7,18 @@ from pathlib import Path
 import pytest
 
 from fewshot.runs import experiment
-from fewshot.training import devices
-
-EQUALLY_FAST = dict.fromkeys(
-    ("float32", "float32 channels_last", "bfloat16", "bfloat16 channels_last"), 1.0
-)
+from fewshot.training import precision
 
 
 @pytest.fixture(autouse=True)
-def no_measurement(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Do not time precisions and layouts, which takes seconds in every new cache: use float32.
+def plain_precision(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compute in float32 on every processor, without a measurement.
 
-    The tests of the measurement itself are left alone.
+    The tests of the choice itself are left alone.
     """
-    if request.path.name != "test_devices.py":
-        monkeypatch.setattr(devices, "_measure", lambda device: EQUALLY_FAST)
+    if request.path.name != "test_precision.py":
+        plain = precision.Capability(precision.PLAIN)
+        monkeypatch.setattr(precision, "_capability", lambda device: plain)
 
 
 @pytest.fixture(scope="session")

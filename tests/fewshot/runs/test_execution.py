@@ -9,31 +9,93 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
 from episodes.errors import UserError
-from fewshot.runs import experiment
+from fewshot.runs import experiment, processes, records, resolve
 from fewshot.runs.run_record import RunRecord
+from fewshot.runs.trial import run_trial
+from fewshot.training import devices
 from tests.fewshot.runs.quick_runs import quick, without_times
 
-
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    """Use one thread, since the last bits of sums depend on the number of threads."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+TRAINED = ("predictions.npz", "model.safetensors")
 
 
-def test_trials_in_processes_are_the_same_trials(tmp_path: Path, one_thread: None) -> None:
-    alone = experiment.run(quick("protonet"), [0, 1], out=tmp_path / "a")
-    together = experiment.run(quick("protonet"), [0, 1], out=tmp_path / "b", workers=2)
-    assert without_times(together) == without_times(alone)
+def trial_files(out: Path, *options: str) -> dict[str, bytes]:
+    """Train twice in a process of its own; return the weights and logits of both trials."""
+    command = [
+        sys.executable, "-m", "fewshot", "run", "--method", "scratch", "--shots", "8", "--data",
+        "digits", "--seeds", "2", "--set", "backbone.options={width: 16}", "--set",
+        "train.steps=20", "--out", str(out), "--quiet", *options,
+    ]  # fmt: skip
+    environment = {key: text for key, text in os.environ.items() if key != "OMP_NUM_THREADS"}
+    subprocess.run(command, env=environment, capture_output=True, check=True)
+    files = [path for name in TRAINED for path in out.glob(f"*/trial-*/{name}")]
+    assert len(files) == 4
+    return {"/".join(path.parts[-2:]): path.read_bytes() for path in files}
+
+
+def test_workers_do_not_change_a_single_bit(tmp_path: Path) -> None:
+    alone = trial_files(tmp_path / "a", "--workers", "1")
+    together = trial_files(tmp_path / "b", "--workers", "2")
+    assert together == alone
+
+
+def threads_of(out: Path, record: RunRecord) -> dict[int | None, int]:
+    """Return seed -> the threads that its trial.json states."""
+    files = [
+        records.trial_folder(out / record.run_id, seed) / "trial.json" for seed in record.seeds
+    ]
+    trials = [json.loads(file.read_text()) for file in files]
+    return {trial["seed"]: trial["provenance"]["compute"]["threads"] for trial in trials}
+
+
+def test_a_run_keeps_its_threads_and_refuses_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(devices, "n_cores", lambda: 8)
+    values = quick("scratch")
+    experiment.run(values, [0], out=tmp_path, threads=1)
+    resumed = experiment.run(values, [0, 1], out=tmp_path, workers=None)
+    assert threads_of(tmp_path, resumed) == {0: 1, 1: 1}
+    assert experiment.run(values, [0, 1], out=tmp_path, threads=1) == resumed
+    with pytest.raises(UserError, match=r"--threads 1.*leave out --threads 2, name another --out"):
+        experiment.run(values, [0, 1], out=tmp_path, threads=2)
+    forced = experiment.run(values, [0, 1], out=tmp_path, force=True)
+    assert threads_of(tmp_path, forced) == {0: 2, 1: 2}
+
+
+@pytest.mark.parametrize(
+    ("method", "n_trials", "n_workers", "is_mentioned"),
+    [("scratch", 1, 1, True), ("scratch", 10, 8, False), ("probe", 10, 1, False)],
+)
+def test_as_many_trials_at_once_as_the_cores_take(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    method: str,
+    n_trials: int,
+    n_workers: int,
+    is_mentioned: bool,
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(devices, "n_cores", lambda: 16)
+    asked: list[int] = []
+
+    def in_processes(run: resolve.ResolvedRun, seeds: list[int], workers: int, force: bool) -> None:
+        asked.append(workers)
+        for seed in seeds:
+            run_trial(run, seed, force=force)
+
+    monkeypatch.setattr(processes, "run_trials", in_processes)
+    with caplog.at_level("INFO", logger="fewshot"):
+        experiment.run(quick(method), range(n_trials), out=tmp_path, workers=None)
+    assert asked == ([n_workers] if n_workers > 1 else [])
+    assert ("2 of 16 cores will be busy: --threads 16" in caplog.text) == is_mentioned
 
 
 LONG = [
@@ -47,9 +109,9 @@ LONG = [
 EAGER = "import fewshot.training.trainer as t; t.CHECKPOINT_SECONDS = 0.2"
 
 
-def long_run(out: Path) -> subprocess.Popen[str]:
-    """The command with checkpoints five times a second instead of four a minute."""
-    arguments = ["fewshot", *LONG[3:], "--out", str(out)]
+def long_run(out: Path, *options: str) -> subprocess.Popen[str]:
+    """Start the command with checkpoints five times a second instead of four a minute."""
+    arguments = ["fewshot", *LONG[3:], "--out", str(out), *options]
     code = (
         f"{EAGER}\nimport sys; sys.argv = {arguments!r}\nfrom fewshot.cli.main import main; main()"
     )
@@ -85,8 +147,9 @@ def test_killed_five_times_at_random_a_run_ends_the_same(tmp_path: Path) -> None
     assert finished(tmp_path / "b") == undisturbed
 
 
-def test_ctrl_c_leaves_a_run_that_resumes(tmp_path: Path) -> None:
-    process = long_run(tmp_path)
+@pytest.mark.parametrize("workers", [1, 2])
+def test_ctrl_c_leaves_a_run_that_resumes(tmp_path: Path, workers: int) -> None:
+    process = long_run(tmp_path, "--workers", str(workers))
     checkpointed(tmp_path, process, 0.5)
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
@@ -94,9 +157,27 @@ def test_ctrl_c_leaves_a_run_that_resumes(tmp_path: Path) -> None:
     assert "the same command resumes" in stderr
     assert "Traceback" not in stderr
     (folder,) = tmp_path.iterdir()
-    state = torch.load(folder / "trial-0" / "checkpoint.pt", weights_only=True)
-    assert 0 < state["progress"]["step"] < 600
+    checkpoints = list(folder.glob("trial-*/checkpoint.pt"))
+    assert checkpoints
+    for checkpoint in checkpoints:
+        state = torch.load(checkpoint, weights_only=True)
+        assert 0 < state["progress"]["step"] < 600
     assert not (folder / "record.json").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="/proc lists the children")
+def test_trials_end_with_a_killed_command(tmp_path: Path) -> None:
+    process = long_run(tmp_path, "--workers", "2")
+    checkpointed(tmp_path, process, 0.0)
+    pids = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    assert len(pids) >= 2
+    process.kill()
+    process.communicate()
+    deadline = time.monotonic() + 30
+    while any(Path(f"/proc/{pid}").exists() for pid in pids) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
 
 
 def test_nothing_is_half_written_on_a_full_disk(tmp_path: Path) -> None:

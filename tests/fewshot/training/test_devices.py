@@ -1,18 +1,15 @@
-"""Devices: page faults counted by the kernel, choices by hand, mocked timings and queries."""
+"""Devices: page faults counted by the kernel, threads by threadpoolctl, mocked queries."""
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
-from episodes.datasets import cache_root
 from episodes.errors import UserError
 from fewshot.training import devices
 
@@ -41,107 +38,11 @@ def test_freed_memory_is_kept_for_the_next_step() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "precision", "last"),  # of float32, the same with channels last, bfloat16, the same
-    [
-        ((1.0, 1.0, 0.95, 0.95), "float32", False),  # no gain worth having
-        ((1.0, 0.5, 0.95, 0.95), "float32", True),
-        ((1.0, 1.0, 0.5, 0.4), "bfloat16", True),
-        ((1.0, 1.0, 0.5, 0.54), "bfloat16", True),  # not clearly slower
-        ((1.0, 1.0, 0.5, 0.6), "bfloat16", False),
-    ],
-)
-def test_the_choice_by_seconds(seconds: tuple[float, ...], precision: str, last: bool) -> None:
-    names = ("float32", "float32 channels_last", "bfloat16", "bfloat16 channels_last")
-    choice = devices._choose(dict(zip(names, seconds, strict=True)))
-    assert choice == (precision, last)
-
-
-def test_a_machine_is_measured_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("FEWSHOT_CACHE", str(tmp_path))
-    seconds = {
-        "float32": 1.0,
-        "float32 channels_last": 0.9,
-        "bfloat16": 0.8,
-        "bfloat16 channels_last": 0.4,
-    }
-    measured = []
-
-    def step_seconds(device: str) -> dict[str, float]:
-        measured.append(device)
-        return seconds
-
-    monkeypatch.setattr(devices, "_measure", step_seconds)
-    compute = devices.resolve("cpu", "auto")
-    assert (compute.precision, compute.channels_last) == ("bfloat16", True)
-    assert devices.resolve("cpu", "auto") == compute
-    assert measured == ["cpu"]
-    (path,) = (cache_root() / "machines").glob("*.json")
-    assert json.loads(path.read_text())["step_seconds"]["bfloat16 channels_last"] == 0.4
-    assert devices.resolve("cpu", "float32").precision == "float32"
-
-    monkeypatch.setenv("FEWSHOT_CACHE", str(tmp_path / "other"))
-    small_gain = {"bfloat16 channels_last": 0.95, "bfloat16": 0.95}
-    seconds.update(small_gain)
-    assert devices.resolve("cpu", "auto").precision == "float32"
-
-
-def test_a_real_measurement_has_all_choices(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(devices.MEASURED_IMAGES, "cpu", 4)
-    measured = devices._measure("cpu", rounds=1)
-    assert sorted(measured) == [
-        "bfloat16",
-        "bfloat16 channels_last",
-        "float32",
-        "float32 channels_last",
-    ]
-    assert all(0 < seconds < 60 for seconds in measured.values())
-
-
-def test_a_choice_far_behind_takes_no_more_turns(monkeypatch: pytest.MonkeyPatch) -> None:
-    slow = {"float32": [0.9, 0.5], "float32 channels_last": [3.0, 0.2], "bfloat16": [0.8, 0.4]}
-    turns = []
-
-    def step(device: str, choice: devices.Choice) -> Callable[[], float]:
-        name = choice.name
-
-        def seconds() -> float:
-            turns.append(name)
-            return slow.get(name, [0.7, 0.2])[min(turns.count(name), 2) - 1]
-
-        return seconds
-
-    monkeypatch.setattr(devices, "_training_step", step)
-    measured = devices._measure("cpu", rounds=5)
-    assert measured == {
-        "float32": 0.5,
-        "float32 channels_last": 0.2,
-        "bfloat16": 0.4,
-        "bfloat16 channels_last": 0.2,
-    }
-    assert {name: turns.count(name) for name in measured} == {
-        "float32": 2, "float32 channels_last": 5, "bfloat16": 2, "bfloat16 channels_last": 5,
-    }  # fmt: skip
-
-
-@pytest.mark.parametrize(
     ("requested", "message"), [("tpu", "tpu"), ("mps", "mps"), ("cuda:99", "CUDA device")]
 )
 def test_devices_that_do_not_exist(requested: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         devices.pick(requested)
-
-
-def test_a_requested_bfloat16_has_the_layout_of_the_automatic_choice(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("FEWSHOT_CACHE", str(tmp_path))
-    seconds = {"float32": 1.0, "bfloat16": 0.5, "bfloat16 channels_last": 0.4}
-    monkeypatch.setattr(devices, "_measure", lambda _: {**seconds, "float32 channels_last": 1.0})
-    compute = devices.resolve("cpu", "bfloat16")
-    assert compute == ("cpu", "bfloat16", True, torch.get_num_threads(), 1)
-    seconds["bfloat16"] = seconds["bfloat16 channels_last"] = 2.0
-    monkeypatch.setenv("FEWSHOT_CACHE", str(tmp_path / "other"))
-    assert not devices.resolve("cpu", "bfloat16").channels_last  # plain float32 is the choice
 
 
 @pytest.mark.parametrize(
@@ -167,12 +68,32 @@ def test_the_name_of_the_processor_is_the_kernels() -> None:
         assert name.split(",")[0] in path.read_text()
 
 
-@pytest.mark.gpu
-def test_a_gpu_is_measured_and_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("FEWSHOT_CACHE", str(tmp_path))
-    compute = devices.resolve(devices.pick("auto"), "auto")
-    assert compute.device == "cuda"
-    (path,) = (cache_root() / "machines").glob("*.json")
-    measured = json.loads(path.read_text())
-    assert torch.cuda.get_device_name() in measured["machine"]
-    assert all(0 < seconds < 10 for seconds in measured["step_seconds"].values())
+@pytest.mark.parametrize(
+    ("variable", "cores", "n_threads"),
+    [(None, 1, 1), (None, 2, 2), (None, 64, 2), ("1", 64, 1), ("3,1", 2, 3), ("many", 4, 2)],
+)
+def test_the_default_threads_are_two_unless_the_environment_names_a_number(
+    monkeypatch: pytest.MonkeyPatch, variable: str | None, cores: int, n_threads: int
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if variable is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", variable)
+    monkeypatch.setattr(devices, "n_cores", lambda: cores)
+    assert devices.default_threads() == n_threads
+    assert devices.resolve("cpu", "float32").threads == n_threads
+    assert devices.resolve("cpu", "float32", threads=5).threads == 5
+
+
+THREADS = """
+import numpy, torch, threadpoolctl
+from fewshot.training import devices
+devices.use_threads(3)
+blas = [one["num_threads"] for one in threadpoolctl.threadpool_info() if one["user_api"] == "blas"]
+print(torch.get_num_threads(), *blas)
+"""
+
+
+def test_torch_and_numpy_use_the_threads_of_a_trial() -> None:
+    code = [sys.executable, "-c", THREADS]
+    done = subprocess.run(code, capture_output=True, text=True, check=True)
+    assert set(done.stdout.split()) == {"3"}
