@@ -1,13 +1,15 @@
 """Oracle: signals that the process sends to itself, and Python's own handlers before and after."""
 
+import multiprocessing
 import os
 import signal
 import threading
+import time
 
 import pytest
 
 from fewshot.errors import Interrupted
-from fewshot.training.signals import stop_requested
+from fewshot.training.signals import passed_on_to_children, stop_requested
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -62,3 +64,14 @@ def test_other_threads_handle_no_signals():
     thread.start()
     thread.join()
     assert answers == [False, True]
+
+
+def test_a_signal_reaches_the_children_and_interrupts():
+    before = handlers()
+    child = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(60,))
+    child.start()
+    with pytest.raises(Interrupted), passed_on_to_children():
+        os.kill(os.getpid(), signal.SIGINT)
+    child.join(timeout=30)
+    assert child.exitcode == -signal.SIGTERM
+    assert handlers() == before
