@@ -2,9 +2,10 @@
 
 python -m scripts.meta_runs ROW ... --out DIR [--device cuda] [--seconds 120] [--set key=value]
 
-The records are written to DIR/records; those of the page lie in reports/records/meta. With
-`--seconds`, a meta-training that would take longer is shortened before it starts: a few of its steps
-are timed, and its schedule then ends at the step that the time allows. `--list` shows the rows.
+The records are written to DIR/records; those of the page lie in reports/records/meta, those of the
+rows k11 in reports/records/memorising. With `--seconds`, a meta-training that would take longer is
+shortened before it starts: a few of its steps are timed, and its schedule then ends at the step
+that the time allows. `--list` shows the rows.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from fewshot.runs import experiment, fitting, resolve
 from fewshot.runs.trial_data import Part
 from fewshot.training import trainer
 
+FOLDER = "meta"  # of the page's records, in reports/records
 SHOTS = (16, 1, 4)
 TRIALS = 10
 STARTS = {"shipped": "meta", "random": "meta-random"}
@@ -49,6 +51,17 @@ K11_TRIALS = 3
 WARM_UP, TIMED = 3, 10  # steps of the estimate
 
 
+def untrained(name: str, start: str) -> tuple[str, str]:
+    """Return the folder and the name of the records of a learner without its meta-training.
+
+    On the shipped body, the heads alone are the presets `few`. First-order MAML differs from MAML
+    in training alone.
+    """
+    if start == "shipped" and not name.startswith("maml"):
+        return "learners", LEARNERS[name][0]
+    return FOLDER, f"{name.removesuffix('-first')}-{start}-untrained"
+
+
 def rows() -> dict[str, dict[str, Any]]:
     """Return the request of every row by its name; those with a budget of labels have one."""
     requests: dict[str, dict[str, Any]] = {}
@@ -56,8 +69,7 @@ def rows() -> dict[str, dict[str, Any]]:
         for name, (method, suffix) in LEARNERS.items():
             values = {"method": method, "preset": preset + suffix}
             requests[f"{name}-{start}"] = values
-            # First-order MAML differs from MAML in training alone.
-            if name != "maml-first":
+            if untrained(name, start)[0] == FOLDER and name != "maml-first":
                 requests[f"{name}-{start}-untrained"] = {**values, "train": None, "augment": []}
     for label, relabel in (("fixed", False), ("shuffled", True)):
         for steps in (0, 10):

@@ -15,7 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 COMPARISONS = ("learners", "main", "presets")
-SCRIPTS = ("learners", "fulldata", "forecast", "gpu_report", "pretraining report", "readme")
+SCRIPTS = ("learners", "meta", "fulldata", "forecast", "gpu_report", "pretraining report", "readme")
 
 
 def commands() -> list[list[str]]:

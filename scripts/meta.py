@@ -1,0 +1,129 @@
+"""Write the tables of reports/meta.md from reports/records/meta and reports/records/memorising.
+
+python -m scripts.meta           # write them
+python -m scripts.meta --check   # exit with an error if one is stale
+
+`python -m scripts.meta_runs` measures the records.
+"""
+
+from __future__ import annotations
+
+from fewshot.evaluation.paired_tests import paired_difference
+from fewshot.report import formatting
+from fewshot.runs import records
+from fewshot.runs.run_record import RunRecord
+from scripts import pages
+from scripts.meta_runs import FOLDER, LEARNERS, STARTS, untrained
+from scripts.pages import RECORDS, ROOT
+from scripts.systems import REPORTED_SHOTS, SHOTS, SYSTEMS
+
+PAGE = ROOT / "reports" / "meta.md"
+MEMORISING = "memorising"  # folder of the records of K11's learned head
+WORDS = {
+    "protonet": "prototypical network",
+    "siamese": "siamese network",
+    "maml": "MAML, second order",
+    "maml-first": "MAML, first order",
+    "anil": "ANIL",
+}
+BODIES = {"shipped": "mini-resnet, shipped weights", "random": "conv4, random weights"}
+REPORTED = {system.method: system for system in SYSTEMS}
+
+
+def read(folder: str, name: str, shots: int) -> RunRecord | None:
+    """Return the record of a row at a number of labels per class; None if it was not measured."""
+    path = RECORDS / folder / f"{name}-{shots}.json"
+    return records.read(path) if path.exists() else None
+
+
+def accuracies() -> str:
+    """Return each learner before and after its meta-training, beside the number of the report."""
+    lines = []
+    for start in STARTS:
+        for name, (method, _) in LEARNERS.items():
+            system = REPORTED[method]
+            trained = read(FOLDER, f"{name}-{start}", REPORTED_SHOTS)
+            cells = [_change(name, start, shots) for shots in SHOTS]
+            beside = [f"{system.row}: {100 * system.accuracy:.0f}", ""]
+            if trained is not None:
+                gap = trained.scores["accuracy"].mean - system.accuracy
+                beside[1] = f"{100 * gap:+.1f}"
+            lines.append([WORDS[name], BODIES[start], *cells, *beside])
+    columns = ["learner", "body", *(f"{shots} per class" for shots in SHOTS)]
+    return formatting.markdown_table([*columns, "reported", "difference at 16"], lines)
+
+
+def _change(name: str, start: str, shots: int) -> str:
+    """Return the accuracy before and after the meta-training, and the paired difference."""
+    after = read(FOLDER, f"{name}-{start}", shots)
+    before = read(*untrained(name, start), shots)
+    texts = [
+        "-" if one is None else f"{100 * one.scores['accuracy'].mean:.1f}"
+        for one in (before, after)
+    ]
+    text = " → ".join(texts)
+    if before is None or after is None:
+        return text
+    change = paired_difference(after.by_seed(), before.by_seed())
+    half = None if change.half is None else 100 * change.half
+    return f"{text} ({100 * change.mean:+.1f}{formatting.plus_minus(half, '.1f')})"
+
+
+def costs() -> str:
+    """Return what each meta-training took, and what a trial takes after it."""
+    lines = []
+    for start in STARTS:
+        for name in LEARNERS:
+            record = read(FOLDER, f"{name}-{start}", REPORTED_SHOTS)
+            if record is None or record.cost.meta_train_seconds is None:
+                continue
+            lines.append(
+                [
+                    WORDS[name],
+                    BODIES[start],
+                    f"{record.config['train']['steps']:,}",
+                    _images_of_a_step(record),
+                    f"{record.cost.meta_train_seconds:.0f}",
+                    f"{record.cost.seconds:.2f}",
+                    len(record.seeds),
+                    formatting.current_words(record.provenance.device),
+                ]
+            )
+    columns = ["learner", "body", "steps", "images of a step", "seconds of meta-training"]
+    return formatting.markdown_table([*columns, "seconds per trial", "n", "machine"], lines)
+
+
+def _images_of_a_step(record: RunRecord) -> str:
+    learner, train = record.config["learner"], record.config["train"]
+    if record.method == "siamese":
+        return f"{train['batch_size']} pairs"
+    ways = learner["episode_ways"] or len(record.classes)
+    return f"{ways} classes of {learner['episode_shots']} + {learner['episode_queries']}"
+
+
+def memorising() -> str:
+    """Return K11 with a learned head: numbers of the classes fixed or shuffled, inner steps."""
+    lines = []
+    for path in sorted((RECORDS / MEMORISING).glob("*.json")):
+        record = records.read(path)
+        learner, training = record.config["learner"], record.train_accuracy
+        steps = learner["test_steps"]
+        lines.append(
+            [
+                "shuffled in every episode" if learner["relabel"] else "always the same",
+                str(learner["inner_steps"] if steps is None else steps),
+                formatting.interval(record.scores["accuracy"]),
+                "-" if training is None else formatting.interval(training),
+                len(record.seeds),
+            ]
+        )
+    columns = ["numbers of the classes", "inner steps in the evaluation", "test accuracy ± 95%"]
+    return formatting.markdown_table([*columns, "accuracy on the labelled images", "n"], lines)
+
+
+def tables() -> dict[str, str]:
+    return {"accuracies": accuracies(), "costs": costs(), "memorising": memorising()}
+
+
+if __name__ == "__main__":
+    pages.update([PAGE], tables, "scripts.meta")
