@@ -109,6 +109,11 @@ def joined(words: Sequence[str]) -> str:
     return ", ".join(words[:-1]) + " and " + words[-1] if len(words) > 1 else "".join(words)
 
 
+def sentence_case(text: str) -> str:
+    """Return the text with a capital first letter."""
+    return text[:1].upper() + text[1:]
+
+
 def interval(score: Score, form: str = ".4f", *, share: bool = True) -> str:
     """Return the mean and the 95% interval over trials as `Score.text` does: "0.6970 ± 0.0073".
 
@@ -212,10 +217,13 @@ def network(record: RunRecord) -> str:
     """Return what ran, its network and initial weights, and what trained a few-shot learner."""
     words = {"none": "random weights", "pretrained": "pretrained weights"}
     weights = words.get(record.weights) or f"weights {weights_name(record)}"
+    usual = naming.DEFAULT_PRESETS[0]  # presets may have the name of another network
     trained_on = naming.training_images(record.method, record.config)
     if trained_on:
-        return f"{short_name(record)} on {record.backbone}, {weights}, trained on {trained_on}"
-    return f"{method_name(record)} on {record.backbone}, {weights}"
+        name = naming.in_short(record.method, usual, record.config)
+        return f"{name} on {record.backbone}, {weights}, trained on {trained_on}"
+    name = naming.system(record.method, usual, record.config)
+    return f"{name} on {record.backbone}, {weights}"
 
 
 def is_untrained(record: RunRecord) -> bool:

@@ -42,7 +42,7 @@ def cells(row: Row, scale: str) -> list[Cell]:
             _cell(row, scale, {"rule": rule, "best": best}, position)
             for position, (rule, best) in enumerate(pairs)
         ]
-    return [Cell("all", row.title, 0, {}, {}, {})]
+    return [Cell("all", row.title_at(scale), 0, {}, {}, {})]
 
 
 def count(row: Row, scale: str) -> int:
@@ -150,7 +150,7 @@ def _cell(row: Row, scale: str, values: Values, position: int, step: int | None 
         if all(axis in values and values[axis] == value for axis, value in numbers.at.items()):
             reported |= numbers.numbers()
     settings = {} if row.kind == "vote" else _settings(row, scale, values)
-    return Cell(name or "all", label or row.title, position, values, settings, reported)
+    return Cell(name or "all", label or row.title_at(scale), position, values, settings, reported)
 
 
 def _is_named(row: Row, axis: str) -> bool:

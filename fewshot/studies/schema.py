@@ -25,6 +25,11 @@ class Reported(Settings):
         default_factory=dict,
         description="Values by axis; the numbers belong to every cell that has them.",
     )
+    counted: bool = Field(
+        default=True,
+        description="Whether these numbers count as this row's; false where they repeat those of "
+        "another row.",
+    )
     accuracy: float | None = Field(default=None, description="Accuracy on the test set.")
     std: float | None = Field(default=None, description="Standard deviation of the accuracy.")
     loss: float | None = Field(default=None, description="Cross-entropy on the test set. [nats]")
@@ -40,13 +45,23 @@ class Reported(Settings):
 
     def numbers(self) -> dict[str, float]:
         """Return metric -> number of those that the report states."""
-        numbers = self.model_dump(exclude={"at"})
+        numbers = self.model_dump(exclude={"at", "counted"})
         return {metric: number for metric, number in numbers.items() if number is not None}
 
 
 class Scale(Settings):
     """What a smaller scale of a row changes."""
 
+    title: str | None = Field(
+        default=None,
+        description="What the row runs at this scale, where that is another network; null takes "
+        "the row's title.",
+    )
+    stand_ins: dict[str, str] | None = Field(
+        default=None,
+        description="What runs in the place of the report's network, in words, by named value of "
+        "an axis, or under `all` for every cell; null takes the row's.",
+    )
     trials: Count | None = Field(
         default=None,
         validation_alias=AliasChoices("trials", "repeats"),
@@ -138,6 +153,11 @@ class Row(Settings):
         default=(), description="Numbers that the report states."
     )
     needs: tuple[str, ...] = Field(default=(), description="What not every machine has.")
+    stand_ins: dict[str, str] = Field(
+        default_factory=dict,
+        description="What runs in the place of the report's network, in words, by named value of "
+        "an axis, or under `all` for every cell.",
+    )
     assumed: tuple[str, ...] = Field(
         default=(), description="What the report leaves open, and how it was filled in."
     )
@@ -173,6 +193,22 @@ class Row(Settings):
     def scale(self, name: str) -> Scale:
         """Return what a scale changes: nothing at `full`, or if the file has no such scale."""
         return self.scales.get(name, Scale())  # type: ignore[call-overload]
+
+    def title_at(self, scale: str) -> str:
+        """Return what the row runs, in a few words."""
+        return self.scale(scale).title or self.title
+
+    def stand_in(self, values: Values, scale: str) -> str:
+        """Return what takes the place of the report's network in a cell; empty if it is the same.
+
+        Args:
+            values: value by axis of the cell.
+            scale: smoke, small or full.
+        """
+        at_scale = self.scale(scale).stand_ins
+        stand_ins = self.stand_ins if at_scale is None else at_scale
+        named = (stand_ins[value] for value in map(str, values.values()) if value in stand_ins)
+        return next(named, stand_ins.get("all", ""))
 
     def trials_at(self, scale: str) -> int:
         """Return the number of trials of each cell."""

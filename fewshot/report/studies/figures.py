@@ -15,7 +15,7 @@ from fewshot.report.formatting import Cell, Table, counted, current_words, numbe
 from fewshot.report.plots import accuracy_curves, classes, study_plots
 from fewshot.report.plots.accuracy_curves import Line, Panel
 from fewshot.report.plots.study_plots import Boxes, Dot, Series
-from fewshot.report.studies import results
+from fewshot.report.studies import reported, results
 from fewshot.report.studies.results import SMOKE, CellResult, RowResult, Study
 
 AXES = {"lr": "learning rate", "best": "best voters in percent"}
@@ -51,13 +51,14 @@ def of_row(row: RowResult) -> list[Figure]:
 
 def _beside_reported(study: Study) -> list[Figure]:
     dots = []
-    for row in study.rows if study.scale != SMOKE else []:
-        for cell in row.scored:
-            if "accuracy" in cell.reported:
-                low, high = cell.accuracy.over_trials() or (cell.mean, cell.mean)
-                interval = Interval(100 * low, 100 * high)
-                label = f"{row.name} {cell.label}"
-                dots.append(Dot(label, 100 * cell.reported["accuracy"], 100 * cell.mean, interval))
+    numbers = reported.stated(study) if study.scale != SMOKE else []
+    for one in numbers:
+        if one.metric == "accuracy":
+            cell, place = one.lowest.cell, " (stand-in)" if one.stand_in else ""
+            low, high = cell.accuracy.over_trials() or (cell.mean, cell.mean)
+            label = f"{one.row} {one.lowest.label}{place}"
+            interval = Interval(100 * low, 100 * high)
+            dots.append(Dot(label, 100 * one.number, 100 * cell.mean, interval))
     if len(dots) < 2:
         return []
     rows = []
@@ -67,10 +68,13 @@ def _beside_reported(study: Study) -> list[Figure]:
     columns = ["setting", "reported", "measured", "95% interval"]
     table = Table("accuracy in percent", columns, rows, [])
     higher = sum(dot.measured > dot.reported for dot in dots)
+    others = sum(one.metric == "accuracy" and bool(one.stand_in) for one in numbers)
     alt = (
         f"Dot plot of {len(dots)} test accuracies beside the reported ones; {higher} are higher "
         "than reported."
     )
+    if others:
+        alt += f" {others} are stand-ins: another network takes the place of the report's."
     title = "Measured beside reported accuracy"
     return [Figure("reported", title, alt, table, partial(study_plots.dots, dots))]
 
@@ -108,7 +112,8 @@ def _against_labels(study: Study) -> list[Figure]:
 
 
 def _line_label(row: RowResult, cell: CellResult) -> str:
-    words = [f"{row.name} {row.row.title}", cell.setting if len(row.cells) > 1 else ""]
+    settings = {one.setting for one in row.scored if row.system(one) == row.system(cell)}
+    words = [f"{row.name} {row.system(cell)}", cell.setting if len(settings) > 1 else ""]
     return ", ".join(filter(None, words))
 
 

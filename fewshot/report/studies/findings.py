@@ -16,7 +16,7 @@ from fewshot.report.studies import reported, results
 from fewshot.report.studies.results import DONE, SMOKE, CellResult, Group, RowResult, Study
 
 MOST_NAMED = 3  # competitors with a line of their own; the others are counted
-MOST_CHARACTERS = 50  # of a row's name in the index
+MOST_CHARACTERS = 90  # of a row's name in the index
 SAME = 0.005  # accuracies are the same if the interval of their difference lies within this
 
 
@@ -77,7 +77,7 @@ def best_result(study: Study) -> str:
     best = contest.best
     row = next(row for row in study.rows if best.cell in row.cells)
     accuracy = best.cell.accuracy
-    name = formatting.shortened(f"{row.name}, {row.row.title}", MOST_CHARACTERS)
+    name = formatting.shortened(f"{row.name}, {row.system(best.cell)}", MOST_CHARACTERS)
     return f"{name}: {accuracy} (n = {accuracy.n}), {contest.group.budget}"
 
 
@@ -134,20 +134,20 @@ def _contests(study: Study) -> list[Contest]:
     for group, rows in sorted(by_group.items(), key=lambda item: (item[0].kind == "full", item[0])):
         row, cells = rows[0]
         if len(rows) == 1 and len(cells) > 1:
-            what = f"settings of {_name(row, None)}"
+            what = f"settings of {row.name} ({row.title})"
             competitors = _labelled(cells)
         else:
             what, competitors = "rows", []
             for row, cells in rows:
                 best = results.best(cells)
-                competitors.append(Competitor(_name(row, best if len(cells) > 1 else None), best))
+                competitors.append(Competitor(_name(row, best, len(cells) > 1), best))
         every = [cell for _, cells in rows for cell in cells]
         contests.append(_contest(group, what, competitors, every))
     return contests
 
 
 def _labelled(cells: Sequence[CellResult]) -> list[Competitor]:
-    return [Competitor(f'"{cell.label}"', cell) for cell in cells]
+    return [Competitor(f'"{cell.shown}"', cell) for cell in cells]
 
 
 def _contest(
@@ -235,5 +235,6 @@ def _lead(lead: Difference) -> str:
     return f"lead {size} (n = {lead.n}, {formatting.p_value(lead.p or 0.0)})"
 
 
-def _name(row: RowResult, cell: CellResult | None) -> str:
-    return f"{row.name} ({row.row.title}{'' if cell is None else f', {cell.label}'})"
+def _name(row: RowResult, cell: CellResult, among_others: bool) -> str:
+    """Return the row, what ran in a cell of it, and the setting if the row has others."""
+    return f"{row.name} ({row.system(cell)}{f', {cell.label}' if among_others else ''})"

@@ -60,12 +60,16 @@ class Page(NamedTuple):
 
 
 class Line(NamedTuple):
-    """A study in the index: what was run, its best result, and how many numbers were exceeded."""
+    """A study in the index: what was run, its best result, and how many numbers were exceeded.
+
+    exceeded: with the report's kind of network; by_others: with another network in its place.
+    """
 
     name: str
     run: str
     best: str
     exceeded: str
+    by_others: str
 
 
 def page(study: Study) -> Page:
@@ -107,7 +111,7 @@ def _section(row: RowResult, scale: str) -> Section:
     ]
     return Section(
         name=row.name,
-        title=plan.title,
+        title=row.title,
         question=plan.question,
         findings=findings.of_row(row),
         tables=parts,
@@ -164,25 +168,24 @@ def _counts(study: Study) -> str:
 
 def line(study: Study) -> Line:
     """Return the line of the study in the index."""
-    pairs = [] if study.scale == SMOKE else reported.against(study)
-    above, _ = reported.split(pairs)
-    exceeded = f"{len(above)} of {len(pairs)}" if pairs else ""
-    return Line(study.name, _counts(study), findings.best_result(study), exceeded)
+    counts = () if study.scale == SMOKE else reported.by_network(study)
+    own, others = (str(one) if one.every else "" for one in counts) if counts else ("", "")
+    return Line(study.name, _counts(study), findings.best_result(study), own, others)
 
 
 def missed(study: Study) -> list[Finding]:
     """Return a finding for each row below reported numbers: by how much, and the likely cause."""
-    _, below = reported.split(reported.against(study))
+    below = reported.split(reported.stated(study)).below
     findings = []
     for row in study.rows:
-        pairs = [pair for pair in below if pair.row == row.name]
-        if pairs:
-            findings.append(_why(row, pairs))
+        numbers = [one for one in below if one.row == row.name]
+        if numbers:
+            findings.append(_why(row, numbers))
     return findings
 
 
-def _why(row: RowResult, pairs: Sequence[reported.Against]) -> Finding:
-    gaps = [f"{-pair.difference.mean:.4f}" for pair in pairs]
+def _why(row: RowResult, numbers: Sequence[reported.Stated]) -> Finding:
+    gaps = [f"{-one.lowest.difference.mean:.4f}" for one in numbers]
     span = gaps[0] if len(gaps) == 1 else f"{min(gaps)} to {max(gaps)}"
     details = [f"What differs here: {'; '.join(row.cuts)}."] if row.cuts else []
     if note(row):

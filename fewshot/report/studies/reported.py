@@ -1,18 +1,29 @@
-"""Measured accuracies beside the numbers that the report states, in sentences."""
+"""Measured accuracies beside the numbers that the report states, in sentences.
+
+A stated number counts once. Where it belongs to several settings, all of them must exceed it.
+Numbers that were measured with another network in the report's place are counted apart.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from fewshot.evaluation.paired_tests import Difference, difference
 from fewshot.report import formatting
 from fewshot.report.formatting import Finding, as_stated
 from fewshot.report.studies import results
-from fewshot.report.studies.results import Study
+from fewshot.report.studies.results import CellResult, Study
+from fewshot.studies import grids
+from fewshot.studies.schema import Row
 
 MOST_MISSED = 5  # reported numbers that were not reached, named one by one
 METRICS = {"accuracy": "", "validation_accuracy": " on validation images"}
+COUNTED = (
+    "Every accuracy that the report states counts once. If it holds for several settings, all of "
+    "them must exceed it."
+)
+NONE_MEASURED = "No reported accuracy has a measured one beside it yet."
 
 
 class Against(NamedTuple):
@@ -23,6 +34,7 @@ class Against(NamedTuple):
     metric: str
     reported: float
     difference: Difference
+    cell: CellResult
 
     @property
     def sure(self) -> bool:
@@ -40,93 +52,180 @@ class Against(NamedTuple):
         )
 
 
-def against(study: Study) -> list[Against]:
-    """Return every measured cell with a reported test or validation accuracy."""
-    pairs = []
+class Stated(NamedTuple):
+    """A number that the report states for a row, and its measured cells, the lowest first."""
+
+    row: str
+    metric: str
+    number: float
+    measured: list[Against]
+
+    @property
+    def lowest(self) -> Against:
+        """The cell that decides whether the number was exceeded."""
+        return self.measured[0]
+
+    @property
+    def exceeded(self) -> bool:
+        """Whether the mean of every cell is above the number."""
+        return self.lowest.difference.mean > 0
+
+    @property
+    def stand_in(self) -> str:
+        """What took the place of the report's network, in words; empty if nothing did."""
+        return self.lowest.cell.stand_in
+
+
+class Counts(NamedTuple):
+    """The stated numbers that were exceeded and those that were not, with one kind of network."""
+
+    above: list[Stated]
+    below: list[Stated]
+
+    @property
+    def every(self) -> list[Stated]:
+        return [*self.above, *self.below]
+
+    def __str__(self) -> str:
+        return f"{len(self.above)} of {len(self.every)}"
+
+
+def stated(study: Study) -> list[Stated]:
+    """Return every reported test or validation accuracy that has measured cells, once."""
+    numbers: dict[tuple[str, str, str], list[Against]] = {}
     for row in study.rows:
         for cell in row.scored:
             for metric in METRICS:
                 score, number = results.score(cell.measured, metric), cell.reported.get(metric)
-                if score is not None and number is not None:
-                    lead = difference([value - number for value in score.values])
-                    pairs.append(Against(row.name, cell.label, metric, number, lead))
-    return pairs
+                source = _source(row.row, cell, metric)
+                if score is None or number is None or source is None:
+                    continue
+                lead = difference([value - number for value in score.values])
+                one = Against(row.name, cell.shown, metric, number, lead, cell)
+                numbers.setdefault((row.name, metric, source), []).append(one)
+    return [
+        Stated(row, metric, some[0].reported, sorted(some, key=lambda one: one.difference.mean))
+        for (row, metric, _), some in numbers.items()
+    ]
 
 
-def split(pairs: Sequence[Against]) -> tuple[list[Against], list[Against]]:
-    """Return the pairs whose measured mean is above the reported number, and the others."""
-    above = [pair for pair in pairs if pair.difference.mean > 0]
-    return above, [pair for pair in pairs if pair.difference.mean <= 0]
+def _source(row: Row, cell: CellResult, metric: str) -> str | None:
+    """Return which statement of the row a cell's number is from; None if another row counts it."""
+    source: str | None = cell.name
+    for index, numbers in enumerate(row.reported):
+        at = {axis: (value,) for axis, value in numbers.at.items()}
+        if metric in numbers.numbers() and grids.has_values(cell.values, at):
+            source = f"statement {index}" if numbers.counted else None
+    return source
+
+
+def split(numbers: Iterable[Stated]) -> Counts:
+    """Return the numbers that were exceeded, and the others."""
+    numbers = list(numbers)
+    above = [one for one in numbers if one.exceeded]
+    return Counts(above, [one for one in numbers if not one.exceeded])
+
+
+def by_network(study: Study) -> tuple[Counts, Counts]:
+    """Return the counts with the report's kind of network, and those of stand-ins."""
+    numbers = stated(study)
+    own = split(one for one in numbers if not one.stand_in)
+    return own, split(one for one in numbers if one.stand_in)
 
 
 def in_brief(study: Study) -> list[str]:
-    """Return how many reported accuracies were exceeded, in which rows, and in which not."""
-    pairs = against(study)
-    if not pairs:
-        return ["No reported accuracy has a measured one beside it yet."]
-    above, below = split(pairs)
-    many = len(above) or "None"
-    rows = _rows(above, pairs)
-    words = [f"{many} of {len(pairs)} reported accuracies were exceeded{rows}."]
-    if below:
-        verb = "was" if len(below) == 1 else "were"
-        words.append(f"{len(below)} {verb} not reached{_rows(below, pairs)}.")
-        if any(row.cuts for row in study.rows):
-            words.append(
-                f"Scale {study.scale} uses fewer images, fewer epochs or smaller networks than the "
-                "report, so a number that was not reached says little."
-            )
+    """Return how many reported accuracies were exceeded, in which rows, and by which networks."""
+    own, others = by_network(study)
+    if not own.every and not others.every:
+        return [NONE_MEASURED]
+    words = [_exceeded(own, "")] if own.every else []
+    if others.every:
+        words.append(_exceeded(others, "with another network in the place of the report's"))
+    missed = own.below or others.below
+    if missed and any(row.cuts for row in study.rows):
+        words.append(
+            f"Scale {study.scale} uses fewer images, fewer epochs or smaller networks than the "
+            "report, so a number that was not reached says little."
+        )
     return words
 
 
-def _rows(some: Sequence[Against], pairs: Sequence[Against]) -> str:
+def _exceeded(counts: Counts, how: str) -> str:
+    """Return how many of some numbers were exceeded, and in which rows they were not reached."""
+    middle = f" {how}" if how else ""
+    if len(counts.every) == 1:
+        verb = "was exceeded" if counts.above else "was not reached"
+        return f"One reported accuracy {verb}{middle}{_rows(counts.every, counts)}."
+    many = f"{len(counts.above) or 'None'} of {len(counts.every)}"
+    words = f"{many} reported accuracies were exceeded{middle}{_rows(counts.above, counts)}."
+    if counts.below:
+        verb = "was" if len(counts.below) == 1 else "were"
+        words += f" {len(counts.below)} {verb} not reached{_rows(counts.below, counts)}."
+    return words
+
+
+def _rows(some: Sequence[Stated], counts: Counts) -> str:
     """Return the rows of some numbers, with their share if it is not all: ": K7 (1 of 7), K8"."""
     names = []
-    for row in dict.fromkeys(pair.row for pair in some):
-        n, total = (sum(pair.row == row for pair in group) for group in (some, pairs))
+    for row in dict.fromkeys(one.row for one in some):
+        n, total = (sum(one.row == row for one in group) for group in (some, counts.every))
         names.append(row if n == total else f"{row} ({n} of {total})")
     return f": {formatting.joined(names)}" if names else ""
 
 
 def against_report(study: Study) -> list[Finding]:
     """Return how many reported accuracies were exceeded, and which were not reached."""
-    pairs = against(study)
-    if not pairs:
-        return [Finding("No reported accuracy has a measured one beside it yet.", [])]
-    above, below = split(pairs)
-    many = "accuracy was" if len(pairs) == 1 else "accuracies were"
-    words = (
-        f"{len(pairs)} reported {many} measured again: {len(above)} exceeded, {len(below)} not "
-        "reached."
-    )
-    findings = [Finding(words, [])]
-    if above:
-        findings.append(Finding("Exceeded:", _by_row(above, pairs)))
-    if below:
-        few = len(below) <= MOST_MISSED
-        findings.append(
-            Finding("Not reached:", [*map(str, below)] if few else _by_row(below, pairs))
-        )
+    own, others = by_network(study)
+    if not own.every and not others.every:
+        return [Finding(NONE_MEASURED, [])]
+    findings = [Finding(COUNTED, [])]
+    for counts, network in (
+        (own, ""),
+        (others, ", with another network in the place of the report's"),
+    ):
+        if counts.every:
+            findings += _findings(counts, network)
     return findings
 
 
-def _by_row(some: Sequence[Against], pairs: Sequence[Against]) -> list[str]:
+def _findings(counts: Counts, network: str) -> list[Finding]:
+    many = "accuracy was" if len(counts.every) == 1 else "accuracies were"
+    words = (
+        f"{len(counts.every)} reported {many} measured again{network}: {len(counts.above)} "
+        f"exceeded, {len(counts.below)} not reached."
+    )
+    findings = [Finding(words, [])]
+    if counts.above:
+        findings.append(Finding("Exceeded:", _by_row(counts.above, counts)))
+    if counts.below:
+        named = [str(one.lowest) + _place(one) for one in counts.below]
+        few = len(named) <= MOST_MISSED
+        findings.append(Finding("Not reached:", named if few else _by_row(counts.below, counts)))
+    return findings
+
+
+def _place(one: Stated) -> str:
+    return f", {one.stand_in}" if one.stand_in else ""
+
+
+def _by_row(some: Sequence[Stated], counts: Counts) -> list[str]:
     """Return for each row how many of its numbers are meant, and by how much they differ."""
     words = []
-    for row in dict.fromkeys(pair.row for pair in some):
-        total = sum(pair.row == row for pair in pairs)
-        words.append(_one_row(row, [pair for pair in some if pair.row == row], total))
+    for row in dict.fromkeys(one.row for one in some):
+        total = sum(one.row == row for one in counts.every)
+        words.append(_one_row(row, [one for one in some if one.row == row], total))
     return words
 
 
-def _one_row(row: str, some: Sequence[Against], total: int) -> str:
-    leads = [abs(pair.difference.mean) for pair in some]
+def _one_row(row: str, some: Sequence[Stated], total: int) -> str:
+    leads = [abs(one.lowest.difference.mean) for one in some]
     low, high = f"{min(leads):.4f}", f"{max(leads):.4f}"
-    sure = sum(pair.sure for pair in some)
+    sure = sum(one.lowest.sure for one in some)
+    places = formatting.joined([place for place in dict.fromkeys(map(_place, some)) if place])
     if total == 1:
-        return f"{row}: by {low}" + (", more than its interval" if sure else "")
+        return f"{row}: by {low}" + (", more than its interval" if sure else "") + places
     span = f"by {low}" if low == high else f"by {low} to {high}"
-    return f"{row}: {len(some)} of {total}, {span} ({_sure(sure, len(some))})"
+    return f"{row}: {len(some)} of {total}, {span} ({_sure(sure, len(some))}){places}"
 
 
 def _sure(sure: int, total: int) -> str:

@@ -12,6 +12,7 @@ from fewshot.config import BUDGETS
 from fewshot.errors import UserError
 from fewshot.evaluation.statistics import Score
 from fewshot.report import formatting
+from fewshot.runs import naming
 from fewshot.runs.run_record import RunRecord
 from fewshot.studies import grids, schema
 from fewshot.studies.grids import Cell
@@ -29,7 +30,8 @@ class CellResult(NamedTuple):
 
     record: of a run; benchmark: the record of a benchmark, which has columns and rows instead.
     status: done, failed, not run, or not yet run. reason: a sentence if it is not done. changed:
-    the study file now asks for other settings than those of the result.
+    the study file now asks for other settings than those of the result. stand_in: what takes the
+    place of the report's network, in words.
     """
 
     name: str
@@ -43,6 +45,7 @@ class CellResult(NamedTuple):
     curves: dict[str, Any] | None = None
     run: str = ""
     changed: bool = False
+    stand_in: str = ""
 
     @property
     def scored(self) -> bool:
@@ -50,11 +53,25 @@ class CellResult(NamedTuple):
         return self.record is not None
 
     @property
+    def untrained(self) -> str:
+        """What a learner amounts to that ran without training, in words; empty if it trained."""
+        if self.record is None or not naming.lacks_training(self.record.method, self.record.config):
+            return ""
+        classifier = naming.untrained_classifier(self.record.method, self.record.config)
+        return f"{classifier or self.record.method}, not trained"
+
+    @property
+    def shown(self) -> str:
+        """The label, and whether a learner that it may name was not trained."""
+        return self.label + (" (not trained)" if self.untrained else "")
+
+    @property
     def setting(self) -> str:
-        """The label without its label budget."""
+        """The label without its label budget, and whether a learner was not trained."""
         budgets = tuple(f"{key} " for key in BUDGETS if key in self.values)
         words = self.label.split(", ")
-        return ", ".join(word for word in words if not budgets or not word.startswith(budgets))
+        rest = ", ".join(word for word in words if not budgets or not word.startswith(budgets))
+        return rest + (" (not trained)" if self.untrained else "")
 
     @property
     def measured(self) -> RunRecord:
@@ -74,16 +91,27 @@ class CellResult(NamedTuple):
 
 
 class RowResult(NamedTuple):
-    """A row of a study, read from its YAML file, with its cells in the order of the tables."""
+    """A row of a study, read from its YAML file, with its cells in the order of the tables.
+
+    title: what ran at this scale.
+    """
 
     row: Row
     cuts: list[str]
     cells: list[CellResult]
+    title: str
 
     @property
     def name(self) -> str:
         """The name of the row, such as K9."""
         return self.row.name
+
+    def system(self, cell: CellResult) -> str:
+        """Return what ran in a cell: what an untrained learner amounts to, or the row's title."""
+        if not cell.scored:
+            return self.row.title
+        stand_in = "" if cell.stand_in in self.title else f", {cell.stand_in}"
+        return cell.untrained or self.title + stand_in
 
     @property
     def scored(self) -> list[CellResult]:
@@ -148,7 +176,12 @@ def gather(planned: Planned, results: Path, scale: str) -> list[Study]:
             others = []
         orphans[row.study] = orphans.get(row.study, 0) + len(others)
         cuts = list(row.scale(scale).cuts)
-        studies.setdefault(row.study, []).append(RowResult(row, cuts, measured))
+        measured = [
+            cell._replace(stand_in=row.stand_in(cell.values, scale)) if cell.scored else cell
+            for cell in measured
+        ]
+        result = RowResult(row, cuts, measured, row.title_at(scale))
+        studies.setdefault(row.study, []).append(result)
     return [Study(name, scale, rows, orphans[name]) for name, rows in studies.items()]
 
 

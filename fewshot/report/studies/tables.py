@@ -40,7 +40,8 @@ def headline(study: Study) -> Table | None:
     shared = ""
     if len(budgets) == 1:
         columns.remove("training images")
-        shared = f"with {budgets.pop()} and "
+        assumed = " (the report does not state its number; assumed)"
+        shared = f"with {budgets.pop()}{assumed if study.name in ASSUMED_SHOTS else ''} and "
     rows = [[line[name] for name in columns] for line in lines]
     caption = (
         "Reported and measured accuracy. Measured: mean ± half of its 95% interval over n trials, "
@@ -69,12 +70,14 @@ def _headline_rows(row: RowResult, study: Study) -> list[dict[str, Cell]]:
 def representative(row: RowResult, cells: Sequence[CellResult]) -> list[CellResult]:
     """Return the cells of one label budget that stand for their row in the headline table.
 
-    These are all cells if they are few. Otherwise they are the best cell of each searched network,
-    or the cell with the highest reported accuracy and the one with the highest measured accuracy.
+    This is the one with a reported number if the others are alternatives to it. It is all cells if
+    they are few. Otherwise it is the best cell of each searched network, or the cell with the
+    highest reported accuracy and the one with the highest measured accuracy.
     """
     stated = [cell for cell in cells if "accuracy" in cell.reported]
-    if len({cell.reported["accuracy"] for cell in stated}) == 1 and len(stated) == len(cells) > 2:
-        return [results.best(cells)]  # alternatives for one reported number
+    has_alternatives = len(cells) > 2 and [cell for cell in cells if cell.reported] == stated
+    if row.row.kind == "grid" and len(stated) == 1 and has_alternatives:
+        return stated
     if len(cells) < MOST_LINES or (len(cells) == MOST_LINES and not stated and not _stated(cells)):
         return list(cells)
     if row.row.kind == "search":
@@ -96,10 +99,11 @@ def _headline_line(
     row: RowResult, cell: CellResult, group: Group | None, scale: str
 ) -> dict[str, Cell]:
     setting = formatting.shortened(cell.setting if len(row.cells) > 1 else "", LONGEST_CELL)
+    system = formatting.sentence_case(cell.untrained) or row.system(cell)
     decimals = decimals_of(row)
     line = {
         "row": Cell(row.name),
-        "system": Cell(formatting.shortened(row.row.title, LONGEST_CELL)),
+        "system": Cell(formatting.shortened(system, LONGEST_CELL)),
         "setting": Cell(setting),
         "reported": reported(cell, "accuracy", decimals.get("accuracy", 2)),
         "measured": Cell(cell.status),
@@ -165,7 +169,7 @@ def _line(cell: CellResult, decimals: Decimals, is_winner: bool, scale: str) -> 
     record, accuracy = cell.measured, cell.accuracy
     compared = {} if scale == SMOKE else cell.reported
     line = {
-        "setting": Cell(cell.label),
+        "setting": Cell(cell.shown),
         "reported": reported(cell, "accuracy", decimals.get("accuracy", 2)),
         "measured": _score(accuracy, is_winner),
         "n": number(len(accuracy.values), "d"),

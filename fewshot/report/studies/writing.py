@@ -12,7 +12,13 @@ from fewshot.report.studies.figures import Figure
 from fewshot.report.studies.pages import HOW_TO_READ, Line, Page, Section
 
 INDEX_MARK = "<!-- written by fewshot report -->"
-INDEX_COLUMNS = ("study", "what was run", "reported accuracies exceeded", "best result")
+INDEX_COLUMNS = (
+    "study",
+    "what was run",
+    "reported accuracies exceeded",
+    "exceeded with another network in the report's place",
+    "best result",
+)
 INTRODUCTION = (
     "Each row of this study repeats a system of the report, in one or more settings. *Reported* "
     "numbers are those of the report; *measured* ones are ours."
@@ -158,13 +164,14 @@ def index(lines: Sequence[Line], out: Path, has_html: bool) -> str:
     others = sorted(
         path for path in out.glob("*.md") if path.stem not in rows and path.name != "README.md"
     )
-    head = [f"| {' | '.join(INDEX_COLUMNS)} |", "|:--|:--|--:|:--|"]
+    head = [f"| {' | '.join(INDEX_COLUMNS)} |", "|:--|:--|--:|--:|:--|"]
     parts = [
         INDEX_MARK,
         "# Reports",
         "\n".join([*head, *(rows[name] for name in sorted(rows))]),
         "Each study repeats the systems of a report and compares its numbers. The page of a study "
-        "begins with its main table, and continues with findings and every row in detail.",
+        "begins with its main table, and continues with findings and every row in detail. Every "
+        "accuracy that a report states counts once.",
     ]
     if has_html or (out / "index.html").exists():
         parts.append("All studies on one page, with figures: [index.html](index.html).")
@@ -187,7 +194,8 @@ def _existing(path: Path) -> dict[str, str]:
 
 def _index_row(line: Line) -> str:
     best = formatting.markdown_cell(Cell(line.best))
-    return f"| [{line.name}]({line.name}.md) | {line.run} | {line.exceeded} | {best} |"
+    counts = f"{line.exceeded} | {line.by_others}"
+    return f"| [{line.name}]({line.name}.md) | {line.run} | {counts} | {best} |"
 
 
 def _heading(path: Path) -> str:

@@ -118,5 +118,5 @@ def test_a_method_that_trained_nothing_is_marked() -> None:
     assert formatting.method_label(trained) == "protonet conv4 from random weights"
     meta = record(method="protonet", preset="meta", config={"train": {"base": "tinyimagenet32"}})
     assert formatting.method_name(meta) == "protonet (meta, trained on tinyimagenet32)"
-    words = "protonet (meta) on conv4, random weights, trained on tasks of tinyimagenet32"
+    words = "protonet on conv4, random weights, trained on tasks of tinyimagenet32"
     assert formatting.network(meta) == words

@@ -27,9 +27,10 @@ def test_the_winner_and_its_leads_are_paired_and_corrected(
     )
     shown = {
         "experts": "K8 (ConvNeXt-Tiny, fine-tuned, method experts)",
-        "protonet": "K9 (Protonet)",
+        "protonet": "K9 (nearest mean of frozen features, not trained)",
+        "siamese": "K10 (mean cosine to the frozen features of each class, not trained)",
+        "maml": "K11 (softmax regression on frozen features by 50 gradient steps, not trained)",
     }
-    shown |= {"siamese": "K10 (Siamese)", "maml": "K11 (Maml)"}
     raw: dict[frozenset[str], float] = {}
     for group in results.groups(
         run for one in study(planned, saved, "kshot").rows for run in one.cells
