@@ -2,7 +2,7 @@
 
 python -m scripts.gpu_campaign --out DIR --data DATA [--device cuda] [--only PART ...]
 
-Parts, in this order: `prepare` decodes the images and measures which precision and layout pay;
+Parts, in this order: `prepare` decodes the images and chooses the precision and layout;
 `tests` runs the tests marked `gpu`; `probe`, `protonet` and `finetune` run at 16 labels per class
 and are compared with the published CPU records, trial by trial; `fast` and `accurate` train the
 presets of `scratch` on all images; `target` measures the seconds of training to 94% accuracy.

@@ -123,7 +123,7 @@ def parts() -> str:
     layout = "channels_last" if prepare["channels_last"] else "contiguous"
     words = {
         "prepare": f"{prepare['images']:,} images decoded in {prepare['decode_seconds']:.0f} s; "
-        f"chosen by measurement in {prepare['measure_seconds']:.1f} s: {prepare['precision']}, "
+        f"precision chosen in {prepare['measure_seconds']:.1f} s: {prepare['precision']}, "
         + layout,
         "tests": f"{tests['passed']} passed, {tests['failed']} failed, {tests['skipped']} skipped",
         "target": f"best accuracy {results['target']['best_accuracy']:.4f}, "
