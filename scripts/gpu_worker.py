@@ -34,7 +34,7 @@ TOY_SETTINGS = {
 
 
 def prepare(device: str) -> dict[str, Any]:
-    """Decode the images once, choose the precision and layout; return the seconds and the choice."""
+    """Decode the images once and choose precision and layout; return seconds and choice."""
     began = time.perf_counter()
     train_test = datasets.load("cifar10")
     decoded = time.perf_counter()
