@@ -11,12 +11,18 @@ from typing import Any
 
 DEFAULT_PRESETS = ("few", "full")  # chosen by the number of labels, so not part of a name
 TRAINS_ON = {"protonet": "tasks", "maml": "tasks", "siamese": "pairs"}
+NAMES_ALONE = "names of the pretraining's classes"  # a classifier without any label
 WITHOUT_TRAINING = ("probe", "voting")  # methods that never train, whose names say so
 
 
 def is_untrained(config: Mapping[str, Any]) -> bool:
     """Return whether the learner of a configuration only adapts its features to the support."""
     return config.get("train") is None
+
+
+def has_no_label(config: Mapping[str, Any]) -> bool:
+    """Return whether a configuration uses no label, but the names of the pretraining's classes."""
+    return config.get("shots") == 0
 
 
 def lacks_training(method: str, config: Mapping[str, Any]) -> bool:
@@ -32,6 +38,8 @@ def system(method: str, preset: str, config: Mapping[str, Any]) -> str:
         preset: name of the preset; a usual one is left out.
         config: the resolved configuration, as a record has it.
     """
+    if has_no_label(config):
+        return _bracketed(NAMES_ALONE, ["no label"])
     base = base_of(config)
     words = _variant(method, preset, config)
     if lacks_training(method, config):
@@ -42,6 +50,8 @@ def system(method: str, preset: str, config: Mapping[str, Any]) -> str:
 
 def in_short(method: str, preset: str, config: Mapping[str, Any]) -> str:
     """Return what ran, without the classifier that an untrained learner amounts to."""
+    if has_no_label(config):
+        return NAMES_ALONE
     words = _variant(method, preset, config)
     return _bracketed(method, [*words, "not trained"] if lacks_training(method, config) else words)
 
@@ -83,8 +93,10 @@ def _bracketed(method: str, words: Sequence[str]) -> str:
 
 
 def _variant(method: str, preset: str, config: Mapping[str, Any]) -> list[str]:
-    """Return an unusual preset, and the kind of MAML if it is not that of the paper."""
+    """Return an unusual preset, the kind of MAML if it is not that of the paper, and the prior."""
     words = [] if preset in DEFAULT_PRESETS else [preset]
+    if (config.get("learner") or {}).get("prior_from_names"):
+        words.append("prior from names")
     if method == "maml" and not is_untrained(config):
         if _head_only(config):
             words.append("ANIL")

@@ -57,7 +57,7 @@ def gather(rows: Sequence[RunRecord]) -> list[Curve]:
     """
     groups: dict[tuple[str, str, str, str], dict[float, list[RunRecord]]] = {}
     for record in sorted(rows, key=lambda record: (-len(record.seeds), record.run_id)):
-        if record.regime == "low-data":
+        if record.regime == "low-data" and record.labels:
             images = record.provenance.data_fingerprint or ""
             key = images, record.data, method_label(record), record.preset
             count = record.labels / len(record.classes)

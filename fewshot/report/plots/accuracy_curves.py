@@ -31,13 +31,21 @@ class Line(NamedTuple):
     method: str = ""
 
 
+class Level(NamedTuple):
+    """An accuracy that is no point of a line: that with "all labels" or with "no label"."""
+
+    label: str
+    accuracy: float
+    labels: str
+
+
 class Panel(NamedTuple):
-    """The lines of one data set against shots or fraction; levels: accuracies with all labels."""
+    """The lines of one data set against shots or fraction, and levels beside them."""
 
     data: str
     budget: str
     lines: list[Line]
-    levels: list[tuple[str, float]]
+    levels: list[Level]
 
 
 def panels(records: Sequence[RunRecord]) -> list[Panel]:
@@ -47,12 +55,12 @@ def panels(records: Sequence[RunRecord]) -> list[Panel]:
     its line takes the one with the most trials, and the others get lines named after their run.
     """
     groups: dict[tuple[str, ...], dict[str, dict[float, RunRecord]]] = {}
-    full: dict[str, dict[str, float]] = {}
+    levels: dict[str, dict[str, Level]] = {}
     for record in sorted(records, key=lambda record: (-len(record.seeds), record.run_id)):
         images = record.provenance.data_fingerprint or ""
         kind, label = formatting.budget_kind(record), formatting.method_label(record)
-        if kind == "full":
-            full.setdefault(images, {}).setdefault(label, record.scores["accuracy"].mean)
+        if kind == "full" or record.shots == 0:
+            levels.setdefault(images, {}).setdefault(label, level_of(record))
             continue
         methods = groups.setdefault((images, record.data, kind), {})
         amount = formatting.budget_amount(record)
@@ -63,8 +71,16 @@ def panels(records: Sequence[RunRecord]) -> list[Panel]:
     for (images, data, kind), methods in sorted(groups.items()):
         if any(len(by_budget) > 1 for by_budget in methods.values()):
             lines = [line_of(label, by_budget) for label, by_budget in sorted(methods.items())]
-            result.append(Panel(data, kind, lines, sorted(full.get(images, {}).items())))
+            result.append(Panel(data, kind, lines, sorted(levels.get(images, {}).values())))
     return result
+
+
+def level_of(record: RunRecord) -> Level:
+    """Return the accuracy of a record with all labels or with none."""
+    mean = record.scores["accuracy"].mean
+    if record.shots == 0:
+        return Level(formatting.short_name(record), mean, "no label")
+    return Level(formatting.method_label(record), mean, "all labels")
 
 
 def line_of(label: str, by_budget: Mapping[float, RunRecord]) -> Line:
@@ -97,18 +113,7 @@ def figure(panel: Panel) -> Any:
         low = [100 * interval.low for interval in line.intervals]
         high = [100 * interval.high for interval in line.intervals]
         axes.fill_between(line.budgets, low, high, color=drawn.get_color(), alpha=0.15, linewidth=0)
-    for label, accuracy in panel.levels:
-        axes.axhline(100 * accuracy, color=style.GREY, linestyle="--", linewidth=1)
-        axes.annotate(
-            f"{label}, all labels",
-            (1, 100 * accuracy),
-            xycoords=("axes fraction", "data"),
-            xytext=(-3, 2),
-            textcoords="offset points",
-            ha="right",
-            fontsize=style.SMALL,
-            color=style.GREY,
-        )
+    _draw_levels(axes, panel.levels)
     budgets = sorted({budget for line in panel.lines for budget in line.budgets})
     style.label_axis(axes, budgets, panel.budget)
     axes.set_ylabel("accuracy, %")
@@ -117,8 +122,24 @@ def figure(panel: Panel) -> Any:
     return canvas
 
 
+def _draw_levels(axes: Any, levels: Sequence[Level]) -> None:
+    """Draw levels as dashed lines across the figure, named at their right end."""
+    for level in levels:
+        axes.axhline(100 * level.accuracy, color=style.GREY, linestyle="--", linewidth=1)
+        axes.annotate(
+            f"{level.label}, {level.labels}",
+            (1, 100 * level.accuracy),
+            xycoords=("axes fraction", "data"),
+            xytext=(-3, 2),
+            textcoords="offset points",
+            ha="right",
+            fontsize=style.SMALL,
+            color=style.GREY,
+        )
+
+
 @style.styled
-def overview(lines: Sequence[Line], title: str) -> Any:
+def overview(lines: Sequence[Line], title: str, levels: Sequence[Level] = ()) -> Any:
     """Draw all methods in one figure, with error bars and a label at the end of each line.
 
     The points of the methods are moved apart a little along the x axis, so that their intervals
@@ -164,6 +185,7 @@ def overview(lines: Sequence[Line], title: str) -> Any:
             annotation_clip=False,
             arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.6, "shrinkB": 4},
         )
+    _draw_levels(axes, levels)
     budgets = sorted({budget for line in lines for budget in line.budgets})
     style.label_axis(axes, [budget for budget in budgets if budget != UNLABELLED_TICK], "shots")
     axes.set_xlim(budgets[0] * 0.8, last * 1.3)

@@ -13,7 +13,7 @@ from fewshot.config import BUDGETS
 from fewshot.evaluation.statistics import Interval
 from fewshot.report.formatting import Cell, Table, counted, current_words, number
 from fewshot.report.plots import accuracy_curves, classes, study_plots
-from fewshot.report.plots.accuracy_curves import Line, Panel
+from fewshot.report.plots.accuracy_curves import Level, Line, Panel
 from fewshot.report.plots.study_plots import Boxes, Dot, Series
 from fewshot.report.studies import reported, results
 from fewshot.report.studies.results import SMOKE, CellResult, RowResult, Study
@@ -102,7 +102,9 @@ def _against_labels(study: Study) -> list[Figure]:
         drawn = [_line(label, cells) for label, cells in by_label.items() if len(cells) > 1]
         if not drawn:
             continue
-        levels = [(label, accuracy) for accuracy, label in sorted(full.get(images, []))[-1:]]
+        best_full = sorted(full.get(images, []))[-1:]
+        levels = [Level(label, accuracy, "all labels") for accuracy, label in best_full]
+        levels += [accuracy_curves.level_of(one) for one in study.unlabelled_on(images)]
         best = sorted(drawn, key=lambda line: -line.means[-1])[:MOST_LINES]
         name = f"labels-{kind}"
         if any(figure.name == name for figure in figures):
@@ -128,8 +130,9 @@ def _label_figure(name: str, panel: Panel, total: int) -> Figure:
         for budget, mean, interval in zip(line.budgets, line.means, line.intervals, strict=True):
             values = [number(budget, "g"), number(100 * mean, ".2f"), _interval(interval, 100)]
             rows.append([Cell(line.label), *values])
-    for label, accuracy_of in panel.levels:
-        rows.append([Cell(label), Cell("all"), number(100 * accuracy_of, ".2f"), Cell()])
+    for level in panel.levels:
+        words = [Cell(level.label), Cell(level.labels)]
+        rows.append([*words, number(100 * level.accuracy, ".2f"), Cell()])
     some = f", the best {len(panel.lines)} of {total} lines" if total > len(panel.lines) else ""
     best = panel.lines[0]
     alt = (
@@ -137,8 +140,8 @@ def _label_figure(name: str, panel: Panel, total: int) -> Figure:
         f"95% intervals. The highest at the end is {best.label} with {100 * best.means[-1]:.1f}% "
         f"at {best.budgets[-1]:g}."
     )
-    for label, accuracy_of in panel.levels:
-        alt += f" With all labels, {label} has {100 * accuracy_of:.1f}%."
+    for level in panel.levels:
+        alt += f" With {level.labels}, {level.label} has {100 * level.accuracy:.1f}%."
     table = Table("accuracy in percent", ["line", unit, "accuracy", "95% interval"], rows, [])
     title = f"Accuracy against the {unit}{some}"
     return Figure(name, title, alt, table, partial(study_plots.budgets, panel))

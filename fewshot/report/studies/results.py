@@ -120,12 +120,34 @@ class RowResult(NamedTuple):
 
 
 class Study(NamedTuple):
-    """The rows of a study at one scale; orphans: result files that belong to none of its cells."""
+    """The rows of a study at one scale.
+
+    orphans: result files that belong to none of its cells. unlabelled: what pretrained backbones
+    know without any label.
+    """
 
     name: str
     scale: str
     rows: list[RowResult]
     orphans: int
+    unlabelled: Sequence[RunRecord] = ()
+
+    def unlabelled_on(self, images: str) -> list[RunRecord]:
+        """Return the records without labels of backbones that the study uses on these images."""
+        used = {
+            (
+                cell.measured.provenance.data_fingerprint,
+                cell.measured.backbone,
+                cell.measured.weights,
+            )
+            for row in self.rows
+            for cell in row.scored
+        }
+        return [
+            record
+            for record in self.unlabelled
+            if (images, record.backbone, record.weights) in used
+        ]
 
 
 class Group(NamedTuple):
@@ -182,7 +204,14 @@ def gather(planned: Planned, results: Path, scale: str) -> list[Study]:
         ]
         result = RowResult(row, cuts, measured, row.title_at(scale))
         studies.setdefault(row.study, []).append(result)
-    return [Study(name, scale, rows, orphans[name]) for name, rows in studies.items()]
+    unlabelled = _unlabelled(results)
+    return [Study(name, scale, rows, orphans[name], unlabelled) for name, rows in studies.items()]
+
+
+def _unlabelled(results: Path) -> list[RunRecord]:
+    """Return the records in `results`/names that used no label."""
+    contents = [io.read_json(path) for path in sorted((results / "names").glob("*.json"))]
+    return [RunRecord.from_json(content) for content in contents if content.get("shots") == 0]
 
 
 def group_of(record: RunRecord) -> Group:

@@ -47,7 +47,18 @@ def headline(study: Study) -> Table | None:
         "Reported and measured accuracy. Measured: mean ± half of its 95% interval over n trials, "
         f"on these test images, {shared}at scale {study.scale}."
     )
-    return Table(caption, columns, rows, [])
+    return Table(caption + _without_labels(study), columns, rows, [])
+
+
+def _without_labels(study: Study) -> str:
+    """Return sentences on what the pretrained backbones of a study know without any label."""
+    images = {record.provenance.data_fingerprint or "" for record in study.unlabelled}
+    return "".join(
+        f" Without any label, the {formatting.short_name(record)} give {record.backbone} an "
+        f"accuracy of {record.scores['accuracy'].mean:.4f} on {record.data}."
+        for one in sorted(images)
+        for record in study.unlabelled_on(one)
+    )
 
 
 def _headline_rows(row: RowResult, study: Study) -> list[dict[str, Cell]]:

@@ -46,6 +46,12 @@ def test_a_published_record_is_named_after_a_method_only_if_it_trained_as_one() 
     ("method", "content", "name"),
     [
         ("probe", {"train": None}, "probe"),
+        ("probe", {"learner": {"prior_from_names": True}}, "probe (prior from names)"),
+        (
+            "probe",
+            {"shots": 0, "learner": {"prior_from_names": True}},
+            "names of the pretraining's classes (no label)",
+        ),
         ("voting", {}, "voting"),
         ("finetune", {"train": None}, "finetune (not trained)"),
         ("finetune", {"train": {"steps": 3}}, "finetune"),

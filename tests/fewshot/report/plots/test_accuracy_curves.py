@@ -61,7 +61,13 @@ def test_data_sets_and_kinds_of_budget_are_never_mixed() -> None:
     (panel,) = accuracy_curves.panels(
         [at(4), at(8), at(None, "scratch", (0.9,)), at(None, "scratch", (0.8,), **other)]
     )
-    assert panel.levels == [("scratch conv4 from random weights", 0.9)]
+    assert panel.levels == [("scratch conv4 from random weights", 0.9, "all labels")]
+
+
+def test_an_accuracy_without_labels_is_a_level_and_no_point() -> None:
+    (panel,) = accuracy_curves.panels([at(4), at(8), at(0, "probe", (0.5,), config={"shots": 0})])
+    assert panel.levels == [("names of the pretraining's classes", 0.5, "no label")]
+    assert [line.budgets for line in panel.lines] == [[4, 8]]
 
 
 def test_one_budget_is_no_curve() -> None:

@@ -137,3 +137,21 @@ def test_many_settings_are_represented_by_the_highest_reported_and_the_best(
             cell for cell in rows[0].scored if cell.values["network"] == one.values["network"]
         ]
         assert one.mean == max(cell.mean for cell in rivals)
+
+
+@pytest.mark.parametrize(("weights", "shown"), [("pretrained", True), ("none", False)])
+def test_what_the_backbone_knows_without_labels_stands_with_its_accuracies(
+    weights: str, shown: bool, tmp_path: Path
+) -> None:
+    asked, one = asked_cell("a", "a", 0), asked_row("kshot", "K9", "One")
+    measured, unlabelled = record("probe-16"), record("probe-16")
+    measured["weights"] = weights
+    save(tmp_path, one, asked, measured)
+    unlabelled["scores"]["accuracy"]["mean"] = 0.1234
+    unlabelled |= {"shots": 0, "config": {"shots": 0}, "weights": "pretrained"}
+    (tmp_path / "names").mkdir()
+    (tmp_path / "names" / "no-labels.json").write_text(json.dumps(unlabelled))
+    (study_of_one,) = results.gather([(one, [asked])], tmp_path, "small")
+    table = tables.headline(study_of_one)
+    assert table is not None
+    assert ("Without any label" in table.caption) == ("0.1234" in table.caption) == shown
