@@ -35,7 +35,7 @@ def test_every_row_resolves_and_says_what_it_is() -> None:
 def test_a_row_writes_a_record_for_each_number_of_labels(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A meta-training of 3,000 steps is shortened to 50 if there is no time, and happens once."""
+    """A meta-training is shortened to 50 steps if there is no time, and happens once."""
     trained = []
     original = fitting.fit_learner
 
