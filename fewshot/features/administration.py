@@ -1,4 +1,4 @@
-"""Show or remove what is cached between runs: decoded images and features."""
+"""Show or remove what is cached between runs: decoded images, features, meta-trained weights."""
 
 from __future__ import annotations
 
@@ -16,9 +16,12 @@ from filelock import FileLock, Timeout
 from episodes.datasets.locations import cache_root
 from fewshot.features import cache
 
+META_TRAINING = "meta-training"  # folder of the weights of runs/meta_training.py
+META_CARD = "training.json"  # how they were made
+
 
 class Item(NamedTuple):
-    """One folder of decoded images or one file of features.
+    """One folder of decoded images or of a meta-training, or one file of features.
 
     Attributes:
         name: what it belongs to.
@@ -35,7 +38,11 @@ class Item(NamedTuple):
 
 def show() -> str:
     """Return a table of all entries with their content, size and last use, and the totals."""
-    kinds = {"images": list(_images()), "features": list(_features())}
+    kinds = {
+        "images": list(_images()),
+        "features": list(_features()),
+        "meta-trained weights": list(_meta_trainings()),
+    }
     table = []
     for kind, items in kinds.items():
         latest = sorted(items, key=lambda item: -item.used)
@@ -49,14 +56,14 @@ def show() -> str:
         for name, holds, size, used in table
     ]
     totals = [f"{_mb(sum(item.size for item in items))} of {kind}" for kind, items in kinds.items()]
-    lines.append(f"{' and '.join(totals)} in {cache_root()}")
+    lines.append(f"{', '.join(totals[:-1])} and {totals[-1]} in {cache_root()}")
     limit = cache.limit() / 1e9
     lines.append(f"features may take {limit:g} GB (FEWSHOT_CACHE_GB); --clear removes everything")
     return "\n".join(lines)
 
 
 def clear() -> str:
-    """Remove images and features, and return a sentence with the number of bytes freed.
+    """Remove everything cached, and return a sentence with the number of bytes freed.
 
     Running processes are not disturbed: files that they have open stay open, and what they need
     again they compute again. Entries that are being written at this moment stay.
@@ -70,7 +77,7 @@ def clear() -> str:
         freed += stat.st_size * (gone or not path.exists())
         n_left += not gone and path.exists()
     root = cache_root()
-    for folder in _folders(root / "images"):
+    for folder in [*_folders(root / "images"), *_folders(root / META_TRAINING)]:
         size = _size(folder)
         try:
             with FileLock(folder.with_suffix(cache.LOCK), timeout=0):
@@ -110,6 +117,18 @@ def _features() -> Iterator[Item]:
         except (KeyError, ValueError):
             name, holds = path.name, "unfinished or damaged"
         yield Item(name, holds, stat.st_size, stat.st_mtime)
+
+
+def _meta_trainings() -> Iterator[Item]:
+    for folder in _folders(cache_root() / META_TRAINING):
+        try:
+            card = json.loads((folder / META_CARD).read_text())
+            name = f"{card['base']}, {card['method']} on {card['backbone']}"
+            holds = f"{card['steps']:,} steps in {card['seconds']:.0f} s on {card['device']}"
+        except (OSError, ValueError, KeyError, TypeError):
+            name, holds = folder.name, "unfinished or damaged"
+        with contextlib.suppress(FileNotFoundError):
+            yield Item(name, holds, _size(folder), folder.stat().st_mtime)
 
 
 def _folders(place: Path) -> list[Path]:

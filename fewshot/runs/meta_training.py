@@ -26,6 +26,7 @@ from safetensors.torch import save as safetensors_bytes
 from episodes.datasets.locations import cache_root
 from fewshot import io, progress
 from fewshot.errors import UserError
+from fewshot.features.administration import META_CARD, META_TRAINING
 from fewshot.learners.base import Learner
 from fewshot.runs import fitting, resolve
 from fewshot.runs.fitting import Trained
@@ -36,7 +37,6 @@ from fewshot.training.history import Fitted, LogPoint
 
 SEED = 0
 WEIGHTS = "weights.safetensors"
-CARD = "training.json"
 OF_EVALUATION = ("views", "crop")  # settings of the backbone that training does not read
 
 log = logging.getLogger("fewshot")
@@ -47,6 +47,8 @@ class MetaTraining:
     """How the weights that all trials share were made.
 
     Args:
+        method: name of the learner.
+        backbone: name of its network.
         base: name of the data set of the base classes.
         n_classes: the number of base classes.
         n_images: the number of their images.
@@ -59,6 +61,8 @@ class MetaTraining:
         sha256: hash of the file of weights.
     """
 
+    method: str
+    backbone: str
     base: str
     n_classes: int
     n_images: int
@@ -112,7 +116,7 @@ def apply(run: ResolvedRun, learner: Learner) -> MetaTraining:
         Diverged: the loss of the training is no longer finite.
         Interrupted: after SIGINT or SIGTERM, once the checkpoint is saved.
     """
-    folder = cache_root() / "meta-training" / key(run)
+    folder = cache_root() / META_TRAINING / key(run)
     io.make_folder(folder)
     with FileLock(folder.with_suffix(".lock")):
         training = _finished(folder) or _train(run, folder)
@@ -125,9 +129,9 @@ def apply(run: ResolvedRun, learner: Learner) -> MetaTraining:
 
 def _finished(folder: Path) -> MetaTraining | None:
     """Return how the cached weights were made; None if they are missing or damaged."""
-    if not (folder / CARD).exists():
+    if not (folder / META_CARD).exists():
         return None
-    training = MetaTraining(**io.read_json(folder / CARD))
+    training = MetaTraining(**io.read_json(folder / META_CARD))
     if (folder / WEIGHTS).exists() and _sha256(folder / WEIGHTS) == training.sha256:
         return training
     log.warning("the weights in %s are damaged: they are trained again.", folder)
@@ -166,6 +170,8 @@ def _train(run: ResolvedRun, folder: Path) -> MetaTraining:
     state = {name: tensor.cpu().contiguous() for name, tensor in learner.state_dict().items()}
     io.write_bytes(folder / WEIGHTS, safetensors_bytes(state))
     training = MetaTraining(
+        method=run.config.method,
+        backbone=run.config.backbone.name,
         base=base.name,
         n_classes=len(base.classes),
         n_images=len(base),
@@ -177,7 +183,7 @@ def _train(run: ResolvedRun, folder: Path) -> MetaTraining:
         history=fit.history,
         sha256=_sha256(folder / WEIGHTS),
     )
-    io.write_json(folder / CARD, asdict(training))
+    io.write_json(folder / META_CARD, asdict(training))
     for unfinished in ("checkpoint.pt", "metrics.jsonl"):
         (folder / unfinished).unlink(missing_ok=True)
     return training

@@ -29,7 +29,8 @@ def test_the_cache_is_shown_and_cleared(monkeypatch, tmp_path, capsys) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FEWSHOT_CACHE", str(cache))
     assert fewshot("data --cache", monkeypatch) == 0
-    assert f"0.0 MB of images and 0.0 MB of features in {cache}" in capsys.readouterr().out
+    empty = "0.0 MB of images, 0.0 MB of features and 0.0 MB of meta-trained weights"
+    assert f"{empty} in {cache}" in capsys.readouterr().out
     for part, count in (("train", 6), ("test", 3)):
         for name, grey in (("dark", 20), ("light", 220)):
             folder = tmp_path / "mine" / part / name

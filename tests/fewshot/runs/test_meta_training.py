@@ -19,6 +19,7 @@ from episodes.rng import seeded
 from fewshot import backbones, io
 from fewshot.config import Train
 from fewshot.errors import UserError
+from fewshot.features import administration
 from fewshot.learners import ProtoNet, Siamese
 from fewshot.model.restore import restore
 from fewshot.runs import experiment, fitting, meta_training, resolve, trial_data
@@ -176,6 +177,16 @@ def test_a_run_is_restored_without_the_cache(base: Path, tmp_path: Path) -> None
     (tmp_path / record.run_id / "weights.safetensors").unlink()
     with pytest.raises(UserError, match=r"weights\.safetensors cannot be read"):
         restore(tmp_path / record.run_id, 3)
+
+
+def test_the_cache_shows_and_clears_them(base: Path, tmp_path: Path) -> None:
+    experiment.run(request("protonet", base), [0], out=tmp_path)
+    size = sum(path.stat().st_size for path in cached_folder().iterdir())
+    (line,) = [line for line in administration.show().splitlines() if "6 steps in" in line]
+    assert "shapes, protonet on conv4" in line
+    assert f"{size / 1e6:,.1f} MB" in line
+    assert administration.clear().startswith("freed ")
+    assert not [path for path in (cache_root() / "meta-training").iterdir() if path.is_dir()]
 
 
 def test_damaged_weights_are_trained_again(
