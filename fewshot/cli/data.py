@@ -28,7 +28,8 @@ def data(
         typer.Option(help="File for the contact sheet.", show_default="NAME-contact-sheet.png"),
     ] = None,
     cache: Annotated[
-        bool, typer.Option("--cache", help="Show the cached images, features and meta-trained weights.")
+        bool,
+        typer.Option("--cache", help="Show the cached images, features and meta-trained weights."),
     ] = False,
     clear: Annotated[
         bool, typer.Option("--clear", help="With --cache: remove everything cached.")
