@@ -32,6 +32,13 @@ def sweep(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Only show what would run, and for how long.")
     ] = False,
+    show_status: Annotated[
+        bool,
+        typer.Option(
+            "--status",
+            help="Like --dry-run; also write the list of stale results, which reports name.",
+        ),
+    ] = False,
     workers: Annotated[
         int, typer.Option(min=1, help="Runs at the same time; more than one needs Ray.")
     ] = 1,
@@ -59,7 +66,9 @@ def sweep(
 ) -> None:
     """Run the settings of studies that have no result yet; a failed run does not stop the others.
 
-    The exit code is 1 if a run failed. The same command resumes an interrupted sweep.
+    A result is stale, and its setting runs again, if its preset, the shipped weights, the data or
+    what the code computes has changed since. The exit code is 1 if a run failed. The same command
+    resumes an interrupted sweep.
 
     Examples:
 
@@ -67,7 +76,7 @@ def sweep(
         fewshot sweep configs/studies --only K9,K10 --dry-run
     """
     from fewshot.cli import arguments
-    from fewshot.studies import status
+    from fewshot.studies import staleness, status
     from fewshot.studies.results import ResultStore, row_statuses
 
     rows = arguments.rows(studies, only)
@@ -75,8 +84,12 @@ def sweep(
     scale = arguments.scale(scale)
     runs = out or arguments.runs_folder(scale)
     store = ResultStore(scale, runs, results or runs / "studies")
-    statuses = row_statuses(rows, store)
-    if dry_run:
+    checked = staleness.check(rows, store)
+    if show_status:
+        staleness.write_lists(rows, store, checked)
+    statuses = row_statuses(rows, store, checked.stale)
+    if dry_run or show_status:
+        staleness.report(checked, store)
         print(status.text(statuses, scale))
         return
     board = status.Board(statuses, quiet)
@@ -92,7 +105,9 @@ def sweep(
             shard=part,
             on_cell=board.update,
         )
-    statuses = row_statuses(rows, store)
+    checked = staleness.check(rows, store)
+    staleness.write_lists(rows, store, checked)
+    statuses = row_statuses(rows, store, checked.stale)
     print(status.text(statuses, scale))
     sys.exit(1 if any(row.failed for row in statuses) else 0)
 
@@ -109,7 +124,11 @@ def report(
         ),
     ] = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Only say whether the written report is up to date.")
+        bool,
+        typer.Option(
+            "--check",
+            help="Only say whether the written report is up to date, and name stale results.",
+        ),
     ] = False,
     scale: Annotated[
         str, typer.Option(help="Scale of the studies: smoke, small or full.")
@@ -137,7 +156,14 @@ def report(
     if studies.are_studies(records):
         scale = arguments.scale(scale)
         folder = results or arguments.runs_folder(scale) / "studies"
-        sys.exit(studies.from_files(records, out, check, scale, folder))
+        code = studies.from_files(records, out, check, scale, folder)
+        if check:
+            from fewshot.studies import staleness
+            from fewshot.studies.results import ResultStore
+
+            store = ResultStore(scale, folder, folder)
+            code |= staleness.report(staleness.check(arguments.rows(records, None), store), store)
+        sys.exit(code)
     from fewshot.report import comparison
 
     sys.exit(comparison.report(records, out, check))

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from episodes import augment, class_splits, datasets
 from episodes.rng import seeded
@@ -81,11 +81,46 @@ def resolve_run(
     Raises:
         UserError: a name, key, type or value is wrong, or data, weights or device are missing.
     """
-    method, preset = values.get("method"), values.get("preset")
-    if not isinstance(method, str) or method not in LEARNERS:
-        raise UserError(f"unknown method '{method}': {config.nearest(str(method), list(LEARNERS))}")
+    _check_name(values.get("method"))
     chosen = devices.pick(device)
     cache.limit()  # raises an error if FEWSHOT_CACHE_GB is no size
+    settings, data, base = _settle(values)
+    task = _task(data.train)
+    checks.check_by_trying(settings, build_learner(settings, task, seed=0), task.n_way, data.train)
+    run_id = _run_id(settings, data, base)
+    computed = None if force else _computed(out / run_id)
+    compute = _compute(settings, out / run_id, computed, chosen, device is not None, threads)
+    checks.check_compiler(settings, compute)
+    return ResolvedRun(settings, data, base, task, run_id, out / run_id, compute)
+
+
+def run_id_of(values: Mapping[str, Any]) -> str:
+    """Return the run id that a request has now, with today's preset, weights, data and code.
+
+    Raises:
+        NotHere: data or weights are not on this machine.
+        UserError: the request is wrong.
+    """
+    _check_name(values.get("method"))
+    return _run_id(*_settle(values))
+
+
+def _check_name(method: object) -> None:
+    if not isinstance(method, str) or method not in LEARNERS:
+        raise UserError(f"unknown method '{method}': {config.nearest(str(method), list(LEARNERS))}")
+
+
+class _Settled(NamedTuple):
+    """The settings of a request as they fit its data, the data, and the base data set."""
+
+    config: RunConfig
+    data: TrainTest
+    base: ImageSet | None
+
+
+def _settle(values: Mapping[str, Any]) -> _Settled:
+    """Choose the preset and what depends on the data."""
+    preset = values.get("preset")
     settings = configure(values, preset or "few")
     shown = progress.is_shown()
     data = _without_classes(
@@ -103,13 +138,7 @@ def resolve_run(
     base = None
     if settings.train is not None and settings.train.base is not None:
         base = datasets.load(settings.train.base, progress=shown).train
-    task = _task(data.train)
-    checks.check_by_trying(settings, build_learner(settings, task, seed=0), task.n_way, data.train)
-    run_id = _run_id(settings, data, base)
-    computed = None if force else _computed(out / run_id)
-    compute = _compute(settings, out / run_id, computed, chosen, device is not None, threads)
-    checks.check_compiler(settings, compute)
-    return ResolvedRun(settings, data, base, task, run_id, out / run_id, compute)
+    return _Settled(settings, data, base)
 
 
 def _without_classes(data: TrainTest, names: Sequence[str]) -> TrainTest:

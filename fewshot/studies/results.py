@@ -6,7 +6,7 @@ Imports nothing heavy.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, NotRequired, TypedDict, final
 
@@ -114,10 +114,25 @@ class ResultStore(NamedTuple):
         return result
 
 
+def stale_file(results_folder: Path, study: str, scale: str) -> Path:
+    """Return the file that lists the stale results of a study, for its page.
+
+    It has "<row>/<cell>" -> the run id of the result; `fewshot sweep --status` writes it.
+    """
+    return results_folder / study / scale / "stale.json"
+
+
+def listed_stale(results_folder: Path, study: str, scale: str) -> dict[str, str]:
+    """Return what the list of a study's stale results contains; empty without one."""
+    file = stale_file(results_folder, study, scale)
+    return io.read_json(file) if file.exists() else {}
+
+
 class RowStatus(NamedTuple):
     """How far a row is: numbers of cells, and the expected seconds of those that are left.
 
-    cells: the largest number; done, failed, not_run: of the cells that have a current result.
+    cells: the largest number; done, failed, not_run: of the cells that have a current result;
+    stale: of the cells whose result is of another run than their settings now lead to.
     """
 
     row: Row
@@ -126,14 +141,23 @@ class RowStatus(NamedTuple):
     failed: int
     not_run: int
     seconds: float
+    stale: int = 0
 
 
-def row_statuses(rows: Sequence[Row], store: ResultStore) -> list[RowStatus]:
-    """Return how far every row is, read from its results; nothing runs."""
-    return [_row_status(row, store) for row in rows]
+def row_statuses(
+    rows: Sequence[Row], store: ResultStore, stale: Iterable[tuple[str, str, str]] = ()
+) -> list[RowStatus]:
+    """Return how far every row is, read from its results; nothing runs.
+
+    Args:
+        rows: the rows.
+        store: where the results are.
+        stale: study, row and cell of stale results, from `staleness.check`.
+    """
+    return [_row_status(row, store, set(stale)) for row in rows]
 
 
-def _row_status(row: Row, store: ResultStore) -> RowStatus:
+def _row_status(row: Row, store: ResultStore, stale: set[tuple[str, str, str]]) -> RowStatus:
     results = store.results_of(row)
     if row.kind != "search":  # the cells of a search depend on its own results
         cells = {cell.name: cell for cell in grids.cells(row, store.scale)}
@@ -142,7 +166,8 @@ def _row_status(row: Row, store: ResultStore) -> RowStatus:
             for result in results
             if result["cell"] in cells and store.is_current(row, cells[result["cell"]], result)
         ]
-    statuses = [result["status"] for result in results]
+    is_stale = [(row.study, row.name, result["cell"]) in stale for result in results]
+    statuses = [result["status"] for result, old in zip(results, is_stale, strict=True) if not old]
     n_cells, done = grids.count(row, store.scale), statuses.count("done")
     seconds_per_cell = row.trials_at(store.scale) * row.seconds_at(store.scale)
     return RowStatus(
@@ -152,4 +177,5 @@ def _row_status(row: Row, store: ResultStore) -> RowStatus:
         statuses.count("failed"),
         statuses.count("not run"),
         max(0, n_cells - done) * seconds_per_cell,
+        sum(is_stale),
     )

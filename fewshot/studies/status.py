@@ -120,6 +120,7 @@ def text(statuses: Sequence[RowStatus], scale: str) -> str:
             "cells": status.cells,
             "trials per cell": status.row.trials_at(scale),
             "done": status.done,
+            "stale": status.stale,
             "failed": status.failed,
             "not run": status.not_run,
             "minutes left": f"{status.seconds / 60:.1f}",

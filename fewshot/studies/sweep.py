@@ -9,7 +9,7 @@ from fewshot import io, progress
 from fewshot.errors import NotHere, UserError
 from fewshot.runs import voting
 from fewshot.runs.run_record import RunRecord
-from fewshot.studies import grids, loader_timing
+from fewshot.studies import grids, loader_timing, staleness
 from fewshot.studies.executors import Executor, InRay, OneByOne, outcome
 from fewshot.studies.grids import Cell
 from fewshot.studies.results import Benchmark, Outcome, Result, ResultStore
@@ -33,7 +33,7 @@ def run(
     shard: tuple[int, int] = (1, 1),
     on_cell: OnCell = _ignore,
 ) -> None:
-    """Run every cell that has no finished result.
+    """Run every cell that has no finished result, or a stale one.
 
     A failed cell also has a result, and the others run on; it runs again in the next sweep. If the
     sweep is interrupted, the same call resumes it.
@@ -128,7 +128,7 @@ def _run_chains(
         step = _Step(row, chain, {cell.name: cell for cell in cells}, {})
         for cell in cells:
             result = store.finished(row, cell)
-            if result is not None:
+            if result is not None and not _is_stale(result):
                 step.results[cell.name] = result
                 continue
             seeds = list(range(row.trials_at(store.scale)))
@@ -163,6 +163,14 @@ def _run_chains(
         on_cell(step.row, cell, result)
         if step.complete:
             advance(step.row, step.chain, step.results)
+
+
+def _is_stale(result: Result) -> bool:
+    """Return whether a result is stale; one that cannot be checked here is not."""
+    try:
+        return staleness.is_stale(result)
+    except UserError:
+        return False
 
 
 def _combine(row: Row, cell: Cell, rows: Sequence[Row], store: ResultStore) -> Outcome:

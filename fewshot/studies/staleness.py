@@ -1,0 +1,130 @@
+"""Which results of a sweep are those of the runs that their settings lead to now.
+
+A result is stale if its run id is another one than its settings have today. The id hashes the
+preset's settings, the weights by their content, the data by its fingerprint, and the versions of
+the code's results. A vote is stale if one of its voters is.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from fewshot import io
+from fewshot.errors import NotHere, UserError, one_line
+from fewshot.runs.run_record import RunRecord
+from fewshot.studies import grids
+from fewshot.studies.results import Result, ResultStore, listed_stale, stale_file
+from fewshot.studies.schema import Row
+
+Key = tuple[str, str, str]  # study, row and cell of a result
+
+log = logging.getLogger("fewshot")
+
+
+class Checked(NamedTuple):
+    """What became of the check: stale results, those that were not checked and why not."""
+
+    stale: dict[Key, Result]
+    unchecked: dict[Key, str]
+
+
+def is_stale(result: Result) -> bool:
+    """Return whether a finished result is of another run than its settings lead to now.
+
+    Raises:
+        NotHere: the data or the weights are not on this machine.
+        UserError: the settings are no longer possible.
+    """
+    from fewshot.runs import resolve
+
+    return resolve.run_id_of(result["settings"]) != result["run"]
+
+
+def check(rows: Sequence[Row], store: ResultStore) -> Checked:
+    """Check every finished result of these rows; measurements that are no run are left out."""
+    stale: dict[Key, Result] = {}
+    unchecked: dict[Key, str] = {}
+    for row in rows:
+        for result in _finished(row, store) if row.kind in ("grid", "search") else ():
+            try:
+                if is_stale(result):
+                    stale[_key(result)] = result
+            except NotHere as error:
+                unchecked[_key(result)] = f"not on this machine ({one_line(error)})"
+            except UserError as error:
+                unchecked[_key(result)] = one_line(error)
+    stale_runs = {result["run"] for result in stale.values()}
+    for row in rows:
+        for result in _finished(row, store) if row.kind == "vote" else ():
+            if _voters(result) & stale_runs:
+                stale[_key(result)] = result
+    return Checked(stale, unchecked)
+
+
+def _finished(row: Row, store: ResultStore) -> list[Result]:
+    """Return the results that are done with the settings that the study file has now."""
+    done = [result for result in store.results_of(row) if result["status"] == "done"]
+    if row.kind == "search":  # its cells depend on its own results
+        return done
+    cells = {cell.name: cell for cell in grids.cells(row, store.scale)}
+    return [
+        result
+        for result in done
+        if result["cell"] in cells and store.is_current(row, cells[result["cell"]], result)
+    ]
+
+
+def _key(result: Result) -> Key:
+    return result["study"], result["row"], result["cell"]
+
+
+def _voters(result: Result) -> set[str | None]:
+    record = result["record"]
+    members = RunRecord.from_json(record).members if record and "members" in record else None
+    return {member.run_id for member in members or ()}
+
+
+def write_lists(rows: Sequence[Row], store: ResultStore, checked: Checked) -> None:
+    """Update the list of stale results of each study, from which its page names them.
+
+    Results that were not checked, and rows that are not among these, keep their place in the list.
+    """
+    for study in {row.study for row in rows}:
+        names = {row.name for row in rows if row.study == study}
+        unchecked = {f"{row}/{cell}" for name, row, cell in checked.unchecked if name == study}
+        before = listed_stale(store.results_folder, study, store.scale)
+        after = {
+            place: run
+            for place, run in before.items()
+            if place.partition("/")[0] not in names or place in unchecked
+        }
+        for (name, row_name, cell), result in checked.stale.items():
+            if name == study:
+                after[f"{row_name}/{cell}"] = result["run"] or ""
+        if after != before:
+            file = stale_file(store.results_folder, study, store.scale)
+            io.make_folder(file.parent)
+            io.write_json(file, dict(sorted(after.items())))
+
+
+def report(checked: Checked, store: ResultStore) -> int:
+    """Name stale results and count those that were not checked, in messages.
+
+    Returns:
+        1 if a stale result is not in the list of its study, so that its page does not name it;
+        otherwise 0.
+    """
+    unlisted = 0
+    for (study, row, cell), result in checked.stale.items():
+        listed = listed_stale(store.results_folder, study, store.scale)
+        is_listed = listed.get(f"{row}/{cell}") == result["run"]
+        unlisted += not is_listed
+        remedy = "" if is_listed else "; the page does not say so: run fewshot sweep --status"
+        log.warning(f"{study}/{row} {result['label']}: stale, its run was {result['run']}{remedy}")
+    for reason, number in Counter(checked.unchecked.values()).items():
+        settings = "1 setting" if number == 1 else f"{number} settings"
+        log.warning(f"{settings} not checked: {reason}")
+    return 1 if unlisted else 0
