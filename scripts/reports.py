@@ -31,9 +31,13 @@ def commands() -> list[list[str]]:
 
 
 def run(check: bool) -> int:
-    """Run all commands and return 1 if one of them failed, otherwise 0."""
+    """Run all commands and return 1 if one of them failed, otherwise 0.
+
+    Before the pages are written, the stale results are listed, as far as their data are here.
+    """
     failed = 0
-    for command in commands():
+    status = ["fewshot", "sweep", "configs/studies", "--results", "reports/records", "--status"]
+    for command in commands() if check else [status, *commands()]:
         words = [*command, "--check"] if check else command
         print("python -m", *words, file=sys.stderr)
         done = subprocess.run(

@@ -81,6 +81,9 @@ def _remember(
     weights = backbones.weights_file(run.config.backbone)
     if weights is not None:
         files.append(weights)
+    preset = Path(str(values.get("preset", "")))
+    if preset.is_file():  # the user's own
+        files.append(preset.absolute())
     requests.remember(values, device, threads, run.folder, data, files)
 
 

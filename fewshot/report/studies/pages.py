@@ -162,8 +162,14 @@ def _counts(study: Study) -> str:
     trials = sum(len(cell.measured.seeds) for cell in done if cell.scored)
     return (
         f"{rows} of {len(study.rows)} rows, {len(done)} of {len(cells)} settings, "
-        f"{counted(trials, 'trial')}, scale {study.scale}"
+        f"{counted(trials, 'trial')}, scale {study.scale}{_stale(done)}"
     )
+
+
+def _stale(cells: Sequence[CellResult]) -> str:
+    """Return how many results are stale, which their rows name; empty if none is."""
+    number = sum(cell.stale for cell in cells)
+    return f"; {counted(number, 'setting')} stale (see the notes of the rows)" if number else ""
 
 
 def line(study: Study) -> Line:

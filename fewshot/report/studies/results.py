@@ -16,7 +16,7 @@ from fewshot.runs import naming
 from fewshot.runs.run_record import RunRecord
 from fewshot.studies import grids, schema
 from fewshot.studies.grids import Cell
-from fewshot.studies.results import Benchmark
+from fewshot.studies.results import Benchmark, listed_stale
 from fewshot.studies.schema import Row
 
 DONE, MISSING = "done", "not yet run"
@@ -31,7 +31,7 @@ class CellResult(NamedTuple):
     record: of a run; benchmark: the record of a benchmark, which has columns and rows instead.
     status: done, failed, not run, or not yet run. reason: a sentence if it is not done. changed:
     the study file now asks for other settings than those of the result. stand_in: what takes the
-    place of the report's network, in words.
+    place of the report's network, in words. stale: its settings lead to another run by now.
     """
 
     name: str
@@ -46,6 +46,7 @@ class CellResult(NamedTuple):
     run: str = ""
     changed: bool = False
     stand_in: str = ""
+    stale: bool = False
 
     @property
     def scored(self) -> bool:
@@ -182,6 +183,7 @@ def gather(planned: Planned, results: Path, scale: str) -> list[Study]:
     orphans: dict[str, int] = {}
     for row, cells in planned:
         files = _files(results / row.study / scale / row.name)
+        stale = listed_stale(results, row.study, scale)
         names = {cell.name for cell in cells}
         measured = [_cell_result(cell, files.get(cell.name)) for cell in cells]
         others = sorted(
@@ -196,6 +198,10 @@ def gather(planned: Planned, results: Path, scale: str) -> list[Study]:
             positions = {name: _position(result) for name, result in files.items()}
             measured.sort(key=lambda cell: positions.get(cell.name, (0, cell.name)))
             others = []
+        measured = [
+            cell._replace(stale=cell.run != "" and stale.get(f"{row.name}/{cell.name}") == cell.run)
+            for cell in measured
+        ]
         orphans[row.study] = orphans.get(row.study, 0) + len(others)
         cuts = list(row.scale(scale).cuts)
         measured = [

@@ -253,6 +253,12 @@ def _notes(cells: Sequence[CellResult]) -> list[tuple[str, str]]:
     if changed:
         sentence = f"the study file now asks for other settings for: {'; '.join(changed)}"
         notes.append(("changed", sentence))
+    stale = [cell.label for cell in cells if cell.stale]
+    if stale:
+        sentence = (
+            f"measured before the preset, the weights or the code changed, for: {'; '.join(stale)}"
+        )
+        notes.append(("stale", sentence))
     if min(len(record.seeds) for record in measured) < formatting.UNCERTAIN_TRIALS:
         notes.append(("trials", "with fewer than five trials, the interval is itself uncertain"))
     return list(dict.fromkeys(notes))

@@ -30,7 +30,7 @@ def test_the_plain_table_sums_cells_and_minutes(tmp_path: Path) -> None:
     grid = [{"shots": [1, 2, 4]}]
     row = row_of(tmp_path, base={"method": "probe"}, grid=grid, trials=4, seconds=30, needs=["a"])
     lines = status.text(row_statuses([row], store_in(tmp_path)), "full").splitlines()
-    assert lines[2].split() == ["one/X1", "T", "grid", "3", "4", "0", "0", "0", "6", "a"]
+    assert lines[2].split() == ["one/X1", "T", "grid", "3", "4", "0", "0", "0", "0", "6", "a"]
     assert lines[-1] == "3 cells, about 6 minutes left on two cores, scale full"
 
 

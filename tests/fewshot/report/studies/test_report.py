@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -43,6 +44,22 @@ def test_check_names_stale_files_and_does_not_compare_figures(
     assert [Path(path).name for path in stale] == names
     with pytest.raises(UserError, match="--out"):
         report.report(planned, None, True, "small", saved)
+
+
+def test_a_listed_stale_result_is_named_on_the_page(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, asked = row("kshot", "K9", "Prototypical network"), cell("all", "all")
+    save(tmp_path, one, asked, record("protonet-16"))
+    (result,) = (tmp_path / "kshot" / "small" / "K9").glob("*.json")
+    run = json.loads(result.read_text())["run"]
+    listed = tmp_path / "kshot" / "small" / "stale.json"
+    for written, is_named in ((run, True), ("an older run", False)):
+        listed.write_text(json.dumps({"K9/all": written}))
+        assert report.report([(one, [asked])], None, False, "small", tmp_path) == 0
+        page = capsys.readouterr().out
+        sentence = "measured before the preset, the weights or the code changed, for: all"
+        assert (sentence in page) == ("1 setting stale" in page) == is_named
 
 
 def test_warnings_about_unknown_results_and_changed_settings(
