@@ -93,7 +93,7 @@ def answer(curve: Curve, target: float | None = None, at: Sequence[float] = ()) 
 
 
 def _beyond(curve: Curve, at: Sequence[float]) -> str:
-    """Return what cannot be said beyond the limit of a curve, if anything is asked or cut there."""
+    """Return that nothing is forecast beyond the limit of a curve, if anything is asked there."""
     if curve.end is not None and curve.end < curve.counts[-1] * model.REACH:
         return (
             f"; there is no forecast beyond {labels(curve.end)} labels per class, where another "
