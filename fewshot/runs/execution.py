@@ -15,7 +15,7 @@ from filelock import FileLock
 from fewshot import backbones, config, distributed, io, progress
 from fewshot.errors import UserError
 from fewshot.learners import LEARNERS
-from fewshot.runs import processes, records, requests, trial_files
+from fewshot.runs import one_trial, processes, requests, trial_files
 from fewshot.runs.labelled_subset import labelled_subset
 from fewshot.runs.resolve import ResolvedRun, options_of, resolve_run
 from fewshot.runs.run_record import RunFacts, RunRecord, assemble
@@ -45,6 +45,9 @@ def execute(
         resolved = resolve_run(values, out, device, threads=threads, force=force)
         _check_shared_training(resolved, workers or 1)
     resolved = replace(resolved, compute=distributed.agree(resolved.compute))
+    only_one = one_trial.trials_cannot_differ(resolved)
+    if only_one:
+        seeds = one_trial.seeds_to_run(resolved, seeds)
     missing = distributed.from_main(lambda: _begin(resolved, seeds, force))
     workers = workers or _fitting_workers(resolved, len(missing))
     if workers > 1 and len(missing) > 1:
@@ -54,9 +57,9 @@ def execute(
             label = progress.within(f"trial {number}/{len(missing)}")
             with label if len(missing) > 1 else nullcontext():
                 run_trial(resolved, seed, force=force)
-    record = distributed.from_main(lambda: write_record(resolved))
+    record = distributed.from_main(lambda: write_record(resolved, only_one))
     if distributed.world() == 1:
-        _remember(values, device, threads, resolved)
+        _remember(values, device, threads, resolved, only_one)
     return record
 
 
@@ -69,7 +72,11 @@ def _fitting_workers(run: ResolvedRun, n_trials: int) -> int:
 
 
 def _remember(
-    values: Mapping[str, Any], device: str | None, threads: int | None, run: ResolvedRun
+    values: Mapping[str, Any],
+    device: str | None,
+    threads: int | None,
+    run: ResolvedRun,
+    only_one: bool,
 ) -> None:
     """Note the request, so that it is answered from the record next time."""
     data = [run.config.data]
@@ -84,7 +91,7 @@ def _remember(
     preset = Path(str(values.get("preset", "")))
     if preset.is_file():  # the user's own
         files.append(preset.absolute())
-    requests.remember(values, device, threads, run.folder, data, files)
+    requests.remember(values, device, threads, run.folder, data, files, only_one)
 
 
 def _begin(run: ResolvedRun, seeds: Sequence[int], force: bool) -> list[int]:
@@ -142,8 +149,8 @@ def _check_shared_training(run: ResolvedRun, workers: int) -> None:
         )
 
 
-def write_record(run: ResolvedRun) -> RunRecord:
-    """Write and return the record of all finished trials of a run."""
+def write_record(run: ResolvedRun, only_one: bool) -> RunRecord:
+    """Write and return the record of all finished trials of a run, or of one if none can differ."""
     config, data = run.config, run.data
     facts = RunFacts(
         run_id=run.run_id,
@@ -161,10 +168,12 @@ def write_record(run: ResolvedRun) -> RunRecord:
         config=_public_config(run),
     )
     with FileLock(run.folder / ".record.lock"):
-        paths = list(run.folder.glob(f"{records.TRIAL}*/trial.json"))
+        paths = one_trial.finished_trials(run.folder, only_one)
         trials = [TrialRecord.from_json(io.read_json(path)) for path in paths]
         spread = trial_files.image_std([path.parent for path in paths])
         record = assemble(facts, data.train.fingerprint, trials, spread)
+        if only_one:
+            record = replace(record, warnings=[one_trial.REMARK, *record.warnings])
         io.write_json(run.folder / "record.json", record.to_json())
     return record
 

@@ -47,24 +47,28 @@ def answer(
     if _is_redefined(values.get("method")):
         return None
     for note_file in out.glob(f"*/{FOLDER}/{_key(values, device, threads)}.json"):
-        record = _record(note_file)
-        if record is not None and set(seeds) <= set(record.seeds):
+        record, only_one = _record(note_file)
+        if record is not None and (only_one or set(seeds) <= set(record.seeds)):
             return record
     return None
 
 
-def _record(note_file: Path) -> RunRecord | None:
-    """Return the record of a note's run; None if it or what decided it has changed since."""
+def _record(note_file: Path) -> tuple[RunRecord | None, bool]:
+    """Return the record of a note's run, and whether it has one trial for all seeds.
+
+    The record is None if it or what decided it has changed since.
+    """
     with suppress(UserError, OSError, KeyError, TypeError):  # a damaged note is no answer
         note = io.read_json(note_file)
         folder = note_file.parents[1]
         if note["state"] != _state(folder, note["data"], note["files"]):
-            return None
+            return None, False
         record = records.read(folder / "record.json")
         trials = [file.parent.name for file in folder.glob(f"{records.TRIAL}*/trial.json")]
         finished = {int(name.removeprefix(records.TRIAL)) for name in trials}
-        return record if finished == set(record.seeds) else None
-    return None
+        only_one = note["only_one"]
+        return record if only_one or finished == set(record.seeds) else None, only_one
+    return None, False
 
 
 def remember(
@@ -74,6 +78,7 @@ def remember(
     run: Path,
     data: Iterable[str],
     files: Iterable[Path],
+    only_one: bool = False,
 ) -> None:
     """Note that a request led to a run.
 
@@ -84,11 +89,17 @@ def remember(
         run: folder of the run.
         data: names or paths of all its data sets.
         files: its weight files.
+        only_one: whether its trials cannot differ, so that one stands for all seeds.
     """
     if _is_redefined(values.get("method")):
         return
     data, names = list(data), sorted(map(str, files))
-    note = {"data": data, "files": names, "state": _state(run, data, names)}
+    note = {
+        "data": data,
+        "files": names,
+        "only_one": only_one,
+        "state": _state(run, data, names),
+    }
     io.make_folder(run / FOLDER)
     io.write_json(run / FOLDER / f"{_key(values, device, threads)}.json", note)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +15,7 @@ from fewshot import io
 from fewshot.errors import UserError
 from fewshot.runs import records
 from fewshot.runs.run_record import RunRecord
-from fewshot.runs.trial_record import CLEAN, TrialRecord
+from fewshot.runs.trial_record import CLEAN, Cost, TrialRecord
 
 VOTING = "voting"  # the method of a record that is a vote
 COMPARABLE = ("regime", "data", "classes", "label budget")
@@ -224,3 +225,32 @@ def _common_validation(voters: Sequence[Voter]) -> tuple[str | None, Tensor | No
         if not torch.equal(own, labels):
             return f"{voters[0]} and {voter} have different labels of the validation set", None
     return None, labels
+
+
+def total_cost(chosen: Sequence[Voter]) -> Cost:
+    """Return the sum of the voters' costs, and of memory the largest.
+
+    Voters with the same pretrained network share its features, which are counted once.
+    """
+    costs = [voter.trial.cost for voter in chosen]
+    adapt_seconds = sum(cost.adapt_seconds for cost in costs)
+    by_network: dict[str, float] = {}
+    for voter in chosen:
+        record, seconds = voter.run.record, voter.trial.cost.feature_seconds
+        network = json.dumps([record.config.get("backbone"), record.backbone, record.weights])
+        if record.weights == "none":  # each trial has random weights of its own
+            network += str(voter.key)
+        by_network[network] = max(by_network.get(network, 0.0), seconds or 0.0)
+    feature_seconds = None
+    if all(cost.feature_seconds is not None for cost in costs):
+        feature_seconds = sum(by_network.values())
+        repeated = sum(cost.feature_seconds or 0.0 for cost in costs) - feature_seconds
+        adapt_seconds -= repeated
+    return Cost(
+        train_seconds=sum(cost.train_seconds for cost in costs),
+        adapt_seconds=adapt_seconds,
+        images_per_second=None,
+        peak_memory_mb=max(cost.peak_memory_mb for cost in costs),
+        parameters=sum(cost.parameters for cost in costs),
+        feature_seconds=feature_seconds,
+    )

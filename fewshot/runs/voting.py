@@ -24,7 +24,7 @@ from fewshot.errors import UserError
 from fewshot.evaluation import metrics, statistics
 from fewshot.runs import provenance, records, voters
 from fewshot.runs.run_record import RunFacts, RunRecord, VotingRun, assemble
-from fewshot.runs.trial_record import Cost, TrialRecord
+from fewshot.runs.trial_record import TrialRecord
 from fewshot.runs.voters import FinishedRun, Voter
 
 RULES = ("soft", "hard")
@@ -268,38 +268,9 @@ def _trial(ballot: Ballot, started: datetime) -> TrialRecord:
         confusion=ballot.test.confusion,
         labels=len(labelled),
         indices_hash=digest if len(subsets) > 1 else next(iter(subsets)),
-        cost=_cost(ballot.chosen),
+        cost=voters.total_cost(ballot.chosen),
         provenance=provenance.of_result(
             started, _joined(voter.trial.provenance.device for voter in ballot.chosen)
         ),
         warnings=sorted(warnings),
-    )
-
-
-def _cost(chosen: Sequence[Voter]) -> Cost:
-    """Return the sum of the voters' costs, and of memory the largest.
-
-    Voters with the same pretrained network share its features, which are counted once.
-    """
-    costs = [voter.trial.cost for voter in chosen]
-    adapt_seconds = sum(cost.adapt_seconds for cost in costs)
-    by_network: dict[str, float] = {}
-    for voter in chosen:
-        record, seconds = voter.run.record, voter.trial.cost.feature_seconds
-        network = json.dumps([record.config.get("backbone"), record.backbone, record.weights])
-        if record.weights == "none":  # each trial has random weights of its own
-            network += str(voter.key)
-        by_network[network] = max(by_network.get(network, 0.0), seconds or 0.0)
-    feature_seconds = None
-    if all(cost.feature_seconds is not None for cost in costs):
-        feature_seconds = sum(by_network.values())
-        repeated = sum(cost.feature_seconds or 0.0 for cost in costs) - feature_seconds
-        adapt_seconds -= repeated
-    return Cost(
-        train_seconds=sum(cost.train_seconds for cost in costs),
-        adapt_seconds=adapt_seconds,
-        images_per_second=None,
-        peak_memory_mb=max(cost.peak_memory_mb for cost in costs),
-        parameters=sum(cost.parameters for cost in costs),
-        feature_seconds=feature_seconds,
     )

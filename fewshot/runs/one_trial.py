@@ -1,0 +1,58 @@
+"""Runs whose trials cannot differ, because nothing depends on the seed, have one trial."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from fewshot.runs import records
+from fewshot.runs.labelled_subset import labelled_subset
+from fewshot.runs.resolve import ResolvedRun
+
+REMARK = (
+    "all training images are labelled and nothing is random, so every trial would be the same: "
+    "this is one trial"
+)
+
+log = logging.getLogger("fewshot")
+
+
+def trials_cannot_differ(run: ResolvedRun) -> bool:
+    """Return whether every seed has the same labelled images and the same learner, not trained."""
+    if run.config.train is not None:
+        return False
+    if len(labelled_subset(run.config, run.data.train, seed=0).labelled) < len(run.data.train):
+        return False
+    first, second = (run.build_learner(seed).state_dict() for seed in (0, 1))
+    return all(torch.equal(tensor, second[name]) for name, tensor in first.items())
+
+
+def seeds_to_run(run: ResolvedRun, seeds: Sequence[int]) -> list[int]:
+    """Return the seed of the one trial: of a finished one, otherwise the first that is asked for.
+
+    Args:
+        run: a run whose trials cannot differ.
+        seeds: the seeds that were asked for.
+    """
+    if len(seeds) > 1:
+        log.warning("%s instead of %d.", REMARK, len(seeds))
+    finished = sorted(map(_seed, finished_trials(run.folder)))
+    return finished[:1] or list(seeds[:1])
+
+
+def finished_trials(folder: Path, only_one: bool = False) -> list[Path]:
+    """Return the results of the finished trials in the folder of a run.
+
+    Args:
+        folder: the folder.
+        only_one: the trial with the smallest seed alone, of a run whose trials cannot differ.
+    """
+    files = sorted(folder.glob(f"{records.TRIAL}*/trial.json"), key=_seed)
+    return files[:1] if only_one else files
+
+
+def _seed(file: Path) -> int:
+    return int(file.parent.name.removeprefix(records.TRIAL))

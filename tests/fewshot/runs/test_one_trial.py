@@ -1,0 +1,77 @@
+"""Runs without chance have one trial. Oracle: a second trial, run all the same, is identical."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fewshot.report import comparison
+from fewshot.runs import experiment, one_trial, trial
+from fewshot.runs.resolve import resolve_run
+
+ON_DIGITS = {
+    "method": "probe",
+    "data": "digits",
+    "precision": "float32",
+    "backbone": {"name": "mini-resnet", "weights": "pretrained"},
+    "learner": {"classifier": "nearest-mean"},
+}
+FULL = {**ON_DIGITS, "full": True}
+RANDOM_WEIGHTS = {"name": "conv4", "options": {"width": 4}, "weights": "none"}
+
+
+def logits(folder: Path) -> np.ndarray:
+    with np.load(folder / "predictions.npz") as arrays:
+        return arrays["test_logits"]
+
+
+def test_all_labels_and_nothing_random_are_one_trial(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = experiment.run(FULL, range(10), out=tmp_path, device="cpu")
+    assert record.seeds == [0]
+    assert record.scores["accuracy"].values == [record.scores["accuracy"].mean]
+    assert record.scores["accuracy"].std is None
+    assert sum(map(sum, record.confusion)) == record.n_test == 500
+    assert record.warnings[0] == one_trial.REMARK
+    assert caplog.record_tuples == [
+        ("fewshot", logging.WARNING, f"{one_trial.REMARK} instead of 10.")
+    ]
+    table = comparison.markdown([record])
+    assert one_trial.REMARK in table
+    assert "±" not in table.splitlines()[4]
+
+    run = resolve_run(FULL, tmp_path, "cpu")
+    trial.run_trial(run, 7)  # as an earlier version did
+    np.testing.assert_array_equal(logits(run.trial_folder(7)), logits(run.trial_folder(0)))
+    for seeds in ([3], range(10)):  # from the record, with and without a note of the request
+        assert experiment.run(FULL, seeds, out=tmp_path, device="cpu").seeds == [0]
+    assert not run.trial_folder(3).exists()
+    monkeypatch.setattr("fewshot.runs.execution.execute", None)
+    assert experiment.run(FULL, range(10), out=tmp_path, device="cpu") == record
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"full": True, "backbone": RANDOM_WEIGHTS},
+        {"shots": 20},
+        {"fraction": 0.9},
+    ],
+    ids=["random weights", "shots", "fraction"],
+)
+def test_random_weights_or_subsets_are_different_trials(tmp_path: Path, changes: dict) -> None:
+    record = experiment.run({**ON_DIGITS, **changes}, [0, 1], out=tmp_path, device="cpu")
+    assert record.seeds == [0, 1]
+    folder = tmp_path / record.run_id
+    assert (logits(folder / "trial-0") != logits(folder / "trial-1")).any()
+    assert one_trial.REMARK not in record.warnings
+
+
+def test_a_training_is_random_even_on_all_labels(tmp_path: Path) -> None:
+    trained = {"method": "scratch", "train": {"steps": 1}, "backbone": {"name": "conv4"}}
+    run = resolve_run({**trained, "data": "digits", "full": True}, tmp_path, "cpu")
+    assert not one_trial.trials_cannot_differ(run)
