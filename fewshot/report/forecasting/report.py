@@ -159,10 +159,16 @@ def _figure(data: str, group: Sequence[Answer], target: float | None) -> Any:
     for number, one in enumerate(sorted(group, key=_height)):
         curve, band = one.curve, one.band
         assert band is not None
-        half = 196 * np.sqrt(curve.noise.diagonal())
+        half = 1.96 * np.sqrt(curve.noise.diagonal())
+        ends = [np.minimum(half, curve.means), np.minimum(half, 1 - curve.means)]
         marker = style.MARKERS[number % len(style.MARKERS)]
         measured = axes.errorbar(
-            curve.counts, 100 * curve.means, half, fmt=marker, linewidth=1, label=curve.label
+            curve.counts,
+            100 * curve.means,
+            100 * np.array(ends),
+            fmt=marker,
+            linewidth=1,
+            label=curve.label,
         )
         colour = measured[0].get_color()
         shown = band.counts <= max([curve.counts[-1], *(point.labels for point in one.forecast)])

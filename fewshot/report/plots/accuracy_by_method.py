@@ -47,6 +47,6 @@ def draw(results: Sequence[Result], title: str, path: Path) -> list[Path]:
     axes.set_yticks(range(len(ordered)), [result.label for result in ordered])
     axes.set_ylim(-0.6, len(ordered) - 0.4)
     axes.set_xlim(right=min(axes.get_xlim()[1], 101))
-    axes.set_xlabel("accuracy, % (mean and 95% interval; grey: trials)")
+    axes.set_xlabel("accuracy, % (mean and 95% interval over trials; grey: trials)")
     axes.set_title(title)
     return style.save(figure, path)

@@ -61,7 +61,7 @@ def dots(entries: Sequence[Dot], path: Path) -> list[Path]:
         fmt="o",
         color=style.BLUE,
         linewidth=1.2,
-        label="measured, 95% interval",
+        label="measured, 95% interval over trials",
     )
     hollow = {"markerfacecolor": "none", "color": style.ORANGE}
     axes.plot(reported, rows, "D", label="reported", **hollow)

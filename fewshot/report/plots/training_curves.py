@@ -70,7 +70,7 @@ def train_and_test(records: Mapping[str, RunRecord]) -> Any:
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlim(0, 100)
     axes.grid(False, axis="y")
-    axes.set_xlabel("accuracy, %; bar: mean, line: 95% interval, points: trials")
+    axes.set_xlabel("accuracy, %; bar: mean, line: 95% interval over trials, points: trials")
     figure.legend(loc="outside upper center", ncols=len(parts))
     return figure
 
@@ -168,7 +168,7 @@ def _final(axis: Any, epochs: Sequence[float], record: RunRecord) -> None:
     axis.axvline(max(epochs) + 0.025 * width, color="0.8", linewidth=0.8)
     axis.set_xticks([tick for tick in axis.get_xticks() if min(0, *epochs) <= tick <= max(epochs)])
     axis.annotate(
-        "after training",
+        "after training: mean, std",
         (1, 1.01),
         xycoords="axes fraction",
         ha="right",
