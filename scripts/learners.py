@@ -10,7 +10,7 @@ from fewshot.evaluation.paired_tests import paired_difference
 from fewshot.report import formatting
 from fewshot.runs import records
 from fewshot.runs.run_record import RunRecord
-from scripts import pages, systems
+from scripts import names, pages, systems
 from scripts.pages import RECORDS, ROOT
 
 PAGE = ROOT / "reports" / "learners.md"
@@ -53,6 +53,8 @@ def at_16() -> str:
         else:
             row += ["", "", ""]
         rows.append(row)
+    alone = names.no_labels()
+    rows.append([alone.name, _accuracy(alone), len(alone.seeds), "", "", "", "", ""])
     columns = ["learner", "accuracy ± 95%", "n", "seconds per trial", "features (s)"]
     return formatting.markdown_table([*columns, "reported system", "reported", "difference"], rows)
 
@@ -72,6 +74,8 @@ def at_128() -> str:
         )
         n, features = len(record.seeds), formatting.feature_seconds(record)
         rows.append([_name(record), _accuracy(record), n, difference, seconds, features, machine])
+    alone = names.no_labels()
+    rows.append([alone.name, _accuracy(alone), len(alone.seeds), "", "", "", ""])
     columns = ["learner", "accuracy ± 95%", "n", "difference to the probe", "seconds per trial"]
     return formatting.markdown_table([*columns, "features (s)", "machine"], rows)
 

@@ -12,7 +12,7 @@ from fewshot.evaluation.paired_tests import paired_difference
 from fewshot.report import formatting
 from fewshot.runs import records
 from fewshot.runs.run_record import RunRecord
-from scripts import pages
+from scripts import names, pages
 from scripts.meta_runs import FOLDER, LEARNERS, STARTS, untrained
 from scripts.pages import RECORDS, ROOT
 from scripts.systems import REPORTED_SHOTS, SHOTS, SYSTEMS
@@ -50,7 +50,8 @@ def accuracies() -> str:
                 beside[1] = f"{100 * gap:+.1f}"
             lines.append([WORDS[name], BODIES[start], *cells, *beside])
     columns = ["learner", "body", *(f"{shots} per class" for shots in SHOTS)]
-    return formatting.markdown_table([*columns, "reported", "difference at 16"], lines)
+    table = formatting.markdown_table([*columns, "reported", "difference at 16"], lines)
+    return f"{table}\n\n{names.sentence()}"
 
 
 def _change(name: str, start: str, shots: int) -> str:

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 from fewshot.backbones import own_weights
 from fewshot.evaluation.statistics import summary
 from fewshot.report.formatting import counted, current_words, markdown_table, plus_minus
-from scripts import pages
+from scripts import names, pages
 from scripts.pages import RECORDS as PUBLISHED
 from scripts.pages import ROOT
 
@@ -486,6 +486,7 @@ def tables() -> dict[str, str]:
         "shapes": table(SHAPES),
         "wide": table(WIDE),
         "roots": table({"other-1": ALL["other-1"], **ROOTS}),
+        **names.tables(),
     }
 
 

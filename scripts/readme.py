@@ -17,7 +17,7 @@ from fewshot.report import comparison, formatting
 from fewshot.report.plots import accuracy_curves, style
 from fewshot.runs import naming, records
 from fewshot.runs.run_record import RunRecord
-from scripts import fulldata, gpu_report, learners, pages, systems
+from scripts import fulldata, gpu_report, learners, names, pages, systems
 from scripts.pages import RECORDS, ROOT
 
 FIGURE = ROOT / "docs" / "assets" / "accuracy"
@@ -99,8 +99,11 @@ def methods() -> str:
     rows = []
     for method in METHODS:
         for by_shots in of_learners(method.key).values():
-            cells = [systems.percent(by_shots.get(shots)) for shots in SHOTS]
+            cells = [formatting.percent(by_shots.get(shots)) for shots in SHOTS]
             rows.append([*_described(method, next(iter(by_shots.values()))), *cells])
+    alone = formatting.percent(names.no_labels())
+    words = [names.no_labels().name.capitalize(), "-", "nothing"]
+    rows.append([*words, *(alone for _ in SHOTS)])
     heads = [f"{formatting.counted(SHOTS[0], 'label')} per class", *map(str, SHOTS[1:])]
     table = formatting.markdown_table(["method", "paper", "trains on", *heads], rows)
     return (
@@ -158,7 +161,7 @@ def figure() -> Any:
             label = formatting.short_name(next(iter(measured.values())))
             lines.append(accuracy_curves.line_of(label, measured))
     title = "CIFAR-10: accuracy on 10,000 test images, mean and 95% interval over trials"
-    return accuracy_curves.overview(lines, title)
+    return accuracy_curves.overview(lines, title, [accuracy_curves.level_of(names.no_labels())])
 
 
 def speed() -> str:
@@ -219,12 +222,13 @@ def tables() -> dict[str, str]:
     return {
         "methods": methods(),
         "demo": comparison.markdown(read("demo"), brief=True),
-        "pretrained": comparison.markdown(read("pretrained")),
+        "pretrained": comparison.markdown([names.no_labels(), *read("pretrained")]),
+        **names.tables(),
         "learners": learners.at_16(),
         "systems": systems.table(),
         "choices": choices(),
         "full": fulldata.presets(all_images=True),
-        "main": comparison.markdown(read("main")),
+        "main": comparison.markdown([names.no_labels(), *read("main")]),
         "speed": speed(),
         "gpu": gpu_report.cost(),
         "features": features(),

@@ -14,7 +14,11 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-COMPARISONS = ("learners", "main", "presets")
+COMPARISONS = {  # page -> its records; the shipped backbone is compared with what it knew before
+    "learners": ("learners", "names/no-labels.json"),
+    "main": ("main", "names/no-labels.json"),
+    "presets": ("presets",),
+}
 SCRIPTS = ("learners", "meta", "fulldata", "forecast", "gpu_report", "pretraining report", "readme")
 
 
@@ -22,7 +26,8 @@ def commands() -> list[list[str]]:
     """Return the arguments of `python -m` for each group of pages."""
     report = ["fewshot", "report"]
     result = [
-        [*report, f"reports/records/{name}", "--out", f"reports/{name}"] for name in COMPARISONS
+        [*report, *(f"reports/records/{place}" for place in places), "--out", f"reports/{page}"]
+        for page, places in COMPARISONS.items()
     ]
     result += [[f"scripts.{module}", *words] for module, *words in map(str.split, SCRIPTS)]
     studies = ["configs/studies", "--results", "reports/records", "--out", "reports"]

@@ -12,6 +12,7 @@ from fewshot import io
 from fewshot.report import formatting
 from fewshot.runs import naming, records
 from fewshot.runs.run_record import RunRecord
+from scripts import names
 from scripts.pages import RECORDS
 
 SHOTS = (1, 4, 16)
@@ -48,7 +49,8 @@ def table() -> str:
         "half of the 95% interval (number of trials). The slides state one number for each system, "
         "but not the network, its initial weights or the number of labels; "
         f"{REPORTED_SHOTS} is assumed. It stands beside learners that were trained as the slides "
-        "name them. Without training they are other classifiers, with which it is not compared."
+        "name them. Without training they are other classifiers, with which it is not compared. "
+        f"{names.sentence()}"
     )
 
 
@@ -83,7 +85,7 @@ def _order(by_shots: dict[int, RunRecord]) -> tuple[bool, float]:
 
 
 def _row(system: System, words: str, by_shots: dict[int, RunRecord]) -> list[str]:
-    accuracies = [percent(by_shots.get(shots)) for shots in SHOTS]
+    accuracies = [formatting.percent(by_shots.get(shots)) for shots in SHOTS]
     compared = by_shots.get(REPORTED_SHOTS)
     beside = ["", ""]
     if not formatting.is_untrained(by_shots[max(by_shots)]):
@@ -92,12 +94,3 @@ def _row(system: System, words: str, by_shots: dict[int, RunRecord]) -> list[str
             gap = 100 * (compared.scores["accuracy"].mean - system.accuracy)
             beside[1] = f"{gap:+.1f}"
     return [f"{system.row}, {system.words}", words, *accuracies, *beside]
-
-
-def percent(record: RunRecord | None) -> str:
-    """Return an accuracy in percent, for example "69.7 ± 0.7 (10)": mean, interval, trials."""
-    if record is None:
-        return "-"
-    score = record.scores["accuracy"]
-    half = None if score.ci95 is None else 100 * score.ci95
-    return f"{100 * score.mean:.1f}{formatting.plus_minus(half, '.1f')} ({len(record.seeds)})"

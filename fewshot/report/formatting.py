@@ -123,6 +123,15 @@ def interval(score: Score, form: str = ".4f", *, share: bool = True) -> str:
     return score.text(form, share=share)
 
 
+def percent(record: RunRecord | None) -> str:
+    """Return an accuracy in percent, for example "69.7 ± 0.7 (10)": mean, interval, trials."""
+    if record is None:
+        return "-"
+    score = record.scores["accuracy"]
+    half = None if score.half is None else 100 * score.half
+    return f"{100 * score.mean:.1f}{plus_minus(half, '.1f')} ({len(record.seeds)})"
+
+
 def with_test_images(record: RunRecord) -> str:
     """Return the 95% interval of the accuracy over trials and test images: "0.6869 to 0.7071"."""
     return record.scores["accuracy"].with_test_images(record.n_test).text()

@@ -122,15 +122,22 @@ def figure(panel: Panel) -> Any:
     return canvas
 
 
-def _draw_levels(axes: Any, levels: Sequence[Level]) -> None:
-    """Draw levels as dashed lines across the figure, named at their right end."""
+def _draw_levels(axes: Any, levels: Sequence[Level], end: float = 1.0, shift: int = 2) -> None:
+    """Draw levels as dashed lines across the figure, with their names along them.
+
+    Args:
+        axes: the axes.
+        levels: the levels.
+        end: where the names end, as a share of the width.
+        shift: distance of a name above its line; negative for below. [points]
+    """
     for level in levels:
         axes.axhline(100 * level.accuracy, color=style.GREY, linestyle="--", linewidth=1)
         axes.annotate(
             f"{level.label}, {level.labels}",
-            (1, 100 * level.accuracy),
+            (end, 100 * level.accuracy),
             xycoords=("axes fraction", "data"),
-            xytext=(-3, 2),
+            xytext=(-3, shift),
             textcoords="offset points",
             ha="right",
             fontsize=style.SMALL,
@@ -185,7 +192,7 @@ def overview(lines: Sequence[Line], title: str, levels: Sequence[Level] = ()) ->
             annotation_clip=False,
             arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.6, "shrinkB": 4},
         )
-    _draw_levels(axes, levels)
+    _draw_levels(axes, levels, end=0.78, shift=-9)  # between the learners and `scratch`
     budgets = sorted({budget for line in lines for budget in line.budgets})
     style.label_axis(axes, [budget for budget in budgets if budget != UNLABELLED_TICK], "shots")
     axes.set_xlim(budgets[0] * 0.8, last * 1.3)
