@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from fewshot import io
 from fewshot.report import formatting
-from fewshot.runs import naming, records
+from fewshot.runs import records
 from fewshot.runs.run_record import RunRecord
 from scripts import names
 from scripts.pages import RECORDS
@@ -50,7 +50,7 @@ def table() -> str:
         "but not the network, its initial weights or the number of labels; "
         f"{REPORTED_SHOTS} is assumed. It stands beside learners that were trained as the slides "
         "name them. Without training they are other classifiers, with which it is not compared. "
-        f"{names.sentence()}"
+        f"All meta-trainings on other classes are in `reports/meta.md`. {names.sentence()}"
     )
 
 
@@ -64,18 +64,24 @@ def of_method(system: System) -> dict[str, dict[int, RunRecord]]:
 
 
 def _records(system: System) -> list[tuple[RunRecord, str]]:
-    """Return records with what ran in words; those of the study may have the slides' settings."""
+    """Return records with what ran in words; those that trained in the study say so."""
     places = [RECORDS / name for name in FOLDERS if (RECORDS / name).is_dir()]
     listed = [
         (record, formatting.network(record))
         for _, record in records.load(places)
-        if record.preset != "full"
+        if record.preset != "full" and not _is_of_meta_page_alone(record)
     ]
     for path in sorted((RECORDS / "kshot" / "small" / system.row).glob("*.json")):
         record = RunRecord.from_json(io.read_json(path)["record"])
-        as_slides = "" if naming.is_untrained(record.config) else ", with the slides' learning rate"
-        listed.append((record, formatting.network(record) + as_slides))
+        if not formatting.is_untrained(record):
+            words = f"{formatting.network(record)}, with the slides' learning rate"
+            listed.append((record, words))
     return listed
+
+
+def _is_of_meta_page_alone(record: RunRecord) -> bool:
+    """Return whether a record is a row of reports/meta.md that starts from random weights."""
+    return record.preset.startswith("meta") and record.weights == "none"
 
 
 def _order(by_shots: dict[int, RunRecord]) -> tuple[bool, float]:

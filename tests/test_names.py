@@ -142,3 +142,12 @@ def test_a_method_that_was_not_trained_does_not_have_its_name(row: str) -> None:
     untrained = [text for text in of_page(page) if row in text and "shipped backbone" in text]
     assert untrained
     assert all("not trained" in text for text in untrained)
+
+
+def test_learners_of_e11_say_that_they_were_not_trained() -> None:
+    page = page_of("experts")
+    (section,) = [section for section in page.sections if section.name == "E11"]
+    texts = [*of_page(page), *of_section(section)]
+    named = [text for text in texts if re.search("MAML|prototypes|siamese", text)]
+    assert len(named) > 20
+    assert [text for text in named if "not trained" not in text] == []

@@ -115,7 +115,7 @@ def text(statuses: Sequence[RowStatus], scale: str) -> str:
     lines = [
         {
             "row": _name(status.row),
-            "title": status.row.title,
+            "title": status.row.title_at(scale),
             "kind": status.row.kind,
             "cells": status.cells,
             "trials per cell": status.row.trials_at(scale),

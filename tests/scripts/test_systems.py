@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import statistics
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from scripts import systems
 from scripts.pages import RECORDS
@@ -52,3 +55,24 @@ def test_the_numbers_are_the_means_of_the_records() -> None:
     means = [100 * raw(f"learners/maml-{n}.json")["scores"]["accuracy"]["mean"] for n in (1, 4, 16)]
     (line,) = [line for line in lines() if line[0].startswith("K11") and "not trained" in line[1]]
     assert [cell.split(" ± ")[0] for cell in line[2:5]] == [f"{mean:.1f}" for mean in means]
+
+
+def test_a_meta_trained_record_gets_a_row_beside_the_reported_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("learners", "main", "kshot"):
+        (tmp_path / name).symlink_to(RECORDS / name)
+    content = raw("learners/protonet-16.json")
+    content["config"]["train"] = {"base": "tinyimagenet32", "steps": 5}
+    content |= {"preset": "meta", "run_id": "0123456789ab"}
+    (tmp_path / "meta").mkdir()
+    for weights in ("pretrained", "none"):
+        text = json.dumps({**content, "weights": weights})
+        (tmp_path / "meta" / f"{weights}.json").write_text(text)
+    monkeypatch.setattr(systems, "RECORDS", tmp_path)
+    rows = [line for line in lines() if "tinyimagenet32" in line[1]]
+    mean = 100 * statistics.fmean(content["scores"]["accuracy"]["values"])
+    assert [line[1] for line in rows] == [
+        "protonet on mini-resnet, pretrained weights, trained on tasks of tinyimagenet32"
+    ]
+    assert rows[0][5:] == ["46", f"{mean - 46:+.1f}"]

@@ -190,7 +190,13 @@ def overview(lines: Sequence[Line], title: str, levels: Sequence[Level] = ()) ->
             color=colour,
             fontsize=style.LABEL,
             annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.6, "shrinkB": 4},
+            arrowprops={
+                "arrowstyle": "-",
+                "color": colour,
+                "linewidth": 0.6,
+                "shrinkB": 4,
+                "relpos": (0, 0.5),
+            },
         )
     _draw_levels(axes, levels, end=0.78, shift=-9)  # between the learners and `scratch`
     budgets = sorted({budget for line in lines for budget in line.budgets})

@@ -13,6 +13,8 @@ from fewshot.report.plots import accuracy_curves, classes, style
 from fewshot.report.plots.training_curves import average
 from fewshot.runs.run_record import RunRecord
 
+LONGEST_TICKS = 40  # characters below box plots; longer labels are rotated
+
 
 class Dot(NamedTuple):
     """A reported number beside a measured mean and its interval over trials, all in percent."""
@@ -93,6 +95,8 @@ def boxes(panels: Sequence[Boxes], path: Path) -> list[Path]:
             medianprops={"color": style.ORANGE},
             flierprops={"markersize": 3, "markeredgecolor": style.GREY},
         )
+        if sum(map(len, panel.values)) > LONGEST_TICKS:
+            axes.set_xticks(axes.get_xticks(), list(panel.values), rotation=30, ha="right")
         axes.set_title(panel.title, fontsize=style.TICK)
         axes.set_xlabel(panel.setting)
     for axes in grid.flat[len(panels) :]:

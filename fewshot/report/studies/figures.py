@@ -252,6 +252,7 @@ def _varied(cells: Sequence[CellResult]) -> list[str]:
 
 def _panels(key: str, cells: Sequence[CellResult], searched: bool) -> list[Boxes]:
     by_others: dict[Fixed, dict[str, list[float]]] = {}
+    stand_ins: dict[Fixed, dict[str, None]] = {}
     for cell in cells:
         if key not in cell.values:
             continue
@@ -262,19 +263,23 @@ def _panels(key: str, cells: Sequence[CellResult], searched: bool) -> list[Boxes
         )
         accuracies = [100 * value for value in cell.accuracy.values]
         by_value = by_others.setdefault(others, {})
-        by_value.setdefault(_short(cell.values[key]), []).extend(accuracies)
+        value = _short(cell.values[key]) + ("\n(not trained)" if cell.untrained else "")
+        by_value.setdefault(value, []).extend(accuracies)
+        stand_ins.setdefault(others, {})[cell.stand_in] = None
     compared = {others: values for others, values in by_others.items() if len(values) > 1}
     setting = _axis_name(key)
     return [
-        Boxes(_title(others, list(compared)), setting, values)
+        Boxes(_title(others, list(compared), list(stand_ins[others])), setting, values)
         for others, values in compared.items()
     ]
 
 
-def _title(others: Fixed, every: Sequence[Fixed]) -> str:
-    """Return the settings in which a panel differs from its neighbours."""
+def _title(others: Fixed, every: Sequence[Fixed], stand_ins: Sequence[str]) -> str:
+    """Return the settings in which a panel differs from its neighbours, and what ran there."""
     differing = [pair for pair in others if any(pair not in panel for panel in every)]
-    return ", ".join(f"{_axis_name(key)} {value}" for key, value in differing)
+    title = ", ".join(f"{_axis_name(key)} {value}" for key, value in differing)
+    place = stand_ins[0] if len(stand_ins) == 1 else ""
+    return "\n".join(filter(None, [title, place]))
 
 
 def _axis_name(key: str) -> str:

@@ -28,7 +28,7 @@ def test_the_winner_and_its_leads_are_paired_and_corrected(
     shown = {
         "experts": "K8 (ConvNeXt-Tiny, fine-tuned, method experts)",
         "protonet": "K9 (nearest mean of frozen features, not trained)",
-        "siamese": "K10 (mean cosine to the frozen features of each class, not trained)",
+        "siamese": "K10 (cosine to the class mean of frozen features, not trained)",
         "maml": "K11 (softmax regression on frozen features by 50 gradient steps, not trained)",
     }
     raw: dict[frozenset[str], float] = {}
