@@ -6,7 +6,7 @@ here reads an image.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -40,7 +40,13 @@ def _shuffled_by_class(labels: Tensor, n_classes: int, seed: int) -> list[Tensor
     ]
 
 
-def shots(labels: Tensor, classes: Sequence[str], k: int, seed: int) -> Tensor:
+def shots(
+    labels: Tensor,
+    classes: Sequence[str],
+    k: int,
+    seed: int,
+    other_numbers: Mapping[str, int] | None = None,
+) -> Tensor:
     """Select k images of every class. For one seed, the subset for k contains that for k - 1.
 
     Args:
@@ -48,24 +54,35 @@ def shots(labels: Tensor, classes: Sequence[str], k: int, seed: int) -> Tensor:
         classes: class names, in the order of the labels.
         k: images per class, at least 1.
         seed: seed of the subset.
+        other_numbers: images of single classes, by name, in place of `k`.
 
     Returns:
-        int64 [n_classes * k], class by class.
+        int64 [selected images], class by class.
 
     Raises:
-        UserError: `k` is below 1 or above the number of images of a class.
+        UserError: `k` is below 1, a number is above the images of its class, or a name is wrong.
     """
     if k < 1:
         raise UserError(f"shots must be at least 1, not {k}.")
-    order_by_class = _shuffled_by_class(labels, len(classes), seed)
-    smallest = min(range(len(classes)), key=lambda label: len(order_by_class[label]))
-    n_available = len(order_by_class[smallest])
-    if k > n_available:
+    numbers = dict.fromkeys(classes, k) | dict(other_numbers or {})
+    if unknown := numbers.keys() - set(classes):
         raise UserError(
-            f"shots={k} needs {k} training images of every class, but class '{classes[smallest]}' "
-            f"has only {n_available}: use at most {n_available} shots, or set a fraction instead."
+            f"class_shots names the class '{min(unknown)}', which the data does not have: its "
+            f"classes are {', '.join(classes)}."
         )
-    return torch.cat([order[:k] for order in order_by_class])
+    order_of_class = dict(zip(classes, _shuffled_by_class(labels, len(classes), seed), strict=True))
+    smallest = min(classes, key=lambda name: len(order_of_class[name]) - numbers[name])
+    n_available = len(order_of_class[smallest])
+    if numbers[smallest] > n_available:
+        raise UserError(
+            f"shots={k} needs {k} training images of every class, but class '{smallest}' has only "
+            f"{n_available}: use at most {n_available} shots, set a fraction instead, or give this "
+            "class its own number in class_shots."
+            if smallest not in (other_numbers or {})
+            else f"class_shots asks for {numbers[smallest]} images of class '{smallest}', which "
+            f"has only {n_available}: ask for at most {n_available}."
+        )
+    return torch.cat([order[: numbers[name]] for name, order in order_of_class.items()])
 
 
 def fraction(labels: Tensor, n_classes: int, p: float, seed: int) -> Tensor:

@@ -21,12 +21,14 @@ from fewshot.config.renamed import with_new_keys as with_new_keys
 from fewshot.config.renamed import with_old_keys as with_old_keys
 from fewshot.config.schema import Append as Append
 from fewshot.config.schema import BackboneSettings as BackboneSettings
+from fewshot.config.schema import Calibration as Calibration
 from fewshot.config.schema import Count as Count
 from fewshot.config.schema import EarlyStopping as EarlyStopping
 from fewshot.config.schema import NotNegative as NotNegative
 from fewshot.config.schema import Optimizer as Optimizer
 from fewshot.config.schema import Phase as Phase
 from fewshot.config.schema import Positive as Positive
+from fewshot.config.schema import Prior as Prior
 from fewshot.config.schema import Resolution as Resolution
 from fewshot.config.schema import RunConfig as RunConfig
 from fewshot.config.schema import Schedule as Schedule

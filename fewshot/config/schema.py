@@ -20,6 +20,8 @@ Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Step = str | dict[str, Any]  # an augmentation: its name, or a mapping with its name and parameters
 Views = Literal["none", "flip", "flip-crop", "flip-crops", "flip-shift"]
+Prior = Literal["balanced", "training"] | dict[str, Positive]
+Calibration = Literal["temperature", "none"]
 
 
 class Settings(BaseModel):
@@ -298,6 +300,10 @@ class RunConfig(Settings):
         description="Label budget; 0 is for a probe with learner.prior_from_names. "
         "[labels per class]",
     )
+    class_shots: dict[str, Count] = Field(
+        default={},
+        description="Labels of single classes, by name, where they differ from `shots`.",
+    )
     fraction: ShareUpToOne | None = Field(
         default=None, description="Label budget. [share of the training images of each class]"
     )
@@ -327,6 +333,17 @@ class RunConfig(Settings):
         default=None,
         description="Validation set within the label budget; null trains on all labels.",
     )
+    prior: Prior = Field(
+        default="balanced",
+        description="Frequencies of the classes that the classifier expects: `balanced`, those of "
+        "the labels (`training`), or weights by class name, where classes that are not named have "
+        "weight 1. It matters where classes have unequal numbers of labels, or weights are given.",
+    )
+    calibration: Calibration = Field(
+        default="temperature",
+        description="How probabilities are calibrated: by one `temperature`, which is chosen on "
+        "predictions for labelled images that were held out, or `none`.",
+    )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         default="auto",
         description="Precision of the arithmetic; `auto` takes what is fastest here.",
@@ -341,6 +358,8 @@ class RunConfig(Settings):
     def _coherent(self) -> RunConfig:
         if (self.shots is not None) + (self.fraction is not None) + self.full != 1:
             raise ValueError("exactly one of shots, fraction and full must be given")
+        if self.class_shots and self.shots is None:
+            raise ValueError("class_shots are exceptions from shots, so shots must be given")
         stops_early = self.train is not None and self.train.early_stopping is not None
         if (self.select == "holdout" or stops_early) and self.validation is None:
             raise ValueError("select: holdout and early_stopping need a validation section")

@@ -16,8 +16,10 @@ class ClassifierScores(NamedTuple):
 
     Attributes:
         accuracy, precision, recall, f1, ece: shares from 0 to 1; all but accuracy and the expected
-            calibration error (ece) are macro averages over the classes.
+            calibration error (ece) are macro averages over the classes. The macro recall is also
+            called balanced accuracy.
         loss: cross-entropy in nats.
+        brier: mean over images of the squared errors of the probabilities, summed over classes.
         per_class: recall of each class, [n_way].
         confusion: counts, [true class][predicted class].
         clean_accuracy: accuracy without the images that are known to be faulty; None if no faults
@@ -30,6 +32,7 @@ class ClassifierScores(NamedTuple):
     f1: float
     loss: float
     ece: float
+    brier: float
     per_class: list[float]
     confusion: list[list[int]]
     clean_accuracy: float | None = None
@@ -44,6 +47,7 @@ class ClassifierScores(NamedTuple):
             "f1": self.f1,
             "loss": self.loss,
             "ece": self.ece,
+            "brier": self.brier,
             **clean,
         }
 
@@ -64,6 +68,7 @@ def scores(logits: Tensor, labels: Tensor, faulty: Tensor | None = None) -> Clas
         true, predicted, labels=ways, zero_division=0
     )
     loss = nn.functional.cross_entropy(logits.double(), labels)
+    probabilities = torch.softmax(logits.double(), 1).numpy()
     clean = np.ones(len(true), dtype=bool)
     if faulty is not None:
         clean[faulty.numpy()] = False
@@ -73,7 +78,8 @@ def scores(logits: Tensor, labels: Tensor, faulty: Tensor | None = None) -> Clas
         recall=float(recall.mean()),
         f1=float(f1.mean()),
         loss=float(loss),
-        ece=calibration_error(torch.softmax(logits.double(), 1).numpy(), true),
+        ece=calibration_error(probabilities, true),
+        brier=brier_score(probabilities, true),
         per_class=recall.tolist(),
         confusion=confusion_matrix(true, predicted, labels=ways).tolist(),
         clean_accuracy=None if faulty is None else float((true == predicted)[clean].mean()),
@@ -96,15 +102,30 @@ def calibration_error(probabilities: np.ndarray, labels: np.ndarray, n_bins: int
     return float(np.abs(gaps).sum() / len(labels))
 
 
-def loss_and_accuracy(logits: Tensor, labels: Tensor) -> dict[str, float]:
-    """Return the two scores that the log points of a training need."""
-    return {
-        "loss": float(nn.functional.cross_entropy(logits, labels)),
-        "accuracy": _accuracy(logits, labels),
-    }
+def brier_score(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """Return the Brier score of probabilities [n, n_way], from 0 (right and sure) to 2.
+
+    Source: Brier, Verification of forecasts expressed in terms of probability, Monthly Weather
+    Review 78 (1), 1950.
+    """
+    errors = probabilities - np.eye(probabilities.shape[1])[labels]
+    return float((errors**2).sum(1).mean())
 
 
-def loss_at_best_temperature(logits: Tensor, labels: Tensor) -> dict[str, float]:
+def loss_and_accuracy(
+    logits: Tensor, labels: Tensor, weights: Tensor | None = None
+) -> dict[str, float]:
+    """Return the two scores that the log points of a training need, perhaps of weighted images."""
+    if weights is None:
+        loss = nn.functional.cross_entropy(logits, labels)
+    else:
+        loss = _mean(nn.functional.cross_entropy(logits, labels, reduction="none"), weights)
+    return {"loss": float(loss), "accuracy": _accuracy(logits, labels, weights)}
+
+
+def loss_at_best_temperature(
+    logits: Tensor, labels: Tensor, weights: Tensor | None = None
+) -> dict[str, float]:
     """Return `loss_and_accuracy`, with the loss at the temperature that is best for these labels.
 
     A classifier that only becomes more confident during a training then gains nothing; one that
@@ -113,9 +134,13 @@ def loss_at_best_temperature(logits: Tensor, labels: Tensor) -> dict[str, float]
     Source: Guo et al., arXiv 1706.04599, section 4.
     """
     excess = logits - logits.gather(1, labels[:, None])
-    losses = torch.stack([(excess / value).logsumexp(1).mean() for value in TEMPERATURES])
-    return {"loss": float(losses.min()), "accuracy": _accuracy(logits, labels)}
+    losses = torch.stack([_mean((excess / value).logsumexp(1), weights) for value in TEMPERATURES])
+    return {"loss": float(losses.min()), "accuracy": _accuracy(logits, labels, weights)}
 
 
-def _accuracy(logits: Tensor, labels: Tensor) -> float:
-    return float((logits.argmax(1) == labels).float().mean())
+def _accuracy(logits: Tensor, labels: Tensor, weights: Tensor | None) -> float:
+    return float(_mean((logits.argmax(1) == labels).float(), weights))
+
+
+def _mean(values: Tensor, weights: Tensor | None) -> Tensor:
+    return values.mean() if weights is None else (weights * values).sum() / weights.sum()

@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -31,7 +32,8 @@ def fit(
         features: float [n, d].
         labels: int64 [n]; every class 0..n_way-1 occurs.
         n_way: number of classes.
-        kind: multinomial logistic regression, or ridge regression on one-hot labels.
+        kind: multinomial logistic regression, or ridge regression on one-hot labels, where every
+            class has the same total weight.
         c: inverse strength of the regularisation; of several values, cross-validation chooses one,
             or the middle one is taken if a class has a single image.
         scale: factor of the logits of ridge regression; logistic regression has its own.
@@ -51,13 +53,27 @@ def fit(
                 candidates,
                 key=lambda value: cross_val_score(_make(kind, value), x, y, cv=folds).mean(),
             )
-        fitted = _make(kind, best).fit(x, y)
+        fitted = _make(kind, best).fit(x, y, _ridge_weights(kind, y))
     weight = torch.as_tensor(fitted.coef_).reshape(-1, x.shape[1])
     bias = torch.as_tensor(fitted.intercept_)
     if n_way == 2:  # scikit-learn returns one row for two classes: the logit of the second
         weight, bias = torch.cat([-weight, weight]) / 2, torch.cat([-bias, bias]) / 2
     factor = scale if kind == "ridge" else 1.0
     return (factor * weight).to(features), (factor * bias).to(features)
+
+
+def _ridge_weights(kind: Literal["logistic", "ridge"], y: np.ndarray) -> np.ndarray | None:
+    """Return weights of the images for ridge regression, or None if all are equal.
+
+    Its logits are no logarithms of probabilities, so the weights of the fit and not a shift of the
+    logits make up for unequal numbers of labels.
+    """
+    from sklearn.utils.class_weight import compute_sample_weight
+
+    counts = np.bincount(y)
+    if kind == "logistic" or (counts == counts[0]).all():
+        return None
+    return compute_sample_weight("balanced", y)
 
 
 def _make(kind: Literal["logistic", "ridge"], c: float) -> LogisticRegression | RidgeClassifier:

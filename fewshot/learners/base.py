@@ -155,6 +155,13 @@ class Learner(Trainable):
     def adapt(self, support: Labelled) -> Classifier:
         """Return a classifier for the classes of the support set; write nothing on the learner."""
 
+    def learns_frequencies(self, n_images: int) -> bool:
+        """Return whether the logits contain how frequent the classes are among `n_images` labels.
+
+        Those of a classifier that minimised the cross-entropy do; distances to means do not.
+        """
+        return self.feed == "batches"
+
     @property
     def prepares(self) -> bool:
         """Whether the class implements `prepare`, so that the support set has to be loaded."""

@@ -154,13 +154,19 @@ class MAML(Learner):
         classify = self._classifier(support, n_way, self.options.inner_steps)
         return functional.cross_entropy(classify(query.images), query.labels)
 
+    def learns_frequencies(self, n_images: int) -> bool:
+        """Return whether there are inner steps, on all images; their batches are balanced."""
+        return self._test_steps > 0 and n_images <= self.options.inner_batch
+
     def adapt(self, support: Labelled) -> Classifier:
-        steps = self.options.test_steps
-        if steps is None:
-            steps = self.options.inner_steps
         n_way = int(support.labels.max()) + 1
         self._check_classes(n_way)
-        return self._classifier(support, n_way, steps)
+        return self._classifier(support, n_way, self._test_steps)
+
+    @property
+    def _test_steps(self) -> int:
+        steps = self.options.test_steps
+        return self.options.inner_steps if steps is None else steps
 
     def _check_classes(self, n_way: int) -> None:
         """Check the number of classes of a task, if the learner is for a fixed number.

@@ -19,7 +19,8 @@ from fewshot import functional
 from fewshot.backbones import Backbone, Finish, embed
 from fewshot.config import Positive
 from fewshot.errors import UserError
-from fewshot.heads import names, nearest_mean, regression
+from fewshot.heads import calibration, names, nearest_mean, regression
+from fewshot.heads.calibration import Calibration
 from fewshot.learners.base import Classifier, Learner, LearnerOptions, Task
 
 
@@ -107,6 +108,10 @@ class Probe(Learner):
         """Return the cross-entropy of the fitted classifier; it has no trainable weight."""
         return functional.cross_entropy(self.adapt(item)(item.images), item.labels)
 
+    def learns_frequencies(self, n_images: int) -> bool:
+        """Return whether this is logistic regression alone; a mixture is balanced before."""
+        return self.options.classifier == "logistic" and self.groups is None
+
     def adapt(self, support: Labelled) -> Classifier:
         if self.groups is None:
             return fit_classifier(self.backbone, support, self.options)
@@ -115,10 +120,16 @@ class Probe(Learner):
         features = embed(self.backbone, support.images).as_subclass(Features)
         classify = names.mix(
             support._replace(images=features),
-            lambda part: fit_classifier(self.backbone, part, self.options),
+            self._fit_balanced,
             lambda rows: names.log_probabilities(finish.class_log_probabilities(rows), groups),
         )
         return lambda images: classify(embed(self.backbone, images).as_subclass(Features))
+
+    def _fit_balanced(self, support: Labelled) -> Classifier:
+        """Fit the classifier, without the frequencies of the labels."""
+        learned = self.options.classifier == "logistic"
+        shift = calibration.prior_shift("balanced", (), support.labels.bincount(), learned)
+        return Calibration(shift).shifted(fit_classifier(self.backbone, support, self.options))
 
 
 def fit_classifier(backbone: Backbone, support: Labelled, options: Options) -> Classifier:

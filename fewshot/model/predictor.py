@@ -13,13 +13,16 @@ import torch
 from torch import Tensor
 
 from episodes.types import FeatureSet
+from fewshot import io
 from fewshot.backbones import chunk_size
 from fewshot.errors import UserError
 from fewshot.evaluation import low_data
 from fewshot.features import frozen
+from fewshot.heads.calibration import Calibration
 from fewshot.model.restore import RestoredTrial, restore
 from fewshot.runs import records, trial_data, voters
 from fewshot.runs.trial_data import Part
+from fewshot.runs.trial_record import TrialRecord
 
 
 class Predictor(NamedTuple):
@@ -27,7 +30,7 @@ class Predictor(NamedTuple):
 
     Attributes:
         logits: pixels uint8 [n, 3, side, side] -> logits float32 [n, n_way], computed as the run's
-            own evaluation does.
+            own evaluation does, under its prior and at its temperature.
         classes: class names, in the order of the logits.
         side: height and width of the images in pixels.
         batch_size: how many images to pass at once, so that memory does not depend on their size.
@@ -59,7 +62,7 @@ def load(run: Path, seed: int | None = None, device: str | None = None) -> Predi
     fingerprint = hashlib.sha256((records.trial_folder(run, seed) / "trial.json").read_bytes())
     fingerprint.update(f"{resolved.run_id} {resolved.compute.precision} {kind}".encode())
     return Predictor(
-        logits=_classifier(restored),
+        logits=_classifier(restored, _calibration(run, seed)),
         classes=train.classes,
         side=train.images.shape[-1],
         batch_size=chunk_size(restored.learner.backbone, train.images),
@@ -84,8 +87,17 @@ def _finished_seed(run: Path, seed: int | None) -> int:
     return seed
 
 
+def _calibration(run: Path, seed: int) -> Calibration:
+    """Return the calibration of a trial."""
+    trial = TrialRecord.from_json(io.read_json(records.trial_folder(run, seed) / "trial.json"))
+    shift = None if trial.shift is None else torch.tensor(trial.shift)
+    return Calibration(shift, trial.temperature or 1.0)
+
+
 @torch.no_grad()
-def _classifier(restored: RestoredTrial) -> Callable[[np.ndarray], Tensor]:
+def _classifier(
+    restored: RestoredTrial, calibration: Calibration
+) -> Callable[[np.ndarray], Tensor]:
     """Return pixels -> logits, by the same steps as the evaluation of the trial."""
     run, learner, device = restored.run, restored.learner, restored.run.compute.device
     images, backbone = run.data.train, learner.backbone
@@ -95,7 +107,7 @@ def _classifier(restored: RestoredTrial) -> Callable[[np.ndarray], Tensor]:
         computed = frozen.cached(backbone, images, train.indices, device).features
         train = Part(computed, torch.arange(len(computed)))
     support = trial_data.support_for_adapt(learner, train, device)
-    classifier = low_data.adapt(learner, support).classifier
+    classifier = calibration.calibrated(low_data.adapt(learner, support).classifier)
 
     def logits(pixels: np.ndarray) -> Tensor:
         every = torch.arange(len(pixels))

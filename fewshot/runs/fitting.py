@@ -21,8 +21,10 @@ from fewshot.backbones import Backbone
 from fewshot.config import Append, RunConfig, Train
 from fewshot.evaluation import low_data, metrics
 from fewshot.features import frozen
+from fewshot.heads.calibration import Calibration
 from fewshot.learners.base import Learner
-from fewshot.runs import trial_data
+from fewshot.runs import held_out, trial_data
+from fewshot.runs.held_out import HeldOut
 from fewshot.runs.resolve import ResolvedRun
 from fewshot.runs.trial_data import Part, TrialData
 from fewshot.training import trainer
@@ -38,12 +40,14 @@ class Trained:
     Args:
         fit: steps, seconds and history.
         fold_seconds: seconds of the trainings on folds that chose the number of steps.
+        held_out: predictions out of fold after as many steps, if folds chose all steps.
         warnings: sentences for the record.
         meta_train_seconds: seconds of the meta-training that all trials share; None without one.
     """
 
     fit: trainer.Fitted
     fold_seconds: float = 0.0
+    held_out: HeldOut | None = None
     warnings: list[str] = field(default_factory=list)
     meta_train_seconds: float | None = None
 
@@ -58,11 +62,15 @@ def train(run: ResolvedRun, learner: Learner, data: TrialData, seed: int, folder
     if not trial_data.trains(run, learner, data.train):
         return Trained(trainer.Fitted([], 0, 0.0, 0, None), warnings=warnings)
     until, fold_seconds = 0.0 if run.config.select == "start" else 1.0, 0.0
+    out_of_fold = None
     if run.config.on_folds:
         until, fold_seconds = best_share(run, data.train, seed, folder)
+        if until == 1:
+            folds = sorted(folder.glob("fold-*"))
+            out_of_fold = held_out.joined([held_out.read(fold) for fold in folds])
     warnings += warnings_of_batch_norm(run.config, learner)
     fit = fit_learner(run, learner, data, seed, folder, until=until)
-    return Trained(fit, fold_seconds, warnings)
+    return Trained(fit, fold_seconds, out_of_fold, warnings)
 
 
 def _warnings_of_episodes(run: ResolvedRun, learner: Learner, train: Part) -> list[str]:
@@ -116,10 +124,10 @@ def best_share(run: ResolvedRun, train: Part, seed: int, folder: Path) -> Share:
         file = folder / f"fold-{number}" / "history.json"
         if not file.exists():
             io.make_folder(file.parent)
-            fold = TrialData(train.select(inside), train.select(outside), test=train)
-            fit = fit_learner(
-                run, run.build_learner(seed), fold, seed, file.parent, evaluate_start=True
-            )
+            part, rest = train.select(inside), train.select(outside)
+            fold, learner = TrialData(part, rest, test=train), run.build_learner(seed)
+            fit = fit_learner(run, learner, fold, seed, file.parent, evaluate_start=True)
+            held_out.predict(run, learner, part, rest).write(file.parent)
             io.write_json(file, {"history": fit.history, "seconds": fit.seconds})
         content = io.read_json(file)
         histories.append(content["history"])
@@ -282,14 +290,16 @@ def _validation(
     if validation is None:
         return None
     support = trial_data.support_for_adapt(learner, data.train, device)
+    prior = Calibration(held_out.shift(run, learner, data.train))
+    weights = held_out.image_weights(run, data.train, validation.labels)
 
     @torch.no_grad()
     def validate(model: Any) -> dict[str, float]:
         batches = trial_data.batches(learner, validation, device)
-        logits, labels = low_data.classify(model.adapt(support), batches)
+        logits, labels = low_data.classify(prior.shifted(model.adapt(support)), batches)
         if at_best_temperature:
-            return metrics.loss_at_best_temperature(logits, labels)
-        return metrics.loss_and_accuracy(logits, labels)
+            return metrics.loss_at_best_temperature(logits, labels, weights)
+        return metrics.loss_and_accuracy(logits, labels, weights)
 
     return validate
 

@@ -45,7 +45,8 @@ def _label_budget(config: RunConfig, images: ImageSet, seed: int) -> Tensor:
     if config.shots == 0:
         return torch.empty(0, dtype=torch.int64)
     if config.shots is not None:
-        return subsets.shots(images.labels, images.classes, config.shots, seed)
+        others = config.class_shots
+        return subsets.shots(images.labels, images.classes, config.shots, seed, others)
     if config.fraction is not None:
         return subsets.fraction(images.labels, len(images.classes), config.fraction, seed)
     return torch.arange(len(images))

@@ -26,6 +26,7 @@ from fewshot.training import devices
 RESULTS_VERSION = 1
 FOLDS_VERSION = 2  # the same for what folds choose
 META_TRAINING_VERSION = 1  # the same for weights that are trained on base classes
+PRIOR_VERSION = 1  # the same for classes with unequal numbers of labels
 
 
 @dataclass(frozen=True)
@@ -213,7 +214,7 @@ def _run_id(settings: RunConfig, data: TrainTest, base: ImageSet | None) -> str:
 
     If a default changes its meaning, raise RESULTS_VERSION.
     """
-    values = deciding_values(settings, base)
+    values = _with_prior(deciding_values(settings, base), settings, data)
     values["data"] = [data.train.fingerprint, data.test.fingerprint, data.train.groups]
     values["version"] = RESULTS_VERSION
     if settings.on_folds:
@@ -247,6 +248,15 @@ def _computed(folder: Path) -> devices.Compute | None:
     """Return how a run was computed so far; None for a new one."""
     path = folder / "config.yaml"
     return devices.Compute(**config.read(path)["compute"]) if path.exists() else None
+
+
+def _with_prior(values: dict[str, Any], settings: RunConfig, data: TrainTest) -> dict[str, Any]:
+    """Return the values with the prior where it decides: equal label counts are balanced."""
+    train = labelled_subset(settings, data.train, seed=0).train
+    counts = data.train.labels[train].bincount(minlength=len(data.train.classes))
+    if (counts == counts[0]).all() and isinstance(settings.prior, str):
+        return {key: value for key, value in values.items() if key != "prior"}
+    return {**values, "prior_version": PRIOR_VERSION}
 
 
 def _compute(

@@ -13,7 +13,7 @@ import numpy as np
 from fewshot.evaluation import statistics
 from fewshot.evaluation.statistics import Score
 from fewshot.runs import naming
-from fewshot.runs.trial_record import Cost, Provenance, TrialRecord, known_keys
+from fewshot.runs.trial_record import NO_SHARES, Cost, Provenance, TrialRecord, known_keys
 
 Record = dict[str, Any]  # a record as it is on disk
 Scores = dict[str, Score]
@@ -71,6 +71,9 @@ class RunRecord(RunFacts):
         per_class: recall of each class on the test set, mean over the trials.
         confusion: [true class][predicted class] counts, summed over the trials.
         warnings: sentences that a reader of the scores must know.
+        calibrated: loss, ece and brier on the test set at the temperatures; None without them.
+        temperature: divisor of the logits; None without calibration.
+        calibration: what the temperatures were chosen on, or why there are none.
     """
 
     labels: int
@@ -84,12 +87,16 @@ class RunRecord(RunFacts):
     measures: Scores = field(default_factory=dict)
     per_class: list[float] = field(default_factory=list)
     confusion: list[list[int]] = field(default_factory=list)
+    calibrated: Scores | None = None
+    temperature: Score | None = None
+    calibration: list[str] = field(default_factory=list)
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> RunRecord:
         """Return the record that a `record.json` describes; old records may lack some keys."""
         train, validation = content["train_accuracy"], content["validation"]
-        members = content.get("members")
+        members, calibrated = content.get("members"), content.get("calibrated")
+        temperature = content.get("temperature")
         return cls(
             **{
                 **known_keys(cls, content),
@@ -97,6 +104,8 @@ class RunRecord(RunFacts):
                 "measures": _scores(content.get("measures", {})),
                 "validation": None if validation is None else _scores(validation),
                 "train_accuracy": None if train is None else Score.from_json(train),
+                "calibrated": None if calibrated is None else _scores(calibrated),
+                "temperature": None if temperature is None else Score.from_json(temperature),
                 "cost": Cost(**content["cost"]),
                 "provenance": Provenance(**content["provenance"]),
                 "members": None if members is None else [VotingRun(**one) for one in members],
@@ -114,6 +123,7 @@ class RunRecord(RunFacts):
             "labels": self.labels,
             "seeds": self.seeds,
             "scores": _as_json(self.scores),
+            **self._calibration_as_json(),
             "measures": _as_json(self.measures),
             "validation": None if self.validation is None else _as_json(self.validation),
             "train_accuracy": None
@@ -124,6 +134,16 @@ class RunRecord(RunFacts):
             "cost": self.cost.to_json(),
             "provenance": self.provenance.to_json(),
             "warnings": self.warnings,
+        }
+
+    def _calibration_as_json(self) -> Record:
+        """Return what the record says about calibration; records of older versions say nothing."""
+        if not self.calibration:
+            return {}
+        return {
+            "calibrated": None if self.calibrated is None else _as_json(self.calibrated),
+            "temperature": None if self.temperature is None else self.temperature.to_json(),
+            "calibration": self.calibration,
         }
 
     def by_seed(self, metric: str = "accuracy") -> dict[int | None, float]:
@@ -146,7 +166,9 @@ class RunRecord(RunFacts):
         """Return a table for notebooks: a row for each metric, mean and 95% interval."""
         heading = f"{self.name} on {self.data}, {self.labels:,} labels"
         seeds = ", ".join(map(str, self.seeds))
-        texts = {name: score.text(share=name != "loss") for name, score in self.scores.items()}
+        texts = {
+            name: score.text(share=name not in NO_SHARES) for name, score in self.scores.items()
+        }
         texts |= {name: score.text(share=False) for name, score in self.measures.items()}
         rows = [
             f"<tr><td>{html.escape(name)}</td><td>{text}</td></tr>" for name, text in texts.items()
@@ -190,6 +212,9 @@ def assemble(
     last = max(trials, key=lambda trial: trial.provenance.finished).provenance
     scores = _common_summaries([trial.scores for trial in trials])
     scores["accuracy"] = replace(scores["accuracy"], image_std=image_std)
+    calibrated = [trial.calibrated for trial in trials if trial.calibrated is not None]
+    temperatures = [trial.temperature for trial in trials if trial.temperature is not None]
+    all_calibrated = len(calibrated) == len(temperatures) == len(trials)
     return RunRecord(
         **{one.name: getattr(facts, one.name) for one in fields(RunFacts)},
         labels=trials[0].labels,
@@ -197,6 +222,9 @@ def assemble(
         scores=scores,
         measures=_common_summaries([trial.measures for trial in trials]),
         validation=_common_summaries(held_out) if held_out else None,
+        calibrated=_common_summaries(calibrated) if all_calibrated else None,
+        temperature=statistics.summary(temperatures) if all_calibrated else None,
+        calibration=list(dict.fromkeys(one.calibration for one in trials if one.calibration)),
         # a vote has no predictions of training images
         train_accuracy=statistics.summary(train) if len(train) == len(trials) else None,
         per_class=np.mean([trial.per_class for trial in trials], axis=0).tolist(),
@@ -227,6 +255,7 @@ def _mean_cost(costs: Sequence[Cost]) -> Cost:
     """Return the mean cost of trials, with the largest memory and number of parameters."""
     speeds = [cost.images_per_second for cost in costs if cost.images_per_second is not None]
     features = [cost.feature_seconds for cost in costs if cost.feature_seconds is not None]
+    calibrations = [one.calibration_seconds for one in costs if one.calibration_seconds is not None]
     return Cost(
         train_seconds=float(np.mean([cost.train_seconds for cost in costs])),
         adapt_seconds=float(np.mean([cost.adapt_seconds for cost in costs])),
@@ -235,4 +264,5 @@ def _mean_cost(costs: Sequence[Cost]) -> Cost:
         parameters=max(cost.parameters for cost in costs),
         meta_train_seconds=costs[0].meta_train_seconds,
         feature_seconds=float(np.mean(features)) if len(features) == len(costs) else None,
+        calibration_seconds=float(np.mean(calibrations)) if calibrations else None,
     )

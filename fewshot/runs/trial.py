@@ -14,13 +14,14 @@ from fewshot import distributed, io, progress
 from fewshot.backbones import OWN, OWN_INPUT_SIZE, class_names
 from fewshot.errors import Diverged
 from fewshot.evaluation import low_data, metrics
+from fewshot.evaluation.low_data import Predictions
 from fewshot.learners.base import Learner
-from fewshot.runs import fitting, meta_training, provenance, trial_data, trial_files
+from fewshot.runs import calibrating, fitting, meta_training, provenance, trial_data, trial_files
 from fewshot.runs.labelled_subset import LabelledSubset, labelled_subset
 from fewshot.runs.resolve import ResolvedRun
 from fewshot.runs.trial_data import TrialData
 from fewshot.runs.trial_files import TrialPredictions
-from fewshot.runs.trial_record import Cost, TrialRecord
+from fewshot.runs.trial_record import CALIBRATED, Cost, TrialRecord
 from fewshot.training import devices
 
 TRAIN_ACCURACY_IMAGES = 10_000  # at most, spread evenly, for the training accuracy
@@ -53,7 +54,9 @@ def run_trial(run: ResolvedRun, seed: int, *, force: bool = False) -> None:
             trained = fitting.train(run, learner, data, seed, folder)
         if distributed.rank() == 0:
             progress.update("classifying")
-            predictions, record = _evaluate(run, seed, subset, learner, data, trained, started)
+            predictions, record = _evaluate(
+                run, seed, subset, learner, data, trained, folder, started
+            )
             trial_files.write(folder, subset, learner, initial, trained.fit, predictions, record)
 
 
@@ -83,6 +86,7 @@ def _evaluate(
     learner: Learner,
     data: TrialData,
     trained: fitting.Trained,
+    folder: Path,
     started: datetime,
 ) -> tuple[TrialPredictions, TrialRecord]:
     """Evaluate a trained learner on the test set, the validation set and its training images.
@@ -94,6 +98,8 @@ def _evaluate(
     support = trial_data.support_for_adapt(learner, data.train, device)
     queries = trial_data.repeated_batches(learner, data.test, device)
     classifier, adapt_seconds = low_data.adapt(learner, support)
+    chosen = calibrating.choose(run, learner, data, trained, seed, folder)
+    classifier = chosen.calibration.shifted(classifier)
     test = low_data.classify(classifier, queries)
     if not test.logits.isfinite().all():
         raise Diverged(
@@ -115,6 +121,10 @@ def _evaluate(
     record = TrialRecord(
         seed=seed,
         scores=scores.numbers(),
+        calibrated=_calibrated(test, chosen.temperature),
+        temperature=chosen.temperature,
+        calibration=chosen.way,
+        shift=chosen.calibration.shift_as_list,
         measures=measures,
         validation=None if validation is None else metrics.scores(*validation).numbers(),
         train_accuracy=train_accuracy,
@@ -124,17 +134,27 @@ def _evaluate(
         best_step=trained.fit.best_step,
         labels=len(subset.labelled),
         indices_hash=trial_files.indices_hash(subset),
-        cost=_cost(trained, data.feature_seconds, adapt_seconds, learner, device),
+        cost=_cost(trained, data.feature_seconds, adapt_seconds, chosen.seconds, learner, device),
         provenance=provenance.of_result(started, devices.name(device), run.compute),
         warnings=_warnings(run, learner, trained, scores.accuracy),
     )
-    return TrialPredictions(test, validation, faulty), record
+    temperature = chosen.calibration.temperature
+    return TrialPredictions(test, validation, faulty, temperature), record
+
+
+def _calibrated(test: Predictions, temperature: float | None) -> dict[str, float] | None:
+    """Return the scores at the temperature that it changes; None without one."""
+    if temperature is None:
+        return None
+    scores = metrics.scores(test.logits / temperature, test.labels).numbers()
+    return {name: scores[name] for name in CALIBRATED}
 
 
 def _cost(
     trained: fitting.Trained,
     feature_seconds: float | None,
     adapt_seconds: float,
+    calibration_seconds: float,
     learner: Learner,
     device: str,
 ) -> Cost:
@@ -147,6 +167,7 @@ def _cost(
         parameters=sum(parameter.numel() for parameter in learner.parameters()),
         meta_train_seconds=trained.meta_train_seconds,
         feature_seconds=feature_seconds,
+        calibration_seconds=calibration_seconds,
     )
 
 

@@ -36,11 +36,13 @@ class TrialPredictions(NamedTuple):
         test: on the test set.
         validation: on the validation set; None without one.
         faulty: positions of test images with known faults, int64 [m]; None if nothing is known.
+        temperature: divisor of the logits, which are those before it.
     """
 
     test: low_data.Predictions
     validation: low_data.Predictions | None
     faulty: Tensor | None = None
+    temperature: float = 1.0
 
 
 def write(
@@ -132,13 +134,14 @@ def load_weights(learner: Learner, folder: Path) -> None:
 
 
 def _arrays(predictions: TrialPredictions) -> dict[str, np.ndarray]:
-    test, validation, faulty = predictions
+    test, validation, faulty, temperature = predictions
     arrays = {
-        "test_logits": half_precision(test.logits.numpy()),
+        "test_logits": test.logits.numpy(),
         "test_labels": test.labels.numpy(),
+        "temperature": np.array(temperature),
     }
     if validation is not None:
-        arrays["validation_logits"] = half_precision(validation.logits.numpy())
+        arrays["validation_logits"] = validation.logits.numpy()
         arrays["validation_labels"] = validation.labels.numpy()
     if faulty is not None:
         arrays["test_faulty"] = faulty.numpy()
@@ -162,16 +165,3 @@ def image_std(folders: Sequence[Path]) -> float | None:
         except io.DAMAGED_ARRAYS:  # a missing file among them
             return None
     return statistics.image_std(np.stack(correct))
-
-
-def half_precision(logits: np.ndarray) -> np.ndarray:
-    """Return logits [n, n_way] as float16, with the same classes and nearly the same softmax.
-
-    Where an image has a logit beyond the range of float16, which happens after training at a rate
-    that is far too high, its largest logit is moved to 0. That changes no softmax. What is still
-    beyond the range becomes the least number of float16.
-    """
-    limit = np.finfo(np.float16).max
-    beyond = np.abs(logits).max(1, keepdims=True) > limit
-    moved = np.where(beyond, logits - logits.max(1, keepdims=True), logits)
-    return moved.clip(-limit, limit).astype(np.float16)

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-METRICS = ("accuracy", "precision", "recall", "f1", "loss", "ece")
+METRICS = ("accuracy", "precision", "recall", "f1", "loss", "ece", "brier")  # older: no brier
 CLEAN = "clean_accuracy"  # without test images with known faults; only where these are known
+CALIBRATED = ("loss", "ece", "brier")  # what a temperature changes
+NO_SHARES = ("loss", "brier")  # the other scores are from 0 to 1
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class Cost:
         feature_seconds: those of `adapt_seconds` in which frozen features were computed, in this
             trial or an earlier one that cached them; 0 without frozen features. None in old
             records, where only the trial that filled the cache counts them in `adapt_seconds`.
+        calibration_seconds: seconds of choosing the temperature; None in old records.
     """
 
     train_seconds: float
@@ -34,15 +37,17 @@ class Cost:
     parameters: int
     meta_train_seconds: float | None = None
     feature_seconds: float | None = None
+    calibration_seconds: float | None = None
 
     @property
     def seconds(self) -> float:
-        """Seconds to train and to adapt, without the evaluation and `feature_seconds`."""
-        return self.train_seconds + self.adapt_seconds - (self.feature_seconds or 0.0)
+        """Seconds to train, adapt and calibrate, without evaluation and `feature_seconds`."""
+        trained = self.train_seconds + self.adapt_seconds - (self.feature_seconds or 0.0)
+        return trained + (self.calibration_seconds or 0.0)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the values in the order in which files have them, the last two if known."""
-        optional = ("meta_train_seconds", "feature_seconds")
+        """Return the values in the order in which files have them, the last ones if known."""
+        optional = ("meta_train_seconds", "feature_seconds", "calibration_seconds")
         content = asdict(self)
         return {
             key: value for key, value in content.items() if value is not None or key not in optional
@@ -101,6 +106,10 @@ class TrialRecord:
         best_step: step whose weights were restored; None if those of the last step were used.
         labels: number of labelled images, the validation set included.
         indices_hash: hash of the labelled subset.
+        calibrated: loss, ece and brier on the test set at the temperature; None without one.
+        temperature: divisor of the logits; None without calibration.
+        calibration: what the temperature was chosen on, or why there is none.
+        shift: what was added to the logits of each class for the prior; None if nothing was.
     """
 
     seed: int | None
@@ -117,6 +126,10 @@ class TrialRecord:
     measures: dict[str, float] = field(default_factory=dict)
     steps: int | None = None
     best_step: int | None = None
+    calibrated: dict[str, float] | None = None
+    temperature: float | None = None
+    calibration: str | None = None
+    shift: list[float] | None = None
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> TrialRecord:
@@ -131,9 +144,18 @@ class TrialRecord:
 
     def to_json(self) -> dict[str, Any]:
         """Return the content of `trial.json`."""
+        calibration = {}
+        if self.calibration is not None:  # older trials have none
+            calibration = {
+                "calibrated": self.calibrated,
+                "temperature": self.temperature,
+                "calibration": self.calibration,
+                "shift": self.shift,
+            }
         return {
             "seed": self.seed,
             "scores": self.scores,
+            **calibration,
             "measures": self.measures,
             "validation": self.validation,
             "train_accuracy": self.train_accuracy,

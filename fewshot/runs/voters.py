@@ -166,6 +166,15 @@ def saved_array(voter: Voter, name: str) -> Tensor:
     return torch.from_numpy(array)
 
 
+def calibrated_logits(voter: Voter, part: str) -> Tensor:
+    """Return a voter's logits for the images of a part at its temperature, [n, n_way]."""
+    path = voter.folder / "predictions.npz"
+    logits = saved_array(voter, f"{part}_logits").float()
+    with np.load(path) as arrays:
+        temperature = arrays.get("temperature", 1.0)  # older ones have none
+    return logits / float(temperature)
+
+
 def test_labels(voters: Sequence[Voter]) -> Tensor:
     """Return the labels [n] of the test images, on which all voters must agree."""
     first = saved_array(voters[0], "test_labels")

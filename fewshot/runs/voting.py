@@ -47,7 +47,7 @@ class Ballot(NamedTuple):
 class Tally:
     """The votes on n images, added up voter by voter, so that memory does not grow with them.
 
-    The softmax is computed in float32 from the saved half precision. Sums are float64 and of
+    The softmax is computed in float32, of each voter's own temperature. Sums are float64 and of
     logarithms, so that none of them is 0.
     """
 
@@ -154,7 +154,7 @@ def _cast(
     tallies = [{part: Tally(len(truth), n_way) for part, truth in truths.items()} for _ in percents]
     for voter in candidates:
         for part in truths:
-            logits = voters.saved_array(voter, f"{part}_logits")
+            logits = voters.calibrated_logits(voter, part)
             for keys, tally in zip(chosen, tallies, strict=True):
                 if voter.key in keys:
                     tally[part].add(logits)

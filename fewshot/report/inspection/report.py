@@ -17,7 +17,7 @@ from fewshot.report.inspection import images, run_files
 from fewshot.report.inspection.images import Inspected, Part
 from fewshot.report.inspection.run_files import Run
 from fewshot.report.plots import calibration, classes, style, training_curves
-from fewshot.runs.trial_record import METRICS
+from fewshot.runs.trial_record import METRICS, NO_SHARES
 
 PAGE = "inspect.md"
 SCORE = ("mean ± 95%", "std")
@@ -66,7 +66,10 @@ def _head(run: Run) -> str:
     record = run.record
     rows = []
     for name in METRICS:
-        rows.append([name, *_score(record.scores[name], share=name != "loss")])
+        if name in record.scores:  # older records have no brier
+            rows.append([name, *_score(record.scores[name], share=name not in NO_SHARES)])
+    for name, score in (record.calibrated or {}).items():
+        rows.append([f"{name} at the temperature", *_score(score, share=name not in NO_SHARES)])
     table = markdown_table(["score on the test images", *SCORE], rows)
     parts = [
         f"# {record.name} on {record.data}, {formatting.budget_of(record)}",
@@ -163,9 +166,25 @@ def _mean(values: training_curves.Mean, index: int) -> str:
 
 
 def _reliability(inspected: Inspected) -> Part:
+    """Show how right the probabilities are, before and after the temperature if there is one."""
+    record = inspected.run.record
+    if record.temperature is None:
+        return _reliability_of(inspected, "reliability", "without a temperature", False)
+    mean = formatting.deviation(record.temperature, ".3f")
+    before = _reliability_of(inspected, "reliability", "before the temperature", False)
+    after = _reliability_of(inspected, "reliability-after", "at the temperature", True)
+    text = (
+        f"The temperature, chosen {formatting.joined(record.calibration)}, is {mean} (mean and "
+        "standard deviation over the trials)."
+    )
+    return Part(before.files + after.files, f"{text}\n\n{before.text}\n\n{after.text}")
+
+
+def _reliability_of(inspected: Inspected, name: str, state: str, calibrated: bool) -> Part:
     record = inspected.run.record
     trials = [
-        calibration.bins(*run_files.predictions(inspected.run, seed)) for seed in record.seeds
+        calibration.bins(*run_files.predictions(inspected.run, seed, calibrated=calibrated))
+        for seed in record.seeds
     ]
     edges = np.arange(calibration.BINS + 1) / calibration.BINS
     counts, confidence, correct = calibration.together(trials)
@@ -178,12 +197,12 @@ def _reliability(inspected: Inspected) -> Part:
             rows.append([f"{low:.3f} to {high:.3f}", f"{int(n):,}", *shares])
     error = np.mean([trial.error for trial in trials])
     alt = (
-        f"Reliability diagram with {calibration.BINS} bins of confidence; the expected calibration "
-        f"error is {error:.3f}."
+        f"Reliability diagram {state}, with {calibration.BINS} bins of confidence; the expected "
+        f"calibration error is {error:.3f}."
     )
     columns = ["confidence", "images, all trials", "mean confidence", "accuracy"]
-    figure = calibration.reliability(trials, formatting.short_name(record))
-    return _figure(inspected, "reliability", figure, alt, markdown_table(columns, rows))
+    figure = calibration.reliability(trials, f"{formatting.short_name(record)}, {state}")
+    return _figure(inspected, name, figure, alt, markdown_table(columns, rows))
 
 
 PARTS: dict[str, Callable[[Inspected], Part]] = {

@@ -73,8 +73,15 @@ def trials(run: Run) -> list[TrialRecord]:
     return [TrialRecord.from_json(io.read_json(file)) for file in files]
 
 
-def predictions(run: Run, seed: int | None) -> tuple[np.ndarray, np.ndarray]:
+def predictions(
+    run: Run, seed: int | None, *, calibrated: bool = True
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the predictions of one trial for the test images.
+
+    Args:
+        run: the run.
+        seed: its trial.
+        calibrated: whether the probabilities are those at the trial's temperature, if it has one.
 
     Returns:
         Probabilities, float64 [n, n_way], and labels, int64 [n].
@@ -83,6 +90,8 @@ def predictions(run: Run, seed: int | None) -> tuple[np.ndarray, np.ndarray]:
     try:
         with path.open("rb") as file, np.load(file) as arrays:
             logits, labels = arrays["test_logits"].astype(np.float64), arrays["test_labels"]
+            if calibrated:
+                logits /= arrays.get("temperature", 1.0)
     except io.DAMAGED_ARRAYS as error:
         raise UserError(f"{_short(path)} cannot be read ({error})") from None
     if not np.isfinite(logits).all():

@@ -93,9 +93,9 @@ def test_a_class_without_queries_counts_as_zero_and_keeps_its_place():
     assert result.f1 == pytest.approx(2 / 3)
 
 
-def test_numbers_are_plain_floats_of_the_six_scores():
+def test_numbers_are_plain_floats_of_the_seven_scores():
     numbers = metrics.scores(*predictions()).numbers()
-    assert list(numbers) == ["accuracy", "precision", "recall", "f1", "loss", "ece"]
+    assert list(numbers) == ["accuracy", "precision", "recall", "f1", "loss", "ece", "brier"]
     assert {type(value) for value in numbers.values()} == {float}
 
 

@@ -64,11 +64,9 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 
 def same_as_saved(draw: Path, path: Path, names: list[str], classes: tuple[str, ...]) -> None:
-    """Compare a CSV of all classes, best first, with the predictions that the run saved.
-
-    Those have half precision, in which two classes may be equal.
-    """
-    logits = torch.from_numpy(np.load(draw / "predictions.npz")["test_logits"]).float()
+    """Compare a CSV of all classes, best first, with the predictions that the run saved."""
+    saved = np.load(draw / "predictions.npz")
+    logits = torch.from_numpy(saved["test_logits"] / saved["temperature"])
     by_file = {row["file"]: row for row in rows(path)}
     assert sorted(by_file) == sorted(names)
     for name, own in zip(names, logits, strict=True):

@@ -13,13 +13,14 @@ def copied(run: Path, to: Path) -> Path:
     return Path(shutil.copytree(run, to / run.name))
 
 
-def saved(run: Path, seed: int) -> tuple[list[list[float]], list[int]]:
+def saved(run: Path, seed: int, calibrated: bool = False) -> tuple[list[list[float]], list[int]]:
     """Return probabilities and labels of a trial, computed one image at a time."""
     with np.load(run / f"trial-{seed}" / "predictions.npz") as arrays:
         logits, labels = arrays["test_logits"].tolist(), arrays["test_labels"].tolist()
+        temperature = float(arrays["temperature"]) if calibrated else 1.0
     probabilities = []
     for row in logits:
-        powers = [math.exp(logit - max(row)) for logit in row]
+        powers = [math.exp((logit - max(row)) / temperature) for logit in row]
         probabilities.append([power / sum(powers) for power in powers])
     return probabilities, labels
 

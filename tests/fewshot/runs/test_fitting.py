@@ -82,7 +82,7 @@ def test_the_step_is_chosen_on_folds_of_the_support(
     monkeypatch.setattr(
         metrics,
         "loss_at_best_temperature",
-        lambda logits, labels: {"loss": next(scripted), "accuracy": 0.5},
+        lambda logits, labels, weights: {"loss": next(scripted), "accuracy": 0.5},
     )
     train = {"steps": 12, "batch_size": 16, "log_every_epochs": 1.6}
     values = quick("scratch", shots=4, select="support_cv", train=train, augment=[])
@@ -90,7 +90,8 @@ def test_the_step_is_chosen_on_folds_of_the_support(
     trial = tmp_path / record.run_id / "trial-0"
     assert json.loads((trial / "trial.json").read_text())["steps"] == steps
     assert record.cost.train_seconds > 0  # the folds' too
-    folds = [seen[i] for i in (0, 5, 10, 15)]  # four folds of four shots
+    # Four folds of four shots; each is classified once more at the end, for the calibration.
+    folds = [seen[i] for i in (0, 6, 12, 18)]
     assert [len(fold) for fold in folds] == [10] * 4
     assert len(set.union(*folds)) == 40  # every labelled image validates once
     assert not list(trial.glob("fold-*"))

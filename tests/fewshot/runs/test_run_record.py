@@ -33,7 +33,7 @@ def test_a_record_on_disk_has_every_promised_key_in_its_shape(
         assert record[key] == getattr(FACTS, key)
     assert record["seeds"] == [0, 1, 2]
     for scores in [record["scores"], *([record["validation"]] if with_validation else [])]:
-        assert set(scores) == {"accuracy", "precision", "recall", "f1", "loss", "ece"}
+        assert set(scores) == {"accuracy", "precision", "recall", "f1", "loss", "ece", "brier"}
         for score in scores.values():
             assert set(score) == {"mean", "std", "ci95", "values"}
             assert all(is_number(score[key]) for key in ("mean", "std", "ci95"))

@@ -19,7 +19,7 @@ from fewshot.evaluation import low_data
 from fewshot.model.restore import restore
 from fewshot.runs import experiment, records, resolve, trial_files
 from fewshot.runs.labelled_subset import LabelledSubset
-from fewshot.runs.trial_files import TrialPredictions, half_precision
+from fewshot.runs.trial_files import TrialPredictions
 from fewshot.runs.trial_record import Cost, Provenance, TrialRecord
 from fewshot.training import trainer
 from tests.fewshot import easy
@@ -166,18 +166,6 @@ def test_the_hash_of_a_subset_depends_on_both_sets_and_their_order() -> None:
     assert trial_files.indices_hash(LabelledSubset(train, train, validation)) in hashes
 
 
-def test_logits_beyond_half_precision_have_the_same_classes_and_softmax() -> None:
-    rows = [[1.0, 2.0, 3.0], [1e6, 1e6 - 2, -1e9], [-1e5, -1e6, -1e7], [65504.0, -65504.0, 0.0]]
-    logits = np.array(rows, dtype=np.float32)
-    stored = half_precision(logits)
-    assert stored.dtype == np.float16
-    assert np.isfinite(stored).all()
-    np.testing.assert_array_equal(stored[[0, 3]], logits[[0, 3]].astype(np.float16))
-    assert stored[1].tolist() == [0, -2, -65504]
-    assert stored[2].tolist() == [0, -65504, -65504]
-    assert (stored.argmax(1) == logits.argmax(1)).all()
-
-
 def test_the_saved_weights_make_the_saved_predictions(tmp_path: Path) -> None:
     record = experiment.run(quick("scratch"), [0], out=tmp_path)
     trial = tmp_path / record.run_id / "trial-0"
@@ -190,8 +178,8 @@ def test_the_saved_weights_make_the_saved_predictions(tmp_path: Path) -> None:
     predictions = low_data.classify(
         classifier, streams.chunks(test, torch.arange(len(test)), 100, "cpu")
     )
-    saved = torch.from_numpy(np.load(trial / "predictions.npz")["test_logits"]).float()
-    torch.testing.assert_close(predictions.logits, saved, rtol=2e-3, atol=2e-3)
+    saved = torch.from_numpy(np.load(trial / "predictions.npz")["test_logits"])
+    torch.testing.assert_close(predictions.logits, saved)
 
 
 def test_the_weights_of_a_run_can_start_another(tmp_path: Path) -> None:
@@ -233,4 +221,4 @@ def test_a_trial_stores_only_the_weights_that_its_training_changed(tmp_path: Pat
         parts = {key.split(".")[0] for key in saved}
         assert parts == {"untrained": set(), "head": {"head"}, "all": {"backbone", "head"}}[name]
     assert sizes["untrained"] < sizes["head"] < sizes["all"]
-    assert sizes["untrained"] < 10_000
+    assert sizes["untrained"] < 30_000

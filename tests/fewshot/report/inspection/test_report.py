@@ -16,7 +16,7 @@ from fewshot.runs import voting
 from tests.fewshot.cli.test_main import fewshot
 from tests.fewshot.report.saved_run import copied, counted
 
-CHARTS = ("confusion", "classes", "train-and-test", "curves", "reliability")
+CHARTS = ("confusion", "classes", "train-and-test", "curves", "reliability", "reliability-after")
 
 
 EVERY = {f"{name}.{suffix}" for name in CHARTS for suffix in ("svg", "png")} | {

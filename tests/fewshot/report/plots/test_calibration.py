@@ -12,12 +12,16 @@ from fewshot.report.plots import calibration
 from tests.fewshot.report.saved_run import saved
 
 
-def test_reliability_counts_every_image_once(run: Path) -> None:
+@pytest.mark.parametrize("calibrated", [False, True])
+def test_reliability_counts_every_image_once(run: Path, calibrated: bool) -> None:
     inspected = run_files.read(run)
-    trials = [calibration.bins(*run_files.predictions(inspected, seed)) for seed in (0, 3)]
+    trials = [
+        calibration.bins(*run_files.predictions(inspected, seed, calibrated=calibrated))
+        for seed in (0, 3)
+    ]
     for seed, trial_bins in zip((0, 3), trials, strict=True):
         inside: list[list[tuple[float, bool]]] = [[] for _ in range(15)]
-        rows = list(zip(*saved(run, seed), strict=True))
+        rows = list(zip(*saved(run, seed, calibrated), strict=True))
         for row, label in rows:
             sure = max(row)
             place = next(m for m in range(15) if m / 15 < sure <= (m + 1) / 15)
@@ -27,10 +31,9 @@ def test_reliability_counts_every_image_once(run: Path) -> None:
             abs(sum(right for _, right in one) - sum(sure for sure, _ in one)) for one in inside
         ]
         assert trial_bins.error == pytest.approx(sum(gaps) / len(rows))
-    ece = inspected.record.scores["ece"]
-    assert [trial_bins.error for trial_bins in trials] == pytest.approx(
-        ece.values, abs=2e-3
-    )  # predictions in half precision
+    scores = inspected.record.calibrated if calibrated else inspected.record.scores
+    ece = scores["ece"]
+    assert [trial_bins.error for trial_bins in trials] == pytest.approx(ece.values)
     upper, lower = calibration.reliability(trials).axes
     both = trials[0].counts + trials[1].counts
     right = (trials[0].correct + trials[1].correct)[both > 0] / both[both > 0]

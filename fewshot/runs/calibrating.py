@@ -1,0 +1,204 @@
+"""The calibration of a trial: its prior and its temperature, chosen on its labelled images alone.
+
+A temperature needs predictions for labelled images that the classifier was not fitted to. They are,
+in this order: those of the validation set; those out of fold, where fitting again costs little, or
+where folds chose the number of steps; and those of another training on three quarters of the
+labels. Few predictions decide little, so the temperature is expected near the one that gives the
+logits the spread of a cosine head. With one label per class, that one is taken.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from episodes import streams, subsets
+from episodes.types import ImageSet
+from fewshot import distributed, io, progress
+from fewshot.config import FEW_LABELS
+from fewshot.features import frozen
+from fewshot.heads import calibration
+from fewshot.heads.calibration import Calibration
+from fewshot.learners.base import Learner
+from fewshot.runs import fitting, held_out
+from fewshot.runs.held_out import HeldOut
+from fewshot.runs.resolve import ResolvedRun
+from fewshot.runs.trial_data import Part, TrialData
+
+FOLDS = 10  # at most
+ENOUGH = 1000  # predictions out of fold; more folds are not fitted
+HELD_OUT = 0.25  # of the labels, for another training
+# Standard deviation of the logarithm of the temperature around the expected one, chosen on training
+# images of CIFAR-10 (docs/log.md).
+TOLERANCE = 0.2
+WIDE_TOLERANCE = 1.0  # the same around 1, for networks that began with random weights
+
+VALIDATION = "on the validation set"
+OUT_OF_FOLD = "on predictions out of fold"
+ANOTHER_TRAINING = "on a quarter of the labels, by a training on the others"
+EXPECTED = "expected from the spread of a cosine head"
+NOT_WANTED = "none, as the settings say"
+NO_LABELS = "none: there are no labels"
+TOO_FEW = "none: one label per class leaves nothing to hold out"
+TOO_COSTLY = "none: it would need another training; a validation set would serve as well"
+
+
+class Chosen(NamedTuple):
+    """The calibration of a trial.
+
+    Attributes:
+        calibration: the shift for the prior, and the temperature, 1 if none was chosen.
+        way: how the temperature was chosen, or why there is none.
+        seconds: what that took.
+    """
+
+    calibration: Calibration
+    way: str
+    seconds: float
+
+    @property
+    def temperature(self) -> float | None:
+        """The temperature; None if none was chosen."""
+        return None if self.way.startswith("none") else self.calibration.temperature
+
+
+class _Temperature(NamedTuple):
+    value: float
+    way: str
+
+
+def choose(
+    run: ResolvedRun,
+    learner: Learner,
+    data: TrialData,
+    trained: fitting.Trained,
+    seed: int,
+    folder: Path,
+) -> Chosen:
+    """Choose the calibration of a trained learner; the learner stays as it is."""
+    started = time.perf_counter()
+    temperature = _temperature(run, learner, data, trained, seed, folder)
+    shift = held_out.shift(run, learner, data.train)
+    seconds = time.perf_counter() - started
+    return Chosen(Calibration(shift, temperature.value), temperature.way, seconds)
+
+
+def _temperature(
+    run: ResolvedRun,
+    learner: Learner,
+    data: TrialData,
+    trained: fitting.Trained,
+    seed: int,
+    folder: Path,
+) -> _Temperature:
+    train, counts = data.train, data.train.labels.bincount(minlength=data.train.n_way)
+    on_support = trained.fit.steps > 0 and run.base is None
+    few = len(train.indices) <= FEW_LABELS * train.n_way
+    if run.config.calibration == "none":
+        return _Temperature(1.0, NOT_WANTED)
+    if not len(train.indices):
+        return _Temperature(1.0, NO_LABELS)
+    if data.validation is not None:
+        return _on(run, train, held_out.predict(run, learner, train, data.validation), VALIDATION)
+    if not on_support:
+        return _by_refits(run, learner, _as_features(run, learner, train))
+    if trained.held_out is not None:
+        return _on(run, train, trained.held_out, OUT_OF_FOLD)
+    if int(counts.min()) < 2:
+        return _Temperature(1.0, TOO_FEW)
+    if not few or distributed.world() > 1:
+        return _Temperature(1.0, TOO_COSTLY)
+    predictions = _by_another_training(run, train, seed, folder / "fold-calibration")
+    return _on(run, train, predictions, ANOTHER_TRAINING)
+
+
+def _on(run: ResolvedRun, train: Part, predictions: HeldOut, way: str) -> _Temperature:
+    """Return the temperature that is best for held-out predictions."""
+    logits, labels, reference = predictions
+    weights = held_out.image_weights(run, train, labels)
+    expected, tolerance = 1.0, WIDE_TOLERANCE
+    if reference is not None:
+        expected, tolerance = _like(logits, reference), TOLERANCE
+    value = calibration.choose_temperature(
+        logits, labels, weights, expected=expected, tolerance=tolerance
+    )
+    return _Temperature(value, way)
+
+
+def _like(logits: Tensor, reference: Tensor) -> float:
+    """Return the temperature at which logits are spread as those of a cosine head."""
+    return calibration.spread(logits) / calibration.spread(reference)
+
+
+def _as_features(run: ResolvedRun, learner: Learner, train: Part) -> Part:
+    """Return a part as features of the learner's backbone, unless the learner needs images."""
+    if learner.needs.images or not isinstance(train.source, ImageSet):
+        return train
+    features = frozen.cached(learner.backbone, train.source, train.indices, run.compute.device)
+    return Part(features, torch.arange(len(features)))
+
+
+def _by_refits(run: ResolvedRun, learner: Learner, train: Part) -> _Temperature:
+    """Return the temperature of a learner that only adapts to its support set.
+
+    It adapts to the support set without each fold. The logits of a fold are scaled to the spread
+    that the classifier of the whole support set has, which regularisation by fewer images changes.
+    """
+    whole = held_out.fitted(run, learner, train)(train).logits
+    expected = _like(whole, held_out.reference(run, learner, train, train))
+    logits, labels = [], []
+    for inside, outside in _folds(train.labels):
+        part = train.select(inside)
+        classify = held_out.fitted(run, _refitted(run, learner, part), part)
+        fold = classify(train.select(outside))
+        scale = calibration.spread(whole) / calibration.spread(classify(part).logits)
+        logits.append(scale * fold.logits)
+        labels.append(fold.labels)
+        if sum(map(len, labels)) >= ENOUGH:
+            break
+    if not labels:
+        return _Temperature(expected, EXPECTED)
+    weights = held_out.image_weights(run, train, torch.cat(labels))
+    value = calibration.choose_temperature(
+        torch.cat(logits), torch.cat(labels), weights, expected=expected, tolerance=TOLERANCE
+    )
+    return _Temperature(value, OUT_OF_FOLD)
+
+
+def _folds(labels: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield indices to fit to and indices held out; a class with one image is never held out."""
+    counts = labels.bincount()
+    single = counts[labels] == 1
+    for inside, outside in subsets.folds(labels, min(FOLDS, int(counts.max())), 0):
+        left_in = outside[single[outside]]
+        outside = outside[~single[outside]]
+        if len(outside):
+            yield torch.cat([inside, left_in]).sort().values, outside
+
+
+def _refitted(run: ResolvedRun, learner: Learner, part: Part) -> Learner:
+    """Return the learner as it would be had it been prepared on a part of its support set."""
+    if not learner.prepares:
+        return learner
+    refitted = copy.deepcopy(learner).eval()
+    refitted.prepare(streams.labelled(part.source, part.indices, run.compute.device))
+    return refitted
+
+
+def _by_another_training(run: ResolvedRun, train: Part, seed: int, folder: Path) -> HeldOut:
+    """Train on three quarters of the labels, and predict the others; resume if interrupted."""
+    if not (folder / held_out.FILE).exists():
+        io.make_folder(folder)
+        inside, outside = subsets.hold_out(train.labels, HELD_OUT, 0)
+        data = TrialData(train.select(inside), None, test=train)
+        learner = run.build_learner(seed)
+        with progress.within("calibration"):
+            fitting.fit_learner(run, learner, data, seed, folder)
+        held_out.predict(run, learner, data.train, train.select(outside)).write(folder)
+    return held_out.read(folder)
