@@ -150,9 +150,13 @@ def choose_temperature(
     return math.exp(centre)
 
 
-def spread(logits: Tensor) -> float:
-    """Return the mean over images of the standard deviation of their logits."""
-    return float(logits.float().std(1).mean())
+def relative_spread(logits: Tensor, others: Tensor) -> float:
+    """Return how much wider the logits of images spread than others; 1 if either do not spread.
+
+    The spread is the mean over images of the standard deviation of their logits.
+    """
+    ours, theirs = (float(one.double().std(1).mean()) for one in (logits, others))
+    return ours / theirs if ours > 0 and theirs > 0 else 1.0
 
 
 def cosine_reference(support: Tensor, labels: Tensor, n_way: int, queries: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ from fewshot import distributed, io, progress
 from fewshot.config import FEW_LABELS
 from fewshot.features import frozen
 from fewshot.heads import calibration
-from fewshot.heads.calibration import Calibration
+from fewshot.heads.calibration import Calibration, relative_spread
 from fewshot.learners.base import Learner
 from fewshot.runs import fitting, held_out
 from fewshot.runs.held_out import HeldOut
@@ -124,23 +124,19 @@ def _on(run: ResolvedRun, train: Part, predictions: HeldOut, way: str) -> _Tempe
     weights = held_out.image_weights(run, train, labels)
     expected, tolerance = 1.0, WIDE_TOLERANCE
     if reference is not None:
-        expected, tolerance = _like(logits, reference), TOLERANCE
+        expected, tolerance = relative_spread(logits, reference), TOLERANCE
     value = calibration.choose_temperature(
         logits, labels, weights, expected=expected, tolerance=tolerance
     )
     return _Temperature(value, way)
 
 
-def _like(logits: Tensor, reference: Tensor) -> float:
-    """Return the temperature at which logits are spread as those of a cosine head."""
-    return calibration.spread(logits) / calibration.spread(reference)
-
-
 def _as_features(run: ResolvedRun, learner: Learner, train: Part) -> Part:
     """Return a part as features of the learner's backbone, unless the learner needs images."""
     if learner.needs.images or not isinstance(train.source, ImageSet):
         return train
-    features = frozen.cached(learner.backbone, train.source, train.indices, run.compute.device)
+    device = run.compute.device
+    features, _ = frozen.cached(learner.backbone, train.source, train.indices, device)
     return Part(features, torch.arange(len(features)))
 
 
@@ -151,13 +147,13 @@ def _by_refits(run: ResolvedRun, learner: Learner, train: Part) -> _Temperature:
     that the classifier of the whole support set has, which regularisation by fewer images changes.
     """
     whole = held_out.fitted(run, learner, train)(train).logits
-    expected = _like(whole, held_out.reference(run, learner, train, train))
+    expected = relative_spread(whole, held_out.reference(run, learner, train, train))
     logits, labels = [], []
     for inside, outside in _folds(train.labels):
         part = train.select(inside)
         classify = held_out.fitted(run, _refitted(run, learner, part), part)
         fold = classify(train.select(outside))
-        scale = calibration.spread(whole) / calibration.spread(classify(part).logits)
+        scale = relative_spread(whole, classify(part).logits)
         logits.append(scale * fold.logits)
         labels.append(fold.labels)
         if sum(map(len, labels)) >= ENOUGH:

@@ -255,7 +255,8 @@ def _mean_cost(costs: Sequence[Cost]) -> Cost:
     """Return the mean cost of trials, with the largest memory and number of parameters."""
     speeds = [cost.images_per_second for cost in costs if cost.images_per_second is not None]
     features = [cost.feature_seconds for cost in costs if cost.feature_seconds is not None]
-    calibrations = [one.calibration_seconds for one in costs if one.calibration_seconds is not None]
+    seconds = [cost.calibration_seconds for cost in costs]
+    calibrations = [one for one in seconds if one is not None]
     return Cost(
         train_seconds=float(np.mean([cost.train_seconds for cost in costs])),
         adapt_seconds=float(np.mean([cost.adapt_seconds for cost in costs])),

@@ -170,12 +170,11 @@ def _reliability(inspected: Inspected) -> Part:
     record = inspected.run.record
     if record.temperature is None:
         return _reliability_of(inspected, "reliability", "without a temperature", False)
-    mean = formatting.deviation(record.temperature, ".3f")
     before = _reliability_of(inspected, "reliability", "before the temperature", False)
     after = _reliability_of(inspected, "reliability-after", "at the temperature", True)
     text = (
-        f"The temperature, chosen {formatting.joined(record.calibration)}, is {mean} (mean and "
-        "standard deviation over the trials)."
+        f"The temperature, chosen {formatting.joined(record.calibration)}, is "
+        f"{record.temperature.mean:.3f} (mean over the trials)."
     )
     return Part(before.files + after.files, f"{text}\n\n{before.text}\n\n{after.text}")
 
