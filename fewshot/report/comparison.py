@@ -229,7 +229,7 @@ def _remarks(group: Sequence[RunRecord]) -> list[str]:
             for text in record.warnings
         ]
     remarks += [_measures(record) for record in group if record.measures]
-    if min(len(record.seeds) for record in group) < formatting.UNCERTAIN_TRIALS:
+    if formatting.has_few_trials(group):
         remarks.append("with fewer than five trials, the interval is itself uncertain.")
     return remarks
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from fewshot.evaluation.statistics import Score
 from fewshot.runs import naming
-from fewshot.runs.run_record import RunRecord
+from fewshot.runs.run_record import ONE_TRIAL, RunRecord
 
 USUAL_PRESETS = (*naming.DEFAULT_PRESETS, "random")  # those that a figure's label leaves out
 UNCERTAIN_TRIALS = 5  # with fewer, an interval or a standard deviation is itself uncertain
@@ -156,6 +156,14 @@ def as_stated(value: float, decimals: int = 2) -> str:
 def number(value: float, form: str) -> Cell:
     """Return a cell that shows a number in a format, and is sorted by it."""
     return Cell(f"{value:{form}}", value)
+
+
+def has_few_trials(records: Iterable[RunRecord]) -> bool:
+    """Return whether a record has too few trials to know their spread, though these can differ."""
+    return any(
+        len(record.seeds) < UNCERTAIN_TRIALS and ONE_TRIAL not in record.warnings
+        for record in records
+    )
 
 
 def feature_seconds(record: RunRecord) -> str:

@@ -18,7 +18,7 @@ from fewshot.learners import LEARNERS
 from fewshot.runs import one_trial, processes, requests, trial_files
 from fewshot.runs.labelled_subset import labelled_subset
 from fewshot.runs.resolve import ResolvedRun, options_of, resolve_run
-from fewshot.runs.run_record import RunFacts, RunRecord, assemble
+from fewshot.runs.run_record import ONE_TRIAL, RunFacts, RunRecord, assemble
 from fewshot.runs.trial import run_trial
 from fewshot.runs.trial_record import TrialRecord
 from fewshot.training import devices
@@ -173,7 +173,7 @@ def write_record(run: ResolvedRun, only_one: bool) -> RunRecord:
         spread = trial_files.image_std([path.parent for path in paths])
         record = assemble(facts, data.train.fingerprint, trials, spread)
         if only_one:
-            record = replace(record, warnings=[one_trial.REMARK, *record.warnings])
+            record = replace(record, warnings=[ONE_TRIAL, *record.warnings])
         io.write_json(run.folder / "record.json", record.to_json())
     return record
 

@@ -11,11 +11,7 @@ import torch
 from fewshot.runs import records
 from fewshot.runs.labelled_subset import labelled_subset
 from fewshot.runs.resolve import ResolvedRun
-
-REMARK = (
-    "all training images are labelled and nothing is random, so every trial would be the same: "
-    "this is one trial"
-)
+from fewshot.runs.run_record import ONE_TRIAL
 
 log = logging.getLogger("fewshot")
 
@@ -38,7 +34,7 @@ def seeds_to_run(run: ResolvedRun, seeds: Sequence[int]) -> list[int]:
         seeds: the seeds that were asked for.
     """
     if len(seeds) > 1:
-        log.warning("%s instead of %d.", REMARK, len(seeds))
+        log.warning("%s instead of %d.", ONE_TRIAL, len(seeds))
     finished = sorted(map(_seed, finished_trials(run.folder)))
     return finished[:1] or list(seeds[:1])
 

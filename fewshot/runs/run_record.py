@@ -17,6 +17,11 @@ from fewshot.runs.trial_record import NO_SHARES, Cost, Provenance, TrialRecord, 
 
 Record = dict[str, Any]  # a record as it is on disk
 Scores = dict[str, Score]
+# The warning of a record whose trials cannot differ
+ONE_TRIAL = (
+    "all training images are labelled and nothing is random, so every trial would be the same: "
+    "this is one trial"
+)
 
 
 @dataclass(frozen=True)

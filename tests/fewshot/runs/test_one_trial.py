@@ -11,6 +11,7 @@ import pytest
 from fewshot.report import comparison
 from fewshot.runs import experiment, one_trial, trial
 from fewshot.runs.resolve import resolve_run
+from fewshot.runs.run_record import ONE_TRIAL
 
 ON_DIGITS = {
     "method": "probe",
@@ -36,12 +37,11 @@ def test_all_labels_and_nothing_random_are_one_trial(
     assert record.scores["accuracy"].values == [record.scores["accuracy"].mean]
     assert record.scores["accuracy"].std is None
     assert sum(map(sum, record.confusion)) == record.n_test == 500
-    assert record.warnings[0] == one_trial.REMARK
-    assert caplog.record_tuples == [
-        ("fewshot", logging.WARNING, f"{one_trial.REMARK} instead of 10.")
-    ]
+    assert record.warnings[0] == ONE_TRIAL
+    assert caplog.record_tuples == [("fewshot", logging.WARNING, f"{ONE_TRIAL} instead of 10.")]
     table = comparison.markdown([record])
-    assert one_trial.REMARK in table
+    assert ONE_TRIAL in table
+    assert "fewer than five trials" not in table
     assert "±" not in table.splitlines()[4]
 
     run = resolve_run(FULL, tmp_path, "cpu")
@@ -68,7 +68,7 @@ def test_random_weights_or_subsets_are_different_trials(tmp_path: Path, changes:
     assert record.seeds == [0, 1]
     folder = tmp_path / record.run_id
     assert (logits(folder / "trial-0") != logits(folder / "trial-1")).any()
-    assert one_trial.REMARK not in record.warnings
+    assert ONE_TRIAL not in record.warnings
 
 
 def test_a_training_is_random_even_on_all_labels(tmp_path: Path) -> None:
