@@ -7,7 +7,7 @@ python -m scripts.learners --check   # exit with an error if one is stale
 from __future__ import annotations
 
 from fewshot.evaluation.paired_tests import paired_difference
-from fewshot.report import formatting
+from fewshot.report import costs, formatting
 from fewshot.runs import records
 from fewshot.runs.run_record import RunRecord
 from scripts import names, pages, systems
@@ -44,7 +44,7 @@ def at_16() -> str:
     for record in read():
         if record.shots != 16:
             continue
-        seconds = f"{record.cost.seconds:.1f}", formatting.feature_seconds(record)
+        seconds = f"{record.cost.seconds:.1f}", costs.feature_seconds(record)
         row = [_name(record), _accuracy(record), len(record.seeds), *seconds]
         system, reported = REPORTED.get(record.method, ("", None))
         if reported is not None:
@@ -72,7 +72,7 @@ def at_128() -> str:
             f"{record.cost.seconds:.0f}",
             formatting.current_words(record.provenance.device),
         )
-        n, features = len(record.seeds), formatting.feature_seconds(record)
+        n, features = len(record.seeds), costs.feature_seconds(record)
         rows.append([_name(record), _accuracy(record), n, difference, seconds, features, machine])
     alone = names.no_labels()
     rows.append([alone.name, _accuracy(alone), len(alone.seeds), "", "", "", ""])

@@ -10,7 +10,7 @@ from typing import Any
 from fewshot import io
 from fewshot.errors import UserError
 from fewshot.evaluation.paired_tests import clear_winner, paired_difference
-from fewshot.report import formatting, known_faults
+from fewshot.report import costs, formatting, known_faults
 from fewshot.report.plots import accuracy_curves
 from fewshot.runs import records
 from fewshot.runs.run_record import RunRecord
@@ -40,7 +40,7 @@ BRIEF = (
 LONGEST_SETTINGS = 80  # characters in a cell; longer settings go below the table
 HOW_TO_READ = (
     f"{formatting.HOW_INTERVALS} Difference to the highest accuracy: paired over common trials. "
-    f"{formatting.HOW_BOLD} {formatting.SECONDS}"
+    f"{formatting.HOW_BOLD} {costs.SECONDS}"
 )
 
 
@@ -206,7 +206,7 @@ def _row(record: RunRecord, best: RunRecord, settings: str) -> dict[str, str]:
         "train accuracy": "" if train is None else f"{train.mean:.3f}",
         "n": str(len(values)),
         "seconds per trial": f"{record.cost.seconds:.1f}",
-        "features (s)": formatting.feature_seconds(record),
+        "features (s)": costs.feature_seconds(record),
         "parameters": f"{record.cost.parameters:,}",
         "run": record.run_id,
     }

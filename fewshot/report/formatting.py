@@ -22,12 +22,6 @@ HOW_BOLD = (
     "Bold: better than every other row (paired t-tests of all pairs, Holm, 5%); no row is bold "
     "where the trials cannot show that."
 )
-SECONDS = (
-    "Seconds per trial: training and adaptation, without evaluation. Features (s): the time in "
-    "which the frozen features of a trial's images were computed, once for all trials and methods "
-    "of a network; where an older record states no such time, it is part of the seconds of the "
-    "trial that computed them."
-)
 RUN_ID = re.compile("[0-9a-f]{12}")
 LATEX = {
     "\\": r"\textbackslash{}",
@@ -164,12 +158,6 @@ def has_few_trials(records: Iterable[RunRecord]) -> bool:
         len(record.seeds) < UNCERTAIN_TRIALS and ONE_TRIAL not in record.warnings
         for record in records
     )
-
-
-def feature_seconds(record: RunRecord) -> str:
-    """Return the seconds in which the features of a trial were computed; empty if not recorded."""
-    seconds = record.cost.feature_seconds
-    return "" if seconds is None else f"{seconds:.1f}"
 
 
 def budget_kind(record: RunRecord) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from fewshot.report import known_faults
-from fewshot.report.formatting import HOW_BOLD, SECONDS, Finding, Table, as_stated, counted
+from fewshot.report import costs, known_faults
+from fewshot.report.formatting import HOW_BOLD, Finding, Table, as_stated, counted
 from fewshot.report.studies import figures, findings, reported, tables
 from fewshot.report.studies.figures import Figure
 from fewshot.report.studies.results import DONE, SMOKE, CellResult, RowResult, Study
@@ -19,7 +19,7 @@ HOW_TO_READ = (
     "interval that also counts the test images as a sample. Difference: measured minus reported. "
     f"{HOW_BOLD} The highest of many settings is too optimistic. Methods are compared by paired "
     "differences over common trials; p-values are corrected by Holm's method for all pairs. "
-    f"{SECONDS}"
+    f"{costs.SECONDS}"
 )
 
 

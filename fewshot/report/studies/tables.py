@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from fewshot.evaluation.paired_tests import clear_winner
 from fewshot.evaluation.statistics import Score
-from fewshot.report import formatting
+from fewshot.report import costs, formatting
 from fewshot.report.formatting import Cell, Table, as_stated, number
 from fewshot.report.studies import results
 from fewshot.report.studies.results import SMOKE, CellResult, Group, RowResult, Study
@@ -201,7 +201,7 @@ def _line(cell: CellResult, decimals: Decimals, is_winner: bool, scale: str) -> 
             line[metric] = _score(results.score(record, metric), share=metric != "loss")
             line[f"{metric}, reported"] = reported(cell, metric, decimals[metric])
     line["seconds per trial"] = number(record.cost.seconds, ".1f")
-    line["features (s)"] = Cell(formatting.feature_seconds(record), record.cost.feature_seconds)
+    line["features (s)"] = Cell(costs.feature_seconds(record), record.cost.feature_seconds)
     return {**line, "run": Cell(cell.run or record.run_id)}
 
 
