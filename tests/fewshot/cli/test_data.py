@@ -62,7 +62,7 @@ def test_the_cache_is_shown_and_cleared(monkeypatch, tmp_path, capsys) -> None:
         )
         assert "MB" in line
         assert this_month in line
-    assert len(printed) == len(expected) + 4
+    assert len(printed) == len(expected) + 5
     size = sum(
         path.stat().st_size
         for folder in ("images", "features")
