@@ -88,11 +88,13 @@ def affordable_steps(
     learner = run.build_learner(0)
     images = Part(run.base, torch.arange(len(run.base)))
     stream, steps_per_epoch = fitting.training_stream(run, learner, images, seed=0)
+    own = run.config.train.total_steps(steps_per_epoch)
+    if own <= WARM_UP + TIMED:
+        return own
     for steps in (WARM_UP, TIMED):
         settings = run.config.train.model_copy(update={"steps": steps})
         timed = trainer.fit(learner, stream, settings, steps_per_epoch)
     steps_in_time = int(seconds / (timed.seconds / TIMED) // 50 * 50)
-    own = run.config.train.total_steps(steps_per_epoch)
     return min(own, max(50, steps_in_time))
 
 
