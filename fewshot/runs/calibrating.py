@@ -45,7 +45,7 @@ ANOTHER_TRAINING = "on a quarter of the labels, by a training on the others"
 EXPECTED = "expected from the spread of a cosine head"
 NOT_WANTED = "none, as the settings say"
 NO_LABELS = "none: there are no labels"
-TOO_FEW = "none: one label per class leaves nothing to hold out"
+TOO_FEW = "none: one label per class leaves none to hold out"
 TOO_COSTLY = "none: it would need another training; a validation set would serve as well"
 
 
@@ -110,23 +110,37 @@ def _temperature(
         return _by_refits(run, learner, _as_features(run, learner, train))
     if trained.held_out is not None:
         return _on(run, train, trained.held_out, OUT_OF_FOLD)
-    if int(counts.min()) < 2:
+    if int(counts.max()) < 2:
         return _Temperature(1.0, TOO_FEW)
     if not few or distributed.world() > 1:
         return _Temperature(1.0, TOO_COSTLY)
-    predictions = _by_another_training(run, train, seed, folder / "fold-calibration")
+    folder /= "fold-calibration"
+    predictions = _by_another_training(run, train, trained.until, seed, folder)
     return _on(run, train, predictions, ANOTHER_TRAINING)
 
 
 def _on(run: ResolvedRun, train: Part, predictions: HeldOut, way: str) -> _Temperature:
     """Return the temperature that is best for held-out predictions."""
     logits, labels, reference = predictions
-    weights = held_out.image_weights(run, train, labels)
-    expected, tolerance = 1.0, WIDE_TOLERANCE
-    if reference is not None:
-        expected, tolerance = relative_spread(logits, reference), TOLERANCE
+    expected = None if reference is None else relative_spread(logits, reference)
+    return _best(run, train, logits, labels, expected, way)
+
+
+def _best(
+    run: ResolvedRun,
+    train: Part,
+    logits: Tensor,
+    labels: Tensor,
+    expected: float | None,
+    way: str,
+) -> _Temperature:
+    """Return the temperature that is best for held-out logits, near the expected one if known."""
     value = calibration.choose_temperature(
-        logits, labels, weights, expected=expected, tolerance=tolerance
+        logits,
+        labels,
+        held_out.image_weights(run, train, labels),
+        expected=expected or 1.0,
+        tolerance=TOLERANCE if expected else WIDE_TOLERANCE,
     )
     return _Temperature(value, way)
 
@@ -146,8 +160,8 @@ def _by_refits(run: ResolvedRun, learner: Learner, train: Part) -> _Temperature:
     It adapts to the support set without each fold. The logits of a fold are scaled to the spread
     that the classifier of the whole support set has, which regularisation by fewer images changes.
     """
-    whole = held_out.fitted(run, learner, train)(train).logits
-    expected = relative_spread(whole, held_out.reference(run, learner, train, train))
+    whole, _, reference = held_out.predict(run, learner, train, train)
+    expected = None if reference is None else relative_spread(whole, reference)
     logits, labels = [], []
     for inside, outside in _folds(train.labels):
         part = train.select(inside)
@@ -158,13 +172,9 @@ def _by_refits(run: ResolvedRun, learner: Learner, train: Part) -> _Temperature:
         labels.append(fold.labels)
         if sum(map(len, labels)) >= ENOUGH:
             break
-    if not labels:
-        return _Temperature(expected, EXPECTED)
-    weights = held_out.image_weights(run, train, torch.cat(labels))
-    value = calibration.choose_temperature(
-        torch.cat(logits), torch.cat(labels), weights, expected=expected, tolerance=TOLERANCE
-    )
-    return _Temperature(value, OUT_OF_FOLD)
+    if labels:
+        return _best(run, train, torch.cat(logits), torch.cat(labels), expected, OUT_OF_FOLD)
+    return _Temperature(1.0, TOO_FEW) if expected is None else _Temperature(expected, EXPECTED)
 
 
 def _folds(labels: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
@@ -178,6 +188,15 @@ def _folds(labels: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
             yield torch.cat([inside, left_in]).sort().values, outside
 
 
+def _split(labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Return indices to train on and indices held out; a class with one image is not held out."""
+    several = (labels.bincount()[labels] > 1).nonzero()[:, 0]
+    outside = several[subsets.hold_out(labels[several], HELD_OUT, 0)[1]]
+    is_inside = torch.ones(len(labels), dtype=torch.bool)
+    is_inside[outside] = False
+    return is_inside.nonzero()[:, 0], outside
+
+
 def _refitted(run: ResolvedRun, learner: Learner, part: Part) -> Learner:
     """Return the learner as it would be had it been prepared on a part of its support set."""
     if not learner.prepares:
@@ -187,14 +206,16 @@ def _refitted(run: ResolvedRun, learner: Learner, part: Part) -> Learner:
     return refitted
 
 
-def _by_another_training(run: ResolvedRun, train: Part, seed: int, folder: Path) -> HeldOut:
+def _by_another_training(
+    run: ResolvedRun, train: Part, until: float, seed: int, folder: Path
+) -> HeldOut:
     """Train on three quarters of the labels, and predict the others; resume if interrupted."""
     if not (folder / held_out.FILE).exists():
         io.make_folder(folder)
-        inside, outside = subsets.hold_out(train.labels, HELD_OUT, 0)
+        inside, outside = _split(train.labels)
         data = TrialData(train.select(inside), None, test=train)
         learner = run.build_learner(seed)
         with progress.within("calibration"):
-            fitting.fit_learner(run, learner, data, seed, folder)
+            fitting.fit_learner(run, learner, data, seed, folder, until=until)
         held_out.predict(run, learner, data.train, train.select(outside)).write(folder)
     return held_out.read(folder)

@@ -40,6 +40,7 @@ class Trained:
     Args:
         fit: steps, seconds and history.
         fold_seconds: seconds of the trainings on folds that chose the number of steps.
+        until: share of the steps after which the training stopped.
         held_out: predictions out of fold after as many steps, if folds chose all steps.
         warnings: sentences for the record.
         meta_train_seconds: seconds of the meta-training that all trials share; None without one.
@@ -47,6 +48,7 @@ class Trained:
 
     fit: trainer.Fitted
     fold_seconds: float = 0.0
+    until: float = 1.0
     held_out: HeldOut | None = None
     warnings: list[str] = field(default_factory=list)
     meta_train_seconds: float | None = None
@@ -70,7 +72,7 @@ def train(run: ResolvedRun, learner: Learner, data: TrialData, seed: int, folder
             out_of_fold = held_out.joined([held_out.read(fold) for fold in folds])
     warnings += warnings_of_batch_norm(run.config, learner)
     fit = fit_learner(run, learner, data, seed, folder, until=until)
-    return Trained(fit, fold_seconds, out_of_fold, warnings)
+    return Trained(fit, fold_seconds, until, out_of_fold, warnings)
 
 
 def _warnings_of_episodes(run: ResolvedRun, learner: Learner, train: Part) -> list[str]:
