@@ -17,7 +17,7 @@ from fewshot.report.inspection import images, run_files
 from fewshot.report.inspection.images import Inspected, Part
 from fewshot.report.inspection.run_files import Run
 from fewshot.report.plots import calibration, classes, style, training_curves
-from fewshot.runs.trial_record import METRICS, NO_SHARES
+from fewshot.runs.trial_record import CLEAN, METRICS, NO_SHARES
 
 PAGE = "inspect.md"
 SCORE = ("mean ± 95%", "std")
@@ -65,8 +65,8 @@ def inspect(
 def _head(run: Run) -> str:
     record = run.record
     rows = []
-    for name in METRICS:
-        if name in record.scores:  # older records have no brier
+    for name in (*METRICS, CLEAN):
+        if name in record.scores:  # older records have no brier, other data no clean accuracy
             rows.append([name, *_score(record.scores[name], share=name not in NO_SHARES)])
     for name, score in (record.calibrated or {}).items():
         rows.append([f"{name} at the temperature", *_score(score, share=name not in NO_SHARES)])

@@ -84,6 +84,17 @@ def test_a_lone_record(run: Path, tmp_path: Path) -> None:
     assert len(missing) == 4
     words = "only a record was given, without the folder of its run"
     assert all(words in reason for reason in missing)
+    assert "clean_accuracy" not in (tmp_path / "out" / "inspect.md").read_text()
+    content = io.read_json(place)
+    content["scores"]["clean_accuracy"] = {
+        "mean": 0.6,
+        "std": 0.1,
+        "ci95": 0.2,
+        "values": [0.5, 0.7],
+    }
+    io.write_json(place, content)
+    report.inspect(place, out=tmp_path / "clean")
+    assert "| clean_accuracy | 0.6000" in (tmp_path / "clean" / "inspect.md").read_text()
 
 
 def test_a_result_of_a_study_also_gives_its_curves(run: Path, tmp_path: Path) -> None:
