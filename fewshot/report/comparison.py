@@ -229,9 +229,7 @@ def _remarks(group: Sequence[RunRecord]) -> list[str]:
             for text in record.warnings
         ]
     remarks += [_measures(record) for record in group if record.measures]
-    if formatting.has_few_trials(group):
-        remarks.append("with fewer than five trials, the interval is itself uncertain.")
-    return remarks
+    return [*remarks, *(f"{sentence}." for sentence in formatting.cautions(group))]
 
 
 def _measures(record: RunRecord) -> str:

@@ -152,14 +152,6 @@ def number(value: float, form: str) -> Cell:
     return Cell(f"{value:{form}}", value)
 
 
-def has_few_trials(records: Iterable[RunRecord]) -> bool:
-    """Return whether a record has too few trials to know their spread, though these can differ."""
-    return any(
-        len(record.seeds) < UNCERTAIN_TRIALS and ONE_TRIAL not in record.warnings
-        for record in records
-    )
-
-
 def budget_kind(record: RunRecord) -> str:
     """Return how a record states its labelled images: "shots", "fraction" or "full"."""
     if record.shots is not None:
@@ -234,6 +226,20 @@ def network(record: RunRecord) -> str:
 def is_untrained(record: RunRecord) -> bool:
     """Return whether the learner of a record only adapted its features to the support set."""
     return naming.is_untrained(record.config)
+
+
+def cautions(rows: Sequence[RunRecord]) -> list[str]:
+    """Return what a reader must know of the intervals of records with few trials."""
+    numbers = [len(record.seeds) for record in rows if ONE_TRIAL not in record.warnings]
+    sentences = []
+    if 1 in numbers:
+        sentences.append(
+            "a single trial has no ±, and its interval with test images leaves out how much other "
+            "trials would differ"
+        )
+    if any(1 < n < UNCERTAIN_TRIALS for n in numbers):
+        sentences.append("with fewer than five trials, the interval is itself uncertain")
+    return sentences
 
 
 def escaped(text: str) -> str:

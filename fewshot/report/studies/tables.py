@@ -259,8 +259,7 @@ def _notes(cells: Sequence[CellResult]) -> list[tuple[str, str]]:
             f"measured before the preset, the weights or the code changed, for: {'; '.join(stale)}"
         )
         notes.append(("stale", sentence))
-    if formatting.has_few_trials(measured):
-        notes.append(("trials", "with fewer than five trials, the interval is itself uncertain"))
+    notes += [("trials", sentence) for sentence in formatting.cautions(measured)]
     return list(dict.fromkeys(notes))
 
 

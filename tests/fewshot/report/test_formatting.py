@@ -7,6 +7,7 @@ import pytest
 from fewshot.evaluation.statistics import Score
 from fewshot.report import formatting
 from fewshot.report.formatting import Cell, Table
+from fewshot.runs.run_record import ONE_TRIAL
 from tests.fewshot.expected_intervals import with_test_images
 from tests.fewshot.report.handmade import record
 
@@ -39,6 +40,17 @@ def test_intervals() -> None:
         (0.5, 0.6, 0.7), 1000
     )
     assert formatting.interval(Score(0.5, None, None, [0.5])) == "0.5000"
+
+
+def test_cautions_follow_the_number_of_trials() -> None:
+    alone, few, many = record(values=(0.5,)), record(values=(0.5, 0.6)), record(values=(0.5,) * 5)
+    same = record(values=(0.5,), warnings=[ONE_TRIAL])
+    assert formatting.cautions([many, same]) == []
+    (sentence,) = formatting.cautions([alone, many])
+    assert "single trial" in sentence
+    (sentence,) = formatting.cautions([few])
+    assert "fewer than five" in sentence
+    assert len(formatting.cautions([few, alone])) == 2
 
 
 @pytest.mark.parametrize(
