@@ -7,7 +7,7 @@ python -m scripts.learners --check   # exit with an error if one is stale
 from __future__ import annotations
 
 from fewshot.evaluation.paired_tests import paired_difference
-from fewshot.report import costs, formatting
+from fewshot.report import costs, formatting, known_faults
 from fewshot.runs import records
 from fewshot.runs.run_record import RunRecord
 from scripts import names, pages, systems
@@ -98,7 +98,13 @@ def by_fraction() -> str:
 
 
 def tables() -> dict[str, str]:
-    return {"16": at_16(), "systems": systems.table(), "128": at_128(), "fractions": by_fraction()}
+    return {
+        "16": at_16(),
+        "systems": systems.table(),
+        "faults": known_faults.sentence(read()),
+        "128": at_128(),
+        "fractions": by_fraction(),
+    }
 
 
 if __name__ == "__main__":

@@ -44,3 +44,15 @@ def test_fractions_have_their_labels_per_class() -> None:
     assert row[1] == "100"
     assert row[4] == "0.3388"
     assert row[5].startswith(f"{statistics.fmean(values('scratch-p0.02')):.4f}")
+
+
+def test_the_page_states_once_what_the_known_faults_change() -> None:
+    changes = []
+    for file in (RECORDS / "learners").glob("*.json"):
+        scores = json.loads(file.read_text())["scores"]
+        if "clean_accuracy" in scores:
+            changes.append(scores["clean_accuracy"]["mean"] - scores["accuracy"]["mean"])
+    sentence = learners.tables()["faults"]
+    assert f"by {statistics.fmean(changes):+.4f} on average" in sentence
+    assert f"({min(changes):+.4f} to {max(changes):+.4f}; {len(changes)} of " in sentence
+    assert sum("lean accuracy" in table for table in learners.tables().values()) == 1
