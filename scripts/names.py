@@ -45,6 +45,11 @@ def sentence() -> str:
     )
 
 
+def gain(shots: int) -> str:
+    """Return what the prior from names brings at a number of labels per class, in points."""
+    return _gain("prior", "probe", shots)
+
+
 def prior() -> str:
     """Return the probe with and without the prior from names, and the difference between them."""
     alone = formatting.percent(no_labels())
@@ -53,7 +58,7 @@ def prior() -> str:
         measured = [read(name, shots) for shots in PRIOR_SHOTS]
         first = next(record for record in measured if record is not None)
         rows.append([first.name, "", *map(formatting.percent, measured)])
-    rows.append(["what names bring", "", *(_gain("prior", "probe", one) for one in PRIOR_SHOTS)])
+    rows.append(["what names bring", "", *map(gain, PRIOR_SHOTS)])
     heads = ["CIFAR-10, labels per class", "0", *map(str, PRIOR_SHOTS)]
     return formatting.markdown_table(heads, rows)
 
