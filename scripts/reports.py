@@ -19,7 +19,16 @@ COMPARISONS = {  # page -> its records; the shipped backbone is compared with wh
     "main": ("main", "names/no-labels.json"),
     "presets": ("presets",),
 }
-SCRIPTS = ("learners", "meta", "fulldata", "forecast", "gpu_report", "pretraining report", "readme")
+SCRIPTS = (
+    "learners",
+    "meta",
+    "fulldata",
+    "forecast",
+    "statistics",
+    "gpu_report",
+    "pretraining report",
+    "readme",
+)
 
 
 def commands() -> list[list[str]]:
