@@ -246,8 +246,25 @@ def assemble(
             data_fingerprint=data_fingerprint,
             indices={json.dumps(trial.seed): trial.indices_hash for trial in trials},
         ),
-        warnings=list(dict.fromkeys(text for trial in trials for text in trial.warnings)),
+        warnings=[
+            *dict.fromkeys(text for trial in trials for text in trial.warnings),
+            *_mixed(trials),
+        ],
     )
+
+
+def _mixed(trials: Sequence[TrialRecord]) -> list[str]:
+    """Warn if trials were computed differently, as after `--force` for some of them."""
+    ways: dict[str, list[str]] = {}
+    for trial in trials:
+        if (compute := trial.provenance.compute) is not None and "threads" in compute:
+            device, threads = compute["device"].split(":")[0], compute["threads"]
+            way = f"on {device} in {compute['precision']} with --threads {threads}"
+            ways.setdefault(way, []).append(str(trial.seed))
+    if len(ways) < 2:
+        return []
+    parts = [f"seeds {', '.join(seeds)} {way}" for way, seeds in ways.items()]
+    return [f"trials were computed in different ways: {'; '.join(parts)}"]
 
 
 def _common_summaries(values: Sequence[Mapping[str, float]]) -> Scores:

@@ -142,3 +142,21 @@ def test_a_record_is_shown_in_one_line_and_in_a_notebook_as_a_table() -> None:
     shown = record._repr_html_()
     assert "<td>accuracy</td><td>0.6000 (0.0476 to 0.9783)</td>" in shown
     assert "&lt;small&gt;" in shown
+
+
+def test_a_record_warns_if_its_trials_were_computed_differently() -> None:
+    computed = {"device": "cpu", "precision": "float32", "channels_last": False, "threads": 2}
+    trials = [trial(seed, 0.5) for seed in range(3)]
+    ways = [computed, {**computed, "threads": 4}, computed]
+    alike, mixed = (
+        [
+            replace(one, provenance=replace(one.provenance, compute=way))
+            for one, way in zip(trials, some_ways, strict=True)
+        ]
+        for some_ways in ([computed] * 3, ways)
+    )
+    assert assembled(*alike).warnings == assembled(*trials).warnings
+    assert assembled(*mixed).warnings[-1] == (
+        "trials were computed in different ways: seeds 0, 2 on cpu in float32 with --threads 2; "
+        "seeds 1 on cpu in float32 with --threads 4"
+    )
