@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
@@ -22,6 +22,8 @@ from fewshot import config, progress
 from fewshot.backbones import chunk_size
 from fewshot.errors import UserError
 from fewshot.evaluation import low_data, metrics, paired_tests
+from fewshot.heads import calibration
+from fewshot.heads.calibration import Calibration
 from fewshot.learners.base import Learner
 from fewshot.runs import experiment, fitting, records
 from fewshot.runs.run_record import RunRecord
@@ -257,7 +259,11 @@ def fit(
 
 
 def evaluate(
-    learner: Learner, support: Labelled, query: Labelled | ImageSet
+    learner: Learner,
+    support: Labelled,
+    query: Labelled | ImageSet,
+    *,
+    prior: Literal["balanced", "training"] | Sequence[float] = "balanced",
 ) -> metrics.ClassifierScores:
     """Adapt a learner to the support set and score it on the query set.
 
@@ -267,13 +273,22 @@ def evaluate(
         learner: a learner that is trained, or needs no training.
         support: the labelled images of the task.
         query: the images to classify, with their true labels.
+        prior: frequencies of the classes that the classifier expects: `balanced`, those of the
+            support set (`training`), or one weight for each class. It matters where the classes
+            have unequal numbers of labels, or weights are given.
 
     Returns:
-        Accuracy, macro precision, recall and F1, loss in nats, calibration error (ECE), the
-        recall of each class and the confusion matrix.
+        Accuracy, macro precision, recall and F1, loss in nats, calibration error (ECE), Brier
+        score, the recall of each class and the confusion matrix; without a temperature.
     """
     device = next(learner.parameters()).device
+    counts = support.labels.bincount().cpu()
+    classes = [str(label) for label in range(len(counts))]
+    weights = prior if isinstance(prior, str) else dict(zip(classes, prior, strict=True))
+    learned = learner.learns_frequencies(len(support.labels))
+    shift = calibration.prior_shift(weights, classes, counts, learned)
     classifier = low_data.adapt(learner, support.to(device)).classifier
+    classifier = Calibration(shift).shifted(classifier)
     return metrics.scores(*low_data.classify(classifier, _in_batches(learner, query, device)))
 
 
@@ -345,7 +360,13 @@ def compare(*results: RunRecord) -> DataFrame:
     from pandas import DataFrame
 
     tasks = {
-        (result.provenance.data_fingerprint, result.shots, result.fraction) for result in results
+        (
+            result.provenance.data_fingerprint,
+            result.shots,
+            tuple(sorted(result.class_shots.items())),
+            result.fraction,
+        )
+        for result in results
     }
     if len(tasks) != 1:
         raise UserError(

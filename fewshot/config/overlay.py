@@ -7,7 +7,8 @@ from typing import Any
 
 BUDGETS = ("shots", "fraction", "full")
 FEW_LABELS = 100  # up to this many labels per class the preset `few` is the default, then `full`
-KEPT_BY_ANOTHER_METHOD = (*BUDGETS, "data", "image_size")
+OF_A_BUDGET = (*BUDGETS, "class_shots")
+KEPT_BY_ANOTHER_METHOD = (*OF_A_BUDGET, "data", "image_size", "prior", "calibration")
 
 
 def overlay(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -16,7 +17,7 @@ def overlay(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     Mappings are merged key by key; lists and single values are replaced as a whole. Settings that
     exclude one another are replaced together:
 
-    - a label budget (shots, fraction or full) removes the other two;
+    - a label budget (shots, fraction or full) removes the other two, and class_shots;
     - train.steps removes train.epochs, and the other way round; train.epochs also removes
       train.least_steps, so that an explicit number of epochs is what is trained;
     - a backbone of another name removes the whole section of the old one, and train.resolutions,
@@ -56,7 +57,7 @@ def _without_excluded(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[
     if _changes(base, over, "method") and base.get("method") is not None:
         remaining = _only(remaining, KEPT_BY_ANOTHER_METHOD)
     if any(key in over for key in BUDGETS):
-        remaining = _without(remaining, BUDGETS)
+        remaining = _without(remaining, OF_A_BUDGET)
     train = _section(remaining, "train")
     if _changes(_section(base, "backbone"), _section(over, "backbone"), "name"):
         remaining.pop("backbone", None)

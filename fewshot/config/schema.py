@@ -358,7 +358,7 @@ class RunConfig(Settings):
     def _coherent(self) -> RunConfig:
         if (self.shots is not None) + (self.fraction is not None) + self.full != 1:
             raise ValueError("exactly one of shots, fraction and full must be given")
-        if self.class_shots and self.shots is None:
+        if self.class_shots and not self.shots:
             raise ValueError("class_shots are exceptions from shots, so shots must be given")
         stops_early = self.train is not None and self.train.early_stopping is not None
         if (self.select == "holdout" or stops_early) and self.validation is None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fewshot import io
+from fewshot.config import RunConfig
 from fewshot.errors import UserError
 from fewshot.evaluation.paired_tests import clear_winner, paired_difference
 from fewshot.report import costs, formatting, known_faults
@@ -31,6 +32,7 @@ BRIEF = (
     "method",
     "backbone",
     "accuracy ± 95%",
+    "balanced accuracy",
     "95% with test images",
     "n",
     "seconds per trial",
@@ -82,7 +84,7 @@ def overview(rows: Sequence[RunRecord]) -> str:
     """Return accuracy by method and labels per class for each data set with several budgets."""
     by_data: dict[tuple[str, str], dict[str, dict[int, RunRecord]]] = {}
     for record in sorted(rows, key=lambda record: (len(record.seeds), record.run_id)):
-        if record.shots is not None:
+        if record.shots is not None and not record.class_shots:
             images = record.data, record.provenance.data_fingerprint or ""
             label = formatting.method_label(record)
             by_data.setdefault(images, {}).setdefault(label, {})[record.shots] = record
@@ -155,14 +157,23 @@ def _table(group: Sequence[RunRecord], brief: bool) -> str:
 
 def _settings(record: RunRecord, group: Sequence[RunRecord]) -> str:
     """Return the settings in which the record differs from others of its method."""
-    same_method = [_flat(row.config) for row in group if row.method == record.method]
-    ours = _flat(record.config)
+    same_method = [_complete(row) for row in group if row.method == record.method]
+    ours = _complete(record)
     words = []
     for key, value in ours.items():
         differs = any(other.get(key) != value for other in same_method)
         if differs and key not in IN_OTHER_COLUMNS:
             words.append(f"{key}={_plain(value)}")
     return ", ".join(words)
+
+
+def _complete(record: RunRecord) -> dict[str, Any]:
+    """Return the settings of a record, with defaults for those that are newer than the record."""
+    if record.members is not None:
+        return _flat(record.config)
+    fields = RunConfig.model_fields.items()
+    defaults = {key: field.default for key, field in fields if not field.is_required()}
+    return _flat({**defaults, **record.config})
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -196,6 +207,7 @@ def _row(record: RunRecord, best: RunRecord, settings: str) -> dict[str, str]:
         "weights": formatting.weights_name(record),
         "settings": settings,
         "accuracy ± 95%": _accuracy(record),
+        "balanced accuracy": f"{scores['recall'].mean:.4f}" if record.unequal_test else "",
         "95% with test images": formatting.with_test_images(record),
         "clean accuracy": f"{scores[CLEAN].mean:.4f}" if CLEAN in scores else "",
         "min - max": f"{min(values):.4f} - {max(values):.4f}" if len(values) > 1 else "",
@@ -203,6 +215,8 @@ def _row(record: RunRecord, best: RunRecord, settings: str) -> dict[str, str]:
         "F1": f"{scores['f1'].mean:.4f}",
         "loss": f"{scores['loss'].mean:.3f}",
         "ECE": f"{scores['ece'].mean:.3f}",
+        "loss, calibrated": _calibrated(record, "loss"),
+        "ECE, calibrated": _calibrated(record, "ece"),
         "train accuracy": "" if train is None else f"{train.mean:.3f}",
         "n": str(len(values)),
         "seconds per trial": f"{record.cost.seconds:.1f}",
@@ -210,6 +224,10 @@ def _row(record: RunRecord, best: RunRecord, settings: str) -> dict[str, str]:
         "parameters": f"{record.cost.parameters:,}",
         "run": record.run_id,
     }
+
+
+def _calibrated(record: RunRecord, name: str) -> str:
+    return "" if record.calibrated is None else f"{record.calibrated[name].mean:.3f}"
 
 
 def _difference(record: RunRecord, best: RunRecord) -> str:

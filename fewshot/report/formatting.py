@@ -181,7 +181,9 @@ def budget(kind: str, amount: float) -> str:
 
 def budget_of(record: RunRecord) -> str:
     """Return the label budget of a record in words."""
-    return budget(budget_kind(record), budget_amount(record))
+    text = budget(budget_kind(record), budget_amount(record))
+    others = [f"{number} of {name}" for name, number in record.class_shots.items()]
+    return f"{text}, but {joined(others)}" if others else text
 
 
 def method_name(record: RunRecord) -> str:

@@ -91,6 +91,20 @@ def _check_labels(settings: RunConfig, method: type[Learner], options: LearnerOp
         )
 
 
+def check_prior(settings: RunConfig, classes: Sequence[str]) -> None:
+    """Check that the prior names classes of the data.
+
+    Raises:
+        UserError: it names another.
+    """
+    for name in settings.prior if isinstance(settings.prior, dict) else ():
+        if name not in classes:
+            raise UserError(
+                f"prior names the class '{name}', which the data does not have: its classes are "
+                f"{', '.join(classes)}."
+            )
+
+
 def fit_to_data(settings: RunConfig, data: TrainTest, smallest_class: int) -> RunConfig:
     """Return the settings without mirroring where a mirror image may be of another class.
 

@@ -135,6 +135,7 @@ def _settle(values: Mapping[str, Any]) -> _Settled:
     smallest_class = int(counts.min())
     if settings.on_folds and smallest_class < 2 and "select" not in values:
         settings = settings.model_copy(update={"select": _without_folds(settings)})
+    checks.check_prior(settings, data.train.classes)
     settings = checks.fit_to_data(settings, data, smallest_class)
     base = None
     if settings.train is not None and settings.train.base is not None:

@@ -156,6 +156,16 @@ class RunRecord(RunFacts):
         return dict(zip(self.seeds, self.scores[metric].values, strict=True))
 
     @property
+    def class_shots(self) -> dict[str, int]:
+        """Labels of single classes, by name, where they differ from `shots`."""
+        return dict(self.config.get("class_shots") or {})
+
+    @property
+    def unequal_test(self) -> bool:
+        """Whether the classes have different numbers of test images."""
+        return len({sum(counts) for counts in self.confusion}) > 1
+
+    @property
     def name(self) -> str:
         """What ran, in words; see `naming.system`."""
         return naming.system(self.method, self.preset, self.config)

@@ -35,7 +35,8 @@ class FinishedRun(NamedTuple):
         """What runs must share to vote together, in the order of COMPARABLE."""
         record = self.record
         fingerprint = record.provenance.data_fingerprint
-        return record.regime, fingerprint, record.classes, (record.shots, record.fraction)
+        budget = record.shots, record.class_shots, record.fraction
+        return record.regime, fingerprint, record.classes, budget
 
 
 class Voter(NamedTuple):

@@ -178,3 +178,30 @@ def test_folds_are_stratified_and_hold_every_image_out_once(n_folds: int):
     assert [held_out.tolist() for _, held_out in other_folds] != [
         held_out.tolist() for _, held_out in folds
     ]
+
+
+def test_single_classes_may_have_other_numbers():
+    selected = subsets.shots(LABELS, NAMES, 3, 0, {"cat": 20, "ant": 1})
+    assert counts(selected) == [1, 3, 20]
+    three = grouped(subsets.shots(LABELS, NAMES, 3, 0))
+    ours = grouped(selected)
+    assert ours[1] == three[1]
+    assert ours[2][:3] == three[2]  # nested
+
+
+@pytest.mark.parametrize(
+    ("numbers", "message"),
+    [
+        ({"dog": 2}, "the class 'dog', which the data does not have: its classes are ant, bee"),
+        ({"ant": 8}, "asks for 8 images of class 'ant', which has only 7: ask for at most 7"),
+    ],
+)
+def test_wrong_numbers_of_single_classes_are_explained(numbers: dict, message: str):
+    with pytest.raises(UserError, match=message):
+        subsets.shots(LABELS, NAMES, 3, 0, numbers)
+
+
+def test_a_small_class_may_have_its_own_number():
+    with pytest.raises(UserError, match=r"'ant' has only 7.*its own number in class_shots"):
+        subsets.shots(LABELS, NAMES, 9, 0)
+    assert counts(subsets.shots(LABELS, NAMES, 9, 0, {"ant": 7})) == [7, 9, 9]

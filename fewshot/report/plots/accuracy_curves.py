@@ -57,6 +57,8 @@ def panels(records: Sequence[RunRecord]) -> list[Panel]:
     groups: dict[tuple[str, ...], dict[str, dict[float, RunRecord]]] = {}
     levels: dict[str, dict[str, Level]] = {}
     for record in sorted(records, key=lambda record: (-len(record.seeds), record.run_id)):
+        if record.class_shots:  # the number of labels per class is not one number
+            continue
         images = record.provenance.data_fingerprint or ""
         kind, label = formatting.budget_kind(record), formatting.method_label(record)
         if kind == "full" or record.shots == 0:

@@ -10,6 +10,7 @@ import torch
 from scipy.optimize import minimize_scalar
 from scipy.special import softmax
 from sklearn import metrics as reference
+from sklearn.calibration import calibration_curve
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -152,3 +153,40 @@ def test_clean_accuracy_is_scikit_learns_on_the_other_images():
         clean_accuracy=0.5
     )
     assert "clean_accuracy" not in metrics.scores(logits, labels).numbers()
+
+
+def test_brier_is_the_sum_of_scikit_learns_scores_of_each_class():
+    logits, labels = predictions()
+    probabilities = softmax(logits.double().numpy(), axis=1)
+    by_class = [
+        reference.brier_score_loss(labels.numpy() == way, probabilities[:, way])
+        for way in range(N_WAY)
+    ]
+    assert metrics.scores(logits, labels).brier == pytest.approx(sum(by_class))
+    assert metrics.brier_score(np.eye(3), np.array([0, 1, 2])) == 0
+    assert metrics.brier_score(np.eye(3), np.array([1, 2, 0])) == 2
+
+
+def test_balanced_accuracy_is_scikit_learns():
+    logits, labels = predictions()
+    expected = reference.balanced_accuracy_score(labels.numpy(), logits.argmax(1).numpy())
+    assert metrics.scores(logits, labels).recall == pytest.approx(expected)
+
+
+def test_calibration_error_from_scikit_learns_calibration_curve():
+    logits, labels = predictions()
+    probabilities = softmax(logits.double().numpy(), axis=1)
+    confidence, correct = probabilities.max(1), probabilities.argmax(1) == labels.numpy()
+    accuracy, mean_confidence = calibration_curve(correct, confidence, n_bins=15)
+    counts = np.histogram(confidence, np.linspace(0, 1, 16))[0]
+    expected = (abs(accuracy - mean_confidence) * counts[counts > 0]).sum() / len(labels)
+    assert metrics.calibration_error(probabilities, labels.numpy()) == pytest.approx(expected)
+
+
+def test_weighted_images_count_as_if_repeated():
+    logits, labels = predictions()
+    weights = torch.arange(len(labels)) % 3
+    repeated = torch.repeat_interleave(torch.arange(len(labels)), weights)
+    for measure in (metrics.loss_and_accuracy, metrics.loss_at_best_temperature):
+        weighted = measure(logits, labels, weights.float())
+        assert weighted == pytest.approx(measure(logits[repeated], labels[repeated]), rel=1e-4)

@@ -69,3 +69,25 @@ def test_the_global_random_state_decides_nothing() -> None:
     weight, _ = regression.fit(features, labels, 3, c=(0.1, 1.0))
     np.random.seed(1)  # noqa: NPY002
     assert torch.equal(weight, regression.fit(features, labels, 3, c=(0.1, 1.0))[0])
+
+
+def unequal() -> tuple[torch.Tensor, torch.Tensor]:
+    features, labels = clusters(3)
+    kept = torch.cat([(labels == 0).nonzero()[:2, 0], (labels > 0).nonzero()[:, 0]])
+    return features[kept], labels[kept]
+
+
+def test_ridge_weighs_unequal_classes_alike_as_scikit_learn_balances_them() -> None:
+    features, labels = unequal()
+    weight, bias = regression.fit(features, labels, 3, kind="ridge", scale=1.0)
+    reference = RidgeClassifier(class_weight="balanced").fit(features.numpy(), labels.numpy())
+    np.testing.assert_allclose(weight.numpy(), reference.coef_, atol=1e-5)
+    np.testing.assert_allclose(bias.numpy(), reference.intercept_, atol=1e-5)
+
+
+def test_logistic_regression_keeps_the_frequencies_of_unequal_classes() -> None:
+    features, labels = unequal()
+    weight, bias = regression.fit(features, labels, 3)
+    reference = LogisticRegression(max_iter=1000).fit(features.numpy(), labels.numpy())
+    np.testing.assert_allclose(weight.numpy(), reference.coef_, atol=1e-3)
+    np.testing.assert_allclose(bias.numpy(), reference.intercept_, atol=1e-3)

@@ -19,7 +19,7 @@ IMAGES = easy.images(10, 0)
 
 def config(shots=None, fraction=None, share=None):
     validation = None if share is None else SimpleNamespace(share=share, split_seed=5)
-    return SimpleNamespace(shots=shots, fraction=fraction, validation=validation)
+    return SimpleNamespace(shots=shots, class_shots={}, fraction=fraction, validation=validation)
 
 
 def test_shots_and_fractions_are_those_of_the_subsets_module():
