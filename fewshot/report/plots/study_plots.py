@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from fewshot.evaluation.statistics import Interval
+from fewshot.report.formatting import Table
 from fewshot.report.plots import accuracy_curves, classes, style
 from fewshot.report.plots.training_curves import average
 from fewshot.runs.run_record import RunRecord
 
 LONGEST_TICKS = 40  # characters below box plots; longer labels are rotated
+
+
+class Figure(NamedTuple):
+    """A figure of a page.
+
+    name: its file without the ending. alt: a description in words. table: the numbers in it.
+    save: writes the files and returns their paths.
+    """
+
+    name: str
+    title: str
+    alt: str
+    table: Table
+    save: Callable[[Path], list[Path]]
 
 
 class Dot(NamedTuple):

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from fewshot.report import costs, known_faults
 from fewshot.report.formatting import HOW_BOLD, Finding, Table, as_stated, counted
+from fewshot.report.plots.study_plots import Figure
 from fewshot.report.studies import figures, findings, reported, tables
-from fewshot.report.studies.figures import Figure
 from fewshot.report.studies.results import DONE, SMOKE, CellResult, RowResult, Study
 from fewshot.studies import grids
 

@@ -208,8 +208,8 @@ def gather(planned: Planned, results: Path, scale: str) -> list[Study]:
             cell._replace(stand_in=row.stand_in(cell.values, scale)) if cell.scored else cell
             for cell in measured
         ]
-        result = RowResult(row, cuts, measured, row.title_at(scale))
-        studies.setdefault(row.study, []).append(result)
+        rows = studies.setdefault(row.study, [])
+        rows.append(RowResult(row, cuts, measured, row.title_at(scale)))
     unlabelled = _unlabelled(results)
     return [Study(name, scale, rows, orphans[name], unlabelled) for name, rows in studies.items()]
 

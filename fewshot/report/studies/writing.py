@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fewshot.report import formatting
 from fewshot.report.formatting import Cell, Finding, Table, escaped
-from fewshot.report.studies.figures import Figure
+from fewshot.report.plots.study_plots import Figure
 from fewshot.report.studies.pages import HOW_TO_READ, Line, Page, Section
 
 INDEX_MARK = "<!-- written by fewshot report -->"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fewshot.report.studies import figures, pages, report, results, writing
+from fewshot.report.studies import figures, report, results, writing
 from tests.fewshot import study_results
 from tests.fewshot.report.studies.reading import study
 from tests.fewshot.study_results import Planned
@@ -32,17 +32,6 @@ def test_figures_are_there_and_do_not_change(
     report.report(planned, again, False, "small", saved)
     for path in out.rglob("*.*"):
         assert (again / path.relative_to(out)).read_bytes() == path.read_bytes(), path
-
-
-def test_box_plots_hold_what_is_not_varied(reported: tuple[Planned, Path, Path]) -> None:
-    page = pages.page(study(reported[0], reported[1], "hyperparameters"))
-    rates, sizes = page.sections[0].figures
-    assert [[part.text for part in line[:3]] for line in rates.table.rows] == [
-        [network, rate, "10"]
-        for network in ("network H1", "network H2")
-        for rate in ("0.01", "0.05", "0.5")
-    ]
-    assert [line[1].text for line in sizes.table.rows] == ["64", "128"]
 
 
 def test_a_row_that_asks_for_it_has_the_confusion_matrix_of_its_best_cell(tmp_path: Path) -> None:
