@@ -4,7 +4,8 @@ python -m scripts.calibration_runs METHOD ... [--device cuda] [--out DIR] [--rec
 
 The labelled subsets are 1, 4 and 16 labels per class of CIFAR-10, and two with unequal numbers of
 labels, there also under the prior of the labels. The records are written to
-reports/records/calibration.
+reports/records/calibration, and beside each the sums behind its reliability diagrams
+(<name>.bins.json).
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from fewshot import io
+from fewshot.report.inspection import run_files
+from fewshot.report.plots import calibration
 from fewshot.runs import experiment
 from scripts.pages import RECORDS
 
@@ -45,6 +48,23 @@ SUBSETS: dict[str, dict[str, Any]] = {
 }
 
 
+def bins(folder: Path) -> dict[str, list[list[list[float]]]]:
+    """Return the bins of a run's reliability diagrams for each trial, before and after.
+
+    Each has images, summed confidence and right images by bin.
+    """
+    run = run_files.read(folder)
+    return {
+        state: [
+            [values.tolist() for values in calibration.bins(*predictions)]
+            for predictions in (
+                run_files.predictions(run, seed, calibrated=calibrated) for seed in run.record.seeds
+            )
+        ]
+        for state, calibrated in (("before", False), ("after", True))
+    }
+
+
 def main(words: Sequence[str] | None = None) -> None:
     """Read the command line and run the trials of each learner on each subset."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -65,6 +85,8 @@ def main(words: Sequence[str] | None = None) -> None:
                 device=arguments.device,
             )
             io.write_json(arguments.records / f"{method}-{name}.json", record.to_json())
+            sums = bins(arguments.out / record.run_id)
+            io.write_json(arguments.records / f"{method}-{name}.bins.json", sums)
             print(f"{method}, {name}: {record.scores['accuracy']}", flush=True)
 
 
