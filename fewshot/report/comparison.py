@@ -11,7 +11,7 @@ from fewshot import io
 from fewshot.config import RunConfig
 from fewshot.errors import UserError
 from fewshot.evaluation.paired_tests import clear_winner, paired_difference
-from fewshot.report import costs, formatting, known_faults
+from fewshot.report import costs, formatting, known_faults, uncertainty
 from fewshot.report.plots import accuracy_curves
 from fewshot.runs import records
 from fewshot.runs.run_record import RunRecord
@@ -39,10 +39,14 @@ BRIEF = (
     "features (s)",
     "parameters",
 )
+BRIEF_LEGEND = (
+    "± is over trials, on these test images; with test images: the interval that also counts them "
+    "as a sample."
+)
 LONGEST_SETTINGS = 80  # characters in a cell; longer settings go below the table
 HOW_TO_READ = (
-    f"{formatting.HOW_INTERVALS} Difference to the highest accuracy: paired over common trials. "
-    f"{formatting.HOW_BOLD} {costs.SECONDS}"
+    f"{uncertainty.HOW_INTERVALS} Difference to the highest accuracy: paired over common trials. "
+    f"{uncertainty.HOW_BOLD} {costs.SECONDS}"
 )
 
 
@@ -150,6 +154,8 @@ def _table(group: Sequence[RunRecord], brief: bool) -> str:
     cells = [[row[name] for name in columns] for row in rows]
     remarks = [*(long_settings if not brief else []), *_remarks(group)]
     lines = [formatting.markdown_table(columns, cells)]
+    if brief:
+        remarks.append(BRIEF_LEGEND)
     if remarks:
         lines += ["", *(f"- {remark}" for remark in dict.fromkeys(remarks))]
     return "\n".join(lines)
@@ -207,8 +213,8 @@ def _row(record: RunRecord, best: RunRecord, settings: str) -> dict[str, str]:
         "weights": formatting.weights_name(record),
         "settings": settings,
         "accuracy ± 95%": _accuracy(record),
+        "95% with test images": uncertainty.with_test_images(record),
         "balanced accuracy": f"{scores['recall'].mean:.4f}" if record.unequal_test else "",
-        "95% with test images": formatting.with_test_images(record),
         "clean accuracy": f"{scores[CLEAN].mean:.4f}" if CLEAN in scores else "",
         "min - max": f"{min(values):.4f} - {max(values):.4f}" if len(values) > 1 else "",
         "difference to the best": "" if record is best else _difference(record, best),
@@ -247,7 +253,7 @@ def _remarks(group: Sequence[RunRecord]) -> list[str]:
             for text in record.warnings
         ]
     remarks += [_measures(record) for record in group if record.measures]
-    return [*remarks, *(f"{sentence}." for sentence in formatting.cautions(group))]
+    return [*remarks, *(f"{sentence}." for sentence in uncertainty.cautions(group))]
 
 
 def _measures(record: RunRecord) -> str:

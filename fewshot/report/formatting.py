@@ -9,19 +9,9 @@ from typing import Any, NamedTuple
 
 from fewshot.evaluation.statistics import Score
 from fewshot.runs import naming
-from fewshot.runs.run_record import ONE_TRIAL, RunRecord
+from fewshot.runs.run_record import RunRecord
 
 USUAL_PRESETS = (*naming.DEFAULT_PRESETS, "random")  # those that a figure's label leaves out
-UNCERTAIN_TRIALS = 5  # with fewer, an interval or a standard deviation is itself uncertain
-# What a caption says; docs/concepts.md, "Two intervals", defines both.
-HOW_INTERVALS = (
-    "Accuracy: mean ± half of its 95% interval over n trials, on these test images. With test "
-    "images: the 95% interval that also counts them as a sample."
-)
-HOW_BOLD = (
-    "Bold: better than every other row (paired t-tests of all pairs, Holm, 5%); no row is bold "
-    "where the trials cannot show that."
-)
 RUN_ID = re.compile("[0-9a-f]{12}")
 LATEX = {
     "\\": r"\textbackslash{}",
@@ -126,11 +116,6 @@ def percent(record: RunRecord | None) -> str:
     return f"{100 * score.mean:.1f}{plus_minus(half, '.1f')} ({len(record.seeds)})"
 
 
-def with_test_images(record: RunRecord) -> str:
-    """Return the 95% interval of the accuracy over trials and test images: "0.6869 to 0.7071"."""
-    return record.scores["accuracy"].with_test_images(record.n_test).text()
-
-
 def plus_minus(half_width: float | None, form: str = ".4f") -> str:
     """Return half of an interval behind its sign, with a space before; nothing for None."""
     return "" if half_width is None else f" ± {half_width:{form}}"
@@ -228,20 +213,6 @@ def network(record: RunRecord) -> str:
 def is_untrained(record: RunRecord) -> bool:
     """Return whether the learner of a record only adapted its features to the support set."""
     return naming.is_untrained(record.config)
-
-
-def cautions(rows: Sequence[RunRecord]) -> list[str]:
-    """Return what a reader must know of the intervals of records with few trials."""
-    numbers = [len(record.seeds) for record in rows if ONE_TRIAL not in record.warnings]
-    sentences = []
-    if 1 in numbers:
-        sentences.append(
-            "a single trial has no ±, and its interval with test images leaves out how much other "
-            "trials would differ"
-        )
-    if any(1 < n < UNCERTAIN_TRIALS for n in numbers):
-        sentences.append("with fewer than five trials, the interval is itself uncertain")
-    return sentences
 
 
 def escaped(text: str) -> str:

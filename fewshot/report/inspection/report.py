@@ -11,7 +11,7 @@ import numpy as np
 from fewshot import io
 from fewshot.errors import UserError
 from fewshot.evaluation.statistics import Score
-from fewshot.report import formatting
+from fewshot.report import formatting, uncertainty
 from fewshot.report.formatting import counted, markdown_table, picture
 from fewshot.report.inspection import images, run_files
 from fewshot.report.inspection.images import Inspected, Part
@@ -78,7 +78,7 @@ def _head(run: Run) -> str:
         f"{formatting.weights_name(record)}, {counted(record.labels, 'label')}, evaluated on "
         f"{record.n_test:,} test images, {counted(len(record.seeds), 'trial')}. 95% interval of "
         "the accuracy that also counts the test images as a sample: "
-        f"{formatting.with_test_images(record)}.",
+        f"{uncertainty.with_test_images(record)}.",
     ]
     notes = [*record.data_notes, *map(formatting.current_words, record.warnings)]
     if notes:

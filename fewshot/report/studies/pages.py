@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from fewshot.report import costs, known_faults
-from fewshot.report.formatting import HOW_BOLD, Finding, Table, as_stated, counted
+from fewshot.report import costs, known_faults, uncertainty
+from fewshot.report.formatting import Finding, Table, as_stated, counted
 from fewshot.report.plots.study_plots import Figure
 from fewshot.report.studies import figures, findings, reported, tables
 from fewshot.report.studies.results import DONE, SMOKE, CellResult, RowResult, Study
@@ -17,8 +17,9 @@ HOW_TO_READ = (
     "Measured: mean ± half of its 95% interval over n trials, each with its own labelled subset "
     "and its own initial weights, all evaluated on the same test images. 95% with test images: the "
     "interval that also counts the test images as a sample. Difference: measured minus reported. "
-    f"{HOW_BOLD} The highest of many settings is too optimistic. Methods are compared by paired "
-    "differences over common trials; p-values are corrected by Holm's method for all pairs. "
+    f"{uncertainty.HOW_BOLD} The highest of many settings is too optimistic. Methods are compared "
+    "by paired differences over common trials; p-values are corrected by Holm's method for all "
+    "pairs. "
     f"{costs.SECONDS}"
 )
 

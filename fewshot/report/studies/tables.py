@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from fewshot.evaluation.paired_tests import clear_winner
 from fewshot.evaluation.statistics import Score
-from fewshot.report import costs, formatting
+from fewshot.report import costs, formatting, uncertainty
 from fewshot.report.formatting import Cell, Table, as_stated, number
 from fewshot.report.studies import results
 from fewshot.report.studies.results import SMOKE, CellResult, Group, RowResult, Study
@@ -222,7 +222,7 @@ def _score(score: Score | None, bold: bool = False, share: bool = True) -> Cell:
 
 def _with_test_images(record: RunRecord) -> Cell:
     low = record.scores["accuracy"].with_test_images(record.n_test).low
-    return Cell(formatting.with_test_images(record), low)
+    return Cell(uncertainty.with_test_images(record), low)
 
 
 def _difference(score: Score | None, value: float | None) -> Cell:
@@ -259,7 +259,7 @@ def _notes(cells: Sequence[CellResult]) -> list[tuple[str, str]]:
             f"measured before the preset, the weights or the code changed, for: {'; '.join(stale)}"
         )
         notes.append(("stale", sentence))
-    notes += [("trials", sentence) for sentence in formatting.cautions(measured)]
+    notes += [("trials", sentence) for sentence in uncertainty.cautions(measured)]
     return list(dict.fromkeys(notes))
 
 

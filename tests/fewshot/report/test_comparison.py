@@ -177,6 +177,12 @@ def test_one_trial_has_no_interval_and_a_remark():
     assert any("leaves out how much other trials would differ" in one for one in group.remarks)
 
 
+def test_a_table_for_the_terminal_explains_its_intervals_in_a_line():
+    text = comparison.markdown([RunRecord.from_json(content())], brief=True)
+    assert text.splitlines()[-1].startswith("- ± is over trials, on these test images")
+    assert "95% with test images" in text
+
+
 def test_warnings_and_notes_are_shown_once_with_their_table():
     noted = {"data_notes": ["one file was skipped"]}
     tables = groups(

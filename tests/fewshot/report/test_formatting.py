@@ -7,8 +7,6 @@ import pytest
 from fewshot.evaluation.statistics import Score
 from fewshot.report import formatting
 from fewshot.report.formatting import Cell, Table
-from fewshot.runs.run_record import ONE_TRIAL
-from tests.fewshot.expected_intervals import with_test_images
 from tests.fewshot.report.handmade import record
 
 
@@ -36,21 +34,7 @@ def test_label_budgets_in_words(budget: dict[str, float | None], words: str) -> 
 def test_intervals() -> None:
     score = Score(0.51234, 0.01, 0.0249, [0.5, 0.52468])
     assert formatting.interval(score) == "0.5123 ± 0.0249"
-    assert formatting.with_test_images(record(values=(0.5, 0.6, 0.7))) == with_test_images(
-        (0.5, 0.6, 0.7), 1000
-    )
     assert formatting.interval(Score(0.5, None, None, [0.5])) == "0.5000"
-
-
-def test_cautions_follow_the_number_of_trials() -> None:
-    alone, few, many = record(values=(0.5,)), record(values=(0.5, 0.6)), record(values=(0.5,) * 5)
-    same = record(values=(0.5,), warnings=[ONE_TRIAL])
-    assert formatting.cautions([many, same]) == []
-    (sentence,) = formatting.cautions([alone, many])
-    assert "single trial" in sentence
-    (sentence,) = formatting.cautions([few])
-    assert "fewer than five" in sentence
-    assert len(formatting.cautions([few, alone])) == 2
 
 
 @pytest.mark.parametrize(

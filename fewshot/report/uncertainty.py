@@ -1,0 +1,41 @@
+"""What tables say about intervals: captions, the interval with test images, cautions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fewshot.runs.run_record import ONE_TRIAL, RunRecord
+
+# What a caption says; docs/concepts.md, "Two intervals", defines both.
+HOW_INTERVALS = (
+    "Accuracy: mean ± half of its 95% interval over n trials, on these test images. With test "
+    "images: the 95% interval that also counts them as a sample."
+)
+HOW_BOLD = (
+    "Bold: better than every other row (paired t-tests of all pairs, Holm, 5%); no row is bold "
+    "where the trials cannot show that."
+)
+UNCERTAIN_TRIALS = 5  # with fewer, an interval or a standard deviation is itself uncertain
+
+
+def with_test_images(record: RunRecord) -> str:
+    """Return the 95% interval of the accuracy over trials and test images: "0.6869 to 0.7071"."""
+    return record.scores["accuracy"].with_test_images(record.n_test).text()
+
+
+def cautions(rows: Sequence[RunRecord]) -> list[str]:
+    """Return what a reader must know of the intervals of records with few trials.
+
+    Trials that cannot differ, such as those without labels, are not few.
+    """
+    differing = [row for row in rows if row.labels and ONE_TRIAL not in row.warnings]
+    numbers = [len(record.seeds) for record in differing]
+    sentences = []
+    if 1 in numbers:
+        sentences.append(
+            "a single trial has no ±, and its interval with test images leaves out how much other "
+            "trials would differ"
+        )
+    if any(1 < n < UNCERTAIN_TRIALS for n in numbers):
+        sentences.append("with fewer than five trials, the interval is itself uncertain")
+    return sentences
