@@ -79,6 +79,40 @@ def reliability(trials: Sequence[Bins], title: str = "") -> Any:
     return figure
 
 
+@style.styled
+def grid(rows: Sequence[Sequence[tuple[str, Bins]]]) -> Any:
+    """Draw accuracy against confidence in a grid of panels, each with its title and bins.
+
+    The area of the dots is the share of the images, so that bins of few images say little.
+    """
+    from matplotlib.figure import Figure
+
+    n_columns = len(rows[0])
+    size = style.WIDTH / n_columns
+    figure = Figure(figsize=(style.WIDTH, size * len(rows) * 1.1), layout="constrained")
+    panels = figure.subplots(len(rows), n_columns, sharex=True, sharey=True, squeeze=False)
+    for line, row in zip(panels, rows, strict=True):
+        for axes, (title, (counts, confidence, correct)) in zip(line, row, strict=True):
+            some = counts > 0
+            axes.plot([0, 1], [0, 1], color="0.4", linestyle="--", linewidth=1)
+            axes.plot(confidence[some] / counts[some], correct[some] / counts[some], linewidth=1)
+            axes.scatter(
+                confidence[some] / counts[some],
+                correct[some] / counts[some],
+                s=200 * counts[some] / counts.sum(),
+                color=style.BLUE,
+                alpha=0.7,
+            )
+            error = Bins(counts, confidence, correct).error
+            axes.set_title(f"{title}: ECE {error:.3f}", fontsize=8)
+            axes.set(xlim=(0, 1), ylim=(0, 1))
+    for axes in panels[:, 0]:
+        axes.set_ylabel("accuracy")
+    for axes in panels[-1]:
+        axes.set_xlabel("confidence")
+    return figure
+
+
 def _upper(
     axes: Any, middles: np.ndarray, width: float, accuracy: np.ndarray, confidence: np.ndarray
 ) -> None:

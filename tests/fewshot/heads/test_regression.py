@@ -73,8 +73,8 @@ def test_the_global_random_state_decides_nothing() -> None:
 
 def unequal() -> tuple[torch.Tensor, torch.Tensor]:
     features, labels = clusters(3)
-    kept = torch.cat([(labels == 0).nonzero()[:2, 0], (labels > 0).nonzero()[:, 0]])
-    return features[kept], labels[kept]
+    chosen = torch.cat([(labels == 0).nonzero()[:2, 0], (labels > 0).nonzero()[:, 0]])
+    return features[chosen], labels[chosen]
 
 
 def test_ridge_weighs_unequal_classes_alike_as_scikit_learn_balances_them() -> None:

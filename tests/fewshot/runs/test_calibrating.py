@@ -60,12 +60,12 @@ def own_temperature(values: dict, out: Path) -> float:
 
     def logits(inside: np.ndarray, queries: np.ndarray) -> np.ndarray:
         centre = features[inside].mean(0)
-        support, rows = (
-            each / np.linalg.norm(each, axis=1, keepdims=True)
-            for each in (features[inside] - centre, queries - centre)
+        support, others = (
+            rows / np.linalg.norm(rows, axis=1, keepdims=True)
+            for rows in (features[inside] - centre, queries - centre)
         )
         fitted = LogisticRegression(max_iter=1000).fit(support, labels[inside])
-        return fitted.decision_function(rows)
+        return fitted.decision_function(others)
 
     def spread(rows: np.ndarray) -> float:
         return rows.std(1, ddof=1).mean()
@@ -143,10 +143,10 @@ def test_the_shift_is_the_log_of_the_counts_where_the_learner_has_learned_them(
     }
     raw = arrays["training"]["test_logits"] - expected["training"]
     for prior, shift in expected.items():
-        kept = trials[prior]["shift"]
-        assert (kept is None) == (not shift.any())
-        if kept is not None:
-            assert kept == pytest.approx(shift, abs=1e-5)
+        recorded = trials[prior]["shift"]
+        assert (recorded is None) == (not shift.any())
+        if recorded is not None:
+            assert recorded == pytest.approx(shift, abs=1e-5)
         np.testing.assert_allclose(arrays[prior]["test_logits"], raw + shift, atol=1e-4)
 
 

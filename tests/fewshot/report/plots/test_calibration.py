@@ -46,3 +46,14 @@ def test_a_confidence_at_a_bins_edge_is_below_it_and_certainty_in_the_last() -> 
     bins = calibration.bins(np.array([[0.5, 0.5], [1.0, 0.0], [0.4, 0.6]]), np.array([0, 0, 0]), 10)
     assert bins.counts.tolist() == [0, 0, 0, 0, 1, 1, 0, 0, 0, 1]
     assert bins.correct.tolist() == [0, 0, 0, 0, 1, 0, 0, 0, 0, 1]
+
+
+def test_the_grid_draws_each_panel_by_its_bins() -> None:
+    probabilities = np.array([[0.6, 0.4], [0.9, 0.1], [0.2, 0.8]])
+    panel = calibration.bins(probabilities, np.array([0, 1, 1]), 5)
+    figure = calibration.grid([[("a", panel), ("b", panel)], [("c", panel), ("d", panel)]])
+    assert [axes.get_title() for axes in figure.axes] == [f"{name}: ECE 0.500" for name in "abcd"]
+    for axes in figure.axes:
+        dots = axes.collections[0]
+        assert dots.get_offsets().tolist() == [[0.6, 1.0], [pytest.approx(0.8), 1.0], [0.9, 0.0]]
+        assert dots.get_sizes().tolist() == pytest.approx([200 / 3] * 3)
