@@ -38,6 +38,7 @@ EARLIER = [
 CLASSES = [b"airplane", b"automobile", b"bird", b"cat", b"deer", b"dog", b"frog", b"horse", b"ship",
            b"truck"]  # fmt: skip
 PER_CLASS = 130  # more than the most labels per class of a command
+MOST_SHOTS = 2  # labels per class of a training in these tests
 
 
 def write_cifar10(folder: Path) -> None:
@@ -163,13 +164,19 @@ def test_a_command_that_cannot_run_is_noticed(
 
 
 def small(words: list[str], monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Return a command that trains for one step and one trial at most."""
+    """Return a command with the same preset for one trial, one step and few labels at most."""
     if words[0] not in ("run", "pretrain"):
         return [*words, "--dry-run"] if words[0] == "sweep" else words
     with monkeypatch.context() as patch:
-        run = resolved(words, patch)
-    steps = ["--set", "train.steps=1"] if run.config.train is not None else []
-    return [*words, *steps, *(["--seeds", "1"] if words[0] == "run" else [])]
+        config = resolved(words, patch).config
+    if config.train is None:
+        return [*words, "--seeds", "1"]
+    steps = ["--set", "train.steps=1"]
+    if words[0] == "pretrain":
+        return [*words, *steps]
+    many = config.shots is not None and config.shots > MOST_SHOTS
+    budget = ["--preset", str(config.preset), "--shots", str(MOST_SHOTS)] if many else []
+    return [*words, *steps, *budget, "--seeds", "1"]
 
 
 def run_commands(sequence: list[list[str]], place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
