@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,17 @@ def test_the_processor_decides_as_far_as_it_can(
     assert PLAIN_LAST not in capability.others or default in (PLAIN, HALF_LAST)
     if cpuinfo is not None:
         assert precision.processor() == "Some Processor"
+
+
+@pytest.mark.parametrize(("native", "choice"), [(True, HALF_LAST), (False, PLAIN)])
+def test_a_gpu_decides_by_what_it_supports_without_emulation(
+    monkeypatch: pytest.MonkeyPatch, native: bool, choice: Choice
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device", lambda device: nullcontext())
+    monkeypatch.setattr(
+        torch.cuda, "is_bf16_supported", lambda including_emulation: native or including_emulation
+    )
+    assert precision._capability("cuda:1") == Capability(choice)
 
 
 def simulated(
