@@ -84,7 +84,8 @@ def run(
         out: folder for run folders.
         device: "cpu", "cuda" or "cuda:1"; a GPU is the default where there is one.
         workers: trials that run at once, each in its own process, with the same results; None
-            for as many as fit on the cores, which needs a main module that can be imported.
+            for as many as fit on the cores if the trials are long, which needs a main module that
+            can be imported.
         threads: CPU threads of each trial, which decide the last digits of its numbers; by default
             those that the run has, and two for a new one (or OMP_NUM_THREADS).
         force: run finished trials again.

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from fewshot.runs.trial import run_trial
 from fewshot.runs.trial_record import TrialRecord
 from fewshot.training import devices
 
+LONG_TRIALS = 20.0  # seconds of a trial from which the start of processes is worth its time
 MANY = 4  # times the cores that a run uses are worth a hint
 
 log = logging.getLogger("fewshot")
@@ -49,24 +52,41 @@ def execute(
     if only_one:
         seeds = one_trial.seeds_to_run(resolved, seeds)
     missing = distributed.from_main(lambda: _begin(resolved, seeds, force))
-    workers = workers or _fitting_workers(resolved, len(missing))
-    if workers > 1 and len(missing) > 1:
-        processes.run_trials(resolved, missing, workers, force)
-    else:
-        for number, seed in enumerate(missing, start=1):
-            label = progress.within(f"trial {number}/{len(missing)}")
-            with label if len(missing) > 1 else nullcontext():
-                run_trial(resolved, seed, force=force)
+    _run_missing(resolved, missing, workers, force)
     record = distributed.from_main(lambda: write_record(resolved, only_one))
     if distributed.world() == 1:
         _remember(values, device, threads, resolved, only_one)
     return record
 
 
+def _run_missing(
+    run: ResolvedRun, missing: Sequence[int], workers: int | None, force: bool
+) -> None:
+    """Run trials one by one or several at once, which changes no result.
+
+    Args:
+        run: the resolved run.
+        missing: the trials.
+        workers: how many at once; None for one if the first trial shows that they are short, and
+            otherwise for as many as fit on the cores.
+        force: run finished trials again.
+    """
+    started = time.monotonic()
+    for number, seed in enumerate(missing, start=1):
+        rest = missing[number - 1 :]
+        is_long = number > 1 and time.monotonic() - started >= LONG_TRIALS * (number - 1)
+        at_once = workers or (_fitting_workers(run, len(rest)) if is_long else 1)
+        if at_once > 1 and len(rest) > 1:
+            processes.run_trials(run, rest, at_once, force)
+            return
+        label = progress.within(f"trial {number}/{len(missing)}")
+        with label if len(missing) > 1 else nullcontext():
+            run_trial(run, seed, force=force)
+
+
 def _fitting_workers(run: ResolvedRun, n_trials: int) -> int:
-    """Return how many trials fit on the cores at once: one on a GPU, and of short trials."""
-    trains = run.config.train is not None
-    if not trains or run.compute.device != "cpu" or distributed.world() > 1:
+    """Return how many trials fit on the cores at once: one on a GPU or under torchrun."""
+    if run.compute.device != "cpu" or distributed.world() > 1:
         return 1
     return max(1, min(devices.n_cores() // run.compute.threads, n_trials))
 
@@ -109,10 +129,15 @@ def _mention_idle_cores(run: ResolvedRun, n_trials: int) -> None:
     n_cores, n_busy = devices.n_cores(), run.compute.threads * n_trials
     trains = run.config.train is not None and run.compute.device == "cpu"
     if trains and distributed.world() == 1 and n_cores >= MANY * n_busy:
-        log.info(
+        _mention_once(
             f"{n_busy} of {n_cores} cores will be busy: --threads {n_cores // n_trials} makes a "
             "long training faster (its numbers differ in their last digits)."
         )
+
+
+@cache
+def _mention_once(text: str) -> None:
+    log.info(text)
 
 
 def _check_shared_training(run: ResolvedRun, workers: int) -> None:

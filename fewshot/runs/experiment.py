@@ -37,7 +37,8 @@ def run(
         out: folder of run folders.
         device: cpu, cuda and so on; None for a GPU if there is one.
         force: run the trials of `seeds` again, even if they are finished.
-        workers: trials at once, each in its own process; None for as many as fit on the cores.
+        workers: trials at once, each in its own process; None for as many as fit on the cores, if
+            the first trial shows that they are long.
         threads: CPU threads of each trial; None for those that the run has, or two for a new one.
 
     Raises:

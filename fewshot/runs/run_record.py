@@ -273,7 +273,10 @@ def _mixed(trials: Sequence[TrialRecord]) -> list[str]:
             ways.setdefault(way, []).append(str(trial.seed))
     if len(ways) < 2:
         return []
-    parts = [f"seeds {', '.join(seeds)} {way}" for way, seeds in ways.items()]
+    parts = [
+        f"seed{'' if len(seeds) == 1 else 's'} {', '.join(seeds)} {way}"
+        for way, seeds in ways.items()
+    ]
     return [f"trials were computed in different ways: {'; '.join(parts)}"]
 
 

@@ -50,7 +50,7 @@ def run_cell(
     """Run one cell and return what became of it; an error is an outcome too.
 
     This function may run in another process. Its trials run one after the other if `workers` is 1,
-    and otherwise as many at once as fit on the cores.
+    and otherwise as many long ones at once as fit on the cores.
     """
     try:
         record = experiment.run(settings, seeds, out=runs_folder, device=device, workers=workers)

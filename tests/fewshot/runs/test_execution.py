@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from episodes.errors import UserError
-from fewshot.runs import experiment, processes, records, resolve
+from fewshot.runs import execution, experiment, processes, records, resolve
 from fewshot.runs.run_record import RunRecord
 from fewshot.runs.trial import run_trial
 from fewshot.training import devices
@@ -48,20 +48,29 @@ def test_a_run_keeps_its_threads_and_refuses_others(
 
 
 @pytest.mark.parametrize(
-    ("method", "n_trials", "n_workers", "is_mentioned"),
-    [("scratch", 1, 1, True), ("scratch", 10, 8, False), ("probe", 10, 1, False)],
+    ("method", "n_trials", "seconds", "n_workers", "is_mentioned"),
+    [
+        ("scratch", 1, 0.0, None, True),
+        ("scratch", 10, 0.0, 8, False),
+        ("scratch", 4, 0.0, 3, False),  # the first has shown that they are long
+        ("scratch", 4, 1e6, None, False),
+        ("probe", 2, 1e6, None, False),
+    ],
 )
-def test_as_many_trials_at_once_as_the_cores_take(
+def test_as_many_long_trials_at_once_as_the_cores_take(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     method: str,
     n_trials: int,
-    n_workers: int,
+    seconds: float,
+    n_workers: int | None,
     is_mentioned: bool,
 ) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     monkeypatch.setattr(devices, "n_cores", lambda: 16)
+    monkeypatch.setattr(execution, "LONG_TRIALS", seconds)
+    execution._mention_once.cache_clear()
     asked: list[int] = []
 
     def in_processes(run: resolve.ResolvedRun, seeds: list[int], workers: int, force: bool) -> None:
@@ -72,7 +81,7 @@ def test_as_many_trials_at_once_as_the_cores_take(
     monkeypatch.setattr(processes, "run_trials", in_processes)
     with caplog.at_level("INFO", logger="fewshot"):
         experiment.run(quick(method), range(n_trials), out=tmp_path, workers=None)
-    assert asked == ([n_workers] if n_workers > 1 else [])
+    assert asked == ([] if n_workers is None else [n_workers])
     assert ("2 of 16 cores will be busy: --threads 16" in caplog.text) == is_mentioned
 
 

@@ -158,5 +158,5 @@ def test_a_record_warns_if_its_trials_were_computed_differently() -> None:
     assert assembled(*alike).warnings == assembled(*trials).warnings
     assert assembled(*mixed).warnings[-1] == (
         "trials were computed in different ways: seeds 0, 2 on cpu in float32 with --threads 2; "
-        "seeds 1 on cpu in float32 with --threads 4"
+        "seed 1 on cpu in float32 with --threads 4"
     )
