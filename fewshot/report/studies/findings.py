@@ -231,7 +231,7 @@ def _listed(relation: str, competitors: Sequence[Behind]) -> list[str]:
 
 
 def _lead(lead: Difference) -> str:
-    size = f"{lead.mean:.4f} ± {lead.half or 0.0:.4f}"
+    size = f"{lead.mean:.4f}{formatting.plus_minus(lead.half or None)}"
     return f"lead {size} (n = {lead.n}, {formatting.p_value(lead.p or 0.0)})"
 
 
