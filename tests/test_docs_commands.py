@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import typer
+import yaml
 from PIL import Image
 
 from fewshot.cli import main
@@ -54,15 +55,15 @@ def write_cifar10(folder: Path) -> None:
         (folder / name).write_bytes(pickle.dumps({b"data": rows, b"labels": labels.tolist()}))
 
 
-def write_classes(folder: Path, n_classes: int, n: int) -> None:
+def write_classes(folder: Path, names: Sequence[str], n: int) -> None:
     """Write a folder of n images of 32 pixels for each class."""
     random = np.random.default_rng(0)
-    for label in range(n_classes):
+    for name in names:
         colour = random.uniform(60, 200, 3)
-        (folder / f"class {label}").mkdir(parents=True)
+        (folder / name).mkdir(parents=True)
         for number in range(n):
             pixels = (colour + random.uniform(-50, 50, (32, 32, 3))).astype(np.uint8)
-            Image.fromarray(pixels).save(folder / f"class {label}" / f"{number}.png")
+            Image.fromarray(pixels).save(folder / name / f"{number}.png")
 
 
 @pytest.fixture(scope="module")
@@ -70,9 +71,11 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder of data sets with the names that the documentation uses."""
     folder = tmp_path_factory.mktemp("data")
     write_cifar10(folder / "cifar10")
-    write_classes(folder / "tinyimagenet32", n_classes=20, n=12)
-    write_classes(folder / "photos", n_classes=3, n=24)
-    write_classes(folder / "new", n_classes=1, n=2)
+    split = ROOT / "configs" / "splits" / "tinyimagenet-without-cifar10.yaml"
+    excluded = yaml.safe_load(split.read_text())["exclude_classes"]
+    write_classes(folder / "tinyimagenet32", [*excluded, *map(str, range(20))], n=12)
+    write_classes(folder / "photos", ["cat", "dog", "pony"], n=24)
+    write_classes(folder / "new", ["unsorted"], n=2)
     return folder
 
 
@@ -85,7 +88,7 @@ def place(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "photos").symlink_to(data / "photos")
     for name in ("new-photos", "photos-to-classify"):
-        (tmp_path / name).symlink_to(data / "new" / "class 0")
+        (tmp_path / name).symlink_to(data / "new" / "unsorted")
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     return tmp_path
 
