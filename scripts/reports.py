@@ -22,6 +22,7 @@ COMPARISONS = {  # page -> its records; the shipped backbone is compared with wh
 SCRIPTS = (
     "learners",
     "meta",
+    "calibration",
     "fulldata",
     "forecast",
     "statistics",

@@ -11,6 +11,7 @@ from fewshot.config.loading import presets_folder as presets_folder
 from fewshot.config.loading import read as read
 from fewshot.config.overlay import BUDGETS as BUDGETS
 from fewshot.config.overlay import FEW_LABELS as FEW_LABELS
+from fewshot.config.overlay import OF_A_BUDGET as OF_A_BUDGET
 from fewshot.config.overlay import expand as expand
 from fewshot.config.overlay import overlay as overlay
 from fewshot.config.renamed import added_later as added_later

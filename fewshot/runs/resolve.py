@@ -164,7 +164,7 @@ def configure(values: Mapping[str, Any], preset: str) -> RunConfig:
     """Return the preset with the values on top, checked, with the learner's own defaults."""
     method = LEARNERS[values["method"]]
     # The settings of a finished run are complete, so its preset may have changed or gone since.
-    complete = set(RunConfig.model_fields) - set(config.BUDGETS) <= set(values)
+    complete = set(RunConfig.model_fields) - set(config.OF_A_BUDGET) <= set(values)
     base = {} if complete else config.preset(values["method"], preset)
     named = {**with_new_keys(values, method), "preset": config.preset_name(preset)}
     if complete:

@@ -152,3 +152,13 @@ def test_settings_that_exclude_one_another_are_replaced_together(
     base: dict[str, Any], over: dict[str, Any], result: dict[str, Any]
 ) -> None:
     assert config.overlay(base, over) == result
+
+
+def test_numbers_of_single_classes_belong_to_the_number_of_shots():
+    base = {"shots": 8, "class_shots": {"cat": 2}}
+    assert config.overlay(base, {"shots": 4}) == {"shots": 4}
+    assert config.overlay(base, {"fraction": 0.5}) == {"fraction": 0.5}
+    assert config.overlay(base, {"class_shots.dog": 3}) == {
+        "shots": 8,
+        "class_shots": {"cat": 2, "dog": 3},
+    }

@@ -303,3 +303,33 @@ def test_the_overview_has_a_column_for_each_number_of_labels():
     assert [row[0].split()[0] for row in cells[2:]] == ["probe", "scratch"]
     assert cells[2][1] == accuracy_cell((0.4, 0.5))
     assert cells[3][1] == ""
+
+
+def test_balanced_accuracy_stands_beside_accuracy_where_test_classes_are_unequal():
+    equal = markdown(content())
+    assert "balanced accuracy" not in equal
+    unequal = markdown(content(confusion=[[3, 1], [2, 8]]))
+    assert "| balanced accuracy |" in unequal
+    assert "| 0.2500 |" in unequal  # the macro recall of these records
+
+
+def test_calibrated_scores_have_columns_where_there_are_some():
+    assert "calibrated" not in markdown(content())
+    score = {"mean": 0.0625, "std": None, "ci95": None, "values": [0.0625] * 5}
+    calibrated = {"calibrated": dict.fromkeys(("loss", "ece", "brier"), score)}
+    shown = markdown(content(**calibrated, temperature=score, calibration=["on folds"]))
+    assert "| loss, calibrated | ECE, calibrated |" in shown
+    assert "| 0.062 | 0.062 |" in shown
+
+
+def test_other_numbers_of_single_classes_are_another_budget():
+    config = {"train": {"lr": 0.001, "steps": 9}, "class_shots": {"a": 7, "b": 2}}
+    shown = markdown(content(), content("probe", config=config))
+    assert "**digits, 4 labels per class, but 7 of a and 2 of b**" in shown
+    assert shown.count("| method |") == 2
+
+
+def test_a_setting_that_is_newer_than_a_record_is_no_difference():
+    newer = {"train": {"lr": 0.001, "steps": 9}, "prior": "balanced", "augment": ["flip"]}
+    shown = markdown(content(), content(run_id="other", config=newer))
+    assert "prior" not in shown
