@@ -30,6 +30,16 @@ def test_gains_are_paired_with_the_probe() -> None:
         assert mixed[place].startswith(f"{100 * statistics.fmean(with_names):.1f} ± ")
 
 
+def test_the_cost_of_leaving_out_the_classes_in_common_is_paired() -> None:
+    row = cells(names.overlap(), "difference between the last two")
+    for place, shots in enumerate(names.SHOTS, start=1):
+        without, control = (
+            values("names", f"without-{name}-{shots}") for name in ("cifar10", "random")
+        )
+        gaps = [100 * (a - b) for a, b in zip(without, control, strict=True)]
+        assert row[place].startswith(f"{statistics.fmean(gaps):+.1f} ± ")
+
+
 def test_the_accuracy_without_labels_stands_in_every_table_of_the_shipped_backbone() -> None:
     content = json.loads(names.NO_LABELS.read_text())
     assert (content["labels"], content["shots"]) == (0, 0)
