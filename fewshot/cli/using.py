@@ -106,7 +106,7 @@ def predict(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="CSV file to write: file,label,probability (softmax, not calibrated)."),
+        typer.Option(help="CSV file to write: file,label,probability (calibrated)."),
     ] = None,
     top: Annotated[
         int, typer.Option(min=1, help="With --out: number of classes listed per image.")
