@@ -105,7 +105,7 @@ def grid(rows: Sequence[Sequence[tuple[str, Bins]]]) -> Any:
             )
             error = Bins(counts, confidence, correct).error
             axes.set_title(f"{title}: ECE {error:.3f}", fontsize=8)
-            axes.set(xlim=(0, 1), ylim=(0, 1))
+            axes.set(xlim=(0, 1), ylim=(0, 1.03))
     for axes in panels[:, 0]:
         axes.set_ylabel("accuracy")
     for axes in panels[-1]:
