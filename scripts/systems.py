@@ -80,8 +80,8 @@ def _records(system: System) -> list[tuple[RunRecord, str]]:
 
 
 def _is_of_meta_page_alone(record: RunRecord) -> bool:
-    """Return whether a record is a row of reports/meta.md that starts from random weights."""
-    return record.preset.startswith("meta") and record.weights == "none"
+    """Return whether a record is the untrained side of a row of reports/meta.md."""
+    return record.preset.startswith("meta") and formatting.is_untrained(record)
 
 
 def _order(by_shots: dict[int, RunRecord]) -> tuple[bool, float]:

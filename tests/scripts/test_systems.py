@@ -69,10 +69,13 @@ def test_a_meta_trained_record_gets_a_row_beside_the_reported_number(
     for weights in ("pretrained", "none"):
         text = json.dumps({**content, "weights": weights})
         (tmp_path / "meta" / f"{weights}.json").write_text(text)
+        untrained = {**content, "weights": weights, "config": {**content["config"], "train": None}}
+        (tmp_path / "meta" / f"{weights}-untrained.json").write_text(json.dumps(untrained))
     monkeypatch.setattr(systems, "RECORDS", tmp_path)
     rows = [line for line in lines() if "tinyimagenet32" in line[1]]
     mean = 100 * statistics.fmean(content["scores"]["accuracy"]["values"])
-    assert [line[1] for line in rows] == [
-        "protonet on mini-resnet, pretrained weights, trained on tasks of tinyimagenet32"
-    ]
+    assert {line[1] for line in rows} == {
+        f"protonet on mini-resnet, {weights} weights, trained on tasks of tinyimagenet32"
+        for weights in ("pretrained", "random")
+    }
     assert rows[0][5:] == ["46", f"{mean - 46:+.1f}"]
