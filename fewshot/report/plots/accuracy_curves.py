@@ -124,16 +124,13 @@ def figure(panel: Panel) -> Any:
     return canvas
 
 
-def _draw_levels(axes: Any, levels: Sequence[Level], end: float = 1.0, shift: int = 2) -> None:
+def _draw_levels(axes: Any, levels: Sequence[Level]) -> None:
     """Draw levels as dashed lines across the figure, with their names along them.
 
-    Args:
-        axes: the axes.
-        levels: the levels.
-        end: where the names end, as a share of the width.
-        shift: distance of a name above its line; negative for below. [points]
+    That without labels is as low as the ends of weak lines, so its name ends before them, below it.
     """
     for level in levels:
+        end, shift = (0.78, -9) if level.labels == "no label" else (1, 2)
         axes.axhline(100 * level.accuracy, color=style.GREY, linestyle="--", linewidth=1)
         axes.annotate(
             f"{level.label}, {level.labels}",
@@ -200,7 +197,7 @@ def overview(lines: Sequence[Line], title: str, levels: Sequence[Level] = ()) ->
                 "relpos": (0, 0.5),
             },
         )
-    _draw_levels(axes, levels, end=0.78, shift=-9)  # between the learners and `scratch`
+    _draw_levels(axes, levels)
     budgets = sorted({budget for line in lines for budget in line.budgets})
     style.label_axis(axes, [budget for budget in budgets if budget != UNLABELLED_TICK], "shots")
     axes.set_xlim(budgets[0] * 0.8, last * 1.3)
