@@ -104,8 +104,10 @@ def write_lists(rows: Sequence[Row], store: ResultStore, checked: Checked) -> No
         for (name, row_name, cell), result in checked.stale.items():
             if name == study:
                 after[f"{row_name}/{cell}"] = result["run"] or ""
-        if after != before:
-            file = stale_file(store.results_folder, study, store.scale)
+        file = stale_file(store.results_folder, study, store.scale)
+        if not after:
+            file.unlink(missing_ok=True)
+        elif after != before:
             io.make_folder(file.parent)
             io.write_json(file, dict(sorted(after.items())))
 

@@ -135,3 +135,6 @@ def test_the_list_names_what_is_stale_and_keeps_what_was_not_checked(
     staleness.write_lists(rows, store, checked)
     assert json.loads(file.read_text()) == {"X1/c=1": first["run"], **listed}
     assert staleness.report(checked, store) == 0
+    file.write_text(json.dumps({"X1/c=1": first["run"]}))
+    staleness.write_lists(rows, store, staleness.Checked({}, {}))
+    assert not file.exists()
