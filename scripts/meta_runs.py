@@ -35,7 +35,7 @@ LEARNERS = {
     "anil": ("maml", "-anil"),
 }
 # Row K11 of study kshot with a learned head: the settings of its cell "the slides' setting".
-K11 = {
+K11: dict[str, Any] = {
     "method": "maml",
     "preset": "random",
     "shots": 16,
@@ -48,6 +48,7 @@ K11 = {
 }
 K11_LEARNER = {"head": "learned", "inner_lr": 0.0001, "body_lr": None}
 K11_TRIALS = 3
+K11_SHORT_STEPS = 60  # enough to learn 160 images by heart
 WARM_UP, TIMED = 3, 10  # steps of the estimate
 
 
@@ -72,9 +73,12 @@ def rows() -> dict[str, dict[str, Any]]:
             if untrained(name, start)[0] == FOLDER and name != "maml-first":
                 requests[f"{name}-{start}-untrained"] = {**values, "train": None, "augment": []}
     for label, relabel in (("fixed", False), ("shuffled", True)):
-        for steps in (0, 10):
-            learner = {**K11_LEARNER, "relabel": relabel, "test_steps": steps}
-            requests[f"k11-{label}-{steps}"] = {**K11, "learner": learner}
+        learner = {**K11_LEARNER, "relabel": relabel, "test_steps": 10}
+        requests[f"k11-{label}-10"] = {**K11, "learner": learner}
+        for steps in (0, 10):  # short trainings for the comparison of the inner steps
+            short = {**learner, "order": "first", "test_steps": steps}
+            train = {**K11["train"], "steps": K11_SHORT_STEPS}
+            requests[f"k11-short-{label}-{steps}"] = {**K11, "learner": short, "train": train}
     return requests
 
 
