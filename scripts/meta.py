@@ -107,19 +107,22 @@ def memorising() -> str:
     lines = []
     for path in sorted((RECORDS / MEMORISING).glob("*.json")):
         record = records.read(path)
+        train = record.config["train"]
         learner, training = record.config["learner"], record.train_accuracy
         steps = learner["test_steps"]
         lines.append(
             [
                 "shuffled in every episode" if learner["relabel"] else "always the same",
+                f"{train['steps']}, {learner['order']} order",
                 str(learner["inner_steps"] if steps is None else steps),
                 formatting.interval(record.scores["accuracy"]),
                 "-" if training is None else formatting.interval(training),
                 len(record.seeds),
             ]
         )
-    columns = ["numbers of the classes", "inner steps in the evaluation", "test accuracy ± 95%"]
-    return formatting.markdown_table([*columns, "accuracy on the labelled images", "n"], lines)
+    columns = ["numbers of the classes", "outer steps", "inner steps in the evaluation"]
+    measured = ["test accuracy ± 95%", "accuracy on the labelled images", "n"]
+    return formatting.markdown_table([*columns, *measured], lines)
 
 
 def tables() -> dict[str, str]:

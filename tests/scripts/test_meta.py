@@ -60,9 +60,10 @@ def test_a_meta_training_has_its_own_cost(folder: Path) -> None:
 
 @pytest.mark.parametrize(("steps", "shown"), [(0, "0"), (10, "10"), (None, "5")])
 def test_cells_of_the_memorising_experiment(folder: Path, steps: int | None, shown: str) -> None:
-    learner = {"relabel": False, "inner_steps": 5, "test_steps": steps}
-    write(folder / "memorising" / "a.json", AFTER, config={"learner": learner})
+    learner = {"relabel": False, "inner_steps": 5, "test_steps": steps, "order": "second"}
+    config = {"learner": learner, "train": {"steps": 200}}
+    write(folder / "memorising" / "a.json", AFTER, config=config)
     row = cells(meta.memorising(), "always the same")
-    assert row[1] == shown
-    assert row[2].startswith("0.4833 ± ")
-    assert row[3:] == ["0.2500", "3"]
+    assert row[1:3] == ["200, second order", shown]
+    assert row[3].startswith("0.4833 ± ")
+    assert row[4:] == ["0.2500", "3"]
