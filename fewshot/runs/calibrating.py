@@ -29,7 +29,7 @@ from fewshot.learners.base import Learner
 from fewshot.runs import fitting, held_out
 from fewshot.runs.held_out import HeldOut
 from fewshot.runs.resolve import ResolvedRun
-from fewshot.runs.trial_data import Part, TrialData
+from fewshot.runs.trial_data import Part, TrialData, episode_ways
 
 FOLDS = 10  # at most
 ENOUGH = 1000  # predictions out of fold; more folds are not fitted
@@ -46,6 +46,7 @@ EXPECTED = "expected from the spread of a cosine head"
 NOT_WANTED = "none, as the settings say"
 NO_LABELS = "none: there are no labels"
 TOO_FEW = "none: one label per class leaves none to hold out"
+NO_EPISODE = "none: without the labels held out, too few are left for training episodes"
 TOO_COSTLY = "none: it would need another training; a validation set would serve as well"
 
 
@@ -112,6 +113,9 @@ def _temperature(
         return _on(run, train, trained.held_out, OUT_OF_FOLD)
     if int(counts.max()) < 2:
         return _Temperature(1.0, TOO_FEW)
+    inside = train.select(_split(train.labels)[0])
+    if learner.feed == "episodes" and episode_ways(inside) < 2:
+        return _Temperature(1.0, NO_EPISODE)
     if not few or distributed.world() > 1:
         return _Temperature(1.0, TOO_COSTLY)
     folder /= "fold-calibration"

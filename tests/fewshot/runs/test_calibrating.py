@@ -181,6 +181,7 @@ def test_a_folder_of_unequal_classes_is_classified_without_a_preference(
     [
         ("scratch", {}, calibrating.ANOTHER_TRAINING),
         ("scratch", {"shots": 1}, calibrating.TOO_FEW),
+        ("protonet", {"shots": 2, "preset": "random"}, calibrating.NO_EPISODE),
         ("scratch", {"shots": 1, "class_shots": {"3": 8}}, calibrating.ANOTHER_TRAINING),
         ("scratch", {"validation": {"share": 0.3}}, calibrating.VALIDATION),
         ("scratch", {"calibration": "none"}, calibrating.NOT_WANTED),
