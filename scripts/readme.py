@@ -228,7 +228,7 @@ def tables() -> dict[str, str]:
         "pretrained": comparison.markdown([names.no_labels(), *read("pretrained")]),
         **names.tables(),
         "learners": learners.at_16(),
-        "systems": systems.table(),
+        "systems": systems.table(in_full=False),
         "choices": choices(),
         "full": fulldata.presets(all_images=True),
         "main": comparison.markdown([names.no_labels(), *read("main")]),

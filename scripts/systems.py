@@ -36,12 +36,21 @@ SYSTEMS = (
 )
 
 
-def table() -> str:
-    """Return every kind of K9 to K11 that has records, the trained ones first."""
+def table(*, in_full: bool = True) -> str:
+    """Return what ran of K9 to K11, the trained systems first.
+
+    Args:
+        in_full: whether to show every system that has records, or of the trained ones only those
+            that began with random weights and are no variant of their method.
+    """
     rows = []
     for system in SYSTEMS:
         kinds = sorted(of_method(system).items(), key=lambda kind: _order(kind[1]))
-        rows += [_row(system, words, by_shots) for words, by_shots in kinds]
+        rows += [
+            _row(system, words, by_shots)
+            for words, by_shots in kinds
+            if in_full or _is_plain(words, by_shots)
+        ]
     columns = ["row", "what ran here", *map(str, SHOTS), "reported", "difference"]
     return (
         f"{formatting.markdown_table(columns, rows)}\n\nAccuracy in percent on the 10,000 test "
@@ -50,7 +59,8 @@ def table() -> str:
         "but not the network, its initial weights or the number of labels; "
         f"{REPORTED_SHOTS} is assumed. It stands beside learners that were trained as the slides "
         "name them. Without training they are other classifiers, with which it is not compared. "
-        f"All meta-trainings on other classes are in `reports/meta.md`. {names.sentence()}"
+        "All meta-trainings on other classes, also those from pretrained weights, are in "
+        f"`reports/meta.md`. {names.sentence()}"
     )
 
 
@@ -82,6 +92,13 @@ def _records(system: System) -> list[tuple[RunRecord, str]]:
 def _is_of_meta_page_alone(record: RunRecord) -> bool:
     """Return whether a record is the untrained side of a row of reports/meta.md."""
     return record.preset.startswith("meta") and formatting.is_untrained(record)
+
+
+def _is_plain(words: str, by_shots: dict[int, RunRecord]) -> bool:
+    """Return whether a system ran without training, or as its paper has it: from random weights."""
+    record = by_shots[max(by_shots)]
+    is_variant = words.startswith(f"{record.method} (")
+    return formatting.is_untrained(record) or (record.weights == "none" and not is_variant)
 
 
 def _order(by_shots: dict[int, RunRecord]) -> tuple[bool, float]:

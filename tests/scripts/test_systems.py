@@ -57,6 +57,15 @@ def test_the_numbers_are_the_means_of_the_records() -> None:
     assert [cell.split(" ± ")[0] for cell in line[2:5]] == [f"{mean:.1f}" for mean in means]
 
 
+def test_the_short_table_has_the_plain_systems_of_the_full_one() -> None:
+    full = systems.table().splitlines()
+    variants = ("maml (ANIL)", "maml (first order)", "pretrained weights, trained on")
+    assert systems.table(in_full=False).splitlines() == [
+        line for line in full if not any(words in line for words in variants)
+    ]
+    assert sum(variant in "".join(full) for variant in variants) == len(variants)
+
+
 def test_a_meta_trained_record_gets_a_row_beside_the_reported_number(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
