@@ -33,9 +33,10 @@ def accuracy_cell(values: Sequence[float]) -> str:
     return f"{mean:.4f} ({low:.4f} to {high:.4f})"
 
 
-def with_test_images(values: Sequence[float], n_test: int) -> str:
-    """Return the interval of a record that does not know the spread over images."""
+def with_test_images(values: Sequence[float], n_test: int, image_std: float | None = None) -> str:
+    """Return the interval of a record, by the binomial spread if that over images is unknown."""
     mean = statistics.fmean(values)
-    by_images = 1.959964 * (mean * (1 - mean) / n_test) ** 0.5
+    variance = mean * (1 - mean) if image_std is None else image_std**2
+    by_images = 1.959964 * (variance / n_test) ** 0.5
     low, high = score_interval(mean, float(np.hypot(half_over_trials(values), by_images)))
     return f"{low:.4f} to {high:.4f}"

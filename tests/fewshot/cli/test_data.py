@@ -37,7 +37,7 @@ def test_the_cache_is_shown_and_cleared(monkeypatch, tmp_path, capsys) -> None:
             folder.mkdir(parents=True)
             for index in range(count):
                 Image.new("RGB", (32, 32), (grey + index,) * 3).save(folder / f"{index}.png")
-    run = "run --method probe --backbone conv4 --shots 4 --seeds 1 --set precision=float32 --quiet"
+    run = "run --method probe --backbone conv4 --shots 4 --seeds 1 --set precision=float32 --threads 1 --quiet"
     for data in ("mine", "digits"):
         assert fewshot(f"{run} --data {data}", monkeypatch) == 0
     (cache / "features" / "junk.npy").write_bytes(bytes(3_000_000))
@@ -48,10 +48,10 @@ def test_the_cache_is_shown_and_cleared(monkeypatch, tmp_path, capsys) -> None:
     expected = [
         ("mine train", "12 images of 32x32"),
         ("mine test", "6 images of 32x32"),
-        ("mine, conv4 (float32 cpu)", "8 of 12 rows of 256"),
-        ("mine, conv4 (float32 cpu)", "6 of 6 rows of 256"),
-        ("digits, conv4 (float32 cpu)", "40 of 1,297 rows of 256"),
-        ("digits, conv4 (float32 cpu)", "500 of 500 rows of 256"),
+        ("mine, conv4 (float32 cpu, 1 thread)", "8 of 12 rows of 256"),
+        ("mine, conv4 (float32 cpu, 1 thread)", "6 of 6 rows of 256"),
+        ("digits, conv4 (float32 cpu, 1 thread)", "40 of 1,297 rows of 256"),
+        ("digits, conv4 (float32 cpu, 1 thread)", "500 of 500 rows of 256"),
         ("junk.npy", "unfinished or damaged"),
     ]
     for name, content in expected:

@@ -13,7 +13,7 @@ from tests.fewshot.report.saved_run import saved
 
 
 def test_the_most_confident_mistakes_are_those_of_a_plain_sort(run: Path) -> None:
-    rows = list(enumerate(zip(*saved(run, 3), strict=True)))
+    rows = list(enumerate(zip(*saved(run, 3, calibrated=True), strict=True)))
     wrong = [
         (-max(row), index, label, row.index(max(row)))
         for index, (row, label) in rows

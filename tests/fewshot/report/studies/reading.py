@@ -52,17 +52,19 @@ def study(planned: Planned, saved: Path, name: str) -> results.Study:
 
 def expected(content: dict[str, Any], reported: float) -> dict[str, str]:
     """Return what a table must show, from a record's raw values alone."""
-    values = content["scores"]["accuracy"]["values"]
+    accuracy, cost = content["scores"]["accuracy"], content["cost"]
+    values = accuracy["values"]
     middle, n = statistics.fmean(values), len(values)
     cells = {
         "measured": accuracy_cell(values),
-        "95% with test images": with_test_images(values, content["n_test"]),
+        "95% with test images": with_test_images(
+            values, content["n_test"], accuracy.get("image_std")
+        ),
         "n": str(n),
         "difference": f"{middle - reported:+.4f}",
     }
-    cells["seconds per trial"] = (
-        f"{content['cost']['train_seconds'] + content['cost']['adapt_seconds']:.1f}"
-    )
+    seconds = cost["train_seconds"] + cost["adapt_seconds"] - (cost.get("feature_seconds") or 0)
+    cells["seconds per trial"] = f"{seconds + (cost.get('calibration_seconds') or 0):.1f}"
     return cells
 
 
