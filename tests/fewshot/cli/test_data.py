@@ -37,7 +37,8 @@ def test_the_cache_is_shown_and_cleared(monkeypatch, tmp_path, capsys) -> None:
             folder.mkdir(parents=True)
             for index in range(count):
                 Image.new("RGB", (32, 32), (grey + index,) * 3).save(folder / f"{index}.png")
-    run = "run --method probe --backbone conv4 --shots 4 --seeds 1 --set precision=float32 --threads 1 --quiet"
+    run = "run --method probe --backbone conv4 --shots 4 --seeds 1 --threads 1 --quiet"
+    run += " --set precision=float32"
     for data in ("mine", "digits"):
         assert fewshot(f"{run} --data {data}", monkeypatch) == 0
     (cache / "features" / "junk.npy").write_bytes(bytes(3_000_000))
