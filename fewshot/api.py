@@ -25,7 +25,7 @@ from fewshot.evaluation import low_data, metrics, paired_tests
 from fewshot.heads import calibration
 from fewshot.heads.calibration import Calibration
 from fewshot.learners.base import Learner
-from fewshot.runs import experiment, fitting, records
+from fewshot.runs import experiment, records, training_stream
 from fewshot.runs.run_record import RunRecord
 from fewshot.training import trainer
 
@@ -248,7 +248,9 @@ def fit(
     pixels = support.images.mul(255).round().to(torch.uint8)
     pool = streams.Pool(pixels, support.labels, n_classes)
     learner.prepare(support)
-    stream, steps_per_epoch = fitting.stream_of(settings, augment, learner, pool, n_classes, seed)
+    stream, steps_per_epoch = training_stream.of_pool(
+        settings, augment, learner, pool, n_classes, seed
+    )
 
     def on_log(point: trainer.LogPoint, total: int) -> None:
         progress.update(f"step {point['step']}/{total}, loss {point['train_loss']:.3f}")

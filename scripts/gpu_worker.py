@@ -16,7 +16,7 @@ from episodes import datasets, streams
 from fewshot import io
 from fewshot.evaluation import low_data, metrics
 from fewshot.learners.base import Learner
-from fewshot.runs import fitting, resolve, trial_data
+from fewshot.runs import fitting, resolve, training_stream, trial_data
 from fewshot.training import devices, trainer
 
 TARGET = 0.94
@@ -67,7 +67,7 @@ def target(device: str, toy: bool, out: Path) -> dict[str, Any]:
     pool = streams.pool(run.data.train, torch.arange(len(run.data.train)), device)
     learner = run.build_learner(0)
     learner.backbone.initialise(streams.as_float(pool.images[: fitting.INITIAL_IMAGES]))
-    stream, steps_per_epoch = fitting.stream_of(
+    stream, steps_per_epoch = training_stream.of_pool(
         train, run.config.augment, learner, pool, pool.n_classes, seed=0
     )
     test = trial_data.Part(run.data.test, torch.arange(len(run.data.test)))

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 
 from fewshot import config, io
-from fewshot.runs import experiment, fitting, resolve
+from fewshot.runs import experiment, resolve, training_stream
 from fewshot.runs.trial_data import Part
 from fewshot.training import trainer
 
@@ -91,7 +91,7 @@ def affordable_steps(
     assert run.config.train is not None
     learner = run.build_learner(0)
     images = Part(run.base, torch.arange(len(run.base)))
-    stream, steps_per_epoch = fitting.training_stream(run, learner, images, seed=0)
+    stream, steps_per_epoch = training_stream.of_run(run, learner, images, seed=0)
     own = run.config.train.total_steps(steps_per_epoch)
     if own <= WARM_UP + TIMED:
         return own

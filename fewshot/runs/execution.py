@@ -18,9 +18,10 @@ from fewshot import backbones, config, distributed, io, progress
 from fewshot.errors import UserError
 from fewshot.learners import LEARNERS
 from fewshot.runs import one_trial, processes, requests, trial_files
+from fewshot.runs.assembly import assemble
 from fewshot.runs.labelled_subset import labelled_subset
 from fewshot.runs.resolve import ResolvedRun, options_of, resolve_run
-from fewshot.runs.run_record import ONE_TRIAL, RunFacts, RunRecord, assemble
+from fewshot.runs.run_record import ONE_TRIAL, RunFacts, RunRecord
 from fewshot.runs.trial import run_trial
 from fewshot.runs.trial_record import TrialRecord
 from fewshot.training import devices

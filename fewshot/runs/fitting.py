@@ -1,10 +1,9 @@
-"""The training of a trial: its stream, its initialisation, its validation, and when it stops."""
+"""The training of a trial: its initialisation, its validation, and when it stops."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,18 +11,17 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from episodes import augment, streams, subsets
-from episodes.augment.pipeline import Augment, Step
+from episodes import streams, subsets
 from episodes.rng import generator, seeded
-from episodes.types import Episode, ImageSet, Labelled, Pairs
+from episodes.types import ImageSet
 from fewshot import distributed, io, progress
 from fewshot.backbones import Backbone
-from fewshot.config import Append, RunConfig, Train
+from fewshot.config import RunConfig
 from fewshot.evaluation import low_data, metrics
 from fewshot.features import frozen
 from fewshot.heads.calibration import Calibration
 from fewshot.learners.base import Learner
-from fewshot.runs import held_out, trial_data
+from fewshot.runs import held_out, training_stream, trial_data
 from fewshot.runs.held_out import HeldOut
 from fewshot.runs.resolve import ResolvedRun
 from fewshot.runs.trial_data import Part, TrialData
@@ -169,7 +167,7 @@ def fit_learner(
     checkpoint = folder / "checkpoint.pt"
     if not checkpoint.exists():
         _initialise(run, learner, data.train, seed)
-    stream, steps_per_epoch = training_stream(run, learner, data.train, seed)
+    stream, steps_per_epoch = training_stream.of_run(run, learner, data.train, seed)
     rank = [distributed.rank()] if distributed.rank() else []
     with seeded(seed, "fit", *rank):
         fit = trainer.fit(
@@ -201,87 +199,6 @@ def _initialise(run: ResolvedRun, learner: Learner, train: Part, seed: int) -> N
     if learner.prepares:
         learner.eval()
         learner.prepare(streams.labelled(train.source, train.indices, device))
-
-
-def training_stream(
-    run: ResolvedRun, learner: Learner, train: Part, seed: int
-) -> tuple[trainer.Stream, float]:
-    """Return the stream that the learner trains on, and its steps per pass over the images."""
-    ways = learner.episode_ways or run.task.n_way
-    if run.base is None:
-        ways = trial_data.episode_ways(train)
-    assert run.config.train is not None
-    pool = streams.pool(train.source, train.indices, run.compute.device)
-    settings, steps, append = run.config.train, run.config.augment, run.config.append
-    return stream_of(settings, steps, learner, pool, ways, seed, append)
-
-
-def stream_of(
-    settings: Train,
-    augmentations: Sequence[Step],
-    learner: Learner,
-    pool: streams.Pool,
-    ways: int,
-    seed: int,
-    append: Append | None = None,
-) -> tuple[trainer.Stream, float]:
-    """Return the stream of a pool of training images, and its steps per pass over them.
-
-    Args:
-        settings: how the learner is trained.
-        augmentations: steps of augmentation, perhaps each up to a share of the training.
-        learner: the learner, whose feed decides what the stream yields.
-        pool: training images on their device.
-        ways: classes of a training episode.
-        seed: seed of the trial.
-        append: transformed copies of the images to add before training.
-    """
-    if append is not None:
-        appended = augment.build(append.augment, pool.n_classes)
-        pool = streams.append(pool, append.share, appended, seed)
-    learner.on_train_start(len(pool.labels))
-    steps_per_epoch = _steps_per_epoch(settings, learner, len(pool.labels), ways)
-    items = settings.total_steps(steps_per_epoch) * settings.tasks_per_step
-    spans: list[tuple[float, trainer.Stream]] = []
-    for end, steps in augment.spans(augmentations):
-        change = augment.build(steps, pool.n_classes)
-        spans.append((end * items, _augmented(settings, learner, pool, ways, seed, change)))
-
-    def stream(item: int) -> Labelled | Episode | Pairs:
-        for end, span in spans:
-            if item < end:
-                return span(item)
-        raise IndexError(item)
-
-    return stream, steps_per_epoch
-
-
-def _steps_per_epoch(settings: Train, learner: Learner, n: int, ways: int) -> float:
-    images_per_item = settings.batch_size
-    if learner.feed == "episodes":
-        images_per_item = (learner.episode_shots + learner.episode_queries) * ways
-    if learner.feed != "pairs":  # there are always enough pairs
-        images_per_item = min(n, images_per_item)
-    return n / (images_per_item * settings.tasks_per_step)
-
-
-def _augmented(
-    settings: Train,
-    learner: Learner,
-    pool: streams.Pool,
-    ways: int,
-    seed: int,
-    change: Augment,
-) -> trainer.Stream:
-    """Return the stream of the learner's feed under one augmentation."""
-    smoothing = settings.label_smoothing
-    if learner.feed == "episodes":
-        shots, queries = learner.episode_shots, learner.episode_queries
-        return streams.episodes(pool, ways, shots, queries, change, seed, smoothing, strict=False)
-    if learner.feed == "pairs":
-        return streams.pairs(pool, settings.batch_size, change, seed)
-    shard = (distributed.rank(), distributed.world())
-    return streams.batches(pool, settings.batch_size, change, seed, smoothing, shard)
 
 
 def _validation(

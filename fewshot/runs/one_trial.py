@@ -17,11 +17,16 @@ log = logging.getLogger("fewshot")
 
 
 def trials_cannot_differ(run: ResolvedRun) -> bool:
-    """Return whether every seed has the same labelled images and the same learner, not trained."""
-    if run.config.train is not None:
+    """Return whether every seed has the same labelled images, and its learner the same weights.
+
+    Those of a meta-training are shared by all trials; any other training depends on the seed.
+    """
+    if run.config.train is not None and run.base is None:
         return False
     if len(labelled_subset(run.config, run.data.train, seed=0).labelled) < len(run.data.train):
         return False
+    if run.base is not None:
+        return True
     first, second = (run.build_learner(seed).state_dict() for seed in (0, 1))
     return all(torch.equal(tensor, second[name]) for name, tensor in first.items())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -124,10 +124,9 @@ def _settle(values: Mapping[str, Any]) -> _Settled:
     preset = values.get("preset")
     settings = configure(values, preset or "few")
     shown = progress.is_shown()
-    data = _without_classes(
-        datasets.load(settings.data, image_size=settings.image_size, progress=shown),
-        settings.exclude_classes,
-    )
+    parts = datasets.load(settings.data, image_size=settings.image_size, progress=shown)
+    excluded = settings.exclude_classes
+    data = TrainTest(*(class_splits.without_classes(part, excluded) for part in parts))
     labelled = labelled_subset(settings, data.train, seed=0).labelled
     if preset is None and len(labelled) > config.FEW_LABELS * len(data.train.classes):
         settings = configure(values, "full")
@@ -141,10 +140,6 @@ def _settle(values: Mapping[str, Any]) -> _Settled:
     if settings.train is not None and settings.train.base is not None:
         base = datasets.load(settings.train.base, progress=shown).train
     return _Settled(settings, data, base)
-
-
-def _without_classes(data: TrainTest, names: Sequence[str]) -> TrainTest:
-    return TrainTest(*(class_splits.without_classes(part, names) for part in data))
 
 
 def _without_folds(settings: RunConfig) -> str:

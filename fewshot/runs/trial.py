@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from episodes.datasets import known_faults
 from fewshot import distributed, io, progress
@@ -15,11 +14,11 @@ from fewshot.backbones import OWN, OWN_INPUT_SIZE, class_names
 from fewshot.errors import Diverged
 from fewshot.evaluation import low_data, metrics
 from fewshot.evaluation.low_data import Predictions
-from fewshot.learners.base import Learner
+from fewshot.learners.base import Classifier, Learner
 from fewshot.runs import calibrating, fitting, meta_training, provenance, trial_data, trial_files
 from fewshot.runs.labelled_subset import LabelledSubset, labelled_subset
 from fewshot.runs.resolve import ResolvedRun
-from fewshot.runs.trial_data import TrialData
+from fewshot.runs.trial_data import Part, TrialData
 from fewshot.runs.trial_files import TrialPredictions
 from fewshot.runs.trial_record import CALIBRATED, Cost, TrialRecord
 from fewshot.training import devices
@@ -109,11 +108,6 @@ def _evaluate(
     faulty = known_faults.positions(run.data.test)
     scores = metrics.scores(*test, faulty)
     measures = low_data.extra_metrics(learner, queries)
-    train_accuracy = None
-    if len(data.train.indices):
-        train_sample = data.train.select(_spread(len(data.train.indices)))
-        train = low_data.classify(classifier, trial_data.batches(learner, train_sample, device))
-        train_accuracy = metrics.loss_and_accuracy(*train)["accuracy"]
     validation = None
     if data.validation is not None:
         batches = trial_data.batches(learner, data.validation, device)
@@ -127,7 +121,7 @@ def _evaluate(
         shift=chosen.calibration.shift_as_list,
         measures=measures,
         validation=None if validation is None else metrics.scores(*validation).numbers(),
-        train_accuracy=train_accuracy,
+        train_accuracy=_train_accuracy(run, learner, classifier, data.train),
         per_class=scores.per_class,
         confusion=scores.confusion,
         steps=trained.fit.steps,
@@ -140,6 +134,19 @@ def _evaluate(
     )
     temperature = chosen.calibration.temperature
     return TrialPredictions(test, validation, faulty, temperature), record
+
+
+def _train_accuracy(
+    run: ResolvedRun, learner: Learner, classifier: Classifier, train: Part
+) -> float | None:
+    """Return the accuracy on a sample of the training images; None if there are none."""
+    n = len(train.indices)
+    if not n:
+        return None
+    # evenly spread
+    sample = train.select(torch.linspace(0, n - 1, min(n, TRAIN_ACCURACY_IMAGES)).long())
+    batches = trial_data.batches(learner, sample, run.compute.device)
+    return metrics.loss_and_accuracy(*low_data.classify(classifier, batches))["accuracy"]
 
 
 def _calibrated(test: Predictions, temperature: float | None) -> dict[str, float] | None:
@@ -169,11 +176,6 @@ def _cost(
         feature_seconds=feature_seconds,
         calibration_seconds=calibration_seconds,
     )
-
-
-def _spread(n: int) -> Tensor:
-    """Return at most TRAIN_ACCURACY_IMAGES positions among n, evenly spread."""
-    return torch.linspace(0, n - 1, min(n, TRAIN_ACCURACY_IMAGES)).long()
 
 
 def _warnings(

@@ -256,6 +256,9 @@ def total_cost(chosen: Sequence[Voter]) -> Cost:
         feature_seconds = sum(by_network.values())
         repeated = sum(cost.feature_seconds or 0.0 for cost in costs) - feature_seconds
         adapt_seconds -= repeated
+    calibration = [
+        cost.calibration_seconds for cost in costs if cost.calibration_seconds is not None
+    ]
     return Cost(
         train_seconds=sum(cost.train_seconds for cost in costs),
         adapt_seconds=adapt_seconds,
@@ -263,4 +266,5 @@ def total_cost(chosen: Sequence[Voter]) -> Cost:
         peak_memory_mb=max(cost.peak_memory_mb for cost in costs),
         parameters=sum(cost.parameters for cost in costs),
         feature_seconds=feature_seconds,
+        calibration_seconds=sum(calibration) if calibration else None,
     )

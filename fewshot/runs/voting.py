@@ -23,7 +23,8 @@ from fewshot import io
 from fewshot.errors import UserError
 from fewshot.evaluation import metrics, statistics
 from fewshot.runs import provenance, records, voters
-from fewshot.runs.run_record import RunFacts, RunRecord, VotingRun, assemble
+from fewshot.runs.assembly import assemble
+from fewshot.runs.run_record import RunFacts, RunRecord, VotingRun
 from fewshot.runs.trial_record import TrialRecord
 from fewshot.runs.voters import FinishedRun, Voter
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from fewshot.runs.run_record import RunFacts, RunRecord, assemble
+from fewshot.runs.assembly import assemble
+from fewshot.runs.run_record import RunFacts, RunRecord
 from fewshot.runs.trial_record import METRICS, Cost, Provenance, TrialRecord
 
 FACTS = RunFacts(

@@ -1,4 +1,4 @@
-"""The stream that a training feeds on."""
+"""The training of a trial. Oracles: scripted validation losses, whitening, and records by hand."""
 
 from __future__ import annotations
 
@@ -12,49 +12,13 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from episodes import datasets, streams
+from episodes import datasets
 from episodes.errors import UserError
-from episodes.types import Episode, Pairs
 from fewshot import backbones, config, progress
 from fewshot.errors import Diverged
 from fewshot.evaluation import low_data, metrics
-from fewshot.runs import experiment, fitting, resolve
-from tests.fewshot import easy
+from fewshot.runs import experiment
 from tests.fewshot.runs.quick_runs import QUICK, quick
-
-METHODS = {"scratch": "batches", "protonet": "episodes", "siamese": "pairs"}
-
-
-def seen(item) -> torch.Tensor:
-    if isinstance(item, Episode):
-        return torch.cat([item.support.images, item.query.images])
-    return torch.cat([item.left, item.right]) if isinstance(item, Pairs) else item.images
-
-
-@pytest.mark.parametrize("tasks", [1, 2])
-@pytest.mark.parametrize("method", METHODS)
-def test_a_step_of_augment_is_done_until_its_share_of_the_training(method: str, tasks: int) -> None:
-    settings = resolve.configure(
-        {
-            "method": method,
-            "shots": 8,
-            "augment": [{"name": "cutout", "size": 64, "until": 0.4}],
-            "train": {"steps": 10, "tasks_per_step": tasks, "phases": [{"trainable": "all"}]},
-            "select": "last",
-            "validation": None,
-        },
-        "few",
-    )
-    images = easy.images(8, seed=0)
-    pool = streams.pool(images, torch.arange(len(images)), "cpu")
-    learner = easy.Stub()
-    learner.feed = METHODS[method]
-    assert settings.train is not None
-    stream, _ = fitting.stream_of(
-        settings.train, settings.augment, learner, pool, easy.N_WAY, seed=0
-    )
-    black = [not seen(stream(item)).any() for item in range(10 * tasks)]
-    assert black == [True] * 4 * tasks + [False] * 6 * tasks
 
 
 @pytest.mark.parametrize(("start", "steps"), [(9.0, 6), (1.0, 0)])

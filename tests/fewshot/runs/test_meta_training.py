@@ -22,7 +22,7 @@ from fewshot.errors import UserError
 from fewshot.features import administration
 from fewshot.learners import ProtoNet, Siamese
 from fewshot.model.restore import restore
-from fewshot.runs import experiment, fitting, meta_training, resolve, trial_data
+from fewshot.runs import experiment, fitting, meta_training, resolve, training_stream, trial_data
 from fewshot.training import trainer
 from tests.fewshot.runs.quick_runs import quick, without_times
 
@@ -127,7 +127,7 @@ def test_an_episode_has_as_many_base_classes_as_asked(base: Path, tmp_path: Path
     run = resolve.resolve_run(request("protonet", base, learner={"episode_ways": 11}), tmp_path)
     assert run.base is not None
     part = trial_data.Part(run.base, torch.arange(len(run.base)))
-    stream, _ = fitting.training_stream(run, run.build_learner(0), part, 0)
+    stream, _ = training_stream.of_run(run, run.build_learner(0), part, 0)
     assert stream(0).classes.unique().numel() == 11
 
 

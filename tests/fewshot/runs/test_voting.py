@@ -23,7 +23,8 @@ from fewshot.cli import main
 from fewshot.errors import UserError
 from fewshot.report import comparison
 from fewshot.runs import voting
-from fewshot.runs.run_record import RunFacts, RunRecord, assemble
+from fewshot.runs.assembly import assemble
+from fewshot.runs.run_record import RunFacts, RunRecord
 from fewshot.runs.trial_record import METRICS, Cost, Provenance, TrialRecord
 
 LABELS = np.array([0, 1, 2, 0, 1, 2, 1])
