@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,15 @@ from fewshot.errors import UserError
 from fewshot.features import administration
 from fewshot.learners import ProtoNet, Siamese
 from fewshot.model.restore import restore
-from fewshot.runs import experiment, fitting, meta_training, resolve, training_stream, trial_data
+from fewshot.runs import (
+    experiment,
+    fitting,
+    meta_training,
+    resolve,
+    training_stream,
+    trial,
+    trial_data,
+)
 from fewshot.training import trainer
 from tests.fewshot.runs.quick_runs import quick, without_times
 
@@ -158,14 +167,31 @@ def test_an_interrupted_training_resumes_in_the_next_run(
     assert without_times(parts) == without_times(whole)
 
 
-def test_workers_wait_for_one_training(base: Path, tmp_path: Path) -> None:
-    record = experiment.run(request("siamese", base), [0, 1], out=tmp_path, workers=2)
-    seconds = [
-        io.read_json(tmp_path / record.run_id / f"trial-{seed}" / "trial.json")["cost"]
-        for seed in (0, 1)
-    ]
-    # two trainings never take the same time to the last digit
-    assert seconds[0]["meta_train_seconds"] == seconds[1]["meta_train_seconds"] > 0
+def test_trials_at_the_same_time_wait_for_one_training(
+    base: Path, tmp_path: Path, trainings: list[int]
+) -> None:
+    run = resolve.resolve_run(request("siamese", base), tmp_path)
+    run.folder.mkdir()
+    learners = [run.build_learner(seed) for seed in (0, 1)]
+    with ThreadPoolExecutor(2) as pool:
+        applied = list(pool.map(lambda learner: meta_training.apply(run, learner), learners))
+    assert trainings == [meta_training.SEED]
+    assert applied[0] == applied[1]
+    first, second = (learner.state_dict() for learner in learners)
+    assert all(torch.equal(tensor, second[name]) for name, tensor in first.items())
+
+
+def test_all_labels_are_one_trial_since_the_weights_are_shared(base: Path, tmp_path: Path) -> None:
+    """Oracle: a second trial, run all the same, has the same logits."""
+    values = {**request("protonet", base), "shots": None, "full": True}
+    record = experiment.run(values, [0, 1], out=tmp_path)
+    assert record.seeds == [0]
+    run = resolve.resolve_run(values, tmp_path)
+    trial.run_trial(run, 5)
+    first, second = (
+        np.load(run.trial_folder(seed) / "predictions.npz")["test_logits"] for seed in (0, 5)
+    )
+    np.testing.assert_array_equal(first, second)
 
 
 def test_a_run_is_restored_without_the_cache(base: Path, tmp_path: Path) -> None:

@@ -7,6 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from fewshot.runs import experiment, processes
+from fewshot.runs.resolve import resolve_run
+from tests.fewshot.runs.quick_runs import quick
+
 TRAINED = ("predictions.npz", "model.safetensors")
 
 
@@ -24,6 +30,18 @@ def trial_files(out: Path, *options: str) -> dict[str, bytes]:
     return {"/".join(path.parts[-2:]): path.read_bytes() for path in files}
 
 
+def test_what_a_worker_does_does_not_change_a_single_bit(tmp_path: Path) -> None:
+    values = quick("scratch", shots=2, train={"steps": 3, "batch_size": 8})
+    record = experiment.run(values, [1], out=tmp_path / "a", device="cpu", threads=1)
+    run = resolve_run(values, tmp_path / "b", "cpu", threads=1)
+    settings = run.config.model_dump(mode="json")
+    processes._run_in_this_process(settings, 1, tmp_path / "b", run.compute, False)
+    for name in TRAINED:
+        place = Path(record.run_id) / "trial-1" / name
+        assert (tmp_path / "a" / place).read_bytes() == (tmp_path / "b" / place).read_bytes()
+
+
+@pytest.mark.slow
 def test_workers_do_not_change_a_single_bit(tmp_path: Path) -> None:
     alone = trial_files(tmp_path / "a", "--workers", "1")
     together = trial_files(tmp_path / "b", "--workers", "2")

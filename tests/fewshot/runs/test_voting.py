@@ -306,6 +306,18 @@ def test_without_pooling_only_common_seeds_vote(tmp_path: Path) -> None:
     assert list(record.provenance.indices) == ["2", "3"]
 
 
+def test_a_vote_costs_the_calibrations_of_its_voters(tmp_path: Path) -> None:
+    for name, seconds in {"a": 0.5, "b": 0.25, "old": None}.items():
+        path = run(tmp_path, name, trial(noise(0))) / "trial-0" / "trial.json"
+        content = io.read_json(path)
+        if seconds is not None:
+            content["cost"]["calibration_seconds"] = seconds
+        io.write_json(path, content)
+    (record,) = voting.vote([tmp_path], out=tmp_path / "votes")
+    assert record.cost.calibration_seconds == pytest.approx(0.75)
+    assert record.cost.seconds == pytest.approx(30 + 3 + 0.75)
+
+
 def test_voters_with_one_pretrained_network_count_its_features_once(tmp_path: Path) -> None:
     """Every trial takes 1 s to adapt, of which a given part computes features."""
 
