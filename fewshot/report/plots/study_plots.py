@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +16,8 @@ from fewshot.report.plots.training_curves import average
 from fewshot.runs.run_record import RunRecord
 
 LONGEST_TICKS = 40  # characters below box plots; longer labels are rotated
+LONGEST_LABEL = 60  # characters beside dots; longer labels are wrapped, which leaves room for dots
+LINE = 0.21  # inches of a line of such a label
 
 
 class Figure(NamedTuple):
@@ -63,7 +66,11 @@ class Series(NamedTuple):
 @style.styled
 def dots(entries: Sequence[Dot], path: Path) -> list[Path]:
     """Write a dot plot of measured beside reported accuracies."""
-    figure, axes = style.new(0.9 + 0.21 * len(entries))
+    labels = [
+        textwrap.fill(entry.label, LONGEST_LABEL, break_on_hyphens=False) for entry in entries
+    ]
+    height = LINE * max(1.0, *(0.7 * (label.count("\n") + 1) for label in labels))
+    figure, axes = style.new(0.9 + height * len(entries))
     rows = np.arange(len(entries))[::-1]
     measured = [entry.measured for entry in entries]
     reported = [entry.reported for entry in entries]
@@ -82,10 +89,10 @@ def dots(entries: Sequence[Dot], path: Path) -> list[Path]:
     )
     hollow = {"markerfacecolor": "none", "color": style.ORANGE}
     axes.plot(reported, rows, "D", label="reported", **hollow)
-    axes.set_yticks(rows, [entry.label for entry in entries], fontsize=style.SMALL)
+    axes.set_yticks(rows, labels, fontsize=style.SMALL)
     axes.set_ylim(-0.8, len(entries) - 0.2)
     axes.set_xlabel("accuracy, %")
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
     axes.grid(False, axis="y")
     return style.save(figure, path)
 
