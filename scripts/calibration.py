@@ -72,7 +72,7 @@ def _mean(record: RunRecord, name: str, calibrated: bool) -> str:
 
 
 def priors() -> str:
-    """Return the accuracy of every learner on unequal labels, under the two priors."""
+    """Return the accuracy of every learner with unequal numbers of labels, under both priors."""
     rows = []
     for subset in UNEQUAL:
         for method in METHODS:

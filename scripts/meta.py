@@ -71,7 +71,7 @@ def _change(name: str, start: str, shots: int) -> str:
 
 
 def costs() -> str:
-    """Return what each meta-training took, and what a trial takes after it."""
+    """Return the steps and seconds of each meta-training, and the seconds of a trial after it."""
     lines = []
     for start in STARTS:
         for name in LEARNERS:
@@ -103,7 +103,7 @@ def _images_of_a_step(record: RunRecord) -> str:
 
 
 def memorising() -> str:
-    """Return K11 with a learned head: numbers of the classes fixed or shuffled, inner steps."""
+    """Return K11 with a learned head, with fixed and with shuffled numbers of the classes."""
     lines = []
     for path in sorted((RECORDS / MEMORISING).glob("*.json")):
         record = records.read(path)

@@ -1,4 +1,4 @@
-"""What the pretraining of mini-resnet already knew: tables of the card, the docs and the reports.
+"""Tables of the accuracy that the names of mini-resnet's pretraining classes give.
 
 The records in reports/records/names are of `fewshot run --method probe`:
 
@@ -8,8 +8,9 @@ The records in reports/records/names are of `fewshot run --method probe`:
     without-X-K     --shots K --weights FILE, the weights of the pretraining `without-X`
 
 `without-X` is `fewshot pretrain --data tinyimagenet32 --epochs 10 --config
-configs/splits/tinyimagenet-without-X.yaml`. `probe-K` in reports/records/learners is what all are
-compared with. The scripts `pretraining`, `readme` and `learners` write the tables.
+configs/splits/tinyimagenet-without-X.yaml`. All are compared with `probe-K` in
+reports/records/learners. The scripts `pretraining`, `readme` and `learners` write the tables into
+the card, the docs and the reports.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def read(name: str, shots: int) -> RunRecord | None:
 
 
 def sentence() -> str:
-    """Return what mini-resnet knows of CIFAR-10 without any label, for the text below a table."""
+    """Return a sentence on the accuracy of mini-resnet on CIFAR-10 without any label."""
     record = no_labels()
     return (
         f"Without any label, the {formatting.short_name(record)} give {record.backbone} an "
@@ -46,7 +47,7 @@ def sentence() -> str:
 
 
 def gain(shots: int) -> str:
-    """Return what the prior from names brings at a number of labels per class, in points."""
+    """Return how many points the prior from names gains at a number of labels per class."""
     return _gain("prior", "probe", shots)
 
 

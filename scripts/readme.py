@@ -109,10 +109,11 @@ def methods() -> str:
     return (
         f"{table}\n\nAccuracy in percent on the 10,000 test images of CIFAR-10: mean ± half of its "
         "95% interval over trials, on these test images (number of trials). For other test "
-        "images of the same kind, up to ± 1.0 comes on top, added as squares. All methods but "
-        "`scratch` start from the pretrained `mini-resnet` that ships with the package. By "
-        "default, `protonet`, `siamese` and `maml` train from 101 labels per class on; below, they "
-        "classify by the pretrained features."
+        "images of the same kind there is a further ± 1.0 at most; the two combine as the root of "
+        "the sum of their squares. All methods but `scratch` start from the pretrained "
+        "`mini-resnet` that ships with the package. By default, `protonet`, `siamese` and `maml` "
+        "train from 101 labels per class on; with fewer labels, they classify by the pretrained "
+        "features."
     )
 
 

@@ -1,4 +1,4 @@
-"""The few-shot learners of study kshot at 1, 4 and 16 labels per class: trained, not, reported.
+"""Table of the few-shot learners of study kshot: trained, not trained, and as reported.
 
 A reported number stands beside learners that were trained as the report names them. The scripts
 `readme` and `learners` write the table.
@@ -57,7 +57,7 @@ def table(*, in_full: bool = True) -> str:
         f"images of CIFAR-10 with {formatting.joined([*map(str, SHOTS)])} labels per class: mean ± "
         "half of the 95% interval (number of trials). The slides state one number for each system, "
         "but not the network, its initial weights or the number of labels; "
-        f"{REPORTED_SHOTS} is assumed. It stands beside learners that were trained as the slides "
+        f"{REPORTED_SHOTS} is assumed. It is shown beside learners that were trained as the slides "
         "name them. Without training they are other classifiers, with which it is not compared. "
         "All meta-trainings on other classes, also those from pretrained weights, are in "
         f"`reports/meta.md`. {names.sentence()}"

@@ -21,8 +21,8 @@ Threads = Annotated[
     int | None,
     typer.Option(
         min=1,
-        help="CPU threads of each trial, which decide the last digits of its numbers.",
-        show_default="those that the run has; 2 for a new one, or OMP_NUM_THREADS",
+        help="CPU threads of each trial; another number changes the last digits of results.",
+        show_default="as many as the run has; for a new run OMP_NUM_THREADS, or 2",
     ),
 ]
 Set = Annotated[

@@ -36,7 +36,7 @@ def sweep(
         bool,
         typer.Option(
             "--status",
-            help="Like --dry-run; also write the list of stale results, which reports name.",
+            help="Like --dry-run; also write the list of stale results that reports show.",
         ),
     ] = False,
     workers: Annotated[
@@ -127,7 +127,7 @@ def report(
         bool,
         typer.Option(
             "--check",
-            help="Only say whether the written report is up to date, and name stale results.",
+            help="Only check whether the written report is up to date, and name stale results.",
         ),
     ] = False,
     scale: Annotated[

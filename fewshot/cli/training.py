@@ -51,8 +51,8 @@ def run(
         int | None,
         typer.Option(
             min=1,
-            help="Trials at the same time, each in its own process; the results are the same.",
-            show_default="as many as fit on the cores if they are long; 1 on a GPU",
+            help="Trials at the same time, each in its own process; results do not change.",
+            show_default="for long trials as many as fit on the cores; 1 on a GPU",
         ),
     ] = None,
     threads: common.Threads = None,

@@ -106,7 +106,9 @@ def predict(
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="CSV file to write: file,label,probability (calibrated)."),
+        typer.Option(
+            help="CSV file to write: file,label,probability; the probability is calibrated."
+        ),
     ] = None,
     top: Annotated[
         int, typer.Option(min=1, help="With --out: number of classes listed per image.")

@@ -178,7 +178,7 @@ class Train(Settings):
     )
     lr: Positive = Field(default=1e-3, description="Peak learning rate.")
     weight_decay: NotNegative = Field(
-        default=0.0, description="Weight decay of the optimiser, which spares norms and biases."
+        default=0.0, description="Weight decay of the optimiser, except for norms and biases."
     )
     layer_decay: ShareUpToOne = Field(
         default=1.0,
@@ -234,8 +234,8 @@ class Train(Settings):
     def _coherent(self) -> Train:
         if self.base is not None and self.steps is None and self.epochs is None:
             raise ValueError(
-                "training on base classes also needs train.steps; the preset `meta` of each method "
-                "that can has all settings of it"
+                "train.base also needs train.steps or train.epochs: set one, or use the preset "
+                "`meta` of protonet, siamese or maml, which has all settings"
             )
         if (self.steps is None) == (self.epochs is None):
             raise ValueError("exactly one of steps and epochs must be given")
@@ -290,19 +290,20 @@ class RunConfig(Settings):
         default=None, description="Side to which images of a folder are resized. [pixels]"
     )
     exclude_classes: tuple[str, ...] = Field(
-        default=(), description="Classes of the data set whose images are left out altogether."
+        default=(),
+        description="Classes of the data set to leave out, with their training and test images.",
     )
     regime: Literal["low-data"] = Field(
         default="low-data", description="How the result is measured: on the whole test set."
     )
     shots: NaturalNumber | None = Field(
         default=None,
-        description="Label budget; 0 is for a probe with learner.prior_from_names. "
+        description="Label budget; 0 only for a probe with learner.prior_from_names. "
         "[labels per class]",
     )
     class_shots: dict[str, Count] = Field(
         default={},
-        description="Labels of single classes, by name, where they differ from `shots`.",
+        description="Number of labels of single classes, by class name, in place of `shots`.",
     )
     fraction: ShareUpToOne | None = Field(
         default=None, description="Label budget. [share of the training images of each class]"
@@ -335,18 +336,18 @@ class RunConfig(Settings):
     )
     prior: Prior = Field(
         default="balanced",
-        description="Frequencies of the classes that the classifier expects: `balanced`, those of "
-        "the labels (`training`), or weights by class name, where classes that are not named have "
-        "weight 1. It matters where classes have unequal numbers of labels, or weights are given.",
+        description="How frequent the classifier expects the classes to be: all equally "
+        "(`balanced`), as among the labels (`training`), or by weights of named classes, where the "
+        "others have weight 1. With equal numbers of labels, the first two are the same.",
     )
     calibration: Calibration = Field(
         default="temperature",
-        description="How probabilities are calibrated: by one `temperature`, which is chosen on "
-        "predictions for labelled images that were held out, or `none`.",
+        description="How class probabilities are calibrated: by one `temperature`, chosen on "
+        "predictions for labelled images that the classifier was not fitted to; or not (`none`).",
     )
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         default="auto",
-        description="Precision of the arithmetic; `auto` takes what is fastest here.",
+        description="Precision of the arithmetic; `auto` takes what suits the hardware.",
     )
 
     @property

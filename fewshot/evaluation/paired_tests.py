@@ -1,4 +1,4 @@
-"""Paired comparisons of methods over common trials, and corrections for many. Imports no torch.
+"""Compare methods by paired tests, corrected for the number of tests. Imports no torch.
 
 reports/statistics.md shows by simulation how often the tests find a difference where there is none.
 """
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from fewshot.evaluation.statistics import NEGLIGIBLE, summary
 
-FEWEST_TRIALS = 3  # fewer trials do not decide which of two methods is better
+FEWEST_TRIALS = 3  # with fewer trials, no method is called better
 SIGNIFICANCE = 0.05  # p-values below it count as a difference
 BySeed = Mapping[int | None, float]  # the metric of each trial
 
@@ -100,9 +100,9 @@ def holm_corrected(differences: Sequence[Difference]) -> list[Difference]:
 class AllPairs:
     """The tests of every pair within each of several groups, with one correction for all of them.
 
-    A winner that was chosen by its mean is the largest of many values by chance. Tests of the
-    winner against the others alone would call this a difference in more than 5% of cases, however
-    they were corrected for their own number. All pairs together contain every possible winner.
+    The member with the highest mean may be ahead by chance. Tests of this member against the others
+    alone would find a difference among equal members in more than 5% of cases, even if they were
+    corrected for their own number. All pairs include the tests of every possible winner.
 
     Args:
         groups: for each group, seed -> value of each of its members.

@@ -1,10 +1,10 @@
-"""Probabilities that mean something: the prior of a classifier, and one temperature.
+"""Calibrated class probabilities: the prior of a classifier, and one temperature.
 
-A classifier that was trained on unequal numbers of labels expects the same frequencies later. The
-logarithm of the ratio of two priors, added to its logits, replaces one by the other (Saerens et
+A classifier that was trained on unequal numbers of labels expects the same frequencies later.
+Adding the logarithm of the ratio of two priors to its logits replaces one by the other (Saerens et
 al., Neural Computation 14 (1), 2002; Menon et al., logit adjustment, arXiv 2007.07314). One
-temperature, chosen on labelled images that were held out, then fits its confidence to its accuracy
-(Guo et al., arXiv 1706.04599, section 4.2). Neither reads a test image.
+temperature, chosen on labelled images that were held out, then makes its confidence agree with its
+accuracy (Guo et al., arXiv 1706.04599, section 4.2). No test image is used.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Classify = Callable[[Tensor], Tensor]  # images -> logits [n, n_way]
 
 @dataclass(frozen=True)
 class Calibration:
-    """What turns the logits of a classifier into those of calibrated probabilities.
+    """The numbers that turn the logits of a classifier into those of calibrated probabilities.
 
     Args:
         shift: added to the logits of each class for the prior, [n_way]; None adds nothing.
@@ -125,16 +125,16 @@ def choose_temperature(
     expected: float = 1.0,
     tolerance: float = math.inf,
 ) -> float:
-    """Choose the temperature of the least negative log-likelihood on labelled images.
+    """Choose the temperature with the lowest negative log-likelihood on labelled images.
 
-    A normal prior on the logarithm of the temperature takes over where there are few images.
+    A normal prior on the logarithm of the temperature prevails if there are few images.
 
     Args:
         logits: of images that the classifier was not fitted to, [n, n_way].
         labels: int64 [n].
         weights: weight of each image, [n]; None weights all alike.
-        expected: the temperature that is expected without any image.
-        tolerance: standard deviation of the logarithm around it; infinite for no prior.
+        expected: the centre of that prior, a temperature.
+        tolerance: standard deviation of that prior, on the logarithm; infinite for no prior.
     """
     logits = logits.double()
     weights = torch.ones(len(labels)) if weights is None else weights
@@ -151,7 +151,7 @@ def choose_temperature(
 
 
 def relative_spread(logits: Tensor, others: Tensor) -> float:
-    """Return how much wider the logits of images spread than others; 1 if either do not spread.
+    """Return the ratio of the spreads of two sets of logits; 1 if one of them has no spread.
 
     The spread is the mean over images of the standard deviation of their logits.
     """
@@ -162,8 +162,8 @@ def relative_spread(logits: Tensor, others: Tensor) -> float:
 def cosine_reference(support: Tensor, labels: Tensor, n_way: int, queries: Tensor) -> Tensor:
     """Return the logits of a cosine head of scale 10 on centred features, [n, n_way].
 
-    Its probabilities are about right without any calibration, already at one label per class, so
-    its spread is what is expected of the logits of another classifier on the same features.
+    Its probabilities are about right without any calibration, even with one label per class. So
+    the logits of another classifier on the same features are expected to have the same spread.
     """
     centre = support.mean(0)
     means = functional.prototypes(F.normalize(support - centre, dim=-1), labels, n_way)

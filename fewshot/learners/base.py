@@ -51,8 +51,8 @@ class EpisodeOptions(LearnerOptions):
 
     episode_ways: Count | None = Field(
         default=None,
-        description="Classes of a training episode of base classes (`train.base`); null takes as "
-        "many as the data set of the run has.",
+        description="Number of classes of a training episode if another data set (`train.base`) is "
+        "trained on; null takes as many as the data set of the run has.",
     )
     episode_shots: Count = Field(
         default=8,

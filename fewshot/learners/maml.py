@@ -43,13 +43,14 @@ class Options(EpisodeOptions):
     )
     head: Literal["zero", "prototypes", "learned"] = Field(
         default="prototypes",
-        description="What the head is before the inner steps: `learned` is one initial head for a "
-        "fixed number of classes, trained like all other weights, as in the original MAML.",
+        description="The head before the inner steps: all zero, made from the prototypes, or "
+        "`learned`, an initial head for a fixed number of classes that is trained like all other "
+        "weights, as in the original MAML.",
     )
     relabel: bool = Field(
         default=True,
-        description="Whether every training episode numbers its classes in a new random order; "
-        "false always uses the data set's numbers, so a learned head can memorise the classes.",
+        description="Whether every training episode numbers its classes in a new random order; if "
+        "not, they have the data set's numbers, which a learned head can memorise.",
     )
     inner_lr: Positive = Field(default=0.1, description="Learning rate of the inner steps.")
     body_lr: Positive | None = Field(
@@ -60,8 +61,8 @@ class Options(EpisodeOptions):
     inner_steps: Steps = Field(default=5, description="Inner steps while training.")
     test_steps: Steps | None = Field(
         default=None,
-        description="Inner steps in the evaluation: as many as in training or more, null for as "
-        "many, or 0 to evaluate the weights before adaptation.",
+        description="Inner steps in the evaluation: at least as many as in training; null takes as "
+        "many as in training, and 0 evaluates the weights before adaptation.",
     )
     inner_batch: Count = Field(
         default=1000,

@@ -49,9 +49,9 @@ class Options(LearnerOptions):
     )
     prior_from_names: bool | dict[str, tuple[str, ...]] = Field(
         default=False,
-        description="Whether the classifier is mixed with the class probabilities of the "
-        "pretraining, which belong to the data's classes by their names; a mapping lists the "
-        "pretraining's classes of each class instead.",
+        description="Whether to mix the classifier with class probabilities of the pretraining, "
+        "whose classes are matched to the data's by name; a mapping lists the pretraining's "
+        "classes for each class of the data instead.",
     )
 
     def needs_labels(self) -> bool:

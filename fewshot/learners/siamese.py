@@ -50,9 +50,8 @@ class Options(LearnerOptions):
     )
     compare: Literal["mean", "all"] = Field(
         default="mean",
-        description="What a query is compared with: the mean of a class's embeddings of unit "
-        "length, or `all` its images, whose similarities are averaged, as always with "
-        "`loss: logits`.",
+        description="What a query is compared with: the `mean` of a class's unit embeddings, or "
+        "`all` its images, whose similarities are averaged. `loss: logits` always uses all.",
         json_schema_extra=added_later("all"),
     )
     scale: Positive = Field(default=10.0, description="Factor of the logits.")

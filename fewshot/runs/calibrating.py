@@ -3,8 +3,9 @@
 A temperature needs predictions for labelled images that the classifier was not fitted to. They are,
 in this order: those of the validation set; those out of fold, where fitting again costs little, or
 where folds chose the number of steps; and those of another training on three quarters of the
-labels. Few predictions decide little, so the temperature is expected near the one that gives the
-logits the spread of a cosine head. With one label per class, that one is taken.
+labels. Few predictions leave the temperature uncertain, so it has a prior around the temperature
+that gives the logits the spread of a cosine head. With one label per class, the centre of this
+prior is the temperature.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ class Chosen(NamedTuple):
     Attributes:
         calibration: the shift for the prior, and the temperature, 1 if none was chosen.
         way: how the temperature was chosen, or why there is none.
-        seconds: what that took.
+        seconds: the seconds that the choice took.
     """
 
     calibration: Calibration
@@ -161,8 +162,9 @@ def _as_features(run: ResolvedRun, learner: Learner, train: Part) -> Part:
 def _by_refits(run: ResolvedRun, learner: Learner, train: Part) -> _Temperature:
     """Return the temperature of a learner that only adapts to its support set.
 
-    It adapts to the support set without each fold. The logits of a fold are scaled to the spread
-    that the classifier of the whole support set has, which regularisation by fewer images changes.
+    For each fold, it adapts to the support set without that fold and predicts the fold. With fewer
+    images, regularisation changes the spread of the logits, so those of a fold are scaled to the
+    spread that the classifier of the whole support set has.
     """
     whole, _, reference = held_out.predict(run, learner, train, train)
     expected = None if reference is None else relative_spread(whole, reference)

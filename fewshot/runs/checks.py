@@ -59,8 +59,8 @@ def _check_meta_training(
         )
     if (setting := options.excludes_base()) is not None:
         raise UserError(
-            f"learner.{setting} is about the classes of the labelled images: remove it or "
-            "train.base."
+            f"learner.{setting} has a value that needs the classes of the labelled images, which "
+            f"train.base replaces: remove learner.{setting} or train.base."
         )
     if method.prepare is not Learner.prepare:
         raise UserError(

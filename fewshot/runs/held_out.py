@@ -30,8 +30,8 @@ class HeldOut(NamedTuple):
     Attributes:
         logits: under the prior of the run, [n, n_way].
         labels: int64 [n].
-        reference: logits of a cosine head on the same features, [n, n_way]; None where it says
-            nothing, because the network began with random weights, or where labels are many.
+        reference: logits of a cosine head on the same features, [n, n_way]; None if the network
+            began with random weights, whose features say little, or if there are many labels.
     """
 
     logits: Tensor

@@ -1,8 +1,8 @@
 """Meta-training: one training on the classes of another data set, shared by all trials.
 
-It does not depend on the labelled subset. So it happens once for each configuration, from a fixed
-seed, and every trial, number of labels and worker starts from the same weights. They are cached in
-$FEWSHOT_CACHE/meta-training/<key>/, where the key hashes what decides them:
+It does not depend on the labelled subset. So it happens once for each configuration, with a fixed
+seed, and all trials, numbers of labels and workers start from the same weights. They are cached in
+$FEWSHOT_CACHE/meta-training/<key>/, where the key is a hash of everything that they depend on:
 
 - checkpoint.pt and metrics.jsonl: an unfinished training, which resumes after an interruption;
 - weights.safetensors: the state of the trained learner;
@@ -75,7 +75,7 @@ class MetaTraining:
     sha256: str
 
     def trained(self, run: ResolvedRun, learner: Learner) -> Trained:
-        """Return what a trial reports as its training: it took no seconds of its own."""
+        """Return what a trial reports as its training, which took no time of the trial itself."""
         note = (
             f"meta-trained once on {self.base} ({self.n_classes} classes, {self.n_images:,} "
             f"images, seed {self.seed}), so the trials differ in their labelled images alone"
@@ -88,7 +88,7 @@ class MetaTraining:
 
 
 def key(run: ResolvedRun) -> str:
-    """Return a hash of what decides the weights: not the data of the trials, nor the labels."""
+    """Return a hash of everything that the weights depend on; labels of the trials are not."""
     values = resolve.deciding_values(run.config, run.base)
     backbone = {name: v for name, v in values["backbone"].items() if name not in OF_EVALUATION}
     content = {

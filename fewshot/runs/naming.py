@@ -1,6 +1,6 @@
-"""What a run is called, in every table, legend, title and message: a name means the method.
+"""Name runs by what ran, in the same way in every table, legend, title and message.
 
-A learner that trains on tasks or pairs, but ran without training, is called what it then is.
+A learner of tasks or pairs that ran without training is named by the classifier that it then is.
 Imports nothing heavy.
 """
 
@@ -83,7 +83,7 @@ def training_images(method: str, config: Mapping[str, Any]) -> str:
 
 
 def base_of(config: Mapping[str, Any]) -> str | None:
-    """Return the data set of a meta-training; None if the learner saw the labelled subset only."""
+    """Return the data set of a meta-training; None if only the labelled subset was used."""
     base: str | None = (config.get("train") or {}).get("base")
     return base
 
@@ -93,7 +93,7 @@ def _bracketed(method: str, words: Sequence[str]) -> str:
 
 
 def _variant(method: str, preset: str, config: Mapping[str, Any]) -> list[str]:
-    """Return an unusual preset, the kind of MAML if it is not that of the paper, and the prior."""
+    """Return words for an unusual preset, for a variant of MAML, and for a prior from names."""
     words = [] if preset in DEFAULT_PRESETS else [preset]
     if (config.get("learner") or {}).get("prior_from_names"):
         words.append("prior from names")

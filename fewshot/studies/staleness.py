@@ -1,8 +1,8 @@
-"""Which results of a sweep are those of the runs that their settings lead to now.
+"""Find stale results of a sweep: those whose settings would give another run today.
 
-A result is stale if its run id is another one than its settings have today. The id hashes the
-preset's settings, the weights by their content, the data by its fingerprint, and the versions of
-the code's results. A vote is stale if one of its voters is.
+A result is stale if the run id of its settings, computed anew, differs from the id of the run that
+it came from. The id is a hash of the preset's settings, the content of the weights, the fingerprint
+of the data, and the versions of the code's results. A vote is stale if one of its voters is.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ log = logging.getLogger("fewshot")
 
 
 class Checked(NamedTuple):
-    """What became of the check: stale results, those that were not checked and why not."""
+    """The outcome of a check: the stale results, and the unchecked ones with the reason."""
 
     stale: dict[Key, Result]
     unchecked: dict[Key, str]
 
 
 def is_stale(result: Result) -> bool:
-    """Return whether a finished result is of another run than its settings lead to now.
+    """Return whether a finished result came from another run than its settings give now.
 
     Raises:
         NotHere: the data or the weights are not on this machine.
@@ -44,7 +44,7 @@ def is_stale(result: Result) -> bool:
 
 
 def check(rows: Sequence[Row], store: ResultStore) -> Checked:
-    """Check every finished result of these rows; measurements that are no run are left out."""
+    """Check every finished result of these rows, except measurements that are not runs."""
     stale: dict[Key, Result] = {}
     unchecked: dict[Key, str] = {}
     for row in rows:
@@ -88,9 +88,9 @@ def _voters(result: Result) -> set[str | None]:
 
 
 def write_lists(rows: Sequence[Row], store: ResultStore, checked: Checked) -> None:
-    """Update the list of stale results of each study, from which its page names them.
+    """Update the list of stale results of each study, which its page shows.
 
-    Results that were not checked, and rows that are not among these, keep their place in the list.
+    Listed results that were not checked, or belong to other rows, stay in the list.
     """
     for study in {row.study for row in rows}:
         names = {row.name for row in rows if row.study == study}

@@ -1,7 +1,7 @@
 """The precision and the memory layout that suit a device.
 
-The hardware decides. Only where it leaves them open, a processor is measured, once, and the result
-is cached.
+The hardware decides. If a processor leaves the choice open, it is measured once, and the result is
+cached.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from fewshot.io import make_folder, read_json, write_json
 
 Precision = Literal["float32", "bfloat16"]
 CPUINFO = Path("/proc/cpuinfo")
-CLEARLY_FASTER = 1.25  # what replaces the hardware's own choice must be this much faster
+CLEARLY_FASTER = 1.25  # another choice replaces the hardware's own if it is this much faster
 TURNS = 9  # measured steps of each choice
 MEASURED_IMAGES = 16  # of 32x32, in a measured step
 
@@ -81,9 +81,9 @@ def _capability(device: str) -> Capability:
     """Return what the hardware of a device says about precision and layout.
 
     Tile instructions and tensor cores multiply bfloat16 many times faster than float32. Vector
-    instructions for bfloat16 do so as a rule, so they leave the choice open, and without any of
-    them bfloat16 is emulated. bfloat16 has the layout channels_last, by which wide networks gain
-    (docs/log.md).
+    instructions for bfloat16 are usually, but not always, faster than float32, so they leave the
+    choice open. Without any of these, bfloat16 is emulated. The layout for bfloat16 is
+    channels_last, with which wide networks are faster (docs/log.md).
     """
     if device.startswith("cuda"):
         with torch.cuda.device(device):

@@ -1,4 +1,4 @@
-"""The tables of what the pretraining knew against the raw values of the records."""
+"""The tables of the prior from names against the raw values of the records."""
 
 from __future__ import annotations
 

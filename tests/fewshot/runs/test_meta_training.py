@@ -250,7 +250,7 @@ def test_trials_use_features_unless_they_adapt_the_body(
     ("more", "sentence"),
     [
         ({"select": "holdout", "validation": {"share": 0.5}}, "the labelled images choose nothing"),
-        ({"train": {"base": "digits"}}, "also needs train.steps; the preset `meta`"),
+        ({"train": {"base": "digits"}}, "also needs train.steps or train.epochs: set one"),
     ],
 )
 def test_what_would_depend_on_the_labelled_images_is_refused(
