@@ -17,7 +17,6 @@ from fewshot.evaluation.paired_tests import paired_difference
 from fewshot.report import formatting
 from fewshot.report.plots import calibration, style
 from fewshot.report.plots.calibration import Bins
-from fewshot.runs import records
 from fewshot.runs.run_record import RunRecord
 from scripts import pages
 from scripts.calibration_runs import FOLDER, METHODS, NUMBERS, UNEQUAL
@@ -32,12 +31,6 @@ WORDS = {
 }
 
 
-def read(method: str, subset: str) -> RunRecord | None:
-    """Return the record of a learner on a subset; None if it was not measured."""
-    path = RECORDS / FOLDER / f"{method}-{subset}.json"
-    return records.read(path) if path.exists() else None
-
-
 def bins(method: str, subset: str, state: str) -> Bins:
     """Return the bins of all trials together, `before` or `after` the temperature."""
     content = io.read_json(RECORDS / FOLDER / f"{method}-{subset}.bins.json")
@@ -49,7 +42,7 @@ def temperatures() -> str:
     rows = []
     for method in METHODS:
         for shots in SHOTS:
-            record = read(method, str(shots))
+            record = pages.record(FOLDER, f"{method}-{shots}")
             if record is None:
                 continue
             row = [formatting.method_name(record), shots, _mean(record, "accuracy", False)]
@@ -76,7 +69,8 @@ def priors() -> str:
     rows = []
     for subset in UNEQUAL:
         for method in METHODS:
-            balanced, training = read(method, subset), read(method, f"{subset}-training")
+            names = (f"{method}-{subset}", f"{method}-{subset}-training")
+            balanced, training = (pages.record(FOLDER, name) for name in names)
             if balanced is None or training is None:
                 continue
             difference = paired_difference(balanced.by_seed(), training.by_seed())

@@ -30,19 +30,13 @@ BODIES = {"shipped": "mini-resnet, shipped weights", "random": "conv4, random we
 REPORTED = {system.method: system for system in SYSTEMS}
 
 
-def read(folder: str, name: str, shots: int) -> RunRecord | None:
-    """Return the record of a row at a number of labels per class; None if it was not measured."""
-    path = RECORDS / folder / f"{name}-{shots}.json"
-    return records.read(path) if path.exists() else None
-
-
 def accuracies() -> str:
     """Return each learner before and after its meta-training, beside the number of the report."""
     lines = []
     for start in STARTS:
         for name, (method, _) in LEARNERS.items():
             system = REPORTED[method]
-            trained = read(FOLDER, f"{name}-{start}", REPORTED_SHOTS)
+            trained = pages.record(FOLDER, f"{name}-{start}-{REPORTED_SHOTS}")
             cells = [_change(name, start, shots) for shots in SHOTS]
             beside = [f"{system.row}: {100 * system.accuracy:.0f}", ""]
             if trained is not None:
@@ -56,8 +50,9 @@ def accuracies() -> str:
 
 def _change(name: str, start: str, shots: int) -> str:
     """Return the accuracy before and after the meta-training, and the paired difference."""
-    after = read(FOLDER, f"{name}-{start}", shots)
-    before = read(*untrained(name, start), shots)
+    folder, untrained_name = untrained(name, start)
+    after = pages.record(FOLDER, f"{name}-{start}-{shots}")
+    before = pages.record(folder, f"{untrained_name}-{shots}")
     texts = [
         "-" if one is None else f"{100 * one.scores['accuracy'].mean:.1f}"
         for one in (before, after)
@@ -66,8 +61,7 @@ def _change(name: str, start: str, shots: int) -> str:
     if before is None or after is None:
         return text
     change = paired_difference(after.by_seed(), before.by_seed())
-    half = None if change.half is None else 100 * change.half
-    return f"{text} ({100 * change.mean:+.1f}{formatting.plus_minus(half, '.1f')})"
+    return f"{text} ({formatting.points(change)})"
 
 
 def costs() -> str:
@@ -75,7 +69,7 @@ def costs() -> str:
     lines = []
     for start in STARTS:
         for name in LEARNERS:
-            record = read(FOLDER, f"{name}-{start}", REPORTED_SHOTS)
+            record = pages.record(FOLDER, f"{name}-{start}-{REPORTED_SHOTS}")
             if record is None or record.cost.meta_train_seconds is None:
                 continue
             lines.append(

@@ -19,6 +19,7 @@ from fewshot.evaluation.paired_tests import paired_difference
 from fewshot.report import formatting
 from fewshot.runs import records
 from fewshot.runs.run_record import RunRecord
+from scripts import pages
 from scripts.pages import RECORDS
 
 NO_LABELS = RECORDS / "names" / "no-labels.json"
@@ -33,8 +34,7 @@ def no_labels() -> RunRecord:
 
 def read(name: str, shots: int) -> RunRecord | None:
     """Return a record in reports/records/names, or that of the probe; None if there is none."""
-    path = RECORDS / ("learners" if name == "probe" else "names") / f"{name}-{shots}.json"
-    return records.read(path) if path.exists() else None
+    return pages.record("learners" if name == "probe" else "names", f"{name}-{shots}")
 
 
 def sentence() -> str:
@@ -86,8 +86,7 @@ def _gain(ours: str, theirs: str, shots: int) -> str:
     if one is None or other is None:
         return "-"
     gain = paired_difference(one.by_seed(), other.by_seed())
-    half = None if gain.half is None else 100 * gain.half
-    return f"{100 * gain.mean:+.1f}{formatting.plus_minus(half, '.1f')} ({gain.n})"
+    return f"{formatting.points(gain)} ({gain.n})"
 
 
 def tables() -> dict[str, str]:

@@ -6,9 +6,18 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from fewshot.runs import records
+from fewshot.runs.run_record import RunRecord
+
 ROOT = Path(__file__).parent.parent
 RECORDS = ROOT / "reports" / "records"
 END = "<!-- end of table -->"
+
+
+def record(folder: str, name: str) -> RunRecord | None:
+    """Return a published record; None if it was not measured."""
+    path = RECORDS / folder / f"{name}.json"
+    return records.read(path) if path.exists() else None
 
 
 def filled(text: str, tables: Mapping[str, str]) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from fewshot.runs.run_record import RunRecord
 
 SECONDS = (
-    "Seconds per trial: training and adaptation, without evaluation. Features (s): the time in "
-    "which the frozen features of a trial's images were computed, once for all trials and methods "
-    "of a network; where an older record states no such time, it is part of the seconds of the "
-    "trial that computed them."
+    "Seconds per trial: training, adaptation and calibration, without evaluation. Features (s): "
+    "the time in which the frozen features of a trial's images were computed, once for all trials "
+    "and methods of a network; where an older record states no such time, it is part of the "
+    "seconds of the trial that computed them."
 )
 
 

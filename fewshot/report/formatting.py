@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from fewshot.evaluation.paired_tests import Difference
 from fewshot.evaluation.statistics import Score
 from fewshot.runs import naming
 from fewshot.runs.run_record import RunRecord
@@ -119,6 +120,12 @@ def percent(record: RunRecord | None) -> str:
 def plus_minus(half_width: float | None, form: str = ".4f") -> str:
     """Return half of an interval behind its sign, with a space before; nothing for None."""
     return "" if half_width is None else f" ± {half_width:{form}}"
+
+
+def points(difference: Difference) -> str:
+    """Return a difference of accuracies in percentage points, for example "+3.3 ± 0.9"."""
+    half = None if difference.half is None else 100 * difference.half
+    return f"{100 * difference.mean:+.1f}{plus_minus(half, '.1f')}"
 
 
 def p_value(p: float) -> str:

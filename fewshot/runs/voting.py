@@ -29,6 +29,7 @@ from fewshot.runs.trial_record import TrialRecord
 from fewshot.runs.voters import FinishedRun, Voter
 
 RULES = ("soft", "hard")
+CALIBRATED_VERSION = 1  # of votes of calibrated voters, for their ids
 
 
 class Ballot(NamedTuple):
@@ -191,9 +192,11 @@ def _record(
     runs = {voter.run.record.run_id: voter.run.record for voter in voted}
     keys = [voter.key for voter in voted]
     first, n, n_candidates = voted[0].run.record, len(ballots[0].chosen), len(ballots[0].candidates)
-    decisive = json.dumps([rule, float(percent), pool, keys])
+    decisive = [rule, float(percent), pool, keys]
+    if any(voter.trial.temperature is not None for voter in voted):
+        decisive.append(CALIBRATED_VERSION)
     facts = RunFacts(
-        run_id=hashlib.sha256(decisive.encode()).hexdigest()[:12],
+        run_id=hashlib.sha256(json.dumps(decisive).encode()).hexdigest()[:12],
         method=voters.VOTING,
         preset=rule if percent == 100 else f"{rule}, best {percent:g}%",
         backbone=_joined(run.backbone for run in runs.values()),

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from scipy import stats
 
-from scripts import meta
+from scripts import meta, pages
 from tests.fewshot.report import handmade
 
 BEFORE, AFTER = (0.40, 0.44, 0.47), (0.46, 0.47, 0.52)
@@ -17,7 +17,8 @@ BEFORE, AFTER = (0.40, 0.44, 0.47), (0.46, 0.47, 0.52)
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(meta, "RECORDS", tmp_path)
+    for module in (meta, pages):
+        monkeypatch.setattr(module, "RECORDS", tmp_path)
     for name in ("learners", "meta", "memorising"):
         (tmp_path / name).mkdir()
     return tmp_path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from fewshot.evaluation.paired_tests import Difference
 from fewshot.evaluation.statistics import Score
 from fewshot.report import formatting
 from fewshot.report.formatting import Cell, Table
@@ -15,6 +16,11 @@ from tests.fewshot.report.handmade import record
 )
 def test_counts_have_the_right_number(n: float, words: str) -> None:
     assert formatting.counted(n, "trial") == words
+
+
+def test_differences_in_points() -> None:
+    assert formatting.points(Difference(10, 0.0333, 0.0086, 0.01)) == "+3.3 ± 0.9"
+    assert formatting.points(Difference(1, -0.021, None, None)) == "-2.1"
 
 
 @pytest.mark.parametrize(

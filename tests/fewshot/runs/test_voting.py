@@ -397,6 +397,9 @@ def test_the_id_follows_what_votes_and_how_and_nothing_else(tmp_path: Path) -> N
     others += [run_id(a, b, percents=[40.0]), run_id(a, b, percents=[50.0], pool=True)]
     assert len({*others, same[0]}) == 7
     assert run_id(tmp_path) == others[0]  # the votes that lie there now are skipped
+    path = a / "trial-0" / "trial.json"
+    io.write_json(path, {**io.read_json(path), "temperature": 2.0})
+    assert run_id(a, b) not in {*others, same[0]}  # voters with temperatures vote otherwise
 
 
 # what cannot vote
