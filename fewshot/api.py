@@ -86,7 +86,7 @@ def run(
         workers: trials that run at once, each in its own process, with the same results; None
             for as many as fit on the cores if the trials are long, which needs a main module that
             can be imported.
-        threads: CPU threads of each trial, which affect the last digits of its results; by default
+        threads: CPU threads of each trial; another number changes results slightly; by default
             those that the run has, and two for a new one (or OMP_NUM_THREADS).
         force: run finished trials again.
         quiet: show no progress.

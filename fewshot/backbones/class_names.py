@@ -1,4 +1,4 @@
-"""The classes of a pretraining, and which of them are classes of other data, by their names.
+"""Match the classes of a pretraining to the classes of other data, by their names.
 
 The lists `kinds` and `nearest` were written by hand for names of ImageNet's classes; they are in
 weights/mini-resnet.classes.yaml, with their origin. Any other name is matched by its words.
@@ -89,7 +89,7 @@ def _means(known: str, name: str) -> bool:
 
 
 def of_data(data: str, classes: Sequence[str]) -> ClassNames:
-    """Return the classes of a data set, with the lists as far as they name them."""
+    """Return the classes of a data set, with the parts of the lists that name them."""
     kinds, nearest = (
         {name: tuple(one for one in known if one in classes) for name, known in table.items()}
         for table in (_lists()["kinds"], _lists()["nearest"])
@@ -120,7 +120,7 @@ def _classes(path: Path) -> list[str]:
 
 
 def overlap_note(use: str, known: ClassNames, data: str, names: Sequence[str]) -> str | None:
-    """Return a sentence on the classes that are classes of the data, too; None if none is.
+    """Return a sentence on the classes in common with the data; None if there are none.
 
     Args:
         use: what was done with the known classes, such as "pretrained".

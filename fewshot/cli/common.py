@@ -21,7 +21,7 @@ Threads = Annotated[
     int | None,
     typer.Option(
         min=1,
-        help="CPU threads of each trial; another number changes the last digits of results.",
+        help="CPU threads of each trial; another number changes results slightly.",
         show_default="as many as the run has; for a new run OMP_NUM_THREADS, or 2",
     ),
 ]

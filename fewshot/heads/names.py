@@ -1,4 +1,4 @@
-"""A classifier without labels: the pretraining's class probabilities, read by the classes' names.
+"""Classify without labels: the pretraining's class probabilities, matched by the names of classes.
 
 It can be mixed with a classifier of the support. Where the support has folds, they choose the
 weights of the two; with a single image of a class, the weights are ONE_LABEL.
@@ -76,7 +76,7 @@ def mix(support: Labelled, fit: Callable[[Labelled], Logits], names: Logits) -> 
 
 
 def choose_weights(support: Labelled, fit: Callable[[Labelled], Logits], names: Logits) -> Weights:
-    """Return the weights of the lowest cross-entropy of the support, each fold fitted without it.
+    """Return the weights with the lowest cross-entropy of the folds, each held out in turn.
 
     With a single image of some class there are no folds, and the weights are ONE_LABEL.
     """

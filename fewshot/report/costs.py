@@ -1,4 +1,4 @@
-"""What the columns about time say, and what their numbers mean."""
+"""The columns about time in tables, and the sentence that explains them."""
 
 from __future__ import annotations
 

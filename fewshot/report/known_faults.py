@@ -1,4 +1,4 @@
-"""Say once on a page how accuracy changes without CIFAR-10's test images with known faults."""
+"""State once on a page how accuracy changes without CIFAR-10's faulty test images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tables say about intervals: captions, the interval with test images, cautions."""
+"""Captions, cautions and the interval with test images, for tables of accuracies."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def with_test_images(record: RunRecord) -> str:
 
 
 def cautions(rows: Sequence[RunRecord]) -> list[str]:
-    """Return what a reader must know of the intervals of records with few trials.
+    """Return cautions about the intervals of records with few trials.
 
-    Trials that cannot differ, such as those without labels, are not few.
+    A record whose trials cannot differ needs no caution for having one trial.
     """
     differing = [row for row in rows if row.labels and ONE_TRIAL not in row.warnings]
     numbers = [len(record.seeds) for record in differing]

@@ -132,7 +132,7 @@ def _mention_idle_cores(run: ResolvedRun, n_trials: int) -> None:
     if trains and distributed.world() == 1 and n_cores >= MANY * n_busy:
         _mention_once(
             f"{n_busy} of {n_cores} cores will be busy: --threads {n_cores // n_trials} makes a "
-            "long training faster (its numbers differ in their last digits)."
+            "long training faster (its results differ slightly)."
         )
 
 

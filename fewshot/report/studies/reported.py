@@ -1,7 +1,7 @@
 """Measured accuracies beside the numbers that the report states, in sentences.
 
 A stated number counts once. Where it belongs to several settings, all of them must exceed it.
-Numbers that were measured with another network in the report's place are counted apart.
+Numbers that were measured with another network in the report's place are counted separately.
 """
 
 from __future__ import annotations
