@@ -360,7 +360,9 @@ class RunConfig(Settings):
         if (self.shots is not None) + (self.fraction is not None) + self.full != 1:
             raise ValueError("exactly one of shots, fraction and full must be given")
         if self.class_shots and not self.shots:
-            raise ValueError("class_shots are exceptions from shots, so shots must be given")
+            raise ValueError(
+                "class_shots replaces shots for single classes: set shots too, or remove it"
+            )
         stops_early = self.train is not None and self.train.early_stopping is not None
         if (self.select == "holdout" or stops_early) and self.validation is None:
             raise ValueError("select: holdout and early_stopping need a validation section")
