@@ -74,8 +74,8 @@ class ClassNames(NamedTuple):
         if not any(table.values()):
             raise UserError(
                 f"learner.prior_from_names: no class of {self.data}, the data of the pretraining, "
-                "has the name of a class of this data: map classes to lists of classes of the "
-                "pretraining (docs/backbones.md), or remove the setting."
+                "has the name of a class of this data: give a mapping to lists of its classes "
+                "(docs/backbones.md), or remove the setting."
             )
         return [[number_of[known] for known in table.get(name, ())] for name in names]
 
