@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from episodes.datasets import known_faults
 from fewshot import distributed, io, progress
@@ -140,13 +141,16 @@ def _train_accuracy(
     run: ResolvedRun, learner: Learner, classifier: Classifier, train: Part
 ) -> float | None:
     """Return the accuracy on a sample of the training images; None if there are none."""
-    n = len(train.indices)
-    if not n:
+    if not len(train.indices):
         return None
-    # evenly spread
-    sample = train.select(torch.linspace(0, n - 1, min(n, TRAIN_ACCURACY_IMAGES)).long())
+    sample = train.select(_spread(len(train.indices)))
     batches = trial_data.batches(learner, sample, run.compute.device)
     return metrics.loss_and_accuracy(*low_data.classify(classifier, batches))["accuracy"]
+
+
+def _spread(n: int) -> Tensor:
+    """Return at most TRAIN_ACCURACY_IMAGES positions among n, evenly spread."""
+    return torch.linspace(0, n - 1, min(n, TRAIN_ACCURACY_IMAGES)).long()
 
 
 def _calibrated(test: Predictions, temperature: float | None) -> dict[str, float] | None:
