@@ -134,7 +134,7 @@ def test_killed_five_times_at_random_a_run_ends_the_same(tmp_path: Path) -> None
     assert finished(tmp_path / "b") == undisturbed
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_ctrl_c_leaves_a_run_that_resumes(tmp_path: Path, workers: int) -> None:
     process = long_run(tmp_path, "--workers", str(workers))
     checkpointed(tmp_path, process, 0.5)
