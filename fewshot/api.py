@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +21,7 @@ from episodes.rng import generator, seeded
 from episodes.types import Episode, ImageSet, Labelled, TrainTest
 from fewshot import config, progress
 from fewshot.backbones import chunk_size
+from fewshot.config import Prior
 from fewshot.errors import UserError
 from fewshot.evaluation import low_data, metrics, paired_tests
 from fewshot.heads import calibration
@@ -283,16 +285,32 @@ def evaluate(
     Returns:
         Accuracy, macro precision, recall and F1, loss in nats, calibration error (ECE), Brier
         score, the recall of each class and the confusion matrix; without a temperature.
+
+    Raises:
+        UserError: the prior is not one of the two names, nor a positive weight for each class.
     """
     device = next(learner.parameters()).device
     counts = support.labels.bincount().cpu()
     classes = [str(label) for label in range(len(counts))]
-    weights = prior if isinstance(prior, str) else dict(zip(classes, prior, strict=True))
+    weights = _prior(prior, classes)
     learned = learner.learns_frequencies(len(support.labels))
     shift = calibration.prior_shift(weights, classes, counts, learned)
     classifier = low_data.adapt(learner, support.to(device)).classifier
     classifier = Calibration(shift).shifted(classifier)
     return metrics.scores(*low_data.classify(classifier, _in_batches(learner, query, device)))
+
+
+def _prior(prior: str | Sequence[float], classes: Sequence[str]) -> Prior:
+    """Return a checked prior, with its weights by class."""
+    if isinstance(prior, str) and prior in ("balanced", "training"):
+        return "balanced" if prior == "balanced" else "training"
+    weights = [] if isinstance(prior, str | Mapping) else [float(weight) for weight in prior]
+    if len(weights) != len(classes) or not all(0 < weight < math.inf for weight in weights):
+        raise UserError(
+            f"expected prior to be 'balanced', 'training' or a positive weight for each of the "
+            f"{len(classes)} classes, not {prior!r}."
+        )
+    return dict(zip(classes, weights, strict=True))
 
 
 def _in_batches(

@@ -20,7 +20,8 @@ Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Step = str | dict[str, Any]  # an augmentation: its name, or a mapping with its name and parameters
 Views = Literal["none", "flip", "flip-crop", "flip-crops", "flip-shift"]
-Prior = Literal["balanced", "training"] | dict[str, Positive]
+Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Prior = Literal["balanced", "training"] | dict[str, Weight]
 Calibration = Literal["temperature", "none"]
 
 

@@ -131,10 +131,13 @@ def _finished(folder: Path) -> MetaTraining | None:
     """Return how the cached weights were made; None if they are missing or damaged."""
     if not (folder / META_CARD).exists():
         return None
-    training = MetaTraining(**io.read_json(folder / META_CARD))
-    if (folder / WEIGHTS).exists() and _sha256(folder / WEIGHTS) == training.sha256:
+    try:
+        training = MetaTraining(**io.read_json(folder / META_CARD))
+    except (UserError, TypeError):  # no JSON, or not the values of a training
+        training = None
+    if training and (folder / WEIGHTS).exists() and _sha256(folder / WEIGHTS) == training.sha256:
         return training
-    log.warning("the weights in %s are damaged: they are trained again.", folder)
+    log.warning("the weights or the card in %s are damaged: they are trained again.", folder)
     return None
 
 

@@ -138,6 +138,22 @@ def test_fitting_trains_the_backbone_of_learners_of_every_feed(name: str):
     assert not any(torch.equal(old, new) for old, new in zip(before, after, strict=True))
 
 
+@pytest.mark.parametrize(
+    "prior",
+    ["even", [1.0], [0.0] * easy.N_WAY, [float("nan")] * easy.N_WAY, [-1.0] * easy.N_WAY, {"a": 1}],
+)
+def test_a_prior_that_is_none_is_an_error(prior):
+    with pytest.raises(UserError, match="expected prior to be 'balanced', 'training' or"):
+        api.evaluate(Plain(), easy.labelled(2, 0), easy.labelled(1, 1), prior=prior)
+
+
+def test_weights_by_class_shift_the_logits_of_an_evaluation():
+    learner, support, query = Plain().eval(), easy.labelled(2, 0), easy.labelled(3, 1)
+    weights = [1.0] * (easy.N_WAY - 1) + [1e30]
+    scores = api.evaluate(learner, support, query, prior=weights)
+    assert scores.per_class == [0.0] * (easy.N_WAY - 1) + [1.0]
+
+
 def test_evaluation_agrees_with_a_loop_over_single_images():
     learner, query = Plain().eval(), easy.labelled(3, 1)
     scores = api.evaluate(learner, easy.labelled(2, 0), query)

@@ -229,6 +229,22 @@ def test_damaged_weights_are_trained_again(
     assert first.scores == again.scores
 
 
+@pytest.mark.parametrize("content", ['{"method": "proto', "[]", '{"steps": 6}'])
+def test_weights_with_a_damaged_card_are_trained_again(
+    base: Path,
+    tmp_path: Path,
+    trainings: list[int],
+    caplog: pytest.LogCaptureFixture,
+    content: str,
+) -> None:
+    first = experiment.run(request("protonet", base), [0], out=tmp_path)
+    (cached_folder() / "training.json").write_text(content)
+    again = experiment.run(request("protonet", base), [0], out=tmp_path, force=True)
+    assert "are damaged" in caplog.text
+    assert trainings == [0, 0]
+    assert first.scores == again.scores
+
+
 @pytest.mark.parametrize(
     ("method", "learner", "on_features"),
     [
