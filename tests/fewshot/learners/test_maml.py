@@ -414,7 +414,9 @@ def test_a_fixed_number_of_classes_is_asked_for_and_checked() -> None:
     with pytest.raises(UserError, match="built for 3 classes and got a task of 4"):
         tiny(head="learned").adapt(episode(4).support)
     values = {"method": "maml", "shots": 1, "train": {"base": "digits", "steps": 1}}
-    with pytest.raises(UserError, match=r"learner\.relabel is about the classes"):
+    with pytest.raises(
+        UserError, match=r"learner\.relabel .* the labelled images, which train\.base replaces"
+    ):
         resolve.configure({**values, "learner": {"relabel": False}}, "few")
 
 
