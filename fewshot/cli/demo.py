@@ -34,6 +34,7 @@ def demo(
     with display.work(quiet):
         for method, preset in METHODS.items():
             values = {"method": method, "preset": preset, "shots": SHOTS, "data": "digits"}
+            values["calibration"] = "none"  # for trained methods it would take another training
             with progress.within(method):
                 results.append(experiment.run(values, range(trials), out=out, threads=THREADS))
     rows = [
