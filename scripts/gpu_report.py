@@ -95,7 +95,9 @@ def cost() -> str:
                   for one in (cpu, gpu)]  # fmt: skip
         machine = formatting.current_words(pair.cpu.provenance.device)
         seconds = [_seconds(cpu.seconds), machine, _seconds(gpu.seconds)]
-        ratio = f"{cpu.seconds / gpu.seconds:.0f}"
+        # Older records count features among the seconds, so they compare with their like only.
+        alike = (cpu.feature_seconds is None) == (gpu.feature_seconds is None)
+        ratio = f"{cpu.seconds / gpu.seconds:.0f}" if alike else ""
         rows.append([pair.name, *seconds, ratio, *speeds, f"{gpu.peak_memory_mb:,.0f}"])
     columns = ["run", "CPU, s per trial", "CPU", f"{device()}, s per trial", "ratio"]
     columns += ["CPU, images/s", "GPU, images/s", "GPU, MB at most"]
