@@ -20,7 +20,13 @@ PACKAGES = ("episodes", "fewshot")
 # stands for all of its files, but `episodes` and `fewshot` stand for their __init__ alone.
 ORDER: tuple[tuple[str, ...], ...] = (
     ("episodes", "episodes.errors", "episodes.rng", "episodes.types", "episodes.augment"),
-    ("episodes.datasets", "episodes.subsets", "episodes.class_splits", "episodes.samplers"),
+    (
+        "episodes.datasets",
+        "episodes.subsets",
+        "episodes.class_splits",
+        "episodes.samplers",
+        "episodes.tasks",
+    ),
     ("episodes.streams",),
     (
         "fewshot",

@@ -1,5 +1,7 @@
 """Typed settings, YAML files, presets, and the one rule that puts settings on top of others."""
 
+from fewshot.config.episodic import EpisodesConfig as EpisodesConfig
+from fewshot.config.episodic import TaskSettings as TaskSettings
 from fewshot.config.loading import check as check
 from fewshot.config.loading import dump as dump
 from fewshot.config.loading import nearest as nearest
@@ -25,6 +27,7 @@ from fewshot.config.schema import BackboneSettings as BackboneSettings
 from fewshot.config.schema import Calibration as Calibration
 from fewshot.config.schema import Count as Count
 from fewshot.config.schema import EarlyStopping as EarlyStopping
+from fewshot.config.schema import MethodConfig as MethodConfig
 from fewshot.config.schema import NotNegative as NotNegative
 from fewshot.config.schema import Optimizer as Optimizer
 from fewshot.config.schema import Phase as Phase

@@ -272,23 +272,45 @@ class Validation(Settings):
     split_seed: int = Field(default=0, description="Seed of the split.")
 
 
-class RunConfig(Settings):
-    """Everything that decides the result of a run.
-
-    The label budget is exactly one of `shots`, `fraction` and `full`.
-    """
+class MethodConfig(Settings):
+    """What a run of either regime says about the method: its network, its training, its data."""
 
     method: str = Field(description="Learner, as `fewshot list` names it.")
-    preset: str | None = Field(
-        default=None,
-        description="Preset that supplies the other settings: a packaged one, or the path of a "
-        "YAML file; null takes `few` up to 100 labels per class and `full` beyond.",
-    )
     data: str = Field(
         default="cifar10", description="Name of a data set, or the path of a folder of images."
     )
     image_size: Count | None = Field(
         default=None, description="Side to which images of a folder are resized. [pixels]"
+    )
+    backbone: BackboneSettings = Field(description="The network that turns images into features.")
+    learner: dict[str, Any] = Field(default={}, description="Settings of the method.")
+    train: Train | None = Field(
+        default=None, description="How the learner is optimised; null where it is not trained."
+    )
+    augment: tuple[Step, ...] = Field(
+        default=(),
+        description="Augmentations of the training images, in the order of their application.",
+    )
+    append: Append | None = Field(
+        default=None,
+        description="Transformed copies of training images that are added before training.",
+    )
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        default="auto",
+        description="Precision of the arithmetic; `auto` takes what suits the hardware.",
+    )
+
+
+class RunConfig(MethodConfig):
+    """Everything that decides the result of a run of the low-data regime.
+
+    The label budget is exactly one of `shots`, `fraction` and `full`.
+    """
+
+    preset: str | None = Field(
+        default=None,
+        description="Preset that supplies the other settings: a packaged one, or the path of a "
+        "YAML file; null takes `few` up to 100 labels per class and `full` beyond.",
     )
     exclude_classes: tuple[str, ...] = Field(
         default=(),
@@ -310,19 +332,6 @@ class RunConfig(Settings):
         default=None, description="Label budget. [share of the training images of each class]"
     )
     full: bool = Field(default=False, description="Label budget: all training images.")
-    backbone: BackboneSettings = Field(description="The network that turns images into features.")
-    learner: dict[str, Any] = Field(default={}, description="Settings of the method.")
-    train: Train | None = Field(
-        default=None, description="How the learner is optimised; null where it is not trained."
-    )
-    augment: tuple[Step, ...] = Field(
-        default=(),
-        description="Augmentations of the training images, in the order of their application.",
-    )
-    append: Append | None = Field(
-        default=None,
-        description="Transformed copies of training images that are added before training.",
-    )
     select: Literal["last", "holdout", "support_cv", "support_cv_ends", "start"] = Field(
         default="last",
         description="Weights that are evaluated: those of the `last` step; of the log entry with "
@@ -345,10 +354,6 @@ class RunConfig(Settings):
         default="temperature",
         description="How class probabilities are calibrated: by one `temperature`, chosen on "
         "predictions for labelled images that the classifier was not fitted to; or not (`none`).",
-    )
-    precision: Literal["auto", "float32", "bfloat16"] = Field(
-        default="auto",
-        description="Precision of the arithmetic; `auto` takes what suits the hardware.",
     )
 
     @property

@@ -12,10 +12,11 @@ from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar, Literal, NamedTuple
 
+import torch
 from pydantic import Field
 from torch import Tensor
 
-from episodes.types import Episode, Labelled, Pairs
+from episodes.types import Episode, Features, Labelled, Pairs
 from fewshot.backbones import Backbone
 from fewshot.config import Count, Settings, check, renamed
 from fewshot.training.trainable import Trainable
@@ -175,6 +176,28 @@ class Learner(Trainable):
 
     def on_train_end(self) -> None:
         """Free what only the training needed."""
+
+    def task_logits(
+        self, support_TSD: Tensor, labels_TS: Tensor, query_TQD: Tensor, n_way: int
+    ) -> Tensor:
+        """Return the logits of the queries of many tasks of equal shape, on frozen features.
+
+        The result is that of `adapt`, task by task; a learner may compute all tasks at once.
+
+        Args:
+            support_TSD: features of the support, float [t, s, d].
+            labels_TS: labels within the task, int64 [t, s]; every class occurs.
+            query_TQD: features of the queries, float [t, q, d].
+            n_way: the number of classes.
+
+        Returns:
+            Logits float [t, q, n_way].
+        """
+        logits = [
+            self.adapt(Labelled(support.as_subclass(Features), labels))(query.as_subclass(Features))
+            for support, labels, query in zip(support_TSD, labels_TS, query_TQD, strict=True)
+        ]
+        return torch.stack(logits)
 
     def extra_metrics(self, batch: Labelled) -> dict[str, Tensor]:
         """Return one value for each image, [n], by name; the record holds their means."""

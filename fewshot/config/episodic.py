@@ -1,0 +1,75 @@
+"""The typed settings of the episodic regime: a method, and the tasks that it is evaluated on."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from fewshot.config.schema import Count, MethodConfig, NaturalNumber, Positive, Settings
+
+
+class TaskSettings(Settings):
+    """The N-way k-shot tasks of an evaluation."""
+
+    sampler: Literal["fixed", "varying"] = Field(
+        default="fixed",
+        description="Shape of the tasks: `fixed` ways, shots and queries, or `varying` ways and "
+        "unequal shots (Meta-Dataset, Triantafillou et al., arXiv 1903.03096).",
+    )
+    ways: Count = Field(default=5, description="Number of classes of a task. [classes]")
+    shots: Count = Field(default=1, description="Size of the support. [images per class]")
+    queries: Count = Field(
+        default=15,
+        description="Number of queries, in unbalanced tasks the mean. [images per class]",
+    )
+    count: Count = Field(default=2000, description="Number of tasks; fewer than 600 say little.")
+    balance: Literal["balanced", "dirichlet", "missing"] = Field(
+        default="balanced",
+        description="How queries are divided among the classes: equally; by a draw from a "
+        "Dirichlet distribution (Veilleux et al., arXiv 2204.11181); or equally among some "
+        "classes, while `missing` others have none.",
+    )
+    concentration: Positive = Field(
+        default=2.0, description="Concentration of the Dirichlet distribution of the queries."
+    )
+    missing: Count = Field(
+        default=1, description="Number of classes without queries if balance is `missing`."
+    )
+    seed: NaturalNumber = Field(default=0, description="Seed of the tasks.")
+
+
+class EpisodesConfig(MethodConfig):
+    """Everything that decides a result of the episodic regime."""
+
+    method: str = Field(description="Learner or head, as `fewshot list --methods` names it.")
+    preset: str | None = Field(
+        default=None,
+        description="Preset that supplies the other settings: a packaged one, or the path of a "
+        "YAML file; null takes the method's own.",
+    )
+    regime: Literal["episodic"] = Field(
+        default="episodic", description="How the result is measured: on many tasks."
+    )
+    split: str | None = Field(
+        default=None,
+        description="Division of the classes into base, val and novel: a list in configs/splits, "
+        "the path of such a file, or `seed:S:BASE/VAL/NOVEL`, which draws that many classes; null "
+        "takes all classes as novel.",
+    )
+    part: Literal["val", "novel"] = Field(
+        default="novel", description="Classes that the tasks are sampled from."
+    )
+    select: Literal["last", "val"] = Field(
+        default="val",
+        description="Weights of the meta-training that are evaluated: those of the `last` step, or "
+        "of the log entry with the best accuracy on tasks of the val classes.",
+    )
+    head: dict[str, Any] = Field(default={}, description="Settings of a head.")
+    tasks: TaskSettings = Field(default=TaskSettings(), description="The tasks of the evaluation.")
+
+    @model_validator(mode="after")
+    def _coherent(self) -> EpisodesConfig:
+        if self.tasks.balance == "missing" and self.tasks.missing >= self.tasks.ways:
+            raise ValueError("tasks.missing must be smaller than tasks.ways")
+        return self
