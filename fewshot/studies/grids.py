@@ -16,7 +16,8 @@ class Cell(NamedTuple):
     """One run of a row.
 
     name: of its result file; label: in tables; position: its order in tables; values: value by
-    axis; settings: nested, as `experiment.run` takes them; reported: metric -> the report's number.
+    axis; settings: nested, as a run of the row's regime takes them; reported: metric -> the
+    report's number.
     """
 
     name: str
@@ -29,7 +30,7 @@ class Cell(NamedTuple):
 
 def cells(row: Row, scale: str) -> list[Cell]:
     """Return the cells that are known before a row runs: all, but of a search the first step's."""
-    if row.kind == "grid":
+    if row.kind in ("grid", "episodes"):
         return [
             _cell(row, scale, values, position)
             for position, values in enumerate(_products(row, scale))
@@ -165,7 +166,7 @@ def _settings(row: Row, scale: str, values: Values) -> Values:
     of named values and the values of dotted axes.
     """
     changed = row.scale(scale)
-    settings = config.overlay({}, row.base)
+    settings = config.overlay({"regime": "episodic"} if row.episodic else {}, row.base)
     for axis, value in values.items():
         block = next((block for block in row.grid if isinstance(block.get(axis), dict)), None)
         if block is not None:

@@ -112,9 +112,10 @@ class Row(Settings):
     title: str = Field(description="What the row runs, in a few words.")
     question: str = Field(description="The question that the row answers.")
     source: str = Field(description="Where the report shows it.")
-    kind: Literal["grid", "search", "vote", "benchmark"] = Field(
+    kind: Literal["grid", "episodes", "search", "vote", "benchmark"] = Field(
         default="grid",
-        description="`grid` runs all cells of `grid`; `search` runs, for every named value of the "
+        description="`grid` runs all cells of `grid`; `episodes` does so in the episodic regime, "
+        "where a cell is one evaluation on many tasks; `search` runs, for every named value of the "
         "one axis of `grid`, the `steps` in order and continues with the best value of each by "
         "validation accuracy; `vote` combines the runs of `rows` by `rules` and `percents`; "
         "`benchmark` measures something that is no run.",
@@ -147,7 +148,8 @@ class Row(Settings):
     trials: Count = Field(
         default=10,
         validation_alias=AliasChoices("trials", "repeats"),
-        description="Number of trials of each cell.",
+        description="Number of trials of each cell; one in a row of kind `episodes`, where the "
+        "seed of a training may be an axis.",
     )
     reported: tuple[Reported, ...] = Field(
         default=(), description="Numbers that the report states."
@@ -188,7 +190,16 @@ class Row(Settings):
                 raise ValueError(f"a row of kind {self.kind} needs '{key}'")
         if self.kind in ("grid", "search") and not self.base.get("method"):
             raise ValueError("'base.method' is missing")
+        if self.episodic and "trials" in self.model_fields_set:
+            raise ValueError(
+                "a row of kind episodes has no 'trials': make the seed of the training an axis"
+            )
         return self
+
+    @property
+    def episodic(self) -> bool:
+        """Whether its cells are evaluations on many tasks; they share no table with others."""
+        return self.kind == "episodes"
 
     def scale(self, name: str) -> Scale:
         """Return what a scale changes: nothing at `full`, or if the file has no such scale."""
@@ -212,7 +223,7 @@ class Row(Settings):
 
     def trials_at(self, scale: str) -> int:
         """Return the number of trials of each cell."""
-        return self.scale(scale).trials or self.trials
+        return 1 if self.episodic else self.scale(scale).trials or self.trials
 
     def rows_at(self, scale: str) -> dict[str, ValuesByAxis]:
         """Return the rows whose runs a vote reads, and by axis the values that these must have."""

@@ -141,6 +141,7 @@ def _name(row: Row) -> str:
 
 def _accuracy(result: Result) -> str:
     record = result["record"]
-    if record is None or "scores" not in record:
+    if record is None or "columns" in record:
         return "measured"
-    return f"accuracy {record['scores']['accuracy']['mean']:.4f}"
+    accuracy = record["accuracy"] if "accuracy" in record else record["scores"]["accuracy"]
+    return f"accuracy {accuracy['mean']:.4f}"

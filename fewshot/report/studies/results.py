@@ -173,8 +173,9 @@ class Group(NamedTuple):
 
 
 def read(places: Sequence[Path], scale: str) -> Planned:
-    """Return the rows of the study files at these places, each with its cells at this scale."""
-    return [(row, grids.cells(row, scale)) for row in schema.read(places)]
+    """Return the rows of the low-data regime at these places, each with its cells at this scale."""
+    rows = [row for row in schema.read(places) if not row.episodic]
+    return [(row, grids.cells(row, scale)) for row in rows]
 
 
 def gather(planned: Planned, results: Path, scale: str) -> list[Study]:

@@ -9,7 +9,7 @@ import pytest
 
 from fewshot.errors import UserError
 from fewshot.studies import grids, schema
-from tests.fewshot.studies.rows import row_of
+from tests.fewshot.studies.rows import COMMON, row_of
 
 
 def test_blocks_are_products_and_zipped_axes_change_together(tmp_path: Path) -> None:
@@ -37,6 +37,29 @@ def test_blocks_are_products_and_zipped_axes_change_together(tmp_path: Path) -> 
     }
     assert cells[0].label == "lr 0.1, batch_size 64"
     assert cells[0].name == "lr=0.1-batch_size=64"
+
+
+def test_cells_of_the_episodic_regime_are_the_product_of_methods_and_shapes_of_tasks() -> None:
+    keys = {
+        **COMMON,
+        "study": "episodes",
+        "name": "X1",
+        "kind": "episodes",
+        "base": {"data": "digits", "tasks": {"count": 600}},
+        "grid": [{"method": ["protonet", "ridge"], "tasks.shots": [1, 5]}],
+    }
+    cells = grids.cells(schema.Row.model_validate(keys), "full")
+    expected = [
+        {
+            "regime": "episodic",
+            "data": "digits",
+            "method": method,
+            "tasks": {"count": 600, "shots": shots},
+        }
+        for method, shots in itertools.product(["protonet", "ridge"], [1, 5])
+    ]
+    assert [cell.settings for cell in cells] == expected
+    assert cells[1].label == "method protonet, shots 5"
 
 
 def test_a_scale_runs_the_zipped_cells_of_which_all_values_are_named(tmp_path: Path) -> None:

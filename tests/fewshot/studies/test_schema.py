@@ -64,6 +64,7 @@ def test_former_names_of_keys_are_read() -> None:
         ({"kind": "benchmark"}, "a row of kind benchmark needs 'benchmark'"),
         ({"base": {"method": "probe"}, "reported": [{"acuracy": 1}]}, "acuracy"),
         ({"base": {"method": "probe"}, "scales": {"tiny": {}}}, "tiny"),
+        ({"kind": "episodes"}, "a row of kind episodes has no 'trials'"),
     ],
 )
 def test_the_message_about_a_wrong_file_names_its_key(
@@ -72,6 +73,13 @@ def test_the_message_about_a_wrong_file_names_its_key(
     with pytest.raises(UserError, match=r"X1[.]yaml") as caught:
         row_of(tmp_path, **keys)
     assert message in str(caught.value)
+
+
+def test_a_cell_of_the_episodic_regime_is_one_run() -> None:
+    keys = {**COMMON, "study": "episodes", "name": "X1", "kind": "episodes"}
+    row = schema.Row.model_validate(keys)
+    assert row.episodic
+    assert [row.trials_at(scale) for scale in schema.SCALES] == [1, 1, 1]
 
 
 def test_a_folder_without_rows_is_an_error(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ NAMES = {
     "hyperparameters": [f"H{number}" for number in range(1, 10)],
     "kshot": [f"K{number}" for number in range(1, 16)],
 }
-ROWS = schema.read([STUDIES])
+ROWS = [row for row in schema.read([STUDIES]) if not row.episodic]
 BY_NAME = {row.name: row for row in ROWS}
 RUNS = [row for row in ROWS if row.kind in ("grid", "search")]
 
