@@ -99,13 +99,15 @@ def distillation(logits_NW: Tensor, teacher_NW: Tensor, temperature: float) -> T
 def prototypes(features_SD: Tensor, labels_S: Tensor, n_way: int) -> Tensor:
     """Return the mean features of each class, [n_way, d]; zeros for a class without support.
 
+    Both arguments may have leading dimensions, one support set each, and so has the result then.
+
     Source: Snell et al., arXiv 1703.05175, equation 1.
     """
     # F.one_hot would read the labels on the host, which makes a GPU wait.
-    one_hot_SW = labels_S[:, None] == torch.arange(n_way, device=labels_S.device)
+    one_hot_SW = labels_S[..., None] == torch.arange(n_way, device=labels_S.device)
     weights_SW = one_hot_SW.to(features_SD.dtype)
-    counts_W = weights_SW.sum(0).clamp(min=1)
-    return (weights_SW.T @ features_SD) / counts_W[:, None]
+    counts_W = weights_SW.sum(-2).clamp(min=1)
+    return (weights_SW.mT @ features_SD) / counts_W[..., None]
 
 
 def squared_distances(a_ND: Tensor, b_WD: Tensor) -> Tensor:

@@ -8,13 +8,17 @@ queries, W ways, D features.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
+from episodes.tasks.task_set import TaskSet
 from fewshot.config import Settings, check
+
+TaskClassifier = Callable[[TaskSet], Tensor]  # t tasks -> logits [t, q, n_way], higher is better
 
 
 class TaskHeadOptions(Settings):
@@ -70,16 +74,44 @@ class TaskHead(ABC):
         Returns:
             Logits float [t, q, n_way].
         """
-        if self.options.features == "CL2N":
-            centre = support_TSD.mean(1, keepdim=True) if base_mean_D is None else base_mean_D
-            support_TSD, query_TQD = support_TSD - centre, query_TQD - centre
-        if self.options.features != "UN":
-            support_TSD = F.normalize(support_TSD, dim=-1)
-            query_TQD = F.normalize(query_TQD, dim=-1)
+        centre = support_TSD.mean(1, keepdim=True) if base_mean_D is None else base_mean_D
+        support_TSD = self._prepared(support_TSD, centre)
+        query_TQD = self._prepared(query_TQD, centre)
         return self.logits(support_TSD, labels_TS, query_TQD, n_way)
+
+    def on_pool(self, features_ND: Tensor, base_mean_D: Tensor | None = None) -> TaskClassifier:
+        """Return a function that solves tasks among the images of a pool.
+
+        It returns what the head returns for the gathered features. What does not depend on the
+        task is computed once, so call it with one chunk of tasks after another.
+
+        Args:
+            features_ND: features of the pool, float [n, d]; the tasks' indices point into it.
+            base_mean_D: as in `__call__`.
+        """
+        head: Callable[..., Tensor] = self
+        if self.options.features == "CL2N" and base_mean_D is None:
+            pool_ND = features_ND
+        else:
+            pool_ND = self._prepared(features_ND, base_mean_D)
+            head = self.logits
+
+        def classify(tasks: TaskSet) -> Tensor:
+            support_TSD, query_TQD = pool_ND[tasks.support], pool_ND[tasks.query]
+            return head(support_TSD, tasks.support_labels, query_TQD, tasks.n_way)
+
+        return classify
 
     @abstractmethod
     def logits(
         self, support_TSD: Tensor, labels_TS: Tensor, query_TQD: Tensor, n_way: int
     ) -> Tensor:
         """Return the logits [t, q, n_way] from prepared features."""
+
+    def _prepared(self, features: Tensor, centre: Tensor | None) -> Tensor:
+        """Return features [..., d] as the setting `features` wants them; only `CL2N` centres."""
+        if self.options.features == "UN":
+            return features
+        if self.options.features == "CL2N" and centre is not None:
+            features = features - centre
+        return F.normalize(features, dim=-1)

@@ -1,0 +1,1 @@
+"""Heads that classify each query by itself: its prediction does not depend on the other queries."""
