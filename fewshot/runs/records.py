@@ -11,6 +11,14 @@ from fewshot.errors import UserError
 from fewshot.runs.run_record import Record, RunRecord
 
 TRIAL = "trial-"  # begins the name of a trial's folder, before its seed
+LOW_DATA, EPISODIC = "low-data", "episodic"
+# The error for a place whose records are all of the other regime
+ONLY_OTHERS = {
+    LOW_DATA: "{place} holds only records of `fewshot episodes`, which no table of the low-data "
+    "regime may contain: name records of `fewshot run`, or use `fewshot report` for those alone.",
+    EPISODIC: "{place} holds only records of `fewshot run`, which no table of the episodic regime "
+    "may contain: name records of `fewshot episodes`.",
+}
 
 
 def trial_folder(run: Path, seed: int | None) -> Path:
@@ -19,21 +27,26 @@ def trial_folder(run: Path, seed: int | None) -> Path:
 
 
 def find(places: Sequence[Path]) -> list[tuple[Path, Record]]:
-    """Return every record under the given files and folders, as it is on disk.
+    """Return every record of the low-data regime under files and folders, as it is on disk.
 
     Returns:
         (path, content) without repeats, sorted by path.
 
     Raises:
-        UserError: a place does not exist or holds no record.
+        UserError: a place does not exist or holds no record of this regime.
     """
+    return of_regime(places, LOW_DATA)
+
+
+def of_regime(places: Sequence[Path], regime: str) -> list[tuple[Path, Record]]:
+    """Return every record of one regime under the given files and folders, as `find` does."""
     contents: dict[Path, Record] = {}
     for place in places:
         if not place.exists():
             raise UserError(
                 f"{place} does not exist: name a record.json, a run's folder, or a folder of those."
             )
-        contents |= _records_in(place)
+        contents |= _records_in(place, regime)
     return sorted(contents.items())
 
 
@@ -47,24 +60,33 @@ def read(path: Path) -> RunRecord:
     return RunRecord.from_json(io.read_json(path))
 
 
-def _records_in(place: Path) -> dict[Path, Record]:
+def regime_of(content: Any) -> str | None:
+    """Return the regime of a record, by its content; None if the content is no record."""
+    if not isinstance(content, dict) or "run_id" not in content:
+        return None
+    if content.get("regime") == EPISODIC:
+        return EPISODIC
+    return LOW_DATA if {"scores", "seeds"} <= set(content) else None
+
+
+def _records_in(place: Path, regime: str) -> dict[Path, Record]:
     files = [place] if place.is_file() else place.rglob("*.json")
-    contents = {}
+    contents: dict[Path, Record] = {}
+    others = 0
     for file in files:
         if place.is_dir() and file.parent.name.startswith((TRIAL, ".")):
             continue
         content = io.read_json(file)
-        if _is_record(content):
+        kind = regime_of(content)
+        if kind == regime:
             contents[file.resolve()] = content
-    if not contents:
-        raise UserError(
-            f"{place} holds no record: a run writes record.json when its trials are done."
-        )
-    return contents
-
-
-def _is_record(content: Any) -> bool:
-    return isinstance(content, dict) and {"run_id", "scores", "seeds"} <= set(content)
+        else:
+            others += kind is not None
+    if contents:
+        return contents
+    if others:
+        raise UserError(ONLY_OTHERS[regime].format(place=place))
+    raise UserError(f"{place} holds no record: a run writes record.json when its trials are done.")
 
 
 def ordered(seeds: Iterable[int | None]) -> list[int | None]:
