@@ -1,4 +1,4 @@
-"""Load a data set by name or path: CIFAR-10, digits, class folders or Parquet files."""
+"""Load a data set by name or path: CIFAR-10, digits, Omniglot, class folders or Parquet files."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from episodes.datasets import cifar10, class_folders, parquet
+from episodes.datasets import cifar10, class_folders, omniglot, parquet
 from episodes.datasets.digits import load_digits
 from episodes.datasets.image_cache import Entry, decoded
 from episodes.datasets.locations import cache_root, data_root
 from episodes.datasets.source import Source, few
-from episodes.datasets.superclasses import superclasses_of
+from episodes.datasets.superclasses import superclasses_in_names, superclasses_of
 from episodes.errors import NotHere, UserError
 from episodes.types import ImageSet, TrainTest
 
@@ -44,10 +44,11 @@ def load(
     square. They are decoded on the first load and memory-mapped afterwards.
 
     Args:
-        data: a path, "digits", or a name in `root`. "cifar10" is downloaded if it is not there.
+        data: a path, "digits", a part of Omniglot (see `omniglot`), or a name in `root`. "cifar10"
+            and the two large parts of Omniglot are downloaded if they are not there.
         image_size: side of the square images in pixels. None for the common size of square images,
-            at most 224, and 64 if the sizes differ or are not square. The default of "digits" is
-            32.
+            at most 224, and 64 if the sizes differ or are not square. The default of "digits" and
+            of Omniglot is 32.
         root: folder in which names are looked up; None for $FEWSHOT_DATA, or `data` in the user's
             cache folder.
         cache: folder for decoded images; None for $FEWSHOT_CACHE, or the user's cache folder.
@@ -65,6 +66,11 @@ def load(
         )
     if data == "digits" and not Path(data).is_dir():  # a folder of that name takes precedence
         return load_digits(image_size or 32)
+    if data in omniglot.DESCRIPTIONS:
+        place = root or data_root()
+        source, size = omniglot.source(data, place), image_size or omniglot.IMAGE_SIZE
+        train, test = decoded(source, size, cache or cache_root(), progress)
+        return _assembled(source, place / omniglot.FOLDERS[0], train, test)
     place = _locate(data, root or data_root())
     name = place.stem if place.is_file() else place.name
     if data == "cifar10":
@@ -82,13 +88,17 @@ def available(root: Path | None = None) -> list[tuple[str, str]]:
             cache folder.
 
     Returns:
-        (name, description) of digits, CIFAR-10, and every data set in `root`.
+        (name, description) of digits, CIFAR-10, the parts of Omniglot that are here, and
+        every other data set in `root`.
     """
     base = root or data_root()
     descriptions = {
         "digits": "1,797 handwritten digits of 8x8 pixels, installed with scikit-learn",
         "cifar10": "60,000 images of 32x32 pixels in 10 classes, downloaded on first use",
     }
+    for name, description in omniglot.DESCRIPTIONS.items():
+        if omniglot.is_here(name, base):
+            descriptions[name] = description
     for place in sorted(base.iterdir()) if base.is_dir() else []:
         kind = _kind(place) if place.is_dir() and not place.name.startswith(".") else None
         if kind:
@@ -153,7 +163,10 @@ def _assembled(source: Source, place: Path, train: Entry, test: Entry) -> TrainT
     skip_note = _skip_note(source.unit, train, test)
     _check_classes(place, names, in_train, in_test, skip_note)
     classes = tuple(str(name) for name in names[in_train])
-    groups = superclasses_of(place, classes)
+    if source.superclass_in_name:
+        groups = superclasses_in_names(classes)
+    else:
+        groups = superclasses_of(place, classes)
     notes = [*source.notes, *([skip_note] if skip_note else [])]
     if train.jpeg and source.name == "cifar10":
         notes.append("these CIFAR-10 images are a JPEG re-encoding, not the original pixels")
@@ -172,6 +185,7 @@ def _assembled(source: Source, place: Path, train: Entry, test: Entry) -> TrainT
             classes=classes,
             fingerprint=entry.fingerprint,
             groups=groups,
+            mirror=source.mirror,
             notes=tuple(notes),
         )
 

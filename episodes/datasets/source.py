@@ -55,6 +55,8 @@ class Source:
             invalidates the index of the cache.
         notes: sentences for the user.
         read: read what is needed to list the images; raises UserError if a file is broken.
+        mirror: whether a mirrored image belongs to the same class.
+        superclass_in_name: whether class names are SUPERCLASS/CLASS.
     """
 
     name: str
@@ -62,6 +64,8 @@ class Source:
     files: tuple[tuple[str, os.stat_result], ...]
     notes: tuple[str, ...]
     read: Callable[[], Content]
+    mirror: bool = True
+    superclass_in_name: bool = False
 
 
 def chunked(payloads: list[Payload] | np.ndarray) -> Iterator[list[Payload]]:

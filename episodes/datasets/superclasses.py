@@ -28,6 +28,15 @@ def superclasses_of(folder: Path, classes: tuple[str, ...]) -> dict[str, tuple[s
     return dict(CIFAR10_GROUPS) if set(classes) == cifar10_classes else {}
 
 
+def superclasses_in_names(classes: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    """Return the classes of each superclass where class names are SUPERCLASS/CLASS."""
+    groups: dict[str, tuple[str, ...]] = {}
+    for name in classes:
+        superclass = name.split("/")[0]
+        groups[superclass] = (*groups.get(superclass, ()), name)
+    return groups
+
+
 def _checked(path: Path, classes: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
     groups: dict[str, tuple[str, ...]] = {}
     superclass_of: dict[str, str] = {}
