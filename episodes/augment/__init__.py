@@ -12,10 +12,12 @@ from episodes.augment.geometry import alternating_flip, crop, flip, rotate, shif
 from episodes.augment.mixing import cutmix, mixup
 from episodes.augment.pipeline import AUGMENTATIONS, Augment, build, check, mixes_labels, spans
 from episodes.augment.policy import auto_augment
+from episodes.augment.warping import affine, elastic, stroke_width
 
 __all__ = [
     "AUGMENTATIONS",
     "Augment",
+    "affine",
     "alternating_flip",
     "auto_augment",
     "blacken_border",
@@ -26,6 +28,7 @@ __all__ = [
     "crop",
     "cutmix",
     "cutout",
+    "elastic",
     "erase",
     "flip",
     "grey",
@@ -37,5 +40,6 @@ __all__ = [
     "rotate",
     "shift_wrap",
     "spans",
+    "stroke_width",
     "translate",
 ]

@@ -21,6 +21,7 @@ from episodes.augment.geometry import alternating_flip, crop, flip, rotate, shif
 from episodes.augment.mixing import cutmix, mixup, soft_labels
 from episodes.augment.policy import auto_augment
 from episodes.augment.random_parameters import Share, Within, random_mask
+from episodes.augment.warping import affine, elastic, stroke_width
 from episodes.errors import UserError
 
 AUGMENTATIONS: dict[str, Callable[..., Any]] = {
@@ -30,6 +31,9 @@ AUGMENTATIONS: dict[str, Callable[..., Any]] = {
     "crop": crop,
     "shift_wrap": shift_wrap,
     "rotate": rotate,
+    "affine": affine,
+    "elastic": elastic,
+    "stroke_width": stroke_width,
     "jitter": jitter,
     "contrast": contrast,
     "grey": grey,
