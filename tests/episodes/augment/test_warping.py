@@ -20,7 +20,9 @@ def test_copies_of_one_image_become_different(function) -> None:  # type: ignore
 
 def test_a_transformation_agrees_with_scipy() -> None:
     images = pictures(3, 21, 32)
-    matrices = torch.tensor([[[0.8, 0.3], [-0.2, 1.1]], [[0.0, 1.0], [-1.0, 0.0]], [[2, 0], [0, 1]]])
+    matrices = torch.tensor(
+        [[[0.8, 0.3], [-0.2, 1.1]], [[0.0, 1.0], [-1.0, 0.0]], [[2, 0], [0, 1]]]
+    )
     shifts = torch.tensor([[1.5, -4.0], [0.0, 0.0], [-3.25, 2.0]])
     ours = warping.transformed(images, matrices, shifts)
     centre = np.array([10.0, 15.5])
