@@ -87,10 +87,10 @@ def affordable_steps(
 ) -> int:
     """Return the steps of a meta-training that take at most so many seconds, at most its own."""
     run = resolve.resolve_run({**request, "shots": 1}, out, device)
-    assert run.base is not None
+    (base,) = run.bases
     assert run.config.train is not None
     learner = run.build_learner(0)
-    images = Part(run.base, torch.arange(len(run.base)))
+    images = Part(base, torch.arange(len(base)))
     stream, steps_per_epoch = training_stream.of_run(run, learner, images, seed=0)
     own = run.config.train.total_steps(steps_per_epoch)
     if own <= WARM_UP + TIMED:

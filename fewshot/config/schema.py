@@ -153,9 +153,9 @@ class Resolution(Settings):
 class Train(Settings):
     """How a learner is optimised; the length is exactly one of `steps` and `epochs`."""
 
-    base: str | None = Field(
+    base: str | tuple[str, ...] | None = Field(
         default=None,
-        description="Data set whose training images replace the support in episodes or pairs "
+        description="Data set, or several, whose training images replace the support "
         "(meta-training).",
     )
     steps: Count | None = Field(
@@ -233,7 +233,7 @@ class Train(Settings):
 
     @model_validator(mode="after")
     def _coherent(self) -> Train:
-        if self.base is not None and self.steps is None and self.epochs is None:
+        if self.bases and self.steps is None and self.epochs is None:
             raise ValueError(
                 "train.base also needs train.steps or train.epochs: set one, or use the preset "
                 "`meta` of protonet, siamese or maml, which has all settings"
@@ -250,6 +250,11 @@ class Train(Settings):
                 "early_stopping ends the whole training, so it needs a training of one phase"
             )
         return self
+
+    @property
+    def bases(self) -> tuple[str, ...]:
+        """The names of the data sets of the base classes."""
+        return (self.base,) if isinstance(self.base, str) else self.base or ()
 
     def total_steps(self, steps_per_epoch: float) -> int:
         """Return the length in optimiser steps; the one place that converts epochs."""

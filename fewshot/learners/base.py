@@ -75,11 +75,13 @@ class Task(NamedTuple):
         n_way: the number of classes.
         group_of_class: the superclass of each class, int64 [n_way], or None where unknown.
         classes: the names of the classes, in the order of the labels; empty if they are unknown.
+        n_base: the number of base classes that the learner is trained on; None without any.
     """
 
     n_way: int
     group_of_class: Tensor | None = None
     classes: tuple[str, ...] = ()
+    n_base: int | None = None
 
 
 class Needs(NamedTuple):

@@ -53,7 +53,7 @@ def restore(folder: Path, seed: int, device: str | None = None) -> RestoredTrial
             raise UserError(f"{path} is missing: name the run's own folder, with all its files.")
     run = _resolve_again(folder, device)
     learner = run.build_learner(seed)
-    if run.base is not None:
+    if run.bases:
         meta_training.load_weights(learner, folder)
     if learner.feed is not None:
         trial_files.load_weights(learner, trial_folder)

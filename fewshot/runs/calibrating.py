@@ -100,7 +100,7 @@ def _temperature(
     folder: Path,
 ) -> _Temperature:
     train, counts = data.train, data.train.labels.bincount(minlength=data.train.n_way)
-    on_support = trained.fit.steps > 0 and run.base is None
+    on_support = trained.fit.steps > 0 and not run.bases
     few = len(train.indices) <= FEW_LABELS * train.n_way
     if run.config.calibration == "none":
         return _Temperature(1.0, NOT_WANTED)

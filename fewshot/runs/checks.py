@@ -30,11 +30,11 @@ def check_method(settings: RunConfig, method: type[Learner], options: LearnerOpt
         raise UserError(f"method '{name}' is not trained: remove the section 'train'.")
     if method.feed == "batches" and train is None:
         raise UserError(f"method '{name}' is trained, and the section 'train' is missing.")
-    if train is not None and train.base is not None and method.feed not in ("episodes", "pairs"):
+    if train is not None and train.bases and method.feed not in ("episodes", "pairs"):
         raise UserError(
             f"train.base is for learners of episodes or pairs, and '{name}' is not one: remove it."
         )
-    if train is not None and train.base is not None:
+    if train is not None and train.bases:
         _check_meta_training(settings, method, options)
     if train is None and (settings.select == "start" or settings.on_folds):
         remedy = "give several values as learner.c" if method.feed is None else "use select: last"

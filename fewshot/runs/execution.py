@@ -101,8 +101,8 @@ def _remember(
 ) -> None:
     """Note the request, so that it is answered from the record next time."""
     data = [run.config.data]
-    if run.config.train is not None and run.config.train.base is not None:
-        data.append(run.config.train.base)
+    if run.config.train is not None:
+        data += run.config.train.bases
     files = [
         Path(path) for paths in options_of(run.config).weight_files().values() for path in paths
     ]
@@ -205,18 +205,17 @@ def write_record(run: ResolvedRun, only_one: bool) -> RunRecord:
 
 
 def _base_notes(run: ResolvedRun) -> tuple[str, ...]:
-    if run.base is None:
-        return ()
-    return (
-        f"meta-trained on {len(run.base):,} labelled images of {run.base.name}",
-        *run.base.notes,
-    )
+    notes: list[str] = []
+    for base in run.bases:
+        notes += [f"meta-trained on {len(base):,} labelled images of {base.name}", *base.notes]
+    return tuple(notes)
 
 
 def _public_config(run: ResolvedRun) -> dict[str, Any]:
     """Return the configuration with data sets by name, not by path, and without the precision."""
     values = run.config.model_dump(mode="json", exclude={"precision"})
     values["data"] = run.data.train.name
-    if run.base is not None:
-        values["train"]["base"] = run.base.name
+    if run.bases:
+        names = [base.name for base in run.bases]
+        values["train"]["base"] = names if len(names) > 1 else names[0]
     return values

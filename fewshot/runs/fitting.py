@@ -6,7 +6,7 @@ import math
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ from episodes.rng import generator, seeded
 from episodes.types import ImageSet
 from fewshot import distributed, io, progress
 from fewshot.backbones import Backbone
-from fewshot.config import RunConfig
+from fewshot.config import MethodConfig
 from fewshot.evaluation import low_data, metrics
 from fewshot.features import frozen
 from fewshot.heads.calibration import Calibration
@@ -24,6 +24,7 @@ from fewshot.learners.base import Learner
 from fewshot.runs import held_out, training_stream, trial_data
 from fewshot.runs.held_out import HeldOut
 from fewshot.runs.resolve import ResolvedRun
+from fewshot.runs.training_run import TrainingRun
 from fewshot.runs.trial_data import Part, TrialData
 from fewshot.training import trainer
 
@@ -74,7 +75,7 @@ def train(run: ResolvedRun, learner: Learner, data: TrialData, seed: int, folder
 
 
 def _warnings_of_episodes(run: ResolvedRun, learner: Learner, train: Part) -> list[str]:
-    if run.config.train is None or learner.feed != "episodes" or run.base is not None:
+    if run.config.train is None or learner.feed != "episodes" or run.bases:
         return []
     single = train.n_way - trial_data.episode_ways(train)
     if not single:
@@ -86,7 +87,7 @@ def _warnings_of_episodes(run: ResolvedRun, learner: Learner, train: Part) -> li
     ]
 
 
-def warnings_of_batch_norm(config: RunConfig, learner: Learner) -> list[str]:
+def warnings_of_batch_norm(config: MethodConfig, learner: Learner) -> list[str]:
     """Return a warning if the training holds batch norm at statistics of random weights."""
     assert config.train is not None
     if config.backbone.weights != "none":
@@ -162,12 +163,49 @@ def fit_learner(
         until: share of the steps after which to stop; the schedule is that of all steps.
         evaluate_start: validate before the first step as well, at the best temperature.
     """
+    return fit_part(
+        run,
+        learner,
+        data.train,
+        seed,
+        folder,
+        validate=_validation(run, learner, data, evaluate_start),
+        keep_best=run.config.select == "holdout",
+        evaluate_start=evaluate_start,
+        until=until,
+    )
+
+
+def fit_part(
+    run: TrainingRun,
+    learner: Learner,
+    train: Part,
+    seed: int,
+    folder: Path,
+    *,
+    validate: trainer.Validate | None = None,
+    monitor: Literal["loss", "accuracy"] = "loss",
+    keep_best: bool = False,
+    evaluate_start: bool = False,
+    until: float = 1.0,
+) -> trainer.Fitted:
+    """Initialise the learner from training images, unless it resumes, and train it on them.
+
+    Args:
+        run: the run of either regime.
+        learner: the learner, on its device.
+        train: the training images.
+        seed: seed of the training.
+        folder: folder of the checkpoint and the log.
+        validate: evaluates a model at a log point; None without a validation set.
+        monitor, keep_best, evaluate_start, until: as for `trainer.fit`.
+    """
     config = run.config
     assert config.train is not None
     checkpoint = folder / "checkpoint.pt"
     if not checkpoint.exists():
-        _initialise(run, learner, data.train, seed)
-    stream, steps_per_epoch = training_stream.of_run(run, learner, data.train, seed)
+        _initialise(run, learner, train, seed)
+    stream, steps_per_epoch = training_stream.of_run(run, learner, train, seed)
     rank = [distributed.rank()] if distributed.rank() else []
     with seeded(seed, "fit", *rank):
         fit = trainer.fit(
@@ -175,8 +213,9 @@ def fit_learner(
             stream,
             config.train,
             steps_per_epoch,
-            validate=_validation(run, learner, data, evaluate_start),
-            keep_best=config.select == "holdout",
+            validate=validate,
+            monitor=monitor,
+            keep_best=keep_best,
             evaluate_start=evaluate_start,
             until=until,
             checkpoint=checkpoint,
@@ -186,7 +225,7 @@ def fit_learner(
     return fit
 
 
-def _initialise(run: ResolvedRun, learner: Learner, train: Part, seed: int) -> None:
+def _initialise(run: TrainingRun, learner: Learner, train: Part, seed: int) -> None:
     """Initialise random backbones from training images, and the learner from the support set."""
     device = run.compute.device
     if run.config.backbone.weights == "none" and isinstance(train.source, ImageSet):

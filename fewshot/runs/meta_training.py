@@ -1,7 +1,9 @@
-"""Meta-training: one training on the classes of another data set, shared by all trials.
+"""Meta-training: one training on base classes, shared by all trials, tasks and numbers of labels.
 
-It does not depend on the labelled subset. So it happens once for each configuration, with a fixed
-seed, and all trials, numbers of labels and workers start from the same weights. They are cached in
+It does not depend on the labelled subset, or on the tasks. So it happens once for each
+configuration, with a fixed seed, and everything that uses it starts from the same weights. With val
+classes the log point with the best accuracy on their tasks gives the weights, otherwise the last
+step does. They are cached in
 $FEWSHOT_CACHE/meta-training/<key>/, where the key is a hash of everything that they depend on:
 
 - checkpoint.pt and metrics.jsonl: an unfinished training, which resumes after an interruption;
@@ -28,10 +30,11 @@ from fewshot import io, progress
 from fewshot.errors import UserError
 from fewshot.features.administration import META_CARD, META_TRAINING
 from fewshot.learners.base import Learner
-from fewshot.runs import fitting, resolve
+from fewshot.runs import base_sets, fitting, meta_validation, resolve
 from fewshot.runs.fitting import Trained
 from fewshot.runs.resolve import ResolvedRun
-from fewshot.runs.trial_data import Part, TrialData
+from fewshot.runs.training_run import BaseTraining, TrainingRun
+from fewshot.runs.trial_data import Part
 from fewshot.training import devices
 from fewshot.training.history import Fitted, LogPoint
 
@@ -59,6 +62,7 @@ class MetaTraining:
         device: name of the processor or GPU.
         history: the log points of the training.
         sha256: hash of the file of weights.
+        best_step: the step whose weights are used; None for the last.
     """
 
     method: str
@@ -73,6 +77,7 @@ class MetaTraining:
     device: str
     history: list[LogPoint]
     sha256: str
+    best_step: int | None = None
 
     def trained(self, run: ResolvedRun, learner: Learner) -> Trained:
         """Return what a trial reports as its training, which took no time of the trial itself."""
@@ -87,9 +92,9 @@ class MetaTraining:
         )
 
 
-def key(run: ResolvedRun) -> str:
+def key(run: TrainingRun, learner: Learner) -> str:
     """Return a hash of everything that the weights depend on; labels of the trials are not."""
-    values = resolve.deciding_values(run.config, run.base)
+    values = resolve.deciding_values(run.config, run.bases)
     backbone = {name: v for name, v in values["backbone"].items() if name not in OF_EVALUATION}
     content = {
         "method": run.config.method,
@@ -99,24 +104,30 @@ def key(run: ResolvedRun) -> str:
         "seed": SEED,
         "version": resolve.META_TRAINING_VERSION,
     }
+    if isinstance(run, BaseTraining):
+        # The tasks of the evaluation are not among them.
+        ways = learner.episode_ways or run.task.n_way if learner.feed == "episodes" else None
+        content |= {"n_way": ways, "append": values.get("append")}
+    if run.val is not None:
+        content["val"] = meta_validation.settings(learner, run.val)
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:24]
 
 
-def apply(run: ResolvedRun, learner: Learner) -> MetaTraining:
+def apply(run: TrainingRun, learner: Learner) -> MetaTraining:
     """Put the meta-trained weights of a run on a learner; train them if they are not cached.
 
     Other processes that need the same weights wait for them. The run's folder gets a copy, so that
     the run can be restored without the cache.
 
     Args:
-        run: the resolved run, which names a base data set.
-        learner: the learner of a trial, on its device.
+        run: the run, which has base sets.
+        learner: the learner of a trial or of the tasks, on its device.
 
     Raises:
         Diverged: the loss of the training is no longer finite.
         Interrupted: after SIGINT or SIGTERM, once the checkpoint is saved.
     """
-    folder = cache_root() / META_TRAINING / key(run)
+    folder = cache_root() / META_TRAINING / key(run, learner)
     io.make_folder(folder)
     with FileLock(folder.with_suffix(".lock")):
         training = _finished(folder) or _train(run, folder)
@@ -161,15 +172,24 @@ def load_weights(learner: Learner, folder: Path) -> None:
         ) from error
 
 
-def _train(run: ResolvedRun, folder: Path) -> MetaTraining:
-    """Train a learner on all images of the base set; write its weights and how it was made."""
-    base = run.base
-    assert base is not None, "apply is for runs with a base set"
+def _train(run: TrainingRun, folder: Path) -> MetaTraining:
+    """Train a learner on all images of the base sets; write its weights and how it was made."""
+    base = base_sets.union(run.bases)
     learner = run.build_learner(SEED)
-    images = Part(base, torch.arange(len(base)))
+    validate = None
+    if run.val is not None:
+        validate = meta_validation.validation(learner, run.val, run.compute.device)
     with progress.within(f"meta-training on {base.name}"):
-        data = TrialData(train=images, validation=None, test=images)
-        fit = fitting.fit_learner(run, learner, data, SEED, folder)
+        fit = fitting.fit_part(
+            run,
+            learner,
+            Part(base, torch.arange(len(base))),
+            SEED,
+            folder,
+            validate=validate,
+            monitor="accuracy",
+            keep_best=run.val is not None,
+        )
     state = {name: tensor.cpu().contiguous() for name, tensor in learner.state_dict().items()}
     io.write_bytes(folder / WEIGHTS, safetensors_bytes(state))
     training = MetaTraining(
@@ -185,6 +205,7 @@ def _train(run: ResolvedRun, folder: Path) -> MetaTraining:
         device=devices.name(run.compute.device),
         history=fit.history,
         sha256=_sha256(folder / WEIGHTS),
+        best_step=fit.best_step,
     )
     io.write_json(folder / META_CARD, asdict(training))
     for unfinished in ("checkpoint.pt", "metrics.jsonl"):

@@ -21,11 +21,11 @@ def trials_cannot_differ(run: ResolvedRun) -> bool:
 
     Those of a meta-training are shared by all trials; any other training depends on the seed.
     """
-    if run.config.train is not None and run.base is None:
+    if run.config.train is not None and not run.bases:
         return False
     if len(labelled_subset(run.config, run.data.train, seed=0).labelled) < len(run.data.train):
         return False
-    if run.base is not None:
+    if run.bases:
         return True
     first, second = (run.build_learner(seed).state_dict() for seed in (0, 1))
     return all(torch.equal(tensor, second[name]) for name, tensor in first.items())

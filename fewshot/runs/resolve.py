@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,7 +14,7 @@ from episodes.rng import seeded
 from episodes.types import ImageSet, TrainTest
 from fewshot import backbones, config, distributed, progress
 from fewshot.backbones import own_weights
-from fewshot.config import RunConfig
+from fewshot.config import MethodConfig, RunConfig
 from fewshot.errors import UserError
 from fewshot.features import cache
 from fewshot.learners import LEARNERS
@@ -36,7 +36,7 @@ class ResolvedRun:
     Args:
         config: the settings, complete.
         data: the data set.
-        base: images for meta-training; None to train on the labelled subset.
+        bases: image sets for meta-training; none to train on the labelled subset.
         task: the classes to distinguish.
         run_id: hash of the settings and the data.
         folder: folder of the run.
@@ -45,11 +45,16 @@ class ResolvedRun:
 
     config: RunConfig
     data: TrainTest
-    base: ImageSet | None
+    bases: tuple[ImageSet, ...]
     task: Task
     run_id: str
     folder: Path
     compute: devices.Compute
+
+    @property
+    def val(self) -> None:
+        """Classes that choose the best step of a meta-training: none, the last step is taken."""
+        return None
 
     def trial_folder(self, seed: int) -> Path:
         """Return the folder of one trial."""
@@ -85,14 +90,14 @@ def resolve_run(
     _check_name(values.get("method"))
     chosen = devices.pick(device)
     cache.limit()  # raises an error if FEWSHOT_CACHE_GB is no size
-    settings, data, base = _settle(values)
-    task = _task(data.train)
+    settings, data, bases = _settle(values)
+    task = _task(data.train, bases)
     checks.check_by_trying(settings, build_learner(settings, task, seed=0), task.n_way, data.train)
-    run_id = _run_id(settings, data, base)
+    run_id = _run_id(settings, data, bases)
     computed = None if force else _computed(out / run_id)
     compute = _compute(settings, out / run_id, computed, chosen, device is not None, threads)
     checks.check_compiler(settings, compute)
-    return ResolvedRun(settings, data, base, task, run_id, out / run_id, compute)
+    return ResolvedRun(settings, data, bases, task, run_id, out / run_id, compute)
 
 
 def run_id_of(values: Mapping[str, Any]) -> str:
@@ -112,11 +117,11 @@ def _check_name(method: object) -> None:
 
 
 class _Settled(NamedTuple):
-    """The settings of a request as they fit its data, the data, and the base data set."""
+    """The settings of a request as they fit its data, the data, and the base data sets."""
 
     config: RunConfig
     data: TrainTest
-    base: ImageSet | None
+    bases: tuple[ImageSet, ...]
 
 
 def _settle(values: Mapping[str, Any]) -> _Settled:
@@ -136,10 +141,9 @@ def _settle(values: Mapping[str, Any]) -> _Settled:
         settings = settings.model_copy(update={"select": _without_folds(settings)})
     checks.check_prior(settings, data.train.classes)
     settings = checks.fit_to_data(settings, data, smallest_class)
-    base = None
-    if settings.train is not None and settings.train.base is not None:
-        base = datasets.load(settings.train.base, progress=shown).train
-    return _Settled(settings, data, base)
+    names = () if settings.train is None else settings.train.bases
+    bases = tuple(datasets.load(name, progress=shown).train for name in names)
+    return _Settled(settings, data, bases)
 
 
 def _without_folds(settings: RunConfig) -> str:
@@ -150,9 +154,10 @@ def _without_folds(settings: RunConfig) -> str:
     return "last" if settings.learner.get("start", "random") == "random" else "start"
 
 
-def _task(train: ImageSet) -> Task:
+def _task(train: ImageSet, bases: Sequence[ImageSet]) -> Task:
     groups = class_splits.superclasses(train.classes, train.groups) if train.groups else None
-    return Task(len(train.classes), groups, train.classes)
+    n_base = sum(len(base.classes) for base in bases) or None
+    return Task(len(train.classes), groups, train.classes, n_base)
 
 
 def configure(values: Mapping[str, Any], preset: str) -> RunConfig:
@@ -191,7 +196,7 @@ def with_new_keys(values: Mapping[str, Any], method: type[Learner]) -> dict[str,
     return nested
 
 
-def build_learner(settings: RunConfig, task: Task, seed: int) -> Learner:
+def build_learner(settings: MethodConfig, task: Task, seed: int) -> Learner:
     """Build the learner of a configuration, initialised by the seed, on the CPU."""
     method = LEARNERS[settings.method]
     with seeded(seed, "initialise"):
@@ -199,29 +204,29 @@ def build_learner(settings: RunConfig, task: Task, seed: int) -> Learner:
         return method.from_config(backbone, task, options_of(settings))
 
 
-def options_of(settings: RunConfig) -> LearnerOptions:
+def options_of(settings: MethodConfig) -> LearnerOptions:
     """Return the complete settings of the learner of a run, which may be an older run."""
     options_type = LEARNERS[settings.method].options_type
     return options_type.model_validate(config.with_earlier_values(options_type, settings.learner))
 
 
-def _run_id(settings: RunConfig, data: TrainTest, base: ImageSet | None) -> str:
+def _run_id(settings: RunConfig, data: TrainTest, bases: Sequence[ImageSet]) -> str:
     """Hash what decides the result: not the seeds, the device, the precision or any path.
 
     If a default changes its meaning, raise RESULTS_VERSION.
     """
-    values = _with_prior(deciding_values(settings, base), settings, data)
+    values = _with_prior(deciding_values(settings, bases), settings, data)
     values["data"] = [data.train.fingerprint, data.test.fingerprint, data.train.groups]
     values["version"] = RESULTS_VERSION
     if settings.on_folds:
         values["folds_version"] = FOLDS_VERSION
-    if base is not None:
+    if bases:
         values["meta_training_version"] = META_TRAINING_VERSION
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def deciding_values(settings: RunConfig, base: ImageSet | None) -> dict[str, Any]:
-    """Return the settings that decide a result, with weights and the base set by their content.
+def deciding_values(settings: MethodConfig, bases: Sequence[ImageSet]) -> dict[str, Any]:
+    """Return the settings that decide a result, with weights and base sets by their content.
 
     Values that are defaults are left out, so that a new setting does not change the ids of old
     runs.
@@ -235,8 +240,9 @@ def deciding_values(settings: RunConfig, base: ImageSet | None) -> dict[str, Any
         values["backbone"]["weights"] = own_weights.content_hash(weights)
     for setting, paths in options.weight_files().items():
         values["learner"][setting] = [own_weights.content_hash(Path(path)) for path in paths]
-    if base is not None:
-        values["train"]["base"] = base.fingerprint
+    if bases:
+        fingerprints = [base.fingerprint for base in bases]
+        values["train"]["base"] = fingerprints if len(bases) > 1 else fingerprints[0]
     return values
 
 

@@ -4,29 +4,49 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
+
 from episodes import augment, streams
 from episodes.augment.pipeline import Augment, Step
+from episodes.rng import generator
 from episodes.types import Episode, Labelled, Pairs
 from fewshot import distributed
 from fewshot.config import Append, Train
 from fewshot.learners.base import Learner
-from fewshot.runs import trial_data
-from fewshot.runs.resolve import ResolvedRun
+from fewshot.runs import base_sets, trial_data
+from fewshot.runs.training_run import TrainingRun
 from fewshot.runs.trial_data import Part
 from fewshot.training import trainer
 
 
 def of_run(
-    run: ResolvedRun, learner: Learner, train: Part, seed: int
+    run: TrainingRun, learner: Learner, train: Part, seed: int
 ) -> tuple[trainer.Stream, float]:
-    """Return the stream that the learner trains on, and its steps per pass over the images."""
+    """Return the stream that the learner trains on, and its steps per pass over the images.
+
+    Batches come from the union of several base sets; an episode or a batch of pairs comes from one
+    of them, which is chosen at random in proportion to its classes.
+    """
     ways = learner.episode_ways or run.task.n_way
-    if run.base is None:
+    if not run.bases:
         ways = trial_data.episode_ways(train)
     assert run.config.train is not None
     pool = streams.pool(train.source, train.indices, run.compute.device)
     settings, steps, append = run.config.train, run.config.augment, run.config.append
-    return of_pool(settings, steps, learner, pool, ways, seed, append)
+    if len(run.bases) < 2 or learner.feed == "batches":
+        return of_pool(settings, steps, learner, pool, ways, seed, append)
+    parts = [
+        of_pool(settings, steps, learner, part, ways, seed)
+        for part in base_sets.divided(pool, run.bases)
+    ]
+    weights = torch.tensor([float(len(base.classes)) for base in run.bases])
+
+    def stream(item: int) -> Labelled | Episode | Pairs:
+        chosen = torch.multinomial(weights, 1, generator=generator(seed, "base-set", item))
+        part, _ = parts[int(chosen)]
+        return part(item)
+
+    return stream, sum(steps_per_epoch for _, steps_per_epoch in parts)
 
 
 def of_pool(

@@ -44,7 +44,7 @@ def run_trial(run: ResolvedRun, seed: int, *, force: bool = False) -> None:
         _set_up_process(run.compute)
         subset = labelled_subset(run.config, run.data.train, seed)
         learner = run.build_learner(seed)
-        shared = None if run.base is None else meta_training.apply(run, learner)
+        shared = meta_training.apply(run, learner) if run.bases else None
         initial = trial_files.copy_of_state(learner)
         progress.update("loading data")
         data = trial_data.load(run, learner, subset)
@@ -187,7 +187,7 @@ def _warnings(
 ) -> list[str]:
     """Return sentences that a reader of the scores must know."""
     warnings = _shrinking(run) + _overlaps(run, learner)
-    if run.base is None and learner.caution is not None:
+    if not run.bases and learner.caution is not None:
         warnings.append(learner.caution)
     warnings += trained.warnings
     chance = 1 / run.task.n_way
@@ -201,11 +201,11 @@ def _warnings(
 
 def _overlaps(run: ResolvedRun, learner: Learner) -> list[str]:
     """Warn if the network has already learned from labels of the data's classes."""
-    data, pretraining, base = run.data.train, learner.backbone.pretraining, run.base
+    data, pretraining = run.data.train, learner.backbone.pretraining
     known: list[tuple[str, class_names.ClassNames]] = []
     if pretraining is not None:
         known.append((f"backbone '{run.config.backbone.name}' was pretrained", pretraining))
-    if base is not None:
+    for base in run.bases:
         trained = class_names.of_data(base.name, base.classes)
         known.append((f"the {run.config.method} was meta-trained", trained))
     notes = [class_names.overlap_note(use, one, data.name, data.classes) for use, one in known]

@@ -91,7 +91,7 @@ def works_on_features(run: ResolvedRun, learner: Learner, train: Part) -> bool:
 
 def trains(run: ResolvedRun, learner: Learner, train: Part) -> bool:
     """Return whether a trial trains its learner on its own images."""
-    if run.config.train is None or run.base is not None:
+    if run.config.train is None or run.bases:
         return False
     return not has_no_episode(learner, train)
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -44,6 +44,7 @@ def fit(
     steps_per_epoch: float,
     *,
     validate: Validate | None = None,
+    monitor: Literal["loss", "accuracy"] = "loss",
     keep_best: bool = False,
     evaluate_start: bool = False,
     until: float = 1.0,
@@ -58,6 +59,8 @@ def fit(
         settings: the optimiser, the schedule, the phases and so on.
         steps_per_epoch: optimiser steps in one pass over the training images.
         validate: model -> {"loss": ..., "accuracy": ...} on the validation set.
+        monitor: the value of the validation set that decides which log point is the best;
+            `early_stopping` has one of its own.
         keep_best: restore the weights of the best log point at the end, as
             `early_stopping.restore_best` does.
         evaluate_start: begin the history with the result of `validate` before the first step.
@@ -73,6 +76,7 @@ def fit(
     training = _Training(learner, stream, settings, steps_per_epoch)
     stopping = settings.early_stopping
     training.validate = validate
+    training.monitor = monitor if stopping is None else stopping.monitor
     training.keep_best = keep_best or (stopping is not None and stopping.restore_best)
     training.evaluate_start = evaluate_start
     training.last_step = max(1, round(until * training.total_steps)) if until else 0
@@ -102,6 +106,7 @@ class _Training:
         self.last_step = self.total_steps
         self.log_interval = log_interval(settings, steps_per_epoch, self.total_steps)
         self.validate: Validate | None = None
+        self.monitor: Literal["loss", "accuracy"] = "loss"
         self.on_log: OnLog | None = None
         self.keep_best = self.evaluate_start = False
         self.checkpoint: Path | None = None
@@ -251,8 +256,7 @@ class _Training:
     def _compare_with_best(self, result: dict[str, float], model: nn.Module) -> None:
         """Keep the state of the model if the monitored value is the best; decide early stopping."""
         progress, stopping = self.progress, self.settings.early_stopping
-        monitor = stopping.monitor if stopping is not None else "loss"
-        value = result[monitor] if monitor == "loss" else -result[monitor]
+        value = result["loss"] if self.monitor == "loss" else -result["accuracy"]
         least_gain = stopping.least_gain if stopping is not None else 0.0
         if value < progress.best_value - least_gain:
             progress.best_value, progress.best_step = value, progress.step

@@ -68,13 +68,13 @@ def request(method: str, base: Path, **more: Any) -> dict[str, Any]:
 def trainings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Return a list that gets the seed of every training."""
     seeds: list[int] = []
-    original = fitting.fit_learner
+    original = fitting.fit_part
 
     def counted(run, learner, data, seed, folder, **more):
         seeds.append(seed)
         return original(run, learner, data, seed, folder, **more)
 
-    monkeypatch.setattr(fitting, "fit_learner", counted)
+    monkeypatch.setattr(fitting, "fit_part", counted)
     return seeds
 
 
@@ -134,8 +134,8 @@ def test_the_weights_are_those_of_the_training_by_hand(base: Path, tmp_path: Pat
 
 def test_an_episode_has_as_many_base_classes_as_asked(base: Path, tmp_path: Path) -> None:
     run = resolve.resolve_run(request("protonet", base, learner={"episode_ways": 11}), tmp_path)
-    assert run.base is not None
-    part = trial_data.Part(run.base, torch.arange(len(run.base)))
+    (images,) = run.bases
+    part = trial_data.Part(images, torch.arange(len(images)))
     stream, _ = training_stream.of_run(run, run.build_learner(0), part, 0)
     assert stream(0).classes.unique().numel() == 11
 

@@ -1,0 +1,57 @@
+"""Several data sets of base classes as one, and apart again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import torch
+
+from episodes.streams import Pool
+from episodes.types import ImageSet
+from fewshot.errors import UserError
+
+
+def union(bases: Sequence[ImageSet]) -> ImageSet:
+    """Return the images and classes of all base sets; a single one stays as it is.
+
+    Raises:
+        UserError: the sets have images of different sizes.
+    """
+    first, *others = bases
+    for other in others:
+        if other.images.shape[1:] != first.images.shape[1:]:
+            sides = [images.images.shape[-1] for images in (first, other)]
+            raise UserError(
+                f"train.base: the images of {first.name} have {sides[0]} pixels a side and those "
+                f"of {other.name} {sides[1]}: name base sets of one size, or set image_size."
+            )
+    if not others:
+        return first
+    starts = torch.tensor([0, *(len(base.classes) for base in bases[:-1])]).cumsum(0)
+    return replace(
+        first,
+        name=names(bases),
+        images=torch.cat([base.images for base in bases]),
+        labels=torch.cat([base.labels + start for base, start in zip(bases, starts, strict=True)]),
+        classes=tuple(name for base in bases for name in base.classes),
+        fingerprint=" ".join(base.fingerprint for base in bases),
+        groups={},
+        mirror=all(base.mirror for base in bases),
+        notes=tuple(note for base in bases for note in base.notes),
+    )
+
+
+def names(bases: Sequence[ImageSet]) -> str:
+    """Return the names of the base sets as one text."""
+    return " and ".join(base.name for base in bases)
+
+
+def divided(pool: Pool, bases: Sequence[ImageSet]) -> Iterator[Pool]:
+    """Yield the part of each base set in the pool of their union, with its own labels."""
+    first_image = first_label = 0
+    for base in bases:
+        rows = slice(first_image, first_image + len(base))
+        yield Pool(pool.images[rows], pool.labels[rows] - first_label, len(base.classes))
+        first_image += len(base)
+        first_label += len(base.classes)
