@@ -1,10 +1,12 @@
-"""Divide the classes of a data set: base and novel ones, superclasses, and some left out."""
+"""Divide the classes of a data set: base, val and novel ones, superclasses, some left out."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from itertools import accumulate, pairwise
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,26 +16,82 @@ from episodes.rng import generator
 from episodes.types import ImageSet
 
 
-def base_novel(n_classes: int, n_novel: int, split_seed: int) -> tuple[Tensor, Tensor]:
-    """Split the classes at random into base classes (training) and novel classes (evaluation).
+@dataclass(frozen=True)
+class Split:
+    """A division of the classes of a data set; classes of no part are left out.
 
-    Args:
-        n_classes: number of classes of the data set.
-        n_novel: number of novel classes, from 1 to n_classes - 1.
-        split_seed: seed of the split; the same seed always gives the same split.
-
-    Returns:
-        The labels of the base and of the novel classes, int64, sorted and disjoint.
+    Attributes:
+        base: names of the classes to train on.
+        val: names of the classes to choose weights and settings on.
+        novel: names of the classes to evaluate on.
 
     Raises:
-        UserError: `n_novel` leaves no base class or asks for no novel class.
+        UserError: a class is in two parts, or twice in one.
     """
-    if not 0 < n_novel < n_classes:
+
+    base: tuple[str, ...]
+    val: tuple[str, ...]
+    novel: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        names = [*self.base, *self.val, *self.novel]
+        if twice := [name for name in dict.fromkeys(names) if names.count(name) > 1]:
+            raise UserError(
+                f"the class '{twice[0]}' is in two parts of a split, or twice in one: put every "
+                "class into one of base, val and novel."
+            )
+
+
+class Divided(NamedTuple):
+    """The images of each part of a split; None where a part has no classes."""
+
+    base: ImageSet | None
+    val: ImageSet | None
+    novel: ImageSet | None
+
+
+def by_seed(
+    classes: Sequence[str], seed: int, n_base: int, n_val: int, n_novel: int, data: str
+) -> Split:
+    """Divide classes at random into base, val and novel ones.
+
+    Args:
+        classes: class names of the data set; their order does not matter.
+        seed: seed of the split; the same seed always gives the same split.
+        n_base, n_val, n_novel: number of classes of each part. Other classes are left out.
+        data: name of the data set, for the message.
+
+    Returns:
+        The split, with the classes of each part in the order of the data set.
+
+    Raises:
+        UserError: the parts need more classes than there are.
+    """
+    numbers = (n_base, n_val, n_novel)
+    if sum(numbers) > len(classes):
         raise UserError(
-            f"The number of novel classes must be between 1 and {n_classes - 1}, not {n_novel}."
+            f"a split into {n_base}/{n_val}/{n_novel} classes needs {sum(numbers)}, but {data} has "
+            f"{len(classes)}: ask for fewer."
         )
-    order = torch.randperm(n_classes, generator=generator(split_seed, "base-novel"))
-    return order[n_novel:].sort().values, order[:n_novel].sort().values
+    order = torch.randperm(len(classes), generator=generator(seed, "class split")).tolist()
+    shuffled = [sorted(classes)[number] for number in order]
+    ends = list(accumulate(numbers, initial=0))
+    parts = [set(shuffled[start:end]) for start, end in pairwise(ends)]
+    return Split(*(tuple(name for name in classes if name in part) for part in parts))
+
+
+def divide(images: ImageSet, split: Split) -> Divided:
+    """Return the images of the base, the val and the novel classes as image sets of their own.
+
+    Args:
+        images: the image set.
+        split: a division of its classes.
+
+    Raises:
+        UserError: the split names a class that the image set does not have.
+    """
+    parts = (split.base, split.val, split.novel)
+    return Divided(*(of_classes(images, part) if part else None for part in parts))
 
 
 def superclasses(classes: Sequence[str], groups: Mapping[str, Sequence[str]]) -> Tensor:
@@ -81,25 +139,67 @@ def without_classes(images: ImageSet, names: Sequence[str]) -> ImageSet:
             f"exclude_classes names '{unknown[0]}', which is no class of {images.name}: name "
             "classes as `fewshot data` lists them."
         )
-    stays = torch.tensor([name not in names for name in images.classes])
-    classes = tuple(name for name in images.classes if name not in names)
+    classes = [name for name in images.classes if name not in names]
     if len(classes) < 2:
         raise UserError(
             f"exclude_classes leaves {len(classes) or 'no'} class of {images.name}: leave two."
         )
+    return _selected(
+        images,
+        classes,
+        about=f"without {sorted(set(names))}",
+        note=f"without {len(images.classes) - len(classes)} classes",
+    )
+
+
+def of_classes(images: ImageSet, names: Sequence[str]) -> ImageSet:
+    """Return the images of some classes, which are numbered anew in the order of the image set.
+
+    Images that lie next to each other in the image set are not copied.
+
+    Args:
+        images: the image set.
+        names: the classes that stay; all of them return the image set as it is.
+
+    Raises:
+        UserError: a name is no class of the image set, or there is none.
+    """
+    if unknown := sorted(set(names) - set(images.classes)) or ([] if names else ["no class"]):
+        raise UserError(
+            f"expected classes of {images.name}, not '{unknown[0]}': name classes as "
+            "`fewshot data` lists them."
+        )
+    if set(names) == set(images.classes):
+        return images
+    classes = [name for name in images.classes if name in set(names)]
+    note = f"{len(classes)} of {len(images.classes)} classes"
+    return _selected(images, classes, about=f"only {classes}", note=note)
+
+
+def _selected(images: ImageSet, classes: Sequence[str], about: str, note: str) -> ImageSet:
+    """Return the images of some classes.
+
+    Args:
+        images: the image set.
+        classes: names of the classes that stay, in the order of the image set.
+        about: what is selected, for the fingerprint.
+        note: what is selected, for the user.
+    """
+    stays = torch.tensor([name in set(classes) for name in images.classes])
     indices = stays[images.labels].nonzero()[:, 0]
-    new_labels = stays.cumsum(0) - 1  # label in the image set -> label among the classes left
+    first, last = (int(indices[0]), int(indices[-1])) if len(indices) else (0, -1)
+    is_run = last - first + 1 == len(indices)
+    new_labels = stays.cumsum(0) - 1  # label in the image set -> label among the classes that stay
     groups = {
         group: tuple(member for member in members if member in classes)
         for group, members in images.groups.items()
     }
-    about = f"{images.fingerprint} without {sorted(set(names))}"
     return replace(
         images,
-        images=images.images[indices],
+        images=images.images[first : last + 1] if is_run else images.images[indices],
         labels=new_labels[images.labels[indices]],
-        classes=classes,
-        fingerprint=hashlib.sha256(about.encode()).hexdigest()[:32],
+        classes=tuple(classes),
+        fingerprint=hashlib.sha256(f"{images.fingerprint} {about}".encode()).hexdigest()[:32],
         groups={group: members for group, members in groups.items() if members},
-        notes=(*images.notes, f"without {len(images.classes) - len(classes)} classes"),
+        notes=(*images.notes, note),
     )

@@ -1,11 +1,11 @@
 """Oracles: set arithmetic, a binomial test over seeds, and numbers written by hand."""
 
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 from episodes import class_splits
 from episodes.errors import UserError
@@ -14,19 +14,29 @@ from episodes.types import ImageSet
 NAMES = ("ant", "bee", "cat")
 
 
-def test_base_and_novel_classes_are_sorted_disjoint_and_complete():
+def test_a_seed_gives_parts_of_the_asked_sizes_that_share_no_class():
+    names = [f"c{number}" for number in range(10)]
     for seed in range(20):
-        base, novel = (labels.tolist() for labels in class_splits.base_novel(10, 4, seed))
-        assert (base, novel) == (sorted(base), sorted(novel))
-        assert len(novel) == 4
-        assert sorted(base + novel) == list(range(10))
+        split = class_splits.by_seed(names, seed, 4, 2, 3, "data")
+        parts = (split.base, split.val, split.novel)
+        assert [len(part) for part in parts] == [4, 2, 3]
+        assert len(set().union(*parts)) == 9
+        assert all(list(part) == sorted(part) for part in parts)
+        # The order of the data set's classes changes the order within the parts alone.
+        turned = class_splits.by_seed(names[::-1], seed, 4, 2, 3, "data")
+        assert turned.novel == split.novel[::-1]
 
 
 def test_every_class_is_novel_equally_often():
-    counts, n_seeds, p = np.zeros(10), 500, 0.4
-    for seed in range(n_seeds):
-        counts[class_splits.base_novel(10, 4, seed)[1].numpy()] += 1
-    assert abs(counts - p * n_seeds).max() < 5 * (n_seeds * p * (1 - p)) ** 0.5
+    names = [f"c{number}" for number in range(10)]
+    n_seeds, p = 500, 0.4
+    counts = Counter(
+        name
+        for seed in range(n_seeds)
+        for name in class_splits.by_seed(names, seed, 5, 1, 4, "data").novel
+    )
+    deviations = [abs(counts[name] - p * n_seeds) for name in names]
+    assert max(deviations) < 5 * (n_seeds * p * (1 - p)) ** 0.5
 
 
 def test_superclasses_are_numbered_in_the_order_of_the_groups():
@@ -55,18 +65,46 @@ def test_no_image_of_a_class_that_is_left_out_remains_and_all_others_do():
     assert class_splits.without_classes(images, []) is images
 
 
+def test_a_split_divides_the_images_by_class():
+    images = pixel_set()
+    split = class_splits.Split(base=("cat",), val=(), novel=("bee", "ant"))
+    base, val, novel = class_splits.divide(images, split)
+    assert val is None
+    for part, labels in ((base, {2}), (novel, {0, 1})):
+        assert part is not None
+        assert {value // 10 for value in part.images.flatten().tolist()} == labels
+        assert len(part) == 10 * len(labels)
+        for value, label in zip(part.images.flatten().tolist(), part.labels.tolist(), strict=True):
+            assert part.classes[label] == NAMES[value // 10]
+    assert base is not None
+    assert novel is not None
+    assert (novel.classes, novel.groups) == (("ant", "bee"), {"insect": ("ant", "bee")})
+    assert len({images.fingerprint, base.fingerprint, novel.fingerprint}) == 3
+    assert class_splits.of_classes(images, NAMES) is images
+
+
+def test_images_that_lie_together_are_not_copied():
+    images = pixel_set()
+    by_class = torch.argsort(images.labels, stable=True)
+    images = replace(images, images=images.images[by_class], labels=images.labels[by_class])
+    part = class_splits.of_classes(images, ["bee", "cat"])
+    assert part.images.data_ptr() == images.images[10:].data_ptr()
+    assert part.images.flatten().tolist() == [*range(10, 20), *range(20, 30)]
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [
         (lambda: class_splits.without_classes(pixel_set(), ["bea"]), ["'bea'", "pixels"]),
         (lambda: class_splits.without_classes(pixel_set(), ["ant", "bee"]), ["leave two"]),
-        (lambda: class_splits.base_novel(10, 0, 0), ["between 1 and 9", "0"]),
-        (lambda: class_splits.base_novel(10, 10, 0), ["between 1 and 9", "10"]),
+        (lambda: class_splits.of_classes(pixel_set(), ["bea"]), ["'bea'", "pixels"]),
+        (lambda: class_splits.Split(("ant",), (), ("ant",)), ["'ant'", "two parts"]),
+        (lambda: class_splits.by_seed(NAMES, 0, 2, 1, 1, "pixels"), ["2/1/1", "pixels has 3"]),
         (lambda: class_splits.superclasses(NAMES, {"insect": ("ant", "bee")}), ["'cat'"]),
     ],
 )
 def test_bad_requests_raise_an_error_that_names_the_value(
-    call: Callable[[], Tensor], words: list[str]
+    call: Callable[[], object], words: list[str]
 ):
     with pytest.raises(UserError) as error:
         call()
