@@ -26,8 +26,10 @@ if TYPE_CHECKING:
     from fewshot.learners.experts import Experts
     from fewshot.learners.finetune import FineTune
     from fewshot.learners.maml import MAML
+    from fewshot.learners.matching import Matching
     from fewshot.learners.probe import Probe
     from fewshot.learners.protonet import ProtoNet
+    from fewshot.learners.relation import Relation
     from fewshot.learners.siamese import Siamese
     from fewshot.learners.supervised import Supervised
 
@@ -40,8 +42,10 @@ __all__ = [
     "FineTune",
     "ImageSet",
     "Labelled",
+    "Matching",
     "Probe",
     "ProtoNet",
+    "Relation",
     "RunConfig",
     "Siamese",
     "Supervised",
@@ -65,8 +69,10 @@ _SOURCES = {
     "ImageSet": ("episodes.types", "ImageSet"),
     "Labelled": ("episodes.types", "Labelled"),
     "MAML": ("fewshot.learners.maml", "MAML"),
+    "Matching": ("fewshot.learners.matching", "Matching"),
     "Probe": ("fewshot.learners.probe", "Probe"),
     "ProtoNet": ("fewshot.learners.protonet", "ProtoNet"),
+    "Relation": ("fewshot.learners.relation", "Relation"),
     "RunConfig": ("fewshot.config", "RunConfig"),
     "Siamese": ("fewshot.learners.siamese", "Siamese"),
     "Supervised": ("fewshot.learners.supervised", "Supervised"),

@@ -9,8 +9,10 @@ from fewshot.learners.base import Learner
 from fewshot.learners.experts import Experts
 from fewshot.learners.finetune import FineTune
 from fewshot.learners.maml import MAML
+from fewshot.learners.matching import Matching
 from fewshot.learners.probe import Probe
 from fewshot.learners.protonet import ProtoNet
+from fewshot.learners.relation import Relation
 from fewshot.learners.scratch import Scratch
 from fewshot.learners.siamese import Siamese
 
@@ -18,8 +20,10 @@ LEARNERS: dict[str, type[Learner]] = {
     "experts": Experts,
     "finetune": FineTune,
     "maml": MAML,
+    "matching": Matching,
     "probe": Probe,
     "protonet": ProtoNet,
+    "relation": Relation,
     "scratch": Scratch,
     "siamese": Siamese,
 }

@@ -10,7 +10,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 DEFAULT_PRESETS = ("few", "full")  # chosen by the number of labels, so not part of a name
-TRAINS_ON = {"protonet": "tasks", "maml": "tasks", "siamese": "pairs"}
+TRAINS_ON = {
+    "protonet": "tasks",
+    "matching": "tasks",
+    "relation": "tasks",
+    "maml": "tasks",
+    "siamese": "pairs",
+}
 NAMES_ALONE = "names of the pretraining's classes"  # a classifier without any label
 WITHOUT_TRAINING = ("probe", "voting")  # methods that never train, whose names say so
 
@@ -61,6 +67,10 @@ def untrained_classifier(method: str, config: Mapping[str, Any]) -> str:
     learner = config.get("learner") or {}
     if method == "protonet":
         return "nearest mean of frozen features"
+    if method == "matching":
+        return "cosine attention over frozen features"
+    if method == "relation":
+        return "distance to the class mean of frozen features in a random projection"
     if method == "siamese":
         if learner.get("compare") == "mean":
             return "cosine to the class mean of frozen features"
