@@ -7,7 +7,21 @@ from __future__ import annotations
 
 from fewshot.heads.inductive.nearest_mean import NearestMean
 from fewshot.heads.task_head import TaskHead
+from fewshot.heads.transductive.alpha_tim import AlphaTIM
+from fewshot.heads.transductive.bd_cspn import BDCSPN
+from fewshot.heads.transductive.label_propagation import LabelPropagation
+from fewshot.heads.transductive.laplacian_shot import LaplacianShot
+from fewshot.heads.transductive.pt_map import PTMAP
+from fewshot.heads.transductive.soft_kmeans import SoftKMeans
+from fewshot.heads.transductive.tim import TIM
 
 HEADS: dict[str, type[TaskHead]] = {
     "nearest-mean": NearestMean,
+    "soft-kmeans": SoftKMeans,
+    "bd-cspn": BDCSPN,
+    "laplacian-shot": LaplacianShot,
+    "tim": TIM,
+    "alpha-tim": AlphaTIM,
+    "pt-map": PTMAP,
+    "label-propagation": LabelPropagation,
 }
