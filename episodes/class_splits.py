@@ -1,4 +1,4 @@
-"""Divide the classes of a data set: base, val and novel ones, superclasses, some left out."""
+"""Divide the classes of a data set into base, val and novel ones; leave out or add classes."""
 
 from __future__ import annotations
 
@@ -202,4 +202,34 @@ def _selected(images: ImageSet, classes: Sequence[str], about: str, note: str) -
         fingerprint=hashlib.sha256(f"{images.fingerprint} {about}".encode()).hexdigest()[:32],
         groups={group: members for group, members in groups.items() if members},
         notes=(*images.notes, note),
+    )
+
+
+def with_turned_classes(images: ImageSet) -> ImageSet:
+    """Return an image set in which turned images are further classes, and superclasses likewise.
+
+    Each class has three more: its images turned counter-clockwise by 90, 180 and 270 degrees.
+
+    Source: Santoro et al., Meta-Learning with Memory-Augmented Neural Networks, ICML 2016, who
+        do so with Omniglot.
+    """
+    n_classes = len(images.classes)
+    turns = range(4)
+
+    def turned(name: str, turn: int) -> str:
+        return f"{name} turned by {90 * turn}" if turn else name
+
+    groups = {
+        turned(group, turn): tuple(turned(name, turn) for name in members)
+        for turn in turns
+        for group, members in images.groups.items()
+    }
+    return replace(
+        images,
+        images=torch.cat([images.images.rot90(turn, (2, 3)) for turn in turns]),
+        labels=torch.cat([images.labels + turn * n_classes for turn in turns]),
+        classes=tuple(turned(name, turn) for turn in turns for name in images.classes),
+        fingerprint=hashlib.sha256(f"{images.fingerprint} turned".encode()).hexdigest()[:32],
+        groups=groups,
+        notes=(*images.notes, "images turned by 90, 180 and 270 degrees are further classes"),
     )

@@ -28,11 +28,13 @@ class Pool(NamedTuple):
         images: uint8 [n, c, h, w], or `Features` [n, d].
         labels: int64 [n], or float [n, n_classes].
         n_classes: number of classes.
+        superclasses: the labels of each superclass, int64 [members]; empty if they are unknown.
     """
 
     images: Tensor
     labels: Tensor
     n_classes: int
+    superclasses: tuple[Tensor, ...] = ()
 
 
 def as_float(images: Tensor) -> Tensor:
@@ -44,14 +46,17 @@ def pool(source: ImageSet | FeatureSet, indices: Tensor, device: torch.device | 
     """Copy the images, or their features, at `indices` to a device."""
     inputs = source.images if isinstance(source, ImageSet) else source.features
     labels = source.labels[indices].to(device)
-    return Pool(inputs[indices].to(device), labels, len(source.classes))
+    groups = source.groups.values() if isinstance(source, ImageSet) else ()
+    label_of = {name: label for label, name in enumerate(source.classes)}
+    superclasses = tuple(torch.tensor([label_of[name] for name in names]) for names in groups)
+    return Pool(inputs[indices].to(device), labels, len(source.classes), superclasses)
 
 
 def labelled(
     source: ImageSet | FeatureSet, indices: Tensor, device: torch.device | str
 ) -> Labelled:
     """Return the images at `indices` as one batch on a device, without augmentation."""
-    images, labels, _ = pool(source, indices, device)
+    images, labels, *_ = pool(source, indices, device)
     return Labelled(as_float(images), labels)
 
 
@@ -87,7 +92,7 @@ def append(pool: Pool, share: float, augment: Augment, seed: int, chunk: int = 1
         augmented, targets = augment(as_float(pool.images[rows]), pool.labels[rows], random)
         images.append(augmented.mul(255).round_().to(torch.uint8))
         labels.append(soft_labels(targets, pool.n_classes, augmented))
-    return Pool(torch.cat(images), torch.cat(labels), pool.n_classes)
+    return pool._replace(images=torch.cat(images), labels=torch.cat(labels))
 
 
 def _smoothed(labels: Tensor, n_classes: int, smoothing: float, images: Tensor) -> Tensor:
@@ -142,6 +147,33 @@ def batches(
     return stream
 
 
+def _within_superclass(
+    indices_by_class: list[Tensor],
+    superclasses: tuple[Tensor, ...],
+    share: float,
+    random: torch.Generator,
+) -> list[Tensor]:
+    """Remove, with a probability, the images of all superclasses but a random one.
+
+    Args:
+        indices_by_class: indices of each class.
+        superclasses: the labels of each superclass.
+        share: the probability.
+        random: source of the random choices; untouched if the share is 0.
+
+    Returns:
+        Indices of each class; empty for the classes of the other superclasses.
+    """
+    if share == 0 or torch.rand((), generator=random) >= share:
+        return indices_by_class
+    number = int(torch.randint(len(superclasses), (), generator=random))
+    members = set(superclasses[number].tolist())
+    return [
+        indices if label in members else indices[:0]
+        for label, indices in enumerate(indices_by_class)
+    ]
+
+
 def episodes(
     pool: Pool,
     n_way: int,
@@ -151,6 +183,7 @@ def episodes(
     seed: int,
     smoothing: float = 0.0,
     strict: bool = True,
+    within_superclass: float = 0.0,
 ) -> Callable[[int], Episode]:
     """Return a stream of augmented N-way k-shot tasks.
 
@@ -163,6 +196,8 @@ def episodes(
         seed: seed of the tasks and of the augmentation.
         smoothing: label smoothing of the query labels, from 0 to 1.
         strict: see `samplers.episode`.
+        within_superclass: share of the tasks whose classes all come from one superclass; those
+            have fewer classes if the superclass has fewer.
 
     Returns:
         step -> task. Support and query images are disjoint.
@@ -172,13 +207,17 @@ def episodes(
 
     def stream(step: int) -> Episode:
         random = generator(seed, "episodes", step)
-        sampled = samplers.episode(indices_by_class, n_way, shots, queries, random, strict)
+        classes = _within_superclass(
+            indices_by_class, pool.superclasses, within_superclass, random
+        )
+        ways = n_way if classes is indices_by_class else min(n_way, _n_with_images(classes))
+        sampled = samplers.episode(classes, ways, shots, queries, random, strict)
         task = samplers.EpisodeIndices(*(value.to(device, non_blocking=True) for value in sampled))
         n_support = len(task.support)
         indices = torch.cat([task.support, task.query])
         random = generator(seed, "augment", step, device=device)
         images, _ = augment(as_float(pool.images[indices]), pool.labels[indices], random)
-        query_labels = _smoothed(task.query_labels, n_way, smoothing, images[n_support:])
+        query_labels = _smoothed(task.query_labels, ways, smoothing, images[n_support:])
         return Episode(
             Labelled(images[:n_support], task.support_labels),
             Labelled(images[n_support:], query_labels),
@@ -188,7 +227,13 @@ def episodes(
     return stream
 
 
-def pairs(pool: Pool, size: int, augment: Augment, seed: int) -> Callable[[int], Pairs]:
+def _n_with_images(indices_by_class: list[Tensor]) -> int:
+    return sum(len(indices) > 0 for indices in indices_by_class)
+
+
+def pairs(
+    pool: Pool, size: int, augment: Augment, seed: int, within_superclass: float = 0.0
+) -> Callable[[int], Pairs]:
     """Return a stream of same-class and different-class pairs, half of each.
 
     Args:
@@ -196,6 +241,7 @@ def pairs(pool: Pool, size: int, augment: Augment, seed: int) -> Callable[[int],
         size: pairs per batch.
         augment: applied to all images; the two images of a pair are augmented independently.
         seed: seed of the pairs and of the augmentation.
+        within_superclass: share of the batches whose classes all come from one superclass.
 
     Returns:
         step -> `size` pairs.
@@ -205,7 +251,10 @@ def pairs(pool: Pool, size: int, augment: Augment, seed: int) -> Callable[[int],
 
     def stream(step: int) -> Pairs:
         random = generator(seed, "pairs", step)
-        left, right, same = samplers.pairs(indices_by_class, size, random)
+        classes = _within_superclass(
+            indices_by_class, pool.superclasses, within_superclass, random
+        )
+        left, right, same = samplers.pairs(classes, size, random)
         indices = torch.cat([left, right]).to(device, non_blocking=True)
         random = generator(seed, "augment", step, device=device)
         labels = pool.labels[indices]

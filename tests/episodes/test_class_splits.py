@@ -109,3 +109,24 @@ def test_bad_requests_raise_an_error_that_names_the_value(
     with pytest.raises(UserError) as error:
         call()
     assert all(word in str(error.value) for word in words)
+
+
+def test_turned_images_are_further_classes_and_superclasses() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (6, 3, 5, 5), dtype=np.uint8)
+    labels, groups = torch.tensor([0, 1, 2, 0, 1, 2]), {"x": ("a", "c"), "y": ("b",)}
+    original = ImageSet("letters", torch.from_numpy(pixels), labels, ("a", "b", "c"), "0", groups)
+    turned = class_splits.with_turned_classes(original)
+    assert len(turned) == 24
+    assert len(set(turned.classes)) == 12
+    assert turned.fingerprint != original.fingerprint
+    for i in range(24):
+        turn, before = divmod(i, 6)
+        expected = np.stack([np.rot90(channel, turn) for channel in pixels[before]])
+        np.testing.assert_array_equal(turned.images[i].numpy(), expected)
+        name = turned.classes[turned.labels[i]]
+        assert name.split(" ")[0] == original.classes[labels[before]]
+        assert name.endswith(f"turned by {90 * turn}") == (turn > 0)
+        superclass = next(group for group, members in turned.groups.items() if name in members)
+        assert superclass.split(" ")[0] == ("y" if name[0] == "b" else "x")
+        assert superclass.endswith(f"turned by {90 * turn}") == (turn > 0)
+    assert len(turned.groups) == 8

@@ -296,3 +296,49 @@ def test_streams_of_features_return_features_with_their_own_labels():
         indices = torch.cdist(rows.as_subclass(Tensor), source.features).argmin(1)
         assert torch.equal(rows, source.features[indices])
         assert torch.equal(labels, LABELS[indices])
+
+
+def superclass_pool() -> streams.Pool:
+    """Return a pool of 12 classes of 4 images: superclasses of 3 and of 9 classes."""
+    labels = torch.arange(48) % 12
+    names = tuple("abcdefghijkl")
+    groups = {"few": names[:3], "many": names[3:]}
+    images = torch.zeros(48, 3, 6, 5, dtype=torch.uint8)
+    return streams.pool(
+        ImageSet("letters", images, labels, names, "0", groups), torch.arange(48), "cpu"
+    )
+
+
+def test_episodes_within_a_superclass_have_its_classes_alone():
+    stream = streams.episodes(superclass_pool(), 5, 1, 2, plain, 0, within_superclass=1.0)
+    tasks = [stream(step) for step in range(60)]
+    ways = [len(task.classes) for task in tasks]
+    for task in tasks:
+        members = {int(label) < 3 for label in task.classes}
+        assert len(members) == 1
+        assert len(task.classes) == (3 if members.pop() else 5)
+        assert set(task.support.labels.tolist()) == set(range(len(task.classes)))
+    assert 15 < ways.count(3) < 45
+
+
+def test_the_share_within_a_superclass_is_as_asked_and_zero_changes_nothing():
+    pool = superclass_pool()
+    half = streams.episodes(pool, 5, 1, 2, plain, 0, within_superclass=0.5)
+    counts = [len({int(label) < 3 for label in half(step).classes}) for step in range(200)]
+    # A task of all classes is within "many" with probability C(9,5)/C(12,5) = 0.16.
+    assert 90 < counts.count(1) < 145
+    usual, zero = (
+        streams.episodes(pool, 5, 1, 2, plain, 0, **more)
+        for more in ({}, {"within_superclass": 0.0})
+    )
+    assert torch.equal(usual(3).classes, zero(3).classes)
+
+
+def test_pairs_within_a_superclass_compare_its_classes_alone():
+    stream = streams.pairs(superclass_pool(), 40, plain, 0, within_superclass=1.0)
+    seen = set()
+    for step in range(20):
+        members = {int(label) < 3 for label in stream(step).classes.flatten()}
+        assert len(members) == 1
+        seen |= members
+    assert seen == {True, False}
