@@ -207,9 +207,7 @@ def episodes(
 
     def stream(step: int) -> Episode:
         random = generator(seed, "episodes", step)
-        classes = _within_superclass(
-            indices_by_class, pool.superclasses, within_superclass, random
-        )
+        classes = _within_superclass(indices_by_class, pool.superclasses, within_superclass, random)
         ways = n_way if classes is indices_by_class else min(n_way, _n_with_images(classes))
         sampled = samplers.episode(classes, ways, shots, queries, random, strict)
         task = samplers.EpisodeIndices(*(value.to(device, non_blocking=True) for value in sampled))
@@ -251,9 +249,7 @@ def pairs(
 
     def stream(step: int) -> Pairs:
         random = generator(seed, "pairs", step)
-        classes = _within_superclass(
-            indices_by_class, pool.superclasses, within_superclass, random
-        )
+        classes = _within_superclass(indices_by_class, pool.superclasses, within_superclass, random)
         left, right, same = samplers.pairs(classes, size, random)
         indices = torch.cat([left, right]).to(device, non_blocking=True)
         random = generator(seed, "augment", step, device=device)
