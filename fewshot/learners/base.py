@@ -16,9 +16,11 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
+from episodes.tasks.task_set import TaskSet
 from episodes.types import Episode, Features, Labelled, Pairs
 from fewshot.backbones import Backbone
 from fewshot.config import Count, Settings, check, renamed
+from fewshot.heads.task_head import TaskClassifier
 from fewshot.training.trainable import Trainable
 
 # images float [n, c, h, w] -> logits [n, n_way], higher is better
@@ -200,6 +202,22 @@ class Learner(Trainable):
             for support, labels, query in zip(support_TSD, labels_TS, query_TQD, strict=True)
         ]
         return torch.stack(logits)
+
+    def on_pool(self, features_ND: Tensor) -> TaskClassifier:
+        """Return a function that solves tasks among the images of a pool, on frozen features.
+
+        It returns the result of `task_logits` for the gathered features; a learner may work
+        without gathering them. Call it with one chunk of tasks after another.
+
+        Args:
+            features_ND: features of the pool, float [n, d]; the tasks' indices point into it.
+        """
+
+        def classify(tasks: TaskSet) -> Tensor:
+            support_TSD, query_TQD = features_ND[tasks.support], features_ND[tasks.query]
+            return self.task_logits(support_TSD, tasks.support_labels, query_TQD, tasks.n_way)
+
+        return classify
 
     def extra_metrics(self, batch: Labelled) -> dict[str, Tensor]:
         """Return one value for each image, [n], by name; the record holds their means."""
