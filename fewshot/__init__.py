@@ -11,11 +11,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from episodes.types import Episode, ImageSet, Labelled
     from fewshot.api import (
-        compare,
         evaluate,
         fit,
         load_dataset,
-        load_records,
         run,
         sample_episode,
         sample_subset,
@@ -32,6 +30,7 @@ if TYPE_CHECKING:
     from fewshot.learners.relation import Relation
     from fewshot.learners.siamese import Siamese
     from fewshot.learners.supervised import Supervised
+    from fewshot.report.frames import compare, load_records
 
 __version__ = "0.1.0"
 
@@ -78,11 +77,11 @@ _SOURCES = {
     "Supervised": ("fewshot.learners.supervised", "Supervised"),
     "UserError": ("fewshot.errors", "UserError"),
     "build_backbone": ("fewshot.backbones", "build"),
-    "compare": ("fewshot.api", "compare"),
+    "compare": ("fewshot.report.frames", "compare"),
     "evaluate": ("fewshot.api", "evaluate"),
     "fit": ("fewshot.api", "fit"),
     "load_dataset": ("fewshot.api", "load_dataset"),
-    "load_records": ("fewshot.api", "load_records"),
+    "load_records": ("fewshot.report.frames", "load_records"),
     "run": ("fewshot.api", "run"),
     "sample_episode": ("fewshot.api", "sample_episode"),
     "sample_subset": ("fewshot.api", "sample_subset"),

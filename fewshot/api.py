@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import torch
 
@@ -23,29 +23,15 @@ from fewshot import config, progress
 from fewshot.backbones import chunk_size
 from fewshot.config import Prior
 from fewshot.errors import UserError
-from fewshot.evaluation import low_data, metrics, paired_tests
+from fewshot.evaluation import low_data, metrics
 from fewshot.heads import calibration
 from fewshot.heads.calibration import Calibration
 from fewshot.learners.base import Learner
-from fewshot.runs import experiment, records, training_stream
+from fewshot.runs import experiment, training_stream
 from fewshot.runs.run_record import RunRecord
 from fewshot.training import trainer
 
-if TYPE_CHECKING:
-    from pandas import DataFrame
-
 SHOW_EVERY = 0.5  # seconds between two status lines
-RUN_COLUMNS = (
-    "run_id",
-    "method",
-    "preset",
-    "backbone",
-    "weights",
-    "data",
-    "shots",
-    "fraction",
-    "labels",
-)
 
 
 def run(
@@ -322,113 +308,6 @@ def _in_batches(
         return
     for images, labels in zip(query.images.split(size), query.labels.split(size), strict=True):
         yield Labelled(images, labels).to(device)
-
-
-def load_records(*places: str | Path) -> DataFrame:
-    """Load the results of runs as a table with one row per trial.
-
-    Args:
-        *places: record files, run folders, or folders of them; by default "runs".
-
-    Returns:
-        A DataFrame with the columns run_id, method, preset, backbone, weights, data, shots,
-        fraction, labels, seed, one column per score, seconds and feature_seconds (means over the
-        run's trials).
-
-    Raises:
-        UserError: if a place does not exist or holds no record.
-    """
-    from pandas import DataFrame
-
-    paths = [Path(place) for place in places or ("runs",)]
-    rows: list[dict[str, Any]] = []
-    for _, record in records.load(paths):
-        rows += _trials(record)
-    return DataFrame(rows)
-
-
-def _trials(record: RunRecord) -> list[dict[str, Any]]:
-    """Return one row per trial of a record."""
-    shared = {name: getattr(record, name) for name in RUN_COLUMNS}
-    rows = []
-    for position, seed in enumerate(record.seeds):
-        scores = {name: score.values[position] for name, score in record.scores.items()}
-        cost = {"seconds": record.cost.seconds, "feature_seconds": record.cost.feature_seconds}
-        rows.append({**shared, "seed": seed, **scores, **cost})
-    return rows
-
-
-def compare(*results: RunRecord) -> DataFrame:
-    """Compare runs on the same task, the best first.
-
-    The difference to the best run is paired: it is the mean, over common seeds, of the difference
-    between two trials.
-
-    Args:
-        *results: records of runs on the same data and with the same labels.
-
-    Returns:
-        A DataFrame with one row per run: method, system (what ran), preset, backbone, accuracy,
-        ci95 (half width of the 95% interval over trials, on these test images), low and high (ends
-        of the 95% interval with the test images as a sample), n, difference (to the best run),
-        difference_ci95, p (of the difference, corrected for all pairs of the runs by Holm's method;
-        missing for fewer than three common trials), seconds (per trial).
-
-    Raises:
-        UserError: if the runs have different test images or numbers of labels, or one has no seed
-            in common with the best.
-    """
-    from pandas import DataFrame
-
-    tasks = {
-        (
-            result.provenance.data_fingerprint,
-            result.shots,
-            tuple(sorted(result.class_shots.items())),
-            result.fraction,
-        )
-        for result in results
-    }
-    if len(tasks) != 1:
-        raise UserError(
-            "compare needs runs on the same data with the same number of labels; "
-            f"these are {len(tasks)} different tasks."
-        )
-    ordered = sorted(results, key=lambda result: -result.scores["accuracy"].mean)
-    best = ordered[0]
-    pairs = paired_tests.AllPairs([[record.by_seed() for record in ordered]])
-    rows = []
-    for position, record in enumerate(ordered):
-        difference = pairs.difference(position, 0)
-        if difference.n == 0:
-            raise UserError(
-                f"runs {best.run_id} ({best.method}) and {record.run_id} ({record.method}) have no "
-                f"seed in common ({_seeds(best)} and {_seeds(record)}), so their difference is not "
-                "paired: run both with the same --seeds."
-            )
-        low, high = record.scores["accuracy"].with_test_images(record.n_test)
-        rows.append(
-            {
-                "method": record.method,
-                "system": record.name,
-                "preset": record.preset,
-                "backbone": record.backbone,
-                "accuracy": record.scores["accuracy"].mean,
-                "ci95": record.scores["accuracy"].ci95,
-                "low": low,
-                "high": high,
-                "n": len(record.seeds),
-                "difference": difference.mean,
-                "difference_ci95": difference.half,
-                "p": difference.p,
-                "seconds": record.cost.seconds,
-            }
-        )
-    return DataFrame(rows)
-
-
-def _seeds(record: RunRecord) -> str:
-    return f"seed{'' if len(record.seeds) == 1 else 's'} {', '.join(map(str, record.seeds))}"
 
 
 @contextmanager

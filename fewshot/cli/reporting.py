@@ -143,11 +143,13 @@ def report(
 ) -> None:
     """Compare runs in a table, or show the results of studies beside the reported numbers.
 
-    A report on studies has tables, figures and one HTML page.
+    Results of fewshot episodes have a page of their own. A report on studies has tables, figures
+    and one HTML page.
 
     Examples:
 
         fewshot report runs
+        fewshot report runs --out tables
         fewshot report configs/studies/kshot --results runs/studies --out reports
     """
     from fewshot.cli import arguments
@@ -156,7 +158,7 @@ def report(
     if studies.are_studies(records):
         scale = arguments.scale(scale)
         folder = results or arguments.runs_folder(scale) / "studies"
-        code = studies.from_files(records, out, check, scale, folder)
+        code = _report_studies(records, out, check, scale, folder)
         if check:
             from fewshot.studies import staleness
             from fewshot.studies.results import ResultStore
@@ -164,9 +166,39 @@ def report(
             store = ResultStore(scale, folder, folder)
             code |= staleness.report(staleness.check(arguments.rows(records, None), store), store)
         sys.exit(code)
-    from fewshot.report import comparison
+    sys.exit(_report_records(records, out, check))
 
-    sys.exit(comparison.report(records, out, check))
+
+def _report_studies(
+    places: list[Path], out: Path | None, check: bool, scale: str, results: Path
+) -> int:
+    """Report the rows of each regime, in separate pages; return the exit code."""
+    from fewshot.report.episodic import rows
+    from fewshot.report.studies import report as studies
+    from fewshot.studies import schema
+
+    regimes = {row.episodic for row in schema.read(places)}
+    code = 0
+    if False in regimes:
+        code |= studies.from_files(places, out, check, scale, results)
+    if True in regimes:
+        code |= rows.report(places, out, check, scale, results)
+    return code
+
+
+def _report_records(places: list[Path], out: Path | None, check: bool) -> int:
+    """Report the records of each regime, in separate pages; return the exit code."""
+    from fewshot.report import comparison
+    from fewshot.report.episodic import report as episodic
+    from fewshot.runs import records
+
+    by_regime = records.places_by_regime(places)
+    code = 0
+    if low_data := by_regime.get(records.LOW_DATA):
+        code |= comparison.report(low_data, out, check)
+    if tasks := by_regime.get(records.EPISODIC):
+        code |= episodic.report(tasks, out, check)
+    return code
 
 
 def inspect(

@@ -246,7 +246,7 @@ def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str
     cells = [[str(cell).replace("|", "\\|") for cell in row] for row in rows]
     rulers = []
     for column in range(len(columns)):
-        texts = [row[column].lstrip("*") for row in cells]
+        texts = [row[column].lstrip("*\\") for row in cells]
         numeric = all(
             not text or (text[0] in "0123456789+-±<" and not RUN_ID.fullmatch(text))
             for text in texts

@@ -42,12 +42,24 @@ def of_regime(places: Sequence[Path], regime: str) -> list[tuple[Path, Record]]:
     """Return every record of one regime under the given files and folders, as `find` does."""
     contents: dict[Path, Record] = {}
     for place in places:
-        if not place.exists():
-            raise UserError(
-                f"{place} does not exist: name a record.json, a run's folder, or a folder of those."
-            )
-        contents |= _records_in(place, regime)
+        by_regime = _records_in(place)
+        if regime not in by_regime:
+            raise UserError(ONLY_OTHERS[regime].format(place=place))
+        contents |= by_regime[regime]
     return sorted(contents.items())
+
+
+def places_by_regime(places: Sequence[Path]) -> dict[str, list[Path]]:
+    """Return for each regime the places that hold records of it.
+
+    Raises:
+        UserError: a place does not exist or holds no record.
+    """
+    by_regime: dict[str, list[Path]] = {}
+    for place in places:
+        for regime in _records_in(place):
+            by_regime.setdefault(regime, []).append(place)
+    return by_regime
 
 
 def load(places: Sequence[Path]) -> list[tuple[Path, RunRecord]]:
@@ -69,24 +81,26 @@ def regime_of(content: Any) -> str | None:
     return LOW_DATA if {"scores", "seeds"} <= set(content) else None
 
 
-def _records_in(place: Path, regime: str) -> dict[Path, Record]:
+def _records_in(place: Path) -> dict[str, dict[Path, Record]]:
+    """Return the records of a file or folder by their regime."""
+    if not place.exists():
+        raise UserError(
+            f"{place} does not exist: name a record.json, a run's folder, or a folder of those."
+        )
     files = [place] if place.is_file() else place.rglob("*.json")
-    contents: dict[Path, Record] = {}
-    others = 0
+    contents: dict[str, dict[Path, Record]] = {}
     for file in files:
         if place.is_dir() and file.parent.name.startswith((TRIAL, ".")):
             continue
         content = io.read_json(file)
-        kind = regime_of(content)
-        if kind == regime:
-            contents[file.resolve()] = content
-        else:
-            others += kind is not None
-    if contents:
-        return contents
-    if others:
-        raise UserError(ONLY_OTHERS[regime].format(place=place))
-    raise UserError(f"{place} holds no record: a run writes record.json when its trials are done.")
+        regime = regime_of(content)
+        if regime is not None:
+            contents.setdefault(regime, {})[file.resolve()] = content
+    if not contents:
+        raise UserError(
+            f"{place} holds no record: a run writes record.json when its trials are done."
+        )
+    return contents
 
 
 def ordered(seeds: Iterable[int | None]) -> list[int | None]:

@@ -1,16 +1,14 @@
-"""Oracles: the functions below the interface, JSON files, scipy, scikit-learn, and an easy task."""
+"""Oracles: the functions below the interface, JSON files, scikit-learn, and an easy task."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from scipy import stats
 from sklearn.neighbors import NearestCentroid
 from torch import Tensor, nn
 
@@ -22,11 +20,7 @@ from episodes.types import Labelled
 from fewshot import api, backbones
 from fewshot.config import BackboneSettings
 from fewshot.learners.base import Classifier, Learner
-from fewshot.runs import records
-from fewshot.runs.run_record import RunRecord
 from tests.fewshot import easy
-
-PUBLISHED = Path(__file__).parents[2] / "reports/records/learners"
 
 
 class Plain(Learner):
@@ -44,10 +38,6 @@ class Plain(Learner):
 
     def adapt(self, support: Labelled) -> Classifier:
         return lambda images: self.head(self.backbone(images))
-
-
-def published(name: str) -> RunRecord:
-    return records.read(PUBLISHED / f"{name}.json")
 
 
 def test_importing_the_package_loads_no_torch_and_offers_every_public_name():
@@ -190,50 +180,6 @@ def test_an_augmentation_of_fit_stops_at_its_share_of_the_steps():
 def test_an_unknown_setting_of_fit_is_an_error_that_names_it():
     with pytest.raises(UserError, match="weight_decey"):
         api.fit(Plain(), easy.labelled(2, 0), weight_decey=0.1)
-
-
-def test_records_become_one_row_for_each_trial():
-    path = PUBLISHED / "probe-16.json"
-    content = json.loads(path.read_text())
-    table = api.load_records(path, PUBLISHED / "protonet-16.json")
-    assert set(table["method"]) == {"probe", "protonet"}
-    rows = table[table["method"] == "probe"]
-    assert rows["seed"].tolist() == content["seeds"]
-    assert rows["accuracy"].tolist() == content["scores"]["accuracy"]["values"]
-    assert set(rows["run_id"]) == {content["run_id"]}
-    assert set(rows["shots"]) == {16}
-
-
-def test_runs_are_compared_with_the_best_by_paired_differences():
-    probe, protonet = published("probe-16"), published("protonet-16")
-    table = api.compare(probe, protonet)
-    means = {record.method: record.scores["accuracy"].mean for record in (probe, protonet)}
-    assert table["method"].tolist() == sorted(means, key=means.__getitem__, reverse=True)
-    assert table["accuracy"].tolist() == sorted(means.values(), reverse=True)
-    assert table["difference"][0] == 0
-    best, other = sorted((probe, protonet), key=lambda record: -means[record.method])
-    values = [record.scores["accuracy"].values for record in (other, best)]
-    interval = stats.ttest_rel(*values).confidence_interval()
-    assert table["difference"][1] == pytest.approx((interval.low + interval.high) / 2)
-    assert table["difference_ci95"][1] == pytest.approx((interval.high - interval.low) / 2)
-
-    assert table["p"][1] == pytest.approx(stats.ttest_rel(*values).pvalue)
-    assert table["low"][1] < table["accuracy"][1] < table["high"][1]
-    assert table["high"][1] - table["low"][1] > 2 * table["ci95"][1]
-
-
-def test_runs_without_a_common_seed_are_not_compared():
-    probe, protonet = published("probe-16"), published("protonet-16")
-    later = replace(protonet, seeds=[seed + 100 for seed in protonet.seeds])
-    with pytest.raises(
-        UserError, match=r"no seed in common \(seeds .*run both with the same --seeds"
-    ):
-        api.compare(probe, later)
-
-
-def test_runs_of_different_tasks_are_not_compared():
-    with pytest.raises(UserError, match="2 different tasks"):
-        api.compare(published("probe-16"), published("probe-4"))
 
 
 def test_a_run_returns_the_record_that_it_writes(tmp_path: Path):

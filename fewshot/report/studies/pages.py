@@ -1,4 +1,7 @@
-"""A study as one document of plain parts, which is written as Markdown, LaTeX and HTML."""
+"""A study as one document of plain parts, which is written as Markdown, LaTeX and HTML.
+
+The page of the episodic regime (fewshot/report/episodic) has the same parts and writers.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +27,12 @@ HOW_TO_READ = (
 )
 
 
+INTRODUCTION = (
+    "Each row of this study repeats a system of the report, in one or more settings. *Reported* "
+    "numbers are those of the report; *measured* ones are ours."
+)
+
+
 class Section(NamedTuple):
     """A row of the study.
 
@@ -44,11 +53,14 @@ class Section(NamedTuple):
 class Page(NamedTuple):
     """A study: what was run, the headline table, at most five findings, and then the details.
 
-    winners: the best row at each label budget. compared: measured against reported numbers row by
+    name: of its files; scale: empty where there is none; introduction, how: what a reader needs
+    before the first table, and before the details, which have the heading `details`. winners: the best row at each label budget. compared: measured against reported numbers row by
     row, and why some were not reached. faults: accuracy without test images with known faults.
     """
 
     name: str
+    title: str
+    introduction: str
     scale: str
     counts: str
     faults: str
@@ -57,6 +69,8 @@ class Page(NamedTuple):
     figures: list[Figure]
     winners: list[Finding]
     compared: list[Finding]
+    details: str
+    how: str
     sections: list[Section]
 
 
@@ -78,6 +92,8 @@ def page(study: Study) -> Page:
     smoke = study.scale == SMOKE
     return Page(
         name=study.name,
+        title=f"Study {study.name}",
+        introduction=INTRODUCTION,
         scale=study.scale,
         counts=_counts(study),
         faults=known_faults.sentence(cell.measured for row in study.rows for cell in row.scored),
@@ -86,6 +102,8 @@ def page(study: Study) -> Page:
         figures=figures.of_study(study),
         winners=[] if smoke else findings.winners(study),
         compared=[] if smoke else [*reported.against_report(study), *missed(study)],
+        details="Row by row",
+        how=HOW_TO_READ,
         sections=[_section(row, study.scale) for row in study.rows],
     )
 

@@ -67,9 +67,9 @@ def report(
         print("\n".join(map(writing.markdown, documents)), end="")
         return 0
     if check:
-        return _check(_texts(studies, documents, out, {}), out)
+        return check_written(_texts(studies, documents, out, {}), out)
     io.make_folder(out)
-    drawn = _draw(documents, out)
+    drawn = draw(documents, out)
     for path, text in _texts(studies, documents, out, drawn).items():
         io.write_bytes(path, text.encode())
         print(path)
@@ -101,7 +101,7 @@ def _texts(
     name = f"{documents[0].name}.html" if len(documents) == 1 else ALL
     texts = {out / f"{page.name}.md": writing.markdown(page) for page in documents}
     texts |= {out / f"{page.name}.tex": writing.latex(page) for page in documents}
-    texts[out / name] = writing.html(documents, drawn)
+    texts[out / name] = writing.html(documents, drawn, writing.studies_title(documents))
     readme = out / "README.md"
     if readme.exists() and not readme.read_text().startswith(writing.INDEX_MARK):
         log.warning(f"{readme} was written by hand and is not changed")
@@ -111,7 +111,7 @@ def _texts(
     return texts
 
 
-def _draw(documents: Sequence[Page], out: Path) -> dict[tuple[str, str], str]:
+def draw(documents: Sequence[Page], out: Path) -> dict[tuple[str, str], str]:
     """Write every figure, and return the text of its SVG file by study and figure."""
     drawn = {}
     for page in documents:
@@ -127,7 +127,8 @@ def _draw(documents: Sequence[Page], out: Path) -> dict[tuple[str, str], str]:
     return drawn
 
 
-def _check(texts: Mapping[Path, str], out: Path) -> int:
+def check_written(texts: Mapping[Path, str], out: Path) -> int:
+    """Return 1, with a message for each, if written files are stale or missing; otherwise 0."""
     stale = []
     for path, text in texts.items():
         written = path.read_text() if path.exists() else None

@@ -9,7 +9,7 @@ from pathlib import Path
 from fewshot.report import formatting
 from fewshot.report.formatting import Cell, Finding, Table, escaped
 from fewshot.report.plots.study_plots import Figure
-from fewshot.report.studies.pages import HOW_TO_READ, Line, Page, Section
+from fewshot.report.studies.pages import Line, Page, Section
 
 INDEX_MARK = "<!-- written by fewshot report -->"
 INDEX_COLUMNS = (
@@ -19,19 +19,16 @@ INDEX_COLUMNS = (
     "exceeded with another network in the report's place",
     "best result",
 )
-INTRODUCTION = (
-    "Each row of this study repeats a system of the report, in one or more settings. *Reported* "
-    "numbers are those of the report; *measured* ones are ours."
-)
 TEMPLATE = Path(__file__).with_name("page.html")
 
 
 def markdown(page: Page) -> str:
     """Return the page: headline table, findings, figures, and the details row by row."""
-    parts = [f"# Study {page.name}", INTRODUCTION]
+    parts = [f"# {page.title}", page.introduction]
     if page.headline is not None:
         parts += [escaped(page.headline.caption), _rows(page.headline)]
-    parts += ["## Findings", "\n".join(f"- {sentence}" for sentence in page.findings)]
+    if page.findings:
+        parts += ["## Findings", "\n".join(f"- {sentence}" for sentence in page.findings)]
     parts.append(" ".join(filter(None, [f"Run: {page.counts}.", page.faults])))
     parts += [_image(figure, page.name) for figure in page.figures]
     if page.winners:
@@ -40,14 +37,14 @@ def markdown(page: Page) -> str:
     if page.compared:
         parts += ["## Measured against reported numbers"]
         parts += [escaped(part) for one in page.compared for part in _finding(one)]
-    parts += ["## Row by row", HOW_TO_READ]
+    parts += [f"## {page.details}", page.how]
     for section in page.sections:
         parts += _section(section, page.name)
     return "\n\n".join(parts) + "\n"
 
 
 def _section(section: Section, study: str) -> list[str]:
-    parts = [f"### {section.name}: {section.title}", section.question]
+    parts = [f"### {section.name}: {section.title}", *filter(None, [section.question])]
     for table in section.tables:
         parts += [f"**{escaped(table.caption)}**", _rows(table), *_notes(table.notes)]
     parts += [part for finding in section.findings for part in _finding(finding)]
@@ -81,12 +78,10 @@ def _rows(table: Table) -> str:
 
 def latex(page: Page) -> str:
     """Return a table environment for each table; the document needs booktabs and adjustbox."""
-    parts = [
-        f"% Study {page.name}, scale {page.scale}. "
-        "In the preamble: \\usepackage{booktabs,adjustbox,textcomp}"
-    ]
+    scale = f", scale {page.scale}" if page.scale else ""
+    parts = [f"% {page.title}{scale}. In the preamble: \\usepackage{{booktabs,adjustbox,textcomp}}"]
     if page.headline is not None:
-        caption = f"Study {page.name}. {page.headline.caption}"
+        caption = f"{page.title}. {page.headline.caption}"
         parts.append(formatting.latex_table(page.headline, caption, f"tab:{page.name}"))
     for section in page.sections:
         for index, table in enumerate(section.tables):
@@ -96,12 +91,19 @@ def latex(page: Page) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def html(pages: Sequence[Page], drawn: Mapping[tuple[str, str], str]) -> str:
+def studies_title(pages: Sequence[Page]) -> str:
+    """Return the title of an HTML page for these studies."""
+    names = ", ".join(page.name for page in pages)
+    return f"{'Study' if len(pages) == 1 else 'Studies'} reproduced: {names}"
+
+
+def html(pages: Sequence[Page], drawn: Mapping[tuple[str, str], str], title: str) -> str:
     """Return one HTML page for several studies; it fetches nothing and reads without script.
 
     Args:
         pages: the studies.
         drawn: the text of an SVG file by study and figure; without one the figure is left out.
+        title: of the page.
     """
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
@@ -118,10 +120,7 @@ def html(pages: Sequence[Page], drawn: Mapping[tuple[str, str], str]) -> str:
     def is_text(table: Table, column: int) -> bool:
         return all(row[column].sort is None for row in table.rows)
 
-    names = ", ".join(page.name for page in pages)
-    title = f"{'Study' if len(pages) == 1 else 'Studies'} reproduced: {names}"
-    page = template.render(pages=pages, how=HOW_TO_READ, svg=svg, is_text=is_text, title=title)
-    return page + "\n"
+    return template.render(pages=pages, svg=svg, is_text=is_text, title=title) + "\n"
 
 
 def inline(text: str, name: str, alt: str) -> str:

@@ -1,0 +1,119 @@
+"""The page of the episodic regime: records by data set and shape of the tasks, or by study row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from fewshot.report import formatting
+from fewshot.report.episodic import figures, groups, tables
+from fewshot.report.episodic.groups import KINDS, Group, Pool
+from fewshot.report.formatting import Table
+from fewshot.report.plots.study_plots import Figure
+from fewshot.report.studies.pages import Page, Section
+from fewshot.runs.episodic.record import EpisodesRecord
+
+NAME = "episodes"  # of the page and its files
+TITLE = "Many N-way k-shot tasks"
+INTRODUCTION = (
+    "Each task has some classes (*ways*), some labelled images of each (*shots*), and other images "
+    "of these classes, the queries. All methods of a table saw identical tasks. No table has "
+    "results of the low-data regime, which `fewshot run` measures."
+)
+
+
+def page(sections: Sequence[Section], records: Sequence[EpisodesRecord], name: str = NAME) -> Page:
+    """Return a page of these sections.
+
+    Args:
+        sections: what `of_records` or a study returned.
+        records: all records of the page, which are counted.
+        name: of its files.
+    """
+    tasks = sum(len(record.correct) for record in records)
+    pools = groups.by_tasks(records)
+    return Page(
+        name=name,
+        title=TITLE,
+        introduction=INTRODUCTION,
+        scale="",
+        counts=f"{formatting.counted(len(records), 'result')} on "
+        f"{formatting.counted(tasks, 'task')} in all",
+        faults="",
+        headline=None,
+        findings=[
+            sentence
+            for pool, some in pools.items()
+            for group in some
+            for sentence in best_of(pool, group)
+        ],
+        figures=[],
+        winners=[],
+        compared=[],
+        details="The tables",
+        how=tables.HOW_TO_READ,
+        sections=list(sections),
+    )
+
+
+def of_records(records: Iterable[EpisodesRecord]) -> list[Section]:
+    """Return a section for each data set and part of its classes."""
+    by_name: dict[str, Section] = {}
+    for pool, some in groups.by_tasks(records).items():
+        name = pool.data if pool.split is None else f"{pool.data}-{pool.part}"
+        if name in by_name:
+            name = f"{name}-{len(by_name) + 1}"
+        by_name[name] = section(
+            name, pool.of_classes, "", tables_of(some), figures.of_pool(pool, some)
+        )
+    return list(by_name.values())
+
+
+def section(
+    name: str,
+    title: str,
+    question: str,
+    shown: list[Table],
+    drawn: list[Figure],
+    absent: Sequence[str] = (),
+    remarks: Sequence[tuple[str, str]] = (),
+) -> Section:
+    """Return a section without findings; those of the page name the best methods."""
+    return Section(name, title, question, [], shown, list(absent), list(remarks), drawn)
+
+
+def tables_of(some: Sequence[Group], pool: Pool | None = None) -> list[Table]:
+    """Return the tables of one pool: accuracy, paired differences, and changes with the queries.
+
+    Args:
+        some: the groups of the pool.
+        pool: the images, for captions of tables that stand among those of other images.
+    """
+    result = []
+    for group in some:
+        result.append(tables.accuracy(group, pool))
+        differences = tables.differences(group, pool)
+        if differences is not None:
+            result.append(differences)
+    for balanced, other, rows in tables.changes(some):
+        result.append(tables.change(balanced, other, rows, pool))
+    return result
+
+
+def best_of(pool: Pool, group: Group) -> list[str]:
+    """Return a sentence about the best inductive and the best transductive method of a group."""
+    names = groups.labels(group.records)
+    parts = []
+    for transductive, kind in KINDS.items():
+        places = [
+            place
+            for place, record in enumerate(group.records)
+            if record.transductive == transductive
+        ]
+        if len(places) > 1:
+            best = places[0]
+            lead = "" if best in group.winners else ", not significantly better than all others"
+            accuracy = group.records[best].accuracy.text()
+            parts.append(f"{names[best]} {accuracy} (best of {len(places)} {kind} methods{lead})")
+    if not parts:
+        return []
+    return [f"{pool.title}, {groups.shape(group.tasks)}: {formatting.joined(parts)}."]

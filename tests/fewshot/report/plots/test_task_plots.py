@@ -1,0 +1,43 @@
+"""Figures of accuracies over tasks. Oracle: numbers and names read from the drawn SVG files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from fewshot.report.plots import style, task_plots
+from fewshot.report.plots.task_plots import Boxes, Line, Method
+
+INDUCTIVE, TRANSDUCTIVE = Method("ridge", False), Method("pt-map", True)
+
+
+def text_of(path: Path, name: str) -> str:
+    """Return an SVG file whose text is text, not outlines."""
+    return path.with_name(f"{name}.svg").read_text()
+
+
+def test_box_plots_have_the_colour_of_their_kind_and_a_legend(tmp_path: Path):
+    values = np.linspace(0.2, 0.8, 50)
+    panels = [Boxes("1-shot", {INDUCTIVE: values, TRANSDUCTIVE: values + 0.1})]
+    task_plots.boxes(panels, tmp_path / "both")
+    svg = text_of(tmp_path / "both", "both")
+    assert style.BLUE in svg
+    assert style.ORANGE in svg
+    task_plots.boxes([Boxes("1-shot", {INDUCTIVE: values})], tmp_path / "one")
+    assert style.ORANGE not in text_of(tmp_path / "one", "one")
+
+
+def test_methods_have_the_same_colour_whatever_their_order(tmp_path: Path):
+    def lines(first: float, second: float) -> list[Line]:
+        return [
+            Line(INDUCTIVE, [1, 5], [0.4, first], [0.01, 0.01]),
+            Line(TRANSDUCTIVE, [1, 5], [0.4, second], [0.01, 0.01]),
+        ]
+
+    for name, ends in (("up", (0.5, 0.6)), ("down", (0.6, 0.5))):
+        task_plots.against_shots(lines(*ends), name, tmp_path / name)
+        svg = text_of(tmp_path / name, name)
+        dashed = [line for line in svg.splitlines() if "stroke-dasharray" in line]
+        assert any(style.COLOURS[0] in line for line in dashed), "pt-map comes first by name"
+        assert not any(style.COLOURS[1] in line for line in dashed)
