@@ -46,10 +46,14 @@ def pool(source: ImageSet | FeatureSet, indices: Tensor, device: torch.device | 
     """Copy the images, or their features, at `indices` to a device."""
     inputs = source.images if isinstance(source, ImageSet) else source.features
     labels = source.labels[indices].to(device)
-    groups = source.groups.values() if isinstance(source, ImageSet) else ()
+    return Pool(inputs[indices].to(device), labels, len(source.classes), superclasses(source))
+
+
+def superclasses(source: ImageSet | FeatureSet) -> tuple[Tensor, ...]:
+    """Return the labels of each superclass, int64 [members]; nothing if they are unknown."""
+    groups = source.groups if isinstance(source, ImageSet) else {}
     label_of = {name: label for label, name in enumerate(source.classes)}
-    superclasses = tuple(torch.tensor([label_of[name] for name in names]) for names in groups)
-    return Pool(inputs[indices].to(device), labels, len(source.classes), superclasses)
+    return tuple(torch.tensor([label_of[name] for name in names]) for names in groups.values())
 
 
 def labelled(

@@ -158,6 +158,20 @@ class Train(Settings):
         description="Data set, or several, whose training images replace the support "
         "(meta-training).",
     )
+    turned_classes: bool = Field(
+        default=False,
+        description="Whether images of base classes turned by 90, 180 and 270 degrees are further "
+        "classes (Santoro et al., ICML 2016).",
+    )
+    within_superclass: Annotated[float, Field(ge=0, le=1)] = Field(
+        default=0.0,
+        description="Training episodes, or batches of pairs, whose classes all come from one "
+        "superclass. [share]",
+    )
+    seed: NaturalNumber = Field(
+        default=0,
+        description="Seed of a meta-training: of the initial weights and of its episodes or pairs.",
+    )
     steps: Count | None = Field(
         default=None, description="Length of the training. [optimiser steps]"
     )

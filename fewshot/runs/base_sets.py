@@ -1,4 +1,4 @@
-"""Several data sets of base classes as one, and apart again."""
+"""The data sets of base classes: loaded, as one set, and apart again."""
 
 from __future__ import annotations
 
@@ -7,9 +7,38 @@ from dataclasses import replace
 
 import torch
 
+from episodes import class_splits, datasets, streams
 from episodes.streams import Pool
 from episodes.types import ImageSet
+from fewshot.config import Train
 from fewshot.errors import UserError
+
+
+def load(train: Train | None, progress: bool = False) -> tuple[ImageSet, ...]:
+    """Return the training images of the base sets that a training names.
+
+    Args:
+        train: how a learner is trained; None has no base sets.
+        progress: whether to report progress while images are decoded.
+
+    Raises:
+        UserError: a data set is missing or broken, or a setting of base sets has none.
+    """
+    if train is None:
+        return ()
+    if not train.bases and (train.turned_classes or train.within_superclass or train.seed):
+        raise UserError(
+            "train.turned_classes, train.within_superclass and train.seed are for meta-training: "
+            "set train.base as well, or leave them out."
+        )
+    return tuple(
+        prepared(datasets.load(name, progress=progress).train, train) for name in train.bases
+    )
+
+
+def prepared(base: ImageSet, train: Train) -> ImageSet:
+    """Return a base set as the training wants it: perhaps with turned images as further classes."""
+    return class_splits.with_turned_classes(base) if train.turned_classes else base
 
 
 def union(bases: Sequence[ImageSet]) -> ImageSet:
@@ -52,6 +81,7 @@ def divided(pool: Pool, bases: Sequence[ImageSet]) -> Iterator[Pool]:
     first_image = first_label = 0
     for base in bases:
         rows = slice(first_image, first_image + len(base))
-        yield Pool(pool.images[rows], pool.labels[rows] - first_label, len(base.classes))
+        labels = pool.labels[rows] - first_label
+        yield Pool(pool.images[rows], labels, len(base.classes), streams.superclasses(base))
         first_image += len(base)
         first_label += len(base.classes)

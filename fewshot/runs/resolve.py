@@ -19,7 +19,7 @@ from fewshot.errors import UserError
 from fewshot.features import cache
 from fewshot.learners import LEARNERS
 from fewshot.learners.base import Learner, LearnerOptions, Task
-from fewshot.runs import checks, records
+from fewshot.runs import base_sets, checks, records
 from fewshot.runs.labelled_subset import labelled_subset
 from fewshot.training import devices
 
@@ -141,8 +141,7 @@ def _settle(values: Mapping[str, Any]) -> _Settled:
         settings = settings.model_copy(update={"select": _without_folds(settings)})
     checks.check_prior(settings, data.train.classes)
     settings = checks.fit_to_data(settings, data, smallest_class)
-    names = () if settings.train is None else settings.train.bases
-    bases = tuple(datasets.load(name, progress=shown).train for name in names)
+    bases = base_sets.load(settings.train, shown)
     return _Settled(settings, data, bases)
 
 

@@ -12,6 +12,7 @@ from episodes.rng import generator
 from episodes.types import Episode, Labelled, Pairs
 from fewshot import distributed
 from fewshot.config import Append, Train
+from fewshot.errors import UserError
 from fewshot.learners.base import Learner
 from fewshot.runs import base_sets, trial_data
 from fewshot.runs.training_run import TrainingRun
@@ -107,11 +108,26 @@ def _augmented(
     change: Augment,
 ) -> trainer.Stream:
     """Return the stream of the learner's feed under one augmentation."""
-    smoothing = settings.label_smoothing
+    smoothing, within = settings.label_smoothing, settings.within_superclass
+    if within and not pool.superclasses:
+        raise UserError(
+            "train.within_superclass needs a base set with superclasses: name them in groups.yaml "
+            "beside its images, or leave the setting out."
+        )
     if learner.feed == "episodes":
         shots, queries = learner.episode_shots, learner.episode_queries
-        return streams.episodes(pool, ways, shots, queries, change, seed, smoothing, strict=False)
+        return streams.episodes(
+            pool,
+            ways,
+            shots,
+            queries,
+            change,
+            seed,
+            smoothing,
+            strict=False,
+            within_superclass=within,
+        )
     if learner.feed == "pairs":
-        return streams.pairs(pool, settings.batch_size, change, seed)
+        return streams.pairs(pool, settings.batch_size, change, seed, within)
     shard = (distributed.rank(), distributed.world())
     return streams.batches(pool, settings.batch_size, change, seed, smoothing, shard)

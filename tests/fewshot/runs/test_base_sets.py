@@ -1,0 +1,44 @@
+"""Oracles: sets of shapes that the test makes, their names, and numpy's rotation."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from episodes import datasets, streams
+from fewshot.config import Train
+from fewshot.errors import UserError
+from fewshot.runs import base_sets
+
+
+def test_turned_images_of_a_base_set_are_further_classes() -> None:
+    plain = datasets.load("digits").train
+    (base,) = base_sets.load(Train(base="digits", steps=1, turned_classes=True))
+    assert len(base.classes) == 4 * len(plain.classes)
+    last = base.images[3 * len(plain)]
+    np.testing.assert_array_equal(last, np.rot90(plain.images[0].numpy(), 3, (1, 2)))
+    (same,) = base_sets.load(Train(base="digits", steps=1))
+    assert same.fingerprint == plain.fingerprint != base.fingerprint
+    assert base_sets.load(None) == base_sets.load(Train(steps=1)) == ()
+
+
+@pytest.mark.parametrize(
+    "settings", [{"turned_classes": True}, {"within_superclass": 0.5}, {"seed": 1}]
+)
+def test_settings_of_base_sets_need_one(settings: dict[str, object]) -> None:
+    with pytest.raises(UserError, match=r"meta-training: set train\.base"):
+        base_sets.load(Train.model_validate({"steps": 1, **settings}))
+
+
+def test_the_pools_of_a_union_have_their_own_labels_and_superclasses() -> None:
+    first = datasets.load("digits").train
+    second = replace(first, groups={"all": first.classes})
+    union = base_sets.union((first, second))
+    pool = streams.pool(union, torch.arange(len(union)), "cpu")
+    parts = list(base_sets.divided(pool, (first, second)))
+    assert [part.n_classes for part in parts] == [10, 10]
+    for part, base in zip(parts, (first, second), strict=True):
+        assert torch.equal(part.labels, base.labels)
+        names = [{base.classes[i] for i in members} for members in part.superclasses]
+        assert names == [set(members) for members in base.groups.values()]
