@@ -12,11 +12,12 @@ A class of the data matches a class of the list by the best of these that applie
 
 1. the WordNet id in its name (`n01532829`, `n01532829_house_finch`, `house finch (n01532829)`); a
    class whose name holds an id matches by nothing else;
-2. the exact name, first of the list's names or all of them, apart from underscores;
+2. the first name in the list, apart from underscores;
 3. the first name, without regard to case, underscores, hyphens, spaces, and a number in front
    (`001.Black_footed_Albatross`);
-4. any other name in the list, likewise.
+4. another name in the list, likewise.
 
+The name of a class of the data ends at its first comma (`house finch, linnet`).
 If two classes match equally well, nothing is guessed: that is an error.
 """
 
@@ -39,6 +40,7 @@ from fewshot.errors import UserError
 PARTS = ("base", "val", "novel")
 SEED = re.compile(r"seed:(\d+):(\d+)/(\d+)/(\d+)")
 WORDNET_ID = re.compile(r"(?<![a-z0-9])n\d{8}(?!\d)")
+N_KINDS = 4  # ways to match
 EXAMPLES = 4  # classes that a message names
 
 Classes = list[str] | dict[str, str | list[str]]
@@ -76,8 +78,7 @@ class Listed:
     def calls(self) -> tuple[list[str], ...]:
         """Return what a class of the data can be called, for each kind of match, best first."""
         plain = [_plain(name) for name in self.names]
-        exact = [self.names[0], ", ".join(self.names)] if self.names else []
-        return [self.key], [name.replace("_", " ") for name in exact], plain[:1], plain[1:]
+        return [self.key], [_spaced(name) for name in self.names[:1]], plain[:1], plain[1:]
 
 
 class Pair(NamedTuple):
@@ -187,6 +188,8 @@ def matched(listed: Sequence[Listed], classes: Sequence[str], split: str, data: 
     Raises:
         UserError: a class of the list has no match, or several equally good ones.
     """
+    if twice := [name for name in classes if classes.count(name) > 1]:
+        raise UserError(f"{data} has two classes called '{twice[0]}': rename one of them.")
     plain_names = {_plain(name) for name in classes}
     sought: list[Listed] = []
     for one in listed:
@@ -215,7 +218,7 @@ def _pairs(listed: Sequence[Listed], classes: Sequence[str], split: str, data: s
     pairs: list[Pair] = []
     calls_of_names = {name: _calls(name) for name in classes}
     calls_of_listed = [(one, one.calls()) for one in listed]
-    for kind in range(4):
+    for kind in range(N_KINDS):
         by_call: dict[str, list[Listed]] = {}
         done = {pair.listed for pair in pairs}
         for one, calls in calls_of_listed:
@@ -239,8 +242,8 @@ def _calls(name: str) -> tuple[list[str], ...]:
     """Return what a class of a list would be called to match a name, for each kind of match."""
     if ids := WORDNET_ID.findall(name):
         return ids, [], [], []
-    plain = [_plain(name.split(",")[0])]
-    return [], [name.replace("_", " ")], plain, plain
+    first = name.split(",")[0]
+    return [], [_spaced(first)], [_plain(first)], [_plain(first)]
 
 
 def _check_unique(pairs: Sequence[Pair], split: str, data: str) -> None:
@@ -260,6 +263,10 @@ def _check_unique(pairs: Sequence[Pair], split: str, data: str) -> None:
                 f"'{other.name}' and '{pair.name}': {remedy}"
             )
         by_name[pair.name] = by_listed[pair.listed] = pair
+
+
+def _spaced(name: str) -> str:
+    return name.replace("_", " ")
 
 
 def _plain(name: str) -> str:

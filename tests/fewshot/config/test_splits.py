@@ -1,10 +1,13 @@
-"""Oracles: lists written by hand, and the published lists under shared/facts where they are."""
+"""Oracles: lists written by hand, the papers' numbers of classes, and timm's names of ImageNet."""
 
+import json
 from pathlib import Path
 
 import pytest
+import yaml
 
-from fewshot.config import splits
+from episodes.datasets.locations import data_root
+from fewshot.config import presets_folder, splits
 from fewshot.errors import UserError
 
 BIRDS = """
@@ -118,3 +121,61 @@ def test_lists_of_classes_to_exclude_are_no_splits():
     assert not [name for name in splits.available() if "without" in name]
     with pytest.raises(UserError, match="exclude_classes"):
         splits.read("tinyimagenet-without-cifar10", ["a"], "d")
+
+
+FACTS = data_root().parent / "facts" / "splits"
+SIZES = {  # of base, val and novel, as the papers give them
+    "miniimagenet": (64, 16, 20),
+    "tieredimagenet": (351, 97, 160),
+    "cifar-fs": (64, 16, 20),
+    "fc100": (60, 20, 20),
+    "cub": (140, 30, 30),
+    "tinyimagenet": (120, 30, 50),
+}
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_packaged_lists_have_the_sizes_of_the_papers(name):
+    content = yaml.safe_load((presets_folder() / "splits" / f"{name}.yaml").read_text())
+    names = [
+        member
+        for part in splits.PARTS
+        for key in content[part]
+        for member in (content[part][key] if name == "fc100" else [key])
+    ]
+    split = splits.read(name, names[::-1], name)
+    assert (len(split.base), len(split.val), len(split.novel)) == SIZES[name]
+    facts = FACTS / f"{name.replace('-', '_')}.json"
+    if facts.is_file():
+        published = json.loads(facts.read_text())
+        assert [list(content[part]) for part in splits.PARTS] == [
+            published[part] for part in splits.PARTS
+        ]
+
+
+def test_every_packaged_split_is_tested():
+    assert splits.available() == sorted(SIZES)
+
+
+@pytest.mark.parametrize("name", ["miniimagenet", "tieredimagenet"])
+def test_imagenets_folders_match_by_id_and_words(name):
+    info = pytest.importorskip("timm.data").ImageNetInfo()
+    words = dict(zip(info.label_names(), info.label_descriptions(), strict=True))
+    content = yaml.safe_load((presets_folder() / "splits" / f"{name}.yaml").read_text())
+    expected = [set(content[part]) for part in splits.PARTS]
+    first = {key: text.split(",")[0] for key, text in words.items()}
+    folders = {f"{key}_{first[key].replace(' ', '_')}": key for key in words}
+    split = splits.read(name, list(folders), "imagenet")
+    parts = (split.base, split.val, split.novel)
+    assert [{folders[folder] for folder in part} for part in parts] == expected
+    unclear = {"n02012849", "n03126707", "n03710637", "n03710721"}  # crane and maillot, twice each
+    folders = {key if key in unclear else first[key]: key for key in words}
+    split = splits.read(name, list(folders), "imagenet")
+    parts = (split.base, split.val, split.novel)
+    assert [{folders[folder] for folder in part} for part in parts] == expected
+
+
+def test_the_split_of_tiny_imagenet_is_that_of_its_seed():
+    content = yaml.safe_load((presets_folder() / "splits" / "tinyimagenet.yaml").read_text())
+    names = [name for part in splits.PARTS for name in content[part]]
+    assert splits.read("tinyimagenet", names, "d") == splits.read("seed:0:120/30/50", names, "d")
