@@ -11,6 +11,7 @@ is one class of one task), K images of a row.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Literal
 
@@ -20,6 +21,7 @@ from torch import Tensor
 
 from episodes.errors import UserError
 from episodes.rng import generator
+from episodes.subsets import by_class
 from episodes.tasks.task_set import TaskSet
 
 BLOCK = 1000  # tasks; other blocks would give other tasks
@@ -101,6 +103,96 @@ def fixed(
         images_RK = order[(starts[classes_R] + places_KR).T]
         blocks.append(_assembled(images_RK, classes_TW, counts_TW, shots))
     return joined(blocks)
+
+
+def without_replacement(
+    labels: Tensor,
+    *,
+    ways: int,
+    shots: int,
+    queries: int,
+    seed: int,
+) -> TaskSet:
+    """Sample as many balanced tasks as possible of which no two have an image in common.
+
+    The accuracies of such tasks are independent for given classes, so that their interval is one
+    for other images, too. Each class is cut at random into portions of shots + queries images, and
+    each task gets a portion of `ways` classes. Classes are chosen at random, the more likely the
+    more portions they have left, and surely if the last tasks could otherwise not be filled.
+
+    Args:
+        labels: class of each image of the pool, int64 [n]. Classes with too few images for one task
+            take no part.
+        ways: classes of a task.
+        shots: support images per class.
+        queries: query images per class.
+        seed: seed of the tasks.
+
+    Returns:
+        The tasks. Their classes are in random order, and their images class by class.
+
+    Raises:
+        UserError: fewer than `ways` classes have enough images for one task.
+
+    Source:
+        Lafargue et al. 2024, arXiv 2409.02850.
+    """
+    portion = shots + queries
+    sizes = torch.bincount(labels)
+    n_enough = int((sizes >= portion).sum())
+    if n_enough < ways:
+        raise UserError(
+            f"a task with {ways} ways, {shots} shots and {queries} queries needs {portion} images "
+            f"of {ways} classes, but only {n_enough} classes have so many: ask for fewer."
+        )
+    random = generator(seed, "tasks without replacement")
+    images = [
+        indices[torch.randperm(len(indices), generator=random)]
+        for indices in by_class(labels, len(sizes))
+    ]
+    left = sizes // portion
+    classes_TW = _schedule(left, ways, random)
+    used = torch.zeros_like(left)
+    rows = []
+    for label in classes_TW.flatten().tolist():
+        start = int(used[label]) * portion
+        rows.append(images[label][start : start + portion])
+        used[label] += 1
+    counts_TW = torch.full_like(classes_TW, queries)
+    return _assembled(torch.stack(rows), classes_TW, counts_TW, shots)
+
+
+def _schedule(portions: Tensor, ways: int, random: torch.Generator) -> Tensor:
+    """Choose the classes of as many tasks as possible.
+
+    t tasks are possible if and only if min(portions, t), summed over classes, is at least t * ways.
+    That stays true for the tasks to come if every task takes all classes that have a portion for
+    each of them.
+
+    Args:
+        portions: how many tasks each class can be in, int64 [n_classes].
+        ways: classes of a task.
+        random: chooses among the classes.
+
+    Returns:
+        int64 [tasks, ways].
+    """
+    n_possible = bisect_left(
+        range(1, int(portions.sum()) // ways + 1),
+        True,
+        key=lambda t: int(portions.clamp(max=t).sum()) < t * ways,
+    )
+    left = portions.clone()
+    tasks = []
+    for n_tasks in range(n_possible, 0, -1):
+        # The smallest of exponential variables with rates w: class c with probability w_c / sum(w).
+        times = torch.empty(len(left), dtype=torch.float64).exponential_(generator=random) / left
+        order = times.argsort()
+        must = left[order] >= n_tasks
+        chosen = torch.cat([order[must], order[~must]])[:ways]
+        left[chosen] -= 1
+        tasks.append(chosen[torch.randperm(ways, generator=random)])
+    return torch.stack(tasks)
 
 
 def joined(parts: Sequence[TaskSet]) -> TaskSet:

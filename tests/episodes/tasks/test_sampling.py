@@ -1,7 +1,8 @@
 """Oracles: set arithmetic, scipy's chi-square test, moments of the Dirichlet distribution."""
 
 import math
-from itertools import permutations
+from collections import Counter
+from itertools import combinations, permutations
 
 import numpy as np
 import pytest
@@ -207,3 +208,49 @@ def test_a_request_that_the_pool_cannot_serve_is_an_error(asked, words):
     with pytest.raises(UserError) as error:
         sampling.fixed(pool(12, 8, 12), **{"names": ("ant", "bee", "cat"), **request})
     assert all(word in str(error.value) for word in words)
+
+
+def most_tasks(portions: list[int], ways: int) -> int:
+    """Return the most tasks by exhaustive search over the choices of classes."""
+    if sum(portion > 0 for portion in portions) < ways:
+        return 0
+    best = 0
+    for chosen in combinations([c for c, portion in enumerate(portions) if portion], ways):
+        left = [portion - (c in chosen) for c, portion in enumerate(portions)]
+        best = max(best, 1 + most_tasks(sorted(left), ways))
+    return best
+
+
+def test_tasks_without_replacement_share_no_image_and_there_could_not_be_more():
+    random = np.random.default_rng(0)
+    for seed in range(40):
+        ways, shots, queries = 1 + seed % 3, 1 + seed % 2, 2
+        sizes = random.integers(0, 9, 5)
+        sizes[:ways] = shots + queries + random.integers(0, 5, ways)
+        labels = pool(*sizes)
+        tasks = sampling.without_replacement(
+            labels, ways=ways, shots=shots, queries=queries, seed=seed
+        )
+        check(tasks, labels, ways, shots)
+        images = torch.cat([tasks.support, tasks.query], 1).flatten().tolist()
+        assert len(set(images)) == len(images)
+        assert len(tasks) == most_tasks([int(n) // (shots + queries) for n in sizes], ways)
+
+
+def test_tasks_without_replacement_use_all_classes_and_images_alike():
+    labels = pool(*[31] * 10)
+    in_first, used = Counter(), np.zeros(len(labels))
+    for seed in range(150):
+        tasks = sampling.without_replacement(labels, ways=3, shots=1, queries=4, seed=seed)
+        assert len(tasks) == 20
+        in_first.update(tasks.classes[0].tolist())
+        used[tasks.support.flatten().numpy()] += 1
+    assert stats.chisquare([in_first[label] for label in range(10)]).pvalue > P_VALUE
+    assert stats.chisquare(used).pvalue > P_VALUE
+    again = sampling.without_replacement(labels, ways=3, shots=1, queries=4, seed=149)
+    assert same(again, tasks)
+
+
+def test_without_replacement_needs_enough_classes():
+    with pytest.raises(UserError, match="10 images of 3 classes, but only 2"):
+        sampling.without_replacement(pool(12, 8, 12), ways=3, shots=1, queries=9, seed=0)
