@@ -21,7 +21,6 @@ from torch import Tensor
 
 from episodes.errors import UserError
 from episodes.rng import generator
-from episodes.subsets import by_class
 from episodes.tasks.task_set import TaskSet
 
 BLOCK = 1000  # tasks; other blocks would give other tasks
@@ -148,7 +147,7 @@ def without_replacement(
     random = generator(seed, "tasks without replacement")
     images = [
         indices[torch.randperm(len(indices), generator=random)]
-        for indices in by_class(labels, len(sizes))
+        for indices in torch.argsort(labels, stable=True).split(sizes.tolist())
     ]
     left = sizes // portion
     classes_TW = _schedule(left, ways, random)
