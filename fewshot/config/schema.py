@@ -168,10 +168,6 @@ class Train(Settings):
         description="Training episodes, or batches of pairs, whose classes all come from one "
         "superclass. [share]",
     )
-    seed: NaturalNumber = Field(
-        default=0,
-        description="Seed of a meta-training: of the initial weights and of its episodes or pairs.",
-    )
     steps: Count | None = Field(
         default=None, description="Length of the training. [optimiser steps]"
     )

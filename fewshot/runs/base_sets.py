@@ -26,10 +26,10 @@ def load(train: Train | None, progress: bool = False) -> tuple[ImageSet, ...]:
     """
     if train is None:
         return ()
-    if not train.bases and (train.turned_classes or train.within_superclass or train.seed):
+    if not train.bases and (train.turned_classes or train.within_superclass):
         raise UserError(
-            "train.turned_classes, train.within_superclass and train.seed are for meta-training: "
-            "set train.base as well, or leave them out."
+            "train.turned_classes and train.within_superclass are for meta-training: set "
+            "train.base as well, or leave them out."
         )
     return tuple(
         prepared(datasets.load(name, progress=progress).train, train) for name in train.bases

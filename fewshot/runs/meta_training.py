@@ -1,10 +1,10 @@
 """Meta-training: one training on base classes, shared by all trials, tasks and numbers of labels.
 
 It does not depend on the labelled subset, or on the tasks. So it happens once for each
-configuration, with the seed `train.seed`, and everything that uses it starts from the same weights.
-With val classes the log point with the best accuracy on their tasks gives the weights, otherwise
-the last step does. They are cached in $FEWSHOT_CACHE/meta-training/<key>/, where the key is a hash
-of everything that they depend on:
+configuration, with a fixed seed, and everything that uses it starts from the same weights. With val
+classes the log point with the best accuracy on their tasks gives the weights, otherwise the last
+step does. They are cached in
+$FEWSHOT_CACHE/meta-training/<key>/, where the key is a hash of everything that they depend on:
 
 - checkpoint.pt and metrics.jsonl: an unfinished training, which resumes after an interruption;
 - weights.safetensors: the state of the trained learner;
@@ -38,6 +38,7 @@ from fewshot.runs.trial_data import Part
 from fewshot.training import devices
 from fewshot.training.history import Fitted, LogPoint
 
+SEED = 0
 WEIGHTS = "weights.safetensors"
 OF_EVALUATION = ("views", "crop")  # settings of the backbone that training does not read
 
@@ -93,7 +94,6 @@ class MetaTraining:
 
 def key(run: TrainingRun, learner: Learner) -> str:
     """Return a hash of everything that the weights depend on; labels of the trials are not."""
-    assert run.config.train is not None
     values = resolve.deciding_values(run.config, run.bases)
     backbone = {name: v for name, v in values["backbone"].items() if name not in OF_EVALUATION}
     content = {
@@ -101,13 +101,13 @@ def key(run: TrainingRun, learner: Learner) -> str:
         "backbone": backbone,
         **{name: values.get(name) for name in ("learner", "train", "augment")},
         "n_way": run.task.n_way,
-        "seed": run.config.train.seed,
+        "seed": SEED,
         "version": resolve.META_TRAINING_VERSION,
     }
     if isinstance(run, BaseTraining):
         # The tasks of the evaluation are not among them.
         ways = learner.episode_ways or run.task.n_way if learner.feed == "episodes" else None
-        content |= {"n_way": ways, "append": values.get("append")}
+        content |= {"n_way": ways, "append": values.get("append"), "seed": run.seed}
     if run.val is not None:
         content["val"] = meta_validation.settings(learner, run.val)
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:24]
@@ -175,8 +175,7 @@ def load_weights(learner: Learner, folder: Path) -> None:
 def _train(run: TrainingRun, folder: Path) -> MetaTraining:
     """Train a learner on all images of the base sets; write its weights and how it was made."""
     base = base_sets.union(run.bases)
-    assert run.config.train is not None
-    seed = run.config.train.seed
+    seed = run.seed if isinstance(run, BaseTraining) else SEED
     learner = run.build_learner(seed)
     validate = None
     if run.val is not None:

@@ -47,7 +47,8 @@ class BaseTraining:
     """A meta-training of the episodic regime; see `TrainingRun` for the attributes.
 
     The number of classes of a training episode is `learner.episode_ways`, or `task.n_way` if that
-    is null. `task.n_base` has to be the number of classes of all bases.
+    is null. `task.n_base` has to be the number of classes of all bases. `seed` is that of the
+    initial weights and of the training's tasks, pairs or batches.
     """
 
     config: MethodConfig
@@ -56,6 +57,7 @@ class BaseTraining:
     task: Task
     folder: Path
     compute: Compute
+    seed: int = 0
 
     def build_learner(self, seed: int) -> Learner:
         """Return the learner before its training, on the device."""

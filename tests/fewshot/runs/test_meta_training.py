@@ -90,7 +90,7 @@ def test_one_training_serves_all_trials_and_numbers_of_labels(
         experiment.run(request("protonet", base, shots=shots), [0, 1, 2], out=tmp_path)
         for shots in (1, 4)
     ]
-    assert trainings == [0]
+    assert trainings == [meta_training.SEED]
     seconds = io.read_json(cached_folder() / "training.json")["seconds"]
     for record in records:
         assert record.cost.meta_train_seconds == seconds
@@ -175,7 +175,7 @@ def test_trials_at_the_same_time_wait_for_one_training(
     learners = [run.build_learner(seed) for seed in (0, 1)]
     with ThreadPoolExecutor(2) as pool:
         applied = list(pool.map(lambda learner: meta_training.apply(run, learner), learners))
-    assert trainings == [0]
+    assert trainings == [meta_training.SEED]
     assert applied[0] == applied[1]
     first, second = (learner.state_dict() for learner in learners)
     assert all(torch.equal(tensor, second[name]) for name, tensor in first.items())
