@@ -187,11 +187,16 @@ def _chunk_of_pixels(pixels: int) -> int:
     return max(LEAST_CHUNK, CHUNK_PIXELS // pixels)
 
 
-def hold_batch_norm(module: nn.Module) -> None:
+def hold_batch_norm(module: nn.Module) -> list[nn.Module]:
     """Make batch norm use its running statistics and leave them as they are.
 
     The statistics of a small support set would be poor.
+
+    Returns:
+        The layers that were in training mode.
     """
-    for layer in module.modules():
-        if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d | nn.SyncBatchNorm):
-            layer.eval()
+    kinds = nn.BatchNorm1d | nn.BatchNorm2d | nn.SyncBatchNorm
+    layers = [layer for layer in module.modules() if isinstance(layer, kinds) and layer.training]
+    for layer in layers:
+        layer.eval()
+    return layers

@@ -32,6 +32,7 @@ OWN: dict[str, Callable[..., networks.Stages]] = {
     "mini-resnet": networks.mini_resnet,
     "mlp": report_networks.mlp,
     "resnet": networks.resnet,
+    "resnet12": networks.resnet12,
     "speed-cnn": speed_cnn.speed_cnn,
     "vgg": report_networks.vgg,
     "vit": report_networks.vit,

@@ -1,4 +1,4 @@
-"""Our own networks for small images: Conv-4 and residual networks.
+"""Our own networks for small images: Conv-4, ResNet-12 and other residual networks.
 
 The networks of the four reports are in `report_networks`, and airbench's is in `speed_cnn`. Each
 builder takes the side of the input in pixels and returns a `Body`, which maps normalised images
@@ -8,6 +8,7 @@ unfreezing and of learning rates by depth.
 
 from __future__ import annotations
 
+import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Literal
@@ -197,6 +198,48 @@ def resnet(input_size: int, width: Count = 32, blocks: Count = 1, norm: Norm = "
         stages.append(_residual_stage(c_in, c_out, 1 if number == 0 else 2, blocks, norm))
         c_in = c_out
     return Stages(stages, c_in, pool=True)
+
+
+class Residual12(nn.Module):
+    """The block of ResNet-12: three 3x3 convolutions, a 1x1 shortcut, and a max pool of 2.
+
+    Args:
+        c_in: channels of the input.
+        c_out: channels of the output.
+        norm: the kind of normalisation.
+    """
+
+    def __init__(self, c_in: int, c_out: int, norm: Norm) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for c_from in (c_in, c_out, c_out):
+            convolution = nn.Conv2d(c_from, c_out, 3, padding=1, bias=False)
+            layers += [convolution, make_norm(norm, c_out), nn.LeakyReLU(0.1)]
+        self.layers = nn.Sequential(*layers[:-1])  # the last activation follows the sum
+        self.shortcut = nn.Sequential(nn.Conv2d(c_in, c_out, 1, bias=False), make_norm(norm, c_out))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.max_pool2d(F.leaky_relu(self.layers(x) + self.shortcut(x), 0.1), 2)
+
+
+def resnet12(input_size: int, width: Count = 64, norm: Norm = "group") -> Stages:
+    """ResNet-12, the larger network of few-shot papers: four blocks of three convolutions.
+
+    The blocks have 1, 2.5, 5 and 10 times as many filters as `width`. DropBlock, with which some
+    papers train it, is left out.
+
+    Args:
+        input_size: the side of the images in pixels; the network takes any of at least 16.
+        width: filters of the first block.
+        norm: `group` has no running statistics, so support and query cannot influence each other;
+            the papers use `batch`.
+
+    Sources: Oreshkin et al., TADAM, arXiv 1805.10123; with 64, 160, 320 and 640 filters Lee et al.,
+    MetaOptNet, arXiv 1904.03758, section 4.1.
+    """
+    widths = (3, width, width * 5 // 2, width * 5, width * 10)
+    blocks = [Residual12(c_in, c_out, norm) for c_in, c_out in itertools.pairwise(widths)]
+    return Stages(blocks, widths[-1], pool=True)
 
 
 def mini_resnet(

@@ -6,6 +6,7 @@ A learner of your own joins the others with `LEARNERS["mine"] = Mine`.
 from __future__ import annotations
 
 from fewshot.learners.base import Learner
+from fewshot.learners.baseline import Baseline
 from fewshot.learners.experts import Experts
 from fewshot.learners.finetune import FineTune
 from fewshot.learners.maml import MAML
@@ -17,6 +18,7 @@ from fewshot.learners.scratch import Scratch
 from fewshot.learners.siamese import Siamese
 
 LEARNERS: dict[str, type[Learner]] = {
+    "baseline": Baseline,
     "experts": Experts,
     "finetune": FineTune,
     "maml": MAML,

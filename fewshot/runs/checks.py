@@ -28,11 +28,13 @@ def check_method(settings: RunConfig, method: type[Learner], options: LearnerOpt
     name, train = settings.method, settings.train
     if method.feed is None and train is not None:
         raise UserError(f"method '{name}' is not trained: remove the section 'train'.")
-    if method.feed == "batches" and train is None:
+    tied = method.feed == "batches" and not method.needs.support  # the trained head classifies
+    if tied and train is None:
         raise UserError(f"method '{name}' is trained, and the section 'train' is missing.")
-    if train is not None and train.bases and method.feed not in ("episodes", "pairs"):
+    if tied and train is not None and train.bases:
         raise UserError(
-            f"train.base is for learners of episodes or pairs, and '{name}' is not one: remove it."
+            f"train.base is for learners that adapt to new classes, and '{name}' is not one: "
+            "remove it."
         )
     if train is not None and train.bases:
         _check_meta_training(settings, method, options)

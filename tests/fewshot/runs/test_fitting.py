@@ -105,7 +105,7 @@ def test_meta_training_on_a_base_set(tmp_path: Path) -> None:
     assert pairs.scores != experiment.run(quick("siamese", shots=1), [0], out=tmp_path).scores
     with pytest.raises(
         UserError,
-        match=r"train.base is for learners of episodes or pairs, and 'finetune' is not one",
+        match=r"train.base is for learners that adapt to new classes, and 'finetune' is not one",
     ):
         experiment.run(quick("finetune", train=base), [0], out=tmp_path)
 
