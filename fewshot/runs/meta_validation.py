@@ -7,12 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from episodes import samplers, streams, subsets
-from episodes.rng import generator
+from episodes import streams, subsets
+from episodes.tasks import sampling
+from episodes.tasks.task_set import TaskSet
 from episodes.types import ImageSet, Labelled
-from fewshot import functional
 from fewshot.backbones import embed
 from fewshot.errors import UserError
+from fewshot.evaluation import metrics
 from fewshot.learners.base import Learner
 from fewshot.training import trainer
 
@@ -39,23 +40,25 @@ def validation(learner: Learner, val: ImageSet, device: str) -> trainer.Validate
     """
     tasks, used = _tasks(learner, val)
     images = streams.labelled(val, used, device).images
+    support, labels = tasks.support.to(device), tasks.support_labels.to(device)
+    query, targets = tasks.query.to(device), tasks.query_labels.to(device).flatten()
+
+    def on_images(model: Any) -> Tensor:
+        """Return the logits of a learner that needs the images themselves."""
+        logits = [
+            model.adapt(Labelled(images[rows], ways))(images[asked])
+            for rows, ways, asked in zip(support, labels, query, strict=True)
+        ]
+        return torch.cat(logits)
 
     @torch.no_grad()
     def validate(model: Any) -> dict[str, float]:
-        losses, right, total = 0.0, 0, 0
-        features = None if model.needs.images else embed(model.backbone, images)
-        for task in tasks:
-            labels, queries = task.support_labels.to(device), task.query_labels.to(device)
-            if features is None:
-                classify = model.adapt(Labelled(images[task.support], labels))
-                logits = classify(images[task.query])
-            else:
-                support, query = features[task.support], features[task.query]
-                (logits,) = model.task_logits(support[None], labels[None], query[None], WAYS)
-            losses += functional.cross_entropy(logits, queries).item()
-            right += int((logits.argmax(1) == queries).sum())
-            total += len(queries)
-        return {"loss": losses / len(tasks), "accuracy": right / total}
+        if model.needs.images:
+            logits = on_images(model)
+        else:
+            features = embed(model.backbone, images)
+            logits = model.task_logits(features[support], labels, features[query], WAYS)
+        return metrics.loss_and_accuracy(logits.flatten(0, -2), targets)
 
     return validate
 
@@ -64,7 +67,7 @@ def _shots(learner: Learner) -> int:
     return min(SHOTS, learner.episode_shots)
 
 
-def _tasks(learner: Learner, val: ImageSet) -> tuple[list[samplers.EpisodeIndices], Tensor]:
+def _tasks(learner: Learner, val: ImageSet) -> tuple[TaskSet, Tensor]:
     """Return the tasks as positions among some of the images, and which images these are."""
     shots, n_classes = _shots(learner), len(val.classes)
     sizes = val.labels.bincount(minlength=n_classes)
@@ -77,10 +80,8 @@ def _tasks(learner: Learner, val: ImageSet) -> tuple[list[samplers.EpisodeIndice
         )
     per_class = min(IMAGES, int(sizes.min()))
     used = subsets.shots(val.labels, val.classes, per_class, SEED)
-    positions = subsets.by_class(val.labels[used], n_classes)
     count = IMAGE_TASKS if learner.needs.images else TASKS
-    tasks = [
-        samplers.episode(positions, WAYS, shots, QUERIES, generator(SEED, "val-task", number))
-        for number in range(count)
-    ]
+    tasks = sampling.fixed(
+        val.labels[used], ways=WAYS, shots=shots, queries=QUERIES, count=count, seed=SEED
+    )
     return tasks, used
