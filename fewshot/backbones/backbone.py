@@ -187,7 +187,7 @@ def _chunk_of_pixels(pixels: int) -> int:
     return max(LEAST_CHUNK, CHUNK_PIXELS // pixels)
 
 
-def hold_batch_norm(module: nn.Module) -> list[nn.Module]:
+def hold_batch_norm(module: nn.Module) -> Sequence[nn.Module]:
     """Make batch norm use its running statistics and leave them as they are.
 
     The statistics of a small support set would be poor.
