@@ -21,7 +21,7 @@ from torch import Tensor
 
 from episodes.errors import UserError
 from episodes.rng import generator
-from episodes.tasks.task_set import TaskSet
+from episodes.tasks.task_set import TaskSet, joined
 
 BLOCK = 1000  # tasks; other blocks would give other tasks
 
@@ -192,17 +192,6 @@ def _schedule(portions: Tensor, ways: int, random: torch.Generator) -> Tensor:
         left[chosen] -= 1
         tasks.append(chosen[torch.randperm(ways, generator=random)])
     return torch.stack(tasks)
-
-
-def joined(parts: Sequence[TaskSet]) -> TaskSet:
-    """Return the tasks of several sets of one shape as one set."""
-    return TaskSet(
-        support=torch.cat([part.support for part in parts]),
-        support_labels=torch.cat([part.support_labels for part in parts]),
-        query=torch.cat([part.query for part in parts]),
-        query_labels=torch.cat([part.query_labels for part in parts]),
-        classes=torch.cat([part.classes for part in parts]),
-    )
 
 
 def distinct(sizes_R: Tensor, numbers_KR: Tensor, needs_R: Tensor | None = None) -> Tensor:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from episodes.errors import UserError
-from episodes.tasks.task_set import TaskSet
+from episodes.tasks.task_set import TaskSet, joined
 from episodes.types import TrainTest
 
 
@@ -23,7 +23,7 @@ def superclass_tasks(data: TrainTest) -> tuple[TaskSet, ...]:
     Raises:
         UserError: the data set has no superclasses, or one of a single class.
     """
-    train, test = data
+    train = data.train
     if not train.groups:
         raise UserError(
             f"{train.name} has no superclasses that could be tasks: sample tasks, or name "
@@ -39,8 +39,7 @@ def superclass_tasks(data: TrainTest) -> tuple[TaskSet, ...]:
     shapes = {(task.n_way, task.support.shape[1], task.query.shape[1]) for task in tasks}
     if len(shapes) > 1:
         return tuple(tasks)
-    columns = zip(*(_columns(task) for task in tasks), strict=True)
-    return (TaskSet(*(torch.cat(column) for column in columns)),)
+    return (joined(tasks),)
 
 
 def _task(data: TrainTest, members: tuple[str, ...]) -> TaskSet:
@@ -58,7 +57,3 @@ def _task(data: TrainTest, members: tuple[str, ...]) -> TaskSet:
         label_in_task[test.labels[query]][None],
         classes[None],
     )
-
-
-def _columns(tasks: TaskSet) -> tuple[torch.Tensor, ...]:
-    return tasks.support, tasks.support_labels, tasks.query, tasks.query_labels, tasks.classes

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 
@@ -45,3 +47,14 @@ class TaskSet:
             self.query_labels[rows],
             self.classes[rows],
         )
+
+
+def joined(parts: Sequence[TaskSet]) -> TaskSet:
+    """Return the tasks of several sets of one shape as one set."""
+    return TaskSet(
+        support=torch.cat([part.support for part in parts]),
+        support_labels=torch.cat([part.support_labels for part in parts]),
+        query=torch.cat([part.query for part in parts]),
+        query_labels=torch.cat([part.query_labels for part in parts]),
+        classes=torch.cat([part.classes for part in parts]),
+    )

@@ -14,7 +14,6 @@ from episodes.errors import UserError
 from episodes.tasks import varying
 from tests.episodes.tasks.test_sampling import pool, same
 
-
 SEEDED = np.random.default_rng
 
 
@@ -96,7 +95,7 @@ def test_tasks_follow_the_formulas(monkeypatch):
 
 
 def test_numbers_have_the_distributions_of_the_paper():
-    n = 1500
+    n = 700
     tasks = varying.varying(pool(*[24] * 12), count=n, seed=0)
     ways = [task.n_way for task in tasks]
     assert stats.chisquare([ways.count(number) for number in range(5, 13)]).pvalue > 1e-4
