@@ -210,7 +210,12 @@ def labels(records: Sequence[EpisodesRecord]) -> list[str]:
 def _label(record: EpisodesRecord, records: Sequence[EpisodesRecord]) -> str:
     parts = [record.name]
     same = [other for other in records if other.name == record.name]
-    for describe in (network, _trained, _settings, _run):
+    shared = set.intersection(*map(_settings, same))
+
+    def settings(one: EpisodesRecord) -> str:
+        return " ".join(sorted(_settings(one) - shared)) or "default settings"
+
+    for describe in (network, _trained, settings, _run):
         text = describe(record)
         if any(describe(other) != text for other in same):
             parts.append(text)
@@ -226,8 +231,7 @@ def _run(record: EpisodesRecord) -> str:
     return record.run_id
 
 
-def _settings(record: EpisodesRecord) -> str:
+def _settings(record: EpisodesRecord) -> set[str]:
     """Return the settings of the head and the learner of a record, for example "features=UN"."""
     sections = [record.config.get(section) or {} for section in SETTINGS_OF_METHOD]
-    words = [f"{key}={value}" for section in sections for key, value in sorted(section.items())]
-    return " ".join(words) or "default settings"
+    return {f"{key}={value}" for section in sections for key, value in section.items()}

@@ -53,9 +53,10 @@ class Section(NamedTuple):
 class Page(NamedTuple):
     """A study: what was run, the headline table, at most five findings, and then the details.
 
-    name: of its files; scale: empty where there is none; introduction, how: what a reader needs
-    before the first table, and before the details, which have the heading `details`. winners: the best row at each label budget. compared: measured against reported numbers row by
-    row, and why some were not reached. faults: accuracy without test images with known faults.
+    name: of its files. introduction: what precedes the first table. scale: empty where there is
+    none. winners: the best row at each label budget. compared: measured against reported numbers
+    row by row, and why some were not reached. details, how: the heading of the sections, and how to
+    read their tables. faults: accuracy without test images with known faults.
     """
 
     name: str

@@ -95,5 +95,5 @@ def test_results_on_other_tasks_are_not_compared():
 
 
 def test_the_regimes_are_not_compared():
-    with pytest.raises(UserError, match="of the low-data regime .* compare the runs of each"):
+    with pytest.raises(UserError, match=r"of the low-data regime .* compare the runs of each"):
         frames.compare(published("probe-16"), result("ridge"))
