@@ -19,9 +19,12 @@ COMPARISONS = {  # page -> its records; the shipped backbone is compared with wh
     "main": ("main", "names/no-labels.json"),
     "presets": ("presets",),
 }
+# The reports that are measured again; the rows of the episodic regime are in scripts.episodes
+STUDIES = ("architectures", "experts", "hyperparameters", "kshot")
 SCRIPTS = (
     "learners",
     "meta",
+    "episodes",
     "calibration",
     "fulldata",
     "forecast",
@@ -40,8 +43,9 @@ def commands() -> list[list[str]]:
         for page, places in COMPARISONS.items()
     ]
     result += [[f"scripts.{module}", *words] for module, *words in map(str.split, SCRIPTS)]
-    studies = ["configs/studies", "--results", "reports/records", "--out", "reports"]
-    result.append([*report, *studies])  # last, because its index lists the other pages
+    studies = [f"configs/studies/{name}" for name in STUDIES]
+    folders = ["--results", "reports/records", "--out", "reports"]
+    result.append([*report, *studies, *folders])  # last, because its index lists the other pages
     return result
 
 
@@ -51,7 +55,8 @@ def run(check: bool) -> int:
     Before the pages are written, the stale results are listed, as far as their data are here.
     """
     failed = 0
-    status = ["fewshot", "sweep", "configs/studies", "--results", "reports/records", "--status"]
+    studies = [f"configs/studies/{name}" for name in STUDIES]
+    status = ["fewshot", "sweep", *studies, "--results", "reports/records", "--status"]
     for command in commands() if check else [status, *commands()]:
         words = [*command, "--check"] if check else command
         print("python -m", *words, file=sys.stderr)

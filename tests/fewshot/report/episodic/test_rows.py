@@ -1,0 +1,53 @@
+"""The rows of a study of the episodic regime. Oracle: result files written by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+from typer.testing import CliRunner
+
+from fewshot.cli.main import app
+from fewshot.studies import grids, schema
+from fewshot.studies.executors import outcome
+from fewshot.studies.results import ResultStore
+from tests.fewshot.report.episodic.synthetic import METHODS, result
+
+ROW = {
+    "title": "Heads",
+    "question": "Which is best?",
+    "source": "a paper",
+    "kind": "episodes",
+    "base": {"data": "cifar10"},
+    "grid": [{"method": [*METHODS], "tasks.shots": [1, 5]}],
+    "scales": {"small": {"cuts": ["30 tasks"]}},
+}
+
+
+def test_a_row_shows_its_question_its_tables_and_what_did_not_run(tmp_path: Path):
+    file = tmp_path / "configs" / "episodes" / "heads.yaml"
+    file.parent.mkdir(parents=True)
+    file.write_text(yaml.safe_dump(ROW))
+    (row,) = schema.read([file])
+    store = ResultStore("small", tmp_path / "runs", tmp_path / "results")
+    cells = grids.cells(row, "small")
+    for cell in cells[:-2]:
+        one = result(cell.values["method"], cell.values["tasks.shots"], n=30)
+        store.write(row, cell, outcome("done", record=one.to_json(), run=one.run_id))
+    store.write(row, cells[-2], outcome("failed", reason="no such head."))
+    words = ["report", str(file), "--results", str(tmp_path / "results")]
+    run = CliRunner().invoke(app, [*words, "--out", str(tmp_path)])
+    assert run.exit_code == 0, run.output
+    page = (tmp_path / "episodes.md").read_text()
+    for line in (
+        "### heads: Heads",
+        "Which is best?",
+        "- source: a paper",
+        "- changed at scale small: 30 tasks",
+        "Failed, 1 of 8 settings: method pt-map, shots 1. Reason: no such head.",
+        "Not yet run, 1 of 8 settings: method pt-map, shots 5.",
+    ):
+        assert line in page, line
+    assert page.count("| ridge | inductive |") == 2
+    assert (tmp_path / "figures" / "episodes").glob("heads-*.svg")
+    assert CliRunner().invoke(app, [*words, "--out", str(tmp_path), "--check"]).exit_code == 0

@@ -1,0 +1,86 @@
+"""The page of the episodic regime. Oracles: numpy on the counts of tasks, and sentences by hand."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from fewshot.evaluation.paired_tests import Difference
+from fewshot.report.episodic.tables import Change
+from scripts import episodes
+from tests.fewshot.report.episodic.synthetic import METHODS, QUERIES, result, results
+
+
+@pytest.fixture
+def cross_domain(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(episodes, "read", lambda topic: results(100))
+
+
+def cells(table: str) -> dict[str, list[str]]:
+    rows = [line[2:-2].split(" | ") for line in table.splitlines() if line.startswith("|")]
+    return {row[0]: row for row in rows}
+
+
+def accuracy(name: str, shots: int, balance: str) -> str:
+    shares = 100 * np.array(result(name, shots, balance, 100).correct) / QUERIES
+    return f"{shares.mean():.2f} ± {stats.sem(shares) * stats.t.ppf(0.975, 99):.2f}"
+
+
+@pytest.mark.usefixtures("cross_domain")
+def test_a_table_has_every_shape_of_the_tasks_side_by_side():
+    by_method = cells(episodes.cross_domain())
+    shapes = [(1, "balanced"), (1, "dirichlet"), (5, "balanced"), (5, "dirichlet")]
+    assert by_method["method"][2:] == [f"{shots}-shot, {balance}" for shots, balance in shapes]
+    for name in METHODS:
+        row = [cell.strip("*") for cell in by_method[name]]
+        assert row[2:] == [accuracy(name, *shape) for shape in shapes]
+    assert by_method["pt-map"][2].startswith("**")
+
+
+@pytest.mark.usefixtures("cross_domain")
+def test_the_sentence_above_a_change_names_the_methods_at_the_ends_of_its_table():
+    text = episodes.changes()
+    assert text.count("pt-map falls most") == 2
+    assert text.count("This is what Veilleux et al. (arXiv 2204.11181) found.") == 2
+    first = re.search(r"pt-map falls most \((\S+) ±", text)
+    assert first is not None
+    fall = np.mean(result("pt-map", 1, "dirichlet", 100).correct) - np.mean(
+        result("pt-map", 1, n=100).correct
+    )
+    assert float(first[1]) == pytest.approx(100 * fall / QUERIES, abs=0.01)
+
+
+def test_a_sentence_does_not_say_what_the_records_contradict():
+    def change(name: str, mean: float) -> Change:
+        difference = Difference(100, mean, 0.01, 0.5)
+        one = replace(result("pt-map"), method=name)
+        return Change(name, True, one, one, difference)
+
+    rows = [change("tim", -0.15), change("pt-map", -0.015), change("alpha-tim", 0.001)]
+    assert episodes.extremes(rows) == (
+        "of 3 transductive methods, tim falls most (-15.00 ± 1.00 points), and alpha-tim falls not "
+        "at all (+0.10 ± 1.00, though its interval overlaps with that of pt-map). Veilleux et al. "
+        "(arXiv 2204.11181) found that pt-map falls most and alpha-tim least."
+    )
+
+
+def test_methods_are_rows_and_networks_and_shots_are_columns():
+    other = {"backbone": "conv4", "weights": "none"}
+    records = [result("ridge"), result("ridge", 5), result("ridge", 5, **other), result("pt-map")]
+    by_method = cells(episodes.by_network(records))
+    assert by_method["method"][2:] == [
+        "conv4, 5-shot",
+        "mini-resnet, 1-shot",
+        "mini-resnet, 5-shot",
+    ]
+    assert by_method["ridge"][2] == by_method["ridge"][4]
+    assert len(by_method["pt-map"]) == 5
+
+
+def test_every_mark_of_the_page_has_its_content():
+    marks = re.findall(r"<!-- table: (\S+) -->", episodes.PAGE.read_text())
+    assert sorted(marks) == sorted(episodes.contents())

@@ -1,0 +1,92 @@
+"""Results beside reported ones. Oracles: scipy's interval over trainings, and pairs by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from scipy import stats
+
+from fewshot.evaluation import task_scores
+from fewshot.runs.episodic.record import EpisodesRecord, Training
+from scripts import episodes_reported
+from tests.fewshot.report.episodic.synthetic import result
+from tests.fewshot.runs.episodic.handmade import record
+
+
+def trained(method: str, background: str, seed: int, correct: list[int]) -> EpisodesRecord:
+    return record(
+        correct,
+        method=method,
+        n_queries=20,
+        accuracy=task_scores.over_tasks(correct, 20),
+        training=Training(method, [background], 136, 2720, seed, 1000, None, 60.0),
+        config={"augment": [{"name": "affine"}], "train": {"turned_classes": True}},
+        run_id=f"{method}{background}{seed}",
+    )
+
+
+RUNS = [
+    trained("protonet", background, seed, [17 + seed % 2, 18, 16])
+    for background in ("omniglot-small1", "omniglot-small2")
+    for seed in range(5)
+] + [trained("siamese", "omniglot-small1", seed, [12, 13, 14 + seed]) for seed in range(5)]
+
+
+def test_errors_are_means_over_trainings_of_one_background_set():
+    rows = episodes_reported.challenge(RUNS)
+    assert [(row.name, row.background, len(row.errors)) for row in rows] == [
+        ("protonet, affine, turned classes", "omniglot-small1", 5),
+        ("protonet, affine, turned classes", "omniglot-small2", 5),
+        ("siamese, affine, turned classes", "omniglot-small1", 5),
+    ]
+    errors = np.array([100 * (1 - np.mean([12, 13, 14 + seed]) / 20) for seed in range(5)])
+    assert np.allclose(rows[2].errors, errors)
+    assert np.isclose(rows[2].half, stats.sem(errors) * stats.t.ppf(0.975, 4))
+
+
+def test_reported_errors_are_marked_and_sorted_among_the_measured_ones():
+    lines = episodes_reported.omniglot(RUNS).splitlines()[2:]
+    names = [line.split(" | ")[0].strip("| ") for line in lines]
+    assert names[:3] == ["*Bayesian program learning*", "*people*", names[2]]
+    assert names[2].startswith("protonet")
+    assert names.index("*simple convolutional network*") == 4
+    reported = [line for line in lines if line.startswith("| *")]
+    assert len(reported) == len(episodes_reported.ANCHORS)
+    assert all("*reported elsewhere*" in line for line in reported)
+
+
+def test_the_sentence_names_the_systems_whose_whole_interval_is_below():
+    text = episodes_reported.below_the_anchor(RUNS)
+    assert text.endswith("protonet, affine, turned classes after every background set.")
+    worse = [one for one in RUNS if one.method == "siamese"]
+    assert "No system is below 23%" in episodes_reported.below_the_anchor(worse)
+    assert episodes_reported.below_the_anchor([]) == "Not measured yet."
+
+
+def method(name: str, shift: int, spread: int = 0) -> EpisodesRecord:
+    base = result("ridge", n=200)
+    noise = np.random.default_rng(len(name)).permutation([-spread, spread] * 100)
+    correct = (np.array(base.correct) + shift + noise).tolist()
+    return replace(
+        base,
+        method=name,
+        name=name,
+        run_id=name,
+        backbone="conv4",
+        correct=correct,
+        accuracy=task_scores.over_tasks(correct, 75),
+    )
+
+
+def test_only_pairs_whose_order_the_paper_shows_are_counted():
+    # The paper's intervals leave baseline++ and matching open; protonet is below both.
+    records = [method("baseline++", 3), method("matching", 6), method("protonet", 5)]
+    text = episodes_reported.order(records)
+    assert text == (
+        "- conv4, 1-shot: 1 of 2 pairs as in the paper; 1 the other way round "
+        "(protonet above baseline++)."
+    )
+    equal = [method("baseline++", 0, 5), method("protonet", 0, 5), method("matching", 9)]
+    assert "1 without a significant difference here" in episodes_reported.order(equal)
+    assert "leave every order open" in episodes_reported.order(records[:2])
