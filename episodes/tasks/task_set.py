@@ -48,6 +48,16 @@ class TaskSet:
             self.classes[rows],
         )
 
+    def to(self, device: torch.device | str) -> TaskSet:
+        """Copy the tasks to a device."""
+        return TaskSet(
+            self.support.to(device),
+            self.support_labels.to(device),
+            self.query.to(device),
+            self.query_labels.to(device),
+            self.classes.to(device),
+        )
+
 
 def joined(parts: Sequence[TaskSet]) -> TaskSet:
     """Return the tasks of several sets of one shape as one set."""

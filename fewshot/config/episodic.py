@@ -57,6 +57,10 @@ class EpisodesConfig(MethodConfig):
         "the path of such a file, or `seed:S:BASE/VAL/NOVEL`, which draws that many classes; null "
         "takes all classes as novel.",
     )
+    base: tuple[str, ...] = Field(
+        default=(),
+        description="Data sets whose classes are the base classes, in place of those of `split`.",
+    )
     part: Literal["val", "novel"] = Field(
         default="novel", description="Classes that the tasks are sampled from."
     )
@@ -65,6 +69,9 @@ class EpisodesConfig(MethodConfig):
         description="Weights of the meta-training that are evaluated: those of the `last` step, or "
         "of the log entry with the best accuracy on tasks of the val classes.",
     )
+    train_seed: NaturalNumber = Field(
+        default=0, description="Seed of the meta-training: initial weights and training tasks."
+    )
     head: dict[str, Any] = Field(default={}, description="Settings of a head.")
     tasks: TaskSettings = Field(default=TaskSettings(), description="The tasks of the evaluation.")
 
@@ -72,4 +79,6 @@ class EpisodesConfig(MethodConfig):
     def _coherent(self) -> EpisodesConfig:
         if self.tasks.balance == "missing" and self.tasks.missing >= self.tasks.ways:
             raise ValueError("tasks.missing must be smaller than tasks.ways")
+        if self.train is not None and self.train.base is not None:
+            raise ValueError("train.base belongs to the low-data regime: use base instead")
         return self
