@@ -12,10 +12,17 @@ from fewshot.config.schema import Count, MethodConfig, NaturalNumber, Positive, 
 class TaskSettings(Settings):
     """The N-way k-shot tasks of an evaluation."""
 
-    sampler: Literal["fixed", "varying"] = Field(
+    sampler: Literal["fixed", "varying", "superclasses"] = Field(
         default="fixed",
-        description="Shape of the tasks: `fixed` ways, shots and queries, or `varying` ways and "
-        "unequal shots (Meta-Dataset, Triantafillou et al., arXiv 1903.03096).",
+        description="Shape of the tasks: `fixed` ways, shots and queries; `varying` ways and "
+        "unequal shots (Meta-Dataset, Triantafillou et al., arXiv 1903.03096); or one task for each "
+        "of the data's `superclasses`, whose training images are the support and whose test "
+        "images are the queries.",
+    )
+    file: str | None = Field(
+        default=None,
+        description="File of tasks that are evaluated instead of sampled ones, such as the "
+        "`tasks.npz` of another run; the other settings of the tasks then describe the file.",
     )
     ways: Count = Field(default=5, description="Number of classes of a task. [classes]")
     shots: Count = Field(default=1, description="Size of the support. [images per class]")
@@ -23,7 +30,7 @@ class TaskSettings(Settings):
         default=15,
         description="Number of queries, in unbalanced tasks the mean. [images per class]",
     )
-    count: Count = Field(default=2000, description="Number of tasks; fewer than 600 say little.")
+    count: Count = Field(default=2000, description="Number of tasks; 600 are the field's least.")
     balance: Literal["balanced", "dirichlet", "missing"] = Field(
         default="balanced",
         description="How queries are divided among the classes: equally; by a draw from a "

@@ -94,8 +94,8 @@ def resolve_run(
     task = _task(data.train, bases)
     checks.check_by_trying(settings, build_learner(settings, task, seed=0), task.n_way, data.train)
     run_id = _run_id(settings, data, bases)
-    computed = None if force else _computed(out / run_id)
-    compute = _compute(settings, out / run_id, computed, chosen, device is not None, threads)
+    computed = None if force else computed_before(out / run_id)
+    compute = compute_like(settings, out / run_id, computed, chosen, device is not None, threads)
     checks.check_compiler(settings, compute)
     return ResolvedRun(settings, data, bases, task, run_id, out / run_id, compute)
 
@@ -245,7 +245,7 @@ def deciding_values(settings: MethodConfig, bases: Sequence[ImageSet]) -> dict[s
     return values
 
 
-def _computed(folder: Path) -> devices.Compute | None:
+def computed_before(folder: Path) -> devices.Compute | None:
     """Return how a run was computed so far; None for a new one."""
     path = folder / "config.yaml"
     return devices.Compute(**config.read(path)["compute"]) if path.exists() else None
@@ -260,8 +260,8 @@ def _with_prior(values: dict[str, Any], settings: RunConfig, data: TrainTest) ->
     return {**values, "prior_version": PRIOR_VERSION}
 
 
-def _compute(
-    settings: RunConfig,
+def compute_like(
+    settings: MethodConfig,
     folder: Path,
     before: devices.Compute | None,
     device: str,

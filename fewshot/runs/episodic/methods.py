@@ -81,6 +81,17 @@ def methods() -> dict[str, Method]:
     return table
 
 
+def learner_type(name: str) -> type[Learner]:
+    """Return the class of a learner.
+
+    Raises:
+        UserError: this version has no such learner.
+    """
+    if name not in LEARNERS:
+        raise UserError(f"there is no learner '{name}': {config.nearest(name, list(LEARNERS))}")
+    return LEARNERS[name]
+
+
 def method(name: object) -> Method:
     """Return the method of a name.
 

@@ -1,0 +1,95 @@
+"""Run requests of the episodic regime: each from its record if it is finished."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from fewshot import config, io, progress
+from fewshot.runs.episodic import evaluate, task_sets
+from fewshot.runs.episodic import record as records
+from fewshot.runs.episodic.given import GivenFeatures
+from fewshot.runs.episodic.record import EpisodesRecord
+from fewshot.runs.episodic.resolve import ResolvedEpisodes, Sources, resolve
+from fewshot.runs.episodic.task_sets import Tasks
+
+RECORD, TASKS = "record.json", "tasks.npz"
+
+log = logging.getLogger("fewshot")
+
+
+def run(
+    values: Mapping[str, Any],
+    *,
+    out: Path = Path("runs"),
+    device: str | None = None,
+    threads: int | None = None,
+    force: bool = False,
+    given: GivenFeatures | None = None,
+) -> EpisodesRecord:
+    """Evaluate one method on one set of tasks; see `run_all`."""
+    (record,) = run_all(
+        [values], out=out, device=device, threads=threads, force=force, given=given
+    )
+    return record
+
+
+def run_all(
+    requests: Sequence[Mapping[str, Any]],
+    *,
+    out: Path = Path("runs"),
+    device: str | None = None,
+    threads: int | None = None,
+    force: bool = False,
+    given: GivenFeatures | None = None,
+) -> list[EpisodesRecord]:
+    """Evaluate several requests; all are checked before the first is computed.
+
+    A finished run is answered from its record. An interrupted training resumes.
+
+    Args:
+        requests: for each run, settings on top of the method's preset, as nested mappings. `train`
+            may be true, for the training of the preset.
+        out: folder of run folders.
+        device: cpu, cuda and so on; None for a GPU if there is one.
+        threads: CPU threads; None for those that a run has, or the default.
+        force: compute finished runs again.
+        given: features in place of images; None for images.
+
+    Returns:
+        The records, in the order of the requests.
+
+    Raises:
+        UserError: a request is wrong; nothing is written.
+        Diverged: the loss of a training, or a logit, is not finite.
+        KeyboardInterrupt: the call was interrupted; the same call resumes it.
+    """
+    sources = Sources(given)
+    runs = [
+        resolve(values, out, device, sources=sources, threads=threads, force=force)
+        for values in requests
+    ]
+    sampled = [task_sets.sample(one.config.tasks, one.pool) for one in runs]
+    results = []
+    for number, (one, tasks) in enumerate(zip(runs, sampled, strict=True), start=1):
+        with progress.within(f"{one.method.name} ({number}/{len(runs)})"):
+            results.append(_result(one, tasks, force))
+    return results
+
+
+def _result(run: ResolvedEpisodes, tasks: Tasks, force: bool) -> EpisodesRecord:
+    """Return the record of a run from its file, or evaluate it and write the files."""
+    path = run.folder / RECORD
+    io.make_folder(run.folder)
+    with FileLock(run.folder / ".lock"):
+        if path.exists() and not force:
+            return records.read(path)
+        values = {**run.config.model_dump(mode="json"), "compute": run.compute._asdict()}
+        io.write_bytes(run.folder / "config.yaml", config.dump(values).encode())
+        record = evaluate.evaluate(run, tasks, ())
+        io.write_json(path, record.to_json())
+    return record

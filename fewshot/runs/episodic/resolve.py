@@ -1,0 +1,220 @@
+"""Resolve a request of the episodic regime once: settings, data, pool, run id, folder, compute."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from episodes import datasets
+from episodes.class_splits import Split
+from episodes.types import TrainTest
+from fewshot import backbones, config, progress
+from fewshot.backbones import own_weights
+from fewshot.config import EpisodesConfig, splits
+from fewshot.errors import UserError
+from fewshot.features import cache
+from fewshot.learners.base import Task
+from fewshot.runs import resolve as low_data
+from fewshot.runs.episodic import settings
+from fewshot.runs.episodic.given import GivenFeatures
+from fewshot.runs.episodic.methods import Method
+from fewshot.runs.episodic.pool import Pool
+from fewshot.runs.training_run import BaseTraining
+from fewshot.training import devices
+
+RESULTS_VERSION = 1  # raise it if the same settings give other results
+
+
+@dataclass
+class Sources:
+    """The data sets that the runs of one call share, so that each is loaded once.
+
+    Args:
+        given: features in place of images; None without them.
+    """
+
+    given: GivenFeatures | None = None
+    _loaded: dict[tuple[str, int | None], TrainTest] = field(default_factory=dict)
+
+    def load(self, data: str, image_size: int | None) -> TrainTest:
+        """Return a data set, which is loaded at the first call."""
+        key = data, image_size
+        if key not in self._loaded:
+            self._loaded[key] = datasets.load(
+                data, image_size=image_size, progress=progress.is_shown()
+            )
+        return self._loaded[key]
+
+
+@dataclass(frozen=True)
+class ResolvedEpisodes:
+    """A checked run of the episodic regime: everything that its evaluation needs.
+
+    Args:
+        config: the settings, complete.
+        method: the method.
+        pool: the images, or the given features, that tasks are sampled from.
+        bases: the base classes, of the split or of other data sets; empty where nothing reads them.
+        val: the val classes, if their tasks choose the step of the training; otherwise None.
+        run_id: hash of the settings and the data.
+        folder: folder of the run.
+        compute: device, precision and threads.
+    """
+
+    config: EpisodesConfig
+    method: Method
+    pool: Pool | GivenFeatures
+    bases: tuple[Pool, ...]
+    val: Pool | None
+    run_id: str
+    folder: Path
+    compute: devices.Compute
+
+    @property
+    def trained(self) -> bool:
+        """Whether the run meta-trains."""
+        return self.config.train is not None
+
+    def training(self) -> BaseTraining:
+        """Return the meta-training of the run, or what builds its learner if it has none."""
+        n_base = sum(len(base.classes) for base in self.bases) or None
+        is_trained = self.trained
+        return BaseTraining(
+            config=settings.of_learner(self.config, self.method),
+            bases=tuple(base.image_set() for base in self.bases) if is_trained else (),
+            val=self.val.image_set() if self.val is not None else None,
+            task=Task(self.n_way, classes=(), n_base=n_base if is_trained else None),
+            folder=self.folder,
+            compute=self.compute,
+            seed=self.config.train_seed,
+        )
+
+    @property
+    def n_way(self) -> int:
+        """The largest number of classes of a task."""
+        if self.config.tasks.sampler == "fixed":
+            return self.config.tasks.ways
+        return len(self.pool.classes)
+
+
+def resolve(
+    values: Mapping[str, Any],
+    out: Path,
+    device: str | None = None,
+    *,
+    sources: Sources,
+    threads: int | None = None,
+    force: bool = False,
+) -> ResolvedEpisodes:
+    """Check a request and return the run that it describes; write nothing.
+
+    Args:
+        values: settings on top of the method's preset, as nested mappings.
+        out: folder of run folders.
+        device: cpu, cuda and so on; None for a GPU if there is one.
+        sources: the data sets of the call.
+        threads: CPU threads; None for those that the run has, or the default.
+        force: ignore how the run was computed before.
+
+    Raises:
+        UserError: a name, key, type or value is wrong, or data, weights or device are missing.
+    """
+    chosen = devices.pick(device)
+    cache.limit()  # raises an error if FEWSHOT_CACHE_GB is no size
+    settled, method = settings.settle(values, given=sources.given is not None)
+    if sources.given is not None:
+        pools = _Pools(sources.given, (), None)
+    else:
+        pools = _pools(settled, method, sources)
+    run_id = _run_id(settled, method, pools)
+    before = None if force else low_data.computed_before(out / run_id)
+    compute = low_data.compute_like(
+        settled, out / run_id, before, chosen, device is not None, threads
+    )
+    return ResolvedEpisodes(settled, method, *pools, run_id, out / run_id, compute)
+
+
+class _Pools(NamedTuple):
+    """The images of the tasks, of the base classes, and of the val classes that choose a step."""
+
+    tasks: Pool | GivenFeatures
+    bases: tuple[Pool, ...]
+    val: Pool | None
+
+
+def _pools(chosen: EpisodesConfig, method: Method, sources: Sources) -> _Pools:
+    """Return the images of a run; base and val classes only where it reads them."""
+    data = sources.load(chosen.data, chosen.image_size)
+    split = None
+    if chosen.split is not None:
+        split = splits.read(chosen.split, data.train.classes, data.train.name)
+    pool = Pool.of(data, _part(split, chosen.part, data) if split is not None else None)
+    trains, reads_base = chosen.train is not None, method.learner is None
+    if not trains and not reads_base:
+        return _Pools(pool, (), None)
+    if chosen.base:
+        bases = tuple(Pool.of(sources.load(name, chosen.image_size)) for name in chosen.base)
+        _check_disjoint(pool, bases)
+    elif split is not None and split.base:
+        bases = (Pool.of(data, split.base),)
+    else:
+        bases = ()
+    if trains and not bases:
+        raise UserError(
+            "a meta-training needs base classes, which are not those of the tasks: use --split, "
+            "whose base classes are trained on, or --base DATA."
+        )
+    chooses = trains and chosen.select == "val" and split is not None and split.val
+    val = Pool.of(data, split.val) if split is not None and chooses else None
+    return _Pools(pool, bases, val)
+
+
+def _part(split: Split, part: str, data: TrainTest) -> tuple[str, ...]:
+    names = split.val if part == "val" else split.novel
+    if not names:
+        raise UserError(
+            f"the split of {data.train.name} has no {part} classes: use another --part or --split."
+        )
+    return names
+
+
+def _check_disjoint(pool: Pool, bases: Sequence[Pool]) -> None:
+    """Raise UserError if a base set is the data of the tasks itself, with classes in common."""
+    for base in bases:
+        shared = sorted(set(base.classes) & set(pool.classes))
+        if base.data.train.fingerprint == pool.data.train.fingerprint and shared:
+            raise UserError(
+                f"the base set {base.name} has the images of the tasks, such as those of class "
+                f"'{shared[0]}': divide its classes with --split, or name another base set."
+            )
+
+
+def _run_id(chosen: EpisodesConfig, method: Method, pools: _Pools) -> str:
+    """Hash what decides the result: not the device, the precision or any path."""
+    pool, bases, val = pools
+    by_content = {"data", "image_size", "split", "base", "part", "select", "learner", "head"}
+    values = chosen.model_dump(
+        mode="json", exclude={"preset", "precision", *by_content}, exclude_defaults=True
+    )
+    if chosen.tasks.file is not None:
+        content = Path(chosen.tasks.file).read_bytes()
+        values["tasks"] = {"file": hashlib.sha256(content).hexdigest()}
+    if method.head_type is not None:
+        values["head"] = config.deciding(method.head_type.options_type.model_validate(chosen.head))
+    if method.learner is not None or chosen.train is not None:
+        learner = settings.of_learner(chosen, method)
+        deciding = low_data.deciding_values(learner, ())
+        values |= {key: deciding[key] for key in ("learner", "backbone")}
+    elif not isinstance(pool, GivenFeatures):
+        weights = backbones.weights_file(chosen.backbone)
+        if weights is not None:
+            values["backbone"]["weights"] = own_weights.content_hash(weights)
+    values["pool"] = pool.fingerprint
+    values["bases"] = [base.fingerprint for base in bases]
+    values["val"] = None if val is None else val.fingerprint
+    values["version"] = RESULTS_VERSION
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]

@@ -1,0 +1,66 @@
+"""The tasks of a run: sampled, fixed by the data, or read from a file."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from episodes.tasks import sampling, superclass_tasks
+from episodes.tasks.task_set import TaskSet
+from fewshot.config import TaskSettings
+from fewshot.errors import UserError
+from fewshot.runs.episodic.given import GivenFeatures
+from fewshot.runs.episodic.pool import Pool
+
+Tasks = tuple[TaskSet, ...]
+
+
+def sample(settings: TaskSettings, pool: Pool | GivenFeatures) -> Tasks:
+    """Return the tasks of an evaluation among the images of a pool.
+
+    Raises:
+        UserError: the pool has too few classes or images.
+    """
+    if settings.sampler == "superclasses":
+        return _of_superclasses(pool)
+    return (
+        sampling.fixed(
+            pool.labels,
+            ways=settings.ways,
+            shots=settings.shots,
+            queries=settings.queries,
+            count=settings.count,
+            seed=settings.seed,
+            balance=settings.balance,
+            concentration=settings.concentration,
+            missing=settings.missing,
+            names=pool.classes,
+        ),
+    )
+
+
+def _of_superclasses(pool: Pool | GivenFeatures) -> Tasks:
+    if isinstance(pool, GivenFeatures) or len(pool.classes) < len(pool.data.train.classes):
+        raise UserError(
+            "tasks of superclasses are of whole data sets: leave out --split and --features."
+        )
+    return superclass_tasks.superclass_tasks(pool.data)
+
+
+def fingerprint(tasks: Sequence[TaskSet]) -> str:
+    """Return a hash of the tasks: of the images in them, in their order."""
+    digest = hashlib.sha256()
+    for some in tasks:
+        values: tuple[Tensor, ...] = (
+            some.support,
+            some.support_labels,
+            some.query,
+            some.query_labels,
+            some.classes,
+        )
+        for value in values:
+            digest.update(f"{tuple(value.shape)}".encode())
+            digest.update(value.contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
