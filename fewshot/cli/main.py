@@ -8,7 +8,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from fewshot.cli import data, demo, display, listing, reporting, training, using
+from fewshot.cli import data, demo, display, episodes, listing, reporting, training, using
 from fewshot.errors import Diverged, UserError
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app = typer.Typer(
 app.command()(demo.demo)
 app.command()(training.run)
 app.command()(training.pretrain)
+app.command()(episodes.episodes)
 app.command("list")(listing.list_)
 app.command()(listing.options)
 app.command()(data.data)

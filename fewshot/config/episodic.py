@@ -15,8 +15,8 @@ class TaskSettings(Settings):
     sampler: Literal["fixed", "varying", "superclasses"] = Field(
         default="fixed",
         description="Shape of the tasks: `fixed` ways, shots and queries; `varying` ways and "
-        "unequal shots (Meta-Dataset, Triantafillou et al., arXiv 1903.03096); or one task for each "
-        "of the data's `superclasses`, whose training images are the support and whose test "
+        "unequal shots (Meta-Dataset, Triantafillou et al., arXiv 1903.03096); or one task for "
+        "each of the `superclasses`, whose training images are the support and whose test "
         "images are the queries.",
     )
     file: str | None = Field(
@@ -75,9 +75,6 @@ class EpisodesConfig(MethodConfig):
         default="val",
         description="Weights of the meta-training that are evaluated: those of the `last` step, or "
         "of the log entry with the best accuracy on tasks of the val classes.",
-    )
-    train_seed: NaturalNumber = Field(
-        default=0, description="Seed of the meta-training: initial weights and training tasks."
     )
     head: dict[str, Any] = Field(default={}, description="Settings of a head.")
     tasks: TaskSettings = Field(default=TaskSettings(), description="The tasks of the evaluation.")

@@ -19,7 +19,7 @@ from episodes.types import Labelled
 from fewshot import progress
 from fewshot.backbones import chunk_size
 from fewshot.errors import Diverged
-from fewshot.heads.task_head import TaskHead
+from fewshot.heads.task_head import TaskClassifier, TaskHead
 from fewshot.learners.base import Learner
 
 # Features of the tasks that are solved at once: on a CPU as many as its caches hold, and on a GPU
@@ -27,7 +27,6 @@ from fewshot.learners.base import Learner
 CPU_BYTES, GPU_BYTES = 2**23, 2**28
 MOST_TASKS = 2048  # solved at once
 
-Solve = Callable[[TaskSet], Tensor]  # t tasks -> logits [t, q, n_way], higher is better
 Load = Callable[[Tensor], Tensor]  # indices of images [n] -> images, float [n, c, h, w]
 
 
@@ -70,16 +69,11 @@ def of_head(
 def of_learner(learner: Learner, features_ND: Tensor, tasks: Sequence[TaskSet]) -> Counts:
     """Evaluate a learner with a frozen body on the features of a pool; see `of_head`."""
     learner.eval()
-
-    def solve(some: TaskSet) -> Tensor:
-        support_TSD, query_TQD = features_ND[some.support], features_ND[some.query]
-        return learner.task_logits(support_TSD, some.support_labels, query_TQD, some.n_way)
-
-    return _on_features(lambda: solve, features_ND, tasks)
+    return _on_features(lambda: learner.on_pool(features_ND), features_ND, tasks)
 
 
 def _on_features(
-    prepare: Callable[[], Solve], features_ND: Tensor, tasks: Sequence[TaskSet]
+    prepare: Callable[[], TaskClassifier], features_ND: Tensor, tasks: Sequence[TaskSet]
 ) -> Counts:
     device = features_ND.device
     limit = GPU_BYTES if features_ND.is_cuda else CPU_BYTES
@@ -119,7 +113,7 @@ def of_images(
 
 
 def _count(
-    prepare: Callable[[], Solve],
+    prepare: Callable[[], TaskClassifier],
     tasks: Sequence[TaskSet],
     size_of: Callable[[TaskSet], int],
     device: torch.device,

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -26,6 +24,7 @@ from fewshot.runs.episodic.resolve import ResolvedEpisodes
 from fewshot.runs.episodic.task_sets import Tasks
 from fewshot.training import devices
 
+SEED = 0  # of initial weights that are not trained
 FEWEST_TASKS = 600  # Closer-look papers and Meta-Dataset report this many
 
 
@@ -98,8 +97,9 @@ def evaluate(run: ResolvedEpisodes, tasks: Tasks, apart: Tasks) -> EpisodesRecor
             peak_memory_mb=provenance.peak_memory_mb(run.compute.device),
             parameters=_n_parameters(prepared),
         ),
-        provenance=provenance.of_result(
-            started, devices.name(run.compute.device), run.compute
+        provenance=replace(
+            provenance.of_result(started, devices.name(run.compute.device), run.compute),
+            data_fingerprint=run.pool.fingerprint,
         ),
         warnings=_warnings(run, prepared, n_tasks),
         config=_public_config(run),
@@ -111,12 +111,12 @@ def _prepare(run: ResolvedEpisodes) -> Prepared:
     if isinstance(run.pool, GivenFeatures):
         return Prepared(None, None, None)
     if run.method.learner is None and not run.trained:
-        with seeded(run.config.train_seed, "initialise"):
+        with seeded(SEED, "initialise"):
             backbone = backbones.build(run.config.backbone).to(run.compute.device)
         backbone.set_compute(run.compute.precision, run.compute.channels_last)
         return Prepared(None, backbone.eval(), None)
     building = run.training()
-    learner = building.build_learner(run.config.train_seed)
+    learner = building.build_learner(SEED)
     if not run.trained:
         return Prepared(learner, learner.backbone, None)
     done = meta_training.apply(building, learner)
@@ -136,16 +136,16 @@ def _prepare(run: ResolvedEpisodes) -> Prepared:
     return Prepared(learner, learner.backbone, training)
 
 
-def _counts(
-    run: ResolvedEpisodes, prepared: Prepared, tasks: Tasks
-) -> tuple[Counts, float | None]:
+def _counts(run: ResolvedEpisodes, prepared: Prepared, tasks: Tasks) -> tuple[Counts, float | None]:
     """Return the counts of all tasks, and the seconds of the features."""
     device, pool, learner = run.compute.device, run.pool, prepared.learner
     uses_head = run.method.head_type is not None
     if learner is not None and not uses_head and learner.needs.images:
         assert isinstance(pool, Pool)
         images = pool
-        return episodic.of_images(learner, lambda some: images.load(some, device), tasks, device), 0.0
+        return episodic.of_images(
+            learner, lambda some: images.load(some, device), tasks, device
+        ), 0.0
     features, seconds = _features(pool, prepared.backbone, device)
     if run.method.head_type is None:
         assert learner is not None

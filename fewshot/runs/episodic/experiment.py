@@ -32,9 +32,7 @@ def run(
     given: GivenFeatures | None = None,
 ) -> EpisodesRecord:
     """Evaluate one method on one set of tasks; see `run_all`."""
-    (record,) = run_all(
-        [values], out=out, device=device, threads=threads, force=force, given=given
-    )
+    (record,) = run_all([values], out=out, device=device, threads=threads, force=force, given=given)
     return record
 
 
@@ -90,6 +88,7 @@ def _result(run: ResolvedEpisodes, tasks: Tasks, force: bool) -> EpisodesRecord:
             return records.read(path)
         values = {**run.config.model_dump(mode="json"), "compute": run.compute._asdict()}
         io.write_bytes(run.folder / "config.yaml", config.dump(values).encode())
-        record = evaluate.evaluate(run, tasks, ())
+        apart = task_sets.without_replacement(run.config.tasks, run.pool)
+        record = evaluate.evaluate(run, tasks, apart)
         io.write_json(path, record.to_json())
     return record

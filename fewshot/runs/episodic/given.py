@@ -136,7 +136,11 @@ def _names(values: np.ndarray, names: Sequence[Any] | np.ndarray | None) -> tupl
     """Return the names of the classes that occur."""
     if names is None:
         return tuple(str(value) for value in values)
-    if not np.issubdtype(values.dtype, np.integer) or values.min() < 0 or values.max() >= len(names):
+    if (
+        not np.issubdtype(values.dtype, np.integer)
+        or values.min() < 0
+        or values.max() >= len(names)
+    ):
         raise UserError(
             f"labels: with {len(names)} classes they are whole numbers from 0 to "
             f"{len(names) - 1}, not {values[0]} to {values[-1]}."

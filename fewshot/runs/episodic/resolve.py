@@ -90,7 +90,6 @@ class ResolvedEpisodes:
             task=Task(self.n_way, classes=(), n_base=n_base if is_trained else None),
             folder=self.folder,
             compute=self.compute,
-            seed=self.config.train_seed,
         )
 
     @property

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from episodes.tasks import sampling, superclass_tasks
+from episodes.tasks import sampling, superclass_tasks, varying
 from episodes.tasks.task_set import TaskSet
 from fewshot.config import TaskSettings
 from fewshot.errors import UserError
@@ -25,6 +25,10 @@ def sample(settings: TaskSettings, pool: Pool | GivenFeatures) -> Tasks:
     """
     if settings.sampler == "superclasses":
         return _of_superclasses(pool)
+    if settings.sampler == "varying":
+        return varying.varying(
+            pool.labels, count=settings.count, seed=settings.seed, names=pool.classes
+        )
     return (
         sampling.fixed(
             pool.labels,
@@ -39,6 +43,25 @@ def sample(settings: TaskSettings, pool: Pool | GivenFeatures) -> Tasks:
             names=pool.classes,
         ),
     )
+
+
+def without_replacement(settings: TaskSettings, pool: Pool | GivenFeatures) -> Tasks:
+    """Return tasks of the same shape of which no two have an image in common.
+
+    Returns:
+        As many as there can be; none for tasks of varying shape, unequal queries or a file, and
+        none if there would be a single one.
+    """
+    if settings.sampler != "fixed" or settings.balance != "balanced" or settings.file is not None:
+        return ()
+    tasks = sampling.without_replacement(
+        pool.labels,
+        ways=settings.ways,
+        shots=settings.shots,
+        queries=settings.queries,
+        seed=settings.seed,
+    )
+    return (tasks,) if len(tasks) > 1 else ()
 
 
 def _of_superclasses(pool: Pool | GivenFeatures) -> Tasks:
