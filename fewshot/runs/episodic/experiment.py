@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
+from episodes.tasks import files
 from fewshot import config, io, progress
 from fewshot.runs.episodic import evaluate, task_sets
 from fewshot.runs.episodic import record as records
@@ -18,8 +18,6 @@ from fewshot.runs.episodic.resolve import ResolvedEpisodes, Sources, resolve
 from fewshot.runs.episodic.task_sets import Tasks
 
 RECORD, TASKS = "record.json", "tasks.npz"
-
-log = logging.getLogger("fewshot")
 
 
 def run(
@@ -71,7 +69,7 @@ def run_all(
         resolve(values, out, device, sources=sources, threads=threads, force=force)
         for values in requests
     ]
-    sampled = [task_sets.sample(one.config.tasks, one.pool) for one in runs]
+    sampled = [task_sets.of_run(one.config.tasks, one.pool) for one in runs]
     results = []
     for number, (one, tasks) in enumerate(zip(runs, sampled, strict=True), start=1):
         with progress.within(f"{one.method.name} ({number}/{len(runs)})"):
@@ -90,5 +88,7 @@ def _result(run: ResolvedEpisodes, tasks: Tasks, force: bool) -> EpisodesRecord:
         io.write_bytes(run.folder / "config.yaml", config.dump(values).encode())
         apart = task_sets.without_replacement(run.config.tasks, run.pool)
         record = evaluate.evaluate(run, tasks, apart)
+        protocol = run.config.tasks.model_dump(mode="json", exclude={"file"})
+        files.write(run.folder / TASKS, tasks, run.pool, protocol)
         io.write_json(path, record.to_json())
     return record

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from pathlib import Path
 
 from torch import Tensor
 
-from episodes.tasks import sampling, superclass_tasks, varying
+from episodes.tasks import files, sampling, superclass_tasks, varying
 from episodes.tasks.task_set import TaskSet
 from fewshot.config import TaskSettings
 from fewshot.errors import UserError
@@ -17,12 +18,14 @@ from fewshot.runs.episodic.pool import Pool
 Tasks = tuple[TaskSet, ...]
 
 
-def sample(settings: TaskSettings, pool: Pool | GivenFeatures) -> Tasks:
+def of_run(settings: TaskSettings, pool: Pool | GivenFeatures) -> Tasks:
     """Return the tasks of an evaluation among the images of a pool.
 
     Raises:
-        UserError: the pool has too few classes or images.
+        UserError: the pool has too few classes or images, or the file is not of these images.
     """
+    if settings.file is not None:
+        return files.read(Path(settings.file), pool).tasks
     if settings.sampler == "superclasses":
         return _of_superclasses(pool)
     if settings.sampler == "varying":
