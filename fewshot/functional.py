@@ -96,6 +96,12 @@ def distillation(logits_NW: Tensor, teacher_NW: Tensor, temperature: float) -> T
     return temperature**2 * F.kl_div(log_probabilities_NW, teacher_NW, reduction="batchmean")
 
 
+def one_hot(labels: Tensor, n_way: int, like: Tensor) -> Tensor:
+    """Return int64 labels as vectors of zeros and a one, [..., n_way], of the type of `like`."""
+    # F.one_hot would read the labels on the host, which makes a GPU wait.
+    return (labels[..., None] == torch.arange(n_way, device=labels.device)).to(like.dtype)
+
+
 def prototypes(features_SD: Tensor, labels_S: Tensor, n_way: int) -> Tensor:
     """Return the mean features of each class, [n_way, d]; zeros for a class without support.
 
@@ -103,9 +109,7 @@ def prototypes(features_SD: Tensor, labels_S: Tensor, n_way: int) -> Tensor:
 
     Source: Snell et al., arXiv 1703.05175, equation 1.
     """
-    # F.one_hot would read the labels on the host, which makes a GPU wait.
-    one_hot_SW = labels_S[..., None] == torch.arange(n_way, device=labels_S.device)
-    weights_SW = one_hot_SW.to(features_SD.dtype)
+    weights_SW = one_hot(labels_S, n_way, features_SD)
     counts_W = weights_SW.sum(-2).clamp(min=1)
     return (weights_SW.mT @ features_SD) / counts_W[..., None]
 

@@ -5,7 +5,11 @@ A head of your own joins the others with `HEADS["mine"] = Mine`.
 
 from __future__ import annotations
 
+from fewshot.heads.inductive.cosine import Cosine
+from fewshot.heads.inductive.lda import LDA
+from fewshot.heads.inductive.logistic import Logistic
 from fewshot.heads.inductive.nearest_mean import NearestMean
+from fewshot.heads.inductive.ridge import Ridge
 from fewshot.heads.task_head import TaskHead
 from fewshot.heads.transductive.alpha_tim import AlphaTIM
 from fewshot.heads.transductive.bd_cspn import BDCSPN
@@ -17,6 +21,10 @@ from fewshot.heads.transductive.tim import TIM
 
 HEADS: dict[str, type[TaskHead]] = {
     "nearest-mean": NearestMean,
+    "ridge": Ridge,
+    "logistic": Logistic,
+    "cosine": Cosine,
+    "lda": LDA,
     "soft-kmeans": SoftKMeans,
     "bd-cspn": BDCSPN,
     "laplacian-shot": LaplacianShot,

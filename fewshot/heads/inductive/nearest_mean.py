@@ -1,7 +1,8 @@
 """The nearest class mean: prototypes of cached features.
 
-A query x has the logit -|x - m_w|^2 for the mean m_w of class w, or the cosine of x and m_w. With
-`features: L2N` or `CL2N` this is SimpleShot, with `UN` the classifier of a prototypical network.
+A query x has the logit 2 x m_w - |m_w|^2 for the mean m_w of class w, which is -|x - m_w|^2 plus
+|x|^2, the same for all classes; or the cosine of x and m_w. With `features: L2N` or `CL2N` this is
+SimpleShot, with `UN` the classifier of a prototypical network.
 
 What differs: without base classes, SimpleShot has no centre; here it is the mean of the support.
 
@@ -12,11 +13,16 @@ from __future__ import annotations
 
 from typing import Literal
 
+import torch
 from pydantic import Field
 from torch import Tensor
+from torch.nn import functional as F
 
+from episodes.tasks.task_set import TaskSet
 from fewshot import functional
-from fewshot.heads.task_head import TaskHead, TaskHeadOptions
+from fewshot.heads.inductive.linear import Linear, LinearHead
+from fewshot.heads.pool import class_means
+from fewshot.heads.task_head import TaskHeadOptions
 
 
 class Options(TaskHeadOptions):
@@ -29,22 +35,23 @@ class Options(TaskHeadOptions):
     )
 
 
-class NearestMean(TaskHead):
+class NearestMean(LinearHead):
     """The nearest class mean."""
 
-    transductive = False
     options_type = Options
     options: Options
 
-    def logits(
-        self, support_TSD: Tensor, labels_TS: Tensor, query_TQD: Tensor, n_way: int
-    ) -> Tensor:
-        means_TWD = functional.prototypes(support_TSD, labels_TS, n_way)
-        products_TQW = query_TQD @ means_TWD.mT
+    @property
+    def unit_queries(self) -> bool:
+        return self.options.distance == "cosine"
+
+    def fit(self, support_TSD: Tensor, labels_TS: Tensor, n_way: int) -> Linear:
+        return self._compare_with(functional.prototypes(support_TSD, labels_TS, n_way))
+
+    def fit_on_pool(self, pool_ND: Tensor, tasks: TaskSet) -> Linear:
+        return self._compare_with(class_means(pool_ND, tasks))
+
+    def _compare_with(self, means_TWD: Tensor) -> Linear:
         if self.options.distance == "cosine":
-            lengths_TQ1 = query_TQD.norm(dim=-1, keepdim=True)
-            lengths_T1W = means_TWD.norm(dim=-1)[:, None]
-            return products_TQW / (lengths_TQ1 * lengths_T1W).clamp(min=1e-12)
-        squares_TQ1 = query_TQD.square().sum(-1, keepdim=True)
-        squares_T1W = means_TWD.square().sum(-1)[:, None]
-        return 2 * products_TQW - squares_TQ1 - squares_T1W
+            return Linear(F.normalize(means_TWD, dim=-1), torch.zeros_like(means_TWD[..., 0]))
+        return Linear(2 * means_TWD, -means_TWD.square().sum(-1))
