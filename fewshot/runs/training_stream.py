@@ -36,18 +36,19 @@ def of_run(
     settings, steps, append = run.config.train, run.config.augment, run.config.append
     if len(run.bases) < 2 or learner.feed == "batches":
         return of_pool(settings, steps, learner, pool, ways, seed, append)
-    parts = [
-        of_pool(settings, steps, learner, part, ways, seed)
-        for part in base_sets.divided(pool, run.bases)
-    ]
+    pools = list(base_sets.divided(pool, run.bases))
+    steps_per_epoch = sum(
+        _steps_per_epoch(settings, learner, len(part.labels), ways) for part in pools
+    )
+    items = settings.total_steps(steps_per_epoch) * settings.tasks_per_step
+    parts = [_stream(settings, steps, learner, part, ways, seed, items) for part in pools]
     weights = torch.tensor([float(len(base.classes)) for base in run.bases])
 
     def stream(item: int) -> Labelled | Episode | Pairs:
         chosen = torch.multinomial(weights, 1, generator=generator(seed, "base-set", item))
-        part, _ = parts[int(chosen)]
-        return part(item)
+        return parts[int(chosen)](item)
 
-    return stream, sum(steps_per_epoch for _, steps_per_epoch in parts)
+    return stream, steps_per_epoch
 
 
 def of_pool(
@@ -76,6 +77,28 @@ def of_pool(
     learner.on_train_start(len(pool.labels))
     steps_per_epoch = _steps_per_epoch(settings, learner, len(pool.labels), ways)
     items = settings.total_steps(steps_per_epoch) * settings.tasks_per_step
+    return _stream(settings, augmentations, learner, pool, ways, seed, items), steps_per_epoch
+
+
+def _steps_per_epoch(settings: Train, learner: Learner, n: int, ways: int) -> float:
+    images_per_item = settings.batch_size
+    if learner.feed == "episodes":
+        images_per_item = (learner.episode_shots + learner.episode_queries) * ways
+    if learner.feed != "pairs":  # there are always enough pairs
+        images_per_item = min(n, images_per_item)
+    return n / (images_per_item * settings.tasks_per_step)
+
+
+def _stream(
+    settings: Train,
+    augmentations: Sequence[Step],
+    learner: Learner,
+    pool: streams.Pool,
+    ways: int,
+    seed: int,
+    items: int,
+) -> trainer.Stream:
+    """Return the stream of a pool for a training of so many items."""
     spans: list[tuple[float, trainer.Stream]] = []
     for end, steps in augment.spans(augmentations):
         change = augment.build(steps, pool.n_classes)
@@ -87,16 +110,7 @@ def of_pool(
                 return span(item)
         raise IndexError(item)
 
-    return stream, steps_per_epoch
-
-
-def _steps_per_epoch(settings: Train, learner: Learner, n: int, ways: int) -> float:
-    images_per_item = settings.batch_size
-    if learner.feed == "episodes":
-        images_per_item = (learner.episode_shots + learner.episode_queries) * ways
-    if learner.feed != "pairs":  # there are always enough pairs
-        images_per_item = min(n, images_per_item)
-    return n / (images_per_item * settings.tasks_per_step)
+    return stream
 
 
 def _augmented(

@@ -1,4 +1,4 @@
-"""Conv-4 and residual networks: parameters by hand, torchvision's block, numpy means."""
+"""Networks: parameters by hand, torchvision's block, FEAT's ResNet-12, numpy means."""
 
 from __future__ import annotations
 
@@ -94,3 +94,26 @@ def test_norms(kind: networks.Norm) -> None:
     shape, axes = ((8, 16, 16), (0, 2)) if kind == "batch" else ((8, 2, 8 * 16), 2)
     np.testing.assert_allclose(values.reshape(shape).mean(axes), 0, atol=1e-5)
     np.testing.assert_allclose(values.reshape(shape).std(axes), 1, atol=1e-3)
+
+
+def test_resnet12_is_that_of_feat() -> None:
+    """The blocks of easyfsl's copy of FEAT's network, with our weights, in evaluation mode."""
+    feat = pytest.importorskip("easyfsl.modules.feat_resnet12").feat_resnet12().eval()
+    ours = build("resnet12", options={"norm": "batch"}).body.eval()
+    count = sum(parameter.numel() for parameter in ours.parameters())
+    assert count == sum(parameter.numel() for parameter in feat.parameters())
+    assert 12.4e6 < count < 12.5e6  # 12.4 million (Lee et al., arXiv 1904.03758)
+    names = {"layers.0": "conv1", "layers.1": "bn1", "layers.3": "conv2", "layers.4": "bn2"}
+    names |= {"layers.6": "conv3", "layers.7": "bn3", "shortcut": "downsample"}
+    state = {}
+    for key, value in ours.state_dict().items():
+        _, stage, rest = key.split(".", 2)
+        for mine, theirs in names.items():
+            if rest.startswith(mine + "."):
+                rest = theirs + rest.removeprefix(mine)
+                break
+        state[f"layer{int(stage) + 1}.0.{rest}"] = value
+    feat.load_state_dict(state)
+    images = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        torch.testing.assert_close(ours(images), feat(images), rtol=1e-4, atol=1e-5)
