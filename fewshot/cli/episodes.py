@@ -49,7 +49,9 @@ def episodes(
             show_default="balanced",
         ),
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of the tasks.", show_default="0")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Seed of the tasks.", show_default="0")
+    ] = None,
     data: Annotated[
         str | None,
         typer.Option(
@@ -80,6 +82,10 @@ def episodes(
     train: Annotated[
         bool, typer.Option("--train", help="Meta-train on the base classes before.")
     ] = False,
+    train_seed: Annotated[
+        int | None,
+        typer.Option(min=0, help="Seed of the meta-training.", show_default="0"),
+    ] = None,
     backbone: common.Backbone = None,
     weights: Annotated[str | None, typer.Option(help="none, pretrained, or a weight file.")] = None,
     features: Annotated[
@@ -141,6 +147,7 @@ def episodes(
             "file": None if task_file is None else str(task_file),
         },
         train=train,
+        train_seed=train_seed,
         data=data,
         split=split,
         part=part,

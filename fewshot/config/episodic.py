@@ -76,6 +76,11 @@ class EpisodesConfig(MethodConfig):
         description="Weights of the meta-training that are evaluated: those of the `last` step, or "
         "of the log entry with the best accuracy on tasks of the val classes.",
     )
+    train_seed: NaturalNumber = Field(
+        default=0,
+        description="Seed of the meta-training: of initial weights and of episodes, pairs or "
+        "batches.",
+    )
     head: dict[str, Any] = Field(default={}, description="Settings of a head.")
     tasks: TaskSettings = Field(default=TaskSettings(), description="The tasks of the evaluation.")
 

@@ -11,7 +11,7 @@ from episodes import augment, streams
 from episodes.rng import generator
 from episodes.types import ImageSet, TrainTest
 from fewshot import config
-from fewshot.config import RunConfig
+from fewshot.config import MethodConfig, RunConfig
 from fewshot.errors import UserError, one_line
 from fewshot.learners.base import Learner, LearnerOptions
 from fewshot.training import devices, optim
@@ -125,6 +125,11 @@ def fit_to_data(settings: RunConfig, data: TrainTest, smallest_class: int) -> Ru
         )
     if data.train.mirror:
         return settings
+    return settings.model_copy(update=changes_without_mirroring(settings))
+
+
+def changes_without_mirroring(settings: MethodConfig) -> dict[str, Any]:
+    """Return the settings that change where a mirror image may be of another class."""
     changes: dict[str, Any] = {
         "augment": _without_mirroring(settings.augment),
         "backbone": settings.backbone.model_copy(update={"views": "none"}),
@@ -132,7 +137,7 @@ def fit_to_data(settings: RunConfig, data: TrainTest, smallest_class: int) -> Ru
     if settings.append is not None:
         steps = _without_mirroring(settings.append.augment)
         changes["append"] = settings.append.model_copy(update={"augment": steps})
-    return settings.model_copy(update=changes)
+    return changes
 
 
 def _without_mirroring(steps: Sequence[config.Step]) -> tuple[config.Step, ...]:

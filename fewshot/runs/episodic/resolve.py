@@ -11,13 +11,14 @@ from typing import Any, NamedTuple
 
 from episodes import datasets
 from episodes.class_splits import Split
-from episodes.types import TrainTest
+from episodes.types import ImageSet, TrainTest
 from fewshot import backbones, config, progress
 from fewshot.backbones import own_weights
 from fewshot.config import EpisodesConfig, splits
 from fewshot.errors import UserError
 from fewshot.features import cache
 from fewshot.learners.base import Task
+from fewshot.runs import base_sets, checks
 from fewshot.runs import resolve as low_data
 from fewshot.runs.episodic import settings
 from fewshot.runs.episodic.given import GivenFeatures
@@ -81,15 +82,18 @@ class ResolvedEpisodes:
 
     def training(self) -> BaseTraining:
         """Return the meta-training of the run, or what builds its learner if it has none."""
-        n_base = sum(len(base.classes) for base in self.bases) or None
-        is_trained = self.trained
+        train = self.config.train
+        bases: tuple[ImageSet, ...] = ()
+        if train is not None:
+            bases = tuple(base_sets.prepared(base.image_set(), train) for base in self.bases)
         return BaseTraining(
             config=settings.of_learner(self.config, self.method),
-            bases=tuple(base.image_set() for base in self.bases) if is_trained else (),
+            bases=bases,
             val=self.val.image_set() if self.val is not None else None,
-            task=Task(self.n_way, classes=(), n_base=n_base if is_trained else None),
+            task=Task(self.n_way, n_base=sum(len(base.classes) for base in bases) or None),
             folder=self.folder,
             compute=self.compute,
+            seed=self.config.train_seed,
         )
 
     @property
@@ -129,6 +133,7 @@ def resolve(
         pools = _Pools(sources.given, (), None)
     else:
         pools = _pools(settled, method, sources)
+        settled = _fit_to_data(settled, pools)
     run_id = _run_id(settled, method, pools)
     before = None if force else low_data.computed_before(out / run_id)
     compute = low_data.compute_like(
@@ -170,6 +175,14 @@ def _pools(chosen: EpisodesConfig, method: Method, sources: Sources) -> _Pools:
     chooses = trains and chosen.select == "val" and split is not None and split.val
     val = Pool.of(data, split.val) if split is not None and chooses else None
     return _Pools(pool, bases, val)
+
+
+def _fit_to_data(chosen: EpisodesConfig, pools: _Pools) -> EpisodesConfig:
+    """Return the settings without mirroring if any of the data sets has no mirror images."""
+    some = [pools.tasks, *pools.bases]
+    if all(pool.data.train.mirror for pool in some if isinstance(pool, Pool)):
+        return chosen
+    return chosen.model_copy(update=checks.changes_without_mirroring(chosen))
 
 
 def _part(split: Split, part: str, data: TrainTest) -> tuple[str, ...]:
