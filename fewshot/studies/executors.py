@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol, Self
 
 from fewshot.errors import NotHere, UserError, one_line
 from fewshot.runs import experiment, records
+from fewshot.runs.run_record import Record
 from fewshot.studies.results import Benchmark, Outcome, Status
 
 CURVES = ("train_loss", "validation_loss", "validation_accuracy")
@@ -52,8 +53,18 @@ def run_cell(
     This function may run in another process. Its trials run one after the other if `workers` is 1,
     and otherwise as many long ones at once as fit on the cores.
     """
+    curves = None
     try:
-        record = experiment.run(settings, seeds, out=runs_folder, device=device, workers=workers)
+        if settings.get("regime") == records.EPISODIC:
+            from fewshot.runs.episodic import experiment as episodic
+
+            result: Record = episodic.run(settings, out=runs_folder, device=device).to_json()
+        else:
+            record = experiment.run(
+                settings, seeds, out=runs_folder, device=device, workers=workers
+            )
+            result = record.to_json()
+            curves = _curves(runs_folder / record.run_id, seeds)
     except NotHere as error:
         return outcome("not run", reason=str(error))
     except UserError as error:
@@ -62,8 +73,7 @@ def run_cell(
         frames = traceback.format_exc(limit=-8)
         reason = f"{type(error).__name__}: {one_line(error, longest=300)}"
         return {**outcome("failed", reason=reason), "trace": frames}
-    curves = _curves(runs_folder / record.run_id, seeds)
-    return outcome("done", record=record.to_json(), curves=curves, run=record.run_id)
+    return outcome("done", record=result, curves=curves, run=result["run_id"])
 
 
 def outcome(

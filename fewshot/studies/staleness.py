@@ -10,15 +10,18 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from fewshot import io
 from fewshot.errors import NotHere, UserError, one_line
+from fewshot.runs import records
 from fewshot.runs.run_record import RunRecord
 from fewshot.studies import grids
 from fewshot.studies.results import Result, ResultStore, listed_stale, stale_file
 from fewshot.studies.schema import Row
 
+WITH_RUNS = ("grid", "episodes", "search")  # kinds of rows whose cells are runs
 Key = tuple[str, str, str]  # study, row and cell of a result
 
 log = logging.getLogger("fewshot")
@@ -38,9 +41,16 @@ def is_stale(result: Result) -> bool:
         NotHere: the data or the weights are not on this machine.
         UserError: the settings are no longer possible.
     """
+    settings = result["settings"]
+    if settings.get("regime") == records.EPISODIC:
+        from fewshot.runs.episodic.resolve import Sources
+        from fewshot.runs.episodic.resolve import resolve as resolve_episodes
+
+        resolved = resolve_episodes(settings, Path(), sources=Sources())
+        return resolved.run_id != result["run"]
     from fewshot.runs import resolve
 
-    return resolve.run_id_of(result["settings"]) != result["run"]
+    return resolve.run_id_of(settings) != result["run"]
 
 
 def check(rows: Sequence[Row], store: ResultStore) -> Checked:
@@ -48,7 +58,7 @@ def check(rows: Sequence[Row], store: ResultStore) -> Checked:
     stale: dict[Key, Result] = {}
     unchecked: dict[Key, str] = {}
     for row in rows:
-        for result in _finished(row, store) if row.kind in ("grid", "search") else ():
+        for result in _finished(row, store) if row.kind in WITH_RUNS else ():
             try:
                 if is_stale(result):
                     stale[_key(result)] = result

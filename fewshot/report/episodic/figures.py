@@ -25,8 +25,8 @@ def of_pool(pool: Pool, some: Sequence[Group]) -> list[Figure]:
     by_kind: dict[str, list[Group]] = {}
     for group in some:
         tasks = group.tasks
-        is_fixed = tasks.sampler == "fixed"
-        words = f"{tasks.ways}-way, {groups.balance(tasks)}" if is_fixed else groups.shape(tasks)
+        fixed_words = f"{tasks.ways}-way, {groups.balance(tasks)}"
+        words = groups.SHAPES.get(tasks.sampler, fixed_words)
         by_kind.setdefault(words, []).append(group)
     figures = []
     for words, alike in by_kind.items():

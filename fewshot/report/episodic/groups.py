@@ -15,6 +15,10 @@ from fewshot.report import formatting
 from fewshot.runs.episodic.record import EpisodesRecord
 
 KINDS = {False: "inductive", True: "transductive"}
+SHAPES = {  # sampler -> the tasks in words, where ways and shots are not settings
+    "varying": "varying ways and shots",
+    "superclasses": "one task for each superclass",
+}
 SETTINGS_OF_METHOD = ("head", "learner")  # sections of the configuration
 
 
@@ -159,7 +163,7 @@ def by_tasks(records: Iterable[EpisodesRecord]) -> dict[Pool, list[Group]]:
 def _order(group: Group) -> tuple[bool, int, int, str, str]:
     tasks = group.tasks
     return (
-        tasks.sampler == "varying",
+        tasks.sampler in SHAPES,
         tasks.ways,
         tasks.shots,
         tasks.balance,
@@ -178,8 +182,8 @@ def balance(tasks: TaskSettings) -> str:
 
 def shape(tasks: TaskSettings) -> str:
     """Return the shape of the tasks in words, for example "5-way 1-shot, balanced queries"."""
-    if tasks.sampler == "varying":
-        return "varying ways and shots"
+    if tasks.sampler in SHAPES:
+        return SHAPES[tasks.sampler]
     return f"{tasks.ways}-way {tasks.shots}-shot, {balance(tasks)}"
 
 
@@ -199,7 +203,8 @@ def training(record: EpisodesRecord) -> str:
     steps = f"{one.steps:,} steps"
     if one.best_step is not None and one.best_step != one.steps:
         steps = f"{one.best_step:,} of {steps}"
-    return f"{one.method}, {one.n_classes:,} classes of {base}, {steps}, seed {one.seed}"
+    learner = "" if record.name.startswith(one.method) else f"{one.method}, "
+    return f"{learner}{one.n_classes:,} classes of {base}, {steps}, seed {one.seed}"
 
 
 def labels(records: Sequence[EpisodesRecord]) -> list[str]:

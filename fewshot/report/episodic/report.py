@@ -59,5 +59,5 @@ def _texts(document: Page, out: Path, drawn: Mapping[tuple[str, str], str]) -> d
     return {
         out / f"{document.name}.md": writing.markdown(document),
         out / f"{document.name}.tex": writing.latex(document),
-        out / f"{document.name}.html": writing.html([document], drawn, document.title),
+        out / f"{document.name}.html": writing.html([document], drawn, "The episodic regime"),
     }

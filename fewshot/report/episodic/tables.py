@@ -71,11 +71,9 @@ def caption(group: Group, pool: Pool | None = None) -> str:
     """Return what the rows of a table share: shape of the tasks, their number and seed."""
     tasks = group.tasks
     images = "" if pool is None else f"{pool.title}: "
-    queries = "" if tasks.sampler == "varying" else f"{_queries(group)} queries per class, "
-    return (
-        f"{images}{groups.shape(tasks)}, {queries}"
-        f"{formatting.counted(group.n_tasks, 'task')}, seed {tasks.seed}"
-    )
+    queries = "" if tasks.sampler in groups.SHAPES else f"{_queries(group)} queries per class, "
+    text = f"{images}{groups.shape(tasks)}, {queries}{formatting.counted(group.n_tasks, 'task')}"
+    return text if tasks.sampler == "superclasses" else f"{text}, seed {tasks.seed}"
 
 
 def _queries(group: Group) -> str:

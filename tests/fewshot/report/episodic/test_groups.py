@@ -73,10 +73,18 @@ def test_a_single_record_does_not_win():
         ),
         ({"balance": "missing"}, "5-way 1-shot, 1 of 5 classes without queries"),
         ({"sampler": "varying"}, "varying ways and shots"),
+        ({"ways": 3, "balance": "missing", "missing": 2}, "3-way 1-shot, 2 of 3 classes without queries"),
     ],
 )
 def test_the_shape_of_tasks_in_words(settings: dict, words: str):
     assert groups.shape(TaskSettings(**settings)) == words
+
+
+def test_a_training_names_its_learner_where_the_method_is_another():
+    one = replace(result("ridge"), training=TRAINING)
+    words = "120 classes of tinyimagenet32, 1,500 of 2,000 steps, seed 3"
+    assert groups.training(one) == f"protonet, {words}"
+    assert groups.training(replace(one, name="protonet, trained on X")) == words
 
 
 def test_records_of_one_name_are_told_apart_by_what_differs():
