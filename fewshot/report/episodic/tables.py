@@ -12,7 +12,7 @@ from fewshot.report.episodic.groups import KINDS, Group, Pool
 from fewshot.report.formatting import Cell, Table, number
 from fewshot.runs.episodic.record import EpisodesRecord
 
-LONGEST_NOTE = 3  # methods with the same warning that are named; more are counted
+MOST_NAMED = 3  # methods with the same warning that are named; more are counted
 TERMINAL = ("method", "kind", "accuracy ± 95%", "without replacement ± 95%", "tasks", "tasks/s")
 HOW_TO_READ = (
     "Accuracy in percent: mean over tasks ± half of its 95% interval, which is for other tasks of "
@@ -121,8 +121,11 @@ def _notes(records: Sequence[EpisodesRecord], names: Sequence[str]) -> list[tupl
         for warning in record.warnings:
             methods.setdefault(warning, []).append(name)
     for warning, some in methods.items():
-        few = len(some) <= LONGEST_NOTE
-        subject = "; ".join(some) if few else f"{len(some)} of {len(records)} methods"
+        subject = "; ".join(some)
+        if len(some) == len(records) > 1:
+            subject = "all methods"
+        elif len(some) > MOST_NAMED:
+            subject = f"{len(some)} of {len(records)} methods"
         notes.append((subject, warning))
     return list(dict.fromkeys(notes))
 

@@ -90,5 +90,5 @@ def _result(run: ResolvedEpisodes, tasks: Tasks, force: bool) -> EpisodesRecord:
         record = evaluate.evaluate(run, tasks, apart)
         protocol = run.config.tasks.model_dump(mode="json", exclude={"file"})
         files.write(run.folder / TASKS, tasks, run.pool, protocol)
-        io.write_json(path, record.to_json())
+        records.write(path, record)
     return record

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
@@ -200,3 +201,12 @@ def load(places: Sequence[Path]) -> list[tuple[Path, EpisodesRecord]]:
 def read(path: Path) -> EpisodesRecord:
     """Read one record.json."""
     return EpisodesRecord.from_json(io.read_json(path))
+
+
+def write(path: Path, record: EpisodesRecord) -> None:
+    """Write a record.json with a line for each key, so that the counts of tasks take one line."""
+    lines = [
+        f" {json.dumps(key)}: {json.dumps(value, allow_nan=False)}"
+        for key, value in record.to_json().items()
+    ]
+    io.write_bytes(path, ("{\n" + ",\n".join(lines) + "\n}\n").encode())

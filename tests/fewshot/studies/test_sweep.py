@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 
 from fewshot import io
-from fewshot.studies import grids, sweep
+from fewshot.runs.episodic import experiment
+from fewshot.studies import grids, staleness, sweep
 from fewshot.studies.results import Result, ResultStore, row_statuses
 from fewshot.studies.schema import Row
-from tests.fewshot.studies.rows import QUICK, rows_of, store_in
+from tests.fewshot.studies.rows import COMMON, QUICK, rows_of, store_in
 
 
 class Events(list[tuple[str, str, str]]):
@@ -49,6 +50,31 @@ def test_a_second_sweep_runs_nothing(tmp_path: Path) -> None:
     assert again == []
     (status,) = row_statuses(rows, store)
     assert (status.cells, status.done, status.seconds) == (2, 2, 0)
+
+
+def test_a_row_of_the_episodic_regime_is_swept_and_becomes_stale(tmp_path: Path) -> None:
+    body = {"name": "conv4", "weights": "none", "options": {"width": 8}}
+    tasks = {"ways": 3, "queries": 5, "count": 20}
+    keys = {
+        **COMMON,
+        "study": "one",
+        "name": "X1",
+        "kind": "episodes",
+        "base": {"data": "digits", "backbone": body, "tasks": tasks},
+        "grid": [{"method": ["nearest-mean"], "tasks.shots": [1, 2]}],
+    }
+    row, store = Row.model_validate(keys), store_in(tmp_path)
+    sweep.run([row], store, device="cpu")
+    first, second = store.results_of(row)
+    alone = experiment.run(first["settings"], out=tmp_path / "alone", device="cpu")
+    assert first["record"]["correct"] == alone.to_json()["correct"]
+    assert (first["run"], second["status"]) == (alone.run_id, "done")
+    assert not staleness.is_stale(first)
+    assert staleness.is_stale({**first, "settings": second["settings"]})
+    assert row_statuses([row], store)[0].done == 2
+    again = Events()
+    sweep.run([row], store, on_cell=again)
+    assert again == []
 
 
 def test_a_cell_whose_settings_or_trials_changed_runs_again(tmp_path: Path) -> None:
@@ -151,9 +177,8 @@ def test_votes_and_costs_read_the_runs_of_other_rows(tmp_path: Path) -> None:
     assert whole["record"]["config"]["candidates"] == 6
     assert whole["record"]["seeds"] == [None]
     (cost,) = store.results_of(rows[2])
-    seconds = sum(
-        trial["cost"]["train_seconds"] + trial["cost"]["adapt_seconds"] for trial in trials
-    )
+    parts = ("train_seconds", "adapt_seconds", "calibration_seconds")
+    seconds = sum(trial["cost"].get(part, 0) for trial in trials for part in parts)
     name, trainings, hours = cost["record"]["rows"][0]
     assert (name, trainings) == ("X1", 6)
     assert hours == pytest.approx(seconds / 3600, abs=1e-4)

@@ -73,7 +73,10 @@ def test_a_single_record_does_not_win():
         ),
         ({"balance": "missing"}, "5-way 1-shot, 1 of 5 classes without queries"),
         ({"sampler": "varying"}, "varying ways and shots"),
-        ({"ways": 3, "balance": "missing", "missing": 2}, "3-way 1-shot, 2 of 3 classes without queries"),
+        (
+            {"ways": 3, "balance": "missing", "missing": 2},
+            "3-way 1-shot, 2 of 3 classes without queries",
+        ),
     ],
 )
 def test_the_shape_of_tasks_in_words(settings: dict, words: str):

@@ -66,6 +66,8 @@ def test_notes_name_the_network_once_and_the_methods_of_a_warning():
         ("data", "JPEG"),
         ("pt-map; ridge", "few tasks"),
     ]
+    everyone = tables.accuracy(Group(records[:2])).notes
+    assert everyone[1:] == [("all methods", "few tasks")]
     records[0] = replace(records[0], backbone="conv4", weights="none")
     assert "conv4, random weights" in list(as_frame(tables.accuracy(Group(records)))["network"])
 

@@ -32,6 +32,15 @@ def test_a_record_survives_its_file(tmp_path: Path, changes: dict):
     assert episodic.load([tmp_path]) == [(path, made)]
 
 
+def test_the_counts_of_all_tasks_are_one_line_of_the_file(tmp_path: Path):
+    made = record(list(range(60)))
+    episodic.write(tmp_path / "record.json", made)
+    lines = (tmp_path / "record.json").read_text().splitlines()
+    assert len(lines) == len(made.to_json()) + 2
+    assert json.loads((tmp_path / "record.json").read_text()) == made.to_json()
+    assert episodic.read(tmp_path / "record.json") == made
+
+
 def test_a_record_of_a_later_version_is_read_without_what_is_new(tmp_path: Path):
     path = write(tmp_path / "record.json", {**record().to_json(), "later": 1})
     assert episodic.read(path) == record()
