@@ -22,14 +22,14 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from fewshot.config import Count, NotNegative, Positive
+from fewshot.config import Count, NotNegative
 from fewshot.functional import prototypes
-from fewshot.heads.task_head import TaskHead, TaskHeadOptions
-from fewshot.heads.transductive.bd_cspn import SCALE, rectified
+from fewshot.heads.task_head import TaskHead
+from fewshot.heads.transductive.bd_cspn import Rectification, rectified
 from fewshot.heads.transductive.geometry import squared_distances
 
 
-class Options(TaskHeadOptions):
+class Options(Rectification):
     """The settings of `laplacian-shot`."""
 
     neighbours: Count = Field(
@@ -43,9 +43,6 @@ class Options(TaskHeadOptions):
     steps: Count = Field(default=20, description="Number of updates of the assignments.")
     rectify: bool = Field(
         default=True, description="Rectify the prototypes as BD-CSPN does; false: class means."
-    )
-    rectify_scale: Positive = Field(
-        default=SCALE, description="Factor e of the cosines in the weights of the prototypes."
     )
 
 
@@ -68,9 +65,7 @@ class LaplacianShot(TaskHead):
         self, support_TSD: Tensor, labels_TS: Tensor, query_TQD: Tensor, n_way: int
     ) -> Tensor:
         if self.options.rectify:
-            prototypes_TWD = rectified(
-                support_TSD, labels_TS, query_TQD, n_way, self.options.rectify_scale
-            )
+            prototypes_TWD = rectified(support_TSD, labels_TS, query_TQD, n_way, self.options)
         else:
             prototypes_TWD = prototypes(support_TSD, labels_TS, n_way)
         unary_TQW = -squared_distances(query_TQD, prototypes_TWD)

@@ -26,7 +26,10 @@ def by_loops(
     for w in range(n_way):
         members = [x for x, label in zip(support, labels, strict=True) if label == w]
         members += [x + shift for x, label in zip(query, joined, strict=True) if label == w]
-        weights = [np.exp(e * cosine(x, means[w])) for x in members]
+        weights = []
+        for x in members:
+            values = [np.exp(e * cosine(x, mean)) for mean in means]
+            weights.append(values[w] / sum(values))
         weighted = sum(weight * x for weight, x in zip(weights, members, strict=True))
         prototypes.append(weighted / sum(weights))
     return np.array([[e * cosine(x, prototype) for prototype in prototypes] for x in query])
@@ -48,7 +51,7 @@ def test_logits_are_those_of_easyfsl(shots: int) -> None:
     methods = pytest.importorskip("easyfsl.methods", reason="easyfsl is not installed")
     pool = random_tasks(10, shots=shots)
     tasks = pool.tasks
-    ours = BDCSPN(features="UN", scale=1.0).on_pool(pool.features)(tasks)
+    ours = BDCSPN(features="UN", scale=1.0, weights="exponential").on_pool(pool.features)(tasks)
     for t in range(len(tasks)):
         theirs = methods.BDCSPN(torch.nn.Identity())
         theirs.process_support_set(pool.features[tasks.support[t]], tasks.support_labels[t])

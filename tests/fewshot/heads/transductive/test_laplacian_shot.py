@@ -48,12 +48,12 @@ def test_assignments_agree_with_nested_loops(unequal: bool) -> None:
 
 @pytest.mark.parametrize("shots", [1, 5])
 def test_assignments_are_those_of_easyfsl(shots: int) -> None:
-    """Up to a thousandth, because easyfsl stops earlier; its prototypes have weights with e = 1."""
+    """Up to a thousandth, because easyfsl stops earlier; its prototypes differ."""
     methods = pytest.importorskip("easyfsl.methods", reason="easyfsl is not installed")
     pool = random_tasks(10, shots=shots)
     tasks = pool.tasks
     features = torch.nn.functional.normalize(pool.features, dim=-1)
-    ours = LaplacianShot(features="UN", rectify_scale=1.0).on_pool(features)(tasks)
+    ours = LaplacianShot(features="UN", scale=1.0, weights="exponential").on_pool(features)(tasks)
     for t in range(len(tasks)):
         theirs = methods.LaplacianShot(torch.nn.Identity())
         theirs.process_support_set(features[tasks.support[t]], tasks.support_labels[t])
