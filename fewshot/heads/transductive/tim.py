@@ -28,7 +28,7 @@ Source: Boudiaf et al., Transductive information maximization for few-shot learn
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from pydantic import Field
@@ -43,7 +43,7 @@ from fewshot.heads.transductive.geometry import coordinates, one_hot
 MEAN_DECAY, SQUARE_DECAY, OFFSET = 0.9, 0.999, 1e-8  # of Adam, arXiv 1412.6980
 TINY = 1e-12  # added to probabilities, as in the authors' program
 
-# Probabilities [..., w] -> derivative of an entropy with respect to each of them.
+# Probabilities -> derivative of their entropy with respect to each of them.
 Slopes = Callable[[Tensor], Tensor]
 
 
@@ -84,6 +84,22 @@ def shannon(probabilities: Tensor) -> Tensor:
     return -(probabilities + TINY).log()
 
 
+class _Tasks(NamedTuple):
+    """What the steps have in common; classes come before images, which is faster for few classes.
+
+    Attributes:
+        images_TND: features of the support, then of the queries.
+        images_TDN: the same, transposed.
+        one_hot_TWS: the labels of the support.
+        shares_T1S: weight of each support image in the cross-entropy.
+    """
+
+    images_TND: Tensor
+    images_TDN: Tensor
+    one_hot_TWS: Tensor
+    shares_T1S: Tensor
+
+
 class TIM(TaskHead):
     """Transductive information maximisation by gradient descent on the class weights."""
 
@@ -105,17 +121,14 @@ class TIM(TaskHead):
         slopes: Slopes,
     ) -> Tensor:
         """Return the logits [t, q, n_way] after all steps, for an entropy given by its slopes."""
-        steps, n_features = self.options.steps, support_TSD.shape[2]
+        n_features = support_TSD.shape[2]
         if self.options.reduced:
             support_TSD, query_TQD = coordinates(support_TSD, query_TQD)
         weights_TWD = prototypes(support_TSD, labels_TS, n_way)
-        images_TND = torch.cat([support_TSD, query_TQD], 1)
-        if self.options.distance == "cosine":
-            images_TND = F.normalize(images_TND, dim=-1)
-        one_hot_TSW = one_hot(labels_TS, n_way, support_TSD)
+        task = self._task(support_TSD, labels_TS, query_TQD, n_way)
         mean = square = torch.zeros_like(weights_TWD)
-        for step in range(1, steps + 1):
-            gradient = self._gradient(images_TND, weights_TWD, one_hot_TSW, slopes)
+        for step in range(1, self.options.steps + 1):
+            gradient = self._gradient(task, weights_TWD, slopes)
             squares = gradient.square()
             if self.options.reduced:
                 squares = squares.sum(-1, keepdim=True) / n_features
@@ -123,40 +136,49 @@ class TIM(TaskHead):
             square = SQUARE_DECAY * square + (1 - SQUARE_DECAY) * squares
             root = (square / (1 - SQUARE_DECAY**step)).sqrt() + OFFSET
             weights_TWD = weights_TWD - self.options.lr / (1 - MEAN_DECAY**step) * mean / root
-        return self._logits(images_TND[:, labels_TS.shape[1] :], weights_TWD)
+        return self._logits(task, weights_TWD)[..., labels_TS.shape[1] :].mT
 
-    def _logits(self, images_TND: Tensor, weights_TWD: Tensor) -> Tensor:
-        """Return the logits [t, n, w], less a term of the image that has no effect."""
+    def _task(
+        self, support_TSD: Tensor, labels_TS: Tensor, query_TQD: Tensor, n_way: int
+    ) -> _Tasks:
+        images_TND = torch.cat([support_TSD, query_TQD], 1)
         if self.options.distance == "cosine":
-            return self.options.temperature * images_TND @ F.normalize(weights_TWD, dim=-1).mT
-        lengths_T1W = weights_TWD.square().sum(-1)[:, None] / 2
-        return self.options.temperature * (images_TND @ weights_TWD.mT - lengths_T1W)
-
-    def _gradient(
-        self, images_TND: Tensor, weights_TWD: Tensor, one_hot_TSW: Tensor, slopes: Slopes
-    ) -> Tensor:
-        """Return the gradient of the loss with respect to the class weights, [t, w, d]."""
-        options, n_support = self.options, one_hot_TSW.shape[1]
-        n_queries = images_TND.shape[1] - n_support
-        probabilities_TNW = self._logits(images_TND, weights_TWD).softmax(-1)
-        queries_TQW = probabilities_TNW[:, n_support:]
-        marginal_T1W = queries_TQW.mean(1, keepdim=True)
-        slopes_TQW = options.conditional_weight * slopes(queries_TQW)
-        slopes_TQW = slopes_TQW - options.marginal_weight * slopes(marginal_T1W)
-        means_TQ1 = (queries_TQW * slopes_TQW).sum(-1, keepdim=True)
-        shots_TSW = one_hot_TSW * one_hot_TSW.sum(1, keepdim=True)
-        shares_TS1 = 1 / (shots_TSW.sum(-1, keepdim=True) * one_hot_TSW.shape[2])
-        residual_TSW = probabilities_TNW[:, :n_support] - one_hot_TSW
-        by_logit_TNW = options.temperature * torch.cat(
-            [
-                options.support_weight * shares_TS1 * residual_TSW,
-                queries_TQW * (slopes_TQW - means_TQ1) / n_queries,
-            ],
-            1,
+            images_TND = F.normalize(images_TND, dim=-1)
+        one_hot_TSW = one_hot(labels_TS, n_way, images_TND)
+        shots_TS1 = (one_hot_TSW * one_hot_TSW.sum(1, keepdim=True)).sum(-1, keepdim=True)
+        return _Tasks(
+            images_TND,
+            images_TND.mT.contiguous(),
+            one_hot_TSW.mT.contiguous(),
+            1 / (n_way * shots_TS1.mT),
         )
-        pull_TWD = by_logit_TNW.mT @ images_TND
+
+    def _logits(self, task: _Tasks, weights_TWD: Tensor) -> Tensor:
+        """Return the logits [t, w, n], less a term of the image that has no effect."""
+        if self.options.distance == "cosine":
+            return self.options.temperature * F.normalize(weights_TWD, dim=-1) @ task.images_TDN
+        lengths_TW1 = weights_TWD.square().sum(-1, keepdim=True) / 2
+        return self.options.temperature * (weights_TWD @ task.images_TDN - lengths_TW1)
+
+    def _gradient(self, task: _Tasks, weights_TWD: Tensor, slopes: Slopes) -> Tensor:
+        """Return the gradient of the loss with respect to the class weights, [t, w, d]."""
+        options, n_support = self.options, task.one_hot_TWS.shape[2]
+        probabilities_TWN = self._logits(task, weights_TWD).softmax(1)
+        queries_TWQ = probabilities_TWN[..., n_support:]
+        slopes_TWQ = options.conditional_weight * slopes(queries_TWQ)
+        slopes_TWQ = slopes_TWQ - options.marginal_weight * slopes(queries_TWQ.mean(2, True))
+        means_T1Q = (queries_TWQ * slopes_TWQ).sum(1, keepdim=True)
+        residual_TWS = probabilities_TWN[..., :n_support] - task.one_hot_TWS
+        by_logit_TWN = options.temperature * torch.cat(
+            [
+                options.support_weight * task.shares_T1S * residual_TWS,
+                queries_TWQ * (slopes_TWQ - means_T1Q) / queries_TWQ.shape[2],
+            ],
+            2,
+        )
+        pull_TWD = by_logit_TWN @ task.images_TND
         if options.distance == "euclidean":
-            return pull_TWD - by_logit_TNW.sum(1)[..., None] * weights_TWD
+            return pull_TWD - by_logit_TWN.sum(2, keepdim=True) * weights_TWD
         lengths_TW1 = weights_TWD.norm(dim=-1, keepdim=True).clamp(min=TINY)
         unit_TWD = weights_TWD / lengths_TW1
         return (pull_TWD - (pull_TWD * unit_TWD).sum(-1, keepdim=True) * unit_TWD) / lengths_TW1
