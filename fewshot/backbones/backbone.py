@@ -33,8 +33,8 @@ class Backbone(nn.Module):
         statistics: mean and standard deviation of each channel, for the normalisation.
         stages: names of the parameters of each stage of the body, first to last.
         form: text that distinguishes networks which could hold the same weights.
-        views: the views that are averaged in evaluation mode; see `views.groups`. With `flip` and
-            every further value, the mirror image of each view is another view.
+        views: the views that are averaged in evaluation mode; see `views.groups`. With all values
+            but `none` and `turn-zoom`, the mirror image of each view is another view.
         crop: the middle share of the side that is seen in evaluation mode.
 
     Attributes:
@@ -115,7 +115,7 @@ class Backbone(nn.Module):
     def _mean_features(self, views: Sequence[Tensor]) -> Tensor:
         """Return the mean features of views [n, c, h, w], also of their mirror images if set so."""
         views = [self._normalised(view, self.input_size) for view in views]
-        if self.views != "none":
+        if view_functions.mirrored(self.views):
             views += [view.flip(-1) for view in views]
         n = len(views[0])
         # A few larger batches take less time than a batch for each view.

@@ -1,10 +1,12 @@
-"""Test-time views of images: the image, its middle, its corners and its neighbours by one pixel."""
+"""Test-time views of images: parts of them, neighbours by one pixel, and turned or zoomed ones."""
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from episodes.augment.warping import transformed
 from fewshot.config import Views
 
 N_VIEWS: dict[Views, int] = {
@@ -13,7 +15,10 @@ N_VIEWS: dict[Views, int] = {
     "flip-crop": 4,
     "flip-shift": 6,
     "flip-crops": 12,
+    "turn-zoom": 9,
 }
+TURNS = (0.0, -10.0, 10.0)  # degrees
+ZOOMS = (1.0, 0.85, 1.15)
 CROP_SHARE = 0.875  # the side of a crop among the views, as a share of the side of the image
 
 
@@ -28,8 +33,11 @@ def groups(images: Tensor, views: Views) -> list[list[Tensor]]:
         views: `flip-crop` adds the middle of the images, `flip-crops` also their four corners
             (ten-crop testing of Krizhevsky et al., NeurIPS 2012, with the whole image), and
             `flip-shift` adds a group of the images moved by one pixel along a diagonal each way
-            (Jordan, arXiv 2404.00498, section 3.5). Any other value adds nothing.
+            (Jordan, arXiv 2404.00498, section 3.5). `turn-zoom` adds the images turned and zoomed,
+            with black in the corners. Any other value adds nothing.
     """
+    if views == "turn-zoom":
+        return [turned_and_zoomed(images)]
     first = [images]
     if views in ("flip-crop", "flip-crops"):
         first.append(middle(images, CROP_SHARE))
@@ -39,6 +47,27 @@ def groups(images: Tensor, views: Views) -> list[list[Tensor]]:
         return [first]
     padded = F.pad(images, (1, 1, 1, 1), mode="reflect")
     return [first, [padded[..., :-2, :-2], padded[..., 2:, 2:]]]
+
+
+def mirrored(views: Views) -> bool:
+    """Return whether the mirror image of each view is a view as well."""
+    return views not in ("none", "turn-zoom")
+
+
+def turned_and_zoomed(images: Tensor) -> list[Tensor]:
+    """Return images [n, c, h, w] at all of TURNS and ZOOMS; the images themselves come first."""
+    result = []
+    for degrees in TURNS:
+        radians = torch.deg2rad(torch.tensor(degrees, device=images.device))
+        cosine, sine = radians.cos(), radians.sin()
+        turn = torch.stack([cosine, -sine, sine, cosine]).view(2, 2)
+        result += [_mapped(images, zoom * turn) for zoom in ZOOMS]
+    return [images, *result[1:]]
+
+
+def _mapped(images: Tensor, matrix: Tensor) -> Tensor:
+    n = len(images)
+    return transformed(images, matrix.expand(n, 2, 2), torch.zeros(n, 2, device=images.device))
 
 
 def middle(images: Tensor, share: float) -> Tensor:

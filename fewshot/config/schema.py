@@ -19,7 +19,7 @@ NaturalNumber = Annotated[int, Field(ge=0, strict=True)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Step = str | dict[str, Any]  # an augmentation: its name, or a mapping with its name and parameters
-Views = Literal["none", "flip", "flip-crop", "flip-crops", "flip-shift"]
+Views = Literal["none", "flip", "flip-crop", "flip-crops", "flip-shift", "turn-zoom"]
 Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Prior = Literal["balanced", "training"] | dict[str, Weight]
 Calibration = Literal["temperature", "none"]
@@ -56,7 +56,8 @@ class BackboneSettings(Settings):
         default="none",
         description="Views of an image whose features are averaged during evaluation: `flip` "
         "adds the mirror image, `flip-crop` also the central crop, `flip-crops` also the corner "
-        "crops, and `flip-shift` shifts both images by one pixel.",
+        "crops, and `flip-shift` shifts both images by one pixel; `turn-zoom` turns the image by up "
+        "to 10 degrees and zooms it by up to 15 percent each way, without mirroring.",
     )
     crop: ShareUpToOne = Field(
         default=1.0,

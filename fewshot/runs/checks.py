@@ -11,6 +11,7 @@ from episodes import augment, streams
 from episodes.rng import generator
 from episodes.types import ImageSet, TrainTest
 from fewshot import config
+from fewshot.backbones import views
 from fewshot.config import MethodConfig, RunConfig
 from fewshot.errors import UserError, one_line
 from fewshot.learners.base import Learner, LearnerOptions
@@ -130,10 +131,9 @@ def fit_to_data(settings: RunConfig, data: TrainTest, smallest_class: int) -> Ru
 
 def changes_without_mirroring(settings: MethodConfig) -> dict[str, Any]:
     """Return the settings that change where a mirror image may be of another class."""
-    changes: dict[str, Any] = {
-        "augment": _without_mirroring(settings.augment),
-        "backbone": settings.backbone.model_copy(update={"views": "none"}),
-    }
+    changes: dict[str, Any] = {"augment": _without_mirroring(settings.augment)}
+    if views.mirrored(settings.backbone.views):
+        changes["backbone"] = settings.backbone.model_copy(update={"views": "none"})
     if settings.append is not None:
         steps = _without_mirroring(settings.append.augment)
         changes["append"] = settings.append.model_copy(update={"augment": steps})

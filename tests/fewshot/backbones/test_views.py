@@ -1,10 +1,11 @@
-"""Test-time views: slices of numpy arrays, and means of features of single views."""
+"""Test-time views: slices of numpy arrays, scipy's maps, and means of features of single views."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 
 from fewshot import backbones
 from fewshot.backbones import views
@@ -117,3 +118,27 @@ def test_a_crop_is_for_evaluation_alone(size: int, crop_side: int) -> None:
         assert torch.equal(cropped(images), whole(inside))
         assert not torch.equal(cropped(images), whole(images))
         assert torch.equal(cropped.train()(images), whole.train()(images))
+
+
+def test_nine_views_are_turned_and_zoomed_without_mirror_images() -> None:
+    images = torch.rand(4, 3, 32, 32)
+    pictures = views.turned_and_zoomed(images)
+    assert torch.equal(pictures[0], images)
+    angles = [(degrees, zoom) for degrees in (0, -10, 10) for zoom in (1, 0.85, 1.15)]
+    for (degrees, zoom), picture in zip(angles, pictures, strict=True):
+        cosine, sine = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
+        inverse = np.array([[cosine, sine], [-sine, cosine]]) / zoom
+        centre = np.array([15.5, 15.5])
+        expected = ndimage.affine_transform(
+            images[1, 2].double().numpy(),
+            inverse,
+            centre - inverse @ centre,
+            order=1,
+            mode="grid-constant",
+        )
+        np.testing.assert_allclose(picture[1, 2].numpy(), expected, atol=1e-4)
+    one, nine = build("conv4", **SMALL), build("conv4", views="turn-zoom", **SMALL)
+    nine.load_state_dict(one.state_dict())
+    with torch.no_grad():
+        expected_features = torch.stack([one.eval()(picture) for picture in pictures]).mean(0)
+        torch.testing.assert_close(nine.eval()(images), expected_features)

@@ -12,6 +12,7 @@ import torch
 from episodes.errors import UserError
 from episodes.types import TrainTest
 from fewshot import backbones
+from fewshot.config import BackboneSettings, MethodConfig
 from fewshot.runs import checks, experiment, resolve
 from fewshot.training.devices import Compute
 from tests.fewshot import easy
@@ -188,3 +189,9 @@ def test_compiling_in_half_precision_on_a_cpu_is_refused(tmp_path: Path) -> None
     with pytest.raises(UserError, match=r"train\.compile: .* use --set precision=float32"):
         resolve.resolve_run(asked, tmp_path, "cpu")
     resolve.resolve_run({**asked, "precision": "float32"}, tmp_path, "cpu")
+
+
+def test_views_without_mirror_images_stay() -> None:
+    backbone = BackboneSettings(name="conv4", views="turn-zoom")
+    changes = checks.changes_without_mirroring(MethodConfig(method="protonet", backbone=backbone))
+    assert changes == {"augment": ()}
