@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     )
     from fewshot.backbones import build as build_backbone
     from fewshot.config import RunConfig
+    from fewshot.episodic import episodes
     from fewshot.errors import UserError
     from fewshot.learners.experts import Experts
     from fewshot.learners.finetune import FineTune
@@ -51,6 +52,7 @@ __all__ = [
     "UserError",
     "build_backbone",
     "compare",
+    "episodes",
     "evaluate",
     "fit",
     "load_dataset",
@@ -78,6 +80,7 @@ _SOURCES = {
     "UserError": ("fewshot.errors", "UserError"),
     "build_backbone": ("fewshot.backbones", "build"),
     "compare": ("fewshot.report.frames", "compare"),
+    "episodes": ("fewshot.episodic", "episodes"),
     "evaluate": ("fewshot.api", "evaluate"),
     "fit": ("fewshot.api", "fit"),
     "load_dataset": ("fewshot.api", "load_dataset"),

@@ -6,10 +6,7 @@
 from __future__ import annotations
 
 import math
-import sys
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,8 +27,6 @@ from fewshot.learners.base import Learner
 from fewshot.runs import experiment, training_stream
 from fewshot.runs.run_record import RunRecord
 from fewshot.training import trainer
-
-SHOW_EVERY = 0.5  # seconds between two status lines
 
 
 def run(
@@ -99,7 +94,7 @@ def run(
     if weights is not None:
         values = config.overlay(values, {"backbone": {"weights": str(weights)}})
     values = config.overlay(values, settings)
-    with _status_line(quiet):
+    with progress.on_stderr(quiet):
         return experiment.run(
             values,
             list(range(seeds)) if isinstance(seeds, int) else list(seeds),
@@ -243,7 +238,7 @@ def fit(
     def on_log(point: trainer.LogPoint, total: int) -> None:
         progress.update(f"step {point['step']}/{total}, loss {point['train_loss']:.3f}")
 
-    with _status_line(quiet), seeded(seed, "fit"):
+    with progress.on_stderr(quiet), seeded(seed, "fit"):
         trainer.fit(learner, stream, settings, steps_per_epoch, on_log=on_log)
     learner.on_train_end()
     return learner.eval()
@@ -308,29 +303,3 @@ def _in_batches(
         return
     for images, labels in zip(query.images.split(size), query.labels.split(size), strict=True):
         yield Labelled(images, labels).to(device)
-
-
-@contextmanager
-def _status_line(quiet: bool) -> Iterator[None]:
-    """Show progress as one line on stderr that is replaced as work goes on."""
-    if quiet:
-        yield
-        return
-    shown_at, width = 0.0, 0
-
-    def show(text: str) -> None:
-        nonlocal shown_at, width
-        if time.monotonic() - shown_at < SHOW_EVERY:
-            return
-        shown_at = time.monotonic()
-        sys.stderr.write("\r" + text.ljust(width))
-        sys.stderr.flush()
-        width = len(text)
-
-    with progress.shown_by(show):
-        try:
-            yield
-        finally:
-            if width:
-                sys.stderr.write("\r" + " " * width + "\r")
-                sys.stderr.flush()

@@ -7,11 +7,14 @@ with `shown_by`. Warnings and other messages that should stay visible go through
 
 from __future__ import annotations
 
+import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
 Show = Callable[[str], None]
+SHOW_EVERY = 0.5  # seconds between two status lines on stderr
 
 _show: ContextVar[Show | None] = ContextVar("show", default=None)
 _prefix: ContextVar[str] = ContextVar("prefix", default="")
@@ -51,3 +54,29 @@ def within(label: str) -> Iterator[None]:
         yield
     finally:
         _prefix.reset(token)
+
+
+@contextmanager
+def on_stderr(quiet: bool) -> Iterator[None]:
+    """Show the status line on stderr, where it is replaced as work goes on; not if `quiet`."""
+    if quiet:
+        yield
+        return
+    shown_at, width = 0.0, 0
+
+    def show(text: str) -> None:
+        nonlocal shown_at, width
+        if time.monotonic() - shown_at < SHOW_EVERY:
+            return
+        shown_at = time.monotonic()
+        sys.stderr.write("\r" + text.ljust(width))
+        sys.stderr.flush()
+        width = len(text)
+
+    with shown_by(show):
+        try:
+            yield
+        finally:
+            if width:
+                sys.stderr.write("\r" + " " * width + "\r")
+                sys.stderr.flush()

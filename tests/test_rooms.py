@@ -45,7 +45,7 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("fewshot.model", "fewshot.checks"),
     ("fewshot.studies",),
     ("fewshot.report",),
-    ("fewshot.api",),
+    ("fewshot.api", "fewshot.episodic"),
     ("fewshot.cli",),
     ("fewshot.__main__",),
 )
@@ -70,6 +70,7 @@ LIGHT = (
     "fewshot.cli",
     "fewshot.cli.arguments",
     "fewshot.cli.main",
+    "fewshot.cli.task_arguments",
     "fewshot.config",
     "fewshot.errors",
     "fewshot.progress",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import html
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
@@ -178,6 +179,27 @@ class EpisodesRecord:
         return (
             f"EpisodesRecord({self.name} on {self.data}, {len(self.correct):,} tasks: "
             f"accuracy {self.accuracy} %, run {self.run_id})"
+        )
+
+    def _repr_html_(self) -> str:
+        """Return a table for notebooks: accuracies with their intervals, and what they cost."""
+        apart = self.without_replacement
+        rows = {
+            f"accuracy over {len(self.correct):,} tasks": f"{self.accuracy} %",
+            "over tasks without a common image": "none"
+            if apart is None
+            else f"{apart} % (n = {apart.n})",
+            "kind": "transductive" if self.transductive else "inductive",
+            "tasks per second": f"{self.tasks_per_second:,.0f}",
+        }
+        cells = "".join(
+            f"<tr><td>{html.escape(name)}</td><td>{html.escape(text)}</td></tr>"
+            for name, text in rows.items()
+        )
+        notes = "".join(f"<li>{html.escape(text)}</li>" for text in self.warnings)
+        return (
+            f"<table><caption>{html.escape(self.name)} on {html.escape(self.data)}; run "
+            f"{self.run_id}</caption>{cells}</table>" + (f"<ul>{notes}</ul>" if notes else "")
         )
 
 
