@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from fewshot.config import RunConfig
     from fewshot.episodic import episodes
     from fewshot.errors import UserError
+    from fewshot.learners.baseline import Baseline
     from fewshot.learners.experts import Experts
     from fewshot.learners.finetune import FineTune
     from fewshot.learners.maml import MAML
@@ -37,6 +38,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "MAML",
+    "Baseline",
     "Episode",
     "Experts",
     "FineTune",
@@ -64,6 +66,7 @@ __all__ = [
 
 # public name -> (module, name in the module)
 _SOURCES = {
+    "Baseline": ("fewshot.learners.baseline", "Baseline"),
     "Episode": ("episodes.types", "Episode"),
     "Experts": ("fewshot.learners.experts", "Experts"),
     "FineTune": ("fewshot.learners.finetune", "FineTune"),

@@ -16,6 +16,7 @@ TRAINS_ON = {
     "relation": "tasks",
     "maml": "tasks",
     "siamese": "pairs",
+    "baseline": "images",
 }
 NAMES_ALONE = "names of the pretraining's classes"  # a classifier without any label
 WITHOUT_TRAINING = ("probe", "voting")  # methods that never train, whose names say so
@@ -75,6 +76,8 @@ def untrained_classifier(method: str, config: Mapping[str, Any]) -> str:
         if learner.get("compare") == "mean":
             return "cosine to the class mean of frozen features"
         return "mean cosine to the frozen features of each class"
+    if method == "baseline":
+        return f"{learner.get('head')} head on frozen features by SGD"
     if method == "maml":
         steps = f"{learner.get('test_steps')} gradient steps"
         regression = f"softmax regression on frozen features by {steps}"
@@ -93,9 +96,9 @@ def training_images(method: str, config: Mapping[str, Any]) -> str:
 
 
 def base_of(config: Mapping[str, Any]) -> str | None:
-    """Return the data set of a meta-training; None if only the labelled subset was used."""
-    base: str | None = (config.get("train") or {}).get("base")
-    return base
+    """Return the data sets of a meta-training; None if only the labelled subset was used."""
+    base: str | Sequence[str] | None = (config.get("train") or {}).get("base")
+    return base if base is None or isinstance(base, str) else " and ".join(base)
 
 
 def _bracketed(method: str, words: Sequence[str]) -> str:

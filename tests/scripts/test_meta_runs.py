@@ -37,13 +37,13 @@ def test_a_row_writes_a_record_for_each_number_of_labels(
 ) -> None:
     """A meta-training is shortened to 50 steps if there is no time, and happens once."""
     trained = []
-    original = fitting.fit_learner
+    original = fitting.fit_part
 
     def counted(run, *words, **more):
         trained.append(run.config.train.steps)
         return original(run, *words, **more)
 
-    monkeypatch.setattr(fitting, "fit_learner", counted)
+    monkeypatch.setattr(fitting, "fit_part", counted)
     monkeypatch.setenv("FEWSHOT_CACHE", str(tmp_path / "cache"))
     meta_runs.main(["siamese-random", "--out", str(tmp_path), "--seconds", "0", *TOY])
     assert trained == [50]
