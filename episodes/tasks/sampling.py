@@ -255,14 +255,14 @@ def _query_counts(
 def _assembled(images_RK: Tensor, classes_TW: Tensor, counts_TW: Tensor, shots: int) -> TaskSet:
     """Return the tasks whose rows hold `shots` support images, then their query images."""
     n_tasks, ways = classes_TW.shape
-    labels_R1 = torch.arange(ways).repeat(n_tasks)[:, None]
+    labels_R = torch.arange(ways).repeat(n_tasks)
     query_RK = images_RK[:, shots:]
     is_query_RK = torch.arange(query_RK.shape[1]) < counts_TW.reshape(-1, 1)
     return TaskSet(
         support=images_RK[:, :shots].reshape(n_tasks, -1),
-        support_labels=labels_R1.expand(-1, shots).reshape(n_tasks, -1),
+        support_labels=labels_R.repeat_interleave(shots).reshape(n_tasks, -1),
         query=query_RK[is_query_RK].reshape(n_tasks, -1),
-        query_labels=labels_R1.expand_as(query_RK)[is_query_RK].reshape(n_tasks, -1),
+        query_labels=labels_R.repeat_interleave(counts_TW.flatten()).reshape(n_tasks, -1),
         classes=classes_TW,
     )
 
