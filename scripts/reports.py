@@ -25,6 +25,7 @@ SCRIPTS = (
     "learners",
     "meta",
     "episodes",
+    "omniglot",
     "calibration",
     "fulldata",
     "forecast",

@@ -1,0 +1,132 @@
+"""Train and evaluate the Omniglot one-shot challenge, and write the tables of reports/omniglot.md.
+
+python -m scripts.omniglot runs     # train and evaluate what has no record yet
+python -m scripts.omniglot          # write the tables
+python -m scripts.omniglot --check  # exit with an error if one is stale
+
+Each training is resumable, and its record is copied to reports/records/episodes/omniglot.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from fewshot.evaluation import statistics
+from fewshot.report import formatting
+from fewshot.runs.episodic import record as records
+from fewshot.runs.episodic.record import EpisodesRecord
+from scripts import pages
+from scripts.pages import RECORDS, ROOT
+
+PAGE = ROOT / "reports" / "omniglot.md"
+FOLDER = RECORDS / "episodes" / "omniglot"
+METHODS = {"protonet": "prototypical network", "siamese": "siamese network"}
+BASES = {"omniglot-small1": "small1", "omniglot-small2": "small2"}
+SEEDS = range(5)
+
+
+class Training(NamedTuple):
+    """A training of the challenge.
+
+    Attributes:
+        method: name of the learner.
+        base: the background set.
+        seed: seed of the training.
+    """
+
+    method: str
+    base: str
+    seed: int
+
+    @property
+    def path(self) -> Path:
+        """The published record."""
+        return FOLDER / f"{self.method}-{BASES[self.base]}-{self.seed}.json"
+
+    @property
+    def request(self) -> dict[str, Any]:
+        """The settings of the run, as `fewshot episodes` takes them."""
+        return {
+            "method": self.method,
+            "preset": "omniglot",
+            "train": True,
+            "base": self.base,
+            "train_seed": self.seed,
+            "data": "omniglot-runs",
+            "tasks": {"sampler": "superclasses"},
+        }
+
+
+def trainings() -> list[Training]:
+    """Return all trainings; the first seeds of all methods and sets come first."""
+    return [
+        Training(method, base, seed) for seed in SEEDS for method in METHODS for base in BASES
+    ]
+
+
+def run() -> None:
+    """Train and evaluate what has no record yet."""
+    from fewshot import io
+    from fewshot.runs.episodic import experiment
+
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    for training in trainings():
+        if not training.path.exists():
+            record = experiment.run(training.request, out=ROOT / "runs" / "omniglot", device="cpu")
+            io.write_json(training.path, record.to_json())
+            print(f"{training.path.stem}: error {1 - record.accuracy.mean:.1%}", flush=True)
+
+
+def published(method: str, base: str) -> list[EpisodesRecord]:
+    """Return the records of one method and background set, one for each seed."""
+    paths = [Training(method, base, seed).path for seed in SEEDS]
+    return [records.read(path) for path in paths if path.exists()]
+
+
+def errors(found: list[EpisodesRecord]) -> np.ndarray:
+    """Return the error of each seed and run, float64 [seeds, runs]."""
+    return 1 - np.stack([record.accuracies for record in found])
+
+
+def table() -> str:
+    """Return the error of each method and background set, with both intervals."""
+    lines = []
+    for method, words in METHODS.items():
+        for base, name in BASES.items():
+            found = published(method, base)
+            if not found:
+                lines.append([words, name, "0", "not run", "", "", ""])
+                continue
+            each = errors(found)
+            over_seeds, over_runs = (statistics.summary(each.mean(axis)) for axis in (1, 0))
+            seconds = np.mean([record.cost.train_seconds for record in found])
+            half = "-" if over_seeds.ci95 is None else f"{100 * over_seeds.ci95:.1f}"
+            lines.append(
+                [
+                    words,
+                    name,
+                    str(len(found)),
+                    f"{100 * over_seeds.mean:.1f}",
+                    f"± {half}",
+                    f"± {100 * (over_runs.ci95 or 0):.1f}",
+                    f"{seconds / 60:.1f}",
+                ]
+            )
+    columns = ["network", "background", "seeds", "error %", "over seeds", "over runs", "minutes"]
+    return formatting.markdown_table(columns, lines)
+
+
+def main() -> None:
+    """Train, or write the tables."""
+    if sys.argv[1:] == ["runs"]:
+        run()
+    else:
+        pages.update([PAGE], lambda: {"errors": table()}, "scripts.omniglot")
+
+
+if __name__ == "__main__":
+    main()
