@@ -63,9 +63,7 @@ class Training(NamedTuple):
 
 def trainings() -> list[Training]:
     """Return all trainings; the first seeds of all methods and sets come first."""
-    return [
-        Training(method, base, seed) for seed in SEEDS for method in METHODS for base in BASES
-    ]
+    return [Training(method, base, seed) for seed in SEEDS for method in METHODS for base in BASES]
 
 
 def run() -> None:
