@@ -22,6 +22,7 @@ from fewshot import functional
 from fewshot.backbones import Backbone, embed, hold_batch_norm
 from fewshot.config import Count, Positive, renamed
 from fewshot.errors import UserError
+from fewshot.learners import anil
 from fewshot.learners.base import Classifier, EpisodeOptions, Learner, Needs, Task
 
 Steps = Annotated[int, Field(ge=0, strict=True)]
@@ -163,6 +164,25 @@ class MAML(Learner):
         n_way = int(support.labels.max()) + 1
         self._check_classes(n_way)
         return self._classifier(support, n_way, self._test_steps)
+
+    def task_logits(
+        self, support_TSD: Tensor, labels_TS: Tensor, query_TQD: Tensor, n_way: int
+    ) -> Tensor:
+        options = self.options
+        if self.needs.images or labels_TS.shape[1] > options.inner_batch:
+            return super().task_logits(support_TSD, labels_TS, query_TQD, n_way)
+        self._check_classes(n_way)
+        if options.centre:
+            centre = support_TSD.mean(1, keepdim=True)
+            support_TSD, query_TQD = support_TSD - centre, query_TQD - centre
+        if options.normalise:
+            support_TSD = F.normalize(support_TSD, dim=-1)
+            query_TQD = F.normalize(query_TQD, dim=-1)
+        start = options.head if self.head is None else self.head
+        heads = anil.start(start, support_TSD, labels_TS, n_way)
+        scale, steps = self.log_scale.exp(), self._test_steps
+        heads = anil.adapt(heads, support_TSD, labels_TS, scale, options.inner_lr, steps)
+        return scale * (query_TQD @ heads.weight_TWD.mT + heads.bias_TW[:, None])
 
     @property
     def _test_steps(self) -> int:

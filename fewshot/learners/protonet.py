@@ -12,10 +12,13 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from episodes.tasks.task_set import TaskSet
 from episodes.types import Episode, Labelled
 from fewshot import functional
 from fewshot.backbones import Backbone, embed, hold_batch_norm
 from fewshot.config import Positive
+from fewshot.heads.inductive.nearest_mean import NearestMean
+from fewshot.heads.task_head import TaskClassifier
 from fewshot.learners.base import Classifier, EpisodeOptions, Learner
 
 
@@ -79,3 +82,28 @@ class ProtoNet(Learner):
             return self.log_scale.exp() * closeness
 
         return classify
+
+    def task_logits(
+        self, support_TSD: Tensor, labels_TS: Tensor, query_TQD: Tensor, n_way: int
+    ) -> Tensor:
+        logits = self._nearest_mean(support_TSD, labels_TS, query_TQD, n_way)
+        if self.options.distance == "euclidean":
+            logits = (logits - query_TQD.square().sum(2, keepdim=True)) / query_TQD.shape[2]
+        return self.log_scale.exp() * logits
+
+    def on_pool(self, features_ND: Tensor) -> TaskClassifier:
+        nearest_mean = self._nearest_mean.on_pool(features_ND)
+        squares_N = features_ND.square().sum(1)
+
+        def classify(tasks: TaskSet) -> Tensor:
+            logits = nearest_mean(tasks)
+            if self.options.distance == "euclidean":
+                logits = (logits - squares_N[tasks.query][..., None]) / features_ND.shape[1]
+            return self.log_scale.exp() * logits
+
+        return classify
+
+    @property
+    def _nearest_mean(self) -> NearestMean:
+        """The head that classifies features; of squared distances it omits the query's square."""
+        return NearestMean(features="UN", distance=self.options.distance)

@@ -107,15 +107,9 @@ class Siamese(Learner):
     def adapt(self, support: Labelled) -> Classifier:
         embedded = self._embed(support.images)
         n_way = int(support.labels.max()) + 1
-        centre = torch.zeros_like(embedded[0])
-        if self.options.centre and self.agree is None:
-            centre = embedded.mean(0)
+        centre = self._centre(embedded)
         unit_support = F.normalize(embedded - centre, dim=-1)
-        # The mean of the cosines to the images of a class is the inner product with the mean of
-        # their unit vectors, which is shorter the less alike they are.
-        means = functional.prototypes(unit_support, support.labels, n_way)
-        if self.options.compare == "mean":
-            means = F.normalize(means, dim=-1)
+        means = self._means(unit_support, support.labels, n_way)
 
         def classify(images: Tensor) -> Tensor:
             queries = F.normalize(self._embed(images) - centre, dim=-1)
@@ -125,6 +119,30 @@ class Siamese(Learner):
             return functional.prototypes(agreement.T, support.labels, n_way).T
 
         return classify
+
+    def task_logits(
+        self, support_TSD: Tensor, labels_TS: Tensor, query_TQD: Tensor, n_way: int
+    ) -> Tensor:
+        if self.agree is not None:  # all pairs of one task take much memory
+            return super().task_logits(support_TSD, labels_TS, query_TQD, n_way)
+        support, queries = self.project(support_TSD), self.project(query_TQD)
+        centre = self._centre(support)
+        unit_support = F.normalize(support - centre, dim=-1)
+        means = self._means(unit_support, labels_TS, n_way)
+        return self.options.scale * F.normalize(queries - centre, dim=-1) @ means.mT
+
+    def _centre(self, embedded: Tensor) -> Tensor:
+        """Return what is subtracted from the embeddings of a support, [..., 1, d]."""
+        if self.options.centre and self.agree is None:
+            return embedded.mean(-2, keepdim=True)
+        return torch.zeros_like(embedded[..., :1, :])
+
+    def _means(self, unit_support: Tensor, labels: Tensor, n_way: int) -> Tensor:
+        """Return what a query is compared with, [..., n_way, d]."""
+        # The mean of the cosines to the images of a class is the inner product with the mean of
+        # their unit vectors, which is shorter the less alike they are.
+        means = functional.prototypes(unit_support, labels, n_way)
+        return F.normalize(means, dim=-1) if self.options.compare == "mean" else means
 
     def _embed(self, images: Tensor) -> Tensor:
         return self.project(embed(self.backbone, images))

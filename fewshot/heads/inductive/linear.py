@@ -65,7 +65,7 @@ class LinearHead(TaskHead):
             products_TWQ = inner_products(linear.weight_TWD, pool_ND, tasks.query)
             if lengths_N is not None:
                 products_TWQ = products_TWQ / lengths_N[tasks.query][:, None]
-            return (products_TWQ + linear.bias_TW[..., None]).mT
+            return (products_TWQ + linear.bias_TW[..., None]).mT.contiguous()
 
         return classify
 
@@ -96,6 +96,6 @@ class LinearHead(TaskHead):
             least = eps * (query_T1Q + at_centre_TR1[:, -1:])  # a query at the centre
             lengths_T1Q = lengths_T1Q.maximum(least).clamp(min=eps**4).sqrt()
             products_TWQ = (products_TRQ - at_centre_TR1)[:, :-1] / lengths_T1Q
-            return (products_TWQ + linear.bias_TW[..., None]).mT
+            return (products_TWQ + linear.bias_TW[..., None]).mT.contiguous()
 
         return classify
