@@ -27,9 +27,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from episodes.class_splits import Split, by_seed
 from fewshot.config.loading import check, nearest, presets_folder
@@ -54,6 +54,28 @@ class SplitFile(Settings):
     base: Classes = Field(default=[], description="Classes to train on.")
     val: Classes = Field(default=[], description="Classes to choose weights and settings on.")
     novel: Classes = Field(description="Classes to evaluate on.")
+
+    @field_validator(*PARTS, mode="before")
+    @classmethod
+    def _names(cls, classes: Any) -> Any:
+        """Turn numbers into names, and name the first value that cannot be one."""
+        if isinstance(classes, dict):
+            return {
+                _name(key): [_name(name) for name in value]
+                if isinstance(value, list)
+                else _name(value)
+                for key, value in classes.items()
+            }
+        if isinstance(classes, list):
+            return [_name(name) for name in classes]
+        raise ValueError(f"expected a list of class names, or a mapping, not {classes!r}")
+
+
+def _name(value: Any) -> str:
+    """Return a name in a file, which may be a whole number."""
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        raise ValueError(f"expected a class name, in quotes if need be, not {value!r}")
+    return str(value)
 
 
 @dataclass(frozen=True)

@@ -86,6 +86,8 @@ def test_a_superclass_is_matched_by_its_name_or_by_all_of_its_members(tmp_path):
         ("base: [x]\nnovel: [x]", "x", ["'x' is in base and in novel"]),
         ("novel: [x, x]", "x", ["'x' is twice in novel"]),
         ("novel: [x]\nvals: [y]", "x", ["unknown key 'vals'", "'val'"]),
+        ("novel: [no]", "no", ["novel: expected a class name, in quotes if need be, not False"]),
+        ("novel: x", "x", ["novel: expected a list of class names, or a mapping, not 'x'"]),
         ("exclude_classes: [x]", "x", ["exclude_classes", "not a split", "base, val and novel"]),
     ],
 )
@@ -179,3 +181,10 @@ def test_the_split_of_tiny_imagenet_is_that_of_its_seed():
     content = yaml.safe_load((presets_folder() / "splits" / "tinyimagenet.yaml").read_text())
     names = [name for part in splits.PARTS for name in content[part]]
     assert splits.read("tinyimagenet", names, "d") == splits.read("seed:0:120/30/50", names, "d")
+
+
+def test_names_may_be_numbers(tmp_path):
+    path = written(tmp_path, "base: [3, 1]\nnovel: {0: [5, 6]}")
+    split = splits.read(path, list("0123456"), "digits")
+    assert (split.base, split.novel) == (("1", "3"), ("0",))
+    assert splits.read(path, list("123456"), "digits").novel == ("5", "6")
