@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -78,9 +78,9 @@ def _mean(panels: Sequence[Boxes], method: Method) -> tuple[float, ...]:
     return tuple(float(np.mean(panel.values[method])) for panel in panels if method in panel.values)
 
 
-def _box(axes: object, row: int, percent: np.ndarray, colour: str) -> None:
+def _box(axes: Any, row: int, percent: np.ndarray, colour: str) -> None:
     plain = {"color": colour}
-    axes.boxplot(  # type: ignore[attr-defined]
+    axes.boxplot(
         [percent],
         positions=[row],
         orientation="horizontal",
@@ -97,7 +97,7 @@ def _box(axes: object, row: int, percent: np.ndarray, colour: str) -> None:
     )  # fmt: skip
 
 
-def _kinds(figure: object, kinds: set[bool]) -> None:
+def _kinds(figure: Any, kinds: set[bool]) -> None:
     """Draw a legend of inductive and transductive, if there are both."""
     from matplotlib.lines import Line2D
 
@@ -105,7 +105,7 @@ def _kinds(figure: object, kinds: set[bool]) -> None:
         return
     words = {False: "inductive", True: "transductive"}
     handles = [Line2D([], [], color=OF_KIND[kind], label=words[kind]) for kind in words]
-    figure.legend(handles=handles, loc="outside lower center", ncols=2)  # type: ignore[attr-defined]
+    figure.legend(handles=handles, loc="outside lower center", ncols=2)
 
 
 @style.styled

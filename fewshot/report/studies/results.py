@@ -174,8 +174,7 @@ class Group(NamedTuple):
 
 def read(places: Sequence[Path], scale: str) -> Planned:
     """Return the rows of the low-data regime at these places, each with its cells at this scale."""
-    rows = [row for row in schema.read(places) if not row.episodic]
-    return [(row, grids.cells(row, scale)) for row in rows]
+    return [(row, grids.cells(row, scale)) for row in schema.read(places) if not row.episodic]
 
 
 def gather(planned: Planned, results: Path, scale: str) -> list[Study]:

@@ -90,7 +90,7 @@ def test_a_training_names_its_learner_where_the_method_is_another():
     assert groups.training(replace(one, name="protonet, trained on X")) == words
 
 
-def test_records_of_one_name_are_told_apart_by_what_differs():
+def test_records_of_one_name_are_distinguished_by_what_differs():
     one = result("ridge")
     others = [
         replace(one, backbone="conv4", weights="none", run_id="2"),
