@@ -13,16 +13,20 @@ from fewshot.report.studies.pages import Section
 from fewshot.runs.episodic.record import EpisodesRecord
 from fewshot.studies import grids, schema
 from fewshot.studies.grids import Cell
-from fewshot.studies.results import Result, ResultStore
+from fewshot.studies.results import Result, ResultStore, listed_stale
 from fewshot.studies.schema import Row
 
 
 class Measured(NamedTuple):
-    """A row with its cells, and the results of those that ran with their current settings."""
+    """A row with its cells, and the results of those that ran with their current settings.
+
+    stale: labels of the cells whose settings lead to another run by now.
+    """
 
     row: Row
     cells: list[Cell]
     results: dict[str, Result]
+    stale: list[str]
 
     @property
     def records(self) -> list[EpisodesRecord]:
@@ -65,7 +69,13 @@ def _measured(row: Row, store: ResultStore) -> Measured:
         for cell in cells
         if cell.name in by_name and store.is_current(row, cell, by_name[cell.name])
     }
-    return Measured(row, cells, current)
+    listed = listed_stale(store.results_folder, row.study, store.scale)
+    stale = [
+        result["label"]
+        for name, result in current.items()
+        if result["run"] is not None and listed.get(f"{row.name}/{name}") == result["run"]
+    ]
+    return Measured(row, cells, current, stale)
 
 
 def _section(one: Measured, scale: str) -> Section:
@@ -81,11 +91,18 @@ def _section(one: Measured, scale: str) -> Section:
         (f"changed at scale {scale}", "; ".join(row.scale(scale).cuts)),
         ("assumed", "; ".join(row.assumed)),
         ("needs", ", ".join(row.needs_at(scale))),
+        ("stale", _stale(one.stale)),
         ("note", " ".join((row.note or "").split())),
     ]
     remarks = [remark for remark in remarks if remark[1]]
     title = row.title_at(scale)
     return page.section(row.name, title, row.question, shown, drawn, _absent(one), remarks)
+
+
+def _stale(labels: Sequence[str]) -> str:
+    if not labels:
+        return ""
+    return f"measured before the preset, the weights or the code changed, for: {'; '.join(labels)}"
 
 
 def _absent(one: Measured) -> list[str]:

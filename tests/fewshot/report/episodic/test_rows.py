@@ -7,7 +7,9 @@ from pathlib import Path
 import yaml
 from typer.testing import CliRunner
 
+from fewshot import io
 from fewshot.cli.main import app
+from fewshot.report.episodic import rows
 from fewshot.studies import grids, schema
 from fewshot.studies.executors import outcome
 from fewshot.studies.results import ResultStore
@@ -35,8 +37,8 @@ def test_a_row_shows_its_question_its_tables_and_what_did_not_run(tmp_path: Path
         one = result(cell.values["method"], cell.values["tasks.shots"], n=30)
         store.write(row, cell, outcome("done", record=one.to_json(), run=one.run_id))
     store.write(row, cells[-2], outcome("failed", reason="no such head."))
-    words = ["report", str(file), "--results", str(tmp_path / "results")]
-    run = CliRunner().invoke(app, [*words, "--out", str(tmp_path)])
+    words = ["report", str(file), "--results", str(tmp_path / "results"), "--out", str(tmp_path)]
+    run = CliRunner().invoke(app, words)
     assert run.exit_code == 0, run.output
     page = (tmp_path / "episodes.md").read_text()
     for line in (
@@ -49,5 +51,14 @@ def test_a_row_shows_its_question_its_tables_and_what_did_not_run(tmp_path: Path
     ):
         assert line in page, line
     assert page.count("| ridge | inductive |") == 2
-    assert (tmp_path / "figures" / "episodes").glob("heads-*.svg")
-    assert CliRunner().invoke(app, [*words, "--out", str(tmp_path), "--check"]).exit_code == 0
+    assert list((tmp_path / "figures" / "episodes").glob("heads-*.svg"))
+    arguments = [file], tmp_path, True, "small", tmp_path / "results"
+    assert rows.report(*arguments) == 0
+    first = store.results_of(row)[0]
+    io.write_json(
+        tmp_path / "results/episodes/small/stale.json", {f"heads/{first['cell']}": first["run"]}
+    )
+    assert rows.report(*arguments) == 1
+    assert rows.report(*arguments[:2], False, *arguments[3:]) == 0
+    stale = "- stale: measured before the preset, the weights or the code changed, for: method "
+    assert f"{stale}nearest-mean, shots 1\n" in (tmp_path / "episodes.md").read_text()
