@@ -13,6 +13,9 @@ from fewshot.runs.episodic.requests import combinations
 
 USAGE = "as in fewshot episodes --method nearest-mean --shots 1,5."
 
+# Sections of a file that belong to its method, and have no meaning for another.
+OF_A_METHOD = ("preset", "backbone", "learner", "head", "train", "augment", "append")
+
 
 def requests(
     file: Path | None,
@@ -52,8 +55,11 @@ def requests(
         given["tasks"] = of_tasks
     if train and not isinstance(settings.get("train"), Mapping):
         given["train"] = True
+    of_file = settings.pop("method", None)
+    methods = _words(method, "--method") or _words(of_file, "method")
+    if methods not in ([], [of_file]):  # what belongs to the file's method alone
+        settings = {key: value for key, value in settings.items() if key not in OF_A_METHOD}
     settings = config.overlay(config.overlay(settings, given), config.overrides(sets))
-    methods = _words(method, "--method") or _words(settings.pop("method", None), "method")
     if not methods:
         raise UserError(f"no method was named: use --method, {USAGE}")
     return combinations(

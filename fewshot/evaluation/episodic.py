@@ -24,7 +24,7 @@ from fewshot.learners.base import Learner
 
 # Features of the tasks that are solved at once: on a CPU as many as its caches hold, and on a GPU
 # as many as occupy it.
-CPU_BYTES, GPU_BYTES = 2**23, 2**28
+CPU_BYTES, GPU_BYTES = 2**22, 2**28
 MOST_TASKS = 2048  # solved at once
 
 Load = Callable[[Tensor], Tensor]  # indices of images [n] -> images, float [n, c, h, w]

@@ -47,7 +47,7 @@ def check_method(settings: RunConfig, method: type[Learner], options: LearnerOpt
             f"'shots' is 0, which leaves method '{name}' no label to learn from: use at least 1, "
             "or a probe with learner.prior_from_names=true."
         )
-    _check_labels(settings, method, options)
+    check_labels(settings, method, options)
 
 
 def _check_meta_training(
@@ -72,7 +72,7 @@ def _check_meta_training(
         )
 
 
-def _check_labels(settings: RunConfig, method: type[Learner], options: LearnerOptions) -> None:
+def check_labels(settings: MethodConfig, method: type[Learner], options: LearnerOptions) -> None:
     """Check that the method can take the labels that the augmentations give."""
     name = settings.method
     if settings.append is not None:
@@ -144,7 +144,7 @@ def _without_mirroring(steps: Sequence[config.Step]) -> tuple[config.Step, ...]:
     return tuple(step for step in augment.check(steps) if step["name"] not in MIRRORING)
 
 
-def check_by_trying(settings: RunConfig, learner: Learner, n_way: int, train: ImageSet) -> None:
+def check_by_trying(settings: MethodConfig, learner: Learner, n_way: int, train: ImageSet) -> None:
     """Put two images through augmentation and backbone, and build the optimiser.
 
     Raises:
@@ -189,7 +189,7 @@ def _check_resolutions(train: config.Train, learner: Learner, backbone: str) -> 
             )
 
 
-def check_compiler(settings: RunConfig, compute: devices.Compute) -> None:
+def check_compiler(settings: MethodConfig, compute: devices.Compute) -> None:
     """Refuse torch's compiler in bfloat16 on a CPU, where its gradients are not finite."""
     compiles = settings.train is not None and settings.train.compile
     if compiles and (compute.device, compute.precision) == ("cpu", "bfloat16"):

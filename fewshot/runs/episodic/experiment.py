@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ from filelock import FileLock
 
 from episodes.tasks import files
 from fewshot import config, io, progress
-from fewshot.runs.episodic import evaluate, task_sets
+from fewshot.config import EpisodesConfig
+from fewshot.runs.episodic import evaluate, learner_checks, task_sets
 from fewshot.runs.episodic import record as records
 from fewshot.runs.episodic.given import GivenFeatures
 from fewshot.runs.episodic.record import EpisodesRecord
@@ -69,12 +71,25 @@ def run_all(
         resolve(values, out, device, sources=sources, threads=threads, force=force)
         for values in requests
     ]
+    for one in runs:
+        if force or not (one.folder / RECORD).exists():
+            learner_checks.check(one)
     sampled = [task_sets.of_run(one.config.tasks, one.pool) for one in runs]
+    runs = [
+        replace(one, config=_described(one, tasks))
+        for one, tasks in zip(runs, sampled, strict=True)
+    ]
     results = []
     for number, (one, tasks) in enumerate(zip(runs, sampled, strict=True), start=1):
         with progress.within(f"{one.method.name} ({number}/{len(runs)})"):
             results.append(_result(one, tasks, force))
     return results
+
+
+def _described(run: ResolvedEpisodes, tasks: Tasks) -> EpisodesConfig:
+    """Return the settings of a run, in which those of its tasks say what a file has."""
+    described = task_sets.described(run.config.tasks, tasks)
+    return run.config.model_copy(update={"tasks": described})
 
 
 def _result(run: ResolvedEpisodes, tasks: Tasks, force: bool) -> EpisodesRecord:

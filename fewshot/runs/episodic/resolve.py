@@ -213,8 +213,7 @@ def _run_id(chosen: EpisodesConfig, method: Method, pools: _Pools) -> str:
         mode="json", exclude={"preset", "precision", *by_content}, exclude_defaults=True
     )
     if chosen.tasks.file is not None:
-        content = Path(chosen.tasks.file).read_bytes()
-        values["tasks"] = {"file": hashlib.sha256(content).hexdigest()}
+        values["tasks"] = {"file": _content_hash(Path(chosen.tasks.file))}
     if method.head_type is not None:
         values["head"] = config.deciding(method.head_type.options_type.model_validate(chosen.head))
     if method.learner is not None or chosen.train is not None:
@@ -230,3 +229,10 @@ def _run_id(chosen: EpisodesConfig, method: Method, pools: _Pools) -> str:
     values["val"] = None if val is None else val.fingerprint
     values["version"] = RESULTS_VERSION
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _content_hash(path: Path) -> str:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise UserError(f"the task file {path} cannot be read ({error.strerror}).") from None

@@ -48,6 +48,25 @@ def of_run(settings: TaskSettings, pool: Pool | GivenFeatures) -> Tasks:
     )
 
 
+def described(settings: TaskSettings, tasks: Tasks) -> TaskSettings:
+    """Return the settings with what tasks of a file have in place of what was asked for.
+
+    Where tasks differ, the ways are the most and the shots and queries the means, rounded.
+    """
+    if settings.file is None and settings.sampler != "superclasses":
+        return settings
+    n_tasks, n_classes = sum(map(len, tasks)), sum(some.classes.numel() for some in tasks)
+    shots = sum(some.support.numel() for some in tasks) / n_classes
+    queries = sum(some.query.numel() for some in tasks) / n_classes
+    changes = {
+        "ways": max(some.n_way for some in tasks),
+        "shots": max(1, round(shots)),
+        "queries": max(1, round(queries)),
+        "count": n_tasks,
+    }
+    return settings.model_copy(update=changes)
+
+
 def without_replacement(settings: TaskSettings, pool: Pool | GivenFeatures) -> Tasks:
     """Return tasks of the same shape of which no two have an image in common.
 
