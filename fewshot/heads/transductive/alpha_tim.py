@@ -6,7 +6,7 @@ entropy of the mean prediction and of the predictions,
     H(p) = (1 - sum over w of p_w^A) / (A - 1),
 
 which is flat around equal shares and therefore tolerates unequal ones. A -> 1 gives the entropy of
-TIM. The cross-entropy of the support stays as it is, and all three terms have the weight 1.
+TIM. The cross-entropy of the support stays as it is.
 
 What differs: as for TIM. The authors choose A on tasks of validation classes; by default it is what
 their program takes for the shots of a task: 2 for 1 shot, 7 for 5 shots or more, 5 between.
@@ -22,7 +22,7 @@ from functools import partial
 from pydantic import Field
 from torch import Tensor
 
-from fewshot.config import NotNegative, Positive
+from fewshot.config import Positive
 from fewshot.heads.transductive import tim
 
 
@@ -33,12 +33,6 @@ class Options(tim.Options):
         default=None,
         description="Order A of the entropies; null takes 2 for 1 shot, 7 for 5 shots or more and "
         "5 between, by the mean shots of the classes.",
-    )
-    support_weight: NotNegative = Field(
-        default=1.0, description="Weight a of the cross-entropy of the support."
-    )
-    conditional_weight: NotNegative = Field(
-        default=1.0, description="Weight c of the mean entropy of the predictions."
     )
 
 

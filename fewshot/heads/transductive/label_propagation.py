@@ -2,7 +2,7 @@
 
 Images i and j of the task are joined with the weight
 
-    W_ij = exp(-|x_i - x_j|^2 / (2 s_i s_j)),    W_ii = 0,
+    W_ij = exp(-|x_i - x_j|^2 / (s_i s_j)),    W_ii = 0,
 
 if one of them is among the nearest neighbours of the other, else 0. With D_ii = sum over j of W_ij,
 S = D^-1/2 W D^-1/2 and the one-hot labels Y of the support, each divided by the shots of its class
@@ -14,8 +14,8 @@ the limit of repeating F <- A S F + Y. The logits of a query are the logarithms 
 divided by their sum. No balance of the queries is assumed.
 
 What differs: TPN learns the lengths s_i with a network that was trained on tasks; here s_i is the
-distance of image i to its last nearest neighbour (the local scale of Zelnik-Manor and Perona,
-Self-tuning spectral clustering, NIPS 2004), so that nothing has to be learned or chosen. The
+distance of image i to its seventh neighbour, as Zelnik-Manor and Perona suggest (Self-tuning
+spectral clustering, NIPS 2004), so that nothing has to be learned or chosen. The
 division by the shots, which has no effect for equal shots, prevents large classes from winning.
 
 Sources: Zhou et al., Learning with local and global consistency, NIPS 2003; Liu et al., TPN, arXiv
@@ -31,6 +31,8 @@ from torch import Tensor
 from fewshot.config import Count, Share
 from fewshot.heads.task_head import TaskHead, TaskHeadOptions
 from fewshot.heads.transductive.geometry import log_probabilities, one_hot, squared_distances
+
+LOCAL = 7  # neighbour whose distance is the length of an image
 
 
 class Options(TaskHeadOptions):
@@ -49,11 +51,12 @@ def graph(images_TND: Tensor, n_neighbours: int) -> Tensor:
     """Return the normalised weights S of the neighbours, symmetric, [t, n, n]."""
     squares_TNN = squared_distances(images_TND, images_TND)
     squares_TNN.diagonal(dim1=1, dim2=2).fill_(torch.inf)
-    nearest = squares_TNN.topk(min(n_neighbours, images_TND.shape[1] - 1), largest=False)
+    n_others = images_TND.shape[1] - 1
+    nearest = squares_TNN.topk(min(n_neighbours, n_others), largest=False)
     joined_TNN = torch.zeros_like(squares_TNN).scatter_(2, nearest.indices, 1.0)
     joined_TNN = torch.maximum(joined_TNN, joined_TNN.mT)
-    lengths_TN = nearest.values[..., -1].clamp(min=1e-12).sqrt()
-    scales_TNN = 2 * lengths_TN[:, :, None] * lengths_TN[:, None, :]
+    lengths_TN = squares_TNN.kthvalue(min(LOCAL, n_others)).values.clamp(min=1e-12).sqrt()
+    scales_TNN = lengths_TN[:, :, None] * lengths_TN[:, None, :]
     weights_TNN = joined_TNN * (-squares_TNN / scales_TNN).exp()
     roots_TN = weights_TNN.sum(-1).clamp(min=1e-12).rsqrt()
     return roots_TN[:, :, None] * weights_TNN * roots_TN[:, None, :]

@@ -19,10 +19,12 @@ is the authors' mean over the images. The authors' Adam divides each coordinate 
 root of its own mean square. With `reduced` (the default) each class weight has one mean square for
 all coordinates. This does not depend on the basis of the features, so that the coordinates within a
 task replace the features (fewshot/heads/transductive/geometry.py), which saves most of the time.
-`reduced: false` is the authors' optimiser.
+`reduced: false` is the authors' optimiser. The paper's weights, a = c = 0.1 and b = 1, suit
+balanced queries; the defaults are equal weights, which three of its authors take for unequal
+queries (Veilleux et al., arXiv 2204.11181).
 
 Source: Boudiaf et al., Transductive information maximization for few-shot learning, arXiv
-2008.11297, equation 3 and section 2.4; settings as in the authors' program.
+2008.11297, equation 3 and section 2.4; the other settings are those of the authors' program.
 """
 
 from __future__ import annotations
@@ -62,13 +64,13 @@ class Options(TaskHeadOptions):
     )
     temperature: Positive = Field(default=15.0, description="Factor t of the logits.")
     support_weight: NotNegative = Field(
-        default=0.1, description="Weight a of the cross-entropy of the support."
+        default=1.0, description="Weight a of the cross-entropy of the support."
     )
     marginal_weight: NotNegative = Field(
         default=1.0, description="Weight b of the entropy of the mean prediction."
     )
     conditional_weight: NotNegative = Field(
-        default=0.1, description="Weight c of the mean entropy of the predictions."
+        default=1.0, description="Weight c of the mean entropy of the predictions."
     )
     lr: Positive = Field(default=1e-4, description="Learning rate of Adam.")
     steps: Count = Field(default=1000, description="Number of steps.")

@@ -19,14 +19,14 @@ def by_loops(
     squares = np.array([[((x - y) ** 2).sum() for y in images] for x in images])
     near, lengths = [], []
     for i in range(n):
-        order = [j for j in np.argsort(squares[i]) if j != i][:k]
-        near.append(order)
-        lengths.append(np.sqrt(squares[i, order[-1]]))
+        order = [j for j in np.argsort(squares[i]) if j != i]
+        near.append(order[:k])
+        lengths.append(np.sqrt(squares[i, order[6]]))
     weights = np.zeros((n, n))
     for i in range(n):
         for j in range(n):
             if i != j and (j in near[i] or i in near[j]):
-                weights[i, j] = np.exp(-squares[i, j] / (2 * lengths[i] * lengths[j]))
+                weights[i, j] = np.exp(-squares[i, j] / (lengths[i] * lengths[j]))
     degrees = weights.sum(1)
     graph = weights / np.sqrt(np.outer(degrees, degrees))
     y = np.zeros((n, n_way))

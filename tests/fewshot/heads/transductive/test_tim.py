@@ -20,13 +20,14 @@ def test_probabilities_agree_with_finite_differences(
 ) -> None:
     pool = random_tasks(2, 3, 2, 2, n_features=12, unequal=unequal, dtype=torch.float64)
     settings = {"temperature": 8.0, "lr": 0.02, "steps": 5}
-    head = TIM(features="L2N", distance=distance, reduced=reduced, **settings)
+    weights = {"support_weight": 0.3, "marginal_weight": 1.0, "conditional_weight": 0.1}
+    head = TIM(features="L2N", distance=distance, reduced=reduced, **weights, **settings)
     logits = head.on_pool(pool.features)(pool.tasks)
     for t in range(2):
         task = one_task(pool, t, unit=True)
         expected = final_probabilities(
             *(*task, 3, shannon),
-            **{"a": 0.1, "b": 1.0, "c": 0.1, **settings},
+            **{"a": 0.3, "b": 1.0, "c": 0.1, **settings},
             cosine=distance == "cosine",
             reduced=reduced,
         )
@@ -42,7 +43,7 @@ def test_logits_are_those_of_easyfsl(shots: int) -> None:
         features="UN",
         distance="cosine",
         temperature=10.0,
-        support_weight=1.0,
+        conditional_weight=0.1,
         lr=1e-2,
         steps=50,
         reduced=False,
