@@ -17,8 +17,20 @@ if TYPE_CHECKING:
 WIDTH = 96  # columns of the output
 
 
-def list_() -> None:
+def list_(
+    methods: Annotated[
+        bool,
+        typer.Option(
+            "--methods",
+            help="List the methods of `fewshot episodes` instead, and whether the prediction of a "
+            "query depends on the other queries, which is tried on a small random task.",
+        ),
+    ] = False,
+) -> None:
     """List the methods, backbones and data sets, with one line about each."""
+    if methods:
+        list_episodic()
+        return
     from episodes import datasets
     from fewshot import backbones
 
@@ -31,6 +43,30 @@ def list_() -> None:
         width = max(len(name) for name, _ in lines)
         for name, line in lines:
             print(f"  {name:<{width}}  {line}")
+
+
+def list_episodic() -> None:
+    """List the methods of the episodic regime with what a small random task says about each.
+
+    Exit code 1 means that a method is not what it claims to be.
+    """
+    from fewshot.errors import UserError
+    from fewshot.runs.episodic import methods
+
+    known = methods.methods()
+    width, honest = max(map(len, known)), True
+    for name, method in known.items():
+        claim = "transductive" if method.transductive else "inductive"
+        try:
+            result = methods.check_independence(method)
+        except UserError as error:
+            print(f"{name:<{width}}  {claim:<12}  not checked: {error}")
+            continue
+        right = result.independent != method.transductive
+        honest &= right
+        print(f"{name:<{width}}  {claim:<12}  {'checked' if right else 'WRONG'}: {result}")
+    if not honest:
+        raise typer.Exit(1)
 
 
 def _methods() -> list[tuple[str, str]]:

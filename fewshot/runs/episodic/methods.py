@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from fewshot import config
+from episodes.rng import seeded
+from fewshot import backbones, config
 from fewshot.errors import UserError
+from fewshot.evaluation import independence
+from fewshot.evaluation.independence import Independence
 from fewshot.heads import HEADS
 from fewshot.heads.task_head import TaskHead
 from fewshot.learners import LEARNERS
-from fewshot.learners.base import Learner
+from fewshot.learners.base import Learner, Task
 
 PRESET = "episodes"  # begins the name of every preset of the regime
 RANDOM = "random"  # ends the name of the preset for a body with random weights
@@ -102,3 +105,22 @@ def method(name: object) -> Method:
     if not isinstance(name, str) or name not in known:
         raise UserError(f"unknown method '{name}': {config.nearest(str(name), list(known))}")
     return known[name]
+
+
+def check_independence(method: Method) -> Independence:
+    """Try whether the prediction of a query depends on the other queries of its task.
+
+    A learner has a small network with random weights, and the settings of its preset.
+
+    Raises:
+        UserError: the learner needs a library that is not installed.
+    """
+    if method.head_type is not None:
+        return independence.of_head(method.head_type())
+    kind = learner_type(method.trains)
+    content = config.preset(method.trains, method.preset("none"))
+    options = kind.options_type.model_validate(content.get("learner", {}))
+    with seeded(0, "independence"):
+        network = backbones.build("conv4", options={"width": 8})
+        task = Task(independence.N_WAY, n_base=2 * independence.N_WAY)
+        return independence.of_learner(kind.from_config(network, task, options))

@@ -6,7 +6,9 @@ import pytest
 
 from fewshot.cli import listing
 from fewshot.config import RunConfig
+from fewshot.heads.transductive.soft_kmeans import SoftKMeans
 from fewshot.learners import LEARNERS
+from fewshot.runs.episodic import methods
 from tests.fewshot.cli.command import fewshot
 
 
@@ -16,6 +18,29 @@ def test_list_has_one_line_for_each_thing(monkeypatch, capsys) -> None:
     names = ["protonet", "probe", "finetune", "scratch", "baseline-cnn", "conv4", "resnet"]
     names += ["digits", "cifar10"]
     assert {name: first_words.count(name) for name in names} == dict.fromkeys(names, 1)
+
+
+def test_list_of_methods_prints_what_was_tried(monkeypatch, capsys) -> None:
+    known = {
+        name: methods.method(name) for name in ("nearest-mean", "soft-kmeans", "protonet", "ridge")
+    }
+    monkeypatch.setattr(methods, "methods", lambda: known)
+    assert fewshot("list --methods", monkeypatch) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[:3] for line in lines] == [
+        ["nearest-mean", "inductive", "checked:"],
+        ["soft-kmeans", "transductive", "checked:"],
+        ["protonet", "inductive", "checked:"],
+        ["ridge", "inductive", "checked:"],
+    ]
+
+
+def test_a_method_that_is_not_what_it_claims_ends_in_exit_code_1(monkeypatch, capsys) -> None:
+    known = {"soft-kmeans": methods.method("soft-kmeans")}
+    monkeypatch.setattr(methods, "methods", lambda: known)
+    monkeypatch.setattr(SoftKMeans, "transductive", False)
+    assert fewshot("list --methods", monkeypatch) == 1
+    assert "inductive     WRONG: the logits" in capsys.readouterr().out
 
 
 def test_options_prints_key_default_unit_and_sentence(monkeypatch, capsys) -> None:
