@@ -15,8 +15,8 @@ from fewshot.backbones import Backbone, class_names
 from fewshot.evaluation import episodic, task_scores
 from fewshot.evaluation.episodic import Counts
 from fewshot.learners.base import Learner
-from fewshot.runs import meta_training, provenance
-from fewshot.runs.episodic import naming, task_sets
+from fewshot.runs import fitting, meta_training, provenance
+from fewshot.runs.episodic import naming, settings, task_sets
 from fewshot.runs.episodic.given import GivenFeatures
 from fewshot.runs.episodic.pool import Pool
 from fewshot.runs.episodic.record import EpisodesCost, EpisodesRecord, Training
@@ -214,6 +214,9 @@ def _warnings(run: ResolvedEpisodes, prepared: Prepared, n_tasks: int) -> list[s
         if classes is not None:
             note = class_names.overlap_note(use, classes, run.pool.name, run.pool.classes)
             warnings += [note] if note else []
+    if run.trained and prepared.learner is not None:
+        learner = settings.of_learner(run.config, run.method)
+        warnings += fitting.warnings_of_batch_norm(learner, prepared.learner)
     if run.val is not None and run.config.part == "val":
         warnings.append("tasks of the val classes also chose the step of the training")
     return warnings

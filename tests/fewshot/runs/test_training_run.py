@@ -15,6 +15,7 @@ from fewshot.config import BackboneSettings
 from fewshot.errors import UserError
 from fewshot.learners import ProtoNet
 from fewshot.runs import meta_training, meta_validation, training_stream
+from fewshot.runs.episodic import experiment
 from fewshot.runs.training_run import BaseTraining
 from fewshot.runs.trial_data import Part
 from fewshot.training import trainer
@@ -170,3 +171,20 @@ def test_the_card_says_how_the_weights_were_made(tmp_path: Path) -> None:
     assert card["images"] == made.images == 6 * 6 * 5
     again = apply(run)[1]
     assert again == made
+
+
+@pytest.mark.parametrize(("norm", "expected"), [("group", 0), ("batch", 1)])
+def test_a_record_says_that_batch_norm_was_held(tmp_path: Path, norm: str, expected: int) -> None:
+    request = {
+        "method": "protonet",
+        "data": "digits",
+        "split": "seed:0:5/0/5",
+        "train": {"steps": 1},
+        "learner": {**EPISODES, "episode_ways": 5},
+        "backbone": {"name": "conv4", "options": {"width": 8, "norm": norm}},
+        "tasks": {"count": 3},
+    }
+    record = experiment.run(request, out=tmp_path, device="cpu")
+    assert sum("batch norm is held" in warning for warning in record.warnings) == expected
+    assert record.training is not None
+    assert (record.training.steps, record.training.n_classes) == (1, 5)
