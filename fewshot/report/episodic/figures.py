@@ -16,6 +16,8 @@ from fewshot.report.plots.study_plots import Figure
 from fewshot.report.plots.task_plots import PERCENTILES, Boxes, Line, Method
 from fewshot.runs.episodic.record import EpisodesRecord
 
+MOST_LINES = 6  # in a figure with lines; more methods are rows of dots
+FROZEN = " on frozen features"  # left out of labels if every method has it
 MOST_PANELS = 2  # side by side in one figure
 QUANTILES = (PERCENTILES[0], 25, 50, 75, PERCENTILES[1])
 
@@ -59,7 +61,8 @@ def _against_shots(pool: Pool, words: str, alike: Sequence[Group]) -> list[Figur
         f"{best.shots[-1]} shots is {best.method.label}, {100 * best.means[-1]:.1f}%."
     )
     table = Table("accuracy in percent, over tasks", columns, rows, [])
-    save = partial(task_plots.against_shots, lines, f"{title}: mean and 95% interval over tasks")
+    draw = task_plots.against_shots if len(lines) <= MOST_LINES else task_plots.dots
+    save = partial(draw, lines, title)
     return [Figure(_file("shots", pool, words), f"Accuracy by shots: {title}", alt, table, save)]
 
 
@@ -125,6 +128,8 @@ def _names(alike: Sequence[Group]) -> dict[System, Method]:
         for record in group.records:
             first.setdefault(groups.system_of(record), record)
     labels = groups.labels(list(first.values()))
+    if all(FROZEN in label for label in labels):
+        labels = [label.replace(FROZEN, "") for label in labels]
     return {
         system: Method(label, record.transductive)
         for (system, record), label in zip(first.items(), labels, strict=True)

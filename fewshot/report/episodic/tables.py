@@ -105,7 +105,8 @@ def _row(record: EpisodesRecord, name: str, is_winner: bool) -> dict[str, Cell]:
 def points(difference: Difference) -> str:
     """Return a difference in percentage points with two decimals, for example "-3.31 ± 0.92"."""
     half = None if difference.half is None else 100 * difference.half
-    return f"{100 * difference.mean:+.2f}{formatting.plus_minus(half, '.2f')}"
+    mean = round(100 * difference.mean, 2) + 0.0  # no "-0.00"
+    return f"{mean:+.2f}{formatting.plus_minus(half, '.2f')}"
 
 
 def p_cell(p: float) -> Cell:

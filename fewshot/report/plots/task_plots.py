@@ -55,9 +55,8 @@ def boxes(panels: Sequence[Boxes], path: Path) -> list[Path]:
         {method: None for panel in panels for method in panel.values},
         key=lambda method: _mean(panels, method),
     )
-    labels = [textwrap.fill(one.label, LONGEST_LABEL, break_on_hyphens=False) for one in methods]
-    height = sum(0.12 + 0.13 * (1 + label.count("\n")) for label in labels)
-    figure, _ = style.new(1.1 + height)
+    labels = [_wrapped(one.label) for one in methods]
+    figure, _ = style.new(1.1 + _height(labels))
     figure.clear()
     grid = figure.subplots(1, len(panels), squeeze=False, sharex=True, sharey=True)
     for axes, panel in zip(grid.flat, panels, strict=True):
@@ -97,15 +96,27 @@ def _box(axes: Any, row: int, percent: np.ndarray, colour: str) -> None:
     )  # fmt: skip
 
 
-def _kinds(figure: Any, kinds: set[bool]) -> None:
-    """Draw a legend of inductive and transductive, if there are both."""
+def _wrapped(label: str) -> str:
+    return textwrap.fill(label, LONGEST_LABEL, break_on_hyphens=False)
+
+
+def _height(labels: Sequence[str]) -> float:
+    """Return the inches that rows with these labels take."""
+    return sum(0.12 + 0.13 * (1 + label.count("\n")) for label in labels)
+
+
+def _kinds(figure: Any, kinds: set[bool], shots: Sequence[int] = ()) -> None:
+    """Draw a legend of inductive and transductive, if there are both, and of the shots."""
     from matplotlib.lines import Line2D
 
-    if len(kinds) < 2:
-        return
     words = {False: "inductive", True: "transductive"}
     handles = [Line2D([], [], color=OF_KIND[kind], label=words[kind]) for kind in words]
-    figure.legend(handles=handles, loc="outside lower center", ncols=2)
+    handles = handles if len(kinds) > 1 else []
+    for number, marker in zip(shots, style.MARKERS, strict=False):
+        label = f"{number}-shot"
+        handles.append(Line2D([], [], color=style.GREY, linestyle="", marker=marker, label=label))
+    if handles:
+        figure.legend(handles=handles, loc="outside lower center", ncols=len(handles))
 
 
 @style.styled
@@ -131,7 +142,30 @@ def against_shots(lines: Sequence[Line], title: str, path: Path) -> list[Path]:
     shots = sorted({number for line in lines for number in line.shots})
     style.label_axis(axes, [float(number) for number in shots], "shots")
     axes.set_xlabel("shots: support images per class")
-    axes.set_ylabel("accuracy, %")
+    axes.set_ylabel("accuracy, % (mean and 95% interval)")
     axes.set_title(title)
     figure.legend(loc="outside lower center", ncols=columns)
+    return style.save(figure, path)
+
+
+@style.styled
+def dots(lines: Sequence[Line], title: str, path: Path) -> list[Path]:
+    """Write a row of dots for each method, one dot for each number of shots, with intervals."""
+    ordered = sorted(lines, key=lambda line: line.means[-1])
+    labels = [_wrapped(line.method.label) for line in ordered]
+    figure, axes = style.new(1.3 + _height(labels))
+    shots = sorted({number for line in lines for number in line.shots})
+    for row, line in enumerate(ordered):
+        colour = OF_KIND[line.method.transductive]
+        means = [100 * mean for mean in line.means]
+        axes.plot(means, [row] * len(means), color=colour, alpha=0.3)
+        for number, mean, half in zip(line.shots, means, line.halves, strict=True):
+            marker = style.MARKERS[shots.index(number) % len(style.MARKERS)]
+            axes.errorbar(mean, row, xerr=100 * half, color=colour, marker=marker, capsize=2)
+    axes.set_yticks(range(len(ordered)), labels, fontsize=style.SMALL)
+    axes.set_ylim(-0.7, len(ordered) - 0.3)
+    axes.set_xlabel("accuracy, % (mean and 95% interval over tasks)")
+    axes.set_title(title)
+    axes.grid(False, axis="y")
+    _kinds(figure, {line.method.transductive for line in lines}, shots)
     return style.save(figure, path)

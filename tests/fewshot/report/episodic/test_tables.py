@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from fewshot.evaluation.paired_tests import Difference
 from fewshot.report.episodic import groups, tables
 from fewshot.report.episodic.groups import Group
 from fewshot.report.formatting import Table
@@ -116,3 +117,8 @@ def test_tasks_of_other_seeds_or_shapes_are_no_change():
     seeded = replace(other, tasks=other.tasks.model_copy(update={"seed": 1}))
     assert tables.changes([balanced, Group([seeded])]) == []
     assert tables.changes([balanced, Group([result("ridge", 5, "dirichlet")])]) == []
+
+
+def test_a_difference_of_rounding_has_no_sign_of_a_fall():
+    assert tables.points(Difference(3, -1e-17, None, None)) == "+0.00"
+    assert tables.points(Difference(3, -0.01234, 0.005, 0.1)) == "-1.23 ± 0.50"

@@ -28,6 +28,16 @@ def test_box_plots_have_the_colour_of_their_kind_and_a_legend(tmp_path: Path):
     assert style.ORANGE not in text_of(tmp_path / "one", "one")
 
 
+def test_rows_of_dots_have_a_marker_for_each_number_of_shots(tmp_path: Path):
+    line = Line(INDUCTIVE, [1, 5, 10], [0.4, 0.5, 0.6], [0.01, 0.01, 0.01])
+    task_plots.dots([line], "dots", tmp_path / "three")
+    task_plots.dots(
+        [line._replace(shots=[1], means=[0.4], halves=[0.01])], "dots", tmp_path / "one"
+    )
+    n_markers = [text_of(tmp_path / name, name).count("clip-path") for name in ("three", "one")]
+    assert n_markers[0] > n_markers[1]
+
+
 def test_methods_have_the_same_colour_whatever_their_order(tmp_path: Path):
     def lines(first: float, second: float) -> list[Line]:
         return [
