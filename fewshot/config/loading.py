@@ -175,7 +175,8 @@ def _sentence(problem: ErrorDetails, model: type[BaseModel], prefix: str) -> str
         return f"unknown key '{section}{path[-1]}': {suggestion}"
     key = prefix + ".".join(part for part in path if not UNION_MEMBER.fullmatch(part))
     if problem["type"] == "value_error":
-        return f"{key + ': ' if key else ''}{problem['ctx']['error']!s}"
+        section = key.rstrip(".")
+        return f"{section + ': ' if section else ''}{problem['ctx']['error']!s}"
     if problem["type"] == "missing":
         return f"'{key}' is missing"
     if problem["type"] in ("model_type", "dict_type"):

@@ -1,0 +1,79 @@
+"""Run ids and pools of requests: which changes matter, by hand."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fewshot.errors import UserError
+from fewshot.runs.episodic.pool import Pool
+from fewshot.runs.episodic.resolve import ResolvedEpisodes, Sources, resolve
+from tests.fewshot.runs.episodic.quick import SPLIT, TRAIN, quick
+
+
+def resolved(out: Path, method: str, data: Path, **more: Any) -> ResolvedEpisodes:
+    return resolve(quick(method, data, **more), out, "cpu", sources=Sources())
+
+
+def test_the_id_is_of_what_decides_the_result(colours: Path, tmp_path: Path):
+    def run_id(method: str = "lda", data: Path = colours, **more: Any) -> str:
+        return resolved(tmp_path, method, data, **more).run_id
+
+    moved = tmp_path / "elsewhere" / "colours"
+    shutil.copytree(colours, moved)
+    assert run_id() == run_id(data=moved) == run_id(precision="auto")
+    assert run_id() == run_id(head={"features": "CL2N"})  # its default
+    changes: list[dict[str, Any]] = [
+        {"head": {"features": "UN"}},
+        {"tasks": {"seed": 1}},
+        {"tasks": {"count": 13}},
+        {"tasks": {"balance": "dirichlet"}},
+        {"backbone": {"options": {"width": 9}}},
+        {"split": SPLIT},
+        {"split": "seed:1:5/0/5"},
+        {"split": SPLIT, "train": TRAIN},
+        {"split": SPLIT, "train": TRAIN, "train_seed": 1},
+        {"split": SPLIT, "train": {**TRAIN, "lr": 0.5}},
+    ]
+    ids = [run_id(), run_id("nearest-mean"), *(run_id(**change) for change in changes)]
+    assert len(set(ids)) == len(ids)
+
+
+def test_the_select_rule_matters_with_val_classes_alone(colours: Path, tmp_path: Path):
+    def run_id(split: str, select: str) -> str:
+        changes = {"split": split, "select": select, "train": TRAIN}
+        return resolved(tmp_path, "protonet", colours, **changes).run_id
+
+    assert run_id("seed:0:5/0/5", "last") == run_id("seed:0:5/0/5", "val")
+    assert run_id("seed:0:3/3/4", "last") != run_id("seed:0:3/3/4", "val")
+
+
+def test_pools_are_the_parts_of_the_split(colours: Path, tmp_path: Path):
+    more = {"split": "seed:0:4/3/3", "train": TRAIN}
+    run = resolved(tmp_path, "protonet", colours, **more)
+    (base,) = run.bases
+    assert isinstance(run.pool, Pool) and run.val is not None
+    assert [len(one.classes) for one in (base, run.val, run.pool)] == [4, 3, 3]
+    assert not set(base.classes) & set(run.pool.classes)
+    training = run.training()
+    assert training.task.n_base == 4
+    assert len(training.bases[0]) == 4 * 18
+    val = resolved(tmp_path, "lda", colours, split="seed:0:4/3/3", part="val")
+    assert val.pool.classes == run.val.classes
+    assert [one.classes for one in val.bases] == [base.classes]
+    assert resolved(tmp_path, "protonet", colours, split="seed:0:4/3/3").bases == ()
+
+
+def test_wrong_combinations_are_explained(colours: Path, tmp_path: Path):
+    with pytest.raises(UserError, match="needs base classes"):
+        resolved(tmp_path, "protonet", colours, train=TRAIN)
+    with pytest.raises(UserError, match="has the images of the tasks"):
+        resolved(tmp_path, "lda", colours, base=[str(colours)])
+    with pytest.raises(UserError, match="has no val classes"):
+        resolved(tmp_path, "lda", colours, split="seed:0:5/0/5", part="val")
+    with pytest.raises(UserError, match=r"the task file .*gone.npz cannot be read"):
+        resolved(tmp_path, "lda", colours, tasks={"file": str(tmp_path / "gone.npz")})
+    assert list(tmp_path.iterdir()) == []
