@@ -68,6 +68,25 @@ def transformed(images: Tensor, matrices: Tensor, shifts: Tensor) -> Tensor:
     return sample_pixels(images, from_y, from_x, outside="zeros")
 
 
+def centred(images: Tensor) -> Tensor:
+    """Shift each image so that the centre of its brightness is in its middle; black moves in.
+
+    The shift is the same for all images that differ in their position alone.
+
+    Args:
+        images: float [n, c, h, w] in [0, 1]; black ones stay as they are.
+    """
+    n, _, h, w = images.shape
+    brightness = images.mean(1)
+    total = brightness.sum((1, 2))
+    is_black = total == 0
+    y = (brightness.sum(2) * pixel_centres(h, images)).sum(1) / total.masked_fill(is_black, 1)
+    x = (brightness.sum(1) * pixel_centres(w, images)).sum(1) / total.masked_fill(is_black, 1)
+    shifts = torch.stack([h / 2 - y, w / 2 - x], dim=1).masked_fill(is_black[:, None], 0)
+    identity = torch.eye(2, device=images.device).expand(n, 2, 2)
+    return transformed(images, identity, shifts)
+
+
 def _matrices(yy: Tensor, yx: Tensor, xy: Tensor, xx: Tensor) -> Tensor:
     """Return matrices [n, 2, 2] from their elements [n], row by row."""
     return torch.stack([yy, yx, xy, xx], dim=1).view(-1, 2, 2)

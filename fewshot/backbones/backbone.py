@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from episodes.types import Features
+from episodes.augment import warping
 from fewshot.backbones import views as view_functions
 from fewshot.backbones.class_names import ClassNames
 from fewshot.backbones.finish import FeatureMap, Finish
@@ -36,6 +37,7 @@ class Backbone(nn.Module):
         views: the views that are averaged in evaluation mode; see `views.groups`. With all values
             but `none` and `turn-zoom`, the mirror image of each view is another view.
         crop: the middle share of the side that is seen in evaluation mode.
+        centre: whether the centre of an image's brightness is moved to its middle.
 
     Attributes:
         finish: the map from the levels of the body to the features, or None for the body's own.
@@ -61,10 +63,11 @@ class Backbone(nn.Module):
         form: str,
         views: Views = "none",
         crop: float = 1.0,
+        centre: bool = False,
     ) -> None:
         super().__init__()
         self.form = form
-        self.views, self.crop = views, crop
+        self.views, self.crop, self.centre = views, crop, centre
         self.body = body
         self.finish: FeatureMap | None = None
         self.pretraining: ClassNames | None = None
@@ -135,7 +138,9 @@ class Backbone(nn.Module):
         return self.finish.class_logits(self._levels(self._normalised(images, self.input_size)))
 
     def _normalised(self, images: Tensor, side: int) -> Tensor:
-        """Return images resized to a side in pixels and normalised."""
+        """Return images centred if set so, resized to a side in pixels and normalised."""
+        if self.centre:
+            images = warping.centred(images)
         if images.shape[-2:] != (side, side):
             resized = F.interpolate(images, (side, side), mode="bilinear", antialias=True)
             images = resized.clamp_(0, 1)

@@ -96,6 +96,7 @@ def concatenate(networks: Sequence[Backbone], split_batch: bool = False) -> Back
         form=f"{first.form} x{len(networks)}",
         views=first.views,
         crop=first.crop,
+        centre=first.centre,
     )
     maps = [network.finish for network in networks if isinstance(network.finish, Finish)]
     joined.finish = ConcatenatedMaps(maps) if maps else None

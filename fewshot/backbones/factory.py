@@ -96,6 +96,7 @@ def _build_own(settings: BackboneSettings) -> Backbone:
         form=_form(settings),
         views=settings.views,
         crop=settings.crop,
+        centre=settings.centre,
     )
     path = weights_file(settings)
     if path is not None:
@@ -117,6 +118,7 @@ def _build_timm(settings: BackboneSettings) -> Backbone:
         form=_form(settings),
         views=settings.views,
         crop=settings.crop,
+        centre=settings.centre,
     )
 
 

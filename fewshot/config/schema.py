@@ -59,6 +59,11 @@ class BackboneSettings(Settings):
         "crops, and `flip-shift` shifts both images by one pixel; `turn-zoom` turns the image by up "
         "to 10 degrees and zooms it by up to 15 percent each way, without mirroring.",
     )
+    centre: bool = Field(
+        default=False,
+        description="Whether each image is shifted so that the centre of its brightness, such as "
+        "that of white ink on black, is in its middle.",
+    )
     crop: ShareUpToOne = Field(
         default=1.0,
         description="Central share of the side that is seen during evaluation, because training "

@@ -99,6 +99,7 @@ def fingerprint(backbone: Backbone) -> str:
         backbone.channels_last,
         backbone.views,
         backbone.crop,
+        *(["centre"] if backbone.centre else []),
     )
     digest.update(" ".join(map(str, preprocessing)).encode())
     return digest.hexdigest()[:24]

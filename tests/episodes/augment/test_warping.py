@@ -100,3 +100,16 @@ def test_stroke_width_mixes_with_scipys_dilation_and_erosion() -> None:
         shares.append(sign * share)
     assert stats.kstest(shares, "uniform", (-0.8, 1.6)).pvalue > 0.001
     assert math.isclose(max(map(abs, shares)), 0.8, abs_tol=0.05)
+
+
+def test_the_centre_of_brightness_moves_to_the_middle_as_scipy_measures_it() -> None:
+    images = torch.zeros(3, 1, 30, 40)
+    images[0, 0, 3:11, 5:9] = torch.rand(8, 4, generator=seeded())
+    images[1, 0, 20:26, 28:35] = torch.rand(6, 7, generator=seeded(1))
+    result = warping.centred(images)
+    for before, after in zip(images[:2, 0].numpy(), result[:2, 0].numpy(), strict=True):
+        np.testing.assert_allclose(ndimage.center_of_mass(after), (14.5, 19.5), atol=1e-3)
+        shift = np.array([14.5, 19.5]) - ndimage.center_of_mass(before)
+        expected = ndimage.shift(before.astype(float), shift, order=1, mode="grid-constant")
+        np.testing.assert_allclose(after, expected, atol=1e-3)
+    assert result[2].abs().max() == 0
