@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from episodes.types import Features
 from episodes.augment import warping
+from episodes.types import Features
 from fewshot.backbones import views as view_functions
 from fewshot.backbones.class_names import ClassNames
 from fewshot.backbones.finish import FeatureMap, Finish

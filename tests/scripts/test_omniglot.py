@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 
 from fewshot import io
+from fewshot.runs.episodic import settings
 from scripts import omniglot
 from tests.fewshot.runs.episodic import handmade
 
@@ -39,3 +40,13 @@ def test_every_seed_of_each_method_and_set_is_trained_once(folder: Path) -> None
     assert len(set(paths)) == len(paths) == 20
     assert {training.seed for training in omniglot.trainings()[:4]} == {0}
     assert paths[0].parent == folder
+
+
+@pytest.mark.parametrize("training", omniglot.trainings()[:4], ids=lambda one: one.path.stem)
+def test_a_request_is_complete_and_trains_on_turned_classes(training: omniglot.Training) -> None:
+    settled, method = settings.settle(training.request)
+    assert method.learner == training.method
+    assert settled.base == (training.base,)
+    assert settled.train is not None
+    assert settled.train.turned_classes
+    assert settled.tasks.sampler == "superclasses"

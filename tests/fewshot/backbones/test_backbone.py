@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from episodes.augment import warping
 from fewshot import backbones
 from tests.fewshot.backbones.seeded_build import build
 
@@ -135,3 +136,17 @@ def test_whitening_on_a_gpu_is_that_of_the_cpu() -> None:
     filters = [net.body.stages[0][0].weight.cpu().flatten(1) for net in (cpu, gpu)]
     products = [weight.T @ weight for weight in filters]  # the sign of a direction is arbitrary
     torch.testing.assert_close(products[1], products[0], rtol=1e-3, atol=1e-3)
+
+
+def test_centred_images_give_the_same_features_wherever_they_are() -> None:
+    settings = {"options": {"width": 8, "norm": "group"}}
+    plain, centred = build("conv4", **settings), build("conv4", centre=True, **settings)
+    image = torch.zeros(1, 3, 32, 32)
+    image[:, :, 4:18, 6:20] = torch.rand(1, 3, 14, 14)
+    moved = image.roll((7, -3), (2, 3))
+    with torch.no_grad():
+        torch.testing.assert_close(centred(moved), centred(image), rtol=1e-3, atol=1e-3)
+        assert not torch.allclose(plain(moved), plain(image), rtol=1e-2, atol=1e-2)
+        by_hand = plain(warping.centred(image))
+        torch.testing.assert_close(centred(image), by_hand)
+        torch.testing.assert_close(centred.train()(image), by_hand)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from episodes import streams
 from episodes.types import Episode, Pairs
+from fewshot.config import Train
+from fewshot.errors import UserError
 from fewshot.runs import resolve, training_stream
 from tests.fewshot import easy
 
@@ -43,3 +47,20 @@ def test_a_step_of_augment_is_done_until_its_share_of_the_training(method: str, 
     )
     black = [not seen(stream(item)).any() for item in range(10 * tasks)]
     assert black == [True] * 4 * tasks + [False] * 6 * tasks
+
+
+@pytest.mark.parametrize("method", ["protonet", "siamese"])
+def test_items_are_within_a_superclass_where_the_setting_asks_for_it(method: str) -> None:
+    names = tuple("abcdef")
+    images = replace(easy.images(8, seed=0), labels=torch.arange(16) % 6, classes=names)
+    train = Train(steps=9, batch_size=8, within_superclass=1.0)
+    learner = easy.Stub()
+    learner.feed, learner.episode_shots, learner.episode_queries = METHODS[method], 1, 1
+    plain = streams.pool(replace(images, groups={}), torch.arange(16), "cpu")
+    with pytest.raises(UserError, match=r"within_superclass needs a base set with superclasses"):
+        training_stream.of_pool(train, [], learner, plain, 3, seed=0)
+    grouped = replace(images, groups={"first": names[:3], "last": names[3:]})
+    pool = streams.pool(grouped, torch.arange(16), "cpu")
+    stream, _ = training_stream.of_pool(train, [], learner, pool, 3, seed=0)
+    sides = [(stream(item).classes < 3).unique().tolist() for item in range(9)]
+    assert {tuple(side) for side in sides} == {(True,), (False,)}
