@@ -10,8 +10,10 @@ states an order is written from the records, so it cannot contradict them.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
+from benchmarks.common import RESULTS
 from fewshot import io
 from fewshot.report import formatting
 from fewshot.report.episodic import figures, groups, page, tables
@@ -27,6 +29,8 @@ from scripts.pages import RECORDS, ROOT
 PAGE = ROOT / "reports" / "episodes.md"
 FIGURES = ROOT / "reports" / "figures" / "episodes"
 FOLDER = RECORDS / "episodes"
+SPEED = RESULTS / "episodes.json"
+OURS = "fewshot"  # the name of this package in that file
 FINDERS = "Veilleux et al. (arXiv 2204.11181)"
 FOUND = ("pt-map", "alpha-tim")  # they fall most and least with Dirichlet queries
 
@@ -132,6 +136,36 @@ def _near(one: Change, next_one: Change) -> str:
     return "" if apart else f", though its interval overlaps with that of {next_one.label}"
 
 
+def speed() -> str:
+    """Return tasks per second beside other packages, from the result of benchmarks.episodes."""
+    if not SPEED.exists():
+        return NOT_MEASURED
+    result: dict[str, Any] = io.read_json(SPEED)
+    rows = []
+    for words, one in _timed(result):
+        for other, ratio in one["ratio"].items():
+            rates = [one["tasks_per_second"][name]["clock"] for name in (OURS, other)]
+            ratios = [f"{ratio[kind]:.1f}" for kind in ("clock", "processor")]
+            rows.append([", ".join(words), other, *(f"{rate:,.0f}" for rate in rates), *ratios])
+    columns = ["what", "beside", "tasks/s, ours", "tasks/s, theirs", "ratio", "processor time"]
+    table = formatting.markdown_table(columns, rows)
+    return (
+        f"{table}\n\nMedians over {result['n']} rounds, in turns in one process with "
+        f"{formatting.counted(result['threads'], 'thread')} on {result['machine']}; "
+        "`benchmarks/results/episodes.json`."
+    )
+
+
+def _timed(result: dict[str, Any], words: tuple[str, ...] = ()) -> Iterator[tuple[Any, Any]]:
+    """Yield every measurement in a nested result, with the keys that lead to it."""
+    if "tasks_per_second" in result:
+        yield words, result
+        return
+    for key, value in result.items():
+        if isinstance(value, dict):
+            yield from _timed(value, (*words, key))
+
+
 def details(topic: str) -> str:
     """Return the full tables of a topic: accuracy, cost and paired differences."""
     parts = [
@@ -168,6 +202,8 @@ def contents() -> dict[str, str]:
         "cross-domain": cross_domain(),
         "cross-domain-changes": changes(),
         "cross-domain-figures": drawn("cross-domain"),
+        "cross-domain-details": details("cross-domain"),
+        "speed": speed(),
     }
 
 

@@ -186,8 +186,11 @@ def _agreement(group: Group, reported: Reported) -> str:
     if not total:
         return "the paper's intervals leave every order open."
     parts = [f"{len(same)} of {formatting.counted(total, 'pair')} as in the paper"]
+    if same:
+        parts[0] += f" ({', '.join(same)})"
     if other:
         parts.append(f"{len(other)} the other way round ({', '.join(other)})")
     if open_pairs:
-        parts.append(f"{len(open_pairs)} without a significant difference here")
+        words = f"{len(open_pairs)} without a significant difference here"
+        parts.append(f"{words} ({', '.join(open_pairs)})")
     return f"{'; '.join(parts)}."

@@ -84,8 +84,8 @@ def test_only_pairs_whose_order_the_paper_shows_are_counted():
     records = [method("baseline++", 3), method("matching", 6), method("protonet", 5)]
     text = episodes_reported.order(records)
     assert text == (
-        "- conv4, 1-shot: 1 of 2 pairs as in the paper; 1 the other way round "
-        "(protonet above baseline++)."
+        "- conv4, 1-shot: 1 of 2 pairs as in the paper (matching above protonet); 1 the other way "
+        "round (protonet above baseline++)."
     )
     equal = [method("baseline++", 0, 5), method("protonet", 0, 5), method("matching", 9)]
     assert "1 without a significant difference here" in episodes_reported.order(equal)
