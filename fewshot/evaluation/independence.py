@@ -8,6 +8,7 @@ each time, up to rounding errors.
 
 from __future__ import annotations
 
+from math import inf, isfinite
 from typing import NamedTuple
 
 import torch
@@ -41,14 +42,18 @@ class Independence(NamedTuple):
     @property
     def largest(self) -> str:
         """The company in which the logits changed most."""
-        return max(self.changes, key=self.changes.__getitem__)
+        return max(self.changes, key=lambda name: _or_infinity(self.changes[name]))
 
     def __str__(self) -> str:
         n = N_WAY * QUERIES
         if self.independent:
             return f"a query gets the same logits alone, among {n} and among outliers"
-        change = self.changes[self.largest]
+        change = _or_infinity(self.changes[self.largest])
         return f"the logits of a query change with the others, most {self.largest}: by {change:.0%}"
+
+
+def _or_infinity(value: float) -> float:
+    return value if isfinite(value) else inf
 
 
 @torch.no_grad()
