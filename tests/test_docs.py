@@ -17,6 +17,7 @@ import pytest
 import typer
 
 from fewshot.cli.main import app
+from fewshot.heads import HEADS
 from fewshot.learners import LEARNERS
 from scripts import docs
 
@@ -141,6 +142,15 @@ def test_readme_is_short() -> None:
 def test_every_learner_has_a_page() -> None:
     names = {path.stem for path in (ROOT / "docs" / "learners").glob("*.md")}
     assert names == {*LEARNERS, "index"}
+
+
+@pytest.mark.parametrize("name", [name for name in HEADS if not HEADS[name].transductive])
+def test_every_head_has_a_section_with_its_settings(name: str) -> None:
+    section = PAGES["docs/heads.md"].split(f"\n### {name}\n")[1].split("\n##")[0]
+    rows = [line.replace("`", "").split("|") for line in section.splitlines() if line[:1] == "|"]
+    defaults = {setting.strip(): default.strip() for _, setting, default, *_ in rows[2:]}
+    fields = HEADS[name].options_type.model_fields
+    assert defaults == {key: str(fields[key].default) for key in fields if key != "features"}
 
 
 def test_generated_texts_name_every_command_and_setting() -> None:
