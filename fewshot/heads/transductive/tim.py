@@ -93,13 +93,13 @@ class _Tasks(NamedTuple):
         images_TND: features of the support, then of the queries.
         images_TDN: the same, transposed.
         one_hot_TWS: the labels of the support.
-        shares_T1S: weight of each support image in the cross-entropy.
+        shares_T1N: weight of each image in the loss.
     """
 
     images_TND: Tensor
     images_TDN: Tensor
     one_hot_TWS: Tensor
-    shares_T1S: Tensor
+    shares_T1N: Tensor
 
 
 class TIM(TaskHead):
@@ -128,16 +128,17 @@ class TIM(TaskHead):
             support_TSD, query_TQD = coordinates(support_TSD, query_TQD)
         weights_TWD = prototypes(support_TSD, labels_TS, n_way)
         task = self._task(support_TSD, labels_TS, query_TQD, n_way)
-        mean = square = torch.zeros_like(weights_TWD)
+        mean, square = torch.zeros_like(weights_TWD), weights_TWD.new_zeros(())
         for step in range(1, self.options.steps + 1):
             gradient = self._gradient(task, weights_TWD, slopes)
             squares = gradient.square()
             if self.options.reduced:
                 squares = squares.sum(-1, keepdim=True) / n_features
-            mean = MEAN_DECAY * mean + (1 - MEAN_DECAY) * gradient
+            mean = mean.lerp(gradient, 1 - MEAN_DECAY)
             square = SQUARE_DECAY * square + (1 - SQUARE_DECAY) * squares
             root = (square / (1 - SQUARE_DECAY**step)).sqrt() + OFFSET
-            weights_TWD = weights_TWD - self.options.lr / (1 - MEAN_DECAY**step) * mean / root
+            rate = self.options.lr / (1 - MEAN_DECAY**step)
+            weights_TWD = weights_TWD.addcmul(mean, -rate / root)
         return self._logits(task, weights_TWD)[..., labels_TS.shape[1] :].mT
 
     def _task(
@@ -146,14 +147,13 @@ class TIM(TaskHead):
         images_TND = torch.cat([support_TSD, query_TQD], 1)
         if self.options.distance == "cosine":
             images_TND = F.normalize(images_TND, dim=-1)
-        one_hot_TSW = one_hot(labels_TS, n_way, images_TND)
-        shots_TS1 = (one_hot_TSW * one_hot_TSW.sum(1, keepdim=True)).sum(-1, keepdim=True)
-        return _Tasks(
-            images_TND,
-            images_TND.mT.contiguous(),
-            one_hot_TSW.mT.contiguous(),
-            1 / (n_way * shots_TS1.mT),
+        one_hot_TWS = one_hot(labels_TS, n_way, images_TND).mT.contiguous()
+        shots_T1S = (one_hot_TWS * one_hot_TWS.sum(2, keepdim=True)).sum(1, keepdim=True)
+        of_queries_T1Q = torch.full_like(query_TQD[..., 0], 1 / query_TQD.shape[1])[:, None]
+        shares_T1N = torch.cat(
+            [self.options.support_weight / (n_way * shots_T1S), of_queries_T1Q], 2
         )
+        return _Tasks(images_TND, images_TND.mT.contiguous(), one_hot_TWS, shares_T1N)
 
     def _logits(self, task: _Tasks, weights_TWD: Tensor) -> Tensor:
         """Return the logits [t, w, n], less a term of the image that has no effect."""
@@ -168,16 +168,12 @@ class TIM(TaskHead):
         probabilities_TWN = self._logits(task, weights_TWD).softmax(1)
         queries_TWQ = probabilities_TWN[..., n_support:]
         slopes_TWQ = options.conditional_weight * slopes(queries_TWQ)
-        slopes_TWQ = slopes_TWQ - options.marginal_weight * slopes(queries_TWQ.mean(2, True))
-        means_T1Q = (queries_TWQ * slopes_TWQ).sum(1, keepdim=True)
-        residual_TWS = probabilities_TWN[..., :n_support] - task.one_hot_TWS
-        by_logit_TWN = options.temperature * torch.cat(
-            [
-                options.support_weight * task.shares_T1S * residual_TWS,
-                queries_TWQ * (slopes_TWQ - means_T1Q) / queries_TWQ.shape[2],
-            ],
-            2,
-        )
+        slopes_TWQ -= options.marginal_weight * slopes(queries_TWQ.mean(2, True))
+        slopes_TWQ -= (queries_TWQ * slopes_TWQ).sum(1, keepdim=True)
+        by_logit_TWN = probabilities_TWN  # in its place
+        by_logit_TWN[..., n_support:] *= slopes_TWQ
+        by_logit_TWN[..., :n_support] -= task.one_hot_TWS
+        by_logit_TWN *= options.temperature * task.shares_T1N
         pull_TWD = by_logit_TWN @ task.images_TND
         if options.distance == "euclidean":
             return pull_TWD - by_logit_TWN.sum(2, keepdim=True) * weights_TWD
