@@ -57,4 +57,5 @@ class AlphaTIM(tim.TIM):
         if alpha is None:
             shots = labels_TS.shape[1] / n_way
             alpha = 7.0 if shots >= 5 else 5.0 if shots > 1 else 2.0
-        return self.descend(support_TSD, labels_TS, query_TQD, n_way, partial(slopes, alpha=alpha))
+        tasks = self._tasks(support_TSD, labels_TS, query_TQD, n_way)
+        return self.descend(tasks, partial(slopes, alpha=alpha))
