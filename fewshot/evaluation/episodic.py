@@ -62,7 +62,9 @@ def of_head(
     Raises:
         Diverged: a logit is not finite.
     """
-    return _on_features(lambda: head.on_pool(features_ND, base_mean_D), features_ND, tasks)
+    return _on_features(
+        lambda: head.on_pool(features_ND, base_mean_D), features_ND, tasks, head.at_once
+    )
 
 
 @torch.no_grad()
@@ -73,10 +75,13 @@ def of_learner(learner: Learner, features_ND: Tensor, tasks: Sequence[TaskSet]) 
 
 
 def _on_features(
-    prepare: Callable[[], TaskClassifier], features_ND: Tensor, tasks: Sequence[TaskSet]
+    prepare: Callable[[], TaskClassifier],
+    features_ND: Tensor,
+    tasks: Sequence[TaskSet],
+    at_once: int = 1,
 ) -> Counts:
     device = features_ND.device
-    limit = GPU_BYTES if features_ND.is_cuda else CPU_BYTES
+    limit = at_once * (GPU_BYTES if features_ND.is_cuda else CPU_BYTES)
 
     def size_of(some: TaskSet) -> int:
         n_images = some.support.shape[1] + some.query.shape[1]

@@ -42,9 +42,12 @@ class TaskHead(ABC):
     Attributes:
         transductive: whether the prediction of a query depends on the other queries of its task.
         options_type: the class that checks the settings.
+        at_once: how many times as many tasks to solve at once as for a head without iterations;
+            each step of an iteration costs something for itself, however few the tasks are.
     """
 
     transductive: ClassVar[bool]
+    at_once: ClassVar[int] = 1
     options_type: ClassVar[type[TaskHeadOptions]] = TaskHeadOptions
 
     def __init__(self, options: TaskHeadOptions | None = None, **settings: Any) -> None:

@@ -96,6 +96,7 @@ class PTMAP(TaskHead):
     """Balanced optimal transport to class means, after a power transform."""
 
     transductive = True
+    at_once = 8
     options_type = Options
     options: Options
 

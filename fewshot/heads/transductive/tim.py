@@ -105,6 +105,7 @@ class TIM(TaskHead):
     """Transductive information maximisation by gradient descent on the class weights."""
 
     transductive = True
+    at_once = 8
     options_type = Options
     options: Options
 
