@@ -17,16 +17,19 @@ from fewshot.runs import meta_validation
 from tests.fewshot.runs.colours import colours, training
 
 
-def test_the_accuracy_is_that_of_nearest_centroids(tmp_path: Path) -> None:
+def test_the_accuracy_is_that_of_nearest_centroids(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(meta_validation, "TASKS", 60)
     val = colours("val", 8, per_class=30)
     learner = training("protonet", tmp_path, (val,), val).build_learner(0).eval()
     result = meta_validation.validation(learner, val, "cpu")(learner)
     used = subsets.shots(val.labels, val.classes, 30, 0)
-    tasks = sampling.fixed(val.labels[used], ways=5, shots=5, queries=15, count=400, seed=0)
+    tasks = sampling.fixed(val.labels[used], ways=5, shots=5, queries=15, count=60, seed=0)
     with torch.no_grad():
         features = learner.backbone(val.images[used].float() / 255).numpy()
     right = []
-    for number in range(400):
+    for number in range(60):
         centroids = NearestCentroid().fit(
             features[tasks.support[number]], tasks.support_labels[number]
         )
