@@ -168,9 +168,11 @@ def _settings(row: Row, scale: str, values: Values) -> Values:
     changed = row.scale(scale)
     settings = config.overlay({"regime": "episodic"} if row.episodic else {}, row.base)
     for axis, value in values.items():
-        block = next((block for block in row.grid if isinstance(block.get(axis), dict)), None)
-        if block is not None:
-            settings = config.overlay(settings, block[axis][value])
+        for block in row.grid:
+            named = block.get(axis)
+            if isinstance(named, dict) and value in named:
+                settings = config.overlay(settings, named[value])
+                break
     settings = config.overlay(settings, changed.set)
     for axis, value in values.items():
         if _is_named(row, axis):

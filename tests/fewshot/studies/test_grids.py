@@ -62,6 +62,13 @@ def test_cells_of_the_episodic_regime_are_the_product_of_methods_and_shapes_of_t
     assert cells[1].label == "method protonet, shots 5"
 
 
+def test_blocks_may_name_other_values_of_the_same_axis(tmp_path: Path) -> None:
+    grid = [{"length": {"long": {"train.steps": 9}}}, {"length": {"short": {"train.steps": 2}}}]
+    row = row_of(tmp_path, base={"method": "scratch", "shots": 1}, grid=grid)
+    steps = {cell.label: cell.settings["train"]["steps"] for cell in grids.cells(row, "full")}
+    assert steps == {"long": 9, "short": 2}
+
+
 def test_a_scale_runs_the_zipped_cells_of_which_all_values_are_named(tmp_path: Path) -> None:
     axes = {
         "train.lr": [0.1, 0.1, 0.2, 0.2],
