@@ -71,14 +71,14 @@ def of_head(
 def of_learner(learner: Learner, features_ND: Tensor, tasks: Sequence[TaskSet]) -> Counts:
     """Evaluate a learner with a frozen body on the features of a pool; see `of_head`."""
     learner.eval()
-    return _on_features(lambda: learner.on_pool(features_ND), features_ND, tasks)
+    return _on_features(lambda: learner.on_pool(features_ND), features_ND, tasks, learner.at_once)
 
 
 def _on_features(
     prepare: Callable[[], TaskClassifier],
     features_ND: Tensor,
     tasks: Sequence[TaskSet],
-    at_once: int = 1,
+    at_once: int,
 ) -> Counts:
     device = features_ND.device
     limit = at_once * (GPU_BYTES if features_ND.is_cuda else CPU_BYTES)

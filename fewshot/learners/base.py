@@ -114,6 +114,8 @@ class Learner(Trainable):
         contract_steps: optimiser steps after which the learner solves the easy task of the
             contract test (tests/fewshot/learners/test_contract.py). The learning rate there is
             0.01 up to 40 steps, and falls with the root of their number beyond.
+        at_once: how many times as many tasks to solve at once on cached features as for a learner
+            that copies the features of every task and does not iterate.
         needs: what the learner requires of its input; see `Needs`.
         metric_names: the names of all values that `extra_metrics` may return.
         caution: a sentence for the warnings of the record, unless the learner was meta-trained
@@ -128,6 +130,7 @@ class Learner(Trainable):
     feed: ClassVar[Feed | None]
     options_type: ClassVar[type[LearnerOptions]] = LearnerOptions
     contract_steps: ClassVar[int] = 40
+    at_once: ClassVar[int] = 1
     needs: Needs = Needs()
     metric_names: tuple[str, ...] = ()
     caution: str | None = None

@@ -39,6 +39,7 @@ class Baseline(Learner):
     """
 
     feed = "batches"
+    at_once = 8
     options_type = Options
     needs = Needs(support=True)
     options: Options

@@ -108,6 +108,7 @@ class MAML(Learner):
     """
 
     feed = "episodes"
+    at_once = 8
     options_type = Options
     options: Options
     caution = (

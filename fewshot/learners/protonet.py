@@ -50,6 +50,7 @@ class ProtoNet(Learner):
     """
 
     feed = "episodes"
+    at_once = 8
     options_type = Options
     options: Options
 

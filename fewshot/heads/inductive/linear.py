@@ -34,6 +34,7 @@ class LinearHead(TaskHead):
     """
 
     transductive = False
+    at_once = 8  # the features of the queries are not copied
 
     @abstractmethod
     def fit(self, support_TSD: Tensor, labels_TS: Tensor, n_way: int) -> Linear:
