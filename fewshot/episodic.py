@@ -91,7 +91,8 @@ def episodes(
         split: division of the classes into base, val and novel: a name, a YAML file, or
             "seed:S:BASE/VAL/NOVEL". Without it, tasks are of all classes.
         part: classes of the tasks, "novel" (default) or "val".
-        base: data sets whose classes are the base classes, in place of those of the split.
+        base: data sets whose classes are the base classes, in place of the base part of
+            the split.
         train: whether to meta-train on the base classes before; a mapping overrides settings of
             the training, as in `train={"steps": 500}`.
         train_seed: seed of the meta-training; 0 by default.

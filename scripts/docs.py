@@ -56,6 +56,20 @@ def settings() -> str:
     return "\n\n".join(sections)
 
 
+def episodes() -> str:
+    """Return the table of the settings that only the episodic regime has."""
+    from fewshot.config import EpisodesConfig, MethodConfig, reference
+
+    shared = tuple(MethodConfig.model_fields)
+    return _settings_table(
+        [
+            setting
+            for setting in reference.describe(EpisodesConfig)
+            if setting.key.split(".")[0].removesuffix("[]") not in shared
+        ]
+    )
+
+
 def commands() -> str:
     """Return a section for each command: what it does, its arguments and options."""
     import typer
@@ -169,6 +183,7 @@ def _parameter(parameter: Any) -> list[str]:
 GENERATORS: dict[str, Callable[..., str]] = {
     "backbones": backbones,
     "commands": commands,
+    "episodes": episodes,
     "numbers": numbers,
     "options": options,
     "presets": presets,

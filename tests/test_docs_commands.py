@@ -1,8 +1,8 @@
 """The commands of the documentation against the program: they run on small data of the same names.
 
-The oracle is the exit code. By default every `fewshot run` and `fewshot pretrain` is resolved on
-such data, without training, and the commands of the page about one's own images run. The slow tests
-run all commands.
+The oracle is the exit code. By default every `fewshot run`, `fewshot pretrain` and `fewshot episodes` is
+resolved on such data, without training, and the commands of the page about one's own images run.
+The slow tests run all commands.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from PIL import Image
 
 from fewshot.cli import main
 from fewshot.runs import execution, resolve
+from fewshot.runs.episodic import experiment, learner_checks
+from fewshot.runs.episodic import resolve as episodic
 from fewshot.training import precision
 from tests.test_docs import PAGES, ROOT, commands
 
@@ -30,6 +32,7 @@ RUN_ID = re.compile(r"runs/[0-9a-f]{12}")
 STAND_INS = {
     "--weights pretrained": "--weights none",  # of a timm backbone
     "--weights weights.safetensors": "--weights none",
+    "--split tinyimagenet": "--split seed:0:25/0/10",  # of a part of its classes
 }
 # Runs that a page may name; with validation images, for a vote.
 EARLIER = [
@@ -148,6 +151,29 @@ TRAINING = {
     for words in (*(words for page in PAGES for words in shown(page)), *examples())
     if words[0] in ("run", "pretrain") and "my-photos" not in words
 }
+
+
+TASKS = {
+    shlex.join(words): words
+    for words in (*(words for page in PAGES for words in shown(page)), *examples())
+    if words[0] == "episodes"
+}
+
+
+@pytest.mark.usefixtures("place")
+@pytest.mark.parametrize("command", TASKS)
+def test_an_evaluation_on_tasks_is_accepted(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(requests: list, **_: object) -> None:
+        sources = episodic.Sources()
+        runs = [episodic.resolve(one, Path("runs"), sources=sources) for one in requests]
+        for run in runs:
+            learner_checks.check(run)
+        raise Resolved
+
+    monkeypatch.setattr(experiment, "run_all", stop)
+    monkeypatch.setattr(sys, "argv", ["fewshot", *TASKS[command]])
+    with pytest.raises(Resolved):
+        main.main()
 
 
 @pytest.mark.usefixtures("place")

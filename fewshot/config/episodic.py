@@ -66,7 +66,8 @@ class EpisodesConfig(MethodConfig):
     )
     base: tuple[str, ...] = Field(
         default=(),
-        description="Data sets whose classes are the base classes, in place of the base part of `split`.",
+        description="Data sets whose classes are the base classes, in place of the base "
+        "part of `split`.",
     )
     part: Literal["val", "novel"] = Field(
         default="novel", description="Classes that the tasks are sampled from."
