@@ -36,6 +36,20 @@ def test_prototypes_and_distances_are_a_nearest_centroid_classifier() -> None:
     assert len(set(nearest.tolist())) == N_WAY
 
 
+def test_one_hot_is_that_of_torch() -> None:
+    labels = torch.tensor([[0, 2, 1, 1], [2, 0, 0, 1]])
+    vectors = functional.one_hot(labels, 4, torch.zeros(1, dtype=torch.float64))
+    assert torch.equal(vectors, torch.nn.functional.one_hot(labels, 4).double())
+
+
+def test_prototypes_of_several_support_sets_are_those_of_each() -> None:
+    features, labels = torch.randn(3, 6, 4), torch.tensor([[0, 1, 1, 2, 2, 2]]).repeat(3, 1)
+    together = functional.prototypes(features, labels, 3)
+    for t in range(3):
+        alone = functional.prototypes(features[t], labels[t], 3)
+        torch.testing.assert_close(together[t], alone)
+
+
 def test_prototypes_do_not_depend_on_order_and_are_zero_without_support() -> None:
     features, labels = support()
     prototypes = functional.prototypes(features, labels, N_WAY + 1)

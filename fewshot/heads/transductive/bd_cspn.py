@@ -29,9 +29,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fewshot.config import Positive
-from fewshot.functional import prototypes
+from fewshot.functional import one_hot, prototypes
 from fewshot.heads.task_head import TaskHead, TaskHeadOptions
-from fewshot.heads.transductive.geometry import one_hot
 
 
 class Rectification(TaskHeadOptions):

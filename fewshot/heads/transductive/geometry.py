@@ -1,4 +1,4 @@
-"""What the transductive heads share: one-hot labels, distances, coordinates within a task.
+"""What the transductive heads share: distances, coordinates within a task.
 
 Capital suffixes are those of fewshot/heads/task_head.py; N stands for S or Q.
 """
@@ -7,12 +7,6 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
-
-
-def one_hot(labels_TS: Tensor, n_way: int, like: Tensor) -> Tensor:
-    """Return the labels as vectors of zeros and a one, [t, s, n_way], of the type of `like`."""
-    # F.one_hot would read the labels on the host, which makes a GPU wait.
-    return (labels_TS[..., None] == torch.arange(n_way, device=labels_TS.device)).to(like.dtype)
 
 
 def squared_distances(a_TND: Tensor, b_TWD: Tensor) -> Tensor:

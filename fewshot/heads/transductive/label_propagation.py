@@ -29,8 +29,9 @@ from pydantic import Field
 from torch import Tensor
 
 from fewshot.config import Count, Share
+from fewshot.functional import one_hot
 from fewshot.heads.task_head import TaskHead, TaskHeadOptions
-from fewshot.heads.transductive.geometry import log_probabilities, one_hot, squared_distances
+from fewshot.heads.transductive.geometry import log_probabilities, squared_distances
 
 LOCAL = 7  # neighbour whose distance is the length of an image
 

@@ -33,13 +33,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fewshot.config import Count, Positive, ShareUpToOne
+from fewshot.functional import one_hot
 from fewshot.heads.task_head import TaskHead, TaskHeadOptions
-from fewshot.heads.transductive.geometry import (
-    coordinates,
-    log_probabilities,
-    one_hot,
-    squared_distances,
-)
+from fewshot.heads.transductive.geometry import coordinates, log_probabilities, squared_distances
 
 SINKHORN_STEPS, SINKHORN_TOLERANCE = 1000, 1e-6  # of the authors' program
 

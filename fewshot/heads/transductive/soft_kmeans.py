@@ -21,8 +21,9 @@ from pydantic import Field
 from torch import Tensor
 
 from fewshot.config import Count, Positive
+from fewshot.functional import one_hot
 from fewshot.heads.task_head import TaskHead, TaskHeadOptions
-from fewshot.heads.transductive.geometry import one_hot, squared_distances
+from fewshot.heads.transductive.geometry import squared_distances
 
 
 class Options(TaskHeadOptions):

@@ -38,8 +38,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fewshot.config import Count, NotNegative, Positive
+from fewshot.functional import one_hot
 from fewshot.heads.task_head import TaskHead, TaskHeadOptions
-from fewshot.heads.transductive.geometry import one_hot
 
 MEAN_DECAY, SQUARE_DECAY, OFFSET = 0.9, 0.999, 1e-8  # of Adam, arXiv 1412.6980
 TINY = 1e-12  # added to probabilities, as in the authors' program

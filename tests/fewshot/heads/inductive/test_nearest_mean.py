@@ -84,3 +84,14 @@ def test_predictions_are_those_of_easyfsl(shots: int, features: str, distance: s
         assert torch.equal(ours[t].argmax(1), scores.argmax(1))
         squares = scores.square() + ours[t]  # minus their distances; |x|^2 remains
         torch.testing.assert_close(squares, squares[:, :1].expand(-1, 5), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("shots", [1, 5])
+def test_cosines_are_those_of_simpleshot_in_easyfsl(shots: int) -> None:
+    methods = pytest.importorskip("easyfsl.methods", reason="easyfsl is not installed")
+    features, tasks = random_tasks(20, shots=shots)
+    ours = HEADS["nearest-mean"](features="UN", distance="cosine").on_pool(features)(tasks)
+    theirs = methods.SimpleShot(torch.nn.Identity())
+    for t in range(len(tasks)):
+        theirs.process_support_set(features[tasks.support[t]], tasks.support_labels[t])
+        torch.testing.assert_close(ours[t], theirs(features[tasks.query[t]]))

@@ -1,4 +1,4 @@
-"""Oracles: scipy's distances, torch's one_hot, and probabilities computed in numpy."""
+"""Oracles: scipy's distances, and probabilities computed in numpy."""
 
 from __future__ import annotations
 
@@ -20,12 +20,6 @@ def test_distances_are_those_of_scipy() -> None:
     for t in range(3):
         np.testing.assert_allclose(squares[t], cdist(a[t], b[t], "sqeuclidean"), rtol=1e-10)
     assert (geometry.squared_distances(a.float(), a.float()) >= 0).all()
-
-
-def test_one_hot_is_that_of_torch() -> None:
-    labels = torch.tensor([[0, 2, 1, 1], [2, 0, 0, 1]])
-    vectors = geometry.one_hot(labels, 4, random(1))
-    assert torch.equal(vectors, torch.nn.functional.one_hot(labels, 4).double())
 
 
 def test_logarithms_of_shares() -> None:
