@@ -163,8 +163,21 @@ def order(records: Sequence[EpisodesRecord]) -> str:
             ]
             if len(alike) > 1:
                 group = Group(alike)
-                sentences.append(f"- {network}, {shots}-shot: {_agreement(group, reported)}")
+                sentences.append(
+                    f"- {network}, {shots}-shot: {_agreement(group, reported)} "
+                    f"{_span(group, reported)}"
+                )
     return "\n".join(sentences) or NOT_MEASURED
+
+
+def _span(group: Group, reported: Reported) -> str:
+    """Return how far apart the best and the worst method are, here and in the paper."""
+    ours = [100 * one.accuracy.mean for one in group.records]
+    theirs = [reported[one.method][0] for one in group.records]
+    return (
+        f"From the worst to the best are {max(ours) - min(ours):.1f} points here and "
+        f"{max(theirs) - min(theirs):.1f} in the paper."
+    )
 
 
 def _agreement(group: Group, reported: Reported) -> str:

@@ -127,13 +127,24 @@ def _names(alike: Sequence[Group]) -> dict[System, Method]:
     for group in alike:
         for record in group.records:
             first.setdefault(groups.system_of(record), record)
-    labels = groups.labels(list(first.values()))
-    if all(FROZEN in label for label in labels):
-        labels = [label.replace(FROZEN, "") for label in labels]
+    labels = _shortened(groups.labels(list(first.values())))
     return {
         system: Method(label, record.transductive)
         for (system, record), label in zip(first.items(), labels, strict=True)
     }
+
+
+def _shortened(labels: Sequence[str]) -> list[str]:
+    """Return labels without the words in which all of them end, such as what they trained on."""
+    if len(labels) < 2:
+        return list(labels)
+    if all(FROZEN in label for label in labels):
+        labels = [label.replace(FROZEN, "") for label in labels]
+    words = [label.split(" ") for label in labels]
+    shared = 0
+    while all(len(one) > shared + 1 and one[-1 - shared] == words[0][-1 - shared] for one in words):
+        shared += 1
+    return [" ".join(one[: len(one) - shared]).rstrip(",") for one in words]
 
 
 def _file(kind: str, pool: Pool, words: str) -> str:

@@ -145,8 +145,9 @@ def differences(group: Group, pool: Pool | None = None) -> Table | None:
         for other in (0, position - 1):
             cells += _difference(group, position, other) if position else [Cell(), Cell()]
         rows.append(cells)
-    pairs = formatting.counted(group.pairs.comparisons, "pair")
-    title = f"Paired differences: {caption(group, pool)}; p-values are corrected for all {pairs}"
+    title = f"Paired differences: {caption(group, pool)}"
+    if group.pairs.comparisons > 1:
+        title += f"; p-values are corrected for all {group.pairs.comparisons} pairs"
     columns = ["method", "minus the best ± 95%", "p", "minus the row above ± 95%", "p, row above"]
     return Table(title, columns, rows, [])
 

@@ -65,8 +65,8 @@ def boxes(panels: Sequence[Boxes], path: Path) -> list[Path]:
                 _box(axes, row, 100 * panel.values[method], OF_KIND[method.transductive])
         axes.set_title(panel.title)
         axes.set_xlabel("accuracy of a task, %")
-        axes.set_xlim(right=min(axes.get_xlim()[1], 101))
         axes.grid(False, axis="y")
+    grid[0, 0].set_xlim(right=min(grid[0, 0].get_xlim()[1], 101))  # shared by all panels
     grid[0, 0].set_yticks(range(len(methods)), labels, fontsize=style.SMALL)
     grid[0, 0].set_ylim(-0.7, len(methods) - 0.3)
     _kinds(figure, {method.transductive for method in methods})

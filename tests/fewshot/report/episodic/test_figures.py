@@ -33,6 +33,22 @@ def test_each_way_of_dividing_queries_has_a_figure_by_shots_and_one_of_single_ta
     assert "The highest at 5 shots is pt-map" in drawn[0].alt
 
 
+def test_labels_leave_out_the_words_in_which_all_of_them_end():
+    on = "trained on base classes of X"
+    assert figures._shortened([f"anil, {on}", f"ridge on a body {on}"]) == [
+        "anil",
+        "ridge on a body",
+    ]
+    frozen = "on frozen features"
+    assert figures._shortened([f"tim {frozen}, a=1", f"tim {frozen}, a=2", f"lda {frozen}"]) == [
+        "tim, a=1",
+        "tim, a=2",
+        "lda",
+    ]
+    assert figures._shortened([f"anil, {on}"]) == [f"anil, {on}"]
+    assert figures._shortened(["a b", "b"]) == ["a b", "b"]
+
+
 def test_a_single_method_or_shot_has_no_figure():
     ((pool, some),) = groups.by_tasks([result("ridge")]).items()
     assert figures.of_pool(pool, some) == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from fewshot.report.plots import style, task_plots
 from fewshot.report.plots.task_plots import Boxes, Line, Method
@@ -26,6 +27,18 @@ def test_box_plots_have_the_colour_of_their_kind_and_a_legend(tmp_path: Path):
     assert style.ORANGE in svg
     task_plots.boxes([Boxes("1-shot", {INDUCTIVE: values})], tmp_path / "one")
     assert style.ORANGE not in text_of(tmp_path / "one", "one")
+
+
+def test_panels_share_an_axis_that_shows_all_of_them(tmp_path: Path):
+    low, high = np.linspace(0.1, 0.3, 50), np.linspace(0.7, 0.9, 50)
+    panels = [Boxes("1-shot", {INDUCTIVE: low}), Boxes("5-shot", {INDUCTIVE: high})]
+    drawn = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(style, "save", lambda figure, path: drawn.append(figure) or [])
+        task_plots.boxes(panels, tmp_path / "both")
+    for axes in drawn[0].axes:
+        left, right = axes.get_xlim()
+        assert (left < 10, 90 < right <= 101) == (True, True)
 
 
 def test_rows_of_dots_have_a_marker_for_each_number_of_shots(tmp_path: Path):
