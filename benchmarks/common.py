@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import statistics
 import subprocess
 import sys
 import time
@@ -49,6 +50,46 @@ def clock_and_processor_seconds(work: Callable[[], Any]) -> dict[str, float]:
     return {
         "seconds": time.perf_counter() - began,
         "processor_seconds": time.process_time() - computed,
+    }
+
+
+def in_turns(work: dict[str, tuple[Callable[[], Any], int]], rounds: int) -> dict[str, Any]:
+    """Time several ways in turns, after one call of each to warm up, and compare them.
+
+    Args:
+        work: name -> (what is timed, the number of tasks that it solves). The first is ours.
+        rounds: how often each is timed.
+
+    Returns:
+        Tasks per second of each way, by the clock and by processor time, and the ratios of ours to
+        the others: medians over rounds.
+    """
+    ours, *others = work
+    for call, _ in work.values():
+        call()
+    turns = []
+    for _ in range(rounds):
+        turn = {}
+        for name, (call, n) in work.items():
+            spent = clock_and_processor_seconds(call)
+            turn[name] = {
+                "clock": n / spent["seconds"],
+                "processor": n / spent["processor_seconds"],
+            }
+        turns.append(turn)
+    kinds = ("clock", "processor")
+    return {
+        "tasks_per_second": {
+            name: {kind: statistics.median(turn[name][kind] for turn in turns) for kind in kinds}
+            for name in work
+        },
+        "ratio": {
+            name: {
+                kind: statistics.median(turn[ours][kind] / turn[name][kind] for turn in turns)
+                for kind in kinds
+            }
+            for name in others
+        },
     }
 
 
