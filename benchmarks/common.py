@@ -54,7 +54,7 @@ def clock_and_processor_seconds(work: Callable[[], Any]) -> dict[str, float]:
 
 
 def in_turns(work: dict[str, tuple[Callable[[], Any], int]], rounds: int) -> dict[str, Any]:
-    """Time several ways in turns, after one call of each to warm up, and compare them.
+    """Time several ways in turns and compare them.
 
     Args:
         work: name -> (what is timed, the number of tasks that it solves). The first is ours.
@@ -65,8 +65,6 @@ def in_turns(work: dict[str, tuple[Callable[[], Any], int]], rounds: int) -> dic
         the others: medians over rounds.
     """
     ours, *others = work
-    for call, _ in work.values():
-        call()
     turns = []
     for _ in range(rounds):
         turn = {}

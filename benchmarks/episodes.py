@@ -123,7 +123,7 @@ def main() -> None:
             f"{steps} inner steps": learn2learn_loops.maml(steps, rounds) for steps in (1, 5)
         }
     if options.only in (None, "anil"):
-        result["anil"] = learn2learn_loops.anil(rounds)
+        result["anil"] = {body: learn2learn_loops.anil(body, rounds) for body in BODIES}
     common.write(options.out, {**result, **common.machine()}, tuple(result))
 
 

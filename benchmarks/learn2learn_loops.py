@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from benchmarks import common
 
 WAYS, QUERIES, N_TASKS = 5, 15, 2000
-META_BATCH, META_STEPS, INNER_LR, META_LR = 8, 2, 0.01, 0.003
+META_BATCH, META_STEPS, INNER_LR, META_LR = 4, 2, 0.01, 0.003
 ANIL_LR, ANIL_STEPS, ANIL_TASKS = 0.1, 5, 100
 WEIGHTS = {"mini-resnet": "pretrained", "conv4": "none"}
 
@@ -133,14 +133,15 @@ def maml(inner_steps: int, rounds: int) -> dict[str, Any]:
     return common.in_turns({"fewshot": (ours, n), "learn2learn": (theirs, n)}, rounds)
 
 
-def feature_tasks(pool: Features, n_tasks: int) -> tuple[Any, list[Any]]:
-    """Return 5-way 5-shot tasks, as indices and as features."""
+def feature_tasks(pool: Features) -> tuple[Any, list[Any]]:
+    """Return 5-way 5-shot tasks as indices, and the first of them as features too."""
     from episodes.tasks import sampling
     from episodes.types import Episode, Features, Labelled
 
-    tasks = sampling.fixed(pool.labels, ways=WAYS, shots=5, queries=QUERIES, count=n_tasks, seed=0)
+    tasks = sampling.fixed(pool.labels, ways=WAYS, shots=5, queries=QUERIES, count=N_TASKS, seed=0)
     values = pool.features.as_subclass(Features)
-    sides = (tasks.support, tasks.support_labels, tasks.query, tasks.query_labels, tasks.classes)
+    few = tasks[:ANIL_TASKS]
+    sides = (few.support, few.support_labels, few.query, few.query_labels, few.classes)
     items = [
         Episode(Labelled(values[s], s_labels), Labelled(values[q], q_labels), classes)
         for s, s_labels, q, q_labels, classes in zip(*sides, strict=True)
@@ -148,18 +149,19 @@ def feature_tasks(pool: Features, n_tasks: int) -> tuple[Any, list[Any]]:
     return tasks, items
 
 
-def anil(rounds: int) -> dict[str, Any]:
+def anil(body: str, rounds: int) -> dict[str, Any]:
     """Compare ANIL on cached features: the evaluation, and the training of the initial head."""
     import learn2learn
+    import torch
     from torch.nn.functional import cross_entropy
 
     from fewshot.evaluation import episodic
 
-    pool = cifar10_features("mini-resnet")
+    pool = cifar10_features(body)
     width = pool.features.shape[1]
-    tasks, items = feature_tasks(pool, N_TASKS)
-    few = items[:ANIL_TASKS]
+    tasks, few = feature_tasks(pool)
     options = {"inner_trainable": "head", "inner_lr": ANIL_LR, "inner_steps": ANIL_STEPS}
+    n_training = 10 * META_BATCH
     learner = conv4_learner(width, **options).eval()
     head = learn2learn.algorithms.MAML(conv4_learner(width, **options).head, lr=ANIL_LR)
 
@@ -172,13 +174,18 @@ def anil(rounds: int) -> dict[str, Any]:
             correct.append(int((model(query.images).argmax(1) == query.labels).sum()))
         return correct
 
-    def train_ours() -> None:
-        our_loop(conv4_learner(width, **options), few[: 5 * META_BATCH], "head")
+    def train_ours() -> list[Any]:
+        start = conv4_learner(width, **options)
+        our_loop(start, few[:n_training], "head")
+        return list(start.head.parameters())
 
-    def train_theirs() -> None:
+    def train_theirs() -> list[Any]:
         start = learn2learn.algorithms.MAML(conv4_learner(width, **options).head, lr=ANIL_LR)
-        example_loop(start, few[: 5 * META_BATCH], ANIL_STEPS, list(start.parameters()))
+        example_loop(start, few[:n_training], ANIL_STEPS, list(start.parameters()))
+        return list(start.parameters())
 
+    for one, other in zip(train_ours(), train_theirs(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
     counts = episodic.of_learner(learner, pool.features, (tasks,)).correct.tolist()
     assert theirs() == counts[:ANIL_TASKS], "the accuracies of some tasks differ"
     evaluation = {
@@ -186,8 +193,8 @@ def anil(rounds: int) -> dict[str, Any]:
         "learn2learn": (theirs, ANIL_TASKS),
     }
     training = {
-        "fewshot": (train_ours, 5 * META_BATCH),
-        "learn2learn": (train_theirs, 5 * META_BATCH),
+        "fewshot": (train_ours, n_training),
+        "learn2learn": (train_theirs, n_training),
     }
     return {
         "evaluation": common.in_turns(evaluation, rounds),

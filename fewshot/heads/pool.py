@@ -15,6 +15,14 @@ from torch.nn import functional as F
 from episodes.tasks.task_set import TaskSet
 
 
+def gathered(pool_ND: Tensor, images: Tensor) -> Tensor:
+    """Return the features of some images, [*images.shape, d].
+
+    On a CPU, `index_select` copies rows several times faster than indexing (docs/log.md).
+    """
+    return pool_ND.index_select(0, images.reshape(-1)).unflatten(0, images.shape)
+
+
 def inner_products(rows_TRD: Tensor, pool_ND: Tensor, images_TQ: Tensor) -> Tensor:
     """Return the inner products of the rows of each task with some images of the pool, [t, r, q].
 
@@ -28,7 +36,7 @@ def inner_products(rows_TRD: Tensor, pool_ND: Tensor, images_TQ: Tensor) -> Tens
     """
     (t, r, _), q = rows_TRD.shape, images_TQ.shape[1]
     if pool_ND.device.type != "cpu" or q > len(pool_ND):  # a row has no more places than that
-        return rows_TRD @ pool_ND[images_TQ].mT
+        return rows_TRD @ gathered(pool_ND, images_TQ).mT
     least, largest = images_TQ.aminmax()
     if least < 0 or largest >= len(pool_ND):
         raise IndexError(f"an image of a task is outside the pool of {len(pool_ND)} images")

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from episodes.tasks.task_set import TaskSet
 from fewshot.config import Settings, check
+from fewshot.heads.pool import gathered
 
 TaskClassifier = Callable[[TaskSet], Tensor]  # t tasks -> logits [t, q, n_way], higher is better
 
@@ -100,7 +101,9 @@ class TaskHead(ABC):
             head = self.logits
 
         def classify(tasks: TaskSet) -> Tensor:
-            support_TSD, query_TQD = pool_ND[tasks.support], pool_ND[tasks.query]
+            support_TSD, query_TQD = (
+                gathered(pool_ND, part) for part in (tasks.support, tasks.query)
+            )
             return head(support_TSD, tasks.support_labels, query_TQD, tasks.n_way)
 
         return classify

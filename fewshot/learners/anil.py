@@ -80,3 +80,10 @@ def adapt(
         changes_TSW = changes_TSW - step_TSW
         scores_TSW = scores_TSW - gram_TSS @ step_TSW - step_TSW.sum(1, keepdim=True)
     return Heads(weight_TWD + changes_TSW.mT @ support_TSD, bias_TW + changes_TSW.sum(1))
+
+
+def with_constant_steps(start: Heads, adapted: Heads) -> Heads:
+    """Return adapted heads whose gradients go to the start alone, as in first-order MAML."""
+    return Heads(
+        *(before + (after - before).detach() for before, after in zip(start, adapted, strict=True))
+    )

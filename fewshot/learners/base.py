@@ -20,6 +20,7 @@ from episodes.tasks.task_set import TaskSet
 from episodes.types import Episode, Features, Labelled, Pairs
 from fewshot.backbones import Backbone
 from fewshot.config import Count, Settings, check, renamed
+from fewshot.heads.pool import gathered
 from fewshot.heads.task_head import TaskClassifier
 from fewshot.training.trainable import Trainable
 
@@ -217,7 +218,9 @@ class Learner(Trainable):
         """
 
         def classify(tasks: TaskSet) -> Tensor:
-            support_TSD, query_TQD = features_ND[tasks.support], features_ND[tasks.query]
+            support_TSD, query_TQD = (
+                gathered(features_ND, part) for part in (tasks.support, tasks.query)
+            )
             return self.task_logits(support_TSD, tasks.support_labels, query_TQD, tasks.n_way)
 
         return classify

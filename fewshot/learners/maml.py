@@ -154,8 +154,15 @@ class MAML(Learner):
         if not self.options.relabel:
             support = Labelled(support.images, item.classes[support.labels])
             query = Labelled(query.images, _renumbered(query.labels, item.classes))
-        classify = self._classifier(support, n_way, self.options.inner_steps)
-        return functional.cross_entropy(classify(query.images), query.labels)
+        if self._adapts_heads_at_once(len(support.labels)):
+            support_TSD, query_TQD = (
+                embed(self.backbone, part.images)[None] for part in (support, query)
+            )
+            labels_TS, steps = support.labels[None], self.options.inner_steps
+            logits = self._head_logits(support_TSD, labels_TS, query_TQD, n_way, steps)[0]
+        else:
+            logits = self._classifier(support, n_way, self.options.inner_steps)(query.images)
+        return functional.cross_entropy(logits, query.labels)
 
     def learns_frequencies(self, n_images: int) -> bool:
         """Return whether there are inner steps, on all images; their batches are balanced."""
@@ -169,20 +176,32 @@ class MAML(Learner):
     def task_logits(
         self, support_TSD: Tensor, labels_TS: Tensor, query_TQD: Tensor, n_way: int
     ) -> Tensor:
-        options = self.options
-        if self.needs.images or labels_TS.shape[1] > options.inner_batch:
+        if not self._adapts_heads_at_once(labels_TS.shape[1]):
             return super().task_logits(support_TSD, labels_TS, query_TQD, n_way)
         self._check_classes(n_way)
+        return self._head_logits(support_TSD, labels_TS, query_TQD, n_way, self._test_steps)
+
+    def _adapts_heads_at_once(self, n_support: int) -> bool:
+        """Return whether the inner steps change the head alone, and see the whole support."""
+        return not self.needs.images and n_support <= self.options.inner_batch
+
+    def _head_logits(
+        self, support_TSD: Tensor, labels_TS: Tensor, query_TQD: Tensor, n_way: int, steps: int
+    ) -> Tensor:
+        """Return the logits [t, q, n_way] of tasks after inner steps of the head alone."""
+        options = self.options
         if options.centre:
             centre = support_TSD.mean(1, keepdim=True)
             support_TSD, query_TQD = support_TSD - centre, query_TQD - centre
         if options.normalise:
             support_TSD = F.normalize(support_TSD, dim=-1)
             query_TQD = F.normalize(query_TQD, dim=-1)
-        start = options.head if self.head is None else self.head
-        heads = anil.start(start, support_TSD, labels_TS, n_way)
-        scale, steps = self.log_scale.exp(), self._test_steps
-        heads = anil.adapt(heads, support_TSD, labels_TS, scale, options.inner_lr, steps)
+        head = options.head if self.head is None else self.head
+        start = anil.start(head, support_TSD, labels_TS, n_way)
+        scale = self.log_scale.exp()
+        heads = anil.adapt(start, support_TSD, labels_TS, scale, options.inner_lr, steps)
+        if options.order == "first":
+            heads = anil.with_constant_steps(start, heads)
         return scale * (query_TQD @ heads.weight_TWD.mT + heads.bias_TW[:, None])
 
     @property
@@ -205,7 +224,9 @@ class MAML(Learner):
     def _classifier(self, support: Labelled, n_way: int, steps: int) -> Classifier:
         """Return the adapted model, differentiable in the learner's weights if gradients are on."""
         options, differentiable = self.options, torch.is_grad_enabled()
-        features = embed(self.backbone, support.images)
+        features = self.log_scale.new_zeros(0, self.backbone.n_features)
+        if not self.needs.images or options.centre or options.head == "prototypes":
+            features = embed(self.backbone, support.images)
         model = self._start(features, support.labels, n_way)
         if not self.needs.images:  # all inner steps see the same features
             support = Labelled(features.as_subclass(Features), support.labels)
@@ -231,8 +252,13 @@ class MAML(Learner):
         return model
 
     def _start(self, features: Tensor, labels: Tensor, n_way: int) -> _Model:
-        """Return a clone of the backbone with its initial head; support features are [n, d]."""
-        centre = features.mean(0) if self.options.centre else torch.zeros_like(features[0])
+        """Return a clone of the backbone with its initial head.
+
+        The features of the support are [n, d], or [0, d] where neither centre nor head need them.
+        """
+        centre = features.new_zeros(features.shape[1])
+        if self.options.centre:
+            centre = features.mean(0)
         model = _Model(self.backbone, n_way, centre, self.log_scale.exp(), self.options.normalise)
         model = _learn2learn().utils.clone_module(model)
         if self.options.head == "prototypes":

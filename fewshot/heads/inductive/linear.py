@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from episodes.tasks.task_set import TaskSet
-from fewshot.heads.pool import inner_products
+from fewshot.heads.pool import gathered, inner_products
 from fewshot.heads.task_head import TaskClassifier, TaskHead
 
 
@@ -72,7 +72,7 @@ class LinearHead(TaskHead):
 
     def fit_on_pool(self, pool_ND: Tensor, tasks: TaskSet) -> Linear:
         """Return the classifiers of tasks among the images of a pool of prepared features."""
-        return self.fit(pool_ND[tasks.support], tasks.support_labels, tasks.n_way)
+        return self.fit(gathered(pool_ND, tasks.support), tasks.support_labels, tasks.n_way)
 
     def _with_own_centres(self, features_ND: Tensor) -> TaskClassifier:
         """Return the function of `on_pool` if the centre of a task is the mean of its support.
@@ -85,7 +85,7 @@ class LinearHead(TaskHead):
         eps = torch.finfo(pool_ND.dtype).eps
 
         def classify(tasks: TaskSet) -> Tensor:
-            support_TSD = pool_ND[tasks.support]
+            support_TSD = gathered(pool_ND, tasks.support)
             centre_T1D = support_TSD.mean(1, keepdim=True)
             support_TSD = self._prepared(support_TSD, centre_T1D)
             linear = self.fit(support_TSD, tasks.support_labels, tasks.n_way)
