@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from learn2learn.algorithms import MAML
 from pydantic import ValidationError
 from sklearn.neighbors import NearestCentroid
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.nn import functional as F
 
 from episodes.errors import UserError
@@ -24,7 +26,9 @@ from fewshot.config import BackboneSettings, Train
 from fewshot.features import frozen
 from fewshot.learners import maml, probe
 from fewshot.learners.base import Task
-from fewshot.runs import experiment, resolve
+from fewshot.runs import base_sets, experiment, resolve, training_stream
+from fewshot.runs.episodic import resolve as episodic_resolve
+from fewshot.runs.trial_data import Part
 from fewshot.training import trainer
 from tests.fewshot import easy
 
@@ -498,3 +502,91 @@ def test_the_record_warns_of_fine_tuning_and_of_chance(tmp_path: Path) -> None:
     assert lost.scores["accuracy"].mean < 0.15
     assert any("near chance, which is 0.1" in warning for warning in lost.warnings)
     assert experiment.run({**values, "method": "probe"}, [0], out=tmp_path).warnings == []
+
+
+def as_the_command_trains(folder: Path, method: str) -> tuple[maml.MAML, Episode]:
+    """Return the learner that `fewshot episodes --train` builds, and the first task of its stream.
+
+    The settings are those of its preset for random weights, for a small network; all numbers are in
+    float64.
+    """
+    values = {
+        "method": method,
+        "data": "digits",
+        "split": "seed:0:6/0/4",
+        "backbone": {"name": "conv4", "weights": "none", "input_size": 16}
+        | {"options": {"width": 8, "norm": "group"}},
+        "learner": {"episode_ways": 3, "episode_shots": 2, "episode_queries": 3},
+        "train": {"steps": 2},
+        "select": "last",
+        "precision": "float32",
+    }
+    run = episodic_resolve.resolve(values, folder, "cpu", sources=episodic_resolve.Sources())
+    training = run.training()
+    model = training.build_learner(training.seed)
+    assert isinstance(model, maml.MAML)
+    base = base_sets.union(training.bases)
+    part = Part(base, torch.arange(len(base)))
+    stream, _ = training_stream.of_run(training, model, part, training.seed)
+    support, query, classes = stream(0)
+    parts = (Labelled(one.images.double(), one.labels) for one in (support, query))
+    return model.double().train(), Episode(*parts, classes)
+
+
+def slopes(model: maml.MAML, loss: Callable[[], Tensor], h: float = 1e-8) -> dict[str, float]:
+    """Return the finite difference of a loss along the sign of the gradient of each parameter.
+
+    The step is small because at a kink of ReLU or max pooling an inner gradient jumps, and the loss
+    with it.
+    """
+    result = {}
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None
+        direction, start = parameter.grad.sign(), parameter.detach().clone()
+        sides = []
+        for move in (h, -h):
+            parameter.data.copy_(start + move * direction)
+            sides.append(loss().item())
+        parameter.data.copy_(start)
+        result[name] = (sides[0] - sides[1]) / (2 * h)
+    return result
+
+
+@pytest.mark.parametrize("method", ["maml", "anil"])
+def test_meta_gradients_of_the_command_are_finite_differences(method: str, tmp_path: Path) -> None:
+    model, item = as_the_command_trains(tmp_path, method)
+    assert model.options.order == "second"
+    model.loss(item).backward()
+    for name, slope in slopes(model, lambda: model.loss(item)).items():
+        parameter = dict(model.named_parameters())[name]
+        assert parameter.grad.abs().sum().item() == pytest.approx(slope, rel=1e-4), name
+
+
+def test_fomaml_of_the_command_has_the_gradient_at_the_adapted_weights(tmp_path: Path) -> None:
+    """The query's gradient at the adapted weights, and by way of the centre at the initial ones.
+
+    The head begins at zero, so nothing else depends on the initial weights.
+    """
+    model, item = as_the_command_trains(tmp_path, "fomaml")
+    assert (model.options.order, model.options.head, model.options.centre) == (
+        "first",
+        "zero",
+        True,
+    )
+    loss = model.loss(item)
+    loss.backward()
+    with torch.no_grad():
+        adapted = model._classifier(item.support, 3, model.options.inner_steps)
+    before, after = (
+        {name: value.detach().clone().requires_grad_() for name, value in body.named_parameters()}
+        for body in (model.backbone, adapted.backbone)
+    )
+    centre = functional_call(model.backbone, before, (item.support.images,)).mean(0)
+    features = functional_call(model.backbone, after, (item.query.images,)) - centre
+    prepared = F.normalize(features, dim=1)
+    logits = model.log_scale.exp() * (prepared @ adapted.weight.T + adapted.bias)
+    expected = F.cross_entropy(logits, item.query.labels)
+    torch.testing.assert_close(loss, expected)
+    expected.backward()
+    for name, parameter in model.backbone.named_parameters():
+        torch.testing.assert_close(parameter.grad, before[name].grad + after[name].grad)
