@@ -1,6 +1,6 @@
-"""The two measurements of the GPU campaign that are no `fewshot run`; see scripts/gpu_campaign.py.
+"""The measurements of the GPU campaign that are no `fewshot run`; see scripts/gpu_campaign.py.
 
-python -m scripts.gpu_worker {prepare,target} --out DIR [--device cuda] [--toy]
+python -m scripts.gpu_worker {prepare,target,episodes} --out DIR [--device cuda] [--toy]
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from fewshot import io
 from fewshot.evaluation import low_data, metrics
 from fewshot.learners.base import Learner
 from fewshot.runs import fitting, resolve, training_stream, trial_data
+from fewshot.runs.episodic import experiment as episodic
 from fewshot.training import devices, trainer
 
 TARGET = 0.94
@@ -31,6 +32,12 @@ TOY_SETTINGS = {
     "backbone": {"options": {"widths": [8, 8, 8]}},
     "train": {"steps": 3, "lr": 0.001, "log_every_epochs": 1},
 }
+
+# Short meta-trainings of conv4, and many tasks on the cached features of the shipped body.
+META_STEPS = {"protonet": 300, "maml": 60}
+N_TASKS = 20_000
+TOY_LEARNER = {"episode_ways": 2, "episode_shots": 2, "episode_queries": 2}
+TOY_TASKS = {"ways": 3, "queries": 2, "count": 20}
 
 
 def prepare(device: str) -> dict[str, Any]:
@@ -100,16 +107,71 @@ def target(device: str, toy: bool, out: Path) -> dict[str, Any]:
     }
 
 
+def meta_training(method: str, device: str, toy: bool, out: Path) -> dict[str, Any]:
+    """Meta-train conv4 for some steps on one half of CIFAR-10's classes and evaluate the other.
+
+    Returns:
+        Steps, seconds, training tasks per second, and the mean accuracy on new tasks with its 95%
+        interval: with so few steps it shows that the training learns, not how well the method does.
+    """
+    values: dict[str, Any] = {
+        "method": method,
+        "data": "cifar10",
+        "split": "seed:0:5/0/5",
+        "select": "last",
+        "backbone": {"name": "conv4", "weights": "none"},
+        "learner": {"episode_ways": 5, **(TOY_LEARNER if toy else {})},
+        "train": {"steps": 2 if toy else META_STEPS[method]},
+        "tasks": {"count": 600, "shots": 5, **(TOY_TASKS if toy else {})},
+    }
+    record = episodic.run(values, out=out, device=device)
+    assert record.training is not None
+    tasks = record.training.steps * record.config["train"]["tasks_per_step"]
+    return {
+        "steps": record.training.steps,
+        "train_seconds": record.training.seconds,
+        "training_tasks_per_second": tasks / record.training.seconds,
+        "accuracy": record.accuracy.mean,
+        "ci95": record.accuracy.ci95,
+        "peak_memory_mb": record.cost.peak_memory_mb,
+    }
+
+
+def tasks_per_second(shots: int, device: str, toy: bool, out: Path) -> float:
+    """Return how many tasks prototypes solve in a second on the features of the shipped body."""
+    tasks: dict[str, Any] = {"shots": shots, **(TOY_TASKS if toy else {})}
+    values = {"method": "nearest-mean", "data": "cifar10", "head": {"features": "UN"}}
+    # The first run computes the features and starts the device.
+    for count in (20, 21) if toy else (600, N_TASKS):
+        request = {**values, "tasks": {**tasks, "count": count}}
+        record = episodic.run(request, out=out, device=device)
+    return record.accuracy.n / record.cost.evaluation_seconds
+
+
+def episodes(device: str, toy: bool, out: Path) -> dict[str, Any]:
+    """Measure the episodic regime: meta-training of conv4, and tasks on cached features."""
+    folder = out.parent / "runs" / "episodes"
+    return {
+        "device": devices.name(device),
+        "meta_training": {name: meta_training(name, device, toy, folder) for name in META_STEPS},
+        "tasks_per_second": {
+            f"5-way {shots}-shot": tasks_per_second(shots, device, toy, folder) for shots in (1, 5)
+        },
+    }
+
+
 def main() -> None:
     """Run one measurement and write it to DIR/<name>.json."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("measurement", choices=("prepare", "target"))
+    parser.add_argument("measurement", choices=("prepare", "target", "episodes"))
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--toy", action="store_true")
     options = parser.parse_args()
     if options.measurement == "prepare":
         result = prepare(options.device)
+    elif options.measurement == "episodes":
+        result = episodes(options.device, options.toy, options.out)
     else:
         result = target(options.device, options.toy, options.out)
     io.write_json(options.out / f"{options.measurement}.json", result)

@@ -19,10 +19,13 @@ import torch
 
 from episodes import augment, streams
 from episodes.rng import seeded
+from episodes.tasks import sampling
 from fewshot import backbones
 from fewshot.backbones import embed
 from fewshot.config import BackboneSettings, Train
 from fewshot.errors import Interrupted
+from fewshot.evaluation import episodic
+from fewshot.heads import HEADS
 from fewshot.learners import LEARNERS
 from fewshot.learners.base import Learner
 from fewshot.training import devices, trainer
@@ -33,7 +36,7 @@ from tests.fewshot import easy
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 DEVICE = os.environ.get("FEWSHOT_TEST_DEVICE", "cuda")
 SMALL = BackboneSettings(name="conv4", options={"width": 16})
-METHODS = ("scratch", "finetune", "protonet", "siamese")
+METHODS = ("scratch", "finetune", "protonet", "matching", "relation", "siamese")
 STEPS = 12
 
 pytestmark = [
@@ -190,3 +193,29 @@ def test_it_learns_an_easy_task_in_bfloat16(method: str) -> None:
     assert logits.isfinite().all()
     accuracy = (logits.argmax(1).cpu() == queries.labels).float().mean()
     assert accuracy > 1 / easy.N_WAY
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_heads_are_right_on_the_queries_that_they_are_right_on_on_the_cpu(name: str) -> None:
+    random = torch.Generator().manual_seed(0)
+    labels = torch.arange(10).repeat(60)
+    centres = torch.randn(10, 32, generator=random)
+    features = centres[labels] + 1.5 * torch.randn(600, 32, generator=random)
+    tasks = (sampling.fixed(labels, ways=5, shots=2, queries=15, count=8, seed=0),)
+    there = episodic.of_head(HEADS[name](), features.to(DEVICE), tasks)
+    here = episodic.of_head(HEADS[name](), features, tasks)
+    # A query between two classes may fall on either side where sums have another order.
+    assert (there.correct - here.correct).abs().sum() <= 3
+    assert 0.4 < here.correct.float().mean().item() / 75 < 1
+
+
+@pytest.mark.parametrize("method", ["protonet", "matching", "relation"])
+def test_learners_solve_tasks_on_the_device(method: str) -> None:
+    learner = build(method).eval()
+    items = stream("episodes")(0)
+    with torch.no_grad():
+        support, query = (embed(learner.backbone, part.images) for part in items[:2])
+        labels = items.support.labels[None]
+        together = learner.task_logits(support[None], labels, query[None], easy.N_WAY)[0]
+        alone = learner.adapt(items.support)(items.query.images)
+    torch.testing.assert_close(together, alone, rtol=1e-3, atol=1e-3)

@@ -177,6 +177,11 @@ def test_every_part_runs_at_toy_size(tmp_path: Path, monkeypatch: pytest.MonkeyP
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert {entry["state"] for entry in summary.values()} == {"done"}
     records = {path.stem for path in (tmp_path / "records").glob("*.json")}
-    assert records == {"prepare", "probe", "protonet", "finetune", "fast", "accurate", "target"}
+    runs, measurements = (
+        {"probe", "protonet", "finetune", "fast", "accurate"},
+        {"target", "episodes"},
+    )
+    assert records == {"prepare", *runs, *measurements}
+    assert summary["episodes"]["result"]["tasks_per_second"]["5-way 1-shot"] > 0
     assert summary["fast"]["result"]["accuracy_without_views"] is not None
     assert len(json.loads((tmp_path / "records" / "target.json").read_text())["curve"]) > 0
