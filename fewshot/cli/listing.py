@@ -136,11 +136,11 @@ def settings(method: str, preset: str | None = None) -> Iterator[Setting]:
     """
     from fewshot import config
     from fewshot.config.reference import as_yaml, describe
-    from fewshot.errors import UserError
     from fewshot.learners import LEARNERS
 
     if method not in LEARNERS:
-        raise UserError(f"unknown method '{method}': {config.nearest(method, list(LEARNERS))}")
+        yield from _episodic_settings(method, preset)
+        return
     values = _by_dotted_key(config.preset(method, preset)) if preset else {}
     for setting in describe(config.RunConfig):
         group = [setting]
@@ -153,6 +153,30 @@ def settings(method: str, preset: str | None = None) -> Iterator[Setting]:
                 yield member._replace(default="see below")
             else:
                 yield member._replace(default=as_yaml(values[member.key]))
+
+
+def _episodic_settings(method: str, preset: str | None) -> Iterator[Setting]:
+    """Yield every setting of a method that only the episodic regime has."""
+    from fewshot import config
+    from fewshot.config.reference import describe
+    from fewshot.errors import UserError
+    from fewshot.learners import LEARNERS
+    from fewshot.runs.episodic import methods
+
+    known = methods.methods()
+    if method not in known:
+        names = sorted({*LEARNERS, *known})
+        raise UserError(f"unknown method '{method}': {config.nearest(method, names)}")
+    one = known[method]
+    if one.learner is not None:
+        yield from settings(one.learner, preset)
+        return
+    if preset is not None:
+        raise UserError(f"method '{method}' is a head and has no presets: leave out --preset.")
+    for setting in describe(config.EpisodesConfig):
+        yield setting
+        if setting.key == "head":
+            yield from describe(one.head_type.options_type, "head.") if one.head_type else ()
 
 
 def _by_dotted_key(section: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

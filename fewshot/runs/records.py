@@ -14,10 +14,10 @@ TRIAL = "trial-"  # begins the name of a trial's folder, before its seed
 LOW_DATA, EPISODIC = "low-data", "episodic"
 # The error for a place whose records are all of the other regime
 ONLY_OTHERS = {
-    LOW_DATA: "{place} holds only records of `fewshot episodes`, which no table of the low-data "
-    "regime may contain: name records of `fewshot run`, or use `fewshot report` for those alone.",
-    EPISODIC: "{place} holds only records of `fewshot run`, which no table of the episodic regime "
-    "may contain: name records of `fewshot episodes`.",
+    LOW_DATA: "{place} holds only records of `fewshot episodes`, and some of `fewshot run` were "
+    "expected, because the two regimes never share a table: name those, or use `fewshot report`.",
+    EPISODIC: "{place} holds only records of `fewshot run`, and some of `fewshot episodes` were "
+    "expected, because the two regimes never share a table: name those, or use `fewshot report`.",
 }
 
 

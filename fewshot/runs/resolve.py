@@ -112,6 +112,13 @@ def run_id_of(values: Mapping[str, Any]) -> str:
 
 
 def _check_name(method: object) -> None:
+    from fewshot.runs.episodic import methods  # which builds on this module
+
+    if method not in LEARNERS and method in methods.methods():
+        raise UserError(
+            f"method '{method}' is for many small tasks: use `fewshot episodes --method {method}`, "
+            "or another method for labelled subsets."
+        )
     if not isinstance(method, str) or method not in LEARNERS:
         raise UserError(f"unknown method '{method}': {config.nearest(str(method), list(LEARNERS))}")
 

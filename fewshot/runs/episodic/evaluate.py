@@ -181,7 +181,8 @@ def _base_mean(
     assert backbone is not None
     sums, n_images, total = torch.zeros(backbone.n_features, dtype=torch.float64), 0, 0.0
     for base in run.bases:
-        features, seconds = _features(base, backbone, "cpu")
+        progress.update(f"features of {len(base):,} images of {base.name}")
+        features, seconds = base.features(backbone, device)
         sums += features.sum(0, dtype=torch.float64)
         n_images += len(base)
         total = float("nan") if seconds is None else total + seconds

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -76,3 +78,46 @@ def test_wrong_requests_are_one_sentence(words, sentence, tmp_path, monkeypatch,
     assert error.startswith("fewshot: ") and sentence in error
     assert error.count("\n") == 1
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.slow
+def test_an_interrupted_process_resumes_to_the_same_numbers(tmp_path: Path):
+    words = (
+        "episodes --method protonet --train --data digits --split seed:0:5/0/5 --backbone conv4 "
+        "--set backbone.options={width:4,norm:group} --set learner.episode_ways=5 --tasks 50 "
+        "--set train.steps=400 --out runs --json"
+    )
+    command = [sys.executable, "-m", "fewshot", *words.split()]
+
+    def environment(name: str) -> dict[str, str]:
+        return {**os.environ, "FEWSHOT_CACHE": str(tmp_path / name)}
+
+    def run(name: str) -> subprocess.CompletedProcess[str]:
+        place = tmp_path / f"of-{name}"
+        place.mkdir(exist_ok=True)
+        return subprocess.run(
+            command, cwd=place, env=environment(name), capture_output=True, text=True
+        )
+
+    whole = run("whole")
+    assert whole.returncode == 0, whole.stderr
+    place = tmp_path / "of-broken"
+    place.mkdir()
+    process = subprocess.Popen(
+        command, cwd=place, env=environment("broken"), stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "step" in line:
+            process.send_signal(signal.SIGINT)
+            break
+    rest = process.stderr.read()
+    assert process.wait() == 130
+    assert "the same command resumes" in rest
+    assert not list(place.glob("runs/*/record.json"))
+    assert list((tmp_path / "broken").rglob("checkpoint.pt"))
+    again = run("broken")
+    assert again.returncode == 0, again.stderr
+    (expected,), (resumed,) = json.loads(whole.stdout), json.loads(again.stdout)
+    assert resumed["correct"] == expected["correct"]
+    assert resumed["run_id"] == expected["run_id"]

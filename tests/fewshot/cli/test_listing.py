@@ -77,3 +77,15 @@ def test_every_setting_of_a_method_has_a_sentence(method: str) -> None:
     options = LEARNERS[method].options_type.model_fields
     assert {f"learner.{name}" for name in options} < set(settings)
     assert [key for key, sentence in settings.items() if not sentence.endswith(".")] == []
+
+
+def test_options_of_a_head_are_those_of_tasks_and_of_the_head(monkeypatch, capsys) -> None:
+    assert fewshot("options lda", monkeypatch) == 0
+    printed = capsys.readouterr().out
+    for key in ("head.features", "head.shrinkage", "tasks.ways", "split", "backbone.views"):
+        assert f"\n{key} = " in printed
+    assert "shots = " in printed and "calibration" not in printed
+    assert fewshot("options lda --preset few", monkeypatch) == 2
+    assert "has no presets" in capsys.readouterr().err
+    assert fewshot("options anil", monkeypatch) == 0
+    assert "\nlearner.inner_steps = " in capsys.readouterr().out

@@ -35,7 +35,7 @@ IMPOSSIBLE = [
     ({**request("probe"), "shots": 0}, "'shots' is 0, which leaves method 'probe' no label"),
     (request("probe", train={"steps": 5}), "method 'probe' is not trained"),
     (request("scratch", train=None), "the section 'train' is missing"),
-    (request("scratch", train={"base": "digits"}), "for learners of episodes or pairs"),
+    (request("scratch", train={"base": "digits"}), "for learners that adapt to new classes"),
     (request("probe", select="start"), "no steps to choose from: give several values as learner.c"),
     (request("protonet", augment=MIXING), "'mixup' mixes labels, which method 'protonet'"),
     (

@@ -126,3 +126,8 @@ def test_no_image_of_an_excluded_class_reaches_the_batches(tmp_path: Path) -> No
         ]
         assert seen == [part.classes[label] for label in batch.labels]
         assert sorted(set(seen)) == ["0", "1", "2", "4", "5", "6", "7", "9"]
+
+
+def test_a_head_of_the_episodic_regime_is_sent_there(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="use `fewshot episodes --method lda`"):
+        resolve.resolve_run({"method": "lda", "shots": 1, "data": "digits"}, tmp_path)
