@@ -84,7 +84,7 @@ def test_wrong_requests_are_one_sentence(words, sentence, tmp_path, monkeypatch,
 def test_an_interrupted_process_resumes_to_the_same_numbers(tmp_path: Path):
     words = (
         "episodes --method protonet --train --data digits --split seed:0:5/0/5 --backbone conv4 "
-        "--set backbone.options={width:4,norm:group} --set learner.episode_ways=5 --tasks 50 "
+        "--set backbone.options.width=4 --set backbone.options.norm=group --set learner.episode_ways=5 --tasks 50 "
         "--set train.steps=400 --out runs --json"
     )
     command = [sys.executable, "-m", "fewshot", *words.split()]
