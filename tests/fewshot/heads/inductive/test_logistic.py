@@ -44,6 +44,17 @@ def test_the_gradient_of_every_task_is_zero(scale: float) -> None:
     assert float(errors.sum(1).abs().max()) < 1e-4
 
 
+def test_a_task_gets_the_same_weights_whatever_tasks_are_beside_it() -> None:
+    pool = random_tasks(1, dtype=torch.float64)
+    support, labels = pool.features[pool.tasks.support], pool.tasks.support_labels
+    supports = [scale * support for scale in (1.0, 0.2, 4.0, 8.0)]  # large features need more steps
+    head = Logistic(features="UN")
+    together = head.fit(torch.cat(supports), labels.expand(4, -1), 5)
+    for t, support in enumerate(supports):
+        alone = head.fit(support, labels, 5)
+        torch.testing.assert_close(together.weight_TWD[t], alone.weight_TWD[0], rtol=0, atol=1e-12)
+
+
 def test_a_fit_that_has_not_converged_is_reported(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
