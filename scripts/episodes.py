@@ -123,11 +123,11 @@ def extremes(rows: Sequence[Change]) -> str:
         return "there is no second transductive method to compare."
     most, least = others[0], others[-1]
     verb = "least" if least.difference.mean < 0 else "not at all"
+    falls = f"{tables.points(most.difference)} points{_open(most, others, 'more')}"
+    falls_least = f"{tables.points(least.difference)}{_open(least, others, 'less')}"
     sentence = (
-        f"of {len(others)} transductive methods, {most.label} falls most "
-        f"({tables.points(most.difference)} points{_near(most, others[1])}), and {least.label} "
-        f"falls {verb} ({tables.points(least.difference)}{_near(least, others[-2])}). "
-        f"{FINDERS} found that {FALLS_MOST} falls most"
+        f"of {len(others)} transductive methods, {most.label} falls most ({falls}), and "
+        f"{least.label} falls {verb} ({falls_least}). {FINDERS} found that {FALLS_MOST} falls most"
     )
     sentence += ", too." if most.other.method == FALLS_MOST else "."
     for row in rows:
@@ -146,11 +146,17 @@ def has_weights_for_balance(row: Change) -> bool:
     return row.other.method == "tim" and head.get("conditional_weight", 1.0) < 1.0
 
 
-def _near(one: Change, next_one: Change) -> str:
-    """Return a remark if the intervals of two changes overlap."""
-    reach = (one.difference.half or 0) + (next_one.difference.half or 0)
-    apart = abs(one.difference.mean - next_one.difference.mean) > reach
-    return "" if apart else f", though its interval overlaps with that of {next_one.label}"
+def _open(one: Change, some: Sequence[Change], words: str) -> str:
+    """Return whether one method falls significantly more, or less, than all others."""
+    others = [row for row in some if row is not one]
+    alike = [
+        other.label
+        for other, difference in zip(others, tables.beyond(one, others), strict=True)
+        if not difference.significant
+    ]
+    if not alike:
+        return f", significantly {words} than all others"
+    return f", not significantly {words} than {formatting.joined(alike)}"
 
 
 def speed() -> str:

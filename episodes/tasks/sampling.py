@@ -3,7 +3,8 @@
 Tasks are sampled in blocks of `BLOCK`, each with random generators of its own, and the numbers of a
 block are drawn for all of its tasks. So a task depends on the seed and on its position, but not on
 how many tasks follow. Tasks of one seed that differ in their shots alone have the same classes, and
-their supports are nested.
+their supports are nested. Tasks that differ in the division of their queries alone have the same
+classes and the same supports.
 
 Capital suffixes name the dimensions: T tasks of a block, W classes of a task, R = T * W rows (a row
 is one class of one task), K images of a row.

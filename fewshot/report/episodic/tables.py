@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from fewshot.evaluation.paired_tests import Difference
+import numpy as np
+
+from fewshot.evaluation import paired_tests, task_scores
+from fewshot.evaluation.paired_tests import Difference, holm_corrected
 from fewshot.report import formatting
 from fewshot.report.episodic import groups
 from fewshot.report.episodic.groups import KINDS, Group, Pool
@@ -34,7 +37,8 @@ class Change(NamedTuple):
         transductive: whether it sees all queries at once.
         balanced: its record on balanced tasks.
         other: its record on tasks with unequal queries.
-        difference: the accuracy on the others minus that on balanced tasks, not paired.
+        difference: the accuracy on the others minus that on balanced tasks, paired over tasks with
+            the same classes and the same support.
     """
 
     label: str
@@ -42,6 +46,11 @@ class Change(NamedTuple):
     balanced: EpisodesRecord
     other: EpisodesRecord
     difference: Difference
+
+    @property
+    def by_task(self) -> np.ndarray:
+        """The change of each task, float64 [t]."""
+        return self.other.accuracies - self.balanced.accuracies
 
 
 def accuracy(group: Group, pool: Pool | None = None) -> Table:
@@ -181,8 +190,11 @@ def changes(some: Sequence[Group]) -> list[tuple[Group, Group, list[Change]]]:
 
 
 def _same_but_balance(first: Group, second: Group) -> bool:
-    names = ("sampler", "ways", "shots", "queries", "count", "seed")
-    return all(getattr(first.tasks, name) == getattr(second.tasks, name) for name in names)
+    # The sampler of fixed tasks then gives the same classes and supports (episodes.tasks.sampling).
+    names = ("sampler", "file", "ways", "shots", "queries", "count", "seed")
+    return first.tasks.sampler == "fixed" and all(
+        getattr(first.tasks, name) == getattr(second.tasks, name) for name in names
+    )
 
 
 def _changes(balanced: Group, other: Group) -> list[Change]:
@@ -194,7 +206,7 @@ def _changes(balanced: Group, other: Group) -> list[Change]:
             record.transductive,
             before[groups.system_of(record)],
             record,
-            unpaired(record, before[groups.system_of(record)]),
+            task_scores.paired(record.accuracies, before[groups.system_of(record)].accuracies),
         )
         for record, name in zip(other.records, names, strict=True)
         if groups.system_of(record) in before
@@ -202,23 +214,11 @@ def _changes(balanced: Group, other: Group) -> list[Change]:
     return sorted(rows, key=lambda row: row.difference.mean)
 
 
-def unpaired(ours: EpisodesRecord, theirs: EpisodesRecord) -> Difference:
-    """Test the accuracy of one record minus that of another, on other tasks (Welch's t)."""
-    from scipy.special import stdtr, stdtrit
-
-    n = min(len(ours.correct), len(theirs.correct))
-    mean = ours.accuracy.mean - theirs.accuracy.mean
-    if n < 2:
-        return Difference(n, mean, None, None)
-    shares = [one.accuracies.var(ddof=1) / len(one.correct) for one in (ours, theirs)]
-    error = float(sum(shares) ** 0.5)
-    if not error:
-        return Difference(n, mean, 0.0, float(mean == 0))
-    freedom = error**4 / sum(
-        share**2 / (len(one.correct) - 1) for share, one in zip(shares, (ours, theirs), strict=True)
+def beyond(one: Change, others: Sequence[Change]) -> list[Difference]:
+    """Return the change of one method minus that of each other one, with corrected p-values."""
+    return holm_corrected(
+        [paired_tests.difference((one.by_task - other.by_task).tolist()) for other in others]
     )
-    half = float(stdtrit(freedom, 0.975)) * error
-    return Difference(n, mean, half, float(2 * stdtr(freedom, -abs(mean) / error)))
 
 
 def change(
@@ -229,8 +229,8 @@ def change(
     images = "" if pool is None else f"{pool.title}: "
     title = (
         f"{images}{tasks.ways}-way {tasks.shots}-shot, from balanced queries to "
-        f"{groups.balance(other.tasks)}, the largest fall first; the intervals of the change are "
-        "not paired"
+        f"{groups.balance(other.tasks)}, the largest fall first; the change is paired over tasks "
+        "with the same classes and the same support"
     )
     cells = [
         [

@@ -109,6 +109,17 @@ def test_tasks_that_differ_in_their_shots_have_the_same_classes_and_nested_suppo
     assert torch.equal(one.support, five.support[:, ::5])
 
 
+@pytest.mark.parametrize("balance", ["dirichlet", "missing"])
+def test_tasks_that_differ_in_the_division_of_queries_have_the_same_supports(balance):
+    labels = pool(*[60] * 8)
+    shape = {"ways": 5, "shots": 2, "queries": 6, "count": 30, "seed": 3}
+    balanced = sampling.fixed(labels, **shape)
+    other = sampling.fixed(labels, **shape, balance=balance)
+    for name in ("classes", "support", "support_labels"):
+        assert getattr(balanced, name).tolist() == getattr(other, name).tolist()
+    assert balanced.query_labels.tolist() != other.query_labels.tolist()
+
+
 def test_classes_their_order_and_images_are_equally_likely():
     sizes = (5, 9, 6)
     labels = pool(*sizes)

@@ -102,13 +102,27 @@ def test_the_change_with_dirichlet_queries_is_sorted_by_the_largest_fall():
     assert list(frame.index) == list((after.mean() - before.mean()).sort_values().index)
     assert frame.index[0] == "pt-map"
     for name in METHODS:
-        test = stats.ttest_ind(after[name], before[name], equal_var=False)
+        test = stats.ttest_rel(after[name], before[name])
         interval = test.confidence_interval()
         expected = f"{after[name].mean() - before[name].mean():+.2f} ± "
         expected += f"{(interval.high - interval.low) / 2:.2f}"
         assert frame.loc[name, "change ± 95%"] == expected
         (row,) = [row for row in rows if row.label == name]
         assert row.difference.p == pytest.approx(test.pvalue)
+
+
+def test_changes_of_two_methods_are_compared_task_by_task():
+    (some,) = groups.by_tasks(results(200)).values()
+    balanced, other, rows = tables.changes(some)[0]
+    by_name = {row.label: row for row in rows}
+    names = ["alpha-tim", "ridge", "nearest-mean"]
+    differences = tables.beyond(by_name["pt-map"], [by_name[name] for name in names])
+    change = by_task(other.records) - by_task(balanced.records)
+    raw = [stats.ttest_rel(change["pt-map"], change[name]) for name in names]
+    for difference, test in zip(differences, raw, strict=True):
+        interval = test.confidence_interval()
+        assert 100 * difference.half == pytest.approx((interval.high - interval.low) / 2)
+        assert test.pvalue * 0.999 <= difference.p <= 3 * test.pvalue * 1.001
 
 
 def test_tasks_of_other_seeds_or_shapes_are_no_change():
