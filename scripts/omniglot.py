@@ -1,6 +1,7 @@
 """Train and evaluate the Omniglot one-shot challenge, and write the tables of reports/omniglot.md.
 
 python -m scripts.omniglot runs     # train and evaluate what has no record yet
+python -m scripts.omniglot sheet    # draw a run and some deformed drawings
 python -m scripts.omniglot          # write the tables
 python -m scripts.omniglot --check  # exit with an error if one is stale
 
@@ -27,6 +28,7 @@ FOLDER = RECORDS / "episodes" / "omniglot"
 METHODS = {"protonet": "prototypical network", "siamese": "siamese network"}
 BASES = {"omniglot-small1": "small1", "omniglot-small2": "small2"}
 SEEDS = range(5)
+SHEET = ROOT / "docs" / "assets" / "omniglot.png"
 
 
 class Training(NamedTuple):
@@ -118,10 +120,37 @@ def table() -> str:
     return formatting.markdown_table(columns, lines)
 
 
+def sheet() -> None:
+    """Draw the first run, support above queries, and drawings with 19 deformed versions each."""
+    import torch
+    from PIL import Image
+
+    from episodes import augment, datasets, streams
+    from episodes.tasks.superclass_tasks import superclass_tasks
+    from fewshot import config
+
+    runs = datasets.load("omniglot-runs")
+    task = superclass_tasks(runs)[0]
+    pool = streams.as_float(torch.cat([part.images for part in runs]))
+    rows = [pool[task.support[0]], pool[task.query[0][task.query_labels[0].argsort()]]]
+    change = augment.build(config.preset("protonet", "omniglot")["augment"], n_classes=1)
+    base = datasets.load("omniglot-small1").train
+    for index in range(0, len(base), len(base) // 6):
+        copies = streams.as_float(base.images[index : index + 1]).repeat(20, 1, 1, 1)
+        labels = torch.zeros(20, dtype=torch.int64)
+        changed, _ = change(copies, labels, torch.Generator().manual_seed(index))
+        rows.append(torch.cat([copies[:1], changed[1:]]))
+    framed = torch.nn.functional.pad(torch.stack(rows)[:, :, 0], (1, 1, 1, 1), value=0.4)
+    picture = framed.permute(0, 2, 1, 3).flatten(2).flatten(0, 1)  # rows below each other
+    Image.fromarray((255 * picture).byte().numpy()).save(SHEET)
+
+
 def main() -> None:
-    """Train, or write the tables."""
+    """Train, draw, or write the tables."""
     if sys.argv[1:] == ["runs"]:
         run()
+    elif sys.argv[1:] == ["sheet"]:
+        sheet()
     else:
         pages.update([PAGE], lambda: {"errors": table()}, "scripts.omniglot")
 
