@@ -87,9 +87,9 @@ def published(method: str, base: str) -> list[EpisodesRecord]:
     return [records.read(path) for path in paths if path.exists()]
 
 
-def errors(found: list[EpisodesRecord]) -> np.ndarray:
+def errors(trained: list[EpisodesRecord]) -> np.ndarray:
     """Return the error of each seed and run, float64 [seeds, runs]."""
-    return 1 - np.stack([record.accuracies for record in found])
+    return 1 - np.stack([record.accuracies for record in trained])
 
 
 def table() -> str:
@@ -97,19 +97,19 @@ def table() -> str:
     lines = []
     for method, words in METHODS.items():
         for base, name in BASES.items():
-            found = published(method, base)
-            if not found:
+            trained = published(method, base)
+            if not trained:
                 lines.append([words, name, "0", "not run", "", "", ""])
                 continue
-            each = errors(found)
-            over_seeds, over_runs = (statistics.summary(each.mean(axis)) for axis in (1, 0))
-            seconds = np.mean([record.cost.train_seconds for record in found])
+            run_errors = errors(trained)
+            over_seeds, over_runs = (statistics.summary(run_errors.mean(axis)) for axis in (1, 0))
+            seconds = np.mean([record.cost.train_seconds for record in trained])
             half = "-" if over_seeds.ci95 is None else f"{100 * over_seeds.ci95:.1f}"
             lines.append(
                 [
                     words,
                     name,
-                    str(len(found)),
+                    str(len(trained)),
                     f"{100 * over_seeds.mean:.1f}",
                     f"± {half}",
                     f"± {100 * (over_runs.ci95 or 0):.1f}",
