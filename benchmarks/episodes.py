@@ -104,7 +104,10 @@ def main() -> None:
     options = parser.parse_args()
     import torch
 
+    from fewshot.training import devices
+
     torch.set_num_threads(options.threads)
+    devices.keep_freed_memory()  # as the command does
     rounds = options.rounds
     result: dict[str, Any] = {
         "what": "tasks per second: prototypes and ANIL on features of CIFAR-10's test images, MAML "

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -70,8 +71,16 @@ def body_of(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def content_hash(path: Path) -> str:
     """Return the SHA-256 of a file's weights.
 
-    The metadata of a .safetensors file does not count. Any other file is hashed as a whole.
+    The metadata of a .safetensors file does not count. Any other file is hashed as a whole. A file
+    that has not changed is read once in a process.
     """
+    facts = path.stat()
+    return _content_hash(path, facts.st_size, facts.st_mtime_ns, facts.st_ino)
+
+
+@lru_cache(maxsize=64)
+def _content_hash(path: Path, size: int, changed: int, inode: int) -> str:
+    """Return the hash of a file with these properties, which belong to the key of the cache."""
     content = path.read_bytes()
     with contextlib.suppress(ValueError):  # not a .safetensors file: loading it will report that
         end = 8 + int.from_bytes(content[:8], "little")

@@ -67,6 +67,8 @@ def test_a_file_of_another_kind_is_hashed_as_a_whole(tmp_path: Path) -> None:
     import hashlib
 
     assert own_weights.content_hash(path) == hashlib.sha256(b"anything").hexdigest()
+    path.write_bytes(b"something else")
+    assert own_weights.content_hash(path) == hashlib.sha256(b"something else").hexdigest()
 
 
 def test_the_body_of_a_run_can_be_loaded(tmp_path: Path) -> None:

@@ -51,9 +51,9 @@ def test_a_run_keeps_its_threads_and_refuses_others(
     ("method", "n_trials", "seconds", "n_workers", "is_mentioned"),
     [
         ("scratch", 1, 0.0, None, True),
-        ("scratch", 10, 0.0, 8, False),
-        ("scratch", 4, 0.0, 3, False),  # the first has shown that they are long
-        ("scratch", 4, 1e6, None, False),
+        ("scratch", 6, 0.0, 4, False),
+        ("scratch", 3, 0.0, 2, False),  # the first has shown that they are long
+        ("scratch", 3, 1e6, None, False),
         ("probe", 2, 1e6, None, False),
     ],
 )
@@ -68,7 +68,7 @@ def test_as_many_long_trials_at_once_as_the_cores_take(
     is_mentioned: bool,
 ) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr(devices, "n_cores", lambda: 16)
+    monkeypatch.setattr(devices, "n_cores", lambda: 8)
     monkeypatch.setattr(execution, "LONG_TRIALS", seconds)
     execution._mention_once.cache_clear()
     asked: list[int] = []
@@ -82,7 +82,7 @@ def test_as_many_long_trials_at_once_as_the_cores_take(
     with caplog.at_level("INFO", logger="fewshot"):
         experiment.run(quick(method), range(n_trials), out=tmp_path, workers=None)
     assert asked == ([] if n_workers is None else [n_workers])
-    assert ("2 of 16 cores will be busy: --threads 16" in caplog.text) == is_mentioned
+    assert ("2 of 8 cores will be busy: --threads 8" in caplog.text) == is_mentioned
 
 
 LONG = [
