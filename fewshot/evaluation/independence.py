@@ -1,6 +1,6 @@
 """Whether the prediction of a query depends on the other queries of its task, found out by trying.
 
-A method is given one support set and, again and again, the same five queries in different company:
+A method is given one support set and, again and again, the same five queries beside others:
 alone, in another order, among fewer, among copies, with queries of one class only, of classes that
 the task does not have, and among outliers. If the method is inductive, the five get the same logits
 each time, up to rounding errors.
@@ -29,7 +29,8 @@ class Independence(NamedTuple):
     """How much the logits of five queries changed with the other queries.
 
     Attributes:
-        changes: largest change of a logit in each company, in units of the range of the logits.
+        changes: largest change of a logit with each set of other queries, in units of the range of
+            the logits.
     """
 
     changes: dict[str, float]
@@ -41,7 +42,7 @@ class Independence(NamedTuple):
 
     @property
     def largest(self) -> str:
-        """The company in which the logits changed most."""
+        """The set of other queries with which the logits changed most."""
         return max(self.changes, key=lambda name: _or_infinity(self.changes[name]))
 
     def __str__(self) -> str:
@@ -79,22 +80,22 @@ def of_learner(learner: Learner) -> Independence:
 
 
 def _measure(classify: TaskClassifier) -> Independence:
-    """Compare the logits of one query of each class in different company."""
+    """Compare the logits of one query of each class beside different other queries."""
     n = N_WAY * QUERIES
     crowd = N_WAY * SHOTS + torch.arange(n)  # queries of a class follow each other
     ours = crowd[::QUERIES]
     strangers, outliers = crowd + n, crowd + 2 * n
     one_class = crowd[:QUERIES].repeat(N_WAY)
-    companies = {
+    beside = {
         "in another order": crowd.roll(n // 2),
         "among copies": torch.cat([ours, ours[:1].repeat(n - N_WAY)]),
         "among queries of one class": torch.cat([ours, one_class[N_WAY:]]),
         "among other classes": torch.cat([ours, strangers[N_WAY:]]),
         "among outliers": torch.cat([ours, outliers[N_WAY:]]),
     }
-    together = classify(_tasks(torch.stack([crowd, *companies.values()])))
+    together = classify(_tasks(torch.stack([crowd, *beside.values()])))
     expected = together[0, ::QUERIES]
-    logits = dict(zip(companies, together[1:, :N_WAY], strict=True))
+    logits = dict(zip(beside, together[1:, :N_WAY], strict=True))
     logits["in another order"] = together[1].roll(-(n // 2), 0)[::QUERIES]
     logits["alone"] = classify(_tasks(ours[:, None]))[:, 0]
     logits["among fewer"] = classify(_tasks(torch.cat([ours, crowd[-3:]])[None]))[0, :N_WAY]
