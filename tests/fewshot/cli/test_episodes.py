@@ -84,8 +84,8 @@ def test_wrong_requests_are_one_sentence(words, sentence, tmp_path, monkeypatch,
 def test_an_interrupted_process_resumes_to_the_same_numbers(tmp_path: Path):
     words = (
         "episodes --method protonet --train --data digits --split seed:0:5/0/5 --backbone conv4 "
-        "--set backbone.options.width=4 --set backbone.options.norm=group --set learner.episode_ways=5 --tasks 50 "
-        "--set train.steps=400 --out runs --json"
+        "--set backbone.options.width=4 --set backbone.options.norm=group "
+        "--set learner.episode_ways=5 --set train.steps=60 --tasks 50 --out runs --json"
     )
     command = [sys.executable, "-m", "fewshot", *words.split()]
 
@@ -103,16 +103,21 @@ def test_an_interrupted_process_resumes_to_the_same_numbers(tmp_path: Path):
     assert whole.returncode == 0, whole.stderr
     place = tmp_path / "of-broken"
     place.mkdir()
-    process = subprocess.Popen(
-        command, cwd=place, env=environment("broken"), stderr=subprocess.PIPE, text=True
-    )
-    assert process.stderr is not None
-    for line in process.stderr:
-        if "step" in line:
-            process.send_signal(signal.SIGINT)
-            break
-    rest = process.stderr.read()
-    assert process.wait() == 130
+    with subprocess.Popen(
+        command,
+        cwd=place,
+        env=environment("broken"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "step" in line:
+                process.send_signal(signal.SIGINT)
+                break
+        rest = process.stderr.read()
+    assert process.returncode == 130
     assert "the same command resumes" in rest
     assert not list(place.glob("runs/*/record.json"))
     assert list((tmp_path / "broken").rglob("checkpoint.pt"))
