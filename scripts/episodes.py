@@ -169,7 +169,7 @@ def speed() -> str:
         for other, ratio in one["ratio"].items():
             rates = [one["tasks_per_second"][name]["clock"] for name in (OURS, other)]
             ratios = [f"{ratio[kind]:.1f}" for kind in ("clock", "processor")]
-            rows.append([", ".join(words), other, *(f"{rate:,.0f}" for rate in rates), *ratios])
+            rows.append([", ".join(words), other, *map(_rate, rates), *ratios])
     columns = ["what", "beside", "tasks/s, ours", "tasks/s, theirs", "ratio", "processor time"]
     table = formatting.markdown_table(columns, rows)
     return (
@@ -177,6 +177,10 @@ def speed() -> str:
         f"{formatting.counted(result['threads'], 'thread')} on {result['machine']}; "
         "`benchmarks/results/episodes.json`."
     )
+
+
+def _rate(rate: float) -> str:
+    return f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"
 
 
 def _timed(result: dict[str, Any], words: tuple[str, ...] = ()) -> Iterator[tuple[Any, Any]]:
