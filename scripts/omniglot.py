@@ -1,4 +1,4 @@
-"""Train and evaluate the Omniglot one-shot challenge, and write the tables of reports/omniglot.md.
+"""Train and evaluate the Omniglot one-shot challenge, and write its table into the pages.
 
 python -m scripts.omniglot runs     # train and evaluate what has no record yet
 python -m scripts.omniglot sheet    # draw a run and some deformed drawings
@@ -24,6 +24,7 @@ from scripts import pages
 from scripts.pages import RECORDS, ROOT
 
 PAGE = ROOT / "reports" / "omniglot.md"
+GUIDE = ROOT / "docs" / "episodes.md"
 FOLDER = RECORDS / "episodes" / "omniglot"
 METHODS = {"protonet": "prototypical network", "siamese": "siamese network"}
 BASES = {"omniglot-small1": "small1", "omniglot-small2": "small2"}
@@ -152,7 +153,7 @@ def main() -> None:
     elif sys.argv[1:] == ["sheet"]:
         sheet()
     else:
-        pages.update([PAGE], lambda: {"errors": table()}, "scripts.omniglot")
+        pages.update([PAGE, GUIDE], lambda: {"errors": table()}, "scripts.omniglot")
 
 
 if __name__ == "__main__":
