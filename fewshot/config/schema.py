@@ -56,8 +56,8 @@ class BackboneSettings(Settings):
         default="none",
         description="Views of an image whose features are averaged during evaluation: `flip` "
         "adds the mirror image, `flip-crop` also the central crop, `flip-crops` also the corner "
-        "crops, and `flip-shift` shifts both images by one pixel; `turn-zoom` turns the image by up "
-        "to 10 degrees and zooms it by up to 15 percent each way, without mirroring.",
+        "crops, and `flip-shift` shifts both images by one pixel; `turn-zoom` turns the image by "
+        "up to 10 degrees and zooms it by up to 15 percent each way, without mirroring.",
     )
     centre: bool = Field(
         default=False,
