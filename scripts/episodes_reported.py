@@ -154,14 +154,15 @@ def order(records: Sequence[EpisodesRecord]) -> str:
     for network, theirs in THEIR_NETWORK.items():
         some = [one for one in records if one.backbone == network]
         for shots, reported in CLOSER_LOOK[theirs].items():
-            alike = [
-                one
-                for one in some
-                if one.tasks.shots == shots
-                and one.tasks.balance == "balanced"
-                and one.method in reported
-            ]
-            if len(alike) > 1:
+            by_tasks: dict[str, list[EpisodesRecord]] = {}
+            for one in some:
+                balanced = one.tasks.shots == shots and one.tasks.balance == "balanced"
+                if balanced and one.method in reported:
+                    by_tasks.setdefault(one.tasks_hash, []).append(one)
+            # A method on other tasks, or on fewer, is in no paired comparison.
+            for alike in by_tasks.values():
+                if len(alike) == 1:
+                    continue
                 group = Group(alike)
                 sentences.append(
                     f"- {network}, {shots}-shot: {_agreement(group, reported)} "
