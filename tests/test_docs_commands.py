@@ -1,7 +1,8 @@
 """The commands of the documentation against the program: they run on small data of the same names.
 
-The oracle is the exit code. By default every `fewshot run`, `pretrain` and `episodes` is resolved on such data, without training, and the commands of the page about one's own images run.
-The slow tests run all commands.
+The oracle is the exit code. By default every `fewshot run`, `pretrain` and `episodes` is resolved
+on such data, without training, and the commands of the page about one's own images run. The slow
+tests run all commands.
 """
 
 from __future__ import annotations
