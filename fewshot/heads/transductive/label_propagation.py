@@ -17,6 +17,9 @@ What differs: TPN learns the lengths s_i with a network that was trained on task
 distance of image i to its seventh neighbour, as Zelnik-Manor and Perona suggest (Self-tuning
 spectral clustering, NIPS 2004), so that nothing has to be learned or chosen. The
 division by the shots, which has no effect for equal shots, prevents large classes from winning.
+An image has at most a quarter of the task's images as neighbours, which is TPN's share, 20 of 80:
+where every image is joined with every other one, all queries get the class of the support image
+with the largest D, whatever they show.
 
 Sources: Zhou et al., Learning with local and global consistency, NIPS 2003; Liu et al., TPN, arXiv
 1805.10002, section 3.2.
@@ -40,7 +43,9 @@ class Options(TaskHeadOptions):
     """The settings of `label-propagation`."""
 
     neighbours: Count = Field(
-        default=20, description="Number of nearest neighbours of an image. [images of the task]"
+        default=20,
+        description="Number of nearest neighbours of an image, at most a quarter of the task's "
+        "images. [images of the task]",
     )
     spread: Share = Field(
         default=0.99,
@@ -52,11 +57,12 @@ def graph(images_TND: Tensor, n_neighbours: int) -> Tensor:
     """Return the normalised weights S of the neighbours, symmetric, [t, n, n]."""
     squares_TNN = squared_distances(images_TND, images_TND)
     squares_TNN.diagonal(dim1=1, dim2=2).fill_(torch.inf)
-    n_others = images_TND.shape[1] - 1
-    nearest = squares_TNN.topk(min(n_neighbours, n_others), largest=False)
+    n_images = images_TND.shape[1]
+    n_nearest = max(1, min(n_neighbours, n_images // 4))
+    nearest = squares_TNN.topk(n_nearest, largest=False)
     joined_TNN = torch.zeros_like(squares_TNN).scatter_(2, nearest.indices, 1.0)
     joined_TNN = torch.maximum(joined_TNN, joined_TNN.mT)
-    lengths_TN = squares_TNN.kthvalue(min(LOCAL, n_others)).values.clamp(min=1e-12).sqrt()
+    lengths_TN = squares_TNN.kthvalue(min(LOCAL, n_images - 1)).values.clamp(min=1e-12).sqrt()
     scales_TNN = lengths_TN[:, :, None] * lengths_TN[:, None, :]
     weights_TNN = joined_TNN * (-squares_TNN / scales_TNN).exp()
     roots_TN = weights_TNN.sum(-1).clamp(min=1e-12).rsqrt()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from fewshot.heads.transductive.label_propagation import LabelPropagation
 from tests.fewshot.heads.tasks import random_tasks
@@ -20,7 +21,7 @@ def by_loops(
     near, lengths = [], []
     for i in range(n):
         order = [j for j in np.argsort(squares[i]) if j != i]
-        near.append(order[:k])
+        near.append(order[: min(k, n // 4)])
         lengths.append(np.sqrt(squares[i, order[6]]))
     weights = np.zeros((n, n))
     for i in range(n):
@@ -49,3 +50,15 @@ def test_scores_agree_with_nested_loops(unequal: bool, neighbours: int, spread: 
         task = one_task(pool, t)
         expected = by_loops(task.support, task.labels, task.query, 5, neighbours, spread)
         np.testing.assert_allclose(logits[t].softmax(-1), expected, rtol=1e-3, atol=1e-4)
+
+
+def test_small_tasks_of_separate_classes_are_solved() -> None:
+    """With 20 of 18 images as neighbours, one class would win all queries: 0.55 are correct."""
+    random = torch.Generator().manual_seed(0)
+    means = torch.randn(50, 3, 64, generator=random)
+    support = means + 0.7 * torch.randn(50, 3, 64, generator=random)
+    spread = torch.randn(50, 15, 64, generator=random)
+    query = means.repeat_interleave(5, 1) + 0.7 * spread
+    labels = torch.arange(3).repeat(50, 1)
+    predictions = LabelPropagation()(support, labels, query, 3).argmax(-1)
+    assert (predictions == labels.repeat_interleave(5, 1)).float().mean() > 0.98
