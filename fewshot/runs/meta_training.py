@@ -95,6 +95,7 @@ class MetaTraining:
 def key(run: TrainingRun, learner: Learner) -> str:
     """Return a hash of everything that the weights depend on; labels of the trials are not."""
     values = resolve.deciding_values(run.config, run.bases)
+    of_evaluation = {name: v for name, v in values["backbone"].items() if name in OF_EVALUATION}
     backbone = {name: v for name, v in values["backbone"].items() if name not in OF_EVALUATION}
     content = {
         "method": run.config.method,
@@ -109,7 +110,8 @@ def key(run: TrainingRun, learner: Learner) -> str:
         ways = learner.episode_ways or run.task.n_way if learner.feed == "episodes" else None
         content |= {"n_way": ways, "append": values.get("append"), "seed": run.seed}
     if run.val is not None:
-        content["val"] = meta_validation.settings(learner, run.val)
+        # The val tasks are evaluated with the views, which decide what step is the best.
+        content["val"] = {**meta_validation.settings(learner, run.val), **of_evaluation}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:24]
 
 

@@ -25,7 +25,9 @@ from fewshot.training import devices
 
 RESULTS_VERSION = 1
 FOLDS_VERSION = 2  # the same for what folds choose
-META_TRAINING_VERSION = 1  # the same for weights that are trained on base classes
+# The same for weights that are trained on base classes; the ids of the episodic regime do not have
+# it, so raise runs/episodic/resolve.py's RESULTS_VERSION, too.
+META_TRAINING_VERSION = 1
 PRIOR_VERSION = 1  # the same for classes with unequal numbers of labels
 
 

@@ -16,7 +16,6 @@ from fewshot.report.formatting import Cell, Table, number
 from fewshot.runs.episodic.record import EpisodesRecord
 
 MOST_NAMED = 3  # methods with the same warning that are named; more are counted
-TERMINAL = ("method", "kind", "accuracy ± 95%", "without replacement ± 95%", "tasks", "tasks/s")
 HOW_TO_READ = (
     "Accuracy in percent: mean over tasks ± half of its 95% interval, which is for other tasks of "
     "the same images. Without replacement: over tasks of which no two have an image in common, so "
@@ -192,7 +191,8 @@ def changes(some: Sequence[Group]) -> list[tuple[Group, Group, list[Change]]]:
 def _same_but_balance(first: Group, second: Group) -> bool:
     # The sampler of fixed tasks then gives the same classes and supports (episodes.tasks.sampling).
     names = ("sampler", "file", "ways", "shots", "queries", "count", "seed")
-    return first.tasks.sampler == "fixed" and all(
+    sampled = first.tasks.sampler == "fixed" and first.tasks.file is None
+    return sampled and all(
         getattr(first.tasks, name) == getattr(second.tasks, name) for name in names
     )
 

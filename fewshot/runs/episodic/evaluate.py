@@ -82,7 +82,7 @@ def evaluate(run: ResolvedEpisodes, tasks: Tasks, apart: Tasks) -> EpisodesRecor
         part=run.config.part,
         classes=list(run.pool.classes),
         n_images=len(run.pool),
-        tasks=run.config.tasks,
+        tasks=run.config.tasks.model_copy(update={"file": _name(run.config.tasks.file)}),
         tasks_hash=task_sets.fingerprint(tasks),
         correct=correct,
         n_queries=n_queries[0] if uniform else n_queries,

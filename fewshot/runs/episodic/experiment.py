@@ -11,7 +11,6 @@ from filelock import FileLock
 
 from episodes.tasks import files
 from fewshot import config, io, progress
-from fewshot.config import EpisodesConfig
 from fewshot.runs.episodic import evaluate, learner_checks, task_sets
 from fewshot.runs.episodic import record as records
 from fewshot.runs.episodic.given import GivenFeatures
@@ -75,21 +74,12 @@ def run_all(
         if force or not (one.folder / RECORD).exists():
             learner_checks.check(one)
     sampled = [task_sets.of_run(one.config.tasks, one.pool) for one in runs]
-    runs = [
-        replace(one, config=_described(one, tasks))
-        for one, tasks in zip(runs, sampled, strict=True)
-    ]
     results = []
-    for number, (one, tasks) in enumerate(zip(runs, sampled, strict=True), start=1):
+    for number, (one, (tasks, described)) in enumerate(zip(runs, sampled, strict=True), start=1):
+        described_run = replace(one, config=one.config.model_copy(update={"tasks": described}))
         with progress.within(f"{one.method.name} ({number}/{len(runs)})"):
-            results.append(_result(one, tasks, force))
+            results.append(_result(described_run, tasks, force))
     return results
-
-
-def _described(run: ResolvedEpisodes, tasks: Tasks) -> EpisodesConfig:
-    """Return the settings of a run, in which those of its tasks say what a file has."""
-    described = task_sets.described(run.config.tasks, tasks)
-    return run.config.model_copy(update={"tasks": described})
 
 
 def _result(run: ResolvedEpisodes, tasks: Tasks, force: bool) -> EpisodesRecord:

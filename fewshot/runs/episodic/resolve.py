@@ -99,7 +99,7 @@ class ResolvedEpisodes:
     @property
     def n_way(self) -> int:
         """The largest number of classes of a task."""
-        if self.config.tasks.sampler == "fixed":
+        if self.config.tasks.sampler == "fixed" or self.config.tasks.file is not None:
             return self.config.tasks.ways
         return len(self.pool.classes)
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
+from pydantic import ValidationError
 from torch import Tensor
 
 from episodes.tasks import files, sampling, superclass_tasks, varying
@@ -16,16 +18,34 @@ from fewshot.runs.episodic.given import GivenFeatures
 from fewshot.runs.episodic.pool import Pool
 
 Tasks = tuple[TaskSet, ...]
+# Settings that a file has of its own, beside those that can be counted.
+OF_FILE = ("sampler", "balance", "concentration", "missing", "seed")
 
 
-def of_run(settings: TaskSettings, pool: Pool | GivenFeatures) -> Tasks:
-    """Return the tasks of an evaluation among the images of a pool.
+class Described(NamedTuple):
+    """Tasks, and the settings that describe them."""
+
+    tasks: Tasks
+    settings: TaskSettings
+
+
+def of_run(settings: TaskSettings, pool: Pool | GivenFeatures) -> Described:
+    """Return the tasks of an evaluation among the images of a pool, and what they are.
 
     Raises:
         UserError: the pool has too few classes or images, or the file is not of these images.
     """
     if settings.file is not None:
-        return files.read(Path(settings.file), pool).tasks
+        file = files.read(Path(settings.file), pool)
+        of_file = _with_protocol(settings, file.protocol)
+        return Described(file.tasks, _with_sizes(of_file, file.tasks))
+    tasks = _sampled(settings, pool)
+    if settings.sampler == "superclasses":
+        settings = _with_sizes(settings, tasks)
+    return Described(tasks, settings)
+
+
+def _sampled(settings: TaskSettings, pool: Pool | GivenFeatures) -> Tasks:
     if settings.sampler == "superclasses":
         return _of_superclasses(pool)
     if settings.sampler == "varying":
@@ -48,13 +68,20 @@ def of_run(settings: TaskSettings, pool: Pool | GivenFeatures) -> Tasks:
     )
 
 
-def described(settings: TaskSettings, tasks: Tasks) -> TaskSettings:
-    """Return the settings with what tasks of a file have in place of what was asked for.
+def _with_protocol(settings: TaskSettings, protocol: Mapping[str, Any]) -> TaskSettings:
+    """Return the settings with those of a file, if it says how its tasks were sampled."""
+    own = {name: protocol[name] for name in OF_FILE if name in protocol}
+    try:
+        return TaskSettings.model_validate({**settings.model_dump(), **own})
+    except ValidationError:  # the words of another program
+        return settings
+
+
+def _with_sizes(settings: TaskSettings, tasks: Tasks) -> TaskSettings:
+    """Return the settings with the numbers that tasks have in place of what was asked for.
 
     Where tasks differ, the ways are the most and the shots and queries the means, rounded.
     """
-    if settings.file is None and settings.sampler != "superclasses":
-        return settings
     n_tasks, n_classes = sum(map(len, tasks)), sum(some.classes.numel() for some in tasks)
     shots = sum(some.support.numel() for some in tasks) / n_classes
     queries = sum(some.query.numel() for some in tasks) / n_classes

@@ -114,7 +114,10 @@ def test_the_key_is_of_everything_that_the_weights_depend_on(tmp_path: Path) -> 
     views = run.config.backbone.model_copy(update={"views": "flip"})
     seen_otherwise = run.config.model_copy(update={"backbone": BackboneSettings(**dict(views))})
     also = BaseTraining(seen_otherwise, run.bases, run.val, run.task, tmp_path, run.compute)
-    assert key(same) == key(also) == key(run)
+    assert key(same) == key(run) != key(also)  # the val tasks are seen in these views
+    without_val = BaseTraining(run.config, run.bases, None, run.task, tmp_path, run.compute)
+    last = BaseTraining(seen_otherwise, run.bases, None, run.task, tmp_path, run.compute)
+    assert key(last) == key(without_val)
 
 
 @pytest.mark.parametrize("method", ["protonet", "siamese"])

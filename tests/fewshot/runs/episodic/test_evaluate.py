@@ -16,7 +16,7 @@ from tests.fewshot.runs.episodic.quick import SPLIT, quick
 
 def record(out: Path, method: str, data: Path, **more: object) -> EpisodesRecord:
     run = resolve(quick(method, data, **more), out, "cpu", sources=Sources())
-    tasks = task_sets.of_run(run.config.tasks, run.pool)
+    tasks = task_sets.of_run(run.config.tasks, run.pool).tasks
     return evaluate.evaluate(run, tasks, ())
 
 

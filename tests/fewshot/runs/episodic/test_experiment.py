@@ -109,7 +109,7 @@ def test_the_tasks_of_another_run_are_evaluated_again(colours: Path, tmp_path: P
     assert again.correct == first.correct
     assert again.tasks_hash == first.tasks_hash
     assert again.tasks.count == 12 and again.tasks.ways == 3
-    assert again.config["tasks"]["file"] == "tasks.npz"
+    assert again.config["tasks"]["file"] == again.tasks.file == "tasks.npz"
     assert again.without_replacement is None
 
 

@@ -23,17 +23,17 @@ def pool(colours: Path) -> Pool:
 
 
 def test_fixed_tasks_are_those_of_the_sampler(pool: Pool):
-    (tasks,) = task_sets.of_run(SETTINGS, pool)
+    ((tasks,), _) = task_sets.of_run(SETTINGS, pool)
     expected = sampling.fixed(pool.labels, ways=3, shots=2, queries=4, count=8, seed=5)
     assert torch.equal(tasks.support, expected.support)
     assert torch.equal(tasks.query, expected.query)
-    others = task_sets.of_run(SETTINGS.model_copy(update={"balance": "dirichlet"}), pool)[0]
+    others = task_sets.of_run(SETTINGS.model_copy(update={"balance": "dirichlet"}), pool).tasks[0]
     assert not torch.equal(others.query, expected.query)
     assert others.query.shape == expected.query.shape
 
 
 def test_varying_tasks_vary(pool: Pool):
-    tasks = task_sets.of_run(TaskSettings(sampler="varying", count=30), pool)
+    tasks = task_sets.of_run(TaskSettings(sampler="varying", count=30), pool).tasks
     assert sum(map(len, tasks)) == 30
     assert len({some.n_way for some in tasks}) > 2
     assert not task_sets.without_replacement(TaskSettings(sampler="varying"), pool)
@@ -50,20 +50,32 @@ def test_tasks_without_replacement_have_no_common_image(pool: Pool):
 
 
 def test_tasks_of_a_file_are_described_by_what_they_are(pool: Pool, tmp_path: Path):
-    tasks = task_sets.of_run(SETTINGS, pool)
+    tasks = task_sets.of_run(SETTINGS, pool).tasks
     files.write(tmp_path / "tasks.npz", tasks, pool)
     settings = TaskSettings(file=str(tmp_path / "tasks.npz"))
-    read = task_sets.of_run(settings, pool)
+    read, described = task_sets.of_run(settings, pool)
     assert task_sets.fingerprint(read) == task_sets.fingerprint(tasks)
-    described = task_sets.described(settings, read)
     assert (described.ways, described.shots, described.queries, described.count) == (3, 2, 4, 8)
-    assert task_sets.described(SETTINGS, tasks) is SETTINGS
+    assert described.balance == "balanced"
+    assert task_sets.of_run(SETTINGS, pool).settings is SETTINGS
+
+
+def test_a_file_of_unequal_queries_is_not_described_as_balanced(pool: Pool, tmp_path: Path):
+    unequal = SETTINGS.model_copy(update={"balance": "dirichlet", "concentration": 1.5})
+    protocol = unequal.model_dump(mode="json", exclude={"file"})
+    path = tmp_path / "tasks.npz"
+    files.write(path, task_sets.of_run(unequal, pool).tasks, pool, protocol)
+    settings = TaskSettings(file=str(path))
+    described = task_sets.of_run(settings, pool).settings
+    assert described == unequal.model_copy(update={"file": str(path)})
+    files.write(path, task_sets.of_run(unequal, pool).tasks, pool, {"balance": "by hand"})
+    assert task_sets.of_run(settings, pool).settings.balance == "balanced"
 
 
 def test_the_fingerprint_changes_with_any_image(pool: Pool):
-    tasks = task_sets.of_run(SETTINGS, pool)
+    tasks = task_sets.of_run(SETTINGS, pool).tasks
     before = task_sets.fingerprint(tasks)
-    assert before == task_sets.fingerprint(task_sets.of_run(SETTINGS, pool))
+    assert before == task_sets.fingerprint(task_sets.of_run(SETTINGS, pool).tasks)
     tasks[0].query[3, 1] += 1
     assert task_sets.fingerprint(tasks) != before
 
