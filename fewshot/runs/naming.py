@@ -79,7 +79,8 @@ def untrained_classifier(method: str, config: Mapping[str, Any]) -> str:
     if method == "baseline":
         return f"{learner.get('head')} head on frozen features by SGD"
     if method == "maml":
-        steps = f"{learner.get('test_steps')} gradient steps"
+        n_steps = learner.get("test_steps")
+        steps = f"{learner.get('inner_steps') if n_steps is None else n_steps} gradient steps"
         regression = f"softmax regression on frozen features by {steps}"
         return regression if _head_only(config) else f"{steps} from the initial weights"
     return ""

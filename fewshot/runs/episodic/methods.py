@@ -1,7 +1,4 @@
-"""The methods of the episodic regime: heads on features, and learners with a preset of their own.
-
-The names of learners and presets that are not on this machine's code yet are not listed.
-"""
+"""The methods of the episodic regime: heads on features, and learners with a preset of their own."""
 
 from __future__ import annotations
 
@@ -77,22 +74,8 @@ _OF_LEARNERS = {
 
 def methods() -> dict[str, Method]:
     """Return every method by its name: heads first, then learners."""
-    table = {name: Method(name, None) for name in HEADS}
-    for name, (learner, variant) in _OF_LEARNERS.items():
-        if learner in LEARNERS:
-            table[name] = Method(name, learner, variant)
-    return table
-
-
-def learner_type(name: str) -> type[Learner]:
-    """Return the class of a learner.
-
-    Raises:
-        UserError: this version has no such learner.
-    """
-    if name not in LEARNERS:
-        raise UserError(f"there is no learner '{name}': {config.nearest(name, list(LEARNERS))}")
-    return LEARNERS[name]
+    heads = {name: Method(name, None) for name in HEADS}
+    return heads | {name: Method(name, *kind) for name, kind in _OF_LEARNERS.items()}
 
 
 def method(name: object) -> Method:
@@ -117,7 +100,7 @@ def check_independence(method: Method) -> Independence:
     """
     if method.head_type is not None:
         return independence.of_head(method.head_type())
-    kind = learner_type(method.trains)
+    kind = LEARNERS[method.trains]
     content = config.preset(method.trains, method.preset("none"))
     options = kind.options_type.model_validate(content.get("learner", {}))
     with seeded(0, "independence"):

@@ -6,13 +6,6 @@ from fewshot.config import EpisodesConfig
 from fewshot.runs import naming
 from fewshot.runs.episodic.methods import Method
 
-# What a learner amounts to without a training, where runs/naming.py has no words for it.
-UNTRAINED = {
-    "matching": "attention to the frozen features of the support",
-    "baseline": "softmax regression on frozen features",
-    "baseline++": "cosine classifier on frozen features",
-}
-
 
 def system(settings: EpisodesConfig, method: Method, bases: tuple[str, ...]) -> str:
     """Return what ran, such as "protonet, not trained: nearest mean of frozen features".
@@ -35,7 +28,7 @@ def system(settings: EpisodesConfig, method: Method, bases: tuple[str, ...]) -> 
     if settings.train is not None:
         return f"{name}, trained on {_bases(settings, bases)}"
     config = settings.model_dump(mode="json")
-    words = UNTRAINED.get(name) or naming.untrained_classifier(method.learner or "", config)
+    words = naming.untrained_classifier(method.trains, config)
     return f"{name}, not trained" + (f": {words}" if words else "")
 
 

@@ -157,8 +157,8 @@ def _pools(chosen: EpisodesConfig, method: Method, sources: Sources) -> _Pools:
     if chosen.split is not None:
         split = splits.read(chosen.split, data.train.classes, data.train.name)
     pool = Pool.of(data, _part(split, chosen.part, data) if split is not None else None)
-    trains, reads_base = chosen.train is not None, method.learner is None
-    if not trains and not reads_base:
+    trains = chosen.train is not None
+    if not trains and chosen.head.get("features") != "CL2N":  # no centre
         return _Pools(pool, (), None)
     if chosen.base:
         bases = tuple(Pool.of(sources.load(name, chosen.image_size)) for name in chosen.base)

@@ -9,6 +9,7 @@ from episodes import augment
 from fewshot import config
 from fewshot.config import EpisodesConfig, MethodConfig
 from fewshot.errors import UserError
+from fewshot.learners import LEARNERS
 from fewshot.runs import resolve
 from fewshot.runs.episodic import methods
 from fewshot.runs.episodic.methods import Method
@@ -61,7 +62,7 @@ def settle(values: Mapping[str, Any], *, given: bool = False) -> Settled:
         request = {key: value for key, value in request.items() if key not in OF_TRAINING}
     if request.get("train") is True:
         del request["train"]
-    learner = method.learner_type or (methods.learner_type(method.trains) if trained else None)
+    learner = method.learner_type or (LEARNERS[method.trains] if trained else None)
     if learner is not None:
         base, request = (resolve.with_new_keys(one, learner) for one in (base, request))
     merged = config.overlay(base, {**request, "preset": config.preset_name(preset) or None})
@@ -82,7 +83,7 @@ def _require_section(
     request: Mapping[str, Any], base: Mapping[str, Any], method: Method, preset: str
 ) -> None:
     """Raise UserError unless there is a training."""
-    if methods.learner_type(method.trains).feed is None:
+    if LEARNERS[method.trains].feed is None:
         raise UserError(f"method '{method.name}' cannot be trained: leave out --train.")
     if not base.get("train") and not isinstance(request.get("train"), Mapping):
         raise UserError(
@@ -122,7 +123,7 @@ def _checked(settings: EpisodesConfig, method: Method) -> EpisodesConfig:
     changes: dict[str, Any] = {"augment": tuple(augment.check(settings.augment))}
     learner_type = method.learner_type
     if learner_type is None and settings.train is not None:
-        learner_type = methods.learner_type(method.trains)
+        learner_type = LEARNERS[method.trains]
     if method.head_type is not None:
         options = config.check(
             method.head_type.options_type, settings.head, "the configuration", prefix="head."

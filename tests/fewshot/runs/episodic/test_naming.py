@@ -22,7 +22,18 @@ from fewshot.runs.episodic import naming, settings
             "nearest-mean (UN) on the body of a classifier trained on base classes of birds",
         ),
         ({"method": "fomaml", "train": True}, "fomaml, trained on base classes of birds"),
-        ({"method": "baseline++"}, "baseline++, not trained: cosine classifier on frozen features"),
+        (
+            {"method": "baseline++"},
+            "baseline++, not trained: cosine head on frozen features by SGD",
+        ),
+        (
+            {"method": "matching"},
+            "matching, not trained: cosine attention over frozen features",
+        ),
+        (
+            {"method": "anil", "learner": {"inner_steps": 3, "test_steps": None}},
+            "anil, not trained: softmax regression on frozen features by 3 gradient steps",
+        ),
     ],
 )
 def test_a_name_says_what_ran(values: dict, name: str):

@@ -65,6 +65,8 @@ def test_pools_are_the_parts_of_the_split(colours: Path, tmp_path: Path):
     assert val.pool.classes == run.val.classes
     assert [one.classes for one in val.bases] == [base.classes]
     assert resolved(tmp_path, "protonet", colours, split="seed:0:4/3/3").bases == ()
+    uncentred = resolved(tmp_path, "lda", colours, split="seed:0:4/3/3", head={"features": "L2N"})
+    assert uncentred.bases == ()
 
 
 def test_wrong_combinations_are_explained(colours: Path, tmp_path: Path):
