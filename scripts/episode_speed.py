@@ -15,7 +15,8 @@ HOW = {"given": "", "sampled": ", with sampling"}
 def _row(what: str, other: str, measured: dict[str, Any]) -> list[str]:
     rates = measured["tasks_per_second"]
     shown = [_rate(rates[name]["clock"]) for name in (other, "fewshot")]
-    return [what, other, *shown, f"{measured['ratio'][other]['clock']:.3g}"]
+    ratio = measured["ratio"][other]
+    return [what, other, *shown, f"{ratio['clock']:.3g}", f"{ratio['processor']:.3g}"]
 
 
 def table() -> str:
@@ -39,7 +40,9 @@ def table() -> str:
         words = steps if not steps.startswith("1 ") else "1 inner step"
         rows.append(_row(f"MAML, training of conv4, {words}", "learn2learn", measured))
     head = f"tasks per second, medians of {result['n']}"
-    columns = formatting.markdown_table([head, "beside", "theirs", "fewshot", "ratio"], rows)
+    columns = formatting.markdown_table(
+        [head, "beside", "theirs", "fewshot", "ratio", "of processor time"], rows
+    )
     threads = formatting.counted(result["threads"], "thread")
     return f"{columns}\n\n({result['machine'].split(',')[0]}, {threads})"
 

@@ -10,10 +10,8 @@ states an order is written from the records, so it cannot contradict them.
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
-from benchmarks.common import RESULTS
 from fewshot import io
 from fewshot.report import formatting
 from fewshot.report.episodic import figures, groups, page, tables
@@ -22,15 +20,13 @@ from fewshot.report.episodic.tables import Change
 from fewshot.report.formatting import Table
 from fewshot.runs.episodic import record
 from fewshot.runs.episodic.record import EpisodesRecord
-from scripts import episodes_reported, pages
+from scripts import episode_speed, episodes_reported, pages
 from scripts.episodes_reported import NOT_MEASURED
 from scripts.pages import RECORDS, ROOT
 
 PAGE = ROOT / "reports" / "episodes.md"
 FIGURES = ROOT / "reports" / "figures" / "episodes"
 FOLDER = RECORDS / "episodes"
-SPEED = RESULTS / "episodes.json"
-OURS = "fewshot"  # the name of this package in that file
 FINDERS = "Veilleux et al. (arXiv 2204.11181)"
 FALLS_MOST = "pt-map"  # of the methods of their table 1
 MADE_FOR_IT = "alpha-tim"  # theirs; the table has no balanced accuracy of it
@@ -56,7 +52,10 @@ def shown(some: Iterable[Table]) -> str:
 
 
 def by_network(records: Sequence[EpisodesRecord]) -> str:
-    """Return the accuracy of every method by network and shots, balanced tasks only."""
+    """Return the accuracy of every method by network and shots, balanced tasks only.
+
+    A number over fewer tasks than the others says so.
+    """
     cells: dict[str, dict[tuple[str, int], EpisodesRecord]] = {}
     for one in records:
         if one.tasks.balance == "balanced":
@@ -64,9 +63,17 @@ def by_network(records: Sequence[EpisodesRecord]) -> str:
     if not cells:
         return NOT_MEASURED
     keys = sorted({key for by_key in cells.values() for key in by_key})
+    most = max(one.accuracy.n for by_key in cells.values() for one in by_key.values())
+
+    def text(one: EpisodesRecord | None) -> str:
+        if one is None:
+            return ""
+        n = one.accuracy.n
+        return one.accuracy.text() + (f" ({n:,} tasks)" if n < most else "")
+
     rows = []
     for name, by_key in cells.items():
-        texts = [by_key[key].accuracy.text() if key in by_key else "" for key in keys]
+        texts = [text(by_key.get(key)) for key in keys]
         rows.append([name, KINDS[next(iter(by_key.values())).transductive], *texts])
     rows.sort(key=lambda row: row[2:], reverse=True)
     columns = [f"{network}, {shots}-shot" for network, shots in keys]
@@ -159,40 +166,6 @@ def _open(one: Change, some: Sequence[Change], words: str) -> str:
     return f", not significantly {words} than {formatting.joined(alike)}"
 
 
-def speed() -> str:
-    """Return tasks per second beside other packages, from the result of benchmarks.episodes."""
-    if not SPEED.exists():
-        return NOT_MEASURED
-    result: dict[str, Any] = io.read_json(SPEED)
-    rows = []
-    for words, one in _timed(result):
-        for other, ratio in one["ratio"].items():
-            rates = [one["tasks_per_second"][name]["clock"] for name in (OURS, other)]
-            ratios = [f"{ratio[kind]:.1f}" for kind in ("clock", "processor")]
-            rows.append([", ".join(words), other, *map(_rate, rates), *ratios])
-    columns = ["what", "beside", "tasks/s, ours", "tasks/s, theirs", "ratio", "processor time"]
-    table = formatting.markdown_table(columns, rows)
-    return (
-        f"{table}\n\nMedians over {result['n']} rounds, in turns in one process with "
-        f"{formatting.counted(result['threads'], 'thread')} on {result['machine']}; "
-        "`benchmarks/results/episodes.json`."
-    )
-
-
-def _rate(rate: float) -> str:
-    return f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"
-
-
-def _timed(result: dict[str, Any], words: tuple[str, ...] = ()) -> Iterator[tuple[Any, Any]]:
-    """Yield every measurement in a nested result, with the keys that lead to it."""
-    if "tasks_per_second" in result:
-        yield words, result
-        return
-    for key, value in result.items():
-        if isinstance(value, dict):
-            yield from _timed(value, (*words, key))
-
-
 def details(topic: str) -> str:
     """Return the full tables of a topic: accuracy, cost and paired differences."""
     parts = [
@@ -230,7 +203,7 @@ def contents() -> dict[str, str]:
         "cross-domain-changes": changes(),
         "cross-domain-figures": drawn("cross-domain"),
         "cross-domain-details": details("cross-domain"),
-        "speed": speed(),
+        "speed": episode_speed.table(),
     }
 
 

@@ -24,6 +24,7 @@ def test_every_measurement_has_a_row_with_its_ratio() -> None:
         rates["easyfsl"]["clock"],
         rates["fewshot"]["clock"],
         measured["ratio"]["easyfsl"]["clock"],
+        measured["ratio"]["easyfsl"]["processor"],
     ]
     shown = [float(cell.replace(",", "")) for cell in cells[2:]]
     assert shown == pytest.approx(expected, rel=0.01)

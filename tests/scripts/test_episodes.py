@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -92,28 +90,9 @@ def test_methods_are_rows_and_networks_and_shots_are_columns():
     ]
     assert by_method["ridge"][2] == by_method["ridge"][4]
     assert len(by_method["pt-map"]) == 5
-
-
-def test_ratios_are_those_of_the_result_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    one = {
-        "tasks_per_second": {
-            "fewshot": {"clock": 30000.4, "processor": 15000.0},
-            "easyfsl": {"clock": 1000.2, "processor": 750.0},
-        },
-        "ratio": {"easyfsl": {"clock": 30.04, "processor": 20.0}},
-    }
-    content = {
-        "n": 5,
-        "threads": 2,
-        "machine": "a processor",
-        "prototypes": {"conv4, 1 shot": {"features": 64, "given": one}},
-    }
-    path = tmp_path / "episodes.json"
-    path.write_text(json.dumps(content))
-    monkeypatch.setattr(episodes, "SPEED", path)
-    row = cells(episodes.speed())["prototypes, conv4, 1 shot, given"]
-    assert row[1:] == ["easyfsl", "30,000", "1,000", "30.0", "20.0"]
-    assert "Medians over 5 rounds" in episodes.speed()
+    fewer = cells(episodes.by_network([*records, result("alpha-tim", n=40)]))
+    assert fewer["alpha-tim"][3].endswith(" (40 tasks)")
+    assert "tasks" not in "".join(fewer["ridge"])
 
 
 def test_every_mark_of_the_page_has_its_content():
