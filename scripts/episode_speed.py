@@ -44,7 +44,10 @@ def table() -> str:
         [head, "beside", "theirs", "fewshot", "ratio", "of processor time"], rows
     )
     threads = formatting.counted(result["threads"], "thread")
-    return f"{columns}\n\n({result['machine'].split(',')[0]}, {threads})"
+    return (
+        f"{columns}\n\n({result['machine'].split(',')[0]}, {threads}; the ratio is the median of the "
+        "ratios within a round, which is not the ratio of the medians if other work slows a round)"
+    )
 
 
 def _rate(rate: float) -> str:

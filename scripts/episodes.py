@@ -77,7 +77,11 @@ def by_network(records: Sequence[EpisodesRecord]) -> str:
         rows.append([name, KINDS[next(iter(by_key.values())).transductive], *texts])
     rows.sort(key=lambda row: row[2:], reverse=True)
     columns = [f"{network}, {shots}-shot" for network, shots in keys]
-    return formatting.markdown_table(["method", "kind", *columns], rows)
+    table = formatting.markdown_table(["method", "kind", *columns], rows)
+    return (
+        f"{table}\n\nOn {most:,} tasks where no other number is stated. No row is bold here; the "
+        "tables at the end of the section have the paired differences."
+    )
 
 
 def cross_domain() -> str:

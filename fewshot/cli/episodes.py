@@ -37,15 +37,16 @@ def episodes(
     sampler: Annotated[
         str | None,
         typer.Option(
-            help="fixed; varying ways and shots, as in Meta-Dataset; or superclasses, one task "
-            "each.",
+            help="Shape of the tasks: fixed; varying (ways and shots as in Meta-Dataset); or "
+            "superclasses (one task for each).",
             show_default="fixed",
         ),
     ] = None,
     balance: Annotated[
         str | None,
         typer.Option(
-            help="Queries of the classes: balanced, dirichlet or missing; or several.",
+            help="Numbers of queries of the classes: balanced, dirichlet, or missing (a class "
+            "has none); or several of them.",
             show_default="balanced",
         ),
     ] = None,
@@ -80,7 +81,7 @@ def episodes(
         ),
     ] = None,
     train: Annotated[
-        bool, typer.Option("--train", help="Meta-train on the base classes before.")
+        bool, typer.Option("--train", help="Meta-train on the base classes first.")
     ] = False,
     train_seed: Annotated[
         int | None,
@@ -94,7 +95,9 @@ def episodes(
     ] = None,
     base_features: Annotated[
         Path | None,
-        typer.Option(help="File .npz with features [m, d] of base classes, which centre."),
+        typer.Option(
+            help="File .npz with features [m, d] of base classes; heads subtract their mean."
+        ),
     ] = None,
     task_file: Annotated[
         Path | None,

@@ -27,7 +27,7 @@ def list_(
         ),
     ] = False,
 ) -> None:
-    """List the methods, backbones and data sets, with one line about each."""
+    """List learners, heads, backbones and data sets, with one line about each."""
     if methods:
         list_episodic()
         return
@@ -35,7 +35,12 @@ def list_(
     from fewshot import backbones
 
     for title, lines in (
-        ("methods", _methods()),
+        (
+            "learners, for fewshot run (with a preset `episodes` also for fewshot episodes)",
+            _methods(),
+        ),
+        ("variants of learners, for fewshot episodes", _variants()),
+        ("heads on features, for fewshot episodes", _heads()),
         ("backbones (any other name is a model of timm)", backbones.describe()),
         ("data sets (or the path of a folder of images)", datasets.available()),
     ):
@@ -79,6 +84,28 @@ def _methods() -> list[tuple[str, str]]:
         about = (inspect.getdoc(method) or "").splitlines()[0]
         presets = ", ".join(_preset(name, preset) for preset in config.presets(name))
         lines.append((name, f"{about} [presets: {presets}]"))
+    return lines
+
+
+def _variants() -> list[tuple[str, str]]:
+    """Return each learner that only the episodic regime has a name for, with its preset."""
+    from fewshot.runs.episodic import methods
+
+    return [
+        (name, f"{method.learner} with its preset {method.preset('')} or {method.preset('none')}.")
+        for name, method in methods.methods().items()
+        if method.variant
+    ]
+
+
+def _heads() -> list[tuple[str, str]]:
+    """Return each head with its first line of documentation, and whether it is transductive."""
+    from fewshot.heads import HEADS
+
+    lines = []
+    for name, head in HEADS.items():
+        about = (inspect.getdoc(head) or "").splitlines()[0]
+        lines.append((name, f"{about}{' [transductive]' if head.transductive else ''}"))
     return lines
 
 

@@ -30,10 +30,10 @@ class TaskSettings(Settings):
         default=15,
         description="Number of queries, in unbalanced tasks the mean. [images per class]",
     )
-    count: Count = Field(default=2000, description="Number of tasks; 600 are the field's least.")
+    count: Count = Field(default=2000, description="Number of tasks; papers have at least 600.")
     balance: Literal["balanced", "dirichlet", "missing"] = Field(
         default="balanced",
-        description="How queries are divided among the classes: equally; by a draw from a "
+        description="How queries are divided among the classes: equally; at random by a "
         "Dirichlet distribution (Veilleux et al., arXiv 2204.11181); or equally among some "
         "classes, while `missing` others have none.",
     )
@@ -61,8 +61,8 @@ class EpisodesConfig(MethodConfig):
     split: str | None = Field(
         default=None,
         description="Division of the classes into base, val and novel: a list in configs/splits, "
-        "the path of such a file, or `seed:S:BASE/VAL/NOVEL`, which draws that many classes; null "
-        "takes all classes as novel.",
+        "the path of such a file, or `seed:S:BASE/VAL/NOVEL`, a random split into that many classes; "
+        "null takes all classes as novel.",
     )
     base: tuple[str, ...] = Field(
         default=(),

@@ -23,10 +23,14 @@ OF_PAIRS = (
     " Differences to the best method are paired over identical tasks, in percentage points, with "
     "p-values corrected for all pairs."
 )
+OF_BOLD = (
+    " Bold: better than every other method of its kind, inductive or transductive (5%); no method "
+    "is bold where the tasks cannot show that."
+)
 
 
 def text(records: Iterable[EpisodesRecord]) -> str:
-    """Return the tables of records and how to read them, as Markdown."""
+    """Return the tables of records and how to read them, in Markdown without escapes."""
     pools = groups.by_tasks(records)
     parts = [_table(group, pool.title) for pool, some in pools.items() for group in some]
     everything = [group for some in pools.values() for group in some]
@@ -35,6 +39,8 @@ def text(records: Iterable[EpisodesRecord]) -> str:
         how += OF_APART
     if any(len(group.records) > 1 for group in everything):
         how += OF_PAIRS
+    if any(group.winners for group in everything):
+        how += OF_BOLD
     return "\n\n".join([*parts, how])
 
 
@@ -55,10 +61,14 @@ def _table(group: Group, pool: str) -> str:
         row["seconds"] = Cell(f"{record.cost.evaluation_seconds:.1f}")
         rows.append(row)
     columns = [name for name in rows[0] if any(row[name].text for row in rows)]
-    lines = [[formatting.markdown_cell(row[name]) for name in columns] for row in rows]
+    lines = [[_text(row[name]) for name in columns] for row in rows]
     notes = [f"- {subject}: {note}" for subject, note in table.notes]
     body = [f"{pool}: {tables.caption(group)}", formatting.markdown_table(columns, lines)]
     return "\n\n".join(part.rstrip("\n") for part in [*body, "\n".join(notes)] if part)
+
+
+def _text(cell: Cell) -> str:
+    return f"**{cell.text}**" if cell.bold else cell.text
 
 
 def _apart(record: EpisodesRecord) -> Cell:

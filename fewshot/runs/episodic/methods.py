@@ -85,6 +85,11 @@ def method(name: object) -> Method:
         UserError: naming the nearest method, if there is none of this name.
     """
     known = methods()
+    if name in LEARNERS and name not in known:
+        raise UserError(
+            f"method '{name}' is one of fewshot run, not of fewshot episodes, which has "
+            f"{', '.join(known)}."
+        )
     if not isinstance(name, str) or name not in known:
         raise UserError(f"unknown method '{name}': {config.nearest(str(name), list(known))}")
     return known[name]

@@ -16,7 +16,7 @@ def test_list_has_one_line_for_each_thing(monkeypatch, capsys) -> None:
     assert fewshot("list", monkeypatch) == 0
     first_words = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
     names = ["protonet", "probe", "finetune", "scratch", "baseline-cnn", "conv4", "resnet"]
-    names += ["digits", "cifar10"]
+    names += ["digits", "cifar10", "nearest-mean", "pt-map", "fomaml", "baseline++"]
     assert {name: first_words.count(name) for name in names} == dict.fromkeys(names, 1)
 
 

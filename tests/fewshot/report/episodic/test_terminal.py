@@ -26,7 +26,7 @@ def test_one_method_has_a_row_with_both_intervals():
     assert row == ["nearest-mean", "inductive", "60.00 ± 49.68", "60.00 ± 254.12 (n = 2)", "0.5"]
     assert "3 tasks, seed 0" in text
     assert "for other images, too" in text
-    assert "paired" not in text
+    assert "paired" not in text and "Bold" not in text
 
 
 def test_several_methods_have_paired_differences():
@@ -48,6 +48,19 @@ def test_several_methods_have_paired_differences():
     assert first[:2] == ["pt-map", "transductive"] and first[4:6] == ["", ""]
     assert second[4] == "-3.33 ± 0.60"  # scipy.stats.ttest_1samp of -3 and -2 correct, of 75
     assert "- pt-map: 12 tasks are few" in text
+    assert "**" not in text and "Bold" not in text  # one method of each kind
+
+
+def test_a_bold_method_is_explained_and_a_small_p_value_has_no_backslash():
+    worse = [number - 9 - position % 2 for position, number in enumerate(CORRECT)]
+    some = [
+        record(correct, run_id=letter * 12, name=name, accuracy=task_scores.over_tasks(correct, 75))
+        for letter, name, correct in (("a", "ridge", CORRECT), ("b", "lda", worse))
+    ]
+    text = terminal.text(some)
+    _, first, second = rows(text)
+    assert first[0] == "**ridge**" and second[5] == "< 0.0001"
+    assert "Bold: better than every other method of its kind" in text
 
 
 def test_records_of_other_tasks_have_a_table_of_their_own():

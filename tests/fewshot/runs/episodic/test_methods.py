@@ -26,6 +26,11 @@ def test_every_head_and_every_learner_of_the_regime_is_a_method():
         assert not known[name].transductive
 
 
+def test_a_method_of_the_other_regime_is_named_as_such():
+    with pytest.raises(UserError, match="'probe' is one of fewshot run, not of fewshot episodes"):
+        methods.method("probe")
+
+
 @pytest.mark.parametrize("weights", ["none", "pretrained"])
 @pytest.mark.parametrize("name", [*NAMES, "lda"])
 def test_every_method_has_its_preset_in_a_file(name: str, weights: str):
