@@ -50,7 +50,8 @@ class Independence(NamedTuple):
         if self.independent:
             return f"a query gets the same logits alone, among {n} and among outliers"
         change = _or_infinity(self.changes[self.largest])
-        return f"the logits of a query change with the others, most {self.largest}: by {change:.0%}"
+        by = f"by up to {change:.0%} of their range" if isfinite(change) else "and are not finite"
+        return f"the logits of a query change with the others, {by} ({self.largest})"
 
 
 def _or_infinity(value: float) -> float:

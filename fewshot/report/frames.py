@@ -81,8 +81,9 @@ def compare(*results: RunRecord | EpisodesRecord) -> DataFrame:
         trials), seconds (per trial, or of the evaluation of all tasks).
 
         For `run` also low and high, the ends of the 95% interval with the test images as a sample.
-        For `episodes` also transductive, weights, and apart, apart_ci95 and apart_n: the accuracy
-        over tasks without a common image, half of its interval, and their number, or missing.
+        For `episodes` also transductive, weights, and without_replacement,
+        without_replacement_ci95 and without_replacement_n: the accuracy over tasks without a common
+        image, half of its interval, and the number of these tasks; missing where there are none.
 
     Raises:
         UserError: if the records are of both regimes or of different tasks, or a run has no seed in
@@ -171,9 +172,9 @@ def _on_identical_tasks(results: Sequence[EpisodesRecord]) -> DataFrame:
                 "accuracy": record.accuracy.mean,
                 "ci95": record.accuracy.ci95,
                 "n": record.accuracy.n,
-                "apart": None if apart is None else apart.mean,
-                "apart_ci95": None if apart is None else apart.ci95,
-                "apart_n": None if apart is None else apart.n,
+                "without_replacement": None if apart is None else apart.mean,
+                "without_replacement_ci95": None if apart is None else apart.ci95,
+                "without_replacement_n": None if apart is None else apart.n,
                 "difference": difference.mean,
                 "difference_ci95": difference.half,
                 "p": difference.p,

@@ -86,7 +86,7 @@ def test_results_on_identical_tasks_are_compared_task_by_task():
         holm = max((3 - rank) * p for rank, p in enumerate(raw) if p <= test.pvalue)
         assert table["p"][row] == pytest.approx(holm)
     assert table["ci95"][0] == pytest.approx(stats.sem(best) * stats.t.ppf(0.975, len(best) - 1))
-    assert table["apart_n"].tolist() == [20, 20, 20]
+    assert table["without_replacement_n"].tolist() == [20, 20, 20]
 
 
 def test_results_on_other_tasks_are_not_compared():
