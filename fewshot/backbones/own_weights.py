@@ -73,7 +73,14 @@ def content_hash(path: Path) -> str:
 
     The metadata of a .safetensors file does not count. Any other file is hashed as a whole. A file
     that has not changed is read once in a process.
+
+    Raises:
+        UserError: there is no such file.
     """
+    if not path.is_file():
+        raise UserError(
+            f"the weights file {path} does not exist: name a file, or use weights: none."
+        )
     facts = path.stat()
     return _content_hash(path, facts.st_size, facts.st_mtime_ns, facts.st_ino)
 

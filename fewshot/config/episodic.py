@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -24,7 +24,9 @@ class TaskSettings(Settings):
         description="File of tasks that are evaluated instead of sampled ones, such as the "
         "`tasks.npz` of another run; the other settings of the tasks then describe the file.",
     )
-    ways: Count = Field(default=5, description="Number of classes of a task. [classes]")
+    ways: Annotated[int, Field(ge=2, strict=True)] = Field(
+        default=5, description="Number of classes of a task. [classes]"
+    )
     shots: Count = Field(default=1, description="Size of the support. [images per class]")
     queries: Count = Field(
         default=15,
@@ -61,8 +63,8 @@ class EpisodesConfig(MethodConfig):
     split: str | None = Field(
         default=None,
         description="Division of the classes into base, val and novel: a list in configs/splits, "
-        "the path of such a file, or `seed:S:BASE/VAL/NOVEL`, a random split into that many classes; "
-        "null takes all classes as novel.",
+        "the path of such a file, or `seed:S:BASE/VAL/NOVEL`, a random split into that many "
+        "classes; null takes all classes as novel.",
     )
     base: tuple[str, ...] = Field(
         default=(),

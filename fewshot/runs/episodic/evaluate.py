@@ -16,7 +16,7 @@ from fewshot.evaluation import episodic, task_scores
 from fewshot.evaluation.episodic import Counts
 from fewshot.learners.base import Learner
 from fewshot.runs import fitting, meta_training, provenance
-from fewshot.runs.episodic import naming, settings, task_sets
+from fewshot.runs.episodic import naming, overlap, settings, task_sets
 from fewshot.runs.episodic.given import GivenFeatures
 from fewshot.runs.episodic.pool import Pool
 from fewshot.runs.episodic.record import EpisodesCost, EpisodesRecord, Training
@@ -75,7 +75,7 @@ def evaluate(run: ResolvedEpisodes, tasks: Tasks, apart: Tasks) -> EpisodesRecor
         transductive=run.method.transductive,
         preset=run.config.preset or "",
         backbone=run.config.backbone.name,
-        weights=run.config.backbone.weights,
+        weights="" if isinstance(run.pool, GivenFeatures) else run.config.backbone.weights,
         data=run.pool.name,
         data_notes=list(run.pool.notes),
         split=_name(run.config.split),
@@ -211,6 +211,9 @@ def _warnings(run: ResolvedEpisodes, prepared: Prepared, n_tasks: int) -> list[s
         for base in run.bases:
             names = class_names.of_data(base.name, base.classes)
             known.append((f"the {run.method.trains} was meta-trained", names))
+    if run.config.base and isinstance(run.pool, Pool):
+        notes = [overlap.note(run.pool, base) for base in run.bases]
+        warnings += [note for note in notes if note]
     for use, classes in known:
         if classes is not None:
             note = class_names.overlap_note(use, classes, run.pool.name, run.pool.classes)

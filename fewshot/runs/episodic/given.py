@@ -15,6 +15,7 @@ from torch import Tensor
 from fewshot import io
 from fewshot.errors import UserError
 
+LARGEST = 1e15  # size of a value; the squares of larger ones overflow in single precision
 KEYS = "features [n, d] and labels [n], and perhaps classes and base_features [m, d]"
 
 
@@ -60,16 +61,20 @@ def read(path: Path, base: Path | None = None) -> GivenFeatures:
     if not {"features", "labels"} <= set(arrays):
         raise UserError(f"{path} has the arrays {sorted(arrays)}: expected {KEYS}.")
     if base is not None:
-        base_arrays = _arrays(base)
+        base_arrays = _arrays(base, only="features")
         if "features" not in base_arrays:
             raise UserError(f"{base} has the arrays {sorted(base_arrays)}: expected features.")
         arrays["base_features"] = base_arrays["features"]
     return of_arrays(arrays, path.stem)
 
 
-def _arrays(path: Path) -> dict[str, np.ndarray]:
+def _arrays(path: Path, only: str | None = None) -> dict[str, np.ndarray]:
+    """Return the arrays of an .npz file; the one of an .npy file has the name `only`."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as opened:
+            file = np.load(opened, allow_pickle=False)
+            if only is not None and isinstance(file, np.ndarray):
+                return {only: file}
             return {name: file[name] for name in file.files}
     except FileNotFoundError:
         raise UserError(f"the file of features {path} does not exist.") from None
@@ -97,6 +102,8 @@ def of_arrays(arrays: Mapping[str, Any], name: str = "features") -> GivenFeature
             f"labels: expected one for each of the {len(features)} features, not an array of shape "
             f"{list(raw.shape)}."
         )
+    if np.issubdtype(raw.dtype, np.inexact) and not np.isfinite(raw).all():
+        raise UserError("labels: a label is not finite: give every feature a class.")
     values, labels = np.unique(raw, return_inverse=True)
     classes = _names(values, arrays.get("classes"))
     digest = hashlib.sha256(features.tobytes() + labels.tobytes() + repr(classes).encode())
@@ -122,20 +129,28 @@ def of_arrays(arrays: Mapping[str, Any], name: str = "features") -> GivenFeature
 
 def _numbers(values: Any, name: str) -> np.ndarray:
     array = np.asarray(values)
-    if array.ndim != 2 or not np.issubdtype(array.dtype, np.number):
+    real = np.issubdtype(array.dtype, np.floating) or np.issubdtype(array.dtype, np.integer)
+    if not real or array.ndim != 2 or not array.shape[1]:
         raise UserError(
             f"{name}: expected numbers [n, d], not {array.dtype} of shape {list(array.shape)}."
         )
-    array = np.ascontiguousarray(array, dtype=np.float32)
     if not np.isfinite(array).all():
         raise UserError(f"{name}: a value is not finite: remove or repair its image.")
-    return array
+    if array.size and (largest := max(abs(float(array.max())), abs(float(array.min())))) > LARGEST:
+        raise UserError(
+            f"{name}: a value has the size {largest:.1g}, and squares beyond {LARGEST:.0e} do not "
+            "fit in single precision: divide the features by a number."
+        )
+    return np.ascontiguousarray(array, dtype=np.float32)
 
 
 def _names(values: np.ndarray, names: Sequence[Any] | np.ndarray | None) -> tuple[str, ...]:
     """Return the names of the classes that occur."""
     if names is None:
         return tuple(str(value) for value in values)
+    words = [str(name) for name in np.atleast_1d(np.asarray(names)).ravel()]
+    if np.asarray(names).ndim != 1 or len(set(words)) < len(words):
+        raise UserError(f"classes: expected a list of different names, not {names!r}.")
     if (
         not np.issubdtype(values.dtype, np.integer)
         or values.min() < 0

@@ -82,7 +82,7 @@ class EpisodesRecord:
         transductive: whether the prediction of a query depends on the other queries of its task.
         preset: name of the preset; empty for a head without a training.
         backbone: name of the network; `given features` if features were given.
-        weights: its initial weights.
+        weights: its initial weights; empty if features were given.
         data: name of the data set.
         data_notes: sentences about the data.
         split: name of the division of classes; None if all classes are in the pool.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,13 +20,15 @@ from fewshot.features import cache
 from fewshot.learners.base import Task
 from fewshot.runs import base_sets, checks
 from fewshot.runs import resolve as low_data
-from fewshot.runs.episodic import settings
+from fewshot.runs.episodic import overlap, settings
 from fewshot.runs.episodic.given import GivenFeatures
 from fewshot.runs.episodic.methods import Method
 from fewshot.runs.episodic.pool import Pool
 from fewshot.runs.training_run import BaseTraining
 from fewshot.training import devices
 
+# Settings that decide tasks which are not `fixed`, by sampler.
+DECIDING = {"varying": ("sampler", "count", "seed"), "superclasses": ("sampler",)}
 RESULTS_VERSION = 1  # raise it if the same settings give other results
 
 
@@ -156,13 +158,15 @@ def _pools(chosen: EpisodesConfig, method: Method, sources: Sources) -> _Pools:
     split = None
     if chosen.split is not None:
         split = splits.read(chosen.split, data.train.classes, data.train.name)
+    elif chosen.part != "novel":
+        raise UserError(f"part: there are {chosen.part} classes only with a split: use --split.")
     pool = Pool.of(data, _part(split, chosen.part, data) if split is not None else None)
     trains = chosen.train is not None
     if not trains and chosen.head.get("features") != "CL2N":  # no centre
         return _Pools(pool, (), None)
     if chosen.base:
         bases = tuple(Pool.of(sources.load(name, chosen.image_size)) for name in chosen.base)
-        _check_disjoint(pool, bases)
+        overlap.check_disjoint(pool, bases)
     elif split is not None and split.base:
         bases = (Pool.of(data, split.base),)
     else:
@@ -194,17 +198,6 @@ def _part(split: Split, part: str, data: TrainTest) -> tuple[str, ...]:
     return names
 
 
-def _check_disjoint(pool: Pool, bases: Sequence[Pool]) -> None:
-    """Raise UserError if a base set is the data of the tasks itself, with classes in common."""
-    for base in bases:
-        shared = sorted(set(base.classes) & set(pool.classes))
-        if base.data.train.fingerprint == pool.data.train.fingerprint and shared:
-            raise UserError(
-                f"the base set {base.name} has the images of the tasks, such as those of class "
-                f"'{shared[0]}': divide its classes with --split, or name another base set."
-            )
-
-
 def _run_id(chosen: EpisodesConfig, method: Method, pools: _Pools) -> str:
     """Hash what decides the result: not the device, the precision or any path."""
     pool, bases, val = pools
@@ -212,6 +205,8 @@ def _run_id(chosen: EpisodesConfig, method: Method, pools: _Pools) -> str:
     values = chosen.model_dump(
         mode="json", exclude={"preset", "precision", *by_content}, exclude_defaults=True
     )
+    if (deciding_keys := DECIDING.get(chosen.tasks.sampler)) and "tasks" in values:
+        values["tasks"] = {k: v for k, v in values["tasks"].items() if k in deciding_keys}
     if chosen.tasks.file is not None:
         values["tasks"] = {"file": _content_hash(Path(chosen.tasks.file))}
     if method.head_type is not None:

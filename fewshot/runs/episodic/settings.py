@@ -15,6 +15,7 @@ from fewshot.runs.episodic import methods
 from fewshot.runs.episodic.methods import Method
 
 OUR_BODY = {"name": "mini-resnet", "weights": "pretrained"}
+OF_IMAGES = ("data", "backbone", "base", "split", "part", "preset")  # no use for given features
 GIVEN = "given features"  # name of the backbone where features are given
 OF_TRAINING = ("train", "augment", "append")  # sections of a preset that only a training reads
 
@@ -42,6 +43,8 @@ def settle(values: Mapping[str, Any], *, given: bool = False) -> Settled:
     trained = _wants_training(request)
     if isinstance(request.get("base"), str):
         request["base"] = [name.strip() for name in request["base"].split(",") if name.strip()]
+    if isinstance(request.get("base"), list):
+        request["base"] = list(dict.fromkeys(request["base"]))
     if given:
         return Settled(_of_features(request, method, trained), method)
     preset = request.get("preset") or ""
@@ -108,7 +111,7 @@ def _of_features(request: dict[str, Any], method: Method, trained: bool) -> Epis
             f"given features are for heads, and method '{method.name}' has a network: use one of "
             f"{heads}."
         )
-    unused = [key for key in ("backbone", "base", "split", "preset") if request.get(key)]
+    unused = [key for key in OF_IMAGES if request.get(key)]
     if trained or unused:
         raise UserError(
             f"'{'train' if trained else unused[0]}' has no effect on given features: remove it."

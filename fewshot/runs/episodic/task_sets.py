@@ -18,6 +18,7 @@ from fewshot.runs.episodic.given import GivenFeatures
 from fewshot.runs.episodic.pool import Pool
 
 Tasks = tuple[TaskSet, ...]
+NOT_OF_VARYING = ("ways", "shots", "queries", "balance")  # settings that it does not read
 # Settings that a file has of its own, beside those that can be counted.
 OF_FILE = ("sampler", "balance", "concentration", "missing", "seed")
 
@@ -33,16 +34,42 @@ def of_run(settings: TaskSettings, pool: Pool | GivenFeatures) -> Described:
     """Return the tasks of an evaluation among the images of a pool, and what they are.
 
     Raises:
-        UserError: the pool has too few classes or images, or the file is not of these images.
+        UserError: the pool has too few classes or images, the file is not of these images, or a
+            setting was asked for that the tasks do not have.
     """
     if settings.file is not None:
         file = files.read(Path(settings.file), pool)
         of_file = _with_protocol(settings, file.protocol)
-        return Described(file.tasks, _with_sizes(of_file, file.tasks))
+        return Described(file.tasks, _checked(settings, _with_sizes(of_file, file.tasks)))
     tasks = _sampled(settings, pool)
     if settings.sampler == "superclasses":
-        settings = _with_sizes(settings, tasks)
+        own = settings.model_copy(update={"balance": "balanced"})
+        return Described(tasks, _checked(settings, _with_sizes(own, tasks)))
+    if settings.sampler == "varying":
+        default = {name: getattr(TaskSettings(), name) for name in NOT_OF_VARYING}
+        return Described(tasks, _checked(settings, settings.model_copy(update=default)))
     return Described(tasks, settings)
+
+
+def _checked(asked: TaskSettings, described: TaskSettings) -> TaskSettings:
+    """Return what describes tasks, if it is what was asked for as far as anything was.
+
+    Raises:
+        UserError: it is not.
+    """
+    for name in sorted(asked.model_fields_set):
+        before, after = getattr(asked, name), getattr(described, name)
+        if before == after:
+            continue
+        if asked.file is None and asked.sampler == "varying":
+            raise UserError(
+                f"tasks.{name} has no effect on tasks of the sampler 'varying': leave it out."
+            )
+        those = f"the tasks of {asked.file}" if asked.file else "the tasks of superclasses"
+        raise UserError(
+            f"tasks.{name} was to be {before}, but it is {after} in {those}: leave it out."
+        )
+    return described
 
 
 def _sampled(settings: TaskSettings, pool: Pool | GivenFeatures) -> Tasks:

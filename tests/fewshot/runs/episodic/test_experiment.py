@@ -14,7 +14,7 @@ from scipy import stats
 
 from episodes import datasets, streams
 from episodes.rng import seeded
-from fewshot import backbones
+from fewshot import backbones, config
 from fewshot.config import BackboneSettings
 from fewshot.errors import Interrupted, UserError
 from fewshot.runs import meta_training
@@ -133,7 +133,12 @@ def test_base_classes_centre_the_features_of_a_head(colours: Path, tmp_path: Pat
 
 
 def test_varying_and_unequal_tasks_have_records(colours: Path, tmp_path: Path):
-    varying = run(tmp_path, "ridge", colours, tasks={"sampler": "varying"})
+    request = {**quick("ridge", colours), "tasks": {"sampler": "varying", "count": 12}}
+    varying = experiment.run(request, out=tmp_path, device="cpu")
+    # The settings that the run wrote describe the same run.
+    again = config.read(tmp_path / varying.run_id / "config.yaml")
+    again.pop("compute")
+    assert experiment.run(again, out=tmp_path, device="cpu").run_id == varying.run_id
     assert isinstance(varying.n_queries, list) and len(varying.n_queries) == 12
     assert varying.without_replacement is None
     unequal = run(tmp_path, "ridge", colours, tasks={"balance": "dirichlet"})

@@ -33,6 +33,8 @@ def test_arrays_of_a_file_are_the_pool(tmp_path: Path):
     assert pool.labels.tolist() == [1, 0, 1, 0, 2, 2]
     assert pool.features_ND.tolist() == FEATURES.tolist()
     assert pool.base_mean_D is not None and pool.base_mean_D.tolist() == [2.0, 5.0]
+    np.save(tmp_path / "base.npy", np.array([[1.0, 2.0], [3.0, 8.0]]))
+    assert given.read(path, tmp_path / "base.npy").fingerprint == pool.fingerprint
     assert pool.fingerprint != given.read(path).fingerprint
     assert given.read(path).fingerprint == given.read(path).fingerprint
 
@@ -49,6 +51,12 @@ def test_labels_may_be_names():
         ({"features": FEATURES[0]}, r"features: expected numbers \[n, d\], not .* \[2\]"),
         ({"features": FEATURES.astype(str)}, "features: expected numbers"),
         ({"features": FEATURES * np.nan}, "features: a value is not finite"),
+        ({"features": FEATURES * 1j}, "features: expected numbers"),
+        ({"features": FEATURES[:, :0]}, r"features: expected numbers .* \[6, 0\]"),
+        ({"features": FEATURES * 1e20}, "features: a value has the size 1e\\+21"),
+        ({"labels": [0, 0, 0, 1, 1, np.nan]}, "labels: a label is not finite"),
+        ({"classes": "ab"}, "classes: expected a list of different names"),
+        ({"classes": ["a", "a"]}, "classes: expected a list of different names"),
         ({"labels": [0, 1]}, r"labels: expected one for each of the 6 features, .* \[2\]"),
         ({"labels": [0, 1, 2, 0, 1, 2], "classes": ["a", "b"]}, "labels: with 2 classes"),
         ({"base_features": np.zeros((3, 5))}, r"base_features: expected \[m, 2\].*\[3, 5\]"),

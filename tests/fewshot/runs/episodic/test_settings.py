@@ -94,7 +94,7 @@ def test_given_features_have_no_network():
 @pytest.mark.parametrize(
     ("values", "given", "words"),
     [
-        ({"method": "probe"}, False, "unknown method 'probe'"),
+        ({"method": "probe"}, False, "'probe' is one of fewshot run"),
         ({"method": "lda", "preset": "few"}, False, "no preset without a training"),
         ({"method": "lda", "learner": {"c": 1}}, False, "is a head: its settings"),
         ({"method": "protonet", "head": {"features": "UN"}}, False, "is no head"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -86,3 +87,30 @@ def test_superclasses_need_the_whole_data_set(pool: Pool):
         task_sets.of_run(settings, pool)
     with pytest.raises(UserError, match="leave out --split"):
         task_sets.of_run(settings, Pool.of(pool.data, pool.classes[:4]))
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"ways": 5}, "tasks.ways was to be 5, but it is 3"),
+        ({"count": 9}, "tasks.count was to be 9, but it is 8"),
+        ({"balance": "missing"}, "tasks.balance was to be missing, but it is balanced"),
+        ({"seed": 6}, "tasks.seed was to be 6, but it is 5"),
+    ],
+)
+def test_settings_that_the_tasks_of_a_file_do_not_have_are_refused(
+    pool: Pool, tmp_path: Path, asked: dict[str, Any], words: str
+):
+    tasks, path = task_sets.of_run(SETTINGS, pool).tasks, tmp_path / "tasks.npz"
+    files.write(path, tasks, pool, SETTINGS.model_dump(exclude={"file"}))
+    with pytest.raises(UserError, match=words):
+        task_sets.of_run(TaskSettings(file=str(path), **asked), pool)
+    same = TaskSettings(file=str(path), ways=3, count=8, balance="balanced", seed=5)
+    assert task_sets.of_run(same, pool).settings.queries == 4
+
+
+def test_ways_and_balance_of_varying_tasks_are_refused(pool: Pool):
+    for asked in ({"ways": 3}, {"balance": "dirichlet"}):
+        settings = TaskSettings(sampler="varying", count=3, **asked)
+        with pytest.raises(UserError, match="has no effect on tasks of the sampler 'varying'"):
+            task_sets.of_run(settings, pool)
