@@ -17,7 +17,7 @@ def affine(
     generator: torch.Generator,
     degrees: Annotated[float, Within(0, 180)] = 10.0,
     scale: Annotated[tuple[float, float], Within(0.1, 10)] = (0.8, 1.2),
-    shear: Annotated[float, Within(0, 60)] = 10.0,
+    shear: Annotated[float, Within(0, 40)] = 10.0,
     shift: Share = 0.1,
 ) -> Tensor:
     """Scale, shear, rotate and shift each image about its centre.
@@ -30,7 +30,7 @@ def affine(
         degrees: largest rotation, in either direction.
         scale: range of the factors of the height and of the width, chosen independently.
         shear: largest angle in degrees by which vertical lines lean, and horizontal ones
-            independently of them.
+            independently of them; two of 45 degrees would turn a square into a line.
         shift: largest shift along each axis, as a fraction of the side.
     """
     check_images(images)

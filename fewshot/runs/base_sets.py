@@ -37,7 +37,16 @@ def load(train: Train | None, progress: bool = False) -> tuple[ImageSet, ...]:
 
 
 def prepared(base: ImageSet, train: Train) -> ImageSet:
-    """Return a base set as the training wants it: perhaps with turned images as further classes."""
+    """Return a base set as the training wants it: perhaps with turned images as further classes.
+
+    Raises:
+        UserError: the training needs superclasses, and the set has none.
+    """
+    if train.within_superclass and not base.groups:
+        raise UserError(
+            f"train.within_superclass needs base sets with superclasses, and {base.name} has none: "
+            "name them in groups.yaml beside its images, or leave the setting out."
+        )
     return class_splits.with_turned_classes(base) if train.turned_classes else base
 
 

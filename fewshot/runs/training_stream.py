@@ -12,7 +12,6 @@ from episodes.rng import generator
 from episodes.types import Episode, Labelled, Pairs
 from fewshot import distributed
 from fewshot.config import Append, Train
-from fewshot.errors import UserError
 from fewshot.learners.base import Learner
 from fewshot.runs import base_sets, trial_data
 from fewshot.runs.training_run import TrainingRun
@@ -123,11 +122,6 @@ def _augmented(
 ) -> trainer.Stream:
     """Return the stream of the learner's feed under one augmentation."""
     smoothing, within = settings.label_smoothing, settings.within_superclass
-    if within and not pool.superclasses:
-        raise UserError(
-            "train.within_superclass needs a base set with superclasses: name them in groups.yaml "
-            "beside its images, or leave the setting out."
-        )
     if learner.feed == "episodes":
         shots, queries = learner.episode_shots, learner.episode_queries
         return streams.episodes(

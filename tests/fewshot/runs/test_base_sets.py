@@ -29,6 +29,13 @@ def test_settings_of_base_sets_need_one(settings: dict[str, object]) -> None:
         base_sets.load(Train.model_validate({"steps": 1, **settings}))
 
 
+def test_a_base_set_without_superclasses_has_no_episode_within_one() -> None:
+    base, train = datasets.load("digits").train, Train(steps=1, within_superclass=0.5)
+    assert base_sets.prepared(replace(base, groups={"all": base.classes}), train) is not None
+    with pytest.raises(UserError, match=r"with superclasses, and digits has none"):
+        base_sets.prepared(replace(base, groups={}), train)
+
+
 def test_the_pools_of_a_union_have_their_own_labels_and_superclasses() -> None:
     first = datasets.load("digits").train
     second = replace(first, groups={"all": first.classes})

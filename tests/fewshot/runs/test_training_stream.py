@@ -10,7 +10,6 @@ import torch
 from episodes import streams
 from episodes.types import Episode, Pairs
 from fewshot.config import Train
-from fewshot.errors import UserError
 from fewshot.runs import resolve, training_stream
 from tests.fewshot import easy
 
@@ -56,9 +55,6 @@ def test_items_are_within_a_superclass_where_the_setting_asks_for_it(method: str
     train = Train(steps=9, batch_size=8, within_superclass=1.0)
     learner = easy.Stub()
     learner.feed, learner.episode_shots, learner.episode_queries = METHODS[method], 1, 1
-    plain = streams.pool(replace(images, groups={}), torch.arange(16), "cpu")
-    with pytest.raises(UserError, match=r"within_superclass needs a base set with superclasses"):
-        training_stream.of_pool(train, [], learner, plain, 3, seed=0)
     grouped = replace(images, groups={"first": names[:3], "last": names[3:]})
     pool = streams.pool(grouped, torch.arange(16), "cpu")
     stream, _ = training_stream.of_pool(train, [], learner, pool, 3, seed=0)

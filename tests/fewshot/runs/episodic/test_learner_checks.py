@@ -31,6 +31,7 @@ def test_a_right_request_passes(colours: Path, tmp_path: Path):
     [
         ({"learner": {**EPISODES, "episode_ways": 6}}, "has 6 classes, and colours has 5 base"),
         ({"learner": EPISODES, "augment": ["mixup"]}, "mixes labels"),
+        ({"train": {**TRAIN, "within_superclass": 0.5}}, "colours has none: name them in groups"),
         ({"learner": EPISODES, "split": "seed:0:5/3/2", "tasks": {"ways": 2}}, "select=last"),
     ],
 )
