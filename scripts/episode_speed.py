@@ -45,8 +45,8 @@ def table() -> str:
     )
     threads = formatting.counted(result["threads"], "thread")
     return (
-        f"{columns}\n\n({result['machine'].split(',')[0]}, {threads}; the ratio is the median of the "
-        "ratios within a round, which is not the ratio of the medians if other work slows a round)"
+        f"{columns}\n\n({result['machine'].split(',')[0]}, {threads}; the ratio is the median of "
+        "the ratios within a round, which differs from the ratio of the medians if a round is slow)"
     )
 
 

@@ -1,4 +1,4 @@
-"""The methods of the episodic regime: heads on features, and learners with a preset of their own."""
+"""The methods of the episodic regime: heads on features, and learners with their own presets."""
 
 from __future__ import annotations
 
