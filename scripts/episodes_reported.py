@@ -70,9 +70,15 @@ THEIR_NETWORK = {"conv4": "Conv4", "resnet12": "ResNet10"}  # the nearest of the
 class Challenge(NamedTuple):
     """The errors of one system on the Omniglot challenge, in percent, one for each training."""
 
-    name: str
+    method: str
+    additions: str  # to the method: augmentation, turned classes, and what the network does
     background: str
     errors: list[float]
+
+    @property
+    def name(self) -> str:
+        """The method, with what was added to it."""
+        return ", ".join(filter(None, [self.method, self.additions]))
 
     @property
     def half(self) -> float | None:
@@ -82,27 +88,32 @@ class Challenge(NamedTuple):
 
 def challenge(records: Iterable[EpisodesRecord]) -> list[Challenge]:
     """Return the errors of each system after each background set, the smallest mean first."""
-    errors: dict[tuple[str, str], dict[int, float]] = {}
+    errors: dict[tuple[str, str, str], dict[int, float]] = {}
     for one in records:
         background = formatting.joined(one.training.base) if one.training else "none"
         seed = one.training.seed if one.training else 0
-        key = _system(one), background
+        key = one.method if one.training else one.name, _additions(one), background
         errors.setdefault(key, {})[seed] = 100 * (1 - one.accuracy.mean)
-    rows = [
-        Challenge(name, background, list(by_seed.values()))
-        for (name, background), by_seed in errors.items()
-    ]
+    rows = [Challenge(*key, list(by_seed.values())) for key, by_seed in errors.items()]
     return sorted(rows, key=lambda row: statistics.summary(row.errors).mean)
 
 
-def _system(one: EpisodesRecord) -> str:
-    """Return what ran, with what distinguishes its training: augmentation and turned classes."""
+def _additions(one: EpisodesRecord) -> str:
+    """Return what a training adds to its method, such as augmentation and turned classes."""
     if one.training is None:
-        return one.name
-    augment = [str(step["name"]) for step in one.config.get("augment") or ()]
-    turned = (one.config.get("train") or {}).get("turned_classes")
-    words = [one.method, *augment, *(["turned classes"] if turned else [])]
-    return ", ".join(word.replace("_", " ") for word in words)
+        return ""
+    words = [str(step["name"]).replace("_", " ") for step in one.config.get("augment") or ()]
+    train, backbone = (one.config.get(section) or {} for section in ("train", "backbone"))
+    words += ["turned classes"] if train.get("turned_classes") else []
+    words += ["centred drawings"] if backbone.get("centre") else []
+    words += [f"views {backbone['views']}"] if backbone.get("views", "single") != "single" else []
+    return ", ".join(words)
+
+
+def _names(rows: Sequence[Challenge]) -> list[str]:
+    """Return what each row is called: the method alone if all rows have the same additions."""
+    shared = len({row.additions for row in rows}) == 1
+    return [row.method if shared else row.name for row in rows]
 
 
 def omniglot(records: Iterable[EpisodesRecord]) -> str:
@@ -111,17 +122,21 @@ def omniglot(records: Iterable[EpisodesRecord]) -> str:
     if not rows:
         return NOT_MEASURED
     cells: list[tuple[float, list[str]]] = []
-    for row in rows:
+    for row, name in zip(rows, _names(rows), strict=True):
         mean = statistics.summary(row.errors).mean
         spread = f"{min(row.errors):.1f} - {max(row.errors):.1f}" if len(row.errors) > 1 else ""
         error = f"{mean:.1f}{formatting.plus_minus(row.half, '.1f')}"
-        cells.append((mean, [row.name, row.background, error, spread, str(len(row.errors))]))
+        cells.append((mean, [name, row.background, error, spread, str(len(row.errors))]))
     for name, error in ANCHORS.items():
         words = [f"*{name}*", "*reported elsewhere*", f"about {error:g}", "", ""]
         cells.append((error, words))
     columns = ["system", "background set", "error, % ± 95%", "min - max", "trainings"]
     ordered = [words for _, words in sorted(cells, key=lambda cell: cell[0])]
-    return formatting.markdown_table(columns, ordered)
+    table = formatting.markdown_table(columns, ordered)
+    shared = {row.additions for row in rows}
+    if len(shared) > 1 or not rows[0].additions:
+        return table
+    return f"{table}\n\nAll trainings have: {rows[0].additions}."
 
 
 def below_the_anchor(records: Iterable[EpisodesRecord]) -> str:
@@ -138,8 +153,9 @@ def below_the_anchor(records: Iterable[EpisodesRecord]) -> str:
         return f"No system is below {anchor:g}%, the error of the {TO_BEAT}, by its interval."
     backgrounds = {row.background for row in rows}
     by_name: dict[str, set[str]] = {}
-    for row in below:
-        by_name.setdefault(row.name, set()).add(row.background)
+    for row, name in zip(rows, _names(rows), strict=True):
+        if row in below:
+            by_name.setdefault(name, set()).add(row.background)
     everywhere = [name for name, some in by_name.items() if some == backgrounds]
     others = [
         f"{name} after {formatting.joined(sorted(some))}"

@@ -25,7 +25,7 @@ from fewshot.runs.episodic.task_sets import Tasks
 from fewshot.training import devices
 
 SEED = 0  # of initial weights that are not trained
-FEWEST_TASKS = 600  # Closer-look papers and Meta-Dataset report this many
+FEWEST_TASKS = 600  # A Closer Look at Few-shot Classification and Meta-Dataset have as many
 
 
 @dataclass(frozen=True)
