@@ -200,6 +200,11 @@ def test_layout_and_kind_of_weights_do_not_change_the_mark() -> None:
     assert frozen.fingerprint(backbone) == before == frozen.fingerprint(network())
 
 
+@pytest.mark.parametrize("more", [{"centre": True}, {"views": "turn-zoom"}, {"crop": 0.8}])
+def test_what_is_done_to_images_changes_the_mark(more: dict[str, object]) -> None:
+    assert frozen.fingerprint(network(**more)) != frozen.fingerprint(network())
+
+
 def flip(place: float):
     def harm(content: bytes) -> bytes:
         at = min(int(place * len(content)), len(content) - 1)

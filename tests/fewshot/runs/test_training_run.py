@@ -104,11 +104,13 @@ def test_the_key_is_of_everything_that_the_weights_depend_on(tmp_path: Path) -> 
         protonet(tmp_path, train={**OFTEN, "lr": 0.1}),
         protonet(tmp_path, learner={**EPISODES, "episode_ways": 5}),
         protonet(tmp_path, backbone=SMALL),
+        protonet(tmp_path, augment=["flip"]),
+        protonet(tmp_path, append={"share": 0.5, "augment": ["flip"]}),
         BaseTraining(run.config, run.bases, None, run.task, tmp_path, run.compute),
         BaseTraining(run.config, run.bases * 2, run.val, run.task, tmp_path, run.compute),
         BaseTraining(run.config, run.bases, run.val, run.task, tmp_path, run.compute, seed=1),
     ]
-    assert len({key(run), *map(key, others)}) == 7
+    assert len({key(run), *map(key, others)}) == 9
     other_test = run.task._replace(n_way=20)  # ways of the evaluation, which training does not see
     same = BaseTraining(run.config, run.bases, run.val, other_test, tmp_path, run.compute)
     views = run.config.backbone.model_copy(update={"views": "flip"})

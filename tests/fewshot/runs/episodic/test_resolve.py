@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from fewshot.backbones import own_weights
 from fewshot.errors import UserError
 from fewshot.runs.episodic.pool import Pool
 from fewshot.runs.episodic.resolve import ResolvedEpisodes, Sources, resolve
@@ -40,6 +41,28 @@ def test_the_id_is_of_what_decides_the_result(colours: Path, tmp_path: Path):
     ]
     ids = [run_id(), run_id("nearest-mean"), *(run_id(**change) for change in changes)]
     assert len(set(ids)) == len(ids)
+
+
+def test_base_classes_are_part_of_the_id_where_they_centre(colours: Path, tmp_path: Path):
+    def run_id(split: str, features: str) -> str:
+        return resolved(tmp_path, "lda", colours, split=split, head={"features": features}).run_id
+
+    more, fewer = "seed:0:5/0/5", "seed:0:4/1/5"  # with the same novel classes
+    assert run_id(more, "CL2N") != run_id(fewer, "CL2N")
+    assert run_id(more, "UN") == run_id(fewer, "UN")
+
+
+@pytest.mark.parametrize("method", ["lda", "protonet"])
+def test_weights_are_part_of_the_id_by_their_content(
+    method: str, colours: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def run_id() -> str:
+        values = {key: value for key, value in quick(method, colours).items() if key != "backbone"}
+        return resolve(values, tmp_path, "cpu", sources=Sources()).run_id
+
+    first = run_id()  # with our own body
+    monkeypatch.setattr(own_weights, "content_hash", lambda path: "others")
+    assert run_id() != first
 
 
 def test_the_select_rule_matters_with_val_classes_alone(colours: Path, tmp_path: Path):
