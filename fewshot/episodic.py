@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Literal, overload
 
@@ -141,6 +142,8 @@ def episodes(
     if weights is not None:
         values = config.overlay(values, {"backbone": {"weights": str(weights)}})
     axes = (method, ways, shots, balance)
+    if not _several(method):
+        raise UserError("no method was named: use method, as in episodes('nearest-mean').")
     requests = combinations(
         config.overlay(values, settings),
         methods=_several(method),
@@ -153,15 +156,16 @@ def episodes(
         records = experiment.run_all(
             requests, out=Path(out), device=device, threads=threads, force=force, given=pool
         )
-    one = all(value is None or isinstance(value, str | int) for value in axes)
+    one = all(isinstance(value, str) or not isinstance(value, Iterable) for value in axes)
     return records[0] if one else records
 
 
 def _several(value: Any) -> list[Any]:
-    """Return a list of one or several values; None is none."""
+    """Return a list of one or several values; None is none. Numbers of numpy become plain ones."""
     if value is None:
         return []
-    return [value] if isinstance(value, str | int) else list(value)
+    values = [value] if isinstance(value, str) or not isinstance(value, Iterable) else value
+    return [int(one) if isinstance(one, Integral) else one for one in values]
 
 
 def _given(features: Features) -> GivenFeatures:

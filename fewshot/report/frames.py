@@ -86,9 +86,13 @@ def compare(*results: RunRecord | EpisodesRecord) -> DataFrame:
         image, half of its interval, and the number of these tasks; missing where there are none.
 
     Raises:
-        UserError: if the records are of both regimes or of different tasks, or a run has no seed in
-            common with the best.
+        UserError: if something is no record, the records are of both regimes or of different tasks,
+            or a run has no seed in common with the best.
     """
+    others = [one for one in results if not isinstance(one, RunRecord | EpisodesRecord)]
+    if others or not results:
+        what = f"a {type(others[0]).__name__}" if others else "nothing"
+        raise UserError(f"compare expects records, as in compare(*records), not {what}.")
     runs = [result for result in results if isinstance(result, RunRecord)]
     episodic = [result for result in results if isinstance(result, EpisodesRecord)]
     if runs and episodic:

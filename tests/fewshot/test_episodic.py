@@ -20,6 +20,10 @@ def test_one_request_gives_one_record_and_lists_give_lists(tmp_path: Path):
     one = fewshot.episodes("lda", features=ARRAYS, tasks=40, out=tmp_path, quiet=True)
     assert isinstance(one, EpisodesRecord)
     assert records.read(tmp_path / one.run_id / "record.json") == one
+    numbers = {"ways": np.int64(5), "shots": np.int64(1)}
+    assert one == fewshot.episodes(
+        "lda", features=ARRAYS, tasks=40, out=tmp_path, quiet=True, **numbers
+    )
     (same,) = fewshot.episodes(["lda"], features=ARRAYS, tasks=40, out=tmp_path, quiet=True)
     assert same == one
     some = fewshot.episodes(
@@ -75,4 +79,8 @@ def test_wrong_requests_are_explained(tmp_path: Path):
         fewshot.episodes("lda", features={"features": ARRAYS["features"]}, out=tmp_path)
     with pytest.raises(fewshot.UserError, match="did you mean 'data'"):
         fewshot.episodes("lda", dat="digits", out=tmp_path)
+    with pytest.raises(fewshot.UserError, match="no method was named"):
+        fewshot.episodes([], features=ARRAYS, out=tmp_path)
+    with pytest.raises(fewshot.UserError, match="'tasks.ways' should be a valid integer"):
+        fewshot.episodes("lda", features=ARRAYS, ways=5.5, out=tmp_path)
     assert list(tmp_path.iterdir()) == []

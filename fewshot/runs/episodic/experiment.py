@@ -11,6 +11,7 @@ from filelock import FileLock
 
 from episodes.tasks import files
 from fewshot import config, io, progress
+from fewshot.errors import Diverged
 from fewshot.runs.episodic import evaluate, learner_checks, task_sets
 from fewshot.runs.episodic import record as records
 from fewshot.runs.episodic.given import GivenFeatures
@@ -88,12 +89,22 @@ def _result(run: ResolvedEpisodes, tasks: Tasks, force: bool) -> EpisodesRecord:
     io.make_folder(run.folder)
     with FileLock(run.folder / ".lock"):
         if path.exists() and not force:
-            return records.read(path)
+            record = records.read(path)
+            if not (run.folder / TASKS).exists():
+                _write_tasks(run, tasks)
+            return record
         values = {**run.config.model_dump(mode="json"), "compute": run.compute._asdict()}
         io.write_bytes(run.folder / "config.yaml", config.dump(values).encode())
         apart = task_sets.without_replacement(run.config.tasks, run.pool)
-        record = evaluate.evaluate(run, tasks, apart)
-        protocol = run.config.tasks.model_dump(mode="json", exclude={"file"})
-        files.write(run.folder / TASKS, tasks, run.pool, protocol)
+        try:
+            record = evaluate.evaluate(run, tasks, apart)
+        except Diverged as error:
+            raise Diverged(f"{run.method.name} ({run.folder}): {error}") from error
+        _write_tasks(run, tasks)
         records.write(path, record)
     return record
+
+
+def _write_tasks(run: ResolvedEpisodes, tasks: Tasks) -> None:
+    protocol = run.config.tasks.model_dump(mode="json", exclude={"file"})
+    files.write(run.folder / TASKS, tasks, run.pool, protocol)

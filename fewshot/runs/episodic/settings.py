@@ -45,6 +45,10 @@ def settle(values: Mapping[str, Any], *, given: bool = False) -> Settled:
         request["base"] = [name.strip() for name in request["base"].split(",") if name.strip()]
     if isinstance(request.get("base"), list):
         request["base"] = list(dict.fromkeys(request["base"]))
+    if (request.get("backbone") or {}).get("name") == GIVEN:  # settings that such a run wrote
+        if not given:
+            raise UserError("these settings are of given features: name them with --features.")
+        request = {key: value for key, value in request.items() if key not in OF_IMAGES}
     if given:
         return Settled(_of_features(request, method, trained), method)
     preset = request.get("preset") or ""

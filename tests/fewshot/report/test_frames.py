@@ -62,6 +62,13 @@ def test_runs_without_a_common_seed_are_not_compared():
         frames.compare(probe, later)
 
 
+def test_only_records_are_compared():
+    with pytest.raises(UserError, match=r"as in compare\(\*records\), not a list"):
+        frames.compare([published("probe-16"), published("probe-4")])
+    with pytest.raises(UserError, match="not nothing"):
+        frames.compare()
+
+
 def test_runs_of_different_tasks_are_not_compared():
     with pytest.raises(UserError, match="2 different tasks"):
         frames.compare(published("probe-16"), published("probe-4"))

@@ -16,7 +16,7 @@ from episodes import datasets, streams
 from episodes.rng import seeded
 from fewshot import backbones, config
 from fewshot.config import BackboneSettings
-from fewshot.errors import Interrupted, UserError
+from fewshot.errors import Diverged, Interrupted, UserError
 from fewshot.runs import meta_training
 from fewshot.runs.episodic import experiment, given
 from fewshot.runs.episodic.record import EpisodesRecord
@@ -242,6 +242,16 @@ def test_given_features_need_no_images(tmp_path: Path):
     pool = given.of_arrays({"features": features, "labels": labels}, "mine")
     values = {"method": "nearest-mean", "head": {"features": "UN"}, "tasks": {"count": 40}}
     record = experiment.run(values, out=tmp_path, device="cpu", given=pool)
+    # The settings that the run wrote describe the same run, and a lost task file is written again.
+    folder = tmp_path / record.run_id
+    content = (folder / "tasks.npz").read_bytes()
+    (folder / "tasks.npz").unlink()
+    again = config.read(folder / "config.yaml")
+    again.pop("compute")
+    assert experiment.run(again, out=tmp_path, device="cpu", given=pool) == record
+    assert (folder / "tasks.npz").read_bytes() == content
+    with pytest.raises(UserError, match="are of given features: name them with --features"):
+        experiment.run(again, out=tmp_path, device="cpu")
     assert (record.data, record.backbone, record.n_images) == ("mine", "given features", 120)
     expected = []
     for support, task_labels, query, truth in tasks_of(tmp_path / record.run_id):
@@ -249,3 +259,11 @@ def test_given_features_need_no_images(tmp_path: Path):
         distances = ((features[query][:, None] - means) ** 2).sum(-1)
         expected.append(int((distances.argmin(1) == truth).sum()))
     assert record.correct == expected
+
+
+def test_a_method_whose_logits_are_not_finite_is_named(tmp_path: Path):
+    arrays = {"features": np.zeros((60, 4)), "labels": np.repeat(np.arange(6), 10)}
+    values = {"method": "cosine", "tasks": {"count": 4, "queries": 3}}
+    with pytest.raises(Diverged, match=r"^cosine \(.*\): the logits of some tasks are not finite"):
+        experiment.run(values, out=tmp_path, device="cpu", given=given.of_arrays(arrays))
+    assert not list(tmp_path.rglob("record.json"))
