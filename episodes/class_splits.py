@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -42,14 +41,6 @@ class Split:
             )
 
 
-class Divided(NamedTuple):
-    """The images of each part of a split; None where a part has no classes."""
-
-    base: ImageSet | None
-    val: ImageSet | None
-    novel: ImageSet | None
-
-
 def by_seed(
     classes: Sequence[str], seed: int, n_base: int, n_val: int, n_novel: int, data: str
 ) -> Split:
@@ -78,20 +69,6 @@ def by_seed(
     ends = list(accumulate(numbers, initial=0))
     parts = [set(shuffled[start:end]) for start, end in pairwise(ends)]
     return Split(*(tuple(name for name in classes if name in part) for part in parts))
-
-
-def divide(images: ImageSet, split: Split) -> Divided:
-    """Return the images of the base, the val and the novel classes as image sets of their own.
-
-    Args:
-        images: the image set.
-        split: a division of its classes.
-
-    Raises:
-        UserError: the split names a class that the image set does not have.
-    """
-    parts = (split.base, split.val, split.novel)
-    return Divided(*(of_classes(images, part) if part else None for part in parts))
 
 
 def superclasses(classes: Sequence[str], groups: Mapping[str, Sequence[str]]) -> Tensor:

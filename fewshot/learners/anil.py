@@ -13,24 +13,13 @@ Source: Raghu, Raghu, Bengio, Vinyals, Rapid learning or feature reuse?, arXiv 1
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from fewshot import functional
-
-
-class Heads(NamedTuple):
-    """Linear heads, one for each task, or one for all with a leading dimension of one.
-
-    Attributes:
-        weight_TWD: float [t, n_way, d].
-        bias_TW: float [t, n_way].
-    """
-
-    weight_TWD: Tensor
-    bias_TW: Tensor
+from fewshot.heads.inductive.linear import Linear
 
 
 def start(
@@ -38,8 +27,10 @@ def start(
     support_TSD: Tensor,
     labels_TS: Tensor,
     n_way: int,
-) -> Heads:
+) -> Linear:
     """Return the heads before the inner steps; see `fewshot.learners.maml.Options.head`.
+
+    A learned head is one for all tasks, with a leading dimension of one.
 
     Args:
         head: how they are made, or the learned head that all tasks start from.
@@ -48,17 +39,17 @@ def start(
         n_way: the number of classes.
     """
     if isinstance(head, nn.Linear):
-        return Heads(head.weight[None], head.bias[None])
+        return Linear(head.weight[None], head.bias[None])
     if head == "prototypes":
         prototypes_TWD = functional.prototypes(support_TSD, labels_TS, n_way)
-        return Heads(prototypes_TWD, -prototypes_TWD.square().sum(2) / 2)
+        return Linear(prototypes_TWD, -prototypes_TWD.square().sum(2) / 2)
     zeros_TWD = torch.zeros_like(support_TSD[:, :1]).repeat(1, n_way, 1)
-    return Heads(zeros_TWD, zeros_TWD[..., 0])
+    return Linear(zeros_TWD, zeros_TWD[..., 0])
 
 
 def adapt(
-    heads: Heads, support_TSD: Tensor, labels_TS: Tensor, scale: Tensor, lr: float, steps: int
-) -> Heads:
+    heads: Linear, support_TSD: Tensor, labels_TS: Tensor, scale: Tensor, lr: float, steps: int
+) -> Linear:
     """Return the heads after some steps of gradient descent on the cross-entropy of the support.
 
     Args:
@@ -79,11 +70,11 @@ def adapt(
         step_TSW = lr * scale / labels_TS.shape[1] * errors_TSW
         changes_TSW = changes_TSW - step_TSW
         scores_TSW = scores_TSW - gram_TSS @ step_TSW - step_TSW.sum(1, keepdim=True)
-    return Heads(weight_TWD + changes_TSW.mT @ support_TSD, bias_TW + changes_TSW.sum(1))
+    return Linear(weight_TWD + changes_TSW.mT @ support_TSD, bias_TW + changes_TSW.sum(1))
 
 
-def with_constant_steps(start: Heads, adapted: Heads) -> Heads:
+def with_constant_steps(start: Linear, adapted: Linear) -> Linear:
     """Return adapted heads whose gradients go to the start alone, as in first-order MAML."""
-    return Heads(
+    return Linear(
         *(before + (after - before).detach() for before, after in zip(start, adapted, strict=True))
     )

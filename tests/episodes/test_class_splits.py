@@ -66,19 +66,14 @@ def test_no_image_of_a_class_that_is_left_out_remains_and_all_others_do():
     assert class_splits.without_classes(images, []) is images
 
 
-def test_a_split_divides_the_images_by_class():
+def test_parts_have_the_images_of_their_classes():
     images = pixel_set()
-    split = class_splits.Split(base=("cat",), val=(), novel=("bee", "ant"))
-    base, val, novel = class_splits.divide(images, split)
-    assert val is None
+    base, novel = (class_splits.of_classes(images, some) for some in (("cat",), ("bee", "ant")))
     for part, labels in ((base, {2}), (novel, {0, 1})):
-        assert part is not None
         assert {value // 10 for value in part.images.flatten().tolist()} == labels
         assert len(part) == 10 * len(labels)
         for value, label in zip(part.images.flatten().tolist(), part.labels.tolist(), strict=True):
             assert part.classes[label] == NAMES[value // 10]
-    assert base is not None
-    assert novel is not None
     assert (novel.classes, novel.groups) == (("ant", "bee"), {"insect": ("ant", "bee")})
     assert len({images.fingerprint, base.fingerprint, novel.fingerprint}) == 3
     assert class_splits.of_classes(images, NAMES) is images
