@@ -106,7 +106,8 @@ def _additions(one: EpisodesRecord) -> str:
     train, backbone = (one.config.get(section) or {} for section in ("train", "backbone"))
     words += ["turned classes"] if train.get("turned_classes") else []
     words += ["centred drawings"] if backbone.get("centre") else []
-    words += [f"views {backbone['views']}"] if backbone.get("views", "single") != "single" else []
+    views = backbone.get("views", "none")
+    words += [f"views {views}"] if views != "none" else []
     return ", ".join(words)
 
 
