@@ -24,7 +24,7 @@ def pool(colours: Path) -> Pool:
 def other(pool: Pool, rows: list[int]) -> Pool:
     """Return a pool of another data set that has some of the test images among its training ones.
 
-    All other images differ from those of the pool in a single pixel.
+    Every other image differs from its original in a single pixel.
     """
     train, test = pool.data
     images = train.images.clone()
