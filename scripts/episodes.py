@@ -136,8 +136,10 @@ def extremes(rows: Sequence[Change]) -> str:
     verb = "least" if least.difference.mean < 0 else "not at all"
     falls = f"{tables.points(most.difference)} points{_open(most, others, 'more')}"
     falls_least = f"{tables.points(least.difference)}{_open(least, others, 'less')}"
+    left_out = any(map(has_weights_for_balance, rows))
+    without = ", not counting TIM with the weights of its own paper" if left_out else ""
     sentence = (
-        f"of {len(others)} transductive methods, {most.label} falls most ({falls}), and "
+        f"of {len(others)} transductive methods{without}, {most.label} falls most ({falls}), and "
         f"{least.label} falls {verb} ({falls_least}). {FINDERS} found that {FALLS_MOST} falls most"
     )
     sentence += ", too." if most.other.method == FALLS_MOST else "."
@@ -147,7 +149,10 @@ def extremes(rows: Sequence[Change]) -> str:
             sentence += f" Their {row.label}, made for such queries, changes by {text}."
         if has_weights_for_balance(row):
             text = tables.points(row.difference)
-            sentence += f" TIM with the weights of its own paper changes by {text}."
+            sentence += (
+                f" TIM with the weights of its own paper, for balanced queries, changes by {text}"
+            )
+            sentence += ", the largest fall of the table." if row is rows[0] else "."
     return sentence
 
 
