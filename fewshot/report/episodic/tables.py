@@ -136,6 +136,10 @@ def _notes(records: Sequence[EpisodesRecord], names: Sequence[str]) -> list[tupl
         elif len(some) > MOST_NAMED:
             subject = f"{len(some)} of {len(records)} methods"
         notes.append((subject, warning))
+    precisions = {(record.provenance.compute or {}).get("precision") for record in records}
+    if len(precisions - {None}) > 1:
+        words = formatting.joined(sorted(filter(None, precisions)))
+        notes.append(("precision", f"the networks computed in {words}, which differ a little"))
     return list(dict.fromkeys(notes))
 
 

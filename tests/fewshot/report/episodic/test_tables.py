@@ -58,6 +58,18 @@ def test_the_best_of_each_kind_is_bold_if_the_tasks_show_it():
     assert bold == {"pt-map", "ridge"}
 
 
+def test_results_in_two_precisions_are_no_silent_comparison():
+    provenance = result("ridge").provenance
+    records = [
+        result(name, provenance=replace(provenance, compute={"precision": precision}))
+        for name, precision in (("ridge", "float32"), ("pt-map", "bfloat16"))
+    ]
+    words = "the networks computed in bfloat16 and float32, which differ a little"
+    assert ("precision", words) in tables.accuracy(Group(records)).notes
+    alike = [records[0], replace(records[1], provenance=records[0].provenance)]
+    assert not any(name == "precision" for name, _ in tables.accuracy(Group(alike)).notes)
+
+
 def test_notes_name_the_network_once_and_the_methods_of_a_warning():
     records = [replace(result(name), warnings=["few tasks"]) for name in ("ridge", "pt-map")]
     records.append(replace(result("nearest-mean"), data_notes=["JPEG"]))
