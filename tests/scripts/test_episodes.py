@@ -70,7 +70,8 @@ def test_a_sentence_does_not_say_what_the_records_contradict():
     ]
     assert episodes.extremes(rows) == (
         "of 4 transductive methods, not counting TIM with the weights of its own paper, tim falls "
-        "most (-15.00 ± 1.00 points, significantly more than all others), and soft-kmeans falls least (-1.40 ± 1.00, not significantly less than "
+        "most (-15.00 ± 1.00 points, significantly more than all others), and soft-kmeans "
+        "falls least (-1.40 ± 1.00, not significantly less than "
         "alpha-tim). Veilleux et al. (arXiv 2204.11181) found that pt-map falls most. TIM with the "
         "weights of its own paper, for balanced queries, changes by -20.00 ± 1.00, the largest "
         "fall of the table. Their alpha-tim, made for such "
