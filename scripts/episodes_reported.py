@@ -22,6 +22,7 @@ ANCHORS = {
     "modified Hausdorff distance": 39.0,
 }
 TO_BEAT = "simple convolutional network"
+NO_BACKGROUND = "none"  # of a network that was not trained
 # Chen et al., A Closer Look at Few-shot Classification, ICLR 2019, on mini-ImageNet: accuracy and
 # half of the 95% interval over 600 tasks, from record/few_shot_exp_figures.xlsx of their
 # repository (wyharveychen/CloserLookFewShot): network -> shots -> method.
@@ -90,7 +91,7 @@ def challenge(records: Iterable[EpisodesRecord]) -> list[Challenge]:
     """Return the errors of each system after each background set, the smallest mean first."""
     errors: dict[tuple[str, str, str], dict[int, float]] = {}
     for one in records:
-        background = formatting.joined(one.training.base) if one.training else "none"
+        background = formatting.joined(one.training.base) if one.training else NO_BACKGROUND
         seed = one.training.seed if one.training else 0
         key = one.method if one.training else one.name, _additions(one), background
         errors.setdefault(key, {})[seed] = 100 * (1 - one.accuracy.mean)
@@ -99,9 +100,7 @@ def challenge(records: Iterable[EpisodesRecord]) -> list[Challenge]:
 
 
 def _additions(one: EpisodesRecord) -> str:
-    """Return what a training adds to its method, such as augmentation and turned classes."""
-    if one.training is None:
-        return ""
+    """Return what is added to a method, such as augmentation, turned classes and views."""
     words = [str(step["name"]).replace("_", " ") for step in one.config.get("augment") or ()]
     train, backbone = (one.config.get(section) or {} for section in ("train", "backbone"))
     words += ["turned classes"] if train.get("turned_classes") else []
@@ -112,9 +111,13 @@ def _additions(one: EpisodesRecord) -> str:
 
 
 def _names(rows: Sequence[Challenge]) -> list[str]:
-    """Return what each row is called: the method alone if all rows have the same additions."""
-    shared = len({row.additions for row in rows}) == 1
-    return [row.method if shared else row.name for row in rows]
+    """Return what each row is called: the method alone if all trainings have the same additions."""
+    shared = len(_additions_of_trainings(rows)) == 1
+    return [row.method if shared and row.background != NO_BACKGROUND else row.name for row in rows]
+
+
+def _additions_of_trainings(rows: Sequence[Challenge]) -> set[str]:
+    return {row.additions for row in rows if row.background != NO_BACKGROUND}
 
 
 def omniglot(records: Iterable[EpisodesRecord]) -> str:
@@ -134,10 +137,10 @@ def omniglot(records: Iterable[EpisodesRecord]) -> str:
     columns = ["system", "background set", "error, % ± 95%", "min - max", "trainings"]
     ordered = [words for _, words in sorted(cells, key=lambda cell: cell[0])]
     table = formatting.markdown_table(columns, ordered)
-    shared = {row.additions for row in rows}
-    if len(shared) > 1 or not rows[0].additions:
+    shared = _additions_of_trainings(rows)
+    if len(shared) != 1 or shared == {""}:
         return table
-    return f"{table}\n\nAll trainings have: {rows[0].additions}."
+    return f"{table}\n\nAll trainings have: {shared.pop()}."
 
 
 def below_the_anchor(records: Iterable[EpisodesRecord]) -> str:
@@ -152,7 +155,7 @@ def below_the_anchor(records: Iterable[EpisodesRecord]) -> str:
     ]
     if not below:
         return f"No system is below {anchor:g}%, the error of the {TO_BEAT}, by its interval."
-    backgrounds = {row.background for row in rows}
+    backgrounds = {row.background for row in rows} - {NO_BACKGROUND}
     by_name: dict[str, set[str]] = {}
     for row, name in zip(rows, _names(rows), strict=True):
         if row in below:

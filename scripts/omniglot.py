@@ -29,6 +29,7 @@ FOLDER = RECORDS / "episodes" / "omniglot"
 METHODS = {"protonet": "prototypical network", "siamese": "siamese network"}
 BASES = {"omniglot-small1": "small1", "omniglot-small2": "small2"}
 SEEDS = range(5)
+UNTRAINED = FOLDER / "protonet-untrained.json"  # the same network and preset, without a training
 SHEET = ROOT / "docs" / "assets" / "omniglot.png"
 
 
@@ -75,11 +76,15 @@ def run() -> None:
     from fewshot.runs.episodic import experiment
 
     FOLDER.mkdir(parents=True, exist_ok=True)
-    for training in trainings():
-        if not training.path.exists():
-            record = experiment.run(training.request, out=ROOT / "runs" / "omniglot", device="cpu")
-            io.write_json(training.path, record.to_json())
-            print(f"{training.path.stem}: error {1 - record.accuracy.mean:.1%}", flush=True)
+    untrained = trainings()[0].request
+    for key in ("train", "train_seed", "base"):
+        del untrained[key]
+    requests = {UNTRAINED: untrained} | {one.path: one.request for one in trainings()}
+    for path, request in requests.items():
+        if not path.exists():
+            record = experiment.run(request, out=ROOT / "runs" / "omniglot", device="cpu")
+            io.write_json(path, record.to_json())
+            print(f"{path.stem}: error {1 - record.accuracy.mean:.1%}", flush=True)
 
 
 def published(method: str, base: str) -> list[EpisodesRecord]:

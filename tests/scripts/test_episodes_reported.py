@@ -63,6 +63,12 @@ def test_reported_errors_are_marked_and_sorted_among_the_measured_ones():
     plain = [replace(one, config=without) if one.method == "siamese" else one for one in RUNS]
     text = episodes_reported.omniglot(plain)
     assert "| protonet, stroke width, turned" in text and "| siamese |" in text
+    untrained = replace(RUNS[0], training=None, name="nothing", run_id="none")
+    with_it = episodes_reported.omniglot([*RUNS, untrained])
+    assert "All trainings have: stroke width, turned" in with_it
+    assert any(line.startswith("| nothing, ") for line in with_it.splitlines())
+    sentence = episodes_reported.below_the_anchor([*RUNS, untrained])
+    assert sentence == episodes_reported.below_the_anchor(RUNS)
     assert names.index("*simple convolutional network*") == 4
     reported = [line for line in lines if line.startswith("| *")]
     assert len(reported) == len(episodes_reported.ANCHORS)
