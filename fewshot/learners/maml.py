@@ -329,7 +329,7 @@ def _step(model: nn.Module, gradients: dict[str, Tensor | None], options: Option
 def _add(model: nn.Module, changes: dict[str, Tensor]) -> None:
     """Add to each named parameter its change, within the graph."""
     updates = [changes.get(name) for name, _ in model.named_parameters()]
-    _learn2learn().algorithms.maml_update(model, -1.0, updates)
+    _learn2learn().utils.update_module(model, updates=updates)
 
 
 def _balanced_batch(support: Labelled, n_way: int, size: int, step: int) -> Labelled:
