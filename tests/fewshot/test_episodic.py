@@ -81,6 +81,6 @@ def test_wrong_requests_are_explained(tmp_path: Path):
         fewshot.episodes("lda", dat="digits", out=tmp_path)
     with pytest.raises(fewshot.UserError, match="no method was named"):
         fewshot.episodes([], features=ARRAYS, out=tmp_path)
-    with pytest.raises(fewshot.UserError, match="'tasks.ways' should be a valid integer"):
+    with pytest.raises(fewshot.UserError, match=r"'tasks\.ways' should be a valid integer"):
         fewshot.episodes("lda", features=ARRAYS, ways=5.5, out=tmp_path)
     assert list(tmp_path.iterdir()) == []

@@ -43,7 +43,8 @@ def test_a_process_evaluates_methods_on_identical_tasks(features: Path, tmp_path
         for record in pair:
             score = record["accuracy"]
             assert f"{100 * score['mean']:.2f} ± {100 * score['ci95']:.2f}" in done.stdout
-    assert "5-way 1-shot" in done.stdout and "5-way 5-shot" in done.stdout
+    assert "5-way 1-shot" in done.stdout
+    assert "5-way 5-shot" in done.stdout
     assert "transductive" in done.stdout
     assert done.stderr.count("record: ") == 4
 
@@ -75,7 +76,8 @@ def test_wrong_requests_are_one_sentence(words, sentence, tmp_path, monkeypatch,
     monkeypatch.chdir(tmp_path)
     assert fewshot(f"episodes {words}", monkeypatch) == 2
     error = capsys.readouterr().err
-    assert error.startswith("fewshot: ") and sentence in error
+    assert error.startswith("fewshot: ")
+    assert sentence in error
     assert error.count("\n") == 1
     assert not (tmp_path / "runs").exists()
 

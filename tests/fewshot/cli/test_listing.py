@@ -84,7 +84,8 @@ def test_options_of_a_head_are_those_of_tasks_and_of_the_head(monkeypatch, capsy
     printed = capsys.readouterr().out
     for key in ("head.features", "head.shrinkage", "tasks.ways", "split", "backbone.views"):
         assert f"\n{key} = " in printed
-    assert "shots = " in printed and "calibration" not in printed
+    assert "shots = " in printed
+    assert "calibration" not in printed
     assert fewshot("options lda --preset few", monkeypatch) == 2
     assert "has no presets" in capsys.readouterr().err
     assert fewshot("options anil", monkeypatch) == 0

@@ -26,7 +26,8 @@ def test_one_method_has_a_row_with_both_intervals():
     assert row == ["nearest-mean", "inductive", "60.00 ± 49.68", "60.00 ± 254.12 (n = 2)", "0.5"]
     assert "3 tasks, seed 0" in text
     assert "for other images, too" in text
-    assert "paired" not in text and "Bold" not in text
+    assert "paired" not in text
+    assert "Bold" not in text
 
 
 def test_several_methods_have_paired_differences():
@@ -45,10 +46,12 @@ def test_several_methods_have_paired_differences():
     text = terminal.text(some)
     heading, first, second = rows(text)
     assert heading[4:6] == ["minus the best", "p"]
-    assert first[:2] == ["pt-map", "transductive"] and first[4:6] == ["", ""]
+    assert first[:2] == ["pt-map", "transductive"]
+    assert first[4:6] == ["", ""]
     assert second[4] == "-3.33 ± 0.60"  # scipy.stats.ttest_1samp of -3 and -2 correct, of 75
     assert "- pt-map: 12 tasks are few" in text
-    assert "**" not in text and "Bold" not in text  # one method of each kind
+    assert "**" not in text
+    assert "Bold" not in text
 
 
 def test_a_bold_method_is_explained_and_a_small_p_value_has_no_backslash():
@@ -59,7 +62,8 @@ def test_a_bold_method_is_explained_and_a_small_p_value_has_no_backslash():
     ]
     text = terminal.text(some)
     _, first, second = rows(text)
-    assert first[0] == "**ridge**" and second[5] == "< 0.0001"
+    assert first[0] == "**ridge**"
+    assert second[5] == "< 0.0001"
     assert "Bold: better than every other method of its kind" in text
 
 

@@ -108,7 +108,8 @@ def test_the_tasks_of_another_run_are_evaluated_again(colours: Path, tmp_path: P
     again = run(tmp_path, "lda", colours, tasks={"file": str(file)})
     assert again.correct == first.correct
     assert again.tasks_hash == first.tasks_hash
-    assert again.tasks.count == 12 and again.tasks.ways == 3
+    assert again.tasks.count == 12
+    assert again.tasks.ways == 3
     assert again.config["tasks"]["file"] == again.tasks.file == "tasks.npz"
     assert again.without_replacement is None
 
@@ -129,7 +130,8 @@ def test_base_classes_centre_the_features_of_a_head(colours: Path, tmp_path: Pat
         distances = ((pool[query][:, None] - means) ** 2).sum(-1)
         expected.append(int((distances.argmin(1) == truth).sum()))
     assert record.correct == expected
-    assert record.split == SPLIT and record.n_images == 5 * 18
+    assert record.split == SPLIT
+    assert record.n_images == 5 * 18
 
 
 def test_varying_and_unequal_tasks_have_records(colours: Path, tmp_path: Path):
@@ -139,7 +141,8 @@ def test_varying_and_unequal_tasks_have_records(colours: Path, tmp_path: Path):
     again = config.read(tmp_path / varying.run_id / "config.yaml")
     again.pop("compute")
     assert experiment.run(again, out=tmp_path, device="cpu").run_id == varying.run_id
-    assert isinstance(varying.n_queries, list) and len(varying.n_queries) == 12
+    assert isinstance(varying.n_queries, list)
+    assert len(varying.n_queries) == 12
     assert varying.without_replacement is None
     unequal = run(tmp_path, "ridge", colours, tasks={"balance": "dirichlet"})
     assert unequal.n_queries == 9
@@ -191,7 +194,8 @@ def test_val_classes_choose_the_step(colours: Path, tmp_path: Path):
         run(tmp_path, "protonet", colours, **more)
     assert list(tmp_path.iterdir()) == []
     record = run(tmp_path, "protonet", colours, **more, select="last")
-    assert record.training is not None and record.training.best_step is None
+    assert record.training is not None
+    assert record.training.best_step is None
 
 
 def test_an_interrupted_training_resumes_to_the_same_result(

@@ -32,7 +32,8 @@ def test_arrays_of_a_file_are_the_pool(tmp_path: Path):
     assert pool.classes == ("crow", "gull", "wren")  # those that occur
     assert pool.labels.tolist() == [1, 0, 1, 0, 2, 2]
     assert pool.features_ND.tolist() == FEATURES.tolist()
-    assert pool.base_mean_D is not None and pool.base_mean_D.tolist() == [2.0, 5.0]
+    assert pool.base_mean_D is not None
+    assert pool.base_mean_D.tolist() == [2.0, 5.0]
     np.save(tmp_path / "base.npy", np.array([[1.0, 2.0], [3.0, 8.0]]))
     assert given.read(path, tmp_path / "base.npy").fingerprint == pool.fingerprint
     assert pool.fingerprint != given.read(path).fingerprint

@@ -46,12 +46,13 @@ def test_shared_images_are_those_of_a_comparison_of_all_pairs(pool: Pool):
     assert np.array_equal(overlap.shared(pool, base).numpy(), expected)
     assert expected.sum() == 3
     note = overlap.note(pool, base)
-    assert note is not None and note.startswith(f"3 of the {len(pool)} images of the tasks")
+    assert note is not None
+    assert note.startswith(f"3 of the {len(pool)} images of the tasks")
     overlap.check_disjoint(pool, [base])  # a few images are no class
 
 
 def test_a_class_that_is_also_a_base_class_is_refused_whatever_the_data_is_called(pool: Pool):
-    with pytest.raises(UserError, match="the base set .* has the images of the tasks"):
+    with pytest.raises(UserError, match=r"the base set .* has the images of the tasks"):
         overlap.check_disjoint(pool, [Pool.of(pool.data, pool.classes[:2])])
     halves = [Pool.of(pool.data, names) for names in (pool.classes[:5], pool.classes[5:])]
     overlap.check_disjoint(halves[0], [halves[1]])

@@ -43,7 +43,8 @@ def test_features_are_those_of_the_images(colours: Path):
         expected = backbone(streams.as_float(pool.image_set().images))
     torch.testing.assert_close(features, expected, rtol=1e-4, atol=1e-5)
     assert type(features) is torch.Tensor
-    assert seconds is not None and seconds > 0
+    assert seconds is not None
+    assert seconds > 0
     again, same = pool.features(backbone, "cpu")  # from the cache
     assert torch.equal(again, features)
     assert same == seconds

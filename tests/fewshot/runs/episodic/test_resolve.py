@@ -78,7 +78,8 @@ def test_pools_are_the_parts_of_the_split(colours: Path, tmp_path: Path):
     more = {"split": "seed:0:4/3/3", "train": TRAIN}
     run = resolved(tmp_path, "protonet", colours, **more)
     (base,) = run.bases
-    assert isinstance(run.pool, Pool) and run.val is not None
+    assert isinstance(run.pool, Pool)
+    assert run.val is not None
     assert [len(one.classes) for one in (base, run.val, run.pool)] == [4, 3, 3]
     assert not set(base.classes) & set(run.pool.classes)
     training = run.training()
