@@ -27,7 +27,16 @@ def features(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_process_evaluates_methods_on_identical_tasks(features: Path, tmp_path: Path):
     command = [sys.executable, "-m", "fewshot", "episodes", "--features", str(features)]
-    words = "--method nearest-mean,bd-cspn --shots 1,5 --tasks 600 --out runs".split()
+    words = [
+        "--method",
+        "nearest-mean,bd-cspn",
+        "--shots",
+        "1,5",
+        "--tasks",
+        "600",
+        "--out",
+        "runs",
+    ]
     done = subprocess.run(command + words, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     records = [json.loads(path.read_text()) for path in tmp_path.glob("runs/*/record.json")]

@@ -10,7 +10,17 @@ from fewshot.heads import HEADS
 from fewshot.learners import LEARNERS
 from fewshot.runs.episodic import methods
 
-NAMES = "protonet matching relation siamese maml fomaml anil baseline baseline++".split()
+NAMES = [
+    "protonet",
+    "matching",
+    "relation",
+    "siamese",
+    "maml",
+    "fomaml",
+    "anil",
+    "baseline",
+    "baseline++",
+]
 
 
 def test_every_head_and_every_learner_of_the_regime_is_a_method():
