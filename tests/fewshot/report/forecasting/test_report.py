@@ -101,5 +101,5 @@ def test_a_wrong_request_gets_a_sentence(words: list[object], message: str) -> N
 
 def test_episodic_records_are_no_learning_curve(tmp_path: Path) -> None:
     (tmp_path / "record.json").write_text(json.dumps(content(regime="episodic")))
-    with pytest.raises(UserError, match="low-data regime"):
+    with pytest.raises(UserError, match="never share a table"):
         report.forecast([tmp_path], 0.9, [], None, False)
