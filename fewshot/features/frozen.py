@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -37,6 +38,12 @@ class Cached(NamedTuple):
 
     features: FeatureSet
     seconds: float | None
+
+
+def total_seconds(seconds: Sequence[float | None]) -> float | None:
+    """Return the sum of the seconds of several features; None if some were not measured."""
+    known = [one for one in seconds if one is not None]
+    return sum(known) if len(known) == len(seconds) else None
 
 
 def can_replace_images(config: RunConfig, learner: Learner, untrained: bool = False) -> bool:

@@ -14,11 +14,11 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from episodes.types import Episode, Labelled
-from fewshot import functional
-from fewshot.backbones import Backbone, embed, hold_batch_norm
+from episodes.types import Labelled
+from fewshot.backbones import Backbone, embed
 from fewshot.config import Positive
-from fewshot.learners.base import Classifier, EpisodeOptions, Learner
+from fewshot.learners.base import Classifier, EpisodeOptions
+from fewshot.learners.metric import MetricLearner
 
 PAIRS_AT_ONCE = 1 << 22  # of a query and a support image, whose cosines are in memory together
 
@@ -32,7 +32,7 @@ class Options(EpisodeOptions):
     )
 
 
-class Matching(Learner):
+class Matching(MetricLearner):
     """Matching networks: attention to the support images, by the cosine of trained features.
 
     The attention of a query is the softmax of its cosines to all support images. The probability
@@ -48,25 +48,12 @@ class Matching(Learner):
         **settings: single settings; see `Options`.
     """
 
-    feed = "episodes"
     options_type = Options
     options: Options
 
     def __init__(self, backbone: Backbone, options: Options | None = None, **settings: Any) -> None:
         super().__init__(backbone, options, **settings)
         self.log_scale = nn.Parameter(torch.tensor(math.log(self.options.scale)))
-
-    def train(self, mode: bool = True) -> Matching:
-        super().train(mode)
-        hold_batch_norm(self.backbone)
-        return self
-
-    def loss(self, item: Episode) -> Tensor:
-        classify = self._classifier(item.support, len(item.classes))
-        return functional.cross_entropy(classify(item.query.images), item.query.labels)
-
-    def adapt(self, support: Labelled) -> Classifier:
-        return self._classifier(support, int(support.labels.max()) + 1)
 
     def _classifier(self, support: Labelled, n_way: int) -> Classifier:
         support_SD = embed(self.backbone, support.images)

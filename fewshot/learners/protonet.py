@@ -13,13 +13,14 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from episodes.tasks.task_set import TaskSet
-from episodes.types import Episode, Labelled
+from episodes.types import Labelled
 from fewshot import functional
-from fewshot.backbones import Backbone, embed, hold_batch_norm
+from fewshot.backbones import Backbone, embed
 from fewshot.config import Positive
 from fewshot.heads.inductive.nearest_mean import NearestMean
 from fewshot.heads.task_head import TaskClassifier
-from fewshot.learners.base import Classifier, EpisodeOptions, Learner
+from fewshot.learners.base import Classifier, EpisodeOptions
+from fewshot.learners.metric import MetricLearner
 
 
 class Options(EpisodeOptions):
@@ -35,7 +36,7 @@ class Options(EpisodeOptions):
     )
 
 
-class ProtoNet(Learner):
+class ProtoNet(MetricLearner):
     """Prototypical networks: the nearest class mean of features that episodes train.
 
     Squared Euclidean distances are divided by the number of features, so that the softmax does
@@ -49,7 +50,6 @@ class ProtoNet(Learner):
         **settings: single settings; see `Options`.
     """
 
-    feed = "episodes"
     at_once = 8
     options_type = Options
     options: Options
@@ -57,18 +57,6 @@ class ProtoNet(Learner):
     def __init__(self, backbone: Backbone, options: Options | None = None, **settings: Any) -> None:
         super().__init__(backbone, options, **settings)
         self.log_scale = nn.Parameter(torch.tensor(math.log(self.options.scale)))
-
-    def train(self, mode: bool = True) -> ProtoNet:
-        super().train(mode)
-        hold_batch_norm(self.backbone)
-        return self
-
-    def loss(self, item: Episode) -> Tensor:
-        classify = self._classifier(item.support, len(item.classes))
-        return functional.cross_entropy(classify(item.query.images), item.query.labels)
-
-    def adapt(self, support: Labelled) -> Classifier:
-        return self._classifier(support, int(support.labels.max()) + 1)
 
     def _classifier(self, support: Labelled, n_way: int) -> Classifier:
         support_features = embed(self.backbone, support.images)

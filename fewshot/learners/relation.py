@@ -14,11 +14,12 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from episodes.types import Episode, Labelled
+from episodes.types import Labelled
 from fewshot import functional
-from fewshot.backbones import Backbone, embed, hold_batch_norm
+from fewshot.backbones import Backbone, embed
 from fewshot.config import Count, Positive
-from fewshot.learners.base import Classifier, EpisodeOptions, Learner
+from fewshot.learners.base import Classifier, EpisodeOptions
+from fewshot.learners.metric import MetricLearner
 
 
 class Options(EpisodeOptions):
@@ -35,7 +36,7 @@ class Options(EpisodeOptions):
     )
 
 
-class Relation(Learner):
+class Relation(MetricLearner):
     """Relation networks: a learned comparison of a query with the class means of the features.
 
     The relation module is a network with one hidden layer. It gets the features of a query and the
@@ -54,7 +55,6 @@ class Relation(Learner):
         **settings: single settings; see `Options`.
     """
 
-    feed = "episodes"
     options_type = Options
     options: Options
 
@@ -70,18 +70,6 @@ class Relation(Learner):
             self.compare.weight.copy_(torch.cat([differences, -differences]))
             self.compare.bias.zero_()
             self.relate.weight.fill_(-self.options.scale / half)
-
-    def train(self, mode: bool = True) -> Relation:
-        super().train(mode)
-        hold_batch_norm(self.backbone)
-        return self
-
-    def loss(self, item: Episode) -> Tensor:
-        classify = self._classifier(item.support, len(item.classes))
-        return functional.cross_entropy(classify(item.query.images), item.query.labels)
-
-    def adapt(self, support: Labelled) -> Classifier:
-        return self._classifier(support, int(support.labels.max()) + 1)
 
     def _classifier(self, support: Labelled, n_way: int) -> Classifier:
         support_features = embed(self.backbone, support.images)

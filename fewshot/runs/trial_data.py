@@ -80,8 +80,7 @@ def load(run: ResolvedRun, learner: Learner, subset: LabelledSubset) -> TrialDat
 
     train, test = features(data.train), features(data.test)
     validation = None if data.validation is None else features(data.validation)
-    known = [one for one in seconds if one is not None]
-    return TrialData(train, validation, test, sum(known) if len(known) == len(seconds) else None)
+    return TrialData(train, validation, test, frozen.total_seconds(seconds))
 
 
 def works_on_features(run: ResolvedRun, learner: Learner, train: Part) -> bool:

@@ -14,6 +14,7 @@ from fewshot import backbones, progress
 from fewshot.backbones import Backbone, class_names
 from fewshot.evaluation import episodic, task_scores
 from fewshot.evaluation.episodic import Counts
+from fewshot.features import frozen
 from fewshot.learners.base import Learner
 from fewshot.runs import fitting, meta_training, provenance
 from fewshot.runs.episodic import naming, overlap, settings, task_sets
@@ -151,8 +152,7 @@ def _counts(run: ResolvedEpisodes, prepared: Prepared, tasks: Tasks) -> tuple[Co
         assert learner is not None
         return episodic.of_learner(learner, features, tasks), seconds
     centre, more = _base_mean(run, prepared.backbone)
-    if centre is not None and seconds is not None:
-        seconds = None if more is None else seconds + more
+    seconds = frozen.total_seconds([seconds, more])
     head = run.method.head_type(run.method.head_type.options_type(**run.config.head))
     return episodic.of_head(head, features, tasks, centre), seconds
 
@@ -179,14 +179,15 @@ def _base_mean(
     if not run.bases or run.config.head.get("features") != "CL2N":
         return None, 0.0
     assert backbone is not None
-    sums, n_images, total = torch.zeros(backbone.n_features, dtype=torch.float64), 0, 0.0
+    sums, n_images = torch.zeros(backbone.n_features, dtype=torch.float64), 0
+    all_seconds: list[float | None] = []
     for base in run.bases:
         progress.update(f"features of {len(base):,} images of {base.name}")
         features, seconds = base.features(backbone, device)
         sums += features.sum(0, dtype=torch.float64)
         n_images += len(base)
-        total = float("nan") if seconds is None else total + seconds
-    return (sums / n_images).float().to(device), None if total != total else total
+        all_seconds.append(seconds)
+    return (sums / n_images).float().to(device), frozen.total_seconds(all_seconds)
 
 
 def _n_parameters(prepared: Prepared) -> int:
@@ -199,7 +200,7 @@ def _warnings(run: ResolvedEpisodes, prepared: Prepared, n_tasks: int) -> list[s
     warnings = []
     if n_tasks < FEWEST_TASKS and run.config.tasks.sampler != "superclasses":
         warnings.append(
-            f"{n_tasks} tasks are few: the field reports at least {FEWEST_TASKS}, so the interval "
+            f"{n_tasks} tasks are few: papers report at least {FEWEST_TASKS}, so the interval "
             "is wide"
         )
     if isinstance(run.pool, GivenFeatures):

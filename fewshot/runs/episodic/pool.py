@@ -82,11 +82,9 @@ class Pool:
             for images, rows in zip(self.data, (self.train_rows, self.test_rows), strict=True)
             if len(rows)
         ]
-        seconds = [part.seconds for part in parts]
-        known = [one for one in seconds if one is not None]
         return PoolFeatures(
             torch.cat([part.features.features.as_subclass(Tensor) for part in parts]),
-            sum(known) if len(known) == len(seconds) else None,
+            frozen.total_seconds([part.seconds for part in parts]),
         )
 
     def load(self, indices: Tensor, device: str) -> Tensor:
