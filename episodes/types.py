@@ -3,10 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
+
+# How a picture that is not square becomes one: its central square, all of it with another aspect
+# ratio, or all of it between white margins.
+Fit = Literal["crop", "squeeze", "pad"]
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How encoded images become pixels, the same for every image of a data set.
+
+    Attributes:
+        size: side of the decoded images in pixels.
+        fit: how an image that is not square becomes square.
+        white: value that becomes 255 in images of more than 8 bits per channel; None for the
+            largest value of their type.
+    """
+
+    size: int
+    fit: Fit = "crop"
+    white: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,6 +43,9 @@ class ImageSet:
         groups: superclass name -> class names (CIFAR-10: vehicle, animal); empty if unknown.
         mirror: whether a mirrored image belongs to the same class (not so for digits and text).
         notes: sentences for the user, about skipped files for example.
+        clusters: number of the cluster of each image, int64 [n]; images of one cluster, such as
+            frames of one scene, must not be on both sides of a split. None if each is on its own.
+        decoding: how the images were decoded; None if they come from no encoded images.
     """
 
     name: str
@@ -33,6 +56,8 @@ class ImageSet:
     groups: dict[str, tuple[str, ...]]
     mirror: bool = True
     notes: tuple[str, ...] = ()
+    clusters: Tensor | None = None
+    decoding: Decoding | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -93,10 +118,19 @@ class FeatureSet:
 
 
 class TrainTest(NamedTuple):
-    """The two parts of a data set: labelled subsets come from `train`; `test` is for evaluation."""
+    """The two parts of a data set: labelled subsets come from `train`; `test` is for evaluation.
+
+    Both are the same, whole set if there is no test part and none was set aside: trials then
+    split it into folds.
+    """
 
     train: ImageSet
     test: ImageSet
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether both parts are the same, whole set."""
+        return self.train is self.test
 
 
 class Labelled(NamedTuple):

@@ -9,14 +9,12 @@ from typing import NamedTuple
 import numpy as np
 
 from episodes.datasets.source import (
-    SPLIT_NOTE,
     Content,
     Part,
     Payload,
     Source,
     chunked,
     few,
-    held_out,
 )
 from episodes.errors import UserError
 
@@ -40,9 +38,8 @@ class _File(NamedTuple):
 def source(folder: Path, name: str) -> Source | None:
     """Locate class folders in a folder, or in its train/ and test/ (or val/, validation/, valid/).
 
-    Without a test folder, a fixed, stratified fifth of the images becomes the test set. Hidden
-    files and files beside the class folders are ignored. A class folder may contain folders; an
-    empty one is not a class.
+    Hidden files and files beside the class folders are ignored. A class folder may contain folders;
+    an empty one is not a class.
 
     Returns:
         None if there are no class folders with files.
@@ -63,14 +60,14 @@ def source(folder: Path, name: str) -> Source | None:
         test, more_empty_folders = _files(folder, folder / parts[1])
         empty_folders += more_empty_folders
         notes += [f"{part}/ is not used: {parts[1]}/ is the test set" for part in parts[2:]]
-    elif train:
-        notes.append(SPLIT_NOTE.format(name=name))
     if not train and not test:
         return None
     if empty_folders:
         notes.append(f"{few(empty_folders)}: no files, so not a class")
     files = tuple((file.path, file.stat) for file in (*train, *(test or [])))
-    return Source(name, "files", files, tuple(notes), lambda: _read(folder, train, test))
+    has_test = test is not None
+    read = lambda: _read(folder, train, test)  # noqa: E731
+    return Source(name, "files", files, tuple(notes), read, has_test=has_test)
 
 
 def _folders(folder: Path) -> list[Path]:
@@ -110,12 +107,8 @@ def _files_of_class(class_folder: Path, root: Path) -> list[_File]:
 def _read(folder: Path, train: list[_File], test: list[_File] | None) -> Content:
     classes = tuple(sorted({file.class_name for file in (*train, *(test or []))}))
     label_of = {name: label for label, name in enumerate(classes)}
-    if test is None:
-        labels = np.array([label_of[file.class_name] for file in train], dtype=np.int64)
-        is_test = held_out(labels)
-        test = [file for file, selected in zip(train, is_test, strict=True) if selected]
-        train = [file for file, selected in zip(train, is_test, strict=True) if not selected]
-    return Content(classes, _part(folder, train, label_of), _part(folder, test, label_of))
+    test_part = None if test is None else _part(folder, test, label_of)
+    return Content(classes, _part(folder, train, label_of), test_part)
 
 
 def _part(folder: Path, files: list[_File], label_of: dict[str, int]) -> Part:

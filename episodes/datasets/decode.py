@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from episodes.datasets.source import Payload
+from episodes.types import Decoding
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -63,19 +64,21 @@ def size_of(payload: Payload, data: bytes) -> tuple[int, int] | None:
         return None
 
 
-def working_size(sizes: set[tuple[int, int]]) -> int:
+def working_size(sizes: set[tuple[int, int]], input_size: int = 0) -> int:
     """Return the default side of the images that learners receive, in pixels.
 
-    If all images have one square size, it is that size, at most 224. Otherwise it is 64.
+    If all images have one square size, it is that size, at most 224 or what the backbone needs.
+    Otherwise it is what the backbone needs, and at least 64.
 
     Args:
         sizes: widths and heights that occur in the data set.
+        input_size: side in pixels that the backbone needs; 0 without one.
     """
     if len(sizes) == 1:
         width, height = next(iter(sizes))
         if width == height:
-            return min(width, LARGEST_DEFAULT)
-    return MIXED_DEFAULT
+            return min(width, max(LARGEST_DEFAULT, input_size))
+    return max(MIXED_DEFAULT, input_size)
 
 
 def why_skipped(payload: Payload) -> str:
@@ -94,7 +97,7 @@ def named_as_image(path: Path) -> bool:
     return not path.suffix or path.suffix.lower() in Image.registered_extensions()
 
 
-def decode(payload: Payload, size: int) -> np.ndarray:
+def decode(payload: Payload, decoding: Decoding) -> np.ndarray:
     """Decode the central square of an image.
 
     The image is turned upright (EXIF), laid on white if it is transparent, and resized so that its
@@ -102,7 +105,7 @@ def decode(payload: Payload, size: int) -> np.ndarray:
 
     Args:
         payload: the image.
-        size: side of the result in pixels.
+        decoding: size and shape of the result.
 
     Returns:
         uint8 [size, size, 3].
@@ -112,6 +115,7 @@ def decode(payload: Payload, size: int) -> np.ndarray:
     """
     from PIL import Image
 
+    size = decoding.size
     if isinstance(payload, np.ndarray):
         return np.asarray(_square(Image.fromarray(payload), size))
     with Image.open(BytesIO(raw(payload))) as image:

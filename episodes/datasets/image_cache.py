@@ -1,7 +1,7 @@
 """Decoded images on disk: decoded once, memory-mapped afterwards, and located by their content.
 
-<cache>/images/<fingerprint>/ holds `images.npy` (uint8 [n, 3, h, w]), `labels.npy` (int64 [n]) and
-`meta.json`. <cache>/index/<signature>.json maps the sizes and times of the source's files to the
+<cache>/images/<fingerprint>/ holds `images.npy` (uint8 [n, 3, h, w]), `labels.npy` (int64 [n]),
+`clusters.npy` (int64 [n], if there are clusters) and `meta.json`. <cache>/index/<signature>.json maps the sizes and times of the source's files to the
 fingerprints, so that an unchanged source is not read again. If they have changed, the source is
 read, and its content decides.
 """
@@ -15,7 +15,7 @@ import shutil
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +23,9 @@ import numpy as np
 
 from episodes.datasets.decode import raw, size_of, working_size
 from episodes.datasets.parallel_decode import write_part
-from episodes.datasets.source import Content, Part, Source
+from episodes.datasets.source import Content, LoadOptions, Part, Source, held_out
 from episodes.errors import UserError
+from episodes.types import Decoding
 
 VERSION = 1  # increase it when decoding changes, so that older entries are no longer used
 _UNFINISHED = ".building"
@@ -42,6 +43,9 @@ class Entry:
         total: number of images in the source.
         skipped: name of each image that was skipped, and the reason.
         jpeg: whether the first image of the source is a JPEG file.
+        notes: sentences for the user about how the images were decoded.
+        clusters: int64 [n]; None if each image is on its own.
+        decoding: how the images were decoded.
     """
 
     fingerprint: str
@@ -51,50 +55,67 @@ class Entry:
     total: int
     skipped: list[tuple[str, str]]
     jpeg: bool
+    notes: list[str]
+    clusters: np.ndarray | None
+    decoding: Decoding
 
 
-def decoded(
-    source: Source, image_size: int | None, cache: Path, progress: bool
-) -> tuple[Entry, Entry]:
+def decoded(source: Source, options: LoadOptions, cache: Path, progress: bool) -> list[Entry]:
     """Return the decoded training and test sets of a source; decode them if they are not cached.
+
+    A source without a test part gives its whole as the only entry if none is set aside.
 
     Args:
         source: the data set.
-        image_size: side of the square images in pixels; None for the default of the source (see
-            `working_size`).
+        options: how it is read.
         cache: folder of the cache.
         progress: whether to report progress while decoding.
 
     Raises:
         UserError: the source is broken, or the cache cannot be written.
     """
-    index = cache / "index" / f"{_signature(source, image_size)}.json"
+    index = cache / "index" / f"{_signature(source, options)}.json"
     fingerprints = _read_json(index).get("parts", [])
-    entries = [_open(cache / "images" / fingerprint) for fingerprint in fingerprints]
-    if len(entries) == 2 and entries[0] and entries[1]:
-        return entries[0], entries[1]
-    content = source.read()
+    cached = [_open(cache / "images" / fingerprint) for fingerprint in fingerprints]
+    entries = [entry for entry in cached if entry is not None]
+    if cached and len(entries) == len(cached):
+        return entries
+    content = split(source.read(), options)
+    parts = [content.train, *([content.test] if content.test else [])]
     with warnings.catch_warnings(), _report_write_errors(cache):
         # Pillow warns about unusual metadata in images that it decodes well.
         warnings.filterwarnings("ignore", module=r"PIL\.")
-        size, fingerprints = _fingerprints(content, image_size)
-
-        def build(kind: str, fingerprint: str, part: Part) -> Entry:
+        size, fingerprints = _fingerprints(content.classes, parts, options)
+        decoding = Decoding(size, options.fit)
+        kinds = ("train", "test") if content.test else ("images",)
+        entries = []
+        for kind, fingerprint, part in zip(kinds, fingerprints, parts, strict=True):
             folder, label = cache / "images" / fingerprint, f"{source.name} {kind}"
-            return _open_or_build(folder, part, content.classes, size, label, progress)
-
-        train = build("train", fingerprints[0], content.train)
-        test = build("test", fingerprints[1], content.test)
+            entries.append(_open_or_build(folder, part, content.classes, decoding, label, progress))
         index.parent.mkdir(parents=True, exist_ok=True)
         draft = index.with_suffix(f".{os.getpid()}")
         draft.write_text(json.dumps({"parts": fingerprints}))
         os.replace(draft, index)
-    return train, test
+    return entries
 
 
-def _signature(source: Source, image_size: int | None) -> str:
-    """Return a hash of the image size and of the sizes and times of the source's files."""
-    digest = hashlib.sha256(f"{VERSION} {image_size}\n".encode())
+def split(content: Content, options: LoadOptions) -> Content:
+    """Return the content with its clusters, and with a test part set aside if it has none."""
+    from episodes.datasets.grouping import clusters
+
+    if options.group_by is not None:
+        train = replace(content.train, clusters=clusters(content.train, options.group_by))
+        content = replace(content, train=train)
+    if content.test is not None or options.test_share is None:
+        return content
+    whole = content.train
+    is_test = held_out(whole.labels, options.test_share)
+    return Content(content.classes, whole.select(~is_test), whole.select(is_test))
+
+
+def _signature(source: Source, options: LoadOptions) -> str:
+    """Return a hash of the options and of the sizes and times of the source's files."""
+    digest = hashlib.sha256(f"{VERSION} {options}\n".encode())
     for path, stat in source.files:
         digest.update(os.fsencode(path))
         digest.update(
@@ -103,12 +124,15 @@ def _signature(source: Source, image_size: int | None) -> str:
     return digest.hexdigest()[:32]
 
 
-def _fingerprints(content: Content, image_size: int | None) -> tuple[int, list[str]]:
+def _fingerprints(
+    classes: tuple[str, ...], parts: list[Part], options: LoadOptions
+) -> tuple[int, list[str]]:
     """Return the working size, and for each part a hash of everything that its entry depends on."""
+    image_size = options.image_size
     sizes: set[tuple[int, int]] = set()
     digests = []
-    for part in (content.train, content.test):
-        digest = hashlib.sha256(json.dumps([VERSION, content.classes]).encode())
+    for part in parts:
+        digest = hashlib.sha256(json.dumps([VERSION, classes]).encode())
         digest.update(part.labels.tobytes())
         for chunk in part.chunks():
             for payload in chunk:
@@ -120,14 +144,23 @@ def _fingerprints(content: Content, image_size: int | None) -> tuple[int, list[s
                 if own_size:
                     sizes.add(own_size)
         digests.append(digest)
-    size = image_size or working_size(sizes)
-    for digest in digests:
+    size = image_size or working_size(sizes, options.input_size)
+    for digest, part in zip(digests, parts, strict=True):
         digest.update(str(size).encode())
+        if options.fit != "crop":
+            digest.update(options.fit.encode())
+        if part.clusters is not None:
+            digest.update(part.clusters.tobytes())
     return size, [digest.hexdigest()[:32] for digest in digests]
 
 
 def _open_or_build(
-    folder: Path, part: Part, classes: tuple[str, ...], size: int, label: str, progress: bool
+    folder: Path,
+    part: Part,
+    classes: tuple[str, ...],
+    decoding: Decoding,
+    label: str,
+    progress: bool,
 ) -> Entry:
     """Return the entry in a folder; if there is none, decode it while other processes wait."""
     from filelock import FileLock
@@ -143,8 +176,8 @@ def _open_or_build(
         shutil.rmtree(unfinished, ignore_errors=True)
         try:
             unfinished.mkdir()
-            info = write_part(unfinished, part, size, label, progress)
-            meta = {**info, "classes": classes, "name": label}
+            info = write_part(unfinished, part, decoding, label, progress)
+            meta = {**info, "classes": classes, "name": label, "decoding": asdict(decoding)}
             (unfinished / "meta.json").write_text(json.dumps(meta))
             shutil.rmtree(folder, ignore_errors=True)  # it exists only if it is damaged
             os.rename(unfinished, folder)
@@ -165,6 +198,7 @@ def _open(folder: Path) -> Entry | None:
         if not is_whole or labels.shape != images.shape[:1] or labels.dtype != np.int64:
             return None
         skipped = [(name, reason) for name, reason in meta["skipped"]]
+        clusters = folder / "clusters.npy"
         with suppress(OSError):  # a read-only cache works as well
             os.utime(folder)  # `fewshot data --cache` shows this as the time of the last use
         return Entry(
@@ -175,6 +209,9 @@ def _open(folder: Path) -> Entry | None:
             meta["total"],
             skipped,
             meta["jpeg"],
+            meta["notes"],
+            np.load(clusters, allow_pickle=False) if clusters.exists() else None,
+            Decoding(**meta["decoding"]),
         )
     except (OSError, ValueError, EOFError, KeyError, TypeError):
         return None

@@ -14,10 +14,10 @@ from episodes.datasets import cifar10, class_folders, omniglot, parquet
 from episodes.datasets.digits import load_digits
 from episodes.datasets.image_cache import Entry, decoded
 from episodes.datasets.locations import cache_root, data_root
-from episodes.datasets.source import Source, few
+from episodes.datasets.source import TEST_SHARE, LoadOptions, Source, few
 from episodes.datasets.superclasses import superclasses_in_names, superclasses_of
 from episodes.errors import NotHere, UserError
-from episodes.types import ImageSet, TrainTest
+from episodes.types import Fit, ImageSet, TrainTest
 
 LARGEST_IMAGE_SIZE = 1024  # pixels
 
@@ -34,21 +34,31 @@ def load(
     data: str,
     *,
     image_size: int | None = None,
+    input_size: int = 0,
+    fit: Fit = "crop",
+    test: float | str | None = TEST_SHARE,
+    group_by: str | None = None,
     root: Path | None = None,
     cache: Path | None = None,
     progress: bool = False,
 ) -> TrainTest:
     """Load the training and the test set of a data set.
 
-    Images are upright, RGB, on white where they are transparent, and cropped to their central
-    square. They are decoded on the first load and memory-mapped afterwards.
+    Images are upright, RGB, on white where they are transparent, and square. They are decoded on
+    the first load and memory-mapped afterwards.
 
     Args:
         data: a path, "digits", a part of Omniglot (see `omniglot`), or a name in `root`. "cifar10"
             and the two large parts of Omniglot are downloaded if they are not there.
         image_size: side of the square images in pixels. None for the common size of square images,
-            at most 224, and 64 if the sizes differ or are not square. The default of "digits" and
-            of Omniglot is 32.
+            at most 224 or `input_size`, and otherwise for `input_size`, at least 64. The default of
+            "digits" and of Omniglot is 32.
+        input_size: side in pixels that the backbone needs; 0 without one.
+        fit: how an image that is not square becomes square.
+        test: what to test on if the data set has no test part: a fixed, stratified share of the
+            images, the path of other images, or None to return the whole data set as both parts.
+        group_by: what keeps images on one side of a split: "subfolder", "prefix" or the name of a
+            column of the source; None if each image is on its own.
         root: folder in which names are looked up; None for $FEWSHOT_DATA, or `data` in the user's
             cache folder.
         cache: folder for decoded images; None for $FEWSHOT_CACHE, or the user's cache folder.
@@ -64,20 +74,23 @@ def load(
         raise UserError(
             f"The image size {image_size} is not between 4 and {LARGEST_IMAGE_SIZE} pixels."
         )
+    share = test if isinstance(test, float) else None
     if data == "digits" and not Path(data).is_dir():  # a folder of that name takes precedence
         return load_digits(image_size or 32)
     if data in omniglot.DESCRIPTIONS:
         place = root or data_root()
-        source, size = omniglot.source(data, place), image_size or omniglot.IMAGE_SIZE
-        train, test = decoded(source, size, cache or cache_root(), progress)
-        return _assembled(source, place / omniglot.FOLDERS[0], train, test)
+        options = LoadOptions(image_size or omniglot.IMAGE_SIZE, test_share=share)
+        source = omniglot.source(data, place)
+        entries = decoded(source, options, cache or cache_root(), progress)
+        return _assembled(source, place / omniglot.FOLDERS[0], entries, share)
     place = _locate(data, root or data_root())
     name = place.stem if place.is_file() else place.name
     if data == "cifar10":
         name = data
     source = _source(place, name)
-    train, test = decoded(source, image_size, cache or cache_root(), progress)
-    return _assembled(source, place if place.is_dir() else place.parent, train, test)
+    options = LoadOptions(image_size, input_size, fit, share, group_by)
+    entries = decoded(source, options, cache or cache_root(), progress)
+    return _assembled(source, place if place.is_dir() else place.parent, entries, share)
 
 
 def available(root: Path | None = None) -> list[tuple[str, str]]:
@@ -155,12 +168,13 @@ def _kind(place: Path) -> str | None:
     return None
 
 
-def _assembled(source: Source, place: Path, train: Entry, test: Entry) -> TrainTest:
-    """Combine two decoded parts under one list of classes: those with at least one image."""
+def _assembled(source: Source, place: Path, entries: list[Entry], share: float | None) -> TrainTest:
+    """Combine the decoded parts under one list of classes: those with at least one image."""
+    train, test = entries[0], entries[-1]
     in_train = np.bincount(train.labels, minlength=len(train.classes)) > 0
     in_test = np.bincount(test.labels, minlength=len(test.classes)) > 0
     names = np.array(train.classes)
-    skip_note = _skip_note(source.unit, train, test)
+    skip_note = _skip_note(source.unit, *entries)
     _check_classes(place, names, in_train, in_test, skip_note)
     classes = tuple(str(name) for name in names[in_train])
     if source.superclass_in_name:
@@ -168,6 +182,13 @@ def _assembled(source: Source, place: Path, train: Entry, test: Entry) -> TrainT
     else:
         groups = superclasses_of(place, classes)
     notes = [*source.notes, *([skip_note] if skip_note else [])]
+    for entry in entries:
+        notes += entry.notes
+    if share is not None and not source.has_test:
+        notes.append(
+            f"{source.name} has no test set: a fixed, stratified {share:.0%} of its images is "
+            "used as one"
+        )
     if train.jpeg and source.name == "cifar10":
         notes.append("these CIFAR-10 images are a JPEG re-encoding, not the original pixels")
     if unused := list(names[~in_train]):
@@ -187,9 +208,12 @@ def _assembled(source: Source, place: Path, train: Entry, test: Entry) -> TrainT
             groups=groups,
             mirror=source.mirror,
             notes=tuple(notes),
+            clusters=None if entry.clusters is None else torch.from_numpy(entry.clusters),
+            decoding=entry.decoding,
         )
 
-    return TrainTest(image_set(train, notes), image_set(test, []))
+    first = image_set(train, notes)
+    return TrainTest(first, first if len(entries) == 1 else image_set(test, []))
 
 
 def _check_classes(

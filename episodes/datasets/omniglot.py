@@ -25,7 +25,7 @@ from pathlib import Path
 
 import numpy as np
 
-from episodes.datasets.source import CHUNK, SPLIT_NOTE, Content, Part, Payload, Source, held_out
+from episodes.datasets.source import CHUNK, Content, Part, Payload, Source
 from episodes.errors import NotHere, UserError
 
 IMAGE_SIZE = 32  # pixels; our own networks for small images take this size without resizing
@@ -117,7 +117,7 @@ def source(name: str, root: Path) -> Source:
     archives = [_Archive(_located(stem, root)) for stem in _ARCHIVES[name]]
     files = tuple(file for archive in archives for file in archive.files)
     read: Callable[[], Content] = lambda: _drawings(archives)  # noqa: E731
-    notes = [SPLIT_NOTE.format(name=name)]
+    notes: list[str] = []
     if name == RUNS:
         read = lambda: _runs(archives[0])  # noqa: E731
         notes = [
@@ -125,7 +125,14 @@ def source(name: str, root: Path) -> Source:
             "and whose test images are its queries"
         ]
     return Source(
-        name, "drawings", files, tuple(notes), read, mirror=False, superclass_in_name=True
+        name,
+        "drawings",
+        files,
+        tuple(notes),
+        read,
+        mirror=False,
+        superclass_in_name=True,
+        has_test=name == RUNS,
     )
 
 
@@ -180,7 +187,7 @@ def _download(stem: str, root: Path) -> None:
 
 
 def _drawings(archives: list[_Archive]) -> Content:
-    """List the drawings of alphabets; a fixed fifth of each class is the test set."""
+    """List the drawings of alphabets."""
     drawings: list[tuple[_Archive, str]] = []
     class_names: list[str] = []
     for archive in archives:
@@ -193,13 +200,7 @@ def _drawings(archives: list[_Archive]) -> Content:
             f"{archives[0].path} holds no ALPHABET/CHARACTER/DRAWING.png: copy it again from {URL}."
         )
     classes, labels = np.unique(class_names, return_inverse=True)
-    is_test = held_out(labels)
-
-    def part(mask: np.ndarray) -> Part:
-        own = [drawing for drawing, selected in zip(drawings, mask, strict=True) if selected]
-        return _part(own, labels[mask])
-
-    return Content(tuple(map(str, classes)), part(~is_test), part(is_test))
+    return Content(tuple(map(str, classes)), _part(drawings, labels), None)
 
 
 def _runs(archive: _Archive) -> Content:

@@ -17,6 +17,7 @@ import numpy as np
 
 from episodes.datasets.decode import broken_image_errors, decode, raw, why_skipped
 from episodes.datasets.source import Part, Payload
+from episodes.types import Decoding
 
 BYTES_PER_THREAD = 1500  # of an encoded image, for every thread that pays
 
@@ -33,23 +34,28 @@ class PartInfo(TypedDict):
         total: number of images in the source.
         jpeg: whether the first image of the source is a JPEG file.
         skipped: name of each image that was skipped, and the reason.
+        notes: sentences for the user about how the images were decoded.
     """
 
     shape: list[int]
     total: int
     jpeg: bool
     skipped: list[tuple[str, str]]
+    notes: list[str]
 
 
-def write_part(folder: Path, part: Part, size: int, label: str, progress: bool) -> PartInfo:
-    """Decode all images of a part into `images.npy` and `labels.npy`.
+def write_part(
+    folder: Path, part: Part, decoding: Decoding, label: str, progress: bool
+) -> PartInfo:
+    """Decode all images of a part into `images.npy`, `labels.npy` and `clusters.npy`.
 
-    The files hold uint8 [n, 3, size, size] and int64 [n] of the n images that could be decoded.
+    The files hold uint8 [n, 3, size, size], int64 [n] and int64 [n] of the n images that could be
+    decoded; a part without clusters has no `clusters.npy`.
 
     Args:
         folder: existing folder for the two files.
         part: images to decode.
-        size: side of the decoded images in pixels.
+        decoding: how the images are decoded.
         label: name of the part in messages.
         progress: whether to report progress.
 
@@ -57,14 +63,14 @@ def write_part(folder: Path, part: Part, size: int, label: str, progress: bool) 
         OSError: the folder cannot be written.
         UserError: the source is broken.
     """
-    total = len(part.labels)
+    total, size = len(part.labels), decoding.size
     decoded_indices: list[int] = []
     skipped: list[tuple[str, str]] = []
     # On a full disk, writing to a file raises an error; writing to a memory map kills the process.
     with open(folder / "images.npy", "wb") as file, _progress(progress, total, label) as advance:
         _write_header(file, total, size)
         start = 0
-        for pixels, reasons in decoded_chunks(part.chunks(), size):
+        for pixels, reasons in decoded_chunks(part.chunks(), decoding):
             file.write(pixels.data)
             for index, reason in enumerate(reasons, start):
                 if reason is None:
@@ -75,9 +81,11 @@ def write_part(folder: Path, part: Part, size: int, label: str, progress: bool) 
             advance(len(reasons))
         shape = _write_header(file, len(decoded_indices), size)
     np.save(folder / "labels.npy", part.labels[decoded_indices].astype(np.int64))
+    if part.clusters is not None:
+        np.save(folder / "clusters.npy", part.clusters[decoded_indices].astype(np.int64))
     first_chunk = next(part.chunks(), [])
     jpeg = bool(first_chunk) and bytes(raw(first_chunk[0])[:2]) == b"\xff\xd8"
-    return {"shape": shape, "total": total, "jpeg": jpeg, "skipped": skipped}
+    return {"shape": shape, "total": total, "jpeg": jpeg, "skipped": skipped, "notes": []}
 
 
 def _write_header(file: BinaryIO, count: int, size: int) -> list[int]:
@@ -92,14 +100,14 @@ def _write_header(file: BinaryIO, count: int, size: int) -> list[int]:
     return list(shape)
 
 
-def decoded_chunks(chunks: Iterable[list[Payload]], size: int) -> Iterator[Decoded]:
+def decoded_chunks(chunks: Iterable[list[Payload]], decoding: Decoding) -> Iterator[Decoded]:
     """Decode chunks of images in threads and yield them in order.
 
     Only a few chunks more than the caller has received are decoded in advance.
 
     Args:
         chunks: images to decode.
-        size: side of the decoded images in pixels.
+        decoding: how they are decoded.
     """
     remaining = iter(chunks)
     first = next(remaining, [])
@@ -107,7 +115,7 @@ def decoded_chunks(chunks: Iterable[list[Payload]], size: int) -> Iterator[Decod
     waiting: deque[Future[Decoded]] = deque()
     with ThreadPoolExecutor(n_threads) as pool:
         for chunk in itertools.chain([first] if first else [], remaining):
-            waiting.append(pool.submit(_decode_chunk, chunk, size))
+            waiting.append(pool.submit(_decode_chunk, chunk, decoding))
             if len(waiting) > 2 * n_threads:  # decoded chunks occupy memory
                 yield waiting.popleft().result()
         while waiting:
@@ -132,14 +140,15 @@ def threads_for(chunk: list[Payload]) -> int:
     return max(1, min(n_cores, mean_size // BYTES_PER_THREAD))
 
 
-def _decode_chunk(chunk: list[Payload], size: int) -> Decoded:
+def _decode_chunk(chunk: list[Payload], decoding: Decoding) -> Decoded:
+    size = decoding.size
     pixels = np.empty((len(chunk), 3, size, size), dtype=np.uint8)
     reasons: list[str | None] = []
     errors = broken_image_errors()
     n_decoded = 0
     for payload in chunk:
         try:
-            pixels[n_decoded] = decode(payload, size).transpose(2, 0, 1)
+            pixels[n_decoded] = decode(payload, decoding).transpose(2, 0, 1)
         except errors:
             reasons.append(why_skipped(payload))
         else:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from episodes.datasets.source import CHUNK, SPLIT_NOTE, Content, Part, Payload, Source, held_out
+from episodes.datasets.source import CHUNK, Content, Part, Payload, Source
 from episodes.errors import UserError
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def source(folder: Path, name: str) -> Source | None:
     """Locate Parquet files in a folder, or one level below it; or one file.
 
     The name of a file (train-*, test-*, validation-*, val-*) or of its folder says which part it
-    belongs to. Without a test file, a fixed, stratified fifth of the images becomes the test set.
+    belongs to.
 
     Args:
         folder: folder, or path of one file.
@@ -76,7 +76,7 @@ def source(folder: Path, name: str) -> Source | None:
     train = parts.pop("train")
     test_name = next((part for part in TEST_NAMES if part in parts), None)
     test = parts.pop(test_name) if test_name else None
-    notes = [] if test else [SPLIT_NOTE.format(name=name)]
+    notes = []
     for unused in parts.values():
         notes += [f"{path.relative_to(folder).as_posix()} is not used" for path in unused]
     for part in (train, test or []):
@@ -87,7 +87,8 @@ def source(folder: Path, name: str) -> Source | None:
         (path.relative_to(folder.parent).as_posix(), path.stat())
         for path in (*train, *(test or []))
     )
-    return Source(name, "rows", files, tuple(notes), lambda: _read(train, test))
+    has_test = test is not None
+    return Source(name, "rows", files, tuple(notes), lambda: _read(train, test), has_test=has_test)
 
 
 def _paths_by_part(paths: list[Path], folder: Path) -> dict[str, list[Path]]:
@@ -129,13 +130,7 @@ def _read(train_paths: list[Path], test_paths: list[Path] | None) -> Content:
                 f"{file.path} has labels outside 0..{len(class_names) - 1}, or images without a "
                 "label: correct or remove these rows."
             )
-    n_train = sum(len(file.labels) for file in train)
-    if test_paths is None:
-        is_test = held_out(np.concatenate([file.labels for file in train]))
-        return Content(class_names, _part(train, ~is_test), _part(train, is_test))
-    n_test = sum(len(file.labels) for file in test)
-    whole_train, whole_test = np.ones(n_train, dtype=bool), np.ones(n_test, dtype=bool)
-    return Content(class_names, _part(train, whole_train), _part(test, whole_test))
+    return Content(class_names, _part(train), _part(test) if test else None)
 
 
 def _files(paths: list[Path]) -> list[_File]:
@@ -146,28 +141,21 @@ def _files(paths: list[Path]) -> list[_File]:
     return files
 
 
-def _part(files: list[_File], mask: np.ndarray) -> Part:
-    """Return the rows of the files that the mask, bool [rows of all files], selects."""
-    rows = np.flatnonzero(mask)
+def _part(files: list[_File]) -> Part:
+    """Return the rows of files."""
     ends = np.cumsum([len(file.labels) for file in files])
 
-    def name_of(i: int) -> str:
-        row = int(rows[i])
+    def name_of(row: int) -> str:
         number = int(np.searchsorted(ends, row, side="right"))
         start = int(ends[number - 1]) if number else 0
         return f"{files[number].path.name} row {row - start}"
 
     def chunks() -> Iterator[list[Payload]]:
-        start = 0
         for file in files:
             for batch in _images(file.path, file.columns.image):
-                selection = mask[start : start + len(batch)]
-                start += len(batch)
-                yield [
-                    data or b"" for data, selected in zip(batch, selection, strict=True) if selected
-                ]
+                yield [data or b"" for data in batch]
 
-    return Part(np.concatenate([file.labels for file in files])[mask], name_of, chunks)
+    return Part(np.concatenate([file.labels for file in files]), name_of, chunks)
 
 
 @contextmanager

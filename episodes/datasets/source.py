@@ -1,13 +1,15 @@
-"""What every source of images provides before decoding, and the split of one without a test set."""
+"""What every source of images provides before decoding, and the split of one without a test part."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
+from episodes.types import Fit
 
 # An encoded image, the path of an image file, or pixels, uint8 [h, w, 3].
 Payload = bytes | Path | np.ndarray
@@ -16,7 +18,29 @@ Payload = bytes | Path | np.ndarray
 # photographs need little memory.
 CHUNK = 256
 
-SPLIT_NOTE = "{name} has no test set: a fixed, stratified fifth of its images is used as one"
+TEST_SHARE = 0.2  # of the images, if a data set without a test part is split
+
+
+@dataclass(frozen=True)
+class LoadOptions:
+    """How a data set is read.
+
+    Attributes:
+        image_size: side of the decoded images in pixels; None to choose it (see
+            `decode.working_size`).
+        input_size: side in pixels that the backbone needs; the choice follows it.
+        fit: how an image that is not square becomes square.
+        test_share: share of each class to set aside as the test part of a source without one; None
+            to leave the source whole.
+        group_by: what keeps images on one side of a split: "subfolder", "prefix" or the name of a
+            column of the source; None if each image is on its own.
+    """
+
+    image_size: int | None = None
+    input_size: int = 0
+    fit: Fit = "crop"
+    test_share: float | None = TEST_SHARE
+    group_by: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,23 +49,54 @@ class Part:
 
     Attributes:
         labels: int64 [n], indices into the classes of the content.
-        name_of: index -> name of that image in messages.
+        name_of: index -> name of that image in messages: its path relative to the data set, with
+            `/`, if it is a file.
         chunks: start a pass over all n payloads in order, in lists; raises UserError if the source
             is broken.
+        column: name of a column of the source -> its value for each image, as text; raises
+            UserError, with the names that there are, for another name. None without columns.
+        clusters: number of the cluster of each image, int64 [n]; None if each is on its own.
     """
 
     labels: np.ndarray
     name_of: Callable[[int], str]
     chunks: Callable[[], Iterator[list[Payload]]]
+    column: Callable[[str], Sequence[str]] | None = None
+    clusters: np.ndarray | None = None
+
+    def select(self, mask: np.ndarray) -> Part:
+        """Return the images that a mask, bool [n], selects."""
+        indices = np.flatnonzero(mask)
+
+        def chunks() -> Iterator[list[Payload]]:
+            start = 0
+            for chunk in self.chunks():
+                own = mask[start : start + len(chunk)]
+                start += len(chunk)
+                if own.any():
+                    yield [payload for payload, is_own in zip(chunk, own, strict=True) if is_own]
+
+        return Part(
+            self.labels[mask],
+            lambda i: self.name_of(int(indices[i])),
+            chunks,
+            clusters=None if self.clusters is None else self.clusters[mask],
+        )
 
 
 @dataclass(frozen=True, eq=False)
 class Content:
-    """The two parts of a data set, and the class names that their labels index."""
+    """The parts of a data set, and the class names that their labels index.
+
+    Attributes:
+        classes: class names.
+        train: the training part, or the whole data set if it has no test part.
+        test: the test part; None if the data set has none.
+    """
 
     classes: tuple[str, ...]
     train: Part
-    test: Part
+    test: Part | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +112,7 @@ class Source:
         read: read what is needed to list the images; raises UserError if a file is broken.
         mirror: whether a mirrored image belongs to the same class.
         superclass_in_name: whether class names are SUPERCLASS/CLASS.
+        has_test: whether the content has a test part.
     """
 
     name: str
@@ -66,6 +122,7 @@ class Source:
     read: Callable[[], Content]
     mirror: bool = True
     superclass_in_name: bool = False
+    has_test: bool = True
 
 
 def chunked(payloads: list[Payload] | np.ndarray) -> Iterator[list[Payload]]:
@@ -80,12 +137,15 @@ def few(names: list[str]) -> str:
     return ", ".join(names[:5]) + more
 
 
-def held_out(labels: np.ndarray, per_class: int | None = None) -> np.ndarray:
+def held_out(
+    labels: np.ndarray, share: float = TEST_SHARE, per_class: int | None = None
+) -> np.ndarray:
     """Choose a fixed, stratified test set; the only image of a class is never chosen.
 
     Args:
         labels: int64 [n].
-        per_class: test images per class; None for a fifth of each class, rounded, but at least one.
+        share: test images of each class, rounded, but at least one.
+        per_class: test images of each class, in place of the share.
 
     Returns:
         bool [n], true for test images.
@@ -93,7 +153,7 @@ def held_out(labels: np.ndarray, per_class: int | None = None) -> np.ndarray:
     is_test = np.zeros(len(labels), dtype=bool)
     for label in np.unique(labels):
         indices = np.flatnonzero(labels == label)
-        n_test = per_class or max(1, round(len(indices) / 5))
+        n_test = per_class or max(1, round(len(indices) * share))
         order = np.random.default_rng([0, int(label)]).permutation(indices)
         is_test[order[: min(n_test, len(indices) - 1)]] = True
     return is_test

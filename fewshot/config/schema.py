@@ -23,6 +23,7 @@ Views = Literal["none", "flip", "flip-crop", "flip-crops", "flip-shift", "turn-z
 Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Prior = Literal["balanced", "training"] | dict[str, Weight]
 Calibration = Literal["temperature", "none"]
+Fit = Literal["crop", "squeeze", "pad"]
 
 
 class Settings(BaseModel):
@@ -301,7 +302,14 @@ class MethodConfig(Settings):
         default="cifar10", description="Name of a data set, or the path of a folder of images."
     )
     image_size: Count | None = Field(
-        default=None, description="Side to which images of a folder are resized. [pixels]"
+        default=None,
+        description="Side to which images of a folder are resized; null follows the backbone. "
+        "[pixels]",
+    )
+    image_fit: Fit = Field(
+        default="crop",
+        description="How an image that is not square becomes square: `crop` takes its central "
+        "square, `squeeze` changes its aspect ratio, `pad` adds white margins.",
     )
     backbone: BackboneSettings = Field(description="The network that turns images into features.")
     learner: dict[str, Any] = Field(default={}, description="Settings of the method.")
@@ -353,6 +361,21 @@ class RunConfig(MethodConfig):
         default=None, description="Label budget. [share of the training images of each class]"
     )
     full: bool = Field(default=False, description="Label budget: all training images.")
+    test: Share | str | None = Field(
+        default=None,
+        description="Test images of a data set without a test part: the path of other images, or a "
+        "share of each class; null cross-validates over `test_folds`.",
+    )
+    test_folds: Annotated[int, Field(ge=2, strict=True)] = Field(
+        default=5,
+        description="Parts into which a data set without a test part is split; each trial tests on "
+        "one of them, and after so many trials on a new split.",
+    )
+    group_by: str | None = Field(
+        default=None,
+        description="What keeps images on one side of a split: `subfolder`, `prefix` (of the file "
+        "name) or the name of a column; null takes each image on its own.",
+    )
     select: Literal["last", "holdout", "support_cv", "support_cv_ends", "start"] = Field(
         default="last",
         description="Weights that are evaluated: those of the `last` step; of the log entry with "

@@ -248,7 +248,7 @@ def _fill(
         # Pillow warns of odd metadata in images that it decodes well.
         warnings.filterwarnings("ignore", module=r"PIL\.")
         decoded = decoded_chunks(
-            ([folder / name for name in names] for _, names in missing), ready.side
+            ([folder / name for name in names] for _, names in missing), ready.decoding
         )
         for (key, names), (pixels, reasons) in zip(missing, decoded, strict=True):
             reason_of = dict(zip(names, reasons, strict=True))

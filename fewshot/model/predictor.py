@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from episodes.types import FeatureSet
+from episodes.types import Decoding, FeatureSet
 from fewshot import io
 from fewshot.backbones import chunk_size
 from fewshot.errors import UserError
@@ -32,14 +32,14 @@ class Predictor(NamedTuple):
         logits: pixels uint8 [n, 3, side, side] -> logits float32 [n, n_way], computed as the run's
             own evaluation does, under its prior and at its temperature.
         classes: class names, in the order of the logits.
-        side: height and width of the images in pixels.
+        decoding: how images must be decoded, as the run's own were.
         batch_size: how many images to pass at once, so that memory does not depend on their size.
         fingerprint: hash of what decides the logits.
     """
 
     logits: Callable[[np.ndarray], Tensor]
     classes: tuple[str, ...]
-    side: int
+    decoding: Decoding
     batch_size: int
     fingerprint: str
 
@@ -64,7 +64,7 @@ def load(run: Path, seed: int | None = None, device: str | None = None) -> Predi
     return Predictor(
         logits=_classifier(restored, _calibration(run, seed)),
         classes=train.classes,
-        side=train.images.shape[-1],
+        decoding=train.decoding or Decoding(train.images.shape[-1]),
         batch_size=chunk_size(restored.learner.backbone, train.images),
         fingerprint=fingerprint.hexdigest(),
     )

@@ -23,6 +23,8 @@ from fewshot.runs import base_sets, checks, records
 from fewshot.runs.labelled_subset import labelled_subset
 from fewshot.training import devices
 
+# Settings that change the images, so that the fingerprints of the data stand for them.
+BY_FINGERPRINT = {"data", "image_size", "image_fit", "test", "group_by"}
 RESULTS_VERSION = 1
 FOLDS_VERSION = 2  # the same for what folds choose
 # The same for weights that are trained on base classes; the ids of the episodic regime do not have
@@ -138,7 +140,14 @@ def _settle(values: Mapping[str, Any]) -> _Settled:
     preset = values.get("preset")
     settings = configure(values, preset or "few")
     shown = progress.is_shown()
-    parts = datasets.load(settings.data, image_size=settings.image_size, progress=shown)
+    parts = datasets.load(
+        settings.data,
+        image_size=settings.image_size,
+        fit=settings.image_fit,
+        test=settings.test or 0.2,
+        group_by=settings.group_by,
+        progress=shown,
+    )
     excluded = settings.exclude_classes
     data = TrainTest(*(class_splits.without_classes(part, excluded) for part in parts))
     labelled = labelled_subset(settings, data.train, seed=0).labelled
@@ -240,7 +249,7 @@ def deciding_values(settings: MethodConfig, bases: Sequence[ImageSet]) -> dict[s
     runs.
     """
     values = settings.model_dump(
-        mode="json", exclude={"data", "image_size", "preset", "precision"}, exclude_defaults=True
+        mode="json", exclude=BY_FINGERPRINT | {"preset", "precision"}, exclude_defaults=True
     )
     options = options_of(settings)
     values["learner"] = config.deciding(options)
