@@ -34,7 +34,7 @@ def test_without_a_test_folder_a_stratified_fifth_is_the_test_set(tmp_path: Path
     train, test = load(str(tmp_path / "own"))
     assert torch.bincount(train.labels).tolist() == [16, 8, 1]
     assert torch.bincount(test.labels).tolist() == [4, 2]
-    assert "fifth" in train.notes[0]
+    assert "20% of its images" in train.notes[0]
     assert any("no test images of c" in note for note in train.notes)
     distinct = {image.numpy().tobytes() for part in (train, test) for image in part.images}
     assert len(distinct) == 31  # no image is in both sets

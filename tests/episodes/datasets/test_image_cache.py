@@ -18,6 +18,7 @@ from PIL import Image
 import episodes
 from episodes.datasets import load, parallel_decode
 from episodes.errors import UserError
+from episodes.types import Decoding
 from tests.episodes.datasets.samples import save_classes, save_image
 
 PACKAGE_ROOT = Path(episodes.__file__).parents[1]
@@ -26,12 +27,13 @@ PACKAGE_ROOT = Path(episodes.__file__).parents[1]
 LOAD = """
 import os, pathlib
 from episodes.datasets import class_folders, image_cache, parallel_decode
+from episodes.datasets.source import LoadOptions
 from episodes.errors import UserError
 
 def load():
     source = class_folders.source(pathlib.Path(os.environ["DATA"]), "data")
     cache = pathlib.Path(os.environ["FEWSHOT_CACHE"])
-    return image_cache.decoded(source, None, cache, progress=True)
+    return image_cache.decoded(source, LoadOptions(), cache, progress=True)
 
 """
 
@@ -54,9 +56,9 @@ def decoded_images(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     payloads: list[object] = []
     original: Callable[..., np.ndarray] = parallel_decode.decode
 
-    def count(payload: object, size: int) -> np.ndarray:
+    def count(payload: object, decoding: Decoding) -> np.ndarray:
         payloads.append(payload)
-        return original(payload, size)
+        return original(payload, decoding)
 
     monkeypatch.setattr(parallel_decode, "decode", count)
     return payloads

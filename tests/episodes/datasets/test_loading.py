@@ -103,7 +103,7 @@ def test_long_lists_of_skipped_files_are_shortened(tmp_path: Path) -> None:
     save_classes(tmp_path, {"a": 5, "b": 5})
     for i in range(9):
         (tmp_path / "a" / f"broken{i}.jpg").write_bytes(b"broken")
-    note = load(str(tmp_path)).train.notes[1]
+    note = load(str(tmp_path)).train.notes[0]
     assert "skipped 9 of 19 files" in note
     assert note.count("broken") == 5
     assert note.endswith("and 4 more")

@@ -87,7 +87,7 @@ def test_drawings_have_their_class_alphabet_and_white_ink(tmp_path: Path) -> Non
             assert torch.equal(image[0], image[2])
             assert label_of.pop(image[0].numpy().tobytes()) == label
     assert not label_of
-    assert any("fifth" in note for note in train.notes)
+    assert any("20% of its images" in note for note in train.notes)
 
 
 def test_the_original_size_holds_ink_and_paper_alone(tmp_path: Path) -> None:

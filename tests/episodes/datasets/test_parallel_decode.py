@@ -11,6 +11,9 @@ import pytest
 
 from episodes.datasets import parallel_decode
 from episodes.datasets.source import Part, Payload
+from episodes.types import Decoding
+
+SMALL = Decoding(4)
 
 
 def images(count: int) -> list[Payload]:
@@ -26,7 +29,7 @@ def test_only_a_few_chunks_are_decoded_in_advance(monkeypatch: pytest.MonkeyPatc
             begun.append(number)
             yield [image] * 2
 
-    for number, (pixels, reasons) in enumerate(parallel_decode.decoded_chunks(chunks(), 4)):
+    for number, (pixels, reasons) in enumerate(parallel_decode.decoded_chunks(chunks(), SMALL)):
         assert (pixels == number).all()
         assert pixels.shape == (2, 3, 4, 4)
         assert reasons == [None, None]
@@ -62,12 +65,13 @@ def part_with_broken_images() -> Part:
 
 def test_a_part_is_written_without_its_broken_images(tmp_path: Path) -> None:
     part = part_with_broken_images()
-    info = parallel_decode.write_part(tmp_path, part, 4, "toys train", progress=False)
+    info = parallel_decode.write_part(tmp_path, part, SMALL, "toys train", progress=False)
     assert info == {
         "shape": [3, 3, 4, 4],
         "total": 5,
         "jpeg": False,
         "skipped": [("image 1", "cannot be decoded"), ("image 4", "not an image")],
+        "notes": [],
     }
     pixels = np.load(tmp_path / "images.npy")
     assert pixels.dtype == np.uint8
@@ -80,6 +84,6 @@ def test_progress_is_one_message_if_there_is_no_terminal(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, progress: bool
 ) -> None:
     caplog.set_level(logging.INFO, "fewshot")
-    parallel_decode.write_part(tmp_path, part_with_broken_images(), 4, "toys train", progress)
+    parallel_decode.write_part(tmp_path, part_with_broken_images(), SMALL, "toys train", progress)
     expected = ["decoding toys train: 5 images; this happens once"]
     assert caplog.messages == (expected if progress else [])

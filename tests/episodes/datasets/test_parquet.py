@@ -84,7 +84,7 @@ def test_without_test_files_a_stratified_fifth_is_the_test_set(tmp_path: Path, n
     train, test = load(str(tmp_path))
     assert torch.bincount(train.labels).tolist() == [16, 8]
     assert torch.bincount(test.labels).tolist() == [4, 2]
-    assert "fifth" in train.notes[0]
+    assert "20% of its images" in train.notes[0]
     row_of = {}
     for i, data in enumerate(images):
         row_of[np.asarray(Image.open(BytesIO(data))).transpose(2, 0, 1).tobytes()] = i

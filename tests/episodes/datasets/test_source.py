@@ -13,7 +13,7 @@ def test_held_out_takes_a_fifth_or_the_given_number_and_leaves_one_for_training(
     per_class: int | None, expected: list[int]
 ) -> None:
     labels = np.repeat([0, 1, 2, 5], [20, 5, 2, 1])
-    is_test = source.held_out(labels, per_class)
+    is_test = source.held_out(labels, per_class=per_class)
     assert [int(is_test[labels == label].sum()) for label in (0, 1, 2, 5)] == expected
 
 
