@@ -51,6 +51,8 @@ def source(folder: Path, name: str) -> Source | None:
     Returns:
         None if the folder holds no batches.
     """
+    if not folder.is_dir():
+        return None
     for place in (folder, folder / BATCHES):
         train = sorted(place.glob("data_batch_*"))
         test, meta = place / "test_batch", place / "batches.meta"

@@ -10,7 +10,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from episodes.datasets import cifar10, class_folders, omniglot, parquet
+from episodes.datasets import (
+    cifar10,
+    class_folders,
+    idx,
+    npz,
+    omniglot,
+    parquet,
+    torchvision_named,
+)
 from episodes.datasets.digits import load_digits
 from episodes.datasets.image_cache import Entry, decoded
 from episodes.datasets.locations import cache_root, data_root
@@ -24,10 +32,23 @@ LARGEST_IMAGE_SIZE = 1024  # pixels
 # What each kind of source is called, and the function that locates it in a folder; in the order in
 # which they are tried.
 _KINDS: dict[str, Callable[[Path, str], Source | None]] = {
-    "CIFAR-10 batches": cifar10.source,
+    "CIFAR batches": cifar10.source,
+    "idx files": idx.source,
     "Parquet files": parquet.source,
     "class folders": class_folders.source,
+    "arrays": npz.source,
 }
+# The functions that also take the path of one file; each returns None if the file is not its kind.
+_OF_FILES: tuple[Callable[[Path, str], Source | None], ...] = (
+    parquet.source,
+    cifar10.source,
+    idx.source,
+    npz.source,
+)
+# Prefix of a name, as in torchvision:Flowers102 -> the function that locates the data set, given
+# the rest of the name and the folder in which names are looked up.
+_CATALOGUES: dict[str, Callable[[str, Path], Source]] = {"torchvision": torchvision_named.source}
+_FILE_REMEDY = "give a folder of images, or one of the formats in docs/data.md"
 
 
 def load(
@@ -83,6 +104,12 @@ def load(
         source = omniglot.source(data, place)
         entries = decoded(source, options, cache or cache_root(), progress)
         return _assembled(source, place / omniglot.FOLDERS[0], entries, share)
+    catalogue, _, rest = data.partition(":")
+    if catalogue in _CATALOGUES and not Path(data).exists():
+        options = LoadOptions(image_size, input_size, fit, share, group_by)
+        source = _CATALOGUES[catalogue](rest, root or data_root())
+        entries = decoded(source, options, cache or cache_root(), progress)
+        return _assembled(source, root or data_root(), entries, share)
     place = _locate(data, root or data_root())
     name = place.stem if place.is_file() else place.name
     if data == "cifar10":
@@ -141,16 +168,16 @@ def _locate(data: str, root: Path) -> Path:
 
 def _source(place: Path, name: str) -> Source:
     """Return the source at a path, of whichever kind it is."""
-    if place.is_file() and place.suffix != ".parquet":
-        raise UserError(f"{place} is neither a folder nor a Parquet file: give a folder of images.")
     try:
-        for locate in (parquet.source,) if place.is_file() else _KINDS.values():
+        for locate in _OF_FILES if place.is_file() else _KINDS.values():
             if source := locate(place, name):
                 return source
     except OSError as error:
         raise UserError(
             f"{error.filename or place} cannot be read: {error.strerror}; check its permissions."
         ) from error
+    if place.is_file():
+        raise UserError(f"{place} is not a file of a data set that can be read: {_FILE_REMEDY}.")
     raise UserError(
         f"{place} has no class folders with images, no Parquet files and no {cifar10.BATCHES}: "
         "make one folder of images per class in it."

@@ -62,7 +62,7 @@ def source(folder: Path, name: str) -> Source | None:
         UserError: no file belongs to the training set, or one part has files in several folders.
     """
     if folder.is_file():
-        paths = [folder]
+        paths = [folder] if folder.suffix.lower() == ".parquet" else []
     else:
         paths = sorted([*folder.glob("*.parquet"), *folder.glob("[!.]*/*.parquet")])
     if not paths:

@@ -63,7 +63,7 @@ def test_an_unknown_name_is_an_error_with_a_suggestion(tmp_path: Path, name: str
 
 def test_a_file_of_another_kind_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "images.zip").write_bytes(b"PK")
-    with pytest.raises(UserError, match=r"images\.zip is neither a folder nor a Parquet file"):
+    with pytest.raises(UserError, match=r"images\.zip is not a file of a data set"):
         load(str(tmp_path / "images.zip"))
 
 
