@@ -11,6 +11,7 @@ from fewshot.backbones.factory import (
     build,
     describe,
     from_file,
+    input_side,
     resolved_options,
     weights_file,
 )
@@ -31,6 +32,7 @@ __all__ = [
     "embed",
     "from_file",
     "hold_batch_norm",
+    "input_side",
     "resolved_options",
     "weights_file",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,7 @@ from fewshot.backbones import (
     report_networks,
     speed_cnn,
 )
+from fewshot.backbones import views as view_functions
 from fewshot.backbones.backbone import Backbone
 from fewshot.backbones.finish import Finish
 from fewshot.config import BackboneSettings, Settings, check
@@ -81,6 +83,24 @@ def from_file(path: Path) -> Backbone:
     """
     name, options = own_weights.network_of(path)
     return build(BackboneSettings(name=name, options=options, weights=str(path)))
+
+
+def input_side(settings: BackboneSettings) -> int:
+    """Return the side in pixels that images need so that the backbone enlarges no part of them.
+
+    It is the side to which the backbone resizes, divided by the smallest share of an image that it
+    resizes to it: the central crop, or a view.
+
+    Raises:
+        UserError: for an unknown name, and options that the network refuses.
+    """
+    size = settings.input_size
+    if size is None and settings.name in OWN:
+        size = OWN_INPUT_SIZE
+    elif size is None:
+        size = from_timm.default_input_size(settings, sorted(OWN))
+    share = settings.crop * view_functions.smallest_share(settings.views)
+    return math.ceil(round(size / share, 6))
 
 
 def _build_own(settings: BackboneSettings) -> Backbone:

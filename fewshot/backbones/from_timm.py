@@ -43,14 +43,9 @@ def create(settings: BackboneSettings, own: list[str]) -> tuple[nn.Module, Descr
         UserError: for an unknown name, options that the model refuses, and weights that cannot be
             loaded; NotHere, which is one, if there is no connection to download them.
     """
-    import timm
     from timm.data import resolve_data_config
 
-    if not timm.is_model(settings.name):
-        hint = nearest(settings.name, own + timm.list_models())
-        if not hint.startswith("did"):
-            hint = f"own: {', '.join(own)}; all others are timm's."
-        raise UserError(f"unknown backbone '{settings.name}': {hint}")
+    _check_name(settings.name, own)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # timm warns about models that it has renamed
         body = _create_body(settings)
@@ -64,6 +59,40 @@ def create(settings: BackboneSettings, own: list[str]) -> tuple[nn.Module, Descr
         stages=_stages(body),
     )
     return body, description
+
+
+def default_input_size(settings: BackboneSettings, own: list[str]) -> int:
+    """Return the side in pixels of the images that a timm model was trained on.
+
+    The model is built without weights and without memory for them.
+
+    Args:
+        settings: the name of the model and its options.
+        own: names of our own networks, which the message for an unknown name proposes too.
+
+    Raises:
+        UserError: for an unknown name, and options that the model refuses.
+    """
+    import torch
+    from timm.data import resolve_data_config
+
+    _check_name(settings.name, own)
+    without_weights = settings.model_copy(update={"weights": "none"})
+    with warnings.catch_warnings(), torch.device("meta"):
+        warnings.simplefilter("ignore")
+        body = _create_body(without_weights)
+    return int(resolve_data_config(model=body)["input_size"][-1])
+
+
+def _check_name(name: str, own: list[str]) -> None:
+    """Raise UserError, with the nearest names, unless timm has a model of that name."""
+    import timm
+
+    if not timm.is_model(name):
+        hint = nearest(name, own + timm.list_models())
+        if not hint.startswith("did"):
+            hint = f"own: {', '.join(own)}; all others are timm's."
+        raise UserError(f"unknown backbone '{name}': {hint}")
 
 
 def _create_body(settings: BackboneSettings) -> nn.Module:

@@ -49,6 +49,13 @@ def groups(images: Tensor, views: Views) -> list[list[Tensor]]:
     return [first, [padded[..., :-2, :-2], padded[..., 2:, 2:]]]
 
 
+def smallest_share(views: Views) -> float:
+    """Return the smallest share of an image's side that a view of it shows."""
+    if views in ("flip-crop", "flip-crops"):
+        return CROP_SHARE
+    return min(ZOOMS) if views == "turn-zoom" else 1.0
+
+
 def mirrored(views: Views) -> bool:
     """Return whether the mirror image of each view is a view as well."""
     return views not in ("none", "turn-zoom")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from episodes import augment, class_splits, datasets
+from episodes import augment, class_splits
 from episodes.rng import seeded
 from episodes.types import ImageSet, TrainTest
 from fewshot import backbones, config, distributed, progress
@@ -19,7 +19,7 @@ from fewshot.errors import UserError
 from fewshot.features import cache
 from fewshot.learners import LEARNERS
 from fewshot.learners.base import Learner, LearnerOptions, Task
-from fewshot.runs import base_sets, checks, records
+from fewshot.runs import base_sets, checks, images, records
 from fewshot.runs.labelled_subset import labelled_subset
 from fewshot.training import devices
 
@@ -140,19 +140,11 @@ def _settle(values: Mapping[str, Any]) -> _Settled:
     preset = values.get("preset")
     settings = configure(values, preset or "few")
     shown = progress.is_shown()
-    parts = datasets.load(
-        settings.data,
-        image_size=settings.image_size,
-        fit=settings.image_fit,
-        test=settings.test or 0.2,
-        group_by=settings.group_by,
-        progress=shown,
-    )
-    excluded = settings.exclude_classes
-    data = TrainTest(*(class_splits.without_classes(part, excluded) for part in parts))
+    data = images.load(settings, shown)
     labelled = labelled_subset(settings, data.train, seed=0).labelled
     if preset is None and len(labelled) > config.FEW_LABELS * len(data.train.classes):
         settings = configure(values, "full")
+        data = images.load(settings, shown)  # its network may need other images
     counts = data.train.labels[labelled].bincount(minlength=len(data.train.classes))
     smallest_class = int(counts.min())
     if settings.on_folds and smallest_class < 2 and "select" not in values:
