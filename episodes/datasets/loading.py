@@ -12,6 +12,7 @@ import torch
 
 from episodes.datasets import (
     cifar10,
+    cifar_files,
     class_folders,
     idx,
     npz,
@@ -32,7 +33,7 @@ LARGEST_IMAGE_SIZE = 1024  # pixels
 # What each kind of source is called, and the function that locates it in a folder; in the order in
 # which they are tried.
 _KINDS: dict[str, Callable[[Path, str], Source | None]] = {
-    "CIFAR batches": cifar10.source,
+    "CIFAR files": cifar_files.source,
     "idx files": idx.source,
     "Parquet files": parquet.source,
     "class folders": class_folders.source,
@@ -41,7 +42,7 @@ _KINDS: dict[str, Callable[[Path, str], Source | None]] = {
 # The functions that also take the path of one file; each returns None if the file is not its kind.
 _OF_FILES: tuple[Callable[[Path, str], Source | None], ...] = (
     parquet.source,
-    cifar10.source,
+    cifar_files.source,
     idx.source,
     npz.source,
 )

@@ -1,11 +1,11 @@
-"""Superclasses of a data set: from `groups.yaml` beside the images, or built in for CIFAR-10."""
+"""Superclasses of a data set: from `groups.yaml` beside the images, or built in for CIFAR."""
 
 from __future__ import annotations
 
 from difflib import get_close_matches
 from pathlib import Path
 
-from episodes.datasets.cifar10 import GROUPS as CIFAR10_GROUPS
+from episodes.datasets import cifar10, cifar100
 from episodes.errors import UserError
 
 FILE_NAME = "groups.yaml"
@@ -24,8 +24,10 @@ def superclasses_of(folder: Path, classes: tuple[str, ...]) -> dict[str, tuple[s
     path = folder / FILE_NAME
     if path.is_file():
         return _checked(path, classes)
-    cifar10_classes = {name for names in CIFAR10_GROUPS.values() for name in names}
-    return dict(CIFAR10_GROUPS) if set(classes) == cifar10_classes else {}
+    for groups in (cifar10.GROUPS, cifar100.GROUPS):
+        if {name for names in groups.values() for name in names} == set(classes):
+            return dict(groups)
+    return {}
 
 
 def superclasses_in_names(classes: tuple[str, ...]) -> dict[str, tuple[str, ...]]:

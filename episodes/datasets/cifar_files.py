@@ -1,0 +1,282 @@
+"""The files in which CIFAR-10 and CIFAR-100 are published: Python and binary, or their archives.
+
+The restricted unpickler reads the Python version: NumPy arrays and plain containers, nothing that
+could run code. CIFAR-100 has the fine labels.
+
+Source:
+    https://www.cs.toronto.edu/~kriz/cifar.html
+"""
+
+from __future__ import annotations
+
+import pickle
+import re
+import tarfile
+import zlib
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from episodes.datasets.source import Content, Part, Source, chunked
+from episodes.errors import UserError
+
+TRAINING_BATCHES = 5  # of CIFAR-10
+ROW = 3072  # bytes of an image: red, green and blue, each 32x32
+
+_ALLOWED_IN_PICKLES = {
+    "numpy": {"ndarray", "dtype"},
+    "numpy._core.multiarray": {"_reconstruct", "scalar"},
+    "_codecs": {"encode"},
+}
+_UNPICKLING_ERRORS = (
+    OSError,
+    pickle.UnpicklingError,
+    EOFError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+)
+
+
+class _Member(NamedTuple):
+    """One file of a data set.
+
+    Attributes:
+        name: its name without a folder.
+        label: its path, or its name in an archive, for messages.
+        content: read its bytes.
+    """
+
+    name: str
+    label: str
+    content: Callable[[], bytes]
+
+
+# Pixels, uint8 [n, 3072], and labels, int64 [n], of one file.
+_Batch = tuple[np.ndarray, np.ndarray]
+
+
+class _Layout(NamedTuple):
+    """How one of the data sets is divided into files.
+
+    Attributes:
+        data: name of the data set.
+        folder: folder in its archive.
+        train, test, meta: patterns of the names of the files.
+        classes: return the class names, from the file `meta`.
+        batch: return the content of one of the other files.
+    """
+
+    data: str
+    folder: str
+    train: str
+    test: str
+    meta: str
+    classes: Callable[[_Member], list[str]]
+    batch: Callable[[_Member], _Batch]
+
+    @property
+    def remedy(self) -> str:
+        """What a user can do about a broken file."""
+        return f"extract the {self.data} archive again"
+
+    def members(self, members: list[_Member]) -> dict[str, list[_Member]] | None:
+        """Group files by their use; return None if one of the three kinds is missing."""
+        uses = {"train": self.train, "test": self.test, "meta": self.meta}
+        groups = {
+            use: [member for member in members if re.fullmatch(pattern, member.name)]
+            for use, pattern in uses.items()
+        }
+        return groups if all(groups.values()) else None
+
+
+class _Damaged(Exception):
+    """What is wrong with a file, after its path."""
+
+
+def source(place: Path, name: str) -> Source | None:
+    """Locate the files in a folder, in its folder of the archive's name, or in an archive.
+
+    Returns:
+        None if there are none.
+    """
+    if place.is_file():
+        return _archive(place, name)
+    for layout in _LAYOUTS:
+        for folder in (place, place / layout.folder):
+            paths = sorted(path for path in folder.glob("*") if path.is_file())
+            members = [_Member(path.name, str(path), path.read_bytes) for path in paths]
+            if groups := layout.members(members):
+                return _source(name, folder, layout, groups)
+    return None
+
+
+def _source(name: str, folder: Path, layout: _Layout, groups: dict[str, list[_Member]]) -> Source:
+    used = [member for members in groups.values() for member in members]
+    files = tuple((member.name, (folder / member.name).stat()) for member in used)
+    notes = []
+    if layout.data == "CIFAR-10" and (n_batches := len(groups["train"])) < TRAINING_BATCHES:
+        notes = [f"only {n_batches} of CIFAR-10's {TRAINING_BATCHES} training batches are there"]
+    return Source(name, "rows", files, tuple(notes), lambda: _read(layout, groups))
+
+
+def _archive(path: Path, name: str) -> Source | None:
+    """Locate an archive by its name; it is decompressed only if it is not cached."""
+    match = re.match(r"cifar-(10|100)-(python|binary|batches).*\.(tar|tar\.gz|tgz)$", path.name)
+    if not match:
+        return None
+    name = re.sub(r"\.(tar|tar\.gz|tgz)$", "", path.name)
+    return Source(name, "rows", ((path.name, path.stat()),), (), lambda: _read_archive(path))
+
+
+def _read_archive(path: Path) -> Content:
+    members = []
+    try:
+        with tarfile.open(path) as archive:
+            for item in archive:
+                if item.isfile() and (file := archive.extractfile(item)):
+                    content = file.read()
+                    label = f"{path}: {item.name}"
+                    members.append(_Member(Path(item.name).name, label, BytesIO(content).read))
+    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+        reason = str(error).splitlines()[0].rstrip(":. ")
+        raise UserError(
+            f"{path} cannot be read ({reason}): it may be incomplete, download it again."
+        ) from error
+    for layout in _LAYOUTS:
+        if groups := layout.members(members):
+            return _read(layout, groups)
+    raise UserError(f"{path} does not hold the files of CIFAR-10 or CIFAR-100: download it again.")
+
+
+def _read(layout: _Layout, groups: dict[str, list[_Member]]) -> Content:
+    meta = groups["meta"][0]
+    try:
+        classes = tuple(layout.classes(meta))
+    except _Damaged as error:
+        raise UserError(f"{meta.label} {error}: {layout.remedy}.") from error
+    return Content(
+        classes,
+        _part(layout, groups["train"], len(classes)),
+        _part(layout, groups["test"], len(classes)),
+    )
+
+
+def _part(layout: _Layout, members: list[_Member], n_classes: int) -> Part:
+    pixels, labels, image_names = [], [], []
+    for member in members:
+        try:
+            own_pixels, own_labels = layout.batch(member)
+            if len(own_labels) and not 0 <= own_labels.min() <= own_labels.max() < n_classes:
+                raise _Damaged(f"has labels outside 0..{n_classes - 1}")
+        except _Damaged as error:
+            raise UserError(f"{member.label} {error}: {layout.remedy}.") from error
+        pixels.append(own_pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
+        labels.append(own_labels)
+        image_names += [f"{member.name} row {row}" for row in range(len(own_labels))]
+    images = np.concatenate(pixels)
+    return Part(np.concatenate(labels), image_names.__getitem__, lambda: chunked(images))
+
+
+def _pickled_classes(key: bytes) -> Callable[[_Member], list[str]]:
+    def classes(meta: _Member) -> list[str]:
+        names = _unpickled(meta).get(key)
+        if not isinstance(names, list):
+            raise _Damaged(f"has no list {key.decode()}")
+        return [name.decode() if isinstance(name, bytes) else str(name) for name in names]
+
+    return classes
+
+
+def _pickled_batch(data: str, key: bytes) -> Callable[[_Member], _Batch]:
+    def batch(member: _Member) -> _Batch:
+        content = _unpickled(member)
+        rows, labels = content.get(b"data"), np.asarray(content.get(key, []))
+        expected = np.dtype(np.uint8), (len(labels), ROW)
+        if not isinstance(rows, np.ndarray) or (rows.dtype, rows.shape) != expected:
+            raise _Damaged(f"is not a {data} batch")
+        return rows, labels.astype(np.int64)
+
+    return batch
+
+
+class _ArraysOnly(pickle.Unpickler):
+    """Unpickle NumPy arrays and plain containers; refuse everything else, which could run code."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        module = module.replace("numpy.core", "numpy._core")
+        if name not in _ALLOWED_IN_PICKLES.get(module, set()):
+            raise pickle.UnpicklingError(f"{module}.{name} is not allowed")
+        return super().find_class(module, name)
+
+
+def _unpickled(member: _Member) -> dict[bytes, Any]:
+    try:
+        content = _ArraysOnly(BytesIO(member.content()), encoding="bytes").load()
+    except _UNPICKLING_ERRORS as error:
+        raise _Damaged(f"cannot be read ({error})") from error
+    if not isinstance(content, dict):
+        raise _Damaged("is not a CIFAR batch")
+    return content
+
+
+def _listed_classes(meta: _Member) -> list[str]:
+    """Return the lines of the text file of class names of a binary version."""
+    return meta.content().decode("utf-8", "replace").split()
+
+
+def _binary_batch(n_labels: int) -> Callable[[_Member], _Batch]:
+    """Return a reader of rows of labels, of which the last is the finest, and pixels."""
+
+    def batch(member: _Member) -> _Batch:
+        content = np.frombuffer(member.content(), np.uint8)
+        if not len(content) or len(content) % (n_labels + ROW):
+            raise _Damaged(f"has {len(content):,} bytes, not rows of {n_labels + ROW:,}")
+        rows = content.reshape(-1, n_labels + ROW)
+        return rows[:, n_labels:], rows[:, n_labels - 1].astype(np.int64)
+
+    return batch
+
+
+_LAYOUTS = (
+    _Layout(
+        "CIFAR-10",
+        "cifar-10-batches-py",
+        r"data_batch_.*(?<!\.bin)",
+        "test_batch",
+        r"batches\.meta",
+        _pickled_classes(b"label_names"),
+        _pickled_batch("CIFAR-10", b"labels"),
+    ),
+    _Layout(
+        "CIFAR-100",
+        "cifar-100-python",
+        "train",
+        "test",
+        "meta",
+        _pickled_classes(b"fine_label_names"),
+        _pickled_batch("CIFAR-100", b"fine_labels"),
+    ),
+    _Layout(
+        "CIFAR-10",
+        "cifar-10-batches-bin",
+        r"data_batch_.*\.bin",
+        r"test_batch\.bin",
+        r"batches\.meta\.txt",
+        _listed_classes,
+        _binary_batch(1),
+    ),
+    _Layout(
+        "CIFAR-100",
+        "cifar-100-binary",
+        r"train\.bin",
+        r"test\.bin",
+        r"fine_label_names\.txt",
+        _listed_classes,
+        _binary_batch(2),
+    ),
+)
