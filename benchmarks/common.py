@@ -95,7 +95,13 @@ def in_new_process(module: str, *words: str, environment: dict[str, str] | None 
     """Run `python -m MODULE WORDS` in the repository's root and return its last line."""
     command = [sys.executable, "-m", module, *words]
     done = subprocess.run(
-        command, capture_output=True, text=True, check=True, cwd=ROOT, env=environment
+        command,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=True,
+        cwd=ROOT,
+        env=environment,
     )
     return done.stdout.splitlines()[-1]
 
@@ -115,6 +121,6 @@ def machine() -> dict[str, Any]:
 def write(path: Path, result: dict[str, Any], shown: tuple[str, ...]) -> None:
     """Write the result as JSON, print some of its keys, and print the path."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(result, indent=1) + "\n")
+    path.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     print(json.dumps({key: result[key] for key in shown}, indent=1))
     print(path)

@@ -52,6 +52,7 @@ def start(policy: str, seconds: float) -> subprocess.Popen[str]:
         command,
         stdout=subprocess.PIPE,
         text=True,
+        encoding="utf-8",
         env=environment | POLICIES[policy],
         cwd=common.ROOT,
     )

@@ -93,7 +93,10 @@ def in_turns(run: Path, folder: Path, rounds: int) -> dict[str, Any]:
         }
         for _ in range(rounds)
     ]
-    expected = [line.split(",")[1] for line in out.read_text().splitlines()[1 : PLAIN_IMAGES + 1]]
+    expected = [
+        line.split(",")[1]
+        for line in out.read_text(encoding="utf-8").splitlines()[1 : PLAIN_IMAGES + 1]
+    ]
     assert loop() == expected, "the plain loop gives other classes"
     return {
         "for_1000_images": turns,
@@ -150,7 +153,7 @@ def resident_mb(key: str) -> float:
 
     `getrusage` is of no use: its maximum begins with that of the parent process.
     """
-    lines = Path("/proc/self/status").read_text().splitlines()
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     return int(next(line for line in lines if line.startswith(key)).split()[1]) / 1024
 
 
@@ -169,7 +172,7 @@ def child(run: Path, images: Path) -> dict[str, float]:
     def note_first(text: str) -> None:
         if "images" in text and not start:
             start.append(resident_mb("VmHWM"))
-            Path("/proc/self/clear_refs").write_text("5")  # resets VmHWM
+            Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # resets VmHWM
 
     out = images.parent / f"{images.name}.csv"
     with progress.shown_by(note_first):

@@ -86,7 +86,7 @@ def ours(epochs: float, seed: int, out: Path) -> dict[str, float]:
     command += ["--seeds", f"{seed}-{seed}", "--quiet", "--out", str(out)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=common.ROOT)
     (path,) = out.glob(f"*/trial-{seed}/trial.json")
-    trial = json.loads(path.read_text())
+    trial = json.loads(path.read_text(encoding="utf-8"))
     seconds, speed = trial["cost"]["train_seconds"], trial["cost"]["images_per_second"]
     return {
         "seconds": seconds,

@@ -82,14 +82,16 @@ def write_batches(root: Path) -> None:
     pixels = test.images[:].reshape(10_000, -1).numpy().copy()
     write("test_batch", {"data": pixels, "labels": test.labels.tolist()})
     write("batches.meta", {"label_names": list(train.classes)})
-    (root / "checksums.json").write_text(json.dumps(checksums))
+    (root / "checksums.json").write_text(json.dumps(checksums), encoding="utf-8")
 
 
 def first_batch_seconds(code: str, *arguments: str) -> float:
     """Return the seconds from the start of a new interpreter to the end of some code."""
     began = time.clock_gettime(time.CLOCK_MONOTONIC)
     command = [sys.executable, "-c", code + PRINT_TIME, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=common.ROOT)
+    done = subprocess.run(
+        command, capture_output=True, text=True, encoding="utf-8", check=True, cwd=common.ROOT
+    )
     return float(done.stdout.split()[-1]) - began
 
 
@@ -98,7 +100,7 @@ def plain_data(root: Path, train: bool = True) -> Any:
     import torchvision
     from torchvision import transforms as T
 
-    checksums = json.loads((root / "checksums.json").read_text())
+    checksums = json.loads((root / "checksums.json").read_text(encoding="utf-8"))
     names = [f"data_batch_{i}" for i in range(1, 6)]
     attributes = {
         "train_list": [[name, checksums[name]] for name in names],

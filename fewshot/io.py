@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from episodes.datasets.names import readable
 from fewshot.errors import UserError
 
 if TYPE_CHECKING:
@@ -49,6 +50,15 @@ def write_bytes(path: Path, content: bytes | bytearray | Iterable[bytes]) -> Non
         ) from error
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a text file in UTF-8 as `write_bytes` does.
+
+    A lone surrogate, which stands for a byte of a file name that is no UTF-8, becomes a replacement
+    character.
+    """
+    write_bytes(path, readable(text).encode())
+
+
 def append_line(path: Path, content: Any) -> None:
     """Append a line of JSON to a file; a crash can leave an incomplete last line.
 
@@ -56,7 +66,7 @@ def append_line(path: Path, content: Any) -> None:
         UserError: if the file cannot be written.
     """
     try:
-        with path.open("a") as file:
+        with path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(content) + "\n")
     except OSError as error:
         raise UserError(
@@ -110,14 +120,15 @@ def make_folder(path: Path) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file.
+    """Read a JSON file that this package wrote.
 
     Raises:
         UserError: if the file does not exist or is not JSON.
     """
     try:
-        return json.loads(path.read_text())
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        return json.loads(path.read_bytes())  # in UTF-8, also with the mark that editors add
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(
-            f"{path} cannot be read as JSON ({error}): delete it and run its command again."
+            f"{path} cannot be read as JSON ({error}): if it is a damaged file of fewshot, move it "
+            "away and run its command again; if not, name the folder that holds the run."
         ) from None

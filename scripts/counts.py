@@ -50,7 +50,7 @@ def room_of(path: str) -> str:
 def cases(root: Path, paths: list[str]) -> Iterator[Case]:
     """Yield every case in the files of a checkout whose names begin with one of `paths`."""
     names = english.files(root)
-    sources = {name: (root / name).read_text() for name in names}
+    sources = {name: (root / name).read_text(encoding="utf-8") for name in names}
     for name, source in sources.items():
         if paths and not name.startswith(tuple(paths)):
             continue
@@ -141,7 +141,7 @@ def arrows(root: Path) -> set[tuple[str, str]]:
     for name in modules.values():
         if not _in_packages(name) or name in ENTRANCES:
             continue
-        for target in _imported(name, (root / name).read_text(), modules):
+        for target in _imported(name, (root / name).read_text(encoding="utf-8"), modules):
             pair = (str(Path(name).parent), str(Path(modules[target]).parent))
             if pair[0] != pair[1]:
                 folders.add(pair)
@@ -184,7 +184,7 @@ def whole(root: Path) -> dict[str, int | str]:
         "modules in both packages": sum(
             _in_packages(name) and Path(name).name != "__init__.py" for name in names
         ),
-        "lines of README.md": len((root / "README.md").read_text().splitlines()),
+        "lines of README.md": len((root / "README.md").read_text(encoding="utf-8").splitlines()),
         "import arrows between folders": len(pairs),
         "pairs of folders that import each other": len(both_ways),
         "which": ", ".join(" <-> ".join(pair) for pair in both_ways) or "none",

@@ -88,7 +88,7 @@ def presets(method: str) -> str:
         path = config.presets_folder() / "methods" / method / f"{name}.yaml"
         comment = " ".join(
             line.removeprefix("#").strip()
-            for line in path.read_text().split("\nbackbone:")[0].splitlines()
+            for line in path.read_text(encoding="utf-8").split("\nbackbone:")[0].splitlines()
             if line.startswith("#")
         )
         sentence = re.split(r"(?<=\.)\s(?=[A-Z\"])", comment)[0].rstrip(". ")

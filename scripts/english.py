@@ -82,7 +82,9 @@ class Finding(NamedTuple):
 def files(root: Path = ROOT) -> list[str]:
     """List the tracked and new files, relative to the root, whose texts people read."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(
+        command, cwd=root, capture_output=True, text=True, encoding="utf-8", check=True
+    ).stdout
     return [
         name
         for name in sorted(set(listed.splitlines()))
@@ -164,7 +166,11 @@ def _in_names(name: str, tree: ast.AST) -> Iterator[Finding]:
 def search(paths: list[str], root: Path = ROOT) -> list[Finding]:
     """Return the offences of all files, or of those that begin with one of `paths`."""
     chosen = [name for name in files(root) if not paths or name.startswith(tuple(paths))]
-    return [offence for name in chosen for offence in findings(name, (root / name).read_text())]
+    return [
+        offence
+        for name in chosen
+        for offence in findings(name, (root / name).read_text(encoding="utf-8"))
+    ]
 
 
 if __name__ == "__main__":

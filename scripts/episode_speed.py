@@ -21,7 +21,7 @@ def _row(what: str, other: str, measured: dict[str, Any]) -> list[str]:
 
 def table() -> str:
     """Return tasks per second of easyfsl, learn2learn and fewshot, and their ratios."""
-    result = json.loads(RESULT.read_text())
+    result = json.loads(RESULT.read_text(encoding="utf-8"))
     rows = []
     for key, measured in result["prototypes"].items():
         body, shots = key.split(", ")

@@ -107,7 +107,9 @@ def recipes() -> str:
 
 def beside_a_plain_loop() -> str:
     """Return the latest measurements of benchmarks/time_to_accuracy.py."""
-    result = json.loads((ROOT / "benchmarks" / "results" / "time_to_accuracy.json").read_text())
+    result = json.loads(
+        (ROOT / "benchmarks" / "results" / "time_to_accuracy.json").read_text(encoding="utf-8")
+    )
     plain, ours, step = result["medians"]["plain"], result["medians"]["ours"], result["step"]
     rows = []
     for name, key in (("seconds of training", "seconds"), ("images seen", "images")):

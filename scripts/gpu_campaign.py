@@ -137,7 +137,7 @@ def _test_command(report: Path) -> list[str]:
     files = sorted(
         str(path.relative_to(ROOT))
         for path in (ROOT / "tests").rglob("test_*.py")
-        if "pytest.mark.gpu" in path.read_text()
+        if "pytest.mark.gpu" in path.read_text(encoding="utf-8")
     )
     return ["-m", "pytest", "-m", "gpu", "-W", "default", f"--junitxml={report}", *files]
 
@@ -260,7 +260,7 @@ def run(part: Part, options: Options, seconds: float) -> Result:
     """Run one part within its time box and return its entry of the summary."""
     log = options.out / "logs" / f"{part.name}.txt"
     began = time.monotonic()
-    with log.open("w") as output:
+    with log.open("w", encoding="utf-8") as output:
         process = subprocess.Popen(
             [sys.executable, *part.command],
             cwd=ROOT,
@@ -277,7 +277,7 @@ def run(part: Part, options: Options, seconds: float) -> Result:
     if exit_code is None:
         entry |= {"state": "timed out", "reason": f"not finished after {seconds:.0f} s"}
     elif exit_code:
-        lines = log.read_text().strip().splitlines()
+        lines = log.read_text(encoding="utf-8").strip().splitlines()
         entry |= {"state": "failed", "reason": lines[-1] if lines else f"exit code {exit_code}"}
     try:
         return entry | {"result": part.read()}

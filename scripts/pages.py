@@ -36,10 +36,10 @@ def update(paths: list[Path], tables: Callable[[], Mapping[str, str]], command: 
     """Write the tables into the pages, or with `--check` exit with an error if one is stale."""
     contents = tables()
     for path in paths:
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
         expected = filled(text, contents)
         if text == expected:
             continue
         if "--check" in sys.argv:
             sys.exit(f"{path.relative_to(ROOT)} is stale: run `python -m {command}`")
-        path.write_text(expected)
+        path.write_text(expected, encoding="utf-8")

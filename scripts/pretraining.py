@@ -304,7 +304,9 @@ def sets(*settings: str) -> list[str]:
 
 def save(name: str, part: str, content: Any) -> None:
     (RECORDS / name).mkdir(parents=True, exist_ok=True)
-    (RECORDS / name / f"{part}.json").write_text(json.dumps(content, indent=1) + "\n")
+    (RECORDS / name / f"{part}.json").write_text(
+        json.dumps(content, indent=1) + "\n", encoding="utf-8"
+    )
 
 
 def weights(name: str, out: Path, existing: dict[str, Path]) -> Path:
@@ -375,13 +377,13 @@ def run(development_split: str, name: str, out: Path, existing: dict[str, Path])
         # The matrices of 200 classes stay in the record of the run.
         del pretrained["confusion"], pretrained["per_class"]
         save(name, "pretrain", pretrained)
-        rows = (folder / "metrics.jsonl").read_text().splitlines()
+        rows = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
         save(name, "curve", [json.loads(row) for row in rows])
 
 
 def read(name: str, part: str) -> Any:
     path = RECORDS / name / f"{part}.json"
-    return json.loads(path.read_text()) if path.exists() else None
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
 def row(name: str, first: str) -> list[str] | None:

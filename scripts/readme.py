@@ -170,7 +170,9 @@ def figure() -> Any:
 
 def speed() -> str:
     """Return what benchmarks/training_loop_vs_torchvision.py measured."""
-    result = json.loads((BENCHMARKS / "training_loop_vs_torchvision.json").read_text())
+    result = json.loads(
+        (BENCHMARKS / "training_loop_vs_torchvision.json").read_text(encoding="utf-8")
+    )
     step, start = result["images_per_second"], result["first_batch_seconds"]
     ratios, load = result["ratios"], start["import torch"]
     beyond = f"the same without `import torch` ({load:.2f} s), s"
@@ -202,7 +204,7 @@ def speed() -> str:
 
 def features() -> str:
     """Return what benchmarks/probe_feature_cache.py measured."""
-    result = json.loads((BENCHMARKS / "probe_feature_cache.json").read_text())
+    result = json.loads((BENCHMARKS / "probe_feature_cache.json").read_text(encoding="utf-8"))
     shots = ", ".join(map(str, result["shots"]))
     head = f"{result['what']} ({shots}), {result['backbone']['name']}"
     without = f"no cache ({result['without_a_cache']})"

@@ -29,7 +29,7 @@ LEVEL = 0.05
 
 def read() -> dict[str, Any]:
     """Return the published result of the simulation."""
-    result: dict[str, Any] = json.loads(RESULT.read_text())
+    result: dict[str, Any] = json.loads(RESULT.read_text(encoding="utf-8"))
     return result
 
 

@@ -94,7 +94,7 @@ def decoded(source: Source, options: LoadOptions, cache: Path, progress: bool) -
             entries.append(_open_or_build(folder, part, content.classes, decoding, label, progress))
         index.parent.mkdir(parents=True, exist_ok=True)
         draft = index.with_suffix(f".{os.getpid()}")
-        draft.write_text(json.dumps({"parts": fingerprints}))
+        draft.write_text(json.dumps({"parts": fingerprints}), encoding="utf-8")
         os.replace(draft, index)
     return entries
 
@@ -178,7 +178,7 @@ def _open_or_build(
             unfinished.mkdir()
             info = write_part(unfinished, part, decoding, label, progress)
             meta = {**info, "classes": classes, "name": label, "decoding": asdict(decoding)}
-            (unfinished / "meta.json").write_text(json.dumps(meta))
+            (unfinished / "meta.json").write_text(json.dumps(meta), encoding="utf-8")
             shutil.rmtree(folder, ignore_errors=True)  # it exists only if it is damaged
             os.rename(unfinished, folder)
         finally:
@@ -220,7 +220,7 @@ def _open(folder: Path) -> Entry | None:
 def _read_json(path: Path) -> dict[str, Any]:
     """Return the object in a JSON file; empty if the file is missing or damaged."""
     try:
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}

@@ -33,7 +33,7 @@ def positions(test: ImageSet) -> Tensor | None:
     Returns:
         int64 [m], ascending; None if these are not the test images of CIFAR-10.
     """
-    listed = json.loads(FILE.read_text())["images"]
+    listed = json.loads(FILE.read_text(encoding="utf-8"))["images"]
     names = {class_name for _, class_name, *_ in listed}
     if set(test.classes) != names or test.images.shape[1] != 3:
         return None

@@ -3,7 +3,6 @@
 from fewshot.config.episodic import EpisodesConfig as EpisodesConfig
 from fewshot.config.episodic import TaskSettings as TaskSettings
 from fewshot.config.loading import check as check
-from fewshot.config.loading import dump as dump
 from fewshot.config.loading import nearest as nearest
 from fewshot.config.loading import overrides as overrides
 from fewshot.config.loading import preset as preset
@@ -43,3 +42,4 @@ from fewshot.config.schema import Step as Step
 from fewshot.config.schema import Train as Train
 from fewshot.config.schema import Validation as Validation
 from fewshot.config.schema import Views as Views
+from fewshot.config.yaml_text import dump as dump

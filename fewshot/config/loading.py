@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from fewshot.config import yaml_text
 from fewshot.config.overlay import expand
 from fewshot.config.renamed import old_keys
 from fewshot.errors import UserError
@@ -24,27 +25,27 @@ CUTOFF = 0.5  # the similarity from which on a known key is suggested
 UNION_MEMBER = re.compile(r"str|int|float|constrained-.*|.*\[.*")
 
 
-# YAML in which 1e-4 is a number; YAML 1.1, which PyYAML reads, takes it for a text. The loader in
-# C, where PyYAML was built with it, is several times faster.
-_BASE: Any = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
-_Yaml: Any = type("_Yaml", (_BASE,), {})
-_Yaml.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+$"), list("-+0123456789")
-)
-
-
-def read(path: Path) -> dict[str, Any]:
+def read(path: Path, *, text: bool = False) -> dict[str, Any]:
     """Return the mapping in a YAML file; an empty file is an empty mapping.
+
+    Args:
+        path: the file.
+        text: whether all values are names, even if they look like numbers.
 
     Raises:
         UserError: naming the file, and the line where it is not YAML.
     """
     try:
-        content = yaml.load(path.read_text(), _Yaml)
+        content = yaml_text.load(path.read_bytes(), text=text)
     except FileNotFoundError:
         raise UserError(f"the configuration file {path} does not exist.") from None
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise UserError(f"the configuration file {path} cannot be read: {error}.") from None
+    except (UnicodeDecodeError, yaml.reader.ReaderError) as error:
+        raise UserError(
+            f"the configuration file {path} cannot be read as UTF-8 ({error.reason}): save it in "
+            "this encoding."
+        ) from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         line = f", line {mark.line + 1}" if mark else ""
@@ -60,11 +61,6 @@ def read(path: Path) -> dict[str, Any]:
     return content
 
 
-def dump(values: Mapping[str, Any]) -> str:
-    """Return YAML text with the keys in their order."""
-    return yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True)
-
-
 def overrides(pairs: Sequence[str]) -> dict[str, Any]:
     """Return nested settings from words such as `train.lr=0.1`; a later word wins.
 
@@ -76,7 +72,7 @@ def overrides(pairs: Sequence[str]) -> dict[str, Any]:
         if not equals or not key.strip():
             raise UserError(f"--set {pair}: expected key=value, as in --set train.steps=200.")
         try:
-            value = yaml.load(text, _Yaml)
+            value = yaml_text.load(text, name=key.strip().rpartition(".")[2])
         except yaml.YAMLError:
             raise UserError(f"--set {pair}: the value cannot be read as YAML.") from None
         settings.append((key.strip(), value))

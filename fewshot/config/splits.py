@@ -57,25 +57,10 @@ class SplitFile(Settings):
 
     @field_validator(*PARTS, mode="before")
     @classmethod
-    def _names(cls, classes: Any) -> Any:
-        """Turn numbers into names, and name the first value that cannot be one."""
-        if isinstance(classes, dict):
-            return {
-                _name(key): [_name(name) for name in value]
-                if isinstance(value, list)
-                else _name(value)
-                for key, value in classes.items()
-            }
-        if isinstance(classes, list):
-            return [_name(name) for name in classes]
-        raise ValueError(f"expected a list of class names, or a mapping, not {classes!r}")
-
-
-def _name(value: Any) -> str:
-    """Return a name in a file, which may be a whole number."""
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        raise ValueError(f"expected a class name, in quotes if need be, not {value!r}")
-    return str(value)
+    def _list_or_mapping(cls, classes: Any) -> Any:
+        if not isinstance(classes, dict | list):
+            raise ValueError(f"expected a list of class names, or a mapping, not {classes!r}")
+        return classes
 
 
 @dataclass(frozen=True)
@@ -160,7 +145,7 @@ def _path(text: str) -> Path:
 
 def _listed(path: Path) -> list[Listed]:
     """Return the classes in a file, each of which is there once."""
-    content = read_yaml(path)
+    content = read_yaml(path, text=True)
     if "exclude_classes" in content:
         raise UserError(
             f"{path} is a list of classes to leave out of a pretraining (exclude_classes), not a "

@@ -96,7 +96,7 @@ def clear() -> str:
 def _images() -> Iterator[Item]:
     for folder in _folders(cache_root() / "images"):
         try:
-            meta = json.loads((folder / "meta.json").read_text())
+            meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
             n, _, height, width = meta["shape"]
             classes = meta["classes"]
             listed = f"{len(classes)} classes: {', '.join(classes[:3])}, ..."
@@ -122,7 +122,7 @@ def _features() -> Iterator[Item]:
 def _meta_trainings() -> Iterator[Item]:
     for folder in _folders(cache_root() / META_TRAINING):
         try:
-            card = json.loads((folder / META_CARD).read_text())
+            card = json.loads((folder / META_CARD).read_text(encoding="utf-8"))
             name = f"{card['base']}, {card['method']} on {card['backbone']}"
             holds = f"{card['steps']:,} steps in {card['seconds']:.0f} s on {card['device']}"
         except (OSError, ValueError, KeyError, TypeError):

@@ -67,7 +67,7 @@ def report(places: Sequence[Path], out: Path | None, check: bool) -> int:
         return 0
     path, text = out / FILE, page(rows)
     if check:
-        fresh = path.exists() and path.read_text() == text
+        fresh = path.exists() and path.read_text(encoding="utf-8") == text
         state = "up to date" if fresh else "stale: run the same command without --check"
         print(f"{path} is {state}", file=sys.stderr)
         return 0 if fresh else 1

@@ -35,7 +35,9 @@ def source() -> Source:
 
     def git(*words: str) -> str:
         command = ["git", "-C", str(root), *words]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(
+            command, capture_output=True, text=True, encoding="utf-8", check=True
+        ).stdout.strip()
 
     try:
         return Source(git("rev-parse", "HEAD"), bool(git("status", "--porcelain", "-uno")))

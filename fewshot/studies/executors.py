@@ -105,7 +105,7 @@ def _curves(folder: Path, seeds: Sequence[int]) -> dict[str, list[Any]] | None:
 
 
 def _log_entries(file: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in file.read_text().splitlines()]
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
 
 
 def _padded(entries: Sequence[Mapping[str, Any]], key: str, length: int) -> list[float | None]:

@@ -177,7 +177,7 @@ def _processor_flags() -> set[str]:
 def _cpuinfo() -> dict[str, str]:
     """Return what the kernel writes about the first processor; empty without /proc."""
     try:
-        first = CPUINFO.read_text().partition("\n\n")[0]
+        first = CPUINFO.read_text(encoding="utf-8").partition("\n\n")[0]
     except OSError:
         return {}
     pairs = (line.partition(":") for line in first.splitlines())

@@ -125,7 +125,7 @@ def _metrics(run: Run, seed: int | None) -> dict[float, dict[str, Any]]:
     """Return the rows of metrics.jsonl of one trial, by epoch."""
     path = _existing(run.trial(seed) / "metrics.jsonl")
     try:
-        rows = [json.loads(line) for line in path.read_text().splitlines()]
+        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         return {row["epoch"]: row for row in rows}
     except (OSError, UnicodeDecodeError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{_short(path)} cannot be read ({error})") from None

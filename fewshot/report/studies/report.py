@@ -103,7 +103,7 @@ def _texts(
     texts |= {out / f"{page.name}.tex": writing.latex(page) for page in documents}
     texts[out / name] = writing.html(documents, drawn, writing.studies_title(documents))
     readme = out / "README.md"
-    if readme.exists() and not readme.read_text().startswith(writing.INDEX_MARK):
+    if readme.exists() and not readme.read_text(encoding="utf-8").startswith(writing.INDEX_MARK):
         log.warning(f"{readme} was written by hand and is not changed")
     else:
         lines = [pages.line(study) for study in studies]
@@ -123,7 +123,7 @@ def draw(documents: Sequence[Page], out: Path) -> dict[tuple[str, str], str]:
             io.make_folder(folder)
         for figure in figures:
             svg, _ = figure.save(folder / figure.name)
-            drawn[page.name, figure.name] = svg.read_text()
+            drawn[page.name, figure.name] = svg.read_text(encoding="utf-8")
     return drawn
 
 
@@ -131,7 +131,7 @@ def check_written(texts: Mapping[Path, str], out: Path) -> int:
     """Return 1, with a message for each, if written files are stale or missing; otherwise 0."""
     stale = []
     for path, text in texts.items():
-        written = path.read_text() if path.exists() else None
+        written = path.read_text(encoding="utf-8") if path.exists() else None
         if written is None or writing.without_figures(written) != writing.without_figures(text):
             stale.append(path)
             log.warning(f"{path} is stale: run the same command without --check")

@@ -111,7 +111,7 @@ def html(pages: Sequence[Page], drawn: Mapping[tuple[str, str], str], title: str
     environment = Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined
     )
-    template = environment.from_string(TEMPLATE.read_text())
+    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
 
     def svg(study: str, figure: Figure) -> Markup:
         text = drawn.get((study, figure.name), "")
@@ -182,7 +182,7 @@ def index(lines: Sequence[Line], out: Path, has_html: bool) -> str:
 
 def _existing(path: Path) -> dict[str, str]:
     """Return the table rows of an existing index by study."""
-    lines = path.read_text().splitlines() if path.exists() else []
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     rows = {}
     for line in lines:
         match = re.match(r"\| \[(\S+)\]\(\S+\.md\) \|", line)
@@ -198,5 +198,5 @@ def _index_row(line: Line) -> str:
 
 
 def _heading(path: Path) -> str:
-    match = re.search(r"^# (.+)$", path.read_text(), re.M)
+    match = re.search(r"^# (.+)$", path.read_text(encoding="utf-8"), re.M)
     return match[1] if match else path.stem

@@ -86,7 +86,7 @@ def test_a_superclass_is_matched_by_its_name_or_by_all_of_its_members(tmp_path):
         ("base: [x]\nnovel: [x]", "x", ["'x' is in base and in novel"]),
         ("novel: [x, x]", "x", ["'x' is twice in novel"]),
         ("novel: [x]\nvals: [y]", "x", ["unknown key 'vals'", "'val'"]),
-        ("novel: [no]", "no", ["novel: expected a class name, in quotes if need be, not False"]),
+        ("novel: [~]", "no", ["'novel.0' should be a valid string, not None"]),
         ("novel: x", "x", ["novel: expected a list of class names, or a mapping, not 'x'"]),
         ("exclude_classes: [x]", "x", ["exclude_classes", "not a split", "base, val and novel"]),
     ],

@@ -1,0 +1,41 @@
+"""Oracle: Python's own decoders of bytes, and names written out by hand."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from episodes.datasets.names import distinct, native, readable
+
+
+@pytest.mark.parametrize(
+    "raw", [b"caf\xe9", b"\xff\xfe", "né".encode() + b"\xe9a", b"a", "猫".encode()]
+)
+def test_bytes_that_are_no_text_are_replaced(raw: bytes):
+    assert readable(os.fsdecode(raw)) == raw.decode(errors="replace")
+
+
+def test_a_text_with_any_surrogate_can_be_encoded():
+    for code in (0xD800, 0xDBFF, 0xDC00, 0xDC7F, 0xDC80, 0xDCFF, 0xDFFF):
+        assert readable(f"± a{chr(code)}b") == "± a\ufffdb"
+
+
+def test_names_that_would_become_equal_show_their_bytes():
+    names = [os.fsdecode(name) for name in (b"caf\xe9", b"caf\xe8", b"th\xe9", b"a")]
+    assert distinct(names) == ("caf\\xe9", "caf\\xe8", "th\ufffd", "a")
+    assert distinct(["a", "a"]) == ("a", "a")  # not this function's concern
+
+
+def test_names_in_utf_8_are_right_on_a_machine_of_another_encoding():
+    code = (
+        "import os, sys; from episodes.datasets.names import native, readable\n"
+        "assert sys.getfilesystemencoding() != 'utf-8'\n"
+        "name = os.fsdecode(b'n\\xc3\\xa9')\n"
+        "assert name != 'n\\xe9' and readable(name) == 'n\\xe9' and native('n\\xe9') == name"
+    )
+    environment = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+    assert native("né") == "né"
