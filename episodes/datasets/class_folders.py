@@ -114,4 +114,9 @@ def _read(folder: Path, train: list[_File], test: list[_File] | None) -> Content
 def _part(folder: Path, files: list[_File], label_of: dict[str, int]) -> Part:
     labels = np.array([label_of[file.class_name] for file in files], dtype=np.int64)
     paths: list[Payload] = [folder / file.path for file in files]
-    return Part(labels, lambda i: files[i].path, lambda: chunked(paths))
+
+    def subfolder_of(i: int) -> str:
+        *folders, _ = files[i].path.split("/")
+        return "/".join(folders[len(folders) - folders[::-1].index(files[i].class_name) :])
+
+    return Part(labels, lambda i: files[i].path, lambda: chunked(paths), subfolder_of=subfolder_of)

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from episodes.datasets import grouping
 from episodes.datasets.decode import raw, size_of, working_size
 from episodes.datasets.parallel_decode import write_part
 from episodes.datasets.source import Content, LoadOptions, Part, Source, held_out
@@ -101,15 +102,18 @@ def decoded(source: Source, options: LoadOptions, cache: Path, progress: bool) -
 
 def split(content: Content, options: LoadOptions) -> Content:
     """Return the content with its clusters, and with a test part set aside if it has none."""
-    from episodes.datasets.grouping import clusters
-
     if options.group_by is not None:
-        train = replace(content.train, clusters=clusters(content.train, options.group_by))
-        content = replace(content, train=train)
+        parts = [content.train, *([content.test] if content.test else [])]
+        clusters = grouping.clusters(parts, options.group_by)
+        grouped = [replace(part, clusters=own) for part, own in zip(parts, clusters, strict=True)]
+        content = Content(content.classes, grouped[0], grouped[1] if content.test else None)
     if content.test is not None or options.test_share is None:
         return content
     whole = content.train
-    is_test = held_out(whole.labels, options.test_share)
+    if whole.clusters is None:
+        is_test = held_out(whole.labels, options.test_share)
+    else:
+        is_test = grouping.held_out(whole.labels, whole.clusters, options.test_share)
     return Content(content.classes, whole.select(~is_test), whole.select(is_test))
 
 

@@ -14,10 +14,12 @@ from episodes.datasets import (
     cifar10,
     cifar_files,
     class_folders,
+    grouping,
     idx,
     npz,
     omniglot,
     parquet,
+    separate_test,
     torchvision_named,
 )
 from episodes.datasets.digits import load_digits
@@ -77,8 +79,9 @@ def load(
             "digits" and of Omniglot is 32.
         input_size: side in pixels that the backbone needs; 0 without one.
         fit: how an image that is not square becomes square.
-        test: what to test on if the data set has no test part: a fixed, stratified share of the
-            images, the path of other images, or None to return the whole data set as both parts.
+        test: what to test on: the path or name of other images, whose test part is used if they
+            have one; or, for a data set without a test part, a fixed, stratified share of its
+            images, or None to return the whole data set as both parts.
         group_by: what keeps images on one side of a split: "subfolder", "prefix" or the name of a
             column of the source; None if each image is on its own.
         root: folder in which names are looked up; None for $FEWSHOT_DATA, or `data` in the user's
@@ -96,29 +99,41 @@ def load(
         raise UserError(
             f"The image size {image_size} is not between 4 and {LARGEST_IMAGE_SIZE} pixels."
         )
+    _check_test(test)
+    root, cache = root or data_root(), cache or cache_root()
     share = test if isinstance(test, float) else None
     if data == "digits" and not Path(data).is_dir():  # a folder of that name takes precedence
+        if isinstance(test, str):
+            raise UserError("digits has a test part of its own: leave out the other test images.")
         return load_digits(image_size or 32)
+    source, place = _located(data, root)
+    if isinstance(test, str):
+        source = separate_test.joined(source, *_located(test, root))
+    if data in omniglot.DESCRIPTIONS and image_size is None:
+        image_size = omniglot.IMAGE_SIZE
+    options = LoadOptions(image_size, input_size, fit, share, group_by)
+    entries = decoded(source, options, cache, progress)
+    return _assembled(source, place, entries, options)
+
+
+def _check_test(test: float | str | None) -> None:
+    if isinstance(test, float) and not 0 < test < 1:
+        raise UserError(f"the share of test images is {test:g}, which is not between 0 and 1.")
+
+
+def _located(data: str, root: Path) -> tuple[Source, Path]:
+    """Return the source of a name or path, and its folder."""
     if data in omniglot.DESCRIPTIONS:
-        place = root or data_root()
-        options = LoadOptions(image_size or omniglot.IMAGE_SIZE, test_share=share)
-        source = omniglot.source(data, place)
-        entries = decoded(source, options, cache or cache_root(), progress)
-        return _assembled(source, place / omniglot.FOLDERS[0], entries, share)
+        return omniglot.source(data, root), root / omniglot.FOLDERS[0]
+    if data == "digits" and not Path(data).is_dir():
+        raise UserError("digits has no files: only data sets with files can be test images.")
     catalogue, _, rest = data.partition(":")
     if catalogue in _CATALOGUES and not Path(data).exists():
-        options = LoadOptions(image_size, input_size, fit, share, group_by)
-        source = _CATALOGUES[catalogue](rest, root or data_root())
-        entries = decoded(source, options, cache or cache_root(), progress)
-        return _assembled(source, root or data_root(), entries, share)
-    place = _locate(data, root or data_root())
+        return _CATALOGUES[catalogue](rest, root), root
+    place = _locate(data, root)
     name = place.stem if place.is_file() else place.name
-    if data == "cifar10":
-        name = data
-    source = _source(place, name)
-    options = LoadOptions(image_size, input_size, fit, share, group_by)
-    entries = decoded(source, options, cache or cache_root(), progress)
-    return _assembled(source, place if place.is_dir() else place.parent, entries, share)
+    source = _source(place, data if data == "cifar10" else name)
+    return source, place if place.is_dir() else place.parent
 
 
 def available(root: Path | None = None) -> list[tuple[str, str]]:
@@ -196,7 +211,9 @@ def _kind(place: Path) -> str | None:
     return None
 
 
-def _assembled(source: Source, place: Path, entries: list[Entry], share: float | None) -> TrainTest:
+def _assembled(
+    source: Source, place: Path, entries: list[Entry], options: LoadOptions
+) -> TrainTest:
     """Combine the decoded parts under one list of classes: those with at least one image."""
     train, test = entries[0], entries[-1]
     in_train = np.bincount(train.labels, minlength=len(train.classes)) > 0
@@ -212,11 +229,14 @@ def _assembled(source: Source, place: Path, entries: list[Entry], share: float |
     notes = [*source.notes, *([skip_note] if skip_note else [])]
     for entry in entries:
         notes += entry.notes
-    if share is not None and not source.has_test:
+    if options.test_share is not None and not source.has_test:
         notes.append(
-            f"{source.name} has no test set: a fixed, stratified {share:.0%} of its images is "
-            "used as one"
+            f"{source.name} has no test set: a fixed, stratified {options.test_share:.0%} of its "
+            "images is used as one"
         )
+    if options.group_by is not None and train.clusters is not None:
+        tested = test.clusters if len(entries) == 2 else None
+        notes += grouping.notes(options.group_by, train.clusters, tested)
     if train.jpeg and source.name == "cifar10":
         notes.append("these CIFAR-10 images are a JPEG re-encoding, not the original pixels")
     if unused := list(names[~in_train]):

@@ -1,4 +1,4 @@
-"""What every source of images provides before decoding, and the split of one without a test part."""
+"""What sources provide before decoding, and the split of one without a test part."""
 
 from __future__ import annotations
 
@@ -56,6 +56,8 @@ class Part:
         column: name of a column of the source -> its value for each image, as text; raises
             UserError, with the names that there are, for another name. None without columns.
         clusters: number of the cluster of each image, int64 [n]; None if each is on its own.
+        subfolder_of: index -> folder of that image below its class folder, with `/`; empty if the
+            image lies directly in the class folder. None if the source has no class folders.
     """
 
     labels: np.ndarray
@@ -63,6 +65,7 @@ class Part:
     chunks: Callable[[], Iterator[list[Payload]]]
     column: Callable[[str], Sequence[str]] | None = None
     clusters: np.ndarray | None = None
+    subfolder_of: Callable[[int], str] | None = None
 
     def select(self, mask: np.ndarray) -> Part:
         """Return the images that a mask, bool [n], selects."""
