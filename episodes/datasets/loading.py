@@ -7,14 +7,10 @@ from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
 
-import numpy as np
-import torch
-
 from episodes.datasets import (
     cifar10,
     cifar_files,
     class_folders,
-    grouping,
     idx,
     npz,
     omniglot,
@@ -22,13 +18,13 @@ from episodes.datasets import (
     separate_test,
     torchvision_named,
 )
+from episodes.datasets.assembling import assembled
 from episodes.datasets.digits import load_digits
-from episodes.datasets.image_cache import Entry, decoded
+from episodes.datasets.image_cache import decoded
 from episodes.datasets.locations import cache_root, data_root
-from episodes.datasets.source import TEST_SHARE, LoadOptions, Source, few
-from episodes.datasets.superclasses import superclasses_in_names, superclasses_of
+from episodes.datasets.source import TEST_SHARE, LoadOptions, Source
 from episodes.errors import NotHere, UserError
-from episodes.types import Fit, ImageSet, TrainTest
+from episodes.types import Fit, TrainTest
 
 LARGEST_IMAGE_SIZE = 1024  # pixels
 
@@ -113,7 +109,7 @@ def load(
         image_size = omniglot.IMAGE_SIZE
     options = LoadOptions(image_size, input_size, fit, share, group_by)
     entries = decoded(source, options, cache, progress)
-    return _assembled(source, place, entries, options)
+    return assembled(source, place, entries, options)
 
 
 def _check_test(test: float | str | None) -> None:
@@ -209,91 +205,3 @@ def _kind(place: Path) -> str | None:
         except (UserError, OSError):
             continue
     return None
-
-
-def _assembled(
-    source: Source, place: Path, entries: list[Entry], options: LoadOptions
-) -> TrainTest:
-    """Combine the decoded parts under one list of classes: those with at least one image."""
-    train, test = entries[0], entries[-1]
-    in_train = np.bincount(train.labels, minlength=len(train.classes)) > 0
-    in_test = np.bincount(test.labels, minlength=len(test.classes)) > 0
-    names = np.array(train.classes)
-    skip_note = _skip_note(source.unit, *entries)
-    _check_classes(place, names, in_train, in_test, skip_note)
-    classes = tuple(str(name) for name in names[in_train])
-    if source.superclass_in_name:
-        groups = superclasses_in_names(classes)
-    else:
-        groups = superclasses_of(place, classes)
-    notes = [*source.notes, *([skip_note] if skip_note else [])]
-    for entry in entries:
-        notes += entry.notes
-    if options.test_share is not None and not source.has_test:
-        notes.append(
-            f"{source.name} has no test set: a fixed, stratified {options.test_share:.0%} of its "
-            "images is used as one"
-        )
-    if options.group_by is not None and train.clusters is not None:
-        tested = test.clusters if len(entries) == 2 else None
-        notes += grouping.notes(options.group_by, train.clusters, tested)
-    if train.jpeg and source.name == "cifar10":
-        notes.append("these CIFAR-10 images are a JPEG re-encoding, not the original pixels")
-    if unused := list(names[~in_train]):
-        notes.append(f"no images of {few(unused)}, so not a class")
-    if untested := list(names[in_train & ~in_test]):
-        notes.append(f"no test images of {few(untested)}")
-    # Labels of the source -> labels of the classes that have images, int64 [classes of the source].
-    new_labels = np.cumsum(in_train) - 1
-
-    def image_set(entry: Entry, notes: list[str]) -> ImageSet:
-        return ImageSet(
-            name=source.name,
-            images=torch.from_numpy(entry.images),
-            labels=torch.from_numpy(new_labels[entry.labels]),
-            classes=classes,
-            fingerprint=entry.fingerprint,
-            groups=groups,
-            mirror=source.mirror,
-            notes=tuple(notes),
-            clusters=None if entry.clusters is None else torch.from_numpy(entry.clusters),
-            decoding=entry.decoding,
-        )
-
-    first = image_set(train, notes)
-    return TrainTest(first, first if len(entries) == 1 else image_set(test, []))
-
-
-def _check_classes(
-    place: Path, names: np.ndarray, in_train: np.ndarray, in_test: np.ndarray, skip_note: str
-) -> None:
-    """Raise UserError unless at least two classes can be trained and tested.
-
-    Args:
-        place: folder of the data set.
-        names: class names, [classes].
-        in_train: whether each class has training images, bool [classes].
-        in_test: whether each class has test images, bool [classes].
-        skip_note: what was skipped, which may explain the problem; or an empty string.
-    """
-    reason = f" ({skip_note})" if skip_note else ""
-    unknown = list(names[in_test & ~in_train])
-    if unknown:
-        raise UserError(
-            f"{place} has test images but no training images of {few(unknown)}{reason}: add some."
-        )
-    n_classes = int(in_train.sum())
-    if n_classes < 2:
-        raise UserError(
-            f"{place} needs images of at least two classes, but has {n_classes or 'none'}{reason}: "
-            "add images of other classes."
-        )
-    if not in_test.any():
-        raise UserError(f"{place} has no test images{reason}: add some.")
-
-
-def _skip_note(unit: str, *entries: Entry) -> str:
-    """Return a note about the images that were skipped, or an empty string."""
-    skipped = [f"{name} ({reason})" for entry in entries for name, reason in entry.skipped]
-    total = sum(entry.total for entry in entries)
-    return f"skipped {len(skipped)} of {total:,} {unit}: {few(skipped)}" if skipped else ""

@@ -1,0 +1,111 @@
+"""Combine the decoded parts of a data set into image sets with one list of classes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from episodes.datasets import grouping
+from episodes.datasets.image_cache import Entry
+from episodes.datasets.source import LoadOptions, Source, few
+from episodes.datasets.superclasses import superclasses_in_names, superclasses_of
+from episodes.errors import UserError
+from episodes.types import ImageSet, TrainTest
+
+
+def assembled(source: Source, place: Path, entries: list[Entry], options: LoadOptions) -> TrainTest:
+    """Combine the decoded parts under one list of classes: those with at least one image.
+
+    Args:
+        source: the data set.
+        place: its folder, which may hold `groups.yaml`.
+        entries: the training part and the test part; or the whole, for both.
+        options: how it was read.
+
+    Raises:
+        UserError: fewer than two classes can be trained and tested.
+    """
+    train, test = entries[0], entries[-1]
+    in_train = np.bincount(train.labels, minlength=len(train.classes)) > 0
+    in_test = np.bincount(test.labels, minlength=len(test.classes)) > 0
+    names = np.array(train.classes)
+    skip_note = _skip_note(source.unit, *entries)
+    _check_classes(place, names, in_train, in_test, skip_note)
+    classes = tuple(str(name) for name in names[in_train])
+    if source.superclass_in_name:
+        groups = superclasses_in_names(classes)
+    else:
+        groups = superclasses_of(place, classes)
+    notes = [*source.notes, *([skip_note] if skip_note else [])]
+    for entry in entries:
+        notes += entry.notes
+    if options.test_share is not None and not source.has_test:
+        notes.append(
+            f"{source.name} has no test set: a fixed, stratified {options.test_share:.0%} of its "
+            "images is used as one"
+        )
+    if options.group_by is not None and train.clusters is not None:
+        tested = test.clusters if len(entries) == 2 else None
+        notes += grouping.notes(options.group_by, train.clusters, tested)
+    if train.jpeg and source.name == "cifar10":
+        notes.append("these CIFAR-10 images are a JPEG re-encoding, not the original pixels")
+    if unused := list(names[~in_train]):
+        notes.append(f"no images of {few(unused)}, so not a class")
+    if untested := list(names[in_train & ~in_test]):
+        notes.append(f"no test images of {few(untested)}")
+    # Labels of the source -> labels of the classes that have images, int64 [classes of the source].
+    new_labels = np.cumsum(in_train) - 1
+
+    def image_set(entry: Entry, notes: list[str]) -> ImageSet:
+        return ImageSet(
+            name=source.name,
+            images=torch.from_numpy(entry.images),
+            labels=torch.from_numpy(new_labels[entry.labels]),
+            classes=classes,
+            fingerprint=entry.fingerprint,
+            groups=groups,
+            mirror=source.mirror,
+            notes=tuple(notes),
+            clusters=None if entry.clusters is None else torch.from_numpy(entry.clusters),
+            decoding=entry.decoding,
+        )
+
+    first = image_set(train, notes)
+    return TrainTest(first, first if len(entries) == 1 else image_set(test, []))
+
+
+def _check_classes(
+    place: Path, names: np.ndarray, in_train: np.ndarray, in_test: np.ndarray, skip_note: str
+) -> None:
+    """Raise UserError unless at least two classes can be trained and tested.
+
+    Args:
+        place: folder of the data set.
+        names: class names, [classes].
+        in_train: whether each class has training images, bool [classes].
+        in_test: whether each class has test images, bool [classes].
+        skip_note: what was skipped, which may explain the problem; or an empty string.
+    """
+    reason = f" ({skip_note})" if skip_note else ""
+    unknown = list(names[in_test & ~in_train])
+    if unknown:
+        raise UserError(
+            f"{place} has test images but no training images of {few(unknown)}{reason}: add some."
+        )
+    n_classes = int(in_train.sum())
+    if n_classes < 2:
+        raise UserError(
+            f"{place} needs images of at least two classes, but has {n_classes or 'none'}{reason}: "
+            "add images of other classes."
+        )
+    if not in_test.any():
+        raise UserError(f"{place} has no test images{reason}: add some.")
+
+
+def _skip_note(unit: str, *entries: Entry) -> str:
+    """Return a note about the images that were skipped, or an empty string."""
+    skipped = [f"{name} ({reason})" for entry in entries for name, reason in entry.skipped]
+    total = sum(entry.total for entry in entries)
+    return f"skipped {len(skipped)} of {total:,} {unit}: {few(skipped)}" if skipped else ""
