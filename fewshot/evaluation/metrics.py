@@ -16,11 +16,11 @@ class ClassifierScores(NamedTuple):
 
     Attributes:
         accuracy, precision, recall, f1, ece: shares from 0 to 1; all but accuracy and the expected
-            calibration error (ece) are macro averages over the classes. The macro recall is also
-            called balanced accuracy.
+            calibration error (ece) are macro averages over the classes that have images. The macro
+            recall is also called balanced accuracy.
         loss: cross-entropy in nats.
         brier: mean over images of the squared errors of the probabilities, summed over classes.
-        per_class: recall of each class, [n_way].
+        per_class: recall of each class, [n_way]; None for a class without images.
         confusion: counts, [true class][predicted class].
         clean_accuracy: accuracy without the images that are known to be faulty; None if no faults
             are known.
@@ -33,7 +33,7 @@ class ClassifierScores(NamedTuple):
     loss: float
     ece: float
     brier: float
-    per_class: list[float]
+    per_class: list[float | None]
     confusion: list[list[int]]
     clean_accuracy: float | None = None
 
@@ -53,7 +53,10 @@ class ClassifierScores(NamedTuple):
 
 
 def scores(logits: Tensor, labels: Tensor, faulty: Tensor | None = None) -> ClassifierScores:
-    """Score logits [n, n_way] against labels [n]; undefined precision and recall count as 0.
+    """Score logits [n, n_way] against labels [n].
+
+    Averages over classes are over those that have images. The precision of such a class that is
+    never predicted counts as 0.
 
     Args:
         logits: float [n, n_way].
@@ -64,9 +67,11 @@ def scores(logits: Tensor, labels: Tensor, faulty: Tensor | None = None) -> Clas
 
     true, predicted = labels.numpy(), logits.argmax(1).numpy()
     ways = list(range(logits.shape[1]))
+    tested = np.unique(true)
     precision, recall, f1, _ = precision_recall_fscore_support(
-        true, predicted, labels=ways, zero_division=0
+        true, predicted, labels=tested, zero_division=0
     )
+    recall_of = dict(zip(tested.tolist(), recall.tolist(), strict=True))
     loss = nn.functional.cross_entropy(logits.double(), labels)
     probabilities = torch.softmax(logits.double(), 1).numpy()
     clean = np.ones(len(true), dtype=bool)
@@ -80,7 +85,7 @@ def scores(logits: Tensor, labels: Tensor, faulty: Tensor | None = None) -> Clas
         loss=float(loss),
         ece=calibration_error(probabilities, true),
         brier=brier_score(probabilities, true),
-        per_class=recall.tolist(),
+        per_class=[recall_of.get(way) for way in ways],
         confusion=confusion_matrix(true, predicted, labels=ways).tolist(),
         clean_accuracy=None if faulty is None else float((true == predicted)[clean].mean()),
     )

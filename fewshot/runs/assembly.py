@@ -9,6 +9,7 @@ from dataclasses import fields, replace
 import numpy as np
 
 from fewshot.evaluation import statistics
+from fewshot.runs import doubtful_scores
 from fewshot.runs.run_record import RunFacts, RunRecord, Scores
 from fewshot.runs.trial_record import Cost, Provenance, TrialRecord
 
@@ -35,7 +36,7 @@ def assemble(
     calibrated = [trial.calibrated for trial in trials if trial.calibrated is not None]
     temperatures = [trial.temperature for trial in trials if trial.temperature is not None]
     all_calibrated = len(calibrated) == len(temperatures) == len(trials)
-    return RunRecord(
+    record = RunRecord(
         **{one.name: getattr(facts, one.name) for one in fields(RunFacts)},
         labels=trials[0].labels,
         seeds=[trial.seed for trial in trials],
@@ -47,7 +48,10 @@ def assemble(
         calibration=list(dict.fromkeys(one.calibration for one in trials if one.calibration)),
         # a vote has no predictions of training images
         train_accuracy=statistics.summary(train) if len(train) == len(trials) else None,
-        per_class=np.mean([trial.per_class for trial in trials], axis=0).tolist(),
+        per_class=[
+            _mean_of_known(values)
+            for values in zip(*(trial.per_class for trial in trials), strict=True)
+        ],
         confusion=np.sum([trial.confusion for trial in trials], axis=0).tolist(),
         cost=_mean_cost([trial.cost for trial in trials]),
         provenance=_provenance(trials, data_fingerprint),
@@ -56,6 +60,13 @@ def assemble(
             *_mixed(trials),
         ],
     )
+    return replace(record, warnings=[*record.warnings, *doubtful_scores.doubts(record)])
+
+
+def _mean_of_known(values: Sequence[float | None]) -> float | None:
+    """Return the mean over the trials that test a class; None if none does."""
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
 
 
 def _provenance(trials: Sequence[TrialRecord], data_fingerprint: str) -> Provenance:

@@ -5,11 +5,17 @@ from __future__ import annotations
 import html
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 from fewshot.evaluation.statistics import Score
 from fewshot.runs import naming
-from fewshot.runs.trial_record import NO_SHARES, Cost, Provenance, known_keys
+from fewshot.runs.trial_record import (
+    NO_SHARES,
+    Cost,
+    Provenance,
+    known_keys,
+    over_tested_classes,
+)
 
 Record = dict[str, Any]  # a record as it is on disk
 Scores = dict[str, Score]
@@ -18,6 +24,20 @@ ONE_TRIAL = (
     "all training images are labelled and nothing is random, so every trial would be the same: "
     "this is one trial"
 )
+
+
+class Baseline(NamedTuple):
+    """What a classifier gets that gives every test image the same class.
+
+    Attributes:
+        name: the class with the most test images.
+        accuracy: its share of the test images.
+        chance: the balanced accuracy of every such classifier, 1 / tested classes.
+    """
+
+    name: str
+    accuracy: float
+    chance: float
 
 
 @dataclass(frozen=True)
@@ -69,7 +89,8 @@ class RunRecord(RunFacts):
         measures: name -> score of what the learner reported about itself.
         validation: metric -> score on the validation set; None without one.
         train_accuracy: accuracy on the training images; None for a vote.
-        per_class: recall of each class on the test set, mean over the trials.
+        per_class: recall of each class on the test set, mean over the trials that test it; None
+            for a class without test images.
         confusion: [true class][predicted class] counts, summed over the trials.
         warnings: sentences that a reader of the scores must know.
         calibrated: loss, ece and brier on the test set at the temperatures; None without them.
@@ -86,7 +107,7 @@ class RunRecord(RunFacts):
     provenance: Provenance
     warnings: list[str]
     measures: Scores = field(default_factory=dict)
-    per_class: list[float] = field(default_factory=list)
+    per_class: list[float | None] = field(default_factory=list)
     confusion: list[list[int]] = field(default_factory=list)
     calibrated: Scores | None = None
     temperature: Score | None = None
@@ -95,6 +116,7 @@ class RunRecord(RunFacts):
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> RunRecord:
         """Return the record that a `record.json` describes; old records may lack some keys."""
+        content = over_tested_classes(content)
         train, validation = content["train_accuracy"], content["validation"]
         members, calibrated = content.get("members"), content.get("calibrated")
         temperature = content.get("temperature")
@@ -158,8 +180,24 @@ class RunRecord(RunFacts):
 
     @property
     def unequal_test(self) -> bool:
-        """Whether the classes have different numbers of test images."""
-        return len({sum(counts) for counts in self.confusion}) > 1
+        """Whether the classes that have test images have different numbers of them."""
+        return len({sum(counts) for counts in self.confusion if any(counts)}) > 1
+
+    @property
+    def times_tested(self) -> float:
+        """How often each test image was classified, as a mean: by each trial, or in some folds."""
+        total = sum(map(sum, self.confusion))
+        return total / self.n_test if total else float(len(self.seeds))
+
+    @property
+    def baseline(self) -> Baseline | None:
+        """What one answer to every test image would get; None in records without counts."""
+        counts = [sum(row) for row in self.confusion]
+        if not any(counts):
+            return None
+        largest = max(range(len(counts)), key=counts.__getitem__)
+        n_tested = sum(count > 0 for count in counts)
+        return Baseline(self.classes[largest], counts[largest] / sum(counts), 1 / n_tested)
 
     @property
     def name(self) -> str:

@@ -25,7 +25,6 @@ from fewshot.runs.trial_record import CALIBRATED, Cost, TrialRecord
 from fewshot.training import devices
 
 TRAIN_ACCURACY_IMAGES = 10_000  # at most, spread evenly, for the training accuracy
-NEAR_CHANCE = 0.05
 
 
 def run_trial(run: ResolvedRun, seed: int, *, force: bool = False) -> None:
@@ -131,7 +130,7 @@ def _evaluate(
         indices_hash=trial_files.indices_hash(subset),
         cost=_cost(trained, data.feature_seconds, adapt_seconds, chosen.seconds, learner, device),
         provenance=provenance.of_result(started, devices.name(device), run.compute),
-        warnings=_warnings(run, learner, trained, scores.accuracy),
+        warnings=_warnings(run, learner, trained),
     )
     temperature = chosen.calibration.temperature
     return TrialPredictions(test, validation, faulty, temperature), record
@@ -182,21 +181,12 @@ def _cost(
     )
 
 
-def _warnings(
-    run: ResolvedRun, learner: Learner, trained: fitting.Trained, accuracy: float
-) -> list[str]:
+def _warnings(run: ResolvedRun, learner: Learner, trained: fitting.Trained) -> list[str]:
     """Return sentences that a reader of the scores must know."""
     warnings = _shrinking(run) + _overlaps(run, learner)
     if not run.bases and learner.caution is not None:
         warnings.append(learner.caution)
-    warnings += trained.warnings
-    chance = 1 / run.task.n_way
-    if accuracy < chance + NEAR_CHANCE:
-        warnings.append(
-            f"a trial's accuracy is near chance, which is {chance:.3g}: little or nothing was "
-            "learned"
-        )
-    return warnings
+    return warnings + trained.warnings
 
 
 def _overlaps(run: ResolvedRun, learner: Learner) -> list[str]:

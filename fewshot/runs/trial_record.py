@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 METRICS = ("accuracy", "precision", "recall", "f1", "loss", "ece", "brier")  # older: no brier
+MACRO = ("precision", "recall", "f1")  # means over the classes that have test images
 CLEAN = "clean_accuracy"  # without test images with known faults; only where these are known
 CALIBRATED = ("loss", "ece", "brier")  # what a temperature changes
 NO_SHARES = ("loss", "brier")  # the other scores are from 0 to 1
@@ -100,7 +101,7 @@ class TrialRecord:
         measures: name -> value that the learner reported about itself.
         validation: metric -> value on the validation set; None without one.
         train_accuracy: accuracy on the training images; None for a vote.
-        per_class: recall of each class on the test set.
+        per_class: recall of each class on the test set; None for a class without test images.
         confusion: [true class][predicted class] counts on the test set.
         steps: optimiser steps done.
         best_step: step whose weights were restored; None if those of the last step were used.
@@ -116,7 +117,7 @@ class TrialRecord:
     scores: dict[str, float]
     validation: dict[str, float] | None
     train_accuracy: float | None
-    per_class: list[float]
+    per_class: list[float | None]
     confusion: list[list[int]]
     labels: int
     indices_hash: str
@@ -134,6 +135,7 @@ class TrialRecord:
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> TrialRecord:
         """Return the trial that a `trial.json` describes."""
+        content = over_tested_classes(content)
         return cls(
             **{
                 **known_keys(cls, content),
@@ -169,6 +171,47 @@ class TrialRecord:
             "provenance": self.provenance.to_json(),
             "warnings": self.warnings,
         }
+
+
+def over_tested_classes(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the content of a record or trial with averages over the classes that are tested.
+
+    Earlier versions counted the precision, recall and F1 of classes without test images as 0.
+
+    Args:
+        content: the content of a `record.json` or `trial.json`.
+    """
+    tested = [any(counts) for counts in content.get("confusion", [])]
+    untested = (
+        [
+            recall
+            for recall, is_tested in zip(content["per_class"], tested, strict=True)
+            if not is_tested
+        ]
+        if tested
+        else []
+    )
+    if all(recall is None for recall in untested):
+        return content
+    factor = len(tested) / sum(tested)
+    scores = {
+        name: _scaled(score, factor) if name in MACRO else score
+        for name, score in content["scores"].items()
+    }
+    per_class = [
+        recall if is_tested else None
+        for recall, is_tested in zip(content["per_class"], tested, strict=True)
+    ]
+    return {**content, "scores": scores, "per_class": per_class}
+
+
+def _scaled(score: Any, factor: float) -> Any:
+    """Return the value of a trial, or the object of a record's score, times a factor."""
+    if isinstance(score, Mapping):
+        return {key: _scaled(value, factor) for key, value in score.items()}
+    if isinstance(score, list):
+        return [_scaled(value, factor) for value in score]
+    return None if score is None else score * factor
 
 
 def known_keys(cls: type, content: Mapping[str, Any]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from fewshot.runs.run_record import RunRecord
 ON_PALE = "#111111"
 SPACIOUS = 12  # up to so many classes, the confusion matrix has large letters
 NUMBERED = 20  # up to so many classes, the confusion matrix has numbers in its cells
+Recalls = Sequence[Sequence[float | None]]  # [n_trials, n_way]; None without test images
 NAMED = 40  # up to so many classes, both figures name every class
 
 
@@ -45,7 +46,7 @@ class Pair(NamedTuple):
 
 def counts_of_a_trial(record: RunRecord) -> np.ndarray:
     """Return the mean confusion matrix of the trials, in which each test image counts once."""
-    return np.array(record.confusion) / len(record.seeds)
+    return np.array(record.confusion) / record.times_tested
 
 
 def images_heading(record: RunRecord) -> str:
@@ -89,8 +90,10 @@ def confusion(record: RunRecord) -> Any:
     """Draw the mean confusion matrix of the trials, in percent of each true class.
 
     Cells have numbers up to 20 classes, and every class is named up to 40. The colour follows the
-    square root of the share, so that rare confusions are visible too.
+    square root of the share, so that rare confusions are visible too. The rows of classes without
+    test images are grey.
     """
+    from matplotlib import colormaps
     from matplotlib.colors import PowerNorm
 
     counts = counts_of_a_trial(record)
@@ -98,7 +101,9 @@ def confusion(record: RunRecord) -> Any:
     n_way = len(names)
     shares = 100 * _shares(counts)
     figure, axes = style.new(style.WIDTH * 0.86)
-    image = axes.imshow(shares, cmap="Blues", norm=PowerNorm(0.5, 0, 100))
+    tested = np.where(counts.sum(1, keepdims=True) > 0, shares, np.nan)
+    blues = colormaps["Blues"].with_extremes(bad="0.85")
+    image = axes.imshow(tested, cmap=blues, norm=PowerNorm(0.5, 0, 100))
     ticks = list(range(0, n_way, 1 if n_way <= NAMED else -(-n_way // 25)))
     size = style.TICK if n_way <= NUMBERED else style.SMALL
     if n_way <= SPACIOUS:
@@ -139,34 +144,36 @@ def _numbers(axes: Any, counts: np.ndarray, shares: np.ndarray) -> None:
         )
 
 
-def accuracies(record: RunRecord, trials: Sequence[Sequence[float]] | None = None) -> list[Class]:
-    """Return the accuracy of every class in the order of the record.
+def accuracies(record: RunRecord, trials: Recalls | None = None) -> list[Class]:
+    """Return the accuracy of every class with test images, in the order of the record.
 
     Args:
         record: a record with `confusion` and `per_class`.
-        trials: [n_trials, n_way], the accuracies of each trial, from which the intervals follow.
+        trials: the accuracies of each trial, from which the intervals follow.
     """
     counts = counts_of_a_trial(record).sum(1)
     result = []
     for number, (name, mean) in enumerate(zip(record.classes, record.per_class, strict=True)):
-        values = [float(trial[number]) for trial in trials or ()]
+        if mean is None:
+            continue
+        values = [value for trial in trials or () if (value := trial[number]) is not None]
         interval = summary(values).over_trials() if values else None
         result.append(Class(name, mean, interval, values, round(counts[number])))
     return result
 
 
 def shown_classes(classes: Sequence[Class]) -> list[Class]:
-    """Return the classes with test images, the most accurate first; of more than 40 the ends.
+    """Return the classes, the most accurate first; of more than 40 only the ends.
 
     Beyond 40 classes these are the 20 most and the 20 least accurate ones.
     """
-    ordered = sorted((one for one in classes if one.n), key=lambda one: -one.mean)
+    ordered = sorted(classes, key=lambda one: -one.mean)
     half = NAMED // 2
     return ordered if len(ordered) <= NAMED else ordered[:half] + ordered[-half:]
 
 
 @style.styled
-def per_class(record: RunRecord, trials: Sequence[Sequence[float]] | None = None) -> Any:
+def per_class(record: RunRecord, trials: Recalls | None = None) -> Any:
     """Draw the accuracy of each class with its 95% interval, and the trials as small points."""
     shown = shown_classes(accuracies(record, trials))
     left_out = int(np.count_nonzero(np.sum(record.confusion, axis=1))) - len(shown)

@@ -86,12 +86,28 @@ def test_confusion_and_per_class_against_counting(absent: int | None):
         assert result.recall == pytest.approx(sum(result.per_class) / N_WAY)
 
 
-def test_a_class_without_queries_counts_as_zero_and_keeps_its_place():
+def test_a_class_without_images_does_not_count_and_keeps_its_place():
     result = metrics.scores(torch.eye(3)[[0, 0, 2]], torch.tensor([0, 0, 2]))
-    assert result.per_class == [1, 0, 1]
+    assert result.per_class == [1, None, 1]
     assert result.confusion == [[2, 0, 0], [0, 0, 0], [0, 0, 1]]
-    assert result.accuracy == 1
-    assert result.f1 == pytest.approx(2 / 3)
+    assert result.accuracy == result.precision == result.recall == result.f1 == 1
+
+
+@pytest.mark.parametrize("untested", [(3,), (0, 4)])
+def test_macro_scores_are_scikit_learns_over_the_classes_with_images(untested: tuple[int, ...]):
+    logits, labels = predictions()
+    has_images = ~torch.isin(labels, torch.tensor(untested))
+    result = metrics.scores(logits[has_images], labels[has_images])
+    y, guess = labels[has_images].numpy(), logits[has_images].argmax(1).numpy()
+    assert set(untested) & set(guess)  # such a class is predicted, but no image is of it
+    assert result.recall == pytest.approx(
+        reference.recall_score(y, guess, average="macro", labels=np.unique(y))
+    )
+    report = reference.classification_report(y, guess, output_dict=True, zero_division=0)
+    rows = [report[str(label)] for label in np.unique(y)]
+    assert result.precision == pytest.approx(np.mean([row["precision"] for row in rows]))
+    assert result.f1 == pytest.approx(np.mean([row["f1-score"] for row in rows]))
+    assert [way for way, value in enumerate(result.per_class) if value is None] == list(untested)
 
 
 def test_numbers_are_plain_floats_of_the_seven_scores():

@@ -92,7 +92,7 @@ def test_a_class_without_test_images_is_left_out_of_the_bars_and_nothing_is_conf
     None
 ):
     counts = [[15, 5, 0], [0, 0, 0], [0, 0, 10]]  # of five trials
-    ours = record(classes=["a", "b", "c"], confusion=counts, per_class=[0.75, 0, 1])
+    ours = record(classes=["a", "b", "c"], confusion=counts, per_class=[0.75, 0, 1], n_test=6)
     assert texts(classes.confusion(ours)) == ["75", "25", "100"]
     assert [label.get_text() for label in classes.per_class(ours).axes[0].get_yticklabels()] == [
         "c",
