@@ -179,6 +179,7 @@ def _selected(images: ImageSet, classes: Sequence[str], about: str, note: str) -
         fingerprint=hashlib.sha256(f"{images.fingerprint} {about}".encode()).hexdigest()[:32],
         groups={group: members for group, members in groups.items() if members},
         notes=(*images.notes, note),
+        clusters=None if images.clusters is None else images.clusters[indices],
     )
 
 
@@ -209,4 +210,5 @@ def with_turned_classes(images: ImageSet) -> ImageSet:
         fingerprint=hashlib.sha256(f"{images.fingerprint} turned".encode()).hexdigest()[:32],
         groups=groups,
         notes=(*images.notes, "images turned by 90, 180 and 270 degrees are further classes"),
+        clusters=None if images.clusters is None else images.clusters.repeat(4),
     )

@@ -164,3 +164,113 @@ def folds(labels: Tensor, n_folds: int, split_seed: int) -> list[tuple[Tensor, T
         ((fold_of_index != fold).nonzero()[:, 0], (fold_of_index == fold).nonzero()[:, 0])
         for fold in range(n_folds)
     ]
+
+
+def can_be_tested(labels: Tensor, clusters: Tensor | None = None) -> Tensor:
+    """Return which images a fold may test, bool [n].
+
+    If all images of a class are in one cluster, or a class has a single image, a fold with them
+    would leave no image of the class to train on, so they are never tested.
+
+    Args:
+        labels: int64 [n].
+        clusters: int64 [n], images that must be on one side of a split; None if each is on its own.
+    """
+    cluster = _numbered(labels, clusters)
+    n_classes = int(labels.max()) + 1
+    pairs = (cluster * n_classes + labels).unique()
+    clusters_of_class = (pairs % n_classes).bincount(minlength=n_classes)
+    alone = cluster[clusters_of_class[labels] < 2]
+    return ~torch.isin(cluster, alone)
+
+
+def fold_of_each(
+    labels: Tensor, n_folds: int, split_seed: int, clusters: Tensor | None = None
+) -> Tensor:
+    """Return the fold that tests each image, int64 [n]; -1 for images that no fold tests.
+
+    Images of one cluster are in one fold. The images of each class are spread over the folds as
+    evenly as the clusters allow, and so are all images. Every class has images outside each fold.
+
+    Args:
+        labels: int64 [n].
+        n_folds: number of folds.
+        split_seed: seed of the split.
+        clusters: as for `can_be_tested`.
+    """
+    folds = _Folds(labels, n_folds, split_seed)
+    cluster, testable = _numbered(labels, clusters), can_be_tested(labels, clusters)
+    sizes = cluster.bincount()
+    for members in _by_size(cluster, testable & (sizes[cluster] > 1), folds.random):
+        folds.add_cluster(members)
+    single = testable & (sizes[cluster] == 1)
+    for label in torch.randperm(folds.n_classes, generator=folds.random).tolist():
+        members = (single & (labels == label)).nonzero()[:, 0]
+        folds.add_singles(members[torch.randperm(len(members), generator=folds.random)])
+    for label in range(folds.n_classes):
+        used = folds.fold_of_index[labels == label].unique()
+        if len(used) == 1 and int(used[0]) >= 0:  # clusters with images of several classes
+            first = cluster[labels == label][0]
+            folds.fold_of_index[cluster == first] = -1
+    return folds.fold_of_index
+
+
+def _numbered(labels: Tensor, clusters: Tensor | None) -> Tensor:
+    """Return the clusters, numbered from 0 without gaps, int64 [n]."""
+    if clusters is None:
+        return torch.arange(len(labels))
+    numbers: Tensor = clusters.unique(return_inverse=True)[1]
+    return numbers
+
+
+def _by_size(cluster: Tensor, chosen: Tensor, random: torch.Generator) -> list[Tensor]:
+    """Return the indices of each cluster among the chosen images, the largest first."""
+    indices = chosen.nonzero()[:, 0]
+    numbers = cluster[indices].unique(return_inverse=True)[1]
+    members = by_class(numbers, int(numbers.max()) + 1) if len(numbers) else []
+    order = torch.randperm(len(members), generator=random).tolist()
+    return sorted((indices[members[position]] for position in order), key=len, reverse=True)
+
+
+class _Folds:
+    """Folds that are filled cluster by cluster.
+
+    Attributes:
+        fold_of_index: fold of each image, int64 [n]; -1 where none was chosen.
+        counts: images of each class in each fold, float64 [n_folds, n_classes].
+    """
+
+    def __init__(self, labels: Tensor, n_folds: int, split_seed: int) -> None:
+        self.labels, self.n_folds = labels, n_folds
+        self.n_classes = int(labels.max()) + 1
+        self.random = generator(split_seed, "cross-validation")
+        self.fold_of_index = torch.full((len(labels),), -1)
+        self.counts = torch.zeros(n_folds, self.n_classes, dtype=torch.float64)
+        self.sizes = labels.bincount().double()
+
+    def _emptiest(self) -> Tensor:
+        """Return the folds from the fewest images to the most, equal ones in random order."""
+        order = torch.randperm(self.n_folds, generator=self.random)
+        return order[self.counts.sum(1)[order].argsort(stable=True)]
+
+    def add_cluster(self, members: Tensor) -> None:
+        """Put a cluster into the fold with the smallest share of its classes."""
+        own = self.labels[members].bincount(minlength=self.n_classes).double()
+        order = self._emptiest()
+        # The sum of squared shares grows least where the classes have their smallest shares.
+        growth = (self.counts[order] * (own / self.sizes.clamp(min=1) ** 2)).sum(1)
+        fold = int(order[growth.round(decimals=12).argsort(stable=True)[0]])
+        self.fold_of_index[members] = fold
+        self.counts[fold] += own
+
+    def add_singles(self, members: Tensor) -> None:
+        """Put images of one class, each on its own, where the class has the fewest images."""
+        if not len(members):
+            return
+        order, label = self._emptiest(), int(self.labels[members[0]])
+        # Place p of a fold is taken once it has p images of the class; the lowest are taken first.
+        places = self.counts[order, label] + torch.arange(len(members))[:, None]
+        lowest = places.flatten().argsort(stable=True)[: len(members)]
+        chosen = order[lowest % self.n_folds]
+        self.fold_of_index[members] = chosen
+        self.counts[:, label] += chosen.bincount(minlength=self.n_folds)

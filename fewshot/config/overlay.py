@@ -8,7 +8,8 @@ from typing import Any
 BUDGETS = ("shots", "fraction", "full")
 FEW_LABELS = 100  # up to this many labels per class the preset `few` is the default, then `full`
 OF_A_BUDGET = (*BUDGETS, "class_shots")
-KEPT_BY_ANOTHER_METHOD = (*OF_A_BUDGET, "data", "image_size", "prior", "calibration")
+OF_DATA = ("data", "image_size", "image_fit", "test", "test_folds", "group_by")
+KEPT_BY_ANOTHER_METHOD = (*OF_A_BUDGET, *OF_DATA, "prior", "calibration")
 
 
 def overlay(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

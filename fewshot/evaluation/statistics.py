@@ -40,6 +40,8 @@ class Score:
         values: the metric of each trial, in the order of the record's seeds.
         image_std: standard deviation, over the test images, of the share of trials that classify
             the image correctly; for the accuracy of several trials, in records that have it.
+        test_to_train: test images for each training image of a cross-validation, for which
+            `ci95` is corrected; 0 without one.
     """
 
     mean: float
@@ -47,6 +49,7 @@ class Score:
     ci95: float | None
     values: list[float]
     image_std: float | None = None
+    test_to_train: float = 0.0
 
     @property
     def n(self) -> int:
@@ -57,13 +60,15 @@ class Score:
     def from_json(cls, content: Mapping[str, Any]) -> Score:
         """Return the score that `to_json` described."""
         required = (content["mean"], content["std"], content["ci95"], list(content["values"]))
-        return cls(*required, content.get("image_std"))
+        return cls(*required, content.get("image_std"), content.get("test_to_train", 0.0))
 
     def to_json(self) -> dict[str, Any]:
-        """Return the score as plain JSON values, without `image_std` where it is unknown."""
+        """Return the score as plain JSON values, without the last two where they are unknown."""
         content = asdict(self)
         if self.image_std is None:
             del content["image_std"]
+        if not self.test_to_train:
+            del content["test_to_train"]
         return content
 
     @property
@@ -89,7 +94,9 @@ class Score:
 
         The half widths over trials and over images are added as squares, and the result has the
         form of Wilson's interval, which stays between 0 and 1. For one trial it is Wilson's
-        interval, which leaves out that other trials differ.
+        interval, which leaves out that other trials differ. In a cross-validation each trial has
+        other test images, so the half width over trials contains that over images, and the larger
+        of both counts.
 
         Args:
             n_test: number of test images.
@@ -105,6 +112,8 @@ class Score:
         by_images = NORMAL_95 * math.sqrt(variance / n_test)
         if not binomial:
             return _wilson(self.mean, 0.0, NORMAL_95**2 / n_test)
+        if self.test_to_train:
+            return _wilson(self.mean, max(self.half or 0.0, by_images))
         return _wilson(self.mean, math.hypot(self.half or 0.0, by_images))
 
     def text(self, form: str = ".4f", scale: float = 1.0, *, share: bool = True) -> str:
@@ -145,16 +154,27 @@ def _wilson(mean: float, half: float, weight: float | None = None) -> Interval:
     return Interval(min(mean, max(0.0, middle - reach)), max(mean, min(1.0, middle + reach)))
 
 
-def summary(values: Sequence[float]) -> Score:
-    """Return mean, standard deviation and 95% interval of the values of independent trials."""
+def summary(values: Sequence[float], test_to_train: float = 0.0) -> Score:
+    """Return mean, standard deviation and 95% interval of the values of several trials.
+
+    Args:
+        values: the values of independent trials; or of the trials of a cross-validation, which
+            share training images and are therefore more alike than independent ones.
+        test_to_train: test images for each training image of a cross-validation: 1 / (folds - 1).
+            The variance of the mean is then not the n-th part of that of a trial, but larger by
+            this share of it (the corrected resampled t-test).
+
+    Source: Nadeau and Bengio, Inference for the generalization error, Machine Learning 52, 2003.
+    """
     n = len(values)
     if n == 1:
-        return Score(values[0], None, None, list(values))
+        return Score(values[0], None, None, list(values), test_to_train=test_to_train)
     from scipy.stats import t
 
     std = float(np.std(values, ddof=1))
-    half = float(t.ppf(0.975, n - 1)) * std / n**0.5
-    return Score(float(np.mean(values)), std, half, list(values))
+    error = std / n**0.5 if not test_to_train else std * (1 / n + test_to_train) ** 0.5
+    half = float(t.ppf(0.975, n - 1)) * error
+    return Score(float(np.mean(values)), std, half, list(values), test_to_train=test_to_train)
 
 
 def image_std(correct: np.ndarray) -> float | None:

@@ -31,7 +31,8 @@ def assemble(
     trials = sorted(trials, key=lambda trial: trial.seed or 0)
     held_out = [trial.validation for trial in trials if trial.validation is not None]
     train = [trial.train_accuracy for trial in trials if trial.train_accuracy is not None]
-    scores = _common_summaries([trial.scores for trial in trials])
+    ratio = facts.test_to_train
+    scores = _common_summaries([trial.scores for trial in trials], ratio)
     scores["accuracy"] = replace(scores["accuracy"], image_std=image_std)
     calibrated = [trial.calibrated for trial in trials if trial.calibrated is not None]
     temperatures = [trial.temperature for trial in trials if trial.temperature is not None]
@@ -41,13 +42,13 @@ def assemble(
         labels=trials[0].labels,
         seeds=[trial.seed for trial in trials],
         scores=scores,
-        measures=_common_summaries([trial.measures for trial in trials]),
-        validation=_common_summaries(held_out) if held_out else None,
-        calibrated=_common_summaries(calibrated) if all_calibrated else None,
-        temperature=statistics.summary(temperatures) if all_calibrated else None,
+        measures=_common_summaries([trial.measures for trial in trials], ratio),
+        validation=_common_summaries(held_out, ratio) if held_out else None,
+        calibrated=_common_summaries(calibrated, ratio) if all_calibrated else None,
+        temperature=statistics.summary(temperatures, ratio) if all_calibrated else None,
         calibration=list(dict.fromkeys(one.calibration for one in trials if one.calibration)),
         # a vote has no predictions of training images
-        train_accuracy=statistics.summary(train) if len(train) == len(trials) else None,
+        train_accuracy=statistics.summary(train, ratio) if len(train) == len(trials) else None,
         per_class=[
             _mean_of_known(values)
             for values in zip(*(trial.per_class for trial in trials), strict=True)
@@ -97,10 +98,12 @@ def _mixed(trials: Sequence[TrialRecord]) -> list[str]:
     return [f"trials were computed in different ways: {'; '.join(parts)}"]
 
 
-def _common_summaries(values: Sequence[Mapping[str, float]]) -> Scores:
+def _common_summaries(values: Sequence[Mapping[str, float]], test_to_train: float) -> Scores:
     """Summarise the values that all trials have: trials of an older version may lack some."""
     names = [name for name in values[0] if all(name in one for one in values)]
-    return {name: statistics.summary([one[name] for one in values]) for name in names}
+    return {
+        name: statistics.summary([one[name] for one in values], test_to_train) for name in names
+    }
 
 
 def _mean_cost(costs: Sequence[Cost]) -> Cost:

@@ -17,7 +17,7 @@ from filelock import FileLock
 from fewshot import backbones, config, distributed, io, progress
 from fewshot.errors import UserError
 from fewshot.learners import LEARNERS
-from fewshot.runs import one_trial, processes, requests, trial_files
+from fewshot.runs import cross_validation, one_trial, processes, requests, trial_files
 from fewshot.runs.assembly import assemble
 from fewshot.runs.labelled_subset import labelled_subset
 from fewshot.runs.resolve import ResolvedRun, options_of, resolve_run
@@ -101,6 +101,8 @@ def _remember(
 ) -> None:
     """Note the request, so that it is answered from the record next time."""
     data = [run.config.data]
+    if isinstance(run.config.test, str):
+        data.append(run.config.test)
     if run.config.train is not None:
         data += run.config.train.bases
     files = [
@@ -166,7 +168,7 @@ def _check_shared_training(run: ResolvedRun, workers: int) -> None:
             f"{shared}, and select: {run.config.select} has many: use --set select=last, or "
             f"{remedy}."
         )
-    labelled = labelled_subset(run.config, run.data.train, seed=0).train
+    labelled = labelled_subset(run.config, run.data, seed=0).train
     size = min(train.batch_size, len(labelled))
     if size % processes:
         raise UserError(
@@ -177,31 +179,44 @@ def _check_shared_training(run: ResolvedRun, workers: int) -> None:
 
 def write_record(run: ResolvedRun, only_one: bool) -> RunRecord:
     """Write and return the record of all finished trials of a run, or of one if none can differ."""
+    with FileLock(run.folder / ".record.lock"):
+        paths = one_trial.finished_trials(run.folder, only_one)
+        trials = [TrialRecord.from_json(io.read_json(path)) for path in paths]
+        facts, spread = _facts(run, trials), None
+        if facts.folds is None:
+            spread = trial_files.image_std([path.parent for path in paths])
+        record = assemble(facts, run.data.train.fingerprint, trials, spread)
+        if only_one:
+            record = replace(record, warnings=[ONE_TRIAL, *record.warnings])
+        io.write_json(run.folder / "record.json", record.to_json())
+    return record
+
+
+def _facts(run: ResolvedRun, trials: Sequence[TrialRecord]) -> RunFacts:
+    """Return what the trials of a run share."""
     config, data = run.config, run.data
-    facts = RunFacts(
+    notes, folds, n_test = data.train.notes + data.test.notes, None, len(data.test)
+    if data.is_whole:
+        folds = cross_validation.n_folds(config, data.train)
+        seeds = [trial.seed for trial in trials if trial.seed is not None]
+        n_test = cross_validation.n_tested(config, data.train, seeds)
+        notes += tuple(cross_validation.notes(config, data.train, n_test))
+    return RunFacts(
         run_id=run.run_id,
         method=config.method,
         preset=config.preset or "",
         backbone=config.backbone.name,
         weights=config.backbone.weights,
         data=data.train.name,
-        data_notes=list(dict.fromkeys(data.train.notes + data.test.notes + _base_notes(run))),
+        data_notes=list(dict.fromkeys(notes + _base_notes(run))),
         regime=config.regime,
         shots=config.shots,
         fraction=config.fraction,
         classes=list(data.train.classes),
-        n_test=len(data.test),
+        n_test=n_test,
         config=_public_config(run),
+        folds=folds,
     )
-    with FileLock(run.folder / ".record.lock"):
-        paths = one_trial.finished_trials(run.folder, only_one)
-        trials = [TrialRecord.from_json(io.read_json(path)) for path in paths]
-        spread = trial_files.image_std([path.parent for path in paths])
-        record = assemble(facts, data.train.fingerprint, trials, spread)
-        if only_one:
-            record = replace(record, warnings=[ONE_TRIAL, *record.warnings])
-        io.write_json(run.folder / "record.json", record.to_json())
-    return record
 
 
 def _base_notes(run: ResolvedRun) -> tuple[str, ...]:
@@ -215,6 +230,8 @@ def _public_config(run: ResolvedRun) -> dict[str, Any]:
     """Return the configuration with data sets by name, not by path, and without the precision."""
     values = run.config.model_dump(mode="json", exclude={"precision"})
     values["data"] = run.data.train.name
+    if isinstance(run.config.test, str):
+        values["test"] = Path(run.config.test).name
     if run.bases:
         names = [base.name for base in run.bases]
         values["train"]["base"] = names if len(names) > 1 else names[0]

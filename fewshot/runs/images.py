@@ -27,7 +27,7 @@ def load(settings: RunConfig, progress: bool = False) -> TrainTest:
         image_size=settings.image_size,
         input_size=backbones.input_side(settings.backbone),
         fit=settings.image_fit,
-        test=settings.test or 0.2,
+        test=settings.test,
         group_by=settings.group_by,
         progress=progress,
     )

@@ -1,15 +1,17 @@
-"""The labelled subset of a trial: which training images it may use, and which validate."""
+"""The labelled subset of a trial: which images it may use, which validate, and which test it."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from episodes import subsets
-from episodes.types import ImageSet
+from episodes.types import TrainTest
 from fewshot.config import RunConfig
+from fewshot.runs import cross_validation
 
 
 class LabelledSubset(NamedTuple):
@@ -19,34 +21,45 @@ class LabelledSubset(NamedTuple):
         labelled: the whole label budget, [n].
         train: the images to learn from.
         validation: the validation set, which counts in the label budget; None without one.
+        test: the images of the same set that test the trial; None if there is a test set, which
+            tests every trial.
     """
 
     labelled: Tensor
     train: Tensor
     validation: Tensor | None
+    test: Tensor | None = None
 
     def to_json(self) -> dict[str, list[int] | None]:
-        """Return the content of a trial's `indices.json`."""
+        """Return the content of a trial's `indices.json`; `test` is in it with folds only."""
         validation = None if self.validation is None else self.validation.tolist()
-        return {"support": self.train.tolist(), "validation": validation}
+        content = {"support": self.train.tolist(), "validation": validation}
+        return content if self.test is None else {**content, "test": self.test.tolist()}
 
 
-def labelled_subset(config: RunConfig, images: ImageSet, seed: int) -> LabelledSubset:
-    """Sample the labelled subset of a trial from the training images of a data set."""
-    labelled = _label_budget(config, images, seed)
+def labelled_subset(config: RunConfig, data: TrainTest, seed: int) -> LabelledSubset:
+    """Sample the labelled subset of a trial from the training images of a data set.
+
+    If the data set is whole, the images to sample from are those outside the trial's test fold.
+    """
+    pool, test = torch.arange(len(data.train)), None
+    if data.is_whole:
+        pool, test = cross_validation.split(config, data.train, seed)
+    labels = data.train.labels
+    labelled = pool[_label_budget(config, labels[pool], data.train.classes, seed)]
     if config.validation is None:
-        return LabelledSubset(labelled, labelled, None)
+        return LabelledSubset(labelled, labelled, None, test)
     share, split_seed = config.validation.share, config.validation.split_seed
-    inside, outside = subsets.hold_out(images.labels[labelled], share, split_seed)
-    return LabelledSubset(labelled, labelled[inside], labelled[outside])
+    inside, outside = subsets.hold_out(labels[labelled], share, split_seed)
+    return LabelledSubset(labelled, labelled[inside], labelled[outside], test)
 
 
-def _label_budget(config: RunConfig, images: ImageSet, seed: int) -> Tensor:
+def _label_budget(config: RunConfig, labels: Tensor, classes: Sequence[str], seed: int) -> Tensor:
+    """Return positions among the images that have these labels."""
     if config.shots == 0:
         return torch.empty(0, dtype=torch.int64)
     if config.shots is not None:
-        others = config.class_shots
-        return subsets.shots(images.labels, images.classes, config.shots, seed, others)
+        return subsets.shots(labels, classes, config.shots, seed, config.class_shots)
     if config.fraction is not None:
-        return subsets.fraction(images.labels, len(images.classes), config.fraction, seed)
-    return torch.arange(len(images))
+        return subsets.fraction(labels, len(classes), config.fraction, seed)
+    return torch.arange(len(labels))

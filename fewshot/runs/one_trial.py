@@ -17,13 +17,13 @@ log = logging.getLogger("fewshot")
 
 
 def trials_cannot_differ(run: ResolvedRun) -> bool:
-    """Return whether every seed has the same labelled images, and its learner the same weights.
+    """Return whether every seed has the same images, and its learner the same weights.
 
     Those of a meta-training are shared by all trials; any other training depends on the seed.
     """
-    if run.config.train is not None and not run.bases:
+    if run.data.is_whole or (run.config.train is not None and not run.bases):
         return False
-    if len(labelled_subset(run.config, run.data.train, seed=0).labelled) < len(run.data.train):
+    if len(labelled_subset(run.config, run.data, seed=0).labelled) < len(run.data.train):
         return False
     if run.bases:
         return True

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from episodes.datasets.source import TEST_SHARE
 from episodes.rng import generator
 from episodes.types import ImageSet
 from fewshot import backbones, config, distributed, functional, io, progress
@@ -63,7 +64,7 @@ def run(
     Raises:
         The errors of `experiment.run`.
     """
-    request = {"method": "scratch", "preset": PRESET, "full": True, **values}
+    request = {"method": "scratch", "preset": PRESET, "full": True, "test": TEST_SHARE, **values}
     size = configure(request, PRESET).learner["ensemble_size"]
     if size > 1:
         raise UserError(f"learner.ensemble_size is {size}: a file of weights holds one network.")

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
+from torch import Tensor
+
 from episodes import augment, class_splits
 from episodes.rng import seeded
 from episodes.types import ImageSet, TrainTest
@@ -19,7 +22,7 @@ from fewshot.errors import UserError
 from fewshot.features import cache
 from fewshot.learners import LEARNERS
 from fewshot.learners.base import Learner, LearnerOptions, Task
-from fewshot.runs import base_sets, checks, images, records
+from fewshot.runs import base_sets, checks, cross_validation, images, records
 from fewshot.runs.labelled_subset import labelled_subset
 from fewshot.training import devices
 
@@ -30,6 +33,7 @@ FOLDS_VERSION = 2  # the same for what folds choose
 # The same for weights that are trained on base classes; the ids of the episodic regime do not have
 # it, so raise runs/episodic/resolve.py's RESULTS_VERSION, too.
 META_TRAINING_VERSION = 1
+CROSS_VALIDATION_VERSION = 1  # the same for the folds of data without a test part
 PRIOR_VERSION = 1  # the same for classes with unequal numbers of labels
 
 
@@ -141,11 +145,10 @@ def _settle(values: Mapping[str, Any]) -> _Settled:
     settings = configure(values, preset or "few")
     shown = progress.is_shown()
     data = images.load(settings, shown)
-    labelled = labelled_subset(settings, data.train, seed=0).labelled
-    if preset is None and len(labelled) > config.FEW_LABELS * len(data.train.classes):
+    counts = label_counts(settings, data)
+    if preset is None and int(counts[0].sum()) > config.FEW_LABELS * len(data.train.classes):
         settings = configure(values, "full")
         data = images.load(settings, shown)  # its network may need other images
-    counts = data.train.labels[labelled].bincount(minlength=len(data.train.classes))
     smallest_class = int(counts.min())
     if settings.on_folds and smallest_class < 2 and "select" not in values:
         settings = settings.model_copy(update={"select": _without_folds(settings)})
@@ -227,6 +230,9 @@ def _run_id(settings: RunConfig, data: TrainTest, bases: Sequence[ImageSet]) -> 
     values = _with_prior(deciding_values(settings, bases), settings, data)
     values["data"] = [data.train.fingerprint, data.test.fingerprint, data.train.groups]
     values["version"] = RESULTS_VERSION
+    values.pop("test_folds", None)
+    if data.is_whole:
+        values["cross_validation"] = _cross_validation(settings, data.train)
     if settings.on_folds:
         values["folds_version"] = FOLDS_VERSION
     if bases:
@@ -255,6 +261,31 @@ def deciding_values(settings: MethodConfig, bases: Sequence[ImageSet]) -> dict[s
     return values
 
 
+def _cross_validation(settings: RunConfig, images: ImageSet) -> list[int | str | None]:
+    """Return what decides the folds: their number, the clusters, and the version of the split."""
+    clusters = None
+    if images.clusters is not None:
+        clusters = hashlib.sha256(images.clusters.numpy().tobytes()).hexdigest()[:16]
+    return [cross_validation.n_folds(settings, images), clusters, CROSS_VALIDATION_VERSION]
+
+
+def label_counts(settings: RunConfig, data: TrainTest, *, validation: bool = True) -> Tensor:
+    """Return the labelled images of each class, int64 [n_folds, n_way]; [1, n_way] without folds.
+
+    Args:
+        settings: the settings of the run.
+        data: the data set.
+        validation: whether those of the validation set count.
+    """
+    n_folds = cross_validation.n_folds(settings, data.train) if data.is_whole else 1
+    counts = []
+    for seed in range(n_folds):
+        subset = labelled_subset(settings, data, seed)
+        labels = data.train.labels[subset.labelled if validation else subset.train]
+        counts.append(labels.bincount(minlength=len(data.train.classes)))
+    return torch.stack(counts)
+
+
 def computed_before(folder: Path) -> devices.Compute | None:
     """Return how a run was computed so far; None for a new one."""
     path = folder / "config.yaml"
@@ -263,9 +294,8 @@ def computed_before(folder: Path) -> devices.Compute | None:
 
 def _with_prior(values: dict[str, Any], settings: RunConfig, data: TrainTest) -> dict[str, Any]:
     """Return the values with the prior where it decides: equal label counts are balanced."""
-    train = labelled_subset(settings, data.train, seed=0).train
-    counts = data.train.labels[train].bincount(minlength=len(data.train.classes))
-    if (counts == counts[0]).all() and isinstance(settings.prior, str):
+    counts = label_counts(settings, data, validation=False)
+    if (counts == counts[:, :1]).all() and isinstance(settings.prior, str):
         return {key: value for key, value in values.items() if key != "prior"}
     return {**values, "prior_version": PRIOR_VERSION}
 

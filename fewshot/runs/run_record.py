@@ -57,9 +57,11 @@ class RunFacts:
         run_id: hash of the configuration and the data.
         shots: labels per class; None if the budget is a fraction or the full data set.
         fraction: share of the labels; None if the budget is a number of shots or the full data set.
-        n_test: number of test images.
+        n_test: number of test images; of a cross-validation, those of all trials together.
         config: the resolved configuration, with data sets by name.
         members: the runs that voted; None unless the record is a vote.
+        folds: number of folds of a cross-validation, where each trial tests on one of them; None
+            if all trials have the same test images.
     """
 
     run_id: str
@@ -76,6 +78,15 @@ class RunFacts:
     n_test: int
     config: dict[str, Any]
     members: list[VotingRun] | None = None
+    folds: int | None = None
+
+    @property
+    def test_to_train(self) -> float:
+        """Test images for each training image of a cross-validation; 0 without one.
+
+        It is what the trials share that makes their scores dependent: see `statistics.summary`.
+        """
+        return 0.0 if self.folds is None else 1 / (self.folds - 1)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -141,6 +152,8 @@ class RunRecord(RunFacts):
         voters = facts.pop("members")
         if voters is not None:
             facts["members"] = [asdict(one) for one in voters]
+        if self.folds is None:  # as in older records
+            del facts["folds"]
         return {
             **facts,
             "labels": self.labels,

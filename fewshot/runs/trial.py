@@ -41,7 +41,7 @@ def run_trial(run: ResolvedRun, seed: int, *, force: bool = False) -> None:
             return
         started = datetime.now(UTC)
         _set_up_process(run.compute)
-        subset = labelled_subset(run.config, run.data.train, seed)
+        subset = labelled_subset(run.config, run.data, seed)
         learner = run.build_learner(seed)
         shared = meta_training.apply(run, learner) if run.bases else None
         initial = trial_files.copy_of_state(learner)
@@ -105,7 +105,7 @@ def _evaluate(
             "the trained learner's outputs for the test images are not finite: use a lower "
             "train.lr, or train.clip_norm."
         )
-    faulty = known_faults.positions(run.data.test)
+    faulty = None if run.data.is_whole else known_faults.positions(run.data.test)
     scores = metrics.scores(*test, faulty)
     measures = low_data.extra_metrics(learner, queries)
     validation = None

@@ -64,7 +64,8 @@ def load(run: ResolvedRun, learner: Learner, subset: LabelledSubset) -> TrialDat
     """Return the data of a trial: frozen features if the learner works on them, else images."""
     images = run.data.train
     validation = None if subset.validation is None else Part(images, subset.validation)
-    test = Part(run.data.test, torch.arange(len(run.data.test)))
+    tested = torch.arange(len(run.data.test)) if subset.test is None else subset.test
+    test = Part(run.data.test, tested)
     data = TrialData(Part(images, subset.train), validation, test)
     if not works_on_features(run, learner, data.train):
         return data

@@ -9,12 +9,14 @@ import pytest
 import torch
 
 from episodes import subsets
+from episodes.types import TrainTest
 from fewshot.runs import experiment
 from fewshot.runs.labelled_subset import LabelledSubset, labelled_subset
 from tests.fewshot import easy
 from tests.fewshot.runs.quick_runs import quick
 
 IMAGES = easy.images(10, 0)
+DATA = TrainTest(IMAGES, easy.images(5, 1))
 
 
 def config(shots=None, fraction=None, share=None):
@@ -23,27 +25,27 @@ def config(shots=None, fraction=None, share=None):
 
 
 def test_shots_and_fractions_are_those_of_the_subsets_module():
-    by_shots = labelled_subset(config(shots=3), IMAGES, seed=2)
+    by_shots = labelled_subset(config(shots=3), DATA, seed=2)
     expected = subsets.shots(IMAGES.labels, IMAGES.classes, 3, 2)
     assert torch.equal(by_shots.labelled, expected)
-    by_fraction = labelled_subset(config(fraction=0.5), IMAGES, seed=2)
+    by_fraction = labelled_subset(config(fraction=0.5), DATA, seed=2)
     expected = subsets.fraction(IMAGES.labels, easy.N_WAY, 0.5, 2)
     assert torch.equal(by_fraction.labelled, expected)
 
 
 def test_without_a_budget_all_images_are_labelled():
-    assert labelled_subset(config(), IMAGES, seed=0).labelled.tolist() == list(range(40))
+    assert labelled_subset(config(), DATA, seed=0).labelled.tolist() == list(range(40))
 
 
 def test_without_a_validation_set_all_labelled_images_train():
-    subset = labelled_subset(config(shots=3), IMAGES, seed=2)
+    subset = labelled_subset(config(shots=3), DATA, seed=2)
     assert subset.validation is None
     assert torch.equal(subset.train, subset.labelled)
 
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_the_validation_set_counts_in_the_label_budget(seed: int):
-    subset = labelled_subset(config(shots=5, share=0.4), IMAGES, seed)
+    subset = labelled_subset(config(shots=5, share=0.4), DATA, seed)
     assert subset.validation is not None
     train, validation = subset.train.tolist(), subset.validation.tolist()
     assert sorted(train + validation) == sorted(subset.labelled.tolist())

@@ -84,7 +84,7 @@ def request(method: str, **more: object) -> dict[str, object]:
 def test_a_probe_gets_the_features_that_its_backbone_computes(tmp_path: Path) -> None:
     run = resolve.resolve_run(request("probe", precision="float32"), tmp_path, "cpu")
     learner = run.build_learner(0)
-    subset = labelled_subset(run.config, run.data.train, 0)
+    subset = labelled_subset(run.config, run.data, 0)
     data = trial_data.load(run, learner, subset)
     assert isinstance(data.train.source, FeatureSet)
     assert data.validation is None
@@ -104,7 +104,7 @@ def test_a_learner_that_trains_its_backbone_gets_images(tmp_path: Path) -> None:
     run = resolve.resolve_run(request("scratch", precision="float32"), tmp_path, "cpu")
     learner = run.build_learner(0)
     assert isinstance(learner, nn.Module)
-    data = trial_data.load(run, learner, labelled_subset(run.config, run.data.train, 0))
+    data = trial_data.load(run, learner, labelled_subset(run.config, run.data, 0))
     assert data.train.source is run.data.train
     assert data.test.source is run.data.test
 

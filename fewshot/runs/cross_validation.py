@@ -1,0 +1,97 @@
+"""Repeated stratified cross-validation: how trials test data without a test part.
+
+Trial s tests on fold s % n_folds of repeat s // n_folds, and learns from the other folds. Each
+repeat splits the data anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from episodes import subsets
+from episodes.datasets.source import few
+from episodes.types import ImageSet
+from fewshot.config import RunConfig
+from fewshot.errors import UserError
+
+
+class Fold(NamedTuple):
+    """Indices of the images to learn from and of those to test on, int64, ascending."""
+
+    train: Tensor
+    test: Tensor
+
+
+def n_folds(config: RunConfig, images: ImageSet) -> int:
+    """Return the number of folds: as configured, but no more than there are clusters to test.
+
+    Raises:
+        UserError: fewer than two clusters of images can be tested.
+    """
+    testable = subsets.can_be_tested(images.labels, images.clusters)
+    n_clusters = int(testable.sum())
+    if images.clusters is not None:
+        n_clusters = len(images.clusters[testable].unique())
+    if n_clusters < 2:
+        of_group = " from different groups" if images.clusters is not None else ""
+        raise UserError(
+            f"{images.name} has no test part, and cross-validation needs a class with at least two "
+            f"images{of_group}: add images, or name test images by --test."
+        )
+    return min(config.test_folds, n_clusters)
+
+
+def split(config: RunConfig, images: ImageSet, seed: int) -> Fold:
+    """Return what the trial of a seed learns from and what it is tested on.
+
+    Raises:
+        UserError: the fold has no image.
+    """
+    number = n_folds(config, images)
+    repeat, fold = divmod(seed, number)
+    fold_of_index = subsets.fold_of_each(images.labels, number, repeat, images.clusters)
+    test = (fold_of_index == fold).nonzero()[:, 0]
+    if not len(test):
+        raise UserError(
+            f"fold {fold + 1} of {number} of {images.name} has no image, because its groups are "
+            "large: use fewer --folds, or name test images by --test."
+        )
+    return Fold((fold_of_index != fold).nonzero()[:, 0], test)
+
+
+def n_tested(config: RunConfig, images: ImageSet, seeds: Sequence[int]) -> int:
+    """Return how many different images the trials of some seeds are tested on."""
+    tests = [split(config, images, seed).test for seed in seeds]
+    return len(torch.cat(tests).unique())
+
+
+def notes(config: RunConfig, images: ImageSet, n_tested: int) -> list[str]:
+    """Return sentences for the record about images that the trials do not test.
+
+    Args:
+        config: the settings of the run.
+        images: the data set.
+        n_tested: number of different images that the trials tested.
+    """
+    number, sentences = n_folds(config, images), []
+    if number < config.test_folds:
+        sentences.append(f"{number} folds instead of {config.test_folds}, as there are few images")
+    testable = subsets.can_be_tested(images.labels, images.clusters)
+    counts = images.labels[testable].bincount(minlength=len(images.classes))
+    untested = [name for name, n in zip(images.classes, counts.tolist(), strict=True) if not n]
+    if untested:
+        has = "has" if len(untested) == 1 else "have"
+        groups = "image" if images.clusters is None else "group of images"
+        sentences.append(
+            f"{few(untested)} {has} a single {groups}, which is in every training and never tested"
+        )
+    if n_tested < int(testable.sum()):
+        sentences.append(
+            f"these trials test {n_tested:,} of the {int(testable.sum()):,} images that "
+            f"{number} trials would test: use --seeds {number}, or a multiple of it"
+        )
+    return sentences
