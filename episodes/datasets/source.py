@@ -79,10 +79,17 @@ class Part:
                 if own.any():
                     yield [payload for payload, is_own in zip(chunk, own, strict=True) if is_own]
 
+        all_values = self.column
+
+        def column(name: str) -> Sequence[str]:
+            values = all_values(name) if all_values else ()
+            return [values[index] for index in indices]
+
         return Part(
             self.labels[mask],
             lambda i: self.name_of(int(indices[i])),
             chunks,
+            column if all_values else None,
             clusters=None if self.clusters is None else self.clusters[mask],
         )
 

@@ -1,0 +1,176 @@
+"""Image files that a table names: by path, or by file name with or without its suffix."""
+
+from __future__ import annotations
+
+import os
+import stat
+import unicodedata
+from pathlib import Path
+from typing import NamedTuple
+
+from episodes.datasets.part_names import PartName, part_in
+from episodes.errors import UserError
+
+
+class ImageFile(NamedTuple):
+    """A file that a row of a table names.
+
+    Attributes:
+        path: its path.
+        name: its path relative to the folder of the data set, with `/`.
+        stat: its size and times; None if it does not exist.
+    """
+
+    path: Path
+    name: str
+    stat: os.stat_result | None
+
+
+class ImageFiles:
+    """The image files below a folder, listed when a path is not where its table says.
+
+    Args:
+        folder: folder of the data set.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._by_name: dict[str, list[str]] | None = None
+        self._by_stem: dict[str, list[str]] = {}
+
+    def find(self, value: str, table: Path, part: PartName | None) -> ImageFile:
+        """Return the file that a value of a table names.
+
+        A path is relative to the table, to its folder's parent or to the folder of the data set. Of
+        a path that exists nowhere, as on another machine, as many names at its end as possible have
+        to agree with a file of the folder. The suffix of a file may be missing in the table.
+
+        Args:
+            value: path, file name or file name without its suffix.
+            table: path of the table.
+            part: part of the data set that the table belongs to; it decides between files of one
+                name in folders such as train/ and test/.
+
+        Raises:
+            UserError: several files fit equally well.
+        """
+        text = value.strip().replace("\\", "/")
+        for base in (table.parent, self.folder, table.parent.parent):
+            path = Path(os.path.normpath(base / text))
+            if (file_stat := _stat(path)) is not None:
+                return ImageFile(path, self._name(path), file_stat)
+        candidates = self._candidates(text, part)
+        if len(candidates) > 1:
+            places = ", ".join(sorted(f"{Path(name).parent.as_posix()}/" for name in candidates)[:5])
+            raise UserError(
+                f"{table} names {value}, which is in several folders ({places}): write the folder "
+                "in front of the name."
+            )
+        if candidates:
+            path = self.folder / candidates[0]
+            return ImageFile(path, candidates[0], _stat(path))
+        path = Path(os.path.normpath(table.parent / text))
+        return ImageFile(path, self._name(path), None)
+
+    def unlisted(self, used: set[str], everywhere: bool) -> tuple[list[str], int]:
+        """Return the image files that no row names, and how many image files there are.
+
+        Args:
+            used: names of the files that rows name.
+            everywhere: whether to list the whole folder, or only the folders of these files.
+        """
+        if everywhere or self._by_name is not None:
+            names = [name for names in self._listed().values() for name in names]
+        else:
+            places = {name.rpartition("/")[0] for name in used}
+            names = [
+                name if not place else f"{place}/{name}"
+                for place in sorted(places)
+                for name in _image_names(self.folder / place, is_deep=False)
+            ]
+        return [name for name in names if name not in used], len(names)
+
+    def _candidates(self, text: str, part: PartName | None) -> list[str]:
+        """Return the files that fit a path best."""
+        by_name = self._listed()
+        key = _key(text.rsplit("/", 1)[-1])
+        candidates = by_name.get(key) or self._by_stem.get(key, [])
+        if len(candidates) > 1:
+            agreement = [_agreement(text, name) for name in candidates]
+            best = max(agreement)
+            pairs = zip(candidates, agreement, strict=True)
+            candidates = [name for name, count in pairs if count == best]
+        if len(candidates) > 1:
+            of_part = [name for name in candidates if _part_of_path(name) == part]
+            candidates = of_part or candidates
+        return candidates
+
+    def _listed(self) -> dict[str, list[str]]:
+        if self._by_name is None:
+            self._by_name = {}
+            for name in _image_names(self.folder):
+                file_name = name.rsplit("/", 1)[-1]
+                self._by_name.setdefault(_key(file_name), []).append(name)
+                self._by_stem.setdefault(_key(file_name.rpartition(".")[0]), []).append(name)
+        return self._by_name
+
+    def _name(self, path: Path) -> str:
+        return Path(os.path.relpath(path, self.folder)).as_posix()
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    """Return the stat of a file; None if there is no such file."""
+    try:
+        file_stat = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    return file_stat if stat.S_ISREG(file_stat.st_mode) else None
+
+
+def _image_names(folder: Path, is_deep: bool = True) -> list[str]:
+    """Return the visible image files in a folder and, if `is_deep`, below it; relative to it."""
+    from PIL import Image
+
+    suffixes = set(Image.registered_extensions())
+    names = []
+    visited: set[tuple[int, int]] = set()
+    for place, subfolders, file_names in os.walk(folder, followlinks=True):
+        place_stat = os.stat(place)
+        if (place_stat.st_dev, place_stat.st_ino) in visited:  # links can form a circle
+            subfolders.clear()
+            continue
+        visited.add((place_stat.st_dev, place_stat.st_ino))
+        subfolders[:] = sorted(
+            name
+            for name in subfolders
+            if is_deep and not name.startswith((".", "@", "#", "__MACOSX"))
+        )
+        prefix = Path(os.path.relpath(place, folder)).as_posix()
+        for name in sorted(file_names):
+            if not name.startswith(".") and os.path.splitext(name)[1].lower() in suffixes:
+                names.append(name if prefix == "." else f"{prefix}/{name}")
+    return names
+
+
+def _agreement(text: str, name: str) -> int:
+    """Return how many names at the end of two paths agree, apart from the suffix of the file."""
+    count = 0
+    pairs = zip(reversed(text.split("/")[:-1]), reversed(name.split("/")[:-1]), strict=False)
+    for left, right in pairs:
+        if _key(left) != _key(right):
+            break
+        count += 1
+    return count
+
+
+def _part_of_path(name: str) -> PartName | None:
+    """Return the part that the innermost folder of a path with a part stands for."""
+    for folder in reversed(name.split("/")[:-1]):
+        if part := part_in(folder):
+            return part
+    return None
+
+
+def _key(name: str) -> str:
+    """Return a name without regard to case and to how its accents are encoded."""
+    return unicodedata.normalize("NFC", name).casefold()
