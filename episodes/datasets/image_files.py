@@ -61,7 +61,9 @@ class ImageFiles:
                 return ImageFile(path, self._name(path), file_stat)
         candidates = self._candidates(text, part)
         if len(candidates) > 1:
-            places = ", ".join(sorted(f"{Path(name).parent.as_posix()}/" for name in candidates)[:5])
+            places = ", ".join(
+                sorted(f"{Path(name).parent.as_posix()}/" for name in candidates)[:5]
+            )
             raise UserError(
                 f"{table} names {value}, which is in several folders ({places}): write the folder "
                 "in front of the name."

@@ -8,9 +8,12 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from episodes.datasets import (
+    arrow_folders,
     cifar10,
     cifar_files,
     class_folders,
+    csv_labels,
+    hub_datasets,
     idx,
     npz,
     omniglot,
@@ -34,19 +37,26 @@ _KINDS: dict[str, Callable[[Path, str], Source | None]] = {
     "CIFAR files": cifar_files.source,
     "idx files": idx.source,
     "Parquet files": parquet.source,
+    "Arrow files": arrow_folders.source,
+    "images and labels in a CSV file": csv_labels.source,
     "class folders": class_folders.source,
     "arrays": npz.source,
 }
 # The functions that also take the path of one file; each returns None if the file is not its kind.
 _OF_FILES: tuple[Callable[[Path, str], Source | None], ...] = (
     parquet.source,
+    arrow_folders.source,
+    csv_labels.source,
     cifar_files.source,
     idx.source,
     npz.source,
 )
 # Prefix of a name, as in torchvision:Flowers102 -> the function that locates the data set, given
 # the rest of the name and the folder in which names are looked up.
-_CATALOGUES: dict[str, Callable[[str, Path], Source]] = {"torchvision": torchvision_named.source}
+_CATALOGUES: dict[str, Callable[[str, Path], Source]] = {
+    "torchvision": torchvision_named.source,
+    "hf": hub_datasets.source,
+}
 _FILE_REMEDY = "give a folder of images, or one of the formats in docs/data.md"
 
 

@@ -1,7 +1,7 @@
 """Parquet files in the style of Hugging Face: a column of images and one of labels.
 
-Images are encoded bytes, structs with a field `bytes` or `path`, paths, or nested pixels. Labels are
-numbers, text, booleans or dictionaries; Hugging Face's files declare the names of the classes.
+Images are encoded bytes, structs with a field `bytes` or `path`, paths, or nested pixels. Labels
+are numbers, text, booleans or dictionaries; Hugging Face's files declare the names of the classes.
 """
 
 from __future__ import annotations
@@ -43,6 +43,8 @@ def source(folder: Path, name: str) -> Source | None:
         UserError: no file belongs to the training set, or one part has files in several folders.
     """
     if folder.is_file():
+        if folder.suffix.lower() not in SUFFIXES:
+            return None
         return source_of_tables(name, folder.parent, [ParquetTable(folder)], [], list_all=False)
     paths = _paths(folder)
     if not paths:
@@ -59,7 +61,9 @@ def source(folder: Path, name: str) -> Source | None:
     notes = []
     for unused in parts.values():
         noun = "is" if len(unused) == 1 else "are"
-        notes.append(f"{few([path.relative_to(folder).as_posix() for path in unused])} {noun} not used")
+        notes.append(
+            f"{few([path.relative_to(folder).as_posix() for path in unused])} {noun} not used"
+        )
     for part in (train, test):
         if len({path.parent for path in part}) > 1:
             choices = ", ".join(sorted({f"{path.parent}" for path in part}))

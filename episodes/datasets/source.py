@@ -83,7 +83,7 @@ class Part:
 
         def column(name: str) -> Sequence[str]:
             values = all_values(name) if all_values else ()
-            return [values[index] for index in indices]
+            return [values[int(index)] for index in indices]
 
         return Part(
             self.labels[mask],

@@ -15,23 +15,28 @@ if TYPE_CHECKING:
 
 # Usual names without regard to case, spaces, hyphens and underscores; best first.
 IMAGE_NAMES = (
-    "image img imagepath imgpath imagefile imgfile imagefilepath filename filepath filepaths "
-    "imagename imgname path file images imgs imageurl url photo picture pic pixelvalues imageid "
-    "imgid idcode fname fullpath relativepath jpg png jpeg imagebytes imagedata bytes id name"
-).split()
+    *("image", "img", "imagepath", "imgpath", "imagefile", "imgfile", "imagefilepath", "filename"),
+    *("filepath", "filepaths", "imagename", "imgname", "path", "file", "images", "imgs"),
+    *("imageurl", "url", "photo", "picture", "pic", "pixelvalues", "imageid", "imgid", "idcode"),
+    *("fname", "fullpath", "relativepath", "jpg", "png", "jpeg", "imagebytes", "imagedata"),
+    *("bytes", "id", "name"),
+)
 LABEL_NAMES = (
-    "label labels finelabel classlabel class classes classname labelname labeltext category "
-    "categories categoryname target targets y classid labelid labelidx classidx classindex "
-    "categoryid groundtruth gt diagnosis dx species breed disease emotion expression variety"
-).split()
+    *("label", "labels", "finelabel", "classlabel", "class", "classes", "classname", "labelname"),
+    *("labeltext", "category", "categories", "categoryname", "target", "targets", "y", "classid"),
+    *("labelid", "labelidx", "classidx", "classindex", "categoryid", "groundtruth", "gt"),
+    *("diagnosis", "dx", "species", "breed", "disease", "emotion", "expression", "variety"),
+)
 SPLIT_NAMES = (
-    "split set dataset subset partition part fold usage phase splitname traintest istest istrain "
-    "istraining isvalid isval isvalidation"
-).split()
+    *("split", "set", "dataset", "subset", "partition", "part", "fold", "usage", "phase"),
+    *("splitname", "traintest", "istest", "istrain", "istraining", "isvalid", "isval"),
+    "isvalidation",
+)
 # Names of the classes beside labels that are numbers.
 CLASS_NAMES = (
-    "labelname labeltext labelstr classname classtext categoryname class category label name"
-).split()
+    *("labelname", "labeltext", "labelstr", "classname", "classtext", "categoryname", "class"),
+    *("category", "label", "name"),
+)
 _LABEL_WORDS = {
     *("label", "labels", "class", "classes", "category", "target", "diagnosis", "species", "breed"),
     *("disease", "emotion", "kind", "type", "cls", "lbl", "variety", "annotation", "tag"),
@@ -72,7 +77,7 @@ def plain(name: str) -> str:
     return "".join(character for character in name.casefold() if character.isalnum())
 
 
-def by_usual_names(columns: list[str], usual: tuple[str, ...] | list[str]) -> list[str]:
+def by_usual_names(columns: list[str], usual: tuple[str, ...]) -> list[str]:
     """Return the columns that have a usual name, best first."""
     ranks = {name: rank for rank, name in enumerate(usual)}
     usual_columns = [column for column in columns if plain(column) in ranks]
@@ -101,7 +106,7 @@ def encoded_image_column(table: Table) -> str | None:
 
     features = features_of(table.schema)
     for fits in (can_hold_images, can_hold_pixels):
-        columns = [field.name for field in table.schema if fits(field.type)]
+        columns: list[str] = [field.name for field in table.schema if fits(field.type)]
         declared = [name for name in columns if features.get(name, {}).get("_type") == "Image"]
         columns = declared or columns
         if len(columns) == 1:

@@ -176,9 +176,7 @@ def _is_image(text: str, table: Table, files: ImageFiles) -> bool:
         return True
 
 
-def _named_files(
-    table: Table, column: str, values: pa.ChunkedArray, files: ImageFiles
-) -> Images:
+def _named_files(table: Table, column: str, values: pa.ChunkedArray, files: ImageFiles) -> Images:
     """Return images that are files, or base64 text."""
     texts = _texts(values)
     examples = [text for text in texts if text]

@@ -115,9 +115,7 @@ def classes_of(
         classes = declared
         by_name = {name: index for index, name in enumerate(declared)}
     else:
-        used = {
-            own.keys[code] for own in labels for code in np.unique(own.codes[own.codes >= 0])
-        }
+        used = {own.keys[code] for own in labels for code in np.unique(own.codes[own.codes >= 0])}
         classes = tuple(str(key) for key in sorted(used, key=_order))
         by_name = {name: index for index, name in enumerate(classes)}
     indices = []
@@ -145,8 +143,8 @@ def _check(
         if declared is not None:
             problem = f"labels outside 0..{len(declared) - 1}, or none,"
         raise UserError(
-            f"{table.path} has {problem} in {len(missing):,} of {len(values):,} rows (row {names}): "
-            "correct or remove these rows."
+            f"{table.path} has {problem} in {len(missing):,} of {len(values):,} rows "
+            f"(row {names}): correct or remove these rows."
         )
 
 

@@ -160,9 +160,7 @@ def _check_columns(table: Table, first: Table, columns: Columns) -> None:
             )
     if table is first:
         return
-    own = label_column(
-        table, {name for name in table.schema.names if name != columns.label.name}
-    )
+    own = label_column(table, {name for name in table.schema.names if name != columns.label.name})
     if own is not None and own.class_names != columns.label.class_names:
         raise UserError(
             f"{table.path} has other class names than {first.path}: write both files with the same "
@@ -184,7 +182,7 @@ def _parts_in(table: Table, column: str) -> dict[str, PartName] | None:
 
 
 def _part_of_value(value: str, column: str) -> PartName | None:
-    """Return the part that a value stands for, such as `Training`, or `1` in a column `is_train`."""
+    """Return the part that a value stands for: `Training`, or `1` in a column `is_train`."""
     if column.startswith("is"):
         named = part_of(column.removeprefix("is"))
         is_true = {"1": True, "true": True, "0": False, "false": False}.get(value.lower())
@@ -236,7 +234,7 @@ def _without_repeats(rows: list[_Rows], column: str) -> tuple[list[_Rows], list[
             continue
         mask = np.ones(own.table.n_rows, dtype=bool) if own.mask is None else own.mask.copy()
         labels = labels_of(own.table, column)
-        for index in np.flatnonzero(mask):
+        for index in np.flatnonzero(mask).tolist():
             file, code = own.images.files[index], int(labels.codes[index])
             if file is None or file.stat is None:
                 continue
