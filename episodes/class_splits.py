@@ -176,7 +176,9 @@ def _selected(images: ImageSet, classes: Sequence[str], about: str, note: str) -
         images=images.images[first : last + 1] if is_run else images.images[indices],
         labels=new_labels[images.labels[indices]],
         classes=tuple(classes),
-        fingerprint=hashlib.sha256(f"{images.fingerprint} {about}".encode()).hexdigest()[:32],
+        fingerprint=_hash(f"{images.fingerprint} {about}"),
+        identity=_hash(f"{images.identity} {about}"),
+        clusters=None if images.clusters is None else images.clusters[indices],
         groups={group: members for group, members in groups.items() if members},
         notes=(*images.notes, note),
         clusters=None if images.clusters is None else images.clusters[indices],
@@ -207,8 +209,14 @@ def with_turned_classes(images: ImageSet) -> ImageSet:
         images=torch.cat([images.images.rot90(turn, (2, 3)) for turn in turns]),
         labels=torch.cat([images.labels + turn * n_classes for turn in turns]),
         classes=tuple(turned(name, turn) for turn in turns for name in images.classes),
-        fingerprint=hashlib.sha256(f"{images.fingerprint} turned".encode()).hexdigest()[:32],
+        fingerprint=_hash(f"{images.fingerprint} turned"),
+        identity=_hash(f"{images.identity} turned"),
+        clusters=None if images.clusters is None else images.clusters.repeat(4),
         groups=groups,
         notes=(*images.notes, "images turned by 90, 180 and 270 degrees are further classes"),
         clusters=None if images.clusters is None else images.clusters.repeat(4),
     )
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:32]

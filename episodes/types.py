@@ -40,6 +40,9 @@ class ImageSet:
         classes: class names, in the order of the labels.
         fingerprint: hash of the source's content and of the working size. Equal images have equal
             fingerprints.
+        identity: hash of the source's content that is the same however it is decoded: the
+            fingerprint of the images at the size that they have without a backbone. Results are
+            comparable if the identities are equal. Empty for the fingerprint itself.
         groups: superclass name -> class names (CIFAR-10: vehicle, animal); empty if unknown.
         mirror: whether a mirrored image belongs to the same class (not so for digits and text).
         notes: sentences for the user, about skipped files for example.
@@ -58,6 +61,11 @@ class ImageSet:
     notes: tuple[str, ...] = ()
     clusters: Tensor | None = None
     decoding: Decoding | None = None
+    identity: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.identity:
+            object.__setattr__(self, "identity", self.fingerprint)  # frozen
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -70,6 +70,7 @@ def assembled(source: Source, place: Path, entries: list[Entry], options: LoadOp
             notes=tuple(notes),
             clusters=None if entry.clusters is None else torch.from_numpy(entry.clusters),
             decoding=entry.decoding,
+            identity=entry.identity,
         )
 
     first = image_set(train, notes)

@@ -1,9 +1,9 @@
 """Decoded images on disk: decoded once, memory-mapped afterwards, and located by their content.
 
 <cache>/images/<fingerprint>/ holds `images.npy` (uint8 [n, 3, h, w]), `labels.npy` (int64 [n]),
-`clusters.npy` (int64 [n], if there are clusters) and `meta.json`. <cache>/index/<signature>.json maps the sizes and times of the source's files to the
-fingerprints, so that an unchanged source is not read again. If they have changed, the source is
-read, and its content decides.
+`clusters.npy` (int64 [n], if there are clusters) and `meta.json`. <cache>/index/<signature>.json
+maps the sizes and times of the source's files to the fingerprints, so that an unchanged source is
+not read again. If they have changed, the source is read, and its content decides.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -47,6 +47,7 @@ class Entry:
         notes: sentences for the user about how the images were decoded.
         clusters: int64 [n]; None if each image is on its own.
         decoding: how the images were decoded.
+        identity: hash of the content of the source, however it is decoded.
     """
 
     fingerprint: str
@@ -59,6 +60,7 @@ class Entry:
     notes: list[str]
     clusters: np.ndarray | None
     decoding: Decoding
+    identity: str = ""
 
 
 def decoded(source: Source, options: LoadOptions, cache: Path, progress: bool) -> list[Entry]:
@@ -76,28 +78,61 @@ def decoded(source: Source, options: LoadOptions, cache: Path, progress: bool) -
         UserError: the source is broken, or the cache cannot be written.
     """
     index = cache / "index" / f"{_signature(source, options)}.json"
-    fingerprints = _read_json(index).get("parts", [])
-    cached = [_open(cache / "images" / fingerprint) for fingerprint in fingerprints]
-    entries = [entry for entry in cached if entry is not None]
-    if cached and len(entries) == len(cached):
+    if entries := _indexed(index, cache):
         return entries
     content = split(source.read(), options)
     parts = [content.train, *([content.test] if content.test else [])]
     with warnings.catch_warnings(), _report_write_errors(cache):
         # Pillow warns about unusual metadata in images that it decodes well.
         warnings.filterwarnings("ignore", module=r"PIL\.")
-        size, fingerprints = _fingerprints(content.classes, parts, options)
-        decoding = Decoding(size, options.fit)
+        plan = _plan(content.classes, parts, options, source.default_size)
+        decoding = Decoding(plan.size, options.fit)
         kinds = ("train", "test") if content.test else ("images",)
-        entries = []
-        for kind, fingerprint, part in zip(kinds, fingerprints, parts, strict=True):
+        for kind, fingerprint, part in zip(kinds, plan.fingerprints, parts, strict=True):
             folder, label = cache / "images" / fingerprint, f"{source.name} {kind}"
             entries.append(_open_or_build(folder, part, content.classes, decoding, label, progress))
         index.parent.mkdir(parents=True, exist_ok=True)
         draft = index.with_suffix(f".{os.getpid()}")
-        draft.write_text(json.dumps({"parts": fingerprints}), encoding="utf-8")
+        draft.write_text(json.dumps(plan._asdict()), encoding="utf-8")
         os.replace(draft, index)
-    return entries
+    return _as_planned(entries, plan)
+
+
+class _Plan(NamedTuple):
+    """What is known of the parts of a data set before they are decoded.
+
+    Attributes:
+        size: side of the decoded images in pixels.
+        fingerprints: for each part a hash of everything that its entry depends on.
+        identities: the same at the size that the images have without a backbone.
+        notes: sentences about the size for the user.
+    """
+
+    size: int
+    fingerprints: list[str]
+    identities: list[str]
+    notes: list[str]
+
+
+def _indexed(index: Path, cache: Path) -> list[Entry]:
+    """Return the entries that the index names; none if one of them is missing."""
+    try:
+        plan = _Plan(**_read_json(index))
+    except TypeError:  # there is no index, or an older one
+        return []
+    cached = [_open(cache / "images" / fingerprint) for fingerprint in plan.fingerprints]
+    entries = [entry for entry in cached if entry is not None]
+    is_whole = bool(cached) and len(entries) == len(cached)
+    return _as_planned(entries, plan) if is_whole else []
+
+
+def _as_planned(entries: list[Entry], plan: _Plan) -> list[Entry]:
+    """Return entries with their identities; the first has the notes about the size."""
+    first, *others = [
+        replace(entry, identity=identity)
+        for entry, identity in zip(entries, plan.identities, strict=True)
+    ]
+    return [replace(first, notes=[*plan.notes, *first.notes]), *others]
 
 
 def split(content: Content, options: LoadOptions) -> Content:
@@ -128,11 +163,10 @@ def _signature(source: Source, options: LoadOptions) -> str:
     return digest.hexdigest()[:32]
 
 
-def _fingerprints(
-    classes: tuple[str, ...], parts: list[Part], options: LoadOptions
-) -> tuple[int, list[str]]:
-    """Return the working size, and for each part a hash of everything that its entry depends on."""
-    image_size = options.image_size
+def _plan(
+    classes: tuple[str, ...], parts: list[Part], options: LoadOptions, default_size: int | None
+) -> _Plan:
+    """Read the content of all parts, and choose the working size."""
     sizes: set[tuple[int, int]] = set()
     digests = []
     for part in parts:
@@ -144,18 +178,35 @@ def _fingerprints(
                 digest.update(len(data).to_bytes(8, "little"))
                 digest.update(data)
                 # Two sizes are enough to know that the sizes differ.
-                own_size = size_of(payload, data) if image_size is None and len(sizes) < 2 else None
+                own_size = size_of(payload, data) if len(sizes) < 2 else None
                 if own_size:
                     sizes.add(own_size)
         digests.append(digest)
-    size = image_size or working_size(sizes, options.input_size)
+    asked = options.image_size or default_size
+    size = asked or working_size(sizes, options.input_size)
+    identities = []
     for digest, part in zip(digests, parts, strict=True):
+        without_backbone = digest.copy()
+        without_backbone.update(str(default_size or working_size(sizes)).encode())
+        identities.append(without_backbone.hexdigest()[:32])
         digest.update(str(size).encode())
         if options.fit != "crop":
             digest.update(options.fit.encode())
         if part.clusters is not None:
             digest.update(part.clusters.tobytes())
-    return size, [digest.hexdigest()[:32] for digest in digests]
+    fingerprints = [digest.hexdigest()[:32] for digest in digests]
+    notes = [] if asked else _notes_on_size(sizes, size, options.input_size)
+    return _Plan(size, fingerprints, identities, notes)
+
+
+def _notes_on_size(sizes: set[tuple[int, int]], size: int, input_size: int) -> list[str]:
+    """Return a sentence about images that are not decoded at their own size."""
+    if not sizes or sizes == {(size, size)}:
+        return []
+    width, height = next(iter(sizes))
+    own = "several sizes" if len(sizes) > 1 else f"{width}x{height} pixels"
+    why = "what the backbone takes" if size == input_size else "image_size sets another size"
+    return [f"images of {own} are decoded at {size}x{size} pixels ({why})"]
 
 
 def _open_or_build(

@@ -115,8 +115,6 @@ def load(
     source, place = _located(data, root)
     if isinstance(test, str):
         source = separate_test.joined(source, *_located(test, root))
-    if data in omniglot.DESCRIPTIONS and image_size is None:
-        image_size = omniglot.IMAGE_SIZE
     options = LoadOptions(image_size, input_size, fit, share, group_by)
     entries = decoded(source, options, cache, progress)
     return assembled(source, place, entries, options)

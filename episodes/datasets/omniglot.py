@@ -133,6 +133,7 @@ def source(name: str, root: Path) -> Source:
         mirror=False,
         superclass_in_name=True,
         has_test=name == RUNS,
+        default_size=IMAGE_SIZE,
     )
 
 

@@ -123,6 +123,8 @@ class Source:
         mirror: whether a mirrored image belongs to the same class.
         superclass_in_name: whether class names are SUPERCLASS/CLASS.
         has_test: whether the content has a test part.
+        default_size: side at which the images are decoded if no other is asked for; None to choose
+            it by their own sizes and the backbone.
     """
 
     name: str
@@ -133,6 +135,7 @@ class Source:
     mirror: bool = True
     superclass_in_name: bool = False
     has_test: bool = True
+    default_size: int | None = None
 
 
 def chunked(payloads: list[Payload] | np.ndarray) -> Iterator[list[Payload]]:

@@ -6,7 +6,7 @@ A task file is an .npz file (numpy's, without pickle), which numpy alone can rea
 | --- | --- | --- |
 | `version` | | version of this format, 1 |
 | `data` | | name of the data set |
-| `fingerprint` | | hash of its images, at their working size, and of its classes |
+| `fingerprint` | | hash of its images, whatever the size of their pixels, and of its classes |
 | `class_names` | [classes] | names of the classes of the pool |
 | `labels` | [images] | class of each image of the pool |
 | `protocol` | | how the tasks were sampled, as JSON |
@@ -60,8 +60,8 @@ class Pool(Protocol):
         """Name of the data set."""
 
     @property
-    def fingerprint(self) -> str:
-        """Hash of the images and the classes."""
+    def identity(self) -> str:
+        """Hash of the images, whatever the size of their pixels, and of the classes."""
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -116,7 +116,7 @@ def write(
     words = {
         "version": np.array(VERSION),
         "data": np.array(pool.name),
-        "fingerprint": np.array(pool.fingerprint),
+        "fingerprint": np.array(pool.identity),
         "class_names": np.array(pool.classes),
         "protocol": np.array(json.dumps(dict(protocol or {}), sort_keys=True)),
     }
@@ -199,8 +199,8 @@ def _differences(arrays: Mapping[str, np.ndarray], pool: Pool) -> str:
         return f"it has {len(own)} images of these classes, not {len(labels)}"
     if different := int((labels != own).sum()):
         return f"{different} of its {len(own)} images have another class or another place"
-    if str(arrays["fingerprint"]) != pool.fingerprint:
-        return "its images differ in content or in size, though their classes agree"
+    if str(arrays["fingerprint"]) != pool.identity:
+        return "its images differ in content, though their classes agree"
     return ""
 
 

@@ -74,6 +74,7 @@ def union(bases: Sequence[ImageSet]) -> ImageSet:
         labels=torch.cat([base.labels + start for base, start in zip(bases, starts, strict=True)]),
         classes=tuple(name for base in bases for name in base.classes),
         fingerprint=" ".join(base.fingerprint for base in bases),
+        identity=" ".join(base.identity for base in bases),
         groups={},
         mirror=all(base.mirror for base in bases),
         notes=tuple(note for base in bases for note in base.notes),

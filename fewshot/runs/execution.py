@@ -185,7 +185,7 @@ def write_record(run: ResolvedRun, only_one: bool) -> RunRecord:
         facts, spread = _facts(run, trials), None
         if facts.folds is None:
             spread = trial_files.image_std([path.parent for path in paths])
-        record = assemble(facts, run.data.train.fingerprint, trials, spread)
+        record = assemble(facts, run.data.train.identity, trials, spread)
         if only_one:
             record = replace(record, warnings=[ONE_TRIAL, *record.warnings])
         io.write_json(run.folder / "record.json", record.to_json())

@@ -122,18 +122,19 @@ def _data(inspected: Inspected) -> TrainTest:
     Raises:
         UserError: if the images at that place are not those of the run.
     """
-    from episodes import datasets
+    from fewshot.runs import images
 
     path = inspected.run.trial(inspected.seed).parent / "config.yaml"
     if not path.is_file():
         raise UserError("the folder has no config.yaml, which names the data set")
-    settings = config.read(path)
-    data = datasets.load(settings["data"], image_size=settings["image_size"], progress=True)
+    values = config.read(path)
+    values.pop("compute")
+    settings = config.check(config.RunConfig, values, str(path))
+    data = images.load(settings, progress=True)
     _, labels = run_files.predictions(inspected.run, inspected.seed)
-    fingerprint = inspected.run.record.provenance.data_fingerprint
-    same = data.train.fingerprint == fingerprint
+    same = data.train.identity == inspected.run.record.provenance.data_fingerprint
     if not same or not np.array_equal(data.test.labels.numpy(), labels):
-        raise UserError(f"the images that '{settings['data']}' has now are not those of the run")
+        raise UserError(f"the images that '{settings.data}' has now are not those of the run")
     return data
 
 

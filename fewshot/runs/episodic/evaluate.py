@@ -100,7 +100,7 @@ def evaluate(run: ResolvedEpisodes, tasks: Tasks, apart: Tasks) -> EpisodesRecor
         ),
         provenance=replace(
             provenance.of_result(started, devices.name(run.compute.device), run.compute),
-            data_fingerprint=run.pool.fingerprint,
+            data_fingerprint=run.pool.identity,
         ),
         warnings=_warnings(run, prepared, n_tasks),
         config=_public_config(run),

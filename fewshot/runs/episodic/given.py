@@ -44,6 +44,11 @@ class GivenFeatures:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def identity(self) -> str:
+        """Hash of all values."""
+        return self.fingerprint
+
 
 def read(path: Path, base: Path | None = None) -> GivenFeatures:
     """Read the arrays of an .npz file.

@@ -69,10 +69,18 @@ class Pool:
 
     @property
     def fingerprint(self) -> str:
-        """Hash of the images and the classes."""
+        """Hash of the images at their size and of the classes."""
         train, test = self.data
-        about = f"{train.fingerprint} {test.fingerprint} {self.classes}"
-        return hashlib.sha256(about.encode()).hexdigest()[:32]
+        return self._hash(train.fingerprint, test.fingerprint)
+
+    @property
+    def identity(self) -> str:
+        """Hash of the images, whatever the size of their pixels, and of the classes."""
+        train, test = self.data
+        return self._hash(train.identity, test.identity)
+
+    def _hash(self, train: str, test: str) -> str:
+        return hashlib.sha256(f"{train} {test} {self.classes}".encode()).hexdigest()[:32]
 
     def features(self, backbone: Backbone, device: str) -> PoolFeatures:
         """Return the features of all images, from the cache as far as they are there."""
@@ -107,5 +115,6 @@ class Pool:
             images=torch.cat([train.images, test.images[self.test_rows]]),
             labels=self.labels,
             fingerprint=self.fingerprint,
+            identity=self.identity,
             notes=self.notes,
         )

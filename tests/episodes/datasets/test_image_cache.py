@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -329,3 +330,27 @@ def test_progress_is_a_bar_on_a_terminal(data: Path, cache: Path) -> None:
     assert result.stdout == b""
     assert "decoding data train" in shown
     assert "100%" in shown
+
+
+def test_the_identity_of_images_is_their_fingerprint_without_a_backbone(
+    tmp_path: Path, cache: Path
+) -> None:
+    """Results at different sizes stand in one table; other images are others at any size."""
+    for name, sides in {"photos": (90, 120), "others": (90, 121)}.items():
+        save_classes(tmp_path / name, {"a": 3, "b": 3})
+        for side in sides:
+            save_image(tmp_path / name / "a" / f"{side}.png", side, size=(side, 80))
+    settings: list[dict[str, Any]] = [{}, {"input_size": 100}, {"image_size": 33}, {"fit": "pad"}]
+    for _ in range(2):  # also from the index
+        plain, *variants = [
+            load(str(tmp_path / "photos"), cache=cache, **setting) for setting in settings
+        ]
+        others = load(str(tmp_path / "others"), cache=cache).train
+        assert [len(variant.train.images[0, 0]) for variant in variants] == [100, 33, 64]
+        fingerprints = {data.train.fingerprint for data in (plain, *variants)}
+        assert len(fingerprints) == 4
+        for part in (0, 1):
+            assert {data[part].identity for data in (plain, *variants)} == {plain[part].fingerprint}
+        assert others.identity != plain.train.identity
+    assert "several sizes are decoded at 64x64 pixels (image_size" in " ".join(plain.train.notes)
+    assert "at 100x100 pixels (what the backbone takes)" in " ".join(variants[0].train.notes)

@@ -18,7 +18,7 @@ NAMES = ("ant", "bee", "cat", "dog", "eel", "fox")
 @dataclass(frozen=True)
 class Images:
     name: str
-    fingerprint: str
+    identity: str
     classes: tuple[str, ...]
     labels: Tensor
 
@@ -82,7 +82,7 @@ def test_numpy_alone_reads_a_file(tmp_path):
 @pytest.mark.parametrize(
     ("other", "words"),
     [
-        (replace(IMAGES, name="beasts", fingerprint="e"), ["'beasts'", "content or in size"]),
+        (replace(IMAGES, name="beasts", identity="e"), ["'beasts'", "differ in content"]),
         (
             replace(IMAGES, classes=("ant", "bee", "cow", "dog", "elk", "fox")),
             ["lacks 2 classes (cat, eel)", "the other 2 classes (cow, elk)"],
