@@ -181,7 +181,6 @@ def _selected(images: ImageSet, classes: Sequence[str], about: str, note: str) -
         clusters=None if images.clusters is None else images.clusters[indices],
         groups={group: members for group, members in groups.items() if members},
         notes=(*images.notes, note),
-        clusters=None if images.clusters is None else images.clusters[indices],
     )
 
 
@@ -214,7 +213,6 @@ def with_turned_classes(images: ImageSet) -> ImageSet:
         clusters=None if images.clusters is None else images.clusters.repeat(4),
         groups=groups,
         notes=(*images.notes, "images turned by 90, 180 and 270 degrees are further classes"),
-        clusters=None if images.clusters is None else images.clusters.repeat(4),
     )
 
 
