@@ -17,6 +17,7 @@ from fewshot.errors import UserError
 
 if TYPE_CHECKING:
     import numpy as np
+    from torch import Tensor
 
 PART = ".part"  # the suffix of a file that is being written
 # What numpy raises for a damaged .npz file, or one without an array.
@@ -102,6 +103,19 @@ def read_tensors(path: Path) -> dict[str, Any]:
     import torch
 
     return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def read_safetensors(path: Path) -> dict[str, Tensor]:
+    """Read a file of tensors onto the CPU, also from a path that is not UTF-8.
+
+    Raises:
+        OSError: it cannot be read.
+        SafetensorError: it is damaged.
+    """
+    from safetensors.torch import load, load_file
+
+    name = str(path)
+    return load_file(path) if readable(name) == name else load(path.read_bytes())
 
 
 def make_folder(path: Path) -> None:

@@ -9,6 +9,7 @@ import torch
 
 from episodes.datasets import grouping
 from episodes.datasets.image_cache import Entry
+from episodes.datasets.names import distinct, readable
 from episodes.datasets.source import LoadOptions, Source, few
 from episodes.datasets.superclasses import superclasses_in_names, superclasses_of
 from episodes.errors import UserError
@@ -30,7 +31,7 @@ def assembled(source: Source, place: Path, entries: list[Entry], options: LoadOp
     train, test = entries[0], entries[-1]
     in_train = np.bincount(train.labels, minlength=len(train.classes)) > 0
     in_test = np.bincount(test.labels, minlength=len(test.classes)) > 0
-    names = np.array(train.classes)
+    names = np.array(distinct(train.classes))
     skip_note = _skip_note(source.unit, *entries)
     _check_classes(place, names, in_train, in_test, skip_note)
     classes = tuple(str(name) for name in names[in_train])
@@ -60,14 +61,14 @@ def assembled(source: Source, place: Path, entries: list[Entry], options: LoadOp
 
     def image_set(entry: Entry, notes: list[str]) -> ImageSet:
         return ImageSet(
-            name=source.name,
+            name=readable(source.name),
             images=torch.from_numpy(entry.images),
             labels=torch.from_numpy(new_labels[entry.labels]),
             classes=classes,
             fingerprint=entry.fingerprint,
             groups=groups,
             mirror=source.mirror,
-            notes=tuple(notes),
+            notes=tuple(map(readable, notes)),
             clusters=None if entry.clusters is None else torch.from_numpy(entry.clusters),
             decoding=entry.decoding,
             identity=entry.identity,

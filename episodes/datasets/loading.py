@@ -25,6 +25,7 @@ from episodes.datasets.assembling import assembled
 from episodes.datasets.digits import load_digits
 from episodes.datasets.image_cache import decoded
 from episodes.datasets.locations import cache_root, data_root
+from episodes.datasets.names import native
 from episodes.datasets.source import TEST_SHARE, LoadOptions, Source
 from episodes.errors import NotHere, UserError
 from episodes.types import Fit, TrainTest
@@ -127,6 +128,7 @@ def _check_test(test: float | str | None) -> None:
 
 def _located(data: str, root: Path) -> tuple[Source, Path]:
     """Return the source of a name or path, and its folder."""
+    data = native(data)
     if data in omniglot.DESCRIPTIONS:
         return omniglot.source(data, root), root / omniglot.FOLDERS[0]
     if data == "digits" and not Path(data).is_dir():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import logging
 import os
 import sys
@@ -11,9 +13,47 @@ from contextlib import contextmanager
 
 import typer
 
+from episodes.datasets.names import readable
 from fewshot import progress
 
+# What is printed where an encoding lacks a character: plus-minus, times, dashes, dots and so on.
+PLAINER = {
+    "\xb1": "+-",
+    "\xd7": "x",
+    "\u2013": "-",
+    "\u2014": "-",
+    "\u2026": "...",
+    "\u2192": "->",
+    "\u2264": "<=",
+    "\u2265": ">=",
+}
 INTERVAL_SECONDS = 5.0  # between two lines of progress where stderr is no terminal
+
+
+def never_fail_to_print() -> None:
+    """Make stdout and stderr replace what the encoding of the terminal or file does not have.
+
+    A finished run would otherwise end in a traceback over a character of a class name.
+    """
+    codecs.register_error("fewshot", _replaced)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="fewshot")
+
+
+def _replaced(error: UnicodeError) -> tuple[bytes, int]:
+    """Return what is printed instead of characters that cannot be encoded, and where to go on."""
+    assert isinstance(error, UnicodeEncodeError)
+    letters = readable(error.object[error.start : error.end])
+    printed = [_printable(letter, error.encoding) for letter in letters]
+    return b"".join(printed), error.end
+
+
+def _printable(letter: str, encoding: str) -> bytes:
+    try:
+        return letter.encode(encoding)
+    except UnicodeEncodeError:
+        return PLAINER.get(letter, "?").encode(encoding)
 
 
 class _StderrHandler(logging.Handler):

@@ -65,6 +65,7 @@ def main() -> NoReturn:
     # but beside another busy program it is 1.7 times as fast or more (see benchmarks/). This must
     # be set before torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    display.never_fail_to_print()
     display.install_log_handler()
     try:
         app()

@@ -72,7 +72,7 @@ def report(places: Sequence[Path], out: Path | None, check: bool) -> int:
         print(f"{path} is {state}", file=sys.stderr)
         return 0 if fresh else 1
     io.make_folder(out)
-    io.write_bytes(path, text.encode())
+    io.write_text(path, text)
     for written in (path, *accuracy_curves.write(rows, out)):
         print(written)
     return 0

@@ -22,7 +22,6 @@ from pathlib import Path
 import torch
 from filelock import FileLock
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from safetensors.torch import save as safetensors_bytes
 
 from episodes.datasets.locations import cache_root
@@ -166,7 +165,7 @@ def load_weights(learner: Learner, folder: Path) -> None:
     """
     path = folder / WEIGHTS
     try:
-        learner.load_state_dict(load_file(path))
+        learner.load_state_dict(io.read_safetensors(path))
     except (OSError, RuntimeError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(

@@ -12,7 +12,6 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file
 from safetensors.torch import save as safetensors_bytes
 from torch import Tensor
 
@@ -121,7 +120,7 @@ def load_weights(learner: Learner, folder: Path) -> None:
     """
     path = folder / WEIGHTS
     try:
-        saved = load_file(path)
+        saved = io.read_safetensors(path)
         unknown = saved.keys() - learner.state_dict().keys()
         if unknown:
             raise RuntimeError(f"unknown tensor {min(unknown)}")

@@ -44,7 +44,7 @@ def write(document: Page, out: Path | None, check: bool) -> int:
         return check_written(_texts(document, out, {}), out)
     io.make_folder(out)
     for path, text in _texts(document, out, draw([document], out)).items():
-        io.write_bytes(path, text.encode())
+        io.write_text(path, text)
         print(path)
     return 0
 

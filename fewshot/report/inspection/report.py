@@ -58,7 +58,7 @@ def inspect(
         texts.append(f"## {title}\n\n{part.text}")
     if missing:
         texts.append("## Not shown\n\n" + "\n".join(f"- {sentence}" for sentence in missing))
-    io.write_bytes(folder / PAGE, ("\n\n".join(texts) + "\n").encode())
+    io.write_text(folder / PAGE, "\n\n".join(texts) + "\n")
     return [folder / PAGE, *files], missing
 
 

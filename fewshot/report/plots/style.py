@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
-from functools import wraps
+import logging
+import re
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache, wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -44,6 +48,9 @@ RC: dict[Any, Any] = {
     "lines.markersize": 4.5,
     "svg.hashsalt": "fewshot",  # without it the ids in an SVG file differ from run to run
 }
+MISSING_LETTER = re.compile(r"Glyph \d+ .*missing from")  # a warning of matplotlib
+
+log = logging.getLogger("fewshot")
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
@@ -88,10 +95,32 @@ def save(figure: Any, path: Path, dpi: int = 150) -> list[Path]:
     for suffix in FORMATS:
         buffer = io.BytesIO()
         undated: dict[str, Any] = {"metadata": {"Date": None}} if suffix == "svg" else {}
-        figure.savefig(buffer, format=suffix, dpi=dpi, bbox_inches="tight", **undated)
+        with _missing_letters_in_one_line():
+            figure.savefig(buffer, format=suffix, dpi=dpi, bbox_inches="tight", **undated)
         paths.append(path.with_name(f"{path.name}.{suffix}"))
         write_bytes(paths[-1], buffer.getvalue())
     return paths
+
+
+@contextmanager
+def _missing_letters_in_one_line() -> Iterator[None]:
+    """Log one line, and only once, in place of a warning for each letter that the font lacks."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    others = [one for one in caught if not MISSING_LETTER.match(str(one.message))]
+    if len(others) < len(caught):
+        _mention_missing_letters()
+    for one in others:
+        warnings.warn_explicit(one.message, one.category, one.filename, one.lineno)
+
+
+@cache
+def _mention_missing_letters() -> None:
+    log.warning(
+        "boxes in the figures stand for letters that the font does not have: name a font that has "
+        "them in a matplotlibrc file, such as `font.family: Noto Sans CJK JP`."
+    )
 
 
 def label_axis(axes: Any, budgets: list[float], kind: str) -> None:

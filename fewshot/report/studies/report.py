@@ -71,7 +71,7 @@ def report(
     io.make_folder(out)
     drawn = draw(documents, out)
     for path, text in _texts(studies, documents, out, drawn).items():
-        io.write_bytes(path, text.encode())
+        io.write_text(path, text)
         print(path)
     return 0
 

@@ -148,3 +148,19 @@ def test_real_cifar10_has_the_published_channel_means() -> None:
     means = train.images.double().mean((0, 2, 3)) / 255
     published = torch.tensor([0.4914, 0.4822, 0.4465], dtype=torch.float64)
     assert torch.allclose(means, published, atol=2e-3)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are bytes on Linux alone")
+def test_names_that_are_no_text_are_shown_with_a_replacement_character(tmp_path: Path) -> None:
+    root = os.fsencode(tmp_path / "data") + b"\xe9"
+    for name in (b"caf\xe9", b"th\xe9", b"th\xe8", "né".encode()):
+        os.makedirs(root + b"/" + name)
+        for number in range(2):
+            Image.new("RGB", (8, 8)).save(os.fsdecode(root + b"/" + name + b"/%d.png" % number))
+    Path(os.fsdecode(root + b"/th\xe8/br\xfcken.png")).write_bytes(b"broken")
+    data = load(os.fsdecode(root), cache=tmp_path / "cache")
+    assert sorted(data.train.classes) == ["caf\ufffd", "né", "th\\xe8", "th\\xe9"]
+    assert data.train.name == "data\ufffd"
+    assert "br\ufffdken.png" in " ".join(data.train.notes)
+    for text in (*data.train.classes, *data.train.notes, *data.train.groups):
+        text.encode()  # no lone surrogate

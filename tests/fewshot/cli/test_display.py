@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 
 import pytest
@@ -42,3 +43,23 @@ def test_messages_of_the_logger_go_to_stderr_once(capsys) -> None:
     display.install_log_handler()
     logging.getLogger("fewshot").warning("the cache is full")
     assert capsys.readouterr().err == "the cache is full\n"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "expected"),
+    [
+        ("utf-8", "caf\ufffd 猫 ± ≤ ok\n"),
+        ("ascii", "caf? ? +- <= ok\n"),
+        ("cp1252", "caf? ? ± <= ok\n"),
+        ("latin-1", "caf? ? ± <= ok\n"),
+        ("shift-jis", "caf? 猫 ± <= ok\n"),
+    ],
+)
+def test_text_that_an_encoding_lacks_is_replaced(
+    encoding: str, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding, errors="strict")
+    monkeypatch.setattr(display.sys, "stdout", stream)
+    display.never_fail_to_print()
+    print("caf\udce9 猫 ± ≤ ok", flush=True)
+    assert stream.buffer.getvalue() == expected.encode(encoding)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 import matplotlib
+import pytest
 
 from fewshot.report.plots import style
 
@@ -38,3 +40,15 @@ def test_label_budgets_have_ticks_in_words() -> None:
     canvas.canvas.draw()
     assert [label.get_text() for label in axes.get_xticklabels()] == ["1%", "10%"]
     assert axes.get_xlabel() == "share of the training images"
+
+
+def test_letters_that_the_font_lacks_are_mentioned_once_and_other_warnings_stay(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    style._mention_missing_letters.cache_clear()
+    canvas, axes = style.styled(lambda: style.new(2))()
+    axes.set_title("猫 犬")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        style.save(canvas, tmp_path / "a")
+    assert [record.message[:20] for record in caplog.records] == ["boxes in the figures"]
