@@ -10,20 +10,22 @@ import torch
 from episodes import class_splits, datasets, streams
 from episodes.streams import Pool
 from episodes.types import ImageSet
-from fewshot.config import Train
+from fewshot import backbones
+from fewshot.config import MethodConfig, Train
 from fewshot.errors import UserError
 
 
-def load(train: Train | None, progress: bool = False) -> tuple[ImageSet, ...]:
-    """Return the training images of the base sets that a training names.
+def load(settings: MethodConfig, progress: bool = False) -> tuple[ImageSet, ...]:
+    """Return the training images of the base sets that a training names, decoded as its own are.
 
     Args:
-        train: how a learner is trained; None has no base sets.
+        settings: the settings of the run; without a training it has no base sets.
         progress: whether to report progress while images are decoded.
 
     Raises:
         UserError: a data set is missing or broken, or a setting of base sets has none.
     """
+    train = settings.train
     if train is None:
         return ()
     if not train.bases and (train.turned_classes or train.within_superclass):
@@ -31,9 +33,20 @@ def load(train: Train | None, progress: bool = False) -> tuple[ImageSet, ...]:
             "train.turned_classes and train.within_superclass are for meta-training: set "
             "train.base as well, or leave them out."
         )
-    return tuple(
-        prepared(datasets.load(name, progress=progress).train, train) for name in train.bases
-    )
+    if not train.bases:
+        return ()
+    input_size = backbones.input_side(settings.backbone)
+    bases = []
+    for name in train.bases:
+        data = datasets.load(
+            name,
+            image_size=settings.image_size,
+            input_size=input_size,
+            fit=settings.image_fit,
+            progress=progress,
+        )
+        bases.append(prepared(data.train, train))
+    return tuple(bases)
 
 
 def prepared(base: ImageSet, train: Train) -> ImageSet:

@@ -154,7 +154,7 @@ def _settle(values: Mapping[str, Any]) -> _Settled:
         settings = settings.model_copy(update={"select": _without_folds(settings)})
     checks.check_prior(settings, data.train.classes)
     settings = checks.fit_to_data(settings, data, smallest_class)
-    bases = base_sets.load(settings.train, shown)
+    bases = base_sets.load(settings, shown)
     return _Settled(settings, data, bases)
 
 

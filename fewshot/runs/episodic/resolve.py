@@ -41,14 +41,19 @@ class Sources:
     """
 
     given: GivenFeatures | None = None
-    _loaded: dict[tuple[str, int | None], TrainTest] = field(default_factory=dict)
+    _loaded: dict[tuple[object, ...], TrainTest] = field(default_factory=dict)
 
-    def load(self, data: str, image_size: int | None) -> TrainTest:
-        """Return a data set, which is loaded at the first call."""
-        key = data, image_size
+    def load(self, data: str, chosen: EpisodesConfig) -> TrainTest:
+        """Return a data set at the size that the settings need; it is loaded at the first call."""
+        input_size = backbones.input_side(chosen.backbone)
+        key = data, chosen.image_size, chosen.image_fit, input_size
         if key not in self._loaded:
             self._loaded[key] = datasets.load(
-                data, image_size=image_size, progress=progress.is_shown()
+                data,
+                image_size=chosen.image_size,
+                input_size=input_size,
+                fit=chosen.image_fit,
+                progress=progress.is_shown(),
             )
         return self._loaded[key]
 
@@ -154,7 +159,7 @@ class _Pools(NamedTuple):
 
 def _pools(chosen: EpisodesConfig, method: Method, sources: Sources) -> _Pools:
     """Return the images of a run; base and val classes only where it reads them."""
-    data = sources.load(chosen.data, chosen.image_size)
+    data = sources.load(chosen.data, chosen)
     split = None
     if chosen.split is not None:
         split = splits.read(chosen.split, data.train.classes, data.train.name)
@@ -165,7 +170,7 @@ def _pools(chosen: EpisodesConfig, method: Method, sources: Sources) -> _Pools:
     if not trains and chosen.head.get("features") != "CL2N":  # no centre
         return _Pools(pool, (), None)
     if chosen.base:
-        bases = tuple(Pool.of(sources.load(name, chosen.image_size)) for name in chosen.base)
+        bases = tuple(Pool.of(sources.load(name, chosen)) for name in chosen.base)
         overlap.check_disjoint(pool, bases)
     elif split is not None and split.base:
         bases = (Pool.of(data, split.base),)
@@ -201,7 +206,17 @@ def _part(split: Split, part: str, data: TrainTest) -> tuple[str, ...]:
 def _run_id(chosen: EpisodesConfig, method: Method, pools: _Pools) -> str:
     """Hash what decides the result: not the device, the precision or any path."""
     pool, bases, val = pools
-    by_content = {"data", "image_size", "split", "base", "part", "select", "learner", "head"}
+    by_content = {
+        "data",
+        "image_size",
+        "image_fit",
+        "split",
+        "base",
+        "part",
+        "select",
+        "learner",
+        "head",
+    }
     values = chosen.model_dump(
         mode="json", exclude={"preset", "precision", *by_content}, exclude_defaults=True
     )
