@@ -161,8 +161,11 @@ def available(root: Path | None = None) -> list[tuple[str, str]]:
     for name, description in omniglot.DESCRIPTIONS.items():
         if omniglot.is_here(name, base):
             descriptions[name] = description
+    for name in torchvision_named.downloaded(base):
+        descriptions[f"torchvision:{name}"] = f"{name} of torchvision, downloaded"
     for place in sorted(base.iterdir()) if base.is_dir() else []:
-        kind = _kind(place) if place.is_dir() and not place.name.startswith(".") else None
+        is_hidden = place.name.startswith(".") or place.name == torchvision_named.FOLDER
+        kind = _kind(place) if place.is_dir() and not is_hidden else None
         if kind:
             name = "cifar10" if place.name == cifar10.BATCHES else place.name
             descriptions[name] = f"{kind} in {place}"
