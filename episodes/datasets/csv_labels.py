@@ -1,16 +1,172 @@
-"""CSV files, and other text files, with the path and the label of an image in each row."""
+"""CSV and JSON files with the path and the label of an image in each row.
+
+This covers a CSV of `image_path,label`, the `metadata.csv` and `metadata.jsonl` of Hugging Face's
+image folders, and Kaggle's `train.csv` of `id,label` beside the images in train/.
+"""
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
-from episodes.datasets.source import Source
+from episodes.datasets import class_folders
+from episodes.datasets.image_files import ImageFiles
+from episodes.datasets.part_names import PartName
+from episodes.datasets.source import Source, few
+from episodes.datasets.table_columns import (
+    IMAGE_NAMES,
+    LABEL_NAMES,
+    by_usual_names,
+    is_text,
+    plain,
+)
+from episodes.datasets.table_files import TEST_NAMES, files_near, part_of_file
+from episodes.datasets.table_images import images_of
+from episodes.datasets.table_labels import MISSING, has_labels, labels_of
+from episodes.datasets.table_source import columns_of, source_of_tables
+from episodes.datasets.tables import MemoryTable
+from episodes.datasets.text_tables import FILE_SUFFIXES, SUFFIXES, head_of, read_table
+from episodes.datasets.wide_tables import has_pixels, with_image_and_label
+from episodes.errors import UserError
+
+_NO_LABELS = re.compile(r"submission|prediction", re.IGNORECASE)
+_SAMPLE = 1000  # rows that show whether labels are the names of folders
+_IMAGE_SUFFIX = re.compile(r"\.(jpe?g|png|gif|bmp|tiff?|webp)\s*$", re.IGNORECASE)
 
 
 def source(place: Path, name: str) -> Source | None:
-    """Locate a CSV file of labels in a folder; or one file.
+    """Locate files of images and labels in a folder or one level below it; or one file.
+
+    A folder that also has class folders is read as class folders if the labels are their names, or
+    if the files name other images.
 
     Returns:
-        None if there is none.
+        None if there is no such file.
+
+    Raises:
+        UserError: the columns or images of a file cannot be told, or several files fit.
     """
-    return None
+    if place.is_file():
+        return _of_file(place, name) if place.name.lower().endswith(FILE_SUFFIXES) else None
+    paths = [path for path in files_near(place, SUFFIXES) if _may_name_images(path)]
+    if not paths:
+        return None
+    files = ImageFiles(place)
+    tables: list[MemoryTable] = []
+    unlabelled: list[Path] = []
+    problems: list[UserError] = []
+    for path in paths:
+        try:
+            table = None if _NO_LABELS.search(path.stem) else _labelled(path, place, files)
+        except UserError as error:
+            table = None
+            problems += [error] if _has_label_name(path) else []
+        if table is None:
+            unlabelled.append(path)
+        else:
+            tables.append(table)
+    if not any(table.part in ("train", None) for table in tables):
+        if problems and not _has_class_folders(place, name):
+            raise problems[0]
+        return None
+    if all(_says_folders(table, files) for table in tables) and _has_class_folders(place, name):
+        return None
+    train, test, notes = _parts(place, tables)
+    notes += [f"{path.relative_to(place).as_posix()} is not used" for path in unlabelled]
+    return source_of_tables(name, place, train, test, notes, also_read=unlabelled)
+
+
+def _of_file(path: Path, name: str) -> Source | None:
+    """Return the data set of one file; None for a text file without images."""
+    files = ImageFiles(path.parent)
+    table = _read(path, None, files)
+    if path.suffix.lower() == ".txt" and "image" not in table.schema.names:
+        return None
+    return source_of_tables(name, path.parent, [table], [], list_all=False)
+
+
+def _read(path: Path, part: PartName | None, files: ImageFiles) -> MemoryTable:
+    """Read a file, with columns of pixels or of one-hot labels joined into one."""
+
+    def is_image(text: str) -> bool:
+        return bool(_IMAGE_SUFFIX.search(text)) and files.find(text, path, part).stat is not None
+
+    return with_image_and_label(read_table(path, part, is_image))
+
+
+def _labelled(path: Path, folder: Path, files: ImageFiles) -> MemoryTable | None:
+    """Read a file; return None if it has no labels.
+
+    Raises:
+        UserError: it names no images that are there, or its columns cannot be told.
+    """
+    table = _read(path, part_of_file(path, folder), files)
+    columns = columns_of(table, files)
+    return table if has_labels(table, columns.label.name) else None
+
+
+def _may_name_images(path: Path) -> bool:
+    """Return whether a file has a usual name of images in its header, or images in its rows."""
+    try:
+        header, first_row = head_of(path)
+    except UserError:  # reading it gives the reason
+        return True
+    usual = by_usual_names(header, IMAGE_NAMES)
+    return len(header) > 1 and bool(
+        usual or has_pixels(header) or any(map(_IMAGE_SUFFIX.search, [*header, *first_row]))
+    )
+
+
+def _has_label_name(path: Path) -> bool:
+    try:
+        return bool(by_usual_names(head_of(path)[0], LABEL_NAMES))
+    except UserError:
+        return True
+
+
+def _has_class_folders(folder: Path, name: str) -> bool:
+    try:
+        return class_folders.source(folder, name) is not None
+    except UserError:
+        return False
+
+
+def _says_folders(table: MemoryTable, files: ImageFiles) -> bool:
+    """Return whether the labels of a table are the names of the folders of its images."""
+    columns = columns_of(table, files)
+    if columns.split is not None or not is_text(table.schema.field(columns.image).type):
+        return False
+    head = MemoryTable(table.path, table.part, table.content.slice(0, _SAMPLE))
+    labels = labels_of(head, columns.label.name)
+    named = images_of(head, columns.image, files).files
+    pairs = [
+        (str(labels.keys[code]), file.path.parent.name)
+        for code, file in zip(labels.codes, named, strict=True)
+        if file and code != MISSING
+    ]
+    n_equal = sum(plain(label) == plain(folder) for label, folder in pairs)
+    return 10 * n_equal >= 9 * len(pairs)
+
+
+def _parts(
+    folder: Path, tables: list[MemoryTable]
+) -> tuple[list[MemoryTable], list[MemoryTable], list[str]]:
+    """Return the training tables, the test tables and notes about tables that are not used.
+
+    Raises:
+        UserError: several tables could be the training part or the test part.
+    """
+    by_part: dict[PartName | None, list[MemoryTable]] = {}
+    for table in tables:
+        by_part.setdefault(table.part, []).append(table)
+    train = by_part.pop("train", None) or by_part.pop(None)
+    test_name = next((part for part in TEST_NAMES if part in by_part), None)
+    test = by_part.pop(test_name) if test_name else []
+    for part in (train, test):
+        if len(part) > 1:
+            names = few([table.path.relative_to(folder).as_posix() for table in part])
+            raise UserError(
+                f"{folder} has several files of images and labels ({names}): give one as data."
+            )
+    unused = [table.path for others in by_part.values() for table in others]
+    return train, test, [f"{path.relative_to(folder).as_posix()} is not used" for path in unused]

@@ -11,9 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from episodes.datasets.part_names import PartName, part_in, part_of
+from episodes.datasets.part_names import PartName
 from episodes.datasets.shards import notes_on_shards
 from episodes.datasets.source import CHUNK, Source, few
+from episodes.datasets.table_files import TEST_NAMES, files_near, paths_by_part
 from episodes.datasets.table_source import source_of_tables
 from episodes.datasets.tables import Table
 from episodes.errors import UserError
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 SUFFIXES = (".parquet", ".parq", ".pq")
-TEST_NAMES: tuple[PartName, ...] = ("test", "validation")
 
 
 def source(folder: Path, name: str) -> Source | None:
@@ -46,7 +46,7 @@ def source(folder: Path, name: str) -> Source | None:
         if folder.suffix.lower() not in SUFFIXES:
             return None
         return source_of_tables(name, folder.parent, [ParquetTable(folder)], [], list_all=False)
-    paths = _paths(folder)
+    paths = files_near(folder, SUFFIXES)
     if not paths:
         return None
     parts = paths_by_part(paths, folder)
@@ -75,27 +75,6 @@ def source(folder: Path, name: str) -> Source | None:
         [ParquetTable(path, "train") for path in train],
         [ParquetTable(path, "test") for path in test],
         notes,
-    )
-
-
-def paths_by_part(paths: list[Path], folder: Path) -> dict[PartName | None, list[Path]]:
-    """Group files by part; files without a part are the training set if there are no others."""
-    parts: dict[PartName | None, list[Path]] = {}
-    for path in paths:
-        part = part_in(path.stem)
-        if part is None and path.parent != folder:
-            part = part_of(path.parent.name)
-        parts.setdefault(part, []).append(path)
-    return {"train": parts[None]} if list(parts) == [None] else parts
-
-
-def _paths(folder: Path) -> list[Path]:
-    """Return the Parquet files in a folder and one level below it, sorted."""
-    paths = [*folder.glob("*"), *folder.glob("[!.]*/*")]
-    return sorted(
-        path
-        for path in paths
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith(("._", "."))
     )
 
 

@@ -123,7 +123,7 @@ def encoded_image_column(table: Table) -> str | None:
 
 def text_image_columns(table: Table) -> list[str]:
     """Return the columns that may hold the paths of images: those with usual names first."""
-    columns = [field.name for field in table.schema if _is_text(field.type)]
+    columns = [field.name for field in table.schema if is_text(field.type)]
     integers = [field.name for field in table.schema if kind_of(field.type) == "integer"]
     first = by_usual_names([*columns, *integers], IMAGE_NAMES)
     paths = [
@@ -221,14 +221,15 @@ def kind_of(type_: pa.DataType) -> str:
         return "boolean"
     if types.is_floating(type_) or types.is_decimal(type_):
         return "float"
-    if _is_text(type_):
+    if is_text(type_):
         return "text"
     if types.is_list(type_) or types.is_large_list(type_) or types.is_fixed_size_list(type_):
         return "list"
     return "other"
 
 
-def _is_text(type_: pa.DataType) -> bool:
+def is_text(type_: pa.DataType) -> bool:
+    """Return whether a column of this type holds text."""
     import pyarrow.types as types
 
     if types.is_dictionary(type_):

@@ -11,16 +11,17 @@ from pathlib import Path
 import numpy as np
 
 from episodes.datasets.image_files import ImageFiles
-from episodes.datasets.part_names import PartName, part_of
+from episodes.datasets.part_names import PartName
+from episodes.datasets.row_parts import by_column, by_folder
 from episodes.datasets.source import Content, Part, Payload, Source, few
 from episodes.datasets.table_columns import (
     LabelColumn,
     encoded_image_column,
     label_column,
     no_label_column,
-    plain,
     split_column,
 )
+from episodes.datasets.table_files import TEST_NAMES
 from episodes.datasets.table_images import Images, images_of, path_column
 from episodes.datasets.table_labels import (
     Labels,
@@ -31,8 +32,6 @@ from episodes.datasets.table_labels import (
 )
 from episodes.datasets.tables import Table
 from episodes.errors import UserError
-
-_FER_PARTS: dict[str, PartName] = {"publictest": "validation", "privatetest": "test"}  # FER2013
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,8 +67,8 @@ class _Rows:
 def source_of_tables(
     name: str,
     folder: Path,
-    train: list[Table],
-    test: list[Table],
+    train: Sequence[Table],
+    test: Sequence[Table],
     notes: Sequence[str] = (),
     also_read: Sequence[Path] = (),
     list_all: bool = True,
@@ -101,8 +100,8 @@ def source_of_tables(
         _check_columns(table, train[0], columns)
     rows = [_Rows(table, images_of(table, columns.image, files)) for table in train]
     test_rows = [_Rows(table, images_of(table, columns.image, files)) for table in labelled_test]
-    if not test_rows and columns.split is not None:
-        rows, test_rows, split_notes = _split(rows, columns.split)
+    if not test_rows:
+        rows, test_rows, split_notes = _split(rows, columns)
         all_notes += split_notes
     rows, repeat_notes = _without_repeats(rows, columns.label.name)
     test_rows, more_notes = _without_repeats(test_rows, columns.label.name)
@@ -128,7 +127,7 @@ def columns_of(table: Table, files: ImageFiles) -> Columns:
             f"images or names image files in {files.folder}."
         )
     split = split_column(table)
-    if split is not None and (split == image or not _parts_in(table, split)):
+    if split is not None and (split == image or by_column(table, split) is None):
         split = None
     others = {image} | ({split} if split else set())
     label = label_column(table, others)
@@ -168,56 +167,44 @@ def _check_columns(table: Table, first: Table, columns: Columns) -> None:
         )
 
 
-def _parts_in(table: Table, column: str) -> dict[str, PartName] | None:
-    """Return the part that each value of a column stands for; None if one stands for no part."""
-    labels = labels_of(table, column)
-    meanings: dict[str, PartName] = {}
-    for key in labels.keys:
-        part = _part_of_value(str(key), plain(column))
-        if part is None:
-            return None
-        meanings[str(key)] = part
-    is_complete = bool((labels.codes >= 0).all())
-    return meanings if is_complete and "train" in meanings.values() else None
+def _split(rows: list[_Rows], columns: Columns) -> tuple[list[_Rows], list[_Rows], list[str]]:
+    """Divide rows by a column of parts, or by folders that stand for parts, if there are any.
 
-
-def _part_of_value(value: str, column: str) -> PartName | None:
-    """Return the part that a value stands for: `Training`, or `1` in a column `is_train`."""
-    if column.startswith("is"):
-        named = part_of(column.removeprefix("is"))
-        is_true = {"1": True, "true": True, "0": False, "false": False}.get(value.lower())
-        if is_true is None:
-            return None
-        return named if is_true else "test" if named == "train" else "train"
-    return _FER_PARTS.get(plain(value)) or part_of(value)
-
-
-def _split(rows: list[_Rows], column: str) -> tuple[list[_Rows], list[_Rows], list[str]]:
-    """Divide rows by a column of parts; a validation part is the test part if there is no other.
+    A validation part is the test part if there is no other, or if the other has no labels.
 
     Returns:
         Training rows, test rows, and notes.
     """
-    parts: dict[PartName, list[_Rows]] = {"train": [], "test": [], "validation": []}
-    counts = dict.fromkeys(parts, 0)
-    for own in rows:
-        meanings = _parts_in(own.table, column)
-        if meanings is None:
-            raise UserError(
-                f"{own.table.path} has values in {column!r} that are no parts of a data set: "
-                "expected train, validation or test."
-            )
-        labels = labels_of(own.table, column)
-        part_of_row = np.array([meanings[str(key)] for key in labels.keys])[labels.codes]
-        for part in parts:
-            mask = part_of_row == part
-            counts[part] += int(mask.sum())
-            parts[part].append(_Rows(own.table, own.images, mask))
-    test: PartName = "test" if counts["test"] else "validation"
-    notes = [f"the parts are the values of {column!r} in {rows[0].table.path.name}"]
-    if test == "test" and counts["validation"]:
-        notes.append(f"{counts['validation']:,} rows of the validation part are not used")
-    return parts["train"], parts[test] if counts[test] else [], notes
+    if columns.split is not None:
+        parts = [by_column(own.table, columns.split) for own in rows]
+        origin = f"the values of {columns.split!r} in {rows[0].table.path.name}"
+    else:
+        parts = [by_folder(own.images.files) if own.images.files else None for own in rows]
+        origin = "the folders of the images"
+    known = [names for names in parts if names is not None]
+    if len(known) < len(parts):
+        return rows, [], []
+    selected: dict[PartName, list[_Rows]] = {}
+    for part in ("train", *TEST_NAMES):
+        masks = [np.asarray(names == part) for names in known]
+        selected[part] = [
+            _Rows(own.table, own.images, mask)
+            for own, mask in zip(rows, masks, strict=True)
+            if mask.any()
+        ]
+    notes = [f"the parts are {origin}"]
+    test: list[_Rows] = []
+    for part in TEST_NAMES:
+        count = sum(int(_mask(own).sum()) for own in selected[part])
+        labels = [_labels(own, columns.label.name).codes for own in selected[part]]
+        has_label = any((codes >= 0).any() for codes in labels)
+        if test and count:
+            notes.append(f"{count:,} rows of the {part} part are not used")
+        elif count and not has_label:
+            notes.append(f"{count:,} rows of the {part} part have no label, so they are not used")
+        elif count:
+            test = selected[part]
+    return selected["train"], test, notes
 
 
 def _without_repeats(rows: list[_Rows], column: str) -> tuple[list[_Rows], list[str]]:
