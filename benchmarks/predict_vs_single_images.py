@@ -127,7 +127,7 @@ def parts(run: Path, images: Path) -> dict[str, dict[str, float]]:
     decoded: list[Any] = []
 
     def decode() -> None:
-        decoded.extend(pixels for pixels, _ in decoded_chunks(iter(chunks), ready.side))
+        decoded.extend(chunk.pixels for chunk in decoded_chunks(iter(chunks), ready.decoding))
 
     def classify() -> None:
         for pixels in decoded:

@@ -17,16 +17,24 @@ Fit = Literal["crop", "squeeze", "pad"]
 class Decoding:
     """How encoded images become pixels, the same for every image of a data set.
 
+    The ranges belong to images of more than 8 bits per channel; None if the data set has none of
+    that kind. The range of such an image is then its own.
+
     Attributes:
         size: side of the decoded images in pixels.
         fit: how an image that is not square becomes square.
-        white: value that becomes 255 in images of more than 8 bits per channel; None for the
-            largest value of their type.
+        white: value that becomes 255 in images of 16 bits per channel.
+        black_32, white_32: values that become 0 and 255 in images of 32-bit integers.
+        black_float, white_float: the same for images of floating-point numbers.
     """
 
     size: int
     fit: Fit = "crop"
     white: float | None = None
+    black_32: float | None = None
+    white_32: float | None = None
+    black_float: float | None = None
+    white_float: float | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from episodes.datasets import grouping
+from episodes.datasets.decoding_notes import decoding_notes, skip_note
 from episodes.datasets.image_cache import Entry
 from episodes.datasets.names import distinct, readable
 from episodes.datasets.source import LoadOptions, Source, few
@@ -32,16 +33,15 @@ def assembled(source: Source, place: Path, entries: list[Entry], options: LoadOp
     in_train = np.bincount(train.labels, minlength=len(train.classes)) > 0
     in_test = np.bincount(test.labels, minlength=len(test.classes)) > 0
     names = np.array(distinct(train.classes))
-    skip_note = _skip_note(source.unit, *entries)
-    _check_classes(place, names, in_train, in_test, skip_note)
+    skipped = skip_note(source.unit, entries)
+    _check_classes(place, names, in_train, in_test, skipped)
     classes = tuple(str(name) for name in names[in_train])
     if source.superclass_in_name:
         groups = superclasses_in_names(classes)
     else:
         groups = superclasses_of(place, classes)
-    notes = [*source.notes, *([skip_note] if skip_note else [])]
-    for entry in entries:
-        notes += entry.notes
+    notes = [*source.notes, *([skipped] if skipped else [])]
+    notes += [*train.notes, *decoding_notes(entries)]
     if options.test_share is not None and not source.has_test:
         notes.append(
             f"{source.name} has no test set: a fixed, stratified {options.test_share:.0%} of its "
@@ -79,7 +79,7 @@ def assembled(source: Source, place: Path, entries: list[Entry], options: LoadOp
 
 
 def _check_classes(
-    place: Path, names: np.ndarray, in_train: np.ndarray, in_test: np.ndarray, skip_note: str
+    place: Path, names: np.ndarray, in_train: np.ndarray, in_test: np.ndarray, skipped: str
 ) -> None:
     """Raise UserError unless at least two classes can be trained and tested.
 
@@ -88,9 +88,9 @@ def _check_classes(
         names: class names, [classes].
         in_train: whether each class has training images, bool [classes].
         in_test: whether each class has test images, bool [classes].
-        skip_note: what was skipped, which may explain the problem; or an empty string.
+        skipped: what was skipped, which may explain the problem; or an empty string.
     """
-    reason = f" ({skip_note})" if skip_note else ""
+    reason = f" ({skipped})" if skipped else ""
     unknown = list(names[in_test & ~in_train])
     if unknown:
         raise UserError(
@@ -104,10 +104,3 @@ def _check_classes(
         )
     if not in_test.any():
         raise UserError(f"{place} has no test images{reason}: add some.")
-
-
-def _skip_note(unit: str, *entries: Entry) -> str:
-    """Return a note about the images that were skipped, or an empty string."""
-    skipped = [f"{name} ({reason})" for entry in entries for name, reason in entry.skipped]
-    total = sum(entry.total for entry in entries)
-    return f"skipped {len(skipped)} of {total:,} {unit}: {few(skipped)}" if skipped else ""

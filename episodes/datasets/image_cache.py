@@ -15,15 +15,17 @@ import shutil
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from episodes.datasets import grouping
-from episodes.datasets.decode import raw, size_of, working_size
-from episodes.datasets.parallel_decode import write_part
+from episodes.datasets.decode import size_of, working_size
+from episodes.datasets.deep_pixels import RangeFinder, may_be_deep
+from episodes.datasets.image_formats import can_read, needs_plugin, raw
+from episodes.datasets.parallel_decode import Counts, write_part
 from episodes.datasets.source import Content, LoadOptions, Part, Source, held_out
 from episodes.errors import UserError
 from episodes.types import Decoding
@@ -44,10 +46,11 @@ class Entry:
         total: number of images in the source.
         skipped: name of each image that was skipped, and the reason.
         jpeg: whether the first image of the source is a JPEG file.
-        notes: sentences for the user about how the images were decoded.
+        counts: how the images were decoded.
         clusters: int64 [n]; None if each image is on its own.
         decoding: how the images were decoded.
         identity: hash of the content of the source, however it is decoded.
+        notes: sentences for the user about the size of the images of all parts.
     """
 
     fingerprint: str
@@ -57,10 +60,11 @@ class Entry:
     total: int
     skipped: list[tuple[str, str]]
     jpeg: bool
-    notes: list[str]
+    counts: Counts
     clusters: np.ndarray | None
     decoding: Decoding
     identity: str = ""
+    notes: list[str] = field(default_factory=list)
 
 
 def decoded(source: Source, options: LoadOptions, cache: Path, progress: bool) -> list[Entry]:
@@ -85,8 +89,7 @@ def decoded(source: Source, options: LoadOptions, cache: Path, progress: bool) -
     with warnings.catch_warnings(), _report_write_errors(cache):
         # Pillow warns about unusual metadata in images that it decodes well.
         warnings.filterwarnings("ignore", module=r"PIL\.")
-        plan = _plan(content.classes, parts, options, source.default_size)
-        decoding = Decoding(plan.size, options.fit)
+        decoding, plan = _planned(content.classes, parts, options, source.default_size)
         kinds = ("train", "test") if content.test else ("images",)
         for kind, fingerprint, part in zip(kinds, plan.fingerprints, parts, strict=True):
             folder, label = cache / "images" / fingerprint, f"{source.name} {kind}"
@@ -102,13 +105,11 @@ class _Plan(NamedTuple):
     """What is known of the parts of a data set before they are decoded.
 
     Attributes:
-        size: side of the decoded images in pixels.
         fingerprints: for each part a hash of everything that its entry depends on.
         identities: the same at the size that the images have without a backbone.
         notes: sentences about the size for the user.
     """
 
-    size: int
     fingerprints: list[str]
     identities: list[str]
     notes: list[str]
@@ -132,7 +133,7 @@ def _as_planned(entries: list[Entry], plan: _Plan) -> list[Entry]:
         replace(entry, identity=identity)
         for entry, identity in zip(entries, plan.identities, strict=True)
     ]
-    return [replace(first, notes=[*plan.notes, *first.notes]), *others]
+    return [replace(first, notes=plan.notes), *others]
 
 
 def split(content: Content, options: LoadOptions) -> Content:
@@ -153,8 +154,9 @@ def split(content: Content, options: LoadOptions) -> Content:
 
 
 def _signature(source: Source, options: LoadOptions) -> str:
-    """Return a hash of the options and of the sizes and times of the source's files."""
-    digest = hashlib.sha256(f"{VERSION} {options}\n".encode())
+    """Return a hash of the options, the plug-ins, and the sizes and times of the source's files."""
+    plugins = [format_ for format_ in ("HEIC", "AVIF") if can_read(format_)]
+    digest = hashlib.sha256(f"{VERSION} {options} {plugins}\n".encode())
     for path, stat in source.files:
         digest.update(os.fsencode(path))
         digest.update(
@@ -163,11 +165,12 @@ def _signature(source: Source, options: LoadOptions) -> str:
     return digest.hexdigest()[:32]
 
 
-def _plan(
+def _planned(
     classes: tuple[str, ...], parts: list[Part], options: LoadOptions, default_size: int | None
-) -> _Plan:
-    """Read the content of all parts, and choose the working size."""
+) -> tuple[Decoding, _Plan]:
+    """Read the content of all parts, and choose the working size and the range of deep images."""
     sizes: set[tuple[int, int]] = set()
+    ranges = RangeFinder()
     digests = []
     for part in parts:
         digest = hashlib.sha256(json.dumps([VERSION, classes]).encode())
@@ -181,22 +184,28 @@ def _plan(
                 own_size = size_of(payload, data) if len(sizes) < 2 else None
                 if own_size:
                     sizes.add(own_size)
+                if isinstance(payload, np.ndarray):
+                    continue
+                if may_be_deep(data):
+                    ranges.add(data)
+                if needs_plugin(data):  # with it there are more images
+                    digest.update(b"read by a plug-in")
         digests.append(digest)
     asked = options.image_size or default_size
-    size = asked or working_size(sizes, options.input_size)
+    decoding = ranges.decoding(asked or working_size(sizes, options.input_size), options.fit)
     identities = []
     for digest, part in zip(digests, parts, strict=True):
         without_backbone = digest.copy()
         without_backbone.update(str(default_size or working_size(sizes)).encode())
         identities.append(without_backbone.hexdigest()[:32])
-        digest.update(str(size).encode())
-        if options.fit != "crop":
-            digest.update(options.fit.encode())
+        digest.update(str(decoding.size).encode())
+        if decoding != Decoding(decoding.size):
+            digest.update(repr(decoding).encode())
         if part.clusters is not None:
             digest.update(part.clusters.tobytes())
     fingerprints = [digest.hexdigest()[:32] for digest in digests]
-    notes = [] if asked else _notes_on_size(sizes, size, options.input_size)
-    return _Plan(size, fingerprints, identities, notes)
+    notes = [] if asked else _notes_on_size(sizes, decoding.size, options.input_size)
+    return decoding, _Plan(fingerprints, identities, notes)
 
 
 def _notes_on_size(sizes: set[tuple[int, int]], size: int, input_size: int) -> list[str]:
@@ -264,7 +273,7 @@ def _open(folder: Path) -> Entry | None:
             meta["total"],
             skipped,
             meta["jpeg"],
-            meta["notes"],
+            meta["counts"],
             np.load(clusters, allow_pickle=False) if clusters.exists() else None,
             Decoding(**meta["decoding"]),
         )

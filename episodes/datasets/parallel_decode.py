@@ -11,19 +11,51 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, TypedDict
+from typing import BinaryIO, NamedTuple, TypedDict
 
 import numpy as np
 
-from episodes.datasets.decode import broken_image_errors, decode, raw, why_skipped
+from episodes.datasets.decode import Traits, decode_with_traits
+from episodes.datasets.deep_pixels import KINDS
+from episodes.datasets.image_formats import broken_image_errors, raw, why_skipped
 from episodes.datasets.source import Part, Payload
 from episodes.types import Decoding
 
 BYTES_PER_THREAD = 1500  # of an encoded image, for every thread that pays
 
-# Pixels uint8 [m_decoded, 3, size, size], and for each of the m images of a chunk the reason why it
-# was skipped, or None.
-Decoded = tuple[np.ndarray, list[str | None]]
+
+class Decoded(NamedTuple):
+    """The decoded images of a chunk of m images.
+
+    Attributes:
+        pixels: uint8 [m_decoded, 3, size, size].
+        reasons: for each of the m images the reason why it was skipped, or None.
+        traits: how each of the m_decoded images was decoded.
+    """
+
+    pixels: np.ndarray
+    reasons: list[str | None]
+    traits: list[Traits]
+
+
+class Counts(TypedDict):
+    """How many images of a part were decoded in a way that a user may want to know.
+
+    Keys:
+        cropped: images of which a margin is cut off.
+        cut_off: the sum of the shares of their areas.
+        deep: kind of deep images -> how many there are.
+        dim: deep images that fill less than a sixteenth of the range of the data set.
+        clipped: deep images with values outside that range.
+        paged: names of the images with further pages or frames.
+    """
+
+    cropped: int
+    cut_off: float
+    deep: dict[str, int]
+    dim: int
+    clipped: int
+    paged: list[str]
 
 
 class PartInfo(TypedDict):
@@ -34,14 +66,14 @@ class PartInfo(TypedDict):
         total: number of images in the source.
         jpeg: whether the first image of the source is a JPEG file.
         skipped: name of each image that was skipped, and the reason.
-        notes: sentences for the user about how the images were decoded.
+        counts: how the images were decoded.
     """
 
     shape: list[int]
     total: int
     jpeg: bool
     skipped: list[tuple[str, str]]
-    notes: list[str]
+    counts: Counts
 
 
 def write_part(
@@ -65,27 +97,43 @@ def write_part(
     """
     total, size = len(part.labels), decoding.size
     decoded_indices: list[int] = []
+    traits: list[Traits] = []
     skipped: list[tuple[str, str]] = []
     # On a full disk, writing to a file raises an error; writing to a memory map kills the process.
     with open(folder / "images.npy", "wb") as file, _progress(progress, total, label) as advance:
         _write_header(file, total, size)
         start = 0
-        for pixels, reasons in decoded_chunks(part.chunks(), decoding):
-            file.write(pixels.data)
-            for index, reason in enumerate(reasons, start):
+        for chunk in decoded_chunks(part.chunks(), decoding):
+            file.write(chunk.pixels.data)
+            traits += chunk.traits
+            for index, reason in enumerate(chunk.reasons, start):
                 if reason is None:
                     decoded_indices.append(index)
                 else:
                     skipped.append((part.name_of(index), reason))
-            start += len(reasons)
-            advance(len(reasons))
+            start += len(chunk.reasons)
+            advance(len(chunk.reasons))
         shape = _write_header(file, len(decoded_indices), size)
     np.save(folder / "labels.npy", part.labels[decoded_indices].astype(np.int64))
     if part.clusters is not None:
         np.save(folder / "clusters.npy", part.clusters[decoded_indices].astype(np.int64))
     first_chunk = next(part.chunks(), [])
     jpeg = bool(first_chunk) and bytes(raw(first_chunk[0])[:2]) == b"\xff\xd8"
-    return {"shape": shape, "total": total, "jpeg": jpeg, "skipped": skipped, "notes": []}
+    counts = _counts(traits, [part.name_of(index) for index in decoded_indices])
+    return {"shape": shape, "total": total, "jpeg": jpeg, "skipped": skipped, "counts": counts}
+
+
+def _counts(traits: list[Traits], names: list[str]) -> Counts:
+    shares = [own.cut_off for own in traits if own.cut_off]
+    kinds = [own.kind for own in traits]
+    return {
+        "cropped": len(shares),
+        "cut_off": sum(shares),
+        "deep": {kind: kinds.count(kind) for kind in KINDS if kind in kinds},
+        "dim": sum(own.is_dim for own in traits),
+        "clipped": sum(own.is_clipped for own in traits),
+        "paged": [name for name, own in zip(names, traits, strict=True) if own.has_more_pages],
+    }
 
 
 def _write_header(file: BinaryIO, count: int, size: int) -> list[int]:
@@ -144,17 +192,18 @@ def _decode_chunk(chunk: list[Payload], decoding: Decoding) -> Decoded:
     size = decoding.size
     pixels = np.empty((len(chunk), 3, size, size), dtype=np.uint8)
     reasons: list[str | None] = []
+    traits: list[Traits] = []
     errors = broken_image_errors()
-    n_decoded = 0
     for payload in chunk:
         try:
-            pixels[n_decoded] = decode(payload, decoding).transpose(2, 0, 1)
-        except errors:
-            reasons.append(why_skipped(payload))
+            image, own = decode_with_traits(payload, decoding)
+        except errors as error:
+            reasons.append(why_skipped(payload, error))
         else:
+            pixels[len(traits)] = image.transpose(2, 0, 1)
             reasons.append(None)
-            n_decoded += 1
-    return pixels[:n_decoded], reasons
+            traits.append(own)
+    return Decoded(pixels[: len(traits)], reasons, traits)
 
 
 @contextmanager

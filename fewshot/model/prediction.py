@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from episodes.datasets.decode import named_as_image, why_skipped
+from episodes.datasets.image_formats import is_image_file, why_skipped
 from episodes.datasets.parallel_decode import decoded_chunks
 from episodes.datasets.source import few
 from fewshot import io, progress
@@ -153,9 +153,11 @@ def _listing(folder: Path, kaggle: bool) -> tuple[list[str], list[str]]:
         raise UserError(
             f"{folder} cannot be read as a folder of images: {error.strerror}."
         ) from None
-    names = [name for name in files if named_as_image(Path(name))]
+    names = [name for name in files if is_image_file(folder / name)]
     others = [
-        f"{name} ({why_skipped(Path(name))})" for name in files if not named_as_image(Path(name))
+        f"{name} ({why_skipped(folder / name)})"
+        for name in files
+        if not is_image_file(folder / name)
     ]
     if not names:
         listed = f" ({few(others)})" if others else ""
@@ -250,7 +252,7 @@ def _fill(
         decoded = decoded_chunks(
             ([folder / name for name in names] for _, names in missing), ready.decoding
         )
-        for (key, names), (pixels, reasons) in zip(missing, decoded, strict=True):
+        for (key, names), (pixels, reasons, _) in zip(missing, decoded, strict=True):
             reason_of = dict(zip(names, reasons, strict=True))
             good = [name for name in names if reason_of[name] is None]
             broken = [f"{name} ({reason})" for name, reason in reason_of.items() if reason]

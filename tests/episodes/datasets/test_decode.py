@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 from io import BytesIO
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from episodes.datasets.decode import (
-    broken_image_errors,
-    decode,
-    named_as_image,
-    raw,
-    size_of,
-    why_skipped,
-    working_size,
-)
+from episodes.datasets.decode import decode, size_of, working_size
+from episodes.datasets.image_formats import broken_image_errors
 from episodes.datasets.source import Payload
 from episodes.types import Decoding
 
@@ -156,8 +148,7 @@ def test_pixels_in_memory_do_not_change() -> None:
 
 def test_data_that_is_no_image_raises_an_expected_error() -> None:
     jpeg = encoded(Image.fromarray(noise(64, 64)), "JPEG")
-    grey = encoded(Image.fromarray(noise(8, 8, 1)[..., 0].astype(np.float32)), "TIFF")
-    for data in (b"", b"a text", jpeg[: len(jpeg) // 2], b"\x89PNG\r\n\x1a\n" + bytes(40), grey):
+    for data in (b"", b"a text", jpeg[: len(jpeg) // 2], b"\x89PNG\r\n\x1a\n" + bytes(40)):
         with pytest.raises(broken_image_errors()):
             pixels_of(data, 8)
     assert size_of(b"a text", b"a text") is None
@@ -169,30 +160,3 @@ def test_the_default_size_is_that_of_square_images_up_to_a_limit() -> None:
     assert working_size({(32, 32), (33, 32)}) == 64
     assert working_size({(48, 32)}) == 64
     assert working_size(set()) == 64
-
-
-@pytest.mark.parametrize(
-    ("name", "is_image", "reason"),
-    [
-        ("a.png", True, "cannot be decoded"),
-        ("a.JPG", True, "cannot be decoded"),
-        ("a", True, "not an image"),
-        ("a.txt", False, "not an image"),
-        ("a.heic", False, "a format that cannot be read; save it as JPEG or PNG"),
-    ],
-)
-def test_the_suffix_decides_whether_a_file_is_read_and_what_the_reason_is(
-    name: str, is_image: bool, reason: str
-) -> None:
-    assert named_as_image(Path(name)) == is_image
-    assert why_skipped(Path(name)) == reason
-
-
-def test_raw_bytes_are_those_of_the_file_and_empty_if_it_is_missing_or_no_image(
-    tmp_path: Path,
-) -> None:
-    for name in ("image.png", "notes.txt"):
-        (tmp_path / name).write_bytes(b"content")
-    assert raw(tmp_path / "image.png") == b"content"
-    assert raw(tmp_path / "notes.txt") == raw(tmp_path / "missing.png") == b""
-    assert raw(b"bytes") == b"bytes"

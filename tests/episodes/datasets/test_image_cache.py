@@ -18,6 +18,8 @@ from PIL import Image
 
 import episodes
 from episodes.datasets import load, parallel_decode
+from episodes.datasets.decode import Traits
+from episodes.datasets.source import Payload
 from episodes.errors import UserError
 from episodes.types import Decoding
 from tests.episodes.datasets.samples import save_classes, save_image
@@ -55,13 +57,13 @@ def cache(tmp_path: Path) -> Path:
 def decoded_images(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     """A list that grows by one with every image that is decoded."""
     payloads: list[object] = []
-    original: Callable[..., np.ndarray] = parallel_decode.decode
+    original = parallel_decode.decode_with_traits
 
-    def count(payload: object, decoding: Decoding) -> np.ndarray:
+    def count(payload: Payload, decoding: Decoding) -> tuple[np.ndarray, Traits]:
         payloads.append(payload)
         return original(payload, decoding)
 
-    monkeypatch.setattr(parallel_decode, "decode", count)
+    monkeypatch.setattr(parallel_decode, "decode_with_traits", count)
     return payloads
 
 
@@ -242,7 +244,7 @@ import signal
 def kill(*arguments):
     os.kill(os.getpid(), signal.SIGKILL)
 
-parallel_decode.decode = kill
+parallel_decode.decode_with_traits = kill
 load()
 """
     process = start(code, data, cache)

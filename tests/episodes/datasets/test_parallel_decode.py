@@ -29,10 +29,11 @@ def test_only_a_few_chunks_are_decoded_in_advance(monkeypatch: pytest.MonkeyPatc
             begun.append(number)
             yield [image] * 2
 
-    for number, (pixels, reasons) in enumerate(parallel_decode.decoded_chunks(chunks(), SMALL)):
-        assert (pixels == number).all()
-        assert pixels.shape == (2, 3, 4, 4)
-        assert reasons == [None, None]
+    for number, chunk in enumerate(parallel_decode.decoded_chunks(chunks(), SMALL)):
+        assert (chunk.pixels == number).all()
+        assert chunk.pixels.shape == (2, 3, 4, 4)
+        assert chunk.reasons == [None, None]
+        assert len(chunk.traits) == 2
         time.sleep(0.005)  # a slow reader
         assert len(begun) <= number + 6
     assert len(begun) == 40
@@ -70,8 +71,11 @@ def test_a_part_is_written_without_its_broken_images(tmp_path: Path) -> None:
         "shape": [3, 3, 4, 4],
         "total": 5,
         "jpeg": False,
-        "skipped": [("image 1", "cannot be decoded"), ("image 4", "not an image")],
-        "notes": [],
+        "skipped": [
+            ("image 1", "not an image"),
+            ("image 4", "cannot be opened: No such file or directory"),
+        ],
+        "counts": {"cropped": 0, "cut_off": 0, "deep": {}, "dim": 0, "clipped": 0, "paged": []},
     }
     pixels = np.load(tmp_path / "images.npy")
     assert pixels.dtype == np.uint8

@@ -143,7 +143,10 @@ def test_broken_rows_are_skipped_and_named(tmp_path: Path) -> None:
     write(tmp_path / "test.parquet", [0, 1])
     train = load(str(tmp_path)).train
     assert train.labels.tolist() == [0, 1]
-    assert "skipped 3 of 7 rows: train.parquet row 1 (cannot be decoded)" in train.notes[0]
+    assert train.notes[0] == (
+        "skipped 3 of 7 rows: train.parquet row 2, train.parquet row 3 (empty); "
+        "train.parquet row 1 (not an image)"
+    )
 
 
 @pytest.mark.parametrize("labels", [[0, None], [0, -1]])
