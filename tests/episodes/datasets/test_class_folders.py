@@ -63,7 +63,7 @@ def test_a_messy_folder_loads_and_its_notes_name_what_was_skipped(tmp_path: Path
     assert torch.bincount(test.labels).tolist() == [1, 1, 2]
     notes = " | ".join(train.notes)
     assert "skipped 3 of 21 files" in notes
-    assert "train/one/broken.png (not an image, in spite of its name)" in notes
+    assert "train/one/broken.png (damaged PNG)" in notes
     assert "train/one/notes.txt" in notes
     assert "train/phone/photo.heic (not an image" in notes
     assert "train/nothing/: no files" in notes

@@ -236,10 +236,7 @@ def test_broken_files_are_named_when_the_others_are_done_or_left_out(
         with progress.shown_by(status_lines.append):
             result = prediction.predict(scratch, folder, out, kaggle=kaggle, skip_broken=True)
         assert result == (38, ["3.png (truncated)", "5.png (empty)"])
-        assert (
-            str(result)
-            == "38 images; left out 2: 3.png (truncated), 5.png (empty)"
-        )
+        assert str(result) == "38 images; left out 2: 3.png (truncated), 5.png (empty)"
         assert len(rows(out)) == 38
     assert set(status_lines) == {"loading the run"}  # nothing was computed again
     for path in folder.iterdir():
@@ -258,9 +255,7 @@ def test_files_that_are_no_images_by_name_are_errors_before_work_starts(
     with pytest.raises(UserError, match=r"holds no images \(1\.heic"):
         prediction.predict(scratch, folder, tmp_path / "out.csv", skip_broken=True)
     shutil.copy(digits / "1.png", folder / "1.png")
-    with pytest.raises(
-        UserError, match=r"1\.heic \(empty\), sample\.csv \(empty\); remove them"
-    ):
+    with pytest.raises(UserError, match=r"1\.heic \(empty\), sample\.csv \(empty\); remove them"):
         prediction.predict(scratch, folder, tmp_path / "out.csv", kaggle=True)
     result = prediction.predict(
         scratch, folder, tmp_path / "out.csv", kaggle=True, skip_broken=True
