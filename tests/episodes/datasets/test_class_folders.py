@@ -75,7 +75,7 @@ def test_test_takes_precedence_over_val(tmp_path: Path) -> None:
     for part in ("train", "test", "val"):
         save_classes(tmp_path / part, {"a": 2, "b": 2})
     train, test = load(str(tmp_path))
-    assert train.notes == ("val/ is not used: test/ is the test set",)
+    assert train.notes == ("val/ is not used (4 images): test/ is the test set",)
     assert len(test) == 4
 
 

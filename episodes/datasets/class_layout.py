@@ -1,0 +1,166 @@
+"""The class folders of a tree, of each part, and what to say about them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from episodes.datasets.class_files import MASKS, PICTURES, ClassFiles, Remarks, files_of_class
+from episodes.datasets.class_names import matches
+from episodes.datasets.class_parts import (
+    REMEDY,
+    find_parts,
+    holds_classes,
+    inner,
+    loose_images,
+    paths,
+    unwrapped,
+)
+from episodes.datasets.folder_tree import Folder, images
+from episodes.datasets.part_names import part_of, parts_among
+from episodes.datasets.source import few
+from episodes.errors import UserError
+
+_FOLD = re.compile(r"(k[ _-]?)?(fold|split|cv)s?[ _-]?\d+")
+
+
+@dataclass
+class Layout:
+    """The files of each class of a tree.
+
+    Attributes:
+        train: class name -> its files in the training part, or of the whole.
+        test: the same of the test part; None without one.
+        notes: sentences about what is not used, and about what was decided.
+    """
+
+    train: dict[str, ClassFiles] = field(default_factory=dict)
+    test: dict[str, ClassFiles] | None = None
+    notes: list[str] = field(default_factory=list)
+
+
+def layout(root: Folder, place: str, *, is_archive: bool = False) -> Layout | None:
+    """Decide which folders are classes, and which are parts, by their names and content.
+
+    Args:
+        root: the tree.
+        place: its path, for messages.
+        is_archive: whether a single folder that holds class folders is no class, but the folder
+            that was packed.
+
+    Returns:
+        None if there are no class folders with files.
+
+    Raises:
+        UserError: the parts have no class folders, there are several training parts, or there is
+            only one class, which holds class folders.
+    """
+    notes: list[str] = []
+    root = unwrapped(root, place, is_archive, notes)
+    parts = find_parts(root, place, notes)
+    if parts is not None:
+        return _of_parts(inner(parts[0]), parts[1] and inner(parts[1]), notes)
+    if not root.with_files():
+        if root.n_own_images:
+            raise UserError(
+                f"{place} holds {images(root.n_own_images)} but no class folders: {REMEDY}."
+            )
+        return None
+    _check_single_class(root, place)
+    _check_folds(root, place)
+    notes += loose_images(root)
+    return _with_parts_inside(root, notes) or _of_classes(root, place, notes)
+
+
+def _of_parts(train: Folder, test: Folder | None, notes: list[str]) -> Layout:
+    """Return the classes of a training part and of a test part, which may be missing."""
+    remarks = Remarks()
+    notes += loose_images(train)
+    result = Layout({own.name: files_of_class(own, remarks) for own in train.folders})
+    if test is not None:
+        notes += loose_images(test)
+        names = matches([own.name for own in test.folders], result.train)
+        if changed := [f"{name} ({names[name]})" for name in names if name != names[name]]:
+            notes.append(f"{test.path}/ spells classes of {train.path}/ otherwise: {few(changed)}")
+        result.test = {
+            names.get(own.name, own.name): files_of_class(own, remarks) for own in test.folders
+        }
+    result.notes = [*notes, *remarks.notes()]
+    return result
+
+
+def _of_classes(root: Folder, place: str, notes: list[str]) -> Layout:
+    """Take all folders in a folder for classes of a data set without a test part."""
+    remarks = Remarks()
+    classes = {folder.name: files_of_class(folder, remarks) for folder in root.folders}
+    if len(common := _common_folders(root)) > 1:
+        remarks.subfolders.clear()
+        notes.append(
+            f"each class holds the same folders ({few(common)}): if these are the classes, give "
+            f"one folder, such as {place}/{root.with_images()[0].path}"
+        )
+    return Layout(classes, None, [*notes, *remarks.notes()])
+
+
+def _with_parts_inside(root: Folder, notes: list[str]) -> Layout | None:
+    """Return the classes of folders that hold their parts, as in `cat/train/` and `cat/test/`."""
+    remarks = Remarks()
+    result = Layout(test={}, notes=notes)
+    train_path = test_path = ""
+    unused: list[str] = []
+    for folder in root.with_files():
+        named = parts_among(own.name for own in folder.folders)
+        of_part = {named[own.name]: own for own in folder.with_files() if own.name in named}
+        train, test = of_part.get("train"), of_part.get("test", of_part.get("validation"))
+        if train is None or test is None or result.test is None:
+            return None
+        result.train[folder.name] = files_of_class(train, remarks)
+        result.test[folder.name] = files_of_class(test, remarks)
+        train_path, test_path = train.path, test.path
+        if n_unused := folder.n_images - train.n_images - test.n_images:
+            unused.append(f"{folder.path}/ ({n_unused:,})")
+    notes.append(f"each class holds its parts, such as {train_path}/ and {test_path}/")
+    if unused:
+        notes.append(f"images of no part are not used: {few(unused)}")
+    result.notes += remarks.notes()
+    return result
+
+
+def _common_folders(root: Folder) -> list[str]:
+    """Return the names of the folders with images that every class folder holds, and no others."""
+    names = [
+        sorted(own.name for own in folder.folders if own.n_images) for folder in root.with_images()
+    ]
+    if len(names) < 2 or any(other != names[0] for other in names):
+        return []
+    return [name for name in names[0] if name.lower() not in PICTURES | MASKS]
+
+
+def _check_single_class(root: Folder, place: str) -> None:
+    """Raise UserError if the only class holds class folders, or is a folder of all images."""
+    folders = root.with_images()
+    if len(folders) != 1:
+        return
+    folder = folders[0]
+    if part_of(folder.name) or not holds_classes(root):
+        raise UserError(
+            f"{place}/{folder.path} holds {images(folder.n_images)} but no class folders: {REMEDY}."
+        )
+    name = folder.path
+    while len(folder.with_images()) == 1 and not folder.n_own_images:
+        folder = folder.with_images()[0]
+    if inside := folder.with_images():
+        raise UserError(
+            f"{place}: its one class would be {name}, which holds class folders "
+            f"({few([own.name for own in inside])}): give {place}/{folder.path}."
+        )
+
+
+def _check_folds(root: Folder, place: str) -> None:
+    """Raise UserError if the folders are folds of the same classes."""
+    folders = root.with_images()
+    if len(_common_folders(root)) > 1 and all(_FOLD.fullmatch(own.name.lower()) for own in folders):
+        raise UserError(
+            f"{place} holds folds ({paths(folders)}), not classes: give one folder of class "
+            "folders; a run makes its own folds."
+        )

@@ -1,0 +1,16 @@
+"""Trees of folders, made from paths that are written by hand, for the tests of class folders."""
+
+import os
+
+from episodes.datasets.folder_tree import File, Folder, tree_of
+
+STAT = os.stat(__file__)
+
+
+def tree(*paths: str) -> Folder:
+    """Return the tree of some files; `a/0-9.png` stands for ten files."""
+    names = []
+    for path in paths:
+        stem, dash, suffix = path.partition("0-9")
+        names += [f"{stem}{i}{suffix}" for i in range(10)] if dash else [path]
+    return tree_of([File(name, STAT) for name in names])[0]
