@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,11 @@ from fewshot.errors import UserError
 from fewshot.runs.run_record import Record, RunRecord
 
 TRIAL = "trial-"  # begins the name of a trial's folder, before its seed
+# Keys of every record of the low-data regime; other files may have some of them.
+OF_EVERY_RECORD = {"run_id", "method", "data", "classes", "seeds", "scores", "cost", "provenance"}
+MARK = b'"run_id"'  # near the beginning of a record
+HEAD = 4096  # bytes in which it is
+LARGEST_RECORD = 2**24  # bytes; a larger file without the mark is not read
 LOW_DATA, EPISODIC = "low-data", "episodic"
 # The error for a place whose records are all of the other regime
 ONLY_OTHERS = {
@@ -78,21 +84,23 @@ def regime_of(content: Any) -> str | None:
         return None
     if content.get("regime") == EPISODIC:
         return EPISODIC
-    return LOW_DATA if {"scores", "seeds"} <= set(content) else None
+    return LOW_DATA if content.keys() >= OF_EVERY_RECORD else None
 
 
 def _records_in(place: Path) -> dict[str, dict[Path, Record]]:
-    """Return the records of a file or folder by their regime."""
+    """Return the records of a file or folder by their regime.
+
+    Other JSON files in a folder are passed over, whatever they contain: they may be a user's own.
+    """
     if not place.exists():
         raise UserError(
             f"{place} does not exist: name a record.json, a run's folder, or a folder of those."
         )
-    files = [place] if place.is_file() else place.rglob("*.json")
     contents: dict[str, dict[Path, Record]] = {}
-    for file in files:
+    for file in [place] if place.is_file() else place.rglob("*.json"):
         if place.is_dir() and file.parent.name.startswith((TRIAL, ".")):
             continue
-        content = io.read_json(file)
+        content = _content(file, is_named=place.is_file())
         regime = regime_of(content)
         if regime is not None:
             contents.setdefault(regime, {})[file.resolve()] = content
@@ -101,6 +109,36 @@ def _records_in(place: Path) -> dict[str, dict[Path, Record]]:
             f"{place} holds no record: a run writes record.json when its trials are done."
         )
     return contents
+
+
+def _content(file: Path, is_named: bool) -> Any:
+    """Return the content of a JSON file; None if it cannot be a record.
+
+    Raises:
+        UserError: the user named this file and it cannot be read, or it is a damaged record.
+    """
+    try:
+        with file.open("rb") as opened:
+            may_be_record = MARK in opened.read(HEAD)
+        if not is_named and not may_be_record and file.stat().st_size > LARGEST_RECORD:
+            return None
+        return json.loads(file.read_bytes())
+    except OSError as error:
+        if not is_named:
+            return None
+        raise UserError(f"{file} cannot be read ({error.strerror}).") from None
+    except (ValueError, RecursionError) as error:
+        if is_named:
+            raise UserError(
+                f"{file} cannot be read as JSON ({error}): name a record.json, a run's folder, or "
+                "a folder of those."
+            ) from None
+        if not may_be_record or file.name != "record.json":
+            return None
+        raise UserError(
+            f"{file} is a damaged record ({error}): repeat the command of its run with --force, or "
+            "name the other runs alone."
+        ) from None
 
 
 def ordered(seeds: Iterable[int | None]) -> list[int | None]:

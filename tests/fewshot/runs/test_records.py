@@ -65,6 +65,30 @@ def test_a_place_without_a_record_is_named(
     assert all(word in str(error.value) for word in words)
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{\n  // a comment\n  "compilerOptions": {}\n}',
+        b"",
+        b"\xff\xfe\x00",
+        b"NaN",
+        b"[" * 100_000,
+        b'{"run_id": "of another program", "scores": [1], "seeds": 3}',
+        b'{"run_id": ',
+    ],
+)
+def test_a_file_of_the_users_own_is_passed_over(tmp_path: Path, content: bytes):
+    save(tmp_path / "runs/one/record.json", "one")
+    (tmp_path / "web").mkdir()
+    (tmp_path / "web/settings.json").write_bytes(content)
+    (tmp_path / "web/folder.json").mkdir()
+    (tmp_path / "web/link.json").symlink_to("nowhere")
+    assert [record["run_id"] for _, record in records.find([tmp_path])] == ["one"]
+    with pytest.raises(UserError) as error:
+        records.find([tmp_path / "web/settings.json"])
+    assert "delete" not in str(error.value)
+
+
 def test_a_broken_record_in_a_folder_is_an_error(tmp_path: Path):
     save(tmp_path / "one/record.json", "one")
     (tmp_path / "two").mkdir()
