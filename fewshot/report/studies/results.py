@@ -259,15 +259,15 @@ def best(cells: Iterable[CellResult]) -> CellResult:
 
 
 def _files(folder: Path) -> dict[str, dict[str, Any]]:
-    """Return the results of a row by cell; other files in the folder are passed over."""
     results = {}
     for path in sorted(folder.glob("*.json")):
-        try:
-            content = json.loads(path.read_bytes())
-        except (OSError, ValueError):
-            continue
-        if isinstance(content, dict) and content.keys() >= KEYS:
-            results[content["cell"]] = content
+        content = io.read_json(path)
+        if not isinstance(content, dict) or not set(content) >= KEYS:
+            raise UserError(
+                f"{path} is not a result of `fewshot sweep`: move it away, or name another folder "
+                "with --results."
+            )
+        results[content["cell"]] = content
     return results
 
 
