@@ -167,6 +167,13 @@ def weights_file(settings: BackboneSettings) -> Path | None:
     return path
 
 
+def has_pretrained_weights(settings: BackboneSettings) -> bool:
+    """Return whether `weights: pretrained` names weights, of ours or that timm knows of."""
+    if settings.name in OWN:
+        return own_weights.shipped(settings.name) is not None
+    return from_timm.has_published_weights(settings.name)
+
+
 def resolved_options(settings: BackboneSettings) -> dict[str, Any]:
     """Return all options of a network of our own: the given ones, checked, and the defaults.
 

@@ -145,6 +145,14 @@ def _with_published_weights(
         raise UserError(f"{failure} ({_first_line(error)}): {remedy}") from None
 
 
+def has_published_weights(name: str) -> bool:
+    """Return whether timm knows of published weights of a model."""
+    from timm.models import get_pretrained_cfg
+
+    published = get_pretrained_cfg(name)
+    return published is not None and published.has_weights
+
+
 def _first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 

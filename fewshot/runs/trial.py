@@ -16,7 +16,15 @@ from fewshot.errors import Diverged
 from fewshot.evaluation import low_data, metrics
 from fewshot.evaluation.low_data import Predictions
 from fewshot.learners.base import Classifier, Learner
-from fewshot.runs import calibrating, fitting, meta_training, provenance, trial_data, trial_files
+from fewshot.runs import (
+    calibrating,
+    fitting,
+    meta_training,
+    provenance,
+    random_weights,
+    trial_data,
+    trial_files,
+)
 from fewshot.runs.labelled_subset import LabelledSubset, labelled_subset
 from fewshot.runs.resolve import ResolvedRun
 from fewshot.runs.trial_data import Part, TrialData
@@ -184,6 +192,10 @@ def _cost(
 def _warnings(run: ResolvedRun, learner: Learner, trained: fitting.Trained) -> list[str]:
     """Return sentences that a reader of the scores must know."""
     warnings = _shrinking(run) + _overlaps(run, learner)
+    changed = trained.fit.steps > 0 and trained.fit.best_step != 0
+    remark = random_weights.remark(run.config, learner.backbone, learner if changed else None)
+    if remark is not None:
+        warnings.append(remark)
     if not run.bases and learner.caution is not None:
         warnings.append(learner.caution)
     return warnings + trained.warnings

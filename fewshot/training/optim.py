@@ -27,14 +27,33 @@ def set_trainable(learner: Trainable, trainable: str | int) -> None:
         trainable: "all"; "head" for everything outside the backbone's stages; or a number n for
             the head and the last n stages.
     """
+    frozen = _frozen(learner, trainable)
+    for name, parameter in learner.named_parameters():
+        parameter.requires_grad_(name not in frozen)
+
+
+def trained_names(learner: Trainable, settings: Train, trainable: str | int) -> set[str]:
+    """Return the names of the parameters that a phase changes: neither frozen nor at rate 0.
+
+    Args:
+        learner: the learner.
+        settings: the multipliers of the learning rate.
+        trainable: as for `set_trainable`.
+    """
+    frozen, table = _frozen(learner, trainable), settings.lr_multipliers
+    names = (name for name, _ in learner.named_parameters())
+    return {name for name in names if name not in frozen and _multiplier(name, table) > 0}
+
+
+def _frozen(learner: Trainable, trainable: str | int) -> set[str]:
+    """Return the names of the parameters that a phase does not train."""
     frozen: set[str] = set()
     if trainable != "all":
         stages = _stages(learner)
         n_trained = trainable if isinstance(trainable, int) else 0
         for stage in stages[: max(0, len(stages) - n_trained)]:
             frozen.update(stage)
-    for name, parameter in learner.named_parameters():
-        parameter.requires_grad_(name not in frozen)
+    return frozen
 
 
 def set_resolution(learner: Trainable, resolutions: tuple[Resolution, ...], share: float) -> None:

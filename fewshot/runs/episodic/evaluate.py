@@ -16,7 +16,7 @@ from fewshot.evaluation import episodic, task_scores
 from fewshot.evaluation.episodic import Counts
 from fewshot.features import frozen
 from fewshot.learners.base import Learner
-from fewshot.runs import fitting, meta_training, provenance
+from fewshot.runs import fitting, meta_training, provenance, random_weights
 from fewshot.runs.episodic import naming, overlap, settings, task_sets
 from fewshot.runs.episodic.given import GivenFeatures
 from fewshot.runs.episodic.pool import Pool
@@ -205,8 +205,10 @@ def _warnings(run: ResolvedEpisodes, prepared: Prepared, n_tasks: int) -> list[s
         )
     if isinstance(run.pool, GivenFeatures):
         return warnings
-    if run.config.backbone.weights == "none" and not run.trained:
-        warnings.append("the body has random weights and was not trained")
+    if prepared.backbone is not None:
+        trained = prepared.learner if run.trained else None
+        remark = random_weights.remark(run.config, prepared.backbone, trained)
+        warnings += [remark] if remark else []
     known = [(f"backbone '{run.config.backbone.name}' was pretrained", _pretraining(prepared))]
     if run.trained:
         for base in run.bases:
