@@ -20,6 +20,7 @@ from episodes.datasets import (
     parquet,
     separate_test,
     torchvision_named,
+    zip_folders,
 )
 from episodes.datasets.assembling import assembled
 from episodes.datasets.digits import load_digits
@@ -51,6 +52,7 @@ _OF_FILES: tuple[Callable[[Path, str], Source | None], ...] = (
     cifar_files.source,
     idx.source,
     npz.source,
+    zip_folders.source,
 )
 # Prefix of a name, as in torchvision:Flowers102 -> the function that locates the data set, given
 # the rest of the name and the folder in which names are looked up.
@@ -58,6 +60,7 @@ _CATALOGUES: dict[str, Callable[[str, Path], Source]] = {
     "torchvision": torchvision_named.source,
     "hf": hub_datasets.source,
 }
+_ARCHIVES = {".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar", ".zst"}
 _FILE_REMEDY = "give a folder of images, or one of the formats in docs/data.md"
 
 
@@ -201,17 +204,22 @@ def _source(place: Path, name: str) -> Source:
         raise UserError(
             f"{error.filename or place} cannot be read: {error.strerror}; check its permissions."
         ) from error
+    if place.suffix.lower() in _ARCHIVES and place.is_file():
+        raise UserError(f"{place} is an archive: unpack it, and give the folder.")
     if place.is_file():
         raise UserError(f"{place} is not a file of a data set that can be read: {_FILE_REMEDY}.")
+    zips = sorted(path.name for path in place.iterdir() if path.suffix.lower() == ".zip")
+    hint = f", or give {place / zips[0]}" if zips else ""
     raise UserError(
-        f"{place} has no class folders with images, no Parquet files and no {cifar10.BATCHES}: "
-        "make one folder of images per class in it."
+        f"{place} has no class folders with images and no file of a format that can be read "
+        f"(docs/data.md): make one folder of images per class in it{hint}."
     )
 
 
 def _kind(place: Path) -> str | None:
     """Return what the source at a path is called, or None if there is none."""
-    for kind, locate in _KINDS.items():
+    kinds = {"ZIP of class folders": zip_folders.source} if place.is_file() else _KINDS
+    for kind, locate in kinds.items():
         try:
             if locate(place, place.name):
                 return kind

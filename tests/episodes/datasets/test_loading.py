@@ -31,6 +31,7 @@ def test_names_and_paths_load_the_same_data(
 ) -> None:
     save_classes(tmp_path / "shapes", {"a": 5, "b": 5})
     (tmp_path / "empty").mkdir()
+    (tmp_path / "broken.zip").write_bytes(b"PK")
     monkeypatch.setenv("FEWSHOT_DATA", str(tmp_path))
     assert load("shapes").train.name == "shapes"
     assert [name for name, _ in available()] == ["digits", "cifar10", "shapes"]
@@ -62,9 +63,12 @@ def test_an_unknown_name_is_an_error_with_a_suggestion(tmp_path: Path, name: str
 
 
 def test_a_file_of_another_kind_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / "images.zip").write_bytes(b"PK")
-    with pytest.raises(UserError, match=r"images\.zip is not a file of a data set"):
-        load(str(tmp_path / "images.zip"))
+    (tmp_path / "images.bin").write_bytes(b"PK")
+    with pytest.raises(UserError, match=r"images\.bin is not a file of a data set"):
+        load(str(tmp_path / "images.bin"))
+    (tmp_path / "images.tar.gz").write_bytes(b"x")
+    with pytest.raises(UserError, match=r"images\.tar\.gz is an archive: unpack it"):
+        load(str(tmp_path / "images.tar.gz"))
 
 
 def test_an_empty_folder_is_an_error(tmp_path: Path) -> None:
