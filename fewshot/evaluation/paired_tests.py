@@ -13,7 +13,20 @@ from fewshot.evaluation.statistics import NEGLIGIBLE, summary
 
 FEWEST_TRIALS = 3  # with fewer trials, no method is called better
 SIGNIFICANCE = 0.05  # p-values below it count as a difference
-BySeed = Mapping[int | None, float]  # the metric of each trial
+Trials = Mapping[int | None, float]  # the metric of independent trials by seed, or a `BySeed`
+
+
+class BySeed(dict[int | None, float]):
+    """The metric of each trial, by its seed.
+
+    Attributes:
+        test_to_train: test images for each training image of a cross-validation, as for
+            `statistics.summary`; 0 without one.
+    """
+
+    def __init__(self, values: Mapping[int | None, float], test_to_train: float = 0.0) -> None:
+        super().__init__(values)
+        self.test_to_train = test_to_train
 
 
 class Difference(NamedTuple):
@@ -40,30 +53,36 @@ class Difference(NamedTuple):
         return f"{self.mean:+.4f}" + (f" ± {self.half:.4f}" if self.half else "")
 
 
-def difference(values: Sequence[float]) -> Difference:
-    """Test the mean of differences against 0 (Student's t)."""
+def difference(values: Sequence[float], test_to_train: float = 0.0) -> Difference:
+    """Test the mean of differences against 0 (Student's t).
+
+    Args:
+        values: the differences.
+        test_to_train: as for `statistics.summary`; the test is then the corrected one.
+    """
     from scipy.special import stdtr
 
     n = len(values)
     if n < 2:
         return Difference(n, values[0] if n else float("nan"), None, None)
-    score = summary(values)
+    score = summary(values, test_to_train)
     assert score.std is not None
-    error = score.std / n**0.5
+    error = score.std * (1 / n + test_to_train) ** 0.5 if test_to_train else score.std / n**0.5
     if error < NEGLIGIBLE:  # every pair has the same difference, except for rounding
         return Difference(n, score.mean, 0.0, float(abs(score.mean) < NEGLIGIBLE))
     p = float(2 * stdtr(n - 1, -abs(score.mean) / error))
     return Difference(n, score.mean, score.ci95, p)
 
 
-def paired_difference(ours: BySeed, theirs: BySeed) -> Difference:
+def paired_difference(ours: Trials, theirs: Trials) -> Difference:
     """Test `ours` minus `theirs` over the seeds that both have.
 
     Args:
         ours: seed -> value.
         theirs: seed -> value.
     """
-    return difference([ours[seed] - theirs[seed] for seed in ours if seed in theirs])
+    ratio = max(one.test_to_train if isinstance(one, BySeed) else 0.0 for one in (ours, theirs))
+    return difference([ours[seed] - theirs[seed] for seed in ours if seed in theirs], ratio)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -108,7 +127,7 @@ class AllPairs:
         groups: for each group, seed -> value of each of its members.
     """
 
-    def __init__(self, groups: Sequence[Sequence[BySeed]]) -> None:
+    def __init__(self, groups: Sequence[Sequence[Trials]]) -> None:
         self._groups = groups
         self._position: dict[tuple[int, int, int], int] = {}
         differences: list[Difference] = []
@@ -136,7 +155,7 @@ class AllPairs:
         return other._replace(mean=-other.mean)
 
 
-def clear_winner(members: Sequence[BySeed]) -> int | None:
+def clear_winner(members: Sequence[Trials]) -> int | None:
     """Return the member that is significantly better than every other, or None.
 
     Args:

@@ -89,7 +89,7 @@ def overview(rows: Sequence[RunRecord]) -> str:
     by_data: dict[tuple[str, str], dict[str, dict[int, RunRecord]]] = {}
     for record in sorted(rows, key=lambda record: (len(record.seeds), record.run_id)):
         if record.shots is not None and not record.class_shots:
-            images = record.data, record.provenance.data_fingerprint or ""
+            images = record.data, record.images
             label = formatting.method_label(record)
             by_data.setdefault(images, {}).setdefault(label, {})[record.shots] = record
     parts = []
@@ -117,9 +117,14 @@ def markdown(rows: Sequence[RunRecord], brief: bool = False, level: str = "") ->
     """
     groups: dict[tuple[str, str], list[RunRecord]] = {}
     for record in sorted(rows, key=_order):
-        images = record.provenance.data_fingerprint or ""  # two folders may share a name and sizes
-        groups.setdefault((_heading(record, level), images), []).append(record)
-    parts = [f"{heading}\n\n{_table(group, brief)}" for (heading, _), group in groups.items()]
+        # Two folders may share a name and sizes, and runs of one cross-validation may have
+        # different numbers of trials.
+        same = _heading(record, level) if record.folds is None else formatting.budget_of(record)
+        groups.setdefault((same, record.images), []).append(record)
+    parts = []
+    for group in groups.values():
+        most = max(group, key=lambda record: len(record.seeds))
+        parts.append(f"{_heading(most, level)}\n\n{_table(group, brief)}")
     return "\n\n".join(filter(None, [*parts, known_faults.sentence(rows)]))
 
 
@@ -131,7 +136,7 @@ def _heading(record: RunRecord, level: str) -> str:
     budget = f"{record.data}, {formatting.budget_of(record)}"
     details = (
         f"{record.labels:,} labels, {len(record.classes)} classes, {record.regime} "
-        f"regime, evaluated on {record.n_test:,} test images"
+        f"regime, {formatting.evaluated_on(record)}"
     )
     return f"{level}{budget}\n\n({details})" if level else f"**{budget}** ({details})"
 
@@ -155,7 +160,7 @@ def _table(group: Sequence[RunRecord], brief: bool) -> str:
     remarks = [*(long_settings if not brief else []), *_remarks(group)]
     lines = [formatting.markdown_table(columns, cells)]
     if brief:
-        remarks.append(BRIEF_LEGEND)
+        remarks.append(BRIEF_LEGEND if group[0].folds is None else uncertainty.OF_FOLDS)
     if remarks:
         lines += ["", *(f"- {remark}" for remark in dict.fromkeys(remarks))]
     return "\n".join(lines)

@@ -178,6 +178,24 @@ def budget_of(record: RunRecord) -> str:
     return f"{text}, but {joined(others)}" if others else text
 
 
+def folds_of(record: RunRecord) -> str:
+    """Return how a record was cross-validated, for example "5 x 2 folds"; empty without folds."""
+    if record.folds is None:
+        return ""
+    repeats, rest = divmod(len(record.seeds), record.folds)
+    if rest or not repeats:
+        return f"{counted(len(record.seeds), 'trial')} over {record.folds} folds"
+    return f"{record.folds} folds" if repeats == 1 else f"{record.folds} x {repeats} folds"
+
+
+def evaluated_on(record: RunRecord) -> str:
+    """Return what tested a record: "evaluated on 500 test images", or its cross-validation."""
+    images = f"{record.n_test:,} test image{'' if record.n_test == 1 else 's'}"
+    if record.folds is None:
+        return f"evaluated on {images}"
+    return f"cross-validated, {folds_of(record)} of {counted(record.n_test, 'image')}"
+
+
 def method_name(record: RunRecord) -> str:
     """Return what ran, for example "protonet (not trained: nearest mean of frozen features)"."""
     return record.name

@@ -109,7 +109,7 @@ def _on_one_task(results: Sequence[RunRecord]) -> DataFrame:
 
     tasks = {
         (
-            result.provenance.data_fingerprint,
+            result.images,
             result.shots,
             tuple(sorted(result.class_shots.items())),
             result.fraction,

@@ -15,6 +15,10 @@ HOW_BOLD = (
     "Bold: better than every other row (paired t-tests of all pairs, Holm, 5%); no row is bold "
     "where the trials cannot show that."
 )
+OF_FOLDS = (
+    "± is the 95% interval of a cross-validation, which counts both the training and the test "
+    "images as a sample (corrected for what the folds share: Nadeau and Bengio, 2003)"
+)
 UNCERTAIN_TRIALS = 5  # with fewer, an interval or a standard deviation is itself uncertain
 
 

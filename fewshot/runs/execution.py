@@ -186,6 +186,9 @@ def write_record(run: ResolvedRun, only_one: bool) -> RunRecord:
         if facts.folds is None:
             spread = trial_files.image_std([path.parent for path in paths])
         record = assemble(facts, run.data.train.identity, trials, spread)
+        if isinstance(run.config.test, str):
+            provenance = replace(record.provenance, test_fingerprint=run.data.test.identity)
+            record = replace(record, provenance=provenance)
         if only_one:
             record = replace(record, warnings=[ONE_TRIAL, *record.warnings])
         io.write_json(run.folder / "record.json", record.to_json())

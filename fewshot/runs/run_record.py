@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, NamedTuple
 
+from fewshot.evaluation.paired_tests import BySeed
 from fewshot.evaluation.statistics import Score
 from fewshot.runs import naming
 from fewshot.runs.trial_record import (
@@ -182,9 +183,17 @@ class RunRecord(RunFacts):
             "calibration": self.calibration,
         }
 
-    def by_seed(self, metric: str = "accuracy") -> dict[int | None, float]:
+    def by_seed(self, metric: str = "accuracy") -> BySeed:
         """Return seed -> value of a metric on the test set, for paired comparisons."""
-        return dict(zip(self.seeds, self.scores[metric].values, strict=True))
+        values = dict(zip(self.seeds, self.scores[metric].values, strict=True))
+        return BySeed(values, self.test_to_train)
+
+    @property
+    def images(self) -> str:
+        """What identifies the training and the test images: only equal ones are comparable."""
+        folds = "" if self.folds is None else f"{self.folds} folds"
+        prints = (self.provenance.data_fingerprint, self.provenance.test_fingerprint)
+        return " ".join(filter(None, [*prints, folds]))
 
     @property
     def class_shots(self) -> dict[str, int]:

@@ -68,6 +68,8 @@ class Provenance:
         finished: time in ISO format.
         compute: device, precision, layout and threads; None for a vote, which computes nothing.
         data_fingerprint: hash of the training images, in the record of a run only.
+        test_fingerprint: hash of the test images, in the record of a run whose test images are not
+            of its data set; otherwise None, because the training images identify them.
         indices: seed, as JSON -> hash of the labelled subset, in the record of a run only.
     """
 
@@ -80,12 +82,14 @@ class Provenance:
     compute: dict[str, Any] | None = None
     data_fingerprint: str | None = None
     indices: dict[str, str] | None = None
+    test_fingerprint: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the known values in the order in which files have them."""
         order = ("commit", "dirty", "versions", "device", "compute", "started", "finished")
-        content = {key: getattr(self, key) for key in (*order, "data_fingerprint", "indices")}
-        optional = ("compute", "data_fingerprint", "indices")
+        of_run = ("data_fingerprint", "test_fingerprint", "indices")
+        content = {key: getattr(self, key) for key in (*order, *of_run)}
+        optional = ("compute", *of_run)
         return {
             key: value for key, value in content.items() if value is not None or key not in optional
         }

@@ -34,9 +34,8 @@ class FinishedRun(NamedTuple):
     def task(self) -> tuple[object, ...]:
         """What runs must share to vote together, in the order of COMPARABLE."""
         record = self.record
-        fingerprint = record.provenance.data_fingerprint
         budget = record.shots, record.class_shots, record.fraction
-        return fingerprint, record.classes, budget
+        return record.images, record.classes, budget
 
 
 class Voter(NamedTuple):
@@ -57,10 +56,14 @@ class Voter(NamedTuple):
 
 
 class LabelledIndices(NamedTuple):
-    """Indices of the images that a trial trained on and of its validation set, if it has one."""
+    """Indices of the images that a trial trained on, of its validation set, and of its test fold.
+
+    The last two are None if there are none.
+    """
 
     support: list[int]
     validation: list[int] | None
+    test: list[int] | None = None
 
 
 def find(places: Sequence[Path]) -> list[FinishedRun]:
@@ -119,6 +122,11 @@ def groups(runs: Sequence[FinishedRun], pool: bool) -> dict[int | None, list[Vot
     Raises:
         UserError: the runs have no seed in common, or a vote would have a single voter.
     """
+    if pool and runs[0].record.folds is not None:
+        raise UserError(
+            "trials of a cross-validation are tested on different images, so they cannot vote "
+            "together: leave out --pool, or run with --test."
+        )
     if pool:
         votes: dict[int | None, list[Voter]] = {None: []}
         for run in runs:
@@ -179,13 +187,22 @@ def calibrated_logits(voter: Voter, part: str) -> Tensor:
 def test_labels(voters: Sequence[Voter]) -> Tensor:
     """Return the labels [n] of the test images, on which all voters must agree."""
     first = saved_array(voters[0], "test_labels")
+    fold = tested_fold(voters[0])
     for voter in voters[1:]:
-        if not torch.equal(first, saved_array(voter, "test_labels")):
+        same = torch.equal(first, saved_array(voter, "test_labels"))
+        if not same or tested_fold(voter) != fold:
             raise UserError(
                 f"{voters[0]} and {voter} were evaluated on different test labels: name runs of "
                 "the same test set."
             )
     return first
+
+
+def tested_fold(voter: Voter) -> list[int] | None:
+    """Return the indices of the images that a voter was tested on; None without folds."""
+    if voter.run.record.folds is None:
+        return None
+    return LabelledIndices(**io.read_json(voter.folder / "indices.json")).test
 
 
 def faulty_images(voters: Sequence[Voter]) -> Tensor | None:

@@ -111,8 +111,14 @@ def vote(
     started = datetime.now(UTC)
     runs = voters.find(places)
     groups = voters.groups(runs, pool)
-    labels = voters.test_labels([voter for group in groups.values() for voter in group])
-    ballots = [_cast(seed, group, labels, rule, percents) for seed, group in groups.items()]
+    if runs[0].record.folds is None:
+        labels = voters.test_labels([voter for group in groups.values() for voter in group])
+        labels_of = dict.fromkeys(groups, labels)
+    else:  # each seed has test images of its own
+        labels_of = {seed: voters.test_labels(group) for seed, group in groups.items()}
+    ballots = [
+        _cast(seed, group, labels_of[seed], rule, percents) for seed, group in groups.items()
+    ]
     written = []
     for number, percent in enumerate(percents):
         of_percent = [of_seed[number] for of_seed in ballots]
@@ -207,7 +213,8 @@ def _record(
         shots=first.shots,
         fraction=first.fraction,
         classes=first.classes,
-        n_test=first.n_test,
+        n_test=_n_tested(ballots, first),
+        folds=first.folds,
         config={
             "rule": rule,
             "best_percent": percent,
@@ -222,10 +229,23 @@ def _record(
     )
     fingerprint = first.provenance.data_fingerprint or ""
     trials = [_trial(ballot, started) for ballot in ballots]
-    correct = torch.stack([ballot.correct for ballot in ballots]).numpy()
-    record = assemble(facts, fingerprint, trials, statistics.image_std(correct))
+    spread = None
+    if first.folds is None:
+        correct = torch.stack([ballot.correct for ballot in ballots]).numpy()
+        spread = statistics.image_std(correct)
+    record = assemble(facts, fingerprint, trials, spread)
+    if first.provenance.test_fingerprint is not None:
+        test_fingerprint = first.provenance.test_fingerprint
+        with_test = replace(record.provenance, test_fingerprint=test_fingerprint)
+        record = replace(record, provenance=with_test)
     warnings = [*_remarks(record, ballots, first.labels), *record.warnings]
     return replace(record, warnings=warnings)
+
+
+def _n_tested(ballots: Sequence[Ballot], first: RunRecord) -> int:
+    """Return how many different images the votes were tested on."""
+    folds = [voters.tested_fold(ballot.candidates[0]) for ballot in ballots]
+    return len({index for fold in folds for index in fold or ()}) or first.n_test
 
 
 def _remarks(record: RunRecord, ballots: Sequence[Ballot], labels: int) -> list[str]:

@@ -3,6 +3,8 @@
 from collections import Counter
 from collections.abc import Callable
 
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -205,3 +207,75 @@ def test_a_small_class_may_have_its_own_number():
     with pytest.raises(UserError, match=r"'ant' has only 7.*its own number in class_shots"):
         subsets.shots(LABELS, NAMES, 9, 0)
     assert counts(subsets.shots(LABELS, NAMES, 9, 0, {"ant": 7})) == [7, 9, 9]
+
+
+def in_folds(labels: torch.Tensor, fold_of_index: torch.Tensor, n_folds: int) -> np.ndarray:
+    """Return the images of each class in each fold [n_folds, n_classes], counted one by one."""
+    table = np.zeros((n_folds, int(labels.max()) + 1), dtype=int)
+    for label, fold in zip(labels.tolist(), fold_of_index.tolist(), strict=True):
+        table[fold, label] += fold >= 0
+    return table
+
+
+@pytest.mark.parametrize("n_folds", [2, 3, 5, 10])
+@pytest.mark.parametrize("sizes", [(14,) * 6, (3, 3, 3, 3, 3), (2, 7, 40), (100, 3)])
+def test_each_fold_has_its_share_of_every_class_and_of_all_images(n_folds, sizes):
+    labels = torch.arange(len(sizes)).repeat_interleave(torch.tensor(sizes))
+    labels = labels[torch.randperm(len(labels), generator=torch.Generator().manual_seed(0))]
+    for seed in range(5):
+        folds = subsets.fold_of_each(labels, n_folds, seed)
+        assert set(folds.tolist()) == set(range(n_folds))
+        table = in_folds(labels, folds, n_folds)
+        assert table.sum() == len(labels)
+        assert (table.max(0) - table.min(0) <= 1).all()
+        assert np.ptp(table.sum(1)) <= 1
+        assert (table.sum(0) > table).all()  # every class has an image outside each fold
+
+
+def test_a_split_depends_on_its_seed_alone():
+    labels = torch.arange(4).repeat(15)
+    first, again, other = (subsets.fold_of_each(labels, 5, seed) for seed in (3, 3, 4))
+    assert torch.equal(first, again)
+    assert (first != other).float().mean() > 0.5
+
+
+def test_the_only_image_or_cluster_of_a_class_is_never_tested():
+    labels = torch.tensor([0, 0, 0, 0, 1, 2, 2, 2])
+    clusters = torch.tensor([9, 9, 4, 5, 6, 7, 7, 7])
+    alone = [True, True, True, True, False, True, True, True]
+    assert subsets.can_be_tested(labels).tolist() == alone
+    grouped = [True, True, True, True, False, False, False, False]
+    assert subsets.can_be_tested(labels, clusters).tolist() == grouped
+    folds = subsets.fold_of_each(labels, 3, 0, clusters)
+    assert (folds >= 0).tolist() == grouped
+    assert folds[0] == folds[1]
+    # A cluster that holds all images of one class and some of another is never tested as a whole.
+    mixed = subsets.fold_of_each(torch.tensor([0, 0, 0, 1, 1]), 2, 0, torch.tensor([1, 2, 3, 3, 3]))
+    assert (mixed >= 0).tolist() == [True, True, False, False, False]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_clusters_stay_together_and_classes_are_still_spread(seed: int):
+    random = np.random.default_rng(seed)
+    sizes = random.integers(1, 6, 80)
+    clusters = np.repeat(np.arange(80) * 7 - 100, sizes)  # numbers with gaps, some negative
+    labels = np.repeat(random.integers(0, 3, 80), sizes)
+    mixed = random.random(len(labels)) < 0.05
+    labels[mixed] = random.integers(0, 3, mixed.sum())
+    folds = subsets.fold_of_each(torch.from_numpy(labels), 5, seed, torch.from_numpy(clusters))
+    for cluster in np.unique(clusters):
+        assert len(set(folds[clusters == cluster].tolist())) == 1
+    table = in_folds(torch.from_numpy(labels), folds, 5)
+    assert table.sum() == len(labels)
+    shares = table / table.sum(0)
+    assert shares.min() > 0.1
+    assert shares.max() < 0.32
+
+
+def test_folds_of_many_images_take_moments():
+    labels = torch.arange(10).repeat(6000)
+    clusters = torch.arange(60000)
+    clusters[:4000] = clusters[:4000] // 4
+    started = time.perf_counter()
+    subsets.fold_of_each(labels, 5, 0, clusters)
+    assert time.perf_counter() - started < 2

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fewshot.config import FEW_LABELS
+from fewshot.evaluation.paired_tests import BySeed
 from fewshot.report.formatting import method_label
 from fewshot.runs.run_record import RunRecord
 
@@ -58,7 +59,7 @@ def gather(rows: Sequence[RunRecord]) -> list[Curve]:
     groups: dict[tuple[str, str, str, str], dict[float, list[RunRecord]]] = {}
     for record in sorted(rows, key=lambda record: (-len(record.seeds), record.run_id)):
         if record.regime == "low-data" and record.labels:
-            images = record.provenance.data_fingerprint or ""
+            images = record.images
             key = images, record.data, method_label(record), record.preset
             count = record.labels / len(record.classes)
             groups.setdefault(key, {}).setdefault(count, []).append(record)
@@ -108,12 +109,12 @@ def _remarks(by_count: dict[float, list[RunRecord]]) -> list[str]:
     ]
 
 
-def _noise(x: np.ndarray, accuracies: Sequence[dict[int | None, float]]) -> np.ndarray:
+def _noise(x: np.ndarray, accuracies: Sequence[BySeed]) -> np.ndarray:
     """Return the covariance of the means at log counts x, [m, m].
 
     The spread over trials is modelled as a power of n with two parameters for all counts, because
     a bootstrap over seeds gives nothing for one trial and too little for three. Means that share
-    seeds are correlated.
+    seeds are correlated, and so are those of a cross-validation, which share their images.
     """
     known = [index for index, by_seed in enumerate(accuracies) if len(by_seed) > 1]
     spread = np.array(
@@ -129,7 +130,10 @@ def _noise(x: np.ndarray, accuracies: Sequence[dict[int | None, float]]) -> np.n
     level, slope = np.linalg.solve(design.T @ weighted + prior, target)
     sd = np.exp(level + slope * x)
     shared = [
-        [len(one.keys() & other.keys()) / len(one) / len(other) for other in accuracies]
+        [
+            len(one.keys() & other.keys()) / len(one) / len(other) + one.test_to_train
+            for other in accuracies
+        ]
         for one in accuracies
     ]
     distance = np.abs(np.subtract.outer(x, x)) / np.log(2)

@@ -75,8 +75,8 @@ def _head(run: Run) -> str:
         f"# {record.name} on {record.data}, {formatting.budget_of(record)}",
         table,
         f"Run {record.run_id}: backbone {record.backbone}, weights "
-        f"{formatting.weights_name(record)}, {counted(record.labels, 'label')}, evaluated on "
-        f"{record.n_test:,} test images, {counted(len(record.seeds), 'trial')}. 95% interval of "
+        f"{formatting.weights_name(record)}, {counted(record.labels, 'label')}, "
+        f"{formatting.evaluated_on(record)}, {counted(len(record.seeds), 'trial')}. 95% interval of "
         "the accuracy that also counts the test images as a sample: "
         f"{uncertainty.with_test_images(record)}.",
     ]

@@ -59,7 +59,7 @@ def panels(records: Sequence[RunRecord]) -> list[Panel]:
     for record in sorted(records, key=lambda record: (-len(record.seeds), record.run_id)):
         if record.class_shots:  # the number of labels per class is not one number
             continue
-        images = record.provenance.data_fingerprint or ""
+        images = record.images
         kind, label = formatting.budget_kind(record), formatting.method_label(record)
         if kind == "full" or record.shots == 0:
             levels.setdefault(images, {}).setdefault(label, level_of(record))

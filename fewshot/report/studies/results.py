@@ -226,7 +226,7 @@ def group_of(record: RunRecord) -> Group:
     return Group(
         regime=record.regime,
         data=Path(record.data).name,
-        fingerprint=record.provenance.data_fingerprint or "",
+        fingerprint=record.images,
         kind=kind,
         amount=formatting.budget_amount(record),
         labels=record.labels,

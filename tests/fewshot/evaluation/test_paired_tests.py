@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from fewshot.evaluation import paired_tests
-from fewshot.evaluation.paired_tests import AllPairs, Difference
+from fewshot.evaluation.paired_tests import AllPairs, BySeed, Difference
 
 
 @pytest.mark.parametrize("n", [2, 3, 10])
@@ -111,3 +111,20 @@ def test_false_findings_about_a_winner_are_as_rare_as_promised(unequal: bool) ->
     if not unequal:
         assert false / repetitions > 0.05 - two_errors
         assert false_of_the_old_rule / repetitions > 0.05 + two_errors
+
+
+def test_the_difference_of_two_cross_validations_has_the_corrected_test() -> None:
+    rng, folds = np.random.default_rng(0), 5
+    ours, theirs = rng.normal(0.72, 0.05, 10).tolist(), rng.normal(0.68, 0.05, 10).tolist()
+    one, other = (BySeed(dict(enumerate(values)), 1 / (folds - 1)) for values in (ours, theirs))
+    difference = paired_tests.paired_difference(one, other)
+    values = [mine - its for mine, its in zip(ours, theirs, strict=True)]
+    mean = sum(values) / 10
+    variance = sum((value - mean) ** 2 for value in values) / 9
+    t = mean / (variance * (1 / 10 + 1 / 4)) ** 0.5  # Nadeau and Bengio, 2003
+    assert difference.p == pytest.approx(2 * stats.t.sf(abs(t), 9))
+    assert difference.half == pytest.approx(stats.t.ppf(0.975, 9) * abs(mean / t))
+    plain = paired_tests.paired_difference(dict(one), dict(other))
+    assert plain.half < difference.half
+    pairs = AllPairs([[one, other]])
+    assert pairs.difference(0, 1).p == pytest.approx(difference.p)

@@ -1,4 +1,4 @@
-"""Intervals against SciPy's t and Wilson intervals, roots of the score equation, and simulation."""
+"""SciPy's t and Wilson intervals, roots of the score equation, sums of the paper, simulation."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import statistics as standard_library
 
 import numpy as np
 import pytest
+import torch
 from scipy import optimize, special, stats
 
+from episodes import subsets
 from fewshot.evaluation import statistics
 from fewshot.evaluation.statistics import Interval, Score
 
@@ -138,3 +140,63 @@ def test_simulated_coverage_is_nominal(n: int, images: int, spread: float) -> No
     assert shares["fallback"] >= shares["with test images"]
     if spread < 0.4:
         assert shares["over trials"] < 0.95 - 2 * two_errors
+
+
+def corrected(values: list[float], folds: int) -> tuple[float, float]:
+    """Return the standard error of a cross-validation and the quantile, by the sums of the paper.
+
+    Nadeau and Bengio, equation 19: mean, and (1 / J + n2 / n1) times the variance of J values.
+    """
+    mean = sum(values) / len(values)
+    variance = sum((value - mean) ** 2 for value in values) / (len(values) - 1)
+    error = (variance / len(values) + variance * (1 / folds) / ((folds - 1) / folds)) ** 0.5
+    return error, stats.t.ppf(0.975, len(values) - 1)
+
+
+@pytest.mark.parametrize(("folds", "repeats"), [(5, 2), (10, 1), (2, 3)])
+def test_a_cross_validation_has_the_interval_of_nadeau_and_bengio(folds: int, repeats: int) -> None:
+    values = np.random.default_rng(folds).normal(0.7, 0.05, folds * repeats).tolist()
+    score = statistics.summary(values, 1 / (folds - 1))
+    error, quantile = corrected(values, folds)
+    assert score.ci95 == pytest.approx(quantile * error)
+    assert score.ci95 > 1.4 * statistics.summary(values).ci95
+    assert Score.from_json(score.to_json()) == score
+    low, high = score.with_test_images(10_000)
+    assert high - low == pytest.approx(2 * score.ci95, rel=0.15)  # Wilson's form of the same
+    assert "test_to_train" not in statistics.summary(values).to_json()
+
+
+def test_folds_without_a_mistake_still_have_the_interval_of_their_images() -> None:
+    score = statistics.summary([1.0] * 10, 1 / 4)
+    assert score.over_trials() is None
+    expected = stats.binomtest(50, 50).proportion_ci(0.95, method="wilson")
+    assert score.with_test_images(50) == pytest.approx((expected.low, expected.high))
+
+
+@pytest.mark.slow
+def test_the_corrected_interval_contains_the_accuracy_and_the_plain_one_too_rarely() -> None:
+    """The truth is known: nearest means of two normal classes, for many training sets."""
+    rng, rounds, n, d, shift = np.random.default_rng(0), 200, 60, 20, 0.5
+    labels = torch.arange(n) % 2
+    truths, plain, wide = [], 0, 0
+    samples = []
+    for number in range(rounds):
+        x = rng.normal(size=(n, d))
+        x[:, 0] += np.where(labels.numpy(), shift, -shift)
+        accuracies = []
+        for trial in range(10):
+            tested = subsets.fold_of_each(labels, 5, 2 * number + trial // 5).numpy() == trial % 5
+            means = [x[~tested & (labels.numpy() == label)].mean(0) for label in (0, 1)]
+            weight, middle = means[1] - means[0], (means[0] + means[1]) / 2
+            predicted = (x[tested] - middle) @ weight > 0
+            accuracies.append(float((predicted == labels.numpy()[tested]).mean()))
+            scale, centre = np.linalg.norm(weight), np.eye(d)[0] * shift
+            truths += [special.ndtr((centre - side * middle) @ weight / scale) for side in (1, -1)]
+        samples.append(accuracies)
+    truth = np.mean(truths)
+    for accuracies in samples:
+        mean = np.mean(accuracies)
+        plain += abs(mean - truth) <= statistics.summary(accuracies).ci95
+        wide += abs(mean - truth) <= statistics.summary(accuracies, 1 / 4).ci95
+    assert plain / rounds < 0.85
+    assert 0.89 < wide / rounds < 0.99
