@@ -195,7 +195,7 @@ def over_tested_classes(content: Mapping[str, Any]) -> Mapping[str, Any]:
         if tested
         else []
     )
-    if all(recall is None for recall in untested):
+    if not any(tested) or all(recall is None for recall in untested):
         return content
     factor = len(tested) / sum(tested)
     scores = {
