@@ -34,7 +34,8 @@ def assembled(source: Source, place: Path, entries: list[Entry], options: LoadOp
     in_test = np.bincount(test.labels, minlength=len(test.classes)) > 0
     names = np.array(distinct(train.classes))
     skipped = skip_note(source.unit, entries)
-    _check_classes(place, names, in_train, in_test, skipped)
+    explanation = "; ".join([*source.notes, *([skipped] if skipped else [])])
+    _check_classes(place, names, in_train, in_test, explanation)
     classes = tuple(str(name) for name in names[in_train])
     if source.superclass_in_name:
         groups = superclasses_in_names(classes)
@@ -79,7 +80,7 @@ def assembled(source: Source, place: Path, entries: list[Entry], options: LoadOp
 
 
 def _check_classes(
-    place: Path, names: np.ndarray, in_train: np.ndarray, in_test: np.ndarray, skipped: str
+    place: Path, names: np.ndarray, in_train: np.ndarray, in_test: np.ndarray, explanation: str
 ) -> None:
     """Raise UserError unless at least two classes can be trained and tested.
 
@@ -88,9 +89,9 @@ def _check_classes(
         names: class names, [classes].
         in_train: whether each class has training images, bool [classes].
         in_test: whether each class has test images, bool [classes].
-        skipped: what was skipped, which may explain the problem; or an empty string.
+        explanation: what was left out, which may explain the problem; or an empty string.
     """
-    reason = f" ({skipped})" if skipped else ""
+    reason = f" ({explanation})" if explanation else ""
     unknown = list(names[in_test & ~in_train])
     if unknown:
         raise UserError(

@@ -8,6 +8,7 @@ import unicodedata
 from pathlib import Path
 from typing import NamedTuple
 
+from episodes.datasets.names import native
 from episodes.datasets.part_names import PartName, part_in
 from episodes.errors import UserError
 
@@ -54,7 +55,7 @@ class ImageFiles:
         Raises:
             UserError: several files fit equally well.
         """
-        text = value.strip().replace("\\", "/")
+        text = native(value.strip().replace("\\", "/"))
         for base in (table.parent, self.folder, table.parent.parent):
             path = Path(os.path.normpath(base / text))
             if (file_stat := _stat(path)) is not None:

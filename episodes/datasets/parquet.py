@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from episodes.datasets.part_names import PartName
-from episodes.datasets.shards import notes_on_shards
-from episodes.datasets.source import CHUNK, Source, few
-from episodes.datasets.table_files import TEST_NAMES, files_near, paths_by_part
+from episodes.datasets.source import CHUNK, Source
+from episodes.datasets.table_files import files_near, train_and_test
 from episodes.datasets.table_source import source_of_tables
 from episodes.datasets.tables import Table
 from episodes.errors import UserError
@@ -49,26 +48,7 @@ def source(folder: Path, name: str) -> Source | None:
     paths = files_near(folder, SUFFIXES)
     if not paths:
         return None
-    parts = paths_by_part(paths, folder)
-    if "train" not in parts:
-        raise UserError(
-            f"{folder} has no Parquet file whose name begins with train: "
-            "rename one, for example to train-0.parquet."
-        )
-    train = parts.pop("train")
-    test_name = next((part for part in TEST_NAMES if part in parts), None)
-    test = parts.pop(test_name) if test_name else []
-    notes = []
-    for unused in parts.values():
-        noun = "is" if len(unused) == 1 else "are"
-        notes.append(
-            f"{few([path.relative_to(folder).as_posix() for path in unused])} {noun} not used"
-        )
-    for part in (train, test):
-        if len({path.parent for path in part}) > 1:
-            choices = ", ".join(sorted({f"{path.parent}" for path in part}))
-            raise UserError(f"{folder} has several data sets: give one of {choices} as data.")
-        notes += notes_on_shards(part)
+    train, test, notes = train_and_test(paths, folder, "Parquet")
     return source_of_tables(
         name,
         folder,

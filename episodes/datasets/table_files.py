@@ -6,6 +6,9 @@ import os
 from pathlib import Path
 
 from episodes.datasets.part_names import PartName, part_in, part_of
+from episodes.datasets.shards import notes_on_shards
+from episodes.datasets.source import few
+from episodes.errors import UserError
 
 TEST_NAMES: tuple[PartName, ...] = ("test", "validation")  # the first that exists is the test part
 
@@ -31,6 +34,41 @@ def paths_by_part(paths: list[Path], folder: Path) -> dict[PartName | None, list
     for path in paths:
         parts.setdefault(part_of_file(path, folder), []).append(path)
     return {"train": parts[None]} if list(parts) == [None] else parts
+
+
+def train_and_test(
+    paths: list[Path], folder: Path, what: str
+) -> tuple[list[Path], list[Path], list[str]]:
+    """Return the files of the training part, those of the test part, and notes.
+
+    Args:
+        paths: files of tables.
+        folder: folder of the data set.
+        what: what the files are called, for messages.
+
+    Raises:
+        UserError: no file belongs to the training part, or one part has files in several folders.
+    """
+    parts = paths_by_part(paths, folder)
+    if "train" not in parts:
+        raise UserError(
+            f"{folder} has no {what} file whose name begins with train: rename one, for example to "
+            f"train-0{paths[0].suffix}."
+        )
+    train = parts.pop("train")
+    test_name = next((part for part in TEST_NAMES if part in parts), None)
+    test = parts.pop(test_name) if test_name else []
+    notes = []
+    for unused in parts.values():
+        verb = "is" if len(unused) == 1 else "are"
+        names = few([path.relative_to(folder).as_posix() for path in unused])
+        notes.append(f"{names} {verb} not used")
+    for part in (train, test):
+        if len({path.parent for path in part}) > 1:
+            choices = ", ".join(sorted({f"{path.parent}" for path in part}))
+            raise UserError(f"{folder} has several data sets: give one of {choices} as data.")
+        notes += notes_on_shards(part)
+    return train, test, notes
 
 
 def part_of_file(path: Path, folder: Path) -> PartName | None:
