@@ -19,17 +19,21 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
+ANOTHER_FOLDER = "name another folder (--out for runs, FEWSHOT_CACHE for the cache)"
 PART = ".part"  # the suffix of a file that is being written
 # What numpy raises for a damaged .npz file, or one without an array.
 DAMAGED_ARRAYS = (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error)
 
 
-def write_bytes(path: Path, content: bytes | bytearray | Iterable[bytes]) -> None:
+def write_bytes(
+    path: Path, content: bytes | bytearray | Iterable[bytes], remedy: str = ANOTHER_FOLDER
+) -> None:
     """Write a file under a temporary name beside its path, then rename it.
 
     Args:
         path: the file to write or to replace.
         content: all bytes at once, or chunks of them.
+        remedy: what to do if it cannot be written, for the message.
 
     Raises:
         UserError: if the file cannot be written; an existing file is then unchanged.
@@ -46,8 +50,7 @@ def write_bytes(path: Path, content: bytes | bytearray | Iterable[bytes]) -> Non
         with contextlib.suppress(OSError):  # it does not exist if its folder does not
             part.unlink()
         raise UserError(
-            f"{path} could not be written ({error.strerror}): free some space, or name another "
-            "folder (--out for runs, FEWSHOT_CACHE for the cache)."
+            f"{path} could not be written ({error.strerror}): free some space, or {remedy}."
         ) from error
 
 
@@ -118,8 +121,12 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
     return load_file(path) if readable(name) == name else load(path.read_bytes())
 
 
-def make_folder(path: Path) -> None:
+def make_folder(path: Path, remedy: str = ANOTHER_FOLDER) -> None:
     """Create a folder and its parents if they do not exist.
+
+    Args:
+        path: the folder.
+        remedy: what to do if it cannot be created, for the message.
 
     Raises:
         UserError: if a folder cannot be created.
@@ -128,8 +135,7 @@ def make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(
-            f"the folder {path} cannot be created ({error.strerror}): name another (--out for "
-            "runs, FEWSHOT_CACHE for the cache)."
+            f"the folder {path} cannot be created ({error.strerror}): {remedy}."
         ) from None
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from episodes.datasets import grouping
+from episodes.datasets.class_names import alike
 from episodes.datasets.decoding_notes import decoding_notes, skip_note
 from episodes.datasets.image_cache import Entry
 from episodes.datasets.names import distinct, readable
@@ -53,6 +54,8 @@ def assembled(source: Source, place: Path, entries: list[Entry], options: LoadOp
         notes += grouping.notes(options.group_by, train.clusters, tested)
     if train.jpeg and source.name == "cifar10":
         notes.append("these CIFAR-10 images are a JPEG re-encoding, not the original pixels")
+    if same := [", ".join(map(repr, group)) for group in alike(classes)]:
+        notes.append(f"class names that differ only in case or spaces: {few(same)}")
     if unused := list(names[~in_train]):
         notes.append(f"no images of {few(unused)}, so not a class")
     if untested := list(names[in_train & ~in_test]):
@@ -99,9 +102,10 @@ def _check_classes(
         )
     n_classes = int(in_train.sum())
     if n_classes < 2:
+        has = f"only {str(names[in_train][0])!r}" if n_classes else "none"
         raise UserError(
-            f"{place} needs images of at least two classes, but has {n_classes or 'none'}{reason}: "
-            "add images of other classes."
+            f"{place} needs images of at least two classes, but has {has}{reason}: add images of "
+            "other classes."
         )
     if not in_test.any():
         raise UserError(f"{place} has no test images{reason}: add some.")

@@ -43,12 +43,11 @@ def _checked(path: Path, classes: tuple[str, ...]) -> dict[str, tuple[str, ...]]
     groups: dict[str, tuple[str, ...]] = {}
     superclass_of: dict[str, str] = {}
     for key, members in _read(path).items():
-        if not _is_name(key) or not isinstance(members, list) or not members:
+        if not isinstance(key, str) or not isinstance(members, list) or not members:
             raise UserError(f"{path}, key {key!r}: write `superclass: [class, class]`.")
         for member in members:
-            _check_member(path, key, member, classes, superclass_of)
-            superclass_of[str(member)] = str(key)
-        groups[str(key)] = tuple(str(member) for member in members)
+            superclass_of[_checked_member(path, key, member, classes, superclass_of)] = key
+        groups[key] = tuple(members)
     missing = [name for name in classes if name not in superclass_of]
     if missing:
         raise UserError(
@@ -57,36 +56,29 @@ def _checked(path: Path, classes: tuple[str, ...]) -> dict[str, tuple[str, ...]]
     return groups
 
 
-def _check_member(
-    path: Path,
-    key: object,
-    member: object,
-    classes: tuple[str, ...],
-    superclass_of: dict[str, str],
-) -> None:
-    """Raise UserError unless the member is the name of a class that has no superclass so far."""
+def _checked_member(
+    path: Path, key: str, name: object, classes: tuple[str, ...], superclass_of: dict[str, str]
+) -> str:
+    """Return a member of a superclass; raise UserError unless it is a class without one so far."""
     place = f"{path}, key {key!r}"
-    if not _is_name(member):
-        raise UserError(f"{place}: {member!r} is not a class name; put names in quotes.")
-    name = str(member)
+    if not isinstance(name, str):
+        raise UserError(f"{place}: {name!r} is not a class name.")
     if name not in classes:
         suggestions = get_close_matches(name, classes, n=1)
         hint = f", did you mean {suggestions[0]!r}" if suggestions else ""
         raise UserError(f"{place}: there is no class {name!r}{hint}.")
     if name in superclass_of:
         raise UserError(f"{place}: {name} is already in {superclass_of[name]!r}.")
-
-
-def _is_name(value: object) -> bool:
-    """Return whether a YAML value can be a name: text, or a number without quotes."""
-    return isinstance(value, str | int) and not isinstance(value, bool)
+    return name
 
 
 def _read(path: Path) -> dict[object, object]:
+    """Read the file; names are text, also those that YAML has for numbers or booleans."""
     import yaml
 
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8-sig")
+        content = yaml.load(text, Loader=yaml.BaseLoader)  # it builds nothing but text
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"{path} cannot be read as YAML ({reason}): correct the file.") from error

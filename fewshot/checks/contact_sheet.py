@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw
 from episodes.types import ImageSet
 from fewshot.io import make_folder, write_bytes
 
+ANOTHER_FILE = "name another file for the contact sheet with --sheet"
 IMAGES_PER_CLASS = 10
 MOST_CLASSES = 40
 LONGEST_NAME = 22  # characters
@@ -23,11 +24,15 @@ FONT_SIZE = 13
 
 
 def write(images: ImageSet, path: Path) -> None:
-    """Write the contact sheet of a data set as a PNG file; its folder is created if necessary."""
+    """Write the contact sheet of a data set as a PNG file; its folder is created if necessary.
+
+    Raises:
+        UserError: the file cannot be written.
+    """
     buffer = io.BytesIO()
     draw(images).save(buffer, "PNG")
-    make_folder(path.parent)
-    write_bytes(path, buffer.getvalue())
+    make_folder(path.parent, ANOTHER_FILE)
+    write_bytes(path, buffer.getvalue(), ANOTHER_FILE)
 
 
 def draw(images: ImageSet) -> Image.Image:

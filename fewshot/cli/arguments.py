@@ -47,6 +47,14 @@ def values(file: Path | None, sets: Sequence[str], **flags: Any) -> dict[str, An
     return settings
 
 
+def test_images(text: str | None) -> float | str | None:
+    """Return the value of `--test`: a share, or the name or path of other images."""
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return text
+
+
 def _on_top(settings: dict[str, Any], sets: dict[str, Any]) -> dict[str, Any]:
     """Return settings with those of `--set` on top, also where one has the old key of another."""
     if "learner" in settings and "learner" in sets:

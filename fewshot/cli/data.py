@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from fewshot.cli import completion
+from fewshot.cli import arguments, completion
 from fewshot.errors import UserError
 
 
@@ -27,6 +27,21 @@ def data(
         Path | None,
         typer.Option(help="File for the contact sheet.", show_default="NAME-contact-sheet.png"),
     ] = None,
+    test: Annotated[
+        str | None,
+        typer.Option(
+            help="Test images of a data set without a test part: the path of other images, or a "
+            "share of each class.",
+            metavar="DIR|SHARE",
+        ),
+    ] = None,
+    group_by: Annotated[
+        str | None,
+        typer.Option(
+            help="What keeps images on one side of a split: `subfolder`, `prefix` (of the file "
+            "name) or the name of a column."
+        ),
+    ] = None,
     cache: Annotated[
         bool,
         typer.Option("--cache", help="Show the cached images, features and meta-trained weights."),
@@ -37,12 +52,14 @@ def data(
 ) -> None:
     """Show the sizes and classes of a data set and write a contact sheet, or show the cache.
 
-    The contact sheet shows some images of every class. Files that cannot be read are listed.
+    The contact sheet shows some images of every class. What is not read, and why, is listed, and
+    how the images become square. Without a test part, all images are counted as one.
 
     Examples:
 
         fewshot data digits
         fewshot data my-photos --image-size 64
+        fewshot data my-photos --test other-photos
         fewshot data --cache
     """
     if clear and not cache:
@@ -59,8 +76,23 @@ def data(
 
         print(administration.clear() if clear else administration.show())
         return
-    from fewshot.checks.describe import describe
+    from episodes import datasets
+    from fewshot.checks import contact_sheet, describe
 
-    text, path = describe(name, image_size, sheet)
-    print(text)
-    print(f"contact sheet: {path}", file=sys.stderr)
+    images = datasets.load(
+        name,
+        image_size=image_size,
+        test=arguments.test_images(test),
+        group_by=group_by,
+        progress=True,
+    )
+    print(describe.text(images))
+    path = sheet or Path(f"{images.train.name}-contact-sheet.png")
+    try:
+        contact_sheet.write(images.train, path)
+    except UserError as error:
+        if sheet is not None:
+            raise
+        print(f"fewshot: {error}", file=sys.stderr)
+    else:
+        print(f"contact sheet: {path}", file=sys.stderr)

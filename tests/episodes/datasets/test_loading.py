@@ -98,9 +98,15 @@ def test_one_class_is_an_error_that_mentions_skipped_files(tmp_path: Path) -> No
     save_classes(tmp_path, {"a": 4})
     (tmp_path / "b").mkdir()
     (tmp_path / "b" / "x.png").write_bytes(b"broken")
-    message = r"at least two classes, but has 1 .*b/x.png \(not an image, in"
+    message = r"at least two classes, but has only 'a' .*b/x.png \(not an image, in"
     with pytest.raises(UserError, match=message):
         load(str(tmp_path))
+
+
+def test_class_names_that_look_the_same_are_named(tmp_path: Path) -> None:
+    save_classes(tmp_path, {"cat": 2, "Cat": 2, "dog": 2, "dog ": 2, "eel": 2})
+    notes = load(str(tmp_path), test=None).train.notes
+    assert notes == ("class names that differ only in case or spaces: 'Cat', 'cat', 'dog', 'dog '",)
 
 
 def test_long_lists_of_skipped_files_are_shortened(tmp_path: Path) -> None:

@@ -15,6 +15,15 @@ def test_groups_are_read_from_the_file_beside_the_images(tmp_path: Path) -> None
     assert groups == {"animal": ("cat", "dog"), "sign": ("7",)}
 
 
+def test_names_that_yaml_has_for_other_values_are_text(tmp_path: Path) -> None:
+    names = ("001", "002", "1e3", "yes", "null", "~", "12:30", "2026-11-27", "0x1f")
+    (tmp_path / "groups.yaml").write_text("\ufeffon: [001, 002, 1e3]\n5: [yes, null, ~]\n", "utf-8")
+    with (tmp_path / "groups.yaml").open("a") as file:
+        file.write("x: [12:30, 2026-11-27, 0x1f]\n")
+    groups = superclasses_of(tmp_path, names)
+    assert groups == {"on": names[:3], "5": names[3:6], "x": names[6:]}
+
+
 def test_the_superclasses_of_cifar10_are_built_in(tmp_path: Path) -> None:
     groups = superclasses_of(tmp_path, tuple(CIFAR10))
     assert groups["vehicle"] == ("airplane", "automobile", "ship", "truck")
@@ -33,7 +42,8 @@ def test_other_classes_have_no_superclasses(tmp_path: Path) -> None:
         ("animal: [cat, dog]\nbeast: [cat]", "key 'beast': cat is already in 'animal'"),
         ("animal: cat", "key 'animal': write"),
         ("animal: []", "key 'animal': write"),
-        ("animal: [cat, no]", "key 'animal': False is not a class name"),
+        ("animal: [cat, no]", "key 'animal': there is no class 'no'"),
+        ("animal: [cat, [dog]]", "key 'animal': .'dog'. is not a class name"),
         ("- cat", "write one line"),
         ("animal: [cat", "cannot be read as YAML"),
     ],

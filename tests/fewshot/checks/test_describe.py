@@ -1,14 +1,9 @@
 """Oracle: the description of a small data set, written by hand."""
 
-from pathlib import Path
-
-import pytest
 import torch
-from PIL import Image
 
 from episodes.types import ImageSet, TrainTest
-from fewshot.checks import contact_sheet, describe
-from tests.episodes.datasets.samples import save_classes
+from fewshot.checks import describe
 
 
 def part(labels: list[int], notes: tuple[str, ...]) -> ImageSet:
@@ -35,18 +30,13 @@ def test_the_description_has_counts_superclasses_and_every_note_once() -> None:
     ]
 
 
-def test_the_contact_sheet_is_written_to_the_default_or_the_given_path(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # The sheet has a test of its own; drawing it here would only take time.
-    monkeypatch.setattr(contact_sheet, "draw", lambda images: Image.new("RGB", (4, 4)))
-    monkeypatch.chdir(tmp_path)
-    save_classes(tmp_path / "toys", {"ball": 10, "car": 5})
-    text, path = describe.describe("toys", 8, None)
-    assert path == Path("toys-contact-sheet.png")
-    assert path.is_file()
-    assert "toys: 12 training and 3 test images of 8x8 pixels, 2 classes" in text
-    assert "note: toys has no test set" in text
-    path = tmp_path / "new" / "sheet.png"
-    assert describe.describe("toys", 8, path)[1] == path
-    assert path.is_file()
+def test_a_data_set_without_a_test_part_is_counted_as_one() -> None:
+    whole = part([0, 1, 1, 2], ())
+    lines = describe.text(TrainTest(whole, whole)).splitlines()
+    assert lines[0] == "toys: 4 images of 6x8 pixels, 3 classes"
+    assert lines[2:5] == [
+        "  bee       1 images",
+        "  cat       2 images",
+        "  dog       1 images",
+    ]
+    assert lines[-1].startswith("note: no test part: a run cross-validates")

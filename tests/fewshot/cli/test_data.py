@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.episodes.datasets.samples import save_classes
 from tests.fewshot.cli.command import fewshot
 
 
@@ -22,6 +23,30 @@ def test_data_prints_counts_and_writes_a_contact_sheet(monkeypatch, tmp_path, ca
     sheet = np.asarray(Image.open(tmp_path / "digits-contact-sheet.png").convert("L"))
     assert sheet.shape[0] > 600
     assert len(np.unique(sheet)) > 50
+
+
+def test_counts_come_first_and_a_sheet_that_cannot_be_written_is_no_failure(
+    monkeypatch, tmp_path, capsys
+) -> None:
+    save_classes(tmp_path / "toys", {"ball": 4, "car": 4})
+    (tmp_path / "toys-contact-sheet.png").mkdir()  # where the sheet would be
+    monkeypatch.chdir(tmp_path)
+    assert fewshot("data toys", monkeypatch) == 0
+    printed = capsys.readouterr()
+    assert printed.out.startswith("toys: 8 images of 16x16 pixels, 2 classes\n")
+    assert "toys-contact-sheet.png could not be written" in printed.err
+    assert "with --sheet" in printed.err
+    assert fewshot("data toys --sheet toys-contact-sheet.png", monkeypatch) == 2
+    assert capsys.readouterr().out.startswith("toys: 8 images")
+
+
+def test_the_test_set_can_be_other_images_or_a_share(monkeypatch, tmp_path, capsys) -> None:
+    save_classes(tmp_path / "toys", {"ball": 4, "car": 4})
+    save_classes(tmp_path / "more", {"ball": 1, "car": 2})
+    monkeypatch.chdir(tmp_path)
+    for test, sizes in (("more", "8 training and 3 test"), ("0.5", "4 training and 4 test")):
+        assert fewshot(f"data toys --test {test}", monkeypatch) == 0
+        assert f"toys: {sizes} images" in capsys.readouterr().out
 
 
 def test_the_cache_is_shown_and_cleared(monkeypatch, tmp_path, capsys) -> None:
