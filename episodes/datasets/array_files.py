@@ -1,4 +1,4 @@
-"""List and read the arrays in NumPy's files and in MATLAB's, without unpickling anything."""
+"""List and read the arrays in files of NumPy, MATLAB and HDF5, without unpickling anything."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ import numpy as np
 
 from episodes.errors import UserError
 
-SUFFIXES = (".npz", ".npy", ".mat")
+HDF5 = (".h5", ".hdf5")
+SUFFIXES = (".npz", ".npy", ".mat", *HDF5)
 
 
 class Array(NamedTuple):
@@ -52,7 +53,7 @@ def arrays_in(path: Path) -> list[Array]:
             with path.open("rb") as file:
                 shape, dtype = _header(file)
             return [Array(path, path.stem, shape, dtype, partial(_load, path, mmap=True))]
-        return list(_of_mat(path))
+        return list(_of_hdf5(path) if path.suffix.lower() in HDF5 else _of_mat(path))
 
 
 @contextmanager
@@ -119,3 +120,35 @@ def _load_mat(path: Path, key: str) -> np.ndarray:
 
     with _reading(path):
         return np.asarray(loadmat(str(path), variable_names=[key])[key])
+
+
+def _of_hdf5(path: Path) -> Iterator[Array]:
+    with _hdf5(path) as file:
+        names: list[str] = []
+        file.visit(names.append)
+        kinds = {name: file.get(name, getclass=True).__name__ for name in names}
+        arrays = {name: file[name] for name, kind in kinds.items() if kind == "Dataset"}
+        described = [(name, array.shape, array.dtype) for name, array in arrays.items()]
+    for name, shape, dtype in described:
+        # Text of varying length is stored as objects, which are read as bytes.
+        known = None if dtype.hasobject else dtype
+        yield Array(path, name, shape, known, partial(_load_hdf5, path, name))
+
+
+def _load_hdf5(path: Path, name: str) -> np.ndarray:
+    with _reading(path), _hdf5(path) as file:
+        values = np.asarray(file[name][()])
+        return values.astype("S") if values.dtype.hasobject else values
+
+
+@contextmanager
+def _hdf5(path: Path) -> Iterator[Any]:
+    try:
+        import h5py
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"{path} is an HDF5 file, and h5py is not installed: run pip install 'fewshot[hdf5]', "
+            "or save the arrays as .npz."
+        ) from error
+    with h5py.File(path, "r") as file:
+        yield file

@@ -20,6 +20,7 @@ from episodes.datasets import (
     parquet,
     separate_test,
     torchvision_named,
+    unreadable,
     zip_folders,
 )
 from episodes.datasets.assembling import assembled
@@ -60,8 +61,6 @@ _CATALOGUES: dict[str, Callable[[str, Path], Source]] = {
     "torchvision": torchvision_named.source,
     "hf": hub_datasets.source,
 }
-_ARCHIVES = {".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar", ".zst"}
-_FILE_REMEDY = "give a folder of images, or one of the formats in docs/data.md"
 
 
 def load(
@@ -204,10 +203,8 @@ def _source(place: Path, name: str) -> Source:
         raise UserError(
             f"{error.filename or place} cannot be read: {error.strerror}; check its permissions."
         ) from error
-    if place.suffix.lower() in _ARCHIVES and place.is_file():
-        raise UserError(f"{place} is an archive: unpack it, and give the folder.")
     if place.is_file():
-        raise UserError(f"{place} is not a file of a data set that can be read: {_FILE_REMEDY}.")
+        raise UserError(f"{place} is {unreadable.reason(place)}.")
     zips = sorted(path.name for path in place.iterdir() if path.suffix.lower() == ".zip")
     hint = f", or give {place / zips[0]}" if zips else ""
     raise UserError(

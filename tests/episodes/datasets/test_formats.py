@@ -10,11 +10,13 @@ import gzip
 import pickle
 import struct
 import tarfile
+import zipfile
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -64,14 +66,63 @@ def _tables(folder: Path, image_type: str) -> str:
     for part in PARTS:
         if image_type == "path":
             _class_folders(folder)
-            images: list[object] = [
-                f"{part}/{label}/{i:02}.png" for i, label in enumerate(LABELS[part])
-            ]
+            images: list[object] = [*_relative_paths(part)]
         else:
             encoded = [_encoded(pixels) for pixels in RGB[part]]
             images = [{"bytes": one, "path": None} for one in encoded] if image_type else encoded
         table = pa.table({"image": images, "label": LABELS[part]})
         pq.write_table(table, folder / f"{part}-00000-of-00001.parquet")
+    return str(folder)
+
+
+def _relative_paths(part: str) -> list[str]:
+    return [f"{part}/{label}/{i:02}.png" for i, label in enumerate(LABELS[part])]
+
+
+def _zip(folder: Path) -> str:
+    _class_folders(folder / "mine")
+    with zipfile.ZipFile(folder / "mine.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted((folder / "mine").rglob("*.png")):
+            archive.write(path, path.relative_to(folder))
+    return str(folder / "mine.zip")
+
+
+def _csv(folder: Path) -> str:
+    (folder / "pictures").mkdir()
+    for part in PARTS:
+        lines = ["image_path,label"]
+        for i, (pixels, label) in enumerate(zip(RGB[part], LABELS[part], strict=True)):
+            path = folder / f"pictures/{part}-{i:02}.png"
+            path.write_bytes(_encoded(pixels))
+            lines.append(f"pictures/{path.name},{label}")
+        (folder / f"{part}.csv").write_text("\n".join(lines))
+    return str(folder)
+
+
+def _kaggle(folder: Path) -> str:
+    """Save images with names without a suffix in the table, below a folder of each part."""
+    for part in PARTS:
+        (folder / part).mkdir()
+        lines = ["id,label"]
+        for i, (pixels, label) in enumerate(zip(RGB[part], LABELS[part], strict=True)):
+            (folder / part / f"{part}{i:02}.png").write_bytes(_encoded(pixels))
+            lines.append(f"{part}{i:02},{label}")
+        (folder / f"{part}_labels.csv").write_text("\n".join(lines))
+    return str(folder)
+
+
+def _metadata(folder: Path, lines: bool = False) -> str:
+    """Save an image folder of Hugging Face's `datasets`."""
+    for part in PARTS:
+        (folder / part).mkdir()
+        names = [f"{i:02}.png" for i in range(len(LABELS[part]))]
+        for name, pixels in zip(names, RGB[part], strict=True):
+            (folder / part / name).write_bytes(_encoded(pixels))
+        table = pd.DataFrame({"file_name": names, "label": LABELS[part]})
+        if lines:
+            table.to_json(folder / part / "metadata.jsonl", orient="records", lines=True)
+        else:
+            table.to_csv(folder / part / "metadata.csv", index=False)
     return str(folder)
 
 
@@ -113,14 +164,6 @@ def _hdf5(folder: Path) -> str:
         for name, array in _arrays("{}_set_x {}_set_y").items():
             file[name] = array
     return str(folder / "mine.h5")
-
-
-def _stl10(folder: Path) -> str:
-    for part in PARTS:
-        RGB[part].transpose(0, 3, 2, 1).tofile(folder / f"{part}_X.bin")
-        (LABELS[part] + 1).astype(np.uint8).tofile(folder / f"{part}_y.bin")
-    (folder / "class_names.txt").write_text("\n".join(CLASSES))
-    return str(folder)
 
 
 def _rows(part: str) -> np.ndarray:
@@ -190,10 +233,17 @@ FORMATS: dict[str, dict[str, Writer]] = {
         "PPM": _images("ppm", "PPM"),
         "upper case": _images("PNG", "PNG"),
     },
+    "ZIP of class folders": {"ZIP": _zip},
     "Parquet files": {
         "struct": lambda folder: _tables(folder, "struct"),
         "bytes": lambda folder: _tables(folder, ""),
         "paths": lambda folder: _tables(folder, "path"),
+    },
+    "CSV and JSON tables": {
+        "paths": _csv,
+        "Kaggle": _kaggle,
+        "metadata.csv": _metadata,
+        "metadata.jsonl": lambda folder: _metadata(folder, lines=True),
     },
     "NumPy arrays": {"npz": _npz, "MedMNIST": _medmnist, "npy": _npy},
     "MATLAB arrays": {"SVHN": _mat},
@@ -227,10 +277,11 @@ def test_every_format_gives_the_same_pixels_and_labels(tmp_path: Path, writer: W
     _check(test, "test")
 
 
-@pytest.mark.parametrize("name", FORMATS)
-def test_the_documentation_has_a_row_for_every_format(name: str) -> None:
+def test_the_table_of_the_documentation_has_the_same_formats() -> None:
     page = (ROOT / "docs/data.md").read_text(encoding="utf-8")
-    assert f"| {name} |" in page
+    section = page.split("## Formats")[1].split("\n## ")[0]
+    rows = [line.split(" | ")[0].removeprefix("| ") for line in section.splitlines() if "|" in line]
+    assert rows[2:] == list(FORMATS)
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "jpeg", "jfif", "webp"])
