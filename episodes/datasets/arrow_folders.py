@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from episodes.datasets.part_names import PartName, part_of
 from episodes.datasets.source import Source, few
-from episodes.datasets.table_files import TEST_NAMES, files_near, train_and_test
+from episodes.datasets.table_files import TEST_NAMES, files_near, train_and_tests
 from episodes.datasets.table_source import source_of_tables
 from episodes.datasets.tables import MemoryTable
 from episodes.errors import UserError
@@ -66,22 +66,21 @@ def _of_splits(place: Path, name: str, splits: list[str]) -> Source:
             "as data."
         )
     train, notes = parts.pop("train"), []
-    test_name = next((part for part in TEST_NAMES if part in parts), None)
-    test = parts.pop(test_name) if test_name else []
-    for part in (train, test):
+    tests = [parts[part] for part in TEST_NAMES if part in parts]
+    for part in (train, *tests):
         if len(part) > 1:
             raise UserError(f"{place} has several splits ({few(part)}): give one of them as data.")
-    if unused := [split for others in parts.values() for split in others]:
-        notes.append(f"{few([f'{split}/' for split in unused])}: not used")
+    if None in parts:
+        notes.append(f"{few([f'{split}/' for split in parts[None]])}: not used")
     tables: dict[str, list[MemoryTable]] = {}
-    for split in (*train, *test):
+    for (split,) in (train, *tests):
         paths = _data_files(place / split)
         tables[split] = [_table(path, part_of(split)) for path in paths]
     return source_of_tables(
         name,
         place,
         tables[train[0]],
-        tables[test[0]] if test else [],
+        [tables[split] for (split,) in tests],
         notes,
         also_read=[place / _DICTIONARY, *(place / split / _STATE for split in tables)],
     )
@@ -117,11 +116,10 @@ def _data_files(folder: Path) -> list[Path]:
 def _of_files(place: Path, name: str, paths: list[Path]) -> Source:
     """Return the data set of Arrow files whose names say which part they belong to."""
     paths = [path for path in paths if not path.name.startswith("cache-")]  # of `datasets`
-    train, test, notes = train_and_test(paths, place, "Arrow")
+    train, tests, notes = train_and_tests(paths, place, "Arrow")
     train_tables = [_table(path, "train") for path in train]
-    return source_of_tables(
-        name, place, train_tables, [_table(path, "test") for path in test], notes
-    )
+    test_tables = [[_table(path, "test") for path in test] for test in tests]
+    return source_of_tables(name, place, train_tables, test_tables, notes)
 
 
 def _table(path: Path, part: PartName | None) -> MemoryTable:

@@ -20,7 +20,7 @@ from episodes.datasets.table_columns import (
     is_text,
     plain,
 )
-from episodes.datasets.table_files import TEST_NAMES, files_near, part_of_file
+from episodes.datasets.table_files import TEST_NAMES, files_near, not_used, part_of_file
 from episodes.datasets.table_images import images_of
 from episodes.datasets.table_labels import MISSING, has_labels, labels_of
 from episodes.datasets.table_source import columns_of, source_of_tables
@@ -71,9 +71,9 @@ def source(place: Path, name: str) -> Source | None:
         return None
     if all(_says_folders(table, files) for table in tables) and _has_class_folders(place, name):
         return None
-    train, test, notes = _parts(place, tables)
-    notes += [f"{path.relative_to(place).as_posix()} is not used" for path in unlabelled]
-    return source_of_tables(name, place, train, test, notes, also_read=unlabelled)
+    train, tests, notes = _parts(place, tables)
+    notes += [not_used(unlabelled, place)] if unlabelled else []
+    return source_of_tables(name, place, train, tests, notes, also_read=unlabelled)
 
 
 def _of_file(path: Path, name: str) -> Source | None:
@@ -150,8 +150,8 @@ def _says_folders(table: MemoryTable, files: ImageFiles) -> bool:
 
 def _parts(
     folder: Path, tables: list[MemoryTable]
-) -> tuple[list[MemoryTable], list[MemoryTable], list[str]]:
-    """Return the training tables, the test tables and notes about tables that are not used.
+) -> tuple[list[MemoryTable], list[list[MemoryTable]], list[str]]:
+    """Return the training tables, those of each test part, best first, and notes.
 
     Raises:
         UserError: several tables could be the training part or the test part.
@@ -160,13 +160,12 @@ def _parts(
     for table in tables:
         by_part.setdefault(table.part, []).append(table)
     train = by_part.pop("train", None) or by_part.pop(None)
-    test_name = next((part for part in TEST_NAMES if part in by_part), None)
-    test = by_part.pop(test_name) if test_name else []
-    for part in (train, test):
+    tests = [by_part[part] for part in TEST_NAMES if part in by_part]
+    for part in (train, *tests):
         if len(part) > 1:
             names = few([table.path.relative_to(folder).as_posix() for table in part])
             raise UserError(
                 f"{folder} has several files of images and labels ({names}): give one as data."
             )
-    unused = [table.path for others in by_part.values() for table in others]
-    return train, test, [f"{path.relative_to(folder).as_posix()} is not used" for path in unused]
+    unused = [table.path for table in by_part.get(None, [])]
+    return train, tests, [not_used(unused, folder)] if unused else []

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from episodes.datasets.part_names import PartName
 from episodes.datasets.source import CHUNK, Source
-from episodes.datasets.table_files import files_near, train_and_test
+from episodes.datasets.table_files import files_near, train_and_tests
 from episodes.datasets.table_source import source_of_tables
 from episodes.datasets.tables import Table
 from episodes.errors import UserError
@@ -48,12 +48,12 @@ def source(folder: Path, name: str) -> Source | None:
     paths = files_near(folder, SUFFIXES)
     if not paths:
         return None
-    train, test, notes = train_and_test(paths, folder, "Parquet")
+    train, tests, notes = train_and_tests(paths, folder, "Parquet")
     return source_of_tables(
         name,
         folder,
         [ParquetTable(path, "train") for path in train],
-        [ParquetTable(path, "test") for path in test],
+        [[ParquetTable(path, "test") for path in test] for test in tests],
         notes,
     )
 

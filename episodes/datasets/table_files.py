@@ -36,10 +36,10 @@ def paths_by_part(paths: list[Path], folder: Path) -> dict[PartName | None, list
     return {"train": parts[None]} if list(parts) == [None] else parts
 
 
-def train_and_test(
+def train_and_tests(
     paths: list[Path], folder: Path, what: str
-) -> tuple[list[Path], list[Path], list[str]]:
-    """Return the files of the training part, those of the test part, and notes.
+) -> tuple[list[Path], list[list[Path]], list[str]]:
+    """Return the files of the training part, those of each test part, best first, and notes.
 
     Args:
         paths: files of tables.
@@ -56,19 +56,20 @@ def train_and_test(
             f"train-0{paths[0].suffix}."
         )
     train = parts.pop("train")
-    test_name = next((part for part in TEST_NAMES if part in parts), None)
-    test = parts.pop(test_name) if test_name else []
-    notes = []
-    for unused in parts.values():
-        verb = "is" if len(unused) == 1 else "are"
-        names = few([path.relative_to(folder).as_posix() for path in unused])
-        notes.append(f"{names} {verb} not used")
-    for part in (train, test):
+    tests = [parts[part] for part in TEST_NAMES if part in parts]
+    notes = [not_used(parts[None], folder)] if None in parts else []
+    for part in (train, *tests):
         if len({path.parent for path in part}) > 1:
             choices = ", ".join(sorted({f"{path.parent}" for path in part}))
             raise UserError(f"{folder} has several data sets: give one of {choices} as data.")
         notes += notes_on_shards(part)
-    return train, test, notes
+    return train, tests, notes
+
+
+def not_used(paths: list[Path], folder: Path) -> str:
+    """Return a note about files that are not used."""
+    names = few([path.relative_to(folder).as_posix() for path in paths])
+    return f"{names} {'is' if len(paths) == 1 else 'are'} not used"
 
 
 def part_of_file(path: Path, folder: Path) -> PartName | None:

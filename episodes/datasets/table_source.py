@@ -19,6 +19,7 @@ from episodes.datasets.table_columns import (
     no_label_column,
     split_column,
 )
+from episodes.datasets.table_files import not_used
 from episodes.datasets.table_images import images_of, path_column
 from episodes.datasets.table_labels import (
     classes_of,
@@ -50,7 +51,7 @@ def source_of_tables(
     name: str,
     folder: Path,
     train: Sequence[Table],
-    test: Sequence[Table],
+    tests: Sequence[Sequence[Table]],
     notes: Sequence[str] = (),
     also_read: Sequence[Path] = (),
     list_all: bool = True,
@@ -61,7 +62,7 @@ def source_of_tables(
         name: name of the data set.
         folder: its folder; names of files are relative to it.
         train: tables of the training part, or of everything.
-        test: tables of the test part; empty without one.
+        tests: tables of each part that can be the test part, best first; the first with labels is.
         notes: sentences for the user.
         also_read: files beside the tables that decide what is read.
         list_all: whether image files that no row names are noted in the whole folder, and not only
@@ -75,13 +76,19 @@ def source_of_tables(
     all_notes = [*notes, *([columns.label.note] if columns.label.note else [])]
     for table in train:
         _check_columns(table, train[0], columns)
-    labelled_test = [table for table in test if has_labels(table, columns.label.name)]
-    if unlabelled := [table.path.name for table in test if table not in labelled_test]:
-        all_notes.append(f"{few(unlabelled)}: no labels, so not used")
-    for table in labelled_test:
+    test: Sequence[Table] = ()
+    for tables in tests:
+        paths = [table.path for table in tables]
+        if test:
+            all_notes.append(not_used(paths, folder))
+        elif any(has_labels(table, columns.label.name) for table in tables):
+            test = tables
+        else:
+            all_notes.append(f"{not_used(paths, folder)}: it has no labels")
+    for table in test:
         _check_columns(table, train[0], columns)
     rows = [Rows(table, images_of(table, columns.image, files)) for table in train]
-    test_rows = [Rows(table, images_of(table, columns.image, files)) for table in labelled_test]
+    test_rows = [Rows(table, images_of(table, columns.image, files)) for table in test]
     if not test_rows:
         rows, test_rows, split_notes = split(rows, columns.split, columns.label.name)
         all_notes += split_notes
@@ -89,7 +96,7 @@ def source_of_tables(
     test_rows, more_notes = without_repeats(test_rows, columns.label.name)
     all_notes += [*repeat_notes, *more_notes]
     all_notes += note_on_unlisted(files, [*rows, *test_rows], everywhere=list_all)
-    paths = [table.path for table in (*train, *labelled_test)]
+    paths = [table.path for table in (*train, *test)]
     stats = _stats(folder, [*paths, *also_read], [*rows, *test_rows])
     read = lambda: _read(rows, test_rows, columns.label)  # noqa: E731
     return Source(name, "rows", stats, tuple(all_notes), read, has_test=bool(test_rows))
