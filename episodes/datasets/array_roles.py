@@ -35,7 +35,7 @@ def role_of(array: Array) -> tuple[str, str] | None:
     """
     if re.sub(r"[\W_]", "", array.key.lower()) in _NAME_KEYS:
         return "", "names"
-    words = [piece for word in _words(array.key) for piece in _pieces(word)]
+    words = [piece for word in words_of(array.key) for piece in _pieces(word)]
     meanings = [_meaning(word) for word in words]
     if array.key == array.path.stem:  # the name of a file may begin with that of the data set
         while meanings and meanings[0] is None:
@@ -45,13 +45,14 @@ def role_of(array: Array) -> tuple[str, str] | None:
     if None in meanings or len(parts) > 1 or not kinds:
         return None
     if not parts and array.key != array.path.stem:
-        in_stem = [_meaning(word) for word in _words(array.path.stem)]
+        in_stem = [_meaning(word) for word in words_of(array.path.stem)]
         parts = {word for what, word in filter(None, in_stem) if what == "part"}
     part = parts.pop() if len(parts) == 1 else ""
     return part, "labels" if "labels" in kinds else "images"
 
 
-def _words(name: str) -> list[str]:
+def words_of(name: str) -> list[str]:
+    """Return the words of a name in small letters, also if capital letters separate them."""
     return re.findall(r"[a-z]+", _CAMEL.sub(" ", name).lower())
 
 

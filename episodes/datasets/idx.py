@@ -148,7 +148,8 @@ def _read(own: _Set, names: tuple[str, ...] | None, has_test: bool) -> Content:
         for part, own_images, own_numbers in zip(parts, images, numbers, strict=True)
     ]
     classes = _mapped(own, classes)
-    return Content(classes, content[0], content[1] if has_test else None)
+    notes = (values.note,) if values.note else ()
+    return Content(classes, content[0], content[1] if has_test else None, notes)
 
 
 def _part(file_name: str, images: np.ndarray, labels: np.ndarray, values: Range) -> Part:

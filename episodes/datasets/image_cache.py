@@ -90,6 +90,7 @@ def decoded(source: Source, options: LoadOptions, cache: Path, progress: bool) -
         # Pillow warns about unusual metadata in images that it decodes well.
         warnings.filterwarnings("ignore", module=r"PIL\.")
         decoding, plan = _planned(content.classes, parts, options, source.default_size)
+        plan = plan._replace(notes=[*content.notes, *plan.notes])
         kinds = ("train", "test") if content.test else ("images",)
         for kind, fingerprint, part in zip(kinds, plan.fingerprints, parts, strict=True):
             folder, label = cache / "images" / fingerprint, f"{source.name} {kind}"
@@ -107,7 +108,7 @@ class _Plan(NamedTuple):
     Attributes:
         fingerprints: for each part a hash of everything that its entry depends on.
         identities: the same at the size that the images have without a backbone.
-        notes: sentences about the size for the user.
+        notes: sentences for the user about the content and the size.
     """
 
     fingerprints: list[str]
@@ -142,7 +143,8 @@ def split(content: Content, options: LoadOptions) -> Content:
         parts = [content.train, *([content.test] if content.test else [])]
         clusters = grouping.clusters(parts, options.group_by)
         grouped = [replace(part, clusters=own) for part, own in zip(parts, clusters, strict=True)]
-        content = Content(content.classes, grouped[0], grouped[1] if content.test else None)
+        test = grouped[1] if content.test else None
+        content = replace(content, train=grouped[0], test=test)
     if content.test is not None or options.test_share is None:
         return content
     whole = content.train
@@ -150,7 +152,7 @@ def split(content: Content, options: LoadOptions) -> Content:
         is_test = held_out(whole.labels, options.test_share)
     else:
         is_test = grouping.held_out(whole.labels, whole.clusters, options.test_share)
-    return Content(content.classes, whole.select(~is_test), whole.select(is_test))
+    return replace(content, train=whole.select(~is_test), test=whole.select(is_test))
 
 
 def _signature(source: Source, options: LoadOptions) -> str:

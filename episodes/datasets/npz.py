@@ -6,7 +6,7 @@ recognised by their shapes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -15,7 +15,7 @@ import numpy as np
 from episodes.datasets.array_files import SUFFIXES, Array, arrays_in
 from episodes.datasets.array_labels import numbered, plain
 from episodes.datasets.array_pixels import Range, Unfit, channels_last, rgb_chunks, value_range
-from episodes.datasets.array_roles import role_of
+from episodes.datasets.array_roles import role_of, words_of
 from episodes.datasets.known_sets import Known, known_set, may_be_mirrored
 from episodes.datasets.source import Content, Part, Source, few
 from episodes.errors import UserError
@@ -41,12 +41,14 @@ class _Arrays(NamedTuple):
         train: those of the training part, or of the whole.
         test: those of the test part; None if there is none.
         names: the class names; None if there are none.
+        columns: arrays with a value for each image, such as numbers of patients.
         notes: sentences for the user.
     """
 
     train: _Pair
     test: _Pair | None
     names: Array | None
+    columns: list[Array]
     notes: list[str]
 
 
@@ -116,14 +118,22 @@ def _located(place: Path, arrays: list[Array]) -> _Arrays | None:
                 f"{few([array.label for array in own])}; give one file as data, or rename them."
             )
     names = roles.pop(("", "names"), [None])[0]
+    if (
+        names
+        and [*roles] == [("", "images")]
+        and names.shape[:1] == roles["", "images"][0].shape[:1]
+    ):
+        roles["", "labels"], names = [names], None
     notes: list[str] = []
     if not roles:
         pairs, notes = _by_shape(unused)
         unused = []
     else:
         pairs = _pairs(place, {role: own[0] for role, own in roles.items()}, notes)
-    if unused and pairs:
-        notes.append(f"{few([array.label for array in unused])}: not used")
+    lengths = {(pair.labels.shape[0],) for pair in pairs.values() if pair.labels.shape}
+    columns = [array for array in unused if array.shape in lengths]
+    if pairs and (others := [array.label for array in unused if array not in columns]):
+        notes.append(f"{few(others)}: not used")
     if "train" not in pairs:
         pairs = {("train" if part == "" else part): pair for part, pair in pairs.items()}
     if not pairs:
@@ -134,8 +144,10 @@ def _located(place: Path, arrays: list[Array]) -> _Arrays | None:
     test_name = next((part for part in ("test", "validation") if part in pairs), None)
     test = pairs.pop(test_name) if test_name else None
     for pair in pairs.values():
-        notes.append(f"{pair.images.label}: {pair.images.shape[0]:,} images that are not used")
-    return _Arrays(train, test, names, notes)
+        shape = pair.labels.shape  # MATLAB's may be a row
+        n_images = max(shape) if pair.labels.dtype is None else shape[0]
+        notes.append(f"{pair.images.label}: {n_images:,} images that are not used")
+    return _Arrays(train, test, names, columns, notes)
 
 
 def _pairs(place: Path, roles: dict[tuple[str, str], Array], notes: list[str]) -> dict[str, _Pair]:
@@ -190,10 +202,11 @@ def _read(located: _Arrays, known: Known | None) -> Content:
     named = lambda parts: numbered(parts, names)  # noqa: E731
     classes, numbers = _fitting(located.train.labels, named, labels)
     parts = [
-        _part_of(pair.images, own, own_labels, values)
+        _part_of(pair.images, own, own_labels, values, located.columns)
         for pair, own, own_labels in zip(pairs, images, numbers, strict=True)
     ]
-    return Content(classes, parts[0], parts[1] if located.test else None)
+    notes = (values.note,) if values.note else ()
+    return Content(classes, parts[0], parts[1] if located.test else None, notes)
 
 
 def _known(name: str, labels: Array) -> Known | None:
@@ -238,5 +251,24 @@ def _fitting(array: Array, change: Callable[[_Given], _Result], values: _Given) 
         raise UserError(f"{array.path}: {array.key} {error}.") from error
 
 
-def _part_of(array: Array, images: np.ndarray, labels: np.ndarray, values: Range) -> Part:
-    return Part(labels, lambda i: f"{array.label} row {i}", lambda: rgb_chunks(images, values))
+def _part_of(
+    array: Array, images: np.ndarray, labels: np.ndarray, values: Range, columns: list[Array]
+) -> Part:
+    def column(name: str) -> Sequence[str]:
+        """Return an array of that name, or of that name and the part, as `patient_train`."""
+        role = role_of(array)
+        own = [other for other in columns if other.shape == labels.shape]
+        for other in own:
+            if other.key == name or set(words_of(other.key)) == {*words_of(name), role and role[0]}:
+                return [str(value) for value in other.read().tolist()]
+        raise UserError(
+            f"--group-by {name}: {array.path} has no array {name!r} with a value for each of "
+            f"{len(labels):,} images; it has {few([other.key for other in own]) or 'none'}."
+        )
+
+    return Part(
+        labels,
+        lambda i: f"{array.label} row {i}",
+        lambda: rgb_chunks(images, values),
+        column=column,
+    )

@@ -55,7 +55,8 @@ def _read(
                 f"not have: their classes are {few(list(train.classes))}."
             )
         new_labels = np.array([label_of.get(name, -1) for name in other.classes], dtype=np.int64)
-        return Content(train.classes, train.train, _named(part, new_labels[part.labels], place))
+        test_part = _named(part, new_labels[part.labels], place)
+        return Content(train.classes, train.train, test_part, (*train.notes, *other.notes))
 
     return read
 

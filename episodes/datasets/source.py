@@ -102,11 +102,13 @@ class Content:
         classes: class names.
         train: the training part, or the whole data set if it has no test part.
         test: the test part; None if the data set has none.
+        notes: sentences for the user that are known only after reading.
     """
 
     classes: tuple[str, ...]
     train: Part
     test: Part | None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -116,6 +116,43 @@ def test_names_of_classes_are_used(tmp_path: Path) -> None:
     assert data.train.labels.tolist() == Y.tolist()
 
 
+def test_labels_may_be_called_classes(tmp_path: Path) -> None:
+    data = _loaded(tmp_path / "mine.npz", images=X, classes=np.array(["cat", "dog", "newt"])[Y])
+    assert data.train.classes == ("cat", "dog", "newt")
+
+
+def test_arrays_with_a_value_for_each_image_are_columns_to_group_by(tmp_path: Path) -> None:
+    patients = 10 + np.arange(12) // 2
+    np.savez(tmp_path / "whole.npz", x=X, y=Y, patient=patients)
+    whole = load(str(tmp_path / "whole.npz"), test=None, group_by="patient").train
+    assert whole.clusters is not None
+    assert whole.clusters.tolist() == (patients - 10).tolist()
+    arrays = {"x_train": X, "y_train": Y, "x_test": X_TEST, "y_test": Y_TEST}
+    np.savez(tmp_path / "two.npz", **arrays, patient_train=patients, patient_test=patients[:6] + 9)
+    train, test = load(str(tmp_path / "two.npz"), group_by="patient")
+    assert train.clusters is not None
+    assert test.clusters is not None
+    assert train.clusters.tolist() == (patients - 10).tolist()
+    assert test.clusters.tolist() == [6, 6, 7, 7, 8, 8]
+    with pytest.raises(UserError, match=r"has no array 'age' .* it has patient_train"):
+        load(str(tmp_path / "two.npz"), group_by="age")
+
+
+@pytest.mark.parametrize(
+    ("images", "white"),
+    [(X // 128, 1), (X // 16, 15), (X // 16 / 1.0, 15), (X.astype(np.uint16) * 16, 4095)],
+)
+def test_another_white_is_noted_and_used_for_all_images(
+    tmp_path: Path, images: np.ndarray, white: int
+) -> None:
+    train, _ = _loaded(tmp_path / "mine.npz", x=images, y=Y)
+    expected = np.floor(images / white * 255 + 0.5).astype(np.uint8)
+    np.testing.assert_array_equal(train.images.permute(0, 2, 3, 1).numpy(), expected)
+    again = load(str(tmp_path / "mine.npz"), test=None).train  # from the cache
+    for notes in (train.notes, again.notes):
+        assert any(f"were scaled, so that {white:,} is white" in note for note in notes)
+
+
 def test_mnist_is_recognised_by_its_first_labels(tmp_path: Path) -> None:
     for first, classes, mirror in [
         ([5, 0, 4, 1, 9, 2, 1, 3, 1, 4], "0", False),
