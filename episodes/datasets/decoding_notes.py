@@ -36,27 +36,29 @@ def decoding_notes(entries: Sequence[Entry]) -> list[str]:
     total = sum(len(entry.labels) for entry in entries)
     if cropped := sum(own["cropped"] for own in counts):
         share = sum(own["cut_off"] for own in counts) / cropped
+        verb = "is" if cropped == 1 else "are"
         notes.append(
-            f"{cropped:,} of {total:,} images are not square: their margins are cut off, on "
-            f"average {share:.0%} of the area; `--set image_fit=squeeze` or `pad` keeps all of it"
+            f"{cropped:,} of {total:,} images {verb} not square: margins are cut "
+            f"off, on average {share:.0%} of the area; `--set image_fit=squeeze` or `pad` "
+            "keeps all of it"
         )
     for kind in KINDS:
         n_deep = sum(own["deep"].get(kind, 0) for own in counts)
         levels = range_in(entries[0].decoding, kind)
         if n_deep and levels and levels != (0, 65535):
             notes.append(
-                f"{_images(n_deep)} of {kind} values: {levels.black:,g} to {levels.white:,g} "
-                "become 0 to 255"
+                f"{_images(n_deep)} of {kind} values: the range from {levels.black:,g} to "
+                f"{levels.white:,g} is taken as black to white"
             )
     if dim := sum(own["dim"] for own in counts):
         notes.append(
-            f"{_images(dim)} of more than 8 bits per channel fill less than a sixteenth of the "
-            "range of the data set, and are nearly black: save all images with one range"
+            f"{_images(dim)} of more than 8 bits per channel nearly black, with less than a "
+            "sixteenth of the range of the data set: save all images with one range"
         )
     if clipped := sum(own["clipped"] for own in counts):
         notes.append(
-            f"{_images(clipped)} of more than 8 bits per channel exceed the range of the data set: "
-            "the brightest of their pixels are white"
+            f"{_images(clipped)} of more than 8 bits per channel brighter than the range of the "
+            "data set, and white there"
         )
     if paged := [name for own in counts for name in own["paged"]]:
         notes.append(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
-from episodes.datasets.image_formats import broken_image_errors
+from episodes.datasets.image_formats import CannotDecode, broken_image_errors
 from episodes.types import Decoding, Fit
 
 if TYPE_CHECKING:
@@ -27,6 +27,8 @@ _BRIGHTEST = 0.999  # quantile of the values: a few hot pixels do not decide the
 _SLACK = 1 + 1 / 16  # floating-point values may exceed 1 or 255 a little after resampling
 _LARGEST_SAMPLE = 4096  # values of one image
 _IMAGES_SAMPLED = 100  # at least, if there are as many
+
+_BITS, _PLANES = 258, 284  # tags of a TIFF: BitsPerSample, PlanarConfiguration
 
 # Channels of 16 bits: how Pillow names the bytes that it uses -> how it names the others.
 _OTHER_BYTES = {
@@ -65,14 +67,26 @@ def may_be_deep(data: bytes) -> bool:
 
 
 def kind_of(image: Image.Image) -> Kind | None:
-    """Return the kind of an opened image that is not loaded yet; None for 8 bits per channel."""
+    """Return the kind of an opened image that is not loaded yet; None for 8 bits per channel.
+
+    Raises:
+        CannotDecode: a TIFF of 16-bit channels, one after the other, which Pillow misreads.
+    """
     if image.mode == "F":
         return "floating-point"
     if image.mode == "I":
         return "32-bit"
     if image.mode.startswith("I;16"):
         return "16-bit"
-    return "16-bit" if image.mode in {"RGB", "RGBA"} and ";16" in _raw_mode(image) else None
+    if image.mode not in {"RGB", "RGBA"}:
+        return None
+    if image.format == "TIFF" and 16 in image.tag_v2.get(_BITS, ()):  # type: ignore[attr-defined]
+        if image.tag_v2.get(_PLANES, 1) == 2:  # type: ignore[attr-defined]
+            raise CannotDecode(
+                "TIFF of 16-bit channels one after the other; save it as PNG, or interleave them"
+            )
+        return "16-bit"
+    return "16-bit" if ";16" in _raw_mode(image) else None
 
 
 def _raw_mode(image: Image.Image) -> str:
@@ -124,9 +138,9 @@ def sample_of(values: np.ndarray) -> np.ndarray:
 def range_of(kind: Kind, values: np.ndarray) -> Range:
     """Return the range of values that becomes 0 to 255.
 
-    White is the largest number of 8, 10, 12 ... bits that holds nearly all integers. For
-    floating-point values it is 1 or 255 if they fit, and otherwise a power of two. Black is 0, or
-    a power of two below it if there are negative values.
+    White is the largest number of 8, 10, 12 ... bits, as cameras have them, that holds nearly all
+    integers. For floating-point values it is 1 or 255 if they fit, and otherwise a power of two.
+    Black is 0, or a negative power of two if there are negative values.
     """
     finite = values[np.isfinite(values)]
     if finite.size == 0:
@@ -140,7 +154,7 @@ def range_of(kind: Kind, values: np.ndarray) -> Range:
         white = 255.0
     else:
         n_bits = max(8, ceil(log2(max(high, 0) + 1)))
-        white = float(2 ** (n_bits + n_bits % 2) - 1)
+        white = float(2 ** (n_bits + (n_bits % 2 if low >= 0 else 0)) - 1)
     is_negative = low < (-white / 16 if kind == "floating-point" else 0)
     return Range(-float(2 ** ceil(log2(-low))) if is_negative else 0.0, white)
 

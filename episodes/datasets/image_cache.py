@@ -12,7 +12,6 @@ import hashlib
 import json
 import os
 import shutil
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
@@ -24,7 +23,7 @@ import numpy as np
 from episodes.datasets import grouping
 from episodes.datasets.decode import size_of, working_size
 from episodes.datasets.deep_pixels import RangeFinder, may_be_deep
-from episodes.datasets.image_formats import can_read, needs_plugin, raw
+from episodes.datasets.image_formats import can_read, needs_plugin, quiet_pillow, raw
 from episodes.datasets.parallel_decode import Counts, write_part
 from episodes.datasets.source import Content, LoadOptions, Part, Source, held_out
 from episodes.errors import UserError
@@ -86,9 +85,7 @@ def decoded(source: Source, options: LoadOptions, cache: Path, progress: bool) -
         return entries
     content = split(source.read(), options)
     parts = [content.train, *([content.test] if content.test else [])]
-    with warnings.catch_warnings(), _report_write_errors(cache):
-        # Pillow warns about unusual metadata in images that it decodes well.
-        warnings.filterwarnings("ignore", module=r"PIL\.")
+    with quiet_pillow(), _report_write_errors(cache):
         decoding, plan = _planned(content.classes, parts, options, source.default_size)
         plan = plan._replace(notes=[*content.notes, *plan.notes])
         kinds = ("train", "test") if content.test else ("images",)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import struct
+import warnings
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -82,6 +86,20 @@ def broken_image_errors() -> tuple[type[Exception], ...]:
     pillow = (Image.DecompressionBombError, Image.DecompressionBombWarning)
     damaged = (OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, RuntimeError)
     return (*pillow, *damaged, struct.error, zlib.error)
+
+
+@contextmanager
+def quiet_pillow() -> Iterator[None]:
+    """Silence what Pillow says about odd images: it decodes them well, or raises an error."""
+    logger = logging.getLogger("PIL")
+    level = logger.level
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        logger.setLevel(logging.CRITICAL)
+        try:
+            yield
+        finally:
+            logger.setLevel(level)
 
 
 def format_of(head: bytes) -> str | None:
@@ -193,7 +211,7 @@ def why_skipped(payload: Payload, error: Exception | None = None) -> str:
     if isinstance(error, CannotDecode):
         return str(error)
     if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
-        return f"too large: more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels"
+        return f"too large: more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels; save it smaller"
     if isinstance(payload, Path):
         try:
             with open(payload, "rb") as file:
@@ -234,7 +252,8 @@ def _why_damaged(payload: Payload, format_: str, error: Exception) -> str:
     from PIL import UnidentifiedImageError
 
     message = str(error).lower()
-    if format_ == "TIFF" and isinstance(error, UnidentifiedImageError):
+    is_unknown = isinstance(error, UnidentifiedImageError) or "unknown raw mode" in message
+    if format_ == "TIFF" and is_unknown:
         return _why_no_tiff(raw(payload))
     if "truncated" in message or "unexpected end" in message or isinstance(error, EOFError):
         return "truncated"

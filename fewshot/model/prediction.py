@@ -6,7 +6,6 @@ import csv
 import hashlib
 import os
 import time
-import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from io import StringIO
@@ -16,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from episodes.datasets.image_formats import is_image_file, why_skipped
+from episodes.datasets.image_formats import is_image_file, quiet_pillow, why_skipped
 from episodes.datasets.parallel_decode import decoded_chunks
 from episodes.datasets.source import few
 from fewshot import io, progress
@@ -246,9 +245,7 @@ def _fill(
     report: Callable[[int], None],
 ) -> None:
     """Compute chunks, while the images of the following ones are decoded."""
-    with warnings.catch_warnings():
-        # Pillow warns of odd metadata in images that it decodes well.
-        warnings.filterwarnings("ignore", module=r"PIL\.")
+    with quiet_pillow():
         decoded = decoded_chunks(
             ([folder / name for name in names] for _, names in missing), ready.decoding
         )

@@ -1,9 +1,8 @@
 """Oracles: plain loops over the labels, set arithmetic, and tests of uniformity over seeds."""
 
+import time
 from collections import Counter
 from collections.abc import Callable
-
-import time
 
 import numpy as np
 import pytest

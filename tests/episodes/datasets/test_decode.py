@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from episodes.datasets.decode import decode, size_of, working_size
+from episodes.datasets.decode import decode, decode_with_traits, size_of, working_size
 from episodes.datasets.image_formats import broken_image_errors
 from episodes.datasets.source import Payload
-from episodes.types import Decoding
+from episodes.types import Decoding, Fit
+
+FITS: tuple[Fit, ...] = ("crop", "squeeze", "pad")
 
 
 def encoded(image: Image.Image, format_: str = "PNG", **options: object) -> bytes:
@@ -121,6 +123,40 @@ def test_only_the_central_square_is_used() -> None:
     wide[:, 20:40] = 200  # the middle third is bright; the rest is cut off
     assert (pixels_of(encoded(Image.fromarray(wide)), 20) == 200).all()
     assert (pixels_of(encoded(Image.fromarray(wide.transpose(1, 0, 2).copy())), 20) == 200).all()
+
+
+@pytest.mark.parametrize("is_tall", [False, True])
+def test_an_image_that_is_not_square_is_cropped_squeezed_or_padded(is_tall: bool) -> None:
+    thirds = np.repeat(np.array([[40, 120, 200]], dtype=np.uint8), 20, axis=0).repeat(20, axis=1)
+    data = encoded(Image.fromarray(thirds.T.copy() if is_tall else thirds))
+    pixels = {}
+    for fit in FITS:
+        image, traits = decode_with_traits(data, Decoding(30, fit))
+        pixels[fit] = image[..., 0].T if is_tall else image[..., 0]
+        assert traits.cut_off == (pytest.approx(2 / 3) if fit == "crop" else 0)
+    assert (pixels["crop"][:, 3:-3] == 120).all()
+    assert pixels["squeeze"][:, [2, 15, 27]].tolist() == [[40, 120, 200]] * 30
+    assert pixels["pad"][10:20, [2, 15, 27]].tolist() == [[40, 120, 200]] * 10
+    assert (pixels["pad"][:10] == 255).all()
+    assert (pixels["pad"][20:] == 255).all()
+
+
+@pytest.mark.parametrize("fit", FITS)
+def test_extreme_shapes_give_a_square(fit: Fit) -> None:
+    for size in ((1, 1000), (1000, 1), (1, 1), (3, 2)):
+        for payload in (encoded(Image.new("RGB", size)), np.zeros((*size, 3), dtype=np.uint8)):
+            assert decode(payload, Decoding(16, fit)).shape == (16, 16, 3)
+
+
+def test_turned_photos_are_squeezed_after_they_are_upright() -> None:
+    upright = np.zeros((60, 20, 3), dtype=np.uint8)
+    upright[:30] = 200
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    data = encoded(Image.fromarray(np.rot90(upright).copy()), exif=exif)
+    pixels = decode(data, Decoding(20, "squeeze"))
+    assert (pixels[:8] > 190).all()
+    assert (pixels[12:] < 10).all()
 
 
 @pytest.mark.parametrize("format_", ["PNG", "JPEG"])

@@ -17,11 +17,12 @@ import torch
 from PIL import Image
 
 import episodes
-from episodes.datasets import load, parallel_decode
+from episodes.datasets import image_cache, image_formats, load, parallel_decode
 from episodes.datasets.decode import Traits
 from episodes.datasets.source import Payload
 from episodes.errors import UserError
-from episodes.types import Decoding
+from episodes.types import Decoding, Fit
+from tests.episodes.datasets.deep_images import png16
 from tests.episodes.datasets.samples import save_classes, save_image
 
 PACKAGE_ROOT = Path(episodes.__file__).parents[1]
@@ -141,6 +142,69 @@ def test_equal_content_with_new_times_is_not_decoded_again(
     assert load(str(data), cache=cache).train.fingerprint == original.fingerprint
     assert load(str(copy), cache=cache).train.fingerprint == original.fingerprint
     assert len(decoded_images) == 12
+
+
+def save_deep(folder: Path, n_bits: int) -> None:
+    for name in ("a", "b"):
+        (folder / name).mkdir(parents=True)
+        for number in range(4):
+            values = np.random.default_rng(number).integers(0, 2**n_bits, (8, 8, 1))
+            (folder / name / f"{number}.png").write_bytes(png16(values.astype(np.uint16)))
+
+
+def test_the_range_of_deep_images_is_decided_once_for_both_parts_and_stored(
+    tmp_path: Path, cache: Path
+) -> None:
+    save_deep(tmp_path / "deep", 12)
+    for _ in range(2):  # decoded, and read from the cache
+        for part in load(str(tmp_path / "deep"), cache=cache):
+            assert part.decoding == Decoding(8, white=4095)
+            assert part.images.max() > 230
+
+
+def test_one_brighter_image_changes_the_fingerprint_of_the_other_part(
+    tmp_path: Path, cache: Path
+) -> None:
+    save_deep(tmp_path / "deep" / "train", 12)
+    save_deep(tmp_path / "deep" / "test", 12)
+    before = load(str(tmp_path / "deep"), cache=cache).train
+    values = np.full((8, 8, 1), 60_000, dtype=np.uint16)
+    (tmp_path / "deep" / "test" / "a" / "0.png").write_bytes(png16(values))
+    after = load(str(tmp_path / "deep"), cache=cache).train
+    assert after.decoding == Decoding(8, white=65535)
+    assert before.fingerprint != after.fingerprint
+
+
+def test_each_fit_has_its_own_entry(data: Path, cache: Path) -> None:
+    save_image(data / "a" / "wide.png", seed=1, size=(32, 16))
+    fits: tuple[Fit, ...] = ("crop", "squeeze", "pad")
+    sets = [load(str(data), fit=fit, cache=cache).train for fit in fits]
+    assert len({own.fingerprint for own in sets}) == 3
+    assert [own.decoding for own in sets] == [Decoding(64, fit) for fit in fits]
+
+
+def test_a_plug_in_that_is_installed_later_makes_more_images_of_the_same_files(
+    data: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.new("RGB", (16, 16)).save(data / "a" / "new.jpg", "AVIF")
+    can_read = image_formats.can_read
+    monkeypatch.setattr(image_formats, "can_read", lambda name: name != "AVIF" and can_read(name))
+    monkeypatch.setattr(image_cache, "can_read", image_formats.can_read)
+    decode_with_traits = parallel_decode.decode_with_traits
+
+    def without_avif(payload: Payload, decoding: Decoding) -> tuple[np.ndarray, Traits]:
+        if isinstance(payload, Path) and payload.name == "new.jpg":
+            raise ValueError
+        return decode_with_traits(payload, decoding)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(parallel_decode, "decode_with_traits", without_avif)
+        before = load(str(data), cache=cache)
+    assert "AVIF, which needs" in before.train.notes[0]
+    monkeypatch.undo()
+    after = load(str(data), cache=cache)
+    assert len(after.train) + len(after.test) == 13
+    assert before.train.fingerprint != after.train.fingerprint
 
 
 def remove_images(entry: Path) -> None:
