@@ -12,7 +12,7 @@ from episodes.datasets.class_names import alike
 from episodes.datasets.decoding_notes import decoding_notes, skip_note
 from episodes.datasets.image_cache import Entry
 from episodes.datasets.names import distinct, readable
-from episodes.datasets.source import LoadOptions, Source, few
+from episodes.datasets.source import TEST_SHARE, LoadOptions, Source, few
 from episodes.datasets.superclasses import superclasses_in_names, superclasses_of
 from episodes.errors import UserError
 from episodes.types import ImageSet, TrainTest
@@ -48,6 +48,10 @@ def assembled(source: Source, place: Path, entries: list[Entry], options: LoadOp
         notes.append(
             f"{source.name} has no test set: a fixed, stratified {options.test_share:.0%} of its "
             "images is used as one"
+        )
+    if options.test_share not in (None, TEST_SHARE) and source.has_test:
+        notes.append(
+            f"{source.name} has a test part: no share of {options.test_share:.0%} was set aside"
         )
     if options.group_by is not None and train.clusters is not None:
         tested = test.clusters if len(entries) == 2 else None

@@ -21,6 +21,7 @@ from episodes.datasets.part_names import part_of, parts_among
 from episodes.datasets.source import few
 from episodes.errors import UserError
 
+_UNLABELLED = re.compile(r"(un|not)[ _-]?label+ed([ _-]?(data|set|images|pictures|photos))?$")
 _FOLD = re.compile(r"(k[ _-]?)?(fold|split|cv)s?[ _-]?\d+")
 
 
@@ -92,7 +93,13 @@ def _of_parts(train: Folder, test: Folder | None, notes: list[str]) -> Layout:
 def _of_classes(root: Folder, place: str, notes: list[str]) -> Layout:
     """Take all folders in a folder for classes of a data set without a test part."""
     remarks = Remarks()
-    classes = {folder.name: files_of_class(folder, remarks) for folder in root.folders}
+    unlabelled = [own for own in root.folders if _UNLABELLED.match(own.name.lower())]
+    if len(root.with_images()) < len(unlabelled) + 2:
+        unlabelled = []
+    for own in unlabelled:
+        notes.append(f"{own.path}/ is not used ({images(own.n_images)}): it has no label")
+    labelled = [own for own in root.folders if own not in unlabelled]
+    classes = {own.name: files_of_class(own, remarks) for own in labelled}
     if len(common := _common_folders(root)) > 1:
         remarks.subfolders.clear()
         notes.append(
@@ -139,19 +146,20 @@ def _common_folders(root: Folder) -> list[str]:
 def _check_single_class(root: Folder, place: str) -> None:
     """Raise UserError if the only class holds class folders, or is a folder of all images."""
     folders = root.with_images()
-    if len(folders) != 1:
+    pictures = [own for own in folders if own.name.lower() in PICTURES] or folders
+    if not holds_classes(root) or (len(folders) == 1 and part_of(folders[0].name)):
+        raise UserError(
+            f"{place}/{pictures[0].path} holds {images(pictures[0].n_images)} but no class "
+            f"folders: {REMEDY}."
+        )
+    if len(folders) > 1:
         return
     folder = folders[0]
-    if part_of(folder.name) or not holds_classes(root):
-        raise UserError(
-            f"{place}/{folder.path} holds {images(folder.n_images)} but no class folders: {REMEDY}."
-        )
-    name = folder.path
     while len(folder.with_images()) == 1 and not folder.n_own_images:
         folder = folder.with_images()[0]
     if inside := folder.with_images():
         raise UserError(
-            f"{place}: its one class would be {name}, which holds class folders "
+            f"{place}: its one class would be {folders[0].path}, which holds class folders "
             f"({few([own.name for own in inside])}): give {place}/{folder.path}."
         )
 

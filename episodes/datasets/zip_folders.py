@@ -16,7 +16,8 @@ from episodes.datasets.folder_tree import File, tree_of
 from episodes.datasets.source import CHUNK, Payload, Source, few
 from episodes.errors import UserError
 
-LARGEST_FILE = 1 << 28  # bytes of one file; larger ones are skipped
+LARGEST_FILE = 1 << 28  # bytes of one file; larger ones are left out
+LARGEST_CHUNK = 1 << 26  # bytes after which no further file is read at a time
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 
 
@@ -39,10 +40,17 @@ def source(path: Path, name: str) -> Source | None:
         raise UserError(f"{path} holds no class folders with images: pack one folder per class.")
 
     def read(files: list[File]) -> Iterator[list[Payload]]:
-        names = [members[file.path] for file in files]
         with _opened(path) as archive:
-            for start in range(0, len(names), CHUNK):
-                yield [_bytes(archive, member) for member in names[start : start + CHUNK]]
+            chunk: list[Payload] = []
+            n_bytes = 0
+            for file in files:
+                chunk.append(_bytes(archive, members[file.path]))
+                n_bytes += members[file.path].file_size
+                if len(chunk) == CHUNK or n_bytes > LARGEST_CHUNK:
+                    yield chunk
+                    chunk, n_bytes = [], 0
+            if chunk:
+                yield chunk
 
     return Source(
         name,

@@ -74,6 +74,12 @@ def test_classes_of_test_images_may_be_spelled_otherwise() -> None:
     assert own.notes == ["test/ spells classes of train/ otherwise: cat (Cat)"]
 
 
+def test_unlabelled_images_beside_the_classes_are_not_used() -> None:
+    own = read("a/1.png", "b/1.png", "unlabeled/0-9.png")
+    assert counts(own) == ({"a": 1, "b": 1}, None)
+    assert own.notes == ["unlabeled/ is not used (10 images): it has no label"]
+
+
 def test_parts_inside_the_classes() -> None:
     own = read(*[f"{c}/{p}/good/0-9.png" for c in ("cup", "pen") for p in ("train", "test")])
     assert counts(own) == ({"cup": 10, "pen": 10}, {"cup": 10, "pen": 10})
@@ -119,6 +125,7 @@ def test_the_same_folders_in_each_class_are_named() -> None:
         (["train/0-9.png", "labels.csv"], "mine/train holds 10 images but no class folders"),
         (["train/0-9.png", "test/0-9.png"], "mine/train holds 10 images but no class folders"),
         (["images/0-9.png", "labels/1.txt"], "images holds 10 images but no class folders"),
+        (["images/0-9.jpg", "annotations/trimaps/0-9.png"], "images holds 10 images but no class"),
         (["0-9.png"], "mine holds 10 images but no class folders: make one folder"),
         (["test/a/1.png", "test/b/1.png"], "has test/ but no train/ with class folders"),
         (

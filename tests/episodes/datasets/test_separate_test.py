@@ -28,7 +28,7 @@ def test_another_folder_is_the_test_set_with_classes_by_name(tmp_path: Path) -> 
     assert train.fingerprint == load(str(tmp_path / "a"), test=None).train.fingerprint
 
 
-def test_test_parts_of_both_are_settled_and_said(tmp_path: Path) -> None:
+def test_notes_name_the_test_part_of_each(tmp_path: Path) -> None:
     for name in "ab":
         save_classes(tmp_path / name / "train", {"x": 3, "y": 3})
         save_classes(tmp_path / name / "test", {"x": 1, "y": 2})

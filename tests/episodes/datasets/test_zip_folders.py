@@ -104,6 +104,18 @@ def test_large_files_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert any("ant/huge.png" in note for note in train.notes)
 
 
+def test_few_large_files_are_in_memory_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(zip_folders, "LARGEST_CHUNK", 1000)
+    with zipfile.ZipFile(tmp_path / "x.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in ("a/1.png", "a/2.png", "b/1.png"):
+            archive.writestr(name, bytes(1001))
+    source = zip_folders.source(tmp_path / "x.zip", "x")
+    assert source is not None
+    assert [len(chunk) for chunk in source.read().train.chunks()] == [1, 1, 1]
+
+
 def test_a_zip_file_without_class_folders_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
         archive.writestr("readme.txt", "about")
