@@ -7,6 +7,7 @@ them. JPEG, which loses detail, is compared with what Pillow decodes.
 from __future__ import annotations
 
 import gzip
+import json
 import pickle
 import struct
 import tarfile
@@ -77,6 +78,44 @@ def _tables(folder: Path, image_type: str) -> str:
 
 def _relative_paths(part: str) -> list[str]:
     return [f"{part}/{label}/{i:02}.png" for i, label in enumerate(LABELS[part])]
+
+
+def _arrow(folder: Path) -> str:
+    """Save what `save_to_disk` of Hugging Face's `datasets` saves, without that library."""
+    for part in PARTS:
+        (folder / part).mkdir()
+        images = [{"bytes": _encoded(pixels), "path": None} for pixels in RGB[part]]
+        table = pa.table({"image": images, "label": LABELS[part]})
+        name = "data-00000-of-00001.arrow"
+        with pa.ipc.new_stream(str(folder / part / name), table.schema) as writer:
+            writer.write_table(table)
+        state = {"_data_files": [{"filename": name}], "_split": part}
+        (folder / part / "state.json").write_text(json.dumps(state))
+    (folder / "dataset_dict.json").write_text(json.dumps({"splits": PARTS}))
+    return str(folder)
+
+
+def _save_to_disk(folder: Path) -> str:
+    datasets = pytest.importorskip("datasets", reason="needs `datasets` (extra hf)")
+    columns = datasets.Features(
+        {"image": datasets.Image(), "label": datasets.ClassLabel(names=list(CLASSES))}
+    )
+    parts = {
+        part: datasets.Dataset.from_dict(
+            {"image": [Image.fromarray(pixels) for pixels in RGB[part]], "label": LABELS[part]},
+            features=columns,
+        )
+        for part in PARTS
+    }
+    datasets.DatasetDict(parts).save_to_disk(str(folder))
+    return str(folder)
+
+
+def _hub(folder: Path) -> str:
+    """Save a data set of the Hub where the first use stores it."""
+    (folder / "hf/someone--toys").mkdir(parents=True)
+    _arrow(folder / "hf/someone--toys")
+    return "hf:someone/toys"
 
 
 def _zip(folder: Path) -> str:
@@ -239,6 +278,7 @@ FORMATS: dict[str, dict[str, Writer]] = {
         "bytes": lambda folder: _tables(folder, ""),
         "paths": lambda folder: _tables(folder, "path"),
     },
+    "Arrow folders": {"pyarrow": _arrow, "datasets": _save_to_disk},
     "CSV and JSON tables": {
         "paths": _csv,
         "Kaggle": _kaggle,
@@ -256,6 +296,7 @@ FORMATS: dict[str, dict[str, Writer]] = {
     },
     "MNIST and its kin": {"idx": _idx, "idx.gz": lambda folder: _idx(folder, compressed=True)},
     "torchvision": {"MNIST": _torchvision},
+    "Hugging Face Hub": {"stored": _hub},
 }
 CASES = [
     pytest.param(writer, id=f"{name}: {variant}")
