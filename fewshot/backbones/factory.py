@@ -14,10 +14,12 @@ from pydantic import create_model
 from fewshot.backbones import (
     class_names,
     from_timm,
+    input_sizes,
     networks,
     own_weights,
     report_networks,
     speed_cnn,
+    timm_names,
 )
 from fewshot.backbones import views as view_functions
 from fewshot.backbones.backbone import Backbone
@@ -94,18 +96,16 @@ def input_side(settings: BackboneSettings) -> int:
     Raises:
         UserError: for an unknown name, and options that the network refuses.
     """
-    size = settings.input_size
-    if size is None and settings.name in OWN:
-        size = OWN_INPUT_SIZE
-    elif size is None:
-        size = from_timm.default_input_size(settings, sorted(OWN))
+    if settings.name in OWN:
+        size = _checked_side(settings)
+    else:
+        size = from_timm.input_size(settings, sorted(OWN))
     share = settings.crop * view_functions.smallest_share(settings.views)
     return math.ceil(round(size / share, 6))
 
 
 def _build_own(settings: BackboneSettings) -> Backbone:
-    input_size = settings.input_size or OWN_INPUT_SIZE
-    options = resolved_options(settings)
+    input_size, options = _checked_side(settings), resolved_options(settings)
     body = OWN[settings.name](input_size, **options)
     backbone = Backbone(
         body,
@@ -132,7 +132,7 @@ def _build_timm(settings: BackboneSettings) -> Backbone:
     return Backbone(
         body,
         n_features=description.n_features,
-        input_size=settings.input_size or description.input_size,
+        input_size=description.input_size,
         statistics=description.statistics,
         stages=description.stages,
         form=_form(settings),
@@ -140,6 +140,26 @@ def _build_timm(settings: BackboneSettings) -> Backbone:
         crop=settings.crop,
         centre=settings.centre,
     )
+
+
+def _checked_side(settings: BackboneSettings) -> int:
+    """Return the side of the images that a network of our own is given.
+
+    Raises:
+        UserError: the network takes no images of that side.
+    """
+    side, make = settings.input_size, partial(OWN[settings.name], **resolved_options(settings))
+    if side is None or side == OWN_INPUT_SIZE:
+        return OWN_INPUT_SIZE
+
+    def takes(side: int) -> bool:
+        return input_sizes.takes(partial(make, side), side)
+
+    reason = input_sizes.try_out(partial(make, side), side).refusal
+    if reason is not None and takes(OWN_INPUT_SIZE):
+        near = input_sizes.nearest_sides(takes, side)
+        raise input_sizes.refusal(settings.name, side, reason, OWN_INPUT_SIZE, near)
+    return side
 
 
 def _form(settings: BackboneSettings) -> str:
@@ -171,7 +191,7 @@ def has_pretrained_weights(settings: BackboneSettings) -> bool:
     """Return whether `weights: pretrained` names weights, of ours or that timm knows of."""
     if settings.name in OWN:
         return own_weights.shipped(settings.name) is not None
-    return from_timm.has_published_weights(settings.name)
+    return timm_names.has_published_weights(settings.name)
 
 
 def resolved_options(settings: BackboneSettings) -> dict[str, Any]:

@@ -36,6 +36,20 @@ def cached(published: PretrainedCfg) -> Path | None:
     return None
 
 
+def repository_missing(repository: str, revision: str | None) -> str | None:
+    """Return why the configuration of a repository cannot be read, or None if it can be.
+
+    The configuration is in the hub's local cache, or a connection to the hub can be made.
+    """
+    from huggingface_hub import constants, try_to_load_from_cache
+
+    if isinstance(try_to_load_from_cache(repository, "config.json", revision=revision), str):
+        return None
+    if constants.HF_HUB_OFFLINE:
+        return "HF_HUB_OFFLINE is set"
+    return None if _answers(constants.ENDPOINT) else f"{constants.ENDPOINT} does not answer"
+
+
 def unreachable(published: PretrainedCfg) -> str | None:
     """Return why the weights cannot be downloaded, or None if a connection can be made.
 

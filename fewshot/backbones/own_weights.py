@@ -79,7 +79,8 @@ def content_hash(path: Path) -> str:
     """
     if not path.is_file():
         raise UserError(
-            f"the weights file {path} does not exist: name a file, or use weights: none."
+            f"the weights file {path} does not exist: name a file, or use weights: "
+            "pretrained or none."
         )
     facts = path.stat()
     return _content_hash(path, facts.st_size, facts.st_mtime_ns, facts.st_ino)

@@ -62,7 +62,8 @@ def _read(path: Path, name: str) -> Mapping[str, Any]:
 
     if not path.is_file():
         raise UserError(
-            f"the weights file {path} does not exist: name a file, or use weights: none."
+            f"the weights file {path} does not exist: name a file, or use weights: "
+            "pretrained or none."
         )
     try:
         return load_file(path) if path.suffix == ".safetensors" else load_state_dict(str(path))

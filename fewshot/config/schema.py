@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from fewshot.config import backbone_names
 from fewshot.config.renamed import with_new_keys
 
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -40,7 +41,11 @@ class Settings(BaseModel):
 class BackboneSettings(Settings):
     """The network that turns images into features."""
 
-    name: str = Field(description="One of our own backbones, or any model of timm.")
+    name: Annotated[str, BeforeValidator(backbone_names.plain)] = Field(
+        description="One of our own backbones, any model of timm (`resnet18.a1_in1k`, also written "
+        "`timm/resnet18.a1_in1k`), or a model in timm's format of the hub (`hf-hub:OWNER/NAME`) or "
+        "of a folder (`local-dir:PATH`)."
+    )
     weights: str = Field(
         default="none",
         description="Initial weights: `none` (random), `pretrained`, or the path of a weight file.",

@@ -150,23 +150,28 @@ def check_by_trying(settings: MethodConfig, learner: Learner, n_way: int, train:
     Raises:
         UserError: the images do not fit the network, or the network gives no feature vectors.
     """
-    backbone = settings.backbone.name
+    backbone, size = settings.backbone.name, "x".join(map(str, train.images.shape[-2:]))
     try:
         images = streams.labelled(train, torch.arange(2), "cpu")
         change = augment.build(settings.augment, n_way)
         changed, _ = change(images.images, images.labels, generator(0, "try-out"), None)
+    except (AssertionError, RuntimeError, ValueError) as error:
+        raise UserError(
+            f"images of {size} pixels do not go through augment ({one_line(error)}): change it, or "
+            "image_size."
+        ) from None
+    try:
         with torch.no_grad():
             features = learner.eval().backbone(changed)
     except (AssertionError, RuntimeError, ValueError) as error:
-        size = "x".join(map(str, train.images.shape[-2:]))
         raise UserError(
-            f"images of {size} pixels do not go through augment and backbone '{backbone}' "
-            f"({one_line(error)}): change backbone.input_size, image_size or "
-            "augment."
+            f"images of {size} pixels do not go through backbone '{backbone}' ({one_line(error)}): "
+            "change backbone.input_size, backbone.views or image_size."
         ) from None
     if features.shape[1:] != (learner.backbone.n_features,):
         raise UserError(
-            f"backbone '{backbone}' gives features of shape {list(features.shape[1:])}."
+            f"backbone '{backbone}' gives features of shape {list(features.shape[1:])}, not one "
+            "vector for an image: use another network, or other backbone.options."
         )
     if settings.train is not None:
         _check_resolutions(settings.train, learner, backbone)

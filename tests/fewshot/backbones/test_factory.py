@@ -64,6 +64,49 @@ def test_shapes_and_stages(name: str) -> None:
         assert max(dimensions[name] for name in stage) > 1
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"input_size": 48},
+        {"crop": 0.875},
+        {"views": "flip-crop"},
+        {"views": "flip-crops", "crop": 0.7, "input_size": 33},
+        {"views": "flip-shift"},
+    ],
+)
+@pytest.mark.parametrize("name", ["resnet", "test_resnet"])
+def test_images_of_the_input_side_are_reduced_and_smaller_ones_enlarged(
+    name: str, settings: dict, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backbone, sizes = build(name, **settings), []
+    normalised = backbone._normalised
+
+    def record(images: torch.Tensor, side: int) -> torch.Tensor:
+        sizes.append(images.shape[-1] / side)
+        return normalised(images, side)
+
+    monkeypatch.setattr(backbone, "_normalised", record)
+    side = backbones.input_side(BackboneSettings(name=name, **settings))
+    with torch.no_grad():
+        backbone(torch.rand(1, 3, side, side))
+        assert min(sizes) >= 1 - 0.5 / backbone.input_size  # crops are of whole pixels
+        backbone(torch.rand(1, 3, side - 2, side - 2))
+        assert min(sizes) < 1
+
+
+def test_the_input_side_reads_no_weights_and_refuses_what_building_refuses() -> None:
+    weights = {"weights": "nowhere.safetensors"}
+    assert backbones.input_side(BackboneSettings(name="tf_efficientnetv2_s", **weights)) == 300
+    assert backbones.input_side(BackboneSettings(name="mini-resnet", **weights)) == 32
+    for settings in ({"name": "resnet19"}, {"name": "conv4", "input_size": 8}):
+        with pytest.raises(UserError) as from_side:
+            backbones.input_side(BackboneSettings(**settings))
+        with pytest.raises(UserError) as from_build:
+            backbones.build(BackboneSettings(**settings))
+        assert str(from_side.value) == str(from_build.value)
+
+
 def test_another_copy_has_new_random_weights_or_the_same_loaded_ones() -> None:
     images = torch.rand(2, 3, 32, 32)
     random = build("conv4", options={"width": 8})

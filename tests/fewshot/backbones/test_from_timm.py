@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from episodes.errors import UserError
+from episodes.rng import seeded
 from fewshot import backbones
 from tests.fewshot.backbones.seeded_build import build
 
@@ -40,11 +41,56 @@ def test_input_size_and_statistics_are_timms() -> None:
         ("resnet18", {"weights": "nowhere.pth"}, "nowhere.pth does not exist"),
         ("conv5", {}, "did you mean 'conv4'"),
         ("zzzzzz", {}, "own: baseline-cnn, .*; all others are timm's"),
+        ("resnet18", {"options": {"in_chans": 1}}, "in_chans .* images always have three channels"),
+        ("resnet18", {"options": {"num_classes": 5}}, "num_classes .* a classifier of its own"),
+        ("resnet18", {"options": {"pretrained": True}}, "use --weights pretrained"),
+        ("resnet18", {"options": {"features_only": True}}, "one vector of features"),
+        ("test_resnet", {"options": {"global_pool": ""}}, r"shape \[\d+, 5, 5\], not one vector"),
+        ("test_vit", {"input_size": 100}, "takes no images of 100 .*=96 or 112, or leave out"),
+        (
+            "vit_tiny_patch16_224",
+            {"input_size": 64, "options": {"img_size": 96}},
+            "64 pixels if backbone.options.img_size is 96: leave out one",
+        ),
     ],
 )
 def test_what_timm_cannot_build(name: str, settings: dict, message: str) -> None:
     with pytest.raises(UserError, match=message):
         backbones.build(name, **settings)
+
+
+def test_options_of_ours_at_their_own_values_are_no_error() -> None:
+    assert build("test_resnet", options={"in_chans": 3, "num_classes": 0}).n_features > 0
+
+
+@pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "levit_128s", "pit_ti_224"])
+def test_a_network_of_fixed_size_is_built_for_the_size_that_is_asked(name: str) -> None:
+    backbone = build(name, input_size=96)
+    assert backbone.input_size == 96
+    with seeded(0, "test"):  # as `build` seeds
+        expected = timm.create_model(name, num_classes=0, img_size=96).eval()
+    images = torch.rand(2, 3, 96, 96)
+    with torch.no_grad():
+        normalised = (images - backbone.mean) / backbone.std
+        torch.testing.assert_close(backbone(images), expected(normalised))
+
+
+def test_the_option_of_the_size_is_the_input_size() -> None:
+    assert build("vit_tiny_patch16_224", options={"img_size": 96}).input_size == 96
+
+
+def test_weights_of_one_size_are_loaded_at_another(tmp_path: Path) -> None:
+    source = timm.create_model("vit_tiny_patch16_224", num_classes=7).eval()
+    save_file(source.state_dict(), tmp_path / "w.safetensors")
+    weights = str(tmp_path / "w.safetensors")
+    backbone = build("vit_tiny_patch16_224", weights=weights, input_size=96)
+    oracle = timm.create_model("vit_tiny_patch16_224", num_classes=7, dynamic_img_size=True).eval()
+    oracle.load_state_dict(source.state_dict())
+    images = torch.rand(2, 3, 96, 96)
+    with torch.no_grad():
+        normalised = (images - backbone.mean) / backbone.std
+        expected = oracle.forward_head(oracle.forward_features(normalised), pre_logits=True)
+        torch.testing.assert_close(backbone(images), expected, atol=1e-4, rtol=1e-3)
 
 
 # Parameters of torchvision with 1000 classes; where the last stage and the one before it begin.
