@@ -13,7 +13,7 @@ from episodes.datasets.part_names import PartName, part_of
 from episodes.datasets.source import Source, few
 from episodes.datasets.table_files import TEST_NAMES, files_near, train_and_tests
 from episodes.datasets.table_source import source_of_tables
-from episodes.datasets.tables import MemoryTable
+from episodes.datasets.tables import MemoryTable, unreadable
 from episodes.errors import UserError
 
 if TYPE_CHECKING:
@@ -129,10 +129,7 @@ def _table(path: Path, part: PartName | None) -> MemoryTable:
     try:
         return MemoryTable(path, part, _content(pa.memory_map(str(path))))
     except (pa.ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0].rstrip(".")
-        raise UserError(
-            f"{path} cannot be read as Arrow ({reason}): it may be incomplete, copy it again."
-        ) from error
+        raise unreadable(path, "Arrow", error) from error
 
 
 def _content(file: pa.MemoryMappedFile) -> pa.Table:

@@ -7,6 +7,7 @@ image folders, and Kaggle's `train.csv` of `id,label` beside the images in train
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from episodes.datasets import class_folders
@@ -20,7 +21,13 @@ from episodes.datasets.table_columns import (
     is_text,
     plain,
 )
-from episodes.datasets.table_files import TEST_NAMES, files_near, not_used, part_of_file
+from episodes.datasets.table_files import (
+    IMAGE_SUFFIX,
+    TEST_NAMES,
+    files_near,
+    not_used,
+    part_of_file,
+)
 from episodes.datasets.table_images import images_of
 from episodes.datasets.table_labels import MISSING, has_labels, labels_of
 from episodes.datasets.table_source import columns_of, source_of_tables
@@ -31,7 +38,6 @@ from episodes.errors import UserError
 
 _NO_LABELS = re.compile(r"submission|prediction", re.IGNORECASE)
 _SAMPLE = 1000  # rows that show whether labels are the names of folders
-_IMAGE_SUFFIX = re.compile(r"\.(jpe?g|png|gif|bmp|tiff?|webp)\s*$", re.IGNORECASE)
 
 
 def source(place: Path, name: str) -> Source | None:
@@ -53,56 +59,66 @@ def source(place: Path, name: str) -> Source | None:
         return None
     files = ImageFiles(place)
     tables: list[MemoryTable] = []
-    unlabelled: list[Path] = []
+    reasons: dict[Path, str] = {}  # why a file is not used
     problems: list[UserError] = []
     for path in paths:
+        if _NO_LABELS.search(path.stem):
+            reasons[path] = "its name says that its labels are predictions"
+            continue
         try:
-            table = None if _NO_LABELS.search(path.stem) else _labelled(path, place, files)
+            tables.append(_labelled(path, place, files))
         except UserError as error:
-            table = None
+            reasons[path] = str(error).removeprefix(f"{path} ").rstrip(".")
             problems += [error] if _has_label_name(path) else []
-        if table is None:
-            unlabelled.append(path)
-        else:
-            tables.append(table)
+    notes = [
+        f"{path.relative_to(place).as_posix()} is not used: {reason}"
+        for path, reason in reasons.items()
+    ]
+    folders = _class_folders(place, name)
     if not any(table.part in ("train", None) for table in tables):
-        if problems and not _has_class_folders(place, name):
+        if not problems:
+            return None
+        if folders is None:
             raise problems[0]
-        return None
-    if all(_says_folders(table, files) for table in tables) and _has_class_folders(place, name):
-        return None
-    train, tests, notes = _parts(place, tables)
-    notes += [not_used(unlabelled, place)] if unlabelled else []
-    return source_of_tables(name, place, train, tests, notes, also_read=unlabelled)
+        return replace(folders, notes=(*folders.notes, *notes))
+    if folders is not None:
+        if all(_says_folders(table, files) for table in tables):
+            return None
+        names = ", ".join(table.path.relative_to(place).as_posix() for table in tables)
+        notes.append(f"the labels are those of {names}, and not the names of the folders")
+    train, tests, part_notes = _parts(place, tables)
+    return source_of_tables(
+        name, place, train, tests, [*notes, *part_notes], also_read=list(reasons)
+    )
 
 
 def _of_file(path: Path, name: str) -> Source | None:
-    """Return the data set of one file; None for a text file without images."""
-    files = ImageFiles(path.parent)
-    table = _read(path, None, files)
-    if path.suffix.lower() == ".txt" and "image" not in table.schema.names:
+    """Return the data set of one file; None for a text file that names no images."""
+    if path.suffix.lower() == ".txt" and not _may_name_images(path):
         return None
-    return source_of_tables(name, path.parent, [table], [], list_all=False)
+    files = ImageFiles(path.parent)
+    return source_of_tables(name, path.parent, [_read(path, None, files)], [], list_all=False)
 
 
 def _read(path: Path, part: PartName | None, files: ImageFiles) -> MemoryTable:
     """Read a file, with columns of pixels or of one-hot labels joined into one."""
 
     def is_image(text: str) -> bool:
-        return bool(_IMAGE_SUFFIX.search(text)) and files.find(text, path, part).stat is not None
+        return bool(IMAGE_SUFFIX.search(text)) and files.find(text, path, part).stat is not None
 
     return with_image_and_label(read_table(path, part, is_image))
 
 
-def _labelled(path: Path, folder: Path, files: ImageFiles) -> MemoryTable | None:
-    """Read a file; return None if it has no labels.
+def _labelled(path: Path, folder: Path, files: ImageFiles) -> MemoryTable:
+    """Read a file with labels.
 
     Raises:
-        UserError: it names no images that are there, or its columns cannot be told.
+        UserError: it names no images that are there, or it has no labels.
     """
     table = _read(path, part_of_file(path, folder), files)
-    columns = columns_of(table, files)
-    return table if has_labels(table, columns.label.name) else None
+    if not has_labels(table, columns_of(table, files).label.name):
+        raise UserError(f"{path} has no labels.")
+    return table
 
 
 def _may_name_images(path: Path) -> bool:
@@ -113,7 +129,7 @@ def _may_name_images(path: Path) -> bool:
         return True
     usual = by_usual_names(header, IMAGE_NAMES)
     return len(header) > 1 and bool(
-        usual or has_pixels(header) or any(map(_IMAGE_SUFFIX.search, [*header, *first_row]))
+        usual or has_pixels(header) or any(map(IMAGE_SUFFIX.search, [*header, *first_row]))
     )
 
 
@@ -124,11 +140,13 @@ def _has_label_name(path: Path) -> bool:
         return True
 
 
-def _has_class_folders(folder: Path, name: str) -> bool:
+def _class_folders(folder: Path, name: str) -> Source | None:
+    """Return the data set of at least two class folders in a folder, or None."""
     try:
-        return class_folders.source(folder, name) is not None
+        source = class_folders.source(folder, name)
+        return source if source and len(source.read().classes) > 1 else None
     except UserError:
-        return False
+        return None
 
 
 def _says_folders(table: MemoryTable, files: ImageFiles) -> bool:

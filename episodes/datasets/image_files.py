@@ -38,6 +38,7 @@ class ImageFiles:
         self.folder = folder
         self._by_name: dict[str, list[str]] | None = None
         self._by_stem: dict[str, list[str]] = {}
+        self._by_number: dict[int, list[str]] = {}
 
     def find(self, value: str, table: Path, part: PartName | None) -> ImageFile:
         """Return the file that a value of a table names.
@@ -98,6 +99,8 @@ class ImageFiles:
         by_name = self._listed()
         key = _key(text.rsplit("/", 1)[-1])
         candidates = by_name.get(key) or self._by_stem.get(key, [])
+        if not candidates and key.isascii() and key.isdigit():
+            candidates = self._by_number.get(int(key), [])  # a table lost the zeros of 0001.png
         if len(candidates) > 1:
             agreement = [_agreement(text, name) for name in candidates]
             best = max(agreement)
@@ -114,7 +117,10 @@ class ImageFiles:
             for name in _image_names(self.folder):
                 file_name = name.rsplit("/", 1)[-1]
                 self._by_name.setdefault(_key(file_name), []).append(name)
-                self._by_stem.setdefault(_key(file_name.rpartition(".")[0]), []).append(name)
+                stem = _key(file_name.rpartition(".")[0])
+                self._by_stem.setdefault(stem, []).append(name)
+                if stem.isascii() and stem.isdigit():
+                    self._by_number.setdefault(int(stem), []).append(name)
         return self._by_name
 
     def _name(self, path: Path) -> str:

@@ -6,17 +6,22 @@ are numbers, text, booleans or dictionaries; Hugging Face's files declare the na
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from episodes.datasets.part_names import PartName
 from episodes.datasets.source import CHUNK, Source
-from episodes.datasets.table_files import files_near, train_and_tests
+from episodes.datasets.table_files import (
+    files_below,
+    files_near,
+    partition_of,
+    train_and_tests,
+)
 from episodes.datasets.table_source import source_of_tables
-from episodes.datasets.tables import Table
-from episodes.errors import UserError
+from episodes.datasets.tables import Table, unreadable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -45,25 +50,44 @@ def source(folder: Path, name: str) -> Source | None:
         if folder.suffix.lower() not in SUFFIXES:
             return None
         return source_of_tables(name, folder.parent, [ParquetTable(folder)], [], list_all=False)
-    paths = files_near(folder, SUFFIXES)
+    paths = files_near(folder, SUFFIXES) or files_below(folder, SUFFIXES)
     if not paths:
         return None
     train, tests, notes = train_and_tests(paths, folder, "Parquet")
     return source_of_tables(
         name,
         folder,
-        [ParquetTable(path, "train") for path in train],
-        [[ParquetTable(path, "test") for path in test] for test in tests],
+        [ParquetTable(path, "train", partition_of(path, folder)) for path in train],
+        [[ParquetTable(p, "test", partition_of(p, folder)) for p in test] for test in tests],
         notes,
     )
 
 
 class ParquetTable(Table):
-    """A Parquet file, of which no more than the wanted columns and rows are in memory."""
+    """A Parquet file, of which no more than the wanted columns and rows are in memory.
 
-    def __init__(self, path: Path, part: PartName | None = None) -> None:
+    Args:
+        path: path of the file.
+        part: part of the data set that its name stands for.
+        constants: columns that folders such as `label=cat` stand for, and their value.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        part: PartName | None = None,
+        constants: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        import pyarrow as pa
+
         with _opened(path) as file:
-            super().__init__(path, part, file.schema_arrow, file.metadata.num_rows)
+            schema, n_rows = file.schema_arrow, file.metadata.num_rows
+        self.constants = {
+            name: value for name, value in constants.items() if name not in schema.names
+        }
+        for name in self.constants:
+            schema = schema.append(pa.field(name, pa.string()))
+        super().__init__(path, part, schema, n_rows)
 
     def pieces(self, column: str, field: str | None = None) -> Iterator[pa.Array]:
         """Yield the values of a column, or of a field of it, at most CHUNK at a time."""
@@ -77,8 +101,12 @@ class ParquetTable(Table):
 
     def read(self, column: str, field: str | None = None) -> pa.ChunkedArray:
         """Return all values of a column, or of a field of a column of structs."""
+        import pyarrow as pa
         import pyarrow.compute as pc
 
+        if column in self.constants:
+            text = pa.array([self.constants[column]])
+            return pa.chunked_array([pa.repeat(text[0], self.n_rows)])
         name = column if field is None else f"{column}.{field}"
         with _opened(self.path) as file:
             values = file.read(columns=[name]).column(0)
@@ -86,6 +114,8 @@ class ParquetTable(Table):
 
     def n_missing(self, column: str, field: str | None = None) -> int:
         """Return the number of rows without a value, from the statistics if the file has any."""
+        if column in self.constants:
+            return 0
         name = column if field is None else f"{column}.{field}"
         with _opened(self.path) as file:
             counts = [
@@ -115,7 +145,4 @@ def _opened(path: Path) -> Iterator[pq.ParquetFile]:
         with pq.ParquetFile(path) as file:
             yield file
     except (pa.ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0].rstrip(".")
-        raise UserError(
-            f"{path} cannot be read as Parquet ({reason}): it may be incomplete, copy it again."
-        ) from error
+        raise unreadable(path, "Parquet", error) from error

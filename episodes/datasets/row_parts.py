@@ -20,11 +20,11 @@ def by_column(table: Table, column: str) -> np.ndarray | None:
     """Return the part of each row by a column with values such as train, test and validation.
 
     Returns:
-        Part names, text [rows]; None if a value stands for no part, or none for training.
+        Part names, text [rows]; None if a value stands for no part.
     """
     labels = labels_of(table, column)
     parts = [_part_of_value(str(key), plain(column)) for key in labels.keys]
-    if (labels.codes < 0).any() or None in parts or "train" not in parts:
+    if (labels.codes < 0).any() or None in parts:
         return None
     part_of_row: np.ndarray = np.array(parts)[labels.codes]
     return part_of_row
@@ -34,7 +34,7 @@ def by_folder(files: Sequence[ImageFile | None]) -> np.ndarray | None:
     """Return the part of each row by the folders of its image, such as train/ and test/.
 
     Returns:
-        Part names, text [rows]; None if a row is in no such folder, or if there is one part only.
+        Part names, text [rows]; None if a row is in no such folder.
     """
     part_of_folder: dict[str, PartName | None] = {}
     parts = []
@@ -44,9 +44,7 @@ def by_folder(files: Sequence[ImageFile | None]) -> np.ndarray | None:
             names = folder.split("/")
             part_of_folder[folder] = next((part for name in names if (part := part_of(name))), None)
         parts.append(part_of_folder[folder])
-    if None in parts or "train" not in parts or len(set(parts)) < 2:
-        return None
-    return np.array(parts)
+    return None if None in parts else np.array(parts)
 
 
 def _part_of_value(value: str, column: str) -> PartName | None:

@@ -105,6 +105,11 @@ def encoded_image_column(table: Table) -> str | None:
     from episodes.datasets.table_images import can_hold_images, can_hold_pixels
 
     features = features_of(table.schema)
+    rows_of_pixels = {
+        name
+        for name in by_usual_names(table.schema.names, IMAGE_NAMES[:2])
+        if kind_of(table.schema.field(name).type) == "list"
+    }
     for fits in (can_hold_images, can_hold_pixels):
         columns: list[str] = [field.name for field in table.schema if fits(field.type)]
         declared = [name for name in columns if features.get(name, {}).get("_type") == "Image"]
@@ -118,7 +123,7 @@ def encoded_image_column(table: Table) -> str | None:
                 f"{table.path} has several image columns ({few(sorted(columns))}): name the one to "
                 "use 'image'."
             )
-    return None
+    return next(iter(rows_of_pixels), None)
 
 
 def text_image_columns(table: Table) -> list[str]:
@@ -157,6 +162,12 @@ def label_column(table: Table, others: set[str]) -> LabelColumn | None:
     columns = [name for name, kind in kinds.items() if kind != "other"]
     declared = [name for name in columns if features.get(name, {}).get("_type") == "ClassLabel"]
     usual = by_usual_names(declared or columns, LABEL_NAMES)
+    unfit = by_usual_names([name for name in kinds if name not in columns], LABEL_NAMES)
+    if unfit and not declared and not usual:
+        raise UserError(
+            f"{table.path} has values of the type {table.schema.field(unfit[0]).type} in "
+            f"{unfit[0]!r}: expected the class of each image as text or as a whole number."
+        )
     chosen = declared[0] if len(declared) == 1 else usual[0] if usual else None
     if chosen is None:
         if len(declared) > 1:

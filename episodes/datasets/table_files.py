@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
+from urllib.parse import unquote
 
 from episodes.datasets.part_names import PartName, part_in, part_of
 from episodes.datasets.shards import notes_on_shards
 from episodes.datasets.source import few
 from episodes.errors import UserError
 
+DEEPEST = 4  # levels below a folder, as in a download of the Hub: snapshots/HASH/data/train
+IMAGE_SUFFIX = re.compile(r"\.(jpe?g|png|gif|bmp|tiff?|webp)\s*$", re.IGNORECASE)
 TEST_NAMES: tuple[PartName, ...] = ("test", "validation")  # the first that exists is the test part
 
 
@@ -26,6 +30,34 @@ def files_near(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
                 and entry.is_file()
             ]
     return sorted(paths)
+
+
+def files_below(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    """Return the visible files with a suffix at most DEEPEST levels below a folder, sorted.
+
+    Returns:
+        Nothing if there are image files, which then are the data set.
+    """
+    paths = []
+    for place, subfolders, names in os.walk(folder):
+        depth = len(Path(place).relative_to(folder).parts)
+        subfolders[:] = [
+            name for name in subfolders if depth < DEEPEST and not name.startswith(".")
+        ]
+        if any(map(IMAGE_SUFFIX.search, names)):
+            return []
+        paths += [
+            Path(place, name)
+            for name in names
+            if name.lower().endswith(suffixes) and not name.startswith(".")
+        ]
+    return sorted(paths)
+
+
+def partition_of(path: Path, folder: Path) -> dict[str, str]:
+    """Return the columns that folders such as `label=cat` between a folder and a file stand for."""
+    pairs = [name.partition("=") for name in path.parent.relative_to(folder).parts]
+    return {unquote(key): unquote(value) for key, sign, value in pairs if key and sign}
 
 
 def paths_by_part(paths: list[Path], folder: Path) -> dict[PartName | None, list[Path]]:
@@ -59,10 +91,12 @@ def train_and_tests(
     tests = [parts[part] for part in TEST_NAMES if part in parts]
     notes = [not_used(parts[None], folder)] if None in parts else []
     for part in (train, *tests):
-        if len({path.parent for path in part}) > 1:
-            choices = ", ".join(sorted({f"{path.parent}" for path in part}))
+        places = {path.parent for path in part if not partition_of(path, folder)}
+        if len(places) > 1:
+            choices = ", ".join(sorted(map(str, places)))
             raise UserError(f"{folder} has several data sets: give one of {choices} as data.")
-        notes += notes_on_shards(part)
+        for place in sorted({path.parent for path in part}):
+            notes += notes_on_shards([path for path in part if path.parent == place])
     return train, tests, notes
 
 

@@ -7,6 +7,7 @@ import binascii
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from math import isqrt
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy as np
 from episodes.datasets.image_files import ImageFile, ImageFiles
 from episodes.datasets.source import Payload, chunked, few
 from episodes.datasets.table_columns import kind_of, text_image_columns
+from episodes.datasets.table_files import IMAGE_SUFFIX
 from episodes.datasets.tables import Table
 from episodes.errors import UserError
 
@@ -51,7 +53,7 @@ def images_of(table: Table, column: str, files: ImageFiles) -> Images:
         UserError: the column names files or addresses of which none is there.
     """
     type_ = table.schema.field(column).type
-    if can_hold_pixels(type_):
+    if kind_of(type_) == "list" or can_hold_pixels(type_):
         return Images(lambda: (list(pixels_of(table, piece)) for piece in table.pieces(column)))
     if not _is_struct(type_):
         if can_hold_images(type_):
@@ -65,22 +67,39 @@ def images_of(table: Table, column: str, files: ImageFiles) -> Images:
     return _named_files(table, column, table.read(column, "path"), files)
 
 
-def path_column(table: Table, files: ImageFiles) -> str | None:
-    """Return the column whose values name image files, or hold images in base64; or None.
+def path_column(table: Table, files: ImageFiles) -> str:
+    """Return the column whose values name image files, or hold images in base64.
 
-    Usual names come first. Half of the first rows are enough: single files may be missing.
+    Usual names come first. Of paths, one that exists is enough: others may be missing. Of other
+    values, such as numbers, most have to name a file.
+
+    Raises:
+        UserError: there is no such column, or none of the files that it names is there.
     """
     best, most = None, 0.5
+    missing = ""
     for column in text_image_columns(table):
         values = [text for text in _texts(table.read(column).slice(0, _SAMPLE)) if text]
-        if not values:
-            continue
-        share = sum(_is_image(text, table, files) for text in values) / len(values)
+        are_paths = bool(values) and all(IMAGE_SUFFIX.search(text) for text in values)
+        share = sum(_is_image(text, table, files) for text in values) / max(1, len(values))
+        if share == 1 or (are_paths and share > 0):
+            return column
         if share > most or (share == most and best is None):
             best, most = column, share
-        if share == 1:
-            break
-    return best
+        if are_paths and not missing:
+            missing = (
+                f"names image files such as {values[0]} in {column!r}, but none of the first "
+                f"{len(values):,} is there: put them below {files.folder}, or correct the paths"
+            )
+    if best is not None:
+        return best
+    if missing:
+        raise UserError(f"{table.path} {missing}.")
+    names = few([repr(field.name) for field in table.schema])
+    raise UserError(
+        f"{table.path} has no image column: none of its columns ({names}) holds encoded images or "
+        f"names image files in {files.folder}."
+    )
 
 
 def can_hold_images(type_: pa.DataType) -> bool:
@@ -131,16 +150,23 @@ def pixels_of(table: Table, piece: pa.Array) -> np.ndarray:
         piece = piece.flatten()
     values = piece.to_numpy(zero_copy_only=False)
     rgb = _as_rgb(values.reshape(shape)) if is_regular else None
-    if rgb is None or values.min(initial=0) < 0 or values.max(initial=0) > 255:
+    is_whole = np.issubdtype(values.dtype, np.integer)
+    if rgb is None or not is_whole or values.min(initial=0) < 0 or values.max(initial=0) > 255:
         raise UserError(
-            f"{table.path} has images as lists of numbers of other shapes or values than [height, "
-            "width, 3] and 0 to 255: store them as PNG or JPEG bytes."
+            f"{table.path} has images as lists of numbers, but not of whole numbers from 0 to 255 "
+            "in the shape [height, width], [height, width, 3] or [3, height, width]: store them as "
+            "PNG bytes."
         )
     return rgb.astype(np.uint8)
 
 
 def _as_rgb(values: np.ndarray) -> np.ndarray | None:
     """Return grey or colour images, channels first or last, as [n, h, w, 3]."""
+    if values.ndim == 2:
+        side = isqrt(values.shape[1])
+        if side * side != values.shape[1]:
+            return None
+        values = values.reshape(-1, side, side)
     if values.ndim == 3:
         values = values[..., None]
     if values.ndim != 4:
@@ -191,7 +217,7 @@ def _named_files(table: Table, column: str, values: pa.ChunkedArray, files: Imag
     if named and not any(file.stat for file in named):
         raise UserError(
             f"{table.path} names image files such as {few(examples[:1]) or 'none'} in {column!r}, "
-            f"but none of its {len(texts):,} is there: put them below {files.folder}, or correct "
+            f"but none of the {len(texts):,} is there: put them below {files.folder}, or correct "
             "the paths."
         )
     paths: list[Payload] = [file.path for file in named]

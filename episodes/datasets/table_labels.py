@@ -115,8 +115,10 @@ def classes_of(
         classes = declared
         by_name = {name: index for index, name in enumerate(declared)}
     else:
-        used = {own.keys[code] for own in labels for code in np.unique(own.codes[own.codes >= 0])}
-        classes = tuple(str(key) for key in sorted(used, key=_order))
+        used = {
+            str(own.keys[code]) for own in labels for code in np.unique(own.codes[own.codes >= 0])
+        }
+        classes = tuple(sorted(used, key=_order))
         by_name = {name: index for index, name in enumerate(classes)}
     indices = []
     for table, own, rows in zip(tables, labels, row_numbers, strict=True):
@@ -148,9 +150,8 @@ def _check(
         )
 
 
-def _order(key: Key) -> tuple[int, int, str]:
-    """Sort whole numbers by their value, also as text, before other text."""
-    text = str(key)
+def _order(text: str) -> tuple[int, int, str]:
+    """Sort whole numbers by their value, before other text."""
     digits = text.removeprefix("-")
     if digits.isascii() and digits.isdigit():
         return 0, int(text), text

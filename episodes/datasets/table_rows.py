@@ -64,7 +64,8 @@ def split(
         parts = [by_folder(own.images.files) if own.images.files else None for own in rows]
         origin = "the folders of the images"
     known = [names for names in parts if names is not None]
-    if len(known) < len(parts):
+    names_of_parts = {str(name) for names in known for name in np.unique(names)}
+    if len(known) < len(parts) or "train" not in names_of_parts or len(names_of_parts) < 2:
         return rows, [], []
     selected: dict[PartName, list[Rows]] = {}
     for part in ("train", *TEST_NAMES):

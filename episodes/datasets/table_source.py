@@ -109,12 +109,6 @@ def columns_of(table: Table, files: ImageFiles) -> Columns:
         UserError: there is no column of images or labels, or several columns could be meant.
     """
     image = encoded_image_column(table) or path_column(table, files)
-    if image is None:
-        names = [repr(field.name) for field in table.schema]
-        raise UserError(
-            f"{table.path} has no image column: none of its columns ({few(names)}) holds encoded "
-            f"images or names image files in {files.folder}."
-        )
     split = split_column(table)
     if split is not None and (split == image or by_column(table, split) is None):
         split = None

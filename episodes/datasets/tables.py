@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 from episodes.datasets.part_names import PartName
 from episodes.datasets.source import CHUNK
+from episodes.errors import UserError
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+_LFS = b"version https://git-lfs"
 
 
 class Table(ABC):
@@ -52,6 +55,29 @@ class Table(ABC):
     def row(self, index: int) -> str:
         """Return the name of a row in messages."""
         return f"{self.path.name} row {index + self.first_row}"
+
+
+def unreadable(path: Path, kind: str, error: Exception) -> UserError:
+    """Return the error about a file that is not of the kind that its name says.
+
+    Args:
+        path: path of the file.
+        kind: what it should be, for the message.
+        error: what went wrong.
+    """
+    try:
+        with path.open("rb") as file:
+            is_pointer = file.read(len(_LFS)) == _LFS
+    except OSError:
+        is_pointer = False
+    if is_pointer:
+        return UserError(
+            f"{path} is only a pointer to a file in Git LFS: run git lfs pull in its repository."
+        )
+    reason = str(error).splitlines()[0].rstrip(".")
+    return UserError(
+        f"{path} cannot be read as {kind} ({reason}): it may be incomplete, copy it again."
+    )
 
 
 class MemoryTable(Table):

@@ -45,7 +45,7 @@ def head_of(path: Path) -> tuple[list[str], list[str]]:
         is_object = isinstance(first, dict)
         return (list(first), [str(value) for value in first.values()]) if is_object else ([], [])
     lines, delimiter = _lines_and_delimiter(path, text)
-    reader = csv.reader(lines, delimiter=delimiter)
+    reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
     try:
         return next(reader, []), next(reader, [])
     except csv.Error:  # reading the whole file gives the reason
@@ -106,7 +106,7 @@ def _of_rows(
     import pyarrow as pa
 
     lines, delimiter = _lines_and_delimiter(path, text)
-    reader = csv.reader(lines, delimiter=delimiter)
+    reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
     rows: list[list[str]] = []
     try:
         for row in reader:

@@ -202,7 +202,26 @@ def test_class_folders_with_a_csv_that_says_the_same_are_class_folders(tmp_path:
     write_rows(tmp_path / "sheet.csv", ["filepaths,labels", *rows])
     assert load(str(tmp_path), test=None).train.fingerprint == plain.fingerprint
     write_rows(tmp_path / "sheet.csv", ["name,class", "tench,fish", "owl,bird"])  # of no images
-    assert load(str(tmp_path), test=None).train.fingerprint == plain.fingerprint
+    train = load(str(tmp_path), test=None).train
+    assert train.fingerprint == plain.fingerprint
+    assert train.notes[0].startswith("sheet.csv is not used: has no image column")
+
+
+def test_labels_that_are_not_the_names_of_the_folders_are_noted(tmp_path: Path) -> None:
+    save_classes(tmp_path, {"a": 2, "b": 2})
+    rows = [f"{name}/{i:03}.png,{'xy'[i]}" for name in "ab" for i in range(2)]
+    write_rows(tmp_path / "sheet.csv", ["path,label", *rows])
+    train = load(str(tmp_path), test=None).train
+    assert train.classes == ("x", "y")
+    assert "the labels are those of sheet.csv, and not the names of the folders" in train.notes
+
+
+def test_numbers_that_lost_their_zeros_still_name_files(tmp_path: Path) -> None:
+    for i in (7, 8):
+        save_image(tmp_path / "train" / f"{i:05}.png", i)
+    write_rows(tmp_path / "train.csv", ["id,label", "7,a", "8,b"])
+    train = load(str(tmp_path), test=None).train
+    assert label_of_pixels(train)[pixels(tmp_path / "train" / "00007.png")] == "a"
 
 
 def test_one_hot_columns_are_labels(tmp_path: Path) -> None:
@@ -243,7 +262,10 @@ def test_missing_and_repeated_images_are_counted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        (["image,label", "x.png,a", "y.png,b"], r"has no image column: none of its columns"),
+        (
+            ["image,label", "x.png,a", "y.png,b"],
+            r"names image files such as x\.png in 'image', but none",
+        ),
         (["image,label", "0.png,a", "0.png,b"], r"has several labels for 0\.png \(a and b\)"),
         (["image,label", "0.png,a", "1.png,"], r"has no label in 1 of 2 rows \(row 3\)"),
         (["image,label", "0.png,a,b", "1.png,c"], r"has 3 cells in row 2, but 2 columns"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from io import BytesIO
 from pathlib import Path
@@ -169,8 +170,11 @@ def test_truncated_and_foreign_files_are_errors(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(UserError, match=r"train\.parquet cannot be read as Parquet"):
         load(str(tmp_path))
-    path.write_text("version https://git-lfs.github.com/spec/v1")
+    path.write_text("PAR1, but not really")
     with pytest.raises(UserError, match=r"train\.parquet cannot be read as Parquet"):
+        load(str(tmp_path))
+    path.write_text("version https://git-lfs.github.com/spec/v1")
+    with pytest.raises(UserError, match=r"train\.parquet is only a pointer .* git lfs pull"):
         load(str(tmp_path))
 
 
@@ -202,4 +206,69 @@ def test_files_with_different_class_names_are_an_error(tmp_path: Path) -> None:
     write(tmp_path / "train.parquet", [0, 1], ["a", "b"])
     write(tmp_path / "test.parquet", [0, 1], ["b", "a"])
     with pytest.raises(UserError, match=r"test\.parquet has other class names than .*train\.parq"):
+        load(str(tmp_path))
+
+
+def test_folders_of_a_partitioned_table_are_columns(tmp_path: Path) -> None:
+    for label in ("cat", "big dog"):
+        for split in ("train", "test"):
+            data = pa.array([png(len(label) + 10 * len(split) + i) for i in range(2)], pa.binary())
+            folder = tmp_path / f"label={label.replace(' ', '%20')}" / f"split={split}"
+            folder.mkdir(parents=True)
+            pq.write_table(pa.table({"image": data}), folder / "0.parquet")
+    train, test = load(str(tmp_path))
+    assert train.classes == ("big dog", "cat")
+    assert (train.labels.tolist(), test.labels.tolist()) == ([0, 0, 1, 1], [0, 0, 1, 1])
+
+
+def test_shards_with_a_column_of_parts(tmp_path: Path) -> None:
+    for number, split in enumerate(("validation", "train")):
+        extra = {"split": pa.array([split, split])}
+        write(tmp_path / f"{number}.parquet", [0, 1], seed=10 * number, extra=extra)
+    train, test = load(str(tmp_path))
+    assert (len(train), len(test)) == (2, 2)
+    assert "the parts are the values of 'split' in 0.parquet" in train.notes
+
+
+def test_files_deep_in_a_download_are_read(tmp_path: Path) -> None:
+    folder = tmp_path / "datasets--me--toys" / "snapshots" / "1a2b" / "data"
+    write(folder / "train-00000-of-00002.parquet", [0, 1])
+    write(folder / "test-00000-of-00001.parquet", [0, 1], seed=9)
+    train, test = load(str(tmp_path / "datasets--me--toys"))
+    assert (len(train), len(test)) == (2, 2)
+    assert train.notes == ("1 of 2 files is missing: train-00001-of-00002.parquet",)
+
+
+def test_images_beside_the_file_that_it_names(tmp_path: Path) -> None:
+    images = [png(i) for i in range(4)]
+    (tmp_path / "pics").mkdir()
+    for i, data in enumerate(images[:3]):
+        (tmp_path / "pics" / f"{i}.png").write_bytes(data)
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    rows = [{"bytes": None, "path": f"pics/{i}.png"} for i in range(3)]
+    rows.append({"bytes": images[3], "path": "3.png"})
+    for paths in (rows, rows[:3], [f"pics/{i}.png" for i in range(3)]):
+        column = pa.array(paths, kind if isinstance(paths[0], dict) else pa.string())
+        labels = ["a", "b", "a", "b"][: len(paths)]
+        pq.write_table(pa.table({"image": column, "label": labels}), tmp_path / "train.parquet")
+        train = load(str(tmp_path), test=None).train
+        expected = [np.asarray(Image.open(BytesIO(data))) for data in images[: len(paths)]]
+        np.testing.assert_array_equal(train.images.numpy().transpose(0, 2, 3, 1), expected)
+        assert [train.classes[label] for label in train.labels] == labels
+
+
+def test_images_in_base64(tmp_path: Path) -> None:
+    texts = [base64.b64encode(png(i)).decode() for i in range(2)]
+    texts[1] = f"data:image/png;base64,{texts[1]}"
+    pq.write_table(pa.table({"image": texts, "label": [0, 1]}), tmp_path / "train.parquet")
+    train = load(str(tmp_path), test=None).train
+    expected = [np.asarray(Image.open(BytesIO(png(i)))) for i in range(2)]
+    np.testing.assert_array_equal(train.images.numpy().transpose(0, 2, 3, 1), expected)
+
+
+def test_named_files_that_are_not_there_are_refused(tmp_path: Path) -> None:
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    column = pa.array([{"bytes": None, "path": f"{i}.png"} for i in range(3)], kind)
+    pq.write_table(pa.table({"image": column, "label": [0, 1, 0]}), tmp_path / "train.parquet")
+    with pytest.raises(UserError, match=r"files such as 0\.png in 'image', but none of the 3"):
         load(str(tmp_path))

@@ -79,7 +79,7 @@ def test_test_files_may_have_the_classes_in_another_order(tmp_path: Path) -> Non
         (pa.array(["a", None]), r"no label in 1 of 2 rows \(row 1\)"),
         (pa.array(["a", " "]), r"no label in 1 of 2 rows \(row 1\)"),
         (pa.array([1.0, None]), r"no label in 1 of 2 rows \(row 1\)"),
-        (pa.array([{"name": "a"}, {"name": "b"}]), "has no label column"),
+        (pa.array([{"name": "a"}, {"name": "b"}]), r"of the type struct<name: string> in 'label'"),
     ],
 )
 def test_what_is_no_label_is_refused(tmp_path: Path, column: pa.Array, message: str) -> None:
