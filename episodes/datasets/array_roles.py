@@ -1,8 +1,8 @@
 """What an array holds by its name: images or labels, of which part of a data set.
 
 `x_train` and `y_train`, `train_images` and `train_labels` (MedMNIST), `trainX`, `Xtr` and `X` are
-recognised. A file's name says the part if that of the array does not, as in SVHN's
-`train_32x32.mat`.
+recognised. The name of the file or of its folder says the part if that of the array does not, as in
+SVHN's `train_32x32.mat`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 
 from episodes.datasets.array_files import Array
-from episodes.datasets.part_names import part_in
+from episodes.datasets.part_names import part_in, part_of
 
 _IMAGE_WORDS = {
     *("x", "xs", "image", "images", "img", "imgs", "pixel", "pixels", "picture", "pictures"),
@@ -44,9 +44,10 @@ def role_of(array: Array) -> tuple[str, str] | None:
     kinds = {word for what, word in filter(None, meanings) if what == "kind"}
     if None in meanings or len(parts) > 1 or not kinds:
         return None
-    if not parts and array.key != array.path.stem:
-        in_stem = [_meaning(word) for word in words_of(array.path.stem)]
-        parts = {word for what, word in filter(None, in_stem) if what == "part"}
+    for name in (array.path.stem, part_of(array.path.parent.name) or ""):
+        if not parts:
+            meanings = [_meaning(word) for word in words_of(name)]
+            parts = {word for what, word in filter(None, meanings) if what == "part"}
     part = parts.pop() if len(parts) == 1 else ""
     return part, "labels" if "labels" in kinds else "images"
 

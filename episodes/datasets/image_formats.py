@@ -71,6 +71,7 @@ _OTHERS = {
     b"<?xml": "an XML file, such as an SVG drawing; save it as PNG",
     b"%pdf": "a PDF document; save its pages as PNG",
     b"pk\x03\x04": "a ZIP file, not an image",
+    b"\x93numpy": "a NumPy array; save it as PNG, or all arrays and their labels as .npz",
     b"simple  =": "a FITS file that cannot be read; save it as PNG",
 }
 

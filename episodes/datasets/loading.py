@@ -42,8 +42,8 @@ _KINDS: dict[str, Callable[[Path, str], Source | None]] = {
     "Parquet files": parquet.source,
     "Arrow files": arrow_folders.source,
     "images and labels in a CSV file": csv_labels.source,
-    "class folders": class_folders.source,
     "arrays": npz.source,
+    "class folders": class_folders.source,
 }
 # The functions that also take the path of one file; each returns None if the file is not its kind.
 _OF_FILES: tuple[Callable[[Path, str], Source | None], ...] = (
@@ -215,7 +215,8 @@ def _source(place: Path, name: str) -> Source:
 
 def _kind(place: Path) -> str | None:
     """Return what the source at a path is called, or None if there is none."""
-    kinds = {"ZIP of class folders": zip_folders.source} if place.is_file() else _KINDS
+    files = {"ZIP of class folders": zip_folders.source, "arrays": npz.source}
+    kinds = files if place.is_file() else _KINDS
     for kind, locate in kinds.items():
         try:
             if locate(place, place.name):

@@ -12,12 +12,15 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
+from episodes.datasets import class_arrays
 from episodes.datasets.array_files import SUFFIXES, Array, arrays_in
 from episodes.datasets.array_labels import numbered, plain
 from episodes.datasets.array_pixels import Range, Unfit, channels_last, rgb_chunks, value_range
 from episodes.datasets.array_roles import role_of, words_of
 from episodes.datasets.known_sets import Known, known_set, may_be_mirrored
+from episodes.datasets.part_names import part_of
 from episodes.datasets.source import Content, Part, Source, few
+from episodes.datasets.unreadable import IMAGES
 from episodes.errors import UserError
 
 EXPECTED = "expected arrays named x_train, y_train, x_test and y_test, or x and y"
@@ -67,6 +70,8 @@ def source(place: Path, name: str) -> Source | None:
     arrays = [array for path in paths for array in arrays_in(path)]
     located = _located(place, arrays)
     if located is None:
+        if by_class := class_arrays.source(place, name, arrays):
+            return by_class
         if place.is_dir():
             return None
         listed = few([f"{array.key} {list(array.shape)}" for array in arrays])
@@ -78,7 +83,11 @@ def source(place: Path, name: str) -> Source | None:
                 f"{array.path}: {array.key} holds Python objects, which could run code: save it as "
                 "numbers or text, for example with numpy.stack(...) or .astype(str)."
             )
-    files = tuple((path.name, path.stat()) for path in dict.fromkeys(a.path for a in used))
+    beside = [] if place.is_file() else [p for p in place.iterdir() if p.suffix.lower() in IMAGES]
+    if beside:
+        located.notes.append(f"{len(beside):,} image files beside the arrays are not used")
+    paths = list(dict.fromkeys(array.path for array in used))
+    files = tuple((f"{path.parent.name}/{path.name}", path.stat()) for path in paths)
     public_name = f"{name} {located.train.images.path.name}"
     known = _known(public_name, located.train.labels)
     return Source(
@@ -93,12 +102,21 @@ def source(place: Path, name: str) -> Source | None:
 
 
 def _paths(place: Path) -> list[Path]:
-    """Return the files with arrays; none in a folder that has visible subfolders."""
+    """Return the files with arrays in a folder, or in its folders of parts; or the one file.
+
+    Other folders say that the arrays are not the data set.
+    """
     if place.is_file():
         return [place] if place.suffix.lower() in SUFFIXES else []
     visible = [path for path in sorted(place.iterdir()) if not path.name.startswith(".")]
     paths = [path for path in visible if path.suffix.lower() in SUFFIXES]
-    return [] if not paths or any(path.is_dir() for path in visible) else paths
+    parts = [path for path in visible if part_of(path.name)] if not paths else []
+    for part in parts:
+        if part.is_dir():
+            paths += sorted(path for path in part.iterdir() if path.suffix.lower() in SUFFIXES)
+    if not paths or any(path.is_dir() and path not in parts for path in visible):
+        return []
+    return [path for path in paths if path.is_file()]
 
 
 def _located(place: Path, arrays: list[Array]) -> _Arrays | None:

@@ -32,13 +32,13 @@ _REASONS = {
         "a volume or slide: save slices or tiles of it as PNG or TIFF in one folder per class",
     ),
 }
-_IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".heic", ".avif")
+IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".heic", ".avif")
 
 
 def reason(path: Path) -> str:
     """Return what a file is and the remedy, to follow its path in a message."""
     suffix = path.suffix.lower()
-    if suffix in _IMAGES:
+    if suffix in IMAGES:
         return "one image: give the folder that holds one folder of images per class"
     return _REASONS.get(
         suffix,

@@ -10,6 +10,7 @@ import scipy.io
 from episodes.datasets import load
 from episodes.errors import UserError
 from episodes.types import TrainTest
+from tests.episodes.datasets.samples import save_classes, save_image
 
 RNG = np.random.default_rng(0)
 X = RNG.integers(0, 256, (12, 8, 8, 3), dtype=np.uint8)
@@ -64,6 +65,28 @@ def test_separate_npy_and_npz_files_are_one_data_set(tmp_path: Path) -> None:
         np.savez(tmp_path / f"npz/cells-{part}-labels.npz", labels)
     _check(load(str(tmp_path / "npy")))
     _check(load(str(tmp_path / "npz")))
+
+
+def test_folders_of_parts_may_hold_the_files(tmp_path: Path) -> None:
+    for part, images, labels in [("Training", X, Y), ("Testing", X_TEST, Y_TEST)]:
+        (tmp_path / part).mkdir()
+        np.save(tmp_path / part / "x.npy", images)
+        np.save(tmp_path / part / "labels.npy", labels)
+    _check(load(str(tmp_path)))
+
+
+def test_class_folders_come_before_arrays_beside_them(tmp_path: Path) -> None:
+    save_classes(tmp_path, {"cat": 3, "dog": 3})
+    np.savez(tmp_path / "features.npz", x=X, y=Y)
+    assert load(str(tmp_path)).train.classes == ("cat", "dog")
+
+
+def test_images_beside_the_arrays_are_counted(tmp_path: Path) -> None:
+    np.savez(tmp_path / "mine.npz", x=X, y=Y)
+    for number in range(3):
+        save_image(tmp_path / f"{number}.png", number)
+    train, _ = load(str(tmp_path), test=None)
+    assert train.notes == ("3 image files beside the arrays are not used",)
 
 
 def test_files_of_matlab_are_read_as_svhn_has_them(tmp_path: Path) -> None:
