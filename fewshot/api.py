@@ -30,12 +30,15 @@ from fewshot.training import trainer
 
 
 def run(
-    method: str = "protonet",
+    method: str = config.DEFAULT_METHOD,
     *,
     shots: int | None = None,
     fraction: float | None = None,
     full: bool = False,
-    data: str | Path = "cifar10",
+    data: str | Path | None = None,
+    test: float | str | Path | None = None,
+    folds: int | None = None,
+    group_by: str | None = None,
     seeds: int | Sequence[int] = 10,
     preset: str | None = None,
     backbone: str | Mapping[str, Any] | None = None,
@@ -54,10 +57,16 @@ def run(
 
     Args:
         method: name of a learner, as `fewshot list` shows it.
-        shots: labelled images per class. Give exactly one of `shots`, `fraction` and `full`.
+        shots: labelled images per class. Give at most one of `shots`, `fraction` and `full`.
         fraction: share of the training images that are labelled, in (0, 1].
-        full: use all training images.
-        data: name of a data set, or the path of a folder of images.
+        full: use all training images, which is the default if `data` is given.
+        data: name of a data set, or the path of a folder of images; by default "cifar10".
+        test: path of other images to test on, or share of the images of a data set without a test
+            part, in (0, 1). By default such a data set is cross-validated: each trial tests on one
+            fold and learns from the others.
+        folds: number of folds of the cross-validation; 5 by default.
+        group_by: what keeps images in one fold: "subfolder", "prefix" (of the file name) or the
+            name of a column; by default each image is on its own.
         seeds: number of trials (seeds 0 to n-1), or the seeds themselves.
         preset: a preset of the method, or the path of a YAML file; by default `few` up to 100
             labels per class, `full` beyond.
@@ -86,14 +95,17 @@ def run(
         "shots": shots,
         "fraction": fraction,
         "full": full or None,
-        "data": str(data),
+        "data": None if data is None else str(data),
+        "test": str(test) if isinstance(test, Path) else test,
+        "test_folds": folds,
+        "group_by": group_by,
         "preset": preset,
         "backbone": {"name": backbone} if isinstance(backbone, str) else backbone,
     }
     values = {key: value for key, value in values.items() if value is not None}
     if weights is not None:
         values = config.overlay(values, {"backbone": {"weights": str(weights)}})
-    values = config.overlay(values, settings)
+    values = config.with_defaults(config.overlay(values, settings))
     with progress.on_stderr(quiet):
         return experiment.run(
             values,

@@ -31,6 +31,16 @@ def update(text: str) -> None:
         show(_prefix.get() + text)
 
 
+def duration(seconds: float) -> str:
+    """Return a duration in words, from "less than a second" to "3 h 20 min"."""
+    if seconds < 1:
+        return "less than a second"
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
+
+
 def is_shown() -> bool:
     """Return whether somebody displays the status line."""
     return _show.get() is not None

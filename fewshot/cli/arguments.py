@@ -20,13 +20,15 @@ FOLDERS = re.compile(r"""(?<!\w)[~.]*/([^\s,'"\[\]{}]*/)?""")  # before a file n
 def values(file: Path | None, sets: Sequence[str], **flags: Any) -> dict[str, Any]:
     """Return the settings of a run: the file, with the flags on top, with `--set` on top of both.
 
+    What is left out has the defaults of `config.with_defaults`.
+
     Args:
         file: YAML file of settings, or a run's config.yaml.
         sets: words such as `train.lr=0.1`.
         flags: settings by name; None if the flag was not given. `weights` is the backbone's.
 
     Raises:
-        UserError: if no method or no label budget is named.
+        UserError: if no label budget is named, nor a data set.
     """
     settings = config.read(file) if file is not None else {}
     settings.pop("compute", None)  # how the machine of a finished run computed
@@ -37,22 +39,37 @@ def values(file: Path | None, sets: Sequence[str], **flags: Any) -> dict[str, An
             backbone[key] = given.pop(flag)
     if backbone:
         given["backbone"] = backbone
+    if "test" in given:
+        given["test"] = test_images(given["test"])
+    if "test_folds" in given and "test" in given:
+        raise UserError("--folds is for data without test images, and --test names some: use one.")
     settings = _on_top(config.overlay(settings, given), config.overrides(sets))
-    if not settings.get("method"):
-        raise UserError(
-            "no method was named: use --method, as in fewshot run --method protonet --shots 16."
-        )
+    settings = config.with_defaults(settings)
     if all(settings.get(key) is None or settings[key] is False for key in config.BUDGETS):
-        raise UserError("no label budget was named: use --shots K, --fraction P, or --full.")
+        raise UserError(
+            "no label budget was named: use --shots K, --fraction P, or --full; with --data FOLDER "
+            "all images are the default."
+        )
     return settings
 
 
 def test_images(text: str | None) -> float | str | None:
-    """Return the value of `--test`: a share, or the name or path of other images."""
+    """Return a share of the images, of `0.2` or `20%`; or a path or name, of anything else."""
+    if text is None:
+        return None
+    number = re.fullmatch(r"([0-9.eE+-]+)(%?)", text.strip())
+    if number is None or Path(text).exists():
+        return text
     try:
-        return None if text is None else float(text)
+        share = float(number[1]) / (100 if number[2] else 1)
     except ValueError:
         return text
+    if not 0 < share < 1:
+        raise UserError(
+            f"--test {text}: expected a share of the images between 0 and 1, such as 0.2, or the "
+            "path of other images."
+        )
+    return share
 
 
 def _on_top(settings: dict[str, Any], sets: dict[str, Any]) -> dict[str, Any]:

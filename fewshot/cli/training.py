@@ -17,14 +17,18 @@ def run(
     method: Annotated[
         str | None,
         typer.Option(
-            help="Learner, as `fewshot list` names it.", autocompletion=completion.methods
+            help="Learner, as `fewshot list` names it.",
+            show_default="probe",
+            autocompletion=completion.methods,
         ),
     ] = None,
     shots: Annotated[int | None, typer.Option(help="Labelled images per class.")] = None,
     fraction: Annotated[
         float | None, typer.Option(help="Share of each class's training images to label.")
     ] = None,
-    full: Annotated[bool, typer.Option("--full", help="Label all training images.")] = False,
+    full: Annotated[
+        bool, typer.Option("--full", help="Label all training images; the default with --data.")
+    ] = False,
     data: Annotated[
         str | None,
         typer.Option(
@@ -35,6 +39,30 @@ def run(
     ] = None,
     backbone: common.Backbone = None,
     weights: Annotated[str | None, typer.Option(help="none, pretrained, or a weight file.")] = None,
+    test: Annotated[
+        str | None,
+        typer.Option(
+            help="Test images: the path of other images, or a share of a data set without a test "
+            "part, such as 0.2.",
+            show_default="its test part, or cross-validation",
+        ),
+    ] = None,
+    folds: Annotated[
+        int | None,
+        typer.Option(
+            min=2,
+            help="Folds of the cross-validation of a data set without a test part.",
+            show_default="5",
+        ),
+    ] = None,
+    group_by: Annotated[
+        str | None,
+        typer.Option(
+            help="What keeps images in one fold or part: subfolder, prefix (of the file name), or "
+            "a column of the table.",
+            show_default="each image on its own",
+        ),
+    ] = None,
     preset: Annotated[
         str | None,
         typer.Option(
@@ -64,15 +92,23 @@ def run(
     force: Annotated[
         bool, typer.Option("--force", help="Run finished trials again as well.")
     ] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Print what would run and how long it takes; start no trial."
+        ),
+    ] = False,
 ) -> None:
     """Train and evaluate one method on labelled subsets of a data set.
 
     Each seed is one trial: it samples a labelled subset, trains the method on it, and evaluates it
     on the whole test set. Finished trials are not repeated, so a second call with more seeds runs
-    only the missing ones.
+    only the missing ones. A data set without a test part is cross-validated: each trial tests on
+    one of five folds and learns from the others, and every five trials split the images anew.
 
     Examples:
 
+        fewshot run --data photos
         fewshot run --method protonet --shots 16 --data digits
         fewshot run --method finetune --fraction 0.01 --seeds 3
         fewshot run --method scratch --full --set train.epochs=30 --set train.lr=0.05
@@ -89,9 +125,19 @@ def run(
         data=data,
         backbone=backbone,
         weights=weights,
+        test=test,
+        test_folds=folds,
+        group_by=group_by,
         preset=preset,
     )
     seed_list = arguments.seeds(seeds)
+    if dry_run:
+        with work(quiet):
+            from fewshot.runs import dry_run as trying
+
+            forecast = trying.forecast(values, seed_list, out=out, device=device, threads=threads)
+        print(json.dumps(forecast.to_json(), indent=1) if as_json else forecast)
+        return
     with work(quiet):
         from fewshot.runs import experiment
 

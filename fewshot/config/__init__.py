@@ -11,10 +11,12 @@ from fewshot.config.loading import presets as presets
 from fewshot.config.loading import presets_folder as presets_folder
 from fewshot.config.loading import read as read
 from fewshot.config.overlay import BUDGETS as BUDGETS
+from fewshot.config.overlay import DEFAULT_METHOD as DEFAULT_METHOD
 from fewshot.config.overlay import FEW_LABELS as FEW_LABELS
 from fewshot.config.overlay import OF_A_BUDGET as OF_A_BUDGET
 from fewshot.config.overlay import expand as expand
 from fewshot.config.overlay import overlay as overlay
+from fewshot.config.overlay import with_defaults as with_defaults
 from fewshot.config.renamed import added_later as added_later
 from fewshot.config.renamed import deciding as deciding
 from fewshot.config.renamed import renamed as renamed

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 BUDGETS = ("shots", "fraction", "full")
+DEFAULT_METHOD = "probe"
 FEW_LABELS = 100  # up to this many labels per class the preset `few` is the default, then `full`
 OF_A_BUDGET = (*BUDGETS, "class_shots")
 OF_DATA = ("data", "image_size", "image_fit", "test", "test_folds", "group_by")
@@ -31,6 +32,19 @@ def overlay(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """
     nested = expand(over.items())
     return _merge(_without_excluded(base, nested), nested)
+
+
+def with_defaults(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a run with what a request may leave out.
+
+    The method is `probe`. Of a data set that is named, all images are labelled; without a name,
+    which means a large data set, the label budget must be given.
+    """
+    complete = {"method": DEFAULT_METHOD, **settings}
+    if complete["method"] is None:
+        complete["method"] = DEFAULT_METHOD
+    has_budget = any(settings.get(key) not in (None, False) for key in BUDGETS)
+    return complete if has_budget or not settings.get("data") else {**complete, "full": True}
 
 
 def expand(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:

@@ -189,6 +189,15 @@ def cached(
     return Cached(features, None if np.isnan(seconds) else seconds)
 
 
+def n_missing(backbone: Backbone, images: ImageSet, indices: Tensor, device: str) -> int:
+    """Return how many of some images have no features in the cache."""
+    if not cache.limit():
+        return len(indices)
+    about = _about(backbone, images, device, fingerprint(backbone))
+    known = cache.read(cache.folder() / f"{about['key']}{cache.SUFFIX}", about)
+    return len(indices) if known is None else len(np.setdiff1d(indices.numpy(), known.rows))
+
+
 def _computed(backbone: Backbone, images: ImageSet, rows: np.ndarray, device: str) -> cache.Known:
     """Compute features for the cache; their time is divided evenly among them."""
     started = time.perf_counter()

@@ -108,6 +108,20 @@ def check_prior(settings: RunConfig, classes: Sequence[str]) -> None:
             )
 
 
+def check_folds(settings: RunConfig, data: TrainTest) -> None:
+    """Check that a number of folds is not asked for where nothing is cross-validated.
+
+    Raises:
+        UserError: there are test images, and the number of folds is not the default.
+    """
+    if data.is_whole or settings.test_folds == RunConfig.model_fields["test_folds"].default:
+        return
+    reason = "has a test part" if settings.test is None else "gets test images by --test"
+    raise UserError(
+        f"{data.train.name} {reason}, so it is not cross-validated: remove --folds (test_folds)."
+    )
+
+
 def fit_to_data(settings: RunConfig, data: TrainTest, smallest_class: int) -> RunConfig:
     """Return the settings without mirroring where a mirror image may be of another class.
 

@@ -145,6 +145,7 @@ def _settle(values: Mapping[str, Any]) -> _Settled:
     settings = configure(values, preset or "few")
     shown = progress.is_shown()
     data = images.load(settings, shown)
+    checks.check_folds(settings, data)
     counts = label_counts(settings, data)
     if preset is None and int(counts[0].sum()) > config.FEW_LABELS * len(data.train.classes):
         settings = configure(values, "full")

@@ -76,8 +76,8 @@ def _head(run: Run) -> str:
         table,
         f"Run {record.run_id}: backbone {record.backbone}, weights "
         f"{formatting.weights_name(record)}, {counted(record.labels, 'label')}, "
-        f"{formatting.evaluated_on(record)}, {counted(len(record.seeds), 'trial')}. 95% interval of "
-        "the accuracy that also counts the test images as a sample: "
+        f"{formatting.evaluated_on(record)}, {counted(len(record.seeds), 'trial')}. 95% interval "
+        "of the accuracy that also counts the test images as a sample: "
         f"{uncertainty.with_test_images(record)}.",
     ]
     notes = [*record.data_notes, *map(formatting.current_words, record.warnings)]

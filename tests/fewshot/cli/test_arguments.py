@@ -86,16 +86,35 @@ def test_a_run_s_own_configuration_asks_for_the_same_run(tmp_path: Path):
     assert values == settings
 
 
+@pytest.mark.parametrize("flags", [{}, {"method": "protonet"}, {"method": "probe", "full": None}])
+def test_without_data_a_request_needs_a_budget(flags: dict):
+    assert "--shots" in message(arguments.values, None, [], **flags)
+
+
+def test_a_folder_alone_is_a_probe_with_all_its_labels():
+    assert arguments.values(None, [], data="mine") == {
+        "method": "probe",
+        "data": "mine",
+        "full": True,
+    }
+    assert arguments.values(None, [], data="mine", shots=4, method="finetune") == {
+        "method": "finetune",
+        "data": "mine",
+        "shots": 4,
+    }
+
+
 @pytest.mark.parametrize(
-    ("flags", "words"),
-    [
-        ({"shots": 3}, "--method"),
-        ({"method": "protonet"}, "--shots"),
-        ({"method": "protonet", "full": None}, "--shots"),
-    ],
+    ("text", "value"),
+    [("0.2", 0.2), ("20%", 0.2), ("5e-1", 0.5), ("unseen", "unseen"), ("2026-11-03", "2026-11-03")],
 )
-def test_a_request_without_method_or_budget_is_an_error(flags: dict, words: str):
-    assert words in message(arguments.values, None, [], **flags)
+def test_test_images_are_a_share_or_a_path(text: str, value: float | str):
+    assert arguments.test_images(text) == value
+
+
+@pytest.mark.parametrize("text", ["20", "0", "1", "-0.5", "150%"])
+def test_a_wrong_share_is_an_error(text: str):
+    assert f"--test {text}" in message(arguments.test_images, text)
 
 
 def test_a_budget_of_zero_is_wrong_and_not_absent():

@@ -60,7 +60,7 @@ print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)
 
 
 def test_a_real_process_ends_with_code_2_and_no_traceback(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "fewshot", "run", "--method", "protonet"]
+    command = [sys.executable, "-m", "fewshot", "run"]
     process = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert process.returncode == 2
     assert process.stderr.splitlines()[-1].startswith("fewshot: no label budget was named")
@@ -87,8 +87,10 @@ def test_idle_threads_sleep_unless_the_environment_decides_otherwise(
     ("arguments", "message"),
     [
         ("run --method protonte --shots 4", "unknown method 'protonte': did you mean 'protonet'?"),
-        ("run --shots 4", "no method was named"),
         ("run --method probe", "no label budget was named"),
+        ("run --data digits --test 3", "a share of the images between 0 and 1"),
+        ("run --data digits --test 0.2 --folds 3", "--test names some: use one"),
+        ("run --data digits --folds 3", "digits has a test part"),
         ("run --method probe --shots 4 --fraction 0.1", "exactly one of shots, fraction and full"),
         (
             f"{RUN} --method scratch --set train.stepz=3",

@@ -58,7 +58,7 @@ def test_common_test_labels_are_returned_and_different_ones_are_an_error(tmp_pat
 
 def test_subsets_are_listed_once_for_each_hash(tmp_path: Path) -> None:
     subsets = voters.labelled_indices(pair(tmp_path))
-    assert list(subsets.values()) == [([0, 20, 21, 22, 23], [7, 9, 11, 12])]
+    assert list(subsets.values()) == [([0, 20, 21, 22, 23], [7, 9, 11, 12], None)]
 
 
 def test_a_common_validation_set_is_returned_and_its_absence_is_an_error_if_required(

@@ -1,0 +1,167 @@
+"""Folders of real files: sets of indices, the classes of a hash, and records read as JSON."""
+
+from __future__ import annotations
+
+import json
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from episodes.types import ImageSet, TrainTest
+from fewshot.config import RunConfig
+from fewshot.errors import UserError
+from fewshot.report import comparison
+from fewshot.runs import cross_validation, experiment, labelled_subset, voting
+from tests.fewshot import easy
+from tests.fewshot.cli.command import fewshot
+
+WHOLE = easy.images(7, 0)
+QUICK = {"method": "probe", "backbone": {"name": "conv4", "options": {"width": 4}}}
+
+
+def config(**values) -> RunConfig:
+    return RunConfig.model_validate({**QUICK, **({"full": True} if not values else {}), **values})
+
+
+def folder(root: Path, sizes: dict[str, int], side: int = 24) -> Path:
+    """Write noisy photographs of one colour for each class."""
+    random = np.random.default_rng(0)
+    for number, (name, count) in enumerate(sizes.items()):
+        (root / name).mkdir(parents=True)
+        colour = 255 * easy.COLOURS[number].numpy()
+        for index in range(count):
+            pixels = np.clip(colour + random.normal(0, 25, (side, side, 3)), 0, 255)
+            Image.fromarray(pixels.astype(np.uint8)).save(root / name / f"{index}.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def mine(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return folder(tmp_path_factory.mktemp("cv") / "mine", {"a": 8, "b": 9, "c": 11})
+
+
+def test_each_repeat_tests_every_image_once_and_learns_from_the_others() -> None:
+    data, everything = TrainTest(WHOLE, WHOLE), list(range(len(WHOLE)))
+    by_repeat = []
+    for repeat in range(3):
+        tested = []
+        for fold in range(5):
+            subset = labelled_subset.labelled_subset(config(), data, 5 * repeat + fold)
+            assert subset.test is not None
+            assert sorted([*subset.train.tolist(), *subset.test.tolist()]) == everything
+            tested.append(subset.test.tolist())
+        assert sorted(chain(*tested)) == everything
+        by_repeat.append(tested)
+    assert by_repeat[0] != by_repeat[1] != by_repeat[2]
+
+
+def test_shots_are_nested_and_outside_the_test_fold() -> None:
+    data = TrainTest(WHOLE, WHOLE)
+    few, more = (
+        labelled_subset.labelled_subset(config(shots=shots, full=False), data, 7)
+        for shots in (2, 4)
+    )
+    assert set(few.train.tolist()) < set(more.train.tolist())
+    assert not set(more.train.tolist()) & set(more.test.tolist())
+    assert torch.equal(few.test, more.test)
+    assert WHOLE.labels[few.train].bincount().tolist() == [2, 2, 2, 2]
+    content = few.to_json()
+    assert content["test"] == few.test.tolist()
+
+
+def test_few_images_give_fewer_folds_and_a_single_image_is_never_tested() -> None:
+    labels = torch.tensor([0, 0, 1, 1, 2])
+    images = ImageSet("tiny", torch.zeros(5, 3, 8, 8), labels, ("a", "b", "c"), "f", {})
+    assert cross_validation.n_folds(config(), images) == 4
+    tests = [cross_validation.split(config(), images, seed).test.tolist() for seed in range(4)]
+    assert sorted(tests) == [[0], [1], [2], [3]]
+    notes = cross_validation.notes(config(), images, 3)
+    assert notes == [
+        "4 folds instead of 5, as there are few images",
+        "c has a single image, which is in every training and never tested",
+        "these trials test 3 of the 4 images that 4 trials would test: use --seeds 4, or a "
+        "multiple of it",
+    ]
+    alone = ImageSet("tiny", torch.zeros(2, 3, 8, 8), torch.tensor([0, 1]), ("a", "b"), "f", {})
+    with pytest.raises(UserError, match=r"at least two images: add images, or name test images"):
+        cross_validation.n_folds(config(), alone)
+
+
+def test_the_command_alone_cross_validates_a_folder(
+    mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    arguments = f"run --data {mine} --backbone conv4 --set backbone.options.width=4"
+    assert fewshot(f"{arguments} --out {tmp_path} --quiet", monkeypatch) == 0
+    printed = capsys.readouterr().out
+    assert "cross-validated, 5 x 2 folds of 28 images" in printed
+    assert "Nadeau and Bengio" in printed
+    (path,) = tmp_path.glob("*/record.json")
+    record = json.loads(path.read_text())
+    assert (record["method"], record["folds"], record["n_test"]) == ("probe", 5, 28)
+    assert len(record["seeds"]) == 10
+    assert np.sum(record["confusion"], axis=1).tolist() == [16, 18, 22]  # each image twice
+    values = record["scores"]["accuracy"]["values"]
+    error = np.std(values, ddof=1) * np.sqrt(1 / 10 + 1 / 4)
+    assert record["scores"]["accuracy"]["ci95"] == pytest.approx(2.2621571627 * error)  # t, 9
+    tested = [
+        json.loads((path.parent / f"trial-{seed}/indices.json").read_text())["test"]
+        for seed in range(10)
+    ]
+    assert sorted(chain(*tested[:5])) == sorted(chain(*tested[5:])) == list(range(28))
+
+
+def test_votes_and_comparisons_are_of_the_same_folds(mine: Path, tmp_path: Path) -> None:
+    values = {**QUICK, "data": str(mine), "full": True}
+    first = experiment.run(values, range(5), out=tmp_path / "runs")
+    second = experiment.run({**values, "learner": {"c": 0.1}}, range(5), out=tmp_path / "runs")
+    other = experiment.run({**values, "test_folds": 4}, range(4), out=tmp_path / "other")
+    assert len({first.run_id, second.run_id, other.run_id}) == 3
+    (vote,) = voting.vote([tmp_path / "runs"], out=tmp_path / "votes")
+    assert (vote.folds, vote.n_test, len(vote.seeds)) == (5, 28, 5)
+    assert vote.images == first.images != other.images
+    with pytest.raises(UserError, match="tested on different images"):
+        voting.vote([tmp_path / "runs"], pool=True, out=tmp_path / "votes")
+    with pytest.raises(UserError, match="differ in data"):
+        voting.vote([tmp_path / "runs", tmp_path / "other"], out=tmp_path / "votes")
+    page = comparison.markdown([first, second, other])
+    assert "cross-validated, 5 folds of 28 images" in page
+    assert "cross-validated, 4 folds of 28 images" in page
+
+
+def test_other_images_and_shares_test_instead_of_folds(mine: Path, tmp_path: Path) -> None:
+    unseen = folder(tmp_path / "unseen", {"a": 3, "b": 4, "c": 5})
+    values = {**QUICK, "data": str(mine), "shots": 3}
+    by_path = experiment.run({**values, "test": str(unseen)}, [0, 1], out=tmp_path / "runs")
+    assert (by_path.folds, by_path.n_test) == (None, 12)
+    assert by_path.config["test"] == "unseen"
+    assert by_path.provenance.test_fingerprint is not None
+    by_share = experiment.run({**values, "test": 0.25}, [0, 1], out=tmp_path / "runs")
+    assert (by_share.folds, by_share.n_test) == (None, 7)
+    folds = experiment.run(values, [0, 1], out=tmp_path / "runs")
+    assert len({by_path.images, by_share.images, folds.images}) == 3
+    assert any("of the 28 images that 5 trials would" in note for note in folds.data_notes)
+
+
+def test_groups_stay_on_one_side(tmp_path: Path) -> None:
+    root = tmp_path / "scenes"
+    random = np.random.default_rng(0)
+    for number, name in enumerate("ab"):
+        for scene in range(6):
+            (root / name).mkdir(parents=True, exist_ok=True)
+            for frame in range(3):
+                colour = 255 * easy.COLOURS[number].numpy() + random.normal(0, 20, (16, 16, 3))
+                pixels = np.clip(colour, 0, 255).astype(np.uint8)
+                Image.fromarray(pixels).save(root / name / f"{name}scene{scene}_{frame}.png")
+    values = {**QUICK, "data": str(root), "full": True, "group_by": "prefix", "test_folds": 3}
+    record = experiment.run(values, range(3), out=tmp_path / "runs")
+    assert record.folds == 3
+    for seed in range(3):
+        path = tmp_path / "runs" / record.run_id / f"trial-{seed}" / "indices.json"
+        content = json.loads(path.read_text())
+        scenes_of = [{index // 3 for index in content[part]} for part in ("support", "test")]
+        assert not scenes_of[0] & scenes_of[1]
+        assert len(scenes_of[1]) == 4
