@@ -66,9 +66,9 @@ class Remarks:
         if self.subfolders:
             name, counts = max(self.subfolders.items(), key=lambda item: len(item[1]))
             listed = few([f"{folder} ({count:,})" for folder, count in counts.items()])
-            more = f" and of {len(self.subfolders) - 1:,} other classes" * (
-                len(self.subfolders) > 1
-            )
+            others = len(self.subfolders) - 1
+            more = f"; also those of {others:,} other classes" if others > 1 else ""
+            more = "; also those of another class" if others == 1 else more
             sentences.append(f"images of {name} come from several folders: {listed}{more}")
         return sentences
 

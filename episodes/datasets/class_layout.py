@@ -22,7 +22,10 @@ from episodes.datasets.source import few
 from episodes.errors import UserError
 
 _UNLABELLED = re.compile(r"(un|not)[ _-]?label+ed([ _-]?(data|set|images|pictures|photos))?$")
-_FOLD = re.compile(r"(k[ _-]?)?(fold|split|cv)s?[ _-]?\d+")
+_NUMBERED = re.compile(
+    r"(k[ _-]?)?(fold|split|cv|set|subset|part|batch|chunk|shard|session|day|site|domain|cam|"
+    r"camera)s?[ _-]?\d+"
+)
 
 
 @dataclass
@@ -60,7 +63,9 @@ def layout(root: Folder, place: str, *, is_archive: bool = False) -> Layout | No
     root = unwrapped(root, place, is_archive, notes)
     parts = find_parts(root, place, notes)
     if parts is not None:
-        return _of_parts(inner(parts[0]), parts[1] and inner(parts[1]), notes)
+        train = inner(parts[0])
+        _check_folds(train, place)
+        return _of_parts(train, parts[1] and inner(parts[1]), notes)
     if not root.with_files():
         if root.n_own_images:
             raise UserError(
@@ -103,7 +108,7 @@ def _of_classes(root: Folder, place: str, notes: list[str]) -> Layout:
     if len(common := _common_folders(root)) > 1:
         remarks.subfolders.clear()
         notes.append(
-            f"each class holds the same folders ({few(common)}): if these are the classes, give "
+            f"all classes hold the folders {few(common)}: if these are the classes, give "
             f"one folder, such as {place}/{root.with_images()[0].path}"
         )
     return Layout(classes, None, [*notes, *remarks.notes()])
@@ -134,13 +139,13 @@ def _with_parts_inside(root: Folder, notes: list[str]) -> Layout | None:
 
 
 def _common_folders(root: Folder) -> list[str]:
-    """Return the names of the folders with images that every class folder holds, and no others."""
-    names = [
-        sorted(own.name for own in folder.folders if own.n_images) for folder in root.with_images()
-    ]
-    if len(names) < 2 or any(other != names[0] for other in names):
+    """Return the names of the folders that all class folders hold, if these are most of them."""
+    names = [{own.name for own in folder.folders if own.n_images} for folder in root.with_images()]
+    if len(names) < 2:
         return []
-    return [name for name in names[0] if name.lower() not in PICTURES | MASKS]
+    common, distinct = set.intersection(*names), set.union(*names)
+    content = sorted(name for name in common if name.lower() not in PICTURES | MASKS)
+    return content if 2 * len(common) >= len(distinct) else []
 
 
 def _check_single_class(root: Folder, place: str) -> None:
@@ -165,10 +170,10 @@ def _check_single_class(root: Folder, place: str) -> None:
 
 
 def _check_folds(root: Folder, place: str) -> None:
-    """Raise UserError if the folders are folds of the same classes."""
-    folders = root.with_images()
-    if len(_common_folders(root)) > 1 and all(_FOLD.fullmatch(own.name.lower()) for own in folders):
+    """Raise UserError if the folders are folds, batches or the like of the same classes."""
+    folders, common = root.with_images(), _common_folders(root)
+    if len(common) > 1 and all(_NUMBERED.fullmatch(own.name.lower()) for own in folders):
         raise UserError(
-            f"{place} holds folds ({paths(folders)}), not classes: give one folder of class "
-            "folders; a run makes its own folds."
+            f"{place}: {paths(folders)} are no classes, because each holds the folders "
+            f"{few(common)}: join them to one folder per class, or give one of them."
         )

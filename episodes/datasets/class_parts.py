@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from episodes.datasets.class_files import MASKS, PICTURES
 from episodes.datasets.class_names import matches
 from episodes.datasets.folder_tree import Folder, images
-from episodes.datasets.part_names import PartName, part_of, parts_among
+from episodes.datasets.part_names import PartName, part_in, part_of, parts_among
 from episodes.datasets.source import few
 from episodes.errors import UserError
 
@@ -42,11 +42,13 @@ class _Candidates:
         named = parts_among(folder.name for folder in root.folders)
         result = cls()
         for folder in root.with_files():
-            if folder.name not in named:
-                result.others.append(folder)
+            part = named.get(folder.name)
+            if part is not None and holds_classes(folder):
+                result.with_classes.setdefault(part, []).append(folder)
+            elif part is not None and part_in(folder.name):
+                result.flat.setdefault(part, []).append(folder)
             else:
-                by_part = result.with_classes if holds_classes(folder) else result.flat
-                by_part.setdefault(named[folder.name], []).append(folder)
+                result.others.append(folder)
         return result
 
     def tests(self, by_part: dict[PartName, list[Folder]]) -> list[Folder]:

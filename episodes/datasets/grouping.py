@@ -11,6 +11,11 @@ import numpy as np
 from episodes.datasets.source import Part
 from episodes.errors import UserError
 
+_REASONS = {
+    "subfolder": "no class folder holds folders",
+    "prefix": "the file names have no common beginnings",
+}
+_NO_VALUES = "the column is empty"
 SUBFOLDER, PREFIX = "subfolder", "prefix"
 _ROBOFLOW = re.compile(r"_(jpe?g|png|bmp|webp)\.rf\.[0-9a-zA-Z]+$")  # augmented copies of one image
 _NUMBERED = re.compile(r"[_\W]*\(?\d+\)?$")
@@ -35,8 +40,8 @@ def clusters(parts: Sequence[Part], group_by: str) -> list[np.ndarray]:
     named = np.array([bool(name) for name in names], dtype=bool)
     if not named.any():
         raise UserError(
-            f"--group-by {group_by} gives no image a group: use subfolder, prefix or a column with "
-            "values, or leave it out."
+            f"--group-by {group_by} gives no image a group ({_REASONS.get(group_by, _NO_VALUES)}): "
+            "group by something else, or leave it out."
         )
     distinct, numbers = np.unique([name for name in names if name], return_inverse=True)
     if len(distinct) == 1 and named.all():

@@ -10,11 +10,23 @@ PartName = Literal["train", "test", "validation"]
 
 _WORDS: dict[str, PartName] = {
     **dict.fromkeys(("train", "training", "trainval", "trn"), "train"),
-    **dict.fromkeys(("test", "testing", "tst", "eval", "evaluation", "holdout"), "test"),
+    **dict.fromkeys(("trainings", "entrainement", "entraînement", "entrenamiento"), "train"),
     **dict.fromkeys(
-        ("validation", "validating", "validate", "valid", "val", "dev", "development"), "validation"
+        ("treino", "treinamento", "addestramento", "обучение", "训练", "训练集"), "train"
+    ),
+    **dict.fromkeys(("test", "testing", "tst", "eval", "evaluation", "holdout"), "test"),
+    **dict.fromkeys(("prueba", "teste", "тест", "测试", "测试集"), "test"),
+    **dict.fromkeys(("validation", "validating", "validate", "valid", "val"), "validation"),
+    **dict.fromkeys(
+        ("dev", "development", "validierung", "validierungs", "验证", "验证集"), "validation"
     ),
 }
+# Names that are parts only beside each other.
+_PAIRS: tuple[dict[str, PartName], ...] = (
+    {"tr": "train", "te": "test", "ts": "test", "vl": "validation"},
+    {"support": "train", "query": "test"},
+    {"gallery": "train", "query": "test", "probe": "test"},
+)
 # Words that may stand beside the word for a part: they say nothing about the content.
 _FILLERS = (
     "set sets data dataset datasets image images img imgs picture pictures pic pics photo photos "
@@ -22,7 +34,9 @@ _FILLERS = (
     "raw orig original clean cropped crop crops resized processed preprocessed final new small "
     "batch shard jpg jpeg png"
 )
-_GLUED = re.compile(rf"({'|'.join(_WORDS)})(set|sets|data|dataset|images|imgs|img|split|part)")
+_GLUED = re.compile(
+    rf"({'|'.join(_WORDS)})(set|sets|data|dataset|images|imgs|img|split|part|daten)"
+)
 _HASH = re.compile(r"(?<![0-9a-zA-Z])(?=[a-f]*\d)[0-9a-f]{8,}(?![0-9a-zA-Z])")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
@@ -55,12 +69,18 @@ def parts_among(names: Iterable[str]) -> dict[str, PartName]:
     """Return the part of each of the names that is one, given the names beside it.
 
     In addition to `part_of`, names are parts if they differ in the word for a part alone, and one
-    of them is a training part: `alphabet_train` and `alphabet_test`.
+    of them is a training part: `alphabet_train` and `alphabet_test`. Some names are parts only
+    beside each other, such as `support` and `query`.
 
     Args:
         names: names of the folders in one folder.
     """
+    names = list(names)
     parts: dict[str, PartName] = {}
+    for pair in _PAIRS:
+        members = {name: pair[name.lower()] for name in names if name.lower() in pair}
+        if len(set(members.values())) > 1 and "train" in members.values():
+            parts.update(members)
     pairs: dict[tuple[str, ...], dict[str, PartName]] = {}
     for name in names:
         part, others = _split(name)

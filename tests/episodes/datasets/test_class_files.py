@@ -34,6 +34,14 @@ def test_several_folders_are_counted() -> None:
     assert notes == ["images of a come from several folders: directly in it (1), x (10), y (1)"]
 
 
+def test_further_classes_from_several_folders_are_counted() -> None:
+    remarks = Remarks()
+    for folder in tree(*[f"{c}/{s}/1.png" for c in "abc" for s in "xy"]).folders:
+        files_of_class(folder, remarks)
+    (note,) = remarks.notes()
+    assert note.endswith("x (1), y (1); also those of 2 other classes")
+
+
 def test_one_folder_needs_no_remark() -> None:
     assert names("a/x/0-9.png")[1] == []
 

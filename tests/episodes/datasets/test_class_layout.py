@@ -68,6 +68,11 @@ def test_classes_named_valid_and_invalid_stay_classes() -> None:
     assert "valid/ is taken for a class" in own.notes[0]
 
 
+def test_classes_named_support_and_query_stay_classes() -> None:
+    assert set(read("support/0-9.png", "query/0-9.png").train) == {"support", "query"}
+    assert set(read("support/a/1.png", "support/b/1.png", "query/a/1.png").train) == {"a", "b"}
+
+
 def test_classes_of_test_images_may_be_spelled_otherwise() -> None:
     own = read("train/Cat/1.png", "train/dog/1.png", "test/cat/1.png", "test/dog/1.png")
     assert counts(own)[1] == {"Cat": 1, "dog": 1}
@@ -112,8 +117,8 @@ def test_the_folder_that_was_packed_is_no_class_of_an_archive() -> None:
 def test_the_same_folders_in_each_class_are_named() -> None:
     own = read(*[f"{c}/{k}/1.png" for c in ("color", "gray") for k in ("apple", "pear")])
     assert own.notes == [
-        "each class holds the same folders (apple, pear): if these are the classes, give one "
-        "folder, such as /data/mine/color"
+        "all classes hold the folders apple, pear: if these are the classes, give one folder, "
+        "such as /data/mine/color"
     ]
 
 
@@ -137,8 +142,12 @@ def test_the_same_folders_in_each_class_are_named() -> None:
             "several training parts, train1/, train2/: join them",
         ),
         (
+            [*(f"train/set{i}/{c}/1.png" for i in (1, 2) for c in "ab"), "test/a/1.png"],
+            "train/set1/, train/set2/ are no classes",
+        ),
+        (
             [f"fold{i}/{c}/1.png" for i in (1, 2) for c in "ab"],
-            r"holds folds \(fold1/, fold2/\), not classes",
+            "fold1/, fold2/ are no classes, because each holds the folders a, b: join them",
         ),
     ],
 )

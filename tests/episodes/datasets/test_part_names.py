@@ -56,6 +56,14 @@ def test_two_test_names_are_no_parts_without_a_training_name() -> None:
     assert parts_among(["road_test", "road_val"]) == {}
 
 
+@pytest.mark.parametrize(
+    "names", ["tr te", "Support Query", "gallery probe", "Trainingsdaten Testdaten"]
+)
+def test_names_that_are_parts_beside_each_other(names: str) -> None:
+    assert list(parts_among(names.split()).values()) == ["train", "test"]
+    assert parts_among(["support", "gallery", "tr", "query_2"]) == {}
+
+
 def test_parts_beside_other_folders() -> None:
     assert parts_among(["Training", "testing", "unlabeled"]) == {
         "Training": "train",
