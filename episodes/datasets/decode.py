@@ -118,7 +118,8 @@ def decode_with_traits(payload: Payload, decoding: Decoding) -> tuple[np.ndarray
     with opened(data) as image:
         # This affects JPEG alone: it is decoded at a half, a quarter or an eighth of its size if
         # that is still at least twice the size of the result.
-        image.draft(None, (2 * size, 2 * size))
+        if min(image.size) >= 4 * size:
+            image.draft(None, (2 * size, 2 * size))
         traits = _ORDINARY
         kind = deep_pixels.kind_of(image) if deep_pixels.may_be_deep(data) else None
         if kind is None:
