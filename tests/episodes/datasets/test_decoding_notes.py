@@ -26,7 +26,7 @@ def notes(folder: Path, fit: Fit = "crop", test: float | None = None) -> list[st
     return [note for note in loaded.train.notes if "no test" not in note]
 
 
-def test_nothing_is_said_of_square_ordinary_images(folder: Path) -> None:
+def test_square_ordinary_images_need_no_note(folder: Path) -> None:
     assert notes(folder) == []
 
 
@@ -51,7 +51,7 @@ def test_skipped_files_are_listed_by_reason(folder: Path) -> None:
     ]
 
 
-def test_the_range_of_deep_images_is_said_and_those_that_it_does_not_fit(folder: Path) -> None:
+def test_a_note_has_the_range_of_deep_images_and_another_those_that_it_does_not_fit(folder: Path) -> None:
     values = np.random.default_rng(0).integers(0, 4096, (8, 16, 16, 1)).astype(np.uint16)
     for number, own in enumerate(values):
         (folder / "a" / f"deep{number}.png").write_bytes(png16(own))
@@ -71,7 +71,7 @@ def test_sixteen_full_bits_need_no_remark(folder: Path) -> None:
     assert notes(folder) == []
 
 
-def test_further_pages_and_frames_are_not_used_and_said(folder: Path) -> None:
+def test_further_pages_and_frames_are_not_used_and_counted(folder: Path) -> None:
     pages = [Image.new("RGB", (16, 16), colour) for colour in ("red", "blue")]
     for name in ("a/x.gif", "a/x.tif", "b/x.webp", "b/x.png"):
         pages[0].save(folder / name, save_all=True, append_images=pages[1:], lossless=True)
