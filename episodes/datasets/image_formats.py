@@ -155,7 +155,7 @@ def raw(payload: Payload) -> bytes:
         try:
             if _named_as_image(payload):
                 return payload.read_bytes()
-            return payload.read_bytes() if _begins_as_image(payload) else b""
+            return payload.read_bytes() if begins_as_image(payload) else b""
         except OSError:
             return b""
     return payload
@@ -167,7 +167,17 @@ def is_image_file(path: Path) -> bool:
     A file whose suffix is that of an image is one even if it is damaged. Any other file, such as
     `photo.jpg?width=300`, must begin as an image that can be read.
     """
-    return _named_as_image(path) or _begins_as_image(path)
+    return _named_as_image(path) or begins_as_image(path)
+
+
+def begins_as_image(path: Path) -> bool:
+    """Return whether a file begins as an image that can be read here."""
+    return path.suffix.lower() not in _CAMERA_RAW and readable(_head(path))
+
+
+def may_be_image(path: Path) -> bool:
+    """Return whether a file is a photo of a format that may not be readable here."""
+    return path.suffix.lower() in _CAMERA_RAW or format_of(_head(path)) is not None
 
 
 def _named_as_image(path: Path) -> bool:
@@ -185,10 +195,6 @@ def _image_suffixes() -> frozenset[str]:
         for suffix, format_ in formats.items()
         if format_ in Image.OPEN and format_ not in {*_NOT_DECODED, "HEIF"}
     )
-
-
-def _begins_as_image(path: Path) -> bool:
-    return path.suffix.lower() not in _CAMERA_RAW and readable(_head(path))
 
 
 def _head(path: Path) -> bytes:

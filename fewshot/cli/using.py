@@ -92,10 +92,10 @@ def forecast(
 def predict(
     run: Annotated[
         Path,
-        typer.Argument(help="Folder of a finished run, whose data set must still be there."),
+        typer.Argument(help="Folder of a finished run; its data set is not needed."),
     ],
     images: Annotated[
-        Path, typer.Argument(help="Folder of image files; its subfolders are not read.")
+        Path, typer.Argument(help="Image file, or folder of image files and folders of them.")
     ],
     trial: common.Trial = None,
     kaggle: Annotated[
@@ -122,7 +122,7 @@ def predict(
     device: common.Device = None,
     quiet: common.Quiet = False,
 ) -> None:
-    """Predict the classes of a folder of images with a finished run.
+    """Predict the classes of an image or of a folder of images with a finished run.
 
     The same command resumes an interrupted prediction.
 

@@ -1,28 +1,33 @@
-"""Classify a folder of images with a finished run, as CSV: streamed, and resumed after a stop."""
+"""Classify images in a folder with a finished run, as CSV: streamed, and resumed after a stop."""
 
 from __future__ import annotations
 
 import csv
 import hashlib
+import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from io import StringIO
-from itertools import chain, pairwise
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from episodes.datasets.image_formats import is_image_file, quiet_pillow, why_skipped
+from episodes.datasets.image_formats import quiet_pillow
+from episodes.datasets.names import readable
 from episodes.datasets.parallel_decode import decoded_chunks
 from episodes.datasets.source import few
 from fewshot import io, progress
 from fewshot.errors import UserError
 from fewshot.model import predictor
+from fewshot.model.image_listing import id_of, listing
 from fewshot.model.partial_file import Parts
 from fewshot.model.predictor import Predictor
+
+log = logging.getLogger("fewshot")
 
 
 class Written(NamedTuple):
@@ -32,9 +37,10 @@ class Written(NamedTuple):
     left_out: list[str]
 
     def __str__(self) -> str:
+        images = f"{self.images:,} image{'' if self.images == 1 else 's'}"
         if not self.left_out:
-            return f"{self.images:,} images"
-        return f"{self.images:,} images; left out {len(self.left_out):,}: {few(self.left_out)}"
+            return images
+        return f"{images}; left out {len(self.left_out):,}: {few(self.left_out)}"
 
 
 @dataclass(frozen=True)
@@ -59,8 +65,8 @@ class _Columns:
 
     def row(self, name: str, classes: list[str], probabilities: list[float]) -> list[Any]:
         if self.kaggle:
-            return [_id(name), classes[0]]
-        row: list[Any] = [name]
+            return [id_of(name), classes[0]]
+        row: list[Any] = [readable(name)]
         for label, probability in zip(classes, probabilities, strict=True):
             row += [label, f"{probability:.6f}"]
         return row
@@ -84,7 +90,7 @@ def predict(
     skip_broken: bool = False,
     device: str | None = None,
 ) -> Written:
-    """Write the classes of all images in a folder as CSV.
+    """Write the classes of an image, or of all in a folder and the folders below it, as CSV.
 
     Finished parts are stored beside `out` until it is written, whole and by rename. The same call
     resumes after whatever stopped it, and computes a part again only if one of its files has
@@ -93,11 +99,12 @@ def predict(
 
     Args:
         run: folder of a finished run.
-        images: folder of image files; hidden files and folders inside it are skipped.
+        images: an image file, or a folder; hidden files and folders inside it are skipped. Files
+            that are no images are left out.
         out: the CSV file.
         seed: trial of the run; None for the first.
         kaggle: write rows `id,label` by rising id, of files named by integers, instead of
-            `file,label,probability` by name.
+            `file,label,probability` by name, relative to the folder.
         top: how many of the best classes to write for each file, one after the other.
         skip_broken: leave out files that cannot be decoded.
         device: cpu, cuda and so on; None for a GPU if there is one.
@@ -106,15 +113,18 @@ def predict(
         UserError: the request is wrong, or files cannot be decoded and `skip_broken` is off. In the
             latter case all other files are done and stored.
     """
-    names, others = _listing(images, kaggle)
-    if others and not skip_broken:
-        raise UserError(
-            f"{images}: {few(others)}; remove them, or use --skip-broken to leave them out."
-        )
     if out.is_dir():
         raise UserError(
             f"{out} is a folder: name the CSV file to write, such as {out / 'predictions.csv'}."
         )
+    folder, names, unreadable, others, notes = listing(images, kaggle, out)
+    if unreadable and not skip_broken:
+        raise UserError(
+            f"{images}: {few(unreadable)}; convert or remove them, or use --skip-broken to leave "
+            "them out."
+        )
+    for note in notes:
+        log.warning("%s: %s.", images, note)
     progress.update("loading the run")
     ready = predictor.load(run, seed, device)
     if top > len(ready.classes):
@@ -123,9 +133,9 @@ def predict(
             f"{len(ready.classes)} can be written."
         )
     columns = _Columns(kaggle, top)
-    chunks = _chunks(ready, columns, images, names)
+    chunks = _chunks(ready, columns, folder, names)
     with Parts(out) as parts:
-        broken = _complete(parts, ready, columns, images, chunks, skip_broken)
+        broken = _complete(parts, ready, columns, folder, chunks, skip_broken)
         if broken and not skip_broken:
             raise UserError(
                 f"{images}: {few(broken)}; all other images are done and stored: repair or remove "
@@ -134,59 +144,9 @@ def predict(
         if len(broken) == len(names):
             raise UserError(f"{images}: no file could be read as an image: {few(broken)}.")
         texts = chain([_csv([columns.header()])], (parts[key]["rows"] for key, _ in chunks))
-        io.write_bytes(out, (text.encode(errors="surrogateescape") for text in texts))
+        io.write_bytes(out, (text.encode() for text in texts))
         parts.remove()
-    return Written(len(names) - len(broken), others + broken)
-
-
-def _listing(folder: Path, kaggle: bool) -> tuple[list[str], list[str]]:
-    """Return the names of a folder's images, sorted, and the other files with a reason."""
-    try:
-        with os.scandir(folder) as entries:
-            files = sorted(
-                entry.name
-                for entry in entries
-                if not entry.name.startswith(".") and entry.is_file()
-            )
-    except OSError as error:
-        raise UserError(
-            f"{folder} cannot be read as a folder of images: {error.strerror}."
-        ) from None
-    names = [name for name in files if is_image_file(folder / name)]
-    others = [
-        f"{name} ({why_skipped(folder / name)})"
-        for name in files
-        if not is_image_file(folder / name)
-    ]
-    if not names:
-        listed = f" ({few(others)})" if others else ""
-        raise UserError(
-            f"{folder} holds no images{listed}: name the folder that holds them, not one above it."
-        )
-    if kaggle:
-        _sort_by_id(folder, names)
-    return names, others
-
-
-def _sort_by_id(folder: Path, names: list[str]) -> None:
-    """Sort files that are named by integers in place, and refuse other names and equal ids."""
-    for name in names:
-        if not os.path.splitext(name)[0].encode(errors="replace").isdigit():
-            raise UserError(
-                f"{folder / name}: --kaggle needs files named by integers, such as 1.png; or use "
-                "--out."
-            )
-    names.sort(key=_id)
-    for name, following in pairwise(names):
-        if _id(name) == _id(following):
-            raise UserError(
-                f"{folder}: {name} and {following} have the same id: remove or rename one."
-            )
-
-
-def _id(name: str) -> int:
-    # Many times faster than Path, for hundreds of thousands of names.
-    return int(os.path.splitext(name)[0])
+    return Written(len(names) - len(broken), unreadable + others + broken)
 
 
 def _chunks(ready: Predictor, columns: _Columns, folder: Path, names: list[str]) -> list[_Chunk]:
@@ -252,7 +212,9 @@ def _fill(
         for (key, names), (pixels, reasons, _) in zip(missing, decoded, strict=True):
             reason_of = dict(zip(names, reasons, strict=True))
             good = [name for name in names if reason_of[name] is None]
-            broken = [f"{name} ({reason})" for name, reason in reason_of.items() if reason]
+            broken = [
+                f"{readable(name)} ({reason})" for name, reason in reason_of.items() if reason
+            ]
             parts[key] = {"rows": _csv(_rows(ready, columns, good, pixels)), "broken": broken}
             report(len(names))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,14 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from episodes.types import Decoding, FeatureSet
+from episodes.types import Decoding, FeatureSet, ImageSet
 from fewshot import io
 from fewshot.backbones import chunk_size
 from fewshot.errors import UserError
 from fewshot.evaluation import low_data
 from fewshot.features import frozen
 from fewshot.heads.calibration import Calibration
-from fewshot.model.restore import RestoredTrial, restore
+from fewshot.model import ready_trial
+from fewshot.model.ready_trial import ReadyTrial
 from fewshot.runs import records, trial_data, voters
 from fewshot.runs.trial_data import Part
 from fewshot.runs.trial_record import TrialRecord
@@ -56,16 +56,16 @@ def load(run: Path, seed: int | None = None, device: str | None = None) -> Predi
         UserError: the folder is no finished run, or its data or weights have changed since.
     """
     seed = _finished_seed(run, seed)
-    restored = restore(run, seed, device)
-    resolved, train = restored.run, restored.run.data.train
-    kind = torch.device(resolved.compute.device).type
+    trial = ready_trial.load(run, seed, device)
+    kind = torch.device(trial.compute.device).type
     fingerprint = hashlib.sha256((records.trial_folder(run, seed) / "trial.json").read_bytes())
-    fingerprint.update(f"{resolved.run_id} {resolved.compute.precision} {kind}".encode())
+    fingerprint.update(f"{trial.run_id} {trial.compute.precision} {kind}".encode())
+    side = trial.decoding.size
     return Predictor(
-        logits=_classifier(restored, _calibration(run, seed)),
-        classes=train.classes,
-        decoding=train.decoding or Decoding(train.images.shape[-1]),
-        batch_size=chunk_size(restored.learner.backbone, train.images),
+        logits=_classifier(trial, _calibration(run, seed)),
+        classes=trial.classes,
+        decoding=trial.decoding,
+        batch_size=chunk_size(trial.learner.backbone, torch.empty(0, 3, side, side)),
         fingerprint=fingerprint.hexdigest(),
     )
 
@@ -95,28 +95,26 @@ def _calibration(run: Path, seed: int) -> Calibration:
 
 
 @torch.no_grad()
-def _classifier(
-    restored: RestoredTrial, calibration: Calibration
-) -> Callable[[np.ndarray], Tensor]:
+def _classifier(trial: ReadyTrial, calibration: Calibration) -> Callable[[np.ndarray], Tensor]:
     """Return pixels -> logits, by the same steps as the evaluation of the trial."""
-    run, learner, device = restored.run, restored.learner, restored.run.compute.device
-    images, backbone = run.data.train, learner.backbone
-    train = Part(images, restored.train_indices)
-    on_features = trial_data.works_on_features(run, learner, train)
-    if on_features:
-        computed = frozen.cached(backbone, images, train.indices, device).features
-        train = Part(computed, torch.arange(len(computed)))
-    support = trial_data.support_for_adapt(learner, train, device)
-    classifier = calibration.calibrated(low_data.adapt(learner, support).classifier)
+    learner, device = trial.learner, trial.compute.device
+    classifier = calibration.calibrated(low_data.adapt(learner, trial.support).classifier)
 
     def logits(pixels: np.ndarray) -> Tensor:
         every = torch.arange(len(pixels))
         labels = torch.zeros_like(every)  # unknown; nothing reads them
-        new_images = replace(images, images=torch.from_numpy(pixels), labels=labels)
+        new_images = ImageSet(
+            name="",
+            images=torch.from_numpy(pixels),
+            labels=labels,
+            classes=trial.classes,
+            fingerprint="",
+            groups={},
+        )
         part = Part(new_images, every)
-        if on_features:
-            features = frozen.extract(backbone, new_images, every, device)
-            part = Part(FeatureSet(frozen.as_features(features), labels, images.classes), every)
+        if trial.on_features:
+            features = frozen.extract(learner.backbone, new_images, every, device)
+            part = Part(FeatureSet(frozen.as_features(features), labels, trial.classes), every)
         return low_data.classify(classifier, trial_data.batches(learner, part, device)).logits
 
     return logits

@@ -42,24 +42,36 @@ def restore(folder: Path, seed: int, device: str | None = None) -> RestoredTrial
     Raises:
         UserError: a file is missing or cannot be read, or data or weights have changed since.
     """
-    trial_folder = records.trial_folder(folder, seed)
-    for path in (
-        folder / "config.yaml",
-        folder / "record.json",
-        trial_folder / "indices.json",
-        trial_folder / "trial.json",
-    ):
-        if not path.is_file():
-            raise UserError(f"{path} is missing: name the run's own folder, with all its files.")
+    check_files(folder, seed)
+    indices = records.trial_folder(folder, seed) / "indices.json"
+    if not indices.is_file():
+        raise _missing(indices)
     run = _resolve_again(folder, device)
     learner = run.build_learner(seed)
-    if run.bases:
-        meta_training.load_weights(learner, folder)
-    if learner.feed is not None:
-        trial_files.load_weights(learner, trial_folder)
-    support = io.read_json(trial_folder / "indices.json")["support"]
+    load_trained(learner, folder, seed, bool(run.bases))
+    support = io.read_json(indices)["support"]
     train_indices = torch.tensor(support, dtype=torch.int64)  # also if there are none
     return RestoredTrial(run, learner, train_indices)
+
+
+def check_files(folder: Path, seed: int) -> None:
+    """Raise UserError if the folder of a run lacks a file that every use of a trial needs."""
+    trial = records.trial_folder(folder, seed) / "trial.json"
+    for path in (folder / "config.yaml", folder / "record.json", trial):
+        if not path.is_file():
+            raise _missing(path)
+
+
+def _missing(path: Path) -> UserError:
+    return UserError(f"{path} is missing: name the run's own folder, with all its files.")
+
+
+def load_trained(learner: Learner, folder: Path, seed: int, meta_trained: bool) -> None:
+    """Put the weights of a trial on a learner in its initial state."""
+    if meta_trained:
+        meta_training.load_weights(learner, folder)
+    if learner.feed is not None:
+        trial_files.load_weights(learner, records.trial_folder(folder, seed))
 
 
 def _resolve_again(folder: Path, device: str | None) -> ResolvedRun:

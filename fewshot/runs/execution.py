@@ -17,7 +17,7 @@ from filelock import FileLock
 from fewshot import backbones, config, distributed, io, progress
 from fewshot.errors import UserError
 from fewshot.learners import LEARNERS
-from fewshot.runs import cross_validation, one_trial, processes, requests, trial_files
+from fewshot.runs import cross_validation, one_trial, own_copies, processes, requests, trial_files
 from fewshot.runs.assembly import assemble
 from fewshot.runs.labelled_subset import labelled_subset
 from fewshot.runs.resolve import ResolvedRun, options_of, resolve_run
@@ -122,8 +122,10 @@ def _begin(run: ResolvedRun, seeds: Sequence[int], force: bool) -> list[int]:
     if not (run.folder / "config.yaml").exists():
         _mention_idle_cores(run, len(seeds))
     io.make_folder(run.folder)
-    values = {**run.config.model_dump(mode="json"), "compute": run.compute._asdict()}
+    settings = own_copies.with_absolute_paths(run.config.model_dump(mode="json"))
+    values = {**settings, "compute": run.compute._asdict()}
     io.write_bytes(run.folder / "config.yaml", config.dump(values).encode())
+    own_copies.copy_weights(run.config, run.folder)
     return [seed for seed in seeds if force or not (run.trial_folder(seed) / "trial.json").exists()]
 
 

@@ -22,6 +22,7 @@ from fewshot.runs import (
     meta_training,
     provenance,
     random_weights,
+    stored_support,
     trial_data,
     trial_files,
 )
@@ -64,6 +65,7 @@ def run_trial(run: ResolvedRun, seed: int, *, force: bool = False) -> None:
             predictions, record = _evaluate(
                 run, seed, subset, learner, data, trained, folder, started
             )
+            stored_support.write(run, learner, data.train, folder)
             trial_files.write(folder, subset, learner, initial, trained.fit, predictions, record)
 
 

@@ -106,16 +106,22 @@ def episode_ways(train: Part) -> int:
     return int((train.labels.bincount() > 1).sum())
 
 
-def support_for_adapt(learner: Learner, train: Part, device: str) -> Labelled:
-    """Return the support set that `adapt` gets.
+def part_for_adapt(learner: Learner, train: Part) -> Part:
+    """Return the part of the training images that `adapt` gets.
 
     If a trained head classifies, `adapt` does not read the support set, and one image of each class
     stands for it.
     """
     if learner.feed == "batches" and not learner.needs.support:
         by_class = subsets.by_class(train.labels, train.n_way)
-        train = train.select(torch.stack([positions[0] for positions in by_class]))
-    return streams.labelled(train.source, train.indices, device)
+        return train.select(torch.stack([positions[0] for positions in by_class]))
+    return train
+
+
+def support_for_adapt(learner: Learner, train: Part, device: str) -> Labelled:
+    """Return the support set that `adapt` gets; see `part_for_adapt`."""
+    part = part_for_adapt(learner, train)
+    return streams.labelled(part.source, part.indices, device)
 
 
 def batches(learner: Learner, part: Part, device: str) -> Iterator[Labelled]:

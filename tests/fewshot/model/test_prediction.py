@@ -201,8 +201,9 @@ def test_names_and_classes_of_any_kind_are_quoted(tmp_path: Path) -> None:
     names = ["a,b.png", 'say "c".png', "übel.png", "no suffix", os.fsdecode(b"\xff.png")]
     for name in names:
         shutil.copy(data / "test" / "bee" / "bee-0.png", tmp_path / "flat" / name)
+    names[-1] = "\ufffd.png"
     prediction.predict(folder, tmp_path / "flat", tmp_path / "out.csv", top=4)
-    with (tmp_path / "out.csv").open(newline="", errors="surrogateescape") as file:
+    with (tmp_path / "out.csv").open(newline="", encoding="utf-8") as file:
         result = list(csv.DictReader(file))
     assert [row["file"] for row in result] == sorted(names)
     for row in result:
@@ -245,22 +246,39 @@ def test_broken_files_are_named_when_the_others_are_done_or_left_out(
         prediction.predict(scratch, folder, tmp_path / "out.csv", skip_broken=True)
 
 
-def test_files_that_are_no_images_by_name_are_errors_before_work_starts(
+def test_photos_of_formats_that_cannot_be_read_are_errors_before_work_starts(
     scratch: Path, digits: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "png"
     folder.mkdir()
-    for name in ("sample.csv", "1.heic"):
+    for name in ("sample.csv", "1.jxl"):
         (folder / name).write_text("")
-    with pytest.raises(UserError, match=r"holds no images \(1\.heic"):
+    with pytest.raises(UserError, match=r"holds no images \(1\.jxl \(empty\), sample\.csv"):
         prediction.predict(scratch, folder, tmp_path / "out.csv", skip_broken=True)
     shutil.copy(digits / "1.png", folder / "1.png")
-    with pytest.raises(UserError, match=r"1\.heic \(empty\), sample\.csv \(empty\); remove them"):
+    with pytest.raises(UserError, match=r"png: 1\.jxl \(empty\); convert or remove them"):
         prediction.predict(scratch, folder, tmp_path / "out.csv", kaggle=True)
     result = prediction.predict(
         scratch, folder, tmp_path / "out.csv", kaggle=True, skip_broken=True
     )
     assert (result.images, len(result.left_out)) == (1, 2)
+
+
+def test_the_csv_may_lie_among_the_images_in_folders_of_folders(
+    scratch: Path, digits: Path, tmp_path: Path
+) -> None:
+    for name in ("7.png", "b/7.png", "a/deep/3.png"):
+        (tmp_path / "png" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(digits / Path(name).name, tmp_path / "png" / name)
+    (tmp_path / "png" / "README").write_text("notes")
+    out = tmp_path / "png" / "out.csv"
+    for _ in range(2):
+        assert prediction.predict(scratch, tmp_path / "png", out) == (3, ["README (not an image)"])
+    first, second, third = rows(out)
+    assert [row["file"] for row in (first, second, third)] == ["7.png", "a/deep/3.png", "b/7.png"]
+    assert first["probability"] == third["probability"]
+    assert prediction.predict(scratch, digits / "3.png", tmp_path / "one.csv") == (1, [])
+    assert rows(tmp_path / "one.csv") == [{**second, "file": "3.png"}]
 
 
 # stopping and continuing
@@ -435,6 +453,7 @@ def test_what_is_no_run_or_no_longer_the_same_is_refused(digits: Path, tmp_path:
     weights.unlink()
     refused(r"model\.safetensors cannot be read")
     weights.write_bytes(whole)
+    (folder / "trial-0" / "support.safetensors").unlink()  # as runs of older versions
     (folder / "trial-0" / "indices.json").rename(tmp_path / "aside")
     refused(r"trial-0/indices\.json is missing")
     (tmp_path / "aside").rename(folder / "trial-0" / "indices.json")
@@ -453,7 +472,7 @@ def test_what_is_no_run_or_no_longer_the_same_is_refused(digits: Path, tmp_path:
         ("RUN PNG --kaggle a.csv --top 2", "--kaggle writes one class"),
         ("RUN PNG --out .", "is a folder"),
         ("RUN nowhere --out a.csv", "nowhere cannot be read as a folder"),
-        ("RUN RUN --out a.csv", "record.json (not an image)"),
+        ("RUN RUN --out a.csv", "config.yaml (not an image)"),
         ("PNG PNG --out a.csv", "no folder of a finished run"),
         ("RUN PNG --out a.csv --device cuda:7", "cuda:7"),
     ],

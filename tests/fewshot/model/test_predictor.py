@@ -29,7 +29,7 @@ def test_logits_are_those_that_the_trial_saved(
     expected = saved["test_logits"][:40] / saved["temperature"]
     np.testing.assert_allclose(loaded.logits(pixels).numpy(), expected, rtol=1e-4, atol=1e-4)
     assert loaded.classes == tuple("0123456789")
-    assert loaded.side == 32
+    assert loaded.decoding.size == 32
 
 
 def test_an_image_has_the_same_logits_alone_and_in_a_batch(run: Path, pixels: np.ndarray) -> None:
