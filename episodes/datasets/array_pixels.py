@@ -54,8 +54,8 @@ def channels_last(images: np.ndarray) -> np.ndarray:
     if images.ndim != 4:
         raise Unfit(f"has the shape {list(shape)}, {expected}: choose single slices or frames")
     first, last = shape[1] in CHANNELS, shape[3] in CHANNELS
-    if first and last:  # a tiny image: the square one is meant
-        last = shape[1] == shape[2]
+    if first and last:  # a tiny image: a square one is meant
+        last = shape[2] != shape[3] or shape[1] == shape[2]
     if last:
         return images
     if first:
@@ -87,6 +87,13 @@ def value_range(arrays: list[np.ndarray]) -> Range:
         return Range(-1, 1, note.format("1") + " and -1 black")
     if low >= 0 and high > 0:
         is_whole = all(map(_is_whole, arrays))
+        if not is_whole and any(
+            array.max() <= 1 < high and not _is_whole(array) for array in arrays
+        ):
+            raise Unfit(
+                f"has a part with pixel values up to 1 and another with values up to {high:,.6g}: "
+                "save all parts with one range"
+            )
         if not is_whole and high <= 1:
             return Range(0, 1)
         if is_whole and high <= FEW_LEVELS:

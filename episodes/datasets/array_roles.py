@@ -18,7 +18,15 @@ _IMAGE_WORDS = {
 }
 _LABEL_WORDS = {"y", "ys", "label", "labels", "target", "targets", "lbl", "lbls", "lab", "labs"}
 _NAME_KEYS = {
-    *("classes", "classnames", "labelnames", "targetnames", "categories", "categorynames"),
+    *(
+        "classes",
+        "classnames",
+        "labelnames",
+        "targetnames",
+        "categories",
+        "categorynames",
+        "listclasses",
+    ),
 }
 _FILLERS = {
     *("set", "dataset", "split", "part", "the", "all", "full", "array", "arr", "np", "orig"),

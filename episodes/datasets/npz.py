@@ -130,7 +130,7 @@ def _located(place: Path, arrays: list[Array]) -> _Arrays | None:
         else:
             roles.setdefault(role, []).append(array)
     for (part, what), own in roles.items():
-        if len(own) > 1:
+        if len(own) > 1 and what != "names":
             raise UserError(
                 f"{place} has several arrays of {what} of the part {part or 'x'}: "
                 f"{few([array.label for array in own])}; give one file as data, or rename them."

@@ -200,6 +200,13 @@ def test_mnist_is_recognised_by_its_first_labels(tmp_path: Path) -> None:
         ({"x": X, "y": np.ones((12, 3))}, "gives 12 of 12 images no class, several or parts"),
         ({"x": X, "y": Y, "classes": ["cat", "dog"]}, r"labels outside 0\.\.1"),
         ({"x": X / 100, "y": Y}, "pixel values from 0 to 2.55, expected 0 to 1"),
+        (
+            {"x_train": X, "y_train": Y, "x_test": X / 255, "y_test": Y},
+            "a part with pixel values up to 1 and another with values up to 255",
+        ),
+        ({"x": X[:0], "y": Y[:0]}, "needs images of at least two classes, but has none"),
+        ({"x": X, "y": np.array(["2026-01-01"] * 12, dtype="M8[D]")}, "the type datetime64"),
+        ({"x": X, "y": np.array([*"abcabcabcab", " "])}, "has 1 empty labels"),
         ({"x": X * 1j, "y": Y}, "holds values of type complex128"),
         ({"x": X / 255 * np.nan, "y": Y}, "infinite or not numbers"),
         ({"x": X[..., :2], "y": Y}, r"shape \[12, 8, 8, 2\], expected \[images, height"),
