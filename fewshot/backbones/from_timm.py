@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -252,9 +253,11 @@ def _depths(body: nn.Module) -> dict[str, int]:
     from timm.models import group_parameters
 
     if matcher := getattr(body, "group_matcher", None):
-        return group_parameters(body, matcher(coarse=True), reverse=True)
+        with suppress(AssertionError):  # it has groups, but only of single layers
+            return group_parameters(body, matcher(coarse=True), reverse=True)
+    depths: dict[str, int] = {}
     parts: dict[str, int] = {}
-    return {
-        name: parts.setdefault(name.partition(".")[0], len(parts))
-        for name, _ in body.named_parameters()
-    }
+    for name, _ in body.named_parameters():
+        part = ".".join(name.split(".")[:2])
+        depths[name] = parts.setdefault(part, len(parts))
+    return depths

@@ -118,6 +118,15 @@ def test_the_reports_networks(name: str, parameters: int, last: str, before_last
         assert set(names) <= set(stage)
 
 
+@pytest.mark.parametrize("name", ["pit_ti_224", "rdnet_tiny"])
+def test_models_without_groups_have_their_parts_as_stages(name: str) -> None:
+    with torch.device("meta"):
+        backbone = backbones.build(name)
+    names = [name for name, _ in backbone.body.named_parameters()]
+    assert [f"body.{name}" for name in names] == [one for stage in backbone.stages for one in stage]
+    assert len(backbone.stages) > 2
+
+
 def test_a_network_of_the_reports_computes() -> None:
     backbone = build("mobilenetv3_small_100", input_size=64)
     with torch.no_grad():
