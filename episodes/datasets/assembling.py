@@ -44,18 +44,7 @@ def assembled(source: Source, place: Path, entries: list[Entry], options: LoadOp
         groups = superclasses_of(place, classes)
     notes = [*source.notes, *([skipped] if skipped else [])]
     notes += [*train.notes, *decoding_notes(entries)]
-    if options.test_share is not None and not source.has_test:
-        notes.append(
-            f"{source.name} has no test set: a fixed, stratified {options.test_share:.0%} of its "
-            "images is used as one"
-        )
-    if options.test_share not in (None, TEST_SHARE) and source.has_test:
-        notes.append(
-            f"{source.name} has a test part: no share of {options.test_share:.0%} was set aside"
-        )
-    if options.group_by is not None and train.clusters is not None:
-        tested = test.clusters if len(entries) == 2 else None
-        notes += grouping.notes(options.group_by, train.clusters, tested)
+    notes += _notes_on_parts(source, entries, options)
     if train.jpeg and source.name == "cifar10":
         notes.append("these CIFAR-10 images are a JPEG re-encoding, not the original pixels")
     if same := [", ".join(map(repr, group)) for group in alike(classes)]:
@@ -84,6 +73,30 @@ def assembled(source: Source, place: Path, entries: list[Entry], options: LoadOp
 
     first = image_set(train, notes)
     return TrainTest(first, first if len(entries) == 1 else image_set(test, []))
+
+
+def _notes_on_parts(source: Source, entries: list[Entry], options: LoadOptions) -> list[str]:
+    """Return sentences about the test part and about groups of images."""
+    train, test = entries[0], entries[-1]
+    share = options.test_share
+    notes = []
+    if share is not None and not source.has_test and train.clusters is None:
+        notes.append(
+            f"{source.name} has no test set: a fixed, stratified {share:.0%} of its images is used "
+            "as one"
+        )
+    elif share is not None and not source.has_test:
+        share = len(test.labels) / (len(train.labels) + len(test.labels))
+        notes.append(
+            f"{source.name} has no test set: a fixed {share:.0%} of its images, in whole groups, is "
+            "used as one"
+        )
+    elif share not in (None, TEST_SHARE):
+        notes.append(f"{source.name} has a test part, so no share of its images was set aside")
+    if options.group_by is not None and train.clusters is not None:
+        tested = test.clusters if len(entries) == 2 else None
+        notes += grouping.notes(options.group_by, train.clusters, tested)
+    return notes
 
 
 def _check_classes(

@@ -69,7 +69,10 @@ class Remarks:
             others = len(self.subfolders) - 1
             more = f"; also those of {others:,} other classes" if others > 1 else ""
             more = "; also those of another class" if others == 1 else more
-            sentences.append(f"images of {name} come from several folders: {listed}{more}")
+            sentences.append(
+                f"images of {name} come from several folders: {listed}{more}; if those of one "
+                "folder are alike, use --group-by subfolder"
+            )
         return sentences
 
 

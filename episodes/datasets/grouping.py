@@ -8,11 +8,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from episodes.datasets.folder_tree import images
 from episodes.datasets.source import Part
 from episodes.errors import UserError
 
 _REASONS = {
-    "subfolder": "no class folder holds folders",
+    "subfolder": "no class folder holds folders with images",
     "prefix": "the file names have no common beginnings",
 }
 _NO_VALUES = "the column is empty"
@@ -105,9 +106,11 @@ def notes(group_by: str, train: np.ndarray, test: np.ndarray | None) -> list[str
     """
     joined = train if test is None else np.concatenate([train, test])
     sizes = np.unique(joined, return_counts=True)[1]
-    sentences = [
-        f"grouped by {group_by}: {len(sizes):,} groups of {sizes.min():,} to {sizes.max():,} images"
-    ]
+    smallest, largest = int(sizes.min()), int(sizes.max())
+    number = images(largest)
+    if smallest != largest:
+        number = f"{smallest:,} to {number}"
+    sentences = [f"grouped by {group_by}: {len(sizes):,} groups of {number}"]
     if test is not None and (shared := np.intersect1d(train, test)).size:
         n_images = int(np.isin(test, shared).sum())
         sentences.append(
@@ -132,11 +135,8 @@ def _group_names(part: Part, group_by: str) -> Sequence[str]:
 
 def _subfolders(part: Part) -> list[str]:
     """Return the first of the nested sub-folders of each image that is not the same for all."""
-    if part.subfolder_of is None:
-        raise UserError(
-            f"--group-by {SUBFOLDER}: the images do not lie in class folders; name a column."
-        )
-    paths = [part.subfolder_of(i).split("/") for i in range(len(part.labels))]
+    subfolder_of = part.subfolder_of or (lambda i: part.name_of(i).rpartition("/")[0])
+    paths = [subfolder_of(i).split("/") for i in range(len(part.labels))]
     level, deepest = 0, max((len(path) for path in paths), default=0)
     while level + 1 < deepest and len({path[level] for path in paths if len(path) > level}) == 1:
         level += 1

@@ -31,7 +31,10 @@ def test_folders_called_masks_without_pictures_are_images() -> None:
 def test_several_folders_are_counted() -> None:
     files, notes = names("a/x/0-9.png", "a/y/z/1.png", "a/2.png")
     assert len(files) == 12
-    assert notes == ["images of a come from several folders: directly in it (1), x (10), y (1)"]
+    assert notes == [
+        "images of a come from several folders: directly in it (1), x (10), y (1); if those of one "
+        "folder are alike, use --group-by subfolder"
+    ]
 
 
 def test_further_classes_from_several_folders_are_counted() -> None:
@@ -39,7 +42,7 @@ def test_further_classes_from_several_folders_are_counted() -> None:
     for folder in tree(*[f"{c}/{s}/1.png" for c in "abc" for s in "xy"]).folders:
         files_of_class(folder, remarks)
     (note,) = remarks.notes()
-    assert note.endswith("x (1), y (1); also those of 2 other classes")
+    assert "x (1), y (1); also those of 2 other classes; if" in note
 
 
 def test_one_folder_needs_no_remark() -> None:

@@ -55,6 +55,11 @@ def test_the_first_sub_folder_that_differs_is_the_group() -> None:
     assert len(set(numbers.tolist())) == 4
 
 
+def test_without_class_folders_the_folders_of_the_files_are_the_groups() -> None:
+    (numbers,) = grouping.clusters([part(["p1/1.png", "p1/2.png", "p2/1.png"])], "subfolder")
+    assert numbers.tolist() == [0, 0, 1]
+
+
 def test_groups_have_the_same_number_in_both_parts() -> None:
     train, test = grouping.clusters([part(["a_1", "b_1"]), part(["b_2", "c_1"])], "prefix")
     assert np.intersect1d(train, test).tolist() == [train[1]]
@@ -71,7 +76,8 @@ def test_groups_have_the_same_number_in_both_parts() -> None:
         (["IMG_1", "IMG_2"], "prefix", "all 2 images into one group, 'IMG'"),
         (["1", "2"], "prefix", "gives no image a group"),
         (["1", "2"], "patient", "has no columns; use subfolder or prefix"),
-        (["1", "2"], "subfolder", "do not lie in class folders"),
+        (["1", "2"], "subfolder", "gives no image a group .no class folder holds folders"),
+        (["x/1", "x/2"], "subfolder", "all 2 images into one group, 'x'"),
     ],
 )
 def test_useless_groups_are_refused(names: list[str], group_by: str, message: str) -> None:
@@ -107,4 +113,4 @@ def test_scenes_stay_on_one_side_of_the_split_of_a_folder(tmp_path: Path) -> Non
     assert test.clusters is not None
     assert not set(train.clusters.tolist()) & set(test.clusters.tolist())
     assert (len(train), len(test)) == (20, 10)
-    assert "grouped by subfolder: 6 groups of 5 to 5 images" in train.notes
+    assert "grouped by subfolder: 6 groups of 5 images" in train.notes
