@@ -134,9 +134,10 @@ def _order(record: RunRecord) -> tuple[Any, ...]:
 
 def _heading(record: RunRecord, level: str) -> str:
     budget = f"{record.data}, {formatting.budget_of(record)}"
+    regime = formatting.regime_in_words(record.regime, formatting.budget_kind(record))
     details = (
-        f"{record.labels:,} labels, {len(record.classes)} classes, {record.regime} "
-        f"regime, {formatting.evaluated_on(record)}"
+        f"{record.labels:,} labels, {len(record.classes)} classes, {regime}"
+        f"{formatting.evaluated_on(record)}"
     )
     return f"{level}{budget}\n\n({details})" if level else f"**{budget}** ({details})"
 

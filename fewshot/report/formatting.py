@@ -171,6 +171,11 @@ def budget(kind: str, amount: float) -> str:
     return f"{counted(amount, 'label')} per class"
 
 
+def regime_in_words(regime: str, kind: str) -> str:
+    """Return "low-data regime, " for a heading; nothing for all training images."""
+    return "" if kind == "full" else f"{regime} regime, "
+
+
 def budget_of(record: RunRecord) -> str:
     """Return the label budget of a record in words."""
     text = budget(budget_kind(record), budget_amount(record))

@@ -54,6 +54,21 @@ def labelled_subset(config: RunConfig, data: TrainTest, seed: int) -> LabelledSu
     return LabelledSubset(labelled, labelled[inside], labelled[outside], test)
 
 
+def remark_on_fraction(config: RunConfig, data: TrainTest, labelled: Tensor) -> str | None:
+    """Return a warning if a fraction is less than an image of some classes, and one was taken."""
+    if config.fraction is None:
+        return None
+    labels, n_classes = data.train.labels, len(data.train.classes)
+    shares = labels.bincount(minlength=n_classes) * config.fraction
+    n_raised = int(((shares < 0.5) & (labels[labelled].bincount(minlength=n_classes) > 0)).sum())
+    if not n_raised:
+        return None
+    return (
+        f"{100 * config.fraction:g}% is less than one image of {n_raised} of {n_classes} "
+        f"classes, so one of each was used: {len(labelled):,} labels, not {float(shares.sum()):.3g}"
+    )
+
+
 def _label_budget(config: RunConfig, labels: Tensor, classes: Sequence[str], seed: int) -> Tensor:
     """Return positions among the images that have these labels."""
     if config.shots == 0:

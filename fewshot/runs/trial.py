@@ -26,7 +26,7 @@ from fewshot.runs import (
     trial_data,
     trial_files,
 )
-from fewshot.runs.labelled_subset import LabelledSubset, labelled_subset
+from fewshot.runs.labelled_subset import LabelledSubset, labelled_subset, remark_on_fraction
 from fewshot.runs.resolve import ResolvedRun
 from fewshot.runs.trial_data import Part, TrialData
 from fewshot.runs.trial_files import TrialPredictions
@@ -140,7 +140,7 @@ def _evaluate(
         indices_hash=trial_files.indices_hash(subset),
         cost=_cost(trained, data.feature_seconds, adapt_seconds, chosen.seconds, learner, device),
         provenance=provenance.of_result(started, devices.name(device), run.compute),
-        warnings=_warnings(run, learner, trained),
+        warnings=_warnings(run, subset, learner, trained),
     )
     temperature = chosen.calibration.temperature
     return TrialPredictions(test, validation, faulty, temperature), record
@@ -191,9 +191,13 @@ def _cost(
     )
 
 
-def _warnings(run: ResolvedRun, learner: Learner, trained: fitting.Trained) -> list[str]:
+def _warnings(
+    run: ResolvedRun, subset: LabelledSubset, learner: Learner, trained: fitting.Trained
+) -> list[str]:
     """Return sentences that a reader of the scores must know."""
     warnings = _shrinking(run) + _overlaps(run, learner)
+    if (few := remark_on_fraction(run.config, run.data, subset.labelled)) is not None:
+        warnings.append(few)
     changed = trained.fit.steps > 0 and trained.fit.best_step != 0
     remark = random_weights.remark(run.config, learner.backbone, learner if changed else None)
     if remark is not None:

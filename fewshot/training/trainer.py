@@ -280,9 +280,9 @@ class _Training:
         if self.checkpoint is not None:
             saved = f"; the last good state is in {self.checkpoint}"
         raise Diverged(
-            f"the loss is not finite any more at step {self.progress.step} of {self.total_steps} "
-            f"(learning rate {self.optimizer.param_groups[-1]['lr']:.3g}){saved}: use a lower "
-            "train.lr, or train.clip_norm."
+            f"the loss is not finite any more after step {self.progress.step} of "
+            f"{self.total_steps}{saved}: use a lower train.lr than {self.settings.lr:g}, or "
+            "train.clip_norm."
         )
 
     def _save(self) -> None:

@@ -230,9 +230,10 @@ def _difference(score: Score | None, value: float | None) -> Cell:
 
 
 def _caption(group: Group, scale: str) -> str:
+    regime = formatting.regime_in_words(group.regime, group.kind)
     return (
         f"{group.data}, {group.budget}: {group.labels:,} labels, {group.classes} classes, "
-        f"{group.regime} regime, evaluated on {group.n_test:,} test images; scale {scale}"
+        f"{regime}evaluated on {group.n_test:,} test images; scale {scale}"
     )
 
 

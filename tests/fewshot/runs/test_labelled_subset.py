@@ -11,7 +11,7 @@ import torch
 from episodes import subsets
 from episodes.types import TrainTest
 from fewshot.runs import experiment
-from fewshot.runs.labelled_subset import LabelledSubset, labelled_subset
+from fewshot.runs.labelled_subset import LabelledSubset, labelled_subset, remark_on_fraction
 from tests.fewshot import easy
 from tests.fewshot.runs.quick_runs import quick
 
@@ -31,6 +31,20 @@ def test_shots_and_fractions_are_those_of_the_subsets_module():
     by_fraction = labelled_subset(config(fraction=0.5), DATA, seed=2)
     expected = subsets.fraction(IMAGES.labels, easy.N_WAY, 0.5, 2)
     assert torch.equal(by_fraction.labelled, expected)
+
+
+@pytest.mark.parametrize(("fraction", "n_raised"), [(1e-9, 4), (0.04, 4), (0.05, 0), (0.5, 0)])
+def test_a_fraction_of_less_than_one_image_is_mentioned(fraction: float, n_raised: int):
+    settings = config(fraction=fraction)  # of ten images per class
+    remark = remark_on_fraction(settings, DATA, labelled_subset(settings, DATA, 0).labelled)
+    assert (remark is not None) == (n_raised > 0)
+    assert remark is None or f"one image of {n_raised} of 4 classes" in remark
+    assert remark is None or f"4 labels, not {40 * fraction:.3g}" in remark
+
+
+def test_a_budget_that_is_no_fraction_has_no_remark():
+    settings = config(shots=1)
+    assert remark_on_fraction(settings, DATA, labelled_subset(settings, DATA, 0).labelled) is None
 
 
 def test_without_a_budget_all_images_are_labelled():
