@@ -15,7 +15,7 @@ Manku, Jain and Das Sarma, Detecting near-duplicates for web crawling, 2007 (sor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -25,88 +25,159 @@ THUMBNAIL = 32  # pixels
 COARSE = 8  # pixels of the thumbnails from which signatures are made
 N_BITS = 64
 MOST_DIFFERENT_BITS = 14
-N_LISTS = 24
-N_NEIGHBOURS = 12  # of each image in each list
+# Numbers of lists and of neighbours of each image in a list. The first round joins most of the
+# copies where there are many, so that the second has fewer pairs to compare.
+ROUNDS = ((2, 1), (24, 12))
 ALIKE, DETAILS = 0.9, 0.6  # correlations of copies where ordinary pictures have none
 DETAILED = 0.15  # effective share of the pixels that hold the details of a photograph
 PLAIN = 2.0  # standard deviation of the pixels, 0 to 255, below which an image shows nothing
 SAMPLED_PAIRS = 32  # ordinary pairs of a class whose correlations are measured
 FEWEST_PAIRS = 8  # with fewer pairs in a class, those of all classes count
+ORDINARY = 0.4  # quantile of these correlations, which some pairs of copies hardly change
+EQUAL = 1e-5  # difference of the correlations of equal images
 CHUNK = 1024  # images or pairs
 
 
-def clusters_of_copies(images: Tensor, labels: Tensor) -> np.ndarray:
+def clusters_of_copies(images: Sequence[Tensor], labels: Tensor) -> np.ndarray:
     """Return the number of the cluster of each image, int64 [n]; copies share a cluster.
 
     A cluster has the number of its first image.
 
     Args:
-        images: uint8 [n, 3, h, w].
+        images: uint8 [n, 3, h, w], in one or several parts.
         labels: int64 [n], from 0.
     """
+    classes = labels.numpy()
+    coarse, is_plain = _coarse(images)
+    measures = (
+        _Measure(lambda indices: coarse[indices], ALIKE, classes),
+        _Measure(lambda indices: _unit(_centred(_thumbnails(images, indices))), ALIKE, classes),
+        _Measure(lambda indices: _unit(_details(_thumbnails(images, indices))), DETAILS, classes),
+    )
+    clusters = np.arange(len(classes))
+    lists, links = _Lists(coarse, np.flatnonzero(~is_plain)), np.empty((0, 2), dtype=np.int64)
+    for n_lists, n_neighbours in ROUNDS:
+        pairs = lists.candidates(n_lists, n_neighbours, clusters)
+        pairs = pairs[measures[0].passes(pairs)]
+        room = _detailed(images, pairs).clip(max=DETAILED) ** 2 / DETAILED**2
+        for measure in measures[1:]:
+            passes = measure.passes(pairs, room)
+            pairs, room = pairs[passes], room[passes]
+        if len(pairs):
+            links = np.concatenate([links, pairs])
+            clusters = joined(links, len(classes))
+    return clusters
+
+
+class _Measure:
+    """The correlation of one view of two images, compared with that of ordinary pairs.
+
+    Args:
+        view: positions -> vectors of length 1.
+        least: least correlation of copies where ordinary pictures have none.
+        classes: class of each image, int64 [n].
+    """
+
+    def __init__(self, view: Callable[[Tensor], Tensor], least: float, classes: np.ndarray) -> None:
+        self.view, self.least, self.classes = view, least, classes
+        pairs = _ordinary_pairs(classes)
+        correlations = self.correlations(pairs)
+        overall = np.quantile(correlations, ORDINARY) if len(pairs) else 0.0
+        self.usual = np.full(classes.max() + 1, overall).clip(0)
+        of_pairs = classes[pairs[:, 0]]
+        for label in np.flatnonzero(np.bincount(of_pairs) >= FEWEST_PAIRS):
+            of_class = correlations[of_pairs == label]
+            self.usual[label] = max(0.0, np.quantile(of_class, ORDINARY))
+
+    def passes(self, pairs: np.ndarray, room: np.ndarray | float = 1.0) -> np.ndarray:
+        """Return whether the two images of each pair are alike enough, bool [m].
+
+        Args:
+            pairs: int64 [m, 2].
+            room: factor of the difference that copies may have, [m].
+        """
+        usual = self.usual[self.classes[pairs]].max(1)
+        most = (1 - self.least) * (1 - usual) ** 2 * room
+        return np.asarray(1 - self.correlations(pairs) <= np.maximum(most, EQUAL), dtype=bool)
+
+    def correlations(self, pairs: np.ndarray) -> np.ndarray:
+        """Return the correlation of the view of both images of each pair, float32 [m]."""
+        values = [np.empty(0, dtype=np.float32)]
+        for chunk in _chunks(pairs):
+            values.append((self.view(chunk[:, 0]) * self.view(chunk[:, 1])).sum(1).numpy())
+        return np.concatenate(values)
+
+
+def joined(pairs: np.ndarray, n: int) -> np.ndarray:
+    """Return the number of the cluster of each of n images, int64 [n], from pairs [m, 2] in one."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
-    classes = labels.numpy()
-    coarse, is_plain = _coarse(images)
-    ordinary = _ordinary_pairs(classes)
-    pairs = _candidates(coarse, np.flatnonzero(~is_plain))
-    measures: tuple[tuple[Callable[[Tensor], Tensor], float], ...] = (
-        (lambda indices: coarse[indices], ALIKE),
-        (lambda indices: _unit(_centred(_thumbnails(images[indices]))), ALIKE),
-        (lambda indices: _unit(_details(_thumbnails(images[indices]))), DETAILS),
-    )
-    room = np.ones(len(pairs))
-    for number, (view, least) in enumerate(measures):
-        usual = _usual(_correlations(view, ordinary), ordinary, classes)
-        differing = 1 - _correlations(view, pairs)
-        passes = differing <= (1 - least) * room * (1 - usual[classes[pairs]].max(1)) ** 2
-        pairs, room = pairs[passes], room[passes]
-        if number == 0:  # of the few pairs that are left
-            room = _detailed(images, pairs).clip(max=DETAILED) ** 2 / DETAILED**2
-    links = coo_array((np.ones(len(pairs), dtype=bool), pairs.T), shape=(len(images), len(images)))
+    links = coo_array((np.ones(len(pairs), dtype=bool), pairs.T), shape=(n, n))
     _, components = connected_components(links, directed=False)
     first = np.unique(components, return_index=True)[1]
-    return first[components].astype(np.int64)
+    return np.asarray(first[components], dtype=np.int64)
 
 
-def _coarse(images: Tensor) -> tuple[Tensor, np.ndarray]:
+def _coarse(images: Sequence[Tensor]) -> tuple[Tensor, np.ndarray]:
     """Return coarse thumbnails of length 1, float32 [n, d], and whether an image is plain [n]."""
     coarse, is_plain = [], []
-    for chunk in images.split(CHUNK):
+    for chunk in (chunk for part in images for chunk in part.split(CHUNK)):
         pixels = nn.functional.adaptive_avg_pool2d(chunk.float(), COARSE)
         is_plain.append(_centred(pixels).flatten(1).std(1) < PLAIN)
         coarse.append(_unit(_centred(pixels)))
     return torch.cat(coarse), torch.cat(is_plain).numpy()
 
 
-def _candidates(coarse: Tensor, indices: np.ndarray) -> np.ndarray:
-    """Return pairs among some images that may be copies, int64 [m, 2], the smaller index first.
+class _Lists:
+    """Sorted lists of signatures, in which copies are neighbours.
 
     A bit of a signature is the side of a random plane on which a coarse thumbnail lies. Each list
     is sorted by the signatures with their bits in another order.
+
+    Args:
+        coarse: coarse thumbnails, float32 [n, d].
+        indices: those that are compared, int64 [m].
     """
-    random = torch.Generator().manual_seed(0)
-    directions = torch.randn(coarse.shape[1], N_BITS, generator=random)
-    chosen = coarse[torch.from_numpy(indices)]
-    bits = ((chosen - chosen.mean(0)) @ directions > 0).numpy()
-    signatures, n = _packed(bits), len(indices)
-    keys = [np.empty(0, dtype=np.int64)]  # of pairs
-    for _ in range(N_LISTS):
-        order = np.argsort(_packed(bits[:, torch.randperm(N_BITS, generator=random).numpy()]))
-        in_order = signatures[order]
-        for shift in range(1, min(N_NEIGHBOURS, n - 1) + 1):
-            differing = np.bitwise_count(in_order[shift:] ^ in_order[:-shift])
-            near = np.flatnonzero(differing <= MOST_DIFFERENT_BITS)
-            first, second = order[near], order[near + shift]
-            keys.append(np.minimum(first, second) * n + np.maximum(first, second))
-    pairs = np.stack(np.divmod(np.unique(np.concatenate(keys)), max(n, 1)), 1)
-    return indices[pairs]
+
+    def __init__(self, coarse: Tensor, indices: np.ndarray) -> None:
+        self.random = torch.Generator().manual_seed(0)
+        self.indices = indices
+        directions = torch.randn(coarse.shape[1], N_BITS, generator=self.random)
+        chosen = coarse[torch.from_numpy(indices)]
+        self.bits = ((chosen - chosen.mean(0)) @ directions > 0).numpy()
+        self.signatures = _packed(self.bits)
+
+    def candidates(self, n_lists: int, n_neighbours: int, clusters: np.ndarray) -> np.ndarray:
+        """Return pairs from the next lists that may be copies, the smaller index first.
+
+        Args:
+            n_lists: number of lists.
+            n_neighbours: number of neighbours of each image in a list.
+            clusters: cluster of each image, int64 [n]; pairs of one cluster are left out.
+
+        Returns:
+            int64 [pairs, 2].
+        """
+        keys = [np.empty(0, dtype=np.int64)]
+        for _ in range(n_lists):
+            permutation = torch.randperm(N_BITS, generator=self.random).numpy()
+            order = np.argsort(_packed(self.bits[:, permutation]), kind="stable")
+            in_order, images = self.signatures[order], self.indices[order]
+            for shift in range(1, min(n_neighbours, len(order) - 1) + 1):
+                differing = np.bitwise_count(in_order[shift:] ^ in_order[:-shift])
+                near = np.flatnonzero(differing <= MOST_DIFFERENT_BITS)
+                first, second = images[near], images[near + shift]
+                is_new = clusters[first] != clusters[second]
+                first, second = first[is_new], second[is_new]
+                keys.append(np.minimum(first, second) * len(clusters) + np.maximum(first, second))
+        return np.stack(np.divmod(np.unique(np.concatenate(keys)), len(clusters)), 1)
 
 
 def _packed(bits: np.ndarray) -> np.ndarray:
     """Return bits, bool [n, 64], as numbers, uint64 [n]."""
-    return np.ascontiguousarray(np.packbits(bits, axis=1)).view(">u8")[:, 0].astype(np.uint64)
+    packed = np.ascontiguousarray(np.packbits(bits, axis=1)).view(">u8")
+    return np.asarray(packed[:, 0], dtype=np.uint64)
 
 
 def _ordinary_pairs(classes: np.ndarray) -> np.ndarray:
@@ -116,37 +187,24 @@ def _ordinary_pairs(classes: np.ndarray) -> np.ndarray:
     place = np.arange(len(classes)) - np.searchsorted(classes[order], classes[order])
     sampled = order[place <= SAMPLED_PAIRS]
     is_pair = classes[sampled[:-1]] == classes[sampled[1:]]
-    return np.stack([sampled[:-1], sampled[1:]], 1)[is_pair]
-
-
-def _usual(correlations: np.ndarray, pairs: np.ndarray, classes: np.ndarray) -> np.ndarray:
-    """Return the median correlation of ordinary pairs of each class, at least 0, [n_classes]."""
-    overall = np.median(correlations) if len(correlations) else 0.0
-    medians = np.full(classes.max() + 1, overall)
-    of_pairs = classes[pairs[:, 0]]
-    for label in np.flatnonzero(np.bincount(of_pairs) >= FEWEST_PAIRS):
-        medians[label] = np.median(correlations[of_pairs == label])
-    return medians.clip(0)
-
-
-def _correlations(view: Callable[[Tensor], Tensor], pairs: np.ndarray) -> np.ndarray:
-    """Return the correlation of a view of both images of each pair, float32 [m]."""
-    values = [np.empty(0, dtype=np.float32)]
-    for chunk in _chunks(pairs):
-        values.append((view(chunk[:, 0]) * view(chunk[:, 1])).sum(1).numpy())
-    return np.concatenate(values)
+    return np.compress(is_pair, np.stack([sampled[:-1], sampled[1:]], 1), axis=0)
 
 
 def _chunks(pairs: np.ndarray) -> Iterator[Tensor]:
     return iter(torch.from_numpy(pairs).split(CHUNK)) if len(pairs) else iter(())
 
 
-def _thumbnails(images: Tensor) -> Tensor:
-    """Return images of at most 32 pixels, float [n, 3, h, w]."""
-    pixels = images.float()
+def _thumbnails(images: Sequence[Tensor], indices: Tensor) -> Tensor:
+    """Return some images at no more than 32 pixels, float [m, 3, h, w]."""
+    pixels = torch.empty(len(indices), *images[0].shape[1:], dtype=torch.uint8)
+    start = 0
+    for part in images:
+        is_inside = (indices >= start) & (indices < start + len(part))
+        pixels[is_inside] = part[indices[is_inside] - start]
+        start += len(part)
     if pixels.shape[-1] > THUMBNAIL:
-        pixels = nn.functional.adaptive_avg_pool2d(pixels, THUMBNAIL)
-    return pixels
+        return nn.functional.adaptive_avg_pool2d(pixels.float(), THUMBNAIL)
+    return pixels.float()
 
 
 def _centred(pixels: Tensor) -> Tensor:
@@ -159,7 +217,7 @@ def _details(pixels: Tensor) -> Tensor:
     return pixels - nn.functional.avg_pool2d(padded, 3, 1)
 
 
-def _detailed(images: Tensor, pairs: np.ndarray) -> np.ndarray:
+def _detailed(images: Sequence[Tensor], pairs: np.ndarray) -> np.ndarray:
     """Return the effective share of the pixels that hold the details of both images, [m].
 
     It is the participation ratio of their energy: 1 if every pixel has as much of it.
@@ -168,7 +226,7 @@ def _detailed(images: Tensor, pairs: np.ndarray) -> np.ndarray:
     for chunk in _chunks(pairs):
         of_both = []
         for indices in chunk.T:
-            energy = _details(_thumbnails(images[indices])).flatten(1) ** 2
+            energy = _details(_thumbnails(images, indices)).flatten(1) ** 2
             ratio = energy.sum(1) ** 2 / (energy**2).sum(1).clamp_min(1e-9) / energy.shape[1]
             of_both.append(ratio)
         shares.append(torch.minimum(*of_both).numpy())

@@ -1,9 +1,10 @@
 """Decoded images on disk: decoded once, memory-mapped afterwards, and located by their content.
 
 <cache>/images/<fingerprint>/ holds `images.npy` (uint8 [n, 3, h, w]), `labels.npy` (int64 [n]),
-`clusters.npy` (int64 [n], if there are clusters) and `meta.json`. <cache>/index/<signature>.json
-maps the sizes and times of the source's files to the fingerprints, so that an unchanged source is
-not read again. If they have changed, the source is read, and its content decides.
+`clusters.npy` (int64 [n], if there are clusters), `meta.json`, and what `copy_notes` knows about
+copies. <cache>/index/<signature>.json maps the sizes and times of the source's files to the
+fingerprints, so that an unchanged source is not read again. If they have changed, the source is
+read, and its content decides.
 """
 
 from __future__ import annotations
@@ -84,7 +85,7 @@ def decoded(source: Source, options: LoadOptions, cache: Path, progress: bool) -
     if entries := _indexed(index, cache):
         return entries
     content = split(source.read(), options)
-    parts = [content.train, *([content.test] if content.test else [])]
+    parts = content.parts
     with quiet_pillow(), _report_write_errors(cache):
         decoding, plan = _planned(content.classes, parts, options, source.default_size)
         plan = plan._replace(notes=[*content.notes, *plan.notes])
@@ -97,6 +98,11 @@ def decoded(source: Source, options: LoadOptions, cache: Path, progress: bool) -
         draft.write_text(json.dumps(plan._asdict()), encoding="utf-8")
         os.replace(draft, index)
     return _as_planned(entries, plan)
+
+
+def parts_of(source: Source, options: LoadOptions) -> list[Part]:
+    """Return the parts of a data set, not decoded, in the order of the entries."""
+    return split(source.read(), options).parts
 
 
 class _Plan(NamedTuple):
@@ -137,9 +143,10 @@ def _as_planned(entries: list[Entry], plan: _Plan) -> list[Entry]:
 def split(content: Content, options: LoadOptions) -> Content:
     """Return the content with its clusters, and with a test part set aside if it has none."""
     if options.group_by is not None:
-        parts = [content.train, *([content.test] if content.test else [])]
-        clusters = grouping.clusters(parts, options.group_by)
-        grouped = [replace(part, clusters=own) for part, own in zip(parts, clusters, strict=True)]
+        clusters = grouping.clusters(content.parts, options.group_by)
+        grouped = [
+            replace(part, clusters=own) for part, own in zip(content.parts, clusters, strict=True)
+        ]
         test = grouped[1] if content.test else None
         content = replace(content, train=grouped[0], test=test)
     if content.test is not None or options.test_share is None:

@@ -24,8 +24,9 @@ from episodes.datasets import (
     zip_folders,
 )
 from episodes.datasets.assembling import assembled
+from episodes.datasets.copy_notes import with_copies
 from episodes.datasets.digits import load_digits
-from episodes.datasets.image_cache import decoded
+from episodes.datasets.image_cache import decoded, parts_of
 from episodes.datasets.locations import cache_root, data_root
 from episodes.datasets.names import native
 from episodes.datasets.source import TEST_SHARE, LoadOptions, Source
@@ -120,7 +121,8 @@ def load(
         source = separate_test.joined(source, *_located(test, root))
     options = LoadOptions(image_size, input_size, fit, share, group_by)
     entries = decoded(source, options, cache, progress)
-    return assembled(source, place, entries, options)
+    sets = assembled(source, place, entries, options)
+    return with_copies(sets, entries, cache, lambda: parts_of(source, options), group_by)
 
 
 def _check_test(test: float | str | None) -> None:

@@ -110,6 +110,11 @@ class Content:
     test: Part | None
     notes: tuple[str, ...] = ()
 
+    @property
+    def parts(self) -> list[Part]:
+        """The training part, and the test part if there is one."""
+        return [self.train, *([] if self.test is None else [self.test])]
+
 
 @dataclass(frozen=True, eq=False)
 class Source:

@@ -38,6 +38,8 @@ def doubts(record: RunRecord) -> list[str]:
         return sentences + _of_unequal_classes(record, baseline, is_chance)
     if is_chance:
         return [*sentences, _near_chance(record, "accuracy", baseline.chance)]
+    if record.folds is not None:  # few images a trial
+        return sentences
     guessing = [is_guessing(value, n_test, baseline.accuracy) for value in accuracy.values]
     if any(guessing):
         sentences.append(

@@ -1,6 +1,7 @@
 """Small data sets on disk that the tests of the data sets share."""
 
 import json
+import zlib
 import pickle
 from pathlib import Path
 
@@ -20,10 +21,14 @@ def save_image(path: Path, seed: int, size: tuple[int, int] = (16, 16)) -> None:
 
 
 def save_classes(folder: Path, counts: dict[str, int], suffix: str = ".png") -> None:
-    """Save class folders with as many different images as `counts` says."""
+    """Save class folders with as many different images as `counts` says.
+
+    Those of the folders `train` and `test` differ, too.
+    """
+    of_folder = 100_000 * (zlib.crc32(folder.name.encode()) % 1000)
     for number, (name, count) in enumerate(counts.items()):
         for i in range(count):
-            save_image(folder / name / f"{i:03}{suffix}", seed=1000 * number + i)
+            save_image(folder / name / f"{i:03}{suffix}", seed=of_folder + 1000 * number + i)
 
 
 def uniform_quarters(colours: str) -> np.ndarray:

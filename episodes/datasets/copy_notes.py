@@ -1,0 +1,220 @@
+"""Copies of images within a data set: said in its notes, and together in each split.
+
+The search for copies is done once; its result lies beside the decoded images in the cache.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from episodes.datasets import copies
+from episodes.datasets.image_cache import Entry
+from episodes.datasets.names import readable
+from episodes.datasets.source import Part
+from episodes.types import TrainTest
+
+VERSION = 1  # increase it when other images are copies than before
+N_EXAMPLES = 3  # pairs that a note names
+MOST_BYTES = 16e9  # of decoded images that are searched
+FEWEST_IN_SUBFOLDER = 2  # images on average, from which sub-folders may be scenes
+
+
+@dataclass(frozen=True, eq=False)
+class Copies:
+    """What is known about the copies in a data set, and about its sub-folders.
+
+    Attributes:
+        clusters: number of the cluster of each image, of the training part first, int64 [n].
+        examples: names of two images that are copies, [pairs, 2].
+        subfolders: number of sub-folders of the class folders in which the images lie.
+    """
+
+    clusters: np.ndarray
+    examples: np.ndarray
+    subfolders: int
+
+
+def with_copies(
+    data: TrainTest,
+    entries: Sequence[Entry],
+    cache: Path,
+    parts: Callable[[], Sequence[Part]],
+    group_by: str | None,
+) -> TrainTest:
+    """Return a data set with notes about copies; in a whole one they share a cluster.
+
+    Args:
+        data: the data set.
+        entries: its decoded parts.
+        cache: folder of the cache.
+        parts: read the parts, for the names of their images.
+        group_by: what the images were grouped by; None if each image is on its own.
+    """
+    if sum(entry.images.nbytes for entry in entries) > MOST_BYTES:
+        note = "there are too many images to look for copies among them"
+        return _changed(data, data.train.clusters, [note])
+    known = _known(data, entries, cache, parts)
+    n_train = len(data.train)
+    if not data.is_whole:
+        return _changed(data, data.train.clusters, _of_test_images(known, n_train, data))
+    clusters, notes = data.train.clusters, _of_whole(known, data)
+    if len(np.unique(known.clusters)) < n_train:
+        clusters = torch.from_numpy(_merged(known.clusters, clusters))
+    if group_by is None and known.subfolders:
+        notes.append(
+            f"the images of the classes lie in {known.subfolders:,} sub-folders: if these are "
+            "scenes, objects or people, --group-by subfolder has each in one part of a split"
+        )
+    return _changed(data, clusters, notes)
+
+
+def _changed(data: TrainTest, clusters: torch.Tensor | None, notes: Sequence[str]) -> TrainTest:
+    own = tuple(map(readable, notes))
+    train = replace(data.train, clusters=clusters, notes=data.train.notes + own)
+    return TrainTest(train, train if data.is_whole else data.test)
+
+
+def _merged(copied: np.ndarray, groups: torch.Tensor | None) -> np.ndarray:
+    """Return clusters in which the copies of an image and the images of a group are together."""
+    if groups is None:
+        return copied
+    return copies.joined(np.concatenate([_links(copied), _links(groups.numpy())]), len(copied))
+
+
+def _links(clusters: np.ndarray) -> np.ndarray:
+    """Return pairs of neighbours in each cluster, int64 [m, 2]."""
+    order = np.argsort(clusters, kind="stable")
+    pairs = np.stack([order[:-1], order[1:]], 1)
+    is_same = clusters[pairs[:, 0]] == clusters[pairs[:, 1]]
+    return np.compress(is_same, pairs, axis=0)
+
+
+def _of_test_images(known: Copies, n_train: int, data: TrainTest) -> list[str]:
+    """Return a sentence about test images that are copies of training images."""
+    train, test = np.split(known.clusters, [n_train])
+    is_copy = np.isin(test, train)
+    if not is_copy.any():
+        return []
+    n_copies = int(is_copy.sum())
+    are = "is a copy" if n_copies == 1 else "are copies"
+    return [
+        f"{n_copies:,} of {len(test):,} test images {are} of training images"
+        f"{_named(known)}{_differently_labelled(known, data)}: such images are no test of what "
+        "was learned"
+    ]
+
+
+def _of_whole(known: Copies, data: TrainTest) -> list[str]:
+    """Return a sentence about the copies in a data set without a test part."""
+    _, cluster, sizes = np.unique(known.clusters, return_inverse=True, return_counts=True)
+    n_copies = int((sizes[cluster] > 1).sum())
+    if not n_copies:
+        return []
+    return [
+        f"{n_copies:,} of {len(cluster):,} images have copies among the others"
+        f"{_named(known)}{_differently_labelled(known, data)}: all copies of an image are in one "
+        "part of a split"
+    ]
+
+
+def _named(known: Copies) -> str:
+    """Return a few pairs of copies in brackets; nothing if their names are unknown."""
+    pairs = [f"{first} = {second}" for first, second in known.examples]
+    return f" ({', '.join(pairs)})" if pairs else ""
+
+
+def _differently_labelled(known: Copies, data: TrainTest) -> str:
+    """Return how many images have a copy in another class, as words between commas."""
+    parts = (data.train,) if data.is_whole else (data.train, data.test)
+    labels = np.concatenate([part.labels.numpy() for part in parts])
+    _, cluster = np.unique(known.clusters, return_inverse=True)
+    first = np.full(cluster.max() + 1, -1)
+    first[cluster[::-1]] = labels[::-1]
+    is_mixed = np.zeros(len(first), dtype=bool)
+    is_mixed[cluster[labels != first[cluster]]] = True
+    n_mixed = int(is_mixed[cluster].sum())
+    if not n_mixed:
+        return ""
+    return f", {n_mixed:,} images among them with a copy in another class"
+
+
+def _known(
+    data: TrainTest,
+    entries: Sequence[Entry],
+    cache: Path,
+    parts: Callable[[], Sequence[Part]],
+) -> Copies:
+    """Return the copies from the cache, or search for them."""
+    names = "-".join(entry.fingerprint for entry in entries[1:])
+    path = cache / "images" / entries[0].fingerprint / f"copies-{VERSION}{names}.npz"
+    n = sum(len(entry.labels) for entry in entries)
+    with suppress(OSError, ValueError, KeyError, EOFError), np.load(path) as arrays:
+        known = Copies(arrays["clusters"], arrays["examples"], int(arrays["subfolders"]))
+        if known.clusters.shape == (n,):
+            return known
+    known = _searched(data, entries, parts())
+    draft = path.with_suffix(f".{os.getpid()}")
+    with suppress(OSError):  # a read-only cache works as well
+        with draft.open("wb") as file:
+            np.savez(
+                file, clusters=known.clusters, examples=known.examples, subfolders=known.subfolders
+            )
+        os.replace(draft, path)
+    return known
+
+
+def _searched(data: TrainTest, entries: Sequence[Entry], parts: Sequence[Part]) -> Copies:
+    sets = (data.train,) if data.is_whole else (data.train, data.test)
+    labels = torch.cat([one.labels for one in sets])
+    clusters = copies.clusters_of_copies([one.images for one in sets], labels)
+    names = [_rows(part, entry) for part, entry in zip(parts, entries, strict=True)]
+    return Copies(clusters, _examples(clusters, names), _subfolders(parts) if data.is_whole else 0)
+
+
+def _examples(clusters: np.ndarray, names: Sequence[Sequence[str]]) -> np.ndarray:
+    """Return the names of a few pairs of copies: of one part, or of both if there are two.
+
+    Args:
+        clusters: int64 [n], of the training part first.
+        names: for each part, the name of each image.
+    """
+    order = np.argsort(clusters, kind="stable")  # the images of a cluster in their order
+    starts = np.flatnonzero(np.diff(clusters[order], prepend=-1))
+    pairs = []
+    for members in np.split(order, starts[1:]):
+        is_first_part = members < len(names[0])
+        others = members[1:] if len(names) == 1 else members[~is_first_part]
+        if is_first_part[0] and len(others):
+            pairs.append((members[0], others[0]))
+        if len(pairs) == N_EXAMPLES:
+            break
+    every = [name for own in names for name in own]
+    named = [[every[first], every[second]] for first, second in pairs if len(names) == 1]
+    named += [[every[second], every[first]] for first, second in pairs if len(names) == 2]
+    return np.array(named, dtype=np.str_).reshape(-1, 2)
+
+
+def _rows(part: Part, entry: Entry) -> list[str]:
+    """Return the name of each image of an entry; the source also has those that were skipped."""
+    skipped = {name for name, _ in entry.skipped}
+    names = [part.name_of(index) for index in range(len(part.labels))]
+    return [name for name in names if name not in skipped]
+
+
+def _subfolders(parts: Sequence[Part]) -> int:
+    """Return the number of sub-folders of several images each; 0 if images lie in few or none."""
+    [part] = parts
+    if part.subfolder_of is None:
+        return 0
+    folders = [(part.labels[index], part.subfolder_of(index)) for index in range(len(part.labels))]
+    inside = [folder for folder in folders if folder[1]]
+    n_folders, n_classes = len(set(inside)), len(np.unique(part.labels))
+    is_divided = len(inside) > len(folders) / 2 and n_folders > n_classes
+    return n_folders if is_divided and len(inside) >= FEWEST_IN_SUBFOLDER * n_folders else 0
