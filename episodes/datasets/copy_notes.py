@@ -44,7 +44,7 @@ class Copies:
 def with_copies(
     data: TrainTest,
     entries: Sequence[Entry],
-    cache: Path,
+    file: Path,
     parts: Callable[[], Sequence[Part]],
     group_by: str | None,
 ) -> TrainTest:
@@ -53,14 +53,14 @@ def with_copies(
     Args:
         data: the data set.
         entries: its decoded parts.
-        cache: folder of the cache.
+        file: where the result of the search is cached; see `file_of`.
         parts: read the parts, for the names of their images.
         group_by: what the images were grouped by; None if each image is on its own.
     """
     if sum(entry.images.nbytes for entry in entries) > MOST_BYTES:
         note = "there are too many images to look for copies among them"
         return _changed(data, data.train.clusters, [note])
-    known = _known(data, entries, cache, parts)
+    known = _known(data, entries, file, parts)
     n_train = len(data.train)
     if not data.is_whole:
         return _changed(data, data.train.clusters, _of_test_images(known, n_train, data))
@@ -73,6 +73,11 @@ def with_copies(
             "scenes, objects or people, --group-by subfolder has each in one part of a split"
         )
     return _changed(data, clusters, notes)
+
+
+def file_of(entries: Sequence[Entry], cache: Path, signature: str) -> Path:
+    """Return where the copies are cached: with the training images, for each state of the files."""
+    return cache / "images" / entries[0].fingerprint / f"copies-{VERSION}-{signature}.npz"
 
 
 def _changed(data: TrainTest, clusters: torch.Tensor | None, notes: Sequence[str]) -> TrainTest:
@@ -148,25 +153,26 @@ def _differently_labelled(known: Copies, data: TrainTest) -> str:
 def _known(
     data: TrainTest,
     entries: Sequence[Entry],
-    cache: Path,
+    file: Path,
     parts: Callable[[], Sequence[Part]],
 ) -> Copies:
     """Return the copies from the cache, or search for them."""
-    names = "-".join(entry.fingerprint for entry in entries[1:])
-    path = cache / "images" / entries[0].fingerprint / f"copies-{VERSION}{names}.npz"
     n = sum(len(entry.labels) for entry in entries)
-    with suppress(OSError, ValueError, KeyError, EOFError), np.load(path) as arrays:
+    with suppress(OSError, ValueError, KeyError, EOFError), np.load(file) as arrays:
         known = Copies(arrays["clusters"], arrays["examples"], int(arrays["subfolders"]))
         if known.clusters.shape == (n,):
             return known
     known = _searched(data, entries, parts())
-    draft = path.with_suffix(f".{os.getpid()}")
+    draft = file.with_suffix(f".{os.getpid()}")
     with suppress(OSError):  # a read-only cache works as well
-        with draft.open("wb") as file:
+        with draft.open("wb") as stream:
             np.savez(
-                file, clusters=known.clusters, examples=known.examples, subfolders=known.subfolders
+                stream,
+                clusters=known.clusters,
+                examples=known.examples,
+                subfolders=known.subfolders,
             )
-        os.replace(draft, path)
+        os.replace(draft, file)
     return known
 
 

@@ -81,7 +81,7 @@ def decoded(source: Source, options: LoadOptions, cache: Path, progress: bool) -
     Raises:
         UserError: the source is broken, or the cache cannot be written.
     """
-    index = cache / "index" / f"{_signature(source, options)}.json"
+    index = cache / "index" / f"{signature(source, options)}.json"
     if entries := _indexed(index, cache):
         return entries
     content = split(source.read(), options)
@@ -159,7 +159,7 @@ def split(content: Content, options: LoadOptions) -> Content:
     return replace(content, train=whole.select(~is_test), test=whole.select(is_test))
 
 
-def _signature(source: Source, options: LoadOptions) -> str:
+def signature(source: Source, options: LoadOptions) -> str:
     """Return a hash of the options, the plug-ins, and the sizes and times of the source's files."""
     plugins = [format_ for format_ in ("HEIC", "AVIF") if can_read(format_)]
     digest = hashlib.sha256(f"{VERSION} {options} {plugins}\n".encode())

@@ -12,6 +12,7 @@ from episodes.datasets import (
     cifar10,
     cifar_files,
     class_folders,
+    copy_notes,
     csv_labels,
     hub_datasets,
     idx,
@@ -24,9 +25,8 @@ from episodes.datasets import (
     zip_folders,
 )
 from episodes.datasets.assembling import assembled
-from episodes.datasets.copy_notes import with_copies
 from episodes.datasets.digits import load_digits
-from episodes.datasets.image_cache import decoded, parts_of
+from episodes.datasets.image_cache import decoded, parts_of, signature
 from episodes.datasets.locations import cache_root, data_root
 from episodes.datasets.names import native
 from episodes.datasets.source import TEST_SHARE, LoadOptions, Source
@@ -122,7 +122,8 @@ def load(
     options = LoadOptions(image_size, input_size, fit, share, group_by)
     entries = decoded(source, options, cache, progress)
     sets = assembled(source, place, entries, options)
-    return with_copies(sets, entries, cache, lambda: parts_of(source, options), group_by)
+    file = copy_notes.file_of(entries, cache, signature(source, options))
+    return copy_notes.with_copies(sets, entries, file, lambda: parts_of(source, options), group_by)
 
 
 def _check_test(test: float | str | None) -> None:

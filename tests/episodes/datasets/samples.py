@@ -1,8 +1,8 @@
 """Small data sets on disk that the tests of the data sets share."""
 
 import json
-import zlib
 import pickle
+import zlib
 from pathlib import Path
 
 import numpy as np

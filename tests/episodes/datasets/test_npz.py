@@ -107,7 +107,7 @@ def test_medmnist_files_have_a_validation_part_and_columns_of_labels(tmp_path: P
     arrays |= {"test_images": X_TEST, "test_labels": Y_TEST[:, None].astype(np.uint8)}
     data = _loaded(tmp_path / "pathmnist.npz", **arrays)
     _check(data)
-    assert data.train.notes == ("pathmnist.npz: val_images: 4 images that are not used",)
+    assert data.train.notes[0] == "pathmnist.npz: val_images: 4 images that are not used"
     assert data.train.mirror
 
 
