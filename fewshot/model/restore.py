@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from episodes.datasets.source import TEST_SHARE
 from fewshot import config, io
 from fewshot.errors import UserError
 from fewshot.learners.base import Learner
@@ -78,6 +79,7 @@ def _resolve_again(folder: Path, device: str | None) -> ResolvedRun:
     """Resolve the run from its config.yaml, and check that it is still the same run."""
     values = config.read(folder / "config.yaml")
     compute = devices.Compute(**values.pop("compute"))
+    values.setdefault("test", TEST_SHARE)  # older runs, which knew no cross-validation
     same_device = devices.pick(device).split(":")[0] == compute.device.split(":")[0]
     if same_device:
         values["precision"] = compute.precision

@@ -80,7 +80,11 @@ def _run_missing(
         if at_once > 1 and len(rest) > 1:
             processes.run_trials(run, rest, at_once, force)
             return
-        label = progress.within(f"trial {number}/{len(missing)}")
+        left = ""
+        if number > 1:
+            seconds = (time.monotonic() - started) / (number - 1) * len(rest)
+            left = f" ({progress.duration(seconds)} left)" if seconds >= LONG_TRIALS else ""
+        label = progress.within(f"trial {number}/{len(missing)}{left}")
         with label if len(missing) > 1 else nullcontext():
             run_trial(run, seed, force=force)
 

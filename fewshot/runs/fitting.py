@@ -29,6 +29,7 @@ from fewshot.runs.trial_data import Part, TrialData
 from fewshot.training import trainer
 
 FOLDS = 5
+LONG = 10.0  # seconds left that are worth saying
 INITIAL_IMAGES = 5000  # at most, from which a backbone with random weights is initialised
 
 
@@ -120,14 +121,21 @@ def best_share(run: ResolvedRun, train: Part, seed: int, folder: Path) -> Share:
         settings = run.config.train.model_copy(update={"log_every_epochs": math.inf})
         run = replace(run, config=run.config.model_copy(update={"train": settings}))
     n_folds = min(FOLDS, int(train.labels.bincount().min()))
-    histories, seconds = [], 0.0
+    histories: list[list[trainer.LogPoint]] = []
+    seconds, started = 0.0, time.perf_counter()
     for number, (inside, outside) in enumerate(subsets.folds(train.labels, n_folds, 0)):
+        left = ""
+        if histories:  # and the training after those on folds
+            expected = (time.perf_counter() - started) / number * (n_folds + 1 - number)
+            left = f" ({progress.duration(expected)} left in this trial)"
+            left = left if expected >= LONG else ""
         file = folder / f"fold-{number}" / "history.json"
         if not file.exists():
             io.make_folder(file.parent)
             part, rest = train.select(inside), train.select(outside)
             fold, learner = TrialData(part, rest, test=train), run.build_learner(seed)
-            fit = fit_learner(run, learner, fold, seed, file.parent, evaluate_start=True)
+            with progress.within(f"fold {number + 1}/{n_folds}{left}"):
+                fit = fit_learner(run, learner, fold, seed, file.parent, evaluate_start=True)
             held_out.predict(run, learner, part, rest).write(file.parent)
             io.write_json(file, {"history": fit.history, "seconds": fit.seconds})
         content = io.read_json(file)
@@ -206,6 +214,7 @@ def fit_part(
     if not checkpoint.exists():
         _initialise(run, learner, train, seed)
     stream, steps_per_epoch = training_stream.of_run(run, learner, train, seed)
+    log = _Log(folder / "metrics.jsonl")
     rank = [distributed.rank()] if distributed.rank() else []
     with seeded(seed, "fit", *rank):
         fit = trainer.fit(
@@ -219,7 +228,8 @@ def fit_part(
             evaluate_start=evaluate_start,
             until=until,
             checkpoint=checkpoint,
-            on_log=_Log(folder / "metrics.jsonl"),
+            on_log=log,
+            on_step=log.on_step,
         )
     learner.on_train_end()
     return fit
@@ -263,22 +273,32 @@ def _validation(
 
 
 class _Log:
-    """Append log points to a file and report the progress, with the time that is left."""
+    """Append log points to a file, and report the progress with the time that is left."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self.first: tuple[int, float] | None = None  # step and second of the first log point
+        self.path, self.values = path, ""
+        self.first: tuple[int, float] | None = None  # a step, and the second of its end
+        self.shown_at = float("-inf")
 
     def __call__(self, row: trainer.LogPoint, total_steps: int) -> None:
-        step, now = row["step"], time.perf_counter()
-        text = f"step {step}/{total_steps}, loss {row['train_loss']:.3f}"
+        self.values = f", loss {row['train_loss']:.3f}"
         if "validation_accuracy" in row:
-            text += f", validation {row['validation_accuracy']:.3f}"
+            self.values += f", validation {row['validation_accuracy']:.3f}"
+        self._show(row["step"], total_steps)
+        io.append_line(self.path, row)
+
+    def on_step(self, step: int, last_step: int) -> None:
+        """Report a step, unless something was reported a moment ago."""
+        if time.perf_counter() - self.shown_at >= progress.SHOW_EVERY:
+            self._show(step, last_step)
+
+    def _show(self, step: int, last_step: int) -> None:
+        now = time.perf_counter()
+        self.shown_at, text = now, f"step {step}/{last_step}{self.values}"
         if self.first is None:
             self.first = step, now
-        else:
+        elif step > self.first[0]:
             first_step, started = self.first
-            minutes = (now - started) / (step - first_step) * (total_steps - step) / 60
-            text += f", {minutes:.0f} min left" if minutes >= 1 else ""
+            seconds = (now - started) / (step - first_step) * (last_step - step)
+            text += f", {progress.duration(seconds)} left" if seconds >= LONG else ""
         progress.update(text)
-        io.append_line(self.path, row)

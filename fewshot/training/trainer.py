@@ -35,6 +35,7 @@ AGREEMENT_STEPS = 20  # interval at which several processes agree on whether to 
 Stream = Callable[[int], Labelled | Episode | Pairs]
 Validate = Callable[[Any], dict[str, float]]  # takes the learner, or the average of its weights
 OnLog = Callable[[LogPoint, int], None]
+OnStep = Callable[[int, int], None]
 
 
 def fit(
@@ -50,6 +51,7 @@ def fit(
     until: float = 1.0,
     checkpoint: Path | None = None,
     on_log: OnLog | None = None,
+    on_step: OnStep | None = None,
 ) -> Fitted:
     """Train the learner in place.
 
@@ -68,6 +70,7 @@ def fit(
             training; 0 trains nothing.
         checkpoint: the file to resume from and to save to, or None.
         on_log: called with every log point and the total number of steps.
+        on_step: called after every step with its number and the number of the last step.
 
     Raises:
         Diverged: if the loss or a weight is not finite.
@@ -81,7 +84,7 @@ def fit(
     training.evaluate_start = evaluate_start
     training.last_step = max(1, round(until * training.total_steps)) if until else 0
     training.checkpoint = checkpoint
-    training.on_log = on_log
+    training.on_log, training.on_step = on_log, on_step
     with stop_requested() as interrupted:
         training.run(interrupted)
     progress = training.progress
@@ -108,6 +111,7 @@ class _Training:
         self.validate: Validate | None = None
         self.monitor: Literal["loss", "accuracy"] = "loss"
         self.on_log: OnLog | None = None
+        self.on_step: OnStep | None = None
         self.keep_best = self.evaluate_start = False
         self.checkpoint: Path | None = None
         self.device = next(learner.parameters()).device
@@ -176,6 +180,8 @@ class _Training:
         self.learner.train()
         while progress.step < stop and not progress.stopped:
             self._step(trained)
+            if self.on_step is not None:
+                self.on_step(progress.step, self.last_step)
             log = progress.step % self.log_interval == 0 or progress.step == self.last_step
             leave = interrupted()
             save = time.perf_counter() - last_saved > CHECKPOINT_SECONDS

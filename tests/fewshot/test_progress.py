@@ -7,6 +7,21 @@ import pytest
 from fewshot import progress
 
 
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0.2, "less than a second"),
+        (4.4, "4 s"),
+        (90, "90 s"),
+        (150, "2 min"),
+        (5400, "90 min"),
+        (12000, "3 h 20 min"),
+    ],
+)
+def test_durations_have_two_digits_or_so(seconds: float, words: str) -> None:
+    assert progress.duration(seconds) == words
+
+
 def test_without_a_listener_nothing_happens():
     progress.update("step 1/2")
 

@@ -54,7 +54,8 @@ def mistakes(inspected: Inspected) -> Part:
         f"{names[first.true]}, predicted as {names[first.predicted]} with probability "
         f"{first.probability:.3f}."
     )
-    text = f"Trial {inspected.seed}. Test images are numbered from 0."
+    numbered = "Test images" if inspected.run.record.folds is None else "All images"
+    text = f"Trial {inspected.seed}. {numbered} are numbered from 0."
     table = markdown_table(["test image", "true", "predicted", "probability"], rows)
     return _sheet(inspected, "mistakes", sheet, alt, text, table)
 
@@ -113,7 +114,10 @@ def _mistakes(inspected: Inspected, most: int) -> list[Mistake]:
     wrong = image_sheets.mistakes(*run_files.predictions(inspected.run, inspected.seed), most)
     if not wrong:
         raise UserError(f"trial {inspected.seed} made no mistake")
-    return wrong
+    tested = run_files.tested_images(inspected.run, inspected.seed)
+    if tested is None:
+        return wrong
+    return [mistake._replace(image=tested[mistake.image]) for mistake in wrong]
 
 
 def _data(inspected: Inspected) -> TrainTest:
@@ -132,8 +136,10 @@ def _data(inspected: Inspected) -> TrainTest:
     settings = config.check(config.RunConfig, values, str(path))
     data = images.load(settings, progress=True)
     _, labels = run_files.predictions(inspected.run, inspected.seed)
+    tested = run_files.tested_images(inspected.run, inspected.seed)
+    now = data.test.labels if tested is None else data.test.labels[tested]
     same = data.train.identity == inspected.run.record.provenance.data_fingerprint
-    if not same or not np.array_equal(data.test.labels.numpy(), labels):
+    if not same or not np.array_equal(now.numpy(), labels):
         raise UserError(f"the images that '{settings.data}' has now are not those of the run")
     return data
 

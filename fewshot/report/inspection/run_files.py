@@ -100,6 +100,18 @@ def predictions(
     return powers / powers.sum(1, keepdims=True), labels
 
 
+def tested_images(run: Run, seed: int | None) -> list[int] | None:
+    """Return the indices of the images that tested one trial, in the order of its predictions.
+
+    They are among all images of the data set, of which the trial of a cross-validation tests a
+    fold; None if the test images are a set of their own.
+    """
+    if run.record.folds is None:
+        return None
+    tested: list[int] = io.read_json(_existing(run.trial(seed) / "indices.json"))["test"]
+    return tested
+
+
 def curves(run: Run) -> dict[str, Any]:
     """Return loss and accuracy over the epochs of all trials.
 

@@ -15,6 +15,8 @@ from episodes.types import ImageSet, TrainTest
 from fewshot.config import RunConfig
 from fewshot.errors import UserError
 from fewshot.report import comparison
+from fewshot.report.inspection import images as inspection
+from fewshot.report.inspection import run_files
 from fewshot.runs import cross_validation, experiment, labelled_subset, voting
 from tests.fewshot import easy
 from tests.fewshot.cli.command import fewshot
@@ -165,3 +167,33 @@ def test_groups_stay_on_one_side(tmp_path: Path) -> None:
         scenes_of = [{index // 3 for index in content[part]} for part in ("support", "test")]
         assert not scenes_of[0] & scenes_of[1]
         assert len(scenes_of[1]) == 4
+
+
+def test_inspect_shows_the_images_of_the_fold_and_predict_uses_the_trial(
+    mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    values = {**QUICK, "data": str(mine), "shots": 1}
+    record = experiment.run(values, range(5), out=tmp_path)
+    run = run_files.read(tmp_path / record.run_id)
+    n_mistakes = expected = 0.0
+    for seed, accuracy in enumerate(record.scores["accuracy"].values):
+        tested = json.loads((run.trial(seed) / "indices.json").read_text())["test"]
+        expected += (1 - accuracy) * len(tested)
+        inspected = inspection.Inspected(run, seed, tmp_path / "page")
+        try:
+            mistakes = inspection._mistakes(inspected, 20)
+        except UserError:  # there is none
+            continue
+        images = inspection._data(inspected).test
+        for mistake in mistakes:
+            assert mistake.image in tested
+            assert images.labels[mistake.image] == mistake.true
+        n_mistakes += len(mistakes)
+    assert n_mistakes == pytest.approx(expected)
+    out = tmp_path / "predictions.csv"
+    command = f"predict {run.folder} {mine / 'b'} --out {out} --quiet"
+    assert fewshot(command, monkeypatch) == 0
+    assert len(out.read_text().splitlines()) == 10
+    assert fewshot(f"inspect {run.folder} --out {tmp_path / 'page'}", monkeypatch) == 0
+    assert "5 folds of 28 images" in (tmp_path / "page" / "inspect.md").read_text()
+    assert fewshot(f"forecast {tmp_path}", monkeypatch) == 0

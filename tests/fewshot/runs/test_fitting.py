@@ -138,15 +138,31 @@ def test_a_diverging_run_fails_with_its_reason(tmp_path: Path) -> None:
 
 
 def test_a_long_training_reports_the_time_that_is_left(tmp_path: Path, monkeypatch) -> None:
-    """Let the clock advance a minute at every reading, for twelve steps with a log point each."""
-    seconds = iter(range(0, 10**6, 60))
+    """Let the clock advance half a minute at every reading, for twelve steps."""
+    seconds = iter(range(0, 10**6, 30))
     monkeypatch.setattr("fewshot.runs.fitting.time.perf_counter", lambda: next(seconds))
     lines: list[str] = []
-    values = quick("scratch", train={"steps": 12, "batch_size": 16, "log_every_epochs": 0.1})
+    values = quick("scratch", train={"steps": 12, "batch_size": 16})
     with progress.shown_by(lines.append):
-        experiment.run(values, [0], out=tmp_path)
+        experiment.run({**values, "calibration": "none"}, [0], out=tmp_path)
     steps = [text for text in lines if text.startswith("step ")]
-    assert len(steps) >= 3
+    assert len(steps) >= 12
     assert "left" not in steps[0]
-    assert all(re.search(r", [1-9]\d* min left$", text) for text in steps[1:-1])
+    assert all(re.search(r", [1-9]\d* (s|min) left$", text) for text in steps[1:-2])
     assert "left" not in steps[-1]
+    assert "loss" in steps[-1]
+
+
+def test_trainings_on_folds_report_their_steps_and_the_time_left(
+    tmp_path: Path, monkeypatch
+) -> None:
+    seconds = iter(range(0, 10**6, 30))
+    monkeypatch.setattr("fewshot.runs.fitting.time.perf_counter", lambda: next(seconds))
+    lines: list[str] = []
+    with progress.shown_by(lines.append):
+        values = quick("scratch", select="support_cv_ends", train={"steps": 6, "batch_size": 16})
+        experiment.run(values, [0, 1], out=tmp_path)
+    for fold in range(1, 5):  # of four shots
+        pattern = rf"trial 1/2: fold {fold}/4( \(.* left in this trial\))?: step \d/6"
+        assert sum(re.match(pattern, text) is not None for text in lines) >= 6
+    assert all("left in this trial" in text for text in lines if ": fold 2/4" in text)
