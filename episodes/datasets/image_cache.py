@@ -22,13 +22,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from episodes.datasets import grouping
-from episodes.datasets.decode import size_of, working_size
+from episodes.datasets.decode import MIXED_DEFAULT, size_of, working_size
 from episodes.datasets.deep_pixels import RangeFinder, may_be_deep
 from episodes.datasets.image_formats import can_read, needs_plugin, quiet_pillow, raw
 from episodes.datasets.parallel_decode import Counts, write_part
 from episodes.datasets.source import Content, LoadOptions, Part, Source, held_out
 from episodes.errors import UserError
-from episodes.types import Decoding
+from episodes.types import Decoding, Fit
 
 VERSION = 1  # increase it when decoding changes, so that older entries are no longer used
 _UNFINISHED = ".building"
@@ -175,7 +175,8 @@ def _planned(
     classes: tuple[str, ...], parts: list[Part], options: LoadOptions, default_size: int | None
 ) -> tuple[Decoding, _Plan]:
     """Read the content of all parts, and choose the working size and the range of deep images."""
-    sizes: set[tuple[int, int]] = set()
+    sizes: set[tuple[int, int]] = set()  # one or two: they are then known to differ
+    largest_side = 0
     ranges = RangeFinder()
     digests = []
     for part in parts:
@@ -186,10 +187,11 @@ def _planned(
                 data = raw(payload)
                 digest.update(len(data).to_bytes(8, "little"))
                 digest.update(data)
-                # Two sizes are enough to know that the sizes differ.
-                own_size = size_of(payload, data) if len(sizes) < 2 else None
-                if own_size:
-                    sizes.add(own_size)
+                needs_size = len(sizes) < 2 or options.input_size > largest_side
+                if needs_size and (own_size := size_of(payload, data)):
+                    largest_side = max(largest_side, _side(own_size, options.fit))
+                    if len(sizes) < 2:
+                        sizes.add(own_size)
                 if isinstance(payload, np.ndarray):
                     continue
                 if may_be_deep(data):
@@ -198,7 +200,8 @@ def _planned(
                     digest.update(b"read by a plug-in")
         digests.append(digest)
     asked = options.image_size or default_size
-    decoding = ranges.decoding(asked or working_size(sizes, options.input_size), options.fit)
+    needed = min(options.input_size, largest_side)  # no image has more pixels to give
+    decoding = ranges.decoding(asked or working_size(sizes, needed), options.fit)
     identities = []
     for digest, part in zip(digests, parts, strict=True):
         without_backbone = digest.copy()
@@ -214,13 +217,24 @@ def _planned(
     return decoding, _Plan(fingerprints, identities, notes)
 
 
+def _side(size: tuple[int, int], fit: Fit) -> int:
+    """Return the side of the square in which an image loses no pixels."""
+    return min(size) if fit == "crop" else max(size)
+
+
 def _notes_on_size(sizes: set[tuple[int, int]], size: int, input_size: int) -> list[str]:
     """Return a sentence about images that are not decoded at their own size."""
     if not sizes or sizes == {(size, size)}:
         return []
     width, height = next(iter(sizes))
     own = "several sizes" if len(sizes) > 1 else f"{width}x{height} pixels"
-    why = "what the backbone takes" if size == input_size else "image_size sets another size"
+    why = "image_size sets another size"
+    if input_size == 0:
+        why = "a run takes what its backbone needs"
+    elif size == input_size:
+        why = "what the backbone takes"
+    elif MIXED_DEFAULT < size < input_size:
+        why = f"none is larger; the backbone takes {input_size}"
     return [f"images of {own} are decoded at {size}x{size} pixels ({why})"]
 
 
