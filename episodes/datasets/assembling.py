@@ -88,8 +88,8 @@ def _notes_on_parts(source: Source, entries: list[Entry], options: LoadOptions) 
     elif share is not None and not source.has_test:
         share = len(test.labels) / (len(train.labels) + len(test.labels))
         notes.append(
-            f"{source.name} has no test set: a fixed {share:.0%} of its images, in whole groups, is "
-            "used as one"
+            f"{source.name} has no test set: a fixed {share:.0%} of its images is used as one, in "
+            "whole groups"
         )
     elif share not in (None, TEST_SHARE):
         notes.append(f"{source.name} has a test part, so no share of its images was set aside")

@@ -75,7 +75,7 @@ def layout(root: Folder, place: str, *, is_archive: bool = False) -> Layout | No
     _check_single_class(root, place)
     _check_folds(root, place)
     notes += loose_images(root)
-    return _with_parts_inside(root, notes) or _of_classes(root, place, notes)
+    return _with_parts_inside(root, notes) or _of_classes(root, notes)
 
 
 def _of_parts(train: Folder, test: Folder | None, notes: list[str]) -> Layout:
@@ -95,7 +95,7 @@ def _of_parts(train: Folder, test: Folder | None, notes: list[str]) -> Layout:
     return result
 
 
-def _of_classes(root: Folder, place: str, notes: list[str]) -> Layout:
+def _of_classes(root: Folder, notes: list[str]) -> Layout:
     """Take all folders in a folder for classes of a data set without a test part."""
     remarks = Remarks()
     unlabelled = [own for own in root.folders if _UNLABELLED.match(own.name.lower())]
@@ -109,7 +109,7 @@ def _of_classes(root: Folder, place: str, notes: list[str]) -> Layout:
         remarks.subfolders.clear()
         notes.append(
             f"all classes hold the folders {few(common)}: if these are the classes, give "
-            f"one folder, such as {place}/{root.with_images()[0].path}"
+            f"one folder as the data, such as {root.with_images()[0].path}/"
         )
     return Layout(classes, None, [*notes, *remarks.notes()])
 

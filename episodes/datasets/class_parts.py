@@ -102,7 +102,7 @@ def find_parts(root: Folder, place: str, notes: list[str]) -> tuple[Folder, Fold
     if len(rivals) > 1 and not tests and not flat_tests:
         notes.append(
             f"{train.name}/ is taken for a class, because {paths(rivals)} beside it hold images; "
-            f"if its folders are the classes, give {place}/{train.path}"
+            f"if its folders are the classes, give {train.path}/ as the data"
         )
         return None
     test = _test_part(candidates.with_classes, inner(train), place, notes)

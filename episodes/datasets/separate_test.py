@@ -24,11 +24,11 @@ def joined(train: Source, test: Source, place: Path) -> Source:
         test: the images to test on.
         place: path of the test images, for messages.
     """
-    notes = [*train.notes, *(f"{place}: {note}" for note in test.notes)]
+    notes = [*train.notes, *(f"{place.name}: {note}" for note in test.notes)]
     if train.has_test:
-        notes.append(f"the test part of {train.name} is not used: {place} is the test set")
+        notes.append(f"the test part of {train.name} is not used: {place.name} is the test set")
     if test.has_test:
-        notes.append(f"{place} has a test part: that part is the test set")
+        notes.append(f"{place.name} has a test part: that part is the test set")
     files = (*train.files, *((f"test:{path}", stat) for path, stat in test.files))
     return replace(
         train,
