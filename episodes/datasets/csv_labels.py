@@ -88,7 +88,7 @@ def source(place: Path, name: str) -> Source | None:
         notes.append(f"the labels are those of {names}, and not the names of the folders")
     train, tests, part_notes = _parts(place, tables)
     return source_of_tables(
-        name, place, train, tests, [*notes, *part_notes], also_read=list(reasons)
+        name, place, train, tests, [*notes, *part_notes], also_read=list(reasons), files=files
     )
 
 

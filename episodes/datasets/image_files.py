@@ -36,6 +36,7 @@ class ImageFiles:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._root = os.path.abspath(folder)
         self._by_name: dict[str, list[str]] | None = None
         self._by_stem: dict[str, list[str]] = {}
         self._by_number: dict[int, list[str]] = {}
@@ -57,24 +58,22 @@ class ImageFiles:
             UserError: several files fit equally well.
         """
         text = native(value.strip().replace("\\", "/"))
-        for base in (table.parent, self.folder, table.parent.parent):
-            path = Path(os.path.normpath(base / text))
+        table_folder = os.path.dirname(table)
+        for base in dict.fromkeys((table_folder, self._root, os.path.dirname(table_folder))):
+            path = os.path.join(base, text)
             if (file_stat := _stat(path)) is not None:
-                return ImageFile(path, self._name(path), file_stat)
+                return self._file(os.path.normpath(path), file_stat)
         candidates = self._candidates(text, part)
         if len(candidates) > 1:
-            places = ", ".join(
-                sorted(f"{Path(name).parent.as_posix()}/" for name in candidates)[:5]
-            )
+            places = ", ".join(sorted(f"{name.rpartition('/')[0]}/" for name in candidates)[:5])
             raise UserError(
                 f"{table} names {value}, which is in several folders ({places}): write the folder "
                 "in front of the name."
             )
         if candidates:
-            path = self.folder / candidates[0]
-            return ImageFile(path, candidates[0], _stat(path))
-        path = Path(os.path.normpath(table.parent / text))
-        return ImageFile(path, self._name(path), None)
+            path = os.path.join(self._root, candidates[0])
+            return ImageFile(Path(path), candidates[0], _stat(path))
+        return self._file(os.path.normpath(os.path.join(table_folder, text)), None)
 
     def unlisted(self, used: set[str], everywhere: bool) -> tuple[list[str], int]:
         """Return the image files that no row names, and how many image files there are.
@@ -123,11 +122,15 @@ class ImageFiles:
                     self._by_number.setdefault(int(stem), []).append(name)
         return self._by_name
 
-    def _name(self, path: Path) -> str:
-        return Path(os.path.relpath(path, self.folder)).as_posix()
+    def _file(self, path: str, file_stat: os.stat_result | None) -> ImageFile:
+        """Return a file with its name relative to the folder."""
+        prefix = self._root + os.sep
+        inside = path.startswith(prefix)
+        name = path[len(prefix) :] if inside else os.path.relpath(path, self._root)
+        return ImageFile(Path(path), name.replace(os.sep, "/"), file_stat)
 
 
-def _stat(path: Path) -> os.stat_result | None:
+def _stat(path: str) -> os.stat_result | None:
     """Return the stat of a file; None if there is no such file."""
     try:
         file_stat = os.stat(path)
@@ -182,4 +185,6 @@ def _part_of_path(name: str) -> PartName | None:
 
 def _key(name: str) -> str:
     """Return a name without regard to case and to how its accents are encoded."""
+    if name.isascii():
+        return name.lower()
     return unicodedata.normalize("NFC", name).casefold()

@@ -55,6 +55,7 @@ def source_of_tables(
     notes: Sequence[str] = (),
     also_read: Sequence[Path] = (),
     list_all: bool = True,
+    files: ImageFiles | None = None,
 ) -> Source:
     """Return the data set that tables make up.
 
@@ -67,11 +68,12 @@ def source_of_tables(
         also_read: files beside the tables that decide what is read.
         list_all: whether image files that no row names are noted in the whole folder, and not only
             beside those that are named.
+        files: the image files of the folder, if they have been listed.
 
     Raises:
         UserError: the columns of images or labels cannot be told, or the images are not there.
     """
-    files = ImageFiles(folder)
+    files = files or ImageFiles(folder)
     columns = columns_of(train[0], files)
     all_notes = [*notes, *([columns.label.note] if columns.label.note else [])]
     for table in train:
