@@ -50,7 +50,7 @@ def source(place: Path, name: str) -> Source | None:
         None if there is no such file.
 
     Raises:
-        UserError: the columns or images of a file cannot be told, or several files fit.
+        UserError: the columns or images of a file are unclear, or several files fit.
     """
     if place.is_file():
         return _of_file(place, name) if place.name.lower().endswith(FILE_SUFFIXES) else None

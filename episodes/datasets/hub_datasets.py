@@ -35,10 +35,10 @@ def source(name: str, root: Path) -> Source:
     folder = root / FOLDER / re.sub(r"[^\w.-]+", "--", name.strip("/"))
     if not folder.is_dir():
         _download(repository, config, folder)
-    found = arrow_folders.source(folder, name)
-    if found is None:
+    data = arrow_folders.source(folder, name)
+    if data is None:
         raise UserError(f"{folder} holds no Arrow files: remove it, so that it is made again.")
-    return found
+    return data
 
 
 def _parsed(name: str) -> tuple[str, str | None]:

@@ -71,7 +71,7 @@ def source_of_tables(
         files: the image files of the folder, if they have been listed.
 
     Raises:
-        UserError: the columns of images or labels cannot be told, or the images are not there.
+        UserError: the columns of images or labels are unclear, or the images are not there.
     """
     files = files or ImageFiles(folder)
     columns = columns_of(train[0], files)

@@ -58,7 +58,7 @@ def read_table(path: Path, part: PartName | None, is_image: Callable[[str], bool
     Args:
         path: path of the file.
         part: part of the data set that its name stands for.
-        is_image: whether a text names an image file; this tells a first row from a header.
+        is_image: whether a text names an image file; such a first row is no header.
 
     Raises:
         UserError: the file is not in UTF-8, or is no table.
@@ -87,7 +87,7 @@ def _decoded(path: Path, data: bytes, is_whole: bool) -> str:
 
 
 def _lines_and_delimiter(path: Path, text: str) -> tuple[io.StringIO, str]:
-    """Return the lines of a table and what separates its cells, judged by its first line."""
+    """Return the lines of a table and what separates its cells, by its first line."""
     first, _, rest = text.partition("\n")
     if match := re.fullmatch(r"sep=(.)\s*", first):  # spreadsheets write this line
         return io.StringIO(rest), match[1]
