@@ -81,8 +81,8 @@ def _of_folder(folder: Path, out: Path) -> Listing:
             (unreadable if is_image else others).append(text)
     notes = left_out.notes()
     if not names:
-        found = [few(unreadable + others), *notes] if unreadable or others else notes
-        listed = f" ({'; '.join(found)})" if found else ""
+        rest = [few(unreadable + others)] if unreadable or others else []
+        listed = f" ({'; '.join([*rest, *notes])})" if rest or notes else ""
         raise UserError(f"{folder} holds no images{listed}: name the folder that holds them.")
     return Listing(folder, names, unreadable, others, notes)
 
