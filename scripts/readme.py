@@ -219,6 +219,28 @@ def features() -> str:
     )
 
 
+def decoding() -> str:
+    """Return what benchmarks/decoding_vs_checkout.py measured."""
+    result = json.loads((BENCHMARKS / "decoding_vs_checkout.json").read_text(encoding="utf-8"))
+    rows = []
+    for name, measured in result["sets"].items():
+        rates = measured["images_per_second"]["processor"]
+        ratios = [measured["ratio"][kind] for kind in ("processor", "clock")]
+        rows.append(
+            [
+                f"{name} ({measured['images']:,})",
+                f"{rates['before']:,.0f}",
+                f"{rates['this']:,.0f}",
+                *(f"{ratio:.2f}" for ratio in ratios),
+            ]
+        )
+    head = f"images per second of processor time, medians of {result['n']}"
+    columns = [head, f"commit {result['before']}", "now", "ratio", "ratio by the clock"]
+    table = formatting.markdown_table(columns, rows)
+    load = result["load_average"][0]
+    return f"{table}\n\n({result['machine']}, load average {load:.1f})"
+
+
 def _seconds(seconds: float) -> str:
     return f"{seconds:,.0f}" if seconds >= 100 else f"{seconds:.3g}"
 
@@ -238,6 +260,7 @@ def tables() -> dict[str, str]:
         "speed": speed(),
         "gpu": gpu_report.cost(),
         "features": features(),
+        "decoding": decoding(),
         "episodes": episode_speed.table(),
     }
 

@@ -116,9 +116,10 @@ def decode_with_traits(payload: Payload, decoding: Decoding) -> tuple[np.ndarray
         return np.asarray(square), _ORDINARY
     data, size = raw(payload), decoding.size
     with opened(data) as image:
+        width, height = image.size
         # This affects JPEG alone: it is decoded at a half, a quarter or an eighth of its size if
         # that is still at least twice the size of the result.
-        if min(image.size) >= 4 * size:
+        if min(width, height) >= 4 * size:
             image.draft(None, (2 * size, 2 * size))
         traits = _ORDINARY
         kind = deep_pixels.kind_of(image) if deep_pixels.may_be_deep(data) else None
@@ -128,7 +129,6 @@ def decode_with_traits(payload: Payload, decoding: Decoding) -> tuple[np.ndarray
             shallow, traits = _shallow(image, kind, data, decoding)
             colours = _rgb(_upright(shallow, image))
         pixels = np.asarray(_square(colours, decoding))
-        width, height = colours.size
         if width != height and decoding.fit == "crop":
             traits = traits._replace(cut_off=1 - min(width, height) / max(width, height))
         if image.format in _PAGED and _has_more_pages(image):
@@ -149,7 +149,7 @@ def _shallow(
     """Convert a deep image to 8 bits per channel, by the range of the data set."""
     from PIL import Image
 
-    values, alpha = deep_pixels.values_of(image, data)
+    values, alpha = deep_pixels.values_of(image, data, 4 * decoding.size)
     own = deep_pixels.range_of(kind, deep_pixels.sample_of(values))
     levels = deep_pixels.range_in(decoding, kind) or own
     pixels = deep_pixels.eight_bits(values, levels)

@@ -26,6 +26,7 @@ KINDS: tuple[Kind, ...] = ("16-bit", "32-bit", "floating-point")
 _BRIGHTEST = 0.999  # quantile of the values: a few hot pixels do not decide the range
 _SLACK = 1 + 1 / 16  # floating-point values may exceed 1 or 255 a little after resampling
 _LARGEST_SAMPLE = 4096  # values of one image
+_SHORTEST = 256  # side in pixels of the images that decide the range
 _IMAGES_SAMPLED = 100  # at least, if there are as many
 
 _BITS, _PLANES = 258, 284  # tags of a TIFF: BitsPerSample, PlanarConfiguration
@@ -96,31 +97,51 @@ def _raw_mode(image: Image.Image) -> str:
     return str(arguments[0] if isinstance(arguments, tuple) and arguments else arguments)
 
 
-def values_of(image: Image.Image, data: bytes) -> Values:
-    """Read the values of a deep image in full; Pillow has half of the bits of colour images.
+def values_of(image: Image.Image, data: bytes, shortest: int) -> Values:
+    """Read the values of a deep image; Pillow has half of the bits of colour images.
 
     Args:
         image: the opened image, not loaded yet.
         data: its bytes.
+        shortest: a side, in pixels, that is long enough: larger images are averaged over blocks,
+            so that the values of a hundred megapixels do not fill the memory.
     """
     from PIL import Image
 
+    block = max(1, min(image.size) // shortest)
     if image.mode not in {"RGB", "RGBA"}:
-        values = np.asarray(image).astype(np.float32)
         transparent = image.info.get("transparency")
-        is_mask = isinstance(transparent, int)
-        return Values(values, (values != transparent).astype(np.float32) if is_mask else None)
+        values = np.asarray(image)
+        is_opaque = values != transparent if isinstance(transparent, int) else None
+        return Values(
+            _averaged(values, block), None if is_opaque is None else _averaged(is_opaque, block)
+        )
     raw_mode = _raw_mode(image)
     with Image.open(BytesIO(data)) as again:
         other = _OTHER_BYTES.get(raw_mode, raw_mode)
         again.tile = [tile._replace(args=_replaced(tile.args, other)) for tile in again.tile]
-        low = np.asarray(again)
+        low = _channels(again, block)
     if raw_mode == _GREY_AND_ALPHA:
-        both = low[..., 0::2].astype(np.float32) * 256 + low[..., 1::2]
+        both = low[..., 0::2] * 256 + low[..., 1::2]
         return Values(both[..., 0], both[..., 1] / 65535)
-    both = np.asarray(image).astype(np.float32) * 256 + low
-    alpha = both[..., 3] / 65535 if image.mode == "RGBA" else None
-    return Values(both[..., :3], alpha)
+    both = _channels(image, block) * 256 + low
+    return Values(both[..., :3], both[..., 3] / 65535 if image.mode == "RGBA" else None)
+
+
+def _channels(image: Image.Image, block: int) -> np.ndarray:
+    """Return the channels of a colour image, averaged over square blocks, float32 [h, w, c]."""
+    if block == 1:
+        return np.asarray(image).astype(np.float32)
+    channels = [image.getchannel(name).convert("F").reduce(block) for name in image.getbands()]
+    return np.stack([np.asarray(channel) for channel in channels], axis=2)
+
+
+def _averaged(values: np.ndarray, block: int) -> np.ndarray:
+    """Return numbers averaged over square blocks, float32 [h, w]."""
+    from PIL import Image
+
+    numbers = values.astype(np.float32)
+    return numbers if block == 1 else np.asarray(Image.fromarray(numbers).reduce(block))
 
 
 def _replaced(
@@ -199,7 +220,7 @@ class RangeFinder:
                 number = self._seen.get(kind, 0)
                 self._seen[kind] = number + 1
                 if number % self._stride.setdefault(kind, 1) == 0:
-                    self._use(kind, values_of(image, data).values)
+                    self._use(kind, values_of(image, data, _SHORTEST).values)
         except broken_image_errors():
             return
 

@@ -51,7 +51,7 @@ def test_skipped_files_are_listed_by_reason(folder: Path) -> None:
     ]
 
 
-def test_a_note_has_the_range_of_deep_images_and_another_those_that_it_does_not_fit(
+def test_notes_have_the_range_of_deep_images_and_what_it_does_not_fit(
     folder: Path,
 ) -> None:
     values = np.random.default_rng(0).integers(0, 4096, (8, 16, 16, 1)).astype(np.uint16)

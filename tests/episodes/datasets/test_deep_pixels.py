@@ -123,7 +123,7 @@ def test_a_few_images_of_many_decide_and_they_are_spread_over_the_data_set(
     monkeypatch.setattr(deep_pixels, "_IMAGES_SAMPLED", 4)
     reads: list[int] = []
 
-    def values_of(image: Image.Image, data: bytes) -> deep_pixels.Values:
+    def values_of(image: Image.Image, data: bytes, shortest: int) -> deep_pixels.Values:
         reads.append(data[-1])
         return deep_pixels.Values(np.zeros((1, 1)), None)
 
@@ -134,6 +134,24 @@ def test_a_few_images_of_many_decide_and_they_are_spread_over_the_data_set(
         levels.add(whole + bytes([number]))
     assert len(reads) < 30
     assert reads[-1] > 80
+
+
+@pytest.mark.parametrize("n_channels", [1, 2, 3, 4])
+def test_large_images_are_averaged_over_blocks(n_channels: int) -> None:
+    coarse = np.random.default_rng(1).integers(0, 65536, (9, 9, n_channels))
+    values = coarse.astype(np.uint16).repeat(100, axis=0).repeat(100, axis=1)
+    values[::2] += 1  # below what 8 bits hold
+    with Image.open(BytesIO(png16(values))) as image:
+        read = deep_pixels.values_of(image, png16(values), 9)
+    colours = coarse if n_channels in {1, 3} else coarse[..., :-1]
+    np.testing.assert_allclose(read.values.reshape(9, 9, -1), colours + 0.5, atol=0.1)
+    if n_channels in {2, 4}:
+        assert read.alpha is not None
+        np.testing.assert_allclose(read.alpha, coarse[..., -1] / 65535, atol=1e-4)
+    if n_channels in {1, 3}:
+        shallow = (values >> 8).astype(np.uint8).repeat(3 // n_channels, axis=2)
+        pixels = decode(png16(values), Decoding(9)).astype(int)
+        assert np.abs(pixels - decode(shallow, Decoding(9))).mean() < 2
 
 
 def test_not_a_number_is_black_and_infinity_white() -> None:
