@@ -33,7 +33,7 @@ def matches(names: Iterable[str], known: Iterable[str]) -> dict[str, str]:
         names: names of one part of a data set.
         known: names of another part.
     """
-    names, known = list(names), list(known)
+    names, known = list(names), set(known)
     candidates: dict[str, list[str]] = {}
     for name in known:
         candidates.setdefault(folded(name), []).append(name)

@@ -47,7 +47,7 @@ class File:
         return is_image(self.path)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Folder:
     """One folder of a tree.
 

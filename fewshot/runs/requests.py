@@ -25,6 +25,7 @@ from fewshot.runs.run_record import RunRecord
 
 FOLDER = ".requests"
 CIFAR10_FOLDER = "cifar-10-batches-py"  # under which the name cifar10 is also looked up
+_TABLES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".parquet")  # files that may name images
 DECIDING_PACKAGES = ("torch", "torchvision", "timm")
 
 
@@ -125,6 +126,8 @@ def _state(run: Path, data: Sequence[str], files: Sequence[str]) -> str:
     for name in data:
         for place in _places(name):
             _add_folder(digest, place) if place.is_dir() else _add_file(digest, place)
+            if place.name.lower().endswith(_TABLES) and place.is_file():
+                _add_folder(digest, place.parent)  # which may hold the images that it names
     for file in (*map(Path, files), run / "config.yaml"):
         _add_file(digest, file)
     return digest.hexdigest()[:32]
@@ -139,7 +142,13 @@ def _places(data: str) -> list[Path]:
 
 
 def _add_folder(digest: Any, folder: Path, suffixes: tuple[str, ...] = ("",)) -> None:
-    for place, folders, names in os.walk(folder):
+    visited: set[tuple[int, int]] = set()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        stat = os.stat(place)
+        if (stat.st_dev, stat.st_ino) in visited:  # links can form a circle
+            folders.clear()
+            continue
+        visited.add((stat.st_dev, stat.st_ino))
         folders.sort()
         for name in sorted(names):
             if name.endswith(suffixes):

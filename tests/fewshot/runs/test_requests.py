@@ -56,6 +56,19 @@ def test_a_finished_request_is_answered_and_another_is_not(finished: Path, monke
     assert experiment.run(values, [0, 1], out=finished / "runs") == record
 
 
+def test_the_state_of_data_includes_what_links_and_tables_lead_to(tmp_path: Path) -> None:
+    write_images(tmp_path / "store")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "cat").symlink_to(tmp_path / "store" / "cat")
+    (tmp_path / "data" / "circle").symlink_to(tmp_path / "data")
+    (tmp_path / "store" / "labels.csv").write_text("image,label\ncat/0.png,cat\n")
+    for data in (tmp_path / "data", tmp_path / "store" / "labels.csv"):
+        before = requests._state(tmp_path, [str(data)], [])
+        assert requests._state(tmp_path, [str(data)], []) == before
+        os.utime(tmp_path / "store" / "cat" / "0.png")
+        assert requests._state(tmp_path, [str(data)], []) != before
+
+
 def test_changed_data_and_unfinished_records_are_no_answer(finished: Path) -> None:
     (image, *_) = (finished / "data" / "cat").iterdir()
     stat = image.stat()
