@@ -13,9 +13,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from episodes.errors import UserError
-from fewshot.runs import execution, experiment, processes, records, resolve
+from fewshot.report import frames
+from fewshot.runs import execution, experiment, processes, records, resolve, voting
 from fewshot.runs.run_record import RunRecord
 from fewshot.runs.trial import run_trial
 from fewshot.training import devices
@@ -45,6 +47,29 @@ def test_a_run_keeps_its_threads_and_refuses_others(
         experiment.run(values, [0, 1], out=tmp_path, threads=2)
     forced = experiment.run(values, [0, 1], out=tmp_path, force=True)
     assert threads_of(tmp_path, forced) == {0: 2, 1: 2}
+
+
+def test_networks_of_different_sizes_are_compared_on_the_same_photos(tmp_path: Path) -> None:
+    """The images are decoded at two sizes, the records are of one data set, and they vote."""
+    for number in range(12):
+        place = tmp_path / "photos" / "ab"[number % 2]
+        place.mkdir(parents=True, exist_ok=True)
+        level = 40 + 150 * (number % 2)
+        Image.new("RGB", (120 + number, 110), (level, number, 0)).save(place / f"{number}.png")
+    runs = []
+    for side in (32, 96):
+        backbone = {"name": "conv4", "options": {"width": 4}, "input_size": side}
+        values = quick("probe", data=str(tmp_path / "photos"), backbone=backbone, test=0.34)
+        runs.append(experiment.run(values, [0, 1], out=tmp_path / "runs"))
+    first, second = runs
+    assert first.run_id != second.run_id
+    assert first.provenance.data_fingerprint == second.provenance.data_fingerprint
+    assert "at 64x64 pixels" in " ".join(first.data_notes)
+    assert "at 96x96 pixels" in " ".join(second.data_notes)
+    assert len(frames.compare(first, second)) == 2
+    (vote,) = voting.vote([tmp_path / "runs"], out=tmp_path / "votes")
+    assert vote.members is not None
+    assert len(vote.members) == 2
 
 
 @pytest.mark.parametrize(
