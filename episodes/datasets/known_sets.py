@@ -37,8 +37,8 @@ _BY_NAME = {
 # Names of data sets of digits, letters and signs. MedMNIST's names, such as PathMNIST, are others.
 _NOT_MIRRORED = re.compile(
     r"(?<![a-z])([ekq]|not)?mnist(?![a-z])|svhn|usps|semeion|omniglot|kuzushiji|k49|gtsrb"
-    r"|renderedsst2|(?<![a-z])(digit|letter|character|alphabet|traffic.?sign|sign.?language)s?(?![a-z])"
-    r"|(train|test|extra)_32x32",
+    r"|renderedsst2|(train|test|extra)_32x32"
+    r"|(?<![a-z])(digit|letter|character|alphabet|traffic.?sign|sign.?language)s?(?![a-z])",
     re.IGNORECASE,
 )
 
