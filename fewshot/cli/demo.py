@@ -51,7 +51,7 @@ def demo(
     print(comparison.markdown(results, brief=True))
     print(f"figure: {written[-1]}", file=sys.stderr)
     print(
-        "Next: fewshot run --method probe --shots 16 --data FOLDER compares on your own images\n"
-        "      (a folder for each class); fewshot list shows all methods, backbones and data sets.",
+        "Next: fewshot run --data FOLDER says how accurate a probe is on your own images (a\n"
+        "      folder for each class); fewshot list shows all methods, backbones and data sets.",
         file=sys.stderr,
     )

@@ -161,8 +161,8 @@ def summary(values: Sequence[float], test_to_train: float = 0.0) -> Score:
         values: the values of independent trials; or of the trials of a cross-validation, which
             share training images and are therefore more alike than independent ones.
         test_to_train: test images for each training image of a cross-validation: 1 / (folds - 1).
-            The variance of the mean is then not the n-th part of that of a trial, but larger by
-            this share of it (the corrected resampled t-test).
+            The variance of the mean is then 1 / n + test_to_train times the variance of the
+            values, and not 1 / n times (the corrected resampled t-test).
 
     Source: Nadeau and Bengio, Inference for the generalization error, Machine Learning 52, 2003.
     """

@@ -69,7 +69,7 @@ def of_trial(run: ResolvedRun, subset: LabelledSubset, seed: int) -> Cost:
     n_test = len(run.data.test) if subset.test is None else len(subset.test)
     if trial_data.works_on_features(run, learner, train):
         return _of_features(run, learner, train, n_test, steps, seed)
-    each = _sample(run, learner).seconds
+    per_image = _sample(run, learner).seconds
     # The support set and a sample for the training accuracy go through the backbone once each.
     images = n_test + min(len(train.indices), 10_000)
     step = _seconds_per_step(run, learner, train, seed) if steps or run.bases else 0.0
@@ -78,7 +78,7 @@ def of_trial(run: ResolvedRun, subset: LabelledSubset, seed: int) -> Cost:
         shared, steps = step * _steps_on_bases(run, learner, seed), 0
     if step:
         words = "a few training steps"
-    return Cost(steps, shared, each * images + step * steps, f"measured on {words}")
+    return Cost(steps, shared, per_image * images + step * steps, f"measured on {words}")
 
 
 def _elapsed(path: Path) -> float:
@@ -152,7 +152,7 @@ def _of_features(
     if not data.is_whole:
         tested = torch.arange(n_test)
         missing += frozen.n_missing(learner.backbone, data.test, tested, device)
-    features, labels, each = _sample(run, learner)
+    features, labels, per_image = _sample(run, learner)
     support = _resembling(features, labels, train)
     if steps:
         seconds = steps * _seconds_per_step(run, learner, support, seed)
@@ -167,8 +167,8 @@ def _of_features(
         seconds = n_fits * (time.perf_counter() - started)
     words = f"measured on {len(features)} images"
     if run.config.backbone.weights == "none":  # each trial has a network of its own
-        return Cost(steps, 0.0, seconds + each * (len(train.indices) + n_test), words)
-    return Cost(steps, each * missing, seconds, words)
+        return Cost(steps, 0.0, seconds + per_image * (len(train.indices) + n_test), words)
+    return Cost(steps, per_image * missing, seconds, words)
 
 
 def _resembling(features: Tensor, labels: Tensor, train: Part) -> Part:
