@@ -7,6 +7,7 @@ image folders, and Kaggle's `train.csv` of `id,label` beside the images in train
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +20,6 @@ from episodes.datasets.table_columns import (
     LABEL_NAMES,
     by_usual_names,
     is_text,
-    plain,
 )
 from episodes.datasets.table_files import (
     IMAGE_SUFFIX,
@@ -32,11 +32,12 @@ from episodes.datasets.table_images import images_of
 from episodes.datasets.table_labels import MISSING, has_labels, labels_of
 from episodes.datasets.table_source import columns_of, source_of_tables
 from episodes.datasets.tables import MemoryTable
-from episodes.datasets.text_tables import FILE_SUFFIXES, SUFFIXES, head_of, read_table
+from episodes.datasets.text_tables import SUFFIXES, head_of, read_table
 from episodes.datasets.wide_tables import has_pixels, with_image_and_label
 from episodes.errors import UserError
 
 _NO_LABELS = re.compile(r"submission|prediction", re.IGNORECASE)
+_MOST_TABLES = 50  # of one kind in one folder
 _SAMPLE = 1000  # rows that show whether labels are the names of folders
 
 
@@ -53,8 +54,8 @@ def source(place: Path, name: str) -> Source | None:
         UserError: the columns or images of a file are unclear, or several files fit.
     """
     if place.is_file():
-        return _of_file(place, name) if place.name.lower().endswith(FILE_SUFFIXES) else None
-    paths = [path for path in files_near(place, SUFFIXES) if _may_name_images(path)]
+        return _of_file(place, name) if place.name.lower().endswith(SUFFIXES) else None
+    paths = [path for path in _few_of_a_kind(files_near(place, SUFFIXES)) if _may_name_images(path)]
     if not paths:
         return None
     files = ImageFiles(place)
@@ -82,7 +83,7 @@ def source(place: Path, name: str) -> Source | None:
             raise problems[0]
         return replace(folders, notes=(*folders.notes, *notes))
     if folders is not None:
-        if all(_says_folders(table, files) for table in tables):
+        if len(tables) == 1 and _says_folders(tables[0], files):
             return None
         names = ", ".join(table.path.relative_to(place).as_posix() for table in tables)
         notes.append(f"the labels are those of {names}, and not the names of the folders")
@@ -92,9 +93,15 @@ def source(place: Path, name: str) -> Source | None:
     )
 
 
+def _few_of_a_kind(paths: list[Path]) -> list[Path]:
+    """Return the files without those of which a folder has many: annotations, one for each image."""
+    counts = Counter((path.parent, path.suffix) for path in paths)
+    return [path for path in paths if counts[path.parent, path.suffix] <= _MOST_TABLES]
+
+
 def _of_file(path: Path, name: str) -> Source | None:
     """Return the data set of one file; None for a text file that names no images."""
-    if path.suffix.lower() == ".txt" and not _may_name_images(path):
+    if path.suffix.lower() in (".txt", ".json") and not _may_name_images(path):
         return None
     files = ImageFiles(path.parent)
     return source_of_tables(name, path.parent, [_read(path, None, files)], [], list_all=False)
@@ -150,20 +157,19 @@ def _class_folders(folder: Path, name: str) -> Source | None:
 
 
 def _says_folders(table: MemoryTable, files: ImageFiles) -> bool:
-    """Return whether the labels of a table are the names of the folders of its images."""
+    """Return whether each label of a table stands for one folder of its images."""
     columns = columns_of(table, files)
     if columns.split is not None or not is_text(table.schema.field(columns.image).type):
         return False
     head = MemoryTable(table.path, table.part, table.content.slice(0, _SAMPLE))
     labels = labels_of(head, columns.label.name)
     named = images_of(head, columns.image, files).files
-    pairs = [
-        (str(labels.keys[code]), file.path.parent.name)
+    pairs = {
+        (int(code), file.path.parent)
         for code, file in zip(labels.codes, named, strict=True)
         if file and code != MISSING
-    ]
-    n_equal = sum(plain(label) == plain(folder) for label, folder in pairs)
-    return 10 * n_equal >= 9 * len(pairs)
+    }
+    return len(pairs) == len({code for code, _ in pairs}) == len({folder for _, folder in pairs})
 
 
 def _parts(

@@ -246,7 +246,10 @@ def is_text(type_: pa.DataType) -> bool:
     if types.is_dictionary(type_):
         type_ = type_.value_type
     return bool(
-        types.is_string(type_) or types.is_large_string(type_) or types.is_string_view(type_)
+        types.is_null(type_)
+        or types.is_string(type_)
+        or types.is_large_string(type_)
+        or types.is_string_view(type_)
     )
 
 

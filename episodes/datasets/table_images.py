@@ -86,7 +86,9 @@ def path_column(table: Table, files: ImageFiles) -> str:
             return column
         if share > most or (share == most and best is None):
             best, most = column, share
-        if are_paths and not missing:
+        if values and _ADDRESS.match(values[0]):
+            missing = missing or _of_addresses(values[0], column)
+        elif are_paths and not missing:
             missing = (
                 f"names image files such as {values[0]} in {column!r}, but none of the first "
                 f"{len(values):,} is there: put them below {files.folder}, or correct the paths"
@@ -209,10 +211,7 @@ def _named_files(table: Table, column: str, values: pa.ChunkedArray, files: Imag
     if examples and _BASE64.match(examples[0]):
         return Images(lambda: chunked([_from_base64(text or "") for text in texts]))
     if examples and _ADDRESS.match(examples[0]):
-        raise UserError(
-            f"{table.path} names addresses such as {examples[0]} in {column!r}: download the "
-            "images, and write the paths of the files."
-        )
+        raise UserError(f"{table.path} {_of_addresses(examples[0], column)}.")
     named = [files.find(text or "", table.path, table.part) for text in texts]
     if named and not any(file.stat for file in named):
         raise UserError(
@@ -222,6 +221,14 @@ def _named_files(table: Table, column: str, values: pa.ChunkedArray, files: Imag
         )
     paths: list[Payload] = [file.path for file in named]
     return Images(lambda: chunked(paths), named)
+
+
+def _of_addresses(example: str, column: str) -> str:
+    """Return the problem of a column of addresses, as the end of a sentence."""
+    return (
+        f"names addresses such as {example} in {column!r}: download the images, and write the "
+        "paths of the files"
+    )
 
 
 def _bytes_or_files(table: Table, column: str, files: ImageFiles) -> Images:

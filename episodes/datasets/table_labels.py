@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -14,6 +17,8 @@ from episodes.errors import UserError
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_LIKE_MISSING = ("nan", "NaN", "None", "null", "NULL", "<NA>", "#N/A")
+_SEPARATOR = re.compile(r"[|;,/+\s]+")  # of several labels in one cell
 Key = int | str  # a label as it is stored
 MISSING = -1  # code of a row without a label; Hugging Face's files store the same number
 
@@ -54,9 +59,23 @@ def labels_of(table: Table, column: str) -> Labels:
     encoded = values.combine_chunks().dictionary_encode()
     keys: list[Key] = encoded.dictionary.to_pylist()
     codes = encoded.indices.cast("int64").fill_null(MISSING).to_numpy(zero_copy_only=False)
+    if kind == "text":
+        _check_single(table, column, keys)
     if -1 in keys and set(keys) != {-1, 1}:  # -1 is no label, unless there are just -1 and 1
         codes = np.where(codes == keys.index(-1), MISSING, codes)
     return Labels(keys, codes)
+
+
+def _check_single(table: Table, column: str, keys: list[Key]) -> None:
+    """Raise UserError if a text such as `cat|dog` consists of other labels of the column."""
+    single = set(keys)
+    for key in keys:
+        pieces = [piece.strip() for piece in _SEPARATOR.split(str(key))]
+        if len(pieces) > 1 and all(piece in single for piece in pieces):
+            raise UserError(
+                f"{table.path} has several labels in one cell of {column!r}, such as {key}: "
+                "expected one class for each image."
+            )
 
 
 def has_labels(table: Table, column: str) -> bool:
@@ -68,6 +87,22 @@ def has_labels(table: Table, column: str) -> bool:
     if kind_of(table.schema.field(column).type) not in ("integer", "float", "text"):
         return True
     return bool((labels_of(table, column).codes != MISSING).any())
+
+
+def notes_on_missing(tables: Sequence[Table], column: str) -> list[str]:
+    """Return a note about labels that look like missing values: text such as `nan`."""
+    counts: Counter[str] = Counter()
+    for table in tables:
+        if kind_of(table.schema.field(column).type) == "text":
+            labels = labels_of(table, column)
+            for index, key in enumerate(labels.keys):
+                if key in _LIKE_MISSING:
+                    counts[str(key)] += int((labels.codes == index).sum())
+    return [
+        f"{count:,} {'row has' if count == 1 else 'rows have'} the label {key!r}, which is how "
+        "programs write a missing value"
+        for key, count in counts.items()
+    ]
 
 
 def names_beside(tables: list[Table], label: LabelColumn) -> dict[str, str]:

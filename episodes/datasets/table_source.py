@@ -26,6 +26,7 @@ from episodes.datasets.table_labels import (
     has_labels,
     labels_of,
     names_beside,
+    notes_on_missing,
 )
 from episodes.datasets.table_rows import Rows, note_on_unlisted, split, without_repeats
 from episodes.datasets.tables import Table
@@ -76,6 +77,7 @@ def source_of_tables(
     files = files or ImageFiles(folder)
     columns = columns_of(train[0], files)
     all_notes = [*notes, *([columns.label.note] if columns.label.note else [])]
+    all_notes += notes_on_missing(train, columns.label.name)
     for table in train:
         _check_columns(table, train[0], columns)
     test: Sequence[Table] = ()
@@ -110,6 +112,11 @@ def columns_of(table: Table, files: ImageFiles) -> Columns:
     Raises:
         UserError: there is no column of images or labels, or several columns could be meant.
     """
+    repeated = sorted({name for name in table.schema.names if table.schema.names.count(name) > 1})
+    if repeated:
+        raise UserError(
+            f"{table.path} has several columns called {repeated[0]!r}: rename all but one."
+        )
     image = encoded_image_column(table) or path_column(table, files)
     split = split_column(table)
     if split is not None and (split == image or by_column(table, split) is None):

@@ -19,13 +19,14 @@ from episodes.errors import UserError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson")
-FILE_SUFFIXES = (*SUFFIXES, ".txt", ".json")  # if the path of the file itself is given
+SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".txt", ".json")
 
 _BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 _DELIMITERS = (",", ";", "\t", "|")
 _DECIMAL = re.compile(r"-?\d+\.\d+")
 _HEAD = 1 << 16  # bytes that are enough for the header
+_FEW_ROWS = 10  # which may have a label of their own each
+_LARGEST_JSON = 1 << 26  # bytes of a JSON file in a folder
 
 
 def head_of(path: Path) -> tuple[list[str], list[str]]:
@@ -34,6 +35,8 @@ def head_of(path: Path) -> tuple[list[str], list[str]]:
     Raises:
         UserError: the file is not in UTF-8.
     """
+    if path.suffix.lower() == ".json":
+        return _head_of_json(path)
     with path.open("rb") as file:
         head = file.read(_HEAD)
     text = _decoded(path, head, is_whole=False)
@@ -50,6 +53,17 @@ def head_of(path: Path) -> tuple[list[str], list[str]]:
         return next(reader, []), next(reader, [])
     except csv.Error:  # reading the whole file gives the reason
         return [], []
+
+
+def _head_of_json(path: Path) -> tuple[list[str], list[str]]:
+    """Return the keys and values of the first object of a file of objects; empty for other JSON."""
+    if path.stat().st_size > _LARGEST_JSON:
+        return [], []
+    try:
+        first = _objects_in_json(path, _decoded(path, path.read_bytes(), is_whole=True))[0]
+    except (UserError, IndexError):
+        return [], []
+    return list(first), [str(value) for value in first.values()]
 
 
 def read_table(path: Path, part: PartName | None, is_image: Callable[[str], bool]) -> MemoryTable:
@@ -75,7 +89,11 @@ def read_table(path: Path, part: PartName | None, is_image: Callable[[str], bool
 
 
 def _decoded(path: Path, data: bytes, is_whole: bool) -> str:
+    if data.startswith(b"PK\x03\x04"):
+        raise UserError(f"{path} is a spreadsheet or an archive: save it as CSV UTF-8.")
     encoding = next((name for bom, name in _BOMS.items() if data.startswith(bom)), "utf-8")
+    if encoding == "utf-8" and b"\0" in data:
+        raise UserError(f"{path} is not encoded in UTF-8 (it has zero bytes): save it as UTF-8.")
     try:
         return codecs.getincrementaldecoder(encoding)().decode(data, final=is_whole)
     except UnicodeDecodeError as error:
@@ -119,7 +137,7 @@ def _of_rows(
     header, n_header = [cell.strip() for cell in rows[0]], 1
     images = [bool(cell) and is_image(cell) for cell in header]
     if any(images):
-        header, n_header = _default_names(images), 0
+        header, n_header = _default_names(images, rows), 0
     names = _unique(path, header)
     for number, row in enumerate(islice(rows, n_header, None), n_header + 1):
         if len(row) != len(header):
@@ -135,12 +153,18 @@ def _of_rows(
     return MemoryTable(path, part, content, first_row=n_header + 1)
 
 
-def _default_names(images: list[bool]) -> list[str]:
-    """Return names for the columns of a table without a header."""
+def _default_names(images: list[bool], rows: list[list[str]]) -> list[str]:
+    """Return names for the columns of a table without a header.
+
+    Of two columns, the other one has labels, unless it numbers the images.
+    """
     names = [f"column {number}" for number in range(1, len(images) + 1)]
     names[images.index(True)] = "image"
     if len(images) == 2:
-        names[images.index(False) if False in images else 1] = "label"
+        other = 1 - images.index(True)
+        values = {row[other] for row in rows if len(row) == 2}
+        if len(values) < len(rows) or len(rows) < _FEW_ROWS:
+            names[other] = "label"
     return names
 
 

@@ -278,6 +278,9 @@ def test_missing_and_repeated_images_are_counted(tmp_path: Path) -> None:
         (["image,label", "https://x.org/0.png,a"], "names addresses such as https://x.org/0.png"),
         (["image,label"], "no image column"),
         ([""], "is empty"),
+        (["image,label", "0.png,a", "1.png,b", "1.png,a|b"], r"several labels in one cell .* a\|b"),
+        (["image,label", "0.png,a\0"], "is not encoded in UTF-8"),
+        (["PK\x03\x04", "0.png,a"], "is a spreadsheet or an archive: save it as CSV UTF-8"),
     ],
 )
 def test_what_cannot_be_read_is_refused_in_one_sentence(
@@ -311,3 +314,45 @@ def test_linked_folders_in_a_circle_end(tmp_path: Path) -> None:
     os.symlink(tmp_path / "data", tmp_path / "data" / "pics" / "again")
     write_rows(tmp_path / "data" / "x.csv", ["id,label", "0,a", "1,b"])
     assert len(load(str(tmp_path / "data"), test=None).train) == 2
+
+
+@pytest.mark.parametrize("name", ["train.txt", "labels.json", "labels.tsv"])
+def test_lists_in_a_folder(tmp_path: Path, name: str) -> None:
+    save_images(tmp_path / "images", 4)
+    names = {f"images/{i}.png": "ab"[i % 2] for i in range(4)}
+    separator = " " if name.endswith("txt") else "\t"
+    rows = [f"{path}{separator}{label}" for path, label in names.items()]
+    write_rows(tmp_path / name, [json.dumps(names)] if name.endswith("json") else rows)
+    write_rows(tmp_path / "readme.txt", ["images/0.png and others", "were taken in May"])
+    train = load(str(tmp_path), test=None).train
+    assert label_of_pixels(train) == {
+        pixels(tmp_path / path): label for path, label in names.items()
+    }
+
+
+def test_a_list_that_numbers_the_images_is_no_list_of_labels(tmp_path: Path) -> None:
+    save_classes(tmp_path, {"a": 6, "b": 6})
+    plain = load(str(tmp_path), test=None).train
+    paths = [f"{name}/{i:03}.png" for name in "ab" for i in range(6)]
+    write_rows(tmp_path / "images.txt", [f"{i} {path}" for i, path in enumerate(paths, 1)])
+    assert load(str(tmp_path), test=None).train.fingerprint == plain.fingerprint
+
+
+def test_text_like_a_missing_value_is_noted(tmp_path: Path) -> None:
+    save_images(tmp_path, 3)
+    write_rows(tmp_path / "x.csv", ["image,label", "0.png,a", "1.png,b", "2.png,nan"])
+    train = load(str(tmp_path / "x.csv"), test=None).train
+    assert train.classes == ("a", "b", "nan")
+    assert train.notes[0].startswith("1 row has the label 'nan'")
+
+
+def test_columns_of_the_table_group_images(tmp_path: Path) -> None:
+    save_images(tmp_path, 6)
+    rows = [f"{i}.png,{'ab'[i % 2]},patient {i // 2}" for i in range(6)]
+    write_rows(tmp_path / "x.csv", ["image,label,patient", *rows])
+    clusters = load(str(tmp_path / "x.csv"), test=None, group_by="patient").train.clusters
+    assert clusters is not None
+    assert [len(set(clusters[i : i + 2].tolist())) for i in (0, 2, 4)] == [1, 1, 1]
+    assert len(set(clusters.tolist())) == 3
+    with pytest.raises(UserError, match="has no column 'day': its columns are 'image', 'label'"):
+        load(str(tmp_path / "x.csv"), test=None, group_by="day")
