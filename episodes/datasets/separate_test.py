@@ -23,7 +23,12 @@ def joined(train: Source, test: Source, place: Path) -> Source:
         train: the images to learn from.
         test: the images to test on.
         place: path of the test images, for messages.
+
+    Raises:
+        UserError: files of the training images are among the test images.
     """
+    if not test.has_test:
+        _check_distinct(train, test, place)
     notes = [*train.notes, *(f"{place.name}: {note}" for note in test.notes)]
     if train.has_test:
         notes.append(f"the test part of {train.name} is not used: {place.name} is the test set")
@@ -37,6 +42,16 @@ def joined(train: Source, test: Source, place: Path) -> Source:
         read=_read(train.read, test.read, place),
         has_test=True,
     )
+
+
+def _check_distinct(train: Source, test: Source, place: Path) -> None:
+    learned = {(stat.st_dev, stat.st_ino) for _, stat in train.files if stat.st_ino}
+    shared = [path for path, stat in test.files if (stat.st_dev, stat.st_ino) in learned]
+    if shared:
+        raise UserError(
+            f"{len(shared):,} of {len(test.files):,} files in {place} hold training images, such as "
+            f"{shared[0]}: name other images with --test, or a share to set aside."
+        )
 
 
 def _read(

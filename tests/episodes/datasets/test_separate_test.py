@@ -54,6 +54,16 @@ def test_unknown_classes_of_the_test_images_are_refused_with_a_suggestion(tmp_pa
         load(str(tmp_path / "a"), test=str(tmp_path / "b"))
 
 
+def test_training_images_are_refused_as_test_images(tmp_path: Path) -> None:
+    save_classes(tmp_path / "a", {"x": 3, "y": 4})
+    save_classes(tmp_path / "b", {"x": 2, "y": 2})
+    (tmp_path / "b" / "x" / "link.png").symlink_to(tmp_path / "a" / "x" / "001.png")
+    with pytest.raises(UserError, match="7 of 7 files in .*a hold training images"):
+        load(str(tmp_path / "a"), test=str(tmp_path / "a"))
+    with pytest.raises(UserError, match="1 of 5 files in .*such as x/link.png"):
+        load(str(tmp_path / "a"), test=str(tmp_path / "b"))
+
+
 def test_a_missing_folder_of_test_images_is_refused(tmp_path: Path) -> None:
     save_classes(tmp_path / "a", {"x": 3, "y": 4})
     with pytest.raises(UserError, match="no data set 'nowhere'"):
