@@ -10,7 +10,7 @@ from typing import Any
 from fewshot import io
 from fewshot.config import RunConfig
 from fewshot.errors import UserError
-from fewshot.evaluation.paired_tests import clear_winner, paired_difference
+from fewshot.evaluation.paired_tests import paired_difference
 from fewshot.report import costs, formatting, known_faults, uncertainty
 from fewshot.report.plots import accuracy_curves
 from fewshot.runs import records
@@ -33,6 +33,7 @@ BRIEF = (
     "backbone",
     "accuracy ± 95%",
     "balanced accuracy",
+    "always the same class",
     "95% with test images",
     "n",
     "seconds per trial",
@@ -145,7 +146,7 @@ def _heading(record: RunRecord, level: str) -> str:
 def _table(group: Sequence[RunRecord], brief: bool) -> str:
     """Return the table of records that may be compared, the best first, with its remarks."""
     ordered = sorted(group, key=lambda record: -record.scores["accuracy"].mean)
-    winner = clear_winner([record.by_seed() for record in ordered])
+    winner = uncertainty.winner(ordered)
     long_settings: list[str] = []
     rows = []
     for record in ordered:
@@ -221,6 +222,7 @@ def _row(record: RunRecord, best: RunRecord, settings: str) -> dict[str, str]:
         "accuracy ± 95%": _accuracy(record),
         "95% with test images": uncertainty.with_test_images(record),
         "balanced accuracy": f"{scores['recall'].mean:.4f}" if record.unequal_test else "",
+        "always the same class": uncertainty.baseline(record),
         "clean accuracy": f"{scores[CLEAN].mean:.4f}" if CLEAN in scores else "",
         "min - max": f"{min(values):.4f} - {max(values):.4f}" if len(values) > 1 else "",
         "difference to the best": "" if record is best else _difference(record, best),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from fewshot.evaluation.paired_tests import clear_winner
+from fewshot.runs.doubtful_scores import FEW_IMAGES
 from fewshot.runs.run_record import ONE_TRIAL, RunRecord
 
 # What a caption says; docs/concepts.md, "Two intervals", defines both.
@@ -15,6 +17,7 @@ HOW_BOLD = (
     "Bold: better than every other row (paired t-tests of all pairs, Holm, 5%); no row is bold "
     "where the trials cannot show that."
 )
+MORE_THAN_EQUAL = 1.1  # times the share of equal classes, from which the largest one is mentioned
 OF_FOLDS = (
     "± is the 95% interval of a cross-validation, which counts both the training and the test "
     "images as a sample (corrected for what the folds share: Nadeau and Bengio, 2003)"
@@ -25,6 +28,26 @@ UNCERTAIN_TRIALS = 5  # with fewer, an interval or a standard deviation is itsel
 def with_test_images(record: RunRecord) -> str:
     """Return the 95% interval of the accuracy over trials and test images: "0.6869 to 0.7071"."""
     return record.scores["accuracy"].with_test_images(record.n_test).text()
+
+
+def winner(rows: Sequence[RunRecord]) -> int | None:
+    """Return the record that is better than every other, or None; always so on few test images."""
+    if any(record.n_test < FEW_IMAGES for record in rows):
+        return None
+    return clear_winner([record.by_seed() for record in rows])
+
+
+def baseline(record: RunRecord) -> str:
+    """Return the accuracy of the answer that is right most often: "0.9500 (normal)".
+
+    It is empty where the classes have about as many test images as each other.
+    """
+    answer = record.baseline
+    if answer is None or not record.unequal_test:
+        return ""
+    if answer.accuracy < MORE_THAN_EQUAL * answer.chance:
+        return ""
+    return f"{answer.accuracy:.4f} ({answer.name})"
 
 
 def cautions(rows: Sequence[RunRecord]) -> list[str]:

@@ -14,7 +14,7 @@ from torch import Tensor
 from fewshot import io
 from fewshot.errors import UserError
 from fewshot.runs import records
-from fewshot.runs.run_record import RunRecord
+from fewshot.runs.run_record import ONE_TRIAL, RunRecord
 from fewshot.runs.trial_record import CLEAN, Cost, TrialRecord
 
 VOTING = "voting"  # the method of a record that is a vote
@@ -36,6 +36,15 @@ class FinishedRun(NamedTuple):
         record = self.record
         budget = record.shots, record.class_shots, record.fraction
         return record.images, record.classes, budget
+
+    @property
+    def has_one_trial(self) -> bool:
+        """Whether the trials of the run cannot differ, so that one stands for every seed."""
+        return ONE_TRIAL in self.record.warnings
+
+    def seed_for(self, seed: int | None) -> int | None:
+        """Return the trial of the run that stands for a seed."""
+        return self.record.seeds[0] if self.has_one_trial else seed
 
 
 class Voter(NamedTuple):
@@ -117,7 +126,8 @@ def groups(runs: Sequence[FinishedRun], pool: bool) -> dict[int | None, list[Vot
         pool: let all trials of all runs vote together, once.
 
     Returns:
-        seed -> one trial of each run, or with `pool` None -> all trials.
+        seed -> one trial of each run, or with `pool` None -> all trials. The one trial of a run
+        whose trials cannot differ votes for every seed.
 
     Raises:
         UserError: the runs have no seed in common, or a vote would have a single voter.
@@ -132,13 +142,17 @@ def groups(runs: Sequence[FinishedRun], pool: bool) -> dict[int | None, list[Vot
         for run in runs:
             votes[None] += [_voter(run, seed) for seed in run.record.seeds]
     else:
-        common = set.intersection(*(set(run.record.seeds) for run in runs))
+        differing = [run for run in runs if not run.has_one_trial]
+        common = set.intersection(*(set(run.record.seeds) for run in differing or runs[:1]))
         if not common:
             raise UserError(
                 "the runs have no seed in common: run them with the same --seeds, or pool all "
                 "trials (--pool)."
             )
-        votes = {seed: [_voter(run, seed) for run in runs] for seed in records.ordered(common)}
+        votes = {
+            seed: [_voter(run, run.seed_for(seed)) for run in runs]
+            for seed in records.ordered(common)
+        }
     if min(map(len, votes.values())) < 2:
         raise UserError(
             "a vote needs at least two voters: name two runs or more, or let all trials of a run "

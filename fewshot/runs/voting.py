@@ -24,7 +24,7 @@ from fewshot.errors import UserError
 from fewshot.evaluation import metrics, statistics
 from fewshot.runs import provenance, records, voters
 from fewshot.runs.assembly import assemble
-from fewshot.runs.run_record import RunFacts, RunRecord, VotingRun
+from fewshot.runs.run_record import ONE_TRIAL, RunFacts, RunRecord, VotingRun
 from fewshot.runs.trial_record import TrialRecord
 from fewshot.runs.voters import FinishedRun, Voter
 
@@ -135,8 +135,11 @@ def vote(
 def _with_left_out(
     record: RunRecord, runs: Sequence[FinishedRun], voted: Sequence[int | None]
 ) -> RunRecord:
-    """Warn of seeds that only some of the runs have."""
-    seeds = {seed for run in runs for seed in run.record.seeds}
+    """Warn of seeds that only some of the runs have, and of a vote that is the same for all."""
+    differing = [run for run in runs if not run.has_one_trial]
+    if not differing:
+        return replace(record, warnings=[ONE_TRIAL, *record.warnings])
+    seeds = {seed for run in differing for seed in run.record.seeds}
     left_out = records.ordered(seeds - set(voted))
     if not left_out:
         return record
@@ -223,7 +226,9 @@ def _record(
             "candidates": n_candidates,
         },
         members=[
-            VotingRun(run_id, run.method, [seed for own, seed in keys if own == run_id])
+            VotingRun(
+                run_id, run.method, list(dict.fromkeys(seed for own, seed in keys if own == run_id))
+            )
             for run_id, run in runs.items()
         ],
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from fewshot.evaluation.paired_tests import clear_winner
 from fewshot.evaluation.statistics import Score
 from fewshot.report import costs, formatting, uncertainty
 from fewshot.report.formatting import Cell, Table, as_stated, number
@@ -167,7 +166,7 @@ def of_row(row: RowResult, scale: str) -> list[Table]:
 
 
 def _table(group: Group, cells: Sequence[CellResult], decimals: Decimals, scale: str) -> Table:
-    winner = clear_winner([cell.measured.by_seed() for cell in cells])
+    winner = uncertainty.winner([cell.measured for cell in cells])
     lines = []
     for position, cell in enumerate(cells):
         lines.append(_line(cell, decimals, position == winner, scale))
