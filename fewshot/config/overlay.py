@@ -43,7 +43,10 @@ def with_defaults(settings: Mapping[str, Any]) -> dict[str, Any]:
     complete = {"method": DEFAULT_METHOD, **settings}
     if complete["method"] is None:
         complete["method"] = DEFAULT_METHOD
-    has_budget = any(settings.get(key) not in (None, False) for key in BUDGETS)
+    # 0 labels per class are a budget, too
+    has_budget = any(
+        not (settings.get(key) is None or settings.get(key) is False) for key in BUDGETS
+    )
     return complete if has_budget or not settings.get("data") else {**complete, "full": True}
 
 

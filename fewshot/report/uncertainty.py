@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from fewshot.evaluation.paired_tests import clear_winner
 from fewshot.runs.doubtful_scores import FEW_IMAGES
-from fewshot.runs.run_record import ONE_TRIAL, RunRecord
+from fewshot.runs.run_record import RunRecord
 
 # What a caption says; docs/concepts.md, "Two intervals", defines both.
 HOW_INTERVALS = (
@@ -31,7 +31,7 @@ def with_test_images(record: RunRecord) -> str:
 
 
 def winner(rows: Sequence[RunRecord]) -> int | None:
-    """Return the record that is better than every other, or None; always so on few test images."""
+    """Return the record that is better than every other, or None: also if test images are few."""
     if any(record.n_test < FEW_IMAGES for record in rows):
         return None
     return clear_winner([record.by_seed() for record in rows])
@@ -55,7 +55,7 @@ def cautions(rows: Sequence[RunRecord]) -> list[str]:
 
     A record whose trials cannot differ needs no caution for having one trial.
     """
-    differing = [row for row in rows if row.labels and ONE_TRIAL not in row.warnings]
+    differing = [row for row in rows if not row.has_one_trial]
     numbers = [len(record.seeds) for record in differing]
     sentences = []
     if 1 in numbers:

@@ -21,7 +21,7 @@ from fewshot.runs import cross_validation, one_trial, own_copies, processes, req
 from fewshot.runs.assembly import assemble
 from fewshot.runs.labelled_subset import labelled_subset
 from fewshot.runs.resolve import ResolvedRun, options_of, resolve_run
-from fewshot.runs.run_record import ONE_TRIAL, RunFacts, RunRecord
+from fewshot.runs.run_record import RunFacts, RunRecord
 from fewshot.runs.trial import run_trial
 from fewshot.runs.trial_record import TrialRecord
 from fewshot.training import devices
@@ -196,7 +196,7 @@ def write_record(run: ResolvedRun, only_one: bool) -> RunRecord:
             provenance = replace(record.provenance, test_fingerprint=run.data.test.identity)
             record = replace(record, provenance=provenance)
         if only_one:
-            record = replace(record, warnings=[ONE_TRIAL, *record.warnings])
+            record = replace(record, warnings=[one_trial.warning(run.config), *record.warnings])
         io.write_json(run.folder / "record.json", record.to_json())
     return record
 

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import torch
 
+from fewshot.config import RunConfig
 from fewshot.runs import records
 from fewshot.runs.labelled_subset import labelled_subset
 from fewshot.runs.resolve import ResolvedRun
-from fewshot.runs.run_record import ONE_TRIAL
+from fewshot.runs.run_record import ONE_TRIAL, ONE_TRIAL_WITHOUT_LABELS
 
 log = logging.getLogger("fewshot")
 
@@ -23,12 +24,18 @@ def trials_cannot_differ(run: ResolvedRun) -> bool:
     """
     if run.data.is_whole or (run.config.train is not None and not run.bases):
         return False
-    if len(labelled_subset(run.config, run.data, seed=0).labelled) < len(run.data.train):
+    n_labelled = len(labelled_subset(run.config, run.data, seed=0).labelled)
+    if 0 < n_labelled < len(run.data.train):
         return False
     if run.bases:
         return True
     first, second = (run.build_learner(seed).state_dict() for seed in (0, 1))
     return all(torch.equal(tensor, second[name]) for name, tensor in first.items())
+
+
+def warning(config: RunConfig) -> str:
+    """Return the warning of a run whose trials cannot differ."""
+    return ONE_TRIAL_WITHOUT_LABELS if config.shots == 0 else ONE_TRIAL
 
 
 def seeds_to_run(run: ResolvedRun, seeds: Sequence[int]) -> list[int]:
@@ -39,7 +46,7 @@ def seeds_to_run(run: ResolvedRun, seeds: Sequence[int]) -> list[int]:
         seeds: the seeds that were asked for.
     """
     if len(seeds) > 1:
-        log.warning("%s instead of %d.", ONE_TRIAL, len(seeds))
+        log.warning("%s instead of %d.", warning(run.config), len(seeds))
     finished = sorted(map(_seed, finished_trials(run.folder)))
     return finished[:1] or list(seeds[:1])
 

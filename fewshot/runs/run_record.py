@@ -20,11 +20,10 @@ from fewshot.runs.trial_record import (
 
 Record = dict[str, Any]  # a record as it is on disk
 Scores = dict[str, Score]
-# The warning of a record whose trials cannot differ
-ONE_TRIAL = (
-    "all training images are labelled and nothing is random, so every trial would be the same: "
-    "this is one trial"
-)
+# The warnings of records whose trials cannot differ
+_SAME = "and nothing is random, so every trial would be the same: this is one trial"
+ONE_TRIAL = f"all training images are labelled {_SAME}"
+ONE_TRIAL_WITHOUT_LABELS = f"no image is labelled {_SAME}"
 
 
 class Baseline(NamedTuple):
@@ -199,6 +198,11 @@ class RunRecord(RunFacts):
     def class_shots(self) -> dict[str, int]:
         """Labels of single classes, by name, where they differ from `shots`."""
         return dict(self.config.get("class_shots") or {})
+
+    @property
+    def has_one_trial(self) -> bool:
+        """Whether the trials cannot differ, so that one stands for every seed."""
+        return bool({ONE_TRIAL, ONE_TRIAL_WITHOUT_LABELS} & set(self.warnings))
 
     @property
     def unequal_test(self) -> bool:

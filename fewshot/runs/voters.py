@@ -14,7 +14,7 @@ from torch import Tensor
 from fewshot import io
 from fewshot.errors import UserError
 from fewshot.runs import records
-from fewshot.runs.run_record import ONE_TRIAL, RunRecord
+from fewshot.runs.run_record import RunRecord
 from fewshot.runs.trial_record import CLEAN, Cost, TrialRecord
 
 VOTING = "voting"  # the method of a record that is a vote
@@ -37,14 +37,9 @@ class FinishedRun(NamedTuple):
         budget = record.shots, record.class_shots, record.fraction
         return record.images, record.classes, budget
 
-    @property
-    def has_one_trial(self) -> bool:
-        """Whether the trials of the run cannot differ, so that one stands for every seed."""
-        return ONE_TRIAL in self.record.warnings
-
     def seed_for(self, seed: int | None) -> int | None:
         """Return the trial of the run that stands for a seed."""
-        return self.record.seeds[0] if self.has_one_trial else seed
+        return self.record.seeds[0] if self.record.has_one_trial else seed
 
 
 class Voter(NamedTuple):
@@ -142,7 +137,7 @@ def groups(runs: Sequence[FinishedRun], pool: bool) -> dict[int | None, list[Vot
         for run in runs:
             votes[None] += [_voter(run, seed) for seed in run.record.seeds]
     else:
-        differing = [run for run in runs if not run.has_one_trial]
+        differing = [run for run in runs if not run.record.has_one_trial]
         common = set.intersection(*(set(run.record.seeds) for run in differing or runs[:1]))
         if not common:
             raise UserError(

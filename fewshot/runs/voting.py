@@ -136,7 +136,7 @@ def _with_left_out(
     record: RunRecord, runs: Sequence[FinishedRun], voted: Sequence[int | None]
 ) -> RunRecord:
     """Warn of seeds that only some of the runs have, and of a vote that is the same for all."""
-    differing = [run for run in runs if not run.has_one_trial]
+    differing = [run for run in runs if not run.record.has_one_trial]
     if not differing:
         return replace(record, warnings=[ONE_TRIAL, *record.warnings])
     seeds = {seed for run in differing for seed in run.record.seeds}

@@ -162,3 +162,8 @@ def test_numbers_of_single_classes_belong_to_the_number_of_shots():
         "shots": 8,
         "class_shots": {"cat": 2, "dog": 3},
     }
+
+
+def test_no_label_at_all_is_a_label_budget() -> None:
+    assert "full" not in config.with_defaults({"data": "pets", "shots": 0})
+    assert config.with_defaults({"data": "pets", "shots": None, "full": False})["full"] is True

@@ -333,3 +333,19 @@ def test_a_setting_that_is_newer_than_a_record_is_no_difference():
     newer = {"train": {"lr": 0.001, "steps": 9}, "prior": "balanced", "augment": ["flip"]}
     shown = markdown(content(), content(run_id="other", config=newer))
     assert "prior" not in shown
+
+
+def test_the_answer_that_is_right_most_often_stands_beside_the_accuracy_where_classes_are_unequal():
+    unequal = markdown(content(confusion=[[900, 50], [20, 30]], n_test=1000))
+    assert "| always the same class |" in unequal
+    assert "| 0.9500 (a) |" in unequal
+    assert "always the same class" not in markdown(content(confusion=[[9, 1], [1, 9]]))
+    nearly = content(confusion=[[510, 0], [0, 490]], n_test=1000)
+    assert "always the same class" not in markdown(nearly)
+
+
+def test_no_row_is_bold_on_few_test_images():
+    better, worse = (0.9, 0.92, 0.91, 0.9, 0.93), (0.5, 0.51, 0.5, 0.49, 0.5)
+    for n_test, bold in ((1000, True), (2, False)):
+        rows = [content("probe", better, n_test=n_test), content("siamese", worse, n_test=n_test)]
+        assert ("**0.9" in markdown(*rows)) == bold

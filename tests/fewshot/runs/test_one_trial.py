@@ -13,6 +13,7 @@ from fewshot.report import comparison
 from fewshot.runs import experiment, one_trial, trial
 from fewshot.runs.resolve import resolve_run
 from fewshot.runs.run_record import ONE_TRIAL
+from tests.fewshot.runs.test_trial import pets
 
 ON_DIGITS = {
     "method": "probe",
@@ -78,3 +79,18 @@ def test_a_training_is_random_even_on_all_labels(tmp_path: Path) -> None:
     trained = {"method": "scratch", "train": {"steps": 1}, "backbone": {"name": "conv4"}}
     run = resolve_run({**trained, "data": "digits", "full": True}, tmp_path, "cpu")
     assert not one_trial.trials_cannot_differ(run)
+
+
+def test_without_labels_no_trial_can_differ(tmp_path: Path) -> None:
+    values = {
+        "method": "probe",
+        "data": str(pets(tmp_path / "pets", "cat", "dog", "lamp")),
+        "shots": 0,
+        "precision": "float32",
+        "backbone": {"weights": "pretrained"},
+        "learner": {"prior_from_names": True},
+    }
+    record = experiment.run(values, range(10), out=tmp_path)
+    assert record.seeds == [0]
+    assert record.has_one_trial
+    assert record.warnings[0].startswith("no image is labelled")

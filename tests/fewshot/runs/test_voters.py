@@ -1,5 +1,6 @@
 """Oracles: run folders written by the test, whose seeds, arrays and subsets are known."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 import torch
 
 from fewshot.errors import UserError
-from fewshot.runs import voters
+from fewshot.runs import run_record, voters, voting
 from tests.fewshot.runs.test_voting import LABELS, noise, right, run, trial
 
 
@@ -71,3 +72,35 @@ def test_a_common_validation_set_is_returned_and_its_absence_is_an_error_if_requ
     assert voters.validation_labels(group, required=False) is None
     with pytest.raises(UserError, match="have different validation sets"):
         voters.validation_labels(group, required=True)
+
+
+def test_the_one_trial_of_a_run_whose_trials_cannot_differ_votes_for_every_seed(
+    tmp_path: Path,
+) -> None:
+    run(tmp_path, "a", trial(noise(0)), trial(noise(1)), trial(noise(2)))
+    place = run(tmp_path, "b", trial(noise(3)), first_seed=7)
+    record = json.loads((place / "record.json").read_text())
+    record["warnings"] = [run_record.ONE_TRIAL]
+    (place / "record.json").write_text(json.dumps(record))
+    groups = voters.groups(voters.find([tmp_path]), pool=False)
+    keys = {seed: [voter.key for voter in group] for seed, group in groups.items()}
+    assert keys == {seed: [("a", seed), ("b", 7)] for seed in range(3)}
+    (vote,) = voting.vote([tmp_path], out=tmp_path / "votes")
+    assert vote.seeds == [0, 1, 2]
+    assert [(voter.run_id, voter.seeds) for voter in vote.members or ()] == [
+        ("a", [0, 1, 2]),
+        ("b", [7]),
+    ]
+    assert not any("left out" in warning for warning in vote.warnings)
+
+
+def test_a_vote_of_runs_whose_trials_cannot_differ_is_one_trial(tmp_path: Path) -> None:
+    for name, seed in (("a", 0), ("b", 5)):
+        place = run(tmp_path, name, trial(noise(seed)), first_seed=seed)
+        record = json.loads((place / "record.json").read_text())
+        (place / "record.json").write_text(
+            json.dumps({**record, "warnings": [run_record.ONE_TRIAL]})
+        )
+    (vote,) = voting.vote([tmp_path], out=tmp_path / "votes")
+    assert vote.has_one_trial
+    assert len(vote.seeds) == 1

@@ -256,7 +256,7 @@ def test_the_test_set_never_chooses(tmp_path: Path) -> None:
     assert [record.validation["accuracy"].mean for record in votes] == pytest.approx([1, 1, 0.75])
     assert "best 1 of 3" in votes[0].warnings[0]
     assert "took 30 s" in votes[0].warnings[0]
-    assert votes[2].warnings == []
+    assert not any("best" in warning for warning in votes[2].warnings)
 
 
 @pytest.mark.parametrize(
@@ -300,7 +300,7 @@ def test_without_pooling_only_common_seeds_vote(tmp_path: Path) -> None:
     run(tmp_path, "b", *[trial(noise(seed)) for seed in range(3)], first_seed=2)
     (record,) = voting.vote([tmp_path], out=tmp_path)
     assert record.seeds == [2, 3]
-    assert record.warnings == ["not all runs have the seeds 0, 1, 4: left out"]
+    assert record.warnings[0] == "not all runs have the seeds 0, 1, 4: left out"
     assert record.cost == Cost(20.0, 2.0, None, 53.0, 200)
     assert record.labels == 5
     assert list(record.provenance.indices) == ["2", "3"]
@@ -352,7 +352,7 @@ def test_a_pool_is_one_vote_and_reports_the_number_of_different_labels(tmp_path:
     assert (record.labels, record.shots) == (8, 3)
     assert record.cost.train_seconds == 40.0
     assert (record.backbone, record.weights) == ("conv4 + resnet", "none + w.pth")
-    assert record.warnings == [
+    assert record.warnings[:2] == [
         "trials with 5 labels each were pooled; together they use 8 different labels",
         "a voter: small",
     ]
