@@ -11,7 +11,7 @@ from episodes.datasets import grouping
 from episodes.datasets.class_names import alike
 from episodes.datasets.decoding_notes import decoding_notes, skip_note
 from episodes.datasets.image_cache import Entry
-from episodes.datasets.names import distinct, readable
+from episodes.datasets.names import distinct, readable_line
 from episodes.datasets.source import TEST_SHARE, LoadOptions, Source, few
 from episodes.datasets.superclasses import superclasses_in_names, superclasses_of
 from episodes.errors import UserError
@@ -58,14 +58,14 @@ def assembled(source: Source, place: Path, entries: list[Entry], options: LoadOp
 
     def image_set(entry: Entry, notes: list[str]) -> ImageSet:
         return ImageSet(
-            name=readable(source.name),
+            name=readable_line(source.name),
             images=torch.from_numpy(entry.images),
             labels=torch.from_numpy(new_labels[entry.labels]),
             classes=classes,
             fingerprint=entry.fingerprint,
             groups=groups,
             mirror=source.mirror,
-            notes=tuple(map(readable, notes)),
+            notes=tuple(map(readable_line, notes)),
             clusters=None if entry.clusters is None else torch.from_numpy(entry.clusters),
             decoding=entry.decoding,
             identity=entry.identity,

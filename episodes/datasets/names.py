@@ -14,6 +14,9 @@ REPLACEMENT = "\ufffd"  # what stands for bytes that are not UTF-8
 _ESCAPED = re.compile("[\udc80-\udcff]+")  # bytes, each as a surrogate
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
+# What would move the cursor, break the line or turn the direction of the text.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
 
 def readable(text: str) -> str:
     """Return a text without lone surrogates; bytes that are no text become replacement characters.
@@ -26,10 +29,15 @@ def readable(text: str) -> str:
     return _SURROGATE.sub(REPLACEMENT, text)
 
 
+def readable_line(text: str) -> str:
+    """Return a readable text on one line, with replacement characters for control characters."""
+    return _CONTROL.sub(REPLACEMENT, readable(text))
+
+
 def distinct(names: Iterable[str]) -> tuple[str, ...]:
     """Return readable names; those that would become equal show their bytes, such as `caf\\xe9`."""
     names = tuple(names)
-    shown = [readable(name) for name in names]
+    shown = [readable_line(name) for name in names]
     return tuple(
         _with_bytes(name) if name != text and shown.count(text) > 1 else text
         for name, text in zip(names, shown, strict=True)
@@ -49,4 +57,6 @@ def _bytes_of(escaped: str) -> bytes:
 
 
 def _with_bytes(name: str) -> str:
-    return _ESCAPED.sub(lambda run: "".join(f"\\x{byte:02x}" for byte in _bytes_of(run[0])), name)
+    name = _ESCAPED.sub(lambda run: "".join(f"\\x{byte:02x}" for byte in _bytes_of(run[0])), name)
+    name = _CONTROL.sub(lambda letter: f"\\x{ord(letter[0]):02x}", name)
+    return _SURROGATE.sub(REPLACEMENT, name)

@@ -46,6 +46,7 @@ RC: dict[Any, Any] = {
     "axes.spines.right": False,
     "lines.linewidth": 1.6,
     "lines.markersize": 4.5,
+    "text.parse_math": False,  # a dollar sign in the name of a class is no formula
     "svg.hashsalt": "fewshot",  # without it the ids in an SVG file differ from run to run
 }
 MISSING_LETTER = re.compile(r"Glyph \d+ .*missing from")  # a warning of matplotlib
@@ -91,6 +92,10 @@ def save(figure: Any, path: Path, dpi: int = 150) -> list[Path]:
 
     The same figure gives the same bytes: no date is written, and ids are hashed with a fixed salt.
     """
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):  # also those that were made outside this style
+        text.set_parse_math(False)
     paths = []
     for suffix in FORMATS:
         buffer = io.BytesIO()

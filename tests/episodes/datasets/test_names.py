@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from episodes.datasets.names import distinct, native, readable
+from episodes.datasets.names import distinct, native, readable, readable_line
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,12 @@ def test_names_that_would_become_equal_show_their_bytes():
     names = [os.fsdecode(name) for name in (b"caf\xe9", b"caf\xe8", b"th\xe9", b"a")]
     assert distinct(names) == ("caf\\xe9", "caf\\xe8", "th\ufffd", "a")
     assert distinct(["a", "a"]) == ("a", "a")  # not this function's concern
+
+
+def test_control_characters_are_replaced_in_names():
+    assert readable_line("a\nb\x1b[31m\u202ec\x7f") == "a\ufffdb\ufffd[31m\ufffdc\ufffd"
+    assert distinct(["a\nb", "a\tb", "c\nd"]) == ("a\\x0ab", "a\\x09b", "c\ufffdd")
+    assert readable_line("né 猫 \u200d") == "né 猫 \u200d"
 
 
 def test_names_in_utf_8_are_right_on_a_machine_of_another_encoding():

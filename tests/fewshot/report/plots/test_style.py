@@ -52,3 +52,11 @@ def test_letters_that_the_font_lacks_are_mentioned_once_and_other_warnings_stay(
         warnings.simplefilter("error")
         style.save(canvas, tmp_path / "a")
     assert [record.message[:20] for record in caplog.records] == ["boxes in the figures"]
+
+
+def test_names_with_dollar_signs_are_no_formulas(tmp_path: Path) -> None:
+    canvas, axes = style.new(2)
+    axes.set_title("$a_^$ b")  # matplotlib raises an error for this formula
+    axes.set_xticks([0, 1], ["\\frac{$", "$5"])
+    (path, _) = style.save(canvas, tmp_path / "a")
+    assert path.exists()
