@@ -153,6 +153,8 @@ def _shallow(
     own = deep_pixels.range_of(kind, deep_pixels.sample_of(values))
     levels = deep_pixels.range_in(decoding, kind) or own
     pixels = deep_pixels.eight_bits(values, levels)
+    if deep_pixels.is_negative(image):
+        pixels = 255 - pixels
     if alpha is not None:
         colours = pixels if pixels.ndim == 3 else pixels[..., None].repeat(3, axis=2)
         opacity = np.rint(alpha * 255).astype(np.uint8)[..., None]

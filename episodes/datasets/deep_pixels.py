@@ -29,7 +29,8 @@ _LARGEST_SAMPLE = 4096  # values of one image
 _SHORTEST = 256  # side in pixels of the images that decide the range
 _IMAGES_SAMPLED = 100  # at least, if there are as many
 
-_BITS, _PLANES = 258, 284  # tags of a TIFF: BitsPerSample, PlanarConfiguration
+# Tags of a TIFF: BitsPerSample, PhotometricInterpretation, PlanarConfiguration.
+_BITS, _INTERPRETATION, _PLANES = 258, 262, 284
 
 # Channels of 16 bits: how Pillow names the bytes that it uses -> how it names the others.
 _OTHER_BYTES = {
@@ -88,6 +89,11 @@ def kind_of(image: Image.Image) -> Kind | None:
             )
         return "16-bit"
     return "16-bit" if ";16" in _raw_mode(image) else None
+
+
+def is_negative(image: Image.Image) -> bool:
+    """Return whether a deep image is a TIFF in which 0 is white, which Pillow does not invert."""
+    return image.format == "TIFF" and image.tag_v2.get(_INTERPRETATION) == 0  # type: ignore[attr-defined]
 
 
 def _raw_mode(image: Image.Image) -> str:

@@ -17,7 +17,7 @@ import numpy as np
 
 from episodes.datasets.source import Payload
 
-_HEAD = 64  # bytes that are enough to recognise a format
+_HEAD = 132  # bytes that are enough to recognise a format
 
 # Formats that need a plug-in of Pillow, and where it comes from.
 _PLUGINS = {"HEIC": "pillow_heif", "AVIF": "pillow_avif"}
@@ -73,6 +73,11 @@ _OTHERS = {
     b"pk\x03\x04": "a ZIP file, not an image",
     b"\x93numpy": "a NumPy array; save it as PNG, or all arrays and their labels as .npz",
     b"simple  =": "a FITS file that cannot be read; save it as PNG",
+    b"\x89hdf": "an HDF5 file; save its images as PNG",
+    b"matlab": "a MATLAB file; save its images as PNG",
+    b"v/1\x01": "an OpenEXR image; save it as PNG",
+    b"#?ra": "a Radiance HDR image; save it as PNG",
+    b"\x1f\x8b": "a gzip file, such as NIfTI; save its images as PNG",
 }
 
 
@@ -245,6 +250,8 @@ def _why_not_read(head: bytes, format_: str | None) -> str:
         return _HINTS[format_]
     if head[4:8] == b"ftyp":
         return "a video, not an image"
+    if head[128:132] == b"DICM":
+        return "DICOM; save it as PNG"
     if head.startswith((b"%!PS", b"\xc5\xd0\xd3\xc6")):
         return "an EPS drawing, which needs Ghostscript; save it as PNG"
     text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()

@@ -23,13 +23,16 @@ def _chunk(name: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + name + content + struct.pack(">I", checksum)
 
 
-def tiff(values: np.ndarray, order: str = "<", planar: bool = False) -> bytes:
+def tiff(
+    values: np.ndarray, order: str = "<", planar: bool = False, zero_is_white: bool = False
+) -> bytes:
     """Encode [h, w, c] of any number type as an uncompressed TIFF (TIFF 6.0).
 
     Args:
         values: pixels.
         order: byte order, "<" or ">".
         planar: store channel after channel.
+        zero_is_white: mark a grey image as a negative.
     """
     height, width, n_channels = values.shape
     stored = values.transpose(2, 0, 1) if planar else values
@@ -42,7 +45,7 @@ def tiff(values: np.ndarray, order: str = "<", planar: bool = False) -> bytes:
         (257, "I", [height]),
         (258, "H", [values.dtype.itemsize * 8] * n_channels),
         (259, "H", [1]),
-        (262, "H", [2 if n_channels >= 3 else 1]),
+        (262, "H", [2 if n_channels >= 3 else int(not zero_is_white)]),
         (273, "I", [8 + number * strip for number in range(n_strips)]),
         (277, "H", [n_channels]),
         (278, "I", [height]),

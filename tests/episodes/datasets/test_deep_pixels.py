@@ -166,6 +166,13 @@ def test_channels_of_sixteen_bits_one_after_the_other_are_refused() -> None:
     np.testing.assert_array_equal(decode(tiff(SHALLOW, planar=True), Decoding(8)), SHALLOW)
 
 
+@pytest.mark.parametrize("number", [np.uint8, np.uint16, np.float32])
+def test_a_tiff_in_which_zero_is_white_is_inverted(number: type) -> None:
+    values = GREY.astype(number)
+    pixels = decode(tiff(values, zero_is_white=True), Decoding(8))
+    np.testing.assert_array_equal(pixels[..., :1], 255 - GREY)
+
+
 @pytest.mark.parametrize("format_", ["PNG", "JPEG", "GIF", "BMP", "WEBP"])
 def test_ordinary_images_are_known_by_their_first_bytes(format_: str) -> None:
     file = BytesIO()

@@ -80,6 +80,12 @@ def test_an_image_is_read_whatever_it_is_called(tmp_path: Path, name: str) -> No
         ("clip.mp4", b"\0\0\0\x18ftypisom" + bytes(20), "a video, not an image"),
         ("shot.NEF", encoded("TIFF"), "a camera's raw file; save it as JPEG or PNG"),
         ("paper.pdf", b"%PDF-1.4", "a PDF document; save its pages as PNG"),
+        ("chest.dcm", bytes(128) + b"DICM" + bytes(50), "DICOM; save it as PNG"),
+        (
+            "digit.npy",
+            b"\x93NUMPY\x01\x00v\x00{'descr'",
+            "a NumPy array; save it as PNG, or all arrays and their labels as .npz",
+        ),
         ("old.jxl", b"\xff\x0a" + bytes(20), "JPEG XL; save it as JPEG or PNG"),
         ("empty.txt", b"", "empty"),
     ],
