@@ -20,11 +20,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from episodes.datasets.source import Content, Part, Source, chunked
+from episodes.datasets.source import Content, Part, Source, beside, chunked, few
 from episodes.errors import UserError
 
 TRAINING_BATCHES = 5  # of CIFAR-10
 ROW = 3072  # bytes of an image: red, green and blue, each 32x32
+_ARCHIVE = re.compile(r"cifar-(10|100)-(python|binary|batches).*\.(tar|tar\.gz|tgz)$")
 
 _ALLOWED_IN_PICKLES = {
     "numpy": {"ndarray", "dtype"},
@@ -105,30 +106,42 @@ def source(place: Path, name: str) -> Source | None:
         None if there are none.
     """
     if place.is_file():
-        return _archive(place, name)
+        return _archive(place) if _ARCHIVE.match(place.name) else None
+    located: dict[Path, tuple[_Layout, dict[str, list[_Member]]]] = {}
     for layout in _LAYOUTS:
         for folder in (place, place / layout.folder):
             paths = sorted(path for path in folder.glob("*") if path.is_file())
             members = [_Member(path.name, str(path), path.read_bytes) for path in paths]
             if groups := layout.members(members):
-                return _source(name, folder, layout, groups)
+                located.setdefault(folder, (layout, groups))
+    archives = (
+        [] if located else [path for path in place.glob("cifar-*") if _ARCHIVE.match(path.name)]
+    )
+    choices = [*located, *sorted(archives)]
+    if len(choices) > 1:
+        raise UserError(
+            f"{place} has several data sets: give one of {few(list(map(str, choices)))}."
+        )
+    for path in archives:
+        return _archive(path)
+    for folder, (layout, groups) in located.items():
+        return _source(name, place, folder, layout, groups)
     return None
 
 
-def _source(name: str, folder: Path, layout: _Layout, groups: dict[str, list[_Member]]) -> Source:
+def _source(
+    name: str, place: Path, folder: Path, layout: _Layout, groups: dict[str, list[_Member]]
+) -> Source:
     used = [member for members in groups.values() for member in members]
     files = tuple((member.name, (folder / member.name).stat()) for member in used)
-    notes = []
+    notes = beside(place, folder)
     if layout.data == "CIFAR-10" and (n_batches := len(groups["train"])) < TRAINING_BATCHES:
-        notes = [f"only {n_batches} of CIFAR-10's {TRAINING_BATCHES} training batches are there"]
+        notes += [f"only {n_batches} of CIFAR-10's {TRAINING_BATCHES} training batches are there"]
     return Source(name, "rows", files, tuple(notes), lambda: _read(layout, groups))
 
 
-def _archive(path: Path, name: str) -> Source | None:
+def _archive(path: Path) -> Source:
     """Locate an archive by its name; it is decompressed only if it is not cached."""
-    match = re.match(r"cifar-(10|100)-(python|binary|batches).*\.(tar|tar\.gz|tgz)$", path.name)
-    if not match:
-        return None
     name = re.sub(r"\.(tar|tar\.gz|tgz)$", "", path.name)
     return Source(name, "rows", ((path.name, path.stat()),), (), lambda: _read_archive(path))
 

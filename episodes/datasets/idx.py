@@ -19,7 +19,7 @@ import numpy as np
 from episodes.datasets.array_labels import numbered, plain
 from episodes.datasets.array_pixels import Range, Unfit, channels_last, rgb_chunks, value_range
 from episodes.datasets.known_sets import known_set
-from episodes.datasets.source import Content, Part, Source
+from episodes.datasets.source import Content, Part, Source, beside
 from episodes.errors import UserError
 
 # A prefix (of EMNIST and QMNIST), the part, and what the file holds.
@@ -72,7 +72,7 @@ def source(place: Path, name: str) -> Source | None:
             f"{place} has {len(sets)} data sets in idx files: give a file of one of them as data, "
             f"for example {choice}."
         )
-    return _source(sets[0], name)
+    return _source(sets[0], name, [] if place.is_file() else beside(place, sets[0].folder))
 
 
 def _sets(root: Path) -> list[_Set]:
@@ -101,7 +101,7 @@ def _paths(folder: Path, depth: int) -> Iterator[Path]:
             yield from _paths(path, depth - 1)
 
 
-def _source(own: _Set, name: str) -> Source:
+def _source(own: _Set, name: str, notes: list[str]) -> Source:
     has_test = any(part == "test" for part, _ in own.files)
     for part in ("train", "test") if has_test else ("train",):
         for what in ("images", "labels"):
@@ -115,7 +115,7 @@ def _source(own: _Set, name: str) -> Source:
     mirror = known.mirror if known else False
     names = known.classes if known else None
     read = lambda: _read(own, names, has_test)  # noqa: E731
-    return Source(name, "rows", stats, (), read, mirror=mirror, has_test=has_test)
+    return Source(name, "rows", stats, tuple(notes), read, mirror=mirror, has_test=has_test)
 
 
 def _read(own: _Set, names: tuple[str, ...] | None, has_test: bool) -> Content:

@@ -187,7 +187,8 @@ def _locate(data: str, root: Path) -> Path:
             return Path(os.path.abspath(candidate))
     if data == "cifar10":
         return cifar10.download(root)
-    suggestions = get_close_matches(data, [name for name, _ in available(root)], n=3)
+    suggestions = torchvision_named.names_like(data)
+    suggestions += get_close_matches(data, [name for name, _ in available(root)], n=3)
     hint = f" Did you mean {', '.join(suggestions)}?" if suggestions else ""
     raise NotHere(
         f"There is no data set {data!r}: it is neither a path nor a name in {root}.{hint} Give the "

@@ -151,6 +151,21 @@ def chunked(payloads: list[Payload] | np.ndarray) -> Iterator[list[Payload]]:
         yield list(payloads[start : start + CHUNK])
 
 
+def beside(place: Path, folder: Path) -> list[str]:
+    """Return a note about what lies beside the folder that is used; none if there is nothing.
+
+    Args:
+        place: folder that is given as data.
+        folder: the same, or the folder in it that is used.
+    """
+    if folder == place:
+        return []
+    used = place / folder.relative_to(place).parts[0]
+    names = [path.name for path in sorted(place.iterdir()) if path != used]
+    others = [name for name in names if not name.startswith(".") and "README" not in name.upper()]
+    return [f"only {folder.relative_to(place)}/ is used, not {few(others)}"] if others else []
+
+
 def few(names: list[str]) -> str:
     """Join at most five names, and add how many more there are."""
     more = f" and {len(names) - 5:,} more" if len(names) > 5 else ""

@@ -12,6 +12,7 @@ import contextlib
 import inspect
 import logging
 import os
+import re
 import shutil
 import sys
 import textwrap
@@ -120,6 +121,12 @@ def downloaded(root: Path) -> list[str]:
     folder = root / FOLDER
     names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     return [name.replace("-", ":", 1) for name in names if name.partition("-")[0] in _NAMED]
+
+
+def names_like(data: str) -> list[str]:
+    """Return the name of a data set of torchvision that is spelt alike, such as `cifar-100`."""
+    plain = re.sub(r"[\W_]", "", data).lower()
+    return [f"torchvision:{name}" for name in _NAMED if name.lower() == plain]
 
 
 def _known(name: str, dataset: str, variant: str) -> _Named:

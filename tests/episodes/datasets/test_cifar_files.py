@@ -149,3 +149,21 @@ def test_missing_batches_are_noted(tmp_path: Path) -> None:
     save_batches(tmp_path / "cifar")
     notes = load(str(tmp_path / "cifar")).train.notes
     assert "only 2 of CIFAR-10's 5 training batches are there" in notes
+
+
+def test_several_data_sets_in_a_folder_are_not_one(tmp_path: Path) -> None:
+    save_batches(tmp_path / "cifar-10-batches-py")
+    (tmp_path / "flowers-102").mkdir()
+    notes = load(str(tmp_path)).train.notes
+    assert "only cifar-10-batches-py/ is used, not flowers-102" in notes
+    _save_cifar100(tmp_path / "cifar-100-python")
+    with pytest.raises(UserError, match=r"several data sets: give one of .*py, .*cifar-100-python"):
+        load(str(tmp_path))
+
+
+def test_an_archive_alone_in_a_folder_is_read(tmp_path: Path) -> None:
+    save_batches(tmp_path / "cifar-10-batches-py")
+    (tmp_path / "downloads").mkdir()
+    with tarfile.open(tmp_path / "downloads/cifar-10-python.tar.gz", "w:gz") as file:
+        file.add(tmp_path / "cifar-10-batches-py", "cifar-10-batches-py")
+    assert load(str(tmp_path / "downloads")).train.name == "cifar-10-python"

@@ -13,6 +13,7 @@ from episodes.types import TrainTest
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (20, 28, 28), dtype=np.uint8)
+TEST_IMAGES = RNG.integers(0, 256, (20, 28, 28), dtype=np.uint8)
 LABELS = np.arange(20, dtype=np.uint8) % 10
 FASHION = np.resize(np.array([9, 0, 0, 3, 0, 2, 7, 2, 5, 5, 1, 4, 6, 8], dtype=np.uint8), 20)
 
@@ -25,7 +26,7 @@ def _bytes(array: np.ndarray, code: int = 8) -> bytes:
 def _save(folder: Path, prefix: str = "", labels: np.ndarray = LABELS, dot: str = "-") -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for part in ("train", "t10k" if not prefix else "test"):
-        images = IMAGES if part == "train" else IMAGES[::-1]
+        images = IMAGES if part == "train" else TEST_IMAGES
         own = labels if part == "train" else labels[::-1]
         (folder / f"{prefix}{part}-images{dot}idx3-ubyte").write_bytes(_bytes(images))
         (folder / f"{prefix}{part}-labels{dot}idx1-ubyte").write_bytes(_bytes(own.copy()))
@@ -40,7 +41,7 @@ def _compress(folder: Path, remove: bool) -> None:
 
 def _check(data: TrainTest) -> None:
     np.testing.assert_array_equal(data.train.images.numpy(), IMAGES[:, None].repeat(3, axis=1))
-    np.testing.assert_array_equal(data.test.images.numpy()[:, 0], IMAGES[::-1])
+    np.testing.assert_array_equal(data.test.images.numpy()[:, 0], TEST_IMAGES)
     assert data.train.labels.tolist() == LABELS.tolist()
     assert data.test.labels.tolist() == LABELS[::-1].tolist()
     assert data.train.classes == tuple("0123456789")
@@ -112,6 +113,12 @@ def test_the_first_column_of_qmnists_labels_is_the_class(tmp_path: Path) -> None
         path = tmp_path / f"qmnist-{part}-labels-idx2-int.gz"
         path.write_bytes(gzip.compress(_bytes(own, code=12)))
     _check(load(str(tmp_path)))
+
+
+def test_what_lies_beside_the_files_is_noted(tmp_path: Path) -> None:
+    _save(tmp_path / "MNIST/raw")
+    (tmp_path / "cars").mkdir()
+    assert load(str(tmp_path)).train.notes == ("only MNIST/raw/ is used, not cars",)
 
 
 def test_without_test_files_a_part_is_set_aside(tmp_path: Path) -> None:

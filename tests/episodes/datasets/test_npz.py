@@ -15,7 +15,8 @@ from tests.episodes.datasets.samples import save_classes, save_image
 RNG = np.random.default_rng(0)
 X = RNG.integers(0, 256, (12, 8, 8, 3), dtype=np.uint8)
 Y = np.arange(12) % 3
-X_TEST, Y_TEST = X[::-1][:6], Y[::-1][:6]
+X_TEST = RNG.integers(0, 256, (6, 8, 8, 3), dtype=np.uint8)
+Y_TEST = Y[::-1][:6]
 
 
 def _loaded(path: Path, **arrays: object) -> TrainTest:

@@ -137,6 +137,12 @@ def test_misspelt_names_get_a_suggestion(tmp_path: Path, name: str) -> None:
         load(f"torchvision:{name}", root=tmp_path)
 
 
+def test_a_name_without_the_prefix_is_suggested_with_it(tmp_path: Path) -> None:
+    for name, right in [("cifar-100", "CIFAR100"), ("flowers102", "Flowers102")]:
+        with pytest.raises(NotHere, match=f"Did you mean torchvision:{right}"):
+            load(name, root=tmp_path)
+
+
 def test_data_sets_of_other_tasks_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no data set with one class for each image"):
         load("torchvision:CocoDetection", root=tmp_path)
