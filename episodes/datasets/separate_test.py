@@ -49,8 +49,8 @@ def _check_distinct(train: Source, test: Source, place: Path) -> None:
     shared = [path for path, stat in test.files if (stat.st_dev, stat.st_ino) in learned]
     if shared:
         raise UserError(
-            f"{len(shared):,} of {len(test.files):,} files in {place} hold training images, such as "
-            f"{shared[0]}: name other images with --test, or a share to set aside."
+            f"{len(shared):,} of {len(test.files):,} files in {place} hold training images, such "
+            f"as {shared[0]}: name other images with --test, or a share to set aside."
         )
 
 

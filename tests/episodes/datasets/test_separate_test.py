@@ -58,9 +58,9 @@ def test_training_images_are_refused_as_test_images(tmp_path: Path) -> None:
     save_classes(tmp_path / "a", {"x": 3, "y": 4})
     save_classes(tmp_path / "b", {"x": 2, "y": 2})
     (tmp_path / "b" / "x" / "link.png").symlink_to(tmp_path / "a" / "x" / "001.png")
-    with pytest.raises(UserError, match="7 of 7 files in .*a hold training images"):
+    with pytest.raises(UserError, match=r"7 of 7 files in .*a hold training images"):
         load(str(tmp_path / "a"), test=str(tmp_path / "a"))
-    with pytest.raises(UserError, match="1 of 5 files in .*such as x/link.png"):
+    with pytest.raises(UserError, match=r"1 of 5 files in .*such as x/link\.png"):
         load(str(tmp_path / "a"), test=str(tmp_path / "b"))
 
 
