@@ -17,7 +17,7 @@ from episodes.datasets import load
 from episodes.rng import generator, seeded
 from episodes.types import Episode, ImageSet, Labelled, TrainTest
 from fewshot import config, progress
-from fewshot.backbones import chunk_size
+from fewshot.backbones import Backbone, chunk_size
 from fewshot.config import Prior
 from fewshot.errors import UserError
 from fewshot.evaluation import low_data, metrics
@@ -118,18 +118,26 @@ def run(
         )
 
 
-def load_dataset(data: str | Path = "cifar10", *, image_size: int | None = None) -> TrainTest:
+def load_dataset(
+    data: str | Path = "cifar10",
+    *,
+    image_size: int | None = None,
+    backbone: Backbone | None = None,
+) -> TrainTest:
     """Load the training and the test images of a data set.
 
     Args:
         data: "digits", "cifar10", a name under `FEWSHOT_DATA`, or the path of a folder.
-        image_size: side in pixels to which images are resized; chosen for the data set by
-            default.
+        image_size: side in pixels to which images are resized; chosen for the data set and the
+            backbone by default.
+        backbone: the network that will see the images. Without one, photographs are decoded at 64
+            pixels, which is too few for most networks.
 
     Returns:
         A pair `(train, test)` of `ImageSet`, decoded once and memory-mapped afterwards.
     """
-    return load(str(data), image_size=image_size)
+    input_size = 0 if backbone is None else backbone.image_side
+    return load(str(data), image_size=image_size, input_size=input_size)
 
 
 def sample_subset(

@@ -91,6 +91,11 @@ class Backbone(nn.Module):
         """How many times each image passes through the body in evaluation mode."""
         return view_functions.N_VIEWS[self.views]
 
+    @property
+    def image_side(self) -> int:
+        """The side in pixels that images need so that no part of them is enlarged."""
+        return view_functions.image_side(self.input_size, self.crop, self.views)
+
     def set_compute(self, precision: Literal["float32", "bfloat16"], channels_last: bool) -> None:
         """Set the precision and the memory layout, as chosen by `training.devices.resolve`."""
         self.precision = precision

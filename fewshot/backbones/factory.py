@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import math
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -20,8 +19,8 @@ from fewshot.backbones import (
     report_networks,
     speed_cnn,
     timm_names,
+    views,
 )
-from fewshot.backbones import views as view_functions
 from fewshot.backbones.backbone import Backbone
 from fewshot.backbones.finish import Finish
 from fewshot.config import BackboneSettings, Settings, check
@@ -100,8 +99,7 @@ def input_side(settings: BackboneSettings) -> int:
         size = _checked_side(settings)
     else:
         size = from_timm.input_size(settings, sorted(OWN))
-    share = settings.crop * view_functions.smallest_share(settings.views)
-    return math.ceil(round(size / share, 6))
+    return views.image_side(size, settings.crop, settings.views)
 
 
 def _build_own(settings: BackboneSettings) -> Backbone:

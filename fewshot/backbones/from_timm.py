@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -96,6 +95,9 @@ class _Checked(NamedTuple):
     arguments: dict[str, Any]
 
 
+_CHECKED: dict[tuple[str, str, int | None], _Checked] = {}  # to try a model once
+
+
 def _checked(settings: BackboneSettings, own: list[str]) -> _Checked:
     """Check the name, the options and the input size of a model, without weights."""
     timm_names.check(settings.name, own)
@@ -104,13 +106,15 @@ def _checked(settings: BackboneSettings, own: list[str]) -> _Checked:
             raise UserError(
                 f"backbone.options.{option} is not for the user to set: {_OURS[option][1]}."
             )
-    return _tried(settings.name, json.dumps(settings.options), settings.input_size)
+    key = settings.name, repr(sorted(settings.options.items())), settings.input_size
+    if key not in _CHECKED:
+        given = {"num_classes": 0, **settings.options}
+        _CHECKED[key] = _tried(settings.name, given, settings.input_size)
+    return _CHECKED[key]
 
 
-@cache
-def _tried(name: str, options: str, side: int | None) -> _Checked:
+def _tried(name: str, given: dict[str, Any], side: int | None) -> _Checked:
     """Return how a model takes images of a side; None for the side that it has by default."""
-    given = {"num_classes": 0, **json.loads(options)}
     default = _default_side(name, given)
     _check_output(name, given, default)
     if side is None or side == default:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -49,11 +51,20 @@ def groups(images: Tensor, views: Views) -> list[list[Tensor]]:
     return [first, [padded[..., :-2, :-2], padded[..., 2:, 2:]]]
 
 
-def smallest_share(views: Views) -> float:
-    """Return the smallest share of an image's side that a view of it shows."""
+def image_side(input_size: int, crop: float, views: Views) -> int:
+    """Return the side in pixels that images need so that no part of them is enlarged.
+
+    Args:
+        input_size: side to which every view is resized.
+        crop: the middle share of the side that is seen.
+        views: the views, of which some show a part of what is seen.
+    """
+    share = 1.0
     if views in ("flip-crop", "flip-crops"):
-        return CROP_SHARE
-    return min(ZOOMS) if views == "turn-zoom" else 1.0
+        share = CROP_SHARE
+    elif views == "turn-zoom":
+        share = min(ZOOMS)
+    return math.ceil(round(input_size / (crop * share), 6))
 
 
 def mirrored(views: Views) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from sklearn.neighbors import NearestCentroid
 from torch import Tensor, nn
 
@@ -190,3 +191,19 @@ def test_a_run_returns_the_record_that_it_writes(tmp_path: Path):
     assert content["scores"]["accuracy"]["values"] == record.scores["accuracy"].values
     assert record.seeds == [0]
     assert "probe" in repr(record)
+
+
+def test_photos_are_loaded_at_the_size_that_a_network_needs(tmp_path: Path) -> None:
+    for number in range(6):
+        place = tmp_path / "photos" / "ab"[number % 2]
+        place.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (300 + number, 290), (40 * number, 0, 0)).save(place / f"{number}.png")
+    backbone = fewshot.build_backbone("resnet18", views="flip-crop")
+    expected: list[tuple[dict, int]] = [
+        ({}, 64),
+        ({"backbone": backbone}, 256),
+        ({"image_size": 48}, 48),
+    ]
+    for settings, side in expected:
+        train, _ = fewshot.load_dataset(tmp_path / "photos", **settings)
+        assert train.images.shape[2:] == (side, side)

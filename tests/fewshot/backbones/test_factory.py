@@ -88,6 +88,7 @@ def test_images_of_the_input_side_are_reduced_and_smaller_ones_enlarged(
 
     monkeypatch.setattr(backbone, "_normalised", record)
     side = backbones.input_side(BackboneSettings(name=name, **settings))
+    assert backbone.image_side == side
     with torch.no_grad():
         backbone(torch.rand(1, 3, side, side))
         assert min(sizes) >= 1 - 0.5 / backbone.input_size  # crops are of whole pixels

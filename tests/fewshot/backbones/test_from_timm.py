@@ -59,6 +59,13 @@ def test_what_timm_cannot_build(name: str, settings: dict, message: str) -> None
         backbones.build(name, **settings)
 
 
+def test_options_of_python_may_be_anything() -> None:
+    options = {"norm_layer": torch.nn.GroupNorm, "act_layer": torch.nn.SiLU}
+    build("test_vit", options={"act_layer": torch.nn.SiLU})
+    with pytest.raises(UserError, match="could not build 'resnet18' .*GroupNorm"):
+        backbones.build("resnet18", options=options)
+
+
 def test_options_of_ours_at_their_own_values_are_no_error() -> None:
     assert build("test_resnet", options={"in_chans": 3, "num_classes": 0}).n_features > 0
 
