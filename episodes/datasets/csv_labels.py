@@ -70,7 +70,7 @@ def source(place: Path, name: str) -> Source | None:
             tables.append(_labelled(path, place, files))
         except UserError as error:
             reasons[path] = str(error).removeprefix(f"{path} ").rstrip(".")
-            problems += [error] if _has_label_name(path) else []
+            problems += [error] if _is_meant(path) else []
     notes = [
         f"{path.relative_to(place).as_posix()} is not used: {reason}"
         for path, reason in reasons.items()
@@ -94,7 +94,7 @@ def source(place: Path, name: str) -> Source | None:
 
 
 def _few_of_a_kind(paths: list[Path]) -> list[Path]:
-    """Return the files without those of which a folder has many: annotations, one for each image."""
+    """Return the files without those of which a folder has many: one for each image."""
     counts = Counter((path.parent, path.suffix) for path in paths)
     return [path for path in paths if counts[path.parent, path.suffix] <= _MOST_TABLES]
 
@@ -129,22 +129,29 @@ def _labelled(path: Path, folder: Path, files: ImageFiles) -> MemoryTable:
 
 
 def _may_name_images(path: Path) -> bool:
-    """Return whether a file has a usual name of images in its header, or images in its rows."""
+    """Return whether a file has a usual name of images in its header, or images in its rows.
+
+    Lists in text and JSON files are common, so that those have to name images in their first rows.
+    """
     try:
         header, first_row = head_of(path)
     except UserError:  # reading it gives the reason
-        return True
-    usual = by_usual_names(header, IMAGE_NAMES)
-    return len(header) > 1 and bool(
-        usual or has_pixels(header) or any(map(IMAGE_SUFFIX.search, [*header, *first_row]))
-    )
+        return path.suffix.lower() not in (".txt", ".json")
+    if any(map(IMAGE_SUFFIX.search, [*header, *first_row])):
+        return len(header) > 1
+    if path.suffix.lower() in (".txt", ".json"):
+        return False
+    return len(header) > 1 and bool(by_usual_names(header, IMAGE_NAMES) or has_pixels(header))
 
 
-def _has_label_name(path: Path) -> bool:
+def _is_meant(path: Path) -> bool:
+    """Return whether a file is meant as labels: it names files, or a column has a usual name."""
     try:
-        return bool(by_usual_names(head_of(path)[0], LABEL_NAMES))
+        header, first_row = head_of(path)
     except UserError:
         return True
+    names_images = any(map(IMAGE_SUFFIX.search, [*header, *first_row]))
+    return names_images or bool(by_usual_names(header, LABEL_NAMES))
 
 
 def _class_folders(folder: Path, name: str) -> Source | None:

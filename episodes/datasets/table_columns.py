@@ -41,13 +41,16 @@ _LABEL_WORDS = {
     *("label", "labels", "class", "classes", "category", "target", "diagnosis", "species", "breed"),
     *("disease", "emotion", "kind", "type", "cls", "lbl", "variety", "annotation", "tag"),
 }
+# What may be asked about an image, but is not meant unless it is called a label.
+_ATTRIBUTES = {"age", "sex", "gender", "race", "ethnicity", "year", "camera", "rating", "source"}
 _OTHER_WORDS = {
+    *_ATTRIBUTES,
     *("id", "ids", "index", "idx", "uuid", "uid", "hash", "md5", "no", "nr", "number", "count"),
-    *("age", "year", "month", "day", "date", "time", "timestamp", "width", "height", "size"),
+    *("month", "day", "date", "time", "timestamp", "width", "height", "size"),
     *("score", "weight", "price", "lat", "lon", "latitude", "longitude", "x", "y", "x1", "x2"),
-    *("y1", "y2", "patient", "subject", "user", "author", "camera", "sex", "gender", "source"),
+    *("y1", "y2", "patient", "subject", "user", "author"),
     *("license", "url", "path", "file", "filename", "filepath", "caption", "text", "description"),
-    *("prompt", "title", "comment", "coarse", "super", "superclass", "unnamed", "rating", "votes"),
+    *("prompt", "title", "comment", "coarse", "super", "superclass", "unnamed", "votes"),
 }
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|\d+|[^\W\d_]+")
 
@@ -191,6 +194,8 @@ def _unusual(table: Table, columns: list[str]) -> LabelColumn | None:
     """Choose a column without a usual name: the only one that can be meant."""
     by_word = [name for name in columns if _words(name) & _LABEL_WORDS]
     possible = by_word or [name for name in columns if not _words(name) & _OTHER_WORDS]
+    if possible and not by_word:
+        possible += [name for name in columns if _words(name) & _ATTRIBUTES]
     if len(possible) > 1:
         raise _ambiguous(table, possible)
     if not possible:

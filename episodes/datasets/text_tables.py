@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Callable
 from itertools import islice
+from math import isqrt
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ _BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM
 _DELIMITERS = (",", ";", "\t", "|")
 _DECIMAL = re.compile(r"-?\d+\.\d+")
 _HEAD = 1 << 16  # bytes that are enough for the header
+_FEWEST_PIXELS = 64
 _FEW_ROWS = 10  # which may have a label of their own each
 _LARGEST_JSON = 1 << 26  # bytes of a JSON file in a folder
 
@@ -138,6 +140,8 @@ def _of_rows(
     images = [bool(cell) and is_image(cell) for cell in header]
     if any(images):
         header, n_header = _default_names(images, rows), 0
+    elif _are_pixels(header):
+        header, n_header = ["label", *(f"pixel{i}" for i in range(len(header) - 1))], 0
     names = _unique(path, header)
     for number, row in enumerate(islice(rows, n_header, None), n_header + 1):
         if len(row) != len(header):
@@ -166,6 +170,13 @@ def _default_names(images: list[bool], rows: list[list[str]]) -> list[str]:
         if len(values) < len(rows) or len(rows) < _FEW_ROWS:
             names[other] = "label"
     return names
+
+
+def _are_pixels(cells: list[str]) -> bool:
+    """Return whether cells are a label and the pixels of a square image, as in a CSV of EMNIST."""
+    n_pixels = len(cells) - 1
+    is_square = n_pixels >= _FEWEST_PIXELS and isqrt(n_pixels) ** 2 == n_pixels
+    return is_square and all(cell.isascii() and cell.isdigit() for cell in cells)
 
 
 def _unique(path: Path, header: list[str]) -> list[str]:

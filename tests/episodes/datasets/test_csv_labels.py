@@ -232,18 +232,18 @@ def test_one_hot_columns_are_labels(tmp_path: Path) -> None:
     assert [train.classes[label] for label in train.labels] == ["MEL", "BCC", "NV"]
 
 
-@pytest.mark.parametrize("form", ["columns", "text"])
+@pytest.mark.parametrize("form", ["columns", "text", "no header"])
 def test_pixels_in_a_csv(tmp_path: Path, form: str) -> None:
     images = np.random.default_rng(0).integers(0, 256, (4, 8, 8))
     texts = [" ".join(map(str, image.ravel())) for image in images]
-    if form == "columns":
+    if form != "text":
         header = "label," + ",".join(f"pixel{i}" for i in range(64))
         rows = [f"{i % 2}," + text.replace(" ", ",") for i, text in enumerate(texts)]
     else:
         header = "emotion,pixels,Usage"
         rows = [f"{i % 2},{text},Training" for i, text in enumerate(texts)]
-    write_rows(tmp_path / "train.csv", [header, *rows])
-    train = load(str(tmp_path), test=None).train
+    write_rows(tmp_path / "train.csv", rows if form == "no header" else [header, *rows])
+    train = load(str(tmp_path / "train.csv"), test=None).train
     np.testing.assert_array_equal(train.images.numpy(), np.stack([images] * 3, axis=1))
     assert train.labels.tolist() == [0, 1, 0, 1]
 
@@ -356,3 +356,23 @@ def test_columns_of_the_table_group_images(tmp_path: Path) -> None:
     assert len(set(clusters.tolist())) == 3
     with pytest.raises(UserError, match="has no column 'day': its columns are 'image', 'label'"):
         load(str(tmp_path / "x.csv"), test=None, group_by="day")
+
+
+def test_the_reason_why_a_table_is_not_read_comes_before_that_there_are_no_class_folders(
+    tmp_path: Path,
+) -> None:
+    save_images(tmp_path / "train", 4, ".jpg")
+    rows = [f"train/{i}.jpg,{'ab'[i % 2]},{'xy'[i // 2]}" for i in range(4)]
+    write_rows(tmp_path / "faces.csv", ["file,gender,race", *rows])
+    with pytest.raises(
+        UserError, match=r"faces\.csv has no label column, its other columns are 'gender', 'race'"
+    ):
+        load(str(tmp_path), test=None)
+
+
+def test_a_map_from_labels_to_names_is_no_table_of_images(tmp_path: Path) -> None:
+    save_images(tmp_path / "train_images", 4, ".jpg")
+    write_rows(tmp_path / "train.csv", ["image_id,label", *(f"{i}.jpg,{i % 2}" for i in range(4))])
+    write_rows(tmp_path / "names.json", ['{"0": "rust", "1": "scab"}'])
+    train = load(str(tmp_path), test=None).train
+    assert (train.classes, train.notes) == (("0", "1"), ())

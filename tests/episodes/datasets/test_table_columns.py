@@ -51,6 +51,7 @@ def test_the_column_of_labels(tmp_path: Path, columns: dict[str, Any]) -> None:
         {"patient_age": AGES},
         {"age": AGES, "sex": ["f", "m"] * 4},
         {"shape": KINDS, "colour": ["red", "blue"] * 4},
+        {"condition": KINDS, "age": AGES},
         {"note": [f"text {i}" for i in range(8)]},
         {"first_label": KINDS, "second_label": KINDS[::-1]},
     ],
@@ -65,7 +66,7 @@ def test_columns_that_may_not_be_labels_are_refused_by_name(
 
 
 def test_a_guess_and_an_unused_column_of_labels_are_noted(tmp_path: Path) -> None:
-    train = loaded(tmp_path, {"condition": KINDS, "age": AGES})
+    train = loaded(tmp_path, {"condition": KINDS, "width": AGES})
     assert train.notes == ("the labels are the values of 'condition' in train-0.parquet",)
     train = loaded(tmp_path, {"label": KINDS, "species": ["x", "y", "z", "z"] * 2})
     assert train.notes == (
