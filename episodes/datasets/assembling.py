@@ -118,6 +118,8 @@ def _check_classes(
             f"{place} has test images but no training images of {few(unknown)}{reason}: add some."
         )
     n_classes = int(in_train.sum())
+    if not n_classes and explanation:
+        raise UserError(f"{place} has no training image that can be read: {explanation}.")
     if n_classes < 2:
         has = f"only {str(names[in_train][0])!r}" if n_classes else "none"
         raise UserError(

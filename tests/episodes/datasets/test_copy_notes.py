@@ -91,7 +91,9 @@ def test_subfolders_are_mentioned_where_nothing_is_grouped(tmp_path: Path) -> No
     data = tmp_path / "data"
     for number, place in enumerate(("a/s1", "a/s2", "b/s1", "b/s3")):
         save(data / place, 100 * number, 3)
-    hints = [note for note in load(data, test=None).train.notes if "--group-by subfolder" in note]
+    hints = [
+        note for note in load(data, test=None).train.notes if "--group-by subfolder has" in note
+    ]
     assert len(hints) == 1
     assert "in 4 sub-folders" in hints[0]
     grouped = load(data, test=None, group_by="subfolder")

@@ -109,6 +109,15 @@ def test_class_names_that_look_the_same_are_named(tmp_path: Path) -> None:
     assert notes == ("class names that differ only in case or spaces: 'Cat', 'cat', 'dog', 'dog '",)
 
 
+def test_a_folder_of_which_no_file_can_be_read_is_refused_with_the_reason(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x.png").write_bytes(b"")
+    message = r"no training image that can be read: skipped 2 of 2 files: a/x.png, b/x.png \(empty"
+    with pytest.raises(UserError, match=message):
+        load(str(tmp_path), cache=tmp_path / "cache")
+
+
 def test_long_lists_of_skipped_files_are_shortened(tmp_path: Path) -> None:
     save_classes(tmp_path, {"a": 5, "b": 5})
     for i in range(9):
