@@ -170,7 +170,7 @@ def available(root: Path | None = None) -> list[tuple[str, str]]:
         descriptions[f"torchvision:{name}"] = f"{name} of torchvision, downloaded"
     for place in sorted(base.iterdir()) if base.is_dir() else []:
         is_hidden = place.name.startswith(".") or place.name == torchvision_named.FOLDER
-        kind = _kind(place) if place.is_dir() and not is_hidden else None
+        kind = None if is_hidden else _kind(place)
         if kind:
             name = "cifar10" if place.name == cifar10.BATCHES else place.name
             descriptions[name] = f"{kind} in {place}"

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import scipy.io
 
-from episodes.datasets import load
-from episodes.errors import UserError
+from episodes.datasets import available, load
+from episodes.errors import NotHere, UserError
 from episodes.types import TrainTest
 from tests.episodes.datasets.samples import save_classes, save_image
 
@@ -66,6 +66,15 @@ def test_separate_npy_and_npz_files_are_one_data_set(tmp_path: Path) -> None:
         np.savez(tmp_path / f"npz/cells-{part}-labels.npz", labels)
     _check(load(str(tmp_path / "npy")))
     _check(load(str(tmp_path / "npz")))
+
+
+def test_files_in_the_root_are_listed_and_suggested(tmp_path: Path) -> None:
+    np.savez(tmp_path / "cells.npz", x=X, y=Y)
+    np.savez(tmp_path / "weights.npz", w=X)
+    assert available(tmp_path)[2:] == [("cells.npz", f"arrays in {tmp_path / 'cells.npz'}")]
+    assert len(load("cells.npz", root=tmp_path, test=None).train) == 12
+    with pytest.raises(NotHere, match=r"Did you mean cells\.npz"):
+        load("cells", root=tmp_path)
 
 
 def test_folders_of_parts_may_hold_the_files(tmp_path: Path) -> None:
