@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 from episodes.datasets.locations import cache_root
 
 if TYPE_CHECKING:
-    from episodes.datasets.loading import available, load
+    from episodes.datasets.loading import available, has_test_part, load
 
-__all__ = ["available", "cache_root", "load"]
+__all__ = ["available", "cache_root", "has_test_part", "load"]
 
 
 def __getattr__(name: str) -> object:
-    """Import `load` and `available` when they are first used (PEP 562)."""
-    if name not in ("available", "load"):
+    """Import the functions of `loading` when they are first used (PEP 562)."""
+    if name not in ("available", "has_test_part", "load"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(importlib.import_module("episodes.datasets.loading"), name)
     globals()[name] = value

@@ -115,6 +115,8 @@ def load(
     if data == "digits" and not Path(data).is_dir():  # a folder of that name takes precedence
         if isinstance(test, str):
             raise UserError("digits has a test part of its own: leave out the other test images.")
+        if group_by is not None:
+            raise UserError("digits has no files or columns to group by: leave out --group-by.")
         return load_digits(image_size or 32)
     source, place = _located(data, root)
     if isinstance(test, str):
@@ -145,6 +147,21 @@ def _located(data: str, root: Path) -> tuple[Source, Path]:
     name = place.stem if place.is_file() else place.name
     source = _source(place, data if data == "cifar10" else name)
     return source, place if place.is_dir() else place.parent
+
+
+def has_test_part(data: str, root: Path | None = None) -> bool:
+    """Return whether a data set has a test part of its own, without reading its images.
+
+    Args:
+        data: a path or name, as for `load`.
+        root: folder in which names are looked up, as for `load`.
+
+    Raises:
+        UserError: the data is missing or broken.
+    """
+    if data == "digits" and not Path(data).is_dir():
+        return True
+    return _located(data, root or data_root())[0].has_test
 
 
 def available(root: Path | None = None) -> list[tuple[str, str]]:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from episodes import datasets
 from episodes.datasets.source import TEST_SHARE
 from fewshot import config, io
 from fewshot.errors import UserError
@@ -79,7 +80,8 @@ def _resolve_again(folder: Path, device: str | None) -> ResolvedRun:
     """Resolve the run from its config.yaml, and check that it is still the same run."""
     values = config.read(folder / "config.yaml")
     compute = devices.Compute(**values.pop("compute"))
-    values.setdefault("test", TEST_SHARE)  # older runs, which knew no cross-validation
+    if "test" not in values and not datasets.has_test_part(values["data"]):
+        values["test"] = TEST_SHARE  # an older run, which was not cross-validated
     same_device = devices.pick(device).split(":")[0] == compute.device.split(":")[0]
     if same_device:
         values["precision"] = compute.precision

@@ -163,6 +163,8 @@ def _table(group: Sequence[RunRecord], brief: bool) -> str:
     lines = [formatting.markdown_table(columns, cells)]
     if brief:
         remarks.append(BRIEF_LEGEND if group[0].folds is None else uncertainty.OF_FOLDS)
+    elif group[0].folds is not None:
+        remarks.append(uncertainty.OF_FOLDS)
     if remarks:
         lines += ["", *(f"- {remark}" for remark in dict.fromkeys(remarks))]
     return "\n".join(lines)

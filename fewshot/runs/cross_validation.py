@@ -63,6 +63,29 @@ def split(config: RunConfig, images: ImageSet, seed: int) -> Fold:
     return Fold((fold_of_index != fold).nonzero()[:, 0], test)
 
 
+def check_shots(config: RunConfig, images: ImageSet) -> None:
+    """Check that every class has enough images outside each fold of the first repeat.
+
+    Raises:
+        UserError: it has fewer than the labels that are asked for.
+    """
+    if not config.shots:
+        return
+    n_classes, whole = len(images.classes), images.labels.bincount(minlength=len(images.classes))
+    trains = [split(config, images, fold).train for fold in range(n_folds(config, images))]
+    outside = torch.stack([images.labels[train].bincount(minlength=n_classes) for train in trains])
+    for name, least, n in zip(
+        images.classes, outside.amin(0).tolist(), whole.tolist(), strict=True
+    ):
+        shots = config.class_shots.get(name, config.shots)
+        if least < shots:
+            raise UserError(
+                f"shots={shots} needs {shots} images of class '{name}' outside the test fold, and "
+                f"{least} of its {n} images are there: use at most {least} shots, --full, or test "
+                "images of their own (--test)."
+            )
+
+
 def n_tested(config: RunConfig, images: ImageSet, seeds: Sequence[int]) -> int:
     """Return how many different images the trials of some seeds are tested on."""
     tests = [split(config, images, seed).test for seed in seeds]

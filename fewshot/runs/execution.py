@@ -52,6 +52,9 @@ def execute(
     only_one = one_trial.trials_cannot_differ(resolved)
     if only_one:
         seeds = one_trial.seeds_to_run(resolved, seeds)
+    if resolved.data.is_whole:
+        for seed in seeds:  # folds differ, so a later one might have too few images of a class
+            labelled_subset(resolved.config, resolved.data, seed)
     missing = distributed.from_main(lambda: _begin(resolved, seeds, force))
     _run_missing(resolved, missing, workers, force)
     record = distributed.from_main(lambda: write_record(resolved, only_one))

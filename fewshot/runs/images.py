@@ -6,6 +6,7 @@ from episodes import class_splits, datasets
 from episodes.types import TrainTest
 from fewshot import backbones
 from fewshot.config import RunConfig
+from fewshot.errors import UserError
 
 
 def load(settings: RunConfig, progress: bool = False) -> TrainTest:
@@ -20,8 +21,14 @@ def load(settings: RunConfig, progress: bool = False) -> TrainTest:
         progress: whether to report progress while images are decoded.
 
     Raises:
-        UserError: the data set is missing or broken, or the backbone is unknown.
+        UserError: the data set is missing or broken, the backbone is unknown, or a share is to be
+            set aside of a data set that has a test part.
     """
+    if isinstance(settings.test, float) and datasets.has_test_part(settings.data):
+        raise UserError(
+            f"{settings.data} has a test part, so no share of its images is set aside: leave out "
+            f"--test {settings.test:g}, or name other images with it."
+        )
     data = datasets.load(
         settings.data,
         image_size=settings.image_size,

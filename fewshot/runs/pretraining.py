@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from episodes import datasets
 from episodes.datasets.source import TEST_SHARE
 from episodes.rng import generator
 from episodes.types import ImageSet
@@ -64,7 +65,9 @@ def run(
     Raises:
         The errors of `experiment.run`.
     """
-    request = {"method": "scratch", "preset": PRESET, "full": True, "test": TEST_SHARE, **values}
+    request = {"method": "scratch", "preset": PRESET, "full": True, **values}
+    if "test" not in request and not datasets.has_test_part(request.get("data", "cifar10")):
+        request["test"] = TEST_SHARE  # one network learns, so nothing is cross-validated
     size = configure(request, PRESET).learner["ensemble_size"]
     if size > 1:
         raise UserError(f"learner.ensemble_size is {size}: a file of weights holds one network.")

@@ -278,7 +278,10 @@ def label_counts(settings: RunConfig, data: TrainTest, *, validation: bool = Tru
         data: the data set.
         validation: whether those of the validation set count.
     """
-    n_folds = cross_validation.n_folds(settings, data.train) if data.is_whole else 1
+    n_folds = 1
+    if data.is_whole:
+        n_folds = cross_validation.n_folds(settings, data.train)
+        cross_validation.check_shots(settings, data.train)
     counts = []
     for seed in range(n_folds):
         subset = labelled_subset(settings, data, seed)

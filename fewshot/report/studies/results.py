@@ -155,6 +155,7 @@ class Group(NamedTuple):
     """What records must share to stand in one table.
 
     kind: shots, fraction or full. amount: labels per class, the fraction, or 1 for all images.
+    folds: of a cross-validation; 0 without one.
     """
 
     regime: str
@@ -165,6 +166,7 @@ class Group(NamedTuple):
     labels: int
     classes: int
     n_test: int
+    folds: int = 0
 
     @property
     def budget(self) -> str:
@@ -232,6 +234,7 @@ def group_of(record: RunRecord) -> Group:
         labels=record.labels,
         classes=len(record.classes),
         n_test=record.n_test,
+        folds=record.folds or 0,
     )
 
 

@@ -230,9 +230,12 @@ def _difference(score: Score | None, value: float | None) -> Cell:
 
 def _caption(group: Group, scale: str) -> str:
     regime = formatting.regime_in_words(group.regime, group.kind)
+    tested = f"evaluated on {group.n_test:,} test images"
+    if group.folds:
+        tested = f"cross-validated, {group.folds} folds of {group.n_test:,} images"
     return (
         f"{group.data}, {group.budget}: {group.labels:,} labels, {group.classes} classes, "
-        f"{regime}evaluated on {group.n_test:,} test images; scale {scale}"
+        f"{regime}{tested}; scale {scale}"
     )
 
 

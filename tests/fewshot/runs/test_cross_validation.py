@@ -12,12 +12,14 @@ import torch
 from PIL import Image
 
 from episodes.types import ImageSet, TrainTest
+from fewshot import config as config_files
 from fewshot.config import RunConfig
 from fewshot.errors import UserError
+from fewshot.model import restore
 from fewshot.report import comparison
 from fewshot.report.inspection import images as inspection
 from fewshot.report.inspection import run_files
-from fewshot.runs import cross_validation, experiment, labelled_subset, voting
+from fewshot.runs import cross_validation, experiment, labelled_subset, pretraining, voting
 from tests.fewshot import easy
 from tests.fewshot.cli.command import fewshot
 
@@ -197,3 +199,41 @@ def test_inspect_shows_the_images_of_the_fold_and_predict_uses_the_trial(
     assert fewshot(f"inspect {run.folder} --out {tmp_path / 'page'}", monkeypatch) == 0
     assert "5 folds of 28 images" in (tmp_path / "page" / "inspect.md").read_text()
     assert fewshot(f"forecast {tmp_path}", monkeypatch) == 0
+
+
+def test_too_many_shots_for_a_fold_are_refused_before_any_trial(mine: Path, tmp_path: Path) -> None:
+    """Of 8 images of a class in 5 folds, the largest fold has 2, so 6 are left."""
+    values = {**QUICK, "data": str(mine)}
+    with pytest.raises(UserError, match=r"shots=7 .* 'a' outside the test fold, and 6 of its 8"):
+        experiment.run({**values, "shots": 7}, range(5), out=tmp_path)
+    assert not list(tmp_path.iterdir())
+    record = experiment.run({**values, "shots": 6}, range(5), out=tmp_path)
+    assert record.labels == 18
+
+
+def test_an_older_run_without_test_images_is_restored_with_its_fifth(
+    mine: Path, tmp_path: Path
+) -> None:
+    record = experiment.run(
+        {**QUICK, "data": str(mine), "full": True, "test": 0.2}, [0], out=tmp_path
+    )
+    file = tmp_path / record.run_id / "config.yaml"
+    values = config_files.read(file)
+    for key in ("test", "test_folds", "group_by"):  # as before they existed
+        del values[key]
+    file.write_text(config_files.dump(values), encoding="utf-8")
+    restored = restore.restore(file.parent, 0)
+    assert restored.run.run_id == record.run_id
+    assert not restored.run.data.is_whole
+
+
+def test_a_share_of_data_with_a_test_part_is_refused() -> None:
+    with pytest.raises(UserError, match=r"digits has a test part, .* leave out --test 0.3"):
+        experiment.run({**QUICK, "data": "digits", "shots": 2, "test": 0.3}, [0])
+
+
+def test_pretraining_sets_a_fifth_aside(mine: Path, tmp_path: Path) -> None:
+    values = {"data": str(mine), "backbone": {"name": "conv4", "options": {"width": 4}}}
+    record, _ = pretraining.run({**values, "train": {"steps": 2}}, out=tmp_path)
+    assert record.folds is None
+    assert record.n_test == 6  # 2 of each class
