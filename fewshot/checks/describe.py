@@ -12,7 +12,7 @@ def text(data: TrainTest) -> str:
     sizes = f"{len(train):,} training and {len(test):,} test images"
     columns = {"train": train, "test": test}
     if data.is_whole:
-        sizes, columns = f"{len(train):,} images", {"images": train}
+        sizes, columns = f"{len(train):,} images", {"in all": train}
     height, width = train.images.shape[-2:]
     lines = [
         f"{train.name}: {sizes} of {width}x{height} pixels, {n_classes} classes",

@@ -35,8 +35,8 @@ def test_a_data_set_without_a_test_part_is_counted_as_one() -> None:
     lines = describe.text(TrainTest(whole, whole)).splitlines()
     assert lines[0] == "toys: 4 images of 6x8 pixels, 3 classes"
     assert lines[2:5] == [
-        "  bee       1 images",
-        "  cat       2 images",
-        "  dog       1 images",
+        "  bee       1 in all",
+        "  cat       2 in all",
+        "  dog       1 in all",
     ]
     assert lines[-1].startswith("note: no test part: a run cross-validates")
