@@ -74,6 +74,7 @@ def _download(repository: str, config: str | None, folder: Path) -> None:
             logging.getLogger("fewshot").warning(message, repository)
             shutil.rmtree(unfinished, ignore_errors=True)
             datasets.disable_progress_bars()
+            logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # the error has the reason
             datasets.load_dataset(repository, config).save_to_disk(str(unfinished))
             os.rename(unfinished, folder)
     except Exception as error:  # `datasets` raises errors of many packages
