@@ -74,6 +74,8 @@ def kind_of(image: Image.Image) -> Kind | None:
     Raises:
         CannotDecode: a TIFF of 16-bit channels, one after the other, which Pillow misreads.
     """
+    from PIL.TiffImagePlugin import TiffImageFile
+
     if image.mode == "F":
         return "floating-point"
     if image.mode == "I":
@@ -82,8 +84,8 @@ def kind_of(image: Image.Image) -> Kind | None:
         return "16-bit"
     if image.mode not in {"RGB", "RGBA"}:
         return None
-    if image.format == "TIFF" and 16 in image.tag_v2.get(_BITS, ()):  # type: ignore[attr-defined]
-        if image.tag_v2.get(_PLANES, 1) == 2:  # type: ignore[attr-defined]
+    if isinstance(image, TiffImageFile) and 16 in image.tag_v2.get(_BITS, ()):
+        if image.tag_v2.get(_PLANES, 1) == 2:
             raise CannotDecode(
                 "TIFF of 16-bit channels one after the other; save it as PNG, or interleave them"
             )
@@ -93,7 +95,9 @@ def kind_of(image: Image.Image) -> Kind | None:
 
 def is_negative(image: Image.Image) -> bool:
     """Return whether a deep image is a TIFF in which 0 is white, which Pillow does not invert."""
-    return image.format == "TIFF" and image.tag_v2.get(_INTERPRETATION) == 0  # type: ignore[attr-defined]
+    from PIL.TiffImagePlugin import TiffImageFile
+
+    return isinstance(image, TiffImageFile) and image.tag_v2.get(_INTERPRETATION) == 0
 
 
 def _raw_mode(image: Image.Image) -> str:

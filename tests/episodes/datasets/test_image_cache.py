@@ -187,8 +187,10 @@ def test_each_fit_has_its_own_entry(data: Path, cache: Path) -> None:
 def test_a_plug_in_that_is_installed_later_makes_more_images_of_the_same_files(
     data: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    Image.new("RGB", (16, 16)).save(data / "a" / "new.jpg", "AVIF")
     can_read = image_formats.can_read
+    if not can_read("AVIF"):
+        pytest.skip("this Pillow cannot write AVIF")
+    Image.new("RGB", (16, 16)).save(data / "a" / "new.jpg", "AVIF")
     monkeypatch.setattr(image_formats, "can_read", lambda name: name != "AVIF" and can_read(name))
     monkeypatch.setattr(image_cache, "can_read", image_formats.can_read)
     decode_with_traits = parallel_decode.decode_with_traits
