@@ -32,7 +32,8 @@ def test_a_run_leaves_the_promised_files(method: str, tmp_path: Path) -> None:
         trial = folder / f"trial-{seed}"
         names = {path.name for path in trial.iterdir()}
         trained = {"model.safetensors"} if method != "probe" else set()
-        assert names == {"metrics.jsonl", "indices.json", "predictions.npz", "trial.json"} | trained
+        promised = {"metrics.jsonl", "indices.json", "predictions.npz", "trial.json"}
+        assert names == promised | {"support.safetensors"} | trained
         saved = np.load(trial / "predictions.npz")
         assert saved["test_logits"].dtype == np.float32
         assert (saved["test_logits"].argmax(1) == saved["test_labels"]).mean() == accuracy
