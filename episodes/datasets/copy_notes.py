@@ -1,4 +1,4 @@
-"""Copies of images within a data set: said in its notes, and together in each split.
+"""Copies of images within a data set: notes that count them, and one part of a split for each.
 
 The search for copies is done once; its result lies beside the decoded images in the cache.
 """
@@ -23,22 +23,19 @@ from episodes.types import TrainTest
 VERSION = 1  # increase it when other images are copies than before
 N_EXAMPLES = 3  # pairs that a note names
 MOST_BYTES = 16e9  # of decoded images that are searched
-FEWEST_IN_SUBFOLDER = 2  # images on average, from which sub-folders may be scenes
 
 
 @dataclass(frozen=True, eq=False)
 class Copies:
-    """What is known about the copies in a data set, and about its sub-folders.
+    """What is known about the copies in a data set.
 
     Attributes:
         clusters: number of the cluster of each image, of the training part first, int64 [n].
         examples: names of two images that are copies, [pairs, 2].
-        subfolders: number of sub-folders of the class folders in which the images lie.
     """
 
     clusters: np.ndarray
     examples: np.ndarray
-    subfolders: int
 
 
 def with_copies(
@@ -46,7 +43,6 @@ def with_copies(
     entries: Sequence[Entry],
     file: Path,
     parts: Callable[[], Sequence[Part]],
-    group_by: str | None,
 ) -> TrainTest:
     """Return a data set with notes about copies; in a whole one they share a cluster.
 
@@ -55,7 +51,6 @@ def with_copies(
         entries: its decoded parts.
         file: where the result of the search is cached; see `file_of`.
         parts: read the parts, for the names of their images.
-        group_by: what the images were grouped by; None if each image is on its own.
     """
     if sum(entry.images.nbytes for entry in entries) > MOST_BYTES:
         note = "there are too many images to look for copies among them"
@@ -67,11 +62,6 @@ def with_copies(
     clusters, notes = data.train.clusters, _of_whole(known, data)
     if len(np.unique(known.clusters)) < n_train:
         clusters = torch.from_numpy(_merged(known.clusters, clusters))
-    if group_by is None and known.subfolders:
-        notes.append(
-            f"the images of the classes lie in {known.subfolders:,} sub-folders: if these are "
-            "scenes, objects or people, --group-by subfolder has each in one part of a split"
-        )
     return _changed(data, clusters, notes)
 
 
@@ -159,19 +149,14 @@ def _known(
     """Return the copies from the cache, or search for them."""
     n = sum(len(entry.labels) for entry in entries)
     with suppress(OSError, ValueError, KeyError, EOFError), np.load(file) as arrays:
-        known = Copies(arrays["clusters"], arrays["examples"], int(arrays["subfolders"]))
+        known = Copies(arrays["clusters"], arrays["examples"])
         if known.clusters.shape == (n,):
             return known
     known = _searched(data, entries, parts())
     draft = file.with_suffix(f".{os.getpid()}")
     with suppress(OSError):  # a read-only cache works as well
         with draft.open("wb") as stream:
-            np.savez(
-                stream,
-                clusters=known.clusters,
-                examples=known.examples,
-                subfolders=known.subfolders,
-            )
+            np.savez(stream, clusters=known.clusters, examples=known.examples)
         os.replace(draft, file)
     return known
 
@@ -181,7 +166,7 @@ def _searched(data: TrainTest, entries: Sequence[Entry], parts: Sequence[Part]) 
     labels = torch.cat([one.labels for one in sets])
     clusters = copies.clusters_of_copies([one.images for one in sets], labels)
     names = [_rows(part, entry) for part, entry in zip(parts, entries, strict=True)]
-    return Copies(clusters, _examples(clusters, names), _subfolders(parts) if data.is_whole else 0)
+    return Copies(clusters, _examples(clusters, names))
 
 
 def _examples(clusters: np.ndarray, names: Sequence[Sequence[str]]) -> np.ndarray:
@@ -212,15 +197,3 @@ def _rows(part: Part, entry: Entry) -> list[str]:
     skipped = {name for name, _ in entry.skipped}
     names = [part.name_of(index) for index in range(len(part.labels))]
     return [name for name in names if name not in skipped]
-
-
-def _subfolders(parts: Sequence[Part]) -> int:
-    """Return the number of sub-folders of several images each; 0 if images lie in few or none."""
-    [part] = parts
-    if part.subfolder_of is None:
-        return 0
-    folders = [(part.labels[index], part.subfolder_of(index)) for index in range(len(part.labels))]
-    inside = [folder for folder in folders if folder[1]]
-    n_folders, n_classes = len(set(inside)), len(np.unique(part.labels))
-    is_divided = len(inside) > len(folders) / 2 and n_folders > n_classes
-    return n_folders if is_divided and len(inside) >= FEWEST_IN_SUBFOLDER * n_folders else 0

@@ -125,7 +125,7 @@ def load(
     entries = decoded(source, options, cache, progress)
     sets = assembled(source, place, entries, options)
     file = copy_notes.file_of(entries, cache, signature(source, options))
-    return copy_notes.with_copies(sets, entries, file, lambda: parts_of(source, options), group_by)
+    return copy_notes.with_copies(sets, entries, file, lambda: parts_of(source, options))
 
 
 def _check_test(test: float | str | None) -> None:

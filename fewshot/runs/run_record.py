@@ -207,7 +207,7 @@ class RunRecord(RunFacts):
     @property
     def unequal_test(self) -> bool:
         """Whether the classes that have test images have different numbers of them."""
-        return len({sum(counts) for counts in self.confusion if any(counts)}) > 1
+        return len(set(self._test_images()) - {0}) > 1
 
     @property
     def times_tested(self) -> float:
@@ -215,10 +215,17 @@ class RunRecord(RunFacts):
         total = sum(map(sum, self.confusion))
         return total / self.n_test if total else float(len(self.seeds))
 
+    def _test_images(self) -> list[int]:
+        """Return the number of test images of each class.
+
+        It is rounded, because the last repeat of a cross-validation may lack some folds.
+        """
+        return [round(sum(counts) / self.times_tested) for counts in self.confusion]
+
     @property
     def baseline(self) -> Baseline | None:
         """What one answer to every test image would get; None in records without counts."""
-        counts = [sum(row) for row in self.confusion]
+        counts = self._test_images()
         if not any(counts):
             return None
         largest = max(range(len(counts)), key=counts.__getitem__)

@@ -1,4 +1,4 @@
-"""Notes about copies, counted by hand in folders of files, and clusters in one part of a split."""
+"""Notes about copies and their clusters, against copies of files that the tests make and count."""
 
 from __future__ import annotations
 
@@ -87,19 +87,6 @@ def test_groups_and_copies_are_joined(tmp_path: Path) -> None:
     assert len(sizes) < 12
 
 
-def test_subfolders_are_mentioned_where_nothing_is_grouped(tmp_path: Path) -> None:
-    data = tmp_path / "data"
-    for number, place in enumerate(("a/s1", "a/s2", "b/s1", "b/s3")):
-        save(data / place, 100 * number, 3)
-    hints = [
-        note for note in load(data, test=None).train.notes if "--group-by subfolder has" in note
-    ]
-    assert len(hints) == 1
-    assert "in 4 sub-folders" in hints[0]
-    grouped = load(data, test=None, group_by="subfolder")
-    assert not any("--group-by subfolder has" in note for note in grouped.train.notes)
-
-
 def test_different_images_have_no_note_and_the_search_is_done_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -119,9 +106,9 @@ def test_a_cache_that_cannot_be_written_is_no_failure(tmp_path: Path) -> None:
     save(data / "a", 0, 4)
     save(data / "b", 100, 4)
     load(data, test=None)
-    for found in (tmp_path / "cache" / "images").glob("*/copies-*"):
-        found.unlink()
-        found.parent.chmod(0o500)
+    for file in (tmp_path / "cache" / "images").glob("*/copies-*"):
+        file.unlink()
+        file.parent.chmod(0o500)
     assert load(data, test=None).train.clusters is None
 
 

@@ -83,3 +83,16 @@ def test_a_record_is_shown_in_one_line_and_in_a_notebook_as_a_table() -> None:
     shown = record._repr_html_()
     assert "<td>accuracy</td><td>0.6000 (0.0476 to 0.9783)</td>" in shown
     assert "&lt;small&gt;" in shown
+
+
+def test_a_repeat_that_lacks_folds_makes_no_classes_unequal() -> None:
+    # four images in four folds: six of ten trials test an image of the first class
+    record = replace(
+        assembled(trial(0, 1.0)),
+        confusion=[[6, 0], [0, 4]],
+        n_test=4,
+        folds=4,
+        seeds=list(range(10)),
+    )
+    assert not record.unequal_test
+    assert record.baseline == ("a", 0.5, 0.5)
