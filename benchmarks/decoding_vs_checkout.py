@@ -103,7 +103,7 @@ def main() -> None:
         result = {
             "what": "first load of a data set: read, hash, decode, write; images a second",
             "n": options.rounds,
-            "before": subprocess.check_output(revision, text=True).strip(),
+            "before": subprocess.check_output(revision, text=True, encoding="utf-8").strip(),
             "sets": {name: measure(before, data, options.rounds) for name, data in places.items()},
             **common.machine(),
         }
