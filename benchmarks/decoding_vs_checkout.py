@@ -25,7 +25,7 @@ from benchmarks import common
 LOAD = """
 import json, pathlib, sys, tempfile, time
 from episodes import datasets
-import episodes.datasets.image_cache, PIL.Image
+import episodes.datasets.decoding.image_cache, PIL.Image
 PIL.Image.init()
 with tempfile.TemporaryDirectory() as cache:
     began, computed = time.perf_counter(), time.process_time()

@@ -114,7 +114,7 @@ def _for_1000(work: Callable[[], Any], n_images: int) -> dict[str, float]:
 
 def parts(run: Path, images: Path) -> dict[str, dict[str, float]]:
     """Return the seconds of each part of the work by itself, for all images of a folder."""
-    from episodes.datasets.parallel_decode import decoded_chunks
+    from episodes.datasets.decoding.parallel_decode import decoded_chunks
     from fewshot.model import prediction, predictor
 
     out = images.parent / "alone.csv"

@@ -9,8 +9,8 @@ import torch
 
 from episodes.datasets import grouping
 from episodes.datasets.class_names import alike
-from episodes.datasets.decoding_notes import decoding_notes, skip_note
-from episodes.datasets.image_cache import Entry
+from episodes.datasets.decoding.image_cache import Entry
+from episodes.datasets.decoding.notes import decoding_notes, skip_note
 from episodes.datasets.names import distinct, readable_line
 from episodes.datasets.source import TEST_SHARE, LoadOptions, Source, few
 from episodes.datasets.superclasses import superclasses_in_names, superclasses_of

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from episodes.datasets import copies
-from episodes.datasets.image_cache import Entry
+from episodes.datasets.decoding.image_cache import Entry
 from episodes.datasets.names import readable
 from episodes.datasets.source import Part
 from episodes.types import TrainTest

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from episodes.datasets.folder_tree import images
+from episodes.datasets.folders.folder_tree import images
 from episodes.datasets.source import Part
 from episodes.errors import UserError
 

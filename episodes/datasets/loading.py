@@ -8,28 +8,22 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from episodes.datasets import (
-    arrow_folders,
     cifar10,
-    cifar_files,
-    class_folders,
     copy_notes,
-    csv_labels,
-    hub_datasets,
-    idx,
-    npz,
     omniglot,
-    parquet,
     separate_test,
     torchvision_named,
     unreadable,
-    zip_folders,
 )
+from episodes.datasets.arrays import cifar_files, idx, npz
 from episodes.datasets.assembling import assembled
+from episodes.datasets.decoding.image_cache import decoded, parts_of, signature
 from episodes.datasets.digits import load_digits
-from episodes.datasets.image_cache import decoded, parts_of, signature
+from episodes.datasets.folders import class_folders, zip_folders
 from episodes.datasets.locations import cache_root, data_root
 from episodes.datasets.names import native
 from episodes.datasets.source import TEST_SHARE, LoadOptions, Source
+from episodes.datasets.tables import arrow_folders, csv_labels, hub_datasets, parquet
 from episodes.errors import NotHere, UserError
 from episodes.types import Fit, TrainTest
 

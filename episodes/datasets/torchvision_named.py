@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from episodes.datasets.array_labels import numbered
+from episodes.datasets.arrays.labels import numbered
 from episodes.datasets.known_sets import may_be_mirrored
 from episodes.datasets.source import CHUNK, Content, Part, Payload, Source
 from episodes.errors import NotHere, UserError

@@ -7,13 +7,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from episodes.datasets import folder_tree
-from episodes.datasets.image_formats import (
+from episodes.datasets.decoding.image_formats import (
     begins_as_image,
     is_image_file,
     may_be_image,
     why_skipped,
 )
+from episodes.datasets.folders import folder_tree
 from episodes.datasets.names import readable
 from episodes.datasets.source import few
 from fewshot.errors import UserError

@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from episodes.datasets.image_formats import quiet_pillow
+from episodes.datasets.decoding.image_formats import quiet_pillow
+from episodes.datasets.decoding.parallel_decode import decoded_chunks
 from episodes.datasets.names import readable
-from episodes.datasets.parallel_decode import decoded_chunks
 from episodes.datasets.source import few
 from fewshot import io, progress
 from fewshot.errors import UserError

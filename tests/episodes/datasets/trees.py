@@ -2,7 +2,7 @@
 
 import os
 
-from episodes.datasets.folder_tree import File, Folder, tree_of
+from episodes.datasets.folders.folder_tree import File, Folder, tree_of
 
 STAT = os.stat(__file__)
 

@@ -62,7 +62,7 @@ def test_what_timm_cannot_build(name: str, settings: dict, message: str) -> None
 def test_options_of_python_may_be_anything() -> None:
     options = {"norm_layer": torch.nn.GroupNorm, "act_layer": torch.nn.SiLU}
     build("test_vit", options={"act_layer": torch.nn.SiLU})
-    with pytest.raises(UserError, match="could not build 'resnet18' .*GroupNorm"):
+    with pytest.raises(UserError, match=r"could not build 'resnet18' .*GroupNorm"):
         backbones.build("resnet18", options=options)
 
 

@@ -1,0 +1,1 @@
+"""Arrays of images and labels: .npz, idx, CIFAR and other binary files."""

@@ -1,0 +1,1 @@
+"""From encoded images to square pixels in the cache."""

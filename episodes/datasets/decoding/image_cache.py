@@ -1,0 +1,335 @@
+"""Decoded images on disk: decoded once, memory-mapped afterwards, and located by their content.
+
+<cache>/images/<fingerprint>/ holds `images.npy` (uint8 [n, 3, h, w]), `labels.npy` (int64 [n]),
+`clusters.npy` (int64 [n], if there are clusters), `meta.json`, and what `copy_notes` knows about
+copies. <cache>/index/<signature>.json maps the sizes and times of the source's files to the
+fingerprints, so that an unchanged source is not read again. If they have changed, the source is
+read, and its content decides.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from episodes.datasets import grouping
+from episodes.datasets.decoding.decode import MIXED_DEFAULT, size_of, working_size
+from episodes.datasets.decoding.deep_pixels import RangeFinder, may_be_deep
+from episodes.datasets.decoding.image_formats import can_read, needs_plugin, quiet_pillow, raw
+from episodes.datasets.decoding.parallel_decode import Counts, write_part
+from episodes.datasets.source import Content, LoadOptions, Part, Source, held_out
+from episodes.errors import UserError
+from episodes.types import Decoding, Fit
+
+VERSION = 1  # increase it when decoding changes, so that older entries are no longer used
+_UNFINISHED = ".building"
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """One decoded part.
+
+    Attributes:
+        fingerprint: name of its folder in the cache.
+        images: uint8 [n, 3, h, w], memory-mapped.
+        labels: int64 [n].
+        classes: class names, in the order of the labels.
+        total: number of images in the source.
+        skipped: name of each image that was skipped, and the reason.
+        jpeg: whether the first image of the source is a JPEG file.
+        counts: how the images were decoded.
+        clusters: int64 [n]; None if each image is on its own.
+        decoding: how the images were decoded.
+        identity: hash of the content of the source, however it is decoded.
+        notes: sentences for the user about the size of the images of all parts.
+    """
+
+    fingerprint: str
+    images: np.ndarray
+    labels: np.ndarray
+    classes: tuple[str, ...]
+    total: int
+    skipped: list[tuple[str, str]]
+    jpeg: bool
+    counts: Counts
+    clusters: np.ndarray | None
+    decoding: Decoding
+    identity: str = ""
+    notes: list[str] = field(default_factory=list)
+
+
+def decoded(source: Source, options: LoadOptions, cache: Path, progress: bool) -> list[Entry]:
+    """Return the decoded training and test sets of a source; decode them if they are not cached.
+
+    A source without a test part gives its whole as the only entry if none is set aside.
+
+    Args:
+        source: the data set.
+        options: how it is read.
+        cache: folder of the cache.
+        progress: whether to report progress while decoding.
+
+    Raises:
+        UserError: the source is broken, or the cache cannot be written.
+    """
+    index = cache / "index" / f"{signature(source, options)}.json"
+    if entries := _indexed(index, cache):
+        return entries
+    content = split(source.read(), options)
+    parts = content.parts
+    with quiet_pillow(), _report_write_errors(cache):
+        decoding, plan = _planned(content.classes, parts, options, source.default_size)
+        plan = plan._replace(notes=[*content.notes, *plan.notes])
+        kinds = ("train", "test") if content.test else ("images",)
+        for kind, fingerprint, part in zip(kinds, plan.fingerprints, parts, strict=True):
+            folder, label = cache / "images" / fingerprint, f"{source.name} {kind}"
+            entries.append(_open_or_build(folder, part, content.classes, decoding, label, progress))
+        index.parent.mkdir(parents=True, exist_ok=True)
+        draft = index.with_suffix(f".{os.getpid()}")
+        draft.write_text(json.dumps(plan._asdict()), encoding="utf-8")
+        os.replace(draft, index)
+    return _as_planned(entries, plan)
+
+
+def parts_of(source: Source, options: LoadOptions) -> list[Part]:
+    """Return the parts of a data set, not decoded, in the order of the entries."""
+    return split(source.read(), options).parts
+
+
+class _Plan(NamedTuple):
+    """What is known of the parts of a data set before they are decoded.
+
+    Attributes:
+        fingerprints: for each part a hash of everything that its entry depends on.
+        identities: the same at the size that the images have without a backbone.
+        notes: sentences for the user about the content and the size.
+    """
+
+    fingerprints: list[str]
+    identities: list[str]
+    notes: list[str]
+
+
+def _indexed(index: Path, cache: Path) -> list[Entry]:
+    """Return the entries that the index names; none if one of them is missing."""
+    try:
+        plan = _Plan(**_read_json(index))
+    except TypeError:  # there is no index, or an older one
+        return []
+    cached = [_open(cache / "images" / fingerprint) for fingerprint in plan.fingerprints]
+    entries = [entry for entry in cached if entry is not None]
+    is_whole = bool(cached) and len(entries) == len(cached)
+    return _as_planned(entries, plan) if is_whole else []
+
+
+def _as_planned(entries: list[Entry], plan: _Plan) -> list[Entry]:
+    """Return entries with their identities; the first has the notes about the size."""
+    first, *others = [
+        replace(entry, identity=identity)
+        for entry, identity in zip(entries, plan.identities, strict=True)
+    ]
+    return [replace(first, notes=plan.notes), *others]
+
+
+def split(content: Content, options: LoadOptions) -> Content:
+    """Return the content with its clusters, and with a test part set aside if it has none."""
+    if options.group_by is not None:
+        clusters = grouping.clusters(content.parts, options.group_by)
+        grouped = [
+            replace(part, clusters=own) for part, own in zip(content.parts, clusters, strict=True)
+        ]
+        test = grouped[1] if content.test else None
+        content = replace(content, train=grouped[0], test=test)
+    if content.test is not None or options.test_share is None:
+        return content
+    whole = content.train
+    if whole.clusters is None:
+        is_test = held_out(whole.labels, options.test_share)
+    else:
+        is_test = grouping.held_out(whole.labels, whole.clusters, options.test_share)
+    return replace(content, train=whole.select(~is_test), test=whole.select(is_test))
+
+
+def signature(source: Source, options: LoadOptions) -> str:
+    """Return a hash of the options, the plug-ins, and the sizes and times of the source's files."""
+    plugins = [format_ for format_ in ("HEIC", "AVIF") if can_read(format_)]
+    digest = hashlib.sha256(f"{VERSION} {options} {plugins}\n".encode())
+    for path, stat in source.files:
+        digest.update(os.fsencode(path))
+        digest.update(
+            f"\0{stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns} {stat.st_ino}\n".encode()
+        )
+    return digest.hexdigest()[:32]
+
+
+def _planned(
+    classes: tuple[str, ...], parts: list[Part], options: LoadOptions, default_size: int | None
+) -> tuple[Decoding, _Plan]:
+    """Read the content of all parts, and choose the working size and the range of deep images."""
+    sizes: set[tuple[int, int]] = set()  # one or two: they are then known to differ
+    largest_side = 0
+    ranges = RangeFinder()
+    digests = []
+    for part in parts:
+        digest = hashlib.sha256(json.dumps([VERSION, classes]).encode())
+        digest.update(part.labels.tobytes())
+        for chunk in part.chunks():
+            for payload in chunk:
+                data = raw(payload)
+                digest.update(len(data).to_bytes(8, "little"))
+                digest.update(data)
+                needs_size = len(sizes) < 2 or options.input_size > largest_side
+                if needs_size and (own_size := size_of(payload, data)):
+                    largest_side = max(largest_side, _side(own_size, options.fit))
+                    if len(sizes) < 2:
+                        sizes.add(own_size)
+                if isinstance(payload, np.ndarray):
+                    continue
+                if may_be_deep(data):
+                    ranges.add(data)
+                if needs_plugin(data):  # with it there are more images
+                    digest.update(b"read by a plug-in")
+        digests.append(digest)
+    asked = options.image_size or default_size
+    needed = min(options.input_size, largest_side)  # no image has more pixels to give
+    decoding = ranges.decoding(asked or working_size(sizes, needed), options.fit)
+    identities = []
+    for digest, part in zip(digests, parts, strict=True):
+        without_backbone = digest.copy()
+        without_backbone.update(str(default_size or working_size(sizes)).encode())
+        identities.append(without_backbone.hexdigest()[:32])
+        digest.update(str(decoding.size).encode())
+        if decoding != Decoding(decoding.size):
+            digest.update(repr(decoding).encode())
+        if part.clusters is not None:
+            digest.update(part.clusters.tobytes())
+    fingerprints = [digest.hexdigest()[:32] for digest in digests]
+    notes = [] if asked else _notes_on_size(sizes, decoding.size, options.input_size)
+    return decoding, _Plan(fingerprints, identities, notes)
+
+
+def _side(size: tuple[int, int], fit: Fit) -> int:
+    """Return the side of the square in which an image loses no pixels."""
+    return min(size) if fit == "crop" else max(size)
+
+
+def _notes_on_size(sizes: set[tuple[int, int]], size: int, input_size: int) -> list[str]:
+    """Return a sentence about images that are not decoded at their own size."""
+    if not sizes or sizes == {(size, size)}:
+        return []
+    width, height = next(iter(sizes))
+    own = "several sizes" if len(sizes) > 1 else f"{width}x{height} pixels"
+    why = "image_size sets another size"
+    if input_size == 0:
+        why = "a run takes what its backbone needs"
+    elif size == input_size:
+        why = "what the backbone takes"
+    elif MIXED_DEFAULT < size < input_size:
+        why = f"none is larger; the backbone takes {input_size}"
+    return [f"images of {own} are decoded at {size}x{size} pixels ({why})"]
+
+
+def _open_or_build(
+    folder: Path,
+    part: Part,
+    classes: tuple[str, ...],
+    decoding: Decoding,
+    label: str,
+    progress: bool,
+) -> Entry:
+    """Return the entry in a folder; if there is none, decode it while other processes wait."""
+    from filelock import FileLock
+
+    if entry := _open(folder):
+        return entry
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    _remove_unfinished(folder.parent)
+    with FileLock(folder.with_suffix(".lock")):
+        if entry := _open(folder):  # another process has built it meanwhile
+            return entry
+        unfinished = folder.with_suffix(_UNFINISHED)
+        shutil.rmtree(unfinished, ignore_errors=True)
+        try:
+            unfinished.mkdir()
+            info = write_part(unfinished, part, decoding, label, progress)
+            meta = {**info, "classes": classes, "name": label, "decoding": asdict(decoding)}
+            (unfinished / "meta.json").write_text(json.dumps(meta), encoding="utf-8")
+            shutil.rmtree(folder, ignore_errors=True)  # it exists only if it is damaged
+            os.rename(unfinished, folder)
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+        if entry := _open(folder):  # under the lock, so that nothing can remove it in between
+            return entry
+    raise OSError(f"{folder} cannot be read after it was written")
+
+
+def _open(folder: Path) -> Entry | None:
+    """Return the entry in a folder, or None if it is missing or damaged."""
+    try:
+        meta = _read_json(folder / "meta.json")
+        images = np.load(folder / "images.npy", mmap_mode="c", allow_pickle=False)
+        labels = np.load(folder / "labels.npy", allow_pickle=False)
+        is_whole = list(images.shape) == meta["shape"] and images.dtype == np.uint8
+        if not is_whole or labels.shape != images.shape[:1] or labels.dtype != np.int64:
+            return None
+        skipped = [(name, reason) for name, reason in meta["skipped"]]
+        clusters = folder / "clusters.npy"
+        with suppress(OSError):  # a read-only cache works as well
+            os.utime(folder)  # `fewshot data --cache` shows this as the time of the last use
+        return Entry(
+            folder.name,
+            images,
+            labels,
+            tuple(meta["classes"]),
+            meta["total"],
+            skipped,
+            meta["jpeg"],
+            meta["counts"],
+            np.load(clusters, allow_pickle=False) if clusters.exists() else None,
+            Decoding(**meta["decoding"]),
+        )
+    except (OSError, ValueError, EOFError, KeyError, TypeError):
+        return None
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    """Return the object in a JSON file; empty if the file is missing or damaged."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _remove_unfinished(images: Path) -> None:
+    """Remove what killed processes left behind; entries that are being built hold their lock."""
+    from filelock import FileLock, Timeout
+
+    for folder in images.glob(f"*{_UNFINISHED}"):
+        try:
+            with FileLock(folder.with_suffix(".lock"), timeout=0):
+                shutil.rmtree(folder, ignore_errors=True)
+        except Timeout:
+            continue
+
+
+@contextmanager
+def _report_write_errors(cache: Path) -> Iterator[None]:
+    """Turn errors of the file system into a message that names the cache and the remedy."""
+    try:
+        yield
+    except (OSError, NotImplementedError) as error:  # the latter: a file system without locks
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise UserError(
+            f"Cannot write the image cache {cache}: {reason}. Free some space there, or set "
+            "FEWSHOT_CACHE to a folder that can be written."
+        ) from error

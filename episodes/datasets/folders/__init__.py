@@ -1,0 +1,1 @@
+"""Class folders, in a folder or in a ZIP file."""

@@ -1,0 +1,243 @@
+"""Read CSV, TSV and JSON files of any dialect as tables."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import json
+import re
+from collections.abc import Callable
+from itertools import islice
+from math import isqrt
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from episodes.datasets.part_names import PartName
+from episodes.datasets.tables.table import MemoryTable
+from episodes.errors import UserError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".txt", ".json")
+
+_BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+_DELIMITERS = (",", ";", "\t", "|")
+_DECIMAL = re.compile(r"-?\d+\.\d+")
+_HEAD = 1 << 16  # bytes that are enough for the header
+_FEWEST_PIXELS = 64
+_FEW_ROWS = 10  # which may have a label of their own each
+_LARGEST_JSON = 1 << 26  # bytes of a JSON file in a folder
+
+
+def head_of(path: Path) -> tuple[list[str], list[str]]:
+    """Return the cells of the first two rows of a file, or the keys and values of its first object.
+
+    Raises:
+        UserError: the file is not in UTF-8.
+    """
+    if path.suffix.lower() == ".json":
+        return _head_of_json(path)
+    with path.open("rb") as file:
+        head = file.read(_HEAD)
+    text = _decoded(path, head, is_whole=False)
+    if path.suffix.lower() in (".jsonl", ".ndjson"):
+        try:
+            first = json.loads(text.strip().partition("\n")[0])
+        except ValueError:
+            return [], []
+        is_object = isinstance(first, dict)
+        return (list(first), [str(value) for value in first.values()]) if is_object else ([], [])
+    lines, delimiter = _lines_and_delimiter(path, text)
+    reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
+    try:
+        return next(reader, []), next(reader, [])
+    except csv.Error:  # reading the whole file gives the reason
+        return [], []
+
+
+def _head_of_json(path: Path) -> tuple[list[str], list[str]]:
+    """Return the keys and values of the first object of a file of objects; empty for other JSON."""
+    if path.stat().st_size > _LARGEST_JSON:
+        return [], []
+    try:
+        first = _objects_in_json(path, _decoded(path, path.read_bytes(), is_whole=True))[0]
+    except (UserError, IndexError):
+        return [], []
+    return list(first), [str(value) for value in first.values()]
+
+
+def read_table(path: Path, part: PartName | None, is_image: Callable[[str], bool]) -> MemoryTable:
+    """Read a file with one image in each row, or in each object.
+
+    Args:
+        path: path of the file.
+        part: part of the data set that its name stands for.
+        is_image: whether a text names an image file; such a first row is no header.
+
+    Raises:
+        UserError: the file is not in UTF-8, or is no table.
+    """
+    try:
+        text = _decoded(path, path.read_bytes(), is_whole=True)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}.") from error
+    if path.suffix.lower() in (".jsonl", ".ndjson"):
+        return _of_objects(path, part, _objects_in_lines(path, text))
+    if path.suffix.lower() == ".json":
+        return _of_objects(path, part, _objects_in_json(path, text))
+    return _of_rows(path, part, text, is_image)
+
+
+def _decoded(path: Path, data: bytes, is_whole: bool) -> str:
+    if data.startswith(b"PK\x03\x04"):
+        raise UserError(f"{path} is a spreadsheet or an archive: save it as CSV UTF-8.")
+    encoding = next((name for bom, name in _BOMS.items() if data.startswith(bom)), "utf-8")
+    if encoding == "utf-8" and b"\0" in data:
+        raise UserError(f"{path} is not encoded in UTF-8 (it has zero bytes): save it as UTF-8.")
+    try:
+        return codecs.getincrementaldecoder(encoding)().decode(data, final=is_whole)
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise UserError(
+            f"{path} is not encoded in UTF-8 (line {line}): save it as UTF-8, which spreadsheets "
+            "call CSV UTF-8."
+        ) from error
+
+
+def _lines_and_delimiter(path: Path, text: str) -> tuple[io.StringIO, str]:
+    """Return the lines of a table and what separates its cells, by its first line."""
+    first, _, rest = text.partition("\n")
+    if match := re.fullmatch(r"sep=(.)\s*", first):  # spreadsheets write this line
+        return io.StringIO(rest), match[1]
+    first = re.sub(r'"[^"]*"', "", first)
+    counts = {delimiter: first.count(delimiter) for delimiter in _DELIMITERS}
+    best = max(_DELIMITERS, key=counts.__getitem__)
+    if counts[best] == 0 and path.suffix.lower() == ".txt":
+        text = re.sub(r"[ \t]+(\S+)[ \t]*$", r"\t\1", text, flags=re.MULTILINE)
+        return io.StringIO(text), "\t"  # `path label` with a space; the path may have spaces
+    return io.StringIO(text), best
+
+
+def _of_rows(
+    path: Path, part: PartName | None, text: str, is_image: Callable[[str], bool]
+) -> MemoryTable:
+    import pyarrow as pa
+
+    lines, delimiter = _lines_and_delimiter(path, text)
+    reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
+    rows: list[list[str]] = []
+    try:
+        for row in reader:
+            if any(cell.strip() for cell in row):
+                rows.append(row)
+    except csv.Error as error:
+        raise UserError(f"{path} is no table (line {reader.line_num}: {error}).") from error
+    if not rows:
+        raise UserError(f"{path} is empty: expected a row for each image.")
+    header, n_header = [cell.strip() for cell in rows[0]], 1
+    images = [bool(cell) and is_image(cell) for cell in header]
+    if any(images):
+        header, n_header = _default_names(images, rows), 0
+    elif _are_pixels(header):
+        header, n_header = ["label", *(f"pixel{i}" for i in range(len(header) - 1))], 0
+    names = _unique(path, header)
+    for number, row in enumerate(islice(rows, n_header, None), n_header + 1):
+        if len(row) != len(header):
+            if len(row) < len(header) or any(cell.strip() for cell in row[len(header) :]):
+                raise UserError(
+                    f"{path} has {len(row)} cells in row {number}, but {len(header)} columns: "
+                    "correct this row, and put text with commas in quotation marks."
+                )
+            del row[len(header) :]
+    columns = zip(*rows[n_header:], strict=True) if len(rows) > n_header else [()] * len(header)
+    arrays = [_column(list(cells)) for cells in columns]
+    content = pa.table(dict(zip(names, arrays, strict=True)))
+    return MemoryTable(path, part, content, first_row=n_header + 1)
+
+
+def _default_names(images: list[bool], rows: list[list[str]]) -> list[str]:
+    """Return names for the columns of a table without a header.
+
+    Of two columns, the other one has labels, unless it numbers the images.
+    """
+    names = [f"column {number}" for number in range(1, len(images) + 1)]
+    names[images.index(True)] = "image"
+    if len(images) == 2:
+        other = 1 - images.index(True)
+        values = {row[other] for row in rows if len(row) == 2}
+        if len(values) < len(rows) or len(rows) < _FEW_ROWS:
+            names[other] = "label"
+    return names
+
+
+def _are_pixels(cells: list[str]) -> bool:
+    """Return whether cells are a label and the pixels of a square image, as in a CSV of EMNIST."""
+    n_pixels = len(cells) - 1
+    is_square = n_pixels >= _FEWEST_PIXELS and isqrt(n_pixels) ** 2 == n_pixels
+    return is_square and all(cell.isascii() and cell.isdigit() for cell in cells)
+
+
+def _unique(path: Path, header: list[str]) -> list[str]:
+    names = [name or f"column {number}" for number, name in enumerate(header, 1)]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise UserError(f"{path} has several columns called {repeated[0]!r}: rename all but one.")
+    return names
+
+
+def _column(cells: list[str]) -> pa.Array:
+    """Return cells as text, or as numbers if all of them are decimal fractions such as 1.0."""
+    import pyarrow as pa
+
+    texts = [cell.strip() for cell in cells]
+    if texts and all(_DECIMAL.fullmatch(text) for text in texts if text) and any(texts):
+        return pa.array([float(text) if text else None for text in texts])
+    return pa.array([text or None for text in texts], pa.large_string())
+
+
+def _objects_in_lines(path: Path, text: str) -> list[dict[str, Any]]:
+    objects = []
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line)
+        except ValueError as error:
+            raise UserError(f"{path} is no JSON in line {number}: {error}.") from error
+        if not isinstance(value, dict):
+            raise UserError(f"{path} has no object in line {number}: expected one in each line.")
+        objects.append(value)
+    return objects
+
+
+def _objects_in_json(path: Path, text: str) -> list[dict[str, Any]]:
+    try:
+        content = json.loads(text)
+    except ValueError as error:
+        raise UserError(f"{path} is no JSON: {error}.") from error
+    if isinstance(content, dict) and all(isinstance(value, str) for value in content.values()):
+        return [{"image": image, "label": label} for image, label in content.items()]
+    if isinstance(content, list) and all(isinstance(value, dict) for value in content):
+        return content
+    raise UserError(
+        f"{path} is no table: expected a list of objects with an image and a label, or an object "
+        "with the label of each image."
+    )
+
+
+def _of_objects(path: Path, part: PartName | None, objects: list[dict[str, Any]]) -> MemoryTable:
+    import pyarrow as pa
+
+    names = list(dict.fromkeys(name for value in objects for name in value))
+    if not names:
+        raise UserError(f"{path} is empty: expected an object for each image.")
+    columns = {}
+    for name in names:
+        values = [value.get(name) for value in objects]
+        try:
+            columns[name] = pa.array(values)
+        except (pa.ArrowException, OverflowError):  # of several types
+            columns[name] = pa.array([None if v is None else str(v) for v in values])
+    return MemoryTable(path, part, pa.table(columns), first_row=1)
