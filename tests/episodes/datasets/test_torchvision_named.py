@@ -11,8 +11,8 @@ from PIL import Image
 
 from episodes.datasets import available, load, torchvision_named
 from episodes.errors import NotHere, UserError
+from tests.episodes.datasets.arrays.test_idx import IMAGES, LABELS, _save
 from tests.episodes.datasets.samples import save_classes, save_image
-from tests.episodes.datasets.test_idx import IMAGES, LABELS, _save
 
 
 def _eurosat(folder: Path) -> None:

@@ -13,7 +13,7 @@ import torch
 from episodes.datasets import load
 from episodes.errors import UserError
 from tests.episodes.datasets.samples import save_classes
-from tests.episodes.datasets.test_parquet import png, write
+from tests.episodes.datasets.tables.test_parquet import png, write
 
 
 def table_of(labels: list[int], names: list[str], seed: int = 0) -> pa.Table:

@@ -13,7 +13,7 @@ import pytest
 from episodes.datasets import load
 from episodes.errors import UserError
 from episodes.types import ImageSet
-from tests.episodes.datasets.test_parquet import png
+from tests.episodes.datasets.tables.test_parquet import png
 
 TEXT = ["dog", "cat", "dog", "cat", "owl", "owl"]
 NUMBERS = [1, 0, 1, 0, 7, 7]
