@@ -1,6 +1,6 @@
 """Data sets: load them by name or path; their images are decoded once and memory-mapped afterwards.
 
-Importing this package is cheap: `load` and `available` import NumPy, torch and Pillow on first use.
+Importing this package is cheap: `load` and the like import NumPy, torch and Pillow on first use.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 from episodes.datasets.locations import cache_root
 
 if TYPE_CHECKING:
-    from episodes.datasets.loading import available, has_test_part, load
+    from episodes.datasets.loading import available, folders_outside, has_test_part, load
 
-__all__ = ["available", "cache_root", "has_test_part", "load"]
+__all__ = ["available", "cache_root", "folders_outside", "has_test_part", "load"]
 
 
 def __getattr__(name: str) -> object:
     """Import the functions of `loading` when they are first used (PEP 562)."""
-    if name not in ("available", "has_test_part", "load"):
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(importlib.import_module("episodes.datasets.loading"), name)
     globals()[name] = value

@@ -158,6 +158,20 @@ def has_test_part(data: str, root: Path | None = None) -> bool:
     return _located(data, root or data_root())[0].has_test
 
 
+def folders_outside(data: str, root: Path | None = None) -> list[str]:
+    """Return the folders outside a data set that hold images which its tables name.
+
+    Args:
+        data: a path or name, as for `load`.
+        root: folder in which names are looked up, as for `load`.
+    """
+    if data == "digits" and not Path(data).is_dir():
+        return []
+    source, place = _located(data, root or data_root())
+    names = {os.path.dirname(name) for name, _ in source.files if name.startswith("../")}
+    return sorted(os.path.normpath(place / name) for name in names)
+
+
 def available(root: Path | None = None) -> list[tuple[str, str]]:
     """List the names that `load` accepts, each with one line of description.
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from filelock import FileLock
 
+from episodes import datasets
 from fewshot import backbones, config, distributed, io, progress
 from fewshot.errors import UserError
 from fewshot.learners import LEARNERS
@@ -112,6 +113,7 @@ def _remember(
         data.append(run.config.test)
     if run.config.train is not None:
         data += run.config.train.bases
+    data += [folder for name in data for folder in datasets.folders_outside(name)]
     files = [
         Path(path) for paths in options_of(run.config).weight_files().values() for path in paths
     ]

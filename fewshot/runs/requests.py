@@ -10,10 +10,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,15 @@ from fewshot.runs import records
 from fewshot.runs.run_record import RunRecord
 
 FOLDER = ".requests"
+GROUPS = "groups.yaml"  # superclasses, beside the file of a data set
 CIFAR10_FOLDER = "cifar-10-batches-py"  # under which the name cifar10 is also looked up
-_TABLES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".parquet")  # files that may name images
+# Files that may name images beside them, in tables and Arrow files, or of which several are a set.
+_TABLES = re.compile(
+    r"\.(csv|tsv|txt|json|jsonl|ndjson|parquet|parq|pq|arrow|feather|ipc)$|idx\d[-_.](ubyte|int)",
+    re.IGNORECASE,
+)
 DECIDING_PACKAGES = ("torch", "torchvision", "timm")
+READERS = ("pillow", "pillow-heif", "pillow-avif-plugin")  # which decide what images can be read
 
 
 def answer(
@@ -120,13 +127,15 @@ def _is_redefined(method: Any) -> bool:
 def _state(run: Path, data: Sequence[str], files: Sequence[str]) -> str:
     """Hash the state of everything that decides which run a request leads to."""
     packages = Path(__file__).parents[1], Path(sys.modules["episodes"].__file__ or "").parent
-    digest = hashlib.sha256(" ".join(map(version, DECIDING_PACKAGES)).encode())
+    digest = hashlib.sha256(" ".join(map(_version, (*DECIDING_PACKAGES, *READERS))).encode())
     for folder in (*packages, config.presets_folder() / "methods"):
         _add_folder(digest, folder, (".py", ".yaml"))
     for name in data:
         for place in _places(name):
             _add_folder(digest, place) if place.is_dir() else _add_file(digest, place)
-            if place.name.lower().endswith(_TABLES) and place.is_file():
+            if place.is_file():
+                _add_file(digest, place.parent / GROUPS)
+            if _TABLES.search(place.name) and place.is_file():
                 _add_folder(digest, place.parent)  # which may hold the images that it names
     for file in (*map(Path, files), run / "config.yaml"):
         _add_file(digest, file)
@@ -138,7 +147,18 @@ def _places(data: str) -> list[Path]:
     places = [Path(data).expanduser(), data_root() / data]
     if data == "cifar10":
         places.append(data_root() / CIFAR10_FOLDER)
-    return [place.absolute() for place in places]
+    catalogue, _, name = data.partition(":")  # as in torchvision:EMNIST:letters or hf:user/name
+    if beginning := re.split(r"[^\w.-]", name)[0]:
+        downloaded = sorted((data_root() / catalogue).glob("*"))
+        places += [place for place in downloaded if place.name.startswith(beginning)]
+    return list(dict.fromkeys(place.absolute() for place in places))
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "none"
 
 
 def _add_folder(digest: Any, folder: Path, suffixes: tuple[str, ...] = ("",)) -> None:

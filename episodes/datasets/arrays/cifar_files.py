@@ -24,9 +24,12 @@ from episodes.datasets.source import Content, Part, Source, beside, chunked, few
 from episodes.errors import UserError
 
 TRAINING_BATCHES = 5  # of CIFAR-10
+LARGEST = 1 << 28  # bytes of one file in an archive; the largest of CIFAR has 155 MB
 ROW = 3072  # bytes of an image: red, green and blue, each 32x32
 _ARCHIVE = re.compile(r"cifar-(10|100)-(python|binary|batches).*\.(tar|tar\.gz|tgz)$")
 
+# What the names of all files begin with, so that a folder of other files is passed over fast.
+_BEGINNINGS = ("train", "test", "meta", "data_batch_", "batches.meta", "fine_label_names")
 _ALLOWED_IN_PICKLES = {
     "numpy": {"ndarray", "dtype"},
     "numpy._core.multiarray": {"_reconstruct", "scalar"},
@@ -108,12 +111,12 @@ def source(place: Path, name: str) -> Source | None:
     if place.is_file():
         return _archive(place) if _ARCHIVE.match(place.name) else None
     located: dict[Path, tuple[_Layout, dict[str, list[_Member]]]] = {}
+    own = _members(place)
     for layout in _LAYOUTS:
-        for folder in (place, place / layout.folder):
-            paths = sorted(path for path in folder.glob("*") if path.is_file())
-            members = [_Member(path.name, str(path), path.read_bytes) for path in paths]
+        folder = place / layout.folder
+        for where, members in ((place, own), (folder, _members(folder))):
             if groups := layout.members(members):
-                located.setdefault(folder, (layout, groups))
+                located.setdefault(where, (layout, groups))
     archives = (
         [] if located else [path for path in place.glob("cifar-*") if _ARCHIVE.match(path.name)]
     )
@@ -127,6 +130,13 @@ def source(place: Path, name: str) -> Source | None:
     for folder, (layout, groups) in located.items():
         return _source(name, place, folder, layout, groups)
     return None
+
+
+def _members(folder: Path) -> list[_Member]:
+    """Return the files in a folder whose names begin as those of the data sets do."""
+    named = (path for path in folder.glob("*") if path.name.startswith(_BEGINNINGS))
+    paths = sorted(path for path in named if path.is_file())
+    return [_Member(path.name, str(path), path.read_bytes) for path in paths]
 
 
 def _source(
@@ -151,7 +161,8 @@ def _read_archive(path: Path) -> Content:
     try:
         with tarfile.open(path) as archive:
             for item in archive:
-                if item.isfile() and (file := archive.extractfile(item)):
+                is_small = item.isfile() and item.size <= LARGEST
+                if is_small and (file := archive.extractfile(item)):
                     content = file.read()
                     label = f"{path}: {item.name}"
                     members.append(_Member(Path(item.name).name, label, BytesIO(content).read))

@@ -29,6 +29,7 @@ _NAME = re.compile(
     re.IGNORECASE,
 )
 _FOLDER = re.compile(r"raw|gzip|[a-z]*mnist", re.IGNORECASE)  # torchvision's, and EMNIST's
+LARGEST = 1 << 32  # bytes of an array
 _TYPES = {8: "u1", 9: "i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 
 
@@ -186,7 +187,10 @@ def _array(path: Path, count: int | None = None) -> np.ndarray:
             dtype = np.dtype(_TYPES[start[2]])
             shape = tuple(int(axis) for axis in np.frombuffer(file.read(4 * start[3]), ">u4"))
             n_values = math.prod(shape) if count is None else min(count, math.prod(shape))
-            content = file.read(n_values * dtype.itemsize)
+            n_bytes = n_values * dtype.itemsize
+            if n_bytes > LARGEST:
+                raise ValueError(f"it would hold {n_bytes:,} bytes")
+            content = file.read(n_bytes)
     except PermissionError:
         raise
     except (OSError, EOFError, ValueError, zlib.error) as error:

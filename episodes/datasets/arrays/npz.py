@@ -162,7 +162,7 @@ def _located(place: Path, arrays: list[Array]) -> _Arrays | None:
     test_name = next((part for part in ("test", "validation") if part in pairs), None)
     test = pairs.pop(test_name) if test_name else None
     for pair in pairs.values():
-        shape = pair.labels.shape  # MATLAB's may be a row
+        shape = pair.labels.shape or (0,)  # MATLAB's may be a row
         n_images = max(shape) if pair.labels.dtype is None else shape[0]
         notes.append(f"{pair.images.label}: {n_images:,} images that are not used")
     return _Arrays(train, test, names, columns, notes)

@@ -40,13 +40,15 @@ class ImageFiles:
         self._by_name: dict[str, list[str]] | None = None
         self._by_stem: dict[str, list[str]] = {}
         self._by_number: dict[int, list[str]] = {}
+        self._folders: set[str] = set()  # keys of the names of those that hold images
 
     def find(self, value: str, table: Path, part: PartName | None) -> ImageFile:
         """Return the file that a value of a table names.
 
         A path is relative to the table, to its folder's parent or to the folder of the data set. Of
         a path that exists nowhere, as on another machine, as many names at its end as possible have
-        to agree with a file of the folder. The suffix of a file may be missing in the table.
+        to agree with a file of the folder; a file is missing if its folder is here without it. The
+        suffix of a file may be missing in the table.
 
         Args:
             value: path, file name or file name without its suffix.
@@ -100,6 +102,9 @@ class ImageFiles:
         candidates = by_name.get(key) or self._by_stem.get(key, [])
         if not candidates and key.isascii() and key.isdigit():
             candidates = self._by_number.get(int(key), [])  # a table lost the zeros of 0001.png
+        parent = _key(text.rpartition("/")[0].rpartition("/")[2])
+        if parent in self._folders:
+            candidates = [name for name in candidates if parent in _folder_keys(name)]
         if len(candidates) > 1:
             agreement = [_agreement(text, name) for name in candidates]
             best = max(agreement)
@@ -116,6 +121,7 @@ class ImageFiles:
             for name in _image_names(self.folder):
                 file_name = name.rsplit("/", 1)[-1]
                 self._by_name.setdefault(_key(file_name), []).append(name)
+                self._folders.update(_folder_keys(name))
                 stem = _key(file_name.rpartition(".")[0])
                 self._by_stem.setdefault(stem, []).append(name)
                 if stem.isascii() and stem.isdigit():
@@ -173,6 +179,11 @@ def _agreement(text: str, name: str) -> int:
             break
         count += 1
     return count
+
+
+def _folder_keys(name: str) -> list[str]:
+    """Return the keys of the folders of a path."""
+    return [_key(folder) for folder in name.split("/")[:-1]]
 
 
 def _part_of_path(name: str) -> PartName | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -112,7 +113,8 @@ def columns_of(table: Table, files: ImageFiles) -> Columns:
     Raises:
         UserError: there is no column of images or labels, or several columns could be meant.
     """
-    repeated = sorted({name for name in table.schema.names if table.schema.names.count(name) > 1})
+    counts = Counter(table.schema.names)
+    repeated = sorted(name for name, count in counts.items() if count > 1)
     if repeated:
         raise UserError(
             f"{table.path} has several columns called {repeated[0]!r}: rename all but one."

@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import re
+from collections import Counter
 from collections.abc import Callable
 from itertools import islice
 from math import isqrt
@@ -181,7 +182,7 @@ def _are_pixels(cells: list[str]) -> bool:
 
 def _unique(path: Path, header: list[str]) -> list[str]:
     names = [name or f"column {number}" for number, name in enumerate(header, 1)]
-    repeated = sorted({name for name in names if names.count(name) > 1})
+    repeated = sorted(name for name, count in Counter(names).items() if count > 1)
     if repeated:
         raise UserError(f"{path} has several columns called {repeated[0]!r}: rename all but one.")
     return names

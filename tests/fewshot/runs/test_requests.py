@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from episodes import datasets
 from fewshot.runs import execution, experiment, requests
 
 VALUES = {
@@ -105,3 +106,50 @@ def test_an_answer_needs_no_torch(finished: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout == "[0, 1]\n[]\n", done.stderr
+
+
+def test_images_outside_the_folder_of_a_table_decide(tmp_path: Path, monkeypatch) -> None:
+    write_images(tmp_path / "photos")
+    (tmp_path / "lists").mkdir()
+    table = tmp_path / "lists" / "labels.csv"
+    rows = [f"../photos/{name}/{i}.png,{name}" for name in ("cat", "dog") for i in range(6)]
+    table.write_text("\n".join(["image,label", *rows]))
+    folders = [str(tmp_path / "photos" / name) for name in ("cat", "dog")]
+    assert datasets.folders_outside(str(table)) == folders
+    assert datasets.folders_outside("digits") == []
+    values = {**VALUES, "data": str(table)}
+    experiment.run(values, [0], out=tmp_path / "runs")
+    assert requests.answer(values, [0], tmp_path / "runs") is not None
+    os.utime(tmp_path / "photos" / "cat" / "0.png")
+    assert requests.answer(values, [0], tmp_path / "runs") is None
+
+
+@pytest.mark.parametrize(
+    ("data", "file"),
+    [
+        ("torchvision:EMNIST:letters", "torchvision/EMNIST-letters/raw/x"),
+        ("torchvision:EMNIST", "torchvision/EMNIST-balanced/raw/x"),
+        ("hf:user/name", "hf/user--name/train/x.arrow"),
+        ("mine/train-images-idx3-ubyte", "mine/train-labels-idx1-ubyte"),
+        ("photos.zip", "groups.yaml"),
+        ("mine/all.feather", "mine/0.png"),
+    ],
+)
+def test_the_state_includes_what_else_is_read(
+    tmp_path: Path, monkeypatch, data: str, file: str
+) -> None:
+    monkeypatch.setenv("FEWSHOT_DATA", str(tmp_path))
+    for name in (data, file):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    before = requests._state(tmp_path, [data], [])
+    (tmp_path / file).write_bytes(b"xy")
+    assert requests._state(tmp_path, [data], []) != before
+
+
+def test_a_new_plugin_for_images_is_no_old_request(finished: Path, monkeypatch) -> None:
+    before = requests.version
+    assert answer(finished) is not None
+    newer = {"pillow-heif": "9.9"}
+    monkeypatch.setattr(requests, "version", lambda name: newer.get(name) or before(name))
+    assert answer(finished) is None

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from episodes.datasets import load
+from episodes.datasets.arrays import cifar_files
 from episodes.errors import UserError
 from tests.episodes.datasets.samples import CIFAR10, ROOT, save_batches
 
@@ -122,6 +123,18 @@ def test_a_broken_archive_is_reported(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with tarfile.open(archive, "w:gz") as file:
         file.add(tmp_path / "empty", "empty")
+    with pytest.raises(UserError, match="does not hold the files of CIFAR-10 or CIFAR-100"):
+        load(str(archive))
+
+
+def test_large_members_of_an_archive_are_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_batches(tmp_path / "cifar-10-batches-py")
+    archive = tmp_path / "cifar-10-python.tar.gz"
+    with tarfile.open(archive, "w:gz") as file:
+        file.add(tmp_path / "cifar-10-batches-py", "cifar-10-batches-py")
+    monkeypatch.setattr(cifar_files, "LARGEST", 1000)
     with pytest.raises(UserError, match="does not hold the files of CIFAR-10 or CIFAR-100"):
         load(str(archive))
 

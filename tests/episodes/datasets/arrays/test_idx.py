@@ -137,6 +137,11 @@ def test_without_test_files_a_part_is_set_aside(tmp_path: Path) -> None:
         ("t10k-images-idx3-ubyte", None, "no idx file of the test images"),
         ("train-images-idx3-ubyte", b"PNG", "does not begin as an idx file"),
         ("train-images-idx3-ubyte", _bytes(IMAGES)[:-1], r"has 15,679 of 15,680 values.*copy it"),
+        (
+            "train-images-idx3-ubyte",
+            b"\0\0\x08\4" + b"\xff" * 16,
+            r"would hold 3\d\d,\d+,.*copy it",
+        ),
         ("train-images-idx3-ubyte", _bytes(IMAGES[:9]), "has 9 images, but there are 20 labels"),
     ],
 )

@@ -271,3 +271,9 @@ def test_what_is_not_used_is_noted(tmp_path: Path) -> None:
         "mine.npz: x_test has no labels, so not used",
         "mine.npz: mean: not used",
     )
+
+
+def test_an_unused_part_may_be_no_array_at_all(tmp_path: Path) -> None:
+    parts = {"x_train": X, "y_train": Y, "x_test": X_TEST, "y_test": Y[: len(X_TEST)]}
+    data = _loaded(tmp_path / "mine.npz", **parts, x_val=np.array(1), y_val=np.array(1))
+    assert data.train.notes == ("mine.npz: x_val: 0 images that are not used",)

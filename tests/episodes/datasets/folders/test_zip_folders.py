@@ -81,6 +81,20 @@ def test_a_damaged_member_is_skipped_and_a_damaged_file_refused(tmp_path: Path) 
         load(str(tmp_path / "x.zip"))
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_damaged_compressed_member_is_skipped(tmp_path: Path, method: int) -> None:
+    save_classes(tmp_path / "x", {"ant": 3, "bee": 3})
+    pack(tmp_path / "x.zip", tmp_path / "x", method=method)
+    with zipfile.ZipFile(tmp_path / "x.zip") as archive:
+        start = archive.getinfo("bee/000.png").header_offset + 30 + len("bee/000.png")
+    content = bytearray((tmp_path / "x.zip").read_bytes())
+    content[start + 10 : start + 60] = bytes(50)
+    (tmp_path / "x.zip").write_bytes(content)
+    train, _ = load(str(tmp_path / "x.zip"), test=None)
+    assert len(train) == 5
+    assert "skipped 1 of 6 files: bee/000.png" in train.notes[0]
+
+
 def test_encrypted_files_and_unknown_methods_are_refused(tmp_path: Path) -> None:
     save_classes(tmp_path / "x", {"ant": 1, "bee": 1})
     pack(tmp_path / "x.zip", tmp_path / "x")

@@ -63,3 +63,12 @@ def test_images_without_a_row_are_listed(tmp_path: Path) -> None:
     files = make(tmp_path, "a/1.jpg", "a/2.jpg", "b/3.jpg", "b/notes.txt")
     assert files.unlisted({"a/1.jpg"}, everywhere=False) == (["a/2.jpg"], 2)
     assert files.unlisted({"a/1.jpg"}, everywhere=True) == (["a/2.jpg", "b/3.jpg"], 3)
+
+
+def test_a_missing_file_is_not_replaced_by_one_of_another_folder(tmp_path: Path) -> None:
+    files = make(tmp_path, "a/2.jpg", "b/1.jpg", "train/images/9.jpg")
+    for text in ("a/1.jpg", "/elsewhere/A/1.jpg", "b/2.jpg"):
+        assert files.find(text, tmp_path / "x.csv", None).stat is None
+    # A folder that is nowhere may have been renamed, and one may lie between.
+    assert files.find("photos/1.jpg", tmp_path / "x.csv", None).name == "b/1.jpg"
+    assert files.find("/elsewhere/train/9.jpg", tmp_path / "x.csv", None).name.endswith("s/9.jpg")
