@@ -202,7 +202,8 @@ class RunRecord(RunFacts):
     @property
     def has_one_trial(self) -> bool:
         """Whether the trials cannot differ, so that one stands for every seed."""
-        return bool({ONE_TRIAL, ONE_TRIAL_WITHOUT_LABELS} & set(self.warnings))
+        # Records of versions before do not say so of trials without a label.
+        return not self.labels or bool({ONE_TRIAL, ONE_TRIAL_WITHOUT_LABELS} & set(self.warnings))
 
     @property
     def unequal_test(self) -> bool:

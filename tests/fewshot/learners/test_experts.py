@@ -430,7 +430,7 @@ def test_a_run_keeps_the_measures_and_features_stand_for_images(
     names = digits.train.classes
     groups = {"round": (names[0], names[6], names[8], names[9]), "open": (*names[1:6], names[7])}
     known = type(digits)(*(replace(part, groups=groups) for part in digits))
-    monkeypatch.setattr("fewshot.runs.resolve.datasets.load", lambda *_, **__: known)
+    monkeypatch.setattr("fewshot.runs.images.datasets.load", lambda *_, **__: known)
     values = {
         "method": "experts", "data": "digits", "shots": 4, "precision": "float32",
         "backbone": CONV4,

@@ -31,7 +31,8 @@ PACKAGE_ROOT = Path(episodes.__file__).parents[1]
 # Loads the folder $DATA in another process. It imports no torch, so that it starts quickly.
 LOAD = """
 import os, pathlib
-from episodes.datasets import class_folders, image_cache, parallel_decode
+from episodes.datasets.decoding import image_cache, parallel_decode
+from episodes.datasets.folders import class_folders
 from episodes.datasets.source import LoadOptions
 from episodes.errors import UserError
 
