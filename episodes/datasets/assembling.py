@@ -37,6 +37,7 @@ def assembled(source: Source, place: Path, entries: list[Entry], options: LoadOp
     skipped = skip_note(source.unit, entries)
     explanation = "; ".join([*source.notes, *([skipped] if skipped else [])])
     _check_classes(place, names, in_train, in_test, explanation)
+    _check_test_part(place, in_test, source.has_test, explanation)
     classes = tuple(str(name) for name in names[in_train])
     if source.superclass_in_name:
         groups = superclasses_in_names(classes)
@@ -126,5 +127,16 @@ def _check_classes(
             f"{place} needs images of at least two classes, but has {has}{reason}: add images of "
             "other classes."
         )
-    if not in_test.any():
+
+
+def _check_test_part(place: Path, in_test: np.ndarray, has_test: bool, explanation: str) -> None:
+    """Raise UserError unless there are test images, of the data set or set aside."""
+    if in_test.any():
+        return
+    reason = f" ({explanation})" if explanation else ""
+    if has_test:
         raise UserError(f"{place} has no test images{reason}: add some.")
+    raise UserError(
+        f"{place} has no class with two images{reason}, so that no share of them can be set aside "
+        "as test images: add images, or name test images with --test."
+    )

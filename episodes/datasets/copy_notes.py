@@ -16,7 +16,7 @@ import torch
 
 from episodes.datasets import copies
 from episodes.datasets.decoding.image_cache import Entry
-from episodes.datasets.names import readable
+from episodes.datasets.names import readable_line
 from episodes.datasets.source import Part
 from episodes.types import TrainTest
 
@@ -71,7 +71,7 @@ def file_of(entries: Sequence[Entry], cache: Path, signature: str) -> Path:
 
 
 def _changed(data: TrainTest, clusters: torch.Tensor | None, notes: Sequence[str]) -> TrainTest:
-    own = tuple(map(readable, notes))
+    own = tuple(map(readable_line, notes))
     train = replace(data.train, clusters=clusters, notes=data.train.notes + own)
     return TrainTest(train, train if data.is_whole else data.test)
 

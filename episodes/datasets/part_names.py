@@ -14,7 +14,7 @@ _WORDS: dict[str, PartName] = {
     **dict.fromkeys(
         ("treino", "treinamento", "addestramento", "обучение", "训练", "训练集"), "train"
     ),
-    **dict.fromkeys(("test", "testing", "tst", "eval", "evaluation", "holdout"), "test"),
+    **dict.fromkeys(("test", "testing", "tst", "eval", "evaluation", "holdout", "heldout"), "test"),
     **dict.fromkeys(("prueba", "teste", "тест", "测试", "测试集"), "test"),
     **dict.fromkeys(("validation", "validating", "validate", "valid", "val"), "validation"),
     **dict.fromkeys(
@@ -32,7 +32,7 @@ _FILLERS = (
     "set sets data dataset datasets image images img imgs picture pictures pic pics photo photos "
     "file files folder folders split splits part subset sample samples seg of the x y my all full "
     "raw orig original clean cropped crop crops resized processed preprocessed final new small "
-    "batch shard jpg jpeg png"
+    "batch shard jpg jpeg png labelled labeled"
 )
 _GLUED = re.compile(
     rf"({'|'.join(_WORDS)})(set|sets|data|dataset|images|imgs|img|split|part|daten)"
@@ -100,7 +100,7 @@ def _split(name: str) -> tuple[PartName | None, tuple[str, ...]]:
     The part is None if there is none, or if a name has the words for a training and a test part.
     """
     text = _CAMEL.sub(" ", _HASH.sub(" ", name)).lower()
-    text = re.sub(r"\bhold[\W_]*out\b", "holdout", text)
+    text = re.sub(r"\bh[eo]ld[\W_]*out\b", "holdout", text)
     parts: set[PartName] = set()
     others = []
     for word in re.findall(r"[^\W\d_]+", text):

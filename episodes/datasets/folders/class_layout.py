@@ -14,12 +14,12 @@ from episodes.datasets.folders.class_files import (
     files_of_class,
 )
 from episodes.datasets.folders.class_parts import (
-    REMEDY,
     find_parts,
     holds_classes,
     inner,
     loose_images,
     paths,
+    remedy,
     unwrapped,
 )
 from episodes.datasets.folders.folder_tree import Folder, images
@@ -75,7 +75,7 @@ def layout(root: Folder, place: str, *, is_archive: bool = False) -> Layout | No
     if not root.with_files():
         if root.n_own_images:
             raise UserError(
-                f"{place} holds {images(root.n_own_images)} but no class folders: {REMEDY}."
+                f"{place} holds {images(root.n_own_images)} but no class folders: {remedy(root)}."
             )
         return None
     _check_single_class(root, place)
@@ -161,7 +161,7 @@ def _check_single_class(root: Folder, place: str) -> None:
     if not holds_classes(root) or (len(folders) == 1 and part_of(folders[0].name)):
         raise UserError(
             f"{place}/{pictures[0].path} holds {images(pictures[0].n_images)} but no class "
-            f"folders: {REMEDY}."
+            f"folders: {remedy(root)}."
         )
     if len(folders) > 1:
         return

@@ -13,8 +13,12 @@ from episodes.datasets.part_names import PartName, part_in, part_of, parts_among
 from episodes.datasets.source import few
 from episodes.errors import UserError
 
-REMEDY = "make one folder of images per class, or list the labels in a CSV file"
+_REMEDY = "make one folder of images per class, or list the labels in a CSV file"
+_SPREADSHEETS = (".xlsx", ".xls", ".ods", ".numbers")
+# Other files in which people keep labels, and names of those that are about something else.
+_LISTS = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".mat")
 _CONTAINERS = PICTURES | {"data", "dataset", "classes", "all", "raw"}
+_ABOUT = re.compile(r"read.?me|licen[cs]e|requirements|data\.ya?ml|.*metadata\.ya?ml")
 # Folders beside parts that are no classes, in lower case.
 _NO_CLASS = re.compile(
     r"(un_?label+ed|unsup(ervised)?|extra|pred(ict(ions?)?)?|to_predict|inference|submissions?)"
@@ -95,7 +99,7 @@ def find_parts(root: Folder, place: str, notes: list[str]) -> tuple[Folder, Fold
     tests = candidates.tests(candidates.with_classes)
     flat_tests = candidates.tests(candidates.flat)
     if not candidates.with_classes.get("train"):
-        _check_without_training_part(candidates, place, notes)
+        _check_without_training_part(root, candidates, place, notes)
         return None
     train = _single(candidates.with_classes["train"], "training", place, notes)
     rivals = _rivals(candidates.others, train)
@@ -115,13 +119,16 @@ def find_parts(root: Folder, place: str, notes: list[str]) -> tuple[Folder, Fold
     return train, test
 
 
-def _check_without_training_part(candidates: _Candidates, place: str, notes: list[str]) -> None:
+def _check_without_training_part(
+    root: Folder, candidates: _Candidates, place: str, notes: list[str]
+) -> None:
     """Raise UserError if there are parts all the same; otherwise say that they are classes."""
     tests = candidates.tests(candidates.with_classes)
     if candidates.flat.get("train") and (tests or candidates.tests(candidates.flat)):
         train = candidates.flat["train"][0]
         raise UserError(
-            f"{place}/{train.path} holds {images(train.n_images)} but no class folders: {REMEDY}."
+            f"{place}/{train.path} holds {images(train.n_images)} but no class folders: "
+            f"{remedy(root)}."
         )
     if tests and not _rivals([*candidates.others, *candidates.flat.get("train", [])], tests[0]):
         raise UserError(
@@ -222,6 +229,18 @@ def _unused(folders: Iterable[Folder], used: set[Folder], reason: str) -> list[s
         for folder in folders
         if folder not in used and folder.n_images
     ]
+
+
+def remedy(root: Folder) -> str:
+    """Return what to do about images without class folders, given the files beside them."""
+    names = [file.path for file in root.files if not _ABOUT.match(file.path.lower())]
+    spreadsheets = [name for name in names if name.lower().endswith(_SPREADSHEETS)]
+    others = [name for name in names if name.lower().endswith(_LISTS)]
+    if spreadsheets:
+        return f"{_REMEDY} (save {few(spreadsheets)} as CSV with the columns image_path,label)"
+    if others:
+        return f"{_REMEDY} with the columns image_path,label ({few(others)} could not be read so)"
+    return _REMEDY
 
 
 def loose_images(folder: Folder) -> list[str]:

@@ -98,13 +98,14 @@ def _decoded(path: Path, data: bytes, is_whole: bool) -> str:
     if encoding == "utf-8" and b"\0" in data:
         raise UserError(f"{path} is not encoded in UTF-8 (it has zero bytes): save it as UTF-8.")
     try:
-        return codecs.getincrementaldecoder(encoding)().decode(data, final=is_whole)
+        text = codecs.getincrementaldecoder(encoding)().decode(data, final=is_whole)
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise UserError(
             f"{path} is not encoded in UTF-8 (line {line}): save it as UTF-8, which spreadsheets "
             "call CSV UTF-8."
         ) from error
+    return text.replace("\r\n", "\n").replace("\r", "\n")  # old programs end lines with \r
 
 
 def _lines_and_delimiter(path: Path, text: str) -> tuple[io.StringIO, str]:
@@ -112,6 +113,8 @@ def _lines_and_delimiter(path: Path, text: str) -> tuple[io.StringIO, str]:
     first, _, rest = text.partition("\n")
     if match := re.fullmatch(r"sep=(.)\s*", first):  # spreadsheets write this line
         return io.StringIO(rest), match[1]
+    if re.match(r"#(?:\s|[^,;\t|]*$)", first):  # a comment
+        return _lines_and_delimiter(path, rest)
     first = re.sub(r'"[^"]*"', "", first)
     counts = {delimiter: first.count(delimiter) for delimiter in _DELIMITERS}
     best = max(_DELIMITERS, key=counts.__getitem__)

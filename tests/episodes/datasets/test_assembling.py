@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from episodes.datasets import load
+from episodes.errors import UserError
 from tests.episodes.datasets.samples import save_classes
 
 
@@ -42,3 +43,9 @@ def test_without_a_test_part_both_parts_are_the_whole(tmp_path: Path) -> None:
     parts = load(str(tmp_path / "own"), test=None)
     assert parts.is_whole
     assert parts.train.notes == ()
+
+
+def test_of_single_images_no_share_can_be_set_aside(tmp_path: Path) -> None:
+    save_classes(tmp_path / "own", {"a": 1, "b": 1})
+    with pytest.raises(UserError, match=r"own has no class with two images, so that no share of"):
+        load(str(tmp_path / "own"), test=0.5)

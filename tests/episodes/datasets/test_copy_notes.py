@@ -74,6 +74,16 @@ def test_names_are_right_if_files_were_skipped(tmp_path: Path) -> None:
     assert "(b/101.png = b/x.png)" in note
 
 
+@pytest.mark.skipif(os.name == "nt", reason="names on Windows have no control characters")
+def test_names_of_copies_are_on_one_line(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    save(data / "a", 0, 5)
+    save(data / "b", 100, 5)
+    shutil.copy(data / "a" / "0.png", data / "a" / "new\nline\x1b[31m.png")
+    (note,) = about_copies(load(data, test=None))
+    assert "(a/0.png = a/new\ufffdline\ufffd[31m.png)" in note
+
+
 def test_groups_and_copies_are_joined(tmp_path: Path) -> None:
     data = tmp_path / "data"
     for name, first in (("a", 0), ("b", 100)):

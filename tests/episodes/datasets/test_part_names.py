@@ -11,7 +11,8 @@ TRAIN = (
 )
 TEST = (
     "test Test TEST testing Testing test_set TestSet testset seg_test test1 images-test "
-    "eval evaluation hold_out holdout Hold-Out test_images"
+    "eval evaluation hold_out holdout Hold-Out test_images held_out "
+    "heldout test_set_labelled labeled-test"
 )
 VALIDATION = "val valid Valid validation Validation val2017 valid_set ValSet dev devset"
 CLASSES = (

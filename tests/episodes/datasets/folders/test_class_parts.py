@@ -3,7 +3,13 @@
 The parts that `test_class_layout.py` reads are not tested again.
 """
 
-from episodes.datasets.folders.class_parts import find_parts, holds_classes, inner, unwrapped
+from episodes.datasets.folders.class_parts import (
+    find_parts,
+    holds_classes,
+    inner,
+    remedy,
+    unwrapped,
+)
 from tests.episodes.datasets.trees import tree
 
 
@@ -36,3 +42,14 @@ def test_variants_of_the_training_classes_are_not_taken_for_classes() -> None:
     parts = find_parts(root, "mine", notes)
     assert parts is not None
     assert len(notes) == 2
+
+
+def test_the_remedy_names_files_that_may_hold_the_labels() -> None:
+    images = "make one folder of images per class, or list the labels in a CSV file"
+    assert remedy(tree("pics/0-9.png", "README.txt", "data.yaml")) == images
+    assert remedy(tree("pics/0-9.png", "Labels.XLSX")) == (
+        f"{images} (save Labels.XLSX as CSV with the columns image_path,label)"
+    )
+    assert remedy(tree("pics/0-9.png", "_annotations.coco.json", "README.md")) == (
+        f"{images} with the columns image_path,label (_annotations.coco.json could not be read so)"
+    )

@@ -76,6 +76,8 @@ def test_a_csv_gives_each_image_its_label(tmp_path: Path, header: str) -> None:
         (".csv", ["image\tlabel", "0.png\tKäse", "1.png\tb;c"], "utf-16"),
         (".csv", ["sep=;", "image;label", "0.png;Käse", '1.png;"b;c"'], "utf-8"),
         (".csv", ['"image","label"\r', '"0.png","Käse"\r', "", '1.png,"b;c"\r'], "utf-8"),
+        (".csv", ['image,label\r0.png,Käse\r1.png,"b;c"'], "utf-8"),
+        (".csv", ["# made by me, 2026", "image,label", "0.png,Käse", "1.png,b;c"], "utf-8"),
         (".csv", ["0.png,Käse", "1.png,b;c"], "utf-8"),
         (".tsv", ["image\tlabel", "0.png\tKäse", "1.png\tb;c"], "utf-8"),
         (".txt", ["0.png Käse", "1.png b;c"], "utf-8"),
