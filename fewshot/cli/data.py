@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from fewshot.cli import arguments, completion
+from fewshot.cli import completion
 from fewshot.errors import UserError
 
 
@@ -78,6 +78,7 @@ def data(
         return
     from episodes import datasets
     from fewshot.checks import contact_sheet, describe
+    from fewshot.cli import arguments
 
     images = datasets.load(
         name,

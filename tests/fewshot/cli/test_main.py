@@ -23,6 +23,8 @@ HEAVY = (
     "pyarrow",
     "scipy",
     "numpy",
+    "pydantic",
+    "yaml",
 )
 COMMANDS = [
     "",
