@@ -23,8 +23,6 @@ HEAVY = (
     "pyarrow",
     "scipy",
     "numpy",
-    "pydantic",
-    "yaml",
 )
 COMMANDS = [
     "",
@@ -181,3 +179,9 @@ def test_a_wrong_size_of_the_cache_is_an_error_before_work_starts(
     assert fewshot(f"{RUN} --method probe", monkeypatch) == 2
     assert "FEWSHOT_CACHE_GB is 'lots'" in capsys.readouterr().err
     assert not (tmp_path / "runs").exists()
+
+
+def test_the_commands_are_listed_without_reading_the_settings() -> None:
+    code = "import sys, fewshot.cli.main; print({'pydantic', 'yaml'} & sys.modules.keys())"
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert process.stdout.strip() == "set()", process.stderr
