@@ -27,15 +27,18 @@ class Fold(NamedTuple):
 
 
 def n_folds(config: RunConfig, images: ImageSet) -> int:
-    """Return the number of folds: as configured, but no more than there are clusters to test.
+    """Return the number of folds: as configured, but no more than the largest class can fill.
+
+    A fold without an image of any large class would test few of the classes.
 
     Raises:
-        UserError: fewer than two clusters of images can be tested.
+        UserError: no class has two clusters of images.
     """
     testable = subsets.can_be_tested(images.labels, images.clusters)
-    n_clusters = int(testable.sum())
-    if images.clusters is not None:
-        n_clusters = len(images.clusters[testable].unique())
+    labels = images.labels[testable]
+    clusters = torch.arange(len(labels)) if images.clusters is None else images.clusters[testable]
+    pairs = torch.stack([labels, clusters]).unique(dim=1)  # one column for each cluster of a class
+    n_clusters = int(pairs[0].bincount().max()) if len(labels) else 0
     if n_clusters < 2:
         of_group = " from different groups" if images.clusters is not None else ""
         raise UserError(
@@ -102,7 +105,10 @@ def notes(config: RunConfig, images: ImageSet, n_tested: int) -> list[str]:
     """
     number, sentences = n_folds(config, images), []
     if number < config.test_folds:
-        sentences.append(f"{number} folds instead of {config.test_folds}, as there are few images")
+        sentences.append(
+            f"{number} folds instead of {config.test_folds}, as no class has more "
+            + ("images" if images.clusters is None else "groups of images")
+        )
     testable = subsets.can_be_tested(images.labels, images.clusters)
     counts = images.labels[testable].bincount(minlength=len(images.classes))
     untested = [name for name, n in zip(images.classes, counts.tolist(), strict=True) if not n]

@@ -80,19 +80,32 @@ def test_shots_are_nested_and_outside_the_test_fold() -> None:
 def test_few_images_give_fewer_folds_and_a_single_image_is_never_tested() -> None:
     labels = torch.tensor([0, 0, 1, 1, 2])
     images = ImageSet("tiny", torch.zeros(5, 3, 8, 8), labels, ("a", "b", "c"), "f", {})
-    assert cross_validation.n_folds(config(), images) == 4
-    tests = [cross_validation.split(config(), images, seed).test.tolist() for seed in range(4)]
-    assert sorted(tests) == [[0], [1], [2], [3]]
-    notes = cross_validation.notes(config(), images, 3)
+    assert cross_validation.n_folds(config(), images) == 2
+    tests = [cross_validation.split(config(), images, seed).test for seed in range(2)]
+    assert [sorted(labels[test].tolist()) for test in tests] == [[0, 1], [0, 1]]
+    assert sorted(torch.cat(tests).tolist()) == [0, 1, 2, 3]
+    notes = cross_validation.notes(config(), images, 2)
     assert notes == [
-        "4 folds instead of 5, as there are few images",
+        "2 folds instead of 5, as no class has more images",
         "c has a single image, which is in every training and never tested",
-        "these trials test 3 of the 4 images that 4 trials would test: use --seeds 4, or a "
+        "these trials test 2 of the 4 images that 2 trials would test: use --seeds 2, or a "
         "multiple of it",
     ]
     alone = ImageSet("tiny", torch.zeros(2, 3, 8, 8), torch.tensor([0, 1]), ("a", "b"), "f", {})
     with pytest.raises(UserError, match=r"at least two images: add images, or name test images"):
         cross_validation.n_folds(config(), alone)
+
+
+def test_folds_follow_the_groups_of_the_largest_class() -> None:
+    labels = torch.arange(3).repeat_interleave(9)
+    scenes = torch.arange(9).repeat_interleave(3)
+    pixels = torch.zeros(27, 3, 8, 8)
+    images = ImageSet("scenes", pixels, labels, ("a", "b", "c"), "f", {}, clusters=scenes)
+    assert cross_validation.n_folds(config(), images) == 3
+    for seed in range(6):  # each fold tests one whole scene of each class
+        test = cross_validation.split(config(), images, seed).test
+        assert labels[test].bincount().tolist() == [3, 3, 3]
+        assert len(scenes[test].unique()) == 3
 
 
 def test_the_command_alone_cross_validates_a_folder(
