@@ -60,7 +60,7 @@ def run(
         shots: labelled images per class. Give at most one of `shots`, `fraction` and `full`.
         fraction: share of the training images that are labelled, in (0, 1].
         full: use all training images, which is the default if `data` is given.
-        data: name of a data set, or the path of a folder of images; by default "cifar10".
+        data: name of a data set, or the path of a folder or file of images; by default "cifar10".
         test: path of other images to test on, or share of the images of a data set without a test
             part, in (0, 1). By default such a data set is cross-validated: each trial tests on one
             fold and learns from the others.

@@ -88,7 +88,7 @@ def episodes(
         sampler: "fixed" (default), "varying" ways and shots, or one task for each of the
             "superclasses".
         seed: seed of the tasks; 0 by default.
-        data: name of a data set, or the path of a folder of images; "cifar10" by default.
+        data: name of a data set, or the path of a folder or file of images; "cifar10" by default.
         split: division of the classes into base, val and novel: a name, a YAML file, or
             "seed:S:BASE/VAL/NOVEL". Without it, tasks are of all classes.
         part: classes of the tasks, "novel" (default) or "val".

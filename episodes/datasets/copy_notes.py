@@ -101,8 +101,8 @@ def _of_test_images(known: Copies, n_train: int, data: TrainTest) -> list[str]:
     are = "is a copy" if n_copies == 1 else "are copies"
     return [
         f"{n_copies:,} of {len(test):,} test images {are} of training images"
-        f"{_named(known)}{_differently_labelled(known, data)}: such images are no test of what "
-        "was learned"
+        f"{_named(known)}, so they do not test what was learned"
+        f"{_differently_labelled(known, data)}"
     ]
 
 
@@ -113,9 +113,8 @@ def _of_whole(known: Copies, data: TrainTest) -> list[str]:
     if not n_copies:
         return []
     return [
-        f"{n_copies:,} of {len(cluster):,} images have copies among the others"
-        f"{_named(known)}{_differently_labelled(known, data)}: all copies of an image are in one "
-        "part of a split"
+        f"{n_copies:,} of {len(cluster):,} images are copies of each other{_named(known)}; a "
+        f"split keeps copies together{_differently_labelled(known, data)}"
     ]
 
 
@@ -126,7 +125,7 @@ def _named(known: Copies) -> str:
 
 
 def _differently_labelled(known: Copies, data: TrainTest) -> str:
-    """Return how many images have a copy in another class, as words between commas."""
+    """Return how many images have a copy in another class, as the end of a sentence."""
     parts = (data.train,) if data.is_whole else (data.train, data.test)
     labels = np.concatenate([part.labels.numpy() for part in parts])
     _, cluster = np.unique(known.clusters, return_inverse=True)
@@ -137,7 +136,7 @@ def _differently_labelled(known: Copies, data: TrainTest) -> str:
     n_mixed = int(is_mixed[cluster].sum())
     if not n_mixed:
         return ""
-    return f", {n_mixed:,} images among them with a copy in another class"
+    return f"; {n_mixed:,} images have a copy in another class: check their labels"
 
 
 def _known(

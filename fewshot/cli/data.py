@@ -16,7 +16,7 @@ def data(
     name: Annotated[
         str | None,
         typer.Argument(
-            help="Name of a data set, or the path of a folder of images.",
+            help="Name of a data set, or the path of a folder or file of images.",
             autocompletion=completion.data_sets,
         ),
     ] = None,

@@ -56,7 +56,7 @@ def episodes(
     data: Annotated[
         str | None,
         typer.Option(
-            help="Name of a data set, or the path of a folder of images.",
+            help="Name of a data set, or the path of a folder or file of images.",
             show_default="cifar10",
             autocompletion=completion.data_sets,
         ),

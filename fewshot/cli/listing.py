@@ -42,7 +42,7 @@ def list_(
         ("variants of learners, for fewshot episodes", _variants()),
         ("heads on features, for fewshot episodes", _heads()),
         ("backbones (any other name is a model of timm)", backbones.describe()),
-        ("data sets (or the path of a folder of images)", datasets.available()),
+        ("data sets (or the path of a folder or file of images)", datasets.available()),
     ):
         print(title)
         width = max(len(name) for name, _ in lines)

@@ -32,7 +32,7 @@ def run(
     data: Annotated[
         str | None,
         typer.Option(
-            help="Name of a data set, or the path of a folder of images.",
+            help="Name of a data set, or the path of a folder or file of images.",
             show_default="cifar10",
             autocompletion=completion.data_sets,
         ),
@@ -165,7 +165,7 @@ def pretrain(
     data: Annotated[
         str,
         typer.Option(
-            help="Data set to learn features from: a name, or the path of a folder of images.",
+            help="Data set to learn features from: a name, or the path of a folder or file.",
             autocompletion=completion.data_sets,
         ),
     ],

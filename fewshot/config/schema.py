@@ -304,7 +304,8 @@ class MethodConfig(Settings):
 
     method: str = Field(description="Learner, as `fewshot list` names it.")
     data: str = Field(
-        default="cifar10", description="Name of a data set, or the path of a folder of images."
+        default="cifar10",
+        description="Name of a data set, or the path of a folder or file of images.",
     )
     image_size: Count | None = Field(
         default=None,

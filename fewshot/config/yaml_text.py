@@ -60,7 +60,7 @@ def _check_unique(node: Any) -> None:
         if isinstance(key, yaml.ScalarNode):
             if key.value in keys:
                 raise yaml.constructor.ConstructorError(
-                    None, None, f"the key '{key.value}' is there twice", key.start_mark
+                    None, None, f"the key '{key.value}' occurs twice", key.start_mark
                 )
             keys.add(key.value)
 

@@ -19,8 +19,8 @@ HOW_BOLD = (
 )
 MORE_THAN_EQUAL = 1.1  # times the share of equal classes, from which the largest one is mentioned
 OF_FOLDS = (
-    "± is the 95% interval of a cross-validation, which counts both the training and the test "
-    "images as a sample (corrected for what the folds share: Nadeau and Bengio, 2003)"
+    "± is half of the 95% interval over other training and test images, corrected for the images "
+    "that the trials of a cross-validation share (Nadeau and Bengio, 2003)"
 )
 UNCERTAIN_TRIALS = 5  # with fewer, an interval or a standard deviation is itself uncertain
 

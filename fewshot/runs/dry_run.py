@@ -74,7 +74,7 @@ class Forecast:
         tested = f"{self.n_test:,} test images"
         if self.folds is not None:
             tested += f", one of {self.folds} folds (cross-validation)"
-        steps = f"{self.steps:,} training steps" if self.steps else "no training"
+        steps = f"{self.steps:,} training steps" if self.steps else "no training steps"
         finished = f", {self.finished} of them finished" if self.finished else ""
         shared = (
             f", after {progress.duration(self.shared_seconds)} for what they share"

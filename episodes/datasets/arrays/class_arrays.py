@@ -37,7 +37,7 @@ def source(place: Path, name: str, arrays: list[Array]) -> Source | None:
         return None
     paths = dict.fromkeys(array.path for array in arrays)
     files = tuple((path.name, path.stat()) for path in paths)
-    note = f"each of the {len(arrays)} arrays is a class: they have the names of no parts"
+    note = f"each of the {len(arrays)} arrays is a class: no name says training or test"
     read = partial(_read, sorted(arrays, key=_class_name))
     return Source(name, "rows", files, (note,), read, mirror=True, has_test=False)
 

@@ -183,7 +183,7 @@ def _array(path: Path, count: int | None = None) -> np.ndarray:
         with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as file:
             start = file.read(4)
             if len(start) < 4 or start[:2] != b"\0\0" or start[2] not in _TYPES or not start[3]:
-                raise ValueError("it does not begin as an idx file does")
+                raise ValueError("it does not begin like an idx file")
             dtype = np.dtype(_TYPES[start[2]])
             shape = tuple(int(axis) for axis in np.frombuffer(file.read(4 * start[3]), ">u4"))
             n_values = math.prod(shape) if count is None else min(count, math.prod(shape))

@@ -75,7 +75,8 @@ def source(place: Path, name: str) -> Source | None:
         if place.is_dir():
             return None
         listed = few([f"{array.key} {list(array.shape)}" for array in arrays])
-        raise UserError(f"{place} has the arrays {listed or 'of nothing'}: {EXPECTED}.")
+        has = f"the arrays {listed}" if arrays else "no arrays"
+        raise UserError(f"{place} has {has}: {EXPECTED}.")
     used = [*located.train, *(located.test or ()), *([located.names] if located.names else [])]
     for array in used:
         if array.dtype is not None and array.dtype.hasobject:

@@ -228,7 +228,7 @@ def _notes_on_size(sizes: set[tuple[int, int]], size: int, input_size: int) -> l
         return []
     width, height = next(iter(sizes))
     own = "several sizes" if len(sizes) > 1 else f"{width}x{height} pixels"
-    why = "image_size sets another size"
+    why = "`--set image_size=N` changes it"
     if input_size == 0:
         why = "a run takes what its backbone needs"
     elif size == input_size:

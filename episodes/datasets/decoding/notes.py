@@ -47,22 +47,22 @@ def decoding_notes(entries: Sequence[Entry]) -> list[str]:
         levels = range_in(entries[0].decoding, kind)
         if n_deep and levels and levels != (0, 65535):
             notes.append(
-                f"{_images(n_deep)} of {kind} values: the range from {levels.black:,g} to "
-                f"{levels.white:,g} is taken as black to white"
+                f"{_images(n_deep)} of {kind} values: {levels.black:,g} is taken as black and "
+                f"{levels.white:,g} as white"
             )
     if dim := sum(own["dim"] for own in counts):
         notes.append(
-            f"{_images(dim)} of more than 8 bits per channel nearly black, with less than a "
-            "sixteenth of the range of the data set: save all images with one range"
+            f"nearly black: {_images(dim)} of more than 8 bits per channel, with less than a "
+            "sixteenth of the range of the data set; save all images with one range"
         )
     if clipped := sum(own["clipped"] for own in counts):
         notes.append(
-            f"{_images(clipped)} of more than 8 bits per channel brighter than the range of the "
-            "data set, and white there"
+            f"partly too bright: {_images(clipped)} of more than 8 bits per channel, with values "
+            "beyond the range of the data set, which become white"
         )
     if paged := [name for own in counts for name in own["paged"]]:
         notes.append(
-            f"{_images(len(paged))} of several pages or frames, of which the first is used: "
+            f"only the first page or frame is used of {_images(len(paged))} with several: "
             f"{few(paged)}"
         )
     return notes

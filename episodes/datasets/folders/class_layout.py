@@ -93,7 +93,9 @@ def _of_parts(train: Folder, test: Folder | None, notes: list[str]) -> Layout:
         notes += loose_images(test)
         names = matches([own.name for own in test.folders], result.train)
         if changed := [f"{name} ({names[name]})" for name in names if name != names[name]]:
-            notes.append(f"{test.path}/ spells classes of {train.path}/ otherwise: {few(changed)}")
+            notes.append(
+                f"{test.path}/ spells classes of {train.path}/ differently: {few(changed)}"
+            )
         result.test = {
             names.get(own.name, own.name): files_of_class(own, remarks) for own in test.folders
         }
@@ -180,6 +182,6 @@ def _check_folds(root: Folder, place: str) -> None:
     folders, common = root.with_images(), _common_folders(root)
     if len(common) > 1 and all(_NUMBERED.fullmatch(own.name.lower()) for own in folders):
         raise UserError(
-            f"{place}: {paths(folders)} are no classes, because each holds the folders "
-            f"{few(common)}: join them to one folder per class, or give one of them."
+            f"{place}: {paths(folders)} are not classes, because each holds the folders "
+            f"{few(common)}: merge them into one folder per class, or give one of them."
         )

@@ -105,7 +105,7 @@ def find_parts(root: Folder, place: str, notes: list[str]) -> tuple[Folder, Fold
     rivals = _rivals(candidates.others, train)
     if len(rivals) > 1 and not tests and not flat_tests:
         notes.append(
-            f"{train.name}/ is taken for a class, because {paths(rivals)} beside it hold images; "
+            f"{train.name}/ is read as a class, because {paths(rivals)} beside it hold images; "
             f"if its folders are the classes, give {train.path}/ as the data"
         )
         return None
@@ -136,7 +136,7 @@ def _check_without_training_part(
             f"{place}/{tests[0].path}."
         )
     if tests:
-        notes.append(f"{paths(tests)} is taken for a class: there is no training part")
+        notes.append(f"{paths(tests)} is read as a class: there is no training part")
 
 
 def _test_part(
@@ -166,7 +166,8 @@ def _single(folders: list[Folder], part: str, place: str, notes: list[str]) -> F
     first, *rest = sorted(folders, key=lambda folder: len(folder.name))
     if rest and len(rest[0].name) == len(first.name):
         raise UserError(
-            f"{place} has several {part} parts, {paths(folders)}: join them, or rename all but one."
+            f"{place} has several {part} parts, {paths(folders)}: "
+            "merge them, or rename all but one."
         )
     notes += _unused(rest, set(), f"{first.path}/ is the {part} part")
     return first

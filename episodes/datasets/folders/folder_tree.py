@@ -129,7 +129,7 @@ class LeftOut:
         """Return a sentence with counts for everything that was left out."""
         sentences = []
         for what, counts in (
-            ("folders of the system", self.system),
+            ("system folders", self.system),
             ("hidden folders", self.hidden),
         ):
             if counts:

@@ -93,7 +93,7 @@ def _members(path: Path) -> tuple[dict[str, zipfile.ZipInfo], list[str]]:
     reasons = {
         "left out links": links,
         f"left out files of more than {LARGEST_FILE >> 20} MiB": large,
-        "of files of one name, the last is read": twice,
+        "of several files of one name, the last is read": twice,
     }
     notes = [f"{reason}: {few(names)}" for reason, names in reasons.items() if names]
     return members, notes

@@ -41,9 +41,9 @@ def test_copies_in_a_whole_data_set_share_a_cluster_and_are_counted(tmp_path: Pa
         whole = load(data, test=None)
         assert whole.is_whole
         assert about_copies(whole) == [
-            "4 of 12 images have copies among the others (a/0 (1).png = a/0.png, a/3.png = "
-            "b/again.png), 2 images among them with a copy in another class: all copies of an "
-            "image are in one part of a split"
+            "4 of 12 images are copies of each other (a/0 (1).png = a/0.png, a/3.png = "
+            "b/again.png); a split keeps copies together; 2 images have a copy in another class: "
+            "check their labels"
         ]
         pixels = whole.train.images.flatten(1)
         equal = (pixels[:, None] == pixels[None]).all(2)
@@ -59,7 +59,7 @@ def test_test_images_that_are_training_images_are_counted(tmp_path: Path) -> Non
     parts = load(data)
     assert about_copies(parts) == [
         "2 of 6 test images are copies of training images (test/a/3.png = train/a/3.png, "
-        "test/b/103.png = train/b/103.png): such images are no test of what was learned"
+        "test/b/103.png = train/b/103.png), so they do not test what was learned"
     ]
     assert parts.train.clusters is None
 

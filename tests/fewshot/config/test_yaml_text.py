@@ -115,7 +115,7 @@ def test_keys_and_names_are_texts_and_other_values_are_not():
 
 
 def test_a_key_that_is_there_twice_is_an_error():
-    with pytest.raises(yaml.MarkedYAMLError, match="'a' is there twice") as error:
+    with pytest.raises(yaml.MarkedYAMLError, match="'a' occurs twice") as error:
         yaml_text.load("a: 1\nb: 2\na: 3")
     assert error.value.problem_mark is not None
     assert error.value.problem_mark.line == 2

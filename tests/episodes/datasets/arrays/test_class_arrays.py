@@ -17,7 +17,7 @@ def _check(path: Path) -> None:
     assert train.classes == ("cat", "dog")
     assert train.labels.tolist() == [0] * 5 + [1] * 4
     np.testing.assert_array_equal(train.images.numpy()[:, 0], np.concatenate([CAT, DOG]))
-    assert "each of the 2 arrays is a class: they have the names of no parts" in train.notes
+    assert "each of the 2 arrays is a class: no name says training or test" in train.notes
 
 
 def test_files_of_one_class_each_are_read_as_quick_draw_has_them(tmp_path: Path) -> None:

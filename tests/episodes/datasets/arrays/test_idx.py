@@ -135,7 +135,7 @@ def test_without_test_files_a_part_is_set_aside(tmp_path: Path) -> None:
     [
         ("train-labels-idx1-ubyte", None, "no idx file of the train labels"),
         ("t10k-images-idx3-ubyte", None, "no idx file of the test images"),
-        ("train-images-idx3-ubyte", b"PNG", "does not begin as an idx file"),
+        ("train-images-idx3-ubyte", b"PNG", "does not begin like an idx file"),
         ("train-images-idx3-ubyte", _bytes(IMAGES)[:-1], r"has 15,679 of 15,680 values.*copy it"),
         (
             "train-images-idx3-ubyte",

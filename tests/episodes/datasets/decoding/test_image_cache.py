@@ -407,10 +407,10 @@ def test_progress_is_a_bar_on_a_terminal(data: Path, cache: Path) -> None:
     ("sizes", "settings", "side", "reason"),
     [
         ([(300, 280), (310, 290)], {"input_size": 224}, 224, "what the backbone takes"),
-        ([(300, 280), (310, 290)], {"input_size": 32}, 64, "image_size sets another size"),
+        ([(300, 280), (310, 290)], {"input_size": 32}, 64, "`--set image_size=N` changes it"),
         ([(300, 280), (310, 290)], {"input_size": 512}, 290, "none is larger; the backbone takes"),
         ([(300, 280), (310, 290)], {"input_size": 300, "fit": "pad"}, 300, "what the backbone"),
-        ([(40, 30), (30, 50)], {"input_size": 224}, 64, "image_size sets another size"),
+        ([(40, 30), (30, 50)], {"input_size": 224}, 64, "`--set image_size=N` changes it"),
         ([(40, 30), (30, 300)], {"input_size": 224, "fit": "pad"}, 224, "what the backbone takes"),
         ([(400, 400)], {"input_size": 32}, 224, "400x400 pixels are decoded at 224x224"),
         ([(400, 400)], {"input_size": 300}, 300, "what the backbone takes"),

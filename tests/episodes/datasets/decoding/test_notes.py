@@ -57,13 +57,11 @@ def test_notes_have_the_range_of_deep_images_and_what_it_does_not_fit(
     values = np.random.default_rng(0).integers(0, 4096, (8, 16, 16, 1)).astype(np.uint16)
     for number, own in enumerate(values):
         (folder / "a" / f"deep{number}.png").write_bytes(png16(own))
-    assert notes(folder) == [
-        "8 images of 16-bit values: the range from 0 to 4,095 is taken as black to white"
-    ]
+    assert notes(folder) == ["8 images of 16-bit values: 0 is taken as black and 4,095 as white"]
     (folder / "b" / "dim.png").write_bytes(png16(values[0] // 32))
     assert notes(folder)[1] == (
-        "1 image of more than 8 bits per channel nearly black, with less than a sixteenth of the "
-        "range of the data set: save all images with one range"
+        "nearly black: 1 image of more than 8 bits per channel, with less than a sixteenth of the "
+        "range of the data set; save all images with one range"
     )
 
 
@@ -79,7 +77,7 @@ def test_further_pages_and_frames_are_not_used_and_counted(folder: Path) -> None
         pages[0].save(folder / name, save_all=True, append_images=pages[1:], lossless=True)
         pages[0].save(folder / name.replace("x", "single"), lossless=True)
     assert notes(folder) == [
-        "4 images of several pages or frames, of which the first is used: a/x.gif, a/x.tif, "
+        "only the first page or frame is used of 4 images with several: a/x.gif, a/x.tif, "
         "b/x.png, b/x.webp"
     ]
     train, _ = load(str(folder), image_size=16, test=None, cache=folder.parent / "cache")

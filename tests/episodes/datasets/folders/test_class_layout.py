@@ -59,13 +59,13 @@ def test_validation_is_the_test_set_if_the_test_images_have_no_labels() -> None:
 def test_a_class_named_train_stays_a_class() -> None:
     own = read("bus/0-9.png", "car/0-9.png", "train/freight/0-9.png", "train/ice/0-9.png")
     assert counts(own) == ({"bus": 10, "car": 10, "train": 20}, None)
-    assert "train/ is taken for a class, because bus/, car/ beside it hold images" in own.notes[0]
+    assert "train/ is read as a class, because bus/, car/ beside it hold images" in own.notes[0]
 
 
 def test_classes_named_valid_and_invalid_stay_classes() -> None:
     own = read("valid/x/1.png", "valid/y/1.png", "invalid/v/1.png", "invalid/z/1.png")
     assert set(own.train) == {"valid", "invalid"}
-    assert "valid/ is taken for a class" in own.notes[0]
+    assert "valid/ is read as a class" in own.notes[0]
 
 
 def test_classes_named_support_and_query_stay_classes() -> None:
@@ -76,7 +76,7 @@ def test_classes_named_support_and_query_stay_classes() -> None:
 def test_classes_of_test_images_may_be_spelled_otherwise() -> None:
     own = read("train/Cat/1.png", "train/dog/1.png", "test/cat/1.png", "test/dog/1.png")
     assert counts(own)[1] == {"Cat": 1, "dog": 1}
-    assert own.notes == ["test/ spells classes of train/ otherwise: cat (Cat)"]
+    assert own.notes == ["test/ spells classes of train/ differently: cat (Cat)"]
 
 
 def test_unlabelled_images_beside_the_classes_are_not_used() -> None:
@@ -139,15 +139,15 @@ def test_the_same_folders_in_each_class_are_named() -> None:
         ),
         (
             [f"train{i}/{c}/1.png" for i in (1, 2) for c in "ab"],
-            "several training parts, train1/, train2/: join them",
+            "several training parts, train1/, train2/: merge them",
         ),
         (
             [*(f"train/set{i}/{c}/1.png" for i in (1, 2) for c in "ab"), "test/a/1.png"],
-            "train/set1/, train/set2/ are no classes",
+            "train/set1/, train/set2/ are not classes",
         ),
         (
             [f"fold{i}/{c}/1.png" for i in (1, 2) for c in "ab"],
-            "fold1/, fold2/ are no classes, because each holds the folders a, b: join them",
+            "fold1/, fold2/ are not classes, because each holds the folders a, b: merge them",
         ),
     ],
 )

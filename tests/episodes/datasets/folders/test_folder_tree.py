@@ -40,7 +40,7 @@ def test_folders_of_the_system_are_left_out_with_a_count(tmp_path: Path, folder:
     save(tmp_path, "a/1.png", f"a/{folder}/1.png/thumb.jpg", f"{folder}/2.png", f"{folder}/x.txt")
     tree, left_out = scan(tmp_path)
     assert [file.path for file in tree.all_files()] == ["a/1.png"]
-    note = f"left out folders of the system: {folder}/, a/{folder}/, with 2 images"
+    note = f"left out system folders: {folder}/, a/{folder}/, with 2 images"
     assert left_out.notes() == [note]
     archive, of_archive = tree_of(
         [File(name, STAT) for name in ("a/1.png", f"a/{folder}/t.jpg", f"{folder}/2.png")]
