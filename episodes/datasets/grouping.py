@@ -8,8 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from episodes.datasets.folders.folder_tree import images
-from episodes.datasets.source import Part
+from episodes.datasets.source import Part, images
 from episodes.errors import UserError
 
 _REASONS = {

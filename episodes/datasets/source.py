@@ -172,6 +172,11 @@ def few(names: list[str]) -> str:
     return ", ".join(names[:5]) + more
 
 
+def images(count: int, noun: str = "image") -> str:
+    """Return a number of images in words."""
+    return f"1 {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
 def held_out(
     labels: np.ndarray, share: float = TEST_SHARE, per_class: int | None = None
 ) -> np.ndarray:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from episodes.datasets.folders.folder_tree import is_image
+
 _AS_ARRAYS = "save its arrays with numpy.savez(path, x_train=..., y_train=...)"
 _REASONS = {
     **dict.fromkeys(
@@ -32,13 +34,12 @@ _REASONS = {
         "a volume or slide: save slices or tiles of it as PNG or TIFF in one folder per class",
     ),
 }
-IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".heic", ".avif")
 
 
 def reason(path: Path) -> str:
     """Return what a file is and the remedy, to follow its path in a message."""
     suffix = path.suffix.lower()
-    if suffix in IMAGES:
+    if is_image(path.name):
         return "one image: give the folder that holds one folder of images per class"
     return _REASONS.get(
         suffix,

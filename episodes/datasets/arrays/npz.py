@@ -17,10 +17,10 @@ from episodes.datasets.arrays.files import SUFFIXES, Array, arrays_in
 from episodes.datasets.arrays.labels import numbered, plain
 from episodes.datasets.arrays.pixels import Range, Unfit, channels_last, rgb_chunks, value_range
 from episodes.datasets.arrays.roles import role_of, words_of
+from episodes.datasets.folders.folder_tree import is_image
 from episodes.datasets.known_sets import Known, known_set, may_be_mirrored
 from episodes.datasets.part_names import part_of
 from episodes.datasets.source import Content, Part, Source, few
-from episodes.datasets.unreadable import IMAGES
 from episodes.errors import UserError
 
 EXPECTED = "expected arrays named x_train, y_train, x_test and y_test, or x and y"
@@ -84,7 +84,7 @@ def source(place: Path, name: str) -> Source | None:
                 f"{array.path}: {array.key} holds Python objects, which could run code: save it as "
                 "numbers or text, for example with numpy.stack(...) or .astype(str)."
             )
-    beside = [] if place.is_file() else [p for p in place.iterdir() if p.suffix.lower() in IMAGES]
+    beside = [] if place.is_file() else [p for p in place.iterdir() if is_image(p.name)]
     if beside:
         located.notes.append(f"{len(beside):,} image files beside the arrays are not used")
     paths = list(dict.fromkeys(array.path for array in used))

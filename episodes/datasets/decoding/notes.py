@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from episodes.datasets.decoding.deep_pixels import KINDS, range_in
 from episodes.datasets.decoding.image_cache import Entry
-from episodes.datasets.source import few
+from episodes.datasets.source import few, images
 
 
 def skip_note(unit: str, entries: Sequence[Entry]) -> str:
@@ -47,26 +47,22 @@ def decoding_notes(entries: Sequence[Entry]) -> list[str]:
         levels = range_in(entries[0].decoding, kind)
         if n_deep and levels and levels != (0, 65535):
             notes.append(
-                f"{_images(n_deep)} of {kind} values: {levels.black:,g} is taken as black and "
+                f"{images(n_deep)} of {kind} values: {levels.black:,g} is taken as black and "
                 f"{levels.white:,g} as white"
             )
     if dim := sum(own["dim"] for own in counts):
         notes.append(
-            f"nearly black: {_images(dim)} of more than 8 bits per channel, with less than a "
+            f"nearly black: {images(dim)} of more than 8 bits per channel, with less than a "
             "sixteenth of the range of the data set; save all images with one range"
         )
     if clipped := sum(own["clipped"] for own in counts):
         notes.append(
-            f"partly too bright: {_images(clipped)} of more than 8 bits per channel, with values "
+            f"partly too bright: {images(clipped)} of more than 8 bits per channel, with values "
             "beyond the range of the data set, which become white"
         )
     if paged := [name for own in counts for name in own["paged"]]:
         notes.append(
-            f"only the first page or frame is used of {_images(len(paged))} with several: "
+            f"only the first page or frame is used of {images(len(paged))} with several: "
             f"{few(paged)}"
         )
     return notes
-
-
-def _images(count: int) -> str:
-    return "1 image" if count == 1 else f"{count:,} images"

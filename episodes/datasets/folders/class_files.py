@@ -7,8 +7,8 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field
 
-from episodes.datasets.folders.folder_tree import File, Folder, images
-from episodes.datasets.source import few
+from episodes.datasets.folders.folder_tree import File, Folder
+from episodes.datasets.source import few, images
 
 PICTURES = {
     *("image", "images", "img", "imgs", "photo", "photos", "picture", "pictures", "pics"),

@@ -22,9 +22,9 @@ from episodes.datasets.folders.class_parts import (
     remedy,
     unwrapped,
 )
-from episodes.datasets.folders.folder_tree import Folder, images
+from episodes.datasets.folders.folder_tree import Folder
 from episodes.datasets.part_names import part_of, parts_among
-from episodes.datasets.source import few
+from episodes.datasets.source import few, images
 from episodes.errors import UserError
 
 _UNLABELLED = re.compile(r"(un|not)[ _-]?label+ed([ _-]?(data|set|images|pictures|photos))?$")

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 from episodes.datasets.class_names import matches
 from episodes.datasets.folders.class_files import MASKS, PICTURES
-from episodes.datasets.folders.folder_tree import Folder, images
+from episodes.datasets.folders.folder_tree import Folder
 from episodes.datasets.part_names import PartName, part_in, part_of, parts_among
-from episodes.datasets.source import few
+from episodes.datasets.source import few, images
 from episodes.errors import UserError
 
 _REMEDY = "make one folder of images per class, or list the labels in a CSV file"

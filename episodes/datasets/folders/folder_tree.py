@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from episodes.datasets.source import few
+from episodes.datasets.source import few, images
 
 _SUFFIXES = (
     "jpg jpeg jpe jfif png gif bmp webp tif tiff heic heif avif jp2 ppm pgm pbm pnm tga ico jxl"
@@ -278,8 +278,3 @@ def _n_images_below(folder: str) -> int:
 
 def _identity(stat: os.stat_result) -> tuple[int, int]:
     return stat.st_dev, stat.st_ino
-
-
-def images(count: int, noun: str = "image") -> str:
-    """Return a number of images in words."""
-    return f"1 {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -7,13 +7,16 @@ import re
 from pathlib import Path
 from urllib.parse import unquote
 
+from episodes.datasets.folders.folder_tree import IMAGE_SUFFIXES
 from episodes.datasets.part_names import PartName, part_in, part_of
 from episodes.datasets.source import few
 from episodes.datasets.tables.shards import notes_on_shards
 from episodes.errors import UserError
 
 DEEPEST = 4  # levels below a folder, as in a download of the Hub: snapshots/HASH/data/train
-IMAGE_SUFFIX = re.compile(r"\.(jpe?g|png|gif|bmp|tiff?|webp)\s*$", re.IGNORECASE)
+IMAGE_SUFFIX = re.compile(
+    rf"({'|'.join(map(re.escape, sorted(IMAGE_SUFFIXES)))})\s*$", re.IGNORECASE
+)
 TEST_NAMES: tuple[PartName, ...] = ("test", "validation")  # the first that exists is the test part
 
 

@@ -8,6 +8,7 @@ import unicodedata
 from pathlib import Path
 from typing import NamedTuple
 
+from episodes.datasets.folders.folder_tree import is_image
 from episodes.datasets.names import native
 from episodes.datasets.part_names import PartName, part_in
 from episodes.errors import UserError
@@ -147,9 +148,6 @@ def _stat(path: str) -> os.stat_result | None:
 
 def _image_names(folder: Path, is_deep: bool = True) -> list[str]:
     """Return the visible image files in a folder and, if `is_deep`, below it; relative to it."""
-    from PIL import Image
-
-    suffixes = set(Image.registered_extensions())
     names = []
     visited: set[tuple[int, int]] = set()
     for place, subfolders, file_names in os.walk(folder, followlinks=True):
@@ -165,7 +163,7 @@ def _image_names(folder: Path, is_deep: bool = True) -> list[str]:
         )
         prefix = Path(os.path.relpath(place, folder)).as_posix()
         for name in sorted(file_names):
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in suffixes:
+            if not name.startswith(".") and is_image(name):
                 names.append(name if prefix == "." else f"{prefix}/{name}")
     return names
 

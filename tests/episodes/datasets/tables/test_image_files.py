@@ -33,10 +33,12 @@ def make(folder: Path, *names: str) -> ImageFiles:
         ("7", "b/0007.png"),
         ("caf\u00e9", "b/cafe\u0301.png"),
         ("v1.2", "b/v1.2.png"),
+        ("IMG_1", "b/IMG_1.HEIC"),
     ],
 )
 def test_the_file_of_a_text(tmp_path: Path, text: str, name: str) -> None:
     names = ["a/1.jpg", "b/1.jpg", "b/only.jpeg", "b/0007.png", "b/cafe\u0301.png", "b/v1.2.png"]
+    names.append("b/IMG_1.HEIC")
     files = make(tmp_path, *names)
     file = files.find(text, tmp_path / "tables" / "x.csv", None)
     assert file.stat is not None
