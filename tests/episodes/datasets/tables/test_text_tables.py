@@ -1,0 +1,88 @@
+"""Oracle: the cells that a person would read in each text, written by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from episodes.datasets.tables.text_tables import head_of, read_table
+from episodes.errors import UserError
+
+ROWS = [("a.png", "cat"), ("b 1.png", "dog, big")]
+
+
+def cells(path: Path, content: str, encoding: str = "utf-8") -> list[tuple[str, ...]]:
+    path.write_bytes(content.encode(encoding))
+    table = read_table(path, None, lambda text: text.endswith(".png"))
+    columns = [table.content.column(name).to_pylist() for name in ("image", "label")]
+    return list(zip(*columns, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("x.csv", 'image,label\na.png,cat\nb 1.png,"dog, big"\n'),
+        ("x.csv", 'a.png,cat\n\nb 1.png,"dog, big"\n,\n'),
+        ("x.csv", "sep=;\r\nlabel;image\r\ncat;a.png\r\ndog, big;b 1.png\r\n"),
+        ("x.csv", "image|label|\na.png|cat|\nb 1.png|dog, big|\n"),
+        ("x.tsv", "image\tlabel\na.png\tcat\nb 1.png\tdog, big\n"),
+        (
+            "x.jsonl",
+            '{"image": "a.png", "label": "cat"}\n\n{"label": "dog, big", "image": "b 1.png"}',
+        ),
+        (
+            "x.json",
+            '[{"image": "a.png", "label": "cat"}, {"image": "b 1.png", "label": "dog, big"}]',
+        ),
+        ("x.json", '{"a.png": "cat", "b 1.png": "dog, big"}'),
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_every_dialect_has_the_same_cells(
+    tmp_path: Path, name: str, content: str, encoding: str
+) -> None:
+    assert cells(tmp_path / name, content, encoding) == ROWS
+
+
+def test_paths_with_spaces_stand_before_labels_in_text_files(tmp_path: Path) -> None:
+    assert cells(tmp_path / "x.txt", "a.png cat\nb 1.png  dog\n") == [ROWS[0], ("b 1.png", "dog")]
+
+
+def test_a_header_and_the_row_below_are_read_without_the_rest(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("image,label\na.png,caf\u00e9\n" + "b.png,dog\n" * 10_000, encoding="utf-8")
+    assert head_of(path) == (["image", "label"], ["a.png", "caf\u00e9"])
+    path = tmp_path / "x.json"
+    path.write_text('[{"image": "a.png", "label": 3}]')
+    assert head_of(path) == (["image", "label"], ["a.png", "3"])
+    path.write_text("[1, 2]")
+    assert head_of(path) == ([], [])
+
+
+def test_numbers_keep_their_text_unless_all_are_decimal_fractions(tmp_path: Path) -> None:
+    assert [label for _, label in cells(tmp_path / "x.csv", "a.png,001\nb.png,1.0\n")] == [
+        "001",
+        "1.0",
+    ]
+    assert [label for _, label in cells(tmp_path / "x.csv", "a.png,1.0\nb.png,\n")] == [1.0, None]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("x.csv", b"image,label\na.png,caf\xe9\n", r"not encoded in UTF-8 \(line 2\)"),
+        ("x.csv", b"PK\x03\x04", "is a spreadsheet or an archive"),
+        ("x.csv", b"image,label\na.png,cat,1\n", "3 cells in row 2, but 2 columns"),
+        ("x.csv", b"image,label,label\n", "several columns called 'label'"),
+        ("x.csv", b"\n\n", "is empty"),
+        ("x.jsonl", b'{"image": 1}\n[]', "no object in line 2"),
+        ("x.json", b'{"image": {}}', "expected a list of objects"),
+    ],
+)
+def test_what_is_no_table_is_refused(
+    tmp_path: Path, name: str, content: bytes, message: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UserError, match=message):
+        read_table(tmp_path / name, None, lambda text: False)
