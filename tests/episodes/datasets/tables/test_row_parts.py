@@ -40,8 +40,8 @@ def test_values_stand_for_parts(column: str, values: list[object], parts: list[s
     ],
 )
 def test_folders_stand_for_parts(names: list[str], parts: list[str] | None) -> None:
-    found = by_folder([ImageFile(Path(name), name, None) for name in names])
-    assert (None if found is None else found.tolist()) == parts
+    of_rows = by_folder([ImageFile(Path(name), name, None) for name in names])
+    assert (None if of_rows is None else of_rows.tolist()) == parts
 
 
 def test_an_image_in_the_table_has_no_part() -> None:
