@@ -7,10 +7,14 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 
+_NEGATIVE = re.compile(r"-\d+(\.\d+)?")
+
 
 def folded(name: str) -> str:
     """Return a name without regard to case, spaces, hyphens, underscores and Unicode's forms."""
     text = unicodedata.normalize("NFKC", name).casefold()
+    if _NEGATIVE.fullmatch(text):
+        return text
     return re.sub(r"[\s_-]+", " ", text).strip()
 
 

@@ -234,8 +234,9 @@ def _source(place: Path, name: str) -> Source:
         ) from error
     if place.is_file():
         raise UserError(f"{place} is {unreadable.reason(place)}.")
-    zips = sorted(path.name for path in place.iterdir() if path.suffix.lower() == ".zip")
-    hint = f", or give {place / zips[0]}" if zips else ""
+    archives = sorted(path for path in place.iterdir() if unreadable.is_archive(path))
+    zips = [path for path in archives if path.suffix.lower() == ".zip"]
+    hint = f", or give {zips[0]}" if zips else f", or unpack {archives[0]}" if archives else ""
     raise UserError(
         f"{place} has no class folders with images and no file of a format that can be read "
         f"(docs/data.md): make one folder of images per class in it{hint}."

@@ -7,6 +7,7 @@ from pathlib import Path
 from episodes.datasets.folders.folder_tree import is_image
 
 _AS_ARRAYS = "save its arrays with numpy.savez(path, x_train=..., y_train=...)"
+_ARCHIVES = (".tar", ".tgz", ".tbz2", ".txz", ".rar", ".7z", ".gz", ".bz2", ".xz", ".zst")
 _REASONS = {
     **dict.fromkeys(
         (".pkl", ".pickle", ".p", ".joblib"), f"a pickle, which could run code: {_AS_ARRAYS}"
@@ -14,10 +15,7 @@ _REASONS = {
     **dict.fromkeys(
         (".pt", ".pth"), f"a file of torch.save, which may hold anything: {_AS_ARRAYS}"
     ),
-    **dict.fromkeys(
-        (".tar", ".tgz", ".tbz2", ".txz", ".rar", ".7z", ".gz", ".bz2", ".xz", ".zst"),
-        "an archive: unpack it, and give the folder",
-    ),
+    **dict.fromkeys(_ARCHIVES, "an archive: unpack it, and give the folder"),
     **dict.fromkeys(
         (".tfrecord", ".tfrecords", ".record", ".lmdb", ".mdb", ".rec", ".beton"),
         "a file of another program's records: write one folder of images per class, or .npz",
@@ -34,6 +32,11 @@ _REASONS = {
         "a volume or slide: save slices or tiles of it as PNG or TIFF in one folder per class",
     ),
 }
+
+
+def is_archive(path: Path) -> bool:
+    """Return whether a file is an archive, such as a ZIP file, by its suffix."""
+    return path.suffix.lower() in (".zip", *_ARCHIVES) and path.is_file()
 
 
 def reason(path: Path) -> str:

@@ -16,6 +16,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
+from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -182,9 +183,12 @@ def _planned(
     for part in parts:
         digest = hashlib.sha256(json.dumps([VERSION, classes]).encode())
         digest.update(part.labels.tobytes())
+        positions = count()
         for chunk in part.chunks():
-            for payload in chunk:
+            for payload, position in zip(chunk, positions, strict=False):
                 data = raw(payload)
+                if not data:  # the entry stores the name of what is no image
+                    digest.update(part.name_of(position).encode(errors="surrogatepass"))
                 digest.update(len(data).to_bytes(8, "little"))
                 digest.update(data)
                 needs_size = len(sizes) < 2 or options.input_size > largest_side

@@ -20,6 +20,7 @@ from episodes.errors import UserError
 LARGEST_FILE = 1 << 28  # bytes of one file; larger ones are left out
 LARGEST_CHUNK = 1 << 26  # bytes after which no further file is read at a time
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+_TABLES = (".csv", ".tsv", ".json", ".jsonl")
 
 
 def source(path: Path, name: str) -> Source | None:
@@ -36,7 +37,16 @@ def source(path: Path, name: str) -> Source | None:
     of_archive = path.stat()
     members, notes = _members(path)
     tree, left_out = tree_of(File(own, of_archive) for own in members)
-    own = layout(tree, str(path), is_archive=True)
+    try:
+        own = layout(tree, str(path), is_archive=True)
+    except UserError as error:
+        tables = [file for file in members if file.lower().endswith(_TABLES)]
+        if not tables or "no class folders" not in str(error):
+            raise
+        raise UserError(
+            f"{path} has images without class folders, and labels inside a ZIP file "
+            f"({few(tables)}) are not read: unpack it, and give the folder."
+        ) from error
     if own is None:
         raise UserError(f"{path} holds no class folders with images: pack one folder per class.")
 

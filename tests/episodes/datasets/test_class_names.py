@@ -20,3 +20,8 @@ def test_names_match_themselves_first_and_other_spellings_if_there_is_one() -> N
     assert matches(["cat", "Dog", "zebra"], ["cat", "Cat", "dog"]) == {"cat": "cat", "Dog": "dog"}
     assert matches(["DOG", "Dog"], ["dog"]) == {}
     assert matches(["Dog"], ["dog", "DOG"]) == {}
+
+
+def test_negative_numbers_are_other_classes() -> None:
+    assert alike(["-1", "1", "-0.5", "0.5"]) == []
+    assert matches(["1"], ["-1", "2"]) == {}

@@ -33,3 +33,12 @@ def test_a_file_that_cannot_be_read_is_named_with_the_remedy(
     (tmp_path / name).write_bytes(b"content")
     with pytest.raises(UserError, match=rf"{name} is {message}"):
         load(str(tmp_path / name))
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"), [("x.zip", "or give .*x.zip"), ("x.tar.gz", "or unpack .*x.tar.gz")]
+)
+def test_an_archive_in_an_empty_folder_is_named(tmp_path: Path, name: str, hint: str) -> None:
+    (tmp_path / name).write_bytes(b"content")
+    with pytest.raises(UserError, match=rf"no class folders with images .*, {hint}\.$"):
+        load(str(tmp_path))

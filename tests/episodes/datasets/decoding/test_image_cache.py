@@ -462,3 +462,18 @@ def test_the_identity_of_images_is_their_fingerprint_without_a_backbone(
         plain.train.notes
     )
     assert "at 70x70 pixels (what the backbone takes)" in " ".join(variants[0].train.notes)
+
+
+def test_equal_images_beside_other_files_have_the_names_of_their_own_files(
+    data: Path, cache: Path
+) -> None:
+    twin = data.parent / "twin"
+    shutil.copytree(data, twin)
+    names = {data: "clip.mp4", twin: "notes.mp4"}
+    for folder, name in names.items():
+        (folder / "a" / name).write_bytes(b"no image")
+    for folder, name in [*names.items(), *names.items()]:  # decoded, and from the cache
+        notes = load(str(folder), cache=cache, test=None).train.notes
+        assert [note for note in notes if "skipped" in note] == [
+            f"skipped 1 of 13 files: a/{name} (not an image)"
+        ]

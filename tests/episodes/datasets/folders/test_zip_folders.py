@@ -136,3 +136,11 @@ def test_a_zip_file_without_class_folders_is_refused(tmp_path: Path) -> None:
         archive.writestr("readme.txt", "about")
     with pytest.raises(UserError, match="holds no class folders"):
         load(str(tmp_path / "x.zip"))
+
+
+def test_labels_in_a_zip_file_are_not_read(tmp_path: Path) -> None:
+    save_classes(tmp_path / "x", {"pics": 5})
+    (tmp_path / "x" / "labels.csv").write_text("image,label\n000.png,ant\n", encoding="utf-8")
+    pack(tmp_path / "x.zip", tmp_path / "x")
+    with pytest.raises(UserError, match=r"inside a ZIP file \(labels\.csv\) are not read: unpack"):
+        load(str(tmp_path / "x.zip"))
