@@ -30,7 +30,7 @@ def test_images_of_all_folders_are_listed_and_other_files_have_a_reason(tmp_path
     ]
     assert listed.others == ["notes.txt (not an image)"]
     assert [note.split(":")[0] for note in listed.notes] == [
-        "left out folders of the system",
+        "left out system folders",
         "left out hidden folders",
         "left out 1 hidden image",
     ]
