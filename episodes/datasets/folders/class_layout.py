@@ -32,6 +32,12 @@ _NUMBERED = re.compile(
     r"(k[ _-]?)?(fold|split|cv|set|subset|part|batch|chunk|shard|session|day|site|domain|cam|"
     r"camera)s?[ _-]?\d+"
 )
+# Folders of the same classes in different versions, such as those of PlantVillage.
+_VERSIONS = re.compile(
+    r"(colou?r|rgb|gr[ae]y(scale)?|segmented|cropped|resized|raw|orig(inal)?s?|aug(mented|mentation)?"
+    r"|non[ _-]?augmented|(pre[ _-]?)?processed|enhanced|denoised|normali[sz]ed)"
+    r"([ _-]?(data|data ?set|images?|pictures|photos))?"
+)
 
 
 @dataclass
@@ -178,9 +184,12 @@ def _check_single_class(root: Folder, place: str) -> None:
 
 
 def _check_folds(root: Folder, place: str) -> None:
-    """Raise UserError if the folders are folds, batches or the like of the same classes."""
+    """Raise UserError if the folders are folds, batches or versions of the same classes."""
     folders, common = root.with_images(), _common_folders(root)
-    if len(common) > 1 and all(_NUMBERED.fullmatch(own.name.lower()) for own in folders):
+    if len(common) > 1 and all(
+        _NUMBERED.fullmatch(own.name.lower()) or _VERSIONS.fullmatch(own.name.lower())
+        for own in folders
+    ):
         raise UserError(
             f"{place}: {paths(folders)} are not classes, because each holds the folders "
             f"{few(common)}: merge them into one folder per class, or give one of them."

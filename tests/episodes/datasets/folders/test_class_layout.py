@@ -149,6 +149,10 @@ def test_the_same_folders_in_each_class_are_named() -> None:
             [f"fold{i}/{c}/1.png" for i in (1, 2) for c in "ab"],
             "fold1/, fold2/ are not classes, because each holds the folders a, b: merge them",
         ),
+        (
+            [f"{version}/{c}/1.png" for version in ("color", "segmented") for c in "ab"],
+            "color/, segmented/ are not classes, because each holds the folders a, b: .* give one",
+        ),
     ],
 )
 def test_other_layouts_are_refused(paths: list[str], message: str) -> None:
