@@ -34,8 +34,9 @@ _NUMBERED = re.compile(
 )
 # Folders of the same classes in different versions, such as those of PlantVillage.
 _VERSIONS = re.compile(
-    r"(colou?r|rgb|gr[ae]y(scale)?|segmented|cropped|resized|raw|orig(inal)?s?|aug(mented|mentation)?"
-    r"|non[ _-]?augmented|(pre[ _-]?)?processed|enhanced|denoised|normali[sz]ed)"
+    r"(colou?r|rgb|gr[ae]y(scale)?|segmented|cropped|resized|raw|orig(inal)?s?"
+    r"|aug(mented|mentation)?|non[ _-]?augmented|(pre[ _-]?)?processed"
+    r"|enhanced|denoised|normali[sz]ed)"
     r"([ _-]?(data|data ?set|images?|pictures|photos))?"
 )
 

@@ -115,10 +115,10 @@ def test_the_folder_that_was_packed_is_no_class_of_an_archive() -> None:
 
 
 def test_the_same_folders_in_each_class_are_named() -> None:
-    own = read(*[f"{c}/{k}/1.png" for c in ("color", "gray") for k in ("apple", "pear")])
+    own = read(*[f"{c}/{k}/1.png" for c in ("real", "fake") for k in ("apple", "pear")])
     assert own.notes == [
         "all classes hold the folders apple, pear: if these are the classes, give one folder as "
-        "the data, such as color/"
+        "the data, such as fake/"
     ]
 
 
