@@ -57,8 +57,8 @@ def write_bytes(
 def write_text(path: Path, text: str) -> None:
     """Write a text file in UTF-8 as `write_bytes` does.
 
-    A lone surrogate, which stands for a byte of a file name that is no UTF-8, becomes a replacement
-    character.
+    A lone surrogate, which stands for a byte of a file name that is not UTF-8, becomes a
+    replacement character.
     """
     write_bytes(path, readable(text).encode())
 

@@ -247,6 +247,7 @@ def _pixels(drawings: list[tuple[_Archive, str]]) -> Iterator[np.ndarray]:
                     grey = np.asarray(image.convert("L"))
             except OSError as error:
                 raise UserError(
-                    f"{archive.path}: {name} is no image ({error}): copy the file again from {URL}."
+                    f"{archive.path}: {name} is not an image ({error}): copy the file "
+                    f"again from {URL}."
                 ) from error
             yield np.repeat(255 - grey[:, :, None], 3, axis=2)

@@ -57,7 +57,7 @@ def part_of(name: str) -> PartName | None:
 def part_in(name: str) -> PartName | None:
     """Return the part that one word of a name stands for, whatever the other words are.
 
-    This suits names of tables (`beans-train-00000-of-00003`), which are no class names.
+    This suits names of tables (`beans-train-00000-of-00003`), which are not class names.
 
     Args:
         name: name of a file without its suffix.

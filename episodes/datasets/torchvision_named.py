@@ -136,7 +136,7 @@ def _known(name: str, dataset: str, variant: str) -> _Named:
         close = get_close_matches(dataset.lower(), usual, n=1)
         hint = f" Did you mean torchvision:{usual[close[0]]}?" if close else ""
         raise UserError(
-            f"torchvision:{name} is no data set with one class for each image.{hint} There are "
+            f"torchvision:{name} is not a data set with one class for each image.{hint} There are "
             f"{', '.join(sorted(_NAMED))}."
         )
     if variant and variant not in named.variants:

@@ -27,7 +27,7 @@ def check(name: str, own: list[str]) -> None:
     elif name.startswith(FOLDER):
         if not (Path(name.removeprefix(FOLDER)) / "config.json").is_file():
             raise UserError(
-                f"backbone '{name}' is no folder with a config.json: name one that "
+                f"backbone '{name}' is not a folder with a config.json: name one that "
                 "timm.models.save_for_hf wrote."
             )
     elif not timm.is_model(name):

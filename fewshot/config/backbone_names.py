@@ -16,7 +16,7 @@ def plain(name: object) -> object:
     """Return the name of a backbone without prefixes that say that it is timm's.
 
     A repository of another owner on the hub becomes `hf-hub:OWNER/NAME`, which timm reads; a value
-    that is no text is returned as it is.
+    that is not text is returned as it is.
     """
     if not isinstance(name, str):
         return name

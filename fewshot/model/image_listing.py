@@ -27,7 +27,7 @@ class Listing(NamedTuple):
         folder: the folder that the names are relative to.
         names: names of the images, with `/`, in the order of the rows to write.
         unreadable: images of formats that cannot be read, with the reason.
-        others: files that are no images, with the reason.
+        others: files that are not images, with the reason.
         notes: sentences about folders and links that were left out.
     """
 
@@ -47,7 +47,7 @@ def listing(place: Path, kaggle: bool, out: Path) -> Listing:
         out: the CSV file to write, which may lie in the folder.
 
     Raises:
-        UserError: there is no image, or a name is no integer.
+        UserError: there is no image, or a name is not an integer.
     """
     if place.is_file():
         images = Listing(place.parent, [place.name], [], [], [])

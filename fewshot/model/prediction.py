@@ -100,7 +100,7 @@ def predict(
     Args:
         run: folder of a finished run.
         images: an image file, or a folder; hidden files and folders inside it are skipped. Files
-            that are no images are left out.
+            that are not images are left out.
         out: the CSV file.
         seed: trial of the run; None for the first.
         kaggle: write rows `id,label` by rising id, of files named by integers, instead of

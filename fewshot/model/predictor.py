@@ -74,8 +74,8 @@ def _finished_seed(run: Path, seed: int | None) -> int:
     """Return the seed that was asked for, or the first of the run."""
     if not (run / "record.json").is_file():
         raise UserError(
-            f"{run} is no folder of a finished run: name one that contains a record.json, in full, "
-            "such as runs/1f0c52e7ab94."
+            f"{run} is not the folder of a finished run: name one that contains a record.json, "
+            "in full, such as runs/1f0c52e7ab94."
         )
     record = records.read(run / "record.json")
     if record.method == voters.VOTING:

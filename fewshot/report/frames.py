@@ -86,8 +86,8 @@ def compare(*results: RunRecord | EpisodesRecord) -> DataFrame:
         image, half of its interval, and the number of these tasks; missing where there are none.
 
     Raises:
-        UserError: if something is no record, the records are of both regimes or of different tasks,
-            or a run has no seed in common with the best.
+        UserError: if something is not a record, the records are of both regimes or of different
+            tasks, or a run has no seed in common with the best.
     """
     others = [one for one in results if not isinstance(one, RunRecord | EpisodesRecord)]
     if others or not results:

@@ -79,7 +79,7 @@ def read(path: Path) -> RunRecord:
 
 
 def regime_of(content: Any) -> str | None:
-    """Return the regime of a record, by its content; None if the content is no record."""
+    """Return the regime of a record, by its content; None if the content is not a record."""
     if not isinstance(content, dict) or "run_id" not in content:
         return None
     if content.get("regime") == EPISODIC:

@@ -17,7 +17,7 @@ def plain(labels: np.ndarray) -> np.ndarray:
             each image and zeros otherwise.
 
     Raises:
-        Unfit: the labels are no classes, or an image has none or several.
+        Unfit: the labels are not classes, or an image has none or several.
     """
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]

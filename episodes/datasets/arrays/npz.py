@@ -249,7 +249,7 @@ def _images(pair: _Pair, n_labels: int) -> np.ndarray:
     """Read the images of a part, as [n, h, w, c].
 
     Raises:
-        UserError: there are more or fewer than labels, or they are no images.
+        UserError: there are more or fewer than labels, or they are not images.
     """
     images = pair.images.read()
     if pair.images.path.suffix.lower() == ".mat" and images.shape[-1] == n_labels != len(images):

@@ -70,7 +70,7 @@ def value_range(arrays: list[np.ndarray]) -> Range:
         arrays: the images of its parts.
 
     Raises:
-        Unfit: the values are no pixels, or of a range that could be several.
+        Unfit: the values are not pixels, or of a range that could be several.
     """
     arrays = [array for array in arrays if array.size]
     for array in arrays:

@@ -201,7 +201,7 @@ def range_in(decoding: Decoding, kind: Kind) -> Range | None:
 
 
 def eight_bits(values: np.ndarray, levels: Range) -> np.ndarray:
-    """Scale values to uint8 of the same shape; values that are no number become black."""
+    """Scale values to uint8 of the same shape; values that are not numbers become black."""
     scaled = (values - np.float32(levels.black)) * np.float32(255 / (levels.white - levels.black))
     scaled = np.nan_to_num(scaled, posinf=255).clip(0, 255)
     return np.asarray(np.rint(scaled), dtype=np.uint8)

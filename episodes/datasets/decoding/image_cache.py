@@ -187,7 +187,7 @@ def _planned(
         for chunk in part.chunks():
             for payload, position in zip(chunk, positions, strict=False):
                 data = raw(payload)
-                if not data:  # the entry stores the name of what is no image
+                if not data:  # the entry stores the name of what is not an image
                     digest.update(part.name_of(position).encode(errors="surrogatepass"))
                 digest.update(len(data).to_bytes(8, "little"))
                 digest.update(data)

@@ -216,7 +216,7 @@ def why_skipped(payload: Payload, error: Exception | None = None) -> str:
 
     Args:
         payload: the image.
-        error: what `decode` raised; None if it was not tried, because the file is no image.
+        error: what `decode` raised; None if it was not tried, because the file is not an image.
     """
     from PIL import Image
 

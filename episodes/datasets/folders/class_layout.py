@@ -62,7 +62,7 @@ def layout(root: Folder, place: str, *, is_archive: bool = False) -> Layout | No
     Args:
         root: the tree.
         place: its path, for messages.
-        is_archive: whether a single folder that holds class folders is no class, but the folder
+        is_archive: whether a single folder that holds class folders is not a class, but the folder
             that was packed.
 
     Returns:

@@ -19,7 +19,7 @@ _SPREADSHEETS = (".xlsx", ".xls", ".ods", ".numbers")
 _LISTS = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".mat")
 _CONTAINERS = PICTURES | {"data", "dataset", "classes", "all", "raw"}
 _ABOUT = re.compile(r"read.?me|licen[cs]e|requirements|data\.ya?ml|.*metadata\.ya?ml")
-# Folders beside parts that are no classes, in lower case.
+# Folders beside parts that are not classes, in lower case.
 _NO_CLASS = re.compile(
     r"(un_?label+ed|unsup(ervised)?|extra|pred(ict(ions?)?)?|to_predict|inference|submissions?)"
     r"([ _-]?(data|set|images|pictures|photos))?"
@@ -33,7 +33,7 @@ class _Candidates:
     Attributes:
         with_classes: part -> folders with its name that hold class folders.
         flat: part -> folders with its name that hold none.
-        others: folders whose names are no parts.
+        others: folders whose names are not parts.
     """
 
     with_classes: dict[PartName, list[Folder]] = field(default_factory=dict)
@@ -66,7 +66,7 @@ def unwrapped(root: Folder, place: str, is_archive: bool, notes: list[str]) -> F
     Args:
         root: the tree.
         place: its path, for messages.
-        is_archive: whether the only folder is no class, but the folder that was packed.
+        is_archive: whether the only folder is not a class, but the folder that was packed.
         notes: receives a sentence if the root is not the folder.
     """
     name = re.split(r"[/\\]", place)[-1].lower()

@@ -164,7 +164,7 @@ def is_image(path: str) -> bool:
 
 
 def is_of_the_system(folder_name: str) -> bool:
-    """Return whether a folder of this name is no content, such as thumbnails or a waste bin."""
+    """Return whether a folder of this name is not content, such as thumbnails or a waste bin."""
     return folder_name.lower() in _OF_THE_SYSTEM
 
 

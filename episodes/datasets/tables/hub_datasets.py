@@ -45,7 +45,7 @@ def _parsed(name: str) -> tuple[str, str | None]:
     """Split a name into the repository and the configuration."""
     repository, _, config = name.partition(":")
     if not repository.strip() or (":" in name and not config.strip()):
-        raise UserError(f"hf:{name} is no data set of the Hub: {_EXAMPLE}.")
+        raise UserError(f"hf:{name} is not a data set of the Hub: {_EXAMPLE}.")
     return repository.strip(), config.strip() or None
 
 

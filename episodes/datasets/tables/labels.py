@@ -39,7 +39,7 @@ def labels_of(table: Table, column: str) -> Labels:
     """Read the labels of a table.
 
     Raises:
-        UserError: the values of the column are no labels.
+        UserError: the values of the column are not labels.
     """
     values = _plain(table.read(column))
     kind = kind_of(values.type)

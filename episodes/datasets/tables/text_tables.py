@@ -75,10 +75,10 @@ def read_table(path: Path, part: PartName | None, is_image: Callable[[str], bool
     Args:
         path: path of the file.
         part: part of the data set that its name stands for.
-        is_image: whether a text names an image file; such a first row is no header.
+        is_image: whether a text names an image file; such a first row is not a header.
 
     Raises:
-        UserError: the file is not in UTF-8, or is no table.
+        UserError: the file is not in UTF-8, or is not a table.
     """
     try:
         text = _decoded(path, path.read_bytes(), is_whole=True)
@@ -137,7 +137,7 @@ def _of_rows(
             if any(cell.strip() for cell in row):
                 rows.append(row)
     except csv.Error as error:
-        raise UserError(f"{path} is no table (line {reader.line_num}: {error}).") from error
+        raise UserError(f"{path} is not a table (line {reader.line_num}: {error}).") from error
     if not rows:
         raise UserError(f"{path} is empty: expected a row for each image.")
     header, n_header = [cell.strip() for cell in rows[0]], 1
@@ -209,7 +209,7 @@ def _objects_in_lines(path: Path, text: str) -> list[dict[str, Any]]:
         try:
             value = json.loads(line)
         except ValueError as error:
-            raise UserError(f"{path} is no JSON in line {number}: {error}.") from error
+            raise UserError(f"{path} is not valid JSON in line {number}: {error}.") from error
         if not isinstance(value, dict):
             raise UserError(f"{path} has no object in line {number}: expected one in each line.")
         objects.append(value)
@@ -220,14 +220,14 @@ def _objects_in_json(path: Path, text: str) -> list[dict[str, Any]]:
     try:
         content = json.loads(text)
     except ValueError as error:
-        raise UserError(f"{path} is no JSON: {error}.") from error
+        raise UserError(f"{path} is not valid JSON: {error}.") from error
     if isinstance(content, dict) and all(isinstance(value, str) for value in content.values()):
         return [{"image": image, "label": label} for image, label in content.items()]
     if isinstance(content, list) and all(isinstance(value, dict) for value in content):
         return content
     raise UserError(
-        f"{path} is no table: expected a list of objects with an image and a label, or an object "
-        "with the label of each image."
+        f"{path} is not a table: expected a list of objects with an image and a label, or an "
+        "object with the label of each image."
     )
 
 

@@ -144,7 +144,7 @@ def test_a_name_without_the_prefix_is_suggested_with_it(tmp_path: Path) -> None:
 
 
 def test_data_sets_of_other_tasks_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no data set with one class for each image"):
+    with pytest.raises(UserError, match="not a data set with one class for each image"):
         load("torchvision:CocoDetection", root=tmp_path)
 
 

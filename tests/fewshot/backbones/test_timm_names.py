@@ -26,7 +26,7 @@ from tests.fewshot.backbones.seeded_build import build
         ("Mini_ResNet", "did you mean 'mini-resnet'"),
         ("resnet18.tv_in2k", "'resnet18' has no weights of the tag 'tv_in2k': did you mean 'tv_"),
         ("hf-hub:nobody", "use hf-hub:OWNER/NAME"),
-        ("local-dir:/nowhere", r"no folder with a config\.json"),
+        ("local-dir:/nowhere", r"not a folder with a config\.json"),
     ],
 )
 def test_names_that_timm_does_not_have(name: str, message: str) -> None:

@@ -443,7 +443,7 @@ def test_what_is_no_run_or_no_longer_the_same_is_refused(digits: Path, tmp_path:
             prediction.predict(at, digits, out, **more)
         assert not list(tmp_path.glob("*out.csv*"))
 
-    refused("runs is no folder of a finished run", at=folder.parent)
+    refused("runs is not the folder of a finished run", at=folder.parent)
     refused("has no trial 7: it has 0", seed=7)
     refused("--top 9: the run has 4 classes", top=9)
     weights = folder / "trial-0" / "model.safetensors"
@@ -473,7 +473,7 @@ def test_what_is_no_run_or_no_longer_the_same_is_refused(digits: Path, tmp_path:
         ("RUN PNG --out .", "is a folder"),
         ("RUN nowhere --out a.csv", "nowhere cannot be read as a folder"),
         ("RUN RUN --out a.csv", "config.yaml (not an image)"),
-        ("PNG PNG --out a.csv", "no folder of a finished run"),
+        ("PNG PNG --out a.csv", "not the folder of a finished run"),
         ("RUN PNG --out a.csv --device cuda:7", "cuda:7"),
     ],
 )
