@@ -16,22 +16,19 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
-from itertools import count
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from episodes.datasets import grouping
-from episodes.datasets.decoding.decode import MIXED_DEFAULT, size_of, working_size
-from episodes.datasets.decoding.deep_pixels import RangeFinder, may_be_deep
-from episodes.datasets.decoding.image_formats import can_read, needs_plugin, quiet_pillow, raw
+from episodes.datasets.decoding.image_formats import can_read, quiet_pillow
 from episodes.datasets.decoding.parallel_decode import Counts, write_part
+from episodes.datasets.decoding.planning import VERSION, Plan, planned
 from episodes.datasets.source import Content, LoadOptions, Part, Source, held_out
 from episodes.errors import UserError
-from episodes.types import Decoding, Fit
+from episodes.types import Decoding
 
-VERSION = 1  # increase it when decoding changes, so that older entries are no longer used
 _UNFINISHED = ".building"
 
 
@@ -88,7 +85,7 @@ def decoded(source: Source, options: LoadOptions, cache: Path, progress: bool) -
     content = split(source.read(), options)
     parts = content.parts
     with quiet_pillow(), _report_write_errors(cache):
-        decoding, plan = _planned(content.classes, parts, options, source.default_size)
+        decoding, plan = planned(content.classes, parts, options, source.default_size)
         plan = plan._replace(notes=[*content.notes, *plan.notes])
         kinds = ("train", "test") if content.test else ("images",)
         for kind, fingerprint, part in zip(kinds, plan.fingerprints, parts, strict=True):
@@ -106,24 +103,10 @@ def parts_of(source: Source, options: LoadOptions) -> list[Part]:
     return split(source.read(), options).parts
 
 
-class _Plan(NamedTuple):
-    """What is known of the parts of a data set before they are decoded.
-
-    Attributes:
-        fingerprints: for each part a hash of everything that its entry depends on.
-        identities: the same at the size that the images have without a backbone.
-        notes: sentences for the user about the content and the size.
-    """
-
-    fingerprints: list[str]
-    identities: list[str]
-    notes: list[str]
-
-
 def _indexed(index: Path, cache: Path) -> list[Entry]:
     """Return the entries that the index names; none if one of them is missing."""
     try:
-        plan = _Plan(**_read_json(index))
+        plan = Plan(**_read_json(index))
     except TypeError:  # there is no index, or an older one
         return []
     cached = [_open(cache / "images" / fingerprint) for fingerprint in plan.fingerprints]
@@ -132,7 +115,7 @@ def _indexed(index: Path, cache: Path) -> list[Entry]:
     return _as_planned(entries, plan) if is_whole else []
 
 
-def _as_planned(entries: list[Entry], plan: _Plan) -> list[Entry]:
+def _as_planned(entries: list[Entry], plan: Plan) -> list[Entry]:
     """Return entries with their identities; the first has the notes about the size."""
     first, *others = [
         replace(entry, identity=identity)
@@ -170,76 +153,6 @@ def signature(source: Source, options: LoadOptions) -> str:
             f"\0{stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns} {stat.st_ino}\n".encode()
         )
     return digest.hexdigest()[:32]
-
-
-def _planned(
-    classes: tuple[str, ...], parts: list[Part], options: LoadOptions, default_size: int | None
-) -> tuple[Decoding, _Plan]:
-    """Read the content of all parts, and choose the working size and the range of deep images."""
-    sizes: set[tuple[int, int]] = set()  # one or two: they are then known to differ
-    largest_side = 0
-    ranges = RangeFinder()
-    digests = []
-    for part in parts:
-        digest = hashlib.sha256(json.dumps([VERSION, classes]).encode())
-        digest.update(part.labels.tobytes())
-        positions = count()
-        for chunk in part.chunks():
-            for payload, position in zip(chunk, positions, strict=False):
-                data = raw(payload)
-                if not data:  # the entry stores the name of what is not an image
-                    digest.update(part.name_of(position).encode(errors="surrogatepass"))
-                digest.update(len(data).to_bytes(8, "little"))
-                digest.update(data)
-                needs_size = len(sizes) < 2 or options.input_size > largest_side
-                if needs_size and (own_size := size_of(payload, data)):
-                    largest_side = max(largest_side, _side(own_size, options.fit))
-                    if len(sizes) < 2:
-                        sizes.add(own_size)
-                if isinstance(payload, np.ndarray):
-                    continue
-                if may_be_deep(data):
-                    ranges.add(data)
-                if needs_plugin(data):  # with it there are more images
-                    digest.update(b"read by a plug-in")
-        digests.append(digest)
-    asked = options.image_size or default_size
-    needed = min(options.input_size, largest_side)  # no image has more pixels to give
-    decoding = ranges.decoding(asked or working_size(sizes, needed), options.fit)
-    identities = []
-    for digest, part in zip(digests, parts, strict=True):
-        without_backbone = digest.copy()
-        without_backbone.update(str(default_size or working_size(sizes)).encode())
-        identities.append(without_backbone.hexdigest()[:32])
-        digest.update(str(decoding.size).encode())
-        if decoding != Decoding(decoding.size):
-            digest.update(repr(decoding).encode())
-        if part.clusters is not None:
-            digest.update(part.clusters.tobytes())
-    fingerprints = [digest.hexdigest()[:32] for digest in digests]
-    notes = [] if asked else _notes_on_size(sizes, decoding.size, options.input_size)
-    return decoding, _Plan(fingerprints, identities, notes)
-
-
-def _side(size: tuple[int, int], fit: Fit) -> int:
-    """Return the side of the square in which an image loses no pixels."""
-    return min(size) if fit == "crop" else max(size)
-
-
-def _notes_on_size(sizes: set[tuple[int, int]], size: int, input_size: int) -> list[str]:
-    """Return a sentence about images that are not decoded at their own size."""
-    if not sizes or sizes == {(size, size)}:
-        return []
-    width, height = next(iter(sizes))
-    own = "several sizes" if len(sizes) > 1 else f"{width}x{height} pixels"
-    why = "`--set image_size=N` changes it"
-    if input_size == 0:
-        why = "a run takes what its backbone needs"
-    elif size == input_size:
-        why = "what the backbone takes"
-    elif MIXED_DEFAULT < size < input_size:
-        why = f"none is larger; the backbone takes {input_size}"
-    return [f"images of {own} are decoded at {size}x{size} pixels ({why})"]
 
 
 def _open_or_build(
