@@ -118,9 +118,25 @@ def notes(config: RunConfig, images: ImageSet, n_tested: int) -> list[str]:
         sentences.append(
             f"{few(untested)} {has} a single {groups}, which is in every training and never tested"
         )
+    if config.group_by is not None and (names := _in_one_group(images)):
+        sentences.append(
+            f"most images of {few(names)} are in one group: where a fold tests it, few are left to "
+            f"learn from; --group-by {config.group_by} may not be what the groups are"
+        )
     if n_tested < int(testable.sum()):
         sentences.append(
             f"these trials test {n_tested:,} of the {int(testable.sum()):,} images that "
             f"{number} trials would test: use --seeds {number}, or a multiple of it"
         )
     return sentences
+
+
+def _in_one_group(images: ImageSet) -> list[str]:
+    """Return the classes of which one cluster has more than half of several images."""
+    assert images.clusters is not None
+    names = []
+    for label, name in enumerate(images.classes):
+        sizes = images.clusters[images.labels == label].unique(return_counts=True)[1]
+        if len(sizes) > 1 and 2 * int(sizes.max()) > int(sizes.sum()):
+            names.append(name)
+    return names

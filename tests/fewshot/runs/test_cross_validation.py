@@ -108,6 +108,18 @@ def test_folds_follow_the_groups_of_the_largest_class() -> None:
         assert len(scenes[test].unique()) == 3
 
 
+def test_a_group_with_most_of_a_class_is_noted() -> None:
+    labels = torch.tensor([0] * 6 + [1] * 6)
+    groups = torch.tensor([0] * 5 + [1] + [2] * 3 + [3] * 3)
+    images = ImageSet("g", torch.zeros(12, 3, 8, 8), labels, ("a", "b"), "f", {}, clusters=groups)
+    (note,) = [
+        text
+        for text in cross_validation.notes(config(full=True, group_by="prefix"), images, 12)
+        if "one group" in text
+    ]
+    assert note.startswith("most images of a are in one group")
+
+
 def test_the_command_alone_cross_validates_a_folder(
     mine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
