@@ -108,15 +108,18 @@ def fraction(labels: Tensor, n_classes: int, p: float, seed: int) -> Tensor:
     return torch.cat([order[: max(1, round(p * len(order)))] for order in order_by_class])
 
 
-def hold_out(labels: Tensor, share: float, split_seed: int) -> tuple[Tensor, Tensor]:
+def hold_out(
+    labels: Tensor, share: float, split_seed: int, clusters: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """Split labelled images into a training and a validation set, class by class.
 
-    Both sets get at least one image of each class that has images.
+    Both sets get at least one image of each class that has images, as far as the clusters allow.
 
     Args:
         labels: int64 [n].
         share: fraction of each class that goes to the validation set.
         split_seed: seed of the split.
+        clusters: int64 [n], images that are in one of the two sets.
 
     Returns:
         Indices of the training set and of the validation set, int64.
@@ -124,6 +127,8 @@ def hold_out(labels: Tensor, share: float, split_seed: int) -> tuple[Tensor, Ten
     Raises:
         UserError: a class has a single image, which cannot be in both sets.
     """
+    if clusters is not None and has_shared(clusters):
+        return folds(labels, max(2, round(1 / share)), split_seed, clusters)[0]
     n_classes = int(labels.max()) + 1
     train, validation = [], []
     for label, indices in enumerate(by_class(labels, n_classes)):
@@ -142,28 +147,44 @@ def hold_out(labels: Tensor, share: float, split_seed: int) -> tuple[Tensor, Ten
     return torch.cat(train), torch.cat(validation)
 
 
-def folds(labels: Tensor, n_folds: int, split_seed: int) -> list[tuple[Tensor, Tensor]]:
+def folds(
+    labels: Tensor, n_folds: int, split_seed: int, clusters: Tensor | None = None
+) -> list[tuple[Tensor, Tensor]]:
     """Return stratified folds for cross-validation.
 
     Args:
         labels: int64 [n].
         n_folds: number of folds.
         split_seed: seed of the split.
+        clusters: int64 [n], images that are in one fold. If each class is one cluster, they are
+            ignored, because no fold could keep them together.
 
     Returns:
         For each fold, the indices to train on and the indices held out, int64. Every index is held
-        out in exactly one fold.
+        out in exactly one fold, unless it belongs to a class that is one cluster. With clusters
+        there may be fewer folds.
     """
+    if clusters is not None and has_shared(clusters):
+        fold_of_index = fold_of_each(labels, n_folds, split_seed, clusters)
+        used = fold_of_index[fold_of_index >= 0].unique().tolist()
+        if len(used) > 1:
+            return [_inside_and_outside(fold_of_index, fold) for fold in used]
     n_classes = int(labels.max()) + 1
     fold_of_index = torch.empty(len(labels), dtype=torch.int64)
     for label, indices in enumerate(by_class(labels, n_classes)):
         random = generator(split_seed, "folds", label)
         order = torch.randperm(len(indices), generator=random)
         fold_of_index[indices[order]] = torch.arange(len(indices)) % n_folds
-    return [
-        ((fold_of_index != fold).nonzero()[:, 0], (fold_of_index == fold).nonzero()[:, 0])
-        for fold in range(n_folds)
-    ]
+    return [_inside_and_outside(fold_of_index, fold) for fold in range(n_folds)]
+
+
+def _inside_and_outside(fold_of_index: Tensor, fold: int) -> tuple[Tensor, Tensor]:
+    return (fold_of_index != fold).nonzero()[:, 0], (fold_of_index == fold).nonzero()[:, 0]
+
+
+def has_shared(clusters: Tensor) -> bool:
+    """Return whether some cluster, int64 [n], has several images."""
+    return len(clusters.unique()) < len(clusters)
 
 
 def can_be_tested(labels: Tensor, clusters: Tensor | None = None) -> Tensor:

@@ -123,11 +123,13 @@ class FeatureSet:
         features: float [n, d], on the CPU.
         labels: int64 [n], each from 0 to n_classes - 1.
         classes: class names, in the order of the labels.
+        clusters: as those of the images.
     """
 
     features: Features
     labels: Tensor
     classes: tuple[str, ...]
+    clusters: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.labels)

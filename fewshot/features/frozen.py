@@ -143,6 +143,12 @@ def extract(backbone: Backbone, images: ImageSet, indices: Tensor, device: str) 
     return torch.cat(chunks)[: len(indices)]
 
 
+def _in_place_of(images: ImageSet, indices: Tensor, features: Features) -> FeatureSet:
+    """Return features [n, d] of some images, with what belongs to the images."""
+    clusters = None if images.clusters is None else images.clusters[indices]
+    return FeatureSet(features, images.labels[indices], images.classes, clusters)
+
+
 def cached(
     backbone: Backbone, images: ImageSet, indices: Tensor, device: str, mark: str | None = None
 ) -> Cached:
@@ -170,8 +176,7 @@ def cached(
             started = time.perf_counter()
             computed = extract(backbone, images, indices, device)
             seconds = time.perf_counter() - started
-        features = FeatureSet(as_features(computed), images.labels[indices], images.classes)
-        return Cached(features, seconds)
+        return Cached(_in_place_of(images, indices, as_features(computed)), seconds)
     about = _about(backbone, images, device, mark or fingerprint(backbone))
     path = cache.folder() / f"{about['key']}{cache.SUFFIX}"
     with cache.locked(path):
@@ -185,7 +190,7 @@ def cached(
     at = np.searchsorted(known.rows, rows)
     seconds = float(known.seconds[np.unique(at)].sum(dtype=np.float64))
     selected = as_features(torch.from_numpy(known.features[at]))
-    features = FeatureSet(selected, images.labels[indices], images.classes)
+    features = _in_place_of(images, indices, selected)
     return Cached(features, None if np.isnan(seconds) else seconds)
 
 

@@ -114,7 +114,7 @@ def _temperature(
         return _on(run, train, trained.held_out, OUT_OF_FOLD)
     if int(counts.max()) < 2:
         return _Temperature(1.0, TOO_FEW)
-    inside = train.select(_split(train.labels)[0])
+    inside = train.select(_split(train)[0])
     if learner.feed == "episodes" and episode_ways(inside) < 2:
         return _Temperature(1.0, NO_EPISODE)
     if not few or distributed.world() > 1:
@@ -169,7 +169,7 @@ def _by_refits(run: ResolvedRun, learner: Learner, train: Part) -> _Temperature:
     whole, _, reference = held_out.predict(run, learner, train, train)
     expected = None if reference is None else relative_spread(whole, reference)
     logits, labels = [], []
-    for inside, outside in _folds(train.labels):
+    for inside, outside in _folds(train):
         part = train.select(inside)
         classify = held_out.fitted(run, _refitted(run, learner, part), part)
         fold = classify(train.select(outside))
@@ -183,21 +183,24 @@ def _by_refits(run: ResolvedRun, learner: Learner, train: Part) -> _Temperature:
     return _Temperature(1.0, TOO_FEW) if expected is None else _Temperature(expected, EXPECTED)
 
 
-def _folds(labels: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+def _folds(train: Part) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield indices to fit to and indices held out; a class with one image is never held out."""
+    labels = train.labels
     counts = labels.bincount()
     single = counts[labels] == 1
-    for inside, outside in subsets.folds(labels, min(FOLDS, int(counts.max())), 0):
+    for inside, outside in subsets.folds(labels, min(FOLDS, int(counts.max())), 0, train.clusters):
         left_in = outside[single[outside]]
         outside = outside[~single[outside]]
         if len(outside):
             yield torch.cat([inside, left_in]).sort().values, outside
 
 
-def _split(labels: Tensor) -> tuple[Tensor, Tensor]:
+def _split(train: Part) -> tuple[Tensor, Tensor]:
     """Return indices to train on and indices held out; a class with one image is not held out."""
+    labels, clusters = train.labels, train.clusters
     several = (labels.bincount()[labels] > 1).nonzero()[:, 0]
-    outside = several[subsets.hold_out(labels[several], HELD_OUT, 0)[1]]
+    of_several = None if clusters is None else clusters[several]
+    outside = several[subsets.hold_out(labels[several], HELD_OUT, 0, of_several)[1]]
     is_inside = torch.ones(len(labels), dtype=torch.bool)
     is_inside[outside] = False
     return is_inside.nonzero()[:, 0], outside
@@ -218,7 +221,7 @@ def _by_another_training(
     """Train on three quarters of the labels, and predict the others; resume if interrupted."""
     if not (folder / held_out.FILE).exists():
         io.make_folder(folder)
-        inside, outside = _split(train.labels)
+        inside, outside = _split(train)
         data = TrialData(train.select(inside), None, test=train)
         learner = run.build_learner(seed)
         with progress.within("calibration"):

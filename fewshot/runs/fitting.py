@@ -120,10 +120,12 @@ def best_share(run: ResolvedRun, train: Part, seed: int, folder: Path) -> Share:
     if run.config.select == "support_cv_ends":
         settings = run.config.train.model_copy(update={"log_every_epochs": math.inf})
         run = replace(run, config=run.config.model_copy(update={"train": settings}))
-    n_folds = min(FOLDS, int(train.labels.bincount().min()))
+    most = min(FOLDS, int(train.labels.bincount().min()))
+    folds = subsets.folds(train.labels, most, 0, train.clusters)
+    n_folds = len(folds)
     histories: list[list[trainer.LogPoint]] = []
     seconds, started = 0.0, time.perf_counter()
-    for number, (inside, outside) in enumerate(subsets.folds(train.labels, n_folds, 0)):
+    for number, (inside, outside) in enumerate(folds):
         left = ""
         if histories:  # and the training after those on folds
             expected = (time.perf_counter() - started) / number * (n_folds + 1 - number)

@@ -50,7 +50,8 @@ def labelled_subset(config: RunConfig, data: TrainTest, seed: int) -> LabelledSu
     if config.validation is None:
         return LabelledSubset(labelled, labelled, None, test)
     share, split_seed = config.validation.share, config.validation.split_seed
-    inside, outside = subsets.hold_out(labels[labelled], share, split_seed)
+    clusters = None if data.train.clusters is None else data.train.clusters[labelled]
+    inside, outside = subsets.hold_out(labels[labelled], share, split_seed, clusters)
     return LabelledSubset(labelled, labelled[inside], labelled[outside], test)
 
 

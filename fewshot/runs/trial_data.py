@@ -36,6 +36,12 @@ class Part(NamedTuple):
         return self.source.labels[self.indices]
 
     @property
+    def clusters(self) -> Tensor | None:
+        """Clusters int64 [n]; None if each image is on its own."""
+        clusters = self.source.clusters
+        return None if clusters is None else clusters[self.indices]
+
+    @property
     def n_way(self) -> int:
         """Number of classes."""
         return len(self.source.classes)

@@ -278,3 +278,26 @@ def test_folds_of_many_images_take_moments():
     started = time.perf_counter()
     subsets.fold_of_each(labels, 5, 0, clusters)
     assert time.perf_counter() - started < 2
+
+
+def test_clusters_are_whole_in_folds_and_hold_outs() -> None:
+    labels = torch.arange(4).repeat_interleave(12)
+    clusters = torch.arange(24).repeat_interleave(2)  # pairs of copies
+    held_out: list[int] = []
+    for inside, outside in subsets.folds(labels, 5, 0, clusters):
+        assert not set(clusters[inside].tolist()) & set(clusters[outside].tolist())
+        held_out += outside.tolist()
+    assert sorted(held_out) == list(range(48))
+    inside, outside = subsets.hold_out(labels, 0.2, 0, clusters)
+    assert not set(clusters[inside].tolist()) & set(clusters[outside].tolist())
+    assert labels[inside].bincount().min() >= 8
+    assert labels[outside].bincount(minlength=4).min() >= 2
+    own = torch.arange(48)
+    for with_own, without in zip(
+        subsets.folds(labels, 5, 0, own), subsets.folds(labels, 5, 0), strict=True
+    ):
+        assert with_own[1].tolist() == without[1].tolist()
+    each_class = subsets.folds(labels, 5, 0, labels)  # no fold could keep a class together
+    assert [outside.tolist() for _, outside in each_class] == [
+        outside.tolist() for _, outside in subsets.folds(labels, 5, 0)
+    ]

@@ -16,9 +16,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score
 
 from episodes import datasets, subsets
+from episodes.types import ImageSet
 from fewshot.errors import UserError
 from fewshot.runs import calibrating, experiment, resolve
 from fewshot.runs.run_record import RunRecord
+from fewshot.runs.trial_data import Part
 from tests.fewshot.runs.quick_runs import quick
 
 NUMBERS = (2, 24, 6, 4)  # training images of the first digits, in the folder below
@@ -223,12 +225,26 @@ def test_a_prior_of_an_unknown_class_is_refused(tmp_path: Path) -> None:
 
 def test_folds_never_hold_out_the_only_image_of_a_class() -> None:
     labels = torch.tensor([0, 1, 1, 2, 2, 2, 2, 3])
+    images = ImageSet("some", torch.zeros(8, 3, 4, 4), labels, tuple("abcd"), "f", {})
+    part = Part(images, torch.arange(8))
     held_out: list[int] = []
-    for inside, outside in calibrating._folds(labels):
+    for inside, outside in calibrating._folds(part):
         assert set(labels[inside].tolist()) == {0, 1, 2, 3}
         assert sorted([*inside.tolist(), *outside.tolist()]) == list(range(8))
         held_out += outside.tolist()
     assert sorted(held_out) == [1, 2, 3, 4, 5, 6]
-    inside, outside = calibrating._split(labels)
+    inside, outside = calibrating._split(part)
     assert set(labels[inside].tolist()) == {0, 1, 2, 3}
     assert labels[outside].tolist() == [1, 2]
+
+
+def test_copies_of_held_out_images_are_not_learned_from() -> None:
+    labels = torch.arange(4).repeat_interleave(12)
+    pairs = torch.arange(24).repeat_interleave(2)
+    pixels = torch.zeros(48, 3, 4, 4)
+    images = ImageSet("pairs", pixels, labels, tuple("abcd"), "f", {}, clusters=pairs)
+    part = Part(images, torch.arange(4, 48))
+    for inside, outside in [*calibrating._folds(part), calibrating._split(part)]:
+        own = pairs[part.indices]
+        assert len(outside)
+        assert not set(own[inside].tolist()) & set(own[outside].tolist())
