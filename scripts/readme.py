@@ -232,10 +232,12 @@ def decoding() -> str:
                 f"{rates['before']:,.0f}",
                 f"{rates['this']:,.0f}",
                 *(f"{ratio:.2f}" for ratio in ratios),
+                f"{measured['search_seconds']:.2f}",
             ]
         )
     head = f"images per second of processor time, medians of {result['n']}"
     columns = [head, f"commit {result['before']}", "now", "ratio", "ratio by the clock"]
+    columns.append("search for copies (s)")
     table = formatting.markdown_table(columns, rows)
     load = result["load_average"][0]
     return f"{table}\n\n({result['machine']}, load average {load:.1f})"

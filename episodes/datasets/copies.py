@@ -36,6 +36,7 @@ FEWEST_PAIRS = 8  # with fewer pairs in a class, those of all classes count
 ORDINARY = 0.4  # quantile of these correlations, which some pairs of copies hardly change
 EQUAL = 1e-5  # difference of the correlations of equal images
 CHUNK = 1024  # images or pairs
+CHUNK_PIXELS = 2**20  # of images that are reduced at once, so that they stay in a processor's cache
 
 
 def clusters_of_copies(images: Sequence[Tensor], labels: Tensor) -> np.ndarray:
@@ -48,6 +49,7 @@ def clusters_of_copies(images: Sequence[Tensor], labels: Tensor) -> np.ndarray:
         labels: int64 [n], from 0.
     """
     classes = labels.numpy()
+    images = [_reduced(part) for part in images]
     coarse, is_plain = _coarse(images)
     measures = (
         _Measure(lambda indices: coarse[indices], ALIKE, classes),
@@ -194,16 +196,26 @@ def _chunks(pairs: np.ndarray) -> Iterator[Tensor]:
     return iter(torch.from_numpy(pairs).split(CHUNK)) if len(pairs) else iter(())
 
 
+def _reduced(images: Tensor) -> Tensor:
+    """Return images uint8 [n, 3, h, w] at no more than 32 pixels, uint8 [n, 3, h, w]."""
+    if images.shape[-1] <= THUMBNAIL:
+        return images
+    size = max(1, CHUNK_PIXELS // images[0].numel()) if len(images) else 1
+    pool = nn.functional.adaptive_avg_pool2d
+    reduced = [
+        pool(part.float(), THUMBNAIL).round_().to(torch.uint8) for part in images.split(size)
+    ]
+    return torch.cat(reduced)
+
+
 def _thumbnails(images: Sequence[Tensor], indices: Tensor) -> Tensor:
-    """Return some images at no more than 32 pixels, float [m, 3, h, w]."""
+    """Return some of the reduced images, float [m, 3, h, w]."""
     pixels = torch.empty(len(indices), *images[0].shape[1:], dtype=torch.uint8)
     start = 0
     for part in images:
         is_inside = (indices >= start) & (indices < start + len(part))
         pixels[is_inside] = part[indices[is_inside] - start]
         start += len(part)
-    if pixels.shape[-1] > THUMBNAIL:
-        return nn.functional.adaptive_avg_pool2d(pixels.float(), THUMBNAIL)
     return pixels.float()
 
 
