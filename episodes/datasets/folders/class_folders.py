@@ -10,7 +10,7 @@ import numpy as np
 from episodes.datasets.folders.class_files import ClassFiles
 from episodes.datasets.folders.class_layout import Layout, layout
 from episodes.datasets.folders.folder_tree import File, scan
-from episodes.datasets.source import Content, Part, Payload, Source, chunked
+from episodes.datasets.source import CHUNK, Content, Part, Payload, Source
 
 # Files in order -> a pass over their payloads, in lists.
 Reader = Callable[[list[File]], Iterator[list[Payload]]]
@@ -34,7 +34,8 @@ def source(folder: Path, name: str) -> Source | None:
         return None
 
     def read(files: list[File]) -> Iterator[list[Payload]]:
-        return chunked([folder / file.path for file in files])
+        for start in range(0, len(files), CHUNK):
+            yield [folder / file.path for file in files[start : start + CHUNK]]
 
     files = [*_in_order(own.train), *_in_order(own.test or {})]
     return Source(
