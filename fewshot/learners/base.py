@@ -20,6 +20,7 @@ from episodes.tasks.task_set import TaskSet
 from episodes.types import Episode, Features, Labelled, Pairs
 from fewshot.backbones import Backbone
 from fewshot.config import Count, Settings, check, renamed
+from fewshot.heads.affine import AffineHead
 from fewshot.heads.pool import gathered
 from fewshot.heads.task_head import TaskClassifier
 from fewshot.training.trainable import Trainable
@@ -163,6 +164,13 @@ class Learner(Trainable):
     @abstractmethod
     def adapt(self, support: Labelled) -> Classifier:
         """Return a classifier for the classes of the support set; write nothing on the learner."""
+
+    def affine_head(self, support: Labelled) -> AffineHead | None:
+        """Return the classifier of `adapt` as numbers that act on the features of the backbone.
+
+        Its probabilities are those of `adapt`. None if the learner's classifier has another form.
+        """
+        return None
 
     def learns_frequencies(self, n_images: int) -> bool:
         """Return whether the logits contain how frequent the classes are among `n_images` labels.
