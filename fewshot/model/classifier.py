@@ -10,7 +10,7 @@ from torch import Tensor
 
 from episodes.types import Decoding, ImageSet
 from fewshot.backbones import Backbone
-from fewshot.config import BackboneSettings
+from fewshot.config import BackboneSettings, Prior
 from fewshot.features import frozen
 from fewshot.heads.affine import AffineHead
 from fewshot.model.card import Card
@@ -27,6 +27,8 @@ class Recipe(NamedTuple):
         scale: factor of the logits of the other classifiers.
         centre: whether the mean of the labelled images is subtracted.
         normalise: whether features, after centring, are scaled to unit length.
+        prior: how frequent the classes are expected to be; it is in the bias of the head.
+        seed: seed of the folds on which the temperature was chosen.
     """
 
     kind: Literal["logistic", "ridge", "nearest-mean", "cosine", "trained"]
@@ -34,6 +36,8 @@ class Recipe(NamedTuple):
     scale: float = 10.0
     centre: bool = True
     normalise: bool = True
+    prior: Prior = "balanced"
+    seed: int = 0
 
 
 class LabelledFeatures(NamedTuple):
@@ -43,11 +47,14 @@ class LabelledFeatures(NamedTuple):
         features: float32 [n, d].
         labels: int64 [n].
         names: path or number of each image, for `kneighbors` and messages.
+        clusters: number of the cluster of each image, such as copies, int64 [n]; images of one
+            cluster are in one fold. None if each is on its own.
     """
 
     features: Tensor
     labels: Tensor
     names: tuple[str, ...]
+    clusters: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)

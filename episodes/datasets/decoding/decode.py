@@ -139,6 +139,11 @@ def decode_with_traits(payload: Payload, decoding: Decoding) -> tuple[np.ndarray
         return pixels, traits
 
 
+def rgb(image: Image.Image) -> np.ndarray:
+    """Return the pixels of an opened image of 8 bits, upright and on white, uint8 [h, w, 3]."""
+    return np.asarray(_rgb(_upright(image, image)))
+
+
 def _has_more_pages(image: Image.Image) -> bool:
     try:
         return bool(getattr(image, "is_animated", False))  # not every class of Pillow has it
