@@ -11,9 +11,15 @@ from typing import TYPE_CHECKING
 from episodes.datasets.locations import cache_root
 
 if TYPE_CHECKING:
-    from episodes.datasets.loading import available, folders_outside, has_test_part, load
+    from episodes.datasets.loading import (
+        available,
+        folders_outside,
+        has_test_part,
+        load,
+        natural_side,
+    )
 
-__all__ = ["available", "cache_root", "folders_outside", "has_test_part", "load"]
+__all__ = ["available", "cache_root", "folders_outside", "has_test_part", "load", "natural_side"]
 
 
 def __getattr__(name: str) -> object:

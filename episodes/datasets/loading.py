@@ -17,6 +17,7 @@ from episodes.datasets import (
 )
 from episodes.datasets.arrays import cifar_files, idx, npz
 from episodes.datasets.assembling import assembled
+from episodes.datasets.decoding import image_sizes
 from episodes.datasets.decoding.image_cache import decoded, parts_of, signature
 from episodes.datasets.digits import load_digits
 from episodes.datasets.folders import class_folders, zip_folders
@@ -28,6 +29,7 @@ from episodes.errors import NotHere, UserError
 from episodes.types import Fit, TrainTest
 
 LARGEST_IMAGE_SIZE = 1024  # pixels
+DIGITS_SIDE = 8  # pixels
 
 # What each kind of source is called, and the function that locates it in a folder; in the order in
 # which they are tried.
@@ -156,6 +158,26 @@ def has_test_part(data: str, root: Path | None = None) -> bool:
     if data == "digits" and not Path(data).is_dir():
         return True
     return _located(data, root or data_root())[0].has_test
+
+
+def natural_side(data: str, root: Path | None = None) -> int:
+    """Return the usual shorter side of the images of a data set in pixels, from a few of them.
+
+    Args:
+        data: a path or name, as for `load`.
+        root: folder in which names are looked up, as for `load`.
+
+    Returns:
+        The median of those images, or the side at which the data set is always decoded; 0 if none
+        of them can be read.
+
+    Raises:
+        UserError: the data is missing or broken.
+    """
+    if data == "digits" and not Path(data).is_dir():
+        return DIGITS_SIDE
+    source = _located(data, root or data_root())[0]
+    return source.default_size or image_sizes.median_side(source.read().train)
 
 
 def folders_outside(data: str, root: Path | None = None) -> list[str]:

@@ -16,6 +16,7 @@ from fewshot.backbones.class_names import ClassNames
 from fewshot.backbones.finish import FeatureMap, Finish
 from fewshot.backbones.networks import Body, Statistics
 from fewshot.config import Views
+from fewshot.functional import signed_root
 
 CHUNK_PIXELS = 512 * 32 * 32  # of the images that go through a body at once
 LEAST_CHUNK = 16  # images, however large they are
@@ -38,6 +39,7 @@ class Backbone(nn.Module):
             but `none` and `turn-zoom`, the mirror image of each view is another view.
         crop: the middle share of the side that is seen in evaluation mode.
         centre: whether the centre of an image's brightness is moved to its middle.
+        root: whether features are replaced by their signed square roots.
 
     Attributes:
         finish: the map from the levels of the body to the features, or None for the body's own.
@@ -64,10 +66,11 @@ class Backbone(nn.Module):
         views: Views = "none",
         crop: float = 1.0,
         centre: bool = False,
+        root: bool = False,
     ) -> None:
         super().__init__()
-        self.form = form
-        self.views, self.crop, self.centre = views, crop, centre
+        self.form = f"{form} root" if root else form
+        self.views, self.crop, self.centre, self.root = views, crop, centre, root
         self.body = body
         self.finish: FeatureMap | None = None
         self.pretraining: ClassNames | None = None
@@ -153,8 +156,10 @@ class Backbone(nn.Module):
 
     def _features(self, images: Tensor) -> Tensor:
         if self.finish is not None:
-            return self.finish(self._levels(images))
-        return self._run(lambda normalised: [self.body(normalised)], images)[0]
+            features = self.finish(self._levels(images))
+        else:
+            features = self._run(lambda normalised: [self.body(normalised)], images)[0]
+        return signed_root(features) if self.root else features
 
     def _levels(self, images: Tensor) -> list[Tensor]:
         assert isinstance(self.body, Body)

@@ -93,10 +93,11 @@ def concatenate(networks: Sequence[Backbone], split_batch: bool = False) -> Back
         input_size=first.input_size,
         statistics=(tuple(first.mean.flatten().tolist()), tuple(first.std.flatten().tolist())),
         stages=stages,
-        form=f"{first.form} x{len(networks)}",
+        form=f"{first.form.removesuffix(' root')} x{len(networks)}",
         views=first.views,
         crop=first.crop,
         centre=first.centre,
+        root=first.root,
     )
     maps = [network.finish for network in networks if isinstance(network.finish, Finish)]
     joined.finish = ConcatenatedMaps(maps) if maps else None

@@ -13,6 +13,7 @@ from pydantic import create_model
 from fewshot.backbones import (
     class_names,
     from_timm,
+    imagenet_packages,
     input_sizes,
     networks,
     own_weights,
@@ -20,10 +21,13 @@ from fewshot.backbones import (
     speed_cnn,
     timm_names,
     views,
+    weight_origins,
 )
 from fewshot.backbones.backbone import Backbone
 from fewshot.backbones.finish import Finish
+from fewshot.backbones.side_by_side import SideBySide
 from fewshot.config import BackboneSettings, Settings, check
+from fewshot.config.origins import Origin
 from fewshot.errors import UserError
 
 OWN: dict[str, Callable[..., networks.Stages]] = {
@@ -50,7 +54,8 @@ def build(network: str | BackboneSettings, **settings: Any) -> Backbone:
 
     Args:
         network: the name of one of our own networks (`OWN`) or of any timm model, such as
-            "resnet18"; or complete settings.
+            "resnet18"; several names, as in "mini-resnet+resnet18", for their features side by
+            side; or complete settings.
         **settings: fields of `BackboneSettings`, if `network` is a name: weights ("none",
             "pretrained" or a file), input_size (pixels), options (a dict for the network's
             builder), views, crop.
@@ -71,7 +76,8 @@ def build(network: str | BackboneSettings, **settings: Any) -> Backbone:
         network = check(BackboneSettings, values, f"backbone '{network}'", prefix="backbone.")
     elif settings:
         raise TypeError("give either a name with settings, or a BackboneSettings alone")
-    backbone = _build_own(network) if network.name in OWN else _build_timm(network)
+    parts = [_build_own(one) if one.name in OWN else _build_timm(one) for one in network.networks]
+    backbone = parts[0] if len(parts) == 1 else SideBySide(parts)
     backbone.build_again = partial(build, network)
     return backbone
 
@@ -95,11 +101,12 @@ def input_side(settings: BackboneSettings) -> int:
     Raises:
         UserError: for an unknown name, and options that the network refuses.
     """
-    if settings.name in OWN:
-        size = _checked_side(settings)
-    else:
-        size = from_timm.input_size(settings, sorted(OWN))
-    return views.image_side(size, settings.crop, settings.views)
+    sides = []
+    for one in settings.networks:
+        own = one.name in OWN
+        size = _checked_side(one) if own else from_timm.input_size(one, sorted(OWN))
+        sides.append(views.image_side(size, one.crop, one.views))
+    return max(sides)
 
 
 def _build_own(settings: BackboneSettings) -> Backbone:
@@ -115,6 +122,7 @@ def _build_own(settings: BackboneSettings) -> Backbone:
         views=settings.views,
         crop=settings.crop,
         centre=settings.centre,
+        root=settings.root,
     )
     path = weights_file(settings)
     if path is not None:
@@ -137,6 +145,7 @@ def _build_timm(settings: BackboneSettings) -> Backbone:
         views=settings.views,
         crop=settings.crop,
         centre=settings.centre,
+        root=settings.root,
     )
 
 
@@ -164,16 +173,29 @@ def _form(settings: BackboneSettings) -> str:
     return f"{settings.name} {sorted(settings.options.items())}"
 
 
+def origins(settings: BackboneSettings) -> tuple[Origin, ...]:
+    """Return where the weights of each network come from.
+
+    Raises:
+        UserError: as `weights_file` does.
+    """
+    return tuple(weight_origins.origin(one, weights_file(one)) for one in settings.networks)
+
+
 def weights_file(settings: BackboneSettings) -> Path | None:
-    """Return the file of the weights; None for random weights and for timm's published ones.
+    """Return the file of the weights of the first network.
+
+    It is None for random weights, and for weights that timm publishes on a hub.
 
     Raises:
         UserError: for `weights: pretrained` of a network of our own that has none.
     """
     if settings.weights not in ("none", "pretrained"):
         return Path(settings.weights)
-    if settings.weights == "none" or settings.name not in OWN:
+    if settings.weights == "none":
         return None
+    if settings.name not in OWN:
+        return imagenet_packages.weights_file(settings.name)
     path = own_weights.shipped(settings.name)
     if path is None:
         names = ", ".join(name for name in sorted(OWN) if own_weights.shipped(name)) or "none"
@@ -185,10 +207,29 @@ def weights_file(settings: BackboneSettings) -> Path | None:
     return path
 
 
+def weights_files(settings: BackboneSettings) -> list[Path]:
+    """Return the files of the weights of all networks, as far as there are files."""
+    files = map(weights_file, settings.networks)
+    return [file for file in files if file is not None]
+
+
+def deciding_values(settings: BackboneSettings) -> dict[str, Any]:
+    """Return the settings that decide the features, without defaults, and weights by content."""
+    sections = []
+    for one in settings.networks:
+        values = one.model_dump(mode="json", exclude_defaults=True)
+        if (path := weights_file(one)) is not None:
+            values["weights"] = own_weights.content_hash(path)
+        sections.append(values)
+    return {**sections[0], **({"beside": sections[1:]} if len(sections) > 1 else {})}
+
+
 def has_pretrained_weights(settings: BackboneSettings) -> bool:
     """Return whether `weights: pretrained` names weights, of ours or that timm knows of."""
     if settings.name in OWN:
         return own_weights.shipped(settings.name) is not None
+    if imagenet_packages.weights_file(settings.name) is not None:
+        return True
     return timm_names.has_published_weights(settings.name)
 
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from torch import nn
 
-from fewshot.backbones import hub, input_sizes, timm_names, weight_files
+from fewshot.backbones import hub, imagenet_packages, input_sizes, timm_names, weight_files
 from fewshot.backbones.networks import Statistics
 from fewshot.config import BackboneSettings
 from fewshot.errors import NotHere, UserError
@@ -194,10 +194,20 @@ def _create_body(settings: BackboneSettings, make: Callable[..., nn.Module]) -> 
 def _with_published_weights(
     settings: BackboneSettings, make: Callable[..., nn.Module]
 ) -> nn.Module:
-    """Create the model with published weights, from the hub's cache or by downloading them."""
+    """Create the model with published weights.
+
+    They come from an installed package, else from the hub's cache, else they are downloaded.
+    """
     from timm.models import get_pretrained_cfg
 
+    file_of_package = imagenet_packages.weights_file(settings.name)
+    if file_of_package is not None:
+        body = make()
+        imagenet_packages.load(body, settings.name, file_of_package)
+        return body
     remedy = "connect to the hub once, give a local file as --weights, or use --weights none."
+    if settings.name in imagenet_packages.PACKAGES:
+        remedy = f"install them ({imagenet_packages.EXTRA}), {remedy}"
     failure = f"the pretrained weights of '{settings.name}' could not be loaded"
     try:
         published = get_pretrained_cfg(settings.name)

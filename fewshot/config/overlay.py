@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from fewshot.config import backbone_names
+
 BUDGETS = ("shots", "fraction", "full")
 DEFAULT_METHOD = "probe"
 FEW_LABELS = 100  # up to this many labels per class the preset `few` is the default, then `full`
@@ -22,8 +24,8 @@ def overlay(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     - a label budget (shots, fraction or full) removes the other two, and class_shots;
     - train.steps removes train.epochs, and the other way round; train.epochs also removes
       train.least_steps, so that an explicit number of epochs is what is trained;
-    - a backbone of another name removes the whole section of the old one, and train.resolutions,
-      which are sides of its images;
+    - a backbone of another name, or with others beside it, removes the whole section of the old
+      one, and train.resolutions, which are sides of its images;
     - another method removes everything but the data and the label budget.
 
     Args:
@@ -77,7 +79,7 @@ def _without_excluded(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[
     if any(key in over for key in BUDGETS):
         remaining = _without(remaining, OF_A_BUDGET)
     train = _section(remaining, "train")
-    if _changes(_section(base, "backbone"), _section(over, "backbone"), "name"):
+    if _changes_network(_section(base, "backbone"), _section(over, "backbone")):
         remaining.pop("backbone", None)
         train = _without(train, ("resolutions",))
     if {"steps", "epochs"} & set(_section(over, "train")):
@@ -91,6 +93,10 @@ def _without_excluded(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[
 
 def _changes(base: Mapping[str, Any], over: Mapping[str, Any], key: str) -> bool:
     return key in over and over[key] != base.get(key)
+
+
+def _changes_network(base: Mapping[str, Any], over: Mapping[str, Any]) -> bool:
+    return "name" in over and backbone_names.together(over) != backbone_names.together(base)
 
 
 def _section(settings: Mapping[str, Any], key: str) -> dict[str, Any]:

@@ -44,7 +44,7 @@ class BackboneSettings(Settings):
     name: Annotated[str, BeforeValidator(backbone_names.plain)] = Field(
         description="One of our own backbones, any model of timm (`resnet18.a1_in1k`, also written "
         "`timm/resnet18.a1_in1k`), or a model in timm's format of the hub (`hf-hub:OWNER/NAME`) or "
-        "of a folder (`local-dir:PATH`)."
+        "of a folder (`local-dir:PATH`); `a+b` puts the features of two or more side by side."
     )
     weights: str = Field(
         default="none",
@@ -75,6 +75,51 @@ class BackboneSettings(Settings):
         description="Central share of the side that is seen during evaluation, because training "
         "saw random crops (timm's crop_pct; Touvron et al., FixRes, arXiv 1906.06423).",
     )
+    root: bool = Field(
+        default=False,
+        description="Whether features are replaced by their signed square roots, so that a few "
+        "large ones do not outweigh the others (Perronnin et al., ECCV 2010).",
+    )
+    beside: tuple[BackboneSettings, ...] = Field(
+        default=(),
+        description="Further networks, whose features follow those of this one; the features of "
+        "each are scaled to unit length.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _split_name(cls, values: Any) -> Any:
+        names = backbone_names.parts(values.get("name")) if isinstance(values, dict) else []
+        if len(names) < 2:
+            return values
+        if values.get("beside"):
+            if backbone_names.together({**values, "name": names[0]}) != "+".join(names):
+                raise ValueError("give the networks either as a+b or in `beside`")
+            return {**values, "name": names[0]}
+        weights = values.get("weights", "none")
+        if weights not in ("none", "pretrained"):
+            raise ValueError(
+                f"the file {weights} holds weights of one network: give the others, each with its "
+                "weights, in `beside`"
+            )
+        beside = [{"name": name, "weights": weights} for name in names[1:]]
+        return {**values, "name": names[0], "beside": beside}
+
+    @model_validator(mode="after")
+    def _flat(self) -> BackboneSettings:
+        if any(one.beside for one in self.beside):
+            raise ValueError("a network in `beside` has no `beside` of its own: list all in one")
+        return self
+
+    @property
+    def networks(self) -> tuple[BackboneSettings, ...]:
+        """The settings of every network alone: this one, and those beside it."""
+        return (self.model_copy(update={"beside": ()}), *self.beside)
+
+    @property
+    def full_name(self) -> str:
+        """The names of all networks, as in "mini-resnet+resnet18"."""
+        return "+".join(one.name for one in self.networks)
 
 
 class Optimizer(Settings):

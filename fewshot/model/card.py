@@ -7,24 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-
-@dataclass(frozen=True)
-class Origin:
-    """Where the weights of a network come from.
-
-    Attributes:
-        network: name of the network.
-        weights: what they are, in words, such as "tf_efficientnet_lite0, ImageNet".
-        source: package, hub repository or file that they were read from.
-        licence: SPDX name; empty if it is not known.
-        sha256: hash of the file; empty for random weights.
-    """
-
-    network: str
-    weights: str
-    source: str
-    licence: str = ""
-    sha256: str = ""
+from fewshot.config.origins import Origin
 
 
 @dataclass(frozen=True)

@@ -117,9 +117,7 @@ def _remember(
     files = [
         Path(path) for paths in options_of(run.config).weight_files().values() for path in paths
     ]
-    weights = backbones.weights_file(run.config.backbone)
-    if weights is not None:
-        files.append(weights)
+    files += backbones.weights_files(run.config.backbone)
     preset = Path(str(values.get("preset", "")))
     if preset.is_file():  # the user's own
         files.append(preset.absolute())

@@ -252,8 +252,7 @@ def deciding_values(settings: MethodConfig, bases: Sequence[ImageSet]) -> dict[s
     )
     options = options_of(settings)
     values["learner"] = config.deciding(options)
-    if (weights := backbones.weights_file(settings.backbone)) is not None:
-        values["backbone"]["weights"] = own_weights.content_hash(weights)
+    values["backbone"] = backbones.deciding_values(settings.backbone)
     for setting, paths in options.weight_files().items():
         values["learner"][setting] = [own_weights.content_hash(Path(path)) for path in paths]
     if bases:

@@ -13,7 +13,6 @@ from episodes import datasets
 from episodes.class_splits import Split
 from episodes.types import ImageSet, TrainTest
 from fewshot import backbones, config, progress
-from fewshot.backbones import own_weights
 from fewshot.config import EpisodesConfig, splits
 from fewshot.errors import UserError
 from fewshot.features import cache
@@ -231,9 +230,7 @@ def _run_id(chosen: EpisodesConfig, method: Method, pools: _Pools) -> str:
         deciding = low_data.deciding_values(learner, ())
         values |= {key: deciding[key] for key in ("learner", "backbone")}
     elif not isinstance(pool, GivenFeatures):
-        weights = backbones.weights_file(chosen.backbone)
-        if weights is not None:
-            values["backbone"]["weights"] = own_weights.content_hash(weights)
+        values["backbone"] = backbones.deciding_values(chosen.backbone)
     values["pool"] = pool.fingerprint
     values["bases"] = [base.fingerprint for base in bases]
     values["val"] = None if val is None else val.fingerprint
