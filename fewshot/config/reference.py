@@ -45,7 +45,7 @@ def describe(model: type[BaseModel], prefix: str = "") -> Iterator[Setting]:
             unit[1] if unit else "",
             UNIT.sub("", sentence),
         )
-        if section is not None:
+        if section not in (None, model):  # items of the same kind have the same settings
             yield from describe(section, f"{key}[]." if is_list else f"{key}.")
 
 
