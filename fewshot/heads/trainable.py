@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from fewshot import functional
 from fewshot.config import Positive, Settings
 from fewshot.heads import regression
+from fewshot.heads.affine import AffineHead
 
 
 class HeadOptions(Settings):
@@ -134,6 +135,21 @@ def last_layer(head: nn.Module) -> nn.Linear | CosineHead:
         layer = head[-1]
     assert isinstance(layer, nn.Linear | CosineHead)
     return layer
+
+
+@torch.no_grad()
+def as_affine(head: nn.Module) -> AffineHead | None:
+    """Return a copy of a trained head as numbers; None if it has hidden layers or several parts."""
+    if isinstance(head, UnitHead):
+        layer = head.linear
+        return AffineHead(layer.weight.clone(), layer.bias.clone(), head.centre.clone(), True)
+    if isinstance(head, CosineHead):
+        weight = head.log_scale.exp() * F.normalize(head.weight, dim=-1)
+        return AffineHead(weight, torch.zeros_like(weight[:, 0]), normalise=True)
+    layers = [layer for layer in head.modules() if isinstance(layer, nn.Linear)]
+    if isinstance(head, nn.Sequential) and len(layers) == 1:
+        return AffineHead(layers[0].weight.clone(), layers[0].bias.clone())
+    return None
 
 
 def build(options: HeadOptions, n_features: int, n_logits: int) -> nn.Module:

@@ -19,6 +19,7 @@ from fewshot import functional
 from fewshot.backbones import Backbone, concatenate, embed, hold_batch_norm
 from fewshot.config import Count, Positive, renamed
 from fewshot.heads import trainable
+from fewshot.heads.affine import AffineHead
 from fewshot.learners import probe
 from fewshot.learners.base import Classifier, Learner, LearnerOptions, Needs, Task
 
@@ -142,6 +143,14 @@ class FineTune(Learner):
             return mean.clamp(min=torch.finfo(mean.dtype).tiny).log()
 
         return classify
+
+    def affine_head(self, support: Labelled) -> AffineHead | None:
+        if self.options.probe_share or self.options.ensemble_size > 1:
+            return None
+        if self.options.readout == "logistic":
+            options = probe.Options(c=self.options.readout_c)
+            return probe.fit_head(self.backbone, support, options)
+        return trainable.as_affine(self.head)
 
     def _trained(self, support: Labelled) -> Classifier:
         """Return the classifier on the trained features."""

@@ -19,7 +19,8 @@ from fewshot import functional
 from fewshot.backbones import Backbone, Finish, embed
 from fewshot.config import Positive
 from fewshot.errors import UserError
-from fewshot.heads import calibration, names, nearest_mean, regression
+from fewshot.heads import affine, calibration, names, nearest_mean
+from fewshot.heads.affine import AffineHead
 from fewshot.heads.calibration import Calibration
 from fewshot.learners.base import Classifier, Learner, LearnerOptions, Task
 
@@ -125,6 +126,9 @@ class Probe(Learner):
         )
         return lambda images: classify(embed(self.backbone, images).as_subclass(Features))
 
+    def affine_head(self, support: Labelled) -> AffineHead | None:
+        return fit_head(self.backbone, support, self.options) if self.groups is None else None
+
     def _fit_balanced(self, support: Labelled) -> Classifier:
         """Fit the classifier, without the frequencies of the labels."""
         learned = self.options.classifier == "logistic"
@@ -134,6 +138,9 @@ class Probe(Learner):
 
 def fit_classifier(backbone: Backbone, support: Labelled, options: Options) -> Classifier:
     """Fit a classifier to the support's features; the backbone does not change."""
+    if options.classifier == "logistic" or options.classifier == "ridge":
+        head = fit_head(backbone, support, options)
+        return lambda images: head(embed(backbone, images))
     support_features = embed(backbone, support.images)
     n_way = int(support.labels.max()) + 1
     zeros = torch.zeros_like(support_features[0])
@@ -143,22 +150,25 @@ def fit_classifier(backbone: Backbone, support: Labelled, options: Options) -> C
         features = features - centre
         return F.normalize(features, dim=-1) if options.normalise else features
 
-    prepared = prepare(support_features)
-    if options.classifier == "logistic" or options.classifier == "ridge":
-        weight, bias = regression.fit(
-            prepared,
-            support.labels,
-            n_way,
-            kind=options.classifier,
-            c=options.c,
-            scale=options.scale,
-        )
-        return lambda images: F.linear(prepare(embed(backbone, images)), weight, bias)
     classify = nearest_mean.fit(
-        prepared,
+        prepare(support_features),
         support.labels,
         n_way,
         distance="cosine" if options.classifier == "cosine" else "euclidean",
         scale=options.scale,
     )
     return lambda images: classify(prepare(embed(backbone, images)))
+
+
+def fit_head(backbone: Backbone, support: Labelled, options: Options) -> AffineHead:
+    """Fit a classifier to the support's features, as numbers; the backbone does not change."""
+    return affine.fit(
+        embed(backbone, support.images),
+        support.labels,
+        int(support.labels.max()) + 1,
+        kind=options.classifier,
+        c=options.c,
+        scale=options.scale,
+        centre=options.centre,
+        normalise=options.normalise,
+    )

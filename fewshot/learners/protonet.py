@@ -17,6 +17,8 @@ from episodes.types import Labelled
 from fewshot import functional
 from fewshot.backbones import Backbone, embed
 from fewshot.config import Positive
+from fewshot.heads import affine
+from fewshot.heads.affine import AffineHead
 from fewshot.heads.inductive.nearest_mean import NearestMean
 from fewshot.heads.task_head import TaskClassifier
 from fewshot.learners.base import Classifier, EpisodeOptions
@@ -71,6 +73,23 @@ class ProtoNet(MetricLearner):
             return self.log_scale.exp() * closeness
 
         return classify
+
+    def affine_head(self, support: Labelled) -> AffineHead | None:
+        features, n_way = embed(self.backbone, support.images), int(support.labels.max()) + 1
+        scale = self.log_scale.exp().item()
+        if self.options.distance == "cosine":
+            kind: affine.Kind = "cosine"
+        else:
+            kind, scale = "nearest-mean", scale / features.shape[1]
+        return affine.fit(
+            features,
+            support.labels,
+            n_way,
+            kind=kind,
+            scale=scale,
+            centre=False,
+            normalise=False,
+        )
 
     def task_logits(
         self, support_TSD: Tensor, labels_TS: Tensor, query_TQD: Tensor, n_way: int

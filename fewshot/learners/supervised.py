@@ -13,6 +13,7 @@ from fewshot import functional
 from fewshot.backbones import Backbone, embed
 from fewshot.config import Count
 from fewshot.heads import trainable
+from fewshot.heads.affine import AffineHead
 from fewshot.learners.base import Classifier, Learner, LearnerOptions, Needs
 
 
@@ -122,3 +123,6 @@ class Supervised(HeadLearner):
             self.head = trainable.linear(
                 backbone.n_features, n_way, self.options.hidden, self.options.dropout
             )
+
+    def affine_head(self, support: Labelled) -> AffineHead | None:
+        return trainable.as_affine(self.head)

@@ -169,7 +169,7 @@ def _by_refits(run: ResolvedRun, learner: Learner, train: Part) -> _Temperature:
     whole, _, reference = held_out.predict(run, learner, train, train)
     expected = None if reference is None else relative_spread(whole, reference)
     logits, labels = [], []
-    for inside, outside in _folds(train):
+    for inside, outside in folds(train.labels, train.clusters):
         part = train.select(inside)
         classify = held_out.fitted(run, _refitted(run, learner, part), part)
         fold = classify(train.select(outside))
@@ -183,12 +183,20 @@ def _by_refits(run: ResolvedRun, learner: Learner, train: Part) -> _Temperature:
     return _Temperature(1.0, TOO_FEW) if expected is None else _Temperature(expected, EXPECTED)
 
 
-def _folds(train: Part) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield indices to fit to and indices held out; a class with one image is never held out."""
-    labels = train.labels
+def folds(
+    labels: Tensor, clusters: Tensor | None, seed: int = 0, most: int = FOLDS
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield indices to fit to and indices held out; a class with one image is never held out.
+
+    Args:
+        labels: int64 [n].
+        clusters: as those of the images.
+        seed: seed of the split.
+        most: largest number of folds.
+    """
     counts = labels.bincount()
     single = counts[labels] == 1
-    for inside, outside in subsets.folds(labels, min(FOLDS, int(counts.max())), 0, train.clusters):
+    for inside, outside in subsets.folds(labels, min(most, int(counts.max())), seed, clusters):
         left_in = outside[single[outside]]
         outside = outside[~single[outside]]
         if len(outside):

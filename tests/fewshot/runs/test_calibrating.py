@@ -228,7 +228,7 @@ def test_folds_never_hold_out_the_only_image_of_a_class() -> None:
     images = ImageSet("some", torch.zeros(8, 3, 4, 4), labels, tuple("abcd"), "f", {})
     part = Part(images, torch.arange(8))
     held_out: list[int] = []
-    for inside, outside in calibrating._folds(part):
+    for inside, outside in calibrating.folds(part.labels, part.clusters):
         assert set(labels[inside].tolist()) == {0, 1, 2, 3}
         assert sorted([*inside.tolist(), *outside.tolist()]) == list(range(8))
         held_out += outside.tolist()
@@ -244,7 +244,10 @@ def test_copies_of_held_out_images_are_not_learned_from() -> None:
     pixels = torch.zeros(48, 3, 4, 4)
     images = ImageSet("pairs", pixels, labels, tuple("abcd"), "f", {}, clusters=pairs)
     part = Part(images, torch.arange(4, 48))
-    for inside, outside in [*calibrating._folds(part), calibrating._split(part)]:
+    for inside, outside in [
+        *calibrating.folds(part.labels, part.clusters),
+        calibrating._split(part),
+    ]:
         own = pairs[part.indices]
         assert len(outside)
         assert not set(own[inside].tolist()) & set(own[outside].tolist())
