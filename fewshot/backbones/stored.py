@@ -1,0 +1,224 @@
+"""Rebuild a backbone from its settings and its state, without asking for published weights.
+
+The settings and the state may come from a file that somebody else made: nothing is loaded from
+elsewhere, and the size of the network is known before memory is allocated for it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import threading
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules import module as hooks
+
+from fewshot.backbones import factory, timm_names
+from fewshot.backbones.backbone import Backbone
+from fewshot.backbones.finish import Finish
+from fewshot.backbones.networks import Statistics
+from fewshot.config import BackboneSettings
+from fewshot.errors import UserError, one_line
+
+FINISH = "finish."  # in the names of the state of a backbone
+FINISH_TENSORS = {"shift", "mix", "shift_before", "mix_before", "weight", "bias"}
+LARGEST_SIDE = 2048  # pixels
+LARGEST_NUMBER = 65_536  # among the options of a network
+MOST_OPTIONS = 500
+LONGEST_TEXT = 200  # characters, among the options of a network
+# A network is built a few times until its settings are checked, and has layers without weights.
+PARTS_OF_A_TENSOR = 100
+
+
+class StoredNetwork(NamedTuple):
+    """What a network is rebuilt from, apart from its state.
+
+    Attributes:
+        settings: the network by name, with the side of its input.
+        statistics: mean and standard deviation of each channel, for each backbone within the
+            network by the name of its module, which is empty for the network itself.
+    """
+
+    settings: BackboneSettings
+    statistics: Mapping[str, Statistics]
+
+
+def network_of(settings: BackboneSettings, backbone: Backbone) -> StoredNetwork:
+    """Return what a backbone is rebuilt from.
+
+    Raises:
+        UserError: the network is of a repository or of a folder, so its name does not say what it
+            is.
+    """
+    if settings.name.startswith((timm_names.HUB, timm_names.FOLDER)):
+        raise UserError(
+            f"a model file cannot hold backbone '{settings.name}', because only its repository or "
+            "folder says what it is: use a model of timm by its own name."
+        )
+    settings = settings.model_copy(update={"input_size": backbone.input_size})
+    statistics: dict[str, Statistics] = {
+        name: (tuple(module.mean.flatten().tolist()), tuple(module.std.flatten().tolist()))
+        for name, module in backbone.named_modules()
+        if isinstance(module, Backbone)
+    }
+    return StoredNetwork(settings, statistics)
+
+
+def hash_of(state: Mapping[str, Tensor]) -> str:
+    """Return the SHA-256 of a state: names, shapes, types and numbers, the same on every device."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(state.items()):
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        numbers = tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy()
+        digest.update(numbers.data)
+    return digest.hexdigest()
+
+
+def layout(network: StoredNetwork, shapes: Mapping[str, tuple[int, ...]]) -> Backbone:
+    """Return the network without memory for its weights, if a state of these shapes fits it.
+
+    Args:
+        network: the network.
+        shapes: shape of every tensor of the state.
+
+    Raises:
+        UserError: the settings are not those of a network of a file, or the shapes do not fit.
+    """
+    state = {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}
+    most = PARTS_OF_A_TENSOR * (len(shapes) + 10)
+    with torch.device("meta"), _at_most(most):
+        backbone = _built(network, state)
+    expected = {name: tuple(tensor.shape) for name, tensor in backbone.state_dict().items()}
+    differing = sorted(
+        name for name in {*expected, *shapes} if expected.get(name) != shapes.get(name)
+    )
+    if differing:
+        raise UserError(f"its weights are not those of its network, such as '{differing[0]}'")
+    allowed = 2 * sum(tensor.numel() for tensor in state.values()) + 2**24
+    if sum(buffer.numel() for buffer in backbone.buffers()) > allowed:
+        raise UserError("its network is larger than its weights")
+    return backbone
+
+
+def rebuild(network: StoredNetwork, state: Mapping[str, Tensor]) -> Backbone:
+    """Return the network with the weights of a state, in evaluation mode, on the CPU.
+
+    Args:
+        network: the network.
+        state: the state of the backbone; numbers may have another precision than its own.
+
+    Raises:
+        UserError: the state does not fit the network.
+    """
+    layout(network, {name: tuple(tensor.shape) for name, tensor in state.items()})
+    with torch.random.fork_rng(devices=[]):
+        backbone = _built(network, state)
+    types = {name: tensor.dtype for name, tensor in backbone.state_dict().items()}
+    backbone.load_state_dict({name: state[name].to(types[name]) for name in types})
+    for name, (mean, std) in network.statistics.items():
+        part = backbone.get_submodule(name)
+        part.mean, part.std = torch.tensor(mean)[:, None, None], torch.tensor(std)[:, None, None]
+    backbone.build_again = partial(rebuild, network, state)
+    return backbone.eval()
+
+
+def published(settings: BackboneSettings, sha256: str) -> Backbone:
+    """Return a network with the published weights that its settings name, in evaluation mode.
+
+    Raises:
+        UserError: they cannot be loaded, or are not those with this hash of the state.
+    """
+    with torch.random.fork_rng(devices=[]):
+        backbone = factory.build(settings).eval()
+    if hash_of(backbone.state_dict()) != sha256:
+        raise UserError(
+            f"the weights '{settings.weights}' of backbone '{settings.name}' are others than those "
+            "that it was made with"
+        )
+    return backbone
+
+
+def _built(network: StoredNetwork, state: Mapping[str, Tensor]) -> Backbone:
+    """Return the network with random weights and the map to the features that the state names."""
+    _check(network.settings)
+    try:
+        backbone = factory.build(network.settings.model_copy(update={"weights": "none"}))
+        parts = {
+            name: part for name, part in backbone.named_modules() if isinstance(part, Backbone)
+        }
+        if parts.keys() != network.statistics.keys():
+            raise UserError("its networks are not those that its statistics belong to")
+        for name, part in parts.items():
+            prefix = f"{name}.{FINISH}" if name else FINISH
+            maps = {
+                key.removeprefix(prefix): tensor
+                for key, tensor in state.items()
+                if key.startswith(prefix)
+            }
+            if not maps:
+                continue
+            if not {"shift", "mix"} <= maps.keys() <= FINISH_TENSORS:
+                raise UserError("the map to its features is incomplete")
+            part.finish = Finish(**{key: tensor.float() for key, tensor in maps.items()})
+    except UserError:
+        raise
+    except Exception as error:  # networks refuse their options by exceptions of any kind
+        raise UserError(f"its network cannot be built ({one_line(error)})") from None
+    return backbone
+
+
+def _check(settings: BackboneSettings) -> None:
+    """Raise UserError for settings that no model file has, and for numbers beyond all bounds."""
+    if settings.name.startswith((timm_names.HUB, timm_names.FOLDER)):
+        raise UserError(f"its network '{settings.name}' is of a repository or of a folder")
+    if (settings.input_size or 1) > LARGEST_SIDE:
+        raise UserError(f"its network takes images of more than {LARGEST_SIDE} pixels")
+    if sum(1 for _ in _values(settings.options)) > MOST_OPTIONS:
+        raise UserError("its network has too many options")
+    for value in _values(settings.options):
+        if isinstance(value, str) and len(value) > LONGEST_TEXT:
+            raise UserError("an option of its network is too long")
+        if isinstance(value, int | float) and not abs(value) <= LARGEST_NUMBER:
+            raise UserError(f"an option of its network is beyond {LARGEST_NUMBER}")
+
+
+def _values(options: Any) -> Iterator[Any]:
+    """Yield every single value of nested options."""
+    waiting = [options]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += value.values()
+        elif isinstance(value, list | tuple):
+            waiting += value
+        else:
+            yield value
+
+
+@contextlib.contextmanager
+def _at_most(most: int) -> Iterator[None]:
+    """Raise UserError inside the block as soon as this thread has built more parts of a network."""
+    n_parts, this_thread = 0, threading.get_ident()
+
+    def count(module: nn.Module, name: str, part: object) -> None:
+        nonlocal n_parts
+        if threading.get_ident() != this_thread:
+            return
+        n_parts += 1
+        if n_parts > most:
+            raise UserError("its network has more parts than its weights")
+
+    handles = [
+        hooks.register_module_parameter_registration_hook(count),
+        hooks.register_module_module_registration_hook(count),
+        hooks.register_module_buffer_registration_hook(count),
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
