@@ -137,6 +137,7 @@ def _tensors(classifier: ImageClassifier, backbone: Backbone) -> dict[str, Tenso
         **({} if head.centre is None else {"head.centre": head.centre}),
         "support.features": support.features,
         "support.labels": support.labels,
+        **({} if support.clusters is None else {"support.clusters": support.clusters}),
         "rejection.centre": rejection.centre,
         "rejection.means": rejection.means,
         "fold_scores": classifier.fold_scores,
@@ -246,7 +247,12 @@ def _read(path: Path, header: ModelHeader) -> tuple[ImageClassifier, Tensor, Ten
         ),
         temperature=about.temperature,
         recipe=Recipe(**about.recipe.model_dump()),
-        support=LabelledFeatures(tensors["support.features"], labels, about.image_names),
+        support=LabelledFeatures(
+            tensors["support.features"],
+            labels,
+            about.image_names,
+            tensors.get("support.clusters"),
+        ),
         rejection=Rejection(
             tensors["rejection.centre"], tensors["rejection.means"], about.threshold, about.reject
         ),
@@ -284,8 +290,8 @@ def _check_shapes(header: ModelHeader, network: StoredNetwork) -> None:
         "test.images": ("U8", (N_TEST_IMAGES, 3, side, side)),
         "test.probabilities": ("F32", (N_TEST_IMAGES, n_way)),
     }
-    if "head.centre" in tensors:
-        expected["head.centre"] = ("F32", (d,))
+    optional = {"head.centre": ("F32", (d,)), "support.clusters": ("I64", (n,))}
+    expected |= {name: one for name, one in optional.items() if name in tensors}
     for name, (dtype, shape) in expected.items():
         if name not in tensors or tensors[name][:2] != (dtype, shape):
             raise Damaged(f"'{name}' is missing, or of another shape")

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Literal, NamedTuple, NoReturn
 
 from pydantic import Field, ValidationError
 
-from fewshot.config import BackboneSettings, Settings
+from fewshot.config import BackboneSettings, Prior, Settings
 from fewshot.config.schema import Fit
 from fewshot.errors import UserError
 from fewshot.model.card import Card
@@ -64,6 +64,8 @@ class StoredRecipe(Settings):
     scale: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     centre: bool
     normalise: bool
+    prior: Prior
+    seed: Annotated[int, Field(ge=0, lt=2**63)]
 
 
 class About(Settings):
