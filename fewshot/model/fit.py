@@ -8,21 +8,18 @@ from datetime import UTC, datetime
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from episodes import datasets
 from episodes.types import Decoding, ImageSet
-from fewshot import backbones, functional, progress
+from fewshot import backbones, progress
 from fewshot.backbones import Backbone
 from fewshot.config import BackboneSettings
 from fewshot.config.fitting import FitConfig
 from fewshot.errors import UserError
-from fewshot.evaluation import metrics, statistics
 from fewshot.features import frozen
-from fewshot.model import heads
-from fewshot.model.card import Card, Quality
+from fewshot.model import closed_form
+from fewshot.model.card import Card
 from fewshot.model.classifier import ImageClassifier, LabelledFeatures, Recipe
-from fewshot.model.reject import Rejection
 from fewshot.runs import provenance
 from fewshot.training import devices
 
@@ -75,53 +72,35 @@ def fit(
     backbone = backbones.build(network).to(device).eval().requires_grad_(False)
     progress.update("computing features")
     features = _features(backbone, images, device)
-    recipe, labels, n_way = Recipe("logistic"), images.labels, len(images.classes)
     progress.update("fitting")
-    head = heads.fit_head(
-        features, labels, n_way, recipe, prior=settings.prior, classes=images.classes
-    )
-    held_out_started = time.perf_counter()
-    held_out = heads.out_of_fold(
+    recipe = Recipe("logistic", prior=settings.prior, seed=settings.seed)
+    support = LabelledFeatures(
         features,
-        labels,
-        n_way,
-        recipe,
-        prior=settings.prior,
-        classes=images.classes,
-        clusters=images.clusters,
-        seed=settings.seed,
+        images.labels,
+        tuple(names) or tuple(map(str, range(len(images)))),
+        images.clusters,
     )
-    temperature = heads.temperature(
-        head, features, labels, held_out, prior=settings.prior, classes=images.classes
-    )
-    log_probabilities = (held_out.logits / temperature).log_softmax(1)
-    quality = _quality(
-        log_probabilities, held_out, images.classes, time.perf_counter() - held_out_started
-    )
-    true = log_probabilities.gather(1, held_out.labels[:, None])[:, 0].exp()
+    fitted = closed_form.fit(support, images.classes, recipe, settings.reject)
+    counts = images.labels.bincount(minlength=len(images.classes)).tolist()
     return ImageClassifier(
         classes=images.classes,
         decoding=images.decoding or Decoding(images.images.shape[-1], settings.image_fit),
         settings=network,
         backbone=backbone,
-        head=head,
-        temperature=temperature,
+        head=fitted.head,
+        temperature=fitted.temperature,
         recipe=recipe,
-        support=LabelledFeatures(
-            features, labels, tuple(names) or tuple(map(str, range(len(labels))))
-        ),
-        rejection=_rejection(features, labels, n_way, settings.reject),
-        fold_scores=1 - true,
+        support=support,
+        rejection=fitted.rejection,
+        fold_scores=fitted.fold_scores,
         card=Card(
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             version=provenance.versions()["fewshot"],
             method="probe",
             choice="",
-            class_counts=dict(
-                zip(images.classes, labels.bincount(minlength=n_way).tolist(), strict=True)
-            ),
+            class_counts=dict(zip(images.classes, counts, strict=True)),
             origins=(),
-            quality=quality,
+            quality=fitted.quality,
             data=images.name,
             data_fingerprint=images.fingerprint,
             seconds=time.perf_counter() - started,
@@ -155,35 +134,3 @@ def _features(backbone: Backbone, images: ImageSet, device: str) -> Tensor:
     if not images.fingerprint:
         return frozen.extract(backbone, images, indices, device)
     return frozen.cached(backbone, images, indices, device).features.features.as_subclass(Tensor)
-
-
-def _quality(
-    log_probabilities: Tensor, held_out: heads.OutOfFold, classes: Sequence[str], seconds: float
-) -> Quality:
-    """Return how good predictions for held-out images are."""
-    n = len(held_out.labels)
-    if not n:
-        return Quality(None, None, None, None, 0, 0, None, seconds)
-    scores = metrics.scores(log_probabilities, held_out.labels)
-    interval = statistics.summary([scores.accuracy]).with_test_images(n)
-    confusion = torch.tensor(scores.confusion)
-    pairs = (confusion + confusion.T).triu(1)
-    first, second = divmod(int(pairs.argmax()), len(classes))
-    times = int(pairs[first, second])
-    return Quality(
-        accuracy=scores.accuracy,
-        low=interval.low,
-        high=interval.high,
-        ece=scores.ece,
-        n_images=n,
-        n_folds=held_out.n_folds,
-        confused=(classes[first], classes[second], times) if times else None,
-        seconds=seconds,
-    )
-
-
-def _rejection(features: Tensor, labels: Tensor, n_way: int, share: float) -> Rejection:
-    """Return a rejection that refuses nothing."""
-    centre = features.mean(0)
-    means = functional.prototypes(F.normalize(features - centre, dim=-1), labels, n_way)
-    return Rejection(centre, F.normalize(means, dim=-1), -1.0, share)

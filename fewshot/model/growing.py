@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+import torch
 from torch import Tensor
 
-from fewshot.model.classifier import ImageClassifier
+from fewshot.errors import UserError
+from fewshot.model import closed_form
+from fewshot.model.classifier import ImageClassifier, LabelledFeatures
 
 
 def add(
@@ -32,4 +36,40 @@ def add(
         UserError: the head was trained together with the network, so that it cannot be fitted
             again; or a class of the classifier is missing in `classes`.
     """
-    raise NotImplementedError
+    if missing := set(classifier.classes) - set(classes):
+        raise UserError(f"the classes {sorted(missing)} of the classifier must remain in it.")
+    position = {name: label for label, name in enumerate(classes)}
+    new_labels = torch.tensor([position[name] for name in classifier.classes])
+    old = classifier.support
+    support = LabelledFeatures(
+        torch.cat([old.features, features]),
+        torch.cat([new_labels[old.labels], labels]),
+        (*old.names, *names),
+        _joined_clusters(old.clusters, len(old.labels), len(labels)),
+    )
+    fitted = closed_form.fit(support, classes, classifier.recipe, classifier.rejection.share)
+    counts = support.labels.bincount(minlength=len(classes)).tolist()
+    card = replace(
+        classifier.card,
+        class_counts=dict(zip(classes, counts, strict=True)),
+        quality=fitted.quality,
+        forecast=(),
+    )
+    return replace(
+        classifier,
+        classes=tuple(classes),
+        head=fitted.head,
+        temperature=fitted.temperature,
+        support=support,
+        rejection=fitted.rejection,
+        fold_scores=fitted.fold_scores,
+        card=card,
+    )
+
+
+def _joined_clusters(clusters: Tensor | None, n_old: int, n_new: int) -> Tensor | None:
+    """Return the clusters of all images; each new image is a cluster of its own."""
+    if clusters is None:
+        return None
+    first = int(clusters.max()) + 1 if n_old else 0
+    return torch.cat([clusters, torch.arange(first, first + n_new)])

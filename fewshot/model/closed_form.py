@@ -1,0 +1,112 @@
+"""All that a classifier needs beside its network, from the features of its labelled images.
+
+Fitting a classifier and adding images to one both call `fit`, so that they give the same numbers.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from fewshot import functional
+from fewshot.evaluation import metrics, statistics
+from fewshot.heads.affine import AffineHead
+from fewshot.model import heads
+from fewshot.model.card import Quality
+from fewshot.model.classifier import LabelledFeatures, Recipe
+from fewshot.model.reject import Rejection
+
+
+class Fitted(NamedTuple):
+    """A head, with what is known about it; the fields are those of `ImageClassifier`.
+
+    Attributes:
+        head: features -> logits; the prior is in its bias.
+        temperature: divides the logits.
+        rejection: what refuses images of no known class.
+        fold_scores: one minus the probability of the true class, of labelled images that were held
+            out, float [m].
+        quality: how good the head is, by cross-validation.
+    """
+
+    head: AffineHead
+    temperature: float
+    rejection: Rejection
+    fold_scores: Tensor
+    quality: Quality
+
+
+def fit(support: LabelledFeatures, classes: Sequence[str], recipe: Recipe, reject: float) -> Fitted:
+    """Fit a head to the features of labelled images, and measure it by cross-validation.
+
+    Args:
+        support: the labelled images.
+        classes: class names, in the order of the labels.
+        recipe: how to fit it.
+        reject: share of images of the known classes that may be refused.
+
+    Raises:
+        UserError: the recipe is that of a head which was trained together with the network.
+    """
+    features, labels, n_way = support.features, support.labels, len(classes)
+    prior = recipe.prior
+    head = heads.fit_head(features, labels, n_way, recipe, prior=prior, classes=classes)
+    started = time.perf_counter()
+    held_out = heads.out_of_fold(
+        features,
+        labels,
+        n_way,
+        recipe,
+        prior=prior,
+        classes=classes,
+        clusters=support.clusters,
+        seed=recipe.seed,
+    )
+    temperature = heads.temperature(head, features, labels, held_out, prior=prior, classes=classes)
+    log_probabilities = (held_out.logits / temperature).log_softmax(1)
+    seconds = time.perf_counter() - started
+    true = log_probabilities.gather(1, held_out.labels[:, None])[:, 0].exp()
+    return Fitted(
+        head,
+        temperature,
+        _rejection(features, labels, n_way, reject),
+        1 - true,
+        _quality(log_probabilities, held_out, classes, seconds),
+    )
+
+
+def _quality(
+    log_probabilities: Tensor, held_out: heads.OutOfFold, classes: Sequence[str], seconds: float
+) -> Quality:
+    """Return how good predictions for held-out images are."""
+    n = len(held_out.labels)
+    if not n:
+        return Quality(None, None, None, None, 0, 0, None, seconds)
+    scores = metrics.scores(log_probabilities, held_out.labels)
+    interval = statistics.summary([scores.accuracy]).with_test_images(n)
+    confusion = torch.tensor(scores.confusion)
+    pairs = (confusion + confusion.T).triu(1)
+    first, second = divmod(int(pairs.argmax()), len(classes))
+    times = int(pairs[first, second])
+    return Quality(
+        accuracy=scores.accuracy,
+        low=interval.low,
+        high=interval.high,
+        ece=scores.ece,
+        n_images=n,
+        n_folds=held_out.n_folds,
+        confused=(classes[first], classes[second], times) if times else None,
+        seconds=seconds,
+    )
+
+
+def _rejection(features: Tensor, labels: Tensor, n_way: int, share: float) -> Rejection:
+    """Return a rejection that refuses nothing."""
+    centre = features.mean(0)
+    means = functional.prototypes(F.normalize(features - centre, dim=-1), labels, n_way)
+    return Rejection(centre, F.normalize(means, dim=-1), -1.0, share)
