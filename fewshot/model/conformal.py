@@ -1,8 +1,26 @@
-"""Sets of classes that contain the true one with a chosen probability."""
+"""Sets of classes that contain the true one with a chosen probability.
+
+An image's score is one minus the probability of its true class. A class is in the set of a new
+image if its score there is not among the largest of the scores of labelled images, which were
+computed with their own folds held out. A set always has the most probable class.
+
+Sources: Sadinle et al., "Least ambiguous set-valued classifiers", JASA 114 (525), 2019; scores out
+of fold, Vovk, "Cross-conformal predictors", Annals of Mathematics and AI 74, 2015.
+"""
 
 from __future__ import annotations
 
+import math
+
+import torch
 from torch import Tensor
+
+from fewshot.errors import UserError
+
+
+def needed(coverage: float) -> int:
+    """Return how many labelled images a coverage needs at least: 9 for 0.9, 99 for 0.99."""
+    return math.ceil(round(coverage / (1 - coverage), 9))
 
 
 def sets(scores: Tensor, probabilities: Tensor, coverage: float) -> Tensor:
@@ -17,4 +35,30 @@ def sets(scores: Tensor, probabilities: Tensor, coverage: float) -> Tensor:
     Raises:
         UserError: there are too few labelled images for this coverage.
     """
-    raise NotImplementedError
+    check(coverage, len(scores))
+    rank = math.ceil(round(coverage * (len(scores) + 1), 9))
+    largest = scores.sort().values[rank - 1]
+    inside = 1 - probabilities <= largest
+    inside[torch.arange(len(inside)), probabilities.argmax(1)] = True
+    return inside
+
+
+def check(coverage: float, n_labels: int) -> None:
+    """Raise UserError if a coverage is impossible, or needs more labelled images."""
+    if not 0 < coverage < 1:
+        raise UserError(
+            f"a coverage of {coverage:g} is impossible: choose a share between 0 and 1, such as 0.9."
+        )
+    least = needed(coverage)
+    if n_labels < least:
+        raise UserError(
+            f"sets that contain the true class in {coverage:.4g} of all cases need at least {least} "
+            f"labelled images of classes with two or more, and there are {n_labels}: label more, or "
+            "choose a lower coverage."
+        )
+
+
+def in_words(coverage: float, n_labels: int) -> str:
+    """Return how sure sets of a coverage are, such as "about 90%, from 160 labels"."""
+    percent = f"{100 * coverage:.4g}%"
+    return f"about {percent}, from {n_labels} label{'' if n_labels == 1 else 's'}"

@@ -1,10 +1,28 @@
-"""Whether an image belongs to one of the known classes at all."""
+"""Whether an image belongs to one of the known classes at all.
+
+The known score of an image is the cosine of its features with the nearest class mean, after
+subtraction of a generic mean: the mean features of many images of other classes. Without that, all
+cosines are near one, because the features of a network share a large common part.
+
+Source: the score is the nearest mean of centred features of unit length (CL2N), Wang et al.,
+SimpleShot, arXiv 1911.04623; classes that are far from all means are unknown, as in Mensink et al.,
+"Distance-based image classification", PAMI 35 (11), 2013.
+"""
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
+from torch.nn import functional as F
+
+from fewshot.config import BackboneSettings
+from fewshot.model import generic_means
+
+NOTHING = -1.0  # a threshold that refuses nothing: no cosine is below it
+SMALLEST = 1e-12  # length that a class mean has at least, as a divisor
 
 
 class Rejection(NamedTuple):
@@ -23,19 +41,94 @@ class Rejection(NamedTuple):
     share: float
 
 
-def fit(features: Tensor, labels: Tensor, n_way: int, centre: Tensor, share: float) -> Rejection:
+def fit(
+    features: Tensor,
+    labels: Tensor,
+    n_way: int,
+    centre: Tensor,
+    share: float,
+    clusters: Tensor | None = None,
+) -> Rejection:
     """Choose the threshold by leaving out each labelled image once.
+
+    An image that is alone in its class cannot be left out. Where fewer than three images can
+    be, nothing is refused.
 
     Args:
         features: of the labelled images, float [n, d].
-        labels: int64 [n].
+        labels: int64 [n]; every class 0..n_way-1 occurs.
         n_way: number of classes.
         centre: generic mean of the network's features, float [d].
         share: share of images of the known classes that may be refused.
+        clusters: number of the cluster of each image, int64 [n]; an image is left out together
+            with the others of its cluster. None if each is on its own.
     """
-    raise NotImplementedError
+    unit = F.normalize(features - centre, dim=1)
+    sums = unit.new_zeros(n_way, unit.shape[1]).index_add_(0, labels, unit)
+    means = F.normalize(sums, dim=1)
+    scores = _scores_left_out(unit, labels, sums, clusters)
+    return Rejection(centre, means, _threshold(scores, share), share)
+
+
+def generic_mean(settings: BackboneSettings) -> Tensor | None:
+    """Return the mean features of many images of many classes, float [d].
+
+    Args:
+        settings: the network.
+
+    Returns:
+        The mean that is shipped for the network; None for other networks and other weights, whose
+        place the mean of the labelled images takes.
+    """
+    return generic_means.shipped(settings)
 
 
 def known_scores(rejection: Rejection, features: Tensor) -> Tensor:
     """Return the cosine to the nearest class mean, float [n], of features [n, d]."""
-    raise NotImplementedError
+    unit = F.normalize(features - rejection.centre, dim=1)
+    return (unit @ rejection.means.T).amax(1)
+
+
+def _scores_left_out(unit: Tensor, labels: Tensor, sums: Tensor, clusters: Tensor | None) -> Tensor:
+    """Return the known scores of labelled images, each of which its class mean leaves out.
+
+    The mean of fewer images is longer, because it averages out less, and its cosines are smaller.
+    The inner product with it is therefore divided by the length of the mean of all images.
+    """
+    every = torch.arange(len(labels))
+    groups = every if clusters is None else _groups(labels, clusters)
+    n_groups = int(groups.max()) + 1
+    group_sums = unit.new_zeros(n_groups, unit.shape[1]).index_add_(0, groups, unit)
+    counts = labels.bincount(minlength=len(sums))
+    others = counts[labels] - groups.bincount(minlength=n_groups)[groups]
+    without = (sums[labels] - group_sums[groups]) / others.clamp_min(1)[:, None]
+    lengths = sums.norm(dim=1) / counts
+    scores = unit @ F.normalize(sums, dim=1).T
+    scores[every, labels] = (unit * without).sum(1) / lengths[labels].clamp_min(SMALLEST)
+    return scores.amax(1)[others > 0].clamp(-1, 1)
+
+
+def _groups(labels: Tensor, clusters: Tensor) -> Tensor:
+    """Return numbers 0, 1, ... of the pairs of class and cluster of images, int64 [n]."""
+    pairs = torch.stack([labels, clusters], 1)
+    return pairs.unique(dim=0, return_inverse=True)[1]
+
+
+def _threshold(scores: Tensor, share: float) -> float:
+    """Return the threshold below which a further score is with probability `share`.
+
+    It is an order statistic where there are enough scores. Of fewer, it is the limit of prediction
+    of a normal distribution. Two images of a class share an inner product, which is part of the
+    score of both, so n scores say as much about it as n / 2 independent ones.
+    """
+    n = len(scores)
+    if n < 3:
+        return NOTHING
+    rank = math.floor(round(share * (n + 1), 9))
+    if rank >= 1:
+        return float(scores.sort().values[rank - 1])
+    from scipy.stats import t
+
+    spread = float(scores.double().std()) * math.sqrt(1 + 2 / n)
+    lowest = float(scores.double().mean()) + float(t.ppf(share, n / 2 - 1)) * spread
+    return max(NOTHING, lowest)
