@@ -73,7 +73,9 @@ def measure(folder: Path) -> None:
             place = Path(name)
             truth = _copy(data, place)
             command = ["fit", *options]
-            fit = _timed([*command, str(place / "labelled"), "--out", str(place / "m.fewshot")], place)
+            fit = _timed(
+                [*command, str(place / "labelled"), "--out", str(place / "m.fewshot")], place
+            )
             words = ["predict", str(place / "m.fewshot"), str(place / "others")]
             predict = _timed([*words, "--out", str(place / "others.csv")], place)
             result = ColdStart(

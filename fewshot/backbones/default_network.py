@@ -7,7 +7,8 @@ from fewshot.config import BackboneSettings
 
 SMALL_UP_TO = 64  # pixels; larger images are for a network of larger images
 SMALL = BackboneSettings(name="mini-resnet", weights="pretrained", views="flip-crop")
-LARGE = BackboneSettings(name="tf_efficientnet_lite0", weights="pretrained")
+# Chosen among lite0, lite1 and lite2, sides, views and layers on photos: docs/log.md.
+LARGE = BackboneSettings(name="tf_efficientnet_lite2", weights="pretrained", input_size=224)
 
 
 def default(side: int) -> BackboneSettings:
