@@ -5,14 +5,14 @@ python -m scripts.own_images cold        # seconds and memory from a cold start:
 python -m scripts.own_images             # write the tables
 python -m scripts.own_images --check     # exit with an error if one is stale
 
-`runs` needs $FEWSHOT_DATA/imagenette160 and measures only what has no record yet. vyntri is measured
-if it can be imported: `pip install --no-deps vyntri==1.5.0` into an environment of its own.
+`runs` needs $FEWSHOT_DATA/imagenette160 and measures only what has no record yet. vyntri is
+measured if it can be imported: `pip install --no-deps --target FOLDER vyntri==1.5.0`, and FOLDER
+in PYTHONPATH.
 """
 
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
