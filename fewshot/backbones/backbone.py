@@ -81,8 +81,10 @@ class Backbone(nn.Module):
         self.precision: Literal["float32", "bfloat16"] = "float32"
         self.channels_last = False
         mean, std = statistics
-        self.register_buffer("mean", torch.tensor(mean)[:, None, None], persistent=False)
-        self.register_buffer("std", torch.tensor(std)[:, None, None], persistent=False)
+        # On the CPU even where the body is built without memory for its weights.
+        for name, values in (("mean", mean), ("std", std)):
+            numbers = torch.tensor(values, device="cpu")[:, None, None]
+            self.register_buffer(name, numbers, persistent=False)
 
     @property
     def n_features(self) -> int:

@@ -36,6 +36,10 @@ class SideBySide(Backbone):
         self.pretraining = next((one for one in known if one is not None), None)
 
     @property
+    def n_features(self) -> int:
+        return sum(network.n_features for network in self.networks)
+
+    @property
     def n_views(self) -> int:
         return max(network.n_views for network in self.networks)
 

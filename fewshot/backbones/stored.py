@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -21,17 +21,21 @@ from fewshot.backbones import factory, timm_names
 from fewshot.backbones.backbone import Backbone
 from fewshot.backbones.finish import Finish
 from fewshot.backbones.networks import Statistics
+from fewshot.backbones.side_by_side import SideBySide
 from fewshot.config import BackboneSettings
 from fewshot.errors import UserError, one_line
 
 FINISH = "finish."  # in the names of the state of a backbone
 FINISH_TENSORS = {"shift", "mix", "shift_before", "mix_before", "weight", "bias"}
-LARGEST_SIDE = 2048  # pixels
+LARGEST_SIDE = 1024  # pixels
 LARGEST_NUMBER = 65_536  # among the options of a network
 MOST_OPTIONS = 500
 LONGEST_TEXT = 200  # characters, among the options of a network
 # A network is built a few times until its settings are checked, and has layers without weights.
-PARTS_OF_A_TENSOR = 100
+PARTS_OF_A_TENSOR = 30
+LARGEST_LAYERS = 2**31  # bound of the numbers that a layer returns for all views of an image
+MOST_TENSORS = 6000  # of a network
+LARGEST_STATE = 2**30  # numbers of a network whose weights are not in the file
 
 
 class StoredNetwork(NamedTuple):
@@ -50,22 +54,29 @@ class StoredNetwork(NamedTuple):
 def network_of(settings: BackboneSettings, backbone: Backbone) -> StoredNetwork:
     """Return what a backbone is rebuilt from.
 
+    The settings name no file of weights, because the path of a file means nothing elsewhere.
+
     Raises:
         UserError: the network is of a repository or of a folder, so its name does not say what it
             is.
     """
-    if settings.name.startswith((timm_names.HUB, timm_names.FOLDER)):
-        raise UserError(
-            f"a model file cannot hold backbone '{settings.name}', because only its repository or "
-            "folder says what it is: use a model of timm by its own name."
-        )
-    settings = settings.model_copy(update={"input_size": backbone.input_size})
+    parts = backbone.networks if isinstance(backbone, SideBySide) else (backbone,)
+    networks = []
+    for one, part in zip(settings.networks, parts, strict=True):
+        if one.name.startswith((timm_names.HUB, timm_names.FOLDER)):
+            raise UserError(
+                f"a model file cannot hold backbone '{one.name}', because only its repository or "
+                "folder says what it is: use a model of timm by its own name."
+            )
+        weights = one.weights if one.weights == "pretrained" else "none"
+        update = {"input_size": part.input_size, "weights": weights}
+        networks.append(one.model_copy(update=update))
     statistics: dict[str, Statistics] = {
         name: (tuple(module.mean.flatten().tolist()), tuple(module.std.flatten().tolist()))
         for name, module in backbone.named_modules()
         if isinstance(module, Backbone)
     }
-    return StoredNetwork(settings, statistics)
+    return StoredNetwork(_joined(networks), statistics)
 
 
 def hash_of(state: Mapping[str, Tensor]) -> str:
@@ -89,19 +100,28 @@ def layout(network: StoredNetwork, shapes: Mapping[str, tuple[int, ...]]) -> Bac
         UserError: the settings are not those of a network of a file, or the shapes do not fit.
     """
     state = {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}
-    most = PARTS_OF_A_TENSOR * (len(shapes) + 10)
-    with torch.device("meta"), _at_most(most):
+    with torch.device("meta"), _at_most(PARTS_OF_A_TENSOR * (len(shapes) + 10)):
         backbone = _built(network, state)
     expected = {name: tuple(tensor.shape) for name, tensor in backbone.state_dict().items()}
     differing = sorted(
         name for name in {*expected, *shapes} if expected.get(name) != shapes.get(name)
     )
     if differing:
-        raise UserError(f"its weights are not those of its network, such as '{differing[0]}'")
-    allowed = 2 * sum(tensor.numel() for tensor in state.values()) + 2**24
-    if sum(buffer.numel() for buffer in backbone.buffers()) > allowed:
-        raise UserError("its network is larger than its weights")
+        raise UserError(f"its weights are not those of its network, such as '{differing[0][:100]}'")
+    _check_size(backbone, 2 * sum(tensor.numel() for tensor in state.values()) + 2**24)
     return backbone
+
+
+def _check_size(backbone: Backbone, most: int) -> None:
+    """Raise UserError if a network without memory would have more numbers, or too large layers."""
+    if sum(one.numel() for one in (*backbone.parameters(), *backbone.buffers())) > most:
+        raise UserError("its network is larger than its weights")
+    for part in backbone.modules():
+        if isinstance(part, Backbone) and not isinstance(part, SideBySide):
+            widths = [len(weights) for weights in part.parameters() if weights.ndim > 1]
+            largest_layer = max(widths, default=1) * part.input_size**2
+            if largest_layer * part.n_views > LARGEST_LAYERS:
+                raise UserError("the layers of its network would take too much memory")
 
 
 def rebuild(network: StoredNetwork, state: Mapping[str, Tensor]) -> Backbone:
@@ -132,42 +152,57 @@ def published(settings: BackboneSettings, sha256: str) -> Backbone:
     Raises:
         UserError: they cannot be loaded, or are not those with this hash of the state.
     """
+    if any(one.weights != "pretrained" for one in settings.networks):
+        raise UserError("its network has no published weights")
+    with torch.device("meta"), _at_most(PARTS_OF_A_TENSOR * MOST_TENSORS):
+        _check_size(_with_random_weights(settings), LARGEST_STATE)
     with torch.random.fork_rng(devices=[]):
         backbone = factory.build(settings).eval()
     if hash_of(backbone.state_dict()) != sha256:
         raise UserError(
-            f"the weights '{settings.weights}' of backbone '{settings.name}' are others than those "
-            "that it was made with"
+            f"the published weights of backbone '{settings.full_name}' are others than those that "
+            "it was made with: install the version of then, or make it again with `fewshot fit`."
         )
     return backbone
 
 
-def _built(network: StoredNetwork, state: Mapping[str, Tensor]) -> Backbone:
-    """Return the network with random weights and the map to the features that the state names."""
-    _check(network.settings)
+def _joined(networks: Sequence[BackboneSettings]) -> BackboneSettings:
+    """Return the settings of several networks side by side as one."""
+    first, *others = networks
+    return first.model_copy(update={"beside": tuple(others)})
+
+
+def _with_random_weights(settings: BackboneSettings) -> Backbone:
+    """Build a network of a file without its weights."""
+    for one in settings.networks:
+        _check(one)
+    networks = [one.model_copy(update={"weights": "none"}) for one in settings.networks]
     try:
-        backbone = factory.build(network.settings.model_copy(update={"weights": "none"}))
-        parts = {
-            name: part for name, part in backbone.named_modules() if isinstance(part, Backbone)
-        }
-        if parts.keys() != network.statistics.keys():
-            raise UserError("its networks are not those that its statistics belong to")
-        for name, part in parts.items():
-            prefix = f"{name}.{FINISH}" if name else FINISH
-            maps = {
-                key.removeprefix(prefix): tensor
-                for key, tensor in state.items()
-                if key.startswith(prefix)
-            }
-            if not maps:
-                continue
-            if not {"shift", "mix"} <= maps.keys() <= FINISH_TENSORS:
-                raise UserError("the map to its features is incomplete")
-            part.finish = Finish(**{key: tensor.float() for key, tensor in maps.items()})
+        return factory.build(_joined(networks))
     except UserError:
         raise
     except Exception as error:  # networks refuse their options by exceptions of any kind
         raise UserError(f"its network cannot be built ({one_line(error)})") from None
+
+
+def _built(network: StoredNetwork, state: Mapping[str, Tensor]) -> Backbone:
+    """Return the network with random weights and the maps to the features that the state names."""
+    backbone = _with_random_weights(network.settings)
+    parts = {name: part for name, part in backbone.named_modules() if isinstance(part, Backbone)}
+    if parts.keys() != network.statistics.keys():
+        raise UserError("its networks are not those that its statistics belong to")
+    for name, part in parts.items():
+        prefix = f"{name}.{FINISH}" if name else FINISH
+        maps = {
+            key.removeprefix(prefix): tensor.float()
+            for key, tensor in state.items()
+            if key.startswith(prefix)
+        }
+        if not maps:
+            continue
+        if not {"shift", "mix"} <= maps.keys() <= FINISH_TENSORS:
+            raise UserError("the map to its features is incomplete")
+        part.finish = Finish(**maps)
     return backbone
 
 
