@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from fewshot.studies import schema
 
 # Settings of a run's own config.yaml that a pretraining decides by itself.
 NOT_OF_PRETRAINING = ("compute", "method", "preset", "shots", "fraction", "full")
+PREDICTION_SUFFIXES = (".csv", ".json", ".jsonl")
 FOLDERS = re.compile(r"""(?<!\w)[~.]*/([^\s,'"\[\]{}]*/)?""")  # before a file name, also in lists
 
 
@@ -191,10 +194,13 @@ def shard(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-def output_file(kaggle: Path | None, out: Path | None, top: int) -> Path:
-    """Return the one CSV file that `predict` writes."""
-    file = kaggle or out
-    if file is None or (kaggle is not None and out is not None):
+def prediction_file(kaggle: Path | None, out: Path | None, top: int) -> Path | None:
+    """Return the file that `predict` writes; None if it prints.
+
+    Raises:
+        UserError: two files are named, or one whose format is not known.
+    """
+    if kaggle is not None and out is not None:
         raise UserError(
             "name one file to write: --out predictions.csv, or --kaggle submission.csv."
         )
@@ -202,4 +208,28 @@ def output_file(kaggle: Path | None, out: Path | None, top: int) -> Path:
         raise UserError(
             "--kaggle writes one class per image: use --out with --top, or leave --top out."
         )
-    return file
+    if out is not None and out.suffix.lower() not in PREDICTION_SUFFIXES and not out.is_dir():
+        raise UserError(
+            f"--out {out}: the format follows from the ending of the name, so expected one of "
+            f"{', '.join(PREDICTION_SUFFIXES)}."
+        )
+    return kaggle or out
+
+
+def share(option: str, value: float | None) -> float | None:
+    """Return a share of an option, strictly between 0 and 1; `90` is not one."""
+    if value is not None and not 0 < value < 1:
+        raise UserError(f"{option} {value:g}: expected a share between 0 and 1, such as 0.9.")
+    return value
+
+
+def image_paths(words: Sequence[Path]) -> list[Path]:
+    """Return the paths of images; `-` stands for those that standard input lists, one a line."""
+    paths: list[Path] = []
+    for word in words:
+        if str(word) != "-":
+            paths.append(word)
+            continue
+        lines = (line.rstrip(b"\r\n") for line in sys.stdin.buffer)
+        paths += [Path(os.fsdecode(line)) for line in lines if line]
+    return paths

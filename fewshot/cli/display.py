@@ -77,17 +77,22 @@ def is_follower() -> bool:
 
 
 @contextmanager
-def work(quiet: bool) -> Iterator[None]:
+def work(quiet: bool, resumes: bool = True) -> Iterator[None]:
     """Show the progress of the block on stderr; Ctrl-C ends it in one line, with exit code 130.
 
     On a terminal the progress is one line that changes; elsewhere it is a line every few seconds.
+
+    Args:
+        quiet: show no progress.
+        resumes: whether the same command goes on where it was interrupted.
     """
     try:
         with _shown(quiet or is_follower()):
             yield
     except KeyboardInterrupt:
         if not is_follower():
-            print("fewshot: interrupted; the same command resumes.", file=sys.stderr)
+            remedy = "the same command resumes" if resumes else "nothing was written"
+            print(f"fewshot: interrupted; {remedy}.", file=sys.stderr)
         raise typer.Exit(130) from None
 
 

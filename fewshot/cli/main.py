@@ -8,7 +8,17 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from fewshot.cli import data, demo, display, episodes, listing, reporting, training, using
+from fewshot.cli import (
+    data,
+    demo,
+    display,
+    episodes,
+    listing,
+    predicting,
+    reporting,
+    training,
+    using,
+)
 from fewshot.errors import Diverged, UserError
 
 app = typer.Typer(
@@ -29,7 +39,7 @@ app.command()(reporting.report)
 app.command()(reporting.inspect)
 app.command()(using.forecast)
 app.command()(using.vote)
-app.command()(using.predict)
+app.command()(predicting.predict)
 
 
 def _show_version(asked: bool) -> None:

@@ -1,4 +1,4 @@
-"""Commands that use finished runs: `vote`, `forecast` and `predict`."""
+"""Commands that use finished runs: `vote` and `forecast`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Annotated
 import typer
 
 from fewshot.cli import common
-from fewshot.cli.display import work
 
 
 def vote(
@@ -87,63 +86,3 @@ def forecast(
     print(text)
     for file in files:
         print(file, file=sys.stderr)
-
-
-def predict(
-    run: Annotated[
-        Path,
-        typer.Argument(help="Folder of a finished run; its data set is not needed."),
-    ],
-    images: Annotated[
-        Path, typer.Argument(help="Image file, or folder of image files and folders of them.")
-    ],
-    trial: common.Trial = None,
-    kaggle: Annotated[
-        Path | None,
-        typer.Option(
-            help="CSV file to write: id,label in rising order of id, for files 1.png, 2.png, ..."
-        ),
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            help="CSV file to write: file,label,probability; the probability is calibrated."
-        ),
-    ] = None,
-    top: Annotated[
-        int, typer.Option(min=1, help="With --out: number of classes listed per image.")
-    ] = 1,
-    skip_broken: Annotated[
-        bool,
-        typer.Option(
-            "--skip-broken", help="Skip unreadable files instead of stopping with an error."
-        ),
-    ] = False,
-    device: common.Device = None,
-    quiet: common.Quiet = False,
-) -> None:
-    """Predict the classes of an image or of a folder of images with a finished run.
-
-    The same command resumes an interrupted prediction.
-
-    Example:
-
-        fewshot predict runs/0123456789ab photos --out predictions.csv --top 3
-    """
-    from fewshot.cli import arguments
-
-    file = arguments.output_file(kaggle, out, top)
-    with work(quiet):
-        from fewshot.model import prediction
-
-        written = prediction.predict(
-            run,
-            images,
-            file,
-            seed=trial,
-            kaggle=kaggle is not None,
-            top=top,
-            skip_broken=skip_broken,
-            device=device,
-        )
-    print(f"predictions: {file} ({written})", file=sys.stderr)

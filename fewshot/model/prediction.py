@@ -1,96 +1,66 @@
-"""Classify images in a folder with a finished run, as CSV: streamed, and resumed after a stop."""
+"""Classify image files with a model or a run: streamed, and resumed after a stop."""
 
 from __future__ import annotations
 
-import csv
-import hashlib
 import logging
 import os
-import time
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from io import StringIO
-from itertools import chain
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
+import torch
 
-from episodes.datasets.decoding.image_formats import quiet_pillow
-from episodes.datasets.decoding.parallel_decode import decoded_chunks
-from episodes.datasets.names import readable
-from episodes.datasets.source import few
-from fewshot import io, progress
+from fewshot import progress
 from fewshot.errors import UserError
-from fewshot.model import predictor
-from fewshot.model.image_listing import id_of, listing
-from fewshot.model.partial_file import Parts
+from fewshot.model import conformal, image_listing, prediction_formats, predictor
+from fewshot.model.image_listing import NotRead
+from fewshot.model.partial_file import SUFFIX
+from fewshot.model.prediction_formats import Content
+from fewshot.model.prediction_work import LEFT_OUT, Asked, Work
 from fewshot.model.predictor import Predictor
+from fewshot.model.sorted_copies import SortedCopies
 
 log = logging.getLogger("fewshot")
 
 
 class Written(NamedTuple):
-    """How many images the CSV holds, and which files were left out, with the reason."""
+    """How many images have a prediction, and which files have none.
 
-    images: int
-    left_out: list[str]
-
-    def __str__(self) -> str:
-        images = f"{self.images:,} image{'' if self.images == 1 else 's'}"
-        if not self.left_out:
-            return images
-        return f"{images}; left out {len(self.left_out):,}: {few(self.left_out)}"
-
-
-@dataclass(frozen=True)
-class _Columns:
-    """The columns of the CSV.
-
-    Args:
-        kaggle: an id and a class, instead of a file and its best classes with probabilities.
-        top: how many of the best classes.
+    Attributes:
+        images: number of images.
+        left_out: files that were left out.
+        refused: number of images that belong to none of the classes.
+        table: the table of the files that could not be read; None if there is none.
     """
 
-    kaggle: bool
-    top: int
+    images: int
+    left_out: list[NotRead]
+    refused: int = 0
+    table: Path | None = None
 
-    def header(self) -> list[str]:
-        if self.kaggle:
-            return ["id", "label"]
-        names = ["file", "label", "probability"]
-        for rank in range(2, self.top + 1):
-            names += [f"label_{rank}", f"probability_{rank}"]
-        return names
-
-    def row(self, name: str, classes: list[str], probabilities: list[float]) -> list[Any]:
-        if self.kaggle:
-            return [id_of(name), classes[0]]
-        row: list[Any] = [readable(name)]
-        for label, probability in zip(classes, probabilities, strict=True):
-            row += [label, f"{probability:.6f}"]
-        return row
-
-
-class _Chunk(NamedTuple):
-    """Files that are classified at once, and the key under which their rows are stored."""
-
-    key: str
-    names: list[str]
+    def __str__(self) -> str:
+        text = f"{self.images:,} image{'' if self.images == 1 else 's'}"
+        if self.refused:
+            text += f", {self.refused:,} of none of the classes"
+        if self.left_out:
+            text += f"; left out {len(self.left_out):,}: {image_listing.summary(self.left_out)}"
+        return f"{text}; all that could not be read: {self.table}" if self.table else text
 
 
 def predict(
-    run: Path,
-    images: Path,
-    out: Path,
+    place: Path,
+    images: Sequence[Path],
+    out: Path | None = None,
+    asked: Asked = Asked(),
     *,
     seed: int | None = None,
     kaggle: bool = False,
-    top: int = 1,
+    as_json: bool = False,
+    copy_to: Path | None = None,
     skip_broken: bool = False,
     device: str | None = None,
 ) -> Written:
-    """Write the classes of an image, or of all in a folder and the folders below it, as CSV.
+    """Write the classes of images, and of those in folders and the folders below them.
 
     Finished parts are stored beside `out` until it is written, whole and by rename. The same call
     resumes after whatever stopped it, and computes a part again only if one of its files has
@@ -98,158 +68,91 @@ def predict(
     their names.
 
     Args:
-        run: folder of a finished run.
-        images: an image file, or a folder; hidden files and folders inside it are skipped. Files
+        place: a model file, or the folder of a finished run.
+        images: image files, and folders; hidden files and folders inside them are skipped. Files
             that are not images are left out.
-        out: the CSV file.
+        out: the file to write, in the format of its suffix: .csv, .json or .jsonl; None to print
+            a line for each image as soon as it is classified.
+        asked: what to write for each image.
         seed: trial of the run; None for the first.
-        kaggle: write rows `id,label` by rising id, of files named by integers, instead of
-            `file,label,probability` by name, relative to the folder.
-        top: how many of the best classes to write for each file, one after the other.
+        kaggle: write rows `id,label` by rising id, of files named by integers.
+        as_json: print JSON instead of CSV.
+        copy_to: folder for copies of the images, in a folder for each class.
         skip_broken: leave out files that cannot be decoded.
         device: cpu, cuda and so on; None for a GPU if there is one.
 
     Raises:
         UserError: the request is wrong, or files cannot be decoded and `skip_broken` is off. In the
-            latter case all other files are done and stored.
+            latter case all other files are done, and stored or printed.
     """
-    if out.is_dir():
+    files = image_listing.listing(images, kaggle, _own_files(out, copy_to, images))
+    if files.unreadable and not skip_broken:
         raise UserError(
-            f"{out} is a folder: name the CSV file to write, such as {out / 'predictions.csv'}."
+            f"{image_listing.summary(files.unreadable)}; convert or remove them, or use "
+            "--skip-broken to leave them out."
         )
-    folder, names, unreadable, others, notes = listing(images, kaggle, out)
-    if unreadable and not skip_broken:
-        raise UserError(
-            f"{images}: {few(unreadable)}; convert or remove them, or use --skip-broken to leave "
-            "them out."
+    for note in files.notes:
+        log.warning("%s.", note)
+    progress.update("loading the classifier")
+    ready = predictor.load(place, seed, device)
+    _check(ready, asked)
+    has_sets = asked.coverage is not None
+    content = Content(ready.classes, asked.top, ready.model is not None, has_sets)
+    lines = prediction_formats.format_of(content, out, as_json, kaggle)
+    copies = None if copy_to is None else SortedCopies(copy_to, ready.classes)
+    work = Work(ready, asked, files, lines, copies)
+    if out is None:
+        work.print(skip_broken)
+    else:
+        work.write(out, skip_broken)
+    if has_sets and ready.model is not None:
+        n_labels = len(ready.model.support.labels)
+        log.info(
+            "About %.0f%% of the sets contain the true class, from %d labels.",
+            100 * (asked.coverage or 0),
+            n_labels,
         )
-    for note in notes:
-        log.warning("%s: %s.", images, note)
-    progress.update("loading the run")
-    ready = predictor.load(run, seed, device)
-    if top > len(ready.classes):
-        raise UserError(
-            f"--top {top}: the run has {len(ready.classes)} classes, so at most "
-            f"{len(ready.classes)} can be written."
-        )
-    columns = _Columns(kaggle, top)
-    chunks = _chunks(ready, columns, folder, names)
-    with Parts(out) as parts:
-        broken = _complete(parts, ready, columns, folder, chunks, skip_broken)
-        if broken and not skip_broken:
+    return Written(work.n_images, work.left_out, work.n_refused, work.table)
+
+
+def _own_files(out: Path | None, copy_to: Path | None, images: Sequence[Path]) -> list[Path]:
+    """Return what the prediction writes, so that it is not taken for an image; and check it."""
+    own: list[Path] = []
+    if out is not None:
+        if out.is_dir():
             raise UserError(
-                f"{images}: {few(broken)}; all other images are done and stored: repair or remove "
-                "these and repeat the command, or use --skip-broken to leave them out."
+                f"{out} is a folder: name the file to write, such as {out / 'predictions.csv'}."
             )
-        if len(broken) == len(names):
-            raise UserError(f"{images}: no file could be read as an image: {few(broken)}.")
-        texts = chain([_csv([columns.header()])], (parts[key]["rows"] for key, _ in chunks))
-        io.write_bytes(out, (text.encode() for text in texts))
-        parts.remove()
-    return Written(len(names) - len(broken), unreadable + others + broken)
+        own += [out, out.with_name(out.name + SUFFIX), out.with_name(out.stem + LEFT_OUT)]
+    if copy_to is not None:
+        folder = os.path.realpath(copy_to)
+        for image in images:
+            if os.path.commonpath([folder, os.path.realpath(image)]) == folder:
+                raise UserError(
+                    f"--copy-to {copy_to} holds {image}, which is to be sorted: name another "
+                    "folder for the copies."
+                )
+        own.append(copy_to)
+    return own
 
 
-def _chunks(ready: Predictor, columns: _Columns, folder: Path, names: list[str]) -> list[_Chunk]:
-    """Split the files into chunks that are classified at once."""
-    size = ready.batch_size
-    groups = [names[start : start + size] for start in range(0, len(names), size)]
-    prefix = f"{ready.fingerprint} {columns}"
-    return [_Chunk(_key(prefix, folder, group), group) for group in groups]
-
-
-def _key(prefix: str, folder: Path, names: list[str]) -> str:
-    """Hash what decides the rows of some files: the predictor, and names, sizes and times."""
-    digest = hashlib.sha256(prefix.encode())
-    for name in names:
-        try:
-            stat = os.stat(folder / name)
-        except OSError as error:
-            raise UserError(f"{folder / name} can no longer be read ({error.strerror}).") from None
-        digest.update(os.fsencode(name) + f"\0{stat.st_size} {stat.st_mtime_ns}\n".encode())
-    return digest.hexdigest()[:32]
-
-
-def _complete(
-    parts: Parts,
-    ready: Predictor,
-    columns: _Columns,
-    folder: Path,
-    chunks: list[_Chunk],
-    skip_broken: bool,
-) -> list[str]:
-    """Compute the missing chunks and return all files that could not be decoded.
-
-    A chunk with broken files is computed again, because they may have been repaired, unless broken
-    files are to be skipped.
-    """
-    missing = [
-        chunk
-        for chunk in chunks
-        if chunk.key not in parts or (parts[chunk.key]["broken"] and not skip_broken)
-    ]
-    total = sum(len(chunk.names) for chunk in chunks)
-    done = total - sum(len(chunk.names) for chunk in missing)
-    _fill(parts, ready, columns, folder, missing, _Progress(done, total))
-    broken: list[str] = []
-    for chunk in chunks:
-        broken += parts[chunk.key]["broken"]
-    return broken
-
-
-def _fill(
-    parts: Parts,
-    ready: Predictor,
-    columns: _Columns,
-    folder: Path,
-    missing: list[_Chunk],
-    report: Callable[[int], None],
-) -> None:
-    """Compute chunks, while the images of the following ones are decoded."""
-    with quiet_pillow():
-        decoded = decoded_chunks(
-            ([folder / name for name in names] for _, names in missing), ready.decoding
+def _check(ready: Predictor, asked: Asked) -> None:
+    """Raise UserError if the classifier cannot give what is asked for."""
+    n_classes = len(ready.classes)
+    if asked.top > n_classes:
+        raise UserError(
+            f"--top {asked.top}: the classifier has {n_classes} classes, so at most {n_classes} "
+            "can be written."
         )
-        for (key, names), (pixels, reasons, _) in zip(missing, decoded, strict=True):
-            reason_of = dict(zip(names, reasons, strict=True))
-            good = [name for name in names if reason_of[name] is None]
-            broken = [
-                f"{readable(name)} ({reason})" for name, reason in reason_of.items() if reason
-            ]
-            parts[key] = {"rows": _csv(_rows(ready, columns, good, pixels)), "broken": broken}
-            report(len(names))
-
-
-def _rows(
-    ready: Predictor, columns: _Columns, names: list[str], pixels: np.ndarray
-) -> Iterator[list[Any]]:
-    if not names:
+    if asked.coverage is None:
         return
-    logits = ready.logits(pixels)
-    # Of equal logits the first class comes first, as with argmax.
-    best = logits.argsort(stable=True, dim=1, descending=True)[:, : columns.top]
-    probabilities = logits.softmax(1).gather(1, best)
-    for name, indices, shares in zip(names, best.tolist(), probabilities.tolist(), strict=True):
-        yield columns.row(name, [ready.classes[index] for index in indices], shares)
-
-
-def _csv(rows: Iterable[list[Any]]) -> str:
-    text = StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()
-
-
-class _Progress:
-    """Report how many images are done, how many a second, and how long the rest takes."""
-
-    def __init__(self, done: int, total: int) -> None:
-        self.done, self.total = done, total
-        self.done_at_start, self.started = done, time.perf_counter()
-
-    def __call__(self, newly_done: int) -> None:
-        self.done += newly_done
-        per_second = (self.done - self.done_at_start) / (time.perf_counter() - self.started)
-        seconds = (self.total - self.done) / per_second
-        left = f"{seconds / 60:.0f} min" if seconds >= 100 else f"{seconds:.0f} s"
-        progress.update(
-            f"{self.done:,} of {self.total:,} images, {per_second:.0f} a second, {left} left"
+    if ready.model is None:
+        raise UserError(
+            "prediction sets need a model file: a run has not stored what they are made from; "
+            "make a model with fewshot fit."
         )
+    if asked.exact:
+        features = torch.empty(0, ready.model.backbone.n_features)
+        conformal.exact_sets(ready.model, features, asked.coverage)
+    else:
+        conformal.sets(ready.model.fold_scores, torch.empty(0, n_classes), asked.coverage)

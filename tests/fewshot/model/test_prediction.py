@@ -28,6 +28,7 @@ from episodes.types import ImageSet
 from fewshot import progress
 from fewshot.cli import main
 from fewshot.model import prediction
+from fewshot.model.prediction_work import Asked
 from fewshot.runs import experiment
 
 QUICK = {
@@ -56,6 +57,12 @@ def write(images: ImageSet, folder: Path, n: int | None = None, first: int = 0) 
         pixels = images.images[i % len(images)].permute(1, 2, 0).numpy()
         Image.fromarray(pixels).save(folder / f"{first + i}.png", compress_level=1)
     return folder
+
+
+def predict(place: Path, images: Path, out: Path, *, top: int = 1, **more: Any) -> Any:
+    """Images, and the files that were left out as text."""
+    written = prediction.predict(place, [images], out, Asked(top), **more)
+    return written.images, [str(file) for file in written.left_out]
 
 
 def rows(path: Path) -> list[dict[str, str]]:
@@ -97,7 +104,7 @@ def test_files_are_classified_as_the_run_classified_its_test_images(
     method: str, digits: Path, tmp_path: Path
 ) -> None:
     folder = run(tmp_path / "runs", method)
-    assert prediction.predict(folder, digits, tmp_path / "out.csv", top=10) == (500, [])
+    assert predict(folder, digits, tmp_path / "out.csv", top=10) == (500, [])
     same_as_saved(
         folder / "trial-0",
         tmp_path / "out.csv",
@@ -111,7 +118,7 @@ def test_files_are_classified_as_the_run_classified_its_test_images(
 def test_each_draw_has_its_own_network(
     seed: int | None, scratch: Path, digits: Path, tmp_path: Path
 ) -> None:
-    prediction.predict(scratch, digits, tmp_path / "out.csv", top=10, seed=seed)
+    predict(scratch, digits, tmp_path / "out.csv", top=10, seed=seed)
     names = [f"{i}.png" for i in range(500)]
     same_as_saved(scratch / f"trial-{seed or 1}", tmp_path / "out.csv", names, tuple("0123456789"))
     if seed == 3:
@@ -161,7 +168,7 @@ def test_images_of_every_kind_and_size_are_prepared_as_the_data_sets_own(
         shutil.copy(path, tmp_path / "flat" / path.name)
     (tmp_path / "flat" / "inside").mkdir()
     (tmp_path / "flat" / ".hidden").write_text("")
-    assert prediction.predict(folder, tmp_path / "flat", tmp_path / "out.csv", top=4) == (32, [])
+    assert predict(folder, tmp_path / "flat", tmp_path / "out.csv", top=4) == (32, [])
     same_as_saved(
         folder / "trial-0",
         tmp_path / "out.csv",
@@ -178,16 +185,16 @@ def test_a_submission_is_sorted_by_id_and_names_classes(
     for i in (0, 7, 9, 10, 100, 11):
         shutil.copy(digits / f"{i}.png", folder / f"{i}.png")
     shutil.copy(digits / "20.png", folder / "0020.png")
-    prediction.predict(scratch, folder, tmp_path / "sub.csv", kaggle=True)
+    predict(scratch, folder, tmp_path / "sub.csv", kaggle=True)
     logits = np.load(scratch / "trial-1" / "predictions.npz")["test_logits"]
     lines = (tmp_path / "sub.csv").read_text().splitlines()
     assert lines == ["id,label", *(f"{i},{logits[i].argmax()}" for i in (0, 7, 9, 10, 11, 20, 100))]
     shutil.copy(digits / "20.png", folder / "20.jpg")
     with pytest.raises(UserError, match=r"0020\.png and 20\.jpg have the same id"):
-        prediction.predict(scratch, folder, tmp_path / "other.csv", kaggle=True)
+        predict(scratch, folder, tmp_path / "other.csv", kaggle=True)
     (folder / "20.jpg").rename(folder / "cat.png")
     with pytest.raises(UserError, match=r"png/cat\.png: --kaggle needs files named by integers"):
-        prediction.predict(scratch, folder, tmp_path / "other.csv", kaggle=True)
+        predict(scratch, folder, tmp_path / "other.csv", kaggle=True)
     assert not (tmp_path / "other.csv").exists()
 
 
@@ -202,7 +209,7 @@ def test_names_and_classes_of_any_kind_are_quoted(tmp_path: Path) -> None:
     for name in names:
         shutil.copy(data / "test" / "bee" / "bee-0.png", tmp_path / "flat" / name)
     names[-1] = "\ufffd.png"
-    prediction.predict(folder, tmp_path / "flat", tmp_path / "out.csv", top=4)
+    predict(folder, tmp_path / "flat", tmp_path / "out.csv", top=4)
     with (tmp_path / "out.csv").open(newline="", encoding="utf-8") as file:
         result = list(csv.DictReader(file))
     assert [row["file"] for row in result] == sorted(names)
@@ -232,18 +239,18 @@ def test_broken_files_are_named_when_the_others_are_done_or_left_out(
             UserError,
             match=r"3\.png \(truncated\), 5\.png \(empty\); all other",
         ):
-            prediction.predict(scratch, folder, out, kaggle=kaggle)
+            predict(scratch, folder, out, kaggle=kaggle)
         assert not out.exists()
         with progress.shown_by(status_lines.append):
-            result = prediction.predict(scratch, folder, out, kaggle=kaggle, skip_broken=True)
+            result = predict(scratch, folder, out, kaggle=kaggle, skip_broken=True)
         assert result == (38, ["3.png (truncated)", "5.png (empty)"])
         assert str(result) == "38 images; left out 2: 3.png (truncated), 5.png (empty)"
         assert len(rows(out)) == 38
-    assert set(status_lines) == {"loading the run"}  # nothing was computed again
+    assert set(status_lines) == {"loading the classifier"}  # nothing was computed again
     for path in folder.iterdir():
         path.write_bytes(b"")
     with pytest.raises(UserError, match="no file could be read as an image"):
-        prediction.predict(scratch, folder, tmp_path / "out.csv", skip_broken=True)
+        predict(scratch, folder, tmp_path / "out.csv", skip_broken=True)
 
 
 def test_photos_of_formats_that_cannot_be_read_are_errors_before_work_starts(
@@ -254,13 +261,11 @@ def test_photos_of_formats_that_cannot_be_read_are_errors_before_work_starts(
     for name in ("sample.csv", "1.jxl"):
         (folder / name).write_text("")
     with pytest.raises(UserError, match=r"holds no images \(1\.jxl \(empty\), sample\.csv"):
-        prediction.predict(scratch, folder, tmp_path / "out.csv", skip_broken=True)
+        predict(scratch, folder, tmp_path / "out.csv", skip_broken=True)
     shutil.copy(digits / "1.png", folder / "1.png")
     with pytest.raises(UserError, match=r"png: 1\.jxl \(empty\); convert or remove them"):
-        prediction.predict(scratch, folder, tmp_path / "out.csv", kaggle=True)
-    result = prediction.predict(
-        scratch, folder, tmp_path / "out.csv", kaggle=True, skip_broken=True
-    )
+        predict(scratch, folder, tmp_path / "out.csv", kaggle=True)
+    result = predict(scratch, folder, tmp_path / "out.csv", kaggle=True, skip_broken=True)
     assert (result.images, len(result.left_out)) == (1, 2)
 
 
@@ -273,11 +278,11 @@ def test_the_csv_may_lie_among_the_images_in_folders_of_folders(
     (tmp_path / "png" / "README").write_text("notes")
     out = tmp_path / "png" / "out.csv"
     for _ in range(2):
-        assert prediction.predict(scratch, tmp_path / "png", out) == (3, ["README (not an image)"])
+        assert predict(scratch, tmp_path / "png", out) == (3, ["README (not an image)"])
     first, second, third = rows(out)
     assert [row["file"] for row in (first, second, third)] == ["7.png", "a/deep/3.png", "b/7.png"]
     assert first["probability"] == third["probability"]
-    assert prediction.predict(scratch, digits / "3.png", tmp_path / "one.csv") == (1, [])
+    assert predict(scratch, digits / "3.png", tmp_path / "one.csv") == (1, [])
     assert rows(tmp_path / "one.csv") == [{**second, "file": "3.png"}]
 
 
@@ -296,7 +301,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def undisturbed(many: Path, scratch: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
     out = tmp_path_factory.mktemp("undisturbed") / "out.csv"
-    prediction.predict(scratch, many, out, top=2)
+    predict(scratch, many, out, top=2)
     return out.read_bytes()
 
 
@@ -350,7 +355,7 @@ def test_stopped_it_continues_with_what_is_missing(
     done, heard = lines(out), []
     assert 2 <= done < 6
     with progress.shown_by(heard.append):
-        prediction.predict(scratch, many, out, top=2)
+        predict(scratch, many, out, top=2)
     assert [text.split()[0] for text in heard[1:]] == [
         f"{min(N_MANY, n * 512):,}" for n in range(done + 1, 7)
     ]
@@ -391,7 +396,7 @@ def test_only_the_part_of_a_changed_file_and_no_other_requests_are_taken(
     def again(**more: Any) -> list[str]:
         heard: list[str] = []
         with progress.shown_by(heard.append):
-            prediction.predict(scratch, folder, out, **{"top": 2, **more})
+            predict(scratch, folder, out, **{"top": 2, **more})
         return heard[1:]
 
     with pytest.raises(UserError, match=order[600]):
@@ -416,7 +421,7 @@ def test_a_draw_that_was_computed_again_is_another(digits: Path, tmp_path: Path)
         heard: list[str] = []
         try:
             with progress.shown_by(heard.append):
-                prediction.predict(folder, tmp_path / "png", out, **more)
+                predict(folder, tmp_path / "png", out, **more)
         except UserError as error:
             assert "repair or remove" in str(error)  # noqa: PT017 - not in every call
         return [text[:6] for text in heard[1:]]
@@ -440,7 +445,7 @@ def test_what_is_no_run_or_no_longer_the_same_is_refused(digits: Path, tmp_path:
 
     def refused(words: str, at: Path = folder, **more: Any) -> None:
         with pytest.raises(UserError, match=words):
-            prediction.predict(at, digits, out, **more)
+            predict(at, digits, out, **more)
         assert not list(tmp_path.glob("*out.csv*"))
 
     refused("runs is not the folder of a finished run", at=folder.parent)
@@ -489,7 +494,7 @@ def test_bad_requests_get_one_sentence_and_code_2(
     shown = capsys.readouterr()
     assert words_of_error in shown.err.splitlines()[-1]
     assert shown.err.splitlines()[-1].startswith("fewshot: ")
-    assert set(shown.err.splitlines()[:-1]) <= {"loading the run"}
+    assert set(shown.err.splitlines()[:-1]) <= {"loading the classifier"}
     assert list(tmp_path.iterdir()) == []
 
 
@@ -505,7 +510,7 @@ def test_the_command_writes_and_says_so(scratch, digits, monkeypatch, tmp_path, 
     shown = capsys.readouterr()
     assert shown.out == ""
     assert shown.err.splitlines()[-1] == f"predictions: {tmp_path}/s.csv (500 images)"
-    assert shown.err.splitlines()[0] == "loading the run"
+    assert shown.err.splitlines()[0] == "loading the classifier"
     assert len(rows(tmp_path / "s.csv")) == 500
 
 
@@ -526,6 +531,6 @@ def test_cifar10_test_images_as_files_get_the_runs_own_classes(
 ) -> None:
     folder = run(tmp_path / "runs", method, data="cifar10")
     out = tmp_path / "out.csv"
-    assert prediction.predict(folder, real, out, top=10).images == 10_000
+    assert predict(folder, real, out, top=10).images == 10_000
     names, classes = [f"{i}.png" for i in range(10_000)], datasets.load("cifar10").test.classes
     same_as_saved(folder / "trial-0", out, names, classes)
