@@ -16,7 +16,7 @@ from fewshot.model import conformal, image_listing, prediction_formats, predicto
 from fewshot.model.image_listing import NotRead
 from fewshot.model.partial_file import SUFFIX
 from fewshot.model.prediction_formats import Content
-from fewshot.model.prediction_work import LEFT_OUT, Asked, Work
+from fewshot.model.prediction_work import LEFT_OUT, PLAIN, Asked, Work
 from fewshot.model.predictor import Predictor
 from fewshot.model.sorted_copies import SortedCopies
 
@@ -51,7 +51,7 @@ def predict(
     place: Path,
     images: Sequence[Path],
     out: Path | None = None,
-    asked: Asked = Asked(),
+    asked: Asked = PLAIN,
     *,
     seed: int | None = None,
     kaggle: bool = False,

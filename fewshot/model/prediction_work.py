@@ -42,6 +42,9 @@ class Asked:
     exact: bool = False
 
 
+PLAIN = Asked()
+
+
 class _Chunk(NamedTuple):
     """Files that are classified at once, and the key under which their part is stored."""
 
