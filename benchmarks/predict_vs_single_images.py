@@ -84,7 +84,7 @@ def in_turns(run: Path, folder: Path, rounds: int) -> dict[str, Any]:
     loop = single_image_loop(run, [images / f"{i + 1}.png" for i in range(PLAIN_IMAGES)])
 
     def predict() -> None:
-        prediction.predict(run, images, out, kaggle=True)
+        prediction.predict(run, [images], out, kaggle=True)
 
     turns = [
         {
@@ -118,7 +118,7 @@ def parts(run: Path, images: Path) -> dict[str, dict[str, float]]:
     from fewshot.model import prediction, predictor
 
     out = images.parent / "alone.csv"
-    everything = common.clock_and_processor_seconds(lambda: prediction.predict(run, images, out))
+    everything = common.clock_and_processor_seconds(lambda: prediction.predict(run, [images], out))
     start = common.clock_and_processor_seconds(lambda: predictor.load(run))
     ready = predictor.load(run)
     files = sorted(images.iterdir())
@@ -177,7 +177,7 @@ def child(run: Path, images: Path) -> dict[str, float]:
     out = images.parent / f"{images.name}.csv"
     with progress.shown_by(note_first):
         spent = common.clock_and_processor_seconds(
-            lambda: prediction.predict(run, images, out, kaggle=True)
+            lambda: prediction.predict(run, [images], out, kaggle=True)
         )
     return {**spent, "start_mb": start[0], "peak_mb": resident_mb("VmHWM")}
 

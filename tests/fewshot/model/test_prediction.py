@@ -244,7 +244,11 @@ def test_broken_files_are_named_when_the_others_are_done_or_left_out(
         with progress.shown_by(status_lines.append):
             result = predict(scratch, folder, out, kaggle=kaggle, skip_broken=True)
         assert result == (38, ["3.png (truncated)", "5.png (empty)"])
-        assert str(result) == "38 images; left out 2: 3.png (truncated), 5.png (empty)"
+        table = out.with_name(f"{kaggle}-left-out.csv")
+        assert rows(table) == [
+            {"file": "3.png", "reason": "truncated"},
+            {"file": "5.png", "reason": "empty"},
+        ]
         assert len(rows(out)) == 38
     assert set(status_lines) == {"loading the classifier"}  # nothing was computed again
     for path in folder.iterdir():
@@ -263,10 +267,10 @@ def test_photos_of_formats_that_cannot_be_read_are_errors_before_work_starts(
     with pytest.raises(UserError, match=r"holds no images \(1\.jxl \(empty\), sample\.csv"):
         predict(scratch, folder, tmp_path / "out.csv", skip_broken=True)
     shutil.copy(digits / "1.png", folder / "1.png")
-    with pytest.raises(UserError, match=r"png: 1\.jxl \(empty\); convert or remove them"):
+    with pytest.raises(UserError, match=r"^1\.jxl \(empty\); convert or remove them"):
         predict(scratch, folder, tmp_path / "out.csv", kaggle=True)
     result = predict(scratch, folder, tmp_path / "out.csv", kaggle=True, skip_broken=True)
-    assert (result.images, len(result.left_out)) == (1, 2)
+    assert (result[0], len(result[1])) == (1, 2)
 
 
 def test_the_csv_may_lie_among_the_images_in_folders_of_folders(
@@ -450,7 +454,7 @@ def test_what_is_no_run_or_no_longer_the_same_is_refused(digits: Path, tmp_path:
 
     refused("runs is not the folder of a finished run", at=folder.parent)
     refused("has no trial 7: it has 0", seed=7)
-    refused("--top 9: the run has 4 classes", top=9)
+    refused("--top 9: the classifier has 4 classes", top=9)
     weights = folder / "trial-0" / "model.safetensors"
     whole = weights.read_bytes()
     weights.write_bytes(whole[:1000])
@@ -472,7 +476,11 @@ def test_what_is_no_run_or_no_longer_the_same_is_refused(digits: Path, tmp_path:
 @pytest.mark.parametrize(
     ("arguments", "words_of_error"),
     [
-        ("RUN PNG", "name one file to write"),
+        ("RUN PNG --out a.txt", "expected one of .csv, .json, .jsonl"),
+        ("RUN PNG --sets 0.9", "prediction sets need a model file"),
+        ("RUN PNG --sets 90", "expected a share between 0 and 1"),
+        ("RUN PNG --sets-exact", "--sets-exact needs --sets"),
+        ("nowhere.fewshot PNG", "nowhere.fewshot does not exist"),
         ("RUN PNG --out a.csv --kaggle b.csv", "name one file to write"),
         ("RUN PNG --kaggle a.csv --top 2", "--kaggle writes one class"),
         ("RUN PNG --out .", "is a folder"),
@@ -531,6 +539,6 @@ def test_cifar10_test_images_as_files_get_the_runs_own_classes(
 ) -> None:
     folder = run(tmp_path / "runs", method, data="cifar10")
     out = tmp_path / "out.csv"
-    assert predict(folder, real, out, top=10).images == 10_000
+    assert predict(folder, real, out, top=10)[0] == 10_000
     names, classes = [f"{i}.png" for i in range(10_000)], datasets.load("cifar10").test.classes
     same_as_saved(folder / "trial-0", out, names, classes)
