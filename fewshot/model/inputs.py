@@ -88,9 +88,9 @@ def images_of(images: Any) -> Images:
 def _of_place(place: Path) -> Images:
     if not place.exists():
         raise UserError(f"{place} does not exist: name a folder of images, or give a list.")
-    folder, names, unreadable, _, _ = image_listing.listing(place, False, Path())
+    folder, names, unreadable, _, _ = image_listing.listing([place])
     if unreadable:
-        raise UserError(f"{place}: {few(unreadable)}; convert or remove them.")
+        raise UserError(f"{place}: {image_listing.summary(unreadable)}; convert or remove them.")
     return Images(tuple(str(folder / name) for name in names), lambda i: folder / names[i])
 
 
