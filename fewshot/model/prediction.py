@@ -151,8 +151,4 @@ def _check(ready: Predictor, asked: Asked) -> None:
             "prediction sets need a model file: a run has not stored what they are made from; "
             "make a model with fewshot fit."
         )
-    if asked.exact:
-        features = torch.empty(0, ready.model.backbone.n_features)
-        conformal.exact_sets(ready.model, features, asked.coverage)
-    else:
-        conformal.sets(ready.model.fold_scores, torch.empty(0, n_classes), asked.coverage)
+    conformal.sets(ready.model.fold_scores, torch.empty(0, n_classes), asked.coverage)
