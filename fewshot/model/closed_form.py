@@ -54,20 +54,10 @@ def fit(support: LabelledFeatures, classes: Sequence[str], recipe: Recipe, rejec
         UserError: the recipe is that of a head which was trained together with the network.
     """
     features, labels, n_way = support.features, support.labels, len(classes)
-    prior = recipe.prior
-    head = heads.fit_head(features, labels, n_way, recipe, prior=prior, classes=classes)
+    head = heads.fit_head(features, labels, n_way, recipe, classes)
     started = time.perf_counter()
-    held_out = heads.out_of_fold(
-        features,
-        labels,
-        n_way,
-        recipe,
-        prior=prior,
-        classes=classes,
-        clusters=support.clusters,
-        seed=recipe.seed,
-    )
-    temperature = heads.temperature(head, features, labels, held_out, prior=prior, classes=classes)
+    held_out = heads.out_of_fold(features, labels, n_way, recipe, classes, support.clusters)
+    temperature = heads.temperature(head, features, labels, held_out, recipe.prior, classes)
     log_probabilities = (held_out.logits / temperature).log_softmax(1)
     seconds = time.perf_counter() - started
     true = log_probabilities.gather(1, held_out.labels[:, None])[:, 0].exp()

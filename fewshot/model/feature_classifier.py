@@ -116,13 +116,11 @@ class FeatureClassifier(ClassifierMixin, BaseEstimator):
             )
         features, targets = torch.from_numpy(rows.copy()), torch.from_numpy(positions)
         names = [str(name) for name in self.classes_]
-        recipe, prior = settings.recipe(), settings.prior
-        head = heads.fit_head(features, targets, n_way, recipe, prior=prior, classes=names)
-        held_out = heads.out_of_fold(
-            features, targets, n_way, recipe, prior=prior, classes=names, seed=settings.seed
-        )
+        recipe = settings.recipe()
+        head = heads.fit_head(features, targets, n_way, recipe, names)
+        held_out = heads.out_of_fold(features, targets, n_way, recipe, names)
         self.temperature_ = heads.temperature(
-            head, features, targets, held_out, prior=prior, classes=names
+            head, features, targets, held_out, recipe.prior, names
         )
         self.centre_ = np.zeros(rows.shape[1]) if head.centre is None else head.centre.numpy()
         self.coef_, self.intercept_ = head.weight.numpy(), head.bias.numpy()

@@ -13,14 +13,13 @@ from episodes import datasets
 from episodes.types import Decoding, ImageSet
 from fewshot import backbones, progress
 from fewshot.backbones import Backbone
-from fewshot.config import BackboneSettings
 from fewshot.config.fitting import FitConfig
 from fewshot.errors import UserError
 from fewshot.features import frozen
 from fewshot.model import closed_form
 from fewshot.model.card import Card
 from fewshot.model.classifier import ImageClassifier, LabelledFeatures, Recipe
-from fewshot.runs import provenance
+from fewshot.runs import checks, provenance
 from fewshot.training import devices
 
 
@@ -35,7 +34,7 @@ def fit_data(data: str, settings: FitConfig, device: str | None = None) -> Image
     Raises:
         UserError: the data is missing or broken, or cannot be classified.
     """
-    backbone = settings.backbone or _default_backbone()
+    backbone = settings.backbone or backbones.default(datasets.natural_side(data))
     images = datasets.load(
         data,
         input_size=backbones.input_side(backbone),
@@ -66,7 +65,9 @@ def fit(
     """
     started = time.perf_counter()
     _check(images)
-    network = settings.backbone or _default_backbone()
+    network = settings.backbone or backbones.default(images.images.shape[-1])
+    if not images.mirror:
+        network = checks.without_mirrored_views(network)
     device = devices.pick(device)
     progress.update("loading the network")
     backbone = backbones.build(network).to(device).eval().requires_grad_(False)
@@ -99,7 +100,7 @@ def fit(
             method="probe",
             choice="",
             class_counts=dict(zip(images.classes, counts, strict=True)),
-            origins=(),
+            origins=backbones.origins(network),
             quality=fitted.quality,
             data=images.name,
             data_fingerprint=images.fingerprint,
@@ -107,10 +108,6 @@ def fit(
             notes=images.notes,
         ),
     )
-
-
-def _default_backbone() -> BackboneSettings:
-    return BackboneSettings(name="mini-resnet", weights="pretrained", views="flip-crop")
 
 
 def _check(images: ImageSet) -> None:

@@ -38,8 +38,6 @@ def fit_head(
     labels: Tensor,
     n_way: int,
     recipe: Recipe,
-    *,
-    prior: Prior = "balanced",
     classes: Sequence[str] = (),
 ) -> AffineHead:
     """Fit a head to the features of labelled images; the prior is in its bias.
@@ -49,7 +47,6 @@ def fit_head(
         labels: int64 [n]; every class 0..n_way-1 occurs.
         n_way: number of classes.
         recipe: how to fit it.
-        prior: how frequent the classes are expected to be.
         classes: class names in the order of the labels, for a prior that names classes.
 
     Raises:
@@ -70,7 +67,7 @@ def fit_head(
         centre=recipe.centre,
         normalise=recipe.normalise,
     )
-    return with_prior(head, labels, recipe.kind == "logistic", prior, classes)
+    return with_prior(head, labels, recipe.kind == "logistic", recipe.prior, classes)
 
 
 def with_prior(
@@ -95,12 +92,8 @@ def out_of_fold(
     labels: Tensor,
     n_way: int,
     recipe: Recipe,
-    *,
-    prior: Prior = "balanced",
     classes: Sequence[str] = (),
     clusters: Tensor | None = None,
-    seed: int = 0,
-    enough: int = calibrating.ENOUGH,
 ) -> OutOfFold:
     """Return what heads that were fitted without a fold predict for that fold.
 
@@ -108,25 +101,21 @@ def out_of_fold(
     scaled to the spread that the head of all images has.
 
     Args:
-        features, labels, n_way, recipe, prior, classes: as for `fit_head`.
+        features, labels, n_way, recipe, classes: as for `fit_head`.
         clusters: images of one cluster are in one fold, int64 [n]; None if each is on its own.
-        seed: seed of the split.
-        enough: predictions after which no further fold is fitted.
 
     Returns:
         The predictions; none if no class has two images.
     """
-    whole = fit_head(features, labels, n_way, recipe, prior=prior, classes=classes)(features)
+    whole = fit_head(features, labels, n_way, recipe, classes)(features)
     logits, positions, n_folds = [torch.empty(0, n_way)], [torch.empty(0, dtype=torch.int64)], 0
-    for inside, outside in calibrating.folds(labels, clusters, seed):
-        head = fit_head(
-            features[inside], labels[inside], n_way, recipe, prior=prior, classes=classes
-        )
+    for inside, outside in calibrating.folds(labels, clusters, recipe.seed):
+        head = fit_head(features[inside], labels[inside], n_way, recipe, classes)
         scale = relative_spread(whole, head(features[inside]))
         logits.append(scale * head(features[outside]))
         positions.append(outside)
         n_folds += 1
-        if sum(map(len, positions)) >= enough:
+        if sum(map(len, positions)) >= calibrating.ENOUGH:
             break
     at = torch.cat(positions)
     return OutOfFold(torch.cat(logits), labels[at], at, n_folds)
@@ -137,7 +126,6 @@ def temperature(
     features: Tensor,
     labels: Tensor,
     held_out: OutOfFold,
-    *,
     prior: Prior = "balanced",
     classes: Sequence[str] = (),
 ) -> float:
@@ -151,7 +139,8 @@ def temperature(
         features: of the labelled images, float [n, d].
         labels: int64 [n].
         held_out: predictions by heads of the same recipe.
-        prior, classes: as for `fit_head`.
+        prior: how frequent the classes are expected to be.
+        classes: as for `fit_head`.
     """
     n_way = len(head.bias)
     expected = None

@@ -12,7 +12,7 @@ from episodes.rng import generator
 from episodes.types import ImageSet, TrainTest
 from fewshot import config
 from fewshot.backbones import views
-from fewshot.config import MethodConfig, RunConfig
+from fewshot.config import BackboneSettings, MethodConfig, RunConfig
 from fewshot.errors import UserError, one_line
 from fewshot.learners.base import Learner, LearnerOptions
 from fewshot.training import devices, optim
@@ -146,12 +146,19 @@ def fit_to_data(settings: RunConfig, data: TrainTest, smallest_class: int) -> Ru
 def changes_without_mirroring(settings: MethodConfig) -> dict[str, Any]:
     """Return the settings that change where a mirror image may be of another class."""
     changes: dict[str, Any] = {"augment": _without_mirroring(settings.augment)}
-    if views.mirrored(settings.backbone.views):
-        changes["backbone"] = settings.backbone.model_copy(update={"views": "none"})
+    if (backbone := without_mirrored_views(settings.backbone)) != settings.backbone:
+        changes["backbone"] = backbone
     if settings.append is not None:
         steps = _without_mirroring(settings.append.augment)
         changes["append"] = settings.append.model_copy(update={"augment": steps})
     return changes
+
+
+def without_mirrored_views(backbone: BackboneSettings) -> BackboneSettings:
+    """Return the settings of a network without views where these have mirror images."""
+    beside = tuple(without_mirrored_views(one) for one in backbone.beside)
+    own = "none" if views.mirrored(backbone.views) else backbone.views
+    return backbone.model_copy(update={"views": own, "beside": beside})
 
 
 def _without_mirroring(steps: Sequence[config.Step]) -> tuple[config.Step, ...]:
