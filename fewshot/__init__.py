@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from fewshot.learners.relation import Relation
     from fewshot.learners.siamese import Siamese
     from fewshot.learners.supervised import Supervised
+    from fewshot.model.estimator import FewShotClassifier
+    from fewshot.model.feature_classifier import FeatureClassifier
     from fewshot.report.frames import compare, load_records
 
 __version__ = "0.1.0"
@@ -41,6 +43,8 @@ __all__ = [
     "Baseline",
     "Episode",
     "Experts",
+    "FeatureClassifier",
+    "FewShotClassifier",
     "FineTune",
     "ImageSet",
     "Labelled",
@@ -69,6 +73,8 @@ _SOURCES = {
     "Baseline": ("fewshot.learners.baseline", "Baseline"),
     "Episode": ("episodes.types", "Episode"),
     "Experts": ("fewshot.learners.experts", "Experts"),
+    "FeatureClassifier": ("fewshot.model.feature_classifier", "FeatureClassifier"),
+    "FewShotClassifier": ("fewshot.model.estimator", "FewShotClassifier"),
     "FineTune": ("fewshot.learners.finetune", "FineTune"),
     "ImageSet": ("episodes.types", "ImageSet"),
     "Labelled": ("episodes.types", "Labelled"),

@@ -51,6 +51,9 @@ class Card:
         seconds: seconds of the whole fit.
         notes: sentences that a user must know.
         licence: licence of the model as its maker states it; empty if not stated.
+        forecast: sentences about how many more labels would help.
+        integer_classes: whether the labels were integers in Python, of which the class names are
+            the digits.
     """
 
     created: str
@@ -66,3 +69,4 @@ class Card:
     notes: tuple[str, ...] = ()
     licence: str = ""
     forecast: tuple[str, ...] = field(default=())
+    integer_classes: bool = False
