@@ -11,31 +11,48 @@ from __future__ import annotations
 import sys
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
+from torch import Tensor
+from torch.nn import functional as F
 
 from episodes import datasets
-from fewshot import backbones
+from fewshot import backbones, io
 from fewshot.config import BackboneSettings
 from fewshot.features import frozen
-from fewshot.model.generic_means import FILE
+from fewshot.model import generic_means
 
-N_IMAGES = 10_000
+N_IMAGES = 1_000
 DATA = "tinyimagenet32"
-NETWORKS = {
-    "mini-resnet": BackboneSettings(name="mini-resnet", weights="pretrained", views="flip-crop"),
-}
+LITE = {"weights": "pretrained", "views": "flip"}
+NETWORKS = (
+    BackboneSettings(name="mini-resnet", weights="pretrained", views="flip-crop"),
+    *(BackboneSettings(name=f"tf_efficientnet_lite{n}", **LITE) for n in range(3)),
+)
 
 
-def mean(settings: BackboneSettings) -> torch.Tensor:
-    """Return the mean features of a network, float16 [d]."""
+def means(settings: BackboneSettings) -> dict[str, Tensor]:
+    """Return the means of a network's features, and of those of unit length, float16 [d]."""
     images = datasets.load(DATA).train
-    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
+    rows = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[:N_IMAGES]
     network = backbones.build(settings)
-    features, _ = frozen.cached(network, images, order[:N_IMAGES], "cpu")
-    return features.features.as_subclass(torch.Tensor).mean(0).half()
+    network.set_compute("bfloat16", True)
+    features = frozen.extract(network, images, rows, "cpu")
+    parts = {False: features, True: F.normalize(features, dim=1)}
+    return {
+        generic_means.key(settings, unit) or "": part.mean(0).half() for unit, part in parts.items()
+    }
+
+
+def main(names: list[str]) -> None:
+    """Compute the means of the networks with these names, with and without roots; keep others."""
+    contents = load_file(generic_means.FILE) if generic_means.FILE.exists() else {}
+    for settings in NETWORKS:
+        for root in (False, True):
+            if not names or settings.name in names:
+                contents |= means(settings.model_copy(update={"root": root}))
+                print(settings.name, "root" if root else "", flush=True)
+    io.write_bytes(generic_means.FILE, save(contents))
 
 
 if __name__ == "__main__":
-    means = load_file(FILE) if FILE.exists() else {}
-    means |= {name: mean(NETWORKS[name]) for name in sys.argv[1:] or NETWORKS}
-    save_file(means, FILE)
+    main(sys.argv[1:])

@@ -11,12 +11,10 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from fewshot import functional
 from fewshot.evaluation import metrics, statistics
 from fewshot.heads.affine import AffineHead
-from fewshot.model import heads
+from fewshot.model import heads, reject
 from fewshot.model.card import Quality
 from fewshot.model.classifier import LabelledFeatures, Recipe
 from fewshot.model.reject import Rejection
@@ -41,14 +39,21 @@ class Fitted(NamedTuple):
     quality: Quality
 
 
-def fit(support: LabelledFeatures, classes: Sequence[str], recipe: Recipe, reject: float) -> Fitted:
+def fit(
+    support: LabelledFeatures,
+    classes: Sequence[str],
+    recipe: Recipe,
+    share: float,
+    centre: Tensor | None,
+) -> Fitted:
     """Fit a head to the features of labelled images, and measure it by cross-validation.
 
     Args:
         support: the labelled images.
         classes: class names, in the order of the labels.
         recipe: how to fit it.
-        reject: share of images of the known classes that may be refused.
+        share: share of images of the known classes that may be refused.
+        centre: generic mean of the network's features; None for that of the labelled images.
 
     Raises:
         UserError: the recipe is that of a head which was trained together with the network.
@@ -64,7 +69,7 @@ def fit(support: LabelledFeatures, classes: Sequence[str], recipe: Recipe, rejec
     return Fitted(
         head,
         temperature,
-        _rejection(features, labels, n_way, reject),
+        reject.fit(features, labels, n_way, centre, share, support.clusters),
         1 - true,
         _quality(log_probabilities, held_out, classes, seconds),
     )
@@ -93,10 +98,3 @@ def _quality(
         confused=(classes[first], classes[second], times) if times else None,
         seconds=seconds,
     )
-
-
-def _rejection(features: Tensor, labels: Tensor, n_way: int, share: float) -> Rejection:
-    """Return a rejection that refuses nothing."""
-    centre = features.mean(0)
-    means = functional.prototypes(F.normalize(features - centre, dim=-1), labels, n_way)
-    return Rejection(centre, F.normalize(means, dim=-1), -1.0, share)

@@ -47,14 +47,17 @@ def check(coverage: float, n_labels: int) -> None:
     """Raise UserError if a coverage is impossible, or needs more labelled images."""
     if not 0 < coverage < 1:
         raise UserError(
-            f"a coverage of {coverage:g} is impossible: choose a share between 0 and 1, such as 0.9."
+            f"a coverage of {coverage:g} is impossible: choose a share between 0 and 1, such as "
+            "0.9."
         )
     least = needed(coverage)
     if n_labels < least:
+        remedy = "label more images"
+        if n_labels:
+            remedy += f", or choose a coverage of at most {math.floor(100 * n_labels / (n_labels + 1)) / 100:g}"
         raise UserError(
-            f"sets that contain the true class in {coverage:.4g} of all cases need at least {least} "
-            f"labelled images of classes with two or more, and there are {n_labels}: label more, or "
-            "choose a lower coverage."
+            f"sets that contain the true class in {100 * coverage:.4g}% of all cases need at least "
+            f"{least} labelled images that were held out, and there are {n_labels}: {remedy}."
         )
 
 

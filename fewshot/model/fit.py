@@ -16,7 +16,7 @@ from fewshot.backbones import Backbone
 from fewshot.config.fitting import FitConfig
 from fewshot.errors import UserError
 from fewshot.features import frozen
-from fewshot.model import closed_form
+from fewshot.model import closed_form, reject
 from fewshot.model.card import Card
 from fewshot.model.classifier import ImageClassifier, LabelledFeatures, Recipe
 from fewshot.runs import checks, provenance
@@ -81,7 +81,9 @@ def fit(
         tuple(names) or tuple(map(str, range(len(images)))),
         images.clusters,
     )
-    fitted = closed_form.fit(support, images.classes, recipe, settings.reject)
+    fitted = closed_form.fit(
+        support, images.classes, recipe, settings.reject, reject.generic_mean(network)
+    )
     counts = images.labels.bincount(minlength=len(images.classes)).tolist()
     return ImageClassifier(
         classes=images.classes,

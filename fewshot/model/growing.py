@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from fewshot.errors import UserError
-from fewshot.model import closed_form
+from fewshot.model import closed_form, reject
 from fewshot.model.classifier import ImageClassifier, LabelledFeatures
 
 
@@ -47,7 +47,13 @@ def add(
         (*old.names, *names),
         _joined_clusters(old.clusters, len(old.labels), len(labels)),
     )
-    fitted = closed_form.fit(support, classes, classifier.recipe, classifier.rejection.share)
+    fitted = closed_form.fit(
+        support,
+        classes,
+        classifier.recipe,
+        classifier.rejection.share,
+        reject.generic_mean(classifier.settings),
+    )
     counts = support.labels.bincount(minlength=len(classes)).tolist()
     card = replace(
         classifier.card,

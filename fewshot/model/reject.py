@@ -45,7 +45,7 @@ def fit(
     features: Tensor,
     labels: Tensor,
     n_way: int,
-    centre: Tensor,
+    centre: Tensor | None,
     share: float,
     clusters: Tensor | None = None,
 ) -> Rejection:
@@ -58,11 +58,12 @@ def fit(
         features: of the labelled images, float [n, d].
         labels: int64 [n]; every class 0..n_way-1 occurs.
         n_way: number of classes.
-        centre: generic mean of the network's features, float [d].
+        centre: generic mean of the network's features, float [d]; None for the mean of these.
         share: share of images of the known classes that may be refused.
         clusters: number of the cluster of each image, int64 [n]; an image is left out together
             with the others of its cluster. None if each is on its own.
     """
+    centre = features.mean(0) if centre is None else centre
     unit = F.normalize(features - centre, dim=1)
     sums = unit.new_zeros(n_way, unit.shape[1]).index_add_(0, labels, unit)
     means = F.normalize(sums, dim=1)
