@@ -84,7 +84,7 @@ def turned_and_zoomed(images: Tensor) -> list[Tensor]:
 
 
 def _mapped(images: Tensor, matrix: Tensor) -> Tensor:
-    n = len(images)
+    n = images.shape[0]  # unlike len, it can be exported
     return transformed(images, matrix.expand(n, 2, 2), torch.zeros(n, 2, device=images.device))
 
 

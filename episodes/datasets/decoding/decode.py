@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from io import BytesIO
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -117,31 +118,54 @@ def decode_with_traits(payload: Payload, decoding: Decoding) -> tuple[np.ndarray
     if isinstance(payload, np.ndarray):
         square = _square(Image.fromarray(payload), decoding)
         return np.asarray(square), _ORDINARY
-    data, size = raw(payload), decoding.size
+    data = raw(payload)
     with opened(data) as image:
-        width, height = image.size
-        # This affects JPEG alone: it is decoded at a half, a quarter or an eighth of its size if
-        # that is still at least twice the size of the result.
-        if min(width, height) >= 4 * size:
-            image.draft(None, (2 * size, 2 * size))
-        traits = _ORDINARY
-        kind = deep_pixels.kind_of(image) if deep_pixels.may_be_deep(data) else None
-        if kind is None:
-            colours = _rgb(_upright(image, image))
-        else:
-            shallow, traits = _shallow(image, kind, data, decoding)
-            colours = _rgb(_upright(shallow, image))
+        colours, traits = _colours(image, data, decoding)
         pixels = np.asarray(_square(colours, decoding))
-        if width != height and decoding.fit == "crop":
-            traits = traits._replace(cut_off=1 - min(width, height) / max(width, height))
         if image.format in _PAGED and _has_more_pages(image):
             traits = traits._replace(has_more_pages=True)
         return pixels, traits
 
 
-def rgb(image: Image.Image) -> np.ndarray:
-    """Return the pixels of an opened image of 8 bits, upright and on white, uint8 [h, w, 3]."""
-    return np.asarray(_rgb(_upright(image, image)))
+def decode_upright(payload: Path | bytes, decoding: Decoding) -> np.ndarray:
+    """Decode an image at its own size: upright (EXIF), on white where it is transparent.
+
+    A JPEG that is far larger than the decoding asks for is read at a fraction of its size.
+
+    Args:
+        payload: the encoded image.
+        decoding: how the image would become a square.
+
+    Returns:
+        uint8 [h, w, 3], of which `decode` makes the square.
+
+    Raises:
+        Exception: one of `broken_image_errors`, if the image cannot be decoded.
+    """
+    data = raw(payload)
+    with opened(data) as image:
+        return np.asarray(_colours(image, data, decoding)[0])
+
+
+def _colours(
+    image: Image.Image, data: bytes, decoding: Decoding
+) -> tuple[Image.Image, Traits]:
+    """Return an opened image as upright RGB pixels that are not square yet."""
+    width, height = image.size
+    # This affects JPEG alone: it is decoded at a half, a quarter or an eighth of its size if that
+    # is still at least twice the size of the result.
+    if min(width, height) >= 4 * decoding.size:
+        image.draft(None, (2 * decoding.size, 2 * decoding.size))
+    traits = _ORDINARY
+    kind = deep_pixels.kind_of(image) if deep_pixels.may_be_deep(data) else None
+    if kind is None:
+        colours = _rgb(_upright(image, image))
+    else:
+        shallow, traits = _shallow(image, kind, data, decoding)
+        colours = _rgb(_upright(shallow, image))
+    if width != height and decoding.fit == "crop":
+        traits = traits._replace(cut_off=1 - min(width, height) / max(width, height))
+    return colours, traits
 
 
 def _has_more_pages(image: Image.Image) -> bool:
