@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from onnxscript import BOOL, DOUBLE, FLOAT, INT64, UINT8, script
+from onnxscript import DOUBLE, FLOAT, UINT8, script
 from onnxscript import opset20 as op
 
 from episodes.types import Decoding
@@ -27,8 +27,8 @@ FLOAT_32, INT_64, FLOAT_64 = 1, 7, 11
 
 
 @script()
-def bicubic(distance: DOUBLE[...]) -> DOUBLE[...]:
-    """Return the weight of pixels at a distance, in pixels of the result."""
+def bicubic(distance: DOUBLE) -> DOUBLE:
+    """Return the weights of pixels at distances in pixels of the result."""
     x = op.Abs(distance)
     near = (1.5 * x - 2.5) * x * x + 1.0
     far = (((x - 5.0) * x + 8.0) * x - 4.0) * -0.5
@@ -38,8 +38,8 @@ def bicubic(distance: DOUBLE[...]) -> DOUBLE[...]:
 @script()
 def weights_of(
     begin: DOUBLE, end: DOUBLE, out: DOUBLE, corner: DOUBLE, size: DOUBLE, n_pixels: DOUBLE
-) -> DOUBLE["size", "n_pixels"]:
-    """Return how much each pixel of an axis weighs in each pixel of the result.
+) -> DOUBLE:
+    """Return how much each pixel of an axis weighs in each pixel of the result, [size, n_pixels].
 
     A weight of one is 2^22.
 
@@ -65,7 +65,7 @@ def weights_of(
 
 
 @script()
-def rounded(sums: DOUBLE[...]) -> DOUBLE[...]:
+def rounded(sums: DOUBLE) -> DOUBLE:
     """Return the pixels, 0 to 255, of sums of weighted pixels."""
     zero = op.CastLike(0.0, sums)
     white = op.CastLike(255.0, sums)
@@ -73,8 +73,8 @@ def rounded(sums: DOUBLE[...]) -> DOUBLE[...]:
 
 
 @script()
-def counts_of(length: DOUBLE, factor: DOUBLE) -> FLOAT["n_blocks"]:
-    """Return how many pixels of an axis of some length each block has."""
+def counts_of(length: DOUBLE, factor: DOUBLE) -> FLOAT:
+    """Return how many pixels of an axis of some length each block has, [n_blocks]."""
     zero = 0.0 * length
     start = op.Range(zero, length, factor)
     return op.Cast(op.Min(length - start, factor), to=FLOAT_32)
@@ -82,13 +82,16 @@ def counts_of(length: DOUBLE, factor: DOUBLE) -> FLOAT["n_blocks"]:
 
 @script()
 def reduced(
-    pixels: UINT8["n", 3, "h", "w"],
+    pixels: UINT8,
     height: DOUBLE,
     width: DOUBLE,
     factor_y: DOUBLE,
     factor_x: DOUBLE,
-) -> DOUBLE["n", 3, "m", "k"]:
-    """Return the means over blocks, rounded; the last block of an axis may be smaller."""
+) -> DOUBLE:
+    """Return the means over blocks of pixels [n, 3, h, w], rounded, as [n, 3, m, k].
+
+    The last block of an axis may be smaller.
+    """
     count_y = counts_of(height, factor_y)
     count_x = counts_of(width, factor_x)
     count = op.MatMul(op.Unsqueeze(count_y, [1]), op.Unsqueeze(count_x, [0]))
@@ -111,7 +114,7 @@ def reduced(
 
 @script()
 def resized(
-    images: UINT8["n", "h", "w", 3],
+    images: UINT8,
     top: DOUBLE,
     left: DOUBLE,
     height: DOUBLE,
@@ -121,11 +124,11 @@ def resized(
     corner_y: DOUBLE,
     corner_x: DOUBLE,
     size: DOUBLE,
-) -> DOUBLE["n", 3, "size", "size"]:
-    """Resize a part of images, and place it into a square.
+) -> DOUBLE:
+    """Resize a part of images and place it into a square; return [n, 3, size, size].
 
     Args:
-        images: the images.
+        images: the images, [n, h, w, 3].
         top, left, height, width: the part.
         out_h, out_w: its height and width in the square.
         corner_y, corner_x: its place in the square.
@@ -173,7 +176,7 @@ def resized(
 
 
 @script()
-def cropped(images: UINT8["n", "h", "w", 3], size: DOUBLE) -> DOUBLE["n", 3, "size", "size"]:
+def cropped(images: UINT8, size: DOUBLE) -> DOUBLE:
     """Resize the middle square."""
     h = op.Squeeze(op.Cast(op.Shape(images, start=1, end=2), to=FLOAT_64))
     w = op.Squeeze(op.Cast(op.Shape(images, start=2, end=3), to=FLOAT_64))
@@ -185,7 +188,7 @@ def cropped(images: UINT8["n", "h", "w", 3], size: DOUBLE) -> DOUBLE["n", 3, "si
 
 
 @script()
-def squeezed(images: UINT8["n", "h", "w", 3], size: DOUBLE) -> DOUBLE["n", 3, "size", "size"]:
+def squeezed(images: UINT8, size: DOUBLE) -> DOUBLE:
     """Resize each axis to the same size."""
     h = op.Squeeze(op.Cast(op.Shape(images, start=1, end=2), to=FLOAT_64))
     w = op.Squeeze(op.Cast(op.Shape(images, start=2, end=3), to=FLOAT_64))
@@ -194,7 +197,7 @@ def squeezed(images: UINT8["n", "h", "w", 3], size: DOUBLE) -> DOUBLE["n", 3, "s
 
 
 @script()
-def padded(images: UINT8["n", "h", "w", 3], size: DOUBLE) -> DOUBLE["n", 3, "size", "size"]:
+def padded(images: UINT8, size: DOUBLE) -> DOUBLE:
     """Resize the longer axis to a size, and fill up the shorter one with white."""
     h = op.Squeeze(op.Cast(op.Shape(images, start=1, end=2), to=FLOAT_64))
     w = op.Squeeze(op.Cast(op.Shape(images, start=2, end=3), to=FLOAT_64))
@@ -222,9 +225,10 @@ def model_of(decoding: Decoding) -> ModelProto:
     side = float(decoding.size)
 
     @script(default_opset=op)
-    def decode(images: UINT8["n", "h", "w", 3]) -> FLOAT["n", 3, "size", "size"]:
+    def decode(images: UINT8) -> FLOAT:
         size = op.Cast(op.Constant(value_float=side), to=FLOAT_64)
         pixels = op.Cast(square(images, size), to=FLOAT_32) / 255.0
         return pixels
 
-    return decode.to_model_proto()
+    shape = ("n", 3, decoding.size, decoding.size)
+    return decode.to_model_proto(input_types=[UINT8["n", "h", "w", 3]], output_types=[FLOAT[shape]])
