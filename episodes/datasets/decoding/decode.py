@@ -147,9 +147,7 @@ def decode_upright(payload: Path | bytes, decoding: Decoding) -> np.ndarray:
         return np.asarray(_colours(image, data, decoding)[0])
 
 
-def _colours(
-    image: Image.Image, data: bytes, decoding: Decoding
-) -> tuple[Image.Image, Traits]:
+def _colours(image: Image.Image, data: bytes, decoding: Decoding) -> tuple[Image.Image, Traits]:
     """Return an opened image as upright RGB pixels that are not square yet."""
     width, height = image.size
     # This affects JPEG alone: it is decoded at a half, a quarter or an eighth of its size if that
