@@ -147,6 +147,11 @@ def decode_upright(payload: Path | bytes, decoding: Decoding) -> np.ndarray:
         return np.asarray(_colours(image, data, decoding)[0])
 
 
+def rgb(image: Image.Image) -> np.ndarray:
+    """Return the pixels of an opened image of 8 bits, upright and on white, uint8 [h, w, 3]."""
+    return np.asarray(_rgb(_upright(image, image)))
+
+
 def _colours(image: Image.Image, data: bytes, decoding: Decoding) -> tuple[Image.Image, Traits]:
     """Return an opened image as upright RGB pixels that are not square yet."""
     width, height = image.size
