@@ -13,13 +13,14 @@ from episodes.datasets.locations import cache_root
 if TYPE_CHECKING:
     from episodes.datasets.loading import (
         available,
+        contents,
         folders_outside,
         has_test_part,
         load,
         natural_side,
     )
 
-__all__ = ["available", "cache_root", "folders_outside", "has_test_part", "load", "natural_side"]
+__all__ = ["available", "cache_root", "contents", "folders_outside", "has_test_part", "load", "natural_side"]
 
 
 def __getattr__(name: str) -> object:

@@ -23,10 +23,10 @@ from episodes.datasets.digits import load_digits
 from episodes.datasets.folders import class_folders, zip_folders
 from episodes.datasets.locations import cache_root, data_root
 from episodes.datasets.names import native
-from episodes.datasets.source import TEST_SHARE, LoadOptions, Source
+from episodes.datasets.source import TEST_SHARE, Content, LoadOptions, Part, Source, chunked
 from episodes.datasets.tables import arrow_folders, csv_labels, hub_datasets, parquet
 from episodes.errors import NotHere, UserError
-from episodes.types import Fit, TrainTest
+from episodes.types import Fit, ImageSet, TrainTest
 
 LARGEST_IMAGE_SIZE = 1024  # pixels
 DIGITS_SIDE = 8  # pixels
@@ -143,6 +143,29 @@ def _located(data: str, root: Path) -> tuple[Source, Path]:
     name = place.stem if place.is_file() else place.name
     source = _source(place, data if data == "cifar10" else name)
     return source, place if place.is_dir() else place.parent
+
+
+def contents(data: str, root: Path | None = None) -> Content:
+    """Return the images of a data set before they are decoded; a single class is enough.
+
+    Args:
+        data: a path or name, as for `load`.
+        root: folder in which names are looked up, as for `load`.
+
+    Raises:
+        UserError: the data is missing or broken.
+    """
+    if data == "digits" and not Path(data).is_dir():
+        sets = load_digits()
+        train, test = map(_of_pixels, sets)
+        return Content(sets.train.classes, train, test)
+    return _located(data, root or data_root())[0].read()
+
+
+def _of_pixels(images: ImageSet) -> Part:
+    """Return decoded images as a part that can be decoded to another size."""
+    pixels = images.images.permute(0, 2, 3, 1).expand(-1, -1, -1, 3).contiguous().numpy()
+    return Part(images.labels.numpy(), str, lambda: chunked(pixels))
 
 
 def has_test_part(data: str, root: Path | None = None) -> bool:

@@ -56,6 +56,25 @@ def values(file: Path | None, sets: Sequence[str], **flags: Any) -> dict[str, An
     return settings
 
 
+def fitting(sets: Sequence[str], **flags: Any) -> config.FitConfig:
+    """Return the settings of `fewshot fit`: its flags, with `--set` on top.
+
+    Args:
+        sets: words such as `prior=training`.
+        flags: settings by name; None if the flag was not given. `weights` is the backbone's.
+    """
+    given = {key: value for key, value in flags.items() if value is not None}
+    weights = given.pop("weights", None)
+    if "backbone" in given:
+        untrained = given.get("method") == "scratch"
+        default = "none" if untrained else "pretrained"
+        given["backbone"] = {"name": given["backbone"], "weights": weights or default}
+    elif weights is not None:
+        raise UserError("--weights needs --backbone, such as --backbone resnet18.")
+    values = config.overlay(given, config.overrides(sets))
+    return config.check(config.FitConfig, values, "the settings of fit")
+
+
 def test_images(text: str | None) -> float | str | None:
     """Return a share of the images, of `0.2` or `20%`; or a path or name, of anything else."""
     if text is None:

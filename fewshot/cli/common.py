@@ -10,6 +10,12 @@ import typer
 Records = Annotated[
     list[Path], typer.Argument(help="Files record.json, run folders, or folders of them.")
 ]
+Classifier = Annotated[
+    Path,
+    typer.Argument(
+        metavar="MODEL|RUN", help="Model file of `fewshot fit`, or folder of a finished run."
+    ),
+]
 Backbone = Annotated[
     str | None, typer.Option(help="One of our own backbones, or any model of timm.")
 ]

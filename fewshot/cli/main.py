@@ -14,6 +14,7 @@ from fewshot.cli import (
     display,
     episodes,
     listing,
+    models,
     predicting,
     reporting,
     training,
@@ -28,6 +29,12 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(demo.demo)
+app.command()(models.fit)
+app.command()(predicting.predict)
+app.command("eval")(models.evaluate)
+app.command()(models.add)
+app.command()(models.show)
+app.command()(models.export)
 app.command()(training.run)
 app.command()(training.pretrain)
 app.command()(episodes.episodes)
@@ -39,7 +46,6 @@ app.command()(reporting.report)
 app.command()(reporting.inspect)
 app.command()(using.forecast)
 app.command()(using.vote)
-app.command()(predicting.predict)
 
 
 def _show_version(asked: bool) -> None:

@@ -13,12 +13,7 @@ from fewshot.cli.display import work
 
 
 def predict(
-    classifier: Annotated[
-        Path,
-        typer.Argument(
-            metavar="MODEL|RUN", help="Model file of `fewshot fit`, or folder of a finished run."
-        ),
-    ],
+    classifier: common.Classifier,
     images: Annotated[
         list[Path],
         typer.Argument(
