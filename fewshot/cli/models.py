@@ -207,8 +207,9 @@ def export(
     with work(quiet, resumes=False):
         from fewshot.model import exporting
 
-        report = exporting.export(model, onnx, check or [])
-    print(report)
+        differences = exporting.export(model, onnx, check or [])
     print(f"model: {onnx}", file=sys.stderr)
-    if report.differs:
-        raise typer.Exit(1)
+    if differences is not None:
+        print(exporting.text(differences))
+        if not differences.are_small:
+            raise typer.Exit(1)

@@ -103,7 +103,9 @@ def _is_new(
     conflicts = []
     for start in range(0, len(features), 1024):
         part = slice(start, start + 1024)
-        distances, nearest = torch.cdist(features[part], old.features).min(1)
+        nearest = torch.cdist(features[part], old.features).argmin(1)
+        # Distances of cdist are too inexact near zero.
+        distances = (features[part] - old.features[nearest]).norm(dim=1)
         is_same = distances < SAME * lengths[part]
         is_new[part] = ~is_same
         for position in (is_same & (old.labels[nearest] != labels[part])).nonzero().flatten():

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from fewshot.model import model_header
 from fewshot.model.card import Card
@@ -90,6 +91,11 @@ def markdown(model_file: ModelFile) -> str:
     lines += [f"- Licence: {card.licence}"] if card.licence else []
     lines += [f"- Note: {note}" for note in (*card.notes, *card.forecast)]
     return "\n".join(lines) + "\n"
+
+
+def to_json(model_file: ModelFile) -> dict[str, Any]:
+    """Return the card of a model, and what its file says, as plain JSON values."""
+    return {**asdict(model_file), "path": str(model_file.path)}
 
 
 def _size(model_file: ModelFile) -> str:
