@@ -20,7 +20,15 @@ if TYPE_CHECKING:
         natural_side,
     )
 
-__all__ = ["available", "cache_root", "contents", "folders_outside", "has_test_part", "load", "natural_side"]
+__all__ = [
+    "available",
+    "cache_root",
+    "contents",
+    "folders_outside",
+    "has_test_part",
+    "load",
+    "natural_side",
+]
 
 
 def __getattr__(name: str) -> object:
