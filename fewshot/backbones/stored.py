@@ -38,6 +38,10 @@ MOST_TENSORS = 6000  # of a network
 LARGEST_STATE = 2**30  # numbers of a network whose weights are not in the file
 
 
+class Misfit(UserError):
+    """Report that settings and weights are not those of one network that a file may hold."""
+
+
 class StoredNetwork(NamedTuple):
     """What a network is rebuilt from, apart from its state.
 
@@ -97,7 +101,7 @@ def layout(network: StoredNetwork, shapes: Mapping[str, tuple[int, ...]]) -> Bac
         shapes: shape of every tensor of the state.
 
     Raises:
-        UserError: the settings are not those of a network of a file, or the shapes do not fit.
+        Misfit: the settings are not those of a network of a file, or the shapes do not fit.
     """
     state = {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}
     with torch.device("meta"), _at_most(PARTS_OF_A_TENSOR * (len(shapes) + 10)):
@@ -107,21 +111,21 @@ def layout(network: StoredNetwork, shapes: Mapping[str, tuple[int, ...]]) -> Bac
         name for name in {*expected, *shapes} if expected.get(name) != shapes.get(name)
     )
     if differing:
-        raise UserError(f"its weights are not those of its network, such as '{differing[0][:100]}'")
+        raise Misfit(f"its weights are not those of its network, such as '{differing[0][:100]}'")
     _check_size(backbone, 2 * sum(tensor.numel() for tensor in state.values()) + 2**24)
     return backbone
 
 
 def _check_size(backbone: Backbone, most: int) -> None:
-    """Raise UserError if a network without memory would have more numbers, or too large layers."""
+    """Raise Misfit if a network without memory would have more numbers, or too large layers."""
     if sum(one.numel() for one in (*backbone.parameters(), *backbone.buffers())) > most:
-        raise UserError("its network is larger than its weights")
+        raise Misfit("its network is larger than its weights")
     for part in backbone.modules():
         if isinstance(part, Backbone) and not isinstance(part, SideBySide):
             widths = [len(weights) for weights in part.parameters() if weights.ndim > 1]
             largest_layer = max(widths, default=1) * part.input_size**2
             if largest_layer * part.n_views > LARGEST_LAYERS:
-                raise UserError("the layers of its network would take too much memory")
+                raise Misfit("the layers of its network would take too much memory")
 
 
 def rebuild(network: StoredNetwork, state: Mapping[str, Tensor]) -> Backbone:
@@ -132,7 +136,7 @@ def rebuild(network: StoredNetwork, state: Mapping[str, Tensor]) -> Backbone:
         state: the state of the backbone; numbers may have another precision than its own.
 
     Raises:
-        UserError: the state does not fit the network.
+        Misfit: the state does not fit the network.
     """
     layout(network, {name: tuple(tensor.shape) for name, tensor in state.items()})
     with torch.random.fork_rng(devices=[]):
@@ -151,9 +155,10 @@ def published(settings: BackboneSettings, sha256: str) -> Backbone:
 
     Raises:
         UserError: they cannot be loaded, or are not those with this hash of the state.
+        Misfit: the settings are not those of a network of a file.
     """
     if any(one.weights != "pretrained" for one in settings.networks):
-        raise UserError("its network has no published weights")
+        raise Misfit("its network has no published weights")
     with torch.device("meta"), _at_most(PARTS_OF_A_TENSOR * MOST_TENSORS):
         _check_size(_with_random_weights(settings), LARGEST_STATE)
     with torch.random.fork_rng(devices=[]):
@@ -182,7 +187,7 @@ def _with_random_weights(settings: BackboneSettings) -> Backbone:
     except UserError:
         raise
     except Exception as error:  # networks refuse their options by exceptions of any kind
-        raise UserError(f"its network cannot be built ({one_line(error)})") from None
+        raise Misfit(f"its network cannot be built ({one_line(error)})") from None
 
 
 def _built(network: StoredNetwork, state: Mapping[str, Tensor]) -> Backbone:
@@ -190,7 +195,7 @@ def _built(network: StoredNetwork, state: Mapping[str, Tensor]) -> Backbone:
     backbone = _with_random_weights(network.settings)
     parts = {name: part for name, part in backbone.named_modules() if isinstance(part, Backbone)}
     if parts.keys() != network.statistics.keys():
-        raise UserError("its networks are not those that its statistics belong to")
+        raise Misfit("its networks are not those that its statistics belong to")
     for name, part in parts.items():
         prefix = f"{name}.{FINISH}" if name else FINISH
         maps = {
@@ -201,24 +206,24 @@ def _built(network: StoredNetwork, state: Mapping[str, Tensor]) -> Backbone:
         if not maps:
             continue
         if not {"shift", "mix"} <= maps.keys() <= FINISH_TENSORS:
-            raise UserError("the map to its features is incomplete")
+            raise Misfit("the map to its features is incomplete")
         part.finish = Finish(**maps)
     return backbone
 
 
 def _check(settings: BackboneSettings) -> None:
-    """Raise UserError for settings that no model file has, and for numbers beyond all bounds."""
+    """Raise Misfit for settings that no model file has, and for numbers beyond all bounds."""
     if settings.name.startswith((timm_names.HUB, timm_names.FOLDER)):
-        raise UserError(f"its network '{settings.name}' is of a repository or of a folder")
+        raise Misfit(f"its network '{settings.name}' is of a repository or of a folder")
     if (settings.input_size or 1) > LARGEST_SIDE:
-        raise UserError(f"its network takes images of more than {LARGEST_SIDE} pixels")
+        raise Misfit(f"its network takes images of more than {LARGEST_SIDE} pixels")
     if sum(1 for _ in _values(settings.options)) > MOST_OPTIONS:
-        raise UserError("its network has too many options")
+        raise Misfit("its network has too many options")
     for value in _values(settings.options):
         if isinstance(value, str) and len(value) > LONGEST_TEXT:
-            raise UserError("an option of its network is too long")
+            raise Misfit("an option of its network is too long")
         if isinstance(value, int | float) and not abs(value) <= LARGEST_NUMBER:
-            raise UserError(f"an option of its network is beyond {LARGEST_NUMBER}")
+            raise Misfit(f"an option of its network is beyond {LARGEST_NUMBER}")
 
 
 def _values(options: Any) -> Iterator[Any]:
@@ -236,7 +241,7 @@ def _values(options: Any) -> Iterator[Any]:
 
 @contextlib.contextmanager
 def _at_most(most: int) -> Iterator[None]:
-    """Raise UserError inside the block as soon as this thread has built more parts of a network."""
+    """Raise Misfit inside the block as soon as this thread has built more parts of a network."""
     n_parts, this_thread = 0, threading.get_ident()
 
     def count(module: nn.Module, name: str, part: object) -> None:
@@ -245,7 +250,7 @@ def _at_most(most: int) -> Iterator[None]:
             return
         n_parts += 1
         if n_parts > most:
-            raise UserError("its network has more parts than its weights")
+            raise Misfit("its network has more parts than its weights")
 
     handles = [
         hooks.register_module_parameter_registration_hook(count),

@@ -23,7 +23,7 @@ from episodes.streams import as_float
 from episodes.types import Decoding
 from fewshot import io
 from fewshot.backbones import Backbone, stored
-from fewshot.backbones.stored import StoredNetwork
+from fewshot.backbones.stored import Misfit, StoredNetwork
 from fewshot.errors import UserError, one_line
 from fewshot.heads.affine import AffineHead
 from fewshot.model import model_header
@@ -83,10 +83,12 @@ def load(path: Path, device: str | None = None) -> ImageClassifier:
     try:
         classifier, images, expected = _read(path, header)
         difference = _largest_difference(classifier, images, expected)
-    except UserError as error:
-        raise UserError(f"{path} cannot be used: {error}") from None
-    except Damaged as error:
+    except (Damaged, Misfit) as error:
         raise model_header.damaged(path, error) from None
+    except UserError as error:
+        reason = one_line(error, 400)
+        end = "" if reason.endswith((".", "?")) else "."
+        raise UserError(f"{path} cannot be used: {reason}{end}") from None
     except (OSError, SafetensorError, RuntimeError, ValueError, TypeError, IndexError) as error:
         raise model_header.damaged(path, one_line(error) or type(error).__name__) from None
     if not difference <= TOLERANCE:

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from episodes.datasets.names import readable_line
 from fewshot.model import model_header
 from fewshot.model.card import Card
 
@@ -55,7 +56,7 @@ def read(path: Path) -> ModelFile:
         format_version=about.format_version,
         card=about.card,
         classes=about.classes,
-        network=about.backbone.name,
+        network=about.backbone.full_name,
         side=about.decoding.size,
         weights_inside=about.weights_inside,
         n_images=len(about.image_names),
@@ -75,7 +76,7 @@ def text(model_file: ModelFile) -> str:
     lines += [f"data: {card.data}; made on {card.created[:10]} with fewshot {card.version}"]
     lines += [f"licence: {card.licence}"] if card.licence else []
     lines += [f"note: {note}" for note in (*card.notes, *card.forecast)]
-    return "\n".join(lines) + "\n"
+    return _joined(lines)
 
 
 def markdown(model_file: ModelFile) -> str:
@@ -90,7 +91,12 @@ def markdown(model_file: ModelFile) -> str:
     lines += [f"- Size: {_size(model_file)}"]
     lines += [f"- Licence: {card.licence}"] if card.licence else []
     lines += [f"- Note: {note}" for note in (*card.notes, *card.forecast)]
-    return "\n".join(lines) + "\n"
+    return _joined(lines)
+
+
+def _joined(lines: list[str]) -> str:
+    """Return lines as one text; a name in a file that somebody else made cannot move the cursor."""
+    return "\n".join(map(readable_line, lines)) + "\n"
 
 
 def to_json(model_file: ModelFile) -> dict[str, Any]:

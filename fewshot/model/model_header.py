@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, NoReturn
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from fewshot.config import BackboneSettings, Prior, Settings
 from fewshot.config.schema import Fit
@@ -29,10 +29,9 @@ LARGEST_HEADER = 32 * 2**20  # bytes
 MOST_TENSORS = 8000
 MOST_CLASSES = 65_536
 MOST_IMAGES = 10_000_000
-MOST_NOTES = 1000
 LARGEST_SIDE = 4096  # pixels
 LONGEST_NAME = 4096  # characters, of a class or of an image
-LONGEST_TEXT = 20_000  # characters
+LONGEST_TEXT = 20_000  # characters, in the card
 BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "U8": 1, "BOOL": 1}
 
 # From a version to the next: the content of the key, as it was, to how it is now.
@@ -40,7 +39,7 @@ Migrations = Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]]
 MIGRATIONS: Migrations = {}
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
-Name = Annotated[str, Field(max_length=LONGEST_NAME)]
+Name = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
 Statistic = Annotated[tuple[Number, ...], Field(min_length=3, max_length=3)]
 
 
@@ -75,7 +74,7 @@ class About(Settings):
     classes: Annotated[tuple[Name, ...], Field(min_length=2, max_length=MOST_CLASSES)]
     decoding: StoredDecoding
     backbone: BackboneSettings
-    statistics: Annotated[dict[Name, tuple[Statistic, Statistic]], Field(max_length=16)]
+    statistics: Annotated[dict[str, tuple[Statistic, Statistic]], Field(max_length=16)]
     weights_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
     weights_inside: bool
     normalise: bool
@@ -86,6 +85,16 @@ class About(Settings):
     image_names: Annotated[tuple[Name, ...], Field(max_length=MOST_IMAGES)]
     card: Card
     data_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> About:
+        if len(set(self.classes)) < len(self.classes):
+            raise ValueError("two classes have one name")
+        if tuple(self.card.class_counts) != self.classes:
+            raise ValueError("its card is of other classes")
+        if any(one.weights not in ("none", "pretrained") for one in self.backbone.networks):
+            raise ValueError("its weights have a name that no file has")
+        return self
 
 
 class StoredTensor(NamedTuple):
@@ -251,6 +260,7 @@ def _checked(header: dict[str, Any], data_start: int, n_bytes: int) -> ModelHead
     if content.get("sha256") != fingerprint:
         raise Damaged("its header has changed since it was written")
     tensors = _tensors(header, n_bytes - data_start)
+    _check_lengths(current.get("card"))
     try:
         complete = About.model_validate(current)
     except ValidationError as error:
@@ -258,6 +268,18 @@ def _checked(header: dict[str, Any], data_start: int, n_bytes: int) -> ModelHead
         place = ".".join(map(str, first["loc"]))
         raise Damaged(f"{place}: {first['msg']}") from None
     return ModelHeader(complete, tensors, data_start, n_bytes, fingerprint)
+
+
+def _check_lengths(values: Any) -> None:
+    """Raise Damaged if a text or a list of nested values is longer than any card has."""
+    waiting = [values]
+    while waiting:
+        value = waiting.pop()
+        longest = LONGEST_TEXT if isinstance(value, str) else MOST_CLASSES
+        if isinstance(value, str | dict | list) and len(value) > longest:
+            raise Damaged("its card has a text or a list without end")
+        if isinstance(value, dict | list):
+            waiting += value.values() if isinstance(value, dict) else value
 
 
 def _tensors(table: dict[str, Any], n_bytes: int) -> dict[str, StoredTensor]:
