@@ -31,6 +31,7 @@ NAMES = {
     "kshot": [f"K{number}" for number in range(1, 16)],
 }
 ROWS = [row for row in schema.read([STUDIES]) if not row.episodic]
+IMAGENET = "tf_efficientnet_lite0, ImageNet weights"  # a value of the axis network
 BY_NAME = {row.name: row for row in ROWS}
 RUNS = [row for row in ROWS if row.kind in ("grid", "search")]
 
@@ -116,9 +117,11 @@ def settings_of(cell: Cell) -> config.RunConfig:
 
 
 def cell_of(row: str, scale: str, **values: Any) -> Cell:
-    """Return the only cell of a row that has these values."""
+    """Return the only cell of a row that has these values, apart from variants of the network."""
     (cell,) = [
-        cell for cell in grids.cells(BY_NAME[row], scale) if values.items() <= cell.values.items()
+        cell
+        for cell in grids.cells(BY_NAME[row], scale)
+        if values.items() <= cell.values.items() and IMAGENET not in cell.values.values()
     ]
     return cell
 
