@@ -73,6 +73,7 @@ LIGHT = (
     "fewshot.cli.task_arguments",
     "fewshot.config",
     "fewshot.errors",
+    "fewshot.model.model_card",
     "fewshot.progress",
 )
 NO_TORCH = {"torch", "torchvision", "timm"}  # must not be imported by fewshot.report

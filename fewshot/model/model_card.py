@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from episodes.datasets.names import readable_line
+from fewshot.config.origins import Origin
 from fewshot.model import model_header
 from fewshot.model.card import Card
 
@@ -69,34 +70,20 @@ def read(path: Path) -> ModelFile:
 def text(model_file: ModelFile) -> str:
     """Return the card of a model in lines of plain text."""
     card = model_file.card
-    lines = [f"{model_file.path}: {len(model_file.classes)} classes, {_size(model_file)}"]
+    n_classes, n_images = len(model_file.classes), sum(card.class_counts.values())
+    lines = [f"{model_file.path}: {n_classes} classes, from {n_images} labelled images"]
     lines += [f"  {name}: {_images(n)}" for name, n in card.class_counts.items()]
-    lines += [f"quality: {_quality(card)}", f"method: {card.method}{_choice(card)}"]
-    lines += [f"weights: {line}" for line in _origins(model_file)]
-    lines += [f"data: {card.data}; made on {card.created[:10]} with fewshot {card.version}"]
-    lines += [f"licence: {card.licence}"] if card.licence else []
-    lines += [f"note: {note}" for note in (*card.notes, *card.forecast)]
+    lines += [f"{key}: {value}" for key, value in _facts(model_file)]
     return _joined(lines)
 
 
 def markdown(model_file: ModelFile) -> str:
     """Return the card of a model as a page in Markdown."""
-    card = model_file.card
-    lines = [f"# {model_file.path.name}", "", f"{_quality(card)[:1].upper()}{_quality(card)[1:]}."]
-    lines += ["", "| class | labelled images |", "| --- | --- |"]
-    lines += [f"| {_cell(name)} | {n} |" for name, n in card.class_counts.items()]
-    lines += ["", f"- Method: {card.method}{_choice(card)}"]
-    lines += [f"- Weights: {line}" for line in _origins(model_file)]
-    lines += [f"- Data: {card.data}; made on {card.created[:10]} with fewshot {card.version}"]
-    lines += [f"- Size: {_size(model_file)}"]
-    lines += [f"- Licence: {card.licence}"] if card.licence else []
-    lines += [f"- Note: {note}" for note in (*card.notes, *card.forecast)]
+    lines = [f"# {model_file.path.name}", "", "| class | labelled images |", "| --- | --- |"]
+    lines += [f"| {_cell(name)} | {n} |" for name, n in model_file.card.class_counts.items()]
+    lines += [""]
+    lines += [f"- **{key}**: {value}" for key, value in _facts(model_file)]
     return _joined(lines)
-
-
-def _joined(lines: list[str]) -> str:
-    """Return lines as one text; a name in a file that somebody else made cannot move the cursor."""
-    return "\n".join(map(readable_line, lines)) + "\n"
 
 
 def to_json(model_file: ModelFile) -> dict[str, Any]:
@@ -104,43 +91,61 @@ def to_json(model_file: ModelFile) -> dict[str, Any]:
     return {**asdict(model_file), "path": str(model_file.path)}
 
 
-def _size(model_file: ModelFile) -> str:
-    where = "inside" if model_file.weights_inside else "not inside"
-    return f"{model_file.n_bytes / 1e6:.1f} MB, {model_file.network} {where}"
+def _facts(model_file: ModelFile) -> list[tuple[str, str]]:
+    """Return what is known of a model besides its classes, each with its heading."""
+    card = model_file.card
+    where = "inside the file" if model_file.weights_inside else "not inside the file"
+    facts = [
+        ("quality", _quality(card)),
+        ("method", f"{card.method}; {card.choice}" if card.choice else card.method),
+        ("network", f"{model_file.network} on {model_file.side} pixels, {where}"),
+    ]
+    facts += [("weights", _origin(origin)) for origin in card.origins]
+    facts += [
+        ("unknown images", f"refuses about {model_file.reject:.0%} of images of these classes"),
+        ("data", f"{card.data}, fingerprint {card.data_fingerprint[:12] or 'unknown'}"),
+        ("made", f"{card.created[:10]} with fewshot {card.version}, in {card.seconds:.0f} s"),
+        ("size", f"{model_file.n_bytes / 1e6:.1f} MB, format {model_file.format_version}"),
+    ]
+    if card.licence:
+        facts.append(("licence", card.licence))
+    facts += [("note", note) for note in card.notes]
+    return facts + [("forecast", sentence) for sentence in card.forecast]
+
+
+def _joined(lines: list[str]) -> str:
+    """Return lines as one text; a name in a file that somebody else made cannot move the cursor."""
+    return "\n".join(map(readable_line, lines)) + "\n"
 
 
 def _images(n: int) -> str:
     return f"{n} image" if n == 1 else f"{n} images"
 
 
-def _choice(card: Card) -> str:
-    return f" ({card.choice})" if card.choice else ""
-
-
 def _quality(card: Card) -> str:
     """Return how good the classifier is, in words."""
     quality = card.quality
     if quality.accuracy is None:
-        return "not measured, because that takes at least two labelled images of a class"
-    interval = ""
+        return "not measured, because that takes a class with two labelled images or more"
+    words = (
+        f"{quality.accuracy:.0%} of new images right, from {quality.n_images} labelled images "
+        f"that were held out in {quality.n_folds} folds"
+    )
     if quality.low is not None and quality.high is not None:
-        interval = f", and with 95% confidence between {quality.low:.0%} and {quality.high:.0%}"
-    confused = ""
+        words += f"; with 95% confidence between {quality.low:.0%} and {quality.high:.0%}"
+    if quality.ece is not None:
+        words += f"; probabilities are off by {quality.ece:.1%} on average (ECE)"
     if quality.confused is not None:
         first, second, n = quality.confused
-        confused = f"; {first} and {second} are confused most often ({n} times)"
-    return (
-        f"{quality.accuracy:.0%} of new images right, by cross-validation of "
-        f"{quality.n_images} labelled images{interval}{confused}"
-    )
+        times = "once" if n == 1 else f"{n} times"
+        words += f"; {first} and {second} are confused most often ({times})"
+    return words
 
 
-def _origins(model_file: ModelFile) -> list[str]:
-    """Return a line for the weights of each network."""
-    return [
-        f"{origin.weights}, from {origin.source}, licence {origin.licence or 'unknown'}"
-        for origin in model_file.card.origins
-    ]
+def _origin(origin: Origin) -> str:
+    source = f", from {origin.source}" if origin.source else ""
+    licence = f" ({origin.licence})" if origin.licence else ""
+    return f"{origin.weights}{source}{licence}"
 
 
 def _cell(name: str) -> str:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors import safe_open
 
+from fewshot.backbones import own_weights
 from fewshot.errors import UserError
 from fewshot.model import file_format
 from fewshot.model.classifier import ImageClassifier
@@ -76,3 +78,83 @@ def test_a_classifier_that_is_not_finite_leaves_the_file_as_it_was(tmp_path: Pat
     with pytest.raises(UserError, match="fold_scores"):
         file_format.save(model, path)
     assert path.read_text() == "before"
+
+
+def test_published_weights_can_stay_out_of_the_file(tmp_path: Path):
+    model = classifier("mini-resnet", weights="pretrained", options={})
+    file_format.save(model, tmp_path / "inside")
+    file_format.save(model, tmp_path / "reference", standalone=False)
+    assert (tmp_path / "inside").stat().st_size > 10e6
+    assert (tmp_path / "reference").stat().st_size < 1e6
+    again = file_format.load(tmp_path / "reference", "cpu")
+    assert torch.equal(probabilities(again), probabilities(model))
+
+
+def test_other_published_weights_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    model = classifier("mini-resnet", weights="pretrained", options={})
+    file_format.save(model, tmp_path / "reference", standalone=False)
+    load = own_weights.load
+
+    def loaded_otherwise(body: torch.nn.Module, *arguments: Any) -> dict[str, torch.Tensor]:
+        finish = load(body, *arguments)
+        next(body.parameters()).data[0] += 1e-3
+        return finish
+
+    monkeypatch.setattr(own_weights, "load", loaded_otherwise)
+    with pytest.raises(UserError, match="are others than those that it was made with"):
+        file_format.load(tmp_path / "reference", "cpu")
+
+
+@pytest.mark.parametrize("changed", ["weights", "recipe"])
+def test_weights_of_ones_own_stay_inside(tmp_path: Path, changed: str):
+    if changed == "weights":
+        model = classifier("mini-resnet", weights="none", options={})
+    else:
+        model = classifier("mini-resnet", weights="pretrained", options={})
+        model = replace(model, recipe=model.recipe._replace(kind="trained"))
+    with pytest.raises(UserError, match="cannot be left out"):
+        file_format.save(model, tmp_path / "a", standalone=False)
+    assert not (tmp_path / "a").exists()
+
+
+def test_large_published_weights_stay_out_unless_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(file_format, "LARGEST_INSIDE", 10**6)
+    model = classifier("mini-resnet", weights="pretrained", options={})
+    for standalone, is_large in ((None, False), (True, True)):
+        file_format.save(model, tmp_path / "a", standalone=standalone)
+        assert ((tmp_path / "a").stat().st_size > 10**6) == is_large
+    own = classifier("resnet", options={"width": 64})
+    file_format.save(own, tmp_path / "b")
+    assert (tmp_path / "b").stat().st_size > 10**6
+
+
+def test_the_path_of_a_weight_file_stays_here(tmp_path: Path):
+    model = classifier()
+    settings = model.settings.model_copy(update={"weights": "/home/me/secret.safetensors"})
+    file_format.save(replace(model, settings=settings), tmp_path / "a")
+    assert b"secret" not in (tmp_path / "a").read_bytes()
+    assert file_format.load(tmp_path / "a", "cpu").settings.weights == "none"
+
+
+def test_half_precision_only_where_nothing_is_lost(tmp_path: Path):
+    model = classifier()
+    exact, rounded = "body.stages.0.0.weight", "body.stages.1.0.weight"
+    weights = model.backbone.state_dict()
+    weights[exact].copy_(weights[exact].half().float())
+    file_format.save(model, tmp_path / "a")
+    with safe_open(tmp_path / "a", "pt") as file:
+        types = {name: file.get_slice(f"backbone.{name}").get_dtype() for name in (exact, rounded)}
+    assert types == {exact: "F16", rounded: "F32"}
+    again = file_format.load(tmp_path / "a", "cpu").backbone.state_dict()
+    assert all(torch.equal(again[name], weights[name]) for name in weights)
+
+
+def test_a_folder_that_does_not_exist_is_one_sentence(tmp_path: Path):
+    with pytest.raises(UserError, match="could not be written"):
+        file_format.save(classifier(), tmp_path / "none" / "a.fewshot")
+    with pytest.raises(UserError, match="name a file"):
+        file_format.load(tmp_path / "none" / "a.fewshot")
+    with pytest.raises(UserError, match="cannot be read"):
+        file_format.load(tmp_path)

@@ -1,7 +1,7 @@
 """Damaged and hostile model files end in one sentence, whatever is in them.
 
-Oracle: more than 220 files that were made from a good one by hand or by chance; the limits and the audit
-events of the process while they are read.
+Oracle: more than 220 files that were made from a good one by hand or by chance; the limits and the
+audit events of the process while they are read.
 """
 
 from __future__ import annotations
