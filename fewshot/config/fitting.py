@@ -53,6 +53,6 @@ class FitConfig(Settings):
     seed: int = Field(default=0, ge=0, description="Seed of folds and training.")
     least_gain: NotNegative = Field(
         default=0.01,
-        description="Cross-validated accuracy by which a slower method must be better for `auto` "
-        "to choose it.",
+        description="Share by which the cross-validated log-loss of a slower method must be lower "
+        "for `auto` to choose it.",
     )

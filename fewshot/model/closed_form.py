@@ -63,13 +63,35 @@ def fit(
     started = time.perf_counter()
     held_out = heads.out_of_fold(features, labels, n_way, recipe, classes, support.clusters)
     temperature = heads.temperature(head, features, labels, held_out, recipe.prior, classes)
-    log_probabilities = (held_out.logits / temperature).log_softmax(1)
     seconds = time.perf_counter() - started
+    return measured(head, temperature, held_out, support, classes, share, centre, seconds)
+
+
+def measured(
+    head: AffineHead,
+    temperature: float,
+    held_out: heads.OutOfFold,
+    support: LabelledFeatures,
+    classes: Sequence[str],
+    share: float,
+    centre: Tensor | None,
+    seconds: float,
+) -> Fitted:
+    """Return a head with what predictions for held-out images say about it.
+
+    Args:
+        head: the head, fitted to all labelled images.
+        temperature: divides its logits.
+        held_out: predictions by classifiers that were fitted in the same way to fewer images.
+        support, classes, share, centre: as for `fit`.
+        seconds: seconds that the predictions took.
+    """
+    log_probabilities = (held_out.logits / temperature).log_softmax(1)
     true = log_probabilities.gather(1, held_out.labels[:, None])[:, 0].exp()
     return Fitted(
         head,
         temperature,
-        reject.fit(features, labels, n_way, centre, share, support.clusters),
+        reject.fit(support.features, support.labels, len(classes), centre, share, support.clusters),
         1 - true,
         _quality(log_probabilities, held_out, classes, seconds),
     )

@@ -49,7 +49,8 @@ class FewShotClassifier(FittedEstimator):
         reject: share of images of the known classes that `threshold_` may refuse.
         seconds: time in which "auto" compares methods.
         seed: seed of folds and training.
-        least_gain: accuracy by which a slower method must be better for "auto" to choose it.
+        least_gain: share by which the log-loss of a slower method must be lower for "auto" to
+            choose it.
         device: "cpu", "cuda" and so on; None for a GPU if there is one.
         quiet: show no progress.
 

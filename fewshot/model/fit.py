@@ -6,19 +6,15 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-import torch
-from torch import Tensor
-
 from episodes import datasets
 from episodes.types import Decoding, ImageSet
 from fewshot import backbones, progress
-from fewshot.backbones import Backbone
 from fewshot.config.fitting import FitConfig
 from fewshot.errors import UserError
-from fewshot.features import frozen
-from fewshot.model import closed_form, reject
+from fewshot.model import choosing, closed_form, outlook, reject
 from fewshot.model.card import Card
-from fewshot.model.classifier import ImageClassifier, LabelledFeatures, Recipe
+from fewshot.model.choosing import Choice
+from fewshot.model.classifier import ImageClassifier, LabelledFeatures
 from fewshot.runs import checks, provenance
 from fewshot.training import devices
 
@@ -34,15 +30,15 @@ def fit_data(data: str, settings: FitConfig, device: str | None = None) -> Image
     Raises:
         UserError: the data is missing or broken, or cannot be classified.
     """
-    backbone = settings.backbone or backbones.default(datasets.natural_side(data))
+    side = datasets.natural_side(data)
     images = datasets.load(
         data,
-        input_size=backbones.input_side(backbone),
+        input_size=backbones.input_side(settings.backbone or backbones.default(side)),
         fit=settings.image_fit,
         test=None,
         progress=progress.is_shown(),
     ).train
-    return fit(images, settings.model_copy(update={"backbone": backbone}), device=device)
+    return fit(images, settings, device=device, side=side)
 
 
 def fit(
@@ -51,6 +47,7 @@ def fit(
     *,
     names: Sequence[str] = (),
     device: str | None = None,
+    side: int | None = None,
 ) -> ImageClassifier:
     """Fit a classifier to labelled images.
 
@@ -59,60 +56,71 @@ def fit(
         settings: how to fit.
         names: path or name of each image; empty for their numbers.
         device: cpu, cuda and so on; None for a GPU if there is one.
+        side: usual side of the images before they were decoded, in pixels, which decides the
+            default network; None for their side now.
 
     Raises:
         UserError: there are fewer than two classes, or a class has no image.
     """
     started = time.perf_counter()
-    _check(images)
-    network = settings.backbone or backbones.default(images.images.shape[-1])
-    if not images.mirror:
-        network = checks.without_mirrored_views(network)
+    check(images)
     device = devices.pick(device)
-    progress.update("loading the network")
-    backbone = backbones.build(network).to(device).eval().requires_grad_(False)
-    progress.update("computing features")
-    features = _features(backbone, images, device)
+    default = settings.backbone or backbones.default(side or images.images.shape[-1])
+    if not images.mirror:
+        default = checks.without_mirrored_views(default)
+    choice = choosing.choose(images, default, settings, device)
     progress.update("fitting")
-    recipe = Recipe("logistic", prior=settings.prior, seed=settings.seed)
     support = LabelledFeatures(
-        features,
+        choice.features,
         images.labels,
         tuple(names) or tuple(map(str, range(len(images)))),
         images.clusters,
     )
-    fitted = closed_form.fit(
-        support, images.classes, recipe, settings.reject, reject.generic_mean(network)
-    )
+    fitted = _fitted(choice, support, images, settings)
     counts = images.labels.bincount(minlength=len(images.classes)).tolist()
+    forecast = () if choice.trained else outlook.sentences(support, images.classes, choice.recipe)
     return ImageClassifier(
         classes=images.classes,
         decoding=images.decoding or Decoding(images.images.shape[-1], settings.image_fit),
-        settings=network,
-        backbone=backbone,
+        settings=choice.settings,
+        backbone=choice.backbone,
         head=fitted.head,
         temperature=fitted.temperature,
-        recipe=recipe,
+        recipe=choice.recipe,
         support=support,
         rejection=fitted.rejection,
         fold_scores=fitted.fold_scores,
         card=Card(
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             version=provenance.versions()["fewshot"],
-            method="probe",
-            choice="",
+            method=choice.method,
+            choice=choice.reason,
             class_counts=dict(zip(images.classes, counts, strict=True)),
-            origins=backbones.origins(network),
+            origins=backbones.origins(choice.settings),
             quality=fitted.quality,
             data=images.name,
             data_fingerprint=images.fingerprint,
             seconds=time.perf_counter() - started,
             notes=images.notes,
+            forecast=forecast,
         ),
     )
 
 
-def _check(images: ImageSet) -> None:
+def _fitted(
+    choice: Choice, support: LabelledFeatures, images: ImageSet, settings: FitConfig
+) -> closed_form.Fitted:
+    """Return the head of a choice with its temperature, rejection, fold scores and quality."""
+    if choice.trained is None:
+        centre = reject.generic_mean(choice.settings)
+        return closed_form.fit(support, images.classes, choice.recipe, settings.reject, centre)
+    head, temperature, held_out, seconds = choice.trained
+    return closed_form.measured(
+        head, temperature, held_out, support, images.classes, settings.reject, None, seconds
+    )
+
+
+def check(images: ImageSet) -> None:
     """Raise UserError unless there are two classes or more, each with an image."""
     if len(images.classes) < 2:
         raise UserError(
@@ -125,11 +133,3 @@ def _check(images: ImageSet) -> None:
     if not counts.all():
         name = images.classes[int(counts.argmin())]
         raise UserError(f"class '{name}' of {images.name} has no image: add one, or remove it.")
-
-
-def _features(backbone: Backbone, images: ImageSet, device: str) -> Tensor:
-    """Return the features of all images, from the cache if the images are known by a hash."""
-    indices = torch.arange(len(images))
-    if not images.fingerprint:
-        return frozen.extract(backbone, images, indices, device)
-    return frozen.cached(backbone, images, indices, device).features.features.as_subclass(Tensor)

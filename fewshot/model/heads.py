@@ -107,18 +107,37 @@ def out_of_fold(
     Returns:
         The predictions; none if no class has two images.
     """
+    chosen, n_held_out = [], 0
+    for split in calibrating.folds(labels, clusters, recipe.seed):
+        chosen.append(split)
+        n_held_out += len(split[1])
+        if n_held_out >= calibrating.ENOUGH:
+            break
+    return on_splits(features, labels, n_way, recipe, classes, chosen)
+
+
+def on_splits(
+    features: Tensor,
+    labels: Tensor,
+    n_way: int,
+    recipe: Recipe,
+    classes: Sequence[str],
+    splits: Sequence[tuple[Tensor, Tensor]],
+) -> OutOfFold:
+    """Return what heads predict for the second part of each split that were fitted to the first.
+
+    Args:
+        features, labels, n_way, recipe, classes: as for `fit_head`.
+        splits: indices to fit to and indices held out, int64.
+    """
     whole = fit_head(features, labels, n_way, recipe, classes)(features)
-    logits, positions, n_folds = [torch.empty(0, n_way)], [torch.empty(0, dtype=torch.int64)], 0
-    for inside, outside in calibrating.folds(labels, clusters, recipe.seed):
+    logits = [features.new_empty(0, n_way)]
+    for inside, outside in splits:
         head = fit_head(features[inside], labels[inside], n_way, recipe, classes)
         scale = relative_spread(whole, head(features[inside]))
         logits.append(scale * head(features[outside]))
-        positions.append(outside)
-        n_folds += 1
-        if sum(map(len, positions)) >= calibrating.ENOUGH:
-            break
-    at = torch.cat(positions)
-    return OutOfFold(torch.cat(logits), labels[at], at, n_folds)
+    at = torch.cat([labels.new_empty(0), *(outside for _, outside in splits)])
+    return OutOfFold(torch.cat(logits), labels[at], at, len(splits))
 
 
 def temperature(
@@ -128,6 +147,8 @@ def temperature(
     held_out: OutOfFold,
     prior: Prior = "balanced",
     classes: Sequence[str] = (),
+    *,
+    pretrained: bool = True,
 ) -> float:
     """Choose the temperature of a head as a run does: on predictions out of fold.
 
@@ -141,10 +162,12 @@ def temperature(
         held_out: predictions by heads of the same recipe.
         prior: how frequent the classes are expected to be.
         classes: as for `fit_head`.
+        pretrained: whether the network began with pretrained weights; features of others say
+            little about the spread that logits should have.
     """
     n_way = len(head.bias)
     expected = None
-    if len(labels) <= FEW_LABELS * n_way:
+    if pretrained and len(labels) <= FEW_LABELS * n_way:
         reference = calibration.cosine_reference(features, labels, n_way, features)
         expected = relative_spread(head(features), reference)
     if not len(held_out.labels):

@@ -57,22 +57,30 @@ class Training:
     def run(self, images: ImageSet, indices: Tensor) -> Trained:
         """Train on some images of a set."""
         with tempfile.TemporaryDirectory(prefix="fewshot-") as folder:
-            learner, _ = self._fit(images, indices, Path(folder))
+            learner = self._fit(images, indices, Path(folder))
         learner.eval().requires_grad_(False)
         learner.backbone.set_compute("float32", channels_last=False)
         features = frozen.extract(learner.backbone, images, indices, self.device)
         support = Labelled(frozen.as_features(features), images.labels[indices])
-        learner.to("cpu")
-        head = learner.affine_head(support)
+        head = learner.to("cpu").affine_head(support)
         assert head is not None  # `configured` asks for nothing else
         learner.to(self.device)
         return Trained(learner.backbone, head, learner.learns_frequencies(len(indices)))
 
+    def n_steps(self, images: ImageSet) -> int:
+        """Return the steps of a training on all images."""
+        assert self.config.train is not None
+        return self.config.train.total_steps(max(1.0, len(images) / self.config.train.batch_size))
+
+    def n_images(self, images: ImageSet) -> int:
+        """Return how many images all steps of a training see, with repeats."""
+        assert self.config.train is not None
+        return self.n_steps(images) * self.config.train.batch_size
+
     def seconds(self, images: ImageSet) -> float:
         """Return how long a training takes, from a few steps."""
         assert self.config.train is not None
-        per_epoch = max(1.0, len(images) / self.config.train.batch_size)
-        n_steps = self.config.train.total_steps(per_epoch)
+        n_steps = self.n_steps(images)
         few = min(MEASURED_STEPS, n_steps)
         times = []
         for steps in (1, few):  # the first step takes longer
@@ -84,13 +92,13 @@ class Training:
             times.append(time.perf_counter() - started)
         return times[1] / few * n_steps
 
-    def _fit(self, images: ImageSet, indices: Tensor, folder: Path) -> tuple[Learner, float]:
+    def _fit(self, images: ImageSet, indices: Tensor, folder: Path) -> Learner:
         compute = devices.resolve(self.device, "auto", torch.get_num_threads())
         task = Task(len(images.classes), None, images.classes)
         run = BaseTraining(self.config, (), None, task, folder, compute, self.seed)
         learner = run.build_learner(self.seed)
-        fitted = fitting.fit_part(run, learner, Part(images, indices), self.seed, folder)
-        return learner, fitted.seconds
+        fitting.fit_part(run, learner, Part(images, indices), self.seed, folder)
+        return learner
 
 
 def configured(
