@@ -73,21 +73,21 @@ def measure(folder: Path) -> None:
             place = Path(name)
             truth = _copy(data, place)
             command = ["fit", *options]
-            fit = _timed(
-                [*command, str(place / "labelled"), "--out", str(place / "m.fewshot")], place
-            )
-            words = ["predict", str(place / "m.fewshot"), str(place / "others")]
-            predict = _timed([*words, "--out", str(place / "others.csv")], place)
+            model, others = place / "m.fewshot", place / "others.csv"
+            words = [*command, str(place / "labelled"), "--out", str(model), "--quiet"]
+            fit = _timed(words, place)
+            words = ["predict", str(model), str(place / "others"), "--out", str(others), "--quiet"]
+            predict = _timed(words, place)
             result = ColdStart(
                 way=way,
                 command=command,
-                accuracy=_accuracy(place / "others.csv", truth),
+                accuracy=_accuracy(others, truth),
                 n_labelled=SHOTS * len(set(truth.values())),
                 n_others=len(truth),
                 fit_seconds=fit[0],
                 predict_seconds=predict[0],
                 megabytes=max(fit[1], predict[1]),
-                file_megabytes=(place / "m.fewshot").stat().st_size / 1e6,
+                file_megabytes=model.stat().st_size / 1e6,
                 threads=THREADS,
                 processor=precision.processor(),
                 load=load,
@@ -117,15 +117,16 @@ def _timed(words: list[str], place: Path) -> tuple[float, float]:
     """Run `fewshot` in a new process; return its seconds and the megabytes that it occupied."""
     threads = {"OMP_NUM_THREADS": str(THREADS)}
     environment = os.environ | threads | {"FEWSHOT_CACHE": str(place / "cache")}
-    # The process reports its own peak, because that of all children never falls again.
+    # The process reports its own peak: the kernel's count for a child begins with its parent's.
     code = (
-        "import resource, sys; from fewshot.cli.main import main\n"
+        "import sys; from fewshot.cli.main import main\n"
         "try: main()\n"
-        "finally: print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)"
+        "finally: print(open('/proc/self/status').read().split('VmHWM:')[1].split()[0], "
+        "file=sys.stderr)"
     )
     started = time.perf_counter()
     done = subprocess.run(
-        [sys.executable, "-c", code, *words, "--quiet"],
+        [sys.executable, "-c", code, *words],
         env=environment,
         capture_output=True,
         text=True,

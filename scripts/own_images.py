@@ -32,8 +32,8 @@ N_TRIALS = 10
 MINI_RESNET = "mini-resnet"
 NETWORKS: dict[str, dict[str, Any]] = {
     MINI_RESNET: {"name": MINI_RESNET, "weights": "pretrained", "views": "flip-crop"},
-    "lite0": {"name": "tf_efficientnet_lite0", "weights": "pretrained", "input_size": 160},
-    "lite2": {"name": "tf_efficientnet_lite2", "weights": "pretrained", "input_size": 160},
+    "lite0": {"name": "tf_efficientnet_lite0", "weights": "pretrained", "input_size": 224},
+    "lite2": {"name": "tf_efficientnet_lite2", "weights": "pretrained", "input_size": 224},
 }
 BESIDE = "lite2"  # the network whose features the other tools get
 
@@ -109,7 +109,7 @@ def side_by_side() -> str:
             if result is None:
                 rows.append([shots, name, "not run", "", ""])
                 continue
-            accuracy = formatting.interval(statistics.summary(np.array(result.accuracies)))
+            accuracy = formatting.interval(statistics.summary(result.accuracies))
             seconds = f"{np.mean(result.seconds):.2f}"
             rows.append([shots, name, accuracy, f"{np.mean(result.errors):.3f}", seconds])
     columns = ["photos a class", "classifier", "accuracy ± 95%", "ECE", "seconds of the fit"]

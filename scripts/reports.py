@@ -26,6 +26,7 @@ SCRIPTS = (
     "meta",
     "episodes",
     "omniglot",
+    "own_images",
     "calibration",
     "fulldata",
     "forecast",
