@@ -53,6 +53,8 @@ def single(image: np.ndarray | Tensor) -> np.ndarray:
             "expected each image of a list as an array [height, width, channels], "
             f"[channels, height, width] or [height, width], not of shape {shape}."
         )
+    if len(shape) == 2:
+        return batch(np.asarray(image)[None, ..., None])[0]
     return batch(image[None])[0]
 
 
