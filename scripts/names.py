@@ -4,7 +4,8 @@ The records in reports/records/names are of `fewshot run --method probe`:
 
     no-labels       --shots 0 --seeds 1 --set learner.prior_from_names=true
     prior-K         --shots K --set learner.prior_from_names=true
-    imagenette160-K --shots K --data imagenette160
+    imagenette160-K --shots K --data imagenette160 --backbone mini-resnet --weights pretrained \\
+                    --set backbone.views=flip-crop
     without-X-K     --shots K --weights FILE, the weights of the pretraining `without-X`
 
 `without-X` is `fewshot pretrain --data tinyimagenet32 --epochs 10 --config

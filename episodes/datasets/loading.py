@@ -29,7 +29,7 @@ from episodes.errors import NotHere, UserError
 from episodes.types import Fit, ImageSet, TrainTest
 
 LARGEST_IMAGE_SIZE = 1024  # pixels
-DIGITS_SIDE = 8  # pixels
+KNOWN_SIDES = {"digits": 8, "cifar10": 32}  # pixels
 
 # What each kind of source is called, and the function that locates it in a folder; in the order in
 # which they are tried.
@@ -191,14 +191,13 @@ def natural_side(data: str, root: Path | None = None) -> int:
         root: folder in which names are looked up, as for `load`.
 
     Returns:
-        The median of those images, or the side at which the data set is always decoded; 0 if none
-        of them can be read.
+        The median, or the side at which the data set is always decoded; 0 if none can be read.
 
     Raises:
         UserError: the data is missing or broken.
     """
-    if data == "digits" and not Path(data).is_dir():
-        return DIGITS_SIDE
+    if data in KNOWN_SIDES and not Path(data).is_dir():
+        return KNOWN_SIDES[data]
     source = _located(data, root or data_root())[0]
     return source.default_size or image_sizes.median_side(source.read().train)
 

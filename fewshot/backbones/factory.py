@@ -135,7 +135,7 @@ def _build_own(settings: BackboneSettings) -> Backbone:
 
 def _build_timm(settings: BackboneSettings) -> Backbone:
     body, description = from_timm.create(settings, sorted(OWN))
-    return Backbone(
+    backbone = Backbone(
         body,
         n_features=description.n_features,
         input_size=description.input_size,
@@ -147,6 +147,10 @@ def _build_timm(settings: BackboneSettings) -> Backbone:
         centre=settings.centre,
         root=settings.root,
     )
+    is_of_package = settings.weights == "pretrained" and weights_file(settings) is not None
+    if is_of_package:
+        backbone.pretraining = class_names.of_data("ImageNet", imagenet_packages.class_names())
+    return backbone
 
 
 def _checked_side(settings: BackboneSettings) -> int:

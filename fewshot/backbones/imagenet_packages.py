@@ -71,6 +71,16 @@ def weights_file(model: str) -> Path | None:
     return paths[0] if len(paths) == 1 and paths[0].is_file() else None
 
 
+@cache
+def class_names() -> tuple[str, ...]:
+    """Return the short names of ImageNet's 1,000 classes, in the order of the outputs."""
+    from timm.data import ImageNetInfo
+
+    info = ImageNetInfo()
+    descriptions = map(info.index_to_description, range(info.num_classes()))
+    return tuple(str(one).split(",")[0] for one in descriptions)
+
+
 def version(model: str) -> str:
     """Return the version of the installed package that holds the weights of a model."""
     return metadata.version(PACKAGES[model].name)

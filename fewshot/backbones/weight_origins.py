@@ -21,7 +21,7 @@ def origin(settings: BackboneSettings, path: Path | None) -> Origin:
         return Origin(name, "random", "")
     if settings.weights != "pretrained":
         assert path is not None
-        return Origin(name, f"{name}, a file", str(path), sha256=own_weights.content_hash(path))
+        return Origin(name, f"{name}, a file", path.name, sha256=own_weights.content_hash(path))
     if path is None:
         return _of_hub(name)
     sha256 = own_weights.content_hash(path)

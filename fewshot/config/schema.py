@@ -82,8 +82,8 @@ class BackboneSettings(Settings):
     )
     beside: tuple[BackboneSettings, ...] = Field(
         default=(),
-        description="Further networks, each with settings as of this one, whose features follow its "
-        "own; the features of each are scaled to unit length.",
+        description="Further networks, with settings like those of this one, whose features follow "
+        "its own; the features of each are scaled to unit length.",
     )
 
     @model_validator(mode="before")

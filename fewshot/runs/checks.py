@@ -171,7 +171,7 @@ def check_by_trying(settings: MethodConfig, learner: Learner, n_way: int, train:
     Raises:
         UserError: the images do not fit the network, or the network gives no feature vectors.
     """
-    backbone, size = settings.backbone.name, "x".join(map(str, train.images.shape[-2:]))
+    backbone, size = settings.backbone.full_name, "x".join(map(str, train.images.shape[-2:]))
     try:
         images = streams.labelled(train, torch.arange(2), "cpu")
         change = augment.build(settings.augment, n_way)

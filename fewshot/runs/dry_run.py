@@ -130,7 +130,7 @@ def forecast(
         run_id=run.run_id,
         method=config.method,
         preset=config.preset or "",
-        backbone=config.backbone.name,
+        backbone=config.backbone.full_name,
         weights=config.backbone.weights,
         data=run.data.train.name,
         image_side=run.data.train.images.shape[-1],

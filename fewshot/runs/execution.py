@@ -217,7 +217,7 @@ def _facts(run: ResolvedRun, trials: Sequence[TrialRecord]) -> RunFacts:
         run_id=run.run_id,
         method=config.method,
         preset=config.preset or "",
-        backbone=config.backbone.name,
+        backbone=config.backbone.full_name,
         weights=config.backbone.weights,
         data=data.train.name,
         data_notes=list(dict.fromkeys(notes + _base_notes(run))),

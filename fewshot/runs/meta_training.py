@@ -196,7 +196,7 @@ def _train(run: TrainingRun, folder: Path) -> MetaTraining:
     io.write_bytes(folder / WEIGHTS, safetensors_bytes(state))
     training = MetaTraining(
         method=run.config.method,
-        backbone=run.config.backbone.name,
+        backbone=run.config.backbone.full_name,
         base=base.name,
         n_classes=len(base.classes),
         n_images=len(base),

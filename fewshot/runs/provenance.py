@@ -5,12 +5,14 @@ from __future__ import annotations
 import platform
 import resource
 import subprocess
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from fewshot.config.origins import Origin
 from fewshot.runs.trial_record import Provenance
 
 if TYPE_CHECKING:
@@ -59,13 +61,19 @@ def _version(package: str) -> str:
         return "not installed"
 
 
-def of_result(started: datetime, device: str, compute: Compute | None = None) -> Provenance:
+def of_result(
+    started: datetime,
+    device: str,
+    compute: Compute | None = None,
+    weights: Sequence[Origin] = (),
+) -> Provenance:
     """Return the provenance of a result that is finished now.
 
     Args:
         started: when its computation began.
         device: name of the processor or GPU.
         compute: device, precision, layout and threads; None for a vote.
+        weights: where the weights of the networks come from; none for a vote.
     """
     commit, dirty = source()
     return Provenance(
@@ -76,6 +84,7 @@ def of_result(started: datetime, device: str, compute: Compute | None = None) ->
         compute=None if compute is None else compute._asdict(),
         started=started.isoformat(timespec="seconds"),
         finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        weights=tuple(one for one in weights if one.source),
     )
 
 

@@ -20,7 +20,13 @@ def remark(settings: MethodConfig, backbone: Backbone, trained: Learner | None) 
     Returns:
         None if the weights were loaded, or if all of them are trained.
     """
-    if settings.backbone.weights != "none":
+    random = [one for one in settings.backbone.networks if one.weights == "none"]
+    if not random:
+        return None
+    if settings.backbone.beside and trained is None:
+        remedy = _remedy(random[0])
+        return f"backbone '{random[0].name}' has random weights that nothing trains: {remedy}"
+    if settings.backbone.beside:
         return None
     stages, changed = backbone.stages, _changed(settings, trained)
     n_random = sum(not any(f"backbone.{name}" in changed for name in stage) for stage in stages)

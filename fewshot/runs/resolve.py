@@ -22,7 +22,14 @@ from fewshot.errors import UserError
 from fewshot.features import cache
 from fewshot.learners import LEARNERS
 from fewshot.learners.base import Learner, LearnerOptions, Task
-from fewshot.runs import base_sets, checks, cross_validation, images, records
+from fewshot.runs import (
+    base_sets,
+    checks,
+    cross_validation,
+    default_network,
+    images,
+    records,
+)
 from fewshot.runs.labelled_subset import labelled_subset
 from fewshot.training import devices
 
@@ -142,13 +149,13 @@ class _Settled(NamedTuple):
 def _settle(values: Mapping[str, Any]) -> _Settled:
     """Choose the preset and what depends on the data."""
     preset = values.get("preset")
-    settings = configure(values, preset or "few")
+    settings = default_network.for_images(values, configure(values, preset or "few"))
     shown = progress.is_shown()
     data = images.load(settings, shown)
     checks.check_folds(settings, data)
     counts = label_counts(settings, data)
     if preset is None and int(counts[0].sum()) > config.FEW_LABELS * len(data.train.classes):
-        settings = configure(values, "full")
+        settings = default_network.for_images(values, configure(values, "full"))
         data = images.load(settings, shown)  # its network may need other images
     smallest_class = int(counts.min())
     if settings.on_folds and smallest_class < 2 and "select" not in values:

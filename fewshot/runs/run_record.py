@@ -141,7 +141,7 @@ class RunRecord(RunFacts):
                 "calibrated": None if calibrated is None else _scores(calibrated),
                 "temperature": None if temperature is None else Score.from_json(temperature),
                 "cost": Cost(**content["cost"]),
-                "provenance": Provenance(**content["provenance"]),
+                "provenance": Provenance.from_json(content["provenance"]),
                 "members": None if members is None else [VotingRun(**one) for one in members],
             }
         )

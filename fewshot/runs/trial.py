@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from episodes.datasets import known_faults
-from fewshot import distributed, io, progress
-from fewshot.backbones import OWN, OWN_INPUT_SIZE, class_names
+from fewshot import backbones, distributed, io, progress
+from fewshot.backbones import OWN, OWN_INPUT_SIZE, class_names, default_network, imagenet_packages
 from fewshot.errors import Diverged
 from fewshot.evaluation import low_data, metrics
 from fewshot.evaluation.low_data import Predictions
@@ -139,7 +139,9 @@ def _evaluate(
         labels=len(subset.labelled),
         indices_hash=trial_files.indices_hash(subset),
         cost=_cost(trained, data.feature_seconds, adapt_seconds, chosen.seconds, learner, device),
-        provenance=provenance.of_result(started, devices.name(device), run.compute),
+        provenance=provenance.of_result(
+            started, devices.name(device), run.compute, backbones.origins(run.config.backbone)
+        ),
         warnings=_warnings(run, subset, learner, trained),
     )
     temperature = chosen.calibration.temperature
@@ -212,7 +214,7 @@ def _overlaps(run: ResolvedRun, learner: Learner) -> list[str]:
     data, pretraining = run.data.train, learner.backbone.pretraining
     known: list[tuple[str, class_names.ClassNames]] = []
     if pretraining is not None:
-        known.append((f"backbone '{run.config.backbone.name}' was pretrained", pretraining))
+        known.append((f"backbone '{run.config.backbone.full_name}' was pretrained", pretraining))
     for base in run.bases:
         trained = class_names.of_data(base.name, base.classes)
         known.append((f"the {run.config.method} was meta-trained", trained))
@@ -224,9 +226,17 @@ def _shrinking(run: ResolvedRun) -> list[str]:
     """Warn if one of our own networks, which are for small images, gets large ones."""
     backbone, side = run.config.backbone, run.data.train.images.shape[-1]
     input_size = backbone.input_size or OWN_INPUT_SIZE
-    if backbone.name not in OWN or side < 2 * input_size:
+    if backbone.name not in OWN or backbone.beside or side < 2 * input_size:
         return []
     return [
         f"backbone '{backbone.name}' sees images of {side} pixels at {input_size}: a network for "
-        "large images may see more (--backbone resnet18 --weights pretrained)"
+        f"large images may see more ({_for_large_images()})"
     ]
+
+
+def _for_large_images() -> str:
+    """Return how to use the ImageNet network of a package, which may have to be installed."""
+    name = default_network.LARGE.name
+    installed = imagenet_packages.weights_file(name) is not None
+    use = f"--backbone {name} --weights pretrained"
+    return use if installed else f"{imagenet_packages.EXTRA}, then {use}"

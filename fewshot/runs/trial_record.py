@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from fewshot.config.origins import Origin
+
 METRICS = ("accuracy", "precision", "recall", "f1", "loss", "ece", "brier")  # older: no brier
 MACRO = ("precision", "recall", "f1")  # means over the classes that have test images
 CLEAN = "clean_accuracy"  # without test images with known faults; only where these are known
@@ -67,6 +69,8 @@ class Provenance:
         started: time in ISO format.
         finished: time in ISO format.
         compute: device, precision, layout and threads; None for a vote, which computes nothing.
+        weights: where the weights of the networks come from, without random ones; empty in old
+            records.
         data_fingerprint: hash of the training images, in the record of a run only.
         test_fingerprint: hash of the test images, in the record of a run whose test images are not
             of its data set; otherwise None, because the training images identify them.
@@ -83,6 +87,13 @@ class Provenance:
     data_fingerprint: str | None = None
     indices: dict[str, str] | None = None
     test_fingerprint: str | None = None
+    weights: tuple[Origin, ...] = ()
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Provenance:
+        """Return the provenance that a record states."""
+        origins = tuple(Origin(**one) for one in content.get("weights", ()))
+        return cls(**{**content, "weights": origins})
 
     def to_json(self) -> dict[str, Any]:
         """Return the known values in the order in which files have them."""
@@ -90,9 +101,12 @@ class Provenance:
         of_run = ("data_fingerprint", "test_fingerprint", "indices")
         content = {key: getattr(self, key) for key in (*order, *of_run)}
         optional = ("compute", *of_run)
-        return {
+        known = {
             key: value for key, value in content.items() if value is not None or key not in optional
         }
+        if self.weights:
+            known["weights"] = [asdict(one) for one in self.weights]
+        return known
 
 
 @dataclass(frozen=True)
@@ -144,7 +158,7 @@ class TrialRecord:
             **{
                 **known_keys(cls, content),
                 "cost": Cost(**content["cost"]),
-                "provenance": Provenance(**content["provenance"]),
+                "provenance": Provenance.from_json(content["provenance"]),
             }
         )
 

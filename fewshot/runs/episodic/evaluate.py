@@ -12,6 +12,7 @@ from torch import Tensor
 from episodes.rng import seeded
 from fewshot import backbones, progress
 from fewshot.backbones import Backbone, class_names
+from fewshot.config.origins import Origin
 from fewshot.evaluation import episodic, task_scores
 from fewshot.evaluation.episodic import Counts
 from fewshot.features import frozen
@@ -75,7 +76,7 @@ def evaluate(run: ResolvedEpisodes, tasks: Tasks, apart: Tasks) -> EpisodesRecor
         name=naming.system(run.config, run.method, tuple(base.name for base in run.bases)),
         transductive=run.method.transductive,
         preset=run.config.preset or "",
-        backbone=run.config.backbone.name,
+        backbone=run.config.backbone.full_name,
         weights="" if isinstance(run.pool, GivenFeatures) else run.config.backbone.weights,
         data=run.pool.name,
         data_notes=list(run.pool.notes),
@@ -99,12 +100,21 @@ def evaluate(run: ResolvedEpisodes, tasks: Tasks, apart: Tasks) -> EpisodesRecor
             parameters=_n_parameters(prepared),
         ),
         provenance=replace(
-            provenance.of_result(started, devices.name(run.compute.device), run.compute),
+            provenance.of_result(
+                started, devices.name(run.compute.device), run.compute, _origins(run)
+            ),
             data_fingerprint=run.pool.identity,
         ),
         warnings=_warnings(run, prepared, n_tasks),
         config=_public_config(run),
     )
+
+
+def _origins(run: ResolvedEpisodes) -> tuple[Origin, ...]:
+    """Return where the weights come from; given features say nothing about theirs."""
+    if isinstance(run.pool, GivenFeatures):
+        return ()
+    return backbones.origins(run.config.backbone)
 
 
 def _prepare(run: ResolvedEpisodes) -> Prepared:
@@ -209,7 +219,7 @@ def _warnings(run: ResolvedEpisodes, prepared: Prepared, n_tasks: int) -> list[s
         trained = prepared.learner if run.trained else None
         remark = random_weights.remark(run.config, prepared.backbone, trained)
         warnings += [remark] if remark else []
-    known = [(f"backbone '{run.config.backbone.name}' was pretrained", _pretraining(prepared))]
+    known = [(f"backbone '{run.config.backbone.full_name}' was pretrained", _pretraining(prepared))]
     if run.trained:
         for base in run.bases:
             names = class_names.of_data(base.name, base.classes)

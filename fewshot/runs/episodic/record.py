@@ -158,7 +158,7 @@ class EpisodesRecord:
                 if training is None
                 else Training(**known_keys(Training, training)),
                 "cost": EpisodesCost(**known_keys(EpisodesCost, content["cost"])),
-                "provenance": Provenance(**content["provenance"]),
+                "provenance": Provenance.from_json(content["provenance"]),
             }
         )
 

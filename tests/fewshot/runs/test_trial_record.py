@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from sklearn import metrics as reference
 
+from fewshot.config.origins import Origin
 from fewshot.runs.run_record import RunRecord
 from fewshot.runs.trial_record import TrialRecord
 from tests.fewshot.runs.handmade import assembled, trial
@@ -54,3 +56,22 @@ def test_a_record_of_an_older_version_has_the_interval_of_the_corrected_trials()
     assert read.scores["loss"].values == [1.0, 1.01]
     assert read.per_class[2:] == [None, None]
     assert read.unequal_test
+
+
+def test_the_origin_of_the_weights_is_in_the_record_and_old_records_lack_it() -> None:
+    origin = Origin("net", "net, ImageNet", "a-package 1.0", "Apache-2.0", "0" * 64)
+    record = trial(0, 0.6)
+    known = replace(record, provenance=replace(record.provenance, weights=(origin,)))
+    content = json.loads(json.dumps(known.to_json()))
+    assert content["provenance"]["weights"] == [
+        {
+            "network": "net",
+            "weights": "net, ImageNet",
+            "source": "a-package 1.0",
+            "licence": "Apache-2.0",
+            "sha256": "0" * 64,
+        }
+    ]
+    assert TrialRecord.from_json(content) == known
+    assert "weights" not in record.to_json()["provenance"]
+    assert TrialRecord.from_json(record.to_json()).provenance.weights == ()
