@@ -44,7 +44,7 @@ def fit(
     classes: Sequence[str],
     recipe: Recipe,
     share: float,
-    centre: Tensor | None,
+    centre: Tensor,
 ) -> Fitted:
     """Fit a head to the features of labelled images, and measure it by cross-validation.
 
@@ -53,7 +53,7 @@ def fit(
         classes: class names, in the order of the labels.
         recipe: how to fit it.
         share: share of images of the known classes that may be refused.
-        centre: generic mean of the network's features; None for that of the labelled images.
+        centre: what the rejection subtracts from the features, float [d], from `reject.centre`.
 
     Raises:
         UserError: the recipe is that of a head which was trained together with the network.
@@ -64,17 +64,16 @@ def fit(
     held_out = heads.out_of_fold(features, labels, n_way, recipe, classes, support.clusters)
     temperature = heads.temperature(head, features, labels, held_out, recipe.prior, classes)
     seconds = time.perf_counter() - started
-    return measured(head, temperature, held_out, support, classes, share, centre, seconds)
+    rejection = reject.fit(features, labels, n_way, centre, share, support.clusters)
+    return measured(head, temperature, held_out, rejection, classes, seconds)
 
 
 def measured(
     head: AffineHead,
     temperature: float,
     held_out: heads.OutOfFold,
-    support: LabelledFeatures,
+    rejection: Rejection,
     classes: Sequence[str],
-    share: float,
-    centre: Tensor | None,
     seconds: float,
 ) -> Fitted:
     """Return a head with what predictions for held-out images say about it.
@@ -83,7 +82,8 @@ def measured(
         head: the head, fitted to all labelled images.
         temperature: divides its logits.
         held_out: predictions by classifiers that were fitted in the same way to fewer images.
-        support, classes, share, centre: as for `fit`.
+        rejection: what refuses images of no known class.
+        classes: class names, in the order of the labels.
         seconds: seconds that the predictions took.
     """
     log_probabilities = (held_out.logits / temperature).log_softmax(1)
@@ -91,7 +91,7 @@ def measured(
     return Fitted(
         head,
         temperature,
-        reject.fit(support.features, support.labels, len(classes), centre, share, support.clusters),
+        rejection,
         1 - true,
         _quality(log_probabilities, held_out, classes, seconds),
     )

@@ -4,8 +4,12 @@ An image's score is one minus the probability of its true class. A class is in t
 image if its score there is not among the largest of the scores of labelled images, which were
 computed with their own folds held out. A set always has the most probable class.
 
+`exact_sets` needs no folds: for each class, a new image joins the labelled images of that class,
+the head is fitted again, and the score of every image is that without its own part in the fit.
+
 Sources: Sadinle et al., "Least ambiguous set-valued classifiers", JASA 114 (525), 2019; scores out
-of fold, Vovk, "Cross-conformal predictors", Annals of Mathematics and AI 74, 2015.
+of fold, Vovk, "Cross-conformal predictors", Annals of Mathematics and AI 74, 2015;
+full conformal prediction, Vovk et al., "Algorithmic Learning in a Random World", 2005.
 """
 
 from __future__ import annotations
@@ -16,6 +20,10 @@ import torch
 from torch import Tensor
 
 from fewshot.errors import UserError
+from fewshot.model import refitting
+from fewshot.model.classifier import ImageClassifier
+
+MOST_EXACT = 1_000  # labelled images
 
 
 def needed(coverage: float) -> int:
@@ -43,6 +51,62 @@ def sets(scores: Tensor, probabilities: Tensor, coverage: float) -> Tensor:
     return inside
 
 
+def exact_sets(classifier: ImageClassifier, features: Tensor, coverage: float) -> Tensor:
+    """Return which classes are in the set of each image, by full conformal prediction.
+
+    The sets contain the true class at least as often as they say, if the images come from where the
+    labelled ones come from. Of labelled copies of one image, one counts.
+
+    Args:
+        classifier: a classifier whose head was fitted to fixed features.
+        features: of the images to classify, float [n, d].
+        coverage: share of the sets that contain the true class, in (0, 1).
+
+    Returns:
+        bool [n, n_way].
+
+    Raises:
+        UserError: the head was trained together with the network, or the labelled images are too
+            few for this coverage, or more than MOST_EXACT.
+    """
+    support = classifier.support
+    rows = _one_of_each_cluster(support.clusters, len(support.labels))
+    if classifier.recipe.kind == "trained":
+        raise UserError(
+            "exact sets need a head that can be fitted again for each image, and this one was "
+            "trained together with its network: use the sets from held-out images instead."
+        )
+    if len(rows) > MOST_EXACT:
+        raise UserError(
+            f"exact sets are for at most {MOST_EXACT} labelled images, and there are {len(rows)}: "
+            "use the sets from held-out images instead, which are as good with so many."
+        )
+    check(coverage, len(rows))
+    labelled, labels = support.features[rows], support.labels[rows]
+    inside = torch.empty(len(features), len(classifier.classes), dtype=torch.bool)
+    size = max(1, refitting.LARGEST // (len(rows) + 1) ** 2)
+    for first in range(0, len(features), size):
+        part = features[first : first + size]
+        gram = refitting.prepared_gram(labelled, part, classifier.recipe)
+        for label in range(inside.shape[1]):
+            joined = torch.cat([labels, torch.tensor([label])])
+            scores = refitting.scores(gram, joined, classifier.classes, classifier.recipe)
+            at_least = (scores[:, :-1] >= scores[:, -1:]).sum(1) + 1
+            least = math.floor(round((1 - coverage) * (len(rows) + 1), 9))
+            inside[first : first + size, label] = at_least > least
+    best = classifier.log_probabilities(features).argmax(1)
+    inside[torch.arange(len(inside)), best] = True
+    return inside
+
+
+def _one_of_each_cluster(clusters: Tensor | None, n: int) -> Tensor:
+    """Return the first image of each cluster, int64, ascending."""
+    if clusters is None:
+        return torch.arange(n)
+    first = {cluster: row for row, cluster in reversed(list(enumerate(clusters.tolist())))}
+    return torch.tensor(sorted(first.values()))
+
+
 def check(coverage: float, n_labels: int) -> None:
     """Raise UserError if a coverage is impossible, or needs more labelled images."""
     if not 0 < coverage < 1:
@@ -54,7 +118,8 @@ def check(coverage: float, n_labels: int) -> None:
     if n_labels < least:
         remedy = "label more images"
         if n_labels:
-            remedy += f", or choose a coverage of at most {math.floor(100 * n_labels / (n_labels + 1)) / 100:g}"
+            highest = math.floor(100 * n_labels / (n_labels + 1)) / 100
+            remedy += f", or choose a coverage of at most {highest:g}"
         raise UserError(
             f"sets that contain the true class in {100 * coverage:.4g}% of all cases need at least "
             f"{least} labelled images that were held out, and there are {n_labels}: {remedy}."

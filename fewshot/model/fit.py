@@ -111,13 +111,13 @@ def _fitted(
     choice: Choice, support: LabelledFeatures, images: ImageSet, settings: FitConfig
 ) -> closed_form.Fitted:
     """Return the head of a choice with its temperature, rejection, fold scores and quality."""
+    features, labels, classes = support.features, support.labels, images.classes
     if choice.trained is None:
-        centre = reject.generic_mean(choice.settings)
-        return closed_form.fit(support, images.classes, choice.recipe, settings.reject, centre)
+        centre = reject.centre(choice.settings, features, labels)
+        return closed_form.fit(support, classes, choice.recipe, settings.reject, centre)
     head, temperature, held_out, seconds = choice.trained
-    return closed_form.measured(
-        head, temperature, held_out, support, images.classes, settings.reject, None, seconds
-    )
+    rejection = reject.scores_alone(features, labels, len(classes), settings.reject)
+    return closed_form.measured(head, temperature, held_out, rejection, classes, seconds)
 
 
 def check(images: ImageSet) -> None:

@@ -52,7 +52,7 @@ def add(
         classes,
         classifier.recipe,
         classifier.rejection.share,
-        reject.generic_mean(classifier.settings),
+        reject.centre(classifier.settings, support.features, support.labels),
     )
     counts = support.labels.bincount(minlength=len(classes)).tolist()
     card = replace(

@@ -225,7 +225,10 @@ class Work:
         known = predicted.known.tolist()
         members: list[list[int] | None] = [None] * len(known)
         if asked.coverage is not None:
-            sets = conformal.sets(ready.model.fold_scores, probabilities, asked.coverage)
+            if asked.exact:
+                sets = conformal.exact_sets(ready.model, predicted.features, asked.coverage)
+            else:
+                sets = conformal.sets(ready.model.fold_scores, probabilities, asked.coverage)
             members = [
                 [label for label in ranked if row[label]]
                 for ranked, row in zip(order.tolist(), sets.tolist(), strict=True)

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from fewshot import backbones, functional
 from fewshot.config import BackboneSettings
 from fewshot.model import generic_means
 
@@ -45,7 +46,7 @@ def fit(
     features: Tensor,
     labels: Tensor,
     n_way: int,
-    centre: Tensor | None,
+    centre: Tensor,
     share: float,
     clusters: Tensor | None = None,
 ) -> Rejection:
@@ -58,17 +59,30 @@ def fit(
         features: of the labelled images, float [n, d].
         labels: int64 [n]; every class 0..n_way-1 occurs.
         n_way: number of classes.
-        centre: generic mean of the network's features, float [d]; None for the mean of these.
+        centre: generic mean of the network's features, float [d].
         share: share of images of the known classes that may be refused.
         clusters: number of the cluster of each image, int64 [n]; an image is left out together
             with the others of its cluster. None if each is on its own.
     """
-    centre = features.mean(0) if centre is None else centre
     unit = F.normalize(features - centre, dim=1)
     sums = unit.new_zeros(n_way, unit.shape[1]).index_add_(0, labels, unit)
     means = F.normalize(sums, dim=1)
     scores = _scores_left_out(unit, labels, sums, clusters)
     return Rejection(centre, means, _threshold(scores, share), share)
+
+
+def scores_alone(features: Tensor, labels: Tensor, n_way: int, share: float) -> Rejection:
+    """Return what gives known scores and refuses nothing, for a network that learned these images.
+
+    Such a network puts them nearer to their class means than new images, so that they do not say
+    where a threshold would be.
+
+    Args:
+        features, labels, n_way, share: as for `fit`.
+    """
+    of_classes = functional.prototypes(features, labels, n_way).mean(0)
+    fitted = fit(features, labels, n_way, of_classes, share)
+    return fitted._replace(threshold=NOTHING)
 
 
 def generic_mean(settings: BackboneSettings) -> Tensor | None:
@@ -78,10 +92,29 @@ def generic_mean(settings: BackboneSettings) -> Tensor | None:
         settings: the network.
 
     Returns:
-        The mean that is shipped for the network; None for other networks and other weights, whose
-        place the mean of the labelled images takes.
+        The mean that is shipped for the network; None for other networks and other weights.
     """
     return generic_means.shipped(settings)
+
+
+def centre(settings: BackboneSettings, features: Tensor, labels: Tensor) -> Tensor:
+    """Return what `fit` subtracts from the features of a network, float [d].
+
+    It is the generic mean of the network, or the mean of the class means where none is shipped. A
+    network for photos has the middle between the two, because its generic mean is that of small
+    images (docs/log.md).
+
+    Args:
+        settings: the network.
+        features: of the labelled images, float [n, d].
+        labels: int64 [n]; every class occurs.
+    """
+    of_classes = functional.prototypes(features, labels, int(labels.max()) + 1).mean(0)
+    generic = generic_mean(settings)
+    if generic is None:
+        return of_classes
+    is_for_photos = settings.name not in backbones.OWN and not settings.beside
+    return (generic + of_classes) / 2 if is_for_photos else generic
 
 
 def known_scores(rejection: Rejection, features: Tensor) -> Tensor:

@@ -1,11 +1,15 @@
 """Oracles: MAPIE, the definition by counting, and the coverage of simulated images."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from fewshot.errors import UserError
-from fewshot.model import conformal
+from fewshot.model import conformal, heads
+from fewshot.model.classifier import ImageClassifier, LabelledFeatures, Recipe
+from tests.fewshot.model import stored_classifier
 
 
 def simulated(n: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -93,3 +97,55 @@ def test_an_impossible_coverage_is_refused(coverage: float) -> None:
 
 def test_words_name_coverage_and_labels() -> None:
     assert conformal.in_words(0.9, 160) == "about 90%, from 160 labels"
+
+
+def normal(n: int, generator: torch.Generator) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return points of three overlapping normal classes."""
+    labels = torch.arange(n) % 3
+    means = 1.2 * torch.eye(3, 8)
+    return means[labels] + torch.randn(n, 8, generator=generator), labels
+
+
+def fitted(x: torch.Tensor, labels: torch.Tensor, kind: str) -> ImageClassifier:
+    recipe = Recipe(kind)  # type: ignore[arg-type]
+    support = LabelledFeatures(x, labels, tuple(map(str, range(len(x)))))
+    head = heads.fit_head(x, labels, 3, recipe)
+    return replace(stored_classifier.classifier(), recipe=recipe, support=support, head=head)
+
+
+@pytest.mark.parametrize("kind", ["logistic", "ridge", "nearest-mean", "cosine"])
+def test_exact_sets_cover_as_often_as_they_say_and_are_not_all_classes(kind: str) -> None:
+    generator = torch.Generator().manual_seed(0)
+    covered, sizes = [], []
+    for _ in range(12 if kind == "logistic" else 30):
+        x, labels = normal(60, generator)
+        model = fitted(x[:24], labels[:24], kind)
+        inside = conformal.exact_sets(model, x[24:], 0.8)
+        covered.append(inside.gather(1, labels[24:, None]).float().mean())
+        sizes.append(inside.sum(1).float().mean())
+    assert 0.75 < float(torch.stack(covered).mean()) < 0.88
+    assert float(torch.stack(sizes).mean()) < 2.6
+
+
+def test_an_exact_set_does_not_depend_on_other_images() -> None:
+    x, labels = normal(40, torch.Generator().manual_seed(1))
+    model = fitted(x[:24], labels[:24], "ridge")
+    together = conformal.exact_sets(model, x[24:], 0.8)
+    alone = [conformal.exact_sets(model, x[24 + i : 25 + i], 0.8) for i in range(16)]
+    assert torch.equal(together, torch.cat(alone))
+
+
+def test_exact_sets_refuse_what_they_cannot_do() -> None:
+    x, labels = normal(30, torch.Generator().manual_seed(1))
+    model = fitted(x, labels, "ridge")
+    trained = replace(model, recipe=model.recipe._replace(kind="trained"))
+    with pytest.raises(UserError, match="trained together with its network"):
+        conformal.exact_sets(trained, x, 0.9)
+    copies = model.support._replace(clusters=torch.arange(30) // 4)
+    with pytest.raises(UserError, match=r"at least 9 .* there are 8"):
+        conformal.exact_sets(replace(model, support=copies), x, 0.9)
+    with pytest.raises(UserError, match=r"label more images, or .* at most 0\.96"):
+        conformal.exact_sets(model, x, 0.99)
+    many = LabelledFeatures(torch.zeros(1001, 8), torch.arange(1001) % 3, ("",) * 1001)
+    with pytest.raises(UserError, match="at most 1000 labelled images"):
+        conformal.exact_sets(replace(model, support=many), x, 0.9)

@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from fewshot.config import BackboneSettings
 from fewshot.model import reject
 
 
@@ -92,8 +93,33 @@ def test_one_image_a_class_refuses_nothing() -> None:
     assert scores[:5].tolist() == pytest.approx([1.0] * 5)
 
 
+def test_a_network_that_learned_the_images_refuses_nothing_and_gives_scores() -> None:
+    x, labels = simulated(40, 3 * torch.eye(4, 30), torch.Generator().manual_seed(0))
+    fitted = reject.scores_alone(x, labels, 4, 0.05)
+    assert fitted.threshold == reject.NOTHING
+    assert (reject.known_scores(fitted, x) > 0.3).all()
+
+
 def test_a_class_of_opposite_images_has_finite_scores() -> None:
     x = torch.tensor([[1.0, 0.0], [-1.0, 0.0], [0.0, 1.0], [0.0, 2.0]])
     fitted = reject.fit(x, torch.tensor([0, 0, 1, 1]), 2, torch.zeros(2), 0.5)
     assert -1 <= fitted.threshold <= 1
     assert reject.known_scores(fitted, torch.zeros(1, 2)).isfinite().all()
+
+
+SMALL = BackboneSettings(name="mini-resnet", weights="pretrained")
+LITE = BackboneSettings(name="tf_efficientnet_lite2", weights="pretrained", root=True)
+
+
+def test_a_network_for_photos_is_centred_between_generic_and_class_means() -> None:
+    generic = reject.generic_mean(LITE)
+    assert generic is not None
+    features = torch.randn(5, len(generic), generator=torch.Generator().manual_seed(0))
+    labels = torch.tensor([0, 0, 0, 1, 1])
+    of_classes = (features[:3].mean(0) + features[3:].mean(0)) / 2
+    middle = reject.centre(LITE, features, labels)
+    assert torch.allclose(middle, (generic + of_classes) / 2, atol=1e-6)
+    other = LITE.model_copy(update={"weights": "none"})
+    assert torch.allclose(reject.centre(other, features, labels), of_classes, atol=1e-6)
+    small = reject.centre(SMALL, torch.zeros(2, 1738), torch.tensor([0, 1]))
+    assert torch.equal(small, reject.generic_mean(SMALL))
