@@ -143,9 +143,8 @@ def _quality(card: Card) -> str:
 
 
 def _origin(origin: Origin) -> str:
-    source = f", from {origin.source}" if origin.source else ""
-    licence = f" ({origin.licence})" if origin.licence else ""
-    return f"{origin.weights}{source}{licence}"
+    known = [part for part in (origin.source, origin.licence) if part]
+    return f"{origin.weights} ({'; '.join(known)})" if known else origin.weights
 
 
 def _cell(name: str) -> str:

@@ -60,7 +60,7 @@ def test_the_licence_of_the_weights_is_named(path: Path):
     model_file = model_card.read(path)
     model_file = replace(model_file, card=replace(card(), origins=(origin,)))
     for page in (model_card.text(model_file), model_card.markdown(model_file)):
-        assert "a, ImageNet, from the package b 1.0 (Apache-2.0)" in page
+        assert "a, ImageNet (the package b 1.0; Apache-2.0)" in page
 
 
 def test_a_name_is_one_cell_of_the_table(path: Path):
