@@ -80,6 +80,26 @@ def at_128() -> str:
     return formatting.markdown_table([*columns, "features (s)", "machine"], rows)
 
 
+def accurate() -> str:
+    """Return the preset `accurate` beside `few`, with paired differences."""
+    rows = []
+    for method in ("probe", "protonet"):
+        for shots in (1, 4, 16):
+            record = pages.record("accurate", f"{method}-{shots}")
+            few = pages.record("learners", f"{method}-{shots}")
+            if record is None or few is None:
+                rows.append([method, shots, "not run", *[""] * 5])
+                continue
+            difference = str(paired_difference(record.by_seed(), few.by_seed()))
+            seconds = [costs.feature_seconds(one) for one in (few, record)]
+            n = len(record.seeds)
+            row = [method, shots, _accuracy(few), _accuracy(record), difference, n, *seconds]
+            rows.append(row)
+    columns = ["learner", "labels per class", "`few`", "`accurate`", "difference", "n"]
+    columns += ["features of `few` (s)", "features of `accurate` (s)"]
+    return formatting.markdown_table(columns, rows)
+
+
 def by_fraction() -> str:
     """Return finetune and scratch on fractions of the training images, beside study experts."""
     measured = {(record.method, record.fraction): record for record in read() if record.fraction}
@@ -103,6 +123,7 @@ def tables() -> dict[str, str]:
         "systems": systems.table(),
         "faults": known_faults.sentence(read()),
         "128": at_128(),
+        "accurate": accurate(),
         "fractions": by_fraction(),
     }
 

@@ -56,3 +56,17 @@ def test_the_page_states_once_what_the_known_faults_change() -> None:
     assert f"by {statistics.fmean(changes):+.4f} on average" in sentence
     assert f"({min(changes):+.4f} to {max(changes):+.4f}; {len(changes)} of " in sentence
     assert sum("lean accuracy" in table for table in learners.tables().values()) == 1
+
+
+def test_the_preset_accurate_stands_beside_few_trial_by_trial() -> None:
+    (row,) = [
+        [cell.strip() for cell in line[1:-1].split("|")]
+        for line in learners.accurate().splitlines()
+        if line.startswith("| probe | 16 |")
+    ]
+    content = json.loads((RECORDS / "accurate" / "probe-16.json").read_text())
+    accurate, few = content["scores"]["accuracy"]["values"], values("probe-16")
+    gaps = [a - b for a, b in zip(accurate, few, strict=True)]
+    assert row[2].startswith(f"{statistics.fmean(few):.4f} ± ")
+    assert row[3].startswith(f"{statistics.fmean(accurate):.4f} ± ")
+    assert row[4].startswith(f"{statistics.fmean(gaps):+.4f} ± ")

@@ -14,7 +14,8 @@ from scripts import reports
 def test_every_page_has_a_command() -> None:
     words = [" ".join(command) for command in reports.commands()]
     for page in (reports.ROOT / "reports").glob("*.md"):
-        by_script = any(f"scripts.{page.stem}" in command for command in words)
+        module = page.stem.replace("-", "_")
+        by_script = any(f"scripts.{module}" in command for command in words)
         by_study = (reports.ROOT / "configs" / "studies" / page.stem).is_dir()
         assert by_script or by_study or page.name == "README.md"
     for folder in reports.COMPARISONS:
