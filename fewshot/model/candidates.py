@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from episodes import streams
+from episodes.rng import seeded
 from episodes.types import ImageSet
 from fewshot import backbones
 from fewshot.backbones import Backbone
@@ -75,7 +76,9 @@ class Candidate(NamedTuple):
 
 def build(settings: BackboneSettings, device: str) -> Backbone:
     """Return a network that is not trained, in evaluation mode."""
-    return backbones.build(settings).to(device).eval().requires_grad_(False)
+    with seeded(0, "network"):  # random weights are the same whenever a classifier is fitted
+        network = backbones.build(settings)
+    return network.to(device).eval().requires_grad_(False)
 
 
 @torch.no_grad()

@@ -115,8 +115,14 @@ class FewShotClassifier(FittedEstimator):
                 )
             images = inputs.images_of(X)
             labels = labels_of(y, len(images))
-            image_set = _image_set(images, labels, settings)
-            classifier = fitting.fit(image_set, settings, names=images.names, device=self.device)
+            side = inputs.natural_side(images) or None
+            classifier = fitting.fit(
+                _image_set(images, labels, settings, side),
+                settings,
+                names=images.names,
+                device=self.device,
+                side=side,
+            )
         return self._adopt(classifier, labels)
 
     def partial_fit(self, X: Any, y: ArrayLike) -> Self:
@@ -209,9 +215,11 @@ class FewShotClassifier(FittedEstimator):
         return self
 
 
-def _image_set(images: inputs.Images, labels: Labels, settings: FitConfig) -> ImageSet:
+def _image_set(
+    images: inputs.Images, labels: Labels, settings: FitConfig, side: int | None
+) -> ImageSet:
     """Return decoded images with labels, at the size that the network needs."""
-    network = settings.backbone or backbones.default(inputs.natural_side(images))
+    network = settings.backbone or backbones.default(side or 0)
     decoding, fingerprint = inputs.decoding_of(
         images, labels.positions, backbones.input_side(network), settings.image_fit
     )

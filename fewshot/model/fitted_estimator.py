@@ -42,6 +42,7 @@ class FittedEstimator(
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array = False
         tags.input_tags.string = True
+        tags.transformer_tags.preserves_dtype = []  # features are float32 whatever images are
         return tags
 
     def predict(self, X: Any) -> np.ndarray:
