@@ -75,6 +75,13 @@ def create(settings: BackboneSettings, own: list[str]) -> tuple[nn.Module, Descr
     return body, description
 
 
+def architecture(body: nn.Module) -> tuple[str, dict[str, Any]]:
+    """Return the name and the options of a model that timm built from a repository or a folder."""
+    name: str = vars(body)["pretrained_cfg"]["architecture"]
+    arguments: dict[str, Any] = vars(body)["_model_args"]
+    return name, {key: value for key, value in arguments.items() if key not in _OURS}
+
+
 def input_size(settings: BackboneSettings, own: list[str]) -> int:
     """Return the side in pixels of the images that a timm model is given; load no weights.
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules import module as hooks
 
-from fewshot.backbones import factory, timm_names
+from fewshot.backbones import factory, from_timm, timm_names
 from fewshot.backbones.backbone import Backbone
 from fewshot.backbones.finish import Finish
 from fewshot.backbones.networks import Statistics
@@ -58,20 +58,15 @@ class StoredNetwork(NamedTuple):
 def network_of(settings: BackboneSettings, backbone: Backbone) -> StoredNetwork:
     """Return what a backbone is rebuilt from.
 
-    The settings name no file of weights, because the path of a file means nothing elsewhere.
-
-    Raises:
-        UserError: the network is of a repository or of a folder, so its name does not say what it
-            is.
+    The settings name no file, folder or repository, because these mean nothing elsewhere: a network
+    of a repository or of a folder gets the name and the options that timm built it from.
     """
     parts = backbone.networks if isinstance(backbone, SideBySide) else (backbone,)
     networks = []
     for one, part in zip(settings.networks, parts, strict=True):
         if one.name.startswith((timm_names.HUB, timm_names.FOLDER)):
-            raise UserError(
-                f"a model file cannot hold backbone '{one.name}', because only its repository or "
-                "folder says what it is: use a model of timm by its own name."
-            )
+            name, options = from_timm.architecture(part.body)
+            one = one.model_copy(update={"name": name, "options": options, "weights": "none"})
         weights = one.weights if one.weights == "pretrained" else "none"
         update = {"input_size": part.input_size, "weights": weights}
         networks.append(one.model_copy(update=update))

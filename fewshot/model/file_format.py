@@ -54,7 +54,7 @@ def save(classifier: ImageClassifier, path: Path, *, standalone: bool | None = N
     backbone = _on_cpu(classifier.backbone)
     network = stored.network_of(classifier.settings, backbone)
     state = {name: tensor.contiguous() for name, tensor in backbone.state_dict().items()}
-    inside = _is_inside(classifier, state, standalone)
+    inside = _is_inside(classifier, network, state, standalone)
     tensors = _tensors(classifier, backbone)
     if inside:
         tensors |= {f"{BACKBONE}{name}": _smaller(tensor) for name, tensor in state.items()}
@@ -112,15 +112,18 @@ def _on_cpu(backbone: Backbone) -> Backbone:
 
 
 def _is_inside(
-    classifier: ImageClassifier, state: Mapping[str, Tensor], standalone: bool | None
+    classifier: ImageClassifier,
+    network: StoredNetwork,
+    state: Mapping[str, Tensor],
+    standalone: bool | None,
 ) -> bool:
     """Return whether the network is stored inside the file."""
     size = sum(_smaller(tensor).nbytes for tensor in state.values())
     if standalone or (standalone is None and size <= LARGEST_INSIDE):
         return True
-    published = all(one.weights == "pretrained" for one in classifier.settings.networks)
+    published = all(one.weights == "pretrained" for one in network.settings.networks)
     if published and classifier.recipe.kind != "trained":
-        stored.published(classifier.settings, stored.hash_of(state))  # they are still there
+        stored.published(network.settings, stored.hash_of(state))  # they are still there
         return False
     if standalone is None:
         return True

@@ -5,9 +5,12 @@ Oracle: the features of the original network; networks whose size is known by ha
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
+import timm
 import torch
 
 from fewshot import backbones
@@ -68,13 +71,24 @@ def test_normalisation_is_that_of_the_file():
     assert again.mean.flatten().tolist() == again.std.flatten().tolist() == [0.5, 0.5, 0.5]
 
 
+def test_a_network_of_a_folder_gets_the_name_that_timm_has_for_it(tmp_path: Path):
+    model = timm.create_model("test_resnet", num_classes=3, avg_down=True)
+    timm.models.save_for_hf(model, tmp_path, model_config={"num_classes": 3})
+    settings = BackboneSettings(name=f"local-dir:{tmp_path}", weights="pretrained", input_size=64)
+    backbone = backbones.build(settings).eval()
+    network = stored.network_of(settings, backbone)
+    assert network.settings.name == "test_resnet"
+    assert network.settings.weights == "none"
+    shutil.rmtree(tmp_path)
+    again = stored.rebuild(network, dict(backbone.state_dict()))
+    with torch.no_grad():
+        assert torch.equal(again(torch.zeros(1, 3, 64, 64)), backbone(torch.zeros(1, 3, 64, 64)))
+
+
 @pytest.mark.parametrize("name", ["hf-hub:me/mine", "local-dir:/somewhere"])
-def test_a_network_without_a_name_of_its_own_is_refused(name: str):
-    settings = BackboneSettings(name=name)
-    with pytest.raises(UserError, match="by its own name"):
-        stored.network_of(settings, backbones.build(BackboneSettings(**SMALL)))
+def test_a_file_names_no_repository_and_no_folder(name: str):
     with pytest.raises(Misfit, match="of a repository or of a folder"):
-        stored.layout(StoredNetwork(settings, STATISTICS), {})
+        stored.layout(StoredNetwork(BackboneSettings(name=name), STATISTICS), {})
 
 
 @pytest.mark.parametrize(
