@@ -16,9 +16,10 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import OptimizeWarning, curve_fit
 
-from fewshot.report.forecasting import learning_curve, model
+from fewshot.evaluation import learning_curve_model as model
+from fewshot.evaluation.learning_curve_model import Curve
+from fewshot.report.forecasting import learning_curve
 from fewshot.report.forecasting.answer import Needed, Point, crossings
-from fewshot.report.forecasting.learning_curve import Curve
 from fewshot.report.formatting import markdown_table
 from fewshot.runs import records
 from fewshot.runs.run_record import RunRecord

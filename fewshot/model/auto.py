@@ -1,7 +1,7 @@
 """Choose how to learn, by cross-validation of the labelled images alone.
 
-Heads on the frozen features of the default network come first, then other networks, alone and side
-by side with it, then trainings, each only if it fits into the time. What is slower has to be better
+Heads on the frozen features of the default network come first, then those on another network, then
+trainings, each only if it fits into the time. What is slower has to be better
 by a margin. A training is given up after its first fold if it is worse there by more than chance.
 """
 
@@ -247,7 +247,7 @@ def compare(first: Network, images: ImageSet, settings: FitConfig, device: str) 
     comparison.add_heads(first)
     if settings.backbone is None:
         for other in candidates.others(first.settings):
-            _add_network(comparison, first, other)
+            _add_if_there_is_time(comparison, other)
     for candidate, seconds in _trainings(comparison, first):
         comparison.add_training(candidate, seconds)
     return comparison
@@ -273,7 +273,7 @@ def trained_on_folds(candidate: Candidate, images: ImageSet, seed: int, device: 
     return OutOfFold(torch.cat(logits), images.labels[at], at, len(splits))
 
 
-def _add_network(comparison: Comparison, first: Network, settings: BackboneSettings) -> None:
+def _add_if_there_is_time(comparison: Comparison, settings: BackboneSettings) -> None:
     images, device = comparison.images, comparison.device
     if not images.mirror:
         settings = checks.without_mirrored_views(settings)
@@ -283,9 +283,19 @@ def _add_network(comparison: Comparison, first: Network, settings: BackboneSetti
         comparison.left_out.append(f"{settings.full_name} (about {progress.duration(seconds)})")
         return
     progress.update(f"computing features of {settings.full_name}")
-    other = candidates.network(settings, images, device)
-    comparison.add_heads(other)
-    comparison.add_heads(candidates.beside(first, other, device))
+    comparison.add_heads(candidates.network(settings, images, device))
+
+
+def short_training(comparison: Comparison) -> Candidate:
+    """Return a training from random weights that takes seconds."""
+    return _from_random_weights(comparison, SHORT)
+
+
+def _from_random_weights(comparison: Comparison, preset: str | None) -> Candidate:
+    settings = comparison.settings
+    made = training.configured("scratch", comparison.images, None, preset)
+    one = training.Training(made, comparison.device, settings.seed)
+    return candidates.by_training(one, comparison.recipe(candidates.RECIPES[0]))
 
 
 def _fine_tuning(comparison: Comparison, first: Network) -> Candidate:
@@ -298,13 +308,10 @@ def _fine_tuning(comparison: Comparison, first: Network) -> Candidate:
 
 def _trainings(comparison: Comparison, first: Network) -> list[tuple[Candidate, float]]:
     """Return trainings and the seconds of each, the shortest first."""
-    images, settings, device = comparison.images, comparison.settings, comparison.device
-    timed = []
-    for preset in (SHORT, None):
-        made = training.configured("scratch", images, None, preset)
-        one = training.Training(made, device, settings.seed)
-        candidate = candidates.by_training(one, comparison.recipe(candidates.RECIPES[0]))
-        timed.append((candidate, one.seconds(images)))
+    images, timed = comparison.images, []
+    for candidate in (short_training(comparison), _from_random_weights(comparison, None)):
+        assert candidate.training is not None
+        timed.append((candidate, candidate.training.seconds(images)))
     candidate = _fine_tuning(comparison, first)
     assert candidate.training is not None
     per_image = BACKWARD * first.seconds_per_image / first.backbone.n_views

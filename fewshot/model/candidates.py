@@ -8,14 +8,13 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from episodes import streams
 from episodes.rng import seeded
 from episodes.types import ImageSet
-from fewshot import backbones
+from fewshot import backbones, config
 from fewshot.backbones import Backbone
-from fewshot.backbones.default_network import LARGE, SMALL
+from fewshot.backbones.default_network import SMALL
 from fewshot.config import BackboneSettings
 from fewshot.features import frozen
 from fewshot.model.classifier import Recipe
@@ -109,17 +108,17 @@ def features(backbone: Backbone, images: ImageSet, device: str) -> Tensor:
 
 
 def others(first: BackboneSettings) -> list[BackboneSettings]:
-    """Return the settings of further networks to compare with the default one."""
-    has_large = backbones.has_pretrained_weights(LARGE)
-    return [one for one in (SMALL, *([LARGE] if has_large else [])) if one.name != first.name]
+    """Return the settings of further networks to compare with the default one.
 
-
-def beside(first: Network, second: Network, device: str) -> Network:
-    """Return two networks side by side, whose features are known."""
-    settings = first.settings.model_copy(update={"beside": (second.settings,)})
-    parts = [F.normalize(one.features, dim=1) for one in (first, second)]
-    seconds = first.seconds_per_image + second.seconds_per_image
-    return Network(settings, build(settings, device), torch.cat(parts, 1), seconds)
+    For small images it is that of the preset `accurate` of the probe, which has ImageNet networks
+    beside the small one; for larger images it is the small one.
+    """
+    if first.name != SMALL.name:
+        return [SMALL]
+    accurate = config.preset("probe", "accurate")["backbone"]
+    several = BackboneSettings.model_validate(accurate)
+    known = all(map(backbones.has_pretrained_weights, several.networks))
+    return [several] if known else []
 
 
 def on_frozen(frozen_network: Network, recipe: Recipe, method: str = "probe") -> Candidate:

@@ -78,7 +78,10 @@ def fit(
     )
     fitted = _fitted(choice, support, images, settings)
     counts = images.labels.bincount(minlength=len(images.classes)).tolist()
-    forecast = () if choice.trained else outlook.sentences(support, images.classes, choice.recipe)
+    if choice.trained is None:
+        forecast = outlook.sentences(support, images.classes, choice.recipe, fitted.quality)
+    else:
+        forecast = outlook.certainty(fitted.quality)
     return ImageClassifier(
         classes=images.classes,
         decoding=images.decoding or Decoding(images.images.shape[-1], settings.image_fit),

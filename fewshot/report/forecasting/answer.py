@@ -8,9 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fewshot.report.forecasting import model
-from fewshot.report.forecasting.learning_curve import Curve
-from fewshot.report.forecasting.model import Band
+from fewshot.evaluation import learning_curve_model as model
+from fewshot.evaluation.learning_curve_model import Band, Curve
 
 DOUBLINGS = (2, 4, 8)  # times the largest measured number of labels: always forecast
 TOO_WIDE = 0.1  # of accuracy

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 
 from fewshot.config import FEW_LABELS
+from fewshot.evaluation.learning_curve_model import Curve
 from fewshot.evaluation.paired_tests import BySeed
 from fewshot.report.formatting import method_label
 from fewshot.runs.run_record import RunRecord
@@ -20,33 +20,6 @@ SPREAD_SLOPE_SD = 0.15
 LEAST_SPREAD = 0.002  # trials with equal accuracy happen by chance
 # In our records, the correlation of a seed's errors at n and 2n labels: its subsets are nested.
 TOGETHER = 0.6
-
-
-class Curve(NamedTuple):
-    """The measurements of one method with one preset on one data set.
-
-    counts: labels per class, rising [m]. means: mean accuracies [m]. trials: their number at each
-    count. noise: the covariance of the means [m, m]. end: labels per class up to which the preset
-    is the default, or None if it does not change.
-    """
-
-    data: str
-    label: str
-    counts: np.ndarray
-    means: np.ndarray
-    trials: list[int]
-    noise: np.ndarray
-    remarks: list[str]
-    end: float | None = None
-
-    def first(self, m: int) -> Curve:
-        """Return the curve with only its first m numbers of labels."""
-        return self._replace(
-            counts=self.counts[:m],
-            means=self.means[:m],
-            trials=self.trials[:m],
-            noise=self.noise[:m, :m],
-        )
 
 
 def gather(rows: Sequence[RunRecord]) -> list[Curve]:

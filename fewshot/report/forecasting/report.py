@@ -12,7 +12,8 @@ import numpy as np
 
 from fewshot import io
 from fewshot.errors import UserError
-from fewshot.report.forecasting import learning_curve, model
+from fewshot.evaluation import learning_curve_model as model
+from fewshot.report.forecasting import learning_curve
 from fewshot.report.forecasting.answer import DOUBLINGS, Answer, answer, labels
 from fewshot.report.formatting import markdown_table
 from fewshot.report.plots import style

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from fewshot.evaluation.learning_curve_model import Curve
 from fewshot.report.forecasting import learning_curve
 from fewshot.runs.run_record import RunRecord
 from tests.fewshot.report.handmade import record
@@ -36,6 +37,6 @@ def law(
     return result
 
 
-def curve(records: list[RunRecord]) -> learning_curve.Curve:
+def curve(records: list[RunRecord]) -> Curve:
     (result,) = learning_curve.gather(records)
     return result

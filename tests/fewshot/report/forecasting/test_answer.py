@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from fewshot.evaluation.learning_curve_model import Curve
 from fewshot.report.forecasting import answer
-from fewshot.report.forecasting.learning_curve import Curve
 from fewshot.runs.run_record import RunRecord
 from tests.fewshot.report.forecasting.curves import at, curve, law
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fewshot.report.forecasting import model
+from fewshot.evaluation import learning_curve_model as model
 from tests.fewshot.report.forecasting.curves import SHOTS, at, curve, law
 
 

@@ -17,10 +17,35 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fewshot.report.forecasting.learning_curve import Curve
-
 LEAST_COUNTS = 3  # distinct numbers of labels that a forecast needs
 REACH = 16  # times the largest measured number of labels; there is no answer beyond
+
+
+class Curve(NamedTuple):
+    """The measurements of one method with one preset on one data set.
+
+    counts: labels per class, rising [m]. means: mean accuracies [m]. trials: their number at each
+    count. noise: the covariance of the means [m, m]. end: labels per class up to which the preset
+    is the default, or None if it does not change.
+    """
+
+    data: str
+    label: str
+    counts: np.ndarray
+    means: np.ndarray
+    trials: list[int]
+    noise: np.ndarray
+    remarks: list[str]
+    end: float | None = None
+
+    def first(self, m: int) -> Curve:
+        """Return the curve with only its first m numbers of labels."""
+        return self._replace(
+            counts=self.counts[:m],
+            means=self.means[:m],
+            trials=self.trials[:m],
+            noise=self.noise[:m, :m],
+        )
 
 
 def limit(curve: Curve) -> float:
