@@ -4,8 +4,8 @@ python -m scripts.auto runs     # compare and test in ten trials of each task wh
 python -m scripts.auto          # write the tables
 python -m scripts.auto --check  # exit with an error if one is stale
 
-Every candidate is tested, also those that were given up, so that the choice can be judged. The test
-images take part in nothing but that.
+Every candidate is tested, also those that were given up, to show what a better choice would have
+gained. The test images take part in nothing but that.
 """
 
 from __future__ import annotations

@@ -46,8 +46,8 @@ def certainty(quality: Quality) -> tuple[str, ...]:
     """Return how sure the accuracy is; nothing if it is unknown."""
     if quality.accuracy is None or quality.low is None or quality.high is None:
         return (
-            "One image of each class leaves none to test on: label two of each or more to learn how "
-            "good the classifier is.",
+            "One image of each class leaves none to test on: label at least two of each, and the "
+            "accuracy will be estimated.",
         )
     half = (quality.high - quality.low) / 2
     text = (
