@@ -33,7 +33,7 @@ CHUNK = 64  # images that are compared at a time
 
 
 class Differences(NamedTuple):
-    """How much the answers of an ONNX file differ from those of its classifier.
+    """How much an ONNX file and its classifier differ in their answers.
 
     Attributes:
         n_images: images that were classified by both.
