@@ -15,6 +15,7 @@ import tempfile
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from fewshot import io
 from fewshot.report import formatting
@@ -30,6 +31,14 @@ WAYS = {  # name -> options of `fewshot fit`
 }
 
 
+class Process(NamedTuple):
+    """What a process took: seconds by the clock and of the processor, and its most memory."""
+
+    seconds: float
+    processor_seconds: float
+    megabytes: float
+
+
 @dataclass(frozen=True)
 class ColdStart:
     """One way to fit a classifier, from files to predictions.
@@ -40,6 +49,7 @@ class ColdStart:
         accuracy: share of the other photos that were classified right.
         n_labelled, n_others: photos of each kind.
         fit_seconds, predict_seconds: by the clock, each from the start of its process to its end.
+        processor_seconds: of both processes and all their threads.
         megabytes: most memory that one of the two processes occupied.
         file_megabytes: size of the model file.
         threads: CPU threads.
@@ -54,6 +64,7 @@ class ColdStart:
     n_others: int
     fit_seconds: float
     predict_seconds: float
+    processor_seconds: float
     megabytes: float
     file_megabytes: float
     threads: int
@@ -84,9 +95,10 @@ def measure(folder: Path) -> None:
                 accuracy=_accuracy(others, truth),
                 n_labelled=SHOTS * len(set(truth.values())),
                 n_others=len(truth),
-                fit_seconds=fit[0],
-                predict_seconds=predict[0],
-                megabytes=max(fit[1], predict[1]),
+                fit_seconds=fit.seconds,
+                predict_seconds=predict.seconds,
+                processor_seconds=fit.processor_seconds + predict.processor_seconds,
+                megabytes=max(fit.megabytes, predict.megabytes),
                 file_megabytes=model.stat().st_size / 1e6,
                 threads=THREADS,
                 processor=precision.processor(),
@@ -113,8 +125,8 @@ def _copy(data: Path, place: Path) -> dict[str, str]:
     return truth
 
 
-def _timed(words: list[str], place: Path) -> tuple[float, float]:
-    """Run `fewshot` in a new process; return its seconds and the megabytes that it occupied."""
+def _timed(words: list[str], place: Path) -> Process:
+    """Run `fewshot` in a new process."""
     threads = {"OMP_NUM_THREADS": str(THREADS)}
     environment = os.environ | threads | {"FEWSHOT_CACHE": str(place / "cache")}
     # The process reports its own peak: the kernel's count for a child begins with its parent's.
@@ -124,7 +136,7 @@ def _timed(words: list[str], place: Path) -> tuple[float, float]:
         "finally: print(open('/proc/self/status').read().split('VmHWM:')[1].split()[0], "
         "file=sys.stderr)"
     )
-    started = time.perf_counter()
+    started, computed = time.perf_counter(), _of_children()
     done = subprocess.run(
         [sys.executable, "-c", code, *words],
         env=environment,
@@ -135,13 +147,19 @@ def _timed(words: list[str], place: Path) -> tuple[float, float]:
     seconds = time.perf_counter() - started
     if done.returncode:
         sys.exit(f"fewshot {' '.join(words)} failed: {done.stderr}")
-    return seconds, int(done.stderr.split()[-1]) / 1000
+    return Process(seconds, _of_children() - computed, int(done.stderr.split()[-1]) / 1000)
+
+
+def _of_children() -> float:
+    """Return the processor seconds of all processes that this one started and that ended."""
+    times = os.times()
+    return times.children_user + times.children_system
 
 
 def _accuracy(predictions: Path, truth: dict[str, str]) -> float:
     with predictions.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    predicted = {Path(row["image"]).name: row["class"] for row in rows}
+    predicted = {Path(row["file"]).name: row["label"] for row in rows}
     return sum(predicted[name] == true for name, true in truth.items()) / len(truth)
 
 
@@ -155,7 +173,7 @@ def table(folder: Path) -> str:
     for way in WAYS:
         path = _path(folder, way)
         if not path.exists():
-            rows.append([way, "not run", *[""] * 6])
+            rows.append([way, "not run", *[""] * 7])
             continue
         one = ColdStart(**io.read_json(path))
         total = one.fit_seconds + one.predict_seconds
@@ -166,11 +184,12 @@ def table(folder: Path) -> str:
                 f"{one.fit_seconds:.1f}",
                 f"{one.predict_seconds:.1f}",
                 f"{total:.1f}",
+                f"{one.processor_seconds:.1f}",
                 f"{one.megabytes:.0f}",
                 f"{one.file_megabytes:.1f}",
                 f"{one.load:.1f}",
             ]
         )
     columns = ["way", "accuracy", "fit (s)", "predict (s)", "both (s)"]
-    columns += ["memory (MB)", "file (MB)", "load before"]
+    columns += ["processor (s)", "memory (MB)", "file (MB)", "load before"]
     return formatting.markdown_table(columns, rows)

@@ -103,7 +103,8 @@ def side_by_side() -> str:
         if record is not None:
             ece = (record.calibrated or record.scores)["ece"].mean
             accuracy = formatting.interval(record.scores["accuracy"])
-            rows.append([shots, "this package", accuracy, f"{ece:.3f}", "-"])
+            seconds = f"{record.cost.seconds:.2f}"
+            rows.append([shots, "this package", accuracy, f"{ece:.3f}", seconds])
         for name in peers.CLASSIFIERS:
             result = peers.read(FOLDER, name, shots)
             if result is None:
