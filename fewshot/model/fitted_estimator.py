@@ -59,7 +59,9 @@ class FittedEstimator(
         features = self._features(X)
         return self.classifier_.log_probabilities(features).double().log_softmax(1).numpy()
 
-    def predict_set(self, X: Any, coverage: float = 0.9) -> list[np.ndarray]:
+    def predict_set(
+        self, X: Any, coverage: float = 0.9, *, exact: bool = False
+    ) -> list[np.ndarray]:
         """Return for each image the classes that it may belong to, the most probable one first.
 
         The sets contain the true class of about this share of images like the labelled ones.
@@ -67,13 +69,19 @@ class FittedEstimator(
         Args:
             X: images, in one of the forms of `inputs.images_of`.
             coverage: the share, in (0, 1).
+            exact: whether to fit the head again for each image and class (full conformal
+                prediction), in place of scores of labelled images that were held out.
 
         Raises:
-            UserError: there are too few labelled images for this coverage.
+            UserError: there are too few labelled images for this coverage, or exact sets are asked
+                of a head that was trained with its network.
         """
         features = self._features(X)
         probabilities = self.classifier_.log_probabilities(features).exp()
-        members = conformal.sets(self.classifier_.fold_scores, probabilities, coverage)
+        if exact:
+            members = conformal.exact_sets(self.classifier_, features, coverage)
+        else:
+            members = conformal.sets(self.classifier_.fold_scores, probabilities, coverage)
         order = probabilities.argsort(dim=1, descending=True, stable=True)
         return [
             self.classes_[ranked[member[ranked]].numpy()]

@@ -8,7 +8,7 @@ from sklearn.neighbors import NearestNeighbors
 
 import fewshot
 from fewshot import FewShotClassifier
-from fewshot.model import reject
+from fewshot.model import conformal, reject
 from tests.fewshot import easy
 
 IMAGES = easy.images(8, 0)
@@ -65,6 +65,9 @@ def test_sets_are_those_of_the_fold_scores_the_most_probable_class_first(
     for labels, own in zip(sets, probabilities, strict=True):
         assert set(labels) == set(np.array(list("abcd"))[1 - own <= level + 1e-6])
         assert (np.diff([own["abcd".index(label)] for label in labels]) <= 0).all()
+    exact = conformal.exact_sets(inner, inner.features(easy.images(3, 1).images), 0.9)
+    for labels, members in zip(classifier.predict_set(TEST, 0.9, exact=True), exact, strict=True):
+        assert set(labels) == {"abcd"[i] for i in members.nonzero()[:, 0]}
     with pytest.raises(fewshot.UserError, match="99"):
         classifier.predict_set(TEST, 0.99)
 
