@@ -102,7 +102,7 @@ class Evaluation:
             f"{self.interval.text('.1f', 100)}%)",
             f"expected calibration error: {self.ece:.3f}",
         ]
-        lines += _of_refusals(self.refusals) if self.refusals is not None else []
+        lines += [] if self.refusals is None else _of_refusals(self.refusals, self.n_images)
         width = max(len(one.name) for one in self.classes)
         lines += ["classes:"]
         for name, n, correct in self.classes:
@@ -238,13 +238,21 @@ def _refusals(
     )
 
 
-def _of_refusals(refusals: Refusals) -> list[str]:
-    lines = [f"refused: {_images(refusals.known)} of known classes ({refusals.chosen:.0%} chosen)"]
+def _of_refusals(refusals: Refusals, n_images: int) -> list[str]:
+    line = (
+        f"refused: {refusals.known / n_images:.1%} of the images of known classes "
+        f"({refusals.chosen:.0%} was chosen)"
+    )
+    lines = []
     if refusals.unknown:
         share = refusals.unknown_refused / refusals.unknown
-        lines[0] += f", and {share:.1%} of {_images(refusals.unknown)} of other classes"
-        lines.append(f"known from other classes by the known score: AUROC {refusals.auroc:.3f}")
-    return lines
+        line += f", and {share:.1%} of {_images(refusals.unknown)} of other classes"
+        lines = [f"known score: AUROC {refusals.auroc:.3f} between known and other classes"]
+    accepted = n_images - refusals.known
+    if accepted:
+        correct = refusals.accepted_correct / accepted
+        lines.append(f"accuracy without refused images: {correct:.1%} of {_images(accepted)}")
+    return [line, *lines]
 
 
 def _images(n: int) -> str:
