@@ -58,9 +58,9 @@ def write_cifar10(folder: Path) -> None:
         (folder / name).write_bytes(pickle.dumps({b"data": rows, b"labels": labels.tolist()}))
 
 
-def write_classes(folder: Path, names: Sequence[str], n: int) -> None:
+def write_classes(folder: Path, names: Sequence[str], n: int, seed: int = 0) -> None:
     """Write a folder of n images of 32 pixels for each class."""
-    random = np.random.default_rng(0)
+    random = np.random.default_rng(seed)
     for name in names:
         colour = random.uniform(60, 200, 3)
         (folder / name).mkdir(parents=True)
@@ -79,6 +79,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_classes(folder / "tinyimagenet32", [*excluded, *map(str, range(20))], n=12)
     write_classes(folder / "photos", ["cat", "dog", "pony"], n=24)
     write_classes(folder / "new", ["unsorted"], n=2)
+    write_classes(folder / "more", ["llama", "pony"], n=3, seed=1)
     return folder
 
 
@@ -92,6 +93,8 @@ def place(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "photos").symlink_to(data / "photos")
     for name in ("new-photos", "photos-to-classify"):
         (tmp_path / name).symlink_to(data / "new" / "unsorted")
+    for name in ("test-photos", "more-photos"):
+        (tmp_path / name).symlink_to(data / "more")
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     return tmp_path
 
@@ -195,6 +198,8 @@ def test_a_command_that_cannot_run_is_noticed(
 
 def small(words: list[str], monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return a command with the same preset for one trial, one step and few labels at most."""
+    if words[0] == "fit":
+        return [*words, "--method", "probe"]
     if words[0] not in ("run", "pretrain"):
         return [*words, "--dry-run"] if words[0] == "sweep" else words
     with monkeypatch.context() as patch:

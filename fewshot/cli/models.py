@@ -54,6 +54,14 @@ def fit(
             show_default="0.05",
         ),
     ] = None,
+    group_by: Annotated[
+        str | None,
+        typer.Option(
+            help="What keeps images in one fold of the cross-validation: subfolder, prefix (of the "
+            "file name), or a column of the table.",
+            show_default="each image on its own",
+        ),
+    ] = None,
     standalone: Annotated[
         bool,
         typer.Option(
@@ -86,6 +94,7 @@ def fit(
         weights=weights,
         seconds=seconds,
         reject=reject,
+        group_by=group_by,
     )
     with work(quiet, resumes=False):
         from fewshot.model import file_format, model_card, model_output

@@ -36,6 +36,11 @@ class FitConfig(Settings):
         default="crop",
         description="How an image that is not square becomes square, as in a run.",
     )
+    group_by: str | None = Field(
+        default=None,
+        description="What keeps images in one fold: `subfolder`, `prefix` or a column, as in a "
+        "run; null for each image on its own.",
+    )
     prior: Prior = Field(
         default="balanced",
         description="How frequent the classifier expects the classes to be, as in a run.",

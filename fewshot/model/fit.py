@@ -36,6 +36,7 @@ def fit_data(data: str, settings: FitConfig, device: str | None = None) -> Image
         input_size=backbones.input_side(settings.backbone or backbones.default(side)),
         fit=settings.image_fit,
         test=None,
+        group_by=settings.group_by,
         progress=progress.is_shown(),
     ).train
     return fit(images, settings, device=device, side=side)
