@@ -106,12 +106,10 @@ def predict(
     else:
         work.write(out, skip_broken)
     if has_sets and ready.model is not None:
-        n_labels = len(ready.model.support.labels)
-        log.info(
-            "About %.0f%% of the sets contain the true class, from %d labels.",
-            100 * (asked.coverage or 0),
-            n_labels,
-        )
+        model = ready.model
+        n_labels = len(model.support.labels) if asked.exact else len(model.fold_scores)
+        sure = conformal.in_words(asked.coverage or 0, n_labels)
+        log.info("Sets that contain the true class: %s.", sure)
     return Written(work.n_images, work.left_out, work.n_refused, work.table)
 
 
@@ -151,4 +149,8 @@ def _check(ready: Predictor, asked: Asked) -> None:
             "prediction sets need a model file: a run has not stored what they are made from; "
             "make a model with fewshot fit."
         )
-    conformal.sets(ready.model.fold_scores, torch.empty(0, n_classes), asked.coverage)
+    if asked.exact:
+        features = torch.empty(0, ready.model.backbone.n_features)
+        conformal.exact_sets(ready.model, features, asked.coverage)
+    else:
+        conformal.sets(ready.model.fold_scores, torch.empty(0, n_classes), asked.coverage)

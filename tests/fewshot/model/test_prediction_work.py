@@ -47,6 +47,20 @@ def test_every_column_is_what_the_classifier_computes_for_the_image_alone(
         assert line["set"][0] == line["label"]
 
 
+def test_exact_sets_are_those_of_the_classifier(model: Path, tmp_path: Path) -> None:
+    folder = own_photos.write(tmp_path / "new", {"red": 2, "white": 3}, first=400)
+    out = tmp_path / "out.jsonl"
+    prediction.predict(model, [folder], out, Asked(1, 0.8, exact=True))
+    classifier = file_format.load(model, "cpu")
+    for line in map(json.loads, out.read_text().splitlines()):
+        features = classifier.features(
+            inputs.pixels_of([folder / line["file"]], classifier.decoding)
+        )
+        (members,) = conformal.exact_sets(classifier, features, 0.8).tolist()
+        inside = {name for name, own in zip(classifier.classes, members, strict=True) if own}
+        assert set(line["set"]) == inside
+
+
 def test_too_few_labels_for_the_sets_are_an_error_before_any_work(
     model: Path, photos: Path, tmp_path: Path
 ) -> None:
