@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from fewshot.backbones.backbone import Backbone
 from fewshot.backbones.finish import FeatureMap, Finish
 from fewshot.backbones.networks import Body
+from fewshot.backbones.side_by_side import SideBySide
+from fewshot.errors import UserError
 
 
 class ConcatenatedBodies(Body):
@@ -79,8 +81,16 @@ def concatenate(networks: Sequence[Backbone], split_batch: bool = False) -> Back
         networks: backbones of one form, each with weights of its own.
         split_batch: in training, give each of m networks an m-th of the images, in order; the
             result then has a row for each image of such a part.
+
+    Raises:
+        UserError: the networks are themselves several side by side.
     """
     first = networks[0]
+    if isinstance(first, SideBySide):
+        raise UserError(
+            "networks side by side cannot be trained several times at once, as ensembles and "
+            "experts are: name a single backbone, without `+`."
+        )
     stages: list[list[str]] = []
     for stage in first.stages:
         joined_stage: list[str] = []

@@ -71,6 +71,15 @@ def weights_file(model: str) -> Path | None:
     return paths[0] if len(paths) == 1 and paths[0].is_file() else None
 
 
+def describe() -> list[tuple[str, str]]:
+    """Return name and one line of description of each model."""
+    lines = []
+    for model, package in PACKAGES.items():
+        here = "" if weights_file(model) else f", after {EXTRA}"
+        lines.append((model, f"ImageNet weights ({package.licence}) [weights: pretrained{here}]"))
+    return lines
+
+
 @cache
 def class_names() -> tuple[str, ...]:
     """Return the short names of ImageNet's 1,000 classes, in the order of the outputs."""

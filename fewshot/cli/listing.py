@@ -33,6 +33,7 @@ def list_(
         return
     from episodes import datasets
     from fewshot import backbones
+    from fewshot.backbones import imagenet_packages
 
     for title, lines in (
         (
@@ -41,7 +42,10 @@ def list_(
         ),
         ("variants of learners, for fewshot episodes", _variants()),
         ("heads on features, for fewshot episodes", _heads()),
-        ("backbones (any other name is a model of timm)", backbones.describe()),
+        (
+            "backbones (any other name is a model of timm)",
+            backbones.describe() + imagenet_packages.describe(),
+        ),
         ("data sets (or the path of a folder or file of images)", datasets.available()),
     ):
         print(title)

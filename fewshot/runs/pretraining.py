@@ -68,7 +68,13 @@ def run(
     request = {"method": "scratch", "preset": PRESET, "full": True, **values}
     if "test" not in request and not datasets.has_test_part(request.get("data", "cifar10")):
         request["test"] = TEST_SHARE  # one network learns, so nothing is cross-validated
-    size = configure(request, PRESET).learner["ensemble_size"]
+    settings = configure(request, PRESET)
+    if settings.backbone.beside:
+        raise UserError(
+            f"backbone '{settings.backbone.full_name}': a file of weights holds one network, so "
+            "pretrain them one after the other."
+        )
+    size = settings.learner["ensemble_size"]
     if size > 1:
         raise UserError(f"learner.ensemble_size is {size}: a file of weights holds one network.")
     record = experiment.run(request, [seed], out=out, device=device, threads=threads, force=force)

@@ -108,6 +108,12 @@ def test_a_pair_that_cannot_be_built(settings: dict, message: str) -> None:
         backbones.build(config.check(BackboneSettings, settings, "backbone"))
 
 
+def test_several_pairs_cannot_be_one_network() -> None:
+    parts = [backbones.build(pair()) for _ in range(2)]
+    with pytest.raises(UserError, match="name a single backbone"):
+        backbones.concatenate(parts)
+
+
 def test_another_network_or_a_single_one_replaces_a_pair_of_a_preset() -> None:
     preset = {"backbone": {**FIRST, "beside": [SECOND]}, "learner": {"c": 2}}
     for name in ("conv4", "conv4+vit"):
