@@ -15,13 +15,14 @@ full conformal prediction, Vovk et al., "Algorithmic Learning in a Random World"
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from fewshot.errors import UserError
 from fewshot.model import refitting
-from fewshot.model.classifier import ImageClassifier
+from fewshot.model.classifier import ImageClassifier, LabelledFeatures, Recipe
 
 MOST_EXACT = 1_000  # labelled images
 
@@ -69,34 +70,61 @@ def exact_sets(classifier: ImageClassifier, features: Tensor, coverage: float) -
         UserError: the head was trained together with the network, or the labelled images are too
             few for this coverage, or more than MOST_EXACT.
     """
-    support = classifier.support
+    best = classifier.log_probabilities(features).argmax(1)
+    return full_sets(
+        classifier.support, classifier.classes, classifier.recipe, features, best, coverage
+    )
+
+
+def full_sets(
+    support: LabelledFeatures,
+    classes: Sequence[str],
+    recipe: Recipe,
+    features: Tensor,
+    best: Tensor,
+    coverage: float,
+) -> Tensor:
+    """Return the sets of `exact_sets`, from the parts of a classifier.
+
+    Args:
+        support: the labelled images.
+        classes: class names.
+        recipe: how the head is fitted.
+        features: of the images to classify, float [n, d].
+        best: the most probable class of each, int64 [n].
+        coverage: share of the sets that contain the true class, in (0, 1).
+    """
     rows = _one_of_each_cluster(support.clusters, len(support.labels))
-    if classifier.recipe.kind == "trained":
+    _check_exact(recipe, len(rows))
+    check(coverage, len(rows))
+    labelled, labels = support.features[rows], support.labels[rows]
+    least = math.floor(round((1 - coverage) * (len(rows) + 1), 9))
+    chunks = []
+    for part in features.split(max(1, refitting.LARGEST // (len(rows) + 1) ** 2)):
+        gram = refitting.prepared_gram(labelled, part, recipe)
+        inside = torch.empty(len(part), len(classes), dtype=torch.bool)
+        for label in range(len(classes)):
+            joined = torch.cat([labels, torch.tensor([label])])
+            scores = refitting.scores(gram, joined, classes, recipe)
+            inside[:, label] = (scores[:, :-1] >= scores[:, -1:]).sum(1) + 1 > least
+        chunks.append(inside)
+    sets = torch.cat(chunks)
+    sets[torch.arange(len(sets)), best] = True
+    return sets
+
+
+def _check_exact(recipe: Recipe, n_labels: int) -> None:
+    """Raise UserError if a head cannot be fitted again for each image."""
+    if recipe.kind == "trained":
         raise UserError(
             "exact sets need a head that can be fitted again for each image, and this one was "
             "trained together with its network: use the sets from held-out images instead."
         )
-    if len(rows) > MOST_EXACT:
+    if n_labels > MOST_EXACT:
         raise UserError(
-            f"exact sets are for at most {MOST_EXACT} labelled images, and there are {len(rows)}: "
+            f"exact sets are for at most {MOST_EXACT} labelled images, and there are {n_labels}: "
             "use the sets from held-out images instead, which are as good with so many."
         )
-    check(coverage, len(rows))
-    labelled, labels = support.features[rows], support.labels[rows]
-    inside = torch.empty(len(features), len(classifier.classes), dtype=torch.bool)
-    size = max(1, refitting.LARGEST // (len(rows) + 1) ** 2)
-    for first in range(0, len(features), size):
-        part = features[first : first + size]
-        gram = refitting.prepared_gram(labelled, part, classifier.recipe)
-        for label in range(inside.shape[1]):
-            joined = torch.cat([labels, torch.tensor([label])])
-            scores = refitting.scores(gram, joined, classifier.classes, classifier.recipe)
-            at_least = (scores[:, :-1] >= scores[:, -1:]).sum(1) + 1
-            least = math.floor(round((1 - coverage) * (len(rows) + 1), 9))
-            inside[first : first + size, label] = at_least > least
-    best = classifier.log_probabilities(features).argmax(1)
-    inside[torch.arange(len(inside)), best] = True
-    return inside
 
 
 def _one_of_each_cluster(clusters: Tensor | None, n: int) -> Tensor:
