@@ -31,7 +31,7 @@ NETWORKS = (
 
 
 def means(settings: BackboneSettings) -> dict[str, Tensor]:
-    """Return the means of a network's features, and of those of unit length, float16 [d]."""
+    """Return the mean of a network's features, and of its unit features, float16 [d]."""
     images = datasets.load(DATA).train
     rows = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[:N_IMAGES]
     network = backbones.build(settings)

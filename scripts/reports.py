@@ -31,6 +31,7 @@ SCRIPTS = (
     "fulldata",
     "forecast",
     "statistics",
+    "unknown",
     "gpu_report",
     "pretraining report",
     "readme",

@@ -248,7 +248,7 @@ def _mean(values: Sequence[float], form: str = ".3f") -> str:
 
 
 def table_of_refusals() -> str:
-    """Return how well unknown classes are told from known ones, and what is refused."""
+    """Return how well scores separate known classes from unknown ones, and what is refused."""
     lines = []
     for name, record in records().items():
         for shots in SHOTS:

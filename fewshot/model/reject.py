@@ -1,8 +1,8 @@
 """Whether an image belongs to one of the known classes at all.
 
 The known score of an image is the cosine of its features with the nearest class mean, after
-subtraction of a generic mean: the mean features of many images of other classes. Without that, all
-cosines are near one, because the features of a network share a large common part.
+subtraction of a centre (`centre`). The mean of the labelled images alone would not do: with two
+classes, it leaves nothing but the difference between them.
 
 Source: the score is the nearest mean of centred features of unit length (CL2N), Wang et al.,
 SimpleShot, arXiv 1911.04623; classes that are far from all means are unknown, as in Mensink et al.,
@@ -23,6 +23,7 @@ from fewshot.config import BackboneSettings
 from fewshot.model import generic_means
 
 NOTHING = -1.0  # a threshold that refuses nothing: no cosine is below it
+PART_OF_GENERIC = 0.3  # chosen on training images of CIFAR-10: docs/log.md
 SMALLEST = 1e-12  # length that a class mean has at least, as a divisor
 
 
@@ -100,9 +101,9 @@ def generic_mean(settings: BackboneSettings) -> Tensor | None:
 def centre(settings: BackboneSettings, features: Tensor, labels: Tensor) -> Tensor:
     """Return what `fit` subtracts from the features of a network, float [d].
 
-    It is the generic mean of the network, or the mean of the class means where none is shipped. A
-    network for photos has the middle between the two, because its generic mean is that of small
-    images (docs/log.md).
+    It is PART_OF_GENERIC times the generic mean of the network, or, where none is shipped, the mean
+    of the class means. A network for photos has the middle between the two means, because its generic
+    mean is that of small images (docs/log.md).
 
     Args:
         settings: the network.
@@ -114,7 +115,7 @@ def centre(settings: BackboneSettings, features: Tensor, labels: Tensor) -> Tens
     if generic is None:
         return of_classes
     is_for_photos = settings.name not in backbones.OWN and not settings.beside
-    return (generic + of_classes) / 2 if is_for_photos else generic
+    return (generic + of_classes) / 2 if is_for_photos else PART_OF_GENERIC * generic
 
 
 def known_scores(rejection: Rejection, features: Tensor) -> Tensor:

@@ -122,4 +122,4 @@ def test_a_network_for_photos_is_centred_between_generic_and_class_means() -> No
     other = LITE.model_copy(update={"weights": "none"})
     assert torch.allclose(reject.centre(other, features, labels), of_classes, atol=1e-6)
     small = reject.centre(SMALL, torch.zeros(2, 1738), torch.tensor([0, 1]))
-    assert torch.equal(small, reject.generic_mean(SMALL))
+    assert torch.allclose(small, 0.3 * reject.generic_mean(SMALL))
