@@ -15,6 +15,7 @@ from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted
 
 from episodes import datasets
+from episodes.datasets.source import few
 from episodes.types import ImageSet
 from fewshot import backbones, config, progress
 from fewshot.config import BackboneSettings, Prior
@@ -114,6 +115,8 @@ class FewShotClassifier(FittedEstimator):
                     "y is missing: give a label for each image, or a folder of classes."
                 )
             images = inputs.images_of(X)
+            if not len(images):
+                raise UserError("X is empty: a classifier needs images of at least two classes.")
             labels = labels_of(y, len(images))
             side = inputs.natural_side(images) or None
             classifier = fitting.fit(
@@ -170,6 +173,10 @@ class FewShotClassifier(FittedEstimator):
         images = datasets.load(
             os.fspath(X), image_size=decoding.size, fit=decoding.fit, test=None
         ).test
+        if unknown := sorted(set(images.classes) - set(self.classifier_.classes)):
+            raise UserError(
+                f"{os.fspath(X)} has classes that the classifier does not know: {few(unknown)}."
+            )
         labels = np.array(images.classes)[images.labels.numpy()]
         predicted = self.predict(images.images)
         return float(accuracy_score(labels, predicted.astype(str), sample_weight=sample_weight))

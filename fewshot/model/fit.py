@@ -65,6 +65,7 @@ def fit(
     """
     started = time.perf_counter()
     check(images)
+    checks.check_prior(settings.prior, images.classes)
     device = devices.pick(device)
     default = settings.backbone or backbones.default(side or images.images.shape[-1])
     if not images.mirror:

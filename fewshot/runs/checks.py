@@ -12,7 +12,7 @@ from episodes.rng import generator
 from episodes.types import ImageSet, TrainTest
 from fewshot import config
 from fewshot.backbones import views
-from fewshot.config import BackboneSettings, MethodConfig, RunConfig
+from fewshot.config import BackboneSettings, MethodConfig, Prior, RunConfig
 from fewshot.errors import UserError, one_line
 from fewshot.learners.base import Learner, LearnerOptions
 from fewshot.training import devices, optim
@@ -94,13 +94,13 @@ def check_labels(settings: MethodConfig, method: type[Learner], options: Learner
         )
 
 
-def check_prior(settings: RunConfig, classes: Sequence[str]) -> None:
+def check_prior(prior: Prior, classes: Sequence[str]) -> None:
     """Check that the prior names classes of the data.
 
     Raises:
         UserError: it names another.
     """
-    for name in settings.prior if isinstance(settings.prior, dict) else ():
+    for name in prior if isinstance(prior, dict) else ():
         if name not in classes:
             raise UserError(
                 f"prior names the class '{name}', which the data does not have: its classes are "

@@ -160,7 +160,7 @@ def _settle(values: Mapping[str, Any]) -> _Settled:
     smallest_class = int(counts.min())
     if settings.on_folds and smallest_class < 2 and "select" not in values:
         settings = settings.model_copy(update={"select": _without_folds(settings)})
-    checks.check_prior(settings, data.train.classes)
+    checks.check_prior(settings.prior, data.train.classes)
     settings = checks.fit_to_data(settings, data, smallest_class)
     bases = base_sets.load(settings, shown)
     return _Settled(settings, data, bases)

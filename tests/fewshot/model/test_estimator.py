@@ -176,6 +176,12 @@ def test_settings_are_checked_when_it_is_fitted():
         FewShotClassifier("proob").fit(X, Y)
     with pytest.raises(fewshot.UserError, match="reject"):
         tiny(reject=2).fit(X, Y)
+    with pytest.raises(fewshot.UserError, match="prior names the class 'zebra'"):
+        tiny(prior={"zebra": 2.0}).fit(X, Y)
+    with pytest.raises(fewshot.UserError, match="X is empty"):
+        tiny().fit([], [])
+    with pytest.raises(fewshot.UserError, match="does not know: 0, 1, 2, 3, 4 and 5 more"):
+        tiny().fit(X, Y).score("digits")
     with pytest.raises(fewshot.UserError, match="y is missing"):
         tiny().fit(X)
     with pytest.raises(NotFittedError):
