@@ -17,16 +17,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load as from_bytes
 from safetensors.torch import save as to_bytes
 from torch import Tensor
-from torch.nn import functional as F
 
-from episodes.streams import as_float
 from episodes.types import Decoding
 from fewshot import io
 from fewshot.backbones import Backbone, stored
 from fewshot.backbones.stored import Misfit, StoredNetwork
 from fewshot.errors import UserError, one_line
 from fewshot.heads.affine import AffineHead
-from fewshot.model import model_header
+from fewshot.model import model_header, self_check
 from fewshot.model.classifier import ImageClassifier, LabelledFeatures, Recipe
 from fewshot.model.model_header import Damaged, ModelHeader, StoredTensor
 from fewshot.model.reject import Rejection
@@ -34,9 +32,6 @@ from fewshot.training import devices
 
 LARGEST_INSIDE = 50 * 2**20  # bytes of a network that is stored inside unless asked otherwise
 BACKBONE = "backbone."  # prefix of the names of the network's state
-N_TEST_IMAGES = 3
-TEST_SIDE = 64  # pixels, at most
-TOLERANCE = 1e-3  # of the probabilities of the test images; processors round differently
 
 
 def save(classifier: ImageClassifier, path: Path, *, standalone: bool | None = None) -> None:
@@ -82,7 +77,7 @@ def load(path: Path, device: str | None = None) -> ImageClassifier:
     header = model_header.read(path)
     try:
         classifier, images, expected = _read(path, header)
-        difference = _largest_difference(classifier, images, expected)
+        difference = self_check.largest_difference(classifier, images, expected)
     except (Damaged, Misfit) as error:
         raise model_header.damaged(path, error) from None
     except UserError as error:
@@ -91,7 +86,7 @@ def load(path: Path, device: str | None = None) -> ImageClassifier:
         raise UserError(f"{path} cannot be used: {reason}{end}") from None
     except (OSError, SafetensorError, RuntimeError, ValueError, TypeError, IndexError) as error:
         raise model_header.damaged(path, one_line(error) or type(error).__name__) from None
-    if not difference <= TOLERANCE:
+    if not difference <= self_check.TOLERANCE:
         raise UserError(
             f"{path} gives other probabilities on its test images than when it was saved (by "
             f"{difference:.2g}): make it again with `fewshot fit`."
@@ -136,7 +131,7 @@ def _is_inside(
 def _tensors(classifier: ImageClassifier, backbone: Backbone) -> dict[str, Tensor]:
     """Return the tensors of the file, except those of the network."""
     head, rejection, support = classifier.head, classifier.rejection, classifier.support
-    images = _test_images(min(classifier.decoding.size, TEST_SIDE))
+    images = self_check.test_images(classifier.decoding.size)
     tensors = {
         "head.weight": head.weight,
         "head.bias": head.bias,
@@ -148,7 +143,7 @@ def _tensors(classifier: ImageClassifier, backbone: Backbone) -> dict[str, Tenso
         "rejection.means": rejection.means,
         "fold_scores": classifier.fold_scores,
         "test.images": images,
-        "test.probabilities": _probabilities(classifier, backbone, images),
+        "test.probabilities": self_check.probabilities(classifier, backbone, images),
     }
     return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
 
@@ -200,26 +195,6 @@ def _smaller(tensor: Tensor) -> Tensor:
 
 def _is_finite(tensor: Tensor) -> bool:
     return not tensor.is_floating_point() or bool(tensor.isfinite().all())
-
-
-def _test_images(side: int) -> Tensor:
-    """Return smooth patterns of colours, uint8 [N_TEST_IMAGES, 3, side, side]."""
-    generator = torch.Generator().manual_seed(0)
-    colours = torch.rand(N_TEST_IMAGES, 3, 5, 5, generator=generator)
-    patterns = F.interpolate(colours, (side, side), mode="bicubic", align_corners=False)
-    return (255 * patterns.clamp(0, 1)).round().to(torch.uint8)
-
-
-@torch.no_grad()
-def _probabilities(classifier: ImageClassifier, backbone: Backbone, images: Tensor) -> Tensor:
-    features = backbone(as_float(images)).float()
-    return classifier.log_probabilities(features).exp()
-
-
-def _largest_difference(classifier: ImageClassifier, images: Tensor, expected: Tensor) -> float:
-    """Return the largest difference to the expected probabilities; NaN if one is not a number."""
-    actual = _probabilities(classifier, classifier.backbone, images)
-    return float((actual - expected).abs().max())
 
 
 def _read(path: Path, header: ModelHeader) -> tuple[ImageClassifier, Tensor, Tensor]:
@@ -283,7 +258,7 @@ def _check_shapes(header: ModelHeader, network: StoredNetwork) -> None:
     else:  # `stored.published` checks them
         d = tensors["head.weight"].shape[-1] if "head.weight" in tensors else 0
     n_way, n = len(about.classes), len(about.image_names)
-    side = min(about.decoding.size, TEST_SIDE)
+    n_test, side = self_check.N_IMAGES, self_check.side_of(about.decoding.size)
     expected: dict[str, tuple[str, tuple[int, ...]]] = {
         "head.weight": ("F32", (n_way, d)),
         "head.bias": ("F32", (n_way,)),
@@ -291,8 +266,8 @@ def _check_shapes(header: ModelHeader, network: StoredNetwork) -> None:
         "support.labels": ("I64", (n,)),
         "rejection.centre": ("F32", (d,)),
         "rejection.means": ("F32", (n_way, d)),
-        "test.images": ("U8", (N_TEST_IMAGES, 3, side, side)),
-        "test.probabilities": ("F32", (N_TEST_IMAGES, n_way)),
+        "test.images": ("U8", (n_test, 3, side, side)),
+        "test.probabilities": ("F32", (n_test, n_way)),
     }
     optional = {"head.centre": ("F32", (d,)), "support.clusters": ("I64", (n,))}
     expected |= {name: one for name, one in optional.items() if name in tensors}

@@ -13,88 +13,24 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import ValidationError
 
-from fewshot.config import BackboneSettings, Prior, Settings
-from fewshot.config.schema import Fit
 from fewshot.errors import UserError
-from fewshot.model.card import Card
+from fewshot.model.model_about import MOST_CLASSES, About
 
 FORMAT_VERSION = 1
 KEY = "fewshot"  # of the metadata
 LARGEST_FILE = 4 * 2**30  # bytes
 LARGEST_HEADER = 32 * 2**20  # bytes
 MOST_TENSORS = 8000
-MOST_CLASSES = 65_536
-MOST_IMAGES = 10_000_000
-LARGEST_SIDE = 4096  # pixels
-LONGEST_NAME = 4096  # characters, of a class or of an image
 LONGEST_TEXT = 20_000  # characters, in the card
 BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "U8": 1, "BOOL": 1}
 
 # From a version to the next: the content of the key, as it was, to how it is now.
 Migrations = Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]]
 MIGRATIONS: Migrations = {}
-
-Number = Annotated[float, Field(allow_inf_nan=False)]
-Name = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
-Statistic = Annotated[tuple[Number, ...], Field(min_length=3, max_length=3)]
-
-
-class StoredDecoding(Settings):
-    """How image files become pixels; the fields are those of `episodes.types.Decoding`."""
-
-    size: Annotated[int, Field(ge=1, le=LARGEST_SIDE)]
-    fit: Fit = "crop"
-    white: Number | None = None
-    black_32: Number | None = None
-    white_32: Number | None = None
-    black_float: Number | None = None
-    white_float: Number | None = None
-
-
-class StoredRecipe(Settings):
-    """How the head was fitted; the fields are those of `classifier.Recipe`."""
-
-    kind: Literal["logistic", "ridge", "nearest-mean", "cosine", "trained"]
-    c: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    scale: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    centre: bool
-    normalise: bool
-    prior: Prior
-    seed: Annotated[int, Field(ge=0, lt=2**63)]
-
-
-class About(Settings):
-    """All that a model file holds besides tensors."""
-
-    format_version: int
-    classes: Annotated[tuple[Name, ...], Field(min_length=2, max_length=MOST_CLASSES)]
-    decoding: StoredDecoding
-    backbone: BackboneSettings
-    statistics: Annotated[dict[str, tuple[Statistic, Statistic]], Field(max_length=16)]
-    weights_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-    weights_inside: bool
-    normalise: bool
-    temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)]
-    recipe: StoredRecipe
-    threshold: Number
-    reject: Annotated[float, Field(ge=0, le=1)]
-    image_names: Annotated[tuple[Name, ...], Field(max_length=MOST_IMAGES)]
-    card: Card
-    data_sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-
-    @model_validator(mode="after")
-    def _is_consistent(self) -> About:
-        if len(set(self.classes)) < len(self.classes):
-            raise ValueError("two classes have one name")
-        if tuple(self.card.class_counts) != self.classes:
-            raise ValueError("its card is of other classes")
-        if any(one.weights not in ("none", "pretrained") for one in self.backbone.networks):
-            raise ValueError("its weights have a name that no file has")
-        return self
 
 
 class StoredTensor(NamedTuple):
