@@ -110,7 +110,7 @@ def predict(
             skip_broken=skip_broken,
             device=device,
         )
-    where = "" if file is None else f"{file} "
-    print(f"predictions: {where}({written})", file=sys.stderr)
+    text = str(written) if file is None else f"{file} ({written})"
+    print(f"predictions: {text}", file=sys.stderr)
     if copy_to is not None:
         print(f"copies: {copy_to}", file=sys.stderr)
