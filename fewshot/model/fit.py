@@ -106,7 +106,7 @@ def fit(
             data=images.name,
             data_fingerprint=images.fingerprint,
             seconds=time.perf_counter() - started,
-            notes=images.notes,
+            notes=(*images.notes, *reject.notes(fitted.rejection)),
             forecast=forecast,
         ),
     )

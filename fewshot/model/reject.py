@@ -86,6 +86,16 @@ def scores_alone(features: Tensor, labels: Tensor, n_way: int, share: float) -> 
     return fitted._replace(threshold=NOTHING)
 
 
+def notes(rejection: Rejection) -> tuple[str, ...]:
+    """Return what a user must know: a sentence if nothing is refused."""
+    if rejection.threshold > NOTHING:
+        return ()
+    return (
+        "no image is refused as unknown: that needs several labelled images in each class and a "
+        "network that was not trained on them",
+    )
+
+
 def generic_mean(settings: BackboneSettings) -> Tensor | None:
     """Return the mean features of many images of many classes, float [d].
 
@@ -102,8 +112,8 @@ def centre(settings: BackboneSettings, features: Tensor, labels: Tensor) -> Tens
     """Return what `fit` subtracts from the features of a network, float [d].
 
     It is PART_OF_GENERIC times the generic mean of the network, or, where none is shipped, the mean
-    of the class means. A network for photos has the middle between the two means, because its generic
-    mean is that of small images (docs/log.md).
+    of the class means. A network for photos has the middle between the two means, because its
+    generic mean is that of small images (docs/log.md).
 
     Args:
         settings: the network.

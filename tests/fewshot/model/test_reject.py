@@ -88,6 +88,7 @@ def test_one_image_a_class_refuses_nothing() -> None:
     x = torch.randn(5, 8, generator=torch.Generator().manual_seed(0))
     fitted = reject.fit(x, torch.arange(5), 5, torch.zeros(8), 0.05)
     assert fitted.threshold == reject.NOTHING
+    assert "no image is refused" in reject.notes(fitted)[0]
     scores = reject.known_scores(fitted, torch.cat([x, -x]))
     assert not (scores < fitted.threshold).any()
     assert scores[:5].tolist() == pytest.approx([1.0] * 5)
