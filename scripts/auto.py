@@ -12,11 +12,18 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from fewshot import io
+from fewshot.evaluation import statistics
+from fewshot.report import formatting
+from scripts import pages
 from scripts.pages import RECORDS, ROOT
 
 if TYPE_CHECKING:
@@ -35,6 +42,16 @@ OMNIGLOT = "omniglot-small2"
 ALPHABETS = ("Japanese_(katakana)", "Sanskrit", "Tagalog")  # not those of `small1`
 N_CHARACTERS = 20
 DEFAULT_ALONE = ("digits", OMNIGLOT)  # the larger network would take too long on these images
+
+
+SHORTER = {
+    "logistic regression": "logistic",
+    "ridge regression": "ridge",
+    "cosine to the class mean": "cosine",
+    "mini-resnet+tf_efficientnet_lite2+tf_efficientnet_lite2": "three networks",
+    "tf_efficientnet_lite2": "lite2",
+    " from random weights, 100 steps": "",
+}
 
 
 class Task(NamedTuple):
@@ -291,6 +308,89 @@ def read(task: Task) -> list[Trial]:
     ]
 
 
+def _interval(values: Sequence[float]) -> str:
+    """Return a mean and its 95% interval over trials, with a sign."""
+    score = statistics.summary(values)
+    return f"{score.mean:+.3f}" if score.ci95 is None else f"{score.mean:+.3f} ± {score.ci95:.3f}"
+
+
+def best_candidate(trials: Sequence[Trial]) -> str:
+    """Return the name of the candidate with the highest mean test accuracy."""
+    names = [one.name for one in trials[0].candidates]
+    return max(names, key=lambda name: np.mean([trial.accuracy(name) for trial in trials]))
+
+
+def choices() -> str:
+    """Return the table of what was chosen, beside the best candidates."""
+    lines = []
+    for task in TASKS:
+        trials = read(task)
+        if not trials:
+            lines.append([task.data, str(task.shots), "not run", *[""] * 6])
+            continue
+        chosen = [trial.accuracy(trial.chosen) for trial in trials]
+        best = best_candidate(trials)
+        of_best = [trial.accuracy(best) for trial in trials]
+        of_each = [max(one.accuracy for one in trial.candidates) for trial in trials]
+        default = [trial.candidates[0].accuracy for trial in trials]
+        names = Counter(trial.chosen for trial in trials).most_common()
+        lines.append(
+            [
+                task.data,
+                str(task.shots),
+                f"{np.mean(chosen):.3f} ({len(trials)})",
+                _interval(np.subtract(chosen, default).tolist()),
+                _interval(np.subtract(chosen, of_best).tolist()),
+                f"{np.mean(np.subtract(chosen, of_each)):+.3f}",
+                _interval([t.estimate - t.accuracy(t.chosen) for t in trials]),
+                short(best),
+                ", ".join(f"{short(name)} ({times})" for name, times in names[:3]),
+            ]
+        )
+    columns = [
+        "data",
+        "labels",
+        "auto (trials)",
+        "minus the default",
+        "minus the best candidate",
+        "minus the best of each trial",
+        "estimate minus test",
+        "best candidate",
+        "most often chosen",
+    ]
+    return formatting.markdown_table(columns, lines)
+
+
+def accuracies() -> str:
+    """Return the table of the mean test accuracy of each candidate."""
+    known = {task: read(task) for task in TASKS}
+    names = dict.fromkeys(
+        one.name for trials in known.values() for trial in trials for one in trial.candidates
+    )
+    lines = []
+    for name in names:
+        line = [short(name)]
+        for trials in known.values():
+            has = trials and name in [one.name for one in trials[0].candidates]
+            mean = np.mean([trial.accuracy(name) for trial in trials]) if has else None
+            line.append("" if mean is None else f"{mean:.3f}")
+        lines.append(line)
+    titles = [f"{task.data}, {task.shots}" for task in TASKS]
+    return formatting.markdown_table(["candidate", *titles], lines)
+
+
+def short(name: str) -> str:
+    """Return the name of a candidate in fewer words."""
+    for words, fewer in SHORTER.items():
+        name = name.replace(words, fewer)
+    return name
+
+
+def tables() -> dict[str, str]:
+    """Return the tables of the page by name."""
+    return {"choices": choices(), "accuracies": accuracies()}
+
+
 def run() -> None:
     """Measure the trials that have no record yet."""
     import torch
@@ -312,3 +412,5 @@ def run() -> None:
 if __name__ == "__main__":
     if sys.argv[1:] == ["runs"]:
         run()
+    else:
+        pages.update([PAGE], tables, "scripts.auto")

@@ -32,6 +32,7 @@ SCRIPTS = (
     "forecast",
     "statistics",
     "unknown",
+    "auto",
     "gpu_report",
     "pretraining report",
     "readme",

@@ -73,7 +73,10 @@ def score(logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> Scor
 
 
 def is_hopeless(score: Score, best: Score) -> bool:
-    """Return whether a classifier is worse than another on the same images by more than chance."""
+    """Return whether a classifier is worse than another on the same images by more than chance.
+
+    It is, if the mean difference of the losses is above two standard errors.
+    """
     worse = score.losses - best.losses
     error = float(worse.std()) / len(worse) ** 0.5 if len(worse) > 1 else 0.0
-    return float(worse.mean()) > error
+    return float(worse.mean()) > 2 * error

@@ -63,7 +63,7 @@ def test_small_coordinates_give_the_same_predictions() -> None:
         )
 
 
-def test_what_would_take_too_long_is_left_out_and_said() -> None:
+def test_what_would_take_too_long_is_left_out_with_a_reason() -> None:
     ours = comparison(informative(3.0), seconds=5.0)
     ours.add_heads(network(informative(3.0)))
     made = training.configured("scratch", ours.images, None, auto.SHORT)

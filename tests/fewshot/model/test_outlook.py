@@ -57,7 +57,7 @@ def test_three_labels_a_class_are_too_few_for_a_forecast() -> None:
     assert outlook.forecast(support(3), list("abcde"), RECIPE) == ()
 
 
-def test_what_is_known_is_said_in_points() -> None:
+def test_certainty_is_stated_in_points() -> None:
     wide = Quality(0.7, 0.55, 0.83, 0.1, 40, 10, None, 1.0)
     (text,) = outlook.certainty(wide)
     assert text == (
