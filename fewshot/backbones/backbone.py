@@ -105,8 +105,8 @@ class Backbone(nn.Module):
         """Set the precision and the memory layout, as chosen by `training.devices.resolve`."""
         self.precision = precision
         self.channels_last = channels_last
-        if channels_last:
-            self.body.to(memory_format=torch.channels_last)
+        layout = torch.channels_last if channels_last else torch.contiguous_format
+        self.body.to(memory_format=layout)
 
     def initialise(self, images: Tensor) -> None:
         """Compute what some networks take from training images before they train from scratch.

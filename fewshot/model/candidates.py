@@ -17,7 +17,7 @@ from fewshot.backbones import Backbone
 from fewshot.backbones.default_network import SMALL
 from fewshot.config import BackboneSettings
 from fewshot.features import frozen
-from fewshot.model.classifier import Recipe
+from fewshot.model.classifier import Recipe, for_models
 from fewshot.model.training import Training
 
 TIMED_IMAGES = 8
@@ -77,7 +77,7 @@ def build(settings: BackboneSettings, device: str) -> Backbone:
     """Return a network that is not trained, in evaluation mode."""
     with seeded(0, "network"):  # random weights are the same whenever a classifier is fitted
         network = backbones.build(settings)
-    return network.to(device).eval().requires_grad_(False)
+    return for_models(network.to(device).eval().requires_grad_(False))
 
 
 @torch.no_grad()

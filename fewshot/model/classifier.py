@@ -17,6 +17,17 @@ from fewshot.model.card import Card
 from fewshot.model.reject import Rejection
 
 
+def for_models(backbone: Backbone) -> Backbone:
+    """Let a network compute as in all classifiers, on every machine, and return it.
+
+    It computes in float32, with the channels in the last place in memory, which is faster for
+    convolutional networks on every processor that was measured (docs/log.md) and changes only the
+    last bits.
+    """
+    backbone.set_compute("float32", channels_last=True)
+    return backbone
+
+
 class Recipe(NamedTuple):
     """How the head is fitted to features, so that it can be fitted again to more of them.
 

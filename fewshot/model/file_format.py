@@ -25,7 +25,7 @@ from fewshot.backbones.stored import Misfit, StoredNetwork
 from fewshot.errors import UserError, one_line
 from fewshot.heads.affine import AffineHead
 from fewshot.model import model_header, self_check
-from fewshot.model.classifier import ImageClassifier, LabelledFeatures, Recipe
+from fewshot.model.classifier import ImageClassifier, LabelledFeatures, Recipe, for_models
 from fewshot.model.model_header import Damaged, ModelHeader, StoredTensor
 from fewshot.model.reject import Rejection
 from fewshot.training import devices
@@ -96,14 +96,11 @@ def load(path: Path, device: str | None = None) -> ImageClassifier:
 
 
 def _on_cpu(backbone: Backbone) -> Backbone:
-    """Return the network as it computes after it was read: on the CPU, in single precision."""
+    """Return the network as it computes after it was read: on the CPU."""
     is_there = next(backbone.parameters()).device.type == "cpu"
-    if is_there and backbone.precision == "float32" and not backbone.channels_last:
+    if is_there and backbone.precision == "float32" and backbone.channels_last:
         return backbone.eval()
-    network = copy.deepcopy(backbone).to("cpu")
-    network.body.to(memory_format=torch.contiguous_format)
-    network.set_compute("float32", False)
-    return network.eval()
+    return for_models(copy.deepcopy(backbone).to("cpu")).eval()
 
 
 def _is_inside(
@@ -219,7 +216,7 @@ def _read(path: Path, header: ModelHeader) -> tuple[ImageClassifier, Tensor, Ten
         classes=about.classes,
         decoding=Decoding(**about.decoding.model_dump()),
         settings=about.backbone,
-        backbone=backbone,
+        backbone=for_models(backbone),
         head=AffineHead(
             tensors["head.weight"],
             tensors["head.bias"],

@@ -17,6 +17,7 @@ from fewshot.config import FEW_LABELS, BackboneSettings, RunConfig
 from fewshot.features import frozen
 from fewshot.heads.affine import AffineHead
 from fewshot.learners.base import Learner, Task
+from fewshot.model.classifier import for_models
 from fewshot.runs import checks, fitting, resolve
 from fewshot.runs.training_run import BaseTraining
 from fewshot.runs.trial_data import Part
@@ -30,7 +31,7 @@ class Trained(NamedTuple):
     """A network after its training, and its head.
 
     Attributes:
-        backbone: the network, in evaluation mode, which computes in float32.
+        backbone: the network, in evaluation mode, which computes as those of all classifiers.
         head: features -> logits, without a prior.
         learned: whether the logits contain the frequencies of the labels.
     """
@@ -59,7 +60,7 @@ class Training:
         with tempfile.TemporaryDirectory(prefix="fewshot-") as folder:
             learner = self._fit(images, indices, Path(folder))
         learner.eval().requires_grad_(False)
-        learner.backbone.set_compute("float32", channels_last=False)
+        for_models(learner.backbone)
         features = frozen.extract(learner.backbone, images, indices, self.device)
         support = Labelled(frozen.as_features(features), images.labels[indices])
         head = learner.to("cpu").affine_head(support)

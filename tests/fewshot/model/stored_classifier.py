@@ -11,7 +11,7 @@ from fewshot import backbones
 from fewshot.config import BackboneSettings
 from fewshot.heads.affine import AffineHead
 from fewshot.model.card import Card, Quality
-from fewshot.model.classifier import ImageClassifier, LabelledFeatures, Recipe
+from fewshot.model.classifier import ImageClassifier, LabelledFeatures, Recipe, for_models
 from fewshot.model.reject import Rejection
 
 CLASSES = ("cat", "dög", "no class of yours")
@@ -22,7 +22,7 @@ def classifier(name: str = "conv4", side: int = 32, **settings: Any) -> ImageCla
     options = {"width": 4} if name == "conv4" else {}
     network = BackboneSettings(name=name, **{"options": options, **settings})
     torch.manual_seed(0)
-    backbone = backbones.build(network).eval()
+    backbone = for_models(backbones.build(network).eval())
     d, n_way, n = backbone.n_features, len(CLASSES), 7
     return ImageClassifier(
         classes=CLASSES,

@@ -48,6 +48,20 @@ def test_everything_comes_back(tmp_path: Path):
     assert torch.equal(again.fold_scores, model.fold_scores)
 
 
+def test_the_memory_layout_does_not_change_the_probabilities(tmp_path: Path):
+    model = classifier()
+    file_format.save(model, tmp_path / "a")
+    again = file_format.load(tmp_path / "a", "cpu")
+    assert all(
+        weight.is_contiguous(memory_format=torch.channels_last)
+        for weight in again.backbone.body.parameters()
+        if weight.ndim == 4
+    )
+    model.backbone.set_compute("float32", channels_last=False)
+    assert all(weight.is_contiguous() for weight in model.backbone.body.parameters())
+    assert torch.allclose(probabilities(again), probabilities(model), rtol=0, atol=1e-6)
+
+
 def test_equal_classifiers_give_equal_files(tmp_path: Path):
     file_format.save(classifier(), tmp_path / "a")
     file_format.save(file_format.load(tmp_path / "a", "cpu"), tmp_path / "b")
