@@ -22,9 +22,8 @@ from fewshot import progress
 from fewshot.config import BackboneSettings
 from fewshot.config.fitting import FitConfig
 from fewshot.errors import Diverged
-from fewshot.features import frozen
 from fewshot.heads import calibration
-from fewshot.model import candidates, comparing, heads, training
+from fewshot.model import candidates, comparing, heads, training, training_folds
 from fewshot.model.candidates import Candidate, Network
 from fewshot.model.classifier import Recipe
 from fewshot.model.comparing import Score, Split
@@ -140,17 +139,14 @@ class Comparison:
         if total > self.seconds_left:
             self.left_out.append(f"{candidate.name} (about {progress.duration(total)})")
             return
-        assert self.best is not None
-        best = self.best.candidate
         try:
             predictions = self._trained_on_folds(candidate, splits)
         except Diverged:
             self.left_out.append(f"{candidate.name} (it diverged)")
             return
-        if predictions is None or best.network is None:
+        if predictions is None:
             return
-        rows = self.coordinates(best.network)
-        on_same = self.score(self.predict(best, rows, splits))
+        on_same = self.score_of_best(splits)
         self.held_out[candidate.name] = predictions
         new = Compared(candidate, self.score(predictions))
         self.compared.append(new)
@@ -159,30 +155,33 @@ class Comparison:
     def _trained_on_folds(self, candidate: Candidate, splits: Sequence[Split]) -> OutOfFold | None:
         """Return what trainings without each fold predict for it; None if the first is hopeless."""
         logits: list[Tensor] = []
-        for number, split in enumerate(splits):
-            with progress.within(f"{candidate.name}, fold {number + 1}/{len(splits)}"):
-                logits.append(self._fold_logits(candidate, split))
-            if number == 0 and self._is_hopeless(logits[0], split):
+        of_images = [(self.rows[inside], self.rows[outside]) for inside, outside in splits]
+        for fold in training_folds.logits(candidate, self.images, of_images, self.device):
+            logits.append(fold)
+            if len(logits) == 1 and self._is_hopeless(fold, splits[0]):
                 self.left_out.append(f"{candidate.name} (worse on its first fold)")
                 return None
         at = torch.cat([outside for _, outside in splits])
         return OutOfFold(torch.cat(logits), self.labels[at], at, len(splits))
 
-    def _fold_logits(self, candidate: Candidate, split: Split) -> Tensor:
-        inside, outside = (self.rows[positions] for positions in split)
-        return held_out_logits(candidate, self.images, inside, outside, self.device)
-
     def _is_hopeless(self, logits: Tensor, split: Split) -> bool:
-        """Return whether a training is worse on a fold than the best head, by more than chance."""
+        """Return whether a training is worse on a fold than the best so far, beyond chance."""
+        new = self.score(OutOfFold(logits, self.labels[split[1]], split[1], 1))
+        return comparing.is_hopeless(new, self.score_of_best([split]))
+
+    def score_of_best(self, splits: Sequence[Split]) -> Score:
+        """Score the best so far on the folds of a training, or on the first of them.
+
+        All trainings have the same folds in the same order.
+        """
         assert self.best is not None
         best = self.best.candidate
-        if best.network is None:
-            return False
-        rows = self.coordinates(best.network)
-        known = self.score(self.predict(best, rows, [split]))
-        labels = self.labels[split[1]]
-        new = self.score(OutOfFold(logits, labels, split[1], 1))
-        return comparing.is_hopeless(new, known)
+        if best.network is not None:
+            return self.score(self.predict(best, self.coordinates(best.network), splits))
+        held_out, n = self.held_out[best.name], sum(len(outside) for _, outside in splits)
+        return self.score(
+            OutOfFold(held_out.logits[:n], held_out.labels[:n], held_out.positions[:n], len(splits))
+        )
 
     def sentence(self) -> str:
         """Return what was chosen, why, and how close the next was."""
@@ -194,24 +193,6 @@ class Comparison:
         if self.left_out:
             text += f". Not compared to the end: {'; '.join(self.left_out)}"
         return text + "."
-
-
-def held_out_logits(
-    candidate: Candidate, images: ImageSet, inside: Tensor, outside: Tensor, device: str
-) -> Tensor:
-    """Train on some images, and return the logits of others, under the prior.
-
-    Args:
-        candidate: the training.
-        images: the labelled images.
-        inside, outside: indices of the images to train on and to classify, int64.
-        device: cpu, cuda and so on.
-    """
-    assert candidate.training is not None
-    trained = candidate.training.run(images, inside)
-    labels, prior = images.labels[inside], candidate.recipe.prior
-    head = heads.with_prior(trained.head, labels, trained.learned, prior, images.classes)
-    return head(frozen.extract(trained.backbone, images, outside, device))
 
 
 def _scored(one: Compared) -> str:
@@ -260,17 +241,6 @@ def fine_tuned(first: Network, images: ImageSet, settings: FitConfig, device: st
     comparison.add_heads(first, candidates.RECIPES[:1])
     comparison.add_training(_fine_tuning(comparison, first), 0.0)
     return comparison
-
-
-def trained_on_folds(candidate: Candidate, images: ImageSet, seed: int, device: str) -> OutOfFold:
-    """Return what trainings without each of a few folds predict for it."""
-    folds = calibrating.folds(images.labels, images.clusters, seed, comparing.TRAINING_FOLDS)
-    splits, logits = list(folds), []
-    for number, split in enumerate(splits):
-        with progress.within(f"{candidate.name}, fold {number + 1}/{len(splits)}"):
-            logits.append(held_out_logits(candidate, images, *split, device))
-    at = torch.cat([outside for _, outside in splits])
-    return OutOfFold(torch.cat(logits), images.labels[at], at, len(splits))
 
 
 def _add_if_there_is_time(comparison: Comparison, settings: BackboneSettings) -> None:

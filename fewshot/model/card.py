@@ -15,7 +15,8 @@ class Quality:
     """How good a classifier is, by cross-validation of its labelled images alone.
 
     Attributes:
-        accuracy: mean over classes or images as `accuracy_of` says; None with one image a class.
+        accuracy: share of the held-out images that are classified correctly; None with one image a
+            class.
         low, high: its 95% interval.
         ece: expected calibration error.
         n_images: images that were held out.

@@ -16,7 +16,7 @@ from fewshot.config.fitting import FitConfig
 from fewshot.features import frozen
 from fewshot.heads.affine import AffineHead
 from fewshot.learners import probe
-from fewshot.model import auto, candidates, heads, training
+from fewshot.model import auto, candidates, heads, training, training_folds
 from fewshot.model.candidates import Candidate
 from fewshot.model.classifier import Recipe
 from fewshot.model.heads import OutOfFold
@@ -133,7 +133,7 @@ def _by_scratch(images: ImageSet, recipe: Recipe, settings: FitConfig, device: s
         torch.empty(0, len(images.classes)), images.labels[:0], images.labels[:0], 0
     )
     if auto.can_compare(images):
-        held_out = auto.trained_on_folds(candidate, images, settings.seed, device)
+        held_out = training_folds.out_of_fold(candidate, images, settings.seed, device)
     return _of_training(candidate, images, held_out, "", device)
 
 

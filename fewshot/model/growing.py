@@ -55,8 +55,11 @@ def add(
         reject.centre(classifier.settings, support.features, support.labels),
     )
     counts = support.labels.bincount(minlength=len(classes)).tolist()
+    outdated = reject.notes(classifier.rejection)
+    notes = [note for note in classifier.card.notes if note not in outdated]
     card = replace(
         classifier.card,
+        notes=(*notes, *reject.notes(fitted.rejection)),
         class_counts=dict(zip(classes, counts, strict=True)),
         quality=fitted.quality,
         forecast=(),

@@ -1,4 +1,4 @@
-"""Oracle: the same photos arranged by hand in every layout."""
+"""Oracle: the same photos, with their axes moved by hand to every layout."""
 
 from __future__ import annotations
 

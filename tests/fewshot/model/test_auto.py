@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from fewshot.config.fitting import FitConfig
-from fewshot.model import auto, candidates, training
+from fewshot.model import auto, candidates, training, training_folds
 from fewshot.model.classifier import Recipe
 from fewshot.model.comparing import Score
 from tests.fewshot.model.test_fit import SMALL, digits
@@ -119,3 +119,29 @@ def test_training_is_found_to_beat_natural_images_on_digits() -> None:
     assert len(classifier.fold_scores) == 160
     same = replace(images)
     torch.testing.assert_close(classifier.features(same.images), classifier.support.features)
+
+
+def test_a_later_training_is_compared_with_an_earlier_one_on_the_same_folds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ours = comparison(informative(0.0), least_gain=0.0)
+    ours.add_heads(network(informative(0.0)))
+    made = training.configured("scratch", ours.images, None, auto.SHORT)
+    one = training.Training(made, "cpu", 0)
+    first, second, worse = (
+        candidates.by_training(one, Recipe("logistic"))._replace(name=name)
+        for name in ("first", "second", "worse")
+    )
+    strengths = {"first": 2.0, "second": 4.0, "worse": -4.0}
+
+    def logits(candidate: candidates.Candidate, images: object, splits: list, device: str):
+        noise = torch.randn(32, 4, generator=torch.Generator().manual_seed(1))
+        known = noise + strengths[candidate.name] * torch.eye(4)[ours.labels]
+        return (known[outside] for _, outside in splits)
+
+    monkeypatch.setattr(training_folds, "logits", logits)
+    for candidate in (first, second, worse):
+        ours.add_training(candidate, 0.0)
+    assert ours.best.candidate is second
+    assert [one.candidate.name for one in ours.compared[-2:]] == ["first", "second"]
+    assert ours.left_out == ["worse (worse on its first fold)"]

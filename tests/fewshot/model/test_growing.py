@@ -87,3 +87,13 @@ def test_new_images_are_clusters_of_their_own():
     grown = growing.add(old, old.support.features[:2], torch.tensor([0, 1]), "xy", old.classes)
     assert grown.support.clusters is not None
     assert grown.support.clusters.tolist() == [*clusters.tolist(), 7, 8]
+
+
+def test_a_note_that_nothing_is_refused_goes_when_something_is():
+    one_each = torch.arange(16) % 4 == 0
+    old = some(one_each, tuple("abcd"), SETTINGS)
+    assert any("no image is refused" in note for note in old.card.notes)
+    old = replace(old, card=replace(old.card, notes=("of the data", *old.card.notes)))
+    features, labels = old.features(IMAGES.images[~one_each]), IMAGES.labels[~one_each]
+    grown = growing.add(old, features, labels, ["new"] * 12, tuple("abcd"))
+    assert grown.card.notes == ("of the data",)
