@@ -40,9 +40,7 @@ def logits(
 
 def out_of_fold(candidate: Candidate, images: ImageSet, seed: int, device: str) -> OutOfFold:
     """Return what trainings without each of a few folds predict for it."""
-    splits = list(
-        calibrating.folds(images.labels, images.clusters, seed, comparing.TRAINING_FOLDS)
-    )
+    splits = list(calibrating.folds(images.labels, images.clusters, seed, comparing.TRAINING_FOLDS))
     at = torch.cat([outside for _, outside in splits])
     predictions = torch.cat(list(logits(candidate, images, splits, device)))
     return OutOfFold(predictions, images.labels[at], at, len(splits))
