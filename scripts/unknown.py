@@ -40,20 +40,10 @@ COVERAGES = (0.8, 0.9, 0.95)
 SETS_SHOTS = (4, 16)
 # Exact sets are fitted again for each image and class, so that they are computed for fewer.
 N_EXACT, EXACT_COVERAGE = 100, 0.9
-PAIR = BackboneSettings(
-    name="mini-resnet",
-    weights="pretrained",
-    views="flip-crop",
-    beside=(
-        BackboneSettings(
-            name="tf_efficientnet_lite2",
-            weights="pretrained",
-            input_size=192,
-            views="flip",
-            root=True,
-        ),
-    ),
+LITE2 = BackboneSettings(
+    name=LARGE.name, weights="pretrained", input_size=192, views="flip", root=True
 )
+PAIR = SMALL.model_copy(update={"beside": (LITE2,)})
 PARTS = {
     "cifar10-mini-resnet": ("cifar10", SMALL),
     "cifar10-mini-resnet-lite2": ("cifar10", PAIR),
@@ -272,13 +262,10 @@ def table_of_sets() -> str:
     """Return how often sets have the true class, and how large they are."""
     lines = []
     for name, record in records().items():
-        keys = sorted({(one["exact"], one["shots"], one["coverage"]) for one in record["sets"]})
-        for exact, shots, coverage in keys:
-            trials = [
-                one
-                for one in record["sets"]
-                if (one["exact"], one["shots"], one["coverage"]) == (exact, shots, coverage)
-            ]
+        groups: dict[tuple[bool, int, float], list[Covered]] = {}
+        for one in record["sets"]:
+            groups.setdefault((one["exact"], one["shots"], one["coverage"]), []).append(one)
+        for (exact, shots, coverage), trials in sorted(groups.items()):
             lines.append(
                 [
                     name.partition("-")[0],

@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Mapping
 from functools import cache
 from importlib import metadata
+from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
@@ -102,12 +103,13 @@ def state(model: str, path: Path) -> dict[str, Tensor]:
         UserError: the file is not the known one.
     """
     package = PACKAGES[model]
-    if hashlib.sha256(path.read_bytes()).hexdigest() != package.sha256:
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != package.sha256:
         raise UserError(
             f"{path} is not the file of weights that is known (its hash differs): install "
             f"{package.name} again, or give a local file as --weights."
         )
-    weights: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    weights: dict[str, Tensor] = torch.load(BytesIO(content), "cpu", weights_only=True)
     return weights
 
 

@@ -14,8 +14,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from episodes.datasets.decoding import decode
-from episodes.datasets.decoding.image_formats import quiet_pillow, raw
+from episodes.datasets.decoding import decode, image_sizes
+from episodes.datasets.decoding.image_formats import quiet_pillow
 from episodes.datasets.decoding.parallel_decode import decoded_chunks
 from episodes.datasets.decoding.planning import planned
 from episodes.datasets.source import CHUNK, LoadOptions, Part, Payload, few
@@ -131,10 +131,7 @@ def natural_side(images: Images) -> int:
     """Return the median of the shorter sides of some images, in pixels."""
     positions = np.linspace(0, len(images) - 1, min(len(images), SAMPLE)).astype(int)
     with quiet_pillow():
-        payloads = [images.payload(int(position)) for position in positions]
-        sizes = [decode.size_of(payload, raw(payload)) for payload in payloads]
-    sides = [min(size) for size in sizes if size is not None]
-    return int(np.median(sides)) if sides else 0
+        return image_sizes.median_side_of(images.payload(int(one)) for one in positions)
 
 
 def decoding_of(images: Images, labels: Tensor, input_size: int, fit: Fit) -> tuple[Decoding, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Iterable
 from pathlib import Path
 
 from episodes.datasets.decoding.decode import size_of
@@ -24,7 +25,11 @@ def median_side(part: Part) -> int:
         listed += chunk
         if not isinstance(chunk[0], Path):
             break
-    some = listed[:: max(1, len(listed) // SAMPLE)]
-    sizes = (size_of(payload, raw(payload)) for payload in some)
+    return median_side_of(listed[:: max(1, len(listed) // SAMPLE)])
+
+
+def median_side_of(images: Iterable[Payload]) -> int:
+    """Return the median of the shorter sides of images in pixels; 0 if none can be read."""
+    sizes = (size_of(payload, raw(payload)) for payload in images)
     sides = [min(size) for size in sizes if size is not None]
     return round(statistics.median(sides)) if sides else 0

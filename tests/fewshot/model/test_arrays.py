@@ -1,4 +1,4 @@
-"""Oracle: the same photos, with their axes moved by hand to every layout."""
+"""Oracle: the same photos, with axes that NumPy moves to every layout."""
 
 from __future__ import annotations
 
