@@ -48,10 +48,9 @@ class Card:
         origins: the weights of the networks.
         quality: how good it is.
         data: name of the data set.
-        data_fingerprint: hash of its images.
+        data_fingerprint: hash of its images; empty if images were added later.
         seconds: seconds of the whole fit.
         notes: sentences that a user must know.
-        licence: licence of the model as its maker states it; empty if not stated.
         forecast: sentences about how many more labels would help.
         integer_classes: whether the labels were integers in Python, of which the class names are
             the digits.
@@ -68,6 +67,5 @@ class Card:
     data_fingerprint: str
     seconds: float
     notes: tuple[str, ...] = ()
-    licence: str = ""
     forecast: tuple[str, ...] = field(default=())
     integer_classes: bool = False

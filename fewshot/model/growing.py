@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 
 from fewshot.errors import UserError
-from fewshot.model import closed_form, reject
+from fewshot.model import closed_form, outlook, reject
+from fewshot.model.card import Card
 from fewshot.model.classifier import ImageClassifier, LabelledFeatures
+from fewshot.model.closed_form import Fitted
 
 
 def add(
@@ -54,16 +56,6 @@ def add(
         classifier.rejection.share,
         reject.centre(classifier.settings, support.features, support.labels),
     )
-    counts = support.labels.bincount(minlength=len(classes)).tolist()
-    outdated = reject.notes(classifier.rejection)
-    notes = [note for note in classifier.card.notes if note not in outdated]
-    card = replace(
-        classifier.card,
-        notes=(*notes, *reject.notes(fitted.rejection)),
-        class_counts=dict(zip(classes, counts, strict=True)),
-        quality=fitted.quality,
-        forecast=(),
-    )
     return replace(
         classifier,
         classes=tuple(classes),
@@ -72,7 +64,27 @@ def add(
         support=support,
         rejection=fitted.rejection,
         fold_scores=fitted.fold_scores,
-        card=card,
+        card=_card(classifier, classes, support, fitted),
+    )
+
+
+def _card(
+    classifier: ImageClassifier,
+    classes: Sequence[str],
+    support: LabelledFeatures,
+    fitted: Fitted,
+) -> Card:
+    """Return the card with what the new images change."""
+    outdated = reject.notes(classifier.rejection)
+    notes = [note for note in classifier.card.notes if note not in outdated]
+    counts = support.labels.bincount(minlength=len(classes)).tolist()
+    return replace(
+        classifier.card,
+        class_counts=dict(zip(classes, counts, strict=True)),
+        quality=fitted.quality,
+        data_fingerprint="",  # that of the first images says nothing about all
+        notes=(*notes, *reject.notes(fitted.rejection)),
+        forecast=outlook.sentences(support, classes, classifier.recipe, fitted.quality),
     )
 
 

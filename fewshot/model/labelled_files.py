@@ -52,7 +52,6 @@ class LabelledFiles:
     def __init__(self, data: str, *, test: bool) -> None:
         content = datasets.contents(data)
         self.part: Part = content.test if test and content.test is not None else content.train
-        self.has_other_part = content.test is not None
         counts = np.bincount(self.part.labels, minlength=len(content.classes))
         names = distinct(content.classes)
         self.classes = tuple(name for name, n in zip(names, counts, strict=True) if n)

@@ -11,6 +11,8 @@ from fewshot.config.origins import Origin
 from fewshot.model import model_header
 from fewshot.model.card import Card
 
+LOWEST_COSINE = -1.0  # a threshold that refuses nothing
+
 
 @dataclass(frozen=True)
 class ModelFile:
@@ -25,7 +27,7 @@ class ModelFile:
         side: side in pixels to which images are decoded.
         weights_inside: whether the weights of the network are in the file.
         n_images: labelled images whose features are in the file.
-        reject: share of images of known classes that may be refused.
+        reject: share of images of known classes that may be refused; 0 if no image is refused.
         n_bytes: size of the file.
         fingerprint: hash of all that decides what the classifier answers.
     """
@@ -61,7 +63,7 @@ def read(path: Path) -> ModelFile:
         side=about.decoding.size,
         weights_inside=about.weights_inside,
         n_images=len(about.image_names),
-        reject=about.reject,
+        reject=about.reject if about.threshold > LOWEST_COSINE else 0.0,
         n_bytes=header.n_bytes,
         fingerprint=header.fingerprint,
     )
@@ -102,15 +104,17 @@ def _facts(model_file: ModelFile) -> list[tuple[str, str]]:
     ]
     facts += [("weights", _origin(origin)) for origin in card.origins]
     facts += [
-        ("unknown images", f"refuses about {model_file.reject:.0%} of images of these classes"),
+        ("unknown images", _refusals(model_file.reject)),
         ("data", f"{card.data}, fingerprint {card.data_fingerprint[:12] or 'unknown'}"),
         ("made", f"{card.created[:10]} with fewshot {card.version}, in {card.seconds:.0f} s"),
         ("size", f"{model_file.n_bytes / 1e6:.1f} MB, format {model_file.format_version}"),
     ]
-    if card.licence:
-        facts.append(("licence", card.licence))
     facts += [("note", note) for note in card.notes]
     return facts + [("forecast", sentence) for sentence in card.forecast]
+
+
+def _refusals(share: float) -> str:
+    return f"refuses about {share:.0%} of images of these classes" if share else "refuses none"
 
 
 def _joined(lines: list[str]) -> str:

@@ -117,7 +117,6 @@ def metadata_of(classifier: ImageClassifier) -> dict[str, str]:
         "threshold": repr(classifier.rejection.threshold),
         "created": card.created,
         "data": card.data,
-        "licence": card.licence,
         "origins": json.dumps([asdict(origin) for origin in card.origins], ensure_ascii=False),
     }
 

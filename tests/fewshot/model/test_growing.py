@@ -53,6 +53,8 @@ def test_more_images_and_a_new_class_give_the_classifier_of_all_images(prior: st
     assert grown.rejection.threshold == whole.rejection.threshold
     assert grown.card.class_counts == whole.card.class_counts == dict.fromkeys("abcd", 4)
     assert grown.card.quality.accuracy == whole.card.quality.accuracy
+    assert grown.card.forecast == whole.card.forecast != ()
+    assert grown.card.notes == whole.card.notes
     assert old.classes == ("a", "c", "d")
 
 

@@ -47,6 +47,15 @@ def test_text_says_what_a_user_wants_to_know(path: Path):
         assert words in text, words
 
 
+def test_a_model_that_refuses_nothing_does_not_claim_a_share(tmp_path: Path):
+    model = classifier()
+    for threshold, words in ((-0.1, "refuses about 5% of images"), (-1.0, "refuses none")):
+        path = tmp_path / f"{threshold}.fewshot"
+        rejection = model.rejection._replace(threshold=threshold)
+        file_format.save(replace(model, rejection=rejection), path)
+        assert f"unknown images: {words}" in model_card.text(model_card.read(path))
+
+
 def test_a_quality_that_was_not_measured_is_not_a_number(path: Path):
     unknown = Quality(None, None, None, None, 0, 0, None, 0.1)
     model_file = model_card.read(path)
