@@ -71,7 +71,7 @@ def fit(
     ] = False,
     device: common.Device = None,
     set_: common.Set = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the card as JSON.")] = False,
+    as_json: common.Json = False,
     quiet: common.Quiet = False,
 ) -> None:
     """Fit a classifier to your labelled images and write it to one file.
@@ -116,7 +116,7 @@ def evaluate(
     data: LabelledData,
     trial: common.Trial = None,
     device: common.Device = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")] = False,
+    as_json: common.Json = False,
     quiet: common.Quiet = False,
 ) -> None:
     """Evaluate a model on labelled images that it has not learned from.
@@ -143,7 +143,7 @@ def add(
         typer.Option(help="Model file to write.", show_default="MODEL-2.fewshot or the next"),
     ] = None,
     device: common.Device = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the card as JSON.")] = False,
+    as_json: common.Json = False,
     quiet: common.Quiet = False,
 ) -> None:
     """Add labelled images, or whole classes, to a model.
@@ -174,7 +174,7 @@ def show(
     markdown: Annotated[
         bool, typer.Option("--markdown", help="Print the card as a page in Markdown.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the card as JSON.")] = False,
+    as_json: common.Json = False,
 ) -> None:
     """Show what a model file contains: classes, quality, origin of the weights, licence.
 

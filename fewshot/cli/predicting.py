@@ -69,7 +69,7 @@ def predict(
     ] = None,
     trial: common.Trial = None,
     device: common.Device = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of CSV.")] = False,
+    as_json: common.Json = False,
     quiet: common.Quiet = False,
 ) -> None:
     """Predict the classes of images with a model or a finished run.

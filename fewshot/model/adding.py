@@ -18,8 +18,6 @@ from fewshot.model.labelled_files import LabelledFiles
 
 log = logging.getLogger("fewshot")
 
-SAME = 1e-4  # distance of the features of one image on two machines, as a share of their length
-
 
 class Added(NamedTuple):
     """What was added to a classifier.
@@ -97,24 +95,16 @@ def _is_new(
     Raises:
         UserError: there is such an image.
     """
-    old = classifier.support
-    lengths = features.norm(dim=1).clamp_min(1e-12)
-    is_new = torch.ones(len(features), dtype=torch.bool)
-    conflicts = []
-    for start in range(0, len(features), 1024):
-        part = slice(start, start + 1024)
-        nearest = torch.cdist(features[part], old.features).argmin(1)
-        # Distances of cdist are too inexact near zero.
-        distances = (features[part] - old.features[nearest]).norm(dim=1)
-        is_same = distances < SAME * lengths[part]
-        is_new[part] = ~is_same
-        for position in (is_same & (old.labels[nearest] != labels[part])).nonzero().flatten():
-            was = classifier.classes[int(old.labels[nearest[position]])]
-            conflicts.append(f"{names[start + int(position)]} ({was})")
+    old = growing.learned_from(classifier, features)
+    was = classifier.support.labels[old.clamp_min(0)]
+    conflicts = [
+        f"{names[position]} ({classifier.classes[was[position]]})"
+        for position in ((old >= 0) & (was != labels)).nonzero().flatten().tolist()
+    ]
     if conflicts:
         raise UserError(
             f"the model has learned from {len(conflicts)} of these images as another class: "
             f"{few(conflicts)}; correct the folders, and use fewshot fit on all images if the "
             "model is wrong."
         )
-    return is_new
+    return old < 0

@@ -137,7 +137,7 @@ class Comparison:
         )
         total = seconds * (len(splits) + 1)
         if total > self.seconds_left:
-            self.left_out.append(f"{candidate.name} (about {progress.duration(total)})")
+            self.left_out.append(f"{candidate.name} (no time: about {progress.duration(total)})")
             return
         try:
             predictions = self._trained_on_folds(candidate, splits)
@@ -191,7 +191,7 @@ class Comparison:
         if rest:
             text += f"; the next is {_scored(min(rest, key=lambda one: one.score.loss))}"
         if self.left_out:
-            text += f". Not compared to the end: {'; '.join(self.left_out)}"
+            text += f". Not compared, or not to the end: {'; '.join(self.left_out)}"
         return text + "."
 
 
@@ -250,7 +250,9 @@ def _add_if_there_is_time(comparison: Comparison, settings: BackboneSettings) ->
     backbone = candidates.build(settings, device)
     seconds = len(images) * candidates.seconds_per_image(backbone, images, device)
     if seconds > comparison.seconds_left:
-        comparison.left_out.append(f"{settings.full_name} (about {progress.duration(seconds)})")
+        comparison.left_out.append(
+            f"heads on {settings.full_name} (no time: about {progress.duration(seconds)})"
+        )
         return
     progress.update(f"computing features of {settings.full_name}")
     comparison.add_heads(candidates.network(settings, images, device))

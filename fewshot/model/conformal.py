@@ -99,8 +99,10 @@ def full_sets(
     check(coverage, len(rows))
     labelled, labels = support.features[rows], support.labels[rows]
     least = math.floor(round((1 - coverage) * (len(rows) + 1), 9))
-    chunks = []
+    chunks = [torch.empty(0, len(classes), dtype=torch.bool)]
     for part in features.split(max(1, refitting.LARGEST // (len(rows) + 1) ** 2)):
+        if not len(part):
+            break
         gram = refitting.prepared_gram(labelled, part, recipe)
         inside = torch.empty(len(part), len(classes), dtype=torch.bool)
         for label in range(len(classes)):

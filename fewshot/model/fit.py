@@ -39,7 +39,13 @@ def fit_data(data: str, settings: FitConfig, device: str | None = None) -> Image
         group_by=settings.group_by,
         progress=progress.is_shown(),
     ).train
-    return fit(images, settings, device=device, side=side)
+    return fit(images, settings, names=_names(data, len(images)), device=device, side=side)
+
+
+def _names(data: str, n_images: int) -> tuple[str, ...]:
+    """Return the paths of all images in their data set; none if some could not be read."""
+    part = datasets.contents(data).train
+    return tuple(map(part.name_of, range(n_images))) if len(part.labels) == n_images else ()
 
 
 def fit(
@@ -67,6 +73,7 @@ def fit(
     check(images)
     checks.check_prior(settings.prior, images.classes)
     device = devices.pick(device)
+    devices.keep_freed_memory()
     default = settings.backbone or backbones.default(side or images.images.shape[-1])
     if not images.mirror:
         default = checks.without_mirrored_views(default)

@@ -14,6 +14,26 @@ from fewshot.model.card import Card
 from fewshot.model.classifier import ImageClassifier, LabelledFeatures
 from fewshot.model.closed_form import Fitted
 
+SAME = 1e-4  # distance of the features of one image on two machines, as a share of their length
+
+
+def learned_from(classifier: ImageClassifier, features: Tensor) -> Tensor:
+    """Return the number of the labelled image that each image is, int64 [n]; -1 for a new image.
+
+    Args:
+        classifier: the classifier with its labelled images.
+        features: of some images, float [n, d], from `classifier.features`.
+    """
+    old = classifier.support.features
+    numbers = []
+    for part in features.split(1024):
+        nearest = torch.cdist(part, old).argmin(1)
+        # Distances of cdist are too inexact near zero.
+        distances = (part - old[nearest]).norm(dim=1)
+        is_same = distances < SAME * part.norm(dim=1).clamp_min(1e-12)
+        numbers.append(torch.where(is_same, nearest, -1))
+    return torch.cat(numbers) if numbers else torch.empty(0, dtype=torch.int64)
+
 
 def add(
     classifier: ImageClassifier,
@@ -78,8 +98,13 @@ def _card(
     outdated = reject.notes(classifier.rejection)
     notes = [note for note in classifier.card.notes if note not in outdated]
     counts = support.labels.bincount(minlength=len(classes)).tolist()
+    choice = classifier.card.choice
+    if choice and classifier.card.data_fingerprint:  # nothing was added before
+        n_first = sum(classifier.card.class_counts.values())
+        choice += f" This was chosen from the first {n_first} images; others were added since."
     return replace(
         classifier.card,
+        choice=choice,
         class_counts=dict(zip(classes, counts, strict=True)),
         quality=fitted.quality,
         data_fingerprint="",  # that of the first images says nothing about all

@@ -143,6 +143,8 @@ def _quality(card: Card) -> str:
         first, second, n = quality.confused
         times = "once" if n == 1 else f"{n} times"
         words += f"; {first} and {second} are confused most often ({times})"
+    if single := [name for name, n in card.class_counts.items() if n == 1]:
+        words += f"; not tested, for lack of a second image: {', '.join(single)}"
     return words
 
 

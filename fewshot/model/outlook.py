@@ -24,8 +24,9 @@ from fewshot.runs import calibrating
 
 SHARES = (0.25, 0.5, 0.75, 1.0)  # of the labels outside a fold
 TIMES = (2, 4)  # as many labels as there are
+VAGUE = 0.3  # width of an interval of the accuracy that says nothing
 SURE = 0.05  # half of an interval that is called narrow
-LEAST_NOISE = 1e-6  # variance of a mean accuracy, so that equal accuracies are not taken as exact
+LEAST_NOISE = 1e-6  # variance of a mean accuracy, so that the covariance is never singular
 
 
 def sentences(
@@ -70,6 +71,8 @@ def forecast(support: LabelledFeatures, classes: Sequence[str], recipe: Recipe) 
     labels = len(support.labels) / len(classes)
     counts = [labels, *(times * labels for times in TIMES)]
     low, middle, high = model.band(laws, counts[-1]).at(counts)
+    if high[0] - low[0] > VAGUE:
+        return ("That is too few to forecast what more labels would bring.",)
     parts = [
         f"{count:.0f} labels a class: about {100 * value:.0f}% "
         f"({100 * least:.0f} to {100 * most:.0f}%)"
@@ -109,7 +112,13 @@ def measured_curve(
     if len(counts) < model.LEAST_COUNTS:
         return None
     hits = hits[first]
-    noise = np.cov(hits) / hits.shape[1] + LEAST_NOISE * np.eye(len(counts))
+    # Two images more that are right and two that are wrong at every number of labels (Agresti and
+    # Coull, The American Statistician 52 (2), 1998): without a mistake, few images are no proof.
+    with_four_more = np.concatenate(
+        [hits, np.ones((len(counts), 2)), np.zeros((len(counts), 2))], 1
+    )
+    noise = np.cov(with_four_more) / with_four_more.shape[1]
+    noise += LEAST_NOISE * np.eye(len(counts))
     means = hits.mean(1)
     return Curve("", recipe.kind, counts, means, [hits.shape[1]] * len(counts), noise, [])
 

@@ -25,6 +25,7 @@ from fewshot.model.ready_trial import ReadyTrial
 from fewshot.runs import records, trial_data, voters
 from fewshot.runs.trial_data import Part
 from fewshot.runs.trial_record import TrialRecord
+from fewshot.training import devices
 
 
 class Predicted(NamedTuple):
@@ -80,6 +81,7 @@ def load(place: Path, seed: int | None = None, device: str | None = None) -> Pre
         UserError: there is neither; the file is damaged; or data or weights of the run have changed
             since.
     """
+    devices.keep_freed_memory()
     if place.is_dir():
         return _of_run(place, seed, device)
     if seed is not None:

@@ -14,7 +14,7 @@ from fewshot import progress
 from fewshot.errors import UserError
 from fewshot.evaluation import metrics, statistics
 from fewshot.evaluation.statistics import Interval
-from fewshot.model import image_listing, predictor
+from fewshot.model import growing, image_listing, predictor, reject
 from fewshot.model.image_listing import NotRead
 from fewshot.model.labelled_files import LabelledFiles
 
@@ -43,7 +43,8 @@ class Refusals(NamedTuple):
     Attributes:
         known: images of known classes that were refused.
         accepted_correct: images of known classes that were neither refused nor wrong.
-        chosen: share of images of known classes that the threshold was chosen to refuse.
+        chosen: share of images of known classes that the threshold was chosen to refuse; 0 if no
+            image is refused.
         unknown: images of classes that the classifier does not know.
         unknown_refused: those of them that were refused.
         auroc: probability that an image of a known class has a higher known score than one of an
@@ -73,6 +74,7 @@ class Evaluation:
         unknown_classes: classes of the images that it does not know.
         untested: its classes without images.
         left_out: files that could not be read.
+        n_learned_from: images that the classifier has learned from; 0 for a run, which cannot say.
     """
 
     n_images: int
@@ -85,6 +87,7 @@ class Evaluation:
     unknown_classes: tuple[str, ...]
     untested: tuple[str, ...]
     left_out: tuple[NotRead, ...]
+    n_learned_from: int
 
     def to_json(self) -> dict[str, Any]:
         """Return the evaluation as plain JSON values."""
@@ -102,6 +105,12 @@ class Evaluation:
             f"{self.interval.text('.1f', 100)}%)",
             f"expected calibration error: {self.ece:.3f}",
         ]
+        if self.n_learned_from:
+            lines.insert(
+                0,
+                f"the classifier has learned from {_images(self.n_learned_from)} of these: the "
+                "numbers are too high; evaluate it on images that it has not seen",
+            )
         lines += [] if self.refusals is None else _of_refusals(self.refusals, self.n_images)
         width = max(len(one.name) for one in self.classes)
         lines += ["classes:"]
@@ -152,13 +161,16 @@ def evaluate(
             f"{few(list(ready.classes))}; give the folders the names of these classes."
         )
     new_labels = torch.tensor([-1 if label is None else label for label in label_of])
-    logits, labels, known = [], [], []
+    logits, labels, known, n_learned_from = [], [], [], 0
     for chunk in files.chunks(ready.decoding):
         for pixels in chunk.pixels.split(ready.batch_size):
             predicted = ready.classify(pixels.numpy())
             logits.append(predicted.logits)
             if predicted.known is not None:
                 known.append(predicted.known)
+            if ready.model is not None and predicted.features is not None:
+                numbers = growing.learned_from(ready.model, predicted.features)
+                n_learned_from += int((numbers >= 0).sum())
         labels.append(new_labels[chunk.labels])
     if not logits or not (torch.cat(labels) >= 0).any():
         raise UserError(
@@ -168,8 +180,10 @@ def evaluate(
     rejection = None if ready.model is None else ready.model.rejection
     refusals = None
     if rejection is not None:
-        limits = rejection.threshold, rejection.share
-        refusals = _refusals(torch.cat(logits), torch.cat(labels), torch.cat(known), *limits)
+        share = rejection.share if rejection.threshold > reject.NOTHING else 0.0
+        refusals = _refusals(
+            torch.cat(logits), torch.cat(labels), torch.cat(known), rejection.threshold, share
+        )
     return _evaluation(
         torch.cat(logits),
         torch.cat(labels),
@@ -177,6 +191,7 @@ def evaluate(
         refusals,
         tuple(name for name, at in zip(files.classes, label_of, strict=True) if at is None),
         tuple(files.left_out),
+        n_learned_from,
     )
 
 
@@ -187,6 +202,7 @@ def _evaluation(
     refusals: Refusals | None,
     unknown_classes: tuple[str, ...],
     left_out: tuple[NotRead, ...],
+    n_learned_from: int,
 ) -> Evaluation:
     """Score logits [n, n_way] against labels [n], of which -1 is no class."""
     is_known = labels >= 0
@@ -216,6 +232,7 @@ def _evaluation(
         unknown_classes=unknown_classes,
         untested=tuple(name for name, n in zip(classes, totals, strict=True) if not n),
         left_out=left_out,
+        n_learned_from=n_learned_from,
     )
 
 
@@ -239,10 +256,13 @@ def _refusals(
 
 
 def _of_refusals(refusals: Refusals, n_images: int) -> list[str]:
-    line = (
-        f"refused: {refusals.known / n_images:.1%} of the images of known classes "
-        f"({refusals.chosen:.0%} was chosen)"
-    )
+    if not refusals.chosen:
+        line = "refused: none, because the classifier refuses no image"
+    else:
+        line = (
+            f"refused: {refusals.known / n_images:.1%} of the images of known classes "
+            f"({refusals.chosen:.0%} was chosen)"
+        )
     lines = []
     if refusals.unknown:
         share = refusals.unknown_refused / refusals.unknown

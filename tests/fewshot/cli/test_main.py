@@ -126,7 +126,7 @@ def test_idle_threads_sleep_unless_the_environment_decides_otherwise(
         ("data --clear", "--clear removes what --cache shows"),
         ("data digits --clear", "--clear removes what --cache shows"),
         ("data digits --cache", "give either the name of a data set"),
-        ("predict run images", "name one file to write"),
+        ("predict run images", "images cannot be read as a folder of images"),
     ],
 )
 def test_bad_input_gets_one_sentence_and_code_2(

@@ -70,7 +70,7 @@ def test_what_would_take_too_long_is_left_out_with_a_reason() -> None:
     candidate = candidates.by_training(training.Training(made, "cpu", 0), Recipe("logistic"))
     ours.add_training(candidate, 100.0)
     assert ours.best.candidate.training is None
-    assert "training conv4 from random weights, 100 steps (about 7 min)" in ours.sentence()
+    assert "training conv4 from random weights, 100 steps (no time: about 7 min)" in ours.sentence()
 
 
 def test_a_margin_is_needed_only_by_what_is_slower() -> None:

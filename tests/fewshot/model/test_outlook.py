@@ -68,3 +68,24 @@ def test_certainty_is_stated_in_points() -> None:
     assert text == "From 900 labelled images the accuracy is known to within about 2 points."
     (text,) = outlook.certainty(Quality(None, None, None, None, 0, 0, None, 0.0))
     assert "label at least two of each" in text
+
+
+def test_few_images_without_a_mistake_are_no_proof() -> None:
+    labels = torch.arange(3).repeat(8)
+    easy = LabelledFeatures(20 * torch.eye(3)[labels], labels, tuple(map(str, range(24))))
+    curve = outlook.measured_curve(easy, list("abc"), RECIPE)
+    assert curve is not None
+    assert (curve.means == 1).all()
+    # Agresti and Coull: 26 of 28 images, by hand
+    share = 26 / 28
+    assert np.allclose(np.diag(curve.noise), share * (1 - share) / 27, atol=2e-6)
+    (text,) = outlook.forecast(easy, list("abc"), RECIPE)
+    assert "(100 to 100%)" not in text
+
+
+def test_a_forecast_that_says_nothing_is_not_made() -> None:
+    labels = torch.arange(2).repeat(4)
+    easy = LabelledFeatures(20 * torch.eye(2)[labels], labels, tuple(map(str, range(8))))
+    assert outlook.forecast(easy, list("ab"), RECIPE) == (
+        "That is too few to forecast what more labels would bring.",
+    )

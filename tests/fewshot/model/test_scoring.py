@@ -67,3 +67,15 @@ def test_other_classes_and_broken_files_alone_are_errors(model: Path, tmp_path: 
     own_photos.write_broken(tmp_path / "broken" / "red", 2)
     with pytest.raises(UserError, match=r"has no image of a class of .* that can be read"):
         scoring.evaluate(model, str(tmp_path / "broken"))
+
+
+def test_images_that_were_learned_from_are_counted(
+    model: Path, photos: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "mixed"
+    shutil.copytree(photos, folder)
+    n_old = len(list(folder.glob("*/*.png")))
+    own_photos.write(folder, {"red": 3}, first=700)
+    result = scoring.evaluate(model, str(folder))
+    assert (result.n_learned_from, result.n_images) == (n_old, n_old + 3)
+    assert f"the classifier has learned from {n_old} images of these" in str(result)
