@@ -221,7 +221,8 @@ def _one_row(row: str, some: Sequence[Stated], total: int) -> str:
     leads = [abs(one.lowest.difference.mean) for one in some]
     low, high = f"{min(leads):.4f}", f"{max(leads):.4f}"
     sure = sum(one.lowest.sure for one in some)
-    places = formatting.joined([place for place in dict.fromkeys(map(_place, some)) if place])
+    stand_ins = [one.stand_in for one in some if one.stand_in]
+    places = f", {formatting.joined(list(dict.fromkeys(stand_ins)))}" if stand_ins else ""
     if total == 1:
         return f"{row}: by {low}" + (", more than its interval" if sure else "") + places
     span = f"by {low}" if low == high else f"by {low} to {high}"
