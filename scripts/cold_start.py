@@ -141,7 +141,7 @@ def _timed(words: list[str], place: Path) -> Process:
         [sys.executable, "-c", code, *words],
         env=environment,
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=False,
     )
     seconds = time.perf_counter() - started

@@ -433,7 +433,8 @@ def test_a_learned_head_memorises_classes_unless_their_numbers_change(relabel: b
     ln(n_way). A single training may be right by chance, and which one it is depends on the last
     bits of the arithmetic.
     """
-    settings = Train(steps=120, lr=0.005, optimizer={"name": "adamw"})
+    # Learning the task takes longer where the last bits are unlucky, so it gets more steps.
+    settings = Train(steps=120 if relabel else 240, lr=0.005, optimizer={"name": "adamw"})
     options = {"head": "learned", "relabel": relabel, "inner_trainable": "all", "inner_lr": 1e-4}
     query, losses, accuracies = easy.labelled(25, seed=9), [], []
     for seed in range(2 if relabel else 1):
