@@ -41,8 +41,8 @@ def predict(
         bool,
         typer.Option(
             "--sets-exact",
-            help="With --sets: fit the classifier again with each image in each class, which "
-            "makes the sets smaller and takes longer.",
+            help="With --sets: fit the classifier again with each image in each class, which takes "
+            "longer and needs no images to be held out.",
         ),
     ] = False,
     copy_to: Annotated[

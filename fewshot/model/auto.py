@@ -1,8 +1,8 @@
 """Choose how to learn, by cross-validation of the labelled images alone.
 
 Heads on the frozen features of the default network come first, then those on another network, then
-trainings, each only if it fits into the time. What is slower has to be better
-by a margin. A training is given up after its first fold if it is worse there by more than chance.
+trainings, each only if it fits into the time. What is slower has to be better by a margin. A
+training is given up after its first fold if it is worse there by more than chance.
 """
 
 from __future__ import annotations

@@ -121,12 +121,12 @@ def others(first: BackboneSettings) -> list[BackboneSettings]:
     return [several] if known else []
 
 
-def on_frozen(frozen_network: Network, recipe: Recipe, method: str = "probe") -> Candidate:
+def on_frozen(frozen_network: Network, recipe: Recipe) -> Candidate:
     """Return a head on the features of a frozen network."""
     strength = f" (c = {recipe.c:g})" if recipe.kind in ("logistic", "ridge") else ""
     name = f"{KINDS[recipe.kind]}{strength} on {frozen_network.settings.full_name}"
-    is_prototypes = recipe.kind == "cosine"
-    return Candidate(name, "protonet" if is_prototypes else method, recipe, frozen_network)
+    method = "protonet" if recipe.kind == "cosine" else "probe"
+    return Candidate(name, method, recipe, frozen_network)
 
 
 def by_training(training: Training, recipe: Recipe) -> Candidate:

@@ -34,7 +34,7 @@ class TrainedHead(NamedTuple):
         head: features -> logits, under the prior.
         temperature: divides the logits.
         held_out: predictions of trainings without each fold.
-        seconds: seconds of those trainings.
+        seconds: estimated seconds of those trainings, each like the last one.
     """
 
     head: AffineHead

@@ -8,23 +8,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from sklearn.metrics import accuracy_score
 from sklearn.utils.validation import check_is_fitted
 
-from episodes import datasets
 from episodes.datasets.source import few
 from episodes.types import ImageSet
 from fewshot import backbones, config, progress
 from fewshot.config import BackboneSettings, Prior
 from fewshot.config.fitting import FitConfig
 from fewshot.errors import UserError
-from fewshot.model import file_format, growing, inputs
+from fewshot.model import file_format, growing, image_listing, inputs
 from fewshot.model import fit as fitting
 from fewshot.model.classifier import ImageClassifier
 from fewshot.model.fitted_estimator import FittedEstimator
+from fewshot.model.labelled_files import LabelledFiles
 from fewshot.model.labels import Labels, as_classes, labels_of
 
 SETTINGS = ("method", "image_fit", "prior", "reject", "seconds", "seed", "least_gain")
@@ -169,17 +168,23 @@ class FewShotClassifier(FittedEstimator):
         if y is not None:
             return float(accuracy_score(y, self.predict(X), sample_weight=sample_weight))
         check_is_fitted(self, "classifier_")
-        decoding = self.classifier_.decoding
-        images = datasets.load(
-            os.fspath(X), image_size=decoding.size, fit=decoding.fit, test=None
-        ).test
-        if unknown := sorted(set(images.classes) - set(self.classifier_.classes)):
+        files = LabelledFiles(os.fspath(X), test=True)
+        label_of = files.labels_among(self.classifier_.classes)
+        pairs = zip(files.classes, label_of, strict=True)
+        if unknown := [name for name, label in pairs if label is None]:
             raise UserError(
                 f"{os.fspath(X)} has classes that the classifier does not know: {few(unknown)}."
             )
-        labels = np.array(images.classes)[images.labels.numpy()]
-        predicted = self.predict(images.images)
-        return float(accuracy_score(labels, predicted.astype(str), sample_weight=sample_weight))
+        labels, predicted = [], []
+        for chunk in files.chunks(self.classifier_.decoding):
+            features = self.classifier_.features(chunk.pixels)
+            predicted.append(self.classifier_.log_probabilities(features).argmax(1))
+            labels.append(chunk.labels)
+        if files.left_out:
+            left_out = image_listing.summary(files.left_out)
+            raise UserError(f"{os.fspath(X)}: {left_out}; repair or remove them.")
+        true = torch.tensor(label_of)[torch.cat(labels)]
+        return float(accuracy_score(true, torch.cat(predicted), sample_weight=sample_weight))
 
     @classmethod
     def load(cls, path: str | Path, device: str | None = None) -> Self:

@@ -128,7 +128,7 @@ def _is_inside(
 def _tensors(classifier: ImageClassifier, backbone: Backbone) -> dict[str, Tensor]:
     """Return the tensors of the file, except those of the network."""
     head, rejection, support = classifier.head, classifier.rejection, classifier.support
-    images = self_check.test_images(classifier.decoding.size)
+    images = self_check.patterns(classifier.decoding.size)
     tensors = {
         "head.weight": head.weight,
         "head.bias": head.bias,

@@ -180,18 +180,3 @@ def _check_decoded(names: Sequence[str], reasons: Sequence[str | None]) -> None:
     ]
     if broken:
         raise UserError(f"not all images can be read: {few(broken)}; remove or repair them.")
-
-
-def pixels_of(images: Any, decoding: Decoding) -> Tensor:
-    """Return the pixels of images in one of the forms of `images_of`, uint8 [n, 3, side, side].
-
-    Args:
-        images: the images.
-        decoding: how they are decoded, such as that of an `ImageClassifier`.
-
-    Raises:
-        UserError: the form is unknown, or images cannot be decoded.
-    """
-    chunks = list(pixel_chunks(images_of(images), decoding))
-    side = decoding.size
-    return torch.cat(chunks) if chunks else torch.empty(0, 3, side, side, dtype=torch.uint8)

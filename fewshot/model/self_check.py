@@ -20,7 +20,7 @@ def side_of(side: int) -> int:
     return min(side, LARGEST_SIDE)
 
 
-def test_images(side: int) -> Tensor:
+def patterns(side: int) -> Tensor:
     """Return smooth patterns of colours, uint8 [N_IMAGES, 3, side, side].
 
     Args:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
+from torch import Tensor
 
+from episodes.types import Decoding
 from fewshot.config import BackboneSettings, FitConfig
-from fewshot.model import file_format
+from fewshot.model import file_format, inputs
 from fewshot.model.classifier import ImageClassifier
 from fewshot.model.fit import fit_data
 
@@ -58,3 +61,10 @@ def write_broken(folder: Path, n: int) -> list[str]:
     for number, name in enumerate(names):
         (folder / name).write_bytes(contents[number % len(contents)])
     return names
+
+
+def pixels_of(images: Any, decoding: Decoding) -> Tensor:
+    """Return the pixels of images in one of the forms of `inputs.images_of`."""
+    chunks = list(inputs.pixel_chunks(inputs.images_of(images), decoding))
+    side = decoding.size
+    return torch.cat(chunks) if chunks else torch.empty(0, 3, side, side, dtype=torch.uint8)

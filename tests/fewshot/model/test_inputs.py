@@ -14,6 +14,7 @@ from episodes.datasets.decoding.decode import decode
 from episodes.types import Decoding
 from fewshot.errors import UserError
 from fewshot.model import inputs
+from tests.fewshot.model import own_photos
 
 DECODING = Decoding(16)
 MODES = ["RGB", "RGBA", "L", "P", "CMYK", "1", "I;16"]
@@ -50,7 +51,7 @@ def test_a_photo_has_the_same_pixels_in_every_form(folder: Path):
         [Image.open(BytesIO(path.read_bytes())) for path in paths],
     ]
     for form in forms:
-        assert torch.equal(inputs.pixels_of(form, DECODING), expected), type(form)
+        assert torch.equal(own_photos.pixels_of(form, DECODING), expected), type(form)
     assert inputs.images_of(folder).names == tuple(map(str, paths))
 
 
@@ -64,34 +65,34 @@ def test_arrays_are_resized_like_files(folder: Path):
         array[None].transpose(0, 3, 1, 2),
         [array.transpose(2, 0, 1)],
     ):
-        assert torch.equal(inputs.pixels_of(form, DECODING)[0], expected)
+        assert torch.equal(own_photos.pixels_of(form, DECODING)[0], expected)
 
 
 def test_transparency_of_arrays_is_on_white_like_that_of_files(folder: Path):
     path = folder / "1.png"
     array = np.asarray(Image.open(path))
     expected = torch.tensor(decode(path, DECODING)).movedim(2, 0)
-    assert torch.equal(inputs.pixels_of(array[None], DECODING)[0], expected)
-    assert torch.equal(inputs.pixels_of([array], DECODING)[0], expected)
+    assert torch.equal(own_photos.pixels_of(array[None], DECODING)[0], expected)
+    assert torch.equal(own_photos.pixels_of([array], DECODING)[0], expected)
 
 
 def test_an_array_of_the_right_size_is_not_changed():
     images = np.random.default_rng(1).integers(0, 256, (300, 16, 16, 3), dtype=np.uint8)
-    pixels = inputs.pixels_of(images, DECODING)
+    pixels = own_photos.pixels_of(images, DECODING)
     assert (pixels.numpy() == images.transpose(0, 3, 1, 2)).all()
 
 
 def test_no_image_gives_no_pixels():
-    assert inputs.pixels_of([], DECODING).shape == (0, 3, 16, 16)
+    assert own_photos.pixels_of([], DECODING).shape == (0, 3, 16, 16)
 
 
 def test_images_that_cannot_be_read_are_named_with_the_reason(folder: Path):
     (folder / "broken.png").write_bytes((folder / "0.png").read_bytes()[:200])
     paths = [folder / "0.png", folder / "broken.png", folder / "missing.png"]
     with pytest.raises(UserError, match=r"broken.png \(.+\), .*missing.png \(cannot be opened"):
-        inputs.pixels_of(paths, DECODING)
+        own_photos.pixels_of(paths, DECODING)
     with pytest.raises(UserError, match=r"image 1 \(not an image\)"):
-        inputs.pixels_of([(folder / "0.png").read_bytes(), b"no image"], DECODING)
+        own_photos.pixels_of([(folder / "0.png").read_bytes(), b"no image"], DECODING)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +107,7 @@ def test_images_that_cannot_be_read_are_named_with_the_reason(folder: Path):
 )
 def test_another_form_is_one_sentence(images: object, words: str):
     with pytest.raises(UserError, match=words):
-        inputs.pixels_of(images, DECODING)
+        own_photos.pixels_of(images, DECODING)
 
 
 def test_the_natural_side_is_the_median_of_the_shorter_sides(folder: Path):

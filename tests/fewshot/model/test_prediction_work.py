@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from fewshot.errors import UserError
-from fewshot.model import conformal, file_format, inputs, prediction, reject
+from fewshot.model import conformal, file_format, prediction, reject
 from fewshot.model.prediction_work import Asked
 from tests.fewshot.model import own_photos
 
@@ -31,7 +31,7 @@ def test_every_column_is_what_the_classifier_computes_for_the_image_alone(
         f"{path.relative_to(folder)}" for path in sorted(folder.rglob("*.png"))
     ]
     for line in lines:
-        pixels = inputs.pixels_of([folder / line["file"]], classifier.decoding)
+        pixels = own_photos.pixels_of([folder / line["file"]], classifier.decoding)
         features = classifier.features(pixels)
         probabilities = classifier.log_probabilities(features).exp()
         expected = dict(zip(classifier.classes, probabilities[0].tolist(), strict=True))
@@ -54,7 +54,7 @@ def test_exact_sets_are_those_of_the_classifier(model: Path, tmp_path: Path) -> 
     classifier = file_format.load(model, "cpu")
     for line in map(json.loads, out.read_text().splitlines()):
         features = classifier.features(
-            inputs.pixels_of([folder / line["file"]], classifier.decoding)
+            own_photos.pixels_of([folder / line["file"]], classifier.decoding)
         )
         (members,) = conformal.exact_sets(classifier, features, 0.8).tolist()
         inside = {name for name, own in zip(classifier.classes, members, strict=True) if own}

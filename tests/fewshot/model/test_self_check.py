@@ -16,15 +16,15 @@ from tests.fewshot.model.stored_classifier import classifier
 
 @pytest.mark.parametrize(("side", "expected"), [(32, 32), (64, 64), (224, 64)])
 def test_the_images_are_small_distinct_and_the_same_each_time(side: int, expected: int):
-    images = self_check.test_images(side)
+    images = self_check.patterns(side)
     assert images.shape == (3, 3, expected, expected)
     assert images.dtype == torch.uint8
     assert len({image.numpy().tobytes() for image in images}) == 3
-    assert torch.equal(images, self_check.test_images(side))
+    assert torch.equal(images, self_check.patterns(side))
 
 
 def test_a_change_of_the_classifier_is_measured():
-    model, images = classifier(), self_check.test_images(32)
+    model, images = classifier(), self_check.patterns(32)
     expected = self_check.probabilities(model, model.backbone, images)
     actual = model.log_probabilities(model.features(images)).exp()
     torch.testing.assert_close(expected, actual)
