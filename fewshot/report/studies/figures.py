@@ -140,7 +140,9 @@ def _learning(row: RowResult) -> list[Figure]:
             if name == "epoch" or not trials:
                 continue
             part, _, quantity = name.rpartition("_")
-            series = _series(cell.label, curves["epoch"], trials, dashed=part == "train")
+            series = _series(
+                _curve_label(row, cell), curves["epoch"], trials, dashed=part == "train"
+            )
             panels.setdefault(quantity, []).append(series)
             rows.append(_ends(name, series))
     if not any(len(series.epochs) > 1 for group in panels.values() for series in group):
@@ -157,6 +159,11 @@ def _learning(row: RowResult) -> list[Figure]:
     title = f"{row.name}: learning curves{some}"
     save = partial(study_plots.learning, panels)
     return [Figure(f"{row.name}-curves", title, alt, table, save)]
+
+
+def _curve_label(row: RowResult, cell: CellResult) -> str:
+    """Return the label of a cell; one without settings of its own names the stand-in, if any."""
+    return cell.stand_in or cell.label if cell.label == row.title else cell.label
 
 
 def _ends(name: str, series: Series) -> list[Cell]:

@@ -59,3 +59,13 @@ def test_a_row_that_asks_for_it_has_the_confusion_matrix_of_its_best_cell(tmp_pa
             > 0
         )
     assert not re.search(r'<path [^>]*style="fill: #ffffff', shown)
+
+
+def test_the_legend_names_a_stand_in_whose_cell_has_no_settings(tmp_path: Path) -> None:
+    planned = study_results.kshot(tmp_path)
+    (row,) = [row for row in study(planned, tmp_path, "kshot").rows if row.name == "K8"]
+    first = next(cell for cell in row.scored if cell.curves)
+    alone = first._replace(label="of two networks", stand_in="mini-resnet in its place")
+    row = row._replace(cells=[alone], title="of two networks")
+    (drawn,) = [figure for figure in figures.of_row(row) if figure.name == "K8-curves"]
+    assert {line[0].text for line in drawn.table.rows} == {"mini-resnet in its place"}
