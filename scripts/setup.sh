@@ -50,6 +50,6 @@ sys.exit(not os.path.exists(os.path.join(sysconfig.get_path("include"), "Python.
 echo "setup: installing into $venv with $("$python" --version); this takes a few minutes" >&2
 "$python" -m venv --clear "$venv"
 "$venv/bin/python" -m pip install --quiet --upgrade 'pip>=24.2'
-"$venv/bin/python" -m pip install --quiet -c constraints.txt -e '.[dev,export,heif,hdf5,hf,imagenet,maml,oracles,ray]'
+"$venv/bin/python" -m pip install --quiet -c constraints.txt -e '.[browser,demo,dev,export,heif,hdf5,hf,imagenet,maml,oracles,ray,tensorboard,wandb]'
 "$venv/bin/python" -m pip install --quiet --no-deps -r requirements/learn2learn.txt
 echo "$inputs" > "$venv/.installed"

@@ -42,10 +42,12 @@ ORDER: tuple[tuple[str, ...], ...] = (
     ("fewshot.features",),
     ("fewshot.evaluation",),
     ("fewshot.runs",),
-    ("fewshot.model", "fewshot.checks"),
+    ("fewshot.model",),
+    ("fewshot.checks",),
     ("fewshot.studies",),
     ("fewshot.report",),
     ("fewshot.api", "fewshot.episodic"),
+    ("fewshot.app",),
     ("fewshot.cli",),
     ("fewshot.__main__",),
 )
