@@ -12,12 +12,12 @@ class Place(NamedTuple):
 
     Attributes:
         part: which of the two data sets it is in.
-        index: its position among the images that could be read; None for an unreadable file.
+        position: its place among the images that could be read; None for an unreadable file.
         name: its path or number.
     """
 
     part: Part
-    index: int | None
+    position: int | None
     name: str
 
 
