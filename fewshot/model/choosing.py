@@ -80,7 +80,8 @@ def choose(images: ImageSet, default: BackboneSettings, settings: FitConfig, dev
     progress.update("computing features")
     first = candidates.network(default, images, device)
     if settings.method == "probe":
-        return _of_head(candidates.on_frozen(first, _probe(images, recipe)), "")
+        probe_recipe = recipe_of_probe(len(images), len(images.classes), recipe)
+        return _of_head(candidates.on_frozen(first, probe_recipe), "")
     if settings.method == "protonet":
         prototypes = recipe._replace(kind="cosine", centre=False, normalise=False)
         return _of_head(candidates.on_frozen(first, prototypes), "")
@@ -97,9 +98,9 @@ def choose(images: ImageSet, default: BackboneSettings, settings: FitConfig, dev
     return _of_training(best, images, comparison.held_out[best.name], reason, device)
 
 
-def _probe(images: ImageSet, recipe: Recipe) -> Recipe:
-    """Return the recipe of the preset of `probe` for so many labels."""
-    few = len(images) <= FEW_LABELS * len(images.classes)
+def recipe_of_probe(n_images: int, n_classes: int, recipe: Recipe) -> Recipe:
+    """Return the recipe of the preset of `probe` for so many labels, with the rest of a recipe."""
+    few = n_images <= FEW_LABELS * n_classes
     section = config.preset("probe", "few" if few else "full")["learner"]
     options = probe.Options.model_validate(section)
     assert isinstance(options.c, float)

@@ -28,6 +28,20 @@ def for_models(backbone: Backbone) -> Backbone:
     return backbone
 
 
+@torch.no_grad()
+def features_of(backbone: Backbone, pixels: Tensor) -> Tensor:
+    """Return features float32 [n, d] of pixels uint8 [n, 3, side, side], on the CPU.
+
+    An image gets the same features, bit for bit, whatever other images are with it.
+    """
+    if not len(pixels):
+        return torch.empty(0, backbone.n_features)
+    labels = torch.zeros(len(pixels), dtype=torch.int64)
+    images = ImageSet("", pixels, labels, (), "", {})
+    device = str(next(backbone.parameters()).device)
+    return frozen.extract(backbone, images, torch.arange(len(pixels)), device)
+
+
 class Recipe(NamedTuple):
     """How the head is fitted to features, so that it can be fitted again to more of them.
 
@@ -99,18 +113,12 @@ class ImageClassifier:
     fold_scores: Tensor
     card: Card
 
-    @torch.no_grad()
     def features(self, pixels: Tensor) -> Tensor:
         """Return features float32 [n, d] of pixels uint8 [n, 3, side, side], on the CPU.
 
         An image gets the same features, bit for bit, whatever other images are with it.
         """
-        if not len(pixels):
-            return torch.empty(0, self.backbone.n_features)
-        labels = torch.zeros(len(pixels), dtype=torch.int64)
-        images = ImageSet("", pixels, labels, self.classes, "", {})
-        device = str(next(self.backbone.parameters()).device)
-        return frozen.extract(self.backbone, images, torch.arange(len(pixels)), device)
+        return features_of(self.backbone, pixels)
 
     def log_probabilities(self, features: Tensor) -> Tensor:
         """Return calibrated log probabilities [n, n_way] of features [n, d]."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from episodes import datasets
 from episodes.types import Decoding, ImageSet
@@ -85,15 +86,60 @@ def fit(
         tuple(names) or tuple(map(str, range(len(images)))),
         images.clusters,
     )
-    fitted = _fitted(choice, support, images, settings)
-    counts = images.labels.bincount(minlength=len(images.classes)).tolist()
+    return of_choice(
+        choice,
+        support,
+        images.classes,
+        images.decoding or Decoding(images.images.shape[-1], settings.image_fit),
+        settings.reject,
+        Data(images.name, images.fingerprint, images.notes),
+        started,
+    )
+
+
+class Data(NamedTuple):
+    """What the card of a classifier says about the data set that it was fitted to.
+
+    Attributes:
+        name: name of the data set.
+        fingerprint: hash of its images; empty if it is unknown.
+        notes: sentences for the user.
+    """
+
+    name: str
+    fingerprint: str = ""
+    notes: tuple[str, ...] = ()
+
+
+def of_choice(
+    choice: Choice,
+    support: LabelledFeatures,
+    classes: tuple[str, ...],
+    decoding: Decoding,
+    reject_share: float,
+    data: Data,
+    started: float,
+) -> ImageClassifier:
+    """Return the classifier that consists of a network and a head, complete with its card.
+
+    Args:
+        choice: the network and the head.
+        support: the labelled images, of which every class has one.
+        classes: class names, in the order of the labels.
+        decoding: how image files become pixels.
+        reject_share: share of images of the known classes that may be refused.
+        data: where the images are from.
+        started: when the work began, of `time.perf_counter`.
+    """
+    fitted = _fitted(choice, support, classes, reject_share)
+    counts = support.labels.bincount(minlength=len(classes)).tolist()
     if choice.trained is None:
-        forecast = outlook.sentences(support, images.classes, choice.recipe, fitted.quality)
+        forecast = outlook.sentences(support, classes, choice.recipe, fitted.quality)
     else:
         forecast = outlook.certainty(fitted.quality)
     return ImageClassifier(
-        classes=images.classes,
-        decoding=images.decoding or Decoding(images.images.shape[-1], settings.image_fit),
+        classes=classes,
+        decoding=decoding,
         settings=choice.settings,
         backbone=choice.backbone,
         head=fitted.head,
@@ -107,28 +153,28 @@ def fit(
             version=provenance.versions()["fewshot"],
             method=choice.method,
             choice=choice.reason,
-            class_counts=dict(zip(images.classes, counts, strict=True)),
+            class_counts=dict(zip(classes, counts, strict=True)),
             origins=backbones.origins(choice.settings),
             quality=fitted.quality,
-            data=images.name,
-            data_fingerprint=images.fingerprint,
+            data=data.name,
+            data_fingerprint=data.fingerprint,
             seconds=time.perf_counter() - started,
-            notes=(*images.notes, *reject.notes(fitted.rejection)),
+            notes=(*data.notes, *reject.notes(fitted.rejection)),
             forecast=forecast,
         ),
     )
 
 
 def _fitted(
-    choice: Choice, support: LabelledFeatures, images: ImageSet, settings: FitConfig
+    choice: Choice, support: LabelledFeatures, classes: tuple[str, ...], share: float
 ) -> closed_form.Fitted:
     """Return the head of a choice with its temperature, rejection, fold scores and quality."""
-    features, labels, classes = support.features, support.labels, images.classes
+    features, labels = support.features, support.labels
     if choice.trained is None:
         centre = reject.centre(choice.settings, features, labels)
-        return closed_form.fit(support, classes, choice.recipe, settings.reject, centre)
+        return closed_form.fit(support, classes, choice.recipe, share, centre)
     head, temperature, held_out, seconds = choice.trained
-    rejection = reject.scores_alone(features, labels, len(classes), settings.reject)
+    rejection = reject.scores_alone(features, labels, len(classes), share)
     return closed_form.measured(head, temperature, held_out, rejection, classes, seconds)
 
 
