@@ -1,0 +1,111 @@
+"""Find images that are in a data set twice, also re-encoded, resized, cropped or mirrored."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from episodes.datasets.copies import clusters_of_copies
+from fewshot.checks.findings import Finding, Part, Place
+from fewshot.checks.inspected import Inspected
+
+EXACT, NEAR = "exact copy", "near copy"
+LEAK = "copy in the test set"
+TWO_CLASSES = "same image in two classes"
+
+
+class Links(NamedTuple):
+    """Pairs of copies, by their positions in all images: those of the data and then the others.
+
+    Attributes:
+        pairs: int64 [m, 2].
+        scores: how sure each pair is, float [m]; 1 where the pixels are equal.
+    """
+
+    pairs: np.ndarray
+    scores: np.ndarray
+
+
+def find(data: Inspected, against: Inspected | None = None) -> list[Finding]:
+    """Return the images that are copies of others, in the data set and in the one it is tested on.
+
+    One finding names each image to remove, with the image that it copies: without the first images
+    of all findings no copy is left. Copies inside `against` alone are not reported.
+
+    Args:
+        data: the images to check.
+        against: the images of the test set; None if there is none.
+    """
+    parts = [data] if against is None else [data, against]
+    links = _links(parts)
+    return _findings(links, parts)
+
+
+def _links(parts: list[Inspected]) -> Links:
+    """Return the pairs of copies among all images."""
+    images = [part.thumbnails for part in parts]
+    labels = torch.cat([part.labels for part in parts])
+    clusters = clusters_of_copies(images, labels)
+    second = np.flatnonzero(clusters != np.arange(len(clusters)))
+    pairs = np.stack([clusters[second], second], 1)
+    pixels = torch.cat(images)
+    is_equal = (pixels[pairs[:, 0]] == pixels[pairs[:, 1]]).flatten(1).all(1).numpy()
+    return Links(pairs, np.where(is_equal, 1.0, 0.9))
+
+
+def _findings(links: Links, parts: list[Inspected]) -> list[Finding]:
+    """Return a finding for each image to remove: for each group of copies all but one.
+
+    The image that stays is one of the test set, or else the largest.
+    """
+    n = len(parts[0].labels)
+    names = np.concatenate([np.array(part.names, dtype=object) for part in parts])
+    classes = [part.classes[label] for part in parts for label in part.labels.tolist()]
+    areas = torch.cat([part.sizes.prod(1) for part in parts]).numpy()
+    is_test = np.arange(len(classes)) >= n
+    findings = []
+    for first, second, score in _tree(links, areas + is_test * (areas.max(initial=0) + 1)):
+        if first >= n:
+            continue
+        places = (_place(first, n, names), _place(second, n, names))
+        is_same_class = classes[first] == classes[second]
+        kind = EXACT if score == 1 else NEAR
+        if second >= n:
+            kind = LEAK
+        elif not is_same_class:
+            kind = TWO_CLASSES
+        words = f"{places[0].name} is {'' if score == 1 else 'almost '}the same as {places[1].name}"
+        words += " in the test set" if second >= n else ""
+        words += "" if is_same_class else f", which is in another class ({classes[second]})"
+        findings.append(Finding(kind, places, words, score))
+    return findings
+
+
+def _tree(links: Links, worth: np.ndarray) -> list[tuple[int, int, float]]:
+    """Return each image that is not the best of its group, with the image that it copies."""
+    neighbours: dict[int, list[tuple[int, float]]] = {}
+    for (one, other), score in zip(links.pairs.tolist(), links.scores.tolist(), strict=True):
+        neighbours.setdefault(one, []).append((other, score))
+        neighbours.setdefault(other, []).append((one, score))
+    members = np.array(sorted(neighbours), dtype=np.int64)
+    order = members[np.lexsort((members, -worth[members]))]
+    result, seen = [], set[int]()
+    for root in order.tolist():
+        if root in seen:
+            continue
+        seen.add(root)
+        waiting = [root]
+        for image in waiting:  # grows while it is read
+            for other, score in neighbours[image]:
+                if other not in seen:
+                    seen.add(other)
+                    waiting.append(other)
+                    result.append((other, image, score))
+    return sorted(result)
+
+
+def _place(position: int, n: int, names: np.ndarray) -> Place:
+    part: Part = "data" if position < n else "against"
+    return Place(part, position if position < n else position - n, str(names[position]))
