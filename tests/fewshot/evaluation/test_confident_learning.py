@@ -1,0 +1,94 @@
+"""Tests of fewshot.evaluation.confident_learning.
+
+Oracles: the definitions in a loop over images; cleanlab's own implementation; people's votes.
+"""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from fewshot.evaluation import confident_learning as cl
+
+
+def noisy(n: int, n_way: int, seed: int, share: float = 0.15) -> tuple[Tensor, Tensor]:
+    """Return labels, a share of which is random, and probabilities that favour the true ones."""
+    generator = torch.Generator().manual_seed(seed)
+    true = torch.randint(n_way, (n,), generator=generator)
+    logits = torch.randn(n, n_way, generator=generator)
+    logits[torch.arange(n), true] += 2.5
+    labels = true.clone()
+    wrong = torch.rand(n, generator=generator) < share
+    labels[wrong] = torch.randint(n_way, (int(wrong.sum()),), generator=generator)
+    return labels, logits.double().softmax(1)
+
+
+def by_loop(labels: Tensor, probabilities: Tensor) -> dict[int, int]:
+    """Return image -> class for the off-diagonal of the confident joint, image by image."""
+    rows, given = probabilities.tolist(), labels.tolist()
+    n_way = len(rows[0])
+    means = []
+    for way in range(n_way):
+        own = [row[way] for row, label in zip(rows, given, strict=True) if label == way]
+        means.append(sum(own) / len(own) if own else 2.0)
+    errors = {}
+    for image, (row, label) in enumerate(zip(rows, given, strict=True)):
+        confident = [way for way in range(n_way) if row[way] >= means[way] - 1e-6]
+        if len(confident) > 1:
+            confident = [row.index(max(row))]
+        if confident and confident[0] != label and row[label] < max(row):
+            errors[image] = confident[0]
+    return errors
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_errors_are_those_of_a_loop_over_images(seed: int):
+    labels, probabilities = noisy(300, 4, seed)
+    errors = cl.likely_errors(labels, probabilities)
+    expected = by_loop(labels, probabilities)
+    assert len(expected) > 5
+    assert dict(zip(errors.indices.tolist(), errors.suggested.tolist(), strict=True)) == expected
+
+
+def test_the_most_suspicious_label_is_first():
+    labels, probabilities = noisy(200, 3, 0)
+    errors = cl.likely_errors(labels, probabilities)
+    margins = [
+        float(probabilities[i, labels[i]])
+        - max(float(p) for way, p in enumerate(probabilities[i]) if way != labels[i])
+        for i in errors.indices.tolist()
+    ]
+    assert margins == sorted(margins)
+    assert errors.scores.tolist() == pytest.approx([(1 - margin) / 2 for margin in margins])
+
+
+def test_a_class_without_images_is_never_suggested():
+    labels = torch.tensor([0, 0, 1, 1])
+    probabilities = torch.tensor([[0.1, 0.2, 0.7], [0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.2, 0.7, 0.1]])
+    assert 2 not in cl.likely_errors(labels, probabilities).suggested.tolist()
+
+
+def test_equal_probabilities_accuse_no_label():
+    labels = torch.tensor([0, 0, 1, 1, 2])
+    assert not len(cl.likely_errors(labels, torch.full((5, 3), 1 / 3)).indices)
+
+
+def test_no_images_have_no_errors():
+    errors = cl.likely_errors(torch.empty(0, dtype=torch.int64), torch.empty(0, 3))
+    assert not len(errors.indices)
+
+
+@pytest.mark.parametrize(("n", "n_way", "seed"), [(400, 2, 0), (400, 5, 1), (2_000, 10, 2)])
+def test_errors_are_those_of_cleanlab(n: int, n_way: int, seed: int):
+    cleanlab_filter = pytest.importorskip("cleanlab.filter")
+    labels, probabilities = noisy(n, n_way, seed)
+    theirs = cleanlab_filter.find_label_issues(
+        labels.numpy(),
+        probabilities.numpy(),
+        filter_by="confident_learning",
+        return_indices_ranked_by="normalized_margin",
+        n_jobs=1,
+    )
+    assert len(theirs) > 10
+    assert cl.likely_errors(labels, probabilities).indices.tolist() == theirs.tolist()
