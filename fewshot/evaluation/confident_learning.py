@@ -16,7 +16,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-TOLERANCE = 1e-6  # of probabilities, so that rounding leaves an image with the mean itself confident
+TOLERANCE = (
+    1e-6  # of probabilities, so that rounding leaves an image with the mean itself confident
+)
 
 
 class LikelyErrors(NamedTuple):

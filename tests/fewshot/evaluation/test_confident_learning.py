@@ -65,7 +65,9 @@ def test_the_most_suspicious_label_is_first():
 
 def test_a_class_without_images_is_never_suggested():
     labels = torch.tensor([0, 0, 1, 1])
-    probabilities = torch.tensor([[0.1, 0.2, 0.7], [0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.2, 0.7, 0.1]])
+    probabilities = torch.tensor(
+        [[0.1, 0.2, 0.7], [0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.2, 0.7, 0.1]]
+    )
     assert 2 not in cl.likely_errors(labels, probabilities).suggested.tolist()
 
 
