@@ -114,9 +114,9 @@ def load(
         if group_by is not None:
             raise UserError("digits has no files or columns to group by: leave out --group-by.")
         return load_digits(image_size or 32)
-    source, place = _located(data, root)
+    source, place = located(data, root)
     if isinstance(test, str):
-        source = separate_test.joined(source, *_located(test, root))
+        source = separate_test.joined(source, *located(test, root))
     options = LoadOptions(image_size, input_size, fit, share, group_by)
     entries = decoded(source, options, cache, progress)
     sets = assembled(source, place, entries, options)
@@ -129,7 +129,7 @@ def _check_test(test: float | str | None) -> None:
         raise UserError(f"the share of test images is {test:g}, which is not between 0 and 1.")
 
 
-def _located(data: str, root: Path) -> tuple[Source, Path]:
+def located(data: str, root: Path) -> tuple[Source, Path]:
     """Return the source of a name or path, and its folder."""
     data = native(data)
     if data in omniglot.DESCRIPTIONS:
@@ -157,12 +157,12 @@ def contents(data: str, root: Path | None = None) -> Content:
     """
     if data == "digits" and not Path(data).is_dir():
         sets = load_digits()
-        train, test = map(_of_pixels, sets)
+        train, test = map(of_pixels, sets)
         return Content(sets.train.classes, train, test)
-    return _located(data, root or data_root())[0].read()
+    return located(data, root or data_root())[0].read()
 
 
-def _of_pixels(images: ImageSet) -> Part:
+def of_pixels(images: ImageSet) -> Part:
     """Return decoded images as a part that can be decoded to another size."""
     pixels = images.images.permute(0, 2, 3, 1).expand(-1, -1, -1, 3).contiguous().numpy()
     return Part(images.labels.numpy(), str, lambda: chunked(pixels))
@@ -180,7 +180,7 @@ def has_test_part(data: str, root: Path | None = None) -> bool:
     """
     if data == "digits" and not Path(data).is_dir():
         return True
-    return _located(data, root or data_root())[0].has_test
+    return located(data, root or data_root())[0].has_test
 
 
 def natural_side(data: str, root: Path | None = None) -> int:
@@ -198,7 +198,7 @@ def natural_side(data: str, root: Path | None = None) -> int:
     """
     if data in KNOWN_SIDES and not Path(data).is_dir():
         return KNOWN_SIDES[data]
-    source = _located(data, root or data_root())[0]
+    source = located(data, root or data_root())[0]
     return source.default_size or image_sizes.median_side(source.read().train)
 
 
@@ -211,7 +211,7 @@ def folders_outside(data: str, root: Path | None = None) -> list[str]:
     """
     if data == "digits" and not Path(data).is_dir():
         return []
-    source, place = _located(data, root or data_root())
+    source, place = located(data, root or data_root())
     names = {os.path.dirname(name) for name, _ in source.files if name.startswith("../")}
     return sorted(os.path.normpath(place / name) for name in names)
 

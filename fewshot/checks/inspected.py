@@ -5,9 +5,31 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from fewshot.model.image_listing import NotRead
+
+
+class Appearance(NamedTuple):
+    """How each image looks, measured on the whole image.
+
+    Attributes:
+        dark: 5th percentile of the brightness of the pixels, from 0 to 1, float32 [n].
+        bright: 99th percentile of it, float32 [n].
+        entropy: of the histogram of all channels in bits, float32 [n].
+        edges: standard deviation of the edges of the image at 64 pixels, float32 [n].
+        contrast: standard deviation of the counts in the histogram of the grey image at 64 pixels,
+            float32 [n]; large where few grey levels occur.
+        is_grey: whether all channels are equal, bool [n].
+    """
+
+    dark: Tensor
+    bright: Tensor
+    entropy: Tensor
+    edges: Tensor
+    contrast: Tensor
+    is_grey: Tensor
 
 
 class Inspected(NamedTuple):
@@ -20,10 +42,17 @@ class Inspected(NamedTuple):
         labels: int64 [n], positions among the classes.
         thumbnails: the whole image, squeezed to a square of at most 64 pixels,
             uint8 [n, 3, side, side].
-        features: of the network of the checks, float32 [n, d].
+        features: of the network of the checks, float32 [n, d]; d is 0 if they were not computed.
         sizes: height and width of the stored image in pixels, int64 [n, 2].
         files: the file of each image; None if images are rows of a table.
         unreadable: files that could not be read, and why.
+        digests: hash of the pixels of each image at its own size; images of equal hashes are
+            exact copies. Empty if they were not computed.
+        appearance: how the images look; None if it was not measured.
+        images: the middle squares of the images as the network takes them, memory-mapped,
+            uint8 [n, 3, h, w].
+        notes: sentences about how the data set was read.
+        unreadable_files: the file of each of `unreadable`; empty if images are rows of a table.
     """
 
     data: str
@@ -35,3 +64,8 @@ class Inspected(NamedTuple):
     sizes: Tensor
     files: tuple[Path, ...] | None
     unreadable: tuple[NotRead, ...]
+    digests: tuple[str, ...] = ()
+    appearance: Appearance | None = None
+    images: Tensor = torch.empty(0, dtype=torch.uint8)
+    notes: tuple[str, ...] = ()
+    unreadable_files: tuple[Path, ...] = ()

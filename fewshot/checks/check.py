@@ -1,0 +1,81 @@
+"""Check a data set for faults before anything is learned from it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from episodes.datasets import decoded_parts
+from fewshot import config, progress
+from fewshot.checks import appearance, reading
+from fewshot.checks.findings import Finding
+from fewshot.checks.inspected import Inspected
+from fewshot.checks.kinds import KINDS
+from fewshot.checks.report import Report, sorted_findings
+from fewshot.errors import UserError
+
+# What is searched for in one set of images, and the kinds of faults that it may find.
+OF_ONE: tuple[tuple[Callable[[Inspected], list[Finding]], frozenset[str]], ...] = (
+    (
+        appearance.find,
+        frozenset(
+            ("broken", "low information", "blurry", "dark", "light", "grey", "odd aspect", "tiny")
+        ),
+    ),
+)
+
+
+def check(
+    data: str,
+    against: str | None = None,
+    *,
+    only: Sequence[str] | None = None,
+    device: str | None = None,
+) -> Report:
+    """Check a data set: its files, copies, labels, and what else may spoil results.
+
+    Args:
+        data: a folder of images, with or without a folder for each class; a table; or the name of
+            a data set. Its training part is checked.
+        against: the test images that the data must not contain; None for the test part of the data
+            if there is one.
+        only: kinds of faults to search for; None for all.
+        device: cpu, cuda and so on; None for a GPU if there is one.
+
+    Raises:
+        UserError: the data is missing or broken, or there is no such kind.
+    """
+    started = time.perf_counter()
+    asked = _kinds(only)
+    side = decoded_parts.side_of(data)
+    parts = reading.read(data, device=device, with_features=True, side=side)
+    own, test = parts[0], parts[1] if len(parts) == 2 else None
+    if against is not None:
+        test = reading.read(against, device=device, with_features=True, side=side)[-1]
+    findings: list[Finding] = []
+    for find, possible in OF_ONE:
+        if possible & asked:
+            progress.update(f"searching for {', '.join(sorted(possible & asked))}")
+            findings += find(own)
+            if test is not None:
+                findings += map(_of_test_set, find(test))
+    chosen = [finding for finding in findings if finding.kind in asked]
+    return Report(own, test, sorted_findings(chosen), time.perf_counter() - started)
+
+
+def _of_test_set(finding: Finding) -> Finding:
+    """Return a finding of the test set alone as one of the comparison."""
+    return finding._replace(
+        places=tuple(place._replace(part="against") for place in finding.places)
+    )
+
+
+def _kinds(only: Sequence[str] | None) -> frozenset[str]:
+    if only is None:
+        return frozenset(KINDS)
+    for kind in only:
+        if kind not in KINDS:
+            raise UserError(
+                f"there is no kind of fault {kind!r}; {config.nearest(kind, list(KINDS))}"
+            )
+    return frozenset(only)
