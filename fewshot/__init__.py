@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         sample_subset,
     )
     from fewshot.backbones import build as build_backbone
+    from fewshot.checks.check import check
     from fewshot.config import RunConfig
     from fewshot.episodic import episodes
     from fewshot.errors import UserError
@@ -57,6 +58,7 @@ __all__ = [
     "Supervised",
     "UserError",
     "build_backbone",
+    "check",
     "compare",
     "episodes",
     "evaluate",
@@ -88,6 +90,7 @@ _SOURCES = {
     "Supervised": ("fewshot.learners.supervised", "Supervised"),
     "UserError": ("fewshot.errors", "UserError"),
     "build_backbone": ("fewshot.backbones", "build"),
+    "check": ("fewshot.checks.check", "check"),
     "compare": ("fewshot.report.frames", "compare"),
     "episodes": ("fewshot.episodic", "episodes"),
     "evaluate": ("fewshot.api", "evaluate"),

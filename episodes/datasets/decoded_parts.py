@@ -34,12 +34,14 @@ class DecodedPart(NamedTuple):
         reasons: why an image could not be decoded, [n of encoded]; None for those in `images`.
         cache: file without suffix beside the decoded images, for what else is known of them in
             this state of the files; None if they are not cached.
+        in_folders: whether the images are files in folders of classes, and not named by a table.
     """
 
     images: ImageSet
     encoded: Part
     reasons: list[str | None]
     cache: Path | None
+    in_folders: bool = False
 
 
 def side_of(data: str, root: Path | None = None) -> int:
@@ -115,4 +117,4 @@ def _decoded_part(source: Source, part: Part, entry: Entry, cache: Path) -> Deco
         identity=entry.identity,
     )
     reasons = [skipped.get(part.name_of(index)) for index in range(len(part.labels))]
-    return DecodedPart(images, part, reasons, cache)
+    return DecodedPart(images, part, reasons, cache, source.unit == "files")

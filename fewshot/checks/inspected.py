@@ -53,6 +53,8 @@ class Inspected(NamedTuple):
             uint8 [n, 3, h, w].
         notes: sentences about how the data set was read.
         unreadable_files: the file of each of `unreadable`; empty if images are rows of a table.
+        folder: the folder of the user that holds the files in folders of classes; None for tables
+            and data sets that are given by name.
     """
 
     data: str
@@ -69,3 +71,4 @@ class Inspected(NamedTuple):
     images: Tensor = torch.empty(0, dtype=torch.uint8)
     notes: tuple[str, ...] = ()
     unreadable_files: tuple[Path, ...] = ()
+    folder: Path | None = None

@@ -134,7 +134,7 @@ def _light(images: np.ndarray) -> np.ndarray:
 
 
 def _entropy(image: np.ndarray) -> float:
-    """Return the entropy of the values of an image in bits, with the channels told apart.
+    """Return the entropy of the values of an image in bits, each channel counted apart.
 
     The channels of a grey image count once.
     """

@@ -61,7 +61,13 @@ def read(
     parts = decoded_parts.decoded_parts(
         data, input_size=backbones.input_side(settings), progress=progress.is_shown()
     )
-    return [_inspected(part, settings, device, with_features) for part in parts]
+    folder = Path(os.path.abspath(Path(data).expanduser()))
+    return [
+        _inspected(part, settings, device, with_features)._replace(
+            folder=folder if part.in_folders and folder.is_dir() else None
+        )
+        for part in parts
+    ]
 
 
 def _inspected(

@@ -9,6 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from fewshot.cli import (
+    checking,
     data,
     demo,
     display,
@@ -41,6 +42,7 @@ app.command()(episodes.episodes)
 app.command("list")(listing.list_)
 app.command()(listing.options)
 app.command()(data.data)
+app.command()(checking.check)
 app.command()(reporting.sweep)
 app.command()(reporting.report)
 app.command()(reporting.inspect)
