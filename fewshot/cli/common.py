@@ -13,7 +13,9 @@ Records = Annotated[
 Classifier = Annotated[
     Path,
     typer.Argument(
-        metavar="MODEL|RUN", help="Model file of `fewshot fit`, or folder of a finished run."
+        metavar="MODEL|RUN",
+        help="Model file of `fewshot fit`, hf:user/name for one on the hub, or folder of a "
+        "finished run.",
     ),
 ]
 Backbone = Annotated[

@@ -13,7 +13,12 @@ from fewshot.cli import common, completion
 from fewshot.cli.display import work
 from fewshot.errors import UserError
 
-Model = Annotated[Path, typer.Argument(metavar="MODEL", help="Model file of `fewshot fit`.")]
+Model = Annotated[
+    Path,
+    typer.Argument(
+        metavar="MODEL", help="Model file of `fewshot fit`, or hf:user/name for one on the hub."
+    ),
+]
 LabelledData = Annotated[
     str,
     typer.Argument(
@@ -156,9 +161,9 @@ def add(
         fewshot add model.fewshot more-photos --out better.fewshot
     """
     with work(quiet, resumes=False):
-        from fewshot.model import adding, model_card, model_output
+        from fewshot.model import adding, hub, model_card, model_output
 
-        file = out or model_output.free_name(model)
+        file = out or model_output.free_name(hub.beside(model))
         model_output.check_replaceable(file)
         added = adding.add(model, data, file, device)
         model_file = model_card.read(file)

@@ -12,7 +12,7 @@ from torch import Tensor
 from episodes.datasets.source import few
 from fewshot import progress
 from fewshot.errors import UserError
-from fewshot.model import file_format, growing, image_listing, model_card
+from fewshot.model import file_format, growing, hub, image_listing, model_card
 from fewshot.model.classifier import ImageClassifier
 from fewshot.model.labelled_files import LabelledFiles
 
@@ -45,7 +45,8 @@ def add(path: Path, data: str, out: Path, device: str | None = None) -> Added:
     """Write a model file as if the classifier had been fitted to further images as well.
 
     Args:
-        path: a model file, which stays as it is unless it is also `out`.
+        path: a model file, which stays as it is unless it is also `out`, or hf:user/name for
+            the one in a repository of the hub.
         data: a folder or file of labelled images, whose classes are matched by name; others are new
             classes. Its training part is used.
         out: the file to write.
@@ -55,6 +56,7 @@ def add(path: Path, data: str, out: Path, device: str | None = None) -> Added:
         UserError: a file is missing or broken, the classifier cannot be fitted again, or there is
             no new image.
     """
+    path = hub.local_file(path)
     progress.update("loading the model")
     classifier = file_format.load(path, device)
     files = LabelledFiles(data, test=False)

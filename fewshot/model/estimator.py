@@ -19,7 +19,7 @@ from fewshot import backbones, config, progress
 from fewshot.config import BackboneSettings, Prior
 from fewshot.config.fitting import FitConfig
 from fewshot.errors import UserError
-from fewshot.model import file_format, growing, image_listing, inputs
+from fewshot.model import file_format, growing, hub, image_listing, inputs
 from fewshot.model import fit as fitting
 from fewshot.model.classifier import ImageClassifier
 from fewshot.model.fitted_estimator import FittedEstimator
@@ -191,10 +191,11 @@ class FewShotClassifier(FittedEstimator):
         """Read a model file.
 
         Args:
-            path: a file of `save` or of `fewshot fit`.
+            path: a file of `save` or of `fewshot fit`, or hf:user/name for the one in a repository
+                of the hub.
             device: "cpu", "cuda" and so on; None for a GPU if there is one.
         """
-        classifier = file_format.load(Path(path), device)
+        classifier = file_format.load(hub.local_file(path), device)
         recipe = classifier.recipe
         estimator = cls(
             classifier.card.method,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from episodes.datasets.source import few
 from fewshot import progress
-from fewshot.model import file_format, image_listing, onnx_export
+from fewshot.model import file_format, hub, image_listing, onnx_export
 from fewshot.model.onnx_export import Differences
 
 
@@ -15,7 +15,7 @@ def export(model: Path, onnx: Path, images: Sequence[Path]) -> Differences | Non
     """Write a model file as an ONNX file.
 
     Args:
-        model: the model file.
+        model: the model file, or hf:user/name for the one in a repository of the hub.
         onnx: the file to write.
         images: images, and folders of images, on which both are compared.
 
@@ -26,8 +26,9 @@ def export(model: Path, onnx: Path, images: Sequence[Path]) -> Differences | Non
         UserError: a file cannot be read or written, or a package is missing.
     """
     files = image_listing.listing(images) if images else None
+    path = hub.local_file(model)
     progress.update("loading the model")
-    classifier = file_format.load(model, "cpu")
+    classifier = file_format.load(path, "cpu")
     progress.update("exporting")
     onnx_export.export(classifier, onnx)
     if files is None:

@@ -10,7 +10,7 @@ import logging
 import os
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -67,6 +67,11 @@ def parsed(place: str | os.PathLike[str]) -> Repository:
 def local_file(place: str | os.PathLike[str]) -> Path:
     """Return the path of a model file; one in a repository of the hub is downloaded first."""
     return download(_text(place)) if is_hub(place) else Path(place)
+
+
+def beside(place: Path) -> Path:
+    """Return where a new version of a model goes by default: beside it, or here if on the hub."""
+    return Path(f"{parsed(place).name.split('/')[1]}.fewshot") if is_hub(place) else place
 
 
 def download(name: str) -> Path:
@@ -130,10 +135,8 @@ def check_upload(name: str) -> Repository:
             names = [owner["name"], *(one["name"] for one in owner.get("orgs", []))]
             files: set[str] = set()
             if repository.name.split("/")[0] in names:
-                try:
+                with suppress(RepositoryNotFoundError):
                     files = set(HfApi().list_repo_files(repository.name))
-                except RepositoryNotFoundError:
-                    pass
         except Exception as error:
             raise _error(repository, error) from error
     if repository.name.split("/")[0] not in names:
@@ -262,6 +265,7 @@ def _error(repository: Repository, error: Exception) -> UserError:
     elif _is_unreachable(error):
         text = f"{repository} cannot be reached ({_reason(error)}): try again with a connection."
     else:
-        reason = one_line(error) or type(error).__name__
+        cause = error.__cause__ if isinstance(error.__cause__, Exception) else error
+        reason = one_line(cause) or type(cause).__name__
         text = f"{repository}: the hub's client failed ({reason.rstrip('.')}): try again."
     return UserError(text)

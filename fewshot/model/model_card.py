@@ -8,7 +8,7 @@ from typing import Any
 
 from episodes.datasets.names import readable_line
 from fewshot.config.origins import Origin
-from fewshot.model import model_header
+from fewshot.model import hub, model_header
 from fewshot.model.card import Card
 
 LOWEST_COSINE = -1.0  # a threshold that refuses nothing
@@ -48,11 +48,14 @@ class ModelFile:
 def read(path: Path) -> ModelFile:
     """Read the first part of a model file.
 
+    Args:
+        path: the file, or hf:user/name for the one in a repository of the hub.
+
     Raises:
         UserError: there is no such file, it is not a model file, it is damaged, or a newer version
             wrote it.
     """
-    header = model_header.read(path)
+    header = model_header.read(hub.local_file(path))
     about = header.about
     return ModelFile(
         path=path,

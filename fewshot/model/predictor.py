@@ -19,7 +19,7 @@ from fewshot.errors import UserError
 from fewshot.evaluation import low_data
 from fewshot.features import frozen
 from fewshot.heads.calibration import Calibration
-from fewshot.model import file_format, ready_trial, reject
+from fewshot.model import file_format, hub, ready_trial, reject
 from fewshot.model.classifier import ImageClassifier
 from fewshot.model.ready_trial import ReadyTrial
 from fewshot.runs import records, trial_data, voters
@@ -73,7 +73,8 @@ def load(place: Path, seed: int | None = None, device: str | None = None) -> Pre
     A run computes on its own kind of device, if that is here, and in its precision.
 
     Args:
-        place: the model file, or the folder of the run.
+        place: the model file, hf:user/name for the one in a repository of the hub, or the folder of
+            the run.
         seed: the trial of the run; None for the first.
         device: cpu, cuda and so on; None for a GPU if there is one.
 
@@ -82,6 +83,7 @@ def load(place: Path, seed: int | None = None, device: str | None = None) -> Pre
             since.
     """
     devices.keep_freed_memory()
+    place = hub.local_file(place)
     if place.is_dir():
         return _of_run(place, seed, device)
     if seed is not None:
