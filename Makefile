@@ -2,7 +2,7 @@
 PYTHON ?=
 BIN := .venv/bin
 
-.PHONY: help setup demo test test-slow check format reports docs bench
+.PHONY: help setup example test test-slow check format reports docs bench
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -10,8 +10,8 @@ help:  ## show this list
 setup:  ## install everything into .venv
 	@sh scripts/setup.sh $(PYTHON)
 
-demo: setup  ## compare four methods on 16 labelled digits per class, in a minute
-	@$(BIN)/fewshot demo
+example: setup  ## compare four methods on 16 labelled digits per class, in a minute
+	@$(BIN)/fewshot example
 
 test: setup  ## run the default tests, one process per core
 	$(BIN)/python -m pytest -n auto

@@ -251,7 +251,7 @@ def tables() -> dict[str, str]:
     """Return every table that README.md or a page of the documentation can show, by its mark."""
     return {
         "methods": methods(),
-        "demo": comparison.markdown(read("demo"), brief=True),
+        "example": comparison.markdown(read("example"), brief=True),
         "pretrained": comparison.markdown([names.no_labels(), *read("pretrained")]),
         **names.tables(),
         "learners": learners.at_16(),

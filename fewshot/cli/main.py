@@ -11,9 +11,9 @@ import typer
 from fewshot.cli import (
     checking,
     data,
-    demo,
     display,
     episodes,
+    example,
     listing,
     models,
     predicting,
@@ -29,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(demo.demo)
+app.command()(example.example)
 app.command()(models.fit)
 app.command()(predicting.predict)
 app.command("eval")(models.evaluate)

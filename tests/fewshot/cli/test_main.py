@@ -26,7 +26,7 @@ HEAVY = (
 )
 COMMANDS = [
     "",
-    "demo",
+    "example",
     "run",
     "pretrain",
     "list",

@@ -1,4 +1,4 @@
-"""The command `fewshot demo`: a first comparison in a minute."""
+"""The command `fewshot example`: a first comparison in a minute."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ SHOTS = 16
 THREADS = 1  # such small networks gain little from a second thread
 
 
-def demo(
-    out: Annotated[Path, typer.Option(help="Folder for the runs and the figure.")] = Path("demo"),
+def example(
+    out: Annotated[Path, typer.Option(help="Folder for runs and figure.")] = Path("example"),
     trials: Annotated[int, typer.Option(min=1, help="Trials of each method.")] = 3,
     quiet: common.Quiet = False,
 ) -> None:
