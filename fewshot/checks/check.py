@@ -4,24 +4,56 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from episodes.datasets import decoded_parts
 from fewshot import config, progress
-from fewshot.checks import appearance, reading
+from fewshot.checks import appearance, near_copies, reading
 from fewshot.checks.findings import Finding
 from fewshot.checks.inspected import Inspected
 from fewshot.checks.kinds import KINDS
 from fewshot.checks.report import Report, sorted_findings
 from fewshot.errors import UserError
 
-# What is searched for in one set of images, and the kinds of faults that it may find.
-OF_ONE: tuple[tuple[Callable[[Inspected], list[Finding]], frozenset[str]], ...] = (
-    (
-        appearance.find,
-        frozenset(
-            ("broken", "low information", "blurry", "dark", "light", "grey", "odd aspect", "tiny")
-        ),
-    ),
+APPEARANCE = ("broken", "low information", "blurry", "dark", "light", "grey", "odd aspect", "tiny")
+WITHIN = ("exact copy", "near copy", "same image in two classes")
+ACROSS = ("copy in the test set",)
+
+
+class Search(NamedTuple):
+    """A search for faults.
+
+    Attributes:
+        words: what is searched for, for the line of progress.
+        kinds: the kinds of faults that it may find.
+        find: the data and the test set, or None -> what is found.
+    """
+
+    words: str
+    kinds: tuple[str, ...]
+    find: Callable[[Inspected, Inspected | None], list[Finding]]
+
+
+def _in_both(
+    find: Callable[[Inspected], list[Finding]],
+) -> Callable[[Inspected, Inspected | None], list[Finding]]:
+    """Return a search in the data that also searches the test set for itself."""
+
+    def search(data: Inspected, test: Inspected | None) -> list[Finding]:
+        return find(data) + ([] if test is None else [_of_test_set(one) for one in find(test)])
+
+    return search
+
+
+def _copies(data: Inspected, test: Inspected | None) -> list[Finding]:
+    """Return copies within the data, among data and test set, and within the test set."""
+    within_test = [] if test is None else near_copies.find(test)
+    return near_copies.find(data, test) + list(map(_of_test_set, within_test))
+
+
+SEARCHES = (
+    Search("how images look", APPEARANCE, _in_both(appearance.find)),
+    Search("copies", WITHIN + ACROSS, _copies),
 )
 
 
@@ -53,12 +85,10 @@ def check(
     if against is not None:
         test = reading.read(against, device=device, with_features=True, side=side)[-1]
     findings: list[Finding] = []
-    for find, possible in OF_ONE:
-        if possible & asked:
-            progress.update(f"searching for {', '.join(sorted(possible & asked))}")
-            findings += find(own)
-            if test is not None:
-                findings += map(_of_test_set, find(test))
+    for search in SEARCHES:
+        if asked.intersection(search.kinds):
+            progress.update(f"checking {search.words}")
+            findings += search.find(own, test)
     chosen = [finding for finding in findings if finding.kind in asked]
     return Report(own, test, sorted_findings(chosen), time.perf_counter() - started)
 

@@ -143,7 +143,7 @@ def _entropy(image: np.ndarray) -> float:
         channels = channels[:1]
     counts = np.concatenate([np.bincount(channel, minlength=256) for channel in channels])
     shares = counts[counts > 0] / counts.sum()
-    return float(-(shares * np.log2(shares)).sum())
+    return float((shares * -np.log2(shares)).sum()) + 0.0  # not -0.0
 
 
 def _is_grey(image: np.ndarray) -> bool:

@@ -10,6 +10,7 @@ import csv
 import os
 import shutil
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import NamedTuple, TextIO
@@ -118,7 +119,8 @@ def undo(data: Path, target: Path) -> int:
         target: the folder that they were moved to.
 
     Returns:
-        How many were moved back. The table lists those that were not.
+        How many were moved back. The table lists those that were not; without any, the folder is
+        removed if nothing else is in it.
 
     Raises:
         UserError: there is no table, or a file cannot be moved.
@@ -141,8 +143,20 @@ def undo(data: Path, target: Path) -> int:
             continue
         _move(source, place)
         n_moved += 1
-    _write_table(table, remaining)
+    if remaining:
+        _write_table(table, remaining)
+    else:
+        _remove_empty(target)
     return n_moved
+
+
+def _remove_empty(target: Path) -> None:
+    """Remove the tables and the empty folders of a move that was undone."""
+    for name in (MOVED, NOT_MOVED):
+        (target / name).unlink(missing_ok=True)
+    for folder, _, _ in os.walk(target, topdown=False):
+        with suppress(OSError):  # it holds other files
+            os.rmdir(folder)
 
 
 def _is_inside(path: Path, folder: Path) -> bool:

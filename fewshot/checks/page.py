@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -20,6 +21,9 @@ from fewshot.checks.inspected import Inspected
 from fewshot.checks.kinds import KINDS
 from fewshot.checks.report import Report
 from fewshot.io import make_folder, write_bytes
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 MOST_OF_A_KIND = 60  # findings that are shown
 MOST_OF_A_CARD = 4  # images of a finding that are shown
@@ -53,7 +57,7 @@ class Group(NamedTuple):
     severity: str
     number: int
     heading: str
-    remedy: str
+    remedy: Markup | str
     layout: str
     cards: list[Card]
 
@@ -90,10 +94,17 @@ def _group(report: Report, kind: str, number: int) -> Group:
         "note" if about is None else about.severity,
         number,
         f"{number:,} {reports.heading(kind, number)}",
-        "" if about is None else about.remedy,
+        "" if about is None else _with_code(about.remedy),
         "pairs" if n_pictures > 1 else "singles" if n_pictures else "texts",
         cards,
     )
+
+
+def _with_code(text: str) -> Markup:
+    """Return a text as HTML, with what is between backticks as code."""
+    from markupsafe import Markup, escape
+
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
 def _card(report: Report, finding: Finding) -> Card:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypedDict
@@ -175,13 +176,17 @@ def heading(kind: str, number: int) -> str:
 
 
 def line(finding: Finding) -> str:
-    """Return a finding on one line: the images, and what is wrong with them."""
-    names = [
-        f"{readable_line(place.name)}{' (test)' if place.part == 'against' else ''}"
-        for place in finding.places
-    ]
-    images = " = ".join(names) if len(names) < 4 else f"{names[0]} and {len(names) - 1:,} others"
-    return ": ".join(text for text in (images, finding.words) if text)
+    """Return a finding on one line: the image, unless its name is in the sentence, and the words.
+
+    An image of the test set is marked.
+    """
+    if not finding.places:
+        return finding.words
+    first = finding.places[0]
+    name = readable_line(first.name)
+    is_named = re.search(rf"(^|\s){re.escape(name)}($|[\s,.])", finding.words)
+    text = finding.words if is_named else f"{name}: {finding.words}"
+    return f"{text} (test set)" if first.part == "against" else text
 
 
 def _count(n: int, noun: str) -> str:
