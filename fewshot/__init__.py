@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from fewshot.learners.supervised import Supervised
     from fewshot.model.estimator import FewShotClassifier
     from fewshot.model.feature_classifier import FeatureClassifier
+    from fewshot.model.suggest.suggestions import suggest
     from fewshot.report.frames import compare, load_records
 
 __version__ = "0.1.0"
@@ -68,6 +69,7 @@ __all__ = [
     "run",
     "sample_episode",
     "sample_subset",
+    "suggest",
 ]
 
 # public name -> (module, name in the module)
@@ -100,6 +102,7 @@ _SOURCES = {
     "run": ("fewshot.api", "run"),
     "sample_episode": ("fewshot.api", "sample_episode"),
     "sample_subset": ("fewshot.api", "sample_subset"),
+    "suggest": ("fewshot.model.suggest.suggestions", "suggest"),
 }
 
 

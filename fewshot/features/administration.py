@@ -113,7 +113,9 @@ def _features() -> Iterator[Item]:
         about = cache.header(path) if path.suffix == cache.SUFFIX else {}
         try:
             name = f"{about['data']}, {about['backbone']} ({about['computed']})"
-            holds = f"{int(about['rows']):,} of {int(about['images']):,} rows of {about['d']}"
+            images = about["images"]
+            of = "" if images == cache.FILES else f" of {int(images):,}"
+            holds = f"{int(about['rows']):,}{of} rows of {about['d']}"
         except (KeyError, ValueError):
             name, holds = path.name, "unfinished or damaged"
         yield Item(name, holds, stat.st_size, stat.st_mtime)

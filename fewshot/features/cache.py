@@ -32,6 +32,7 @@ from fewshot.errors import UserError, one_line
 from fewshot.io import make_folder, write_bytes
 
 SUFFIX, LOCK = ".safetensors", ".lock"
+FILES = "files"  # in place of the number of images, if rows are numbers made from files
 LARGEST_GB = 4.0
 SUM = re.compile(rb'"crc32":"([0-9a-f]{8})"')
 NO_SUM = b"-" * 8
@@ -116,7 +117,8 @@ def read(path: Path, about: Mapping[str, str]) -> Known | None:
 
     Args:
         path: the file.
-        about: the metadata that it must have: its key, the number of images and the width d.
+        about: the metadata that it must have: its key, the number of images, or FILES, and the
+            width d.
 
     Returns:
         None if there is no such file; also None, with a warning, if the file is damaged or belongs
@@ -209,7 +211,8 @@ def _unfit(known: Known, metadata: Mapping[str, str], about: Mapping[str, str]) 
     typed = rows.dtype == np.int64 and features.dtype == seconds.dtype == np.float32
     if not shaped or not typed or seconds.shape != rows.shape:
         return "its shape is wrong"
-    in_range = not len(rows) or 0 <= rows[0] <= rows[-1] < int(about["images"])
+    end = np.inf if about["images"] == FILES else int(about["images"])
+    in_range = not len(rows) or 0 <= rows[0] <= rows[-1] < end
     if not (np.diff(rows) > 0).all() or not in_range:
         return "its rows are wrong"
     return None if metadata.get("key") == about["key"] else "it belongs to something else"

@@ -177,7 +177,7 @@ def cached(
             computed = extract(backbone, images, indices, device)
             seconds = time.perf_counter() - started
         return Cached(_in_place_of(images, indices, as_features(computed)), seconds)
-    about = _about(backbone, images, device, mark or fingerprint(backbone))
+    about = _of_images(backbone, images, device, mark or fingerprint(backbone))
     path = cache.folder() / f"{about['key']}{cache.SUFFIX}"
     with cache.locked(path):
         known = cache.read(path, about)
@@ -198,7 +198,7 @@ def n_missing(backbone: Backbone, images: ImageSet, indices: Tensor, device: str
     """Return how many of some images have no features in the cache."""
     if not cache.limit():
         return len(indices)
-    about = _about(backbone, images, device, fingerprint(backbone))
+    about = _of_images(backbone, images, device, fingerprint(backbone))
     known = cache.read(cache.folder() / f"{about['key']}{cache.SUFFIX}", about)
     return len(indices) if known is None else len(np.setdiff1d(indices.numpy(), known.rows))
 
@@ -211,17 +211,28 @@ def _computed(backbone: Backbone, images: ImageSet, rows: np.ndarray, device: st
     return cache.Known(rows, features, np.full(len(rows), seconds_each, np.float32))
 
 
-def _about(backbone: Backbone, images: ImageSet, device: str, mark: str) -> dict[str, str]:
-    """Return the metadata of a file of features; the key decides, the rest is for people."""
+def _of_images(backbone: Backbone, images: ImageSet, device: str, mark: str) -> dict[str, str]:
+    """Return the metadata of the file of features of an image set."""
+    known = metadata(backbone, images.fingerprint, device, mark)
+    return {**known, "data": images.name, "images": str(len(images))}
+
+
+def metadata(backbone: Backbone, content: str, device: str, mark: str) -> dict[str, str]:
+    """Return the metadata of a file of features; the key decides, the rest is for people.
+
+    Args:
+        backbone: the network.
+        content: what identifies the images.
+        device: device of the backbone.
+        mark: the backbone's fingerprint.
+    """
     kind = torch.device(device).type  # another kind of device rounds differently
     if kind == "cpu":  # and so do some numbers of threads
         n_threads = torch.get_num_threads()
         kind += f", {n_threads} thread{'' if n_threads == 1 else 's'}"
-    key = hashlib.sha256(f"{VERSION} {images.fingerprint} {mark} {kind}".encode()).hexdigest()[:32]
+    key = hashlib.sha256(f"{VERSION} {content} {mark} {kind}".encode()).hexdigest()[:32]
     return {
         "key": key,
-        "data": images.name,
-        "images": str(len(images)),
         "backbone": backbone.form.split(" ")[0],
         "computed": " ".join([*_views(backbone), backbone.precision, kind]),
         "d": str(backbone.n_features),

@@ -24,12 +24,23 @@ def learned_from(classifier: ImageClassifier, features: Tensor) -> Tensor:
         classifier: the classifier with its labelled images.
         features: of some images, float [n, d], from `classifier.features`.
     """
-    old = classifier.support.features
+    return same_images(features, classifier.support.features)
+
+
+def same_images(features: Tensor, others: Tensor) -> Tensor:
+    """Return the number of the other image that each image is, int64 [n]; -1 for a new image.
+
+    Args:
+        features: of some images, float [n, d].
+        others: of other images, by the same network, float [m, d]; m may be 0.
+    """
+    if not len(others):
+        return torch.full((len(features),), -1)
     numbers = []
     for part in features.split(1024):
-        nearest = torch.cdist(part, old).argmin(1)
+        nearest = torch.cdist(part, others).argmin(1)
         # Distances of cdist are too inexact near zero.
-        distances = (part - old[nearest]).norm(dim=1)
+        distances = (part - others[nearest]).norm(dim=1)
         is_same = distances < SAME * part.norm(dim=1).clamp_min(1e-12)
         numbers.append(torch.where(is_same, nearest, -1))
     return torch.cat(numbers) if numbers else torch.empty(0, dtype=torch.int64)

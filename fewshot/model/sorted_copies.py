@@ -89,7 +89,7 @@ def folder_names(classes: Iterable[str]) -> list[str]:
     used: set[str] = set()
     names = []
     for name in classes:
-        plain = _plain(name)
+        plain = plain_name(name)
         unique = next(
             text
             for number in count(1)
@@ -100,7 +100,7 @@ def folder_names(classes: Iterable[str]) -> list[str]:
     return names
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
     """Return a name as a file system takes it: no path, not hidden, not too long."""
     text = _NOT_IN_NAMES.sub("_", readable_line(name)).strip()
     text = text.encode()[:MOST_BYTES].decode(errors="ignore").rstrip(". ")

@@ -1,0 +1,161 @@
+"""What suggestions would have gained on images whose labels are known.
+
+In each trial a pool is a random part of the images without their labels. Labels of the suggested
+images are revealed in batches, a classifier is fitted to those that are known, and its accuracy is
+measured on other images. The same is done with images that are chosen at random.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from fewshot import progress
+from fewshot.errors import UserError
+from fewshot.evaluation import paired_tests
+from fewshot.evaluation.paired_tests import Difference
+from fewshot.model import heads
+from fewshot.model.suggest import select, uncertainty
+from fewshot.model.suggest.picks import Method, Pool
+
+SHARE = 0.8  # of the images, which are the pool of a trial
+
+
+class LabelledSet(NamedTuple):
+    """Images whose labels are known.
+
+    Attributes:
+        features: float32 [n, d].
+        labels: int64 [n], from 0 to n_way - 1.
+    """
+
+    features: Tensor
+    labels: Tensor
+
+
+class Curve(NamedTuple):
+    """Accuracies by the number of labels.
+
+    Attributes:
+        budgets: numbers of labels, rising.
+        suggested: accuracy with suggested images, float64 [n_trials, n_budgets].
+        random: accuracy with images chosen at random, of the same pools, float64
+            [n_trials, n_budgets].
+        classes_suggested, classes_random: numbers of classes that have a label, int64
+            [n_trials, n_budgets].
+    """
+
+    budgets: tuple[int, ...]
+    suggested: Tensor
+    random: Tensor
+    classes_suggested: Tensor
+    classes_random: Tensor
+
+    def gain(self, column: int) -> Difference:
+        """Return the paired difference from random choice at one of the budgets."""
+        differences = self.suggested[:, column] - self.random[:, column]
+        return paired_tests.difference(differences.tolist())
+
+
+def curve(
+    train: LabelledSet,
+    test: LabelledSet | None,
+    budgets: Sequence[int],
+    method: Method | None = None,
+    *,
+    n_trials: int = 10,
+    seed: int = 0,
+    share: float = SHARE,
+) -> Curve:
+    """Measure the accuracy with suggested and with random labels, in the same pools.
+
+    Args:
+        train: the images of which pools are parts.
+        test: the images on which accuracy is measured; None for those outside each pool.
+        budgets: numbers of labels, rising; each batch is suggested with the labels before it.
+        method: how images are suggested; None for the default of each batch.
+        n_trials: how many pools.
+        seed: seed of the pools and of the random choices.
+        share: part of the images that is the pool of a trial, in (0, 1], or (0, 1) without `test`.
+
+    Raises:
+        UserError: the budgets do not rise, or exceed the pool.
+    """
+    n_way = 1 + int(max(part.labels.max() for part in (train, test or train)))
+    n_pool = round(share * len(train.labels))
+    if not budgets or budgets[0] < 1 or any(a >= b for a, b in pairwise(budgets)):
+        raise UserError("expected rising numbers of labels, such as 10,20,40.")
+    if budgets[-1] > n_pool:
+        raise UserError(
+            f"{budgets[-1]:,} labels are more than the {n_pool:,} images of a pool: name fewer."
+        )
+    shape = (n_trials, len(budgets))
+    accuracy = {name: torch.empty(shape, dtype=torch.float64) for name in ("ours", "random")}
+    classes = {name: torch.empty(shape, dtype=torch.int64) for name in ("ours", "random")}
+    for trial in range(n_trials):
+        progress.update(f"trial {trial + 1} of {n_trials}")
+        generator = torch.Generator().manual_seed(seed + trial)
+        order = torch.randperm(len(train.labels), generator=generator)
+        own, rest = order[:n_pool], order[n_pool:]
+        pool = LabelledSet(train.features[own], train.labels[own])
+        measured_on = test or LabelledSet(train.features[rest], train.labels[rest])
+        for name, way in (("ours", method), ("random", "random")):
+            chosen = picked(pool, budgets, way, n_way, seed=seed + trial)
+            for column, budget in enumerate(budgets):
+                first = chosen[:budget]
+                known = LabelledSet(pool.features[first], pool.labels[first])
+                accuracy[name][trial, column] = accuracy_of(known, measured_on, n_way)
+                classes[name][trial, column] = len(known.labels.unique())
+    return Curve(
+        tuple(budgets), accuracy["ours"], accuracy["random"], classes["ours"], classes["random"]
+    )
+
+
+def picked(
+    pool: LabelledSet, budgets: Sequence[int], method: Method | None, n_way: int, *, seed: int = 0
+) -> Tensor:
+    """Return the positions that are labelled, int64 [budgets[-1]], in the order of labelling.
+
+    Args:
+        pool: the images; a label is read only once its image is picked.
+        budgets: numbers of labels, rising; each batch is suggested with the labels before it.
+        method: how images are suggested; None for the default of each batch.
+        n_way: number of classes.
+        seed: seed of the method.
+    """
+    chosen = torch.empty(0, dtype=torch.int64)
+    for before, budget in pairwise((0, *budgets)):
+        is_left = torch.ones(len(pool.labels), dtype=torch.bool)
+        is_left[chosen] = False
+        left = is_left.nonzero().flatten()
+        features, known = pool.features[left], pool.features[chosen]
+        labels = pool.labels[chosen]
+        unsure = uncertainty.of_labels(features, known, labels, n_way)
+        picks = select.pick(
+            Pool(features, known, labels, unsure), budget - before, method, seed=seed
+        )
+        chosen = torch.cat([chosen, left[picks.indices]])
+    return chosen
+
+
+def accuracy_of(known: LabelledSet, test: LabelledSet, n_way: int) -> float:
+    """Return the accuracy of a classifier that is fitted to the known labels.
+
+    A class without a label is never predicted, so its images count as errors.
+
+    Args:
+        known: the labelled images.
+        test: the images that are classified.
+        n_way: number of classes.
+    """
+    present, labels = known.labels.unique(return_inverse=True)
+    if len(present) == 1:
+        predicted = present.expand(len(test.labels))
+    else:
+        head = heads.fit_head(known.features, labels, len(present), uncertainty.RECIPE)
+        predicted = present[head(test.features).argmax(1)]
+    return float((predicted == test.labels).double().mean())
