@@ -1,19 +1,22 @@
 """From whole images to squares of one size, as Pillow resizes them, as an ONNX graph.
 
 The graph does what `episodes.datasets.decoding.decode` does with upright RGB pixels, in the
-arithmetic of Pillow 13, so that the pixels are the same. Large images are averaged over blocks, in
+arithmetic of Pillow, so that the pixels are the same. Large images are averaged over blocks, in
 whole numbers. Then each axis is resized by a matrix product with bicubic weights of 22 bits, and
-rounded to whole numbers; such sums are exact in float64.
+rounded to whole numbers; such sums are exact in float64. Versions of Pillow resize the two axes of
+tall images in different orders, which changes some pixels by one. The graph follows the version
+that is installed when it is made.
 
 Source:
-    Pillow 13.0.0: Image.resize in src/PIL/Image.py, src/libImaging/Reduce.c and Resample.c. Other
-    versions may resize the axes in another order, which changes some pixels by one.
+    Pillow 12.3.0 and 13.0.0: Image.resize in src/PIL/Image.py, src/libImaging/Reduce.c and
+    Resample.c; python-pillow/Pillow#9524 and #9549 for the order of the axes.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import PIL
 from onnxscript import DOUBLE, FLOAT, UINT8, script
 from onnxscript import opset20 as op
 
@@ -124,6 +127,7 @@ def resized(
     corner_y: DOUBLE,
     corner_x: DOUBLE,
     size: DOUBLE,
+    pillow: DOUBLE,
 ) -> DOUBLE:
     """Resize a part of images and place it into a square; return [n, 3, size, size].
 
@@ -133,6 +137,8 @@ def resized(
         out_h, out_w: its height and width in the square.
         corner_y, corner_x: its place in the square.
         size: side of the square.
+        pillow: the version of Pillow in whose order the axes are resized: 13.0 for it and later
+            ones, 12.0 for 12.2 and 12.3, 11.0 for earlier ones.
     """
     h = op.Cast(op.Shape(images, start=1, end=2), to=FLOAT_64)
     w = op.Cast(op.Shape(images, start=2, end=3), to=FLOAT_64)
@@ -167,8 +173,11 @@ def resized(
     x_end = (left + width - x0) / factor_x
     rows = weights_of(y_begin, y_end, out_h, corner_y, size, n_y)
     columns = op.Transpose(weights_of(x_begin, x_end, out_w, corner_x, size, n_x), perm=[1, 0])
-    # As Pillow: the vertical axis first where it shrinks by far more pixels.
-    if op.And(n_y > out_h, n_y - out_h > 2.0 * (n_x - out_w)):
+    # Pillow 12.2 resizes the vertical axis first if the image is very tall, Pillow 13 if that axis
+    # shrinks by far more pixels, and earlier versions never.
+    very_tall = op.And(pillow == 12.0, n_y > 100.0 * n_x)
+    far_more = op.And(pillow == 13.0, n_y - out_h > 2.0 * (n_x - out_w))
+    if op.And(n_y > out_h, op.Or(very_tall, far_more)):
         square = rounded(op.MatMul(rounded(op.MatMul(rows, pixels)), columns))
     else:
         square = rounded(op.MatMul(rows, rounded(op.MatMul(pixels, columns))))
@@ -176,7 +185,7 @@ def resized(
 
 
 @script()
-def cropped(images: UINT8, size: DOUBLE) -> DOUBLE:
+def cropped(images: UINT8, size: DOUBLE, pillow: DOUBLE) -> DOUBLE:
     """Resize the middle square."""
     h = op.Squeeze(op.Cast(op.Shape(images, start=1, end=2), to=FLOAT_64))
     w = op.Squeeze(op.Cast(op.Shape(images, start=2, end=3), to=FLOAT_64))
@@ -184,20 +193,20 @@ def cropped(images: UINT8, size: DOUBLE) -> DOUBLE:
     zero = 0.0 * size
     top = (h - side) / 2.0
     left = (w - side) / 2.0
-    return resized(images, top, left, side, side, size, size, zero, zero, size)
+    return resized(images, top, left, side, side, size, size, zero, zero, size, pillow)
 
 
 @script()
-def squeezed(images: UINT8, size: DOUBLE) -> DOUBLE:
+def squeezed(images: UINT8, size: DOUBLE, pillow: DOUBLE) -> DOUBLE:
     """Resize each axis to the same size."""
     h = op.Squeeze(op.Cast(op.Shape(images, start=1, end=2), to=FLOAT_64))
     w = op.Squeeze(op.Cast(op.Shape(images, start=2, end=3), to=FLOAT_64))
     zero = 0.0 * size
-    return resized(images, zero, zero, h, w, size, size, zero, zero, size)
+    return resized(images, zero, zero, h, w, size, size, zero, zero, size, pillow)
 
 
 @script()
-def padded(images: UINT8, size: DOUBLE) -> DOUBLE:
+def padded(images: UINT8, size: DOUBLE, pillow: DOUBLE) -> DOUBLE:
     """Resize the longer axis to a size, and fill up the shorter one with white."""
     h = op.Squeeze(op.Cast(op.Shape(images, start=1, end=2), to=FLOAT_64))
     w = op.Squeeze(op.Cast(op.Shape(images, start=2, end=3), to=FLOAT_64))
@@ -208,12 +217,20 @@ def padded(images: UINT8, size: DOUBLE) -> DOUBLE:
     out_w = op.Max(op.Round(w * scale), one)
     y = op.Floor((size - out_h) / 2.0)
     x = op.Floor((size - out_w) / 2.0)
-    square = resized(images, zero, zero, h, w, out_h, out_w, y, x, size)
+    square = resized(images, zero, zero, h, w, out_h, out_w, y, x, size, pillow)
     place = op.Range(zero, size, one)
     inside_y = op.And(place >= y, place < y + out_h)
     inside_x = op.And(place >= x, place < x + out_w)
     inside = op.And(op.Unsqueeze(inside_y, [1]), op.Unsqueeze(inside_x, [0]))
     return op.Where(inside, square, 0.0 * square + 255.0)
+
+
+def order_of(version: str) -> float:
+    """Return the argument `pillow` of `resized` for a version of Pillow, such as "12.3.0"."""
+    major, minor = (int(part) for part in version.split(".", 2)[:2])
+    if major >= 13:
+        return 13.0
+    return 12.0 if (major, minor) >= (12, 2) else 11.0
 
 
 def model_of(decoding: Decoding) -> ModelProto:
@@ -223,11 +240,13 @@ def model_of(decoding: Decoding) -> ModelProto:
     """
     square = {"crop": cropped, "squeeze": squeezed, "pad": padded}[decoding.fit]
     side = float(decoding.size)
+    version = order_of(PIL.__version__)
 
     @script(default_opset=op)
     def decode(images: UINT8) -> FLOAT:
         size = op.Cast(op.Constant(value_float=side), to=FLOAT_64)
-        pixels = op.Cast(square(images, size), to=FLOAT_32) / 255.0
+        pillow = op.Cast(op.Constant(value_float=version), to=FLOAT_64)
+        pixels = op.Cast(square(images, size, pillow), to=FLOAT_32) / 255.0
         return pixels
 
     shape = ("n", 3, decoding.size, decoding.size)

@@ -29,6 +29,7 @@ SIZES = [
     (375, 500),
     (400, 61),
     (997, 641),
+    (1900, 18),
 ]
 
 
@@ -54,6 +55,11 @@ def test_pixels_are_those_of_pillow(fit: Fit, size: int):
         images = generator.integers(0, 256, (2, *shape, 3), dtype=np.uint8)
         expected = [decode(image, decoding) for image in images]
         assert np.array_equal(squares(images, decoding).round(), expected), shape
+
+
+def test_the_order_of_the_axes_is_that_of_the_release() -> None:
+    versions = {"11.1.0": 11.0, "12.1.1": 11.0, "12.2.0": 12.0, "12.10.0": 12.0, "13.0.0": 13.0}
+    assert {name: onnx_decoding.order_of(name) for name in versions} == versions
 
 
 @pytest.mark.slow
