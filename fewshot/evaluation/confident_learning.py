@@ -4,9 +4,14 @@ An image is confidently of a class if its probability of that class reaches the 
 labelled with the class have. The labels of images that are confidently of another class, the
 off-diagonal of the confident joint, are likely errors.
 
+Where classes are hard to distinguish, most of these labels are right. `surest` leaves only those
+whose probabilities are lower than mistakes of a calibrated classifier explain, at a limited rate
+of false discoveries.
+
 Source: Northcutt, Jiang and Chuang, "Confident learning: estimating uncertainty in dataset labels",
 Journal of Artificial Intelligence Research 70, 2021, equation 1 and section 3.2, method
-C_confident.
+C_confident; Benjamini and Hochberg, "Controlling the false discovery rate", Journal of the Royal
+Statistical Society B 57 (1), 1995.
 """
 
 from __future__ import annotations
@@ -16,9 +21,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-TOLERANCE = (
-    1e-6  # of probabilities, so that rounding leaves an image with the mean itself confident
-)
+from fewshot.heads import calibration
+
+TOLERANCE = 1e-6  # of probabilities, against rounding
+FALSE_SHARE = 0.5  # of the labels that `surest` returns, at most, if the classifier is calibrated
+PASSES = 3
+# Standard deviation of the logarithm of the temperature between passes.
+TEMPERATURE_TOLERANCE = 0.2
 
 
 class LikelyErrors(NamedTuple):
@@ -26,7 +35,7 @@ class LikelyErrors(NamedTuple):
 
     Attributes:
         indices: positions of the images, int64 [m].
-        scores: how likely each label is wrong, from 0 to 1, as `suspicion` defines it, float [m].
+        scores: one minus the probability of each label, float [m].
         suggested: the class that each image is confidently of, int64 [m].
     """
 
@@ -36,26 +45,23 @@ class LikelyErrors(NamedTuple):
 
 
 def likely_errors(labels: Tensor, probabilities: Tensor) -> LikelyErrors:
-    """Return the images whose labels are likely wrong.
+    """Return the images whose labels are likely wrong, as confident learning finds them.
 
     Args:
         labels: int64 [n]; classes without images are allowed.
-        probabilities: by classifiers that were not fitted to the image in question, and calibrated,
-            float [n, n_way].
+        probabilities: by classifiers that were not fitted to the image in question, float
+            [n, n_way].
     """
-    rows = torch.arange(len(labels))
     is_confident = probabilities >= thresholds(labels, probabilities) - TOLERANCE
-    # The most probable of the confident classes; of several, it is the most probable of all, as in
-    # the authors' implementation, even if that is not confident.
+    # If an image is confidently of several classes, the most probable class of all is its class.
     several = is_confident.sum(1) > 1
     guess = torch.where(several, probabilities.argmax(1), is_confident.byte().argmax(1))
-    most_of_others = _most_of_others(labels, probabilities)
+    own = _of_labels(labels, probabilities)
     is_error = is_confident.any(1) & (guess != labels)
-    is_error &= probabilities[rows, labels] + TOLERANCE < most_of_others
-    scores = suspicion(labels, probabilities)
+    is_error &= own + TOLERANCE < probabilities.amax(1)
     indices = is_error.nonzero()[:, 0]
-    indices = indices[scores[indices].argsort(descending=True, stable=True)]
-    return LikelyErrors(indices, scores[indices], guess[indices])
+    indices = indices[own[indices].argsort(stable=True)]
+    return LikelyErrors(indices, 1 - own[indices], guess[indices])
 
 
 def thresholds(labels: Tensor, probabilities: Tensor) -> Tensor:
@@ -64,25 +70,60 @@ def thresholds(labels: Tensor, probabilities: Tensor) -> Tensor:
     It is infinite for a class without images, of which no image is confidently.
     """
     n_way = probabilities.shape[1]
-    own = probabilities.gather(1, labels[:, None])[:, 0]
+    own = _of_labels(labels, probabilities)
     sums = own.new_zeros(n_way).index_add_(0, labels, own)
     counts = labels.bincount(minlength=n_way)
     return torch.where(counts > 0, sums / counts.clamp_min(1), torch.inf)
 
 
-def suspicion(labels: Tensor, probabilities: Tensor) -> Tensor:
-    """Return how likely each label is wrong, from 0 to 1, float [n].
+def surest(labels: Tensor, logits: Tensor, temperature: float) -> LikelyErrors:
+    """Return the likely errors among labels that are not just hard images.
 
-    It is half of one minus the normalised margin: the probability of the label less the largest
-    one of the other classes.
+    Wrong labels raise the temperature that is best for all labels, so it is chosen again without
+    the labels that a pass finds.
 
     Args:
         labels: int64 [n].
-        probabilities: float [n, n_way].
+        logits: by classifiers that were not fitted to the image in question, float [n, n_way].
+        temperature: that makes them probabilities.
     """
-    own = probabilities.gather(1, labels[:, None])[:, 0]
-    return (1 - own + _most_of_others(labels, probabilities)) / 2
+    errors = likely_errors(labels, logits.softmax(1))
+    for number in range(PASSES if len(labels) else 0):
+        if number:
+            others = torch.ones(len(labels), dtype=torch.bool)
+            others[errors.indices] = False
+            temperature = calibration.choose_temperature(
+                logits[others],
+                labels[others],
+                expected=temperature,
+                tolerance=TEMPERATURE_TOLERANCE,
+            )
+        probabilities = (logits / temperature).softmax(1)
+        errors = likely_errors(labels, probabilities)
+        chosen = is_discovery(surprise(labels, probabilities), FALSE_SHARE)[errors.indices]
+        errors = LikelyErrors(*(values[chosen] for values in errors))
+    return errors
 
 
-def _most_of_others(labels: Tensor, probabilities: Tensor) -> Tensor:
-    return probabilities.scatter(1, labels[:, None], -torch.inf).amax(1)
+def surprise(labels: Tensor, probabilities: Tensor) -> Tensor:
+    """Return how probable it is that a true label has a probability as low as the given one.
+
+    It is the p-value of the label if the classifier is calibrated, float [n].
+    """
+    own = _of_labels(labels, probabilities)[:, None]
+    return torch.where(probabilities <= own, probabilities, 0.0).sum(1)
+
+
+def is_discovery(p_values: Tensor, share: float) -> Tensor:
+    """Return which p-values [n] are discoveries, of which at most a share is false, bool [n]."""
+    n = len(p_values)
+    ordered, order = p_values.sort()
+    passes = ordered <= share * torch.arange(1, n + 1) / n
+    n_discoveries = int(passes.nonzero()[-1]) + 1 if passes.any() else 0
+    discoveries = torch.zeros(n, dtype=torch.bool)
+    discoveries[order[:n_discoveries]] = True
+    return discoveries
+
+
+def _of_labels(labels: Tensor, probabilities: Tensor) -> Tensor:
+    return probabilities.gather(1, labels[:, None])[:, 0]
