@@ -1,0 +1,80 @@
+"""What the page says about the labelled photos and about an answer, in sentences and HTML."""
+
+from __future__ import annotations
+
+from html import escape
+
+from episodes.datasets.source import few
+from fewshot.app.answers import Answer
+from fewshot.app.session import Added, Session
+from fewshot.model import image_listing
+from fewshot.model.card import Card
+
+NONE_OF_THEM = "none of the classes"
+BEGIN = "Add photos of two classes or more, and the accuracy will stand here."
+
+
+def status(session: Session) -> str:
+    """Return the state of a session as HTML: how many photos, and how good the classifier is."""
+    classifier = session.classifier()
+    n_classes, n_labelled, n_pile = (
+        len(session.classes),
+        len(session.labelled),
+        len(session.pile),
+    )
+    if session.base is not None:
+        n_labelled += len(session.base.support.labels)
+    tiles = [
+        (f"{n_classes:,}", "class" if n_classes == 1 else "classes"),
+        (f"{n_labelled:,}", "labelled"),
+        (f"{n_pile:,}", "without a label"),
+    ]
+    numbers = "".join(f"<div><b>{number}</b><span>{what}</span></div>" for number, what in tiles)
+    sentences = [BEGIN] if classifier is None else accuracy(classifier.card)
+    first, rest = escape(sentences[0]), escape(" ".join(sentences[1:]))
+    return (
+        f'<div class="tiles">{numbers}</div>'
+        f'<p class="accuracy">{first}</p><p class="forecast">{rest}</p>'
+    )
+
+
+def accuracy(card: Card) -> list[str]:
+    """Return how good a classifier is, and how sure that is, in sentences."""
+    quality = card.quality
+    if quality.accuracy is None or quality.low is None or quality.high is None:
+        return list(card.forecast)
+    sentences = [
+        f"About {100 * quality.accuracy:.0f} of 100 new photos will get the right class; with 95% "
+        f"confidence between {100 * quality.low:.0f} and {100 * quality.high:.0f}."
+    ]
+    sentences.append(
+        f"This comes from cross-validation: each of {quality.n_images} labelled photos was "
+        "classified by a model that had not seen it."
+    )
+    if quality.confused is not None:
+        first, second, n = quality.confused
+        times = "once" if n == 1 else f"{n} times"
+        sentences.append(f"{first} and {second} were confused most often ({times}).")
+    return [*sentences, *card.forecast, *(f"Note: {note}." for note in card.notes)]
+
+
+def answer(classes: tuple[str, ...], one: Answer) -> str:
+    """Return the answer for a photo in a line of text."""
+    best = classes[one.labels[0]]
+    text = f"{best} ({one.probabilities[0]:.0%})"
+    if len(one.labels) > 1:
+        text += f", then {classes[one.labels[1]]} ({one.probabilities[1]:.0%})"
+    if one.refused:
+        text = f"probably {NONE_OF_THEM}; the nearest is {text}"
+    return f"{text}; known score {one.known:.2f}"
+
+
+def added(result: Added) -> str:
+    """Return what came of adding files, in a sentence."""
+    n = result.added
+    text = f"{n:,} photo{'' if n == 1 else 's'} added"
+    if result.known:
+        text += f"; there already: {few(result.known)}"
+    if result.broken:
+        text += f"; left out {len(result.broken):,}: {image_listing.summary(result.broken)}"
+    return f"{text}."
