@@ -16,6 +16,8 @@ from fewshot.app.photos import Photo, stacked
 from fewshot.model import nearest, prediction_formats, reject
 from fewshot.model.classifier import ImageClassifier
 from fewshot.model.prediction_formats import Content, Prediction
+from fewshot.model.suggest import select
+from fewshot.model.suggest.picks import Pool
 
 
 class Answer(NamedTuple):
@@ -108,12 +110,16 @@ def suggestions(
     """
     if not pile:
         return []
-    uncertainty = None if classifier is None else _uncertainty(classifier, stacked(pile))
-    if uncertainty is None:
-        order = torch.linspace(0, len(pile) - 1, min(budget, len(pile))).round().long()
+    features = stacked(pile)
+    if classifier is not None:
+        of_labelled, labels = classifier.support.features, classifier.support.labels
     else:
-        order = uncertainty.argsort(descending=True, stable=True)[:budget]
-    return [pile[index] for index in order.tolist()]
+        of_labelled = stacked(labelled) if labelled else features[:0]
+        labels = torch.zeros(len(labelled), dtype=torch.int64)  # one class at most
+    uncertainty = None if classifier is None else _uncertainty(classifier, features)
+    pool = Pool(features, of_labelled, labels, uncertainty)
+    picks = select.pick(pool, min(budget, len(pile)))
+    return [pile[index] for index in picks.indices.tolist()]
 
 
 def _uncertainty(classifier: ImageClassifier, features: Tensor) -> Tensor | None:

@@ -1,4 +1,4 @@
-"""The page itself: its components in Gradio, and what happens when one is used.
+"""The page: what happens when one of its components is used.
 
 Import this module only through `server`, which first tells Gradio to report nothing.
 """
@@ -6,7 +6,7 @@ Import this module only through `server`, which first tells Gradio to report not
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -14,49 +14,15 @@ import gradio as gr
 
 from fewshot import progress
 from fewshot.app import views, words
+from fewshot.app.components import ALL, Components, Panel
 from fewshot.app.photos import File
 from fewshot.app.session import Session
 from fewshot.errors import UserError
 
-HERE = Path(__file__).parent
-STYLE = HERE / "page.css"
 TITLE = "fewshot: a classifier of your own photos"
-ALL = "all classes"
-FONTS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"]
-MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace"]
-DOWNLOADS = """
-<div class="downloads">
-<a href="download/model.fewshot" download>Model <small>model.fewshot: use it with
-<code>fewshot predict</code> or <code>FewShotClassifier.load</code></small></a>
-<a href="download/predictions.csv" download>Predictions <small>predictions.csv: a row for each
-photo without a label</small></a>
-<a href="download/labels.csv" download>Labels <small>labels.csv: use it with
-<code>fewshot fit labels.csv</code></small></a>
-</div>
-"""
 
-Updates = dict[Any, Any]
-
-
-@dataclass
-class Panel:
-    """The components that show one photo and take its label.
-
-    Attributes:
-        key: state: the key of the photo; empty without one.
-        keys: state: the keys of the photos beside it, in order.
-    """
-
-    key: gr.State
-    keys: gr.State
-    box: gr.Column
-    picture: gr.Image
-    text: gr.HTML
-    choice: gr.Radio
-    new_class: gr.Textbox
-    unlabel: gr.Button
-    remove: gr.Button
-    neighbours: gr.Gallery
+SHOWN = gr.Progress()  # Gradio gives each call its own
+Updates = dict[Any, Any]  # component -> its new value or properties
 
 
 class Page:
@@ -68,142 +34,192 @@ class Page:
     Args:
         session: what it shows.
         uploads: folder in which Gradio stores what the browser sends.
-        notes: sentences that are shown once, about how the session began.
+        notes: sentences that are shown when the page opens, about how the session began.
     """
 
     def __init__(self, session: Session, uploads: Path, notes: list[str]) -> None:
         self.session, self.uploads, self.notes = session, uploads.resolve(), notes
-        self.panels: list[Panel] = []
+        self.shown_class = ALL
         with gr.Blocks(title=TITLE, analytics_enabled=False) as self.blocks:
             gr.HTML(f"<h1>{TITLE}</h1>")
-            self.status = gr.HTML(elem_id="status")
-            with gr.Tabs():
-                with gr.Tab("1. Add photos"):
-                    self._build_adding()
-                with gr.Tab("2. Label next"):
-                    self._build_suggested()
-                with gr.Tab("3. Results"):
-                    self._build_results()
-                with gr.Tab("4. Download"):
-                    gr.HTML(DOWNLOADS)
+            self.parts = Components()
             self._connect()
-
-    def _build_adding(self) -> None:
-        with gr.Row():
-            with gr.Column(min_width=280):
-                self.class_name = gr.Textbox(
-                    label="Name of a class", placeholder="for example: cat", max_lines=1
-                )
-                self.class_files = _drop("Photos of this class", "class-files")
-            with gr.Column(min_width=280):
-                gr.HTML(
-                    "<p class='hint'>Photos whose class you do not know yet: the page proposes "
-                    "which of them to label, and classifies the others.</p>"
-                )
-                self.pile_files = _drop("Photos without a label", "pile-files")
-        self.filter = gr.Radio([ALL], value=ALL, label="Labelled photos", elem_id="filter")
-        with gr.Row():
-            with gr.Column(scale=3, min_width=280):
-                self.labelled = _gallery("labelled")
-            self._build_panel("labelled-panel")
-
-    def _build_suggested(self) -> None:
-        gr.HTML(
-            "<p class='hint'>These photos teach the most. Click one and choose its class; the next "
-            "one follows.</p>"
-        )
-        with gr.Row():
-            self._build_panel("suggested-panel")
-            with gr.Column(scale=3, min_width=280):
-                self.suggested = _gallery("suggested")
-
-    def _build_results(self) -> None:
-        gr.HTML(
-            "<p class='hint'>Every photo without a label. Click a row to see the photo and the "
-            "labelled ones that are most like it. The known score is a cosine: a low one means "
-            "that the photo is like no class.</p>"
-        )
-        with gr.Row():
-            with gr.Column(scale=3, min_width=280):
-                self.table = gr.Dataframe(
-                    headers=views.HEADERS,
-                    datatype=["number", "html", "str", "str", "number", "number"],
-                    interactive=False,
-                    show_label=False,
-                    elem_id="results",
-                    max_height=560,
-                    column_widths=["8%", "16%", "28%", "20%", "14%", "14%"],
-                    buttons=[],
-                )
-            self._build_panel("results-panel")
-
-    def _build_panel(self, name: str) -> None:
-        key, keys = gr.State(""), gr.State([])
-        with gr.Column(scale=2, min_width=280, visible=False, elem_id=name) as box:
-            picture = gr.Image(
-                show_label=False, interactive=False, buttons=[], height=260, container=False
-            )
-            text = gr.HTML()
-            choice = gr.Radio([], label="Its class", elem_classes="choice")
-            new_class = gr.Textbox(
-                label="or a new class", placeholder="name it and press Enter", max_lines=1
-            )
-            with gr.Row():
-                unlabel = gr.Button("Take the label away", size="sm", visible=False)
-                remove = gr.Button("Remove the photo", size="sm")
-            neighbours = _gallery(f"{name}-neighbours", "The labelled photos most like it")
-        self.panels.append(
-            Panel(
-                key, keys, box, picture, text, choice, new_class, unlabel, remove, neighbours
-            )
-        )
 
     def _connect(self) -> None:
         """Say what happens when a component is used."""
-        of_labelled, of_suggested, of_results = self.panels
-        outputs = self._outputs()
+        parts, outputs = self.parts, self.parts.all()
         self.blocks.load(self._begin, None, outputs, api_visibility="private")
-        _on(self.class_files.upload, self._add, [self.class_files, self.class_name], outputs)
-        _on(self.pile_files.upload, self._add, [self.pile_files], outputs)
-        _on(self.filter.input, self._filter, [self.filter], [self.labelled, of_labelled.keys])
-        galleries = ((of_labelled, self.labelled), (of_suggested, self.suggested))
-        for panel, gallery in galleries:
-            _on(gallery.select, self._clicked(panel), [panel.keys], self._panel_outputs(panel))
-        _on(
-            self.table.select,
-            self._row_clicked(of_results),
-            [of_results.keys],
-            self._panel_outputs(of_results),
+        _on(parts.class_files.upload, self._add_to_class, _inputs(parts), outputs)
+        _on(parts.pile_files.upload, self._add_to_pile, [parts.pile_files], outputs)
+        labelled, suggested, results = parts.panels
+        shown = [parts.labelled, *parts.of_panel(labelled)]
+        _on(parts.filter.input, self._filter, [parts.filter], shown)
+        events = (
+            (labelled, parts.labelled.select, _index),
+            (suggested, parts.suggested.select, _index),
+            (results, parts.table.select, _row),
         )
-        for panel in self.panels:
-            _on(panel.choice.input, self._label(panel), [panel.key, panel.choice], outputs)
-            _on(panel.new_class.submit, self._label(panel), [panel.key, panel.new_class], outputs)
-            _on(panel.unlabel.click, self._changed(panel, "unlabel"), [panel.key], outputs)
-            _on(panel.remove.click, self._changed(panel, "remove"), [panel.key], outputs)
+        for panel, event, position in events:
+            _on(event, self._open(panel, position), [panel.keys], parts.of_panel(panel))
+        for panel in parts.panels:
+            for component, event in (
+                (panel.choice, panel.choice.input),
+                (panel.new_class, panel.new_class.submit),
+            ):
+                _on(event, self._label(panel), [panel.key, component], outputs)
+            for button, what in ((panel.unlabel, "unlabel"), (panel.remove, "remove")):
+                _on(button.click, self._change(panel, what), [panel.key], outputs)
 
-    def _outputs(self) -> list[Any]:
-        """Return all components that change when photos or labels change."""
-        own = [
-            self.status,
-            self.class_files,
-            self.pile_files,
-            self.filter,
-            self.labelled,
-            self.suggested,
-            self.table,
-        ]
-        return own + [one for panel in self.panels for one in self._panel_outputs(panel)]
+    def _begin(self) -> Updates:
+        """Show everything when the page is opened, or opened again."""
+        notes, self.notes = self.notes, []
+        for note in notes:
+            gr.Info(escape(note), duration=20)
+        return self._all()
 
-    @staticmethod
-    def _panel_outputs(panel: Panel) -> list[Any]:
-        return [
-            panel.key,
-            panel.keys,
-            panel.box,
-            panel.picture,
-            panel.text,
-            panel.choice,
-            panel.new_class,
-            panel.unlabel,
-            panel.neighbours,
-        ]
+    def _add_to_class(self, paths: list[str], name: str, shown: gr.Progress = SHOWN) -> Updates:
+        return self._add(paths, name, shown)
+
+    def _add_to_pile(self, paths: list[str], shown: gr.Progress = SHOWN) -> Updates:
+        return self._add(paths, None, shown)
+
+    def _add(self, paths: list[str], label: str | None, shown: gr.Progress) -> Updates:
+        """Add uploaded files to a class, or to those without a label."""
+        files = [self._upload(Path(path)) for path in paths]
+        try:
+            with progress.shown_by(lambda text: shown(0.5, desc=text)):
+                result = self.session.add(files, label)
+        except UserError as error:
+            gr.Warning(escape(str(error)))
+        else:
+            show = gr.Warning if result.broken else gr.Info
+            show(escape(words.added(result)))
+        finally:
+            for file in files:
+                file.path.unlink(missing_ok=True)
+        return self._all()
+
+    def _upload(self, path: Path) -> File:
+        """Return an uploaded file; Gradio passes on no other."""
+        path = path.resolve()
+        if not path.is_relative_to(self.uploads):
+            raise gr.Error("this file was not uploaded", print_exception=False)
+        return File(path, path.name, is_upload=True)
+
+    def _filter(self, name: str) -> Updates:
+        """Show the labelled photos of one class, or of all."""
+        self.shown_class = name
+        shown = views.labelled(self.session, self._class_shown())
+        return {self.parts.labelled: _photos(shown), **self._panel(0, "", shown.keys)}
+
+    def _open(
+        self, panel: Panel, position: Callable[[gr.SelectData], int]
+    ) -> Callable[..., Updates]:
+        """Return what shows the photo that is clicked."""
+        number = self.parts.panels.index(panel)
+
+        def clicked(keys: list[str], event: gr.SelectData) -> Updates:
+            at = position(event)
+            return self._panel(number, keys[at] if at < len(keys) else "", keys)
+
+        return clicked
+
+    def _label(self, panel: Panel) -> Callable[[str, str], Updates]:
+        """Return what gives the photo of a panel a label."""
+        return lambda key, name: self._apply(panel, key, lambda: self.session.label(key, name))
+
+    def _change(self, panel: Panel, what: str) -> Callable[[str], Updates]:
+        """Return what takes away the label of the photo of a panel, or removes the photo."""
+        change = self.session.unlabel if what == "unlabel" else self.session.remove
+        return lambda key: self._apply(panel, key, lambda: change(key))
+
+    def _apply(self, panel: Panel, key: str, change: Callable[[], None]) -> Updates:
+        """Change a photo, and show what comes of it."""
+        if key in self.session.photos:  # another window may have removed it
+            try:
+                change()
+            except UserError as error:
+                gr.Warning(escape(str(error)))
+        return self._all(self.parts.panels.index(panel), key)
+
+    def _all(self, number: int = -1, key: str = "") -> Updates:
+        """Return the new state of all components.
+
+        Args:
+            number: of the panel that was used; it still shows its photo, if that is still beside
+                it.
+            key: of its photo.
+        """
+        session, parts = self.session, self.parts
+        with session.lock:
+            names = [ALL, *session.classes]
+            if self.shown_class not in names:
+                self.shown_class = ALL
+            labelled = views.labelled(session, self._class_shown())
+            suggested, table = views.suggested(session), views.table(session)
+            updates: Updates = {
+                parts.status: words.status(session),
+                parts.class_files: None,
+                parts.pile_files: None,
+                parts.filter: gr.update(choices=names, value=self.shown_class),
+                parts.labelled: _photos(labelled),
+                parts.suggested: _photos(suggested),
+                parts.table: table.rows,
+            }
+            for own, keys in enumerate((labelled.keys, suggested.keys, table.keys)):
+                first = keys[0] if own == SUGGESTED and keys else ""
+                shown = key if own == number and key in keys else first
+                updates |= self._panel(own, shown, keys)
+        return updates
+
+    def _panel(self, number: int, key: str, keys: list[str]) -> Updates:
+        """Return the new state of a panel; without a photo it is hidden."""
+        panel = self.parts.panels[number]
+        shown = views.detail(self.session, key)
+        if shown is None:
+            return {panel.key: "", panel.keys: keys, panel.box: gr.update(visible=False)}
+        text = f"<b>{escape(shown.title)}</b><br>{escape(shown.text)}"
+        return {
+            panel.key: key,
+            panel.keys: keys,
+            panel.box: gr.update(visible=True),
+            panel.picture: shown.picture,
+            panel.text: text,
+            panel.choice: gr.update(
+                choices=list(self.session.classes),
+                value=shown.label,
+                visible=bool(self.session.classes),
+            ),
+            panel.new_class: "",
+            panel.unlabel: gr.update(visible=shown.label is not None),
+            panel.neighbours: gr.update(
+                value=shown.neighbours, visible=bool(shown.neighbours), selected_index=None
+            ),
+        }
+
+    def _class_shown(self) -> str | None:
+        return None if self.shown_class == ALL else self.shown_class
+
+
+SUGGESTED = 1  # number of the panel beside the suggested photos
+
+
+def _photos(shown: views.Shown) -> Any:
+    return gr.update(value=shown.items, selected_index=None)
+
+
+def _inputs(parts: Components) -> list[Any]:
+    return [parts.class_files, parts.class_name]
+
+
+def _index(event: gr.SelectData) -> int:
+    return int(event.index)
+
+
+def _row(event: gr.SelectData) -> int:
+    """Return the place of a row before the user sorted the table: its first cell is its number."""
+    return int(event.row_value[0]) - 1
+
+
+def _on(event: Any, change: Callable[..., Updates], inputs: list[Any], outputs: list[Any]) -> None:
+    event(change, inputs, outputs, api_visibility="private", show_progress="minimal")

@@ -87,6 +87,7 @@ class Session:
         self._body: Body | None = None if base is None else reading.body_of(base)
         self._classifier = base
         self._is_current = True
+        self._batch: list[str] = []  # keys of the photos that were suggested last
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -143,6 +144,7 @@ class Session:
                 self.photos[photo.key] = replace(photo, label=name)
                 n_added += 1
         self._is_current = self._is_current and (name is None or not n_added)
+        self._batch = []
         if not self.photos and self.base is None:
             self._body = None  # the next photos choose the network
         return Added(n_added, known, read.broken)
@@ -183,8 +185,16 @@ class Session:
 
     @_locked
     def suggestions(self, budget: int) -> list[Photo]:
-        """Return the photos to label next, the most useful first."""
-        return answering.suggestions(self.classifier(), self.labelled, self.pile, budget)
+        """Return the photos to label next, the most useful first.
+
+        They stay the same until all of them are labelled, or photos are added.
+        """
+        left = [self.photos[key] for key in self._batch if key in self.photos]
+        left = [photo for photo in left if photo.label is None]
+        if not left:
+            left = answering.suggestions(self.classifier(), self.labelled, self.pile, budget)
+            self._batch = [photo.key for photo in left]
+        return left
 
     @_locked
     def answers(self) -> list[Answer]:

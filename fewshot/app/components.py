@@ -1,0 +1,187 @@
+"""The components of the page in Gradio: tabs, galleries, and the panel that shows one photo.
+
+Import this module only through `server`, which first tells Gradio to report nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from fewshot.app import views
+
+ALL = "all classes"
+DOWNLOADS = """
+<div class="downloads">
+<a href="download/model.fewshot" download>Model <small>model.fewshot: use it with
+<code>fewshot predict</code> or <code>FewShotClassifier.load</code></small></a>
+<a href="download/predictions.csv" download>Predictions <small>predictions.csv: a row for each
+photo without a label</small></a>
+<a href="download/labels.csv" download>Labels <small>labels.csv: use it with
+<code>fewshot fit labels.csv</code></small></a>
+</div>
+"""
+
+
+@dataclass
+class Panel:
+    """The components that show one photo and take its label.
+
+    Attributes:
+        key: state: the key of the photo; empty without one.
+        keys: state: the keys of the photos beside it, in order.
+    """
+
+    key: gr.State
+    keys: gr.State
+    box: gr.Column
+    picture: gr.Image
+    text: gr.HTML
+    choice: gr.Radio
+    new_class: gr.Textbox
+    unlabel: gr.Button
+    remove: gr.Button
+    neighbours: gr.Gallery
+
+
+class Components:
+    """All components of the page, made inside the block that is open.
+
+    Attributes:
+        panels: those beside the labelled photos, the suggested ones and the results.
+    """
+
+    def __init__(self) -> None:
+        self.panels: list[Panel] = []
+        self.status = gr.HTML(elem_id="status")
+        with gr.Tabs():
+            with gr.Tab("1. Add photos"):
+                self._add_photos()
+            with gr.Tab("2. Label next"):
+                self._label_next()
+            with gr.Tab("3. Results"):
+                self._results()
+            with gr.Tab("4. Download"):
+                gr.HTML(DOWNLOADS)
+
+    def _add_photos(self) -> None:
+        with gr.Row():
+            with gr.Column(min_width=280):
+                self.class_name = gr.Textbox(
+                    label="Name of a class", placeholder="for example: cat", max_lines=1
+                )
+                self.class_files = _drop("Photos of this class", "class-files")
+            with gr.Column(min_width=280):
+                gr.HTML(
+                    "<p class='hint'>Photos whose class you do not know yet: the page proposes "
+                    "which of them to label, and classifies the others.</p>"
+                )
+                self.pile_files = _drop("Photos without a label", "pile-files")
+        self.filter = gr.Radio([ALL], value=ALL, label="Labelled photos", elem_id="filter")
+        with gr.Row():
+            with gr.Column(scale=3, min_width=280):
+                self.labelled = _gallery("labelled")
+            self._add_panel("labelled-panel")
+
+    def _label_next(self) -> None:
+        gr.HTML(
+            "<p class='hint'>These photos teach the most. Click one and choose its class; the next "
+            "one follows.</p>"
+        )
+        with gr.Row():
+            self._add_panel("suggested-panel")
+            with gr.Column(scale=3, min_width=280):
+                self.suggested = _gallery("suggested")
+
+    def _results(self) -> None:
+        gr.HTML(
+            "<p class='hint'>Every photo without a label. Click a row to see the photo and the "
+            "labelled ones that are most like it. The known score is a cosine: a low one means "
+            "that the photo is like no class.</p>"
+        )
+        with gr.Row():
+            with gr.Column(scale=3, min_width=280):
+                self.table = gr.Dataframe(
+                    headers=views.HEADERS,
+                    datatype=["number", "html", "str", "str", "number", "number"],
+                    interactive=False,
+                    show_label=False,
+                    elem_id="results",
+                    max_height=560,
+                    column_widths=["8%", "16%", "28%", "20%", "14%", "14%"],
+                    buttons=[],
+                )
+            self._add_panel("results-panel")
+
+    def _add_panel(self, name: str) -> None:
+        key, keys = gr.State(""), gr.State([])
+        with gr.Column(scale=2, min_width=280, visible=False, elem_id=name) as box:
+            picture = gr.Image(
+                show_label=False, interactive=False, buttons=[], height=260, container=False
+            )
+            text = gr.HTML()
+            choice = gr.Radio([], label="Its class", elem_classes="choice")
+            new_class = gr.Textbox(
+                label="or a new class", placeholder="name it and press Enter", max_lines=1
+            )
+            with gr.Row():
+                unlabel = gr.Button("Take the label away", size="sm", visible=False)
+                remove = gr.Button("Remove the photo", size="sm")
+            neighbours = _gallery(f"{name}-neighbours", "The labelled photos most like it")
+        self.panels.append(
+            Panel(key, keys, box, picture, text, choice, new_class, unlabel, remove, neighbours)
+        )
+
+    def of_panel(self, panel: Panel) -> list[Any]:
+        """Return the components that change when a panel shows another photo."""
+        return [
+            panel.key,
+            panel.keys,
+            panel.box,
+            panel.picture,
+            panel.text,
+            panel.choice,
+            panel.new_class,
+            panel.unlabel,
+            panel.neighbours,
+        ]
+
+    def all(self) -> list[Any]:
+        """Return all components that change when photos or labels change."""
+        own = [
+            self.status,
+            self.class_files,
+            self.pile_files,
+            self.filter,
+            self.labelled,
+            self.suggested,
+            self.table,
+        ]
+        return own + [one for panel in self.panels for one in self.of_panel(panel)]
+
+
+def _drop(label: str, name: str) -> gr.File:
+    return gr.File(
+        label=label,
+        file_count="multiple",
+        file_types=["image"],
+        height=150,
+        elem_id=name,
+    )
+
+
+def _gallery(name: str, label: str | None = None) -> gr.Gallery:
+    return gr.Gallery(
+        label=label,
+        show_label=label is not None,
+        interactive=False,
+        allow_preview=False,
+        columns=4,
+        height="auto",
+        object_fit="cover",
+        buttons=[],
+        elem_id=name,
+        elem_classes="photos",
+    )
