@@ -75,8 +75,8 @@ class Components:
                 self.class_files = _drop("Photos of this class", "class-files")
             with gr.Column(min_width=280):
                 gr.HTML(
-                    "<p class='hint'>Photos whose class you do not know yet: the page proposes "
-                    "which of them to label, and classifies the others.</p>"
+                    "<p class='hint tall'>Photos whose class is not known yet: the page says which "
+                    "of them to label next, and classifies the others.</p>"
                 )
                 self.pile_files = _drop("Photos without a label", "pile-files")
         self.filter = gr.Radio([ALL], value=ALL, label="Labelled photos", elem_id="filter")
@@ -129,7 +129,8 @@ class Components:
             with gr.Row():
                 unlabel = gr.Button("Take the label away", size="sm", visible=False)
                 remove = gr.Button("Remove the photo", size="sm")
-            neighbours = _gallery(f"{name}-neighbours", "The labelled photos most like it")
+            heading = gr.HTML("<p class='hint'>The labelled photos most like it:</p>")
+            neighbours = _gallery(f"{name}-neighbours")
         self.panels.append(
             Panel(key, keys, box, picture, text, choice, new_class, unlabel, remove, neighbours)
         )
@@ -172,10 +173,9 @@ def _drop(label: str, name: str) -> gr.File:
     )
 
 
-def _gallery(name: str, label: str | None = None) -> gr.Gallery:
+def _gallery(name: str) -> gr.Gallery:
     return gr.Gallery(
-        label=label,
-        show_label=label is not None,
+        show_label=False,
         interactive=False,
         allow_preview=False,
         columns=4,

@@ -43,14 +43,16 @@ def accuracy(card: Card) -> list[str]:
     quality = card.quality
     if quality.accuracy is None or quality.low is None or quality.high is None:
         return list(card.forecast)
-    sentences = [
-        f"About {100 * quality.accuracy:.0f} of 100 new photos will get the right class; with 95% "
-        f"confidence between {100 * quality.low:.0f} and {100 * quality.high:.0f}."
-    ]
-    sentences.append(
-        f"This comes from cross-validation: each of {quality.n_images} labelled photos was "
-        "classified by a model that had not seen it."
+    low, likely, high = (
+        round(100 * share) for share in (quality.low, quality.accuracy, quality.high)
     )
+    n, n_right = quality.n_images, round(quality.accuracy * quality.n_images)
+    sentences = [
+        f"Of 100 new photos, {low} to {high} will get the right class (95% confidence; "
+        f"most likely about {likely}).",
+        f"This comes from cross-validation: {n_right} of {n} labelled photos were classified "
+        "correctly by models that had not seen them.",
+    ]
     if quality.confused is not None:
         first, second, n = quality.confused
         times = "once" if n == 1 else f"{n} times"
