@@ -43,6 +43,7 @@ class Panel:
     new_class: gr.Textbox
     unlabel: gr.Button
     remove: gr.Button
+    nearest: gr.HTML
     neighbours: gr.Gallery
 
 
@@ -129,10 +130,22 @@ class Components:
             with gr.Row():
                 unlabel = gr.Button("Take the label away", size="sm", visible=False)
                 remove = gr.Button("Remove the photo", size="sm")
-            heading = gr.HTML("<p class='hint'>The labelled photos most like it:</p>")
+            nearest = gr.HTML()
             neighbours = _gallery(f"{name}-neighbours")
         self.panels.append(
-            Panel(key, keys, box, picture, text, choice, new_class, unlabel, remove, neighbours)
+            Panel(
+                key=key,
+                keys=keys,
+                box=box,
+                picture=picture,
+                text=text,
+                choice=choice,
+                new_class=new_class,
+                unlabel=unlabel,
+                remove=remove,
+                nearest=nearest,
+                neighbours=neighbours,
+            )
         )
 
     def of_panel(self, panel: Panel) -> list[Any]:
@@ -146,6 +159,7 @@ class Components:
             panel.choice,
             panel.new_class,
             panel.unlabel,
+            panel.nearest,
             panel.neighbours,
         ]
 

@@ -19,6 +19,7 @@ from fewshot.app.photos import File
 from fewshot.app.session import Session
 from fewshot.errors import UserError
 
+NEAREST = "The labelled photos most like it:"
 TITLE = "fewshot: a classifier of your own photos"
 
 SHOWN = gr.Progress()  # Gradio gives each call its own
@@ -192,6 +193,10 @@ class Page:
             ),
             panel.new_class: "",
             panel.unlabel: gr.update(visible=shown.label is not None),
+            panel.nearest: gr.update(
+                value=f"<p class='hint'>{NEAREST} {escape(shown.others)}</p>",
+                visible=bool(shown.neighbours or shown.others),
+            ),
             panel.neighbours: gr.update(
                 value=shown.neighbours, visible=bool(shown.neighbours), selected_index=None
             ),

@@ -16,7 +16,7 @@ from fewshot import progress
 from fewshot.app.photos import File
 from fewshot.app.session import MOST_PHOTOS, Session
 from fewshot.errors import UserError
-from fewshot.model import file_format, image_listing
+from fewshot.model import file_format, hub, image_listing
 from fewshot.model.image_listing import NotRead
 
 MOST_IN_PILE = 1000  # photos without a label that are read from a folder, spread evenly over it
@@ -59,7 +59,7 @@ def start(places: Sequence[Path], folder: Path, device: str | None = None) -> St
     if len(models) > 1:
         raise UserError(f"{models[1]} is a second model: name one, and folders of photos.")
     progress.update("loading the model")
-    base = file_format.load(models[0], device) if models else None
+    base = file_format.load(hub.local_file(models[0]), device) if models else None
     contents = [_content(place) for place in places if place.is_dir()]
     session = Session(folder, base, device)
     notes = [note for content in contents for note in content.notes]

@@ -47,6 +47,7 @@ class Detail(NamedTuple):
         text: its label, or what the classifier says.
         label: its label; None without one.
         neighbours: the labelled photos that are most like it.
+        others: the same of labelled images of a model file, which have no pictures, in words.
     """
 
     picture: str
@@ -54,6 +55,7 @@ class Detail(NamedTuple):
     text: str
     label: str | None
     neighbours: Gallery
+    others: str
 
 
 def labelled(session: Session, label: str | None) -> Shown:
@@ -98,12 +100,16 @@ def detail(session: Session, key: str) -> Detail | None:
     if photo.label is None:
         own = [one for one in session.answers() if one.photo.key == key]
         text = words.answer(session.classes, own[0]) if own else "without a label"
-    neighbours = [
-        (str(one.thumbnail), f"{one.label} ({one.similarity:.2f})")
-        for one in session.neighbours(key)
-        if one.thumbnail is not None
-    ]
-    return Detail(str(photo.thumbnail), base_name(photo), text, photo.label, neighbours)
+    pictures, others = [], []
+    for one in session.neighbours(key):
+        text_of_one = f"{one.label} ({one.similarity:.2f})"
+        if one.thumbnail is None:
+            others.append(f"{one.name}: {text_of_one}")
+        else:
+            pictures.append((str(one.thumbnail), text_of_one))
+    return Detail(
+        str(photo.thumbnail), base_name(photo), text, photo.label, pictures, ", ".join(others)
+    )
 
 
 def base_name(photo: Photo) -> str:

@@ -11,6 +11,7 @@ import typer
 from fewshot.cli import (
     checking,
     data,
+    demo,
     display,
     episodes,
     example,
@@ -36,6 +37,7 @@ app.command("eval")(models.evaluate)
 app.command()(models.add)
 app.command()(models.show)
 app.command()(models.export)
+app.command()(demo.demo)
 app.command()(training.run)
 app.command()(training.pretrain)
 app.command()(episodes.episodes)
