@@ -99,19 +99,19 @@ class Components:
     def _results(self) -> None:
         gr.HTML(
             "<p class='hint'>Every photo without a label. Click a row to see the photo and the "
-            "labelled ones that are most like it. The known score is a cosine: a low one means "
-            "that the photo is like no class.</p>"
+            "labelled ones that are most like it. % is the probability of the class; known is a "
+            "cosine, and low for a photo that is like no class.</p>"
         )
         with gr.Row():
             with gr.Column(scale=3, min_width=280):
                 self.table = gr.Dataframe(
                     headers=views.HEADERS,
-                    datatype=["number", "html", "str", "str", "number", "number"],
+                    datatype=["number", "html", "str", "number", "number", "str"],
                     interactive=False,
                     show_label=False,
                     elem_id="results",
                     max_height=560,
-                    column_widths=["8%", "16%", "28%", "20%", "14%", "14%"],
+                    column_widths=["9%", "17%", "24%", "11%", "13%", "26%"],
                     buttons=[],
                 )
             self._add_panel("results-panel")

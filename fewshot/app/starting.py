@@ -55,10 +55,14 @@ def start(places: Sequence[Path], folder: Path, device: str | None = None) -> St
     Raises:
         UserError: a place does not exist or cannot be read, holds no image, or there are too many.
     """
+    for place in places:
+        if not place.exists() and not hub.is_hub(place):
+            raise UserError(f"{place} does not exist: name a model file, or a folder of photos.")
     models = [place for place in places if not place.is_dir()]
     if len(models) > 1:
         raise UserError(f"{models[1]} is a second model: name one, and folders of photos.")
-    progress.update("loading the model")
+    if models:
+        progress.update("loading the model")
     base = file_format.load(hub.local_file(models[0]), device) if models else None
     contents = [_content(place) for place in places if place.is_dir()]
     session = Session(folder, base, device)

@@ -13,7 +13,7 @@ from fewshot.app.session import Session
 
 N_SUGGESTED = 12
 MOST_SHOWN = 400  # photos in a gallery
-HEADERS = ["", "photo", "name", "class", "probability, %", "known score"]
+HEADERS = ["", "photo", "class", "%", "known", "name"]
 
 Gallery = list[tuple[str, str]]  # files and captions
 Row = list[str | int | float]
@@ -81,10 +81,10 @@ def table(session: Session) -> Table:
         [
             number,
             f'<img src="gradio_api/file={escape(str(one.photo.thumbnail))}" alt="" height="44">',
-            base_name(one.photo),
             words.NONE_OF_THEM if one.refused else classes[one.labels[0]],
             round(100 * one.probabilities[0]),
             round(one.known, 2),
+            base_name(one.photo),
         ]
         for number, one in enumerate(answers, 1)
     ]

@@ -43,13 +43,10 @@ def accuracy(card: Card) -> list[str]:
     quality = card.quality
     if quality.accuracy is None or quality.low is None or quality.high is None:
         return list(card.forecast)
-    low, likely, high = (
-        round(100 * share) for share in (quality.low, quality.accuracy, quality.high)
-    )
     n, n_right = quality.n_images, round(quality.accuracy * quality.n_images)
     sentences = [
-        f"Of 100 new photos, {low} to {high} will get the right class (95% confidence; "
-        f"most likely about {likely}).",
+        f"Of 100 new photos, {100 * quality.low:.0f} to {100 * quality.high:.0f} will get the "
+        "right class (95% confidence).",
         f"This comes from cross-validation: {n_right} of {n} labelled photos were classified "
         "correctly by models that had not seen them.",
     ]
