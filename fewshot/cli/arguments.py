@@ -235,6 +235,38 @@ def prediction_file(kaggle: Path | None, out: Path | None, top: int) -> Path | N
     return kaggle or out
 
 
+def check_public(public: bool, out: Path | None) -> None:
+    """Raise UserError if --public is asked for what is not written to the hub."""
+    if public and (out is None or not _is_hub(out)):
+        raise UserError(
+            "--public is for repositories of the Hugging Face Hub: use --out hf:user/name."
+        )
+
+
+def _is_hub(place: Path) -> bool:
+    return place.as_posix().startswith("hf:")
+
+
+def check_export(
+    onnx: Path | None, out: Path | None, check: Sequence[Path] | None, public: bool
+) -> None:
+    """Raise UserError unless an export names an ONNX file, a repository of the hub, or both."""
+    if onnx is None and out is None:
+        raise UserError(
+            "name what to write: --onnx model.onnx, or --out hf:user/name for a repository of the "
+            "Hugging Face Hub."
+        )
+    if onnx is not None and onnx.is_dir():
+        raise UserError(f"{onnx} is a folder: name the file to write, such as model.onnx.")
+    if out is not None and not _is_hub(out):
+        raise UserError(
+            f"--out {out}: expected a repository hf:user/name; an ONNX file is named by --onnx."
+        )
+    if check and onnx is None:
+        raise UserError("--check compares an ONNX file with the model: name one with --onnx.")
+    check_public(public, out)
+
+
 def share(option: str, value: float | None) -> float | None:
     """Return a share of an option, strictly between 0 and 1; `90` is not one."""
     if value is not None and not 0 < value < 1:

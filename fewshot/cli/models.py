@@ -11,12 +11,19 @@ import typer
 
 from fewshot.cli import common, completion
 from fewshot.cli.display import work
-from fewshot.errors import UserError
 
 Model = Annotated[
     Path,
     typer.Argument(
         metavar="MODEL", help="Model file of `fewshot fit`, or hf:user/name for one on the hub."
+    ),
+]
+Public = Annotated[
+    bool,
+    typer.Option(
+        "--public",
+        help="With --out hf:user/name: let anybody read the repository, if it is new; otherwise it "
+        "is private.",
     ),
 ]
 LabelledData = Annotated[
@@ -32,7 +39,13 @@ LabelledData = Annotated[
 
 def fit(
     data: LabelledData,
-    out: Annotated[Path, typer.Option(help="Model file to write.")] = Path("model.fewshot"),
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="Model file to write; or hf:user/name, to write it with an ONNX file and a card "
+            "to a repository of the Hugging Face Hub."
+        ),
+    ] = Path("model.fewshot"),
     method: Annotated[
         str | None,
         typer.Option(
@@ -74,6 +87,7 @@ def fit(
             help="Store the network in the file even if it is published and larger than 50 MB.",
         ),
     ] = False,
+    public: Public = False,
     device: common.Device = None,
     set_: common.Set = None,
     as_json: common.Json = False,
@@ -89,9 +103,11 @@ def fit(
 
         fewshot fit photos --out photos.fewshot
         fewshot fit labels.csv --method probe --reject 0.1
+        fewshot fit photos --out hf:mia/pets
     """
     from fewshot.cli import arguments
 
+    arguments.check_public(public, out)
     settings = arguments.fitting(
         set_ or [],
         method=method,
@@ -102,18 +118,17 @@ def fit(
         group_by=group_by,
     )
     with work(quiet, resumes=False):
-        from fewshot.model import file_format, model_card, model_output
+        from fewshot.model import model_card, model_output
         from fewshot.model.fit import fit_data
 
         model_output.check_replaceable(out)
         classifier = fit_data(data, settings, device)
-        file_format.save(classifier, out, standalone=standalone or None)
-        model_file = model_card.read(out)
+        saved = model_output.save(classifier, out, standalone=standalone or None, public=public)
     if as_json:
-        print(json.dumps(model_card.to_json(model_file), indent=1))
+        print(json.dumps(model_card.to_json(saved.model_file), indent=1))
     else:
-        print(model_card.text(model_file), end="")
-    print(f"model: {out} (use: fewshot predict {out} IMAGES)", file=sys.stderr)
+        print(model_card.text(saved.model_file), end="")
+    print(f"model: {saved.place} (use: fewshot predict {out.as_posix()} IMAGES)", file=sys.stderr)
 
 
 def evaluate(
@@ -145,7 +160,10 @@ def add(
     data: LabelledData,
     out: Annotated[
         Path | None,
-        typer.Option(help="Model file to write.", show_default="MODEL-2.fewshot or the next"),
+        typer.Option(
+            help="Model file to write, or hf:user/name for a repository of the Hugging Face Hub.",
+            show_default="MODEL-2.fewshot or the next",
+        ),
     ] = None,
     device: common.Device = None,
     as_json: common.Json = False,
@@ -166,18 +184,21 @@ def add(
         file = out or model_output.free_name(hub.beside(model))
         model_output.check_replaceable(file)
         added = adding.add(model, data, file, device)
-        model_file = model_card.read(file)
     if as_json:
-        print(json.dumps(model_card.to_json(model_file), indent=1))
+        print(json.dumps(model_card.to_json(added.saved.model_file), indent=1))
     else:
-        print(model_card.text(model_file), end="")
-    print(f"model: {file} ({added})", file=sys.stderr)
+        print(model_card.text(added.saved.model_file), end="")
+    print(f"model: {added.saved.place} ({added})", file=sys.stderr)
 
 
 def show(
     model: Model,
     markdown: Annotated[
-        bool, typer.Option("--markdown", help="Print the card as a page in Markdown.")
+        bool,
+        typer.Option(
+            "--markdown",
+            help="Print the card as a page in Markdown, as the Hugging Face Hub takes it.",
+        ),
     ] = False,
     as_json: common.Json = False,
 ) -> None:
@@ -187,19 +208,30 @@ def show(
 
         fewshot show model.fewshot
     """
-    from fewshot.model import model_card
+    from fewshot.model import card_page, model_card
 
     model_file = model_card.read(model)
     if as_json:
         print(json.dumps(model_card.to_json(model_file), indent=1))
     else:
-        text = model_card.markdown(model_file) if markdown else model_card.text(model_file)
+        text = card_page.markdown(model_file) if markdown else model_card.text(model_file)
         print(text, end="")
 
 
 def export(
     model: Model,
-    onnx: Annotated[Path, typer.Option(help="ONNX file to write.")],
+    onnx: Annotated[
+        Path | None, typer.Option(help="ONNX file to write.", show_default="none")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="hf:user/name: repository of the Hugging Face Hub to write the model, its ONNX "
+            "file and its card to.",
+            show_default="none",
+        ),
+    ] = None,
+    public: Public = False,
     check: Annotated[
         list[Path] | None,
         typer.Option(
@@ -210,19 +242,32 @@ def export(
     ] = None,
     quiet: common.Quiet = False,
 ) -> None:
-    """Write a model as an ONNX file that needs nothing else: it takes images of any size.
+    """Write a model as an ONNX file, or to the Hugging Face Hub.
 
-    Example:
+    The ONNX file needs nothing else and takes images of any size. On the hub, `model.fewshot`,
+    `model.onnx` and a card with the quality and the limits of the model share a repository, which
+    is private unless you say --public.
+
+    Examples:
 
         fewshot export model.fewshot --onnx model.onnx --check new-photos
+        fewshot export model.fewshot --out hf:mia/pets
     """
-    if onnx.is_dir():
-        raise UserError(f"{onnx} is a folder: name the file to write, such as model.onnx.")
-    with work(quiet, resumes=False):
-        from fewshot.model import exporting
+    from fewshot.cli import arguments
 
-        differences = exporting.export(model, onnx, check or [])
-    print(f"model: {onnx}", file=sys.stderr)
+    arguments.check_export(onnx, out, check, public)
+    differences = None
+    with work(quiet, resumes=False):
+        from fewshot.model import exporting, publishing
+
+        if onnx is not None:
+            differences = exporting.export(model, onnx, check or [])
+            print(f"model: {onnx}", file=sys.stderr)
+        if out is not None:
+            address = publishing.publish(model, out.as_posix(), public=public)
+            print(
+                f"model: {address} (use: fewshot predict {out.as_posix()} IMAGES)", file=sys.stderr
+            )
     if differences is not None:
         print(exporting.text(differences))
         if not differences.are_small:

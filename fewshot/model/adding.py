@@ -12,9 +12,10 @@ from torch import Tensor
 from episodes.datasets.source import few
 from fewshot import progress
 from fewshot.errors import UserError
-from fewshot.model import file_format, growing, hub, image_listing, model_card
+from fewshot.model import file_format, growing, hub, image_listing, model_card, model_output
 from fewshot.model.classifier import ImageClassifier
 from fewshot.model.labelled_files import LabelledFiles
+from fewshot.model.model_output import Saved
 
 log = logging.getLogger("fewshot")
 
@@ -27,12 +28,14 @@ class Added(NamedTuple):
         n_images: images that were added.
         new_classes: classes that were added.
         n_known: images that the classifier had learned from before, which were not added.
+        saved: where the new classifier is.
     """
 
     classifier: ImageClassifier
     n_images: int
     new_classes: tuple[str, ...]
     n_known: int
+    saved: Saved
 
     def __str__(self) -> str:
         text = f"{self.n_images:,} image{'' if self.n_images == 1 else 's'} added"
@@ -49,16 +52,16 @@ def add(path: Path, data: str, out: Path, device: str | None = None) -> Added:
             the one in a repository of the hub.
         data: a folder or file of labelled images, whose classes are matched by name; others are new
             classes. Its training part is used.
-        out: the file to write.
+        out: the file to write, or hf:user/name for a repository of the hub.
         device: cpu, cuda and so on; None for a GPU if there is one.
 
     Raises:
         UserError: a file is missing or broken, the classifier cannot be fitted again, or there is
             no new image.
     """
-    path = hub.local_file(path)
+    file = hub.local_file(path)
     progress.update("loading the model")
-    classifier = file_format.load(path, device)
+    classifier = file_format.load(file, device)
     files = LabelledFiles(data, test=False)
     label_of = files.labels_among(classifier.classes)
     new = tuple(name for name, at in zip(files.classes, label_of, strict=True) if at is None)
@@ -82,9 +85,9 @@ def add(path: Path, data: str, out: Path, device: str | None = None) -> Added:
     progress.update("fitting")
     chosen = [name for name, own in zip(image_names, is_new.tolist(), strict=True) if own]
     grown = growing.add(classifier, all_features[is_new], all_labels[is_new], chosen, classes)
-    standalone = model_card.read(path).weights_inside or None
-    file_format.save(grown, out, standalone=standalone)
-    return Added(grown, len(chosen), new, len(image_names) - len(chosen))
+    standalone = model_card.read(file).weights_inside or None
+    saved = model_output.save(grown, out, standalone=standalone)
+    return Added(grown, len(chosen), new, len(image_names) - len(chosen), saved)
 
 
 def _is_new(

@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from fewshot.errors import UserError
-from fewshot.model import conformal, file_format, inputs, nearest, onnx_export, reject
+from fewshot.model import conformal, inputs, model_output, nearest, onnx_export, reject
 from fewshot.model.card import Card
 from fewshot.model.classifier import ImageClassifier
 
@@ -129,16 +129,20 @@ class FittedEstimator(
         )
         return (distances.numpy(), positions.numpy()) if return_distance else positions.numpy()
 
-    def save(self, path: str | Path, *, standalone: bool | None = None) -> None:
+    def save(
+        self, path: str | Path, *, standalone: bool | None = None, public: bool = False
+    ) -> None:
         """Write the fitted classifier to a model file, which `fewshot predict` reads as well.
 
         Args:
-            path: the file, such as "model.fewshot".
+            path: the file, such as "model.fewshot", or "hf:user/name" to write it, its card and an
+                ONNX file to a repository of the Hugging Face Hub.
             standalone: whether the network is stored inside the file; None for networks of up to
                 50 MB.
+            public: whether anybody may read a new repository.
         """
         check_is_fitted(self, "classifier_")
-        file_format.save(self.classifier_, Path(path), standalone=standalone)
+        model_output.save(self.classifier_, Path(path), standalone=standalone, public=public)
 
     def export_onnx(self, path: str | Path) -> None:
         """Write the fitted classifier as an ONNX file that takes images of any size."""

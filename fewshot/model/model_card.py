@@ -73,22 +73,20 @@ def read(path: Path) -> ModelFile:
 
 
 def text(model_file: ModelFile) -> str:
-    """Return the card of a model in lines of plain text."""
+    """Return the card of a model in lines of plain text.
+
+    A name in a file that somebody else made cannot move the cursor of a terminal.
+    """
     card = model_file.card
     n_classes, n_images = len(model_file.classes), sum(card.class_counts.values())
     lines = [f"{model_file.path}: {n_classes} classes, from {n_images} labelled images"]
     lines += [f"  {name}: {_images(n)}" for name, n in card.class_counts.items()]
-    lines += [f"{key}: {value}" for key, value in _facts(model_file)]
-    return _joined(lines)
-
-
-def markdown(model_file: ModelFile) -> str:
-    """Return the card of a model as a page in Markdown."""
-    lines = [f"# {model_file.path.name}", "", "| class | labelled images |", "| --- | --- |"]
-    lines += [f"| {_cell(name)} | {n} |" for name, n in model_file.card.class_counts.items()]
-    lines += [""]
-    lines += [f"- **{key}**: {value}" for key, value in _facts(model_file)]
-    return _joined(lines)
+    facts = [("quality", quality_in_words(card)), *facts_of_making(model_file)]
+    facts += [("unknown images", _refusals(model_file.reject))]
+    facts += [("note", note) for note in card.notes]
+    facts += [("forecast", sentence) for sentence in card.forecast]
+    lines += [f"{key}: {value}" for key, value in facts]
+    return "\n".join(map(readable_line, lines)) + "\n"
 
 
 def to_json(model_file: ModelFile) -> dict[str, Any]:
@@ -96,40 +94,32 @@ def to_json(model_file: ModelFile) -> dict[str, Any]:
     return {**asdict(model_file), "path": str(model_file.path)}
 
 
-def _facts(model_file: ModelFile) -> list[tuple[str, str]]:
-    """Return what is known of a model besides its classes, each with its heading."""
+def facts_of_making(model_file: ModelFile) -> list[tuple[str, str]]:
+    """Return how a model was made, each fact with its heading."""
     card = model_file.card
     where = "inside the file" if model_file.weights_inside else "not inside the file"
     facts = [
-        ("quality", _quality(card)),
         ("method", f"{card.method}; {card.choice}" if card.choice else card.method),
         ("network", f"{model_file.network} on {model_file.side} pixels, {where}"),
     ]
     facts += [("weights", _origin(origin)) for origin in card.origins]
     facts += [
-        ("unknown images", _refusals(model_file.reject)),
         ("data", f"{card.data}, fingerprint {card.data_fingerprint[:12] or 'unknown'}"),
         ("made", f"{card.created[:10]} with fewshot {card.version}, in {card.seconds:.0f} s"),
         ("size", f"{model_file.n_bytes / 1e6:.1f} MB, format {model_file.format_version}"),
     ]
-    facts += [("note", note) for note in card.notes]
-    return facts + [("forecast", sentence) for sentence in card.forecast]
+    return facts
 
 
 def _refusals(share: float) -> str:
     return f"refuses about {share:.0%} of images of these classes" if share else "refuses none"
 
 
-def _joined(lines: list[str]) -> str:
-    """Return lines as one text; a name in a file that somebody else made cannot move the cursor."""
-    return "\n".join(map(readable_line, lines)) + "\n"
-
-
 def _images(n: int) -> str:
     return f"{n} image" if n == 1 else f"{n} images"
 
 
-def _quality(card: Card) -> str:
+def quality_in_words(card: Card) -> str:
     """Return how good the classifier is, in words."""
     quality = card.quality
     if quality.accuracy is None:
@@ -154,7 +144,3 @@ def _quality(card: Card) -> str:
 def _origin(origin: Origin) -> str:
     known = [part for part in (origin.source, origin.licence) if part]
     return f"{origin.weights} ({'; '.join(known)})" if known else origin.weights
-
-
-def _cell(name: str) -> str:
-    return name.replace("|", "\\|")

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from fewshot.model import model_card
+from fewshot.errors import UserError
+from fewshot.model import exporting, model_card
 from tests.fewshot.cli.command import fewshot
-from tests.fewshot.model import own_photos
+from tests.fewshot.model import hub_stand_in, own_photos
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,9 @@ def test_fit_prints_the_card_and_show_repeats_it(
     content = json.loads(capsys.readouterr().out)
     assert content["classes"] == ["blue", "green", "red"]
     assert fewshot(f"show {out} --markdown", monkeypatch) == 0
-    assert capsys.readouterr().out.startswith("# m.fewshot")
+    page = capsys.readouterr().out
+    assert page.startswith("---\nlibrary_name: fewshot\n")
+    assert "fewshot predict m.fewshot photos" in page
 
 
 def test_show_imports_no_torch(place: Path) -> None:
@@ -64,6 +67,56 @@ def test_eval_matches_classes_by_name(place: Path, monkeypatch, capsys) -> None:
     assert "not classes of the classifier: white" in text
     assert fewshot(f"eval {place}/m.fewshot {place}/new --json --quiet", monkeypatch) == 0
     assert json.loads(capsys.readouterr().out)["n_images"] == 8
+
+
+def test_a_model_lives_on_the_hub(place: Path, tmp_path: Path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(exporting, "export", _refuse)
+    options = "--method probe --backbone conv4 --weights none --device cpu --quiet"
+    with hub_stand_in.for_client(tmp_path, monkeypatch) as server:
+        assert fewshot(f"fit {place}/photos --out hf:mia/m --public {options}", monkeypatch) == 0
+        shown = capsys.readouterr()
+        assert shown.out.startswith("hf:mia/m: 3 classes, from 18 labelled images")
+        assert f"model: {server.endpoint}/mia/m (use: fewshot predict hf:mia/m IMAGES)" in shown.err
+        assert set(server.repos["mia/m"].files) == {"model.fewshot", "README.md"}
+        assert not server.repos["mia/m"].private
+        for command in (f"show {place}/m.fewshot", "show hf:mia/m"):
+            assert fewshot(command, monkeypatch) == 0
+        both = capsys.readouterr().out.splitlines()
+        assert both[1:4] == both[len(both) // 2 + 1 : len(both) // 2 + 4]
+        assert fewshot(f"predict hf:mia/m {place}/new --quiet", monkeypatch) == 0
+        assert len(capsys.readouterr().out.splitlines()) == 13
+        assert fewshot(f"eval hf:mia/m {place}/new --quiet", monkeypatch) == 0
+        assert fewshot(f"add hf:mia/m {place}/new --out hf:mia/m --quiet", monkeypatch) == 0
+        assert "12 images added" in capsys.readouterr().err
+        assert len(server.repos["mia/m"].commits) == 3
+        assert fewshot(f"export {place}/m.fewshot --out hf:mia/n --quiet", monkeypatch) == 0
+        assert server.repos["mia/n"].private
+
+
+def _refuse(*_: object) -> None:
+    raise UserError("it takes long, and another test does it.")
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        ("export m.fewshot", "name what to write: --onnx model.onnx, or --out hf:user/name"),
+        ("export m.fewshot --out m.onnx", "expected a repository hf:user/name"),
+        ("export m.fewshot --out hf:a/b --check new", "--check compares an ONNX file"),
+        ("export m.fewshot --onnx m.onnx --public", "--public is for repositories"),
+        ("fit photos --public", "--public is for repositories"),
+        ("fit photos --out hf:b", "expected hf:user/name"),
+        ("predict hf:a/b/c photo.png", "expected hf:user/name"),
+    ],
+)
+def test_what_is_no_place_on_the_hub_ends_in_a_sentence(
+    command: str, words: str, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photo.png").write_bytes(b"")
+    assert fewshot(f"{command} --quiet", monkeypatch) == 2
+    assert words in capsys.readouterr().err
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_add_writes_a_new_file_beside_the_model(place: Path, monkeypatch, capsys) -> None:

@@ -9,15 +9,20 @@ import base64
 import hashlib
 import json
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
+
+import pytest
 
 OWNER, TOKEN = "mia", "hf_stand_in"
+ADDRESSES = "/{repo_id}/resolve/{revision}/{filename}"
 
 
 @dataclass
@@ -43,6 +48,8 @@ class Hub:
         repos: repositories by name.
         requests: what was asked, as "METHOD path".
         large: files from this size on are uploaded on their own, as with Git LFS.
+        objects: what was uploaded so, by hash.
+        cards: the cards that it was asked to check.
         status: the status that every answer has; None for the true one.
         page: what every answer says instead, if it is set.
     """
@@ -52,6 +59,7 @@ class Hub:
     requests: list[str] = field(default_factory=list)
     large: int = 10**9
     objects: dict[str, bytes] = field(default_factory=dict)
+    cards: list[str] = field(default_factory=list)
     status: int | None = None
     page: bytes | None = None
 
@@ -168,6 +176,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.hub.requests.append(f"{self.command} {url.path}")
         parts = url.path.strip("/").split("/")
         if url.path == "/api/validate-yaml":
+            self.hub.cards.append(json.loads(body)["content"])
             return self._answer(200, {"errors": [], "warnings": []})
         if not self._is_owner():
             return self._answer(401, {"error": "Invalid credentials"})
@@ -190,7 +199,7 @@ class _Handler(BaseHTTPRequestHandler):
             ]
             self._answer(200, {"transfer": "basic", "objects": objects})
         elif "commit" in parts:
-            self._commit("/".join(parts[2:4]), body, parse_qs(url.query))
+            self._commit("/".join(parts[2:4]), body)
         else:
             self._answer(404, {})
 
@@ -203,7 +212,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.hub.repos[name] = Repo(private=bool(private))
         self._answer(200, {"url": f"{self.hub.endpoint}/{name}", "name": name, "id": name})
 
-    def _commit(self, name: str, body: bytes, _: dict[str, list[str]]) -> None:
+    def _commit(self, name: str, body: bytes) -> None:
         repo, files = self.hub.repos[name], {}
         for line in body.splitlines():
             entry = json.loads(line)
@@ -240,3 +249,24 @@ def running() -> Iterator[Hub]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+@contextmanager
+def for_client(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """Run a stand-in that the hub's client in this process takes for the hub."""
+    with running() as hub:
+        point_client_to(hub.endpoint, folder, monkeypatch)
+        yield hub
+
+
+def point_client_to(endpoint: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the hub's client in this process use an address, a cache in a folder and our token."""
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "ENDPOINT", endpoint)
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", endpoint + ADDRESSES)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(folder / "hub"))
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setenv("HF_TOKEN", TOKEN)
+    monkeypatch.setattr(time, "sleep", lambda _: None)  # between the client's tries

@@ -5,7 +5,6 @@ Oracle: the hub's own client, talking to a stand-in on this machine; bytes that 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,29 +14,13 @@ from fewshot.errors import UserError
 from fewshot.model import hub
 from fewshot.model.hub import MODEL, Repository
 from tests.fewshot.model import hub_stand_in
-from tests.fewshot.model.hub_stand_in import TOKEN, Hub, Repo
+from tests.fewshot.model.hub_stand_in import Hub, Repo
 
 
 @pytest.fixture
 def stand_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    with hub_stand_in.running() as server:
-        point_client_to(server.endpoint, tmp_path, monkeypatch)
+    with hub_stand_in.for_client(tmp_path, monkeypatch) as server:
         yield server
-
-
-def point_client_to(endpoint: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from huggingface_hub import constants
-
-    monkeypatch.setattr(constants, "ENDPOINT", endpoint)
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", endpoint + URL_TEMPLATE)
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(folder / "hub"))
-    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setenv("HF_TOKEN", TOKEN)
-    monkeypatch.setattr(time, "sleep", lambda _: None)  # between the client's tries
-
-
-URL_TEMPLATE = "/{repo_id}/resolve/{revision}/{filename}"
 
 
 @pytest.mark.parametrize(
@@ -110,7 +93,7 @@ def test_without_a_connection_the_cached_copy_is_used(
 ):
     stand_in.repos["mia/pets"] = Repo(commits=[{MODEL: b"content"}])
     path = hub.download("hf:mia/pets")
-    point_client_to("http://127.0.0.1:9", tmp_path, monkeypatch)
+    hub_stand_in.point_client_to("http://127.0.0.1:9", tmp_path, monkeypatch)
     assert hub.download("hf:mia/pets") == path
     assert "does not answer" in caplog.text
     with pytest.raises(UserError, match=r"cannot be reached .*does not answer"):
