@@ -19,6 +19,7 @@ from fewshot.cli import (
     models,
     predicting,
     reporting,
+    suggesting,
     training,
     using,
 )
@@ -31,6 +32,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(example.example)
+app.command()(suggesting.suggest)
 app.command()(models.fit)
 app.command()(predicting.predict)
 app.command("eval")(models.evaluate)

@@ -14,13 +14,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from fewshot import progress
+from fewshot import backbones, progress
 from fewshot.errors import UserError
 from fewshot.evaluation import paired_tests
 from fewshot.evaluation.paired_tests import Difference
-from fewshot.model import heads
-from fewshot.model.suggest import select, uncertainty
+from fewshot.model import candidates, heads
+from fewshot.model.suggest import select, uncertainty, unlabelled
 from fewshot.model.suggest.picks import Method, Pool
+from fewshot.training import devices
 
 SHARE = 0.8  # of the images, which are the pool of a trial
 
@@ -54,6 +55,14 @@ class Curve(NamedTuple):
     random: Tensor
     classes_suggested: Tensor
     classes_random: Tensor
+
+    def to_json(self) -> dict[str, list[int] | list[list[float]]]:
+        """Return the accuracies as plain JSON values, by trial and budget."""
+        return {
+            "budgets": list(self.budgets),
+            "suggested": self.suggested.tolist(),
+            "random": self.random.tolist(),
+        }
 
     def gain(self, column: int) -> Difference:
         """Return the paired difference from random choice at one of the budgets."""
@@ -113,6 +122,53 @@ def curve(
     return Curve(
         tuple(budgets), accuracy["ours"], accuracy["random"], classes["ours"], classes["random"]
     )
+
+
+def of_data(
+    data: str,
+    budget: int,
+    method: Method | None = None,
+    *,
+    n_trials: int = 10,
+    seed: int = 0,
+    device: str | None = None,
+) -> Curve:
+    """Measure the gain on a labelled data set, with the default network for its images.
+
+    Accuracy is measured on its test part, or else on the images outside each pool.
+
+    Args:
+        data: a path or the name of a data set.
+        budget: the largest number of labels; the others are its halves, down to one label for each
+            class.
+        method, n_trials, seed: as for `curve`.
+        device: cpu, cuda and so on; None for a GPU if there is one.
+
+    Raises:
+        UserError: the data is missing or broken, has a single class, or has too few images.
+    """
+    device = devices.pick(device)
+    source = unlabelled.labelled(data)
+    if len(source.classes) < 2:
+        raise UserError(f"{data} has a single class: a simulation needs labels of two or more.")
+    settings = backbones.default(source.side())
+    backbone = candidates.build(settings, device)
+    decoding = source.decoding(backbones.input_side(settings))
+    parts = []
+    for one in (source, *([unlabelled.labelled(data, test=True)] if source.has_test else [])):
+        content = one.read(backbone, decoding, device)
+        parts.append(LabelledSet(content.features, content.labels))
+    budgets = halves(budget, len(source.classes))
+    test = parts[1] if len(parts) == 2 else None
+    return curve(parts[0], test, budgets, method, n_trials=n_trials, seed=seed)
+
+
+def halves(budget: int, least: int) -> list[int]:
+    """Return a budget and its halves, rising, of which all but the budget are at least so many."""
+    budgets = [budget]
+    while budgets[0] // 2 >= max(1, least):
+        budgets.insert(0, budgets[0] // 2)
+    return budgets
 
 
 def picked(

@@ -159,8 +159,21 @@ def check(budget: int, method: str | None) -> None:
     """Raise UserError for a budget or a method that does not exist."""
     if budget < 1:
         raise UserError(f"the budget is the number of images to suggest, so it cannot be {budget}.")
-    if method is not None and method not in METHODS:
-        raise UserError(f"unknown method '{method}': expected one of {', '.join(METHODS)}.")
+    as_method(method)
+
+
+def as_method(name: str | None) -> Method | None:
+    """Return a method by its name; None for None.
+
+    Raises:
+        UserError: there is no such method.
+    """
+    for method in METHODS:
+        if method == name:
+            return method
+    if name is not None:
+        raise UserError(f"unknown method '{name}': expected one of {', '.join(METHODS)}.")
+    return None
 
 
 def _classifier(

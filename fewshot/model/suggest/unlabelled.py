@@ -64,6 +64,7 @@ class Files:
         left_out: files that are not readable images.
         labels: int64 [n], positions among the classes; zeros without classes.
         classes: class names.
+        has_test: whether they are the training part of a data set with a test part.
     """
 
     folder: Path
@@ -71,6 +72,7 @@ class Files:
     left_out: tuple[NotRead, ...]
     labels: Tensor
     classes: tuple[str, ...] = ()
+    has_test: bool = False
 
     def side(self) -> int:
         """Return the usual shorter side in pixels; 0 if no image can be read."""
@@ -86,15 +88,15 @@ class Files:
 
     def read(self, backbone: Backbone, decoding: Decoding, device: str) -> Read:
         """Return the files with their features."""
-        found = file_features.of_files(backbone, self.folder, self.names, decoding, device)
-        names = tuple(self.names[i] for i in found.positions.tolist())
+        computed = file_features.of_files(backbone, self.folder, self.names, decoding, device)
+        names = tuple(self.names[i] for i in computed.positions.tolist())
         paths = tuple(self.folder / name for name in names)
-        broken = (NotRead(self.names[i], reason) for i, reason in found.broken.items())
+        broken = (NotRead(self.names[i], reason) for i, reason in computed.broken.items())
         return Read(
             names,
             paths,
-            found.features,
-            self.labels[found.positions],
+            computed.features,
+            self.labels[computed.positions],
             self.classes,
             (*self.left_out, *broken),
             lambda positions: [paths[i] for i in positions],
@@ -114,12 +116,14 @@ class Rows:
         part: its images.
         classes: class names.
         is_test: whether they are those of the test part.
+        has_test: whether they are those of the training part, beside a test part.
     """
 
     data: str
     part: Part
     classes: tuple[str, ...]
     is_test: bool
+    has_test: bool
 
     def side(self) -> int:
         """Return the usual shorter side in pixels; 0 if no image can be read."""
@@ -215,12 +219,14 @@ def labelled(data: str, *, test: bool = False) -> Files | Rows:
     part = content.test if test else content.train
     if part is None:
         raise UserError(f"{data} has no test part.")
+    has_test = content.test is not None and not test
     first = next(part.chunks(), [])
     if not first or not isinstance(first[0], Path):
-        return Rows(data, part, content.classes, test)
+        return Rows(data, part, content.classes, test, has_test)
     folder = Path(os.path.commonpath([path.parent.absolute() for path in _paths(part)]))
     names = tuple(path.absolute().relative_to(folder).as_posix() for path in _paths(part))
-    return Files(folder, names, (), torch.from_numpy(part.labels.astype(np.int64)), content.classes)
+    labels = torch.from_numpy(part.labels.astype(np.int64))
+    return Files(folder, names, (), labels, content.classes, has_test)
 
 
 def _paths(part: Part) -> Iterator[Path]:
@@ -229,14 +235,14 @@ def _paths(part: Part) -> Iterator[Path]:
 
 def _at(part: Part, positions: np.ndarray) -> list[Payload]:
     """Return some payloads of a part, in the order of the positions."""
-    found: dict[int, Payload] = {}
-    wanted, start = set(positions.tolist()), 0
+    payloads: dict[int, Payload] = {}
+    needed, start = set(positions.tolist()), 0
     for chunk in part.chunks():
-        found |= {start + i: chunk[i] for i in range(len(chunk)) if start + i in wanted}
+        payloads |= {start + i: chunk[i] for i in range(len(chunk)) if start + i in needed}
         start += len(chunk)
-        if len(found) == len(wanted):
+        if len(payloads) == len(needed):
             break
-    return [found[position] for position in positions.tolist()]
+    return [payloads[position] for position in positions.tolist()]
 
 
 def _is_image(path: Path) -> bool:

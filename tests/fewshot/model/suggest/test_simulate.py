@@ -28,8 +28,8 @@ def clusters(sizes: list[int], seed: int) -> LabelledSet:
 def test_rare_classes_are_suggested_before_chance_meets_them() -> None:
     train, test = clusters([120, 40, 12, 12], 0), clusters([20] * 4, 1)
     curve = simulate.curve(train, test, [4, 8], n_trials=5)
-    found = curve.classes_suggested.double().mean(0) - curve.classes_random.double().mean(0)
-    assert (found > 0.5).all()
+    more_classes = curve.classes_suggested.double().mean(0) - curve.classes_random.double().mean(0)
+    assert (more_classes > 0.5).all()
     assert (curve.classes_suggested[:, 1] == 4).all()
     assert curve.suggested[:, 1].min() > 0.95 > curve.random[:, 1].mean()
     assert curve.gain(0).significant
