@@ -9,7 +9,7 @@ from typing import Any
 
 from fewshot import io
 from fewshot.evaluation import statistics
-from fewshot.model.suggest.simulate import Curve
+from fewshot.model.suggest.gain_curve import Curve
 from fewshot.report.plots import style
 
 TABLE, FIGURE = "gain.csv", "gain"
@@ -28,7 +28,7 @@ def text(curve: Curve) -> str:
         )
         gain = curve.gain(column)
         classes = (
-            f"{values[:, column].double().mean():.1f}"
+            f"{values[:, column].mean():.1f}"
             for values in (curve.classes_suggested, curve.classes_random)
         )
         cells = (f"{budget:,}", ours.text(".3f"), theirs.text(".3f"), _signed(gain.mean, gain.half))

@@ -11,15 +11,15 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from fewshot import backbones, progress
 from fewshot.errors import UserError
-from fewshot.evaluation import paired_tests
-from fewshot.evaluation.paired_tests import Difference
 from fewshot.model import candidates, heads
 from fewshot.model.suggest import select, uncertainty, unlabelled
+from fewshot.model.suggest.gain_curve import Curve
 from fewshot.model.suggest.picks import Method, Pool
 from fewshot.training import devices
 
@@ -36,38 +36,6 @@ class LabelledSet(NamedTuple):
 
     features: Tensor
     labels: Tensor
-
-
-class Curve(NamedTuple):
-    """Accuracies by the number of labels.
-
-    Attributes:
-        budgets: numbers of labels, rising.
-        suggested: accuracy with suggested images, float64 [n_trials, n_budgets].
-        random: accuracy with images chosen at random, of the same pools, float64
-            [n_trials, n_budgets].
-        classes_suggested, classes_random: numbers of classes that have a label, int64
-            [n_trials, n_budgets].
-    """
-
-    budgets: tuple[int, ...]
-    suggested: Tensor
-    random: Tensor
-    classes_suggested: Tensor
-    classes_random: Tensor
-
-    def to_json(self) -> dict[str, list[int] | list[list[float]]]:
-        """Return the accuracies as plain JSON values, by trial and budget."""
-        return {
-            "budgets": list(self.budgets),
-            "suggested": self.suggested.tolist(),
-            "random": self.random.tolist(),
-        }
-
-    def gain(self, column: int) -> Difference:
-        """Return the paired difference from random choice at one of the budgets."""
-        differences = self.suggested[:, column] - self.random[:, column]
-        return paired_tests.difference(differences.tolist())
 
 
 def curve(
@@ -103,8 +71,8 @@ def curve(
             f"{budgets[-1]:,} labels are more than the {n_pool:,} images of a pool: name fewer."
         )
     shape = (n_trials, len(budgets))
-    accuracy = {name: torch.empty(shape, dtype=torch.float64) for name in ("ours", "random")}
-    classes = {name: torch.empty(shape, dtype=torch.int64) for name in ("ours", "random")}
+    accuracy = {name: np.empty(shape) for name in ("ours", "random")}
+    classes = {name: np.empty(shape, dtype=np.int64) for name in ("ours", "random")}
     for trial in range(n_trials):
         progress.update(f"trial {trial + 1} of {n_trials}")
         generator = torch.Generator().manual_seed(seed + trial)

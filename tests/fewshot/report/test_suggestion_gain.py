@@ -5,20 +5,19 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-import torch
+import numpy as np
 from scipy import stats
 
-from fewshot.model.suggest.simulate import Curve
+from fewshot.model.suggest.gain_curve import Curve
 from fewshot.report import suggestion_gain
 
 SUGGESTED = [[0.5, 0.7], [0.6, 0.8], [0.7, 0.75]]
 RANDOM = [[0.4, 0.7], [0.5, 0.7], [0.4, 0.7]]
-COUNTS = torch.tensor([[3, 4], [4, 4], [3, 4]])
+COUNTS = np.array([[3, 4], [4, 4], [3, 4]])
 
 
 def curve() -> Curve:
-    accuracies = (torch.tensor(values, dtype=torch.float64) for values in (SUGGESTED, RANDOM))
-    return Curve((10, 20), *accuracies, COUNTS, COUNTS - 1)
+    return Curve((10, 20), np.array(SUGGESTED), np.array(RANDOM), COUNTS, COUNTS - 1)
 
 
 def test_the_text_has_means_and_the_interval_of_the_paired_difference() -> None:
