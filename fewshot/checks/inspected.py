@@ -18,16 +18,16 @@ class Appearance(NamedTuple):
         dark: 5th percentile of the brightness of the pixels, from 0 to 1, float32 [n].
         bright: 99th percentile of it, float32 [n].
         entropy: of the histogram of all channels in bits, float32 [n].
-        edges: standard deviation of the edges of the image at 64 pixels, float32 [n].
-        contrast: standard deviation of the counts in the histogram of the grey image at 64 pixels,
-            float32 [n]; large where few grey levels occur.
+        detail: standard deviation of the Laplacian of the grey image at 128 pixels, as a share of
+            that of its values, float32 [n]; small where the image is blurry.
+        contrast: standard deviation of the values of that image, from 0 to 255, float32 [n].
         is_grey: whether all channels are equal, bool [n].
     """
 
     dark: Tensor
     bright: Tensor
     entropy: Tensor
-    edges: Tensor
+    detail: Tensor
     contrast: Tensor
     is_grey: Tensor
 

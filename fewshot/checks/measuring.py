@@ -1,7 +1,7 @@
 """Decode some images at their own size, and measure how each looks.
 
-Brightness, entropy and edges are those of cleanvision (Apache-2.0), so that its thresholds apply.
-Large photographs are measured at a fraction of their size.
+Brightness and entropy are those of cleanvision (Apache-2.0), so that its thresholds apply. Large
+photographs are measured at a fraction of their size.
 
 Source: cleanvision 0.3, `issue_managers/image_property.py`.
 """
@@ -21,7 +21,7 @@ from episodes.types import Decoding
 
 FULL = Decoding(256)  # a JPEG of four times this side is read at a fraction of its size
 LARGEST = 512  # pixels of the longer side at which images are measured
-EDGES_SIDE = 64  # pixels of the longer side at which edges are measured
+DETAIL_SIDE = 128  # pixels of the longer side at which details are measured
 RED, GREEN, BLUE = 0.241, 0.691, 0.068  # shares of the brightness (Finley's HSP colour model)
 DIGEST_BYTES = 16
 
@@ -66,12 +66,12 @@ def measure(payloads: Sequence[Payload], fallbacks: np.ndarray, side: int) -> Me
         reduced = _resized(pixels, LARGEST)
         result.thumbnails[row] = _squeezed(reduced, side).transpose(2, 0, 1)
         whole.append(reduced)
-        small.append(_resized(reduced, EDGES_SIDE))
+        small.append(_resized(reduced, DETAIL_SIDE))
     for rows in _groups(whole):
         result.looks[rows, :3] = _light(np.stack([whole[row] for row in rows]))
         result.looks[rows, 5] = [_is_grey(whole[row]) for row in rows]
     for rows in _groups(small):
-        result.looks[rows, 3:5] = _edges(np.stack([small[row] for row in rows]))
+        result.looks[rows, 3:5] = _details(np.stack([small[row] for row in rows]))
     return result
 
 
@@ -150,19 +150,17 @@ def _is_grey(image: np.ndarray) -> bool:
     return bool((image[..., :1] == image[..., 1:]).all())
 
 
-def _edges(images: np.ndarray) -> np.ndarray:
-    """Return the spread of the edges and of the histogram of images [m, h, w, 3], [m, 2].
+def _details(images: np.ndarray) -> np.ndarray:
+    """Return how much detail images [m, h, w, 3] have, and their contrast, [m, 2].
 
-    The edges are those of Pillow's filter FIND_EDGES, which leaves the border as it is.
+    The first is the standard deviation of the Laplacian, as a share of that of the grey values.
     """
     red, green, blue = np.moveaxis(images.astype(np.int64), -1, 0)
     grey = (19595 * red + 38470 * green + 7471 * blue + 0x8000) >> 16  # as Pillow's mode L
-    edges = grey.copy()
-    if min(grey.shape[1:]) > 2:
-        rows = grey[:, :-2] + grey[:, 1:-1] + grey[:, 2:]
-        sums = rows[:, :, :-2] + rows[:, :, 1:-1] + rows[:, :, 2:]
-        edges[:, 1:-1, 1:-1] = np.clip(9 * grey[:, 1:-1, 1:-1] - sums, 0, 255)
-    flat = grey.reshape(len(grey), -1)
-    keys = (flat + 256 * np.arange(len(flat))[:, None]).ravel()
-    counts = np.bincount(keys, minlength=256 * len(flat)).reshape(len(flat), 256)
-    return np.stack([edges.std((1, 2)), counts.std(1)], 1)
+    contrast = grey.std((1, 2))
+    if min(grey.shape[1:]) < 3:
+        return np.stack([np.ones(len(grey)), contrast], 1)
+    middle = grey[:, 1:-1, 1:-1]
+    laplacian = 4 * middle - grey[:, :-2, 1:-1] - grey[:, 2:, 1:-1]
+    laplacian = laplacian - grey[:, 1:-1, :-2] - grey[:, 1:-1, 2:]
+    return np.stack([laplacian.std((1, 2)) / contrast.clip(1e-9), contrast], 1)

@@ -35,7 +35,7 @@ from fewshot.training import devices
 
 THUMBNAIL = 64  # pixels
 TOGETHER = 32  # images that a thread measures at a time
-VERSION = 1  # increase it when something is measured differently
+VERSION = 2  # increase it when something is measured differently
 
 
 def read(
@@ -100,8 +100,8 @@ def _inspected(
 
 
 def _appearance(looks: np.ndarray) -> Appearance:
-    dark, bright, entropy, edges, contrast, grey = torch.from_numpy(looks).unbind(1)
-    return Appearance(dark, bright, entropy, edges, contrast, grey > 0)
+    dark, bright, entropy, detail, contrast, grey = torch.from_numpy(looks).unbind(1)
+    return Appearance(dark, bright, entropy, detail, contrast, grey > 0)
 
 
 def _features(part: DecodedPart, settings: BackboneSettings, device: str | None) -> Tensor:
