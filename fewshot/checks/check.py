@@ -8,7 +8,15 @@ from typing import NamedTuple
 
 from episodes.datasets import decoded_parts
 from fewshot import config, progress
-from fewshot.checks import appearance, near_copies, reading
+from fewshot.checks import (
+    appearance,
+    balance,
+    label_errors,
+    near_copies,
+    outliers,
+    reading,
+    shortcuts,
+)
 from fewshot.checks.findings import Finding
 from fewshot.checks.inspected import Inspected
 from fewshot.checks.kinds import KINDS
@@ -26,12 +34,14 @@ class Search(NamedTuple):
     Attributes:
         words: what is searched for, for the line of progress.
         kinds: the kinds of faults that it may find.
-        find: the data and the test set, or None -> what is found.
+        find: the data and the test set, or None -> the faults.
+        of_classes: whether it needs two classes.
     """
 
     words: str
     kinds: tuple[str, ...]
     find: Callable[[Inspected, Inspected | None], list[Finding]]
+    of_classes: bool = False
 
 
 def _in_both(
@@ -45,6 +55,13 @@ def _in_both(
     return search
 
 
+def _in_data(
+    find: Callable[[Inspected], list[Finding]],
+) -> Callable[[Inspected, Inspected | None], list[Finding]]:
+    """Return a search in the data alone."""
+    return lambda data, test: find(data)
+
+
 def _copies(data: Inspected, test: Inspected | None) -> list[Finding]:
     """Return copies within the data, among data and test set, and within the test set."""
     within_test = [] if test is None else near_copies.find(test)
@@ -54,6 +71,10 @@ def _copies(data: Inspected, test: Inspected | None) -> list[Finding]:
 SEARCHES = (
     Search("how images look", APPEARANCE, _in_both(appearance.find)),
     Search("copies", WITHIN + ACROSS, _copies),
+    Search("labels", (label_errors.KIND,), _in_both(label_errors.find), of_classes=True),
+    Search("images of no class", (outliers.KIND,), _in_both(outliers.find), of_classes=True),
+    Search("balance", (balance.FEW, balance.UNEQUAL), _in_data(balance.find), of_classes=True),
+    Search("shortcuts", (shortcuts.KIND,), _in_data(shortcuts.find), of_classes=True),
 )
 
 
@@ -80,13 +101,15 @@ def check(
     started = time.perf_counter()
     asked = _kinds(only)
     side = decoded_parts.side_of(data)
-    parts = reading.read(data, device=device, with_features=True, side=side)
+    with_features = not asked.issubset(APPEARANCE)
+    parts = reading.read(data, device=device, with_features=with_features, side=side)
     own, test = parts[0], parts[1] if len(parts) == 2 else None
     if against is not None:
-        test = reading.read(against, device=device, with_features=True, side=side)[-1]
+        test = reading.read(against, device=device, with_features=with_features, side=side)[-1]
     findings: list[Finding] = []
     for search in SEARCHES:
-        if asked.intersection(search.kinds):
+        is_possible = len(own.classes) > 1 or not search.of_classes
+        if is_possible and asked.intersection(search.kinds):
             progress.update(f"checking {search.words}")
             findings += search.find(own, test)
     chosen = [finding for finding in findings if finding.kind in asked]

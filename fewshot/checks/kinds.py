@@ -51,7 +51,7 @@ KINDS: dict[str, Kind] = {
         "exact copies",
         "Remove all but one of each: copies count double and flatter a cross-validation.",
     ),
-    "label error": Kind(
+    "likely label error": Kind(
         "likely",
         "label that is probably wrong",
         "labels that are probably wrong",
