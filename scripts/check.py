@@ -89,9 +89,7 @@ def plant(folder: Path) -> None:
     for number, (name, (_, change)) in enumerate(FAULTS.items()):
         place = folder / f"{number}"
         place.mkdir(parents=True)
-        some = (
-            chosen if name == "as they are" else chosen[number % step :: step][:PLANTED]
-        )
+        some = chosen if name == "as they are" else chosen[number % step :: step][:PLANTED]
         for position, file in enumerate(some):
             target = place / f"{position:04d}.png"
             if name == "as they are":
