@@ -11,16 +11,6 @@ from fewshot.errors import UserError
 from fewshot.model.suggest.picks import Pool
 
 
-def uncertainty(log_probabilities: Tensor) -> Tensor:
-    """Return one minus the difference of the two largest probabilities, float32 [n].
-
-    Args:
-        log_probabilities: of a calibrated classifier, float [n, n_way].
-    """
-    largest = log_probabilities.exp().topk(2, dim=1).values
-    return (1 - (largest[:, 0] - largest[:, 1])).float()
-
-
 def select(pool: Pool, budget: int, seed: int) -> tuple[Tensor, Tensor]:
     """Return the picks, int64 [budget], and the uncertainty of each.
 

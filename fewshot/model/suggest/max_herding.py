@@ -22,13 +22,13 @@ REFERENCES = 10_000  # images over which coverage is averaged; of more, random o
 AT_ONCE = 32  # gains that are computed again together
 
 
-def kernel(cosines: Tensor, bandwidth: float = BANDWIDTH) -> Tensor:
+def kernel(cosines: Tensor, bandwidth: float) -> Tensor:
     """Return the Gaussian kernel of the distances that belong to cosines."""
     return ((cosines - 1) / bandwidth**2).exp_()
 
 
 def select(
-    pool: Pool, budget: int, seed: int, bandwidth: float = BANDWIDTH
+    pool: Pool, budget: int, seed: int, bandwidth: float | None = None
 ) -> tuple[Tensor, Tensor]:
     """Return the picks, int64 [budget], and what each added to the coverage, float [budget].
 
@@ -36,8 +36,9 @@ def select(
         pool: with features of unit length.
         budget: number of picks.
         seed: chooses the images over which coverage is averaged, if there are many.
-        bandwidth: of the kernel.
+        bandwidth: of the kernel; None for BANDWIDTH.
     """
+    bandwidth = BANDWIDTH if bandwidth is None else bandwidth
     n = len(pool.features)
     generator = torch.Generator().manual_seed(seed)
     at = torch.randperm(n, generator=generator)[:REFERENCES] if n > REFERENCES else slice(None)

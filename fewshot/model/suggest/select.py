@@ -17,6 +17,7 @@ from fewshot.model.suggest import (
     random_choice,
     space,
     typiclust,
+    uncertainty,
 )
 from fewshot.model.suggest.picks import Method, Picks, Pool
 
@@ -28,13 +29,12 @@ METHODS: dict[Method, Callable[[Pool, int, int], tuple[Tensor, Tensor]]] = {
     "coreset": coreset.select,
     "random": random_choice.select,
 }
-FIRST_LABELS = 20  # up to so many labels in all, k-means selects
-ENOUGH_LABELS = 2  # in every class, from which on a classifier's uncertainty is used
+FIRST_LABELS = 20  # up to so many first picks, k-means selects
 
 
 def preset(budget: int, n_labelled: int) -> Method:
     """Return the method for a number of picks beside labelled images."""
-    return "k-means" if budget + n_labelled <= FIRST_LABELS else "max-herding"
+    return "k-means" if not n_labelled and budget <= FIRST_LABELS else "max-herding"
 
 
 def pick(
@@ -77,7 +77,7 @@ def pick(
 
 def has_enough_labels(labels: Tensor) -> bool:
     """Return whether every class has the labels that make a classifier's uncertainty useful."""
-    return len(labels) > 0 and int(labels.bincount().min()) >= ENOUGH_LABELS
+    return len(labels) > 0 and uncertainty.are_enough(labels, int(labels.max()) + 1)
 
 
 def distinct(copies: Tensor | None, n: int) -> Tensor:

@@ -1,23 +1,41 @@
-"""Features as the methods of selection compare them: centred, and of unit length."""
+"""Features as the methods of selection compare them: centred, of unit length, few numbers each."""
 
 from __future__ import annotations
 
 import torch
+from sklearn.utils.extmath import randomized_svd
 from torch import Tensor
 from torch.nn import functional as F
 
 from fewshot.model.suggest.picks import Pool
 
 BLOCK = 1024  # images that are compared with all others at once
+DIRECTIONS = 128  # numbers that describe an image: comparisons take a time proportional to it
+SAMPLE = 10_000  # images from which these directions are found
 
 
 def prepared(pool: Pool) -> Pool:
-    """Return a pool whose features have mean 0 over all images, and then unit length."""
+    """Return a pool whose features have mean 0 over all images, and then unit length.
+
+    Longer features are projected on the DIRECTIONS in which they vary most, and scaled to unit
+    length again.
+    """
     centre = torch.cat([pool.features, pool.labelled]).mean(0)
-    return pool._replace(
-        features=F.normalize(pool.features - centre, dim=1),
-        labelled=F.normalize(pool.labelled - centre, dim=1),
+    features, labelled = (
+        F.normalize(part - centre, dim=1) for part in (pool.features, pool.labelled)
     )
+    if min(features.shape) > DIRECTIONS:
+        axes = _directions(features)
+        features, labelled = (F.normalize(part @ axes, dim=1) for part in (features, labelled))
+    return pool._replace(features=features, labelled=labelled)
+
+
+def _directions(features: Tensor) -> Tensor:
+    """Return the first right singular vectors of features [n, d] as columns, [d, DIRECTIONS]."""
+    generator = torch.Generator().manual_seed(0)
+    sample = features[torch.randperm(len(features), generator=generator)[:SAMPLE]]
+    _, _, axes = randomized_svd(sample.numpy(), DIRECTIONS, n_iter=3, random_state=0)
+    return torch.from_numpy(axes.T.copy())
 
 
 def nearest(features: Tensor, others: Tensor) -> Tensor:

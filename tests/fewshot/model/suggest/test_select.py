@@ -58,7 +58,7 @@ def test_margin_needs_a_classifier():
 
 @pytest.mark.parametrize(
     ("labels", "expected"),
-    [([], False), ([0, 0, 1], False), ([0, 0, 2, 2], False), ([1, 0, 0, 1], True)],
+    [([], False), ([0, 0, 1], False), ([0, 0, 2, 2], False), ([0, 0], False), ([1, 0, 0, 1], True)],
 )
 def test_uncertainty_counts_once_every_class_has_two_labels(labels: list[int], expected: bool):
     assert select.has_enough_labels(torch.tensor(labels, dtype=torch.int64)) is expected
