@@ -93,7 +93,7 @@ def place(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "photos").symlink_to(data / "photos")
     for name in ("new-photos", "photos-to-classify"):
         (tmp_path / name).symlink_to(data / "new" / "unsorted")
-    for name in ("test-photos", "more-photos"):
+    for name in ("test-photos", "more-photos", "labelled"):
         (tmp_path / name).symlink_to(data / "more")
     (tmp_path / "configs").symlink_to(ROOT / "configs")
     return tmp_path

@@ -78,8 +78,8 @@ def suggest(
     Examples:
 
         fewshot suggest photos --budget 20
-        fewshot suggest photos --budget 20 --labelled labelled-photos
-        fewshot suggest photos --budget 20 --model model.fewshot
+        fewshot suggest photos --budget 20 --labelled labelled
+        fewshot suggest photos --budget 20 --model labelled.fewshot
         fewshot suggest cifar10 --budget 160 --simulate
     """
     if simulate:
