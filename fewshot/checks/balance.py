@@ -5,7 +5,7 @@ from __future__ import annotations
 from fewshot.checks.findings import Finding
 from fewshot.checks.inspected import Inspected
 
-FEW, UNEQUAL, NO_IMAGES = "too few images", "unequal classes", "class without images"
+FEW, UNEQUAL = "too few images", "unequal classes"
 FEWEST = 5  # images of a class; fewer leave next to nothing to hold out
 MOST_UNEQUAL = 10  # times as many images as the smallest class has
 
@@ -17,7 +17,7 @@ def find(data: Inspected) -> list[Finding]:
     findings = []
     for name, n in by_class.items():
         if not n:
-            findings.append(Finding(NO_IMAGES, (), f"class {name} has no image that can be read"))
+            findings.append(Finding(FEW, (), f"class {name} has no image that can be read"))
         elif n < FEWEST:
             images = "image" if n == 1 else "images"
             words = f"class {name} has {n} {images}: label at least {FEWEST}"

@@ -33,6 +33,8 @@ def find(data: Inspected) -> list[Finding]:
     About half of them at least are wrong, if the classifier is calibrated. An image that is alone
     in its class is never among them.
     """
+    if not data.features.numel():
+        return []
     clusters = torch.from_numpy(clusters_of_copies([data.thumbnails], data.labels))
     errors = likely_errors(data.features, data.labels, clusters)
     findings = []

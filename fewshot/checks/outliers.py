@@ -1,4 +1,7 @@
-"""Find images that resemble no class."""
+"""Find images that resemble no class.
+
+The known score of an image, its cosine with the nearest class mean, leaves the image itself out.
+"""
 
 from __future__ import annotations
 
@@ -8,56 +11,62 @@ from torch.nn import functional as F
 
 from fewshot.checks.findings import Finding, Place
 from fewshot.checks.inspected import Inspected
+from fewshot.model import reject
 
 KIND = "image of no class"
 FEWEST = 20  # images; the spread of fewer is too uncertain
-NEIGHBOURS = 3
-CHUNK = 1024  # images whose similarities are computed at once
-FAR = 4.0  # robust standard deviations below the median
+LEAST_CLASSES = 3  # the centre of two classes leaves nothing but the difference between them
+FAR = 2.2  # robust standard deviations below the median; chosen in docs/log.md
+NORMAL = 0.6745  # median of the absolute deviations of a normal distribution
 
 
 def find(data: Inspected) -> list[Finding]:
-    """Return the images that are far from all others, the farthest first."""
-    if len(data.labels) < FEWEST:
+    """Return the images that resemble no class, the least similar first."""
+    if len(data.labels) < FEWEST or not data.features.numel():
         return []
-    scores = similarities(data.features, data.labels)
+    scores, positions = known_scores(data.features, data.labels)
+    if not len(scores):
+        return []
     low = limit(scores)
     findings = []
-    for index in scores.argsort(stable=True).tolist():
-        if scores[index] >= low:
+    for place in scores.argsort(stable=True).tolist():
+        if scores[place] >= low:
             break
+        index = int(positions[place])
         name, given = data.names[index], data.classes[int(data.labels[index])]
         words = f"{name} is labelled {given} and looks like no class"
         findings.append(Finding(KIND, (Place("data", index, name),), words, 0.5))
     return findings
 
 
-def similarities(features: Tensor, labels: Tensor) -> Tensor:
-    """Return the mean cosine of each image with its nearest other images, float [n].
+def known_scores(features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the known scores of the images of classes of several, and which images these are.
 
     Args:
         features: float [n, d]; the mean of the class means is subtracted.
         labels: int64 [n].
+
+    Returns:
+        float [m] and int64 [m]; none where there are too few classes.
     """
-    present, numbers, counts = labels.unique(return_inverse=True, return_counts=True)
-    sums = features.new_zeros(len(present), features.shape[1]).index_add_(0, numbers, features)
-    unit = F.normalize(features - (sums / counts[:, None]).mean(0), dim=1)
-    means = []
-    for start in range(0, len(unit), CHUNK):
-        rows = unit[start : start + CHUNK]
-        cosines = rows @ unit.T
-        cosines[torch.arange(len(rows)), torch.arange(start, start + len(rows))] = -torch.inf
-        means.append(cosines.topk(min(NEIGHBOURS, len(unit) - 1)).values.mean(1))
-    return torch.cat(means)
+    counts = labels.bincount()
+    positions = (counts[labels] > 1).nonzero()[:, 0]
+    present, numbers = labels[positions].unique(return_inverse=True)
+    if len(present) < LEAST_CLASSES:
+        return features.new_empty(0), positions[:0]
+    rows = features[positions]
+    sums = rows.new_zeros(len(present), rows.shape[1]).index_add_(0, numbers, rows)
+    centre = (sums / counts[present][:, None]).mean(0)
+    unit = F.normalize(rows - centre, dim=1)
+    sums = rows.new_zeros(len(present), rows.shape[1]).index_add_(0, numbers, unit)
+    return reject.scores_left_out(unit, numbers, sums, None), positions
 
 
 def limit(scores: Tensor) -> float:
     """Return the score below which an image is far from what is usual among scores [n].
 
-    The spread is that of the scores below the median, so that skewed scores have a limit of their
-    own, and the foreign images themselves change it little.
+    It follows from medians, which the foreign images themselves change little.
     """
     middle = float(scores.median())
-    below = middle - scores[scores < middle]
-    spread = float(below.median()) / 0.6745 if len(below) else 0.0
+    spread = float((scores - middle).abs().median()) / NORMAL
     return middle - FAR * spread

@@ -68,7 +68,7 @@ def fit(
     unit = F.normalize(features - centre, dim=1)
     sums = unit.new_zeros(n_way, unit.shape[1]).index_add_(0, labels, unit)
     means = F.normalize(sums, dim=1)
-    scores = _scores_left_out(unit, labels, sums, clusters)
+    scores = scores_left_out(unit, labels, sums, clusters)
     return Rejection(centre, means, _threshold(scores, share), share)
 
 
@@ -134,8 +134,10 @@ def known_scores(rejection: Rejection, features: Tensor) -> Tensor:
     return (unit @ rejection.means.T).amax(1)
 
 
-def _scores_left_out(unit: Tensor, labels: Tensor, sums: Tensor, clusters: Tensor | None) -> Tensor:
+def scores_left_out(unit: Tensor, labels: Tensor, sums: Tensor, clusters: Tensor | None) -> Tensor:
     """Return the known scores of labelled images, each of which its class mean leaves out.
+
+    Images that are alone in their class have none.
 
     The mean of fewer images is longer, because it averages out less, and its cosines are smaller.
     The inner product with it is therefore divided by the length of the mean of all images.
