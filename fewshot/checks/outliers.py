@@ -5,7 +5,6 @@ The known score of an image, its cosine with the nearest class mean, leaves the 
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 from torch.nn import functional as F
 
