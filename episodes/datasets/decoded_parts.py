@@ -14,7 +14,9 @@ import torch
 
 from episodes.datasets import loose_files
 from episodes.datasets.decoding.image_cache import Entry, decoded, parts_of, signature
+from episodes.datasets.decoding.image_formats import quiet_pillow
 from episodes.datasets.decoding.image_sizes import median_side
+from episodes.datasets.decoding.parallel_decode import decoded_chunks
 from episodes.datasets.digits import load_digits
 from episodes.datasets.loading import KNOWN_SIDES, located, of_pixels
 from episodes.datasets.locations import cache_root, data_root
@@ -101,7 +103,6 @@ def _located(data: str, root: Path) -> Source:
 
 
 def _decoded_part(source: Source, part: Part, entry: Entry, cache: Path) -> DecodedPart:
-    skipped = dict(entry.skipped)
     has_image = np.bincount(entry.labels, minlength=len(entry.classes)) > 0
     names = np.array(distinct(entry.classes), dtype=object)
     images = ImageSet(
@@ -116,5 +117,19 @@ def _decoded_part(source: Source, part: Part, entry: Entry, cache: Path) -> Deco
         decoding=entry.decoding,
         identity=entry.identity,
     )
+    return DecodedPart(images, part, _reasons(part, entry), cache, source.unit == "files")
+
+
+def _reasons(part: Part, entry: Entry) -> list[str | None]:
+    """Return why images could not be decoded, or None, [n].
+
+    The names in an entry are those of the folder that was decoded first. Where the same images are
+    in another folder under other names, they are decoded again.
+    """
+    skipped = dict(entry.skipped)
     reasons = [skipped.get(part.name_of(index)) for index in range(len(part.labels))]
-    return DecodedPart(images, part, reasons, cache, source.unit == "files")
+    if sum(reason is None for reason in reasons) == len(entry.labels):
+        return reasons
+    with quiet_pillow():
+        chunks = decoded_chunks(part.chunks(), entry.decoding)
+        return [reason for chunk in chunks for reason in chunk.reasons]

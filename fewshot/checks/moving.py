@@ -42,7 +42,8 @@ class Moved(NamedTuple):
     table: Path
 
     def __str__(self) -> str:
-        text = f"{self.n_moved:,} moved: see {self.table}"
+        images = "1 image" if self.n_moved == 1 else f"{self.n_moved:,} images"
+        text = f"{images} moved: see {self.table}"
         if self.n_listed:
             text += f"; {self.n_listed:,} only listed: see {self.table.with_name(NOT_MOVED)}"
         return text

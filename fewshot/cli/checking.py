@@ -83,7 +83,8 @@ def check(
         if fix is not None:
             raise UserError("--fix moves images and --undo moves them back: use one.")
         n_moved = moving.undo(Path(data), undo)
-        print(f"{n_moved:,} moved back to {data}", file=sys.stderr)
+        images = "1 image" if n_moved == 1 else f"{n_moved:,} images"
+        print(f"{images} moved back to {data}", file=sys.stderr)
         return
     if page is not None and page.is_dir():
         raise UserError(f"{page} is a folder: name the file to write, such as check.html.")

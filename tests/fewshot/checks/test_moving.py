@@ -1,0 +1,133 @@
+"""Moving of images with faults, and moving them back. Oracle: the files before and after."""
+
+from __future__ import annotations
+
+import csv
+import os
+from pathlib import Path
+
+import pytest
+
+from fewshot.checks import moving
+from fewshot.checks.check import check
+from fewshot.checks.report import Report
+from fewshot.errors import UserError
+from tests.fewshot.checks import photos
+
+KINDS = ["broken", "exact copy", "near copy", "same image in two classes", "dark"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    folder = photos.save(tmp_path / "photos", 4)
+    photos.plant(folder)
+    return folder
+
+
+def reported(folder: Path) -> Report:
+    return check(str(folder), only=KINDS)
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def rows(table: Path) -> list[dict[str, str]]:
+    with table.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_facts_are_moved_and_guesses_are_listed(folder: Path, tmp_path: Path) -> None:
+    before, target = content(folder), tmp_path / "moved"
+    moved = moving.move(reported(folder), target)
+    after, away = content(folder), content(target)
+    assert set(before) - set(after) == {"cat/broken.png", "cat/copy.png"}
+    assert {name: away[name] for name in set(before) - set(after)} == {
+        name: before[name] for name in set(before) - set(after)
+    }
+    assert [(row["image"], row["kind"]) for row in rows(moved.table)] == [
+        ("cat/broken.png", "broken"),
+        ("cat/copy.png", "exact copy"),
+    ]
+    listed = rows(target / moving.NOT_MOVED)
+    assert {row["kind"] for row in listed} == {"same image in two classes", "dark"}
+    assert not any(row["moved_to"] for row in listed)
+    assert (moved.n_moved, moved.n_listed) == (2, len(listed))
+
+
+def test_what_was_moved_is_moved_back(folder: Path, tmp_path: Path) -> None:
+    before, target = content(folder), tmp_path / "moved"
+    moving.move(reported(folder), target, KINDS)
+    assert content(folder) != before
+    n_moved = moving.undo(folder, target)
+    assert n_moved == 4
+    assert content(folder) == before
+    assert not target.exists()
+
+
+def test_nothing_is_overwritten_in_either_direction(folder: Path, tmp_path: Path) -> None:
+    target = tmp_path / "moved"
+    (target / "cat").mkdir(parents=True)
+    (target / "cat" / "copy.png").write_bytes(b"mine")
+    moving.move(reported(folder), target)
+    assert (target / "cat" / "copy.png").read_bytes() == b"mine"
+    assert (target / "cat" / "copy (2).png").exists()
+    (folder / "cat" / "copy.png").write_bytes(b"new")
+    assert moving.undo(folder, target) == 1  # the broken one
+    assert (folder / "cat" / "copy.png").read_bytes() == b"new"
+    assert [row["moved_to"] for row in rows(target / moving.MOVED)] == ["cat/copy (2).png"]
+
+
+def test_an_interrupted_move_can_be_undone_and_repeated(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, target, report = content(folder), tmp_path / "moved", reported(folder)
+    real = moving._move
+
+    def interrupted(source: Path, place: Path) -> None:
+        if source.name == "copy.png":
+            raise KeyboardInterrupt
+        real(source, place)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(moving, "_move", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            moving.move(report, target)
+    assert [row["image"] for row in rows(target / moving.MOVED)] == [
+        "cat/broken.png",
+        "cat/copy.png",
+    ]
+    moving.move(reported(folder), target)
+    moving.undo(folder, target)
+    assert content(folder) == before
+
+
+def test_links_point_to_their_files_from_the_new_place(folder: Path, tmp_path: Path) -> None:
+    copy = folder / "cat" / "copy.png"
+    copy.unlink()
+    copy.symlink_to("01.png")
+    moving.move(reported(folder), tmp_path / "moved")
+    moved = [path for path in (tmp_path / "moved" / "cat").iterdir() if path.is_symlink()]
+    assert [os.path.realpath(path) for path in moved] == [str(folder / "cat" / "01.png")]
+
+
+def test_files_of_linked_folders_stay_where_they_are(folder: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    (folder / "cat").rename(elsewhere)
+    (folder / "cat").symlink_to(elsewhere)
+    before = content(elsewhere)
+    assert moving.move(reported(folder), tmp_path / "moved").n_moved == 0
+    assert content(elsewhere) == before
+
+
+def test_folders_that_would_become_data_are_refused(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="lies in the data set"):
+        moving.check_target(str(folder), folder / "moved")
+    with pytest.raises(UserError, match="which digits is not"):
+        moving.check_target("digits", tmp_path / "moved")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="this is a file"):
+        moving.check_target(str(folder), tmp_path / "file")
+    with pytest.raises(UserError, match="cannot be read"):
+        moving.undo(folder, tmp_path / "nothing")
