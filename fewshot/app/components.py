@@ -58,13 +58,13 @@ class Components:
         self.panels: list[Panel] = []
         self.status = gr.HTML(elem_id="status")
         with gr.Tabs():
-            with gr.Tab("1. Add photos"):
+            with gr.Tab("Add"):
                 self._add_photos()
-            with gr.Tab("2. Label next"):
+            with gr.Tab("Label"):
                 self._label_next()
-            with gr.Tab("3. Results"):
+            with gr.Tab("Results"):
                 self._results()
-            with gr.Tab("4. Download"):
+            with gr.Tab("Save"):
                 gr.HTML(DOWNLOADS)
 
     def _add_photos(self) -> None:
@@ -88,8 +88,8 @@ class Components:
 
     def _label_next(self) -> None:
         gr.HTML(
-            "<p class='hint'>These photos teach the most. Click one and choose its class; the next "
-            "one follows.</p>"
+            "<p class='hint'>Label these next: they teach the most. Choose the class of the first "
+            "one, and the next one follows; or click another.</p>"
         )
         with gr.Row():
             self._add_panel("suggested-panel")
@@ -120,7 +120,12 @@ class Components:
         key, keys = gr.State(""), gr.State([])
         with gr.Column(scale=2, min_width=280, visible=False, elem_id=name) as box:
             picture = gr.Image(
-                show_label=False, interactive=False, buttons=[], height=260, container=False
+                show_label=False,
+                interactive=False,
+                buttons=[],
+                height=260,
+                container=False,
+                elem_classes="picture",
             )
             text = gr.HTML()
             choice = gr.Radio([], label="Its class", elem_classes="choice")

@@ -32,6 +32,7 @@ POLICY = "; ".join(
         "base-uri 'self'",
     )
 )
+LONGEST_NUMBER = 16  # digits of the length of a request
 HEADERS = (
     (b"content-security-policy", POLICY.encode()),
     (b"x-content-type-options", b"nosniff"),
@@ -95,7 +96,10 @@ class Guard:
         values = dict(headers)
         if b"transfer-encoding" in values:
             return Refusal(411, "the length of a request must be known")
-        if int(values.get(b"content-length", "0")) > self.largest:
+        length = values.get(b"content-length", "0")
+        if not (length.isdecimal() and len(length) < LONGEST_NUMBER):
+            return Refusal(400, "the length of a request is a number")
+        if int(length) > self.largest:
             most = self.largest >> 20
             return Refusal(413, f"more than {most} MB at once: drop fewer photos at a time")
         return None

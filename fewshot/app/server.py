@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import tempfile
 import threading
 import webbrowser
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -76,7 +77,8 @@ def serve(
         UserError: Gradio is missing, no port is free, or a place cannot be used.
     """
     check()
-    with listen(port) as own, tempfile.TemporaryDirectory(prefix="fewshot-page-") as temporary:
+    folders = tempfile.TemporaryDirectory(prefix="fewshot-page-")
+    with listen(port) as own, _interrupted_by_sigterm(), folders as temporary:
         folder = Path(temporary)
         (folder / "photos").mkdir()
         session, notes = starting.start(places, folder / "photos", device)
@@ -88,6 +90,16 @@ def serve(
             threading.Thread(target=webbrowser.open, args=[url], daemon=True).start()
         with suppress(KeyboardInterrupt):  # which the server raises once more at its end
             server.run(sockets=[own])
+
+
+@contextmanager
+def _interrupted_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM do what Ctrl-C does, so that the temporary folder is removed."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _server(app: App) -> Any:

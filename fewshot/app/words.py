@@ -32,10 +32,8 @@ def status(session: Session) -> str:
     numbers = "".join(f"<div><b>{number}</b><span>{what}</span></div>" for number, what in tiles)
     sentences = [BEGIN] if classifier is None else accuracy(classifier.card)
     first, rest = escape(sentences[0]), escape(" ".join(sentences[1:]))
-    return (
-        f'<div class="tiles">{numbers}</div>'
-        f'<p class="accuracy">{first}</p><p class="forecast">{rest}</p>'
-    )
+    more = f"<details><summary>How this is known</summary>{rest}</details>" if rest else ""
+    return f'<div class="tiles">{numbers}</div><p class="accuracy">{first}</p>{more}'
 
 
 def accuracy(card: Card) -> list[str]:

@@ -1,0 +1,82 @@
+"""Oracle: margins of a head that is written by hand, and tables read back with the csv module."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import pytest
+import torch
+
+from fewshot.app import answers
+from fewshot.app.photos import File, Photo, body_of, read
+from fewshot.model import file_format
+from fewshot.model.classifier import ImageClassifier
+from tests.fewshot.model import own_photos
+
+
+@pytest.fixture(scope="module")
+def classifier(model: Path) -> ImageClassifier:
+    return file_format.load(model, "cpu")
+
+
+@pytest.fixture
+def pile(classifier: ImageClassifier, tmp_path: Path) -> list[Photo]:
+    folder = own_photos.write(tmp_path / "new", {"red": 3, "white": 3, "blue": 1}, first=80)
+    files = [
+        File(path, f"{path.parent.name}/{path.name}") for path in sorted(folder.rglob("*.png"))
+    ]
+    return read(files, body_of(classifier), tmp_path).photos
+
+
+def test_answers_are_ranked(classifier: ImageClassifier, pile: list[Photo]) -> None:
+    rows = answers.answers(classifier, pile)
+    assert [one.photo for one in rows] == pile
+    for one in rows:
+        assert sorted(one.labels) == [0, 1, 2]
+        assert one.probabilities == sorted(one.probabilities, reverse=True)
+        assert sum(one.probabilities) == pytest.approx(1, abs=1e-5)
+        assert one.refused == (one.known < classifier.rejection.threshold)
+    assert answers.answers(classifier, []) == []
+
+
+def test_suggestions_are_different_photos_of_the_pile(
+    classifier: ImageClassifier, pile: list[Photo]
+) -> None:
+    for own in (classifier, None):
+        chosen = answers.suggestions(own, [], pile, 4)
+        assert len({one.key for one in chosen}) == 4
+    assert len(answers.suggestions(None, pile[:2], pile[2:], 99)) == len(pile) - 2
+    assert answers.suggestions(None, pile, [], 3) == []
+
+
+def test_the_uncertainty_is_one_minus_the_margin(classifier: ImageClassifier) -> None:
+    features = torch.randn(5, classifier.backbone.n_features, generator=torch.manual_seed(0))
+    probabilities = classifier.log_probabilities(features).exp().tolist()
+    expected = [1 - (sorted(row)[-1] - sorted(row)[-2]) for row in probabilities]
+    computed = answers._uncertainty(classifier, features)
+    assert computed is not None
+    assert computed.tolist() == pytest.approx(expected, abs=1e-6)
+
+
+def test_neighbours_of_a_model_have_no_pictures(
+    classifier: ImageClassifier, pile: list[Photo]
+) -> None:
+    nearest = answers.neighbours(classifier, [], pile[0], 3)
+    assert [one.label for one in nearest] == ["blue"] * 3
+    assert all(one.thumbnail is None for one in nearest)
+    similarities = [one.similarity for one in nearest]
+    assert similarities == sorted(similarities, reverse=True)
+
+
+def test_tables(classifier: ImageClassifier, pile: list[Photo]) -> None:
+    text = answers.table_of_answers(classifier.classes, answers.answers(classifier, pile))
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert [row["file"] for row in rows] == [photo.name for photo in pile]
+    assert set(rows[0]) == {
+        *("file", "label", "probability", "known", "refused", "label_2", "probability_2"),
+    }
+    named = Photo("0", 'a, "b".png', torch.zeros(1), Path("small.jpg"), None, "x,y")
+    rows = list(csv.reader(io.StringIO(answers.table_of_labels([named]))))
+    assert rows == [["image_path", "label"], ['a, "b".png', "x,y"]]
