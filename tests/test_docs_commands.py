@@ -20,6 +20,7 @@ import typer
 import yaml
 from PIL import Image
 
+from fewshot.app import server
 from fewshot.cli import main
 from fewshot.runs import execution, resolve
 from fewshot.runs.episodic import experiment, learner_checks
@@ -89,6 +90,7 @@ def place(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("FEWSHOT_DATA", str(data))
     plain = precision.Capability(precision.PLAIN)
     monkeypatch.setattr(precision, "_capability", lambda device: plain)
+    monkeypatch.setattr(server, "run", lambda app, own: None)  # it would run until Ctrl-C
     monkeypatch.chdir(tmp_path)
     (tmp_path / "photos").symlink_to(data / "photos")
     for name in ("new-photos", "photos-to-classify"):
@@ -198,6 +200,9 @@ def test_a_command_that_cannot_run_is_noticed(
 
 def small(words: list[str], monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Return a command with the same preset for one trial, one step and few labels at most."""
+    if words[0] == "demo":
+        pytest.importorskip("gradio", reason="the page needs Gradio")
+        return [*words, "--no-browser"]
     if words[0] == "fit":
         return [*words, "--method", "probe"]
     if words[0] not in ("run", "pretrain"):

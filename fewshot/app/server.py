@@ -77,19 +77,21 @@ def serve(
         UserError: Gradio is missing, no port is free, or a place cannot be used.
     """
     check()
-    folders = tempfile.TemporaryDirectory(prefix="fewshot-page-")
-    with listen(port) as own, _interrupted_by_sigterm(), folders as temporary:
+    with (
+        listen(port) as own,
+        _interrupted_by_sigterm(),
+        tempfile.TemporaryDirectory(prefix="fewshot-page-") as temporary,
+    ):
         folder = Path(temporary)
         (folder / "photos").mkdir()
         session, notes = starting.start(places, folder / "photos", device)
         number = own.getsockname()[1]
-        server = _server(Guard(application(session, folder, notes), number, LARGEST_REQUEST))
+        guarded = Guard(application(session, folder, notes), number, LARGEST_REQUEST)
         url = f"http://{ADDRESS}:{number}/"
         print(f"{url}  (stop with Ctrl-C)", flush=True)
         if open_browser:
             threading.Thread(target=webbrowser.open, args=[url], daemon=True).start()
-        with suppress(KeyboardInterrupt):  # which the server raises once more at its end
-            server.run(sockets=[own])
+        run(guarded, own)
 
 
 @contextmanager
@@ -102,21 +104,22 @@ def _interrupted_by_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _server(app: App) -> Any:
+def run(app: App, own: socket.socket) -> None:
+    """Answer the requests that arrive at a socket, until the process is interrupted."""
     import uvicorn
 
-    return uvicorn.Server(
-        uvicorn.Config(
-            app,
-            log_config=None,
-            log_level="critical",
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            ws="none",
-            timeout_graceful_shutdown=CLOSING_SECONDS,
-        )
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        log_level="critical",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        ws="none",
+        timeout_graceful_shutdown=CLOSING_SECONDS,
     )
+    with suppress(KeyboardInterrupt):  # which the server raises once more at its end
+        uvicorn.Server(config).run(sockets=[own])
 
 
 def application(session: Session, folder: Path, notes: list[str]) -> App:

@@ -79,7 +79,8 @@ def _drop(tab: Tab, where: str, paths: list[Path]) -> None:
 
 def _wait_for_status(tab: Tab, text: str) -> None:
     tab.wait_for_function(
-        "text => document.querySelector('#status').innerText.replace(/\\s+/g, ' ').includes(text)",
+        "text => (document.querySelector('#status')?.innerText ?? '').replace(/\\s+/g, ' ')"
+        ".includes(text)",
         arg=text,
         timeout=PATIENCE,
     )
