@@ -30,9 +30,9 @@ PAGES = {
         *sorted((ROOT / "docs").rglob("*.md")),
     )
 }
-NOTEBOOK = ROOT / "docs" / "notebooks" / "first_steps.ipynb"
+NOTEBOOKS = {path.stem: path for path in sorted((ROOT / "docs" / "notebooks").glob("*.ipynb"))}
 BLOCK = re.compile(r"(<!-- slow -->\n)?^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-NOT_OURS = {".", "pip", "pre-commit"}  # programs whose arguments are not checked here
+NOT_OURS = {".", "hf", "pip", "pre-commit"}  # programs whose arguments are not checked here
 
 
 def blocks(page: str, language: str) -> list[tuple[str, bool]]:
@@ -171,31 +171,66 @@ def test_marks_are_replaced() -> None:
             assert "<!-- generated:" not in docs.on_page_markdown(text), page
 
 
-def test_the_notebook_has_no_outputs() -> None:
-    cells = json.loads(NOTEBOOK.read_text())["cells"]
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_notebooks_have_no_outputs(name: str) -> None:
+    cells = json.loads(NOTEBOOKS[name].read_text())["cells"]
     code = [cell for cell in cells if cell["cell_type"] == "code"]
     assert code
     assert all(not cell["outputs"] and cell["execution_count"] is None for cell in code)
 
 
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore")
-def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_notebooks_link_to_pages_that_exist_and_pages_to_notebooks(name: str) -> None:
+    text = NOTEBOOKS[name].read_text()
+    places = re.findall(r"\]\(([^):]+)\)", text)
+    assert all((NOTEBOOKS[name].parent / place).is_file() for place in places), places
+    assert any(f"notebooks/{name}.ipynb" in page for page in PAGES.values())
+
+
+def printed_by(name: str, folder: Path) -> str:
+    """Run a notebook in a folder and return what its cells print and return, as text."""
     nbclient = pytest.importorskip("nbclient", reason="pip install '.[docs]' installs nbclient")
     nbformat = pytest.importorskip("nbformat")
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    notebook = nbformat.read(NOTEBOOKS[name], as_version=4)
     client = nbclient.NotebookClient(
-        notebook, timeout=600, resources={"metadata": {"path": str(tmp_path)}}
+        notebook, timeout=600, resources={"metadata": {"path": str(folder)}}
     )
     client.execute()
-    printed = "".join(
-        output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", [])
-    )
-    before, after = (
-        float(re.search(rf"{word}: ([\d.]+)", printed)[1]) for word in ("before", "after")
-    )
-    assert after > before
+    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    texts = [output.get("text") or output.get("data", {}).get("text/plain") for output in outputs]
+    return "\n".join(text for text in texts if text)
+
+
+def number_after(words: str, text: str) -> float:
+    """Return the number that follows some words."""
+    match = re.search(rf"{re.escape(words)} ([\d.]+)", text)
+    assert match is not None, text
+    return float(match[1])
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_notebooks_run(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    text = printed_by(name, tmp_path)
+    match name:
+        case "first_steps":
+            assert number_after("after:", text) > number_after("before:", text)
+        case "which_photos_to_label":
+            rising = [number_after(f"{n} labels:", text) for n in (10, 30, 50, 70)]
+            assert rising[-1] > rising[0] > 0.3
+        case "what_is_wrong_with_my_folder":
+            for file in ("3/broken.png", "4/copy.png", "8/also_a_five.png", "9/learned.png"):
+                assert file in text
+            assert "1/a_seven.png" in text
+        case "many_small_tasks":
+            assert "protonet, trained on base classes" in text
+        case "your_own_images":
+            assert number_after("accuracy on test images:", text) > 0.7
+            assert "digit 9" in text
+        case _:
+            pytest.fail("say what this notebook must print")
 
 
 @pytest.mark.slow
