@@ -1,6 +1,6 @@
 """The components of the page in Gradio: tabs, galleries, and the panel that shows one photo.
 
-Import this module only through `server`, which first tells Gradio to report nothing.
+Import this module only through `server`, which first turns off the reports of Gradio.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 A page of another site could otherwise send requests to the server, either across origins or
 through a name that it lets point to 127.0.0.1 (DNS rebinding). The `Host` and `Origin` of each
-request are therefore compared with the address of the server. The browser is also told, by the
-content security policy, to load nothing from elsewhere.
+request are therefore compared with the address of the server. The content security policy makes
+the browser load nothing from elsewhere.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The page: what happens when one of its components is used.
 
-Import this module only through `server`, which first tells Gradio to report nothing.
+Import this module only through `server`, which first turns off the reports of Gradio.
 """
 
 from __future__ import annotations

@@ -243,7 +243,7 @@ class Session:
         return int(growing.learned_from(self.base, photo.features[None])) >= 0
 
     def _fitted(self) -> ImageClassifier | None:
-        """Return the classifier of the labelled photos, or of them and of those of the model."""
+        """Return the classifier of the labelled photos, or of them and the images of the model."""
         labelled, classes = self.labelled, self.classes
         if self.base is not None and not labelled:
             return self.base
