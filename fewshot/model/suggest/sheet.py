@@ -16,7 +16,6 @@ from episodes.types import Decoding
 
 MOST = 200  # images on a sheet
 COLUMNS = 6
-LONGEST_NAME = 24  # characters
 
 # Sizes in pixels.
 CELL = 150
@@ -50,12 +49,16 @@ def draw(payloads: Sequence[Payload], names: Sequence[str]) -> Image.Image:
             corner = (MARGIN + column * step, MARGIN + row * height)
             pixels = decode.decode(payload, Decoding(CELL, "pad"))
             sheet.paste(Image.fromarray(pixels), corner)
-            caption = f"{position + 1}  {_short(name)}"
+            caption = _caption(pen, position + 1, name)
             pen.text((corner[0], corner[1] + CELL + 3), caption, fill="black", font_size=FONT_SIZE)
     return sheet
 
 
-def _short(name: str) -> str:
-    """Return the last part of a path in at most 24 characters."""
+def _caption(pen: ImageDraw.ImageDraw, number: int, name: str) -> str:
+    """Return a number and as much of the end of a name as fits below an image."""
     text = unicodedata.normalize("NFC", readable_line(name)).rsplit("/", 1)[-1]
-    return text if len(text) <= LONGEST_NAME else f"…{text[-LONGEST_NAME + 1 :]}"
+    short, start = f"{number}  {text}", 0
+    while start < len(text) and pen.textlength(short, font_size=FONT_SIZE) > CELL:
+        start += 1
+        short = f"{number}  …{text[start:]}"
+    return short

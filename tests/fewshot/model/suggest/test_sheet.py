@@ -32,6 +32,15 @@ def test_a_picture_that_is_not_square_is_shown_as_a_whole() -> None:
     assert abs(dark.sum() - sheet.CELL * sheet.CELL / 3) < 0.03 * sheet.CELL**2
 
 
+def test_long_names_do_not_reach_the_next_image() -> None:
+    names = ["W" * 30 + ".JPEG", "i" * 60 + ".JPEG", "n03394916_35457.JPEG"] * 2
+    picture = np.full((20, 20, 3), 255, dtype=np.uint8)
+    drawn = np.asarray(sheet.draw([picture] * 6, names))
+    step = sheet.CELL + sheet.MARGIN
+    gaps = [drawn[:, column * step + 1 : column * step + sheet.MARGIN] for column in range(1, 6)]
+    assert all((gap > 200).all() for gap in gaps)
+
+
 def test_a_large_number_is_cut() -> None:
     pictures = [np.zeros((4, 4, 3), dtype=np.uint8)] * (sheet.MOST + 1)
     content = sheet.png(pictures, ["a"] * len(pictures))
