@@ -26,7 +26,7 @@ from fewshot.heads.calibration import Calibration
 from fewshot.learners.base import Learner
 from fewshot.runs import experiment, training_stream
 from fewshot.runs.run_record import RunRecord
-from fewshot.training import trainer
+from fewshot.training import curves, trainer
 
 
 def run(
@@ -48,6 +48,7 @@ def run(
     workers: int | None = 1,
     threads: int | None = None,
     force: bool = False,
+    log: Literal["tensorboard", "wandb"] | None = None,
     quiet: bool = False,
     **settings: Any,
 ) -> RunRecord:
@@ -81,6 +82,7 @@ def run(
         threads: CPU threads of each trial; another number changes results slightly; by default
             those that the run has, and two for a new one (or OMP_NUM_THREADS).
         force: run finished trials again.
+        log: where to send the curves of trainings as well: "tensorboard" or "wandb".
         quiet: show no progress.
         **settings: any other settings, nested as in YAML: `train={"steps": 50}`.
 
@@ -106,7 +108,7 @@ def run(
     if weights is not None:
         values = config.overlay(values, {"backbone": {"weights": str(weights)}})
     values = config.with_defaults(config.overlay(values, settings))
-    with progress.on_stderr(quiet):
+    with progress.on_stderr(quiet), curves.sent_to(log):
         return experiment.run(
             values,
             list(range(seeds)) if isinstance(seeds, int) else list(seeds),

@@ -18,6 +18,7 @@ from fewshot.runs.episodic import experiment, given
 from fewshot.runs.episodic.given import GivenFeatures
 from fewshot.runs.episodic.record import EpisodesRecord
 from fewshot.runs.episodic.requests import combinations
+from fewshot.training import curves
 
 Features = str | Path | Mapping[str, Any]
 
@@ -69,6 +70,7 @@ def episodes(
     device: str | None = None,
     threads: int | None = None,
     force: bool = False,
+    log: Literal["tensorboard", "wandb"] | None = None,
     quiet: bool = False,
     **settings: Any,
 ) -> EpisodesRecord | list[EpisodesRecord]:
@@ -110,6 +112,7 @@ def episodes(
         threads: CPU threads; by default those that the run has, and two for a new one (or
             OMP_NUM_THREADS).
         force: evaluate finished runs again.
+        log: where to send the curve of a meta-training as well: "tensorboard" or "wandb".
         quiet: show no progress.
         **settings: any other settings, nested as in YAML: `head={"features": "UN"}`.
 
@@ -152,7 +155,7 @@ def episodes(
         balances=_several(balance),
     )
     pool = None if features is None else _given(features)
-    with progress.on_stderr(quiet):
+    with progress.on_stderr(quiet), curves.sent_to(log):
         records = experiment.run_all(
             requests, out=Path(out), device=device, threads=threads, force=force, given=pool
         )

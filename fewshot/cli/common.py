@@ -40,6 +40,13 @@ Set = Annotated[
 Config = Annotated[Path | None, typer.Option(help="YAML file of settings, or a run's config.yaml.")]
 Out = Annotated[Path, typer.Option(help="Folder that holds the run folders.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of text.")]
+Log = Annotated[
+    str | None,
+    typer.Option(
+        help="Also send the curves of trainings to tensorboard (into the run's folder) or wandb.",
+        show_default="neither",
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress on stderr.")]
 Trial = Annotated[
     int | None, typer.Option(help="Trial of the run, by its seed.", show_default="the first")

@@ -116,6 +116,7 @@ def episodes(
     device: common.Device = None,
     threads: common.Threads = None,
     out: common.Out = Path("runs"),
+    log: common.Log = None,
     as_json: common.Json = False,
     quiet: common.Quiet = False,
     force: Annotated[
@@ -162,15 +163,17 @@ def episodes(
     task_arguments.check_features(features, base_features)
     with work(quiet):
         from fewshot.runs.episodic import experiment, given
+        from fewshot.training import curves
 
-        records = experiment.run_all(
-            requests,
-            out=out,
-            device=device,
-            threads=threads,
-            force=force,
-            given=None if features is None else given.read(features, base_features),
-        )
+        with curves.sent_to(log):
+            records = experiment.run_all(
+                requests,
+                out=out,
+                device=device,
+                threads=threads,
+                force=force,
+                given=None if features is None else given.read(features, base_features),
+            )
     if as_json:
         print(json.dumps([record.to_json() for record in records], indent=1))
         return

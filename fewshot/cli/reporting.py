@@ -62,6 +62,7 @@ def sweep(
         Path | None,
         typer.Option(help="Folder for the result of each setting.", show_default="OUT/studies"),
     ] = None,
+    log: common.Log = None,
     quiet: common.Quiet = False,
 ) -> None:
     """Run the settings of studies that have no result yet; a failed run does not stop the others.
@@ -92,8 +93,10 @@ def sweep(
         staleness.report(checked, store)
         print(status.text(statuses, scale))
         return
+    from fewshot.training import curves
+
     board = status.Board(statuses, quiet)
-    with work(quiet=True), board.live():
+    with work(quiet=True), board.live(), curves.sent_to(log):
         from fewshot.studies import sweep
 
         sweep.run(

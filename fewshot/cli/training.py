@@ -87,6 +87,7 @@ def run(
     set_: common.Set = None,
     config: common.Config = None,
     out: common.Out = Path("runs"),
+    log: common.Log = None,
     as_json: common.Json = False,
     quiet: common.Quiet = False,
     force: Annotated[
@@ -140,16 +141,18 @@ def run(
         return
     with work(quiet):
         from fewshot.runs import experiment
+        from fewshot.training import curves
 
-        record = experiment.run(
-            values,
-            seed_list,
-            out=out,
-            device=device,
-            force=force,
-            workers=workers,
-            threads=threads,
-        )
+        with curves.sent_to(log):
+            record = experiment.run(
+                values,
+                seed_list,
+                out=out,
+                device=device,
+                force=force,
+                workers=workers,
+                threads=threads,
+            )
     if is_follower():
         return
     if as_json:
@@ -187,6 +190,7 @@ def pretrain(
     set_: common.Set = None,
     config: common.Config = None,
     out: common.Out = Path("runs"),
+    log: common.Log = None,
     as_json: common.Json = False,
     quiet: common.Quiet = False,
     force: Annotated[bool, typer.Option("--force", help="Train again, even if finished.")] = False,
@@ -206,16 +210,18 @@ def pretrain(
     )
     with work(quiet):
         from fewshot.runs import pretraining
+        from fewshot.training import curves
 
-        record, weights = pretraining.run(
-            values,
-            seed,
-            command=command,
-            out=out,
-            device=device,
-            threads=threads,
-            force=force,
-        )
+        with curves.sent_to(log):
+            record, weights = pretraining.run(
+                values,
+                seed,
+                command=command,
+                out=out,
+                device=device,
+                threads=threads,
+                force=force,
+            )
     if is_follower():
         return
     if as_json:

@@ -26,7 +26,7 @@ from fewshot.runs.held_out import HeldOut
 from fewshot.runs.resolve import ResolvedRun
 from fewshot.runs.training_run import TrainingRun
 from fewshot.runs.trial_data import Part, TrialData
-from fewshot.training import trainer
+from fewshot.training import curves, trainer
 
 FOLDS = 5
 LONG = 10.0  # seconds left that are worth saying
@@ -213,12 +213,14 @@ def fit_part(
     config = run.config
     assert config.train is not None
     checkpoint = folder / "checkpoint.pt"
-    if not checkpoint.exists():
+    resumes = checkpoint.exists()
+    if not resumes:
         _initialise(run, learner, train, seed)
     stream, steps_per_epoch = training_stream.of_run(run, learner, train, seed)
-    log = _Log(folder / "metrics.jsonl")
     rank = [distributed.rank()] if distributed.rank() else []
-    with seeded(seed, "fit", *rank):
+    curve = curves.of_training(_curve(run, folder, seed), resumes=resumes)
+    with curve as on_point, seeded(seed, "fit", *rank):
+        log = _Log(folder / "metrics.jsonl", on_point)
         fit = trainer.fit(
             learner,
             stream,
@@ -235,6 +237,14 @@ def fit_part(
         )
     learner.on_train_end()
     return fit
+
+
+def _curve(run: TrainingRun, folder: Path, seed: int) -> curves.Training:
+    """Return what the curve of a training says of it."""
+    is_of_run = folder.is_relative_to(run.folder)  # a meta-training is in the cache
+    name = folder.relative_to(run.folder).as_posix() if is_of_run else "meta-training"
+    settings = {"method": run.config.method, "backbone": run.config.backbone.full_name}
+    return curves.Training(run.folder, name, {**settings, "seed": seed})
 
 
 def _initialise(run: TrainingRun, learner: Learner, train: Part, seed: int) -> None:
@@ -275,10 +285,10 @@ def _validation(
 
 
 class _Log:
-    """Append log points to a file, and report the progress with the time that is left."""
+    """Append log points to a file, send them on, and report the progress with the time left."""
 
-    def __init__(self, path: Path) -> None:
-        self.path, self.values = path, ""
+    def __init__(self, path: Path, on_point: curves.OnPoint) -> None:
+        self.path, self.on_point, self.values = path, on_point, ""
         self.first: tuple[int, float] | None = None  # a step, and the second of its end
         self.shown_at = float("-inf")
 
@@ -288,6 +298,7 @@ class _Log:
             self.values += f", validation {row['validation_accuracy']:.3f}"
         self._show(row["step"], total_steps)
         io.append_line(self.path, row)
+        self.on_point(row)
 
     def on_step(self, step: int, last_step: int) -> None:
         """Report a step, unless something was reported a moment ago."""

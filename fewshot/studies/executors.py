@@ -170,7 +170,7 @@ class InRay:
     def __enter__(self) -> InRay:
         import logging
 
-        from fewshot.training import devices
+        from fewshot.training import curves, devices
 
         # Ray would set one thread; cells run with as many as they have without Ray.
         n_threads = str(devices.default_threads())
@@ -179,7 +179,7 @@ class InRay:
             address=self.address or "local",
             log_to_driver=False,
             logging_level=logging.ERROR,
-            runtime_env={"env_vars": {"OMP_NUM_THREADS": n_threads}},
+            runtime_env={"env_vars": {"OMP_NUM_THREADS": n_threads, **curves.environment()}},
             **({} if self.address else local),
         )
         gpus = 1 if (self.device or "").startswith("cuda") else 0
