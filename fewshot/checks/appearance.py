@@ -13,6 +13,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from episodes.datasets.folders.folder_tree import is_image
 from fewshot.checks.findings import Finding, Place
 from fewshot.checks.inspected import Inspected
 
@@ -28,10 +29,14 @@ COMMON = 0.25  # share of the images beyond which a property is that of the data
 
 
 def find(data: Inspected) -> list[Finding]:
-    """Return the images that look odd, by kind, and the files that cannot be read."""
+    """Return the images that look odd, by kind, and the images that cannot be read.
+
+    Other files, such as notes.txt, are no fault.
+    """
     findings = [
         Finding("broken", (Place("data", None, file.name),), file.reason)
         for file in data.unreadable
+        if is_image(file.name) or not file.reason.endswith("not an image")
     ]
     if data.appearance is None or not len(data.labels):
         return findings

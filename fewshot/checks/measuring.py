@@ -153,7 +153,7 @@ def _is_grey(image: np.ndarray) -> bool:
 def _details(images: np.ndarray) -> np.ndarray:
     """Return how much detail images [m, h, w, 3] have, and their contrast, [m, 2].
 
-    The first is the standard deviation of the Laplacian, as a share of the standard deviation of the grey values.
+    The first is the standard deviation of the Laplacian, divided by that of the grey values.
     """
     red, green, blue = np.moveaxis(images.astype(np.int64), -1, 0)
     grey = (19595 * red + 38470 * green + 7471 * blue + 0x8000) >> 16  # as Pillow's mode L

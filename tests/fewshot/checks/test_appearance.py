@@ -51,6 +51,14 @@ def test_small_images_among_small_ones_are_not_tiny(tmp_path: Path) -> None:
     assert [one.kind for one in appearance.find(read(tmp_path))] == []
 
 
+def test_a_file_that_is_meant_as_no_image_is_no_fault(tmp_path: Path) -> None:
+    folder = photos.save(tmp_path / "photos", 2)
+    (folder / "cat" / "notes.txt").write_text("taken in May")
+    (folder / "cat" / "page.jpg").write_text("<html>not found</html>")
+    places = [finding.places[0].name for finding in appearance.find(read(folder))]
+    assert places == ["cat/page.jpg"]
+
+
 @pytest.mark.slow
 def test_flags_are_those_of_cleanvision_except_for_blur(tmp_path: Path) -> None:
     cleanvision = pytest.importorskip("cleanvision", reason="the oracle is not installed")
