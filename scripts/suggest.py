@@ -106,8 +106,9 @@ class Seconds(TypedDict):
 def ways(part: str) -> list[str]:
     """Return the ways of selection that are measured."""
     if part == "development":
-        return [RANDOM, *select.METHODS, *(f"bandwidth {one:g}" for one in BANDWIDTHS), DEFAULT]
-    return [DEFAULT, *select.METHODS]
+        bandwidths = [f"bandwidth {one:g}" for one in BANDWIDTHS]
+        return [RANDOM, *bandwidths, "k-means", "typiclust", "coreset", "margin", DEFAULT]
+    return [DEFAULT, RANDOM, *(method for method in select.METHODS if method != RANDOM)]
 
 
 def loaded(name: str) -> tuple[LabelledSet, LabelledSet]:

@@ -9,9 +9,9 @@ from torch.nn import functional as F
 
 from fewshot.model.suggest.picks import Pool
 
-BLOCK = 1024  # images that are compared with all others at once
+BLOCK = 256  # images that are compared with all others at once
 DIRECTIONS = 128  # numbers that describe an image: comparisons take a time proportional to it
-SAMPLE = 10_000  # images from which these directions are found
+SAMPLE = 5_000  # images from which these directions are found
 
 
 def prepared(pool: Pool) -> Pool:
