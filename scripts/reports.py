@@ -32,6 +32,7 @@ SCRIPTS = (
     "forecast",
     "statistics",
     "unknown",
+    "suggest",
     "auto",
     "gpu_report",
     "pretraining report",

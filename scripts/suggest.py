@@ -32,7 +32,7 @@ from fewshot.config import BackboneSettings
 from fewshot.evaluation import paired_tests
 from fewshot.evaluation.statistics import summary
 from fewshot.features import frozen
-from fewshot.model.suggest import max_herding, select, simulate, uncertainty
+from fewshot.model.suggest import max_herding, select, simulate, space, uncertainty
 from fewshot.model.suggest.picks import Method, Pool
 from fewshot.model.suggest.simulate import LabelledSet
 from fewshot.report.formatting import markdown_table, plus_minus
@@ -43,10 +43,9 @@ from scripts.pages import RECORDS, ROOT
 FOLDER = RECORDS / "suggest"
 PAGE = ROOT / "reports" / "suggest.md"
 BUDGETS = (10, 20, 40, 80, 160)
-TRIALS = 10
+TRIALS, DEVELOPMENT_TRIALS = 10, 5
 DEFAULT, RANDOM = "default", "random"
-BANDWIDTHS = (0.4, 0.5, 0.6, 0.7, 0.8)
-FIRST = 10  # random labels before margin selects
+BANDWIDTHS = (0.4, 0.5, 0.6, 0.7)
 RAREST = 20  # the rarest class of the unbalanced pools is so many times rarer than the commonest
 
 
@@ -103,6 +102,22 @@ class Seconds(TypedDict):
     seconds: float
 
 
+class Images(NamedTuple):
+    """Images as features for the classifier, and as the methods of selection compare them.
+
+    Attributes:
+        known: features and labels.
+        compared: the same features projected as `space.prepared` does, but once for all pools.
+    """
+
+    known: LabelledSet
+    compared: Tensor
+
+    def subset(self, rows: Tensor) -> Images:
+        known = LabelledSet(self.known.features[rows], self.known.labels[rows])
+        return Images(known, self.compared[rows])
+
+
 def ways(part: str) -> list[str]:
     """Return the ways of selection that are measured."""
     if part == "development":
@@ -111,7 +126,7 @@ def ways(part: str) -> list[str]:
     return [DEFAULT, RANDOM, *(method for method in select.METHODS if method != RANDOM)]
 
 
-def loaded(name: str) -> tuple[LabelledSet, LabelledSet]:
+def loaded(name: str) -> tuple[Images, LabelledSet]:
     """Return the images of which pools are parts, and those of which accuracy is measured."""
     part = PARTS[name]
     images = datasets.load(part.data, input_size=backbones.input_side(part.settings))
@@ -121,27 +136,29 @@ def loaded(name: str) -> tuple[LabelledSet, LabelledSet]:
     for stored in (images.train, images.test):
         cached = frozen.cached(network, stored, torch.arange(len(stored)), "cpu").features
         parts.append(LabelledSet(cached.features.as_subclass(Tensor), stored.labels))
+    train, test = parts
+    compared = space.prepared(Pool(train.features, train.features[:0], train.labels[:0])).features
+    images_of_pools = Images(train, compared)
     if name == "development":
-        order = torch.from_numpy(np.random.default_rng(0).permutation(len(parts[0].labels)))
-        return subset(parts[0], order[:N_TRAIN]), subset(parts[0], order[N_TRAIN:])
-    return parts[0], parts[1]
+        order = torch.from_numpy(np.random.default_rng(0).permutation(len(train.labels)))
+        return images_of_pools.subset(order[:N_TRAIN]), images_of_pools.subset(
+            order[N_TRAIN:]
+        ).known
+    return images_of_pools, test
 
 
-def subset(images: LabelledSet, rows: Tensor) -> LabelledSet:
-    return LabelledSet(images.features[rows], images.labels[rows])
-
-
-def pool_of(name: str, train: LabelledSet, trial: int) -> LabelledSet:
+def pool_of(name: str, train: Images, trial: int) -> Images:
     """Return the pool of a trial; in unbalanced ones, class c is rarer than class 0."""
+    labels = train.known.labels
     generator = torch.Generator().manual_seed(trial)
-    order = torch.randperm(len(train.labels), generator=generator)
+    order = torch.randperm(len(labels), generator=generator)
     order = order[: round(PARTS[name].share * len(order))]
     if name == "unbalanced":
-        n_way = int(train.labels.max()) + 1
+        n_way = int(labels.max()) + 1
         frequencies = RAREST ** (-torch.arange(n_way) / (n_way - 1))
         lot = torch.rand(len(order), generator=generator)
-        order = order[lot < frequencies[train.labels[order]]]
-    return subset(train, order)
+        order = order[lot < frequencies[labels[order]]]
+    return train.subset(order)
 
 
 @contextmanager
@@ -156,29 +173,37 @@ def bandwidth_of(way: str) -> Iterator[None]:
         max_herding.BANDWIDTH = before
 
 
-def picked(pool: LabelledSet, way: str, n_way: int, trial: int) -> Tensor:
-    """Return the labelled images in the order of labelling, int64 [BUDGETS[-1]]."""
-    with bandwidth_of(way):
-        if way == "margin":
-            return by_margin(pool, n_way, trial)
-        method = None if way == DEFAULT else "max-herding" if way.startswith("bandw") else way
-        return simulate.picked(pool, BUDGETS, method, n_way, seed=trial)  # type: ignore[arg-type]
+def picked(pool: Images, way: str, n_way: int, trial: int) -> Tensor:
+    """Return the labelled images in the order of labelling, int64 [BUDGETS[-1]].
 
-
-def by_margin(pool: LabelledSet, n_way: int, trial: int) -> Tensor:
-    """Return the images of smallest margin, and random ones until there is a classifier."""
+    Margin has random images until there is a classifier.
+    """
     chosen = torch.empty(0, dtype=torch.int64)
     for budget in BUDGETS:
-        is_left = torch.ones(len(pool.labels), dtype=torch.bool)
+        is_left = torch.ones(len(pool.compared), dtype=torch.bool)
         is_left[chosen] = False
         left = is_left.nonzero()[:, 0]
-        known = subset(pool, chosen)
-        unsure = uncertainty.of_labels(pool.features[left], *known, n_way)
-        part = Pool(pool.features[left], *known, unsure)
-        method: Method = "random" if unsure is None else "margin"
-        picks = select.pick(part, budget - len(chosen), method, seed=trial)
+        known, compared = pool.subset(chosen).known, pool.compared
+        unsure = None
+        if way not in ("k-means", "typiclust", "coreset", RANDOM):
+            unsure = uncertainty.of_labels(pool.known.features[left], *known, n_way)
+        part = Pool(compared[left], compared[chosen], known.labels, unsure)
+        with bandwidth_of(way):
+            method = method_of(way, unsure is not None)
+            picks = select.pick(part, budget - len(chosen), method, seed=trial)
         chosen = torch.cat([chosen, left[picks.indices]])
     return chosen
+
+
+def method_of(way: str, has_classifier: bool) -> Method | None:
+    """Return the method of a batch; None for the default."""
+    if way == DEFAULT:
+        return None
+    if way.startswith("bandwidth "):
+        return "max-herding"
+    if way == "margin" and not has_classifier:
+        return "random"
+    return next(method for method in select.METHODS if method == way)
 
 
 def measure(name: str) -> None:
@@ -187,13 +212,13 @@ def measure(name: str) -> None:
     if not missing:
         return
     train, test = loaded(name)
-    n_way = int(train.labels.max()) + 1
+    n_way = int(train.known.labels.max()) + 1
     for way in missing:
         trials, pool = [], train
-        for trial in range(TRIALS):
+        for trial in range(DEVELOPMENT_TRIALS if name == "development" else TRIALS):
             pool = pool_of(name, train, trial)
-            chosen = subset(pool, picked(pool, way, n_way, trial))
-            known = [subset(chosen, torch.arange(budget)) for budget in BUDGETS]
+            chosen = picked(pool, way, n_way, trial)
+            known = [pool.subset(chosen[:budget]).known for budget in BUDGETS]
             trials.append(
                 Trial(
                     trial=trial,
@@ -204,7 +229,7 @@ def measure(name: str) -> None:
         record = Record(
             data=PARTS[name].data,
             backbone=PARTS[name].settings.model_dump(exclude_defaults=True),
-            pool_images=len(pool.labels),
+            pool_images=len(pool.compared),
             test_images=len(test.labels),
             budgets=list(BUDGETS),
             trials=trials,
@@ -218,7 +243,8 @@ def measure(name: str) -> None:
 def measure_speed() -> None:
     """Measure the seconds of a selection from all training images of CIFAR-10."""
     train, _ = loaded("cifar10")
-    pool = Pool(train.features, train.features[:0], train.labels[:0])
+    features, labels = train.known
+    pool = Pool(features, features[:0], labels[:0])
     results = []
     for method in select.METHODS:
         if method == "margin":
@@ -227,7 +253,7 @@ def measure_speed() -> None:
         select.pick(pool, BUDGETS[-1], method)
         seconds = round(time.perf_counter() - started, 2)
         results.append(
-            Seconds(images=len(train.labels), budget=BUDGETS[-1], method=method, seconds=seconds)
+            Seconds(images=len(labels), budget=BUDGETS[-1], method=method, seconds=seconds)
         )
         print(results[-1], flush=True)
     io.make_folder(FOLDER)
