@@ -1,7 +1,7 @@
 """Measure what suggested labels gain over random ones, and write reports/suggest.md.
 
 python -m scripts.suggest run          # measure what has no record yet
-python -m scripts.suggest run PART     # only one of PARTS
+python -m scripts.suggest run PART WAY # only one of PARTS, or only some ways of selection
 python -m scripts.suggest speed        # seconds of the selection
 python -m scripts.suggest              # write the tables
 python -m scripts.suggest --check      # exit with an error if one is stale
@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple, TypedDict
 
@@ -206,9 +206,10 @@ def method_of(way: str, has_classifier: bool) -> Method | None:
     return next(method for method in select.METHODS if method == way)
 
 
-def measure(name: str) -> None:
-    """Measure every way of selection of a part that has no record."""
-    missing = [way for way in ways(name) if not (FOLDER / f"{name}-{way}.json").exists()]
+def measure(name: str, some: Sequence[str] = ()) -> None:
+    """Measure ways of selection that have no record: some, or all if none is named."""
+    chosen_ways = some or ways(name)
+    missing = [way for way in chosen_ways if not (FOLDER / f"{name}-{way}.json").exists()]
     if not missing:
         return
     train, test = loaded(name)
@@ -286,8 +287,8 @@ def table(name: str) -> str:
                 gap = paired_tests.difference(gaps)
                 cell += f" ({gap.mean:+.3f}{plus_minus(gap.half, '.3f')})"
             cells.append(cell)
-        found = np.mean([one["classes"][0] for one in content["trials"]])
-        lines.append([way, *cells, f"{found:.1f}"])
+        n_found = np.mean([one["classes"][0] for one in content["trials"]])
+        lines.append([way, *cells, f"{n_found:.1f}"])
     budgets = [f"{budget} labels" for budget in BUDGETS]
     return markdown_table(["selection", *budgets, f"classes at {BUDGETS[0]}"], lines)
 
@@ -309,8 +310,8 @@ def main() -> None:
     """Measure, or write the tables."""
     torch.set_num_threads(1)
     if sys.argv[1:2] == ["run"]:
-        for name in sys.argv[2:] or PARTS:
-            measure(name)
+        for name in sys.argv[2:3] or PARTS:
+            measure(name, sys.argv[3:])
     elif sys.argv[1:] == ["speed"]:
         measure_speed()
     else:

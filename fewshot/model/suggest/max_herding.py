@@ -17,7 +17,7 @@ from torch import Tensor
 from fewshot.model.suggest import space
 from fewshot.model.suggest.picks import Pool
 
-BANDWIDTH = 0.5  # of the kernel, in distances between images of unit length
+BANDWIDTH = 0.7  # of the kernel, in distances between images of unit length: reports/suggest.md
 REFERENCES = 5_000  # images over which coverage is averaged; of more, random ones
 AT_ONCE = 32  # gains that are computed again together
 
