@@ -81,7 +81,7 @@ def table(session: Session) -> Table:
         [
             number,
             f'<img src="gradio_api/file={escape(str(one.photo.thumbnail))}" alt="" height="44">',
-            words.NONE_OF_THEM if one.refused else classes[one.labels[0]],
+            _class_cell(classes[one.labels[0]], one.refused),
             round(100 * one.probabilities[0]),
             round(one.known, 2),
             base_name(one.photo),
@@ -122,7 +122,11 @@ def _shown(photos: Sequence[Photo], captions: dict[str, str]) -> Shown:
     return Shown([one.key for one in photos], items)
 
 
+def _class_cell(name: str, refused: bool) -> str:
+    return f"none (nearest: {name})" if refused else name
+
+
 def _short(classes: tuple[str, ...], one: Answer) -> str:
     if one.refused:
-        return f"{words.NONE_OF_THEM}?"
+        return "no class?"
     return f"{classes[one.labels[0]]}? {one.probabilities[0]:.0%}"
