@@ -1,4 +1,4 @@
-"""Oracle: answers written by hand to requests of other sites, other hosts and too many bytes."""
+"""Oracle: answers, written by hand, to requests of other sites, other hosts and too many bytes."""
 
 from __future__ import annotations
 

@@ -19,7 +19,8 @@ def test_changed_labels_are_errors_and_their_classes_are_suggested():
     assert {one.places[0].position for one in findings} == set(changed)
     for one in findings:
         index = one.places[0].position
-        assert index is not None and one.advice == CLASSES[data.labels[index]]
+        assert index is not None
+        assert one.advice == CLASSES[data.labels[index]]
         assert one.places[0].name == f"{index}.jpg"
         expected = f"{index}.jpg is labelled {CLASSES[changed[index]]} and looks more like"
         assert one.words.startswith(expected)
