@@ -90,7 +90,8 @@ def place(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("FEWSHOT_DATA", str(data))
     plain = precision.Capability(precision.PLAIN)
     monkeypatch.setattr(precision, "_capability", lambda device: plain)
-    monkeypatch.setattr(server, "run", lambda app, own: None)  # it would run until Ctrl-C
+    for name in ("application", "run"):  # it would run until Ctrl-C
+        monkeypatch.setattr(server, name, lambda *_: None)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "photos").symlink_to(data / "photos")
     for name in ("new-photos", "photos-to-classify"):
