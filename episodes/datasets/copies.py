@@ -82,7 +82,7 @@ class _Measure:
 
     def __init__(self, view: Callable[[Tensor], Tensor], least: float, classes: np.ndarray) -> None:
         self.view, self.least, self.classes = view, least, classes
-        pairs = _ordinary_pairs(classes)
+        pairs = ordinary_pairs(classes)
         correlations = self.correlations(pairs)
         overall = np.quantile(correlations, ORDINARY) if len(pairs) else 0.0
         self.usual = np.full(classes.max() + 1, overall).clip(0)
@@ -182,7 +182,7 @@ def _packed(bits: np.ndarray) -> np.ndarray:
     return np.asarray(packed[:, 0], dtype=np.uint64)
 
 
-def _ordinary_pairs(classes: np.ndarray) -> np.ndarray:
+def ordinary_pairs(classes: np.ndarray) -> np.ndarray:
     """Return a few pairs of images of each class, int64 [m, 2]."""
     random = np.random.default_rng(0)
     order = np.lexsort((random.permutation(len(classes)), classes))

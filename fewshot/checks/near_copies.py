@@ -7,13 +7,15 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from episodes.datasets.copies import clusters_of_copies
+from fewshot.checks import copy_candidates, same_picture
+from fewshot.checks.copy_candidates import Candidates
 from fewshot.checks.findings import Finding, Part, Place
 from fewshot.checks.inspected import Inspected
 
 EXACT, NEAR = "exact copy", "near copy"
 LEAK = "copy in the test set"
 TWO_CLASSES = "same image in two classes"
+SUREST = 0.99  # score of a pair whose pixels are not equal
 
 
 class Links(NamedTuple):
@@ -44,15 +46,54 @@ def find(data: Inspected, against: Inspected | None = None) -> list[Finding]:
 
 
 def _links(parts: list[Inspected]) -> Links:
-    """Return the pairs of copies among all images."""
-    images = [part.thumbnails for part in parts]
-    labels = torch.cat([part.labels for part in parts])
-    clusters = clusters_of_copies(images, labels)
-    second = np.flatnonzero(clusters != np.arange(len(clusters)))
-    pairs = np.stack([clusters[second], second], 1)
-    pixels = torch.cat(images)
-    is_equal = (pixels[pairs[:, 0]] == pixels[pairs[:, 1]]).flatten(1).all(1).numpy()
-    return Links(pairs, np.where(is_equal, 1.0, 0.9))
+    """Return the pairs of copies of the data set, in it and in the test set."""
+    images = [same_picture.reduced(part.thumbnails) for part in parts]
+    projection = copy_candidates.projection(torch.cat([part.features for part in parts]))
+    looks = [
+        copy_candidates.looks(pixels, part.features, projection)
+        for pixels, part in zip(images, parts, strict=True)
+    ]
+    within = copy_candidates.candidates(looks[0])
+    across = [copy_candidates.candidates(looks[0], other) for other in looks[1:]]
+    offset = torch.tensor([0, len(images[0])])
+    pairs = torch.cat([within.pairs, *(one.pairs + offset for one in across)])
+    mirrored = torch.cat([within.mirrored, *(one.mirrored for one in across)])
+    every = torch.cat(images)
+    scores = same_picture.scores(every, Candidates(pairs, mirrored), _labels(parts))
+    near = Links(pairs.numpy()[scores > 0], scores[scores > 0].clip(max=SUREST))
+    return _joined([_equal(parts), near])
+
+
+def _equal(parts: list[Inspected]) -> Links:
+    """Return pairs of images of equal pixels: each image with the first of its kind."""
+    digests = [digest for part in parts for digest in part.digests]
+    first = dict(zip(reversed(digests), reversed(range(len(digests))), strict=True))
+    pairs = [
+        (first[digest], position)
+        for position, digest in enumerate(digests)
+        if first[digest] != position
+    ]
+    return Links(np.array(pairs, dtype=np.int64).reshape(-1, 2), np.ones(len(pairs)))
+
+
+def _joined(links: list[Links]) -> Links:
+    """Return each pair of several links once, with its highest score."""
+    pairs = np.concatenate([one.pairs for one in links])
+    scores = np.concatenate([one.scores for one in links])
+    order = np.lexsort((-scores, pairs[:, 1], pairs[:, 0]))
+    pairs, first = np.unique(pairs[order], axis=0, return_index=True)
+    return Links(pairs, scores[order][first])
+
+
+def _labels(parts: list[Inspected]) -> np.ndarray:
+    """Return the labels of all images as positions among the classes of all parts, int64 [n]."""
+    names = {name: None for part in parts for name in part.classes}
+    numbers = {name: number for number, name in enumerate(names)}
+    labels = [
+        np.array([numbers[name] for name in part.classes], dtype=np.int64)[part.labels.numpy()]
+        for part in parts
+    ]
+    return np.concatenate(labels)
 
 
 def _findings(links: Links, parts: list[Inspected]) -> list[Finding]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 
+from episodes.datasets.digits import load_digits
 from fewshot.checks import near_copies
 from fewshot.checks.inspected import Inspected
 from tests.episodes.datasets.test_copies import jpeg, scenes, tensor
@@ -29,6 +33,7 @@ def inspected(pictures: np.ndarray, labels: list[int], name: str = "photos") -> 
         sizes=torch.tensor([picture.shape[:2] for picture in pictures]),
         files=None,
         unreadable=(),
+        digests=tuple(hashlib.sha256(picture).hexdigest() for picture in pictures),
     )
 
 
@@ -64,6 +69,63 @@ def test_one_image_of_a_group_of_copies_stays():
     findings = near_copies.find(data)
     assert sorted(one.places[0].position for one in findings) == [20, 21, 22]
     assert {one.places[1].position for one in findings} == {2}
+
+
+def mirrored(picture: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(picture[:, ::-1])
+
+
+def cropped(picture: np.ndarray) -> np.ndarray:
+    """Return what is left without a tenth of the width and of the height, at the old size."""
+    side = len(picture)
+    part = Image.fromarray(picture).crop((0, side // 20, side * 9 // 10, side * 19 // 20))
+    return np.asarray(part.resize((side, side), Image.Resampling.BICUBIC))
+
+
+def brighter(picture: np.ndarray) -> np.ndarray:
+    return (picture * 0.8 + 50).clip(0, 255).astype(np.uint8)
+
+
+CHANGES = {
+    "JPEG 70": lambda picture: jpeg(picture, 70),
+    "half the size": lambda picture: jpeg(picture, 90, len(picture) // 2),
+    "mirrored": mirrored,
+    "cropped": cropped,
+    "brighter": brighter,
+    "all of these": lambda picture: brighter(cropped(mirrored(jpeg(picture, 70)))),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_changed_copies_are_found_and_nothing_else(change: str):
+    pictures = scenes(60)
+    copies = np.stack([CHANGES[change](picture) for picture in pictures[:20]])
+    data = inspected(np.concatenate([pictures, copies]), [0] * 80)
+    pairs = [[place.position for place in one.places] for one in near_copies.find(data)]
+    assert pairs == [[60 + number, number] for number in range(20)]
+
+
+def test_frames_around_pictures_make_no_copies():
+    pictures = np.full((30, 96, 96, 3), 255, dtype=np.uint8)
+    pictures[:, 6:-6, 6:-6] = 0
+    pictures[:, 10:-10, 10:-10] = scenes(30, 76) // 3 + 80
+    assert summary(inspected(pictures, [0] * 30)) == []
+
+
+def test_photos_of_a_fixed_camera_are_no_copies():
+    scene, objects = scenes(1)[0], scenes(40, 16, seed=5)
+    pictures = np.repeat(scene[None].astype(float), 40, axis=0)
+    pictures[:, 40:56, 40:56] = objects
+    noise = np.random.default_rng(1).normal(0, 6, pictures.shape)
+    pictures = (pictures + noise).clip(0, 255).astype(np.uint8)
+    assert summary(inspected(pictures, [0] * 40)) == []
+
+
+def test_digits_are_no_copies():
+    digits = load_digits(32).train
+    pictures = digits.images[:200].permute(0, 2, 3, 1).contiguous().numpy()
+    findings = near_copies.find(inspected(pictures, [0] * 200))
+    assert len([one for one in findings if one.kind == "near copy"]) <= 2
 
 
 def test_no_images_and_one_image_have_no_copies():
