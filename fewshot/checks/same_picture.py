@@ -116,10 +116,10 @@ def _likeness_of_chunk(images: Tensor, pairs: Tensor, mirrored: Tensor) -> Liken
     first, second = images[pairs[:, 0]].float(), images[pairs[:, 1]].float()
     first, second = first.mean(1, keepdim=True), second.mean(1, keepdim=True)
     second = torch.where(mirrored[:, None, None, None], second.flip(3), second)
-    small = [nn.functional.avg_pool2d(one, 2) for one in (first, second)]
-    placements = alignment.align(*small, alignment.identity(len(pairs)), STEPS)
-    aligned = alignment.moved(small[1], placements)
-    details = _correlation(_details(small[0]), _details(aligned.images), aligned.inside)
+    small, small_second = nn.functional.avg_pool2d(first, 2), nn.functional.avg_pool2d(second, 2)
+    placements = alignment.align(small, small_second, alignment.identity(len(pairs)), STEPS)
+    aligned = alignment.moved(small_second, placements)
+    details = _correlation(_details(small), _details(aligned.images), aligned.inside)
     share, passing = torch.zeros(len(pairs)), details > SCREENED
     if not passing.any():
         return Likeness(details, share)
