@@ -19,6 +19,7 @@ from fewshot.evaluation import confident_learning
 from fewshot.evaluation.confident_learning import LikelyErrors
 from fewshot.model import heads
 from fewshot.model.classifier import Recipe
+from fewshot.model.heads import OutOfFold
 from fewshot.runs import calibrating
 
 KIND = "likely label error"
@@ -84,12 +85,22 @@ def _of_part(
     if len(present) < 2 or counts.median() < FEWEST:
         return nothing
     of_part = None if clusters is None else clusters[indices]
-    errors = _cross_validated(features[indices], numbers, of_part)
-    return LikelyErrors(indices[errors.indices], errors.scores, present[errors.suggested])
+    held_out, temperature = cross_validated(features[indices], numbers, of_part)
+    errors = confident_learning.surest(held_out.labels, held_out.logits, temperature)
+    at = indices[held_out.positions[errors.indices]]
+    return LikelyErrors(at, errors.scores, present[errors.suggested])
 
 
-def _cross_validated(features: Tensor, labels: Tensor, clusters: Tensor | None) -> LikelyErrors:
-    """Return the likely errors among images of which every class has some."""
+def cross_validated(
+    features: Tensor, labels: Tensor, clusters: Tensor | None
+) -> tuple[OutOfFold, float]:
+    """Return predictions for images by heads that were fitted to others, and their temperature.
+
+    Args:
+        features: float [n, d].
+        labels: int64 [n]; every class 0..n_way-1 occurs.
+        clusters: as for `likely_errors`.
+    """
     n_way = int(labels.max()) + 1
     recipe, n_folds = Recipe("logistic"), FOLDS
     if len(labels) > LOGISTIC_UP_TO:
@@ -97,6 +108,4 @@ def _cross_validated(features: Tensor, labels: Tensor, clusters: Tensor | None) 
     splits = list(calibrating.folds(labels, clusters, most=n_folds))
     held_out = heads.on_splits(features, labels, n_way, recipe, (), splits)
     head = heads.fit_head(features, labels, n_way, recipe)
-    temperature = heads.temperature(head, features, labels, held_out)
-    errors = confident_learning.surest(held_out.labels, held_out.logits, temperature)
-    return errors._replace(indices=held_out.positions[errors.indices])
+    return held_out, heads.temperature(head, features, labels, held_out)
