@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from fewshot.evaluation import metrics, statistics
+from fewshot.evaluation.confident_learning import LikelyErrors
 from fewshot.heads.affine import AffineHead
-from fewshot.model import heads, reject
+from fewshot.model import doubtful_labels, heads, reject
 from fewshot.model.card import Quality
 from fewshot.model.classifier import LabelledFeatures, Recipe
 from fewshot.model.reject import Rejection
@@ -30,6 +31,7 @@ class Fitted(NamedTuple):
         fold_scores: one minus the probability of the true class, of labelled images that were held
             out, float [m].
         quality: how good the head is, by cross-validation.
+        doubtful: labels of held-out images that look wrong.
     """
 
     head: AffineHead
@@ -37,6 +39,7 @@ class Fitted(NamedTuple):
     rejection: Rejection
     fold_scores: Tensor
     quality: Quality
+    doubtful: LikelyErrors
 
 
 def fit(
@@ -94,6 +97,7 @@ def measured(
         rejection,
         1 - true,
         _quality(log_probabilities, held_out, classes, seconds),
+        doubtful_labels.find(held_out, temperature),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import NamedTuple
 
 from episodes import datasets
@@ -12,7 +13,7 @@ from episodes.types import Decoding, ImageSet
 from fewshot import backbones, progress
 from fewshot.config.fitting import FitConfig
 from fewshot.errors import UserError
-from fewshot.model import choosing, closed_form, outlook, reject
+from fewshot.model import choosing, closed_form, doubtful_labels, outlook, reject
 from fewshot.model.card import Card
 from fewshot.model.choosing import Choice
 from fewshot.model.classifier import ImageClassifier, LabelledFeatures
@@ -40,7 +41,14 @@ def fit_data(data: str, settings: FitConfig, device: str | None = None) -> Image
         group_by=settings.group_by,
         progress=progress.is_shown(),
     ).train
-    return fit(images, settings, names=_names(data, len(images)), device=device, side=side)
+    return fit(
+        images,
+        settings,
+        names=_names(data, len(images)),
+        device=device,
+        side=side,
+        is_published=not Path(data).expanduser().exists(),
+    )
 
 
 def _names(data: str, n_images: int) -> tuple[str, ...]:
@@ -56,6 +64,7 @@ def fit(
     names: Sequence[str] = (),
     device: str | None = None,
     side: int | None = None,
+    is_published: bool = False,
 ) -> ImageClassifier:
     """Fit a classifier to labelled images.
 
@@ -66,6 +75,7 @@ def fit(
         device: cpu, cuda and so on; None for a GPU if there is one.
         side: usual side of the images before they were decoded, in pixels, which decides the
             default network; None for their side now.
+        is_published: whether the data set has a name of its own; its labels are then not doubted.
 
     Raises:
         UserError: there are fewer than two classes, or a class has no image.
@@ -92,7 +102,7 @@ def fit(
         images.classes,
         images.decoding or Decoding(images.images.shape[-1], settings.image_fit),
         settings.reject,
-        Data(images.name, images.fingerprint, images.notes),
+        Data(images.name, images.fingerprint, images.notes, is_published),
         started,
     )
 
@@ -104,11 +114,14 @@ class Data(NamedTuple):
         name: name of the data set.
         fingerprint: hash of its images; empty if it is unknown.
         notes: sentences for the user.
+        is_published: whether the data set has a name of its own, so that users can do nothing about
+            its labels.
     """
 
     name: str
     fingerprint: str = ""
     notes: tuple[str, ...] = ()
+    is_published: bool = False
 
 
 def of_choice(
@@ -132,6 +145,7 @@ def of_choice(
         started: when the work began, of `time.perf_counter`.
     """
     fitted = _fitted(choice, support, classes, reject_share)
+    doubts = doubtful_labels.notes(fitted.doubtful, support.names, support.labels, classes)
     counts = support.labels.bincount(minlength=len(classes)).tolist()
     if choice.trained is None:
         forecast = outlook.sentences(support, classes, choice.recipe, fitted.quality)
@@ -159,7 +173,11 @@ def of_choice(
             data=data.name,
             data_fingerprint=data.fingerprint,
             seconds=time.perf_counter() - started,
-            notes=(*data.notes, *reject.notes(fitted.rejection)),
+            notes=(
+                *data.notes,
+                *reject.notes(fitted.rejection),
+                *(() if data.is_published else doubts),
+            ),
             forecast=forecast,
         ),
     )

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from fewshot.errors import UserError
-from fewshot.model import closed_form, outlook, reject
+from fewshot.model import closed_form, doubtful_labels, outlook, reject
 from fewshot.model.card import Card
 from fewshot.model.classifier import ImageClassifier, LabelledFeatures
 from fewshot.model.closed_form import Fitted
@@ -107,7 +107,10 @@ def _card(
 ) -> Card:
     """Return the card with what the new images change."""
     outdated = reject.notes(classifier.rejection)
-    notes = [note for note in classifier.card.notes if note not in outdated]
+    notes = [
+        note for note in doubtful_labels.without(classifier.card.notes) if note not in outdated
+    ]
+    doubts = doubtful_labels.notes(fitted.doubtful, support.names, support.labels, classes)
     counts = support.labels.bincount(minlength=len(classes)).tolist()
     choice = classifier.card.choice
     if choice and classifier.card.data_fingerprint:  # nothing was added before
@@ -119,7 +122,7 @@ def _card(
         class_counts=dict(zip(classes, counts, strict=True)),
         quality=fitted.quality,
         data_fingerprint="",  # that of the first images says nothing about all
-        notes=(*notes, *reject.notes(fitted.rejection)),
+        notes=(*notes, *reject.notes(fitted.rejection), *doubts),
         forecast=outlook.sentences(support, classes, classifier.recipe, fitted.quality),
     )
 
