@@ -20,7 +20,7 @@ from episodes.datasets.source import chunked
 from episodes.types import Decoding
 from fewshot import progress
 from fewshot.errors import UserError
-from fewshot.model import file_format
+from fewshot.model import file_format, hub
 from fewshot.model.classifier import ImageClassifier
 from fewshot.model.estimator import FewShotClassifier
 from fewshot.model.image_listing import NotRead
@@ -181,7 +181,9 @@ def _classifier(
 ) -> ImageClassifier | None:
     if isinstance(model, FewShotClassifier):
         return model.classifier_
-    return file_format.load(Path(model), device) if isinstance(model, str | Path) else model
+    if isinstance(model, str | Path):
+        return file_format.load(hub.local_file(model), device)
+    return model
 
 
 def of_pool(
