@@ -24,8 +24,8 @@ from fewshot.checks import alignment
 from fewshot.checks.copy_candidates import Candidates
 
 SIDE = 32  # pixels
-# Least correlations of the details, chosen on half of the copies of CIFAR-10 that ciFAIR lists and
-# on planted ones: reports/check.md.
+# Least correlations of the details at 16 and 32 pixels, the second chosen on half of the copies of
+# CIFAR-10 that ciFAIR lists: docs/log.md.
 SCREENED, LEAST = 0.45, 0.70
 MIDDLE = slice(6, 26)
 STEPS = 4  # of the alignment, at 16 and then at 32 pixels
