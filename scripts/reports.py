@@ -33,6 +33,7 @@ SCRIPTS = (
     "statistics",
     "unknown",
     "suggest",
+    "check",
     "auto",
     "gpu_report",
     "pretraining report",
