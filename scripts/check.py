@@ -24,7 +24,7 @@ from episodes import datasets
 from fewshot import io
 from fewshot.checks import appearance, reading
 from fewshot.report.formatting import markdown_table
-from scripts import pages
+from scripts import check_labels, pages
 from scripts.pages import RECORDS, ROOT
 
 FOLDER = RECORDS / "check"
@@ -166,7 +166,13 @@ def table_of_looks() -> str:
 
 def tables() -> dict[str, str]:
     """Return the tables of the page."""
-    return {"looks": table_of_looks()}
+    return {
+        "looks": table_of_looks(),
+        "labels": check_labels.table_of_wrong_labels(),
+        "confirmed": check_labels.table_of_confirmed_errors(),
+        "foreign": check_labels.table_of_foreign_images(),
+        "properties": check_labels.table_of_properties(),
+    }
 
 
 if __name__ == "__main__":

@@ -156,12 +156,12 @@ def flips(data: str, part: Pool) -> Iterator[Flipped]:
             given = true.clone()
             given[wrong] = (true[wrong] + others) % n_way
             started = time.perf_counter()
-            auroc, _, found = _found(features, given, is_wrong)
+            auroc, _, noisy = _measured(features, given, is_wrong)
             seconds = time.perf_counter() - started
-            _, accuracy, clean = _found(features, true, is_wrong)
+            _, accuracy, clean = _measured(features, true, is_wrong)
             likely, surest = (
                 [int(one.sum()), int(one[wrong].sum()), int(own.sum())]
-                for one, own in zip(found, clean, strict=True)
+                for one, own in zip(noisy, clean, strict=True)
             )
             yield Flipped(
                 data=data,
@@ -176,7 +176,7 @@ def flips(data: str, part: Pool) -> Iterator[Flipped]:
             )
 
 
-def _found(
+def _measured(
     features: Tensor, labels: Tensor, is_wrong: Tensor
 ) -> tuple[float, float, tuple[Tensor, Tensor]]:
     """Return the AUROC, the accuracy, and which labels are likely and most surely errors."""
