@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from torch import Tensor
-
-from episodes.datasets.names import readable_line
 from fewshot.evaluation import confident_learning
 from fewshot.evaluation.confident_learning import LikelyErrors
 from fewshot.model.heads import OutOfFold
-
-BEGINNING = "labels that look wrong:"
+from fewshot.runs.doubtful_labels import BEGINNING
 
 
 def find(held_out: OutOfFold, temperature: float) -> LikelyErrors:
@@ -26,28 +22,6 @@ def find(held_out: OutOfFold, temperature: float) -> LikelyErrors:
     """
     errors = confident_learning.surest(held_out.labels, held_out.logits, temperature)
     return errors._replace(indices=held_out.positions[errors.indices])
-
-
-def notes(
-    errors: LikelyErrors, names: Sequence[str], labels: Tensor, classes: Sequence[str]
-) -> tuple[str, ...]:
-    """Return a sentence that names the most likely error; nothing if there is none.
-
-    Args:
-        errors: from `find`.
-        names: path or number of each labelled image.
-        labels: int64 [n].
-        classes: class names, in the order of the labels.
-    """
-    if not len(errors.indices):
-        return ()
-    first = int(errors.indices[0])
-    given, suggested = classes[int(labels[first])], classes[int(errors.suggested[0])]
-    return (
-        f"{BEGINNING} {len(errors.indices):,} of {len(labels):,}, for example that of "
-        f"{readable_line(names[first])} ({given}, more likely {suggested}); `fewshot check` lists "
-        "them",
-    )
 
 
 def without(notes: Sequence[str]) -> list[str]:

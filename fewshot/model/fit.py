@@ -13,11 +13,12 @@ from episodes.types import Decoding, ImageSet
 from fewshot import backbones, progress
 from fewshot.config.fitting import FitConfig
 from fewshot.errors import UserError
-from fewshot.model import choosing, closed_form, doubtful_labels, outlook, reject
+from fewshot.model import choosing, closed_form, outlook, reject
 from fewshot.model.card import Card
 from fewshot.model.choosing import Choice
 from fewshot.model.classifier import ImageClassifier, LabelledFeatures
 from fewshot.runs import checks, provenance
+from fewshot.runs.doubtful_labels import names_of, sentence
 from fewshot.training import devices
 
 
@@ -44,17 +45,11 @@ def fit_data(data: str, settings: FitConfig, device: str | None = None) -> Image
     return fit(
         images,
         settings,
-        names=_names(data, len(images)),
+        names=names_of(data, len(images)),
         device=device,
         side=side,
         is_published=not Path(data).expanduser().exists(),
     )
-
-
-def _names(data: str, n_images: int) -> tuple[str, ...]:
-    """Return the paths of all images in their data set; none if some could not be read."""
-    part = datasets.contents(data).train
-    return tuple(map(part.name_of, range(n_images))) if len(part.labels) == n_images else ()
 
 
 def fit(
@@ -145,7 +140,7 @@ def of_choice(
         started: when the work began, of `time.perf_counter`.
     """
     fitted = _fitted(choice, support, classes, reject_share)
-    doubts = doubtful_labels.notes(fitted.doubtful, support.names, support.labels, classes)
+    doubt = sentence(fitted.doubtful, support.names, support.labels, classes)
     counts = support.labels.bincount(minlength=len(classes)).tolist()
     if choice.trained is None:
         forecast = outlook.sentences(support, classes, choice.recipe, fitted.quality)
@@ -176,7 +171,7 @@ def of_choice(
             notes=(
                 *data.notes,
                 *reject.notes(fitted.rejection),
-                *(() if data.is_published else doubts),
+                *([] if data.is_published or not doubt else [doubt]),
             ),
             forecast=forecast,
         ),

@@ -13,6 +13,7 @@ from fewshot.model import closed_form, doubtful_labels, outlook, reject
 from fewshot.model.card import Card
 from fewshot.model.classifier import ImageClassifier, LabelledFeatures
 from fewshot.model.closed_form import Fitted
+from fewshot.runs.doubtful_labels import sentence
 
 SAME = 1e-4  # distance of the features of one image on two machines, as a share of their length
 
@@ -110,7 +111,7 @@ def _card(
     notes = [
         note for note in doubtful_labels.without(classifier.card.notes) if note not in outdated
     ]
-    doubts = doubtful_labels.notes(fitted.doubtful, support.names, support.labels, classes)
+    doubt = sentence(fitted.doubtful, support.names, support.labels, classes)
     counts = support.labels.bincount(minlength=len(classes)).tolist()
     choice = classifier.card.choice
     if choice and classifier.card.data_fingerprint:  # nothing was added before
@@ -122,7 +123,7 @@ def _card(
         class_counts=dict(zip(classes, counts, strict=True)),
         quality=fitted.quality,
         data_fingerprint="",  # that of the first images says nothing about all
-        notes=(*notes, *reject.notes(fitted.rejection), *doubts),
+        notes=(*notes, *reject.notes(fitted.rejection), *([doubt] if doubt else [])),
         forecast=outlook.sentences(support, classes, classifier.recipe, fitted.quality),
     )
 

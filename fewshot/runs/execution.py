@@ -18,7 +18,15 @@ from episodes import datasets
 from fewshot import backbones, config, distributed, io, progress
 from fewshot.errors import UserError
 from fewshot.learners import LEARNERS
-from fewshot.runs import cross_validation, one_trial, own_copies, processes, requests, trial_files
+from fewshot.runs import (
+    cross_validation,
+    doubtful_labels,
+    one_trial,
+    own_copies,
+    processes,
+    requests,
+    trial_files,
+)
 from fewshot.runs.assembly import assemble
 from fewshot.runs.labelled_subset import labelled_subset
 from fewshot.runs.resolve import ResolvedRun, options_of, resolve_run
@@ -58,6 +66,8 @@ def execute(
             labelled_subset(resolved.config, resolved.data, seed)
     missing = distributed.from_main(lambda: _begin(resolved, seeds, force))
     _run_missing(resolved, missing, workers, force)
+    if missing and distributed.world() == 1:
+        doubtful_labels.warn(resolved)
     record = distributed.from_main(lambda: write_record(resolved, only_one))
     if distributed.world() == 1:
         _remember(values, device, threads, resolved, only_one)
