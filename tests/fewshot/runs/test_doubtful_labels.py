@@ -17,8 +17,8 @@ def test_changed_labels_are_found_with_the_classes_of_their_images():
     labels = data.labels.clone()
     labels[7], labels[33] = 2, 0
     errors = doubtful_labels.likely_errors(data.features, labels, None)
-    found = dict(zip(errors.indices.tolist(), errors.suggested.tolist(), strict=True))
-    assert found == {7: int(data.labels[7]), 33: int(data.labels[33])}
+    classes = dict(zip(errors.indices.tolist(), errors.suggested.tolist(), strict=True))
+    assert classes == {7: int(data.labels[7]), 33: int(data.labels[33])}
 
 
 def test_right_labels_are_not_doubted():
