@@ -43,6 +43,18 @@ def test_lines_have_at_most_100_columns(room: str, names: list[str]):
     assert not long, "\n" + "\n".join(long)
 
 
+@pytest.mark.parametrize(("room", "names"), rooms().items(), ids=rooms())
+def test_no_conflict_of_a_merge_is_left(room: str, names: list[str]):
+    marks = tuple(7 * mark for mark in "<>")
+    left = [
+        f"{name}:{number}"
+        for name in names
+        for number, line in enumerate((english.ROOT / name).read_text().splitlines(), 1)
+        if line.lstrip().startswith(marks)
+    ]
+    assert not left, "\n" + "\n".join(left)
+
+
 @pytest.mark.parametrize(
     ("name", "source", "line", "kind"),
     [

@@ -153,12 +153,8 @@ def _is_grey(image: np.ndarray) -> bool:
 def _details(images: np.ndarray) -> np.ndarray:
     """Return how much detail images [m, h, w, 3] have, and their contrast, [m, 2].
 
-    <<<<<<< HEAD
-        The first is the standard deviation of the Laplacian, divided by that of the grey values.
-    =======
-        The first is the standard deviation of the Laplacian divided by the contrast, which is the
-        standard deviation of the grey values.
-    >>>>>>> a73d1e6 (Documentation of fewshot check, its page of measurements and its tests)
+    The first is the standard deviation of the Laplacian divided by the contrast, which is the
+    standard deviation of the grey values.
     """
     red, green, blue = np.moveaxis(images.astype(np.int64), -1, 0)
     grey = (19595 * red + 38470 * green + 7471 * blue + 0x8000) >> 16  # as Pillow's mode L
