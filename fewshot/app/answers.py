@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
 
 from episodes.datasets.names import readable
 from fewshot.app.photos import Photo, stacked
 from fewshot.model import nearest, prediction_formats, reject
 from fewshot.model.classifier import ImageClassifier
 from fewshot.model.prediction_formats import Content, Prediction
-from fewshot.model.suggest import select
+from fewshot.model.suggest import select, uncertainty
 from fewshot.model.suggest.picks import Pool
 
 
@@ -116,18 +115,12 @@ def suggestions(
     else:
         of_labelled = stacked(labelled) if labelled else features[:0]
         labels = torch.zeros(len(labelled), dtype=torch.int64)  # one class at most
-    uncertainty = None if classifier is None else _uncertainty(classifier, features)
-    pool = Pool(features, of_labelled, labels, uncertainty)
+    unsure = None
+    if classifier is not None:
+        unsure = uncertainty.one_minus_margin(classifier.log_probabilities(features).exp())
+    pool = Pool(features, of_labelled, labels, unsure)
     picks = select.pick(pool, min(budget, len(pile)))
     return [pile[index] for index in picks.indices.tolist()]
-
-
-def _uncertainty(classifier: ImageClassifier, features: Tensor) -> Tensor | None:
-    """Return one minus the margin of the classifier, [n]; None if a class has a single label."""
-    if int(classifier.support.labels.bincount(minlength=len(classifier.classes)).min()) < 2:
-        return None
-    best = classifier.log_probabilities(features).exp().topk(2, 1).values
-    return 1 - (best[:, 0] - best[:, 1])
 
 
 def table_of_answers(classes: tuple[str, ...], rows: Sequence[Answer]) -> str:

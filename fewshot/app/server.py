@@ -175,7 +175,8 @@ def _add_downloads(app: Any, session: Session, folder: Path) -> None:
 
     @app.get("/download/predictions.csv")
     def predictions() -> Response:
-        return _table(table_of_answers(session.classes, session.answers()))
+        with session.lock:
+            return _table(table_of_answers(session.classes, session.answers()))
 
     @app.get("/download/labels.csv")
     def labels() -> Response:

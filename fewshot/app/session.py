@@ -90,6 +90,7 @@ class Session:
         self._batch: list[str] = []  # keys of the photos that were suggested last
 
     @property
+    @_locked
     def classes(self) -> tuple[str, ...]:
         """Names of the classes: those of the model, and then others by rising name."""
         own = () if self.base is None else self.base.classes
@@ -97,11 +98,13 @@ class Session:
         return (*own, *sorted(names - set(own)))
 
     @property
+    @_locked
     def labelled(self) -> list[Photo]:
         """The photos that were labelled on the page or in the folder."""
         return [photo for photo in self.photos.values() if photo.label is not None]
 
     @property
+    @_locked
     def pile(self) -> list[Photo]:
         """The photos without a label."""
         return [photo for photo in self.photos.values() if photo.label is None]

@@ -124,16 +124,21 @@ def undo(data: Path, target: Path) -> int:
         removed if nothing else is in it.
 
     Raises:
-        UserError: there is no table, or a file cannot be moved.
+        UserError: there is no such folder or table, or a file cannot be moved.
     """
+    if not data.is_dir():
+        raise UserError(f"{data} is no folder: name the one from which the images were moved.")
     table = target / MOVED
     try:
         with table.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-            rows = list(csv.DictReader(file))
+            reader = csv.DictReader(file)
+            rows = list(reader)
     except OSError as error:
         raise UserError(
             f"{table} cannot be read ({error.strerror}): name the folder of --fix."
         ) from None
+    if tuple(reader.fieldnames or ()) != COLUMNS:
+        raise UserError(f"{table} is not a table of --fix: name the folder of --fix.")
     n_moved, remaining = 0, []
     for row in rows:
         source, place = target / row["moved_to"], data / row["image"]

@@ -65,11 +65,14 @@ def _links(parts: list[Inspected]) -> Links:
 
 
 def _equal(parts: list[Inspected]) -> Links:
-    """Return pairs of images of equal pixels: each image with the first of its kind."""
+    """Return pairs of images of equal pixels: each image with one of the test set, or the first."""
     digests = [digest for part in parts for digest in part.digests]
     first = dict(zip(reversed(digests), reversed(range(len(digests))), strict=True))
+    if len(parts) == 2:
+        n = len(parts[0].digests)
+        first |= dict(zip(parts[1].digests, range(n, len(digests)), strict=True))
     pairs = [
-        (first[digest], position)
+        sorted((first[digest], position))
         for position, digest in enumerate(digests)
         if first[digest] != position
     ]

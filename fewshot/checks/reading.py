@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -183,7 +184,8 @@ def _known(path: Path | None, n: int, side: int) -> Measured | None:
     """Return what was measured before, from the cache; None if it is not there or damaged."""
     if path is None:
         return None
-    with suppress(OSError, ValueError, KeyError, EOFError), np.load(path) as arrays:
+    damage = (OSError, ValueError, KeyError, EOFError, BadZipFile)
+    with suppress(*damage), path.open("rb") as stream, np.load(stream) as arrays:
         known = Measured(*(arrays[name] for name in Measured._fields))
         if known.thumbnails.shape == (n, 3, side, side) and len(known.looks) == n:
             return known
@@ -195,6 +197,9 @@ def _store(path: Path | None, measured: Measured) -> None:
         return
     draft = path.with_suffix(f".{os.getpid()}")
     with suppress(OSError):  # a read-only cache works as well
-        with draft.open("wb") as stream:
-            np.savez(stream, **measured._asdict())
-        os.replace(draft, path)
+        try:
+            with draft.open("wb") as stream:
+                np.savez(stream, **measured._asdict())
+            os.replace(draft, path)
+        finally:
+            draft.unlink(missing_ok=True)

@@ -82,7 +82,7 @@ def check(
 
         if fix is not None:
             raise UserError("--fix moves images and --undo moves them back: use one.")
-        n_moved = moving.undo(Path(data), undo)
+        n_moved = moving.undo(Path(data).expanduser(), undo)
         images = "1 image" if n_moved == 1 else f"{n_moved:,} images"
         print(f"{images} moved back to {data}", file=sys.stderr)
         return

@@ -70,6 +70,10 @@ def curve(
         raise UserError(
             f"{budgets[-1]:,} labels are more than the {n_pool:,} images of a pool: name fewer."
         )
+    if test is None and n_pool == len(train.labels):
+        raise UserError(
+            f"{n_pool:,} images are too few for a simulation: none is left to measure accuracy on."
+        )
     shape = (n_trials, len(budgets))
     accuracy = {name: np.empty(shape) for name in ("ours", "random")}
     classes = {name: np.empty(shape, dtype=np.int64) for name in ("ours", "random")}

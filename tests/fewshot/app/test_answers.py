@@ -13,6 +13,8 @@ from fewshot.app import answers
 from fewshot.app.photos import File, Photo, body_of, read
 from fewshot.model import file_format
 from fewshot.model.classifier import ImageClassifier
+from fewshot.model.suggest import select
+from fewshot.model.suggest.picks import Picks, Pool
 from tests.fewshot.model import own_photos
 
 
@@ -51,13 +53,22 @@ def test_suggestions_are_different_photos_of_the_pile(
     assert answers.suggestions(None, pile, [], 3) == []
 
 
-def test_the_uncertainty_is_one_minus_the_margin(classifier: ImageClassifier) -> None:
-    features = torch.randn(5, classifier.backbone.n_features, generator=torch.manual_seed(0))
-    probabilities = classifier.log_probabilities(features).exp().tolist()
-    expected = [1 - (sorted(row)[-1] - sorted(row)[-2]) for row in probabilities]
-    computed = answers._uncertainty(classifier, features)
-    assert computed is not None
-    assert computed.tolist() == pytest.approx(expected, abs=1e-6)
+def test_suggestions_are_weighted_by_one_minus_the_margin(
+    classifier: ImageClassifier, pile: list[Photo], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pools: list[Pool] = []
+    original = select.pick
+
+    def noted(pool: Pool, budget: int) -> Picks:
+        pools.append(pool)
+        return original(pool, budget)
+
+    monkeypatch.setattr(select, "pick", noted)
+    answers.suggestions(classifier, [], pile, 2)
+    (pool,) = pools
+    assert pool.uncertainty is not None
+    rows = [one.probabilities for one in answers.answers(classifier, pile)]
+    assert pool.uncertainty.tolist() == pytest.approx([1 - row[0] + row[1] for row in rows])
 
 
 def test_neighbours_of_a_model_have_no_pictures(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from pathlib import Path
+from threading import Thread
 
 import pytest
 import torch
@@ -36,6 +37,17 @@ def labelled(session: Session, photos: Path) -> Session:
     for folder in sorted(photos.iterdir()):
         session.add(files_of(folder), folder.name)
     return session
+
+
+@pytest.mark.parametrize("name", ["classes", "labelled", "pile"])
+def test_what_is_read_waits_for_a_change_of_another_thread(session: Session, name: str) -> None:
+    reader = Thread(target=getattr, args=[session, name], daemon=True)
+    with session.lock:
+        reader.start()
+        reader.join(0.1)
+        assert reader.is_alive()
+    reader.join(10)
+    assert not reader.is_alive()
 
 
 def test_the_classifier_is_that_of_fit(session: Session, tmp_path: Path) -> None:

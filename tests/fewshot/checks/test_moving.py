@@ -131,3 +131,9 @@ def test_folders_that_would_become_data_are_refused(folder: Path, tmp_path: Path
         moving.check_target(str(folder), tmp_path / "file")
     with pytest.raises(UserError, match="cannot be read"):
         moving.undo(folder, tmp_path / "nothing")
+    with pytest.raises(UserError, match="is no folder"):
+        moving.undo(tmp_path / "mistyped", tmp_path)
+    (tmp_path / moving.MOVED).write_text("from,to\na.png,b.png\n")
+    with pytest.raises(UserError, match="is not a table of --fix"):
+        moving.undo(folder, tmp_path)
+    assert not (tmp_path / "mistyped").exists()

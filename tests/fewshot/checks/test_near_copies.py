@@ -63,6 +63,17 @@ def test_the_training_image_is_the_one_to_remove():
     assert summary(train) == []
 
 
+def test_every_copy_of_a_test_image_is_one_to_remove():
+    pictures = scenes(20)
+    train = inspected(np.concatenate([pictures, pictures[[3, 3, 3]]]), [0] * 23)
+    test = inspected(pictures[[3]], [0], "test")
+    numbers = (3, 20, 21, 22)
+    assert sorted(summary(train, test)) == [
+        ("copy in the test set", f"photos/{number}.png", "test/0.png")
+        for number in sorted(numbers, key=str)
+    ]
+
+
 def test_one_image_of_a_group_of_copies_stays():
     pictures = scenes(20)
     data = inspected(np.concatenate([pictures, pictures[[2, 2, 2]]]), [0] * 23)

@@ -75,3 +75,5 @@ def test_budgets_must_rise_and_fit() -> None:
         simulate.curve(train, train, [4, 2])
     with pytest.raises(UserError, match="more than the 8 images"):
         simulate.curve(train, train, [2, 9])
+    with pytest.raises(UserError, match="too few"):
+        simulate.curve(clusters([1, 1], 0), None, [2])
