@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +17,10 @@ EXACT, NEAR = "exact copy", "near copy"
 LEAK = "copy in the test set"
 TWO_CLASSES = "same image in two classes"
 SUREST = 0.99  # score of a pair whose pixels are not equal
+MANY_MINUTES = 10  # after which a warning says how long a search takes
+PAIRS_PER_SECOND = 2e7  # of images that are compared, one thread: reports/check.md
+
+log = logging.getLogger("fewshot")
 
 
 class Links(NamedTuple):
@@ -41,12 +46,16 @@ def find(data: Inspected, against: Inspected | None = None) -> list[Finding]:
         against: the images of the test set; None if there is none.
     """
     parts = [data] if against is None else [data, against]
-    links = _links(parts)
-    return _findings(links, parts)
+    _announce([len(part.labels) for part in parts])
+    pairs = links(parts)
+    return _findings(pairs, parts)
 
 
-def _links(parts: list[Inspected]) -> Links:
-    """Return the pairs of copies of the data set, in it and in the test set."""
+def links(parts: list[Inspected]) -> Links:
+    """Return the pairs of copies of the data set, in it and in the test set.
+
+    Every image is compared with every other, so the time grows with the square of their number.
+    """
     images = [same_picture.reduced(part.thumbnails) for part in parts]
     projection = copy_candidates.projection(torch.cat([part.features for part in parts]))
     looks = [
@@ -62,6 +71,18 @@ def _links(parts: list[Inspected]) -> Links:
     scores = same_picture.scores(every, Candidates(pairs, mirrored), _labels(parts))
     near = Links(pairs.numpy()[scores > 0], scores[scores > 0].clip(max=SUREST))
     return _joined([_equal(parts), near])
+
+
+def _announce(sizes: list[int]) -> None:
+    """Warn of a search that takes long: of the first images and between them and the others."""
+    minutes = sizes[0] * sum(sizes) / PAIRS_PER_SECOND / 60
+    if minutes >= MANY_MINUTES:
+        log.warning(
+            "searching %s images for copies takes about %s minutes on one core: the time grows with"
+            " the square of their number",
+            f"{sum(sizes):,}",
+            f"{minutes:,.0f}",
+        )
 
 
 def _equal(parts: list[Inspected]) -> Links:

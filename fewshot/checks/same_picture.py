@@ -31,7 +31,7 @@ MIDDLE = slice(6, 26)
 STEPS = 4  # of the alignment, at 16 and then at 32 pixels
 DETAILED = 0.08  # effective share of the pixels that hold the details of a photograph
 ORDINARY = 0.8  # quantile of the correlations of ordinary pairs
-PHOTOS = 0.1  # largest such quantile of photographs
+PHOTOS = 0.2  # such quantiles of photographs are below it, and those of drawings above: docs/log.md
 MANY = 0.5  # quantile of the correlations of the candidates
 FEWEST_PAIRS = 8  # with fewer pairs in a class, those of all classes count
 EQUAL = 1e-5  # difference of the correlations of equal images
@@ -66,7 +66,7 @@ def scores(images: Tensor, candidates: Candidates, classes: np.ndarray) -> np.nd
     details = likeness.details.double().numpy()
     usual = _usual(images, classes, details)[classes[candidates.pairs.numpy()]].max(1)
     share = likeness.share.double().numpy()
-    room = ((1 - usual) / (1 - PHOTOS)).clip(max=1) * (share / DETAILED).clip(max=1)
+    room = np.where(usual > PHOTOS, 1 - usual, 1) * (share / DETAILED).clip(max=1)
     most = np.maximum((1 - LEAST) * room**2, EQUAL)
     return np.where(1 - details <= most, 1 - (1 - details) / most / 2, 0)
 

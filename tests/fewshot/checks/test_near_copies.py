@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import logging
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from episodes import datasets
 from episodes.datasets.digits import load_digits
+from episodes.errors import NotHere
+from fewshot.backbones.default_network import SMALL
 from fewshot.checks import near_copies
 from fewshot.checks.inspected import Inspected
+from fewshot.features import frozen
+from fewshot.model import candidates
 from tests.episodes.datasets.test_copies import jpeg, scenes, tensor
 
 CLASSES = ("cat", "dog")
@@ -141,3 +149,47 @@ def test_digits_are_no_copies():
 
 def test_no_images_and_one_image_have_no_copies():
     assert summary(inspected(scenes(1), [0])) == []
+
+
+def test_a_long_search_is_announced(monkeypatch, caplog):
+    data = inspected(scenes(6), [0] * 6)
+    with caplog.at_level(logging.WARNING, "fewshot"):
+        near_copies.find(data)
+        assert caplog.messages == []
+        monkeypatch.setattr(near_copies, "PAIRS_PER_SECOND", 6 * 8 / 60 / 25)
+        near_copies.find(data, inspected(scenes(2, seed=3), [0] * 2, "test"))
+    (message,) = caplog.messages
+    assert message.startswith("searching 8 images for copies takes about 25 minutes")
+
+
+@pytest.mark.slow
+def test_listed_copies_of_cifar10_are_found():
+    """The half of the list of ciFAIR that chose no threshold, among other random images."""
+    try:
+        train, test = datasets.load("cifar10")
+    except NotHere as error:
+        pytest.skip(f"cifar10 is not here: {error}")
+    assert test is not None
+    listed = json.loads(Path(__file__).with_name("cifar10_copies.json").read_text())
+    near = [row for row in listed["test and training"][1::2] if row[-1] == "near"]
+    random = torch.Generator().manual_seed(0)
+    parts = []
+    for number, images in enumerate((test, train)):
+        in_class = [(images.labels == label).nonzero()[:, 0] for label in range(10)]
+        named = [(row[2 * number], row[2 * number + 1]) for row in near]
+        rows = torch.stack([in_class[images.classes.index(name)][rank] for name, rank in named])
+        others = torch.randperm(len(images), generator=random)[:2000]
+        chosen = torch.cat([rows, others[~torch.isin(others, rows)]])
+        pictures = images.images[chosen].permute(0, 2, 3, 1).contiguous().numpy()
+        part = inspected(pictures, images.labels[chosen].tolist())
+        features = frozen.extract(candidates.build(SMALL, "cpu"), images, chosen, "cpu")
+        parts.append(
+            part._replace(
+                classes=images.classes, features=features, thumbnails=images.images[chosen]
+            )
+        )
+    pairs = set(map(tuple, near_copies.links(parts[::-1]).pairs.tolist()))
+    n_train = len(parts[1].labels)
+    n_right = sum((one, n_train + one) in pairs for one in range(len(near)))
+    assert len(near) == 129
+    assert n_right / len(near) >= 0.9
