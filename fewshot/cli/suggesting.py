@@ -112,6 +112,7 @@ def suggest(
 
 def _print(result: Suggestions, as_json: bool) -> None:
     """Print the suggestions, and on stderr what else there is to know."""
+    from episodes.datasets.names import readable_line
     from fewshot.model import image_listing
 
     if as_json:
@@ -119,7 +120,7 @@ def _print(result: Suggestions, as_json: bool) -> None:
     else:
         width = len(str(len(result)))
         for row in result:
-            print(f"{row.rank:>{width}}  {row.image}  ({row.reason})")
+            print(readable_line(f"{row.rank:>{width}}  {row.image}  ({row.reason})"))
     if result.n_known:
         print(f"{result.n_known:,} images of the pool have a label already", file=sys.stderr)
     if result.left_out:

@@ -6,8 +6,11 @@ import csv
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from fewshot.cli import suggesting
+from fewshot.model.suggest.suggestions import Suggestion, Suggestions
 from tests.fewshot.cli.command import fewshot
 from tests.fewshot.model import own_photos
 
@@ -103,3 +106,12 @@ def test_a_wrong_request_is_one_sentence_and_writes_nothing(
     assert words in shown.err
     assert len(shown.err.strip().splitlines()) == 1
     assert not list(Path().iterdir())
+
+
+def test_a_name_cannot_control_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    row = Suggestion(1, "\x1b[2Ja\nb.png", "random", 0.0, 1, "chosen at random")
+    nothing = Suggestions((row,), np.zeros(1, np.int64), None, 1, 0, 0, (), lambda ranks: [])
+    suggesting._print(nothing, as_json=False)
+    text = capsys.readouterr().out
+    assert text.count("\n") == 1
+    assert text.strip().isprintable()
