@@ -91,6 +91,7 @@ def move(report: Report, target: Path, only: Sequence[str] | None = None) -> Mov
         )
     kinds = DEFAULT if only is None else tuple(only)
     gone: set[Path] = set()
+    links = _links(report.data)
     listed: list[Finding] = []
     io.make_folder(target, OTHER_FOLDER)
     table = target / MOVED
@@ -98,7 +99,7 @@ def move(report: Report, target: Path, only: Sequence[str] | None = None) -> Mov
         writer = csv.writer(file)
         for finding in report.findings:
             source = _to_move(finding, report.data, gone) if finding.kind in kinds else None
-            if source is None or not _is_inside(source, folder):
+            if source is None or not _is_inside(source, folder) or _is_needed(source, links, gone):
                 listed.append(finding)
                 continue
             name = os.path.relpath(source, folder)
@@ -180,6 +181,22 @@ def _to_move(finding: Finding, data: Inspected, gone: set[Path]) -> Path | None:
     own = [_file(place, data) for place in others if place.part == "data"]
     is_last = bool(own) and len(own) == len(others) and all(other in gone for other in own)
     return None if file is None or file in gone or is_last else file
+
+
+def _links(data: Inspected) -> dict[str, set[Path]]:
+    """Return the links among the images, by the file that they lead to."""
+    result: dict[str, set[Path]] = {}
+    for file in data.files or ():
+        if file.is_symlink():
+            result.setdefault(os.path.realpath(file), set()).add(file)
+    return result
+
+
+def _is_needed(source: Path, links: dict[str, set[Path]], gone: set[Path]) -> bool:
+    """Return whether a link among the images that are still there leads to a file."""
+    if source.is_symlink():
+        return False
+    return not links.get(os.path.realpath(source), gone) <= gone
 
 
 def _file(place: Place, data: Inspected) -> Path | None:

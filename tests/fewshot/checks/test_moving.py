@@ -112,6 +112,26 @@ def test_links_point_to_their_files_from_the_new_place(folder: Path, tmp_path: P
     assert [os.path.realpath(path) for path in moved] == [str(folder / "cat" / "01.png")]
 
 
+@pytest.mark.parametrize("name", ["00-first.png", "zz-last.png"])
+def test_a_file_stays_while_a_link_leads_to_it(folder: Path, tmp_path: Path, name: str) -> None:
+    before = content(folder)
+    (folder / "cat" / name).symlink_to("03.png")
+    moving.move(reported(folder), tmp_path / "moved")
+    assert all(path.exists() for path in folder.rglob("*"))
+    assert (folder / "cat" / "03.png").read_bytes() == before["cat/03.png"]
+    moving.undo(folder, tmp_path / "moved")
+    assert content(folder) == {**before, f"cat/{name}": before["cat/03.png"]}
+
+
+def test_all_but_one_of_the_links_to_a_file_are_moved(folder: Path, tmp_path: Path) -> None:
+    for name in ("00-first.png", "zz-last.png"):
+        (folder / "cat" / name).symlink_to("03.png")
+    moving.move(reported(folder), tmp_path / "moved")
+    assert (folder / "cat" / "03.png").is_file()
+    assert (folder / "cat" / "00-first.png").exists()
+    assert not (folder / "cat" / "zz-last.png").is_symlink()
+
+
 def test_files_of_linked_folders_stay_where_they_are(folder: Path, tmp_path: Path) -> None:
     elsewhere = tmp_path / "elsewhere"
     (folder / "cat").rename(elsewhere)
