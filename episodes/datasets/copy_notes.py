@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from episodes.datasets import copies
-from episodes.datasets.decoding.image_cache import Entry
+from episodes.datasets.decoding.image_cache import Entry, why_skipped_in
 from episodes.datasets.names import readable_line
 from episodes.datasets.source import Part
 from episodes.types import TrainTest
@@ -193,6 +193,5 @@ def _examples(clusters: np.ndarray, names: Sequence[Sequence[str]]) -> np.ndarra
 
 def _rows(part: Part, entry: Entry) -> list[str]:
     """Return the name of each image of an entry; the source also has those that were skipped."""
-    skipped = {name for name, _ in entry.skipped}
-    names = [part.name_of(index) for index in range(len(part.labels))]
-    return [name for name in names if name not in skipped]
+    reasons = why_skipped_in(part, entry)
+    return [part.name_of(index) for index, reason in enumerate(reasons) if reason is None]

@@ -13,10 +13,14 @@ import numpy as np
 import torch
 
 from episodes.datasets import loose_files
-from episodes.datasets.decoding.image_cache import Entry, decoded, parts_of, signature
-from episodes.datasets.decoding.image_formats import quiet_pillow
+from episodes.datasets.decoding.image_cache import (
+    Entry,
+    decoded,
+    parts_of,
+    signature,
+    why_skipped_in,
+)
 from episodes.datasets.decoding.image_sizes import median_side
-from episodes.datasets.decoding.parallel_decode import decoded_chunks
 from episodes.datasets.digits import load_digits
 from episodes.datasets.loading import KNOWN_SIDES, located, of_pixels
 from episodes.datasets.locations import cache_root, data_root
@@ -117,19 +121,4 @@ def _decoded_part(source: Source, part: Part, entry: Entry, cache: Path) -> Deco
         decoding=entry.decoding,
         identity=entry.identity,
     )
-    return DecodedPart(images, part, _reasons(part, entry), cache, source.unit == "files")
-
-
-def _reasons(part: Part, entry: Entry) -> list[str | None]:
-    """Return why images could not be decoded, or None, [n].
-
-    The names in an entry are those of the folder that was decoded first. Where the same images are
-    in another folder under other names, they are decoded again.
-    """
-    skipped = dict(entry.skipped)
-    reasons = [skipped.get(part.name_of(index)) for index in range(len(part.labels))]
-    if sum(reason is None for reason in reasons) == len(entry.labels):
-        return reasons
-    with quiet_pillow():
-        chunks = decoded_chunks(part.chunks(), entry.decoding)
-        return [reason for chunk in chunks for reason in chunk.reasons]
+    return DecodedPart(images, part, why_skipped_in(part, entry), cache, source.unit == "files")

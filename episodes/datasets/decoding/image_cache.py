@@ -23,7 +23,7 @@ import numpy as np
 
 from episodes.datasets import grouping
 from episodes.datasets.decoding.image_formats import can_read, quiet_pillow
-from episodes.datasets.decoding.parallel_decode import Counts, write_part
+from episodes.datasets.decoding.parallel_decode import Counts, decoded_chunks, write_part
 from episodes.datasets.decoding.planning import VERSION, Plan, planned
 from episodes.datasets.source import Content, LoadOptions, Part, Source, held_out
 from episodes.errors import UserError
@@ -153,6 +153,21 @@ def signature(source: Source, options: LoadOptions) -> str:
             f"\0{stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns} {stat.st_ino}\n".encode()
         )
     return digest.hexdigest()[:32]
+
+
+def why_skipped_in(part: Part, entry: Entry) -> list[str | None]:
+    """Return why images could not be decoded, or None, [n].
+
+    The names in an entry are those of the folder that was decoded first. Where the same images are
+    in another folder under other names, they are decoded again.
+    """
+    skipped = dict(entry.skipped)
+    reasons = [skipped.get(part.name_of(index)) for index in range(len(part.labels))]
+    if sum(reason is None for reason in reasons) == len(entry.labels):
+        return reasons
+    with quiet_pillow():
+        chunks = decoded_chunks(part.chunks(), entry.decoding)
+        return [reason for chunk in chunks for reason in chunk.reasons]
 
 
 def _open_or_build(

@@ -110,6 +110,20 @@ def test_different_images_have_no_note_and_the_search_is_done_once(
     assert about_copies(load(data, test=None)) == []
 
 
+def test_notes_name_the_files_of_the_folder_that_is_read(tmp_path: Path) -> None:
+    for name, names in (("first", "xyz"), ("second", "uvw")):
+        save(tmp_path / name / "b", 100, 4)
+        for number, stem in enumerate(names):
+            save(tmp_path / name / "a", max(number, 1), 1)
+            (tmp_path / name / "a" / f"{max(number, 1)}.png").rename(
+                tmp_path / name / "a" / f"{stem}.png"
+            )
+        (tmp_path / name / "a" / f"{names[0]}.png").write_bytes(b"broken")
+        shutil.copy(tmp_path / name / "a" / f"{names[2]}.png", tmp_path / name / "a" / "zz.png")
+    assert "(a/z.png = a/zz.png)" in about_copies(load(tmp_path / "first", test=None))[0]
+    assert "(a/w.png = a/zz.png)" in about_copies(load(tmp_path / "second", test=None))[0]
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
 def test_a_cache_that_cannot_be_written_is_no_failure(tmp_path: Path) -> None:
     data = tmp_path / "data"
