@@ -13,16 +13,6 @@ import gradio as gr
 from fewshot.app import views
 
 ALL = "all classes"
-DOWNLOADS = """
-<div class="downloads">
-<a href="download/model.fewshot" download>Model <small>model.fewshot: use it with
-<code>fewshot predict</code> or <code>FewShotClassifier.load</code></small></a>
-<a href="download/predictions.csv" download>Predictions <small>predictions.csv: a row for each
-photo without a label</small></a>
-<a href="download/labels.csv" download>Labels <small>labels.csv: use it with
-<code>fewshot fit labels.csv</code></small></a>
-</div>
-"""
 
 
 @dataclass
@@ -65,7 +55,7 @@ class Components:
             with gr.Tab("Results"):
                 self._results()
             with gr.Tab("Save"):
-                gr.HTML(DOWNLOADS)
+                self.downloads = gr.HTML()
 
     def _add_photos(self) -> None:
         with gr.Row():
@@ -172,6 +162,7 @@ class Components:
         """Return all components that change when photos or labels change."""
         own = [
             self.status,
+            self.downloads,
             self.class_files,
             self.pile_files,
             self.filter,

@@ -22,6 +22,10 @@ from fewshot.errors import UserError
 NEAREST = "The labelled photos most like it:"
 TITLE = "fewshot: a classifier of your own photos"
 
+# On a phone the panel lies below the photos, out of sight.
+SCROLL = """() => { if (innerWidth <= 640) setTimeout(
+    () => document.getElementById("%s")?.scrollIntoView({behavior: "smooth"}), 100) }"""
+
 SHOWN = gr.Progress()  # Gradio gives each call its own
 Updates = dict[Any, Any]  # component -> its new value or properties
 
@@ -50,8 +54,9 @@ class Page:
         """Say what happens when a component is used."""
         parts, outputs = self.parts, self.parts.all()
         self.blocks.load(self._begin, None, outputs, api_visibility="private")
-        _on(parts.class_files.upload, self._add_to_class, _inputs(parts), outputs)
-        _on(parts.pile_files.upload, self._add_to_pile, [parts.pile_files], outputs)
+        several = {"trigger_mode": "multiple"}  # Gradio would lose photos dropped during a fit
+        _on(parts.class_files.upload, self._add_to_class, _inputs(parts), outputs, **several)
+        _on(parts.pile_files.upload, self._add_to_pile, [parts.pile_files], outputs, **several)
         labelled, suggested, results = parts.panels
         shown = [parts.labelled, *parts.of_panel(labelled)]
         _on(parts.filter.input, self._filter, [parts.filter], shown)
@@ -61,7 +66,8 @@ class Page:
             (results, parts.table.select, _row),
         )
         for panel, event, position in events:
-            _on(event, self._open(panel, position), [panel.keys], parts.of_panel(panel))
+            opened = _on(event, self._open(panel, position), [panel.keys], parts.of_panel(panel))
+            opened.then(None, None, None, js=SCROLL % panel.box.elem_id, api_visibility="private")
         for panel in parts.panels:
             for component, event in (
                 (panel.choice, panel.choice.input),
@@ -160,6 +166,7 @@ class Page:
             suggested, table = views.suggested(session), views.table(session)
             updates: Updates = {
                 parts.status: words.status(session),
+                parts.downloads: words.downloads(session),
                 parts.class_files: None,
                 parts.pile_files: None,
                 parts.filter: gr.update(choices=names, value=self.shown_class),
@@ -226,5 +233,19 @@ def _row(event: gr.SelectData) -> int:
     return int(event.row_value[0]) - 1
 
 
-def _on(event: Any, change: Callable[..., Updates], inputs: list[Any], outputs: list[Any]) -> None:
-    event(change, inputs, outputs, api_visibility="private", show_progress="minimal")
+def _on(
+    event: Any,
+    change: Callable[..., Updates],
+    inputs: list[Any],
+    outputs: list[Any],
+    trigger_mode: str = "once",
+) -> Any:
+    """Connect an event; with `once`, it is ignored while its last change is under way."""
+    return event(
+        change,
+        inputs,
+        outputs,
+        api_visibility="private",
+        show_progress="minimal",
+        trigger_mode=trigger_mode,
+    )

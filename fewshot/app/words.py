@@ -13,6 +13,18 @@ from fewshot.model.card import Card
 NONE_OF_THEM = "none of the classes"
 BEGIN = "Add photos of two classes or more, and the accuracy will stand here."
 
+NO_MODEL = "The model and the predictions can be saved once two classes have photos."
+OF_MODEL = """
+<a href="download/model.fewshot" download>Model <small>model.fewshot: use it with
+<code>fewshot predict</code> or <code>FewShotClassifier.load</code></small></a>
+<a href="download/predictions.csv" download>Predictions <small>predictions.csv: a row for each
+photo without a label</small></a>
+"""
+OF_LABELS = """
+<a href="download/labels.csv" download>Labels <small>labels.csv: use it with
+<code>fewshot fit labels.csv</code></small></a>
+"""
+
 
 def status(session: Session) -> str:
     """Return the state of a session as HTML: how many photos, and how good the classifier is."""
@@ -34,6 +46,12 @@ def status(session: Session) -> str:
     first, rest = escape(sentences[0]), escape(" ".join(sentences[1:]))
     more = f"<details><summary>How this is known</summary>{rest}</details>" if rest else ""
     return f'<div class="tiles">{numbers}</div><p class="accuracy">{first}</p>{more}'
+
+
+def downloads(session: Session) -> str:
+    """Return the links to what can be saved, as HTML, or why there is nothing to save yet."""
+    links = f"<p>{NO_MODEL}</p>" if session.classifier() is None else OF_MODEL
+    return f'<div class="downloads">{links}{OF_LABELS if session.labelled else ""}</div>'
 
 
 def accuracy(card: Card) -> list[str]:

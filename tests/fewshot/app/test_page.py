@@ -167,6 +167,10 @@ def test_suggested_photos_are_labelled_by_a_click_on_a_phone(
     tab.locator("#labelled-panel").get_by_role("button", name="Remove the photo").click()
     _wait_for_status(tab, "1 labelled 8 without a label")
     _shot(tab, "phone-add")
+    tab.locator("#labelled img").first.click()
+    tab.wait_for_function(  # the panel, which is below the photos, comes into sight
+        "document.querySelector('#labelled-panel')?.getBoundingClientRect().top < innerHeight / 2"
+    )
     assert tab.evaluate("document.documentElement.scrollWidth") == 390
     tab.reload()  # nothing is lost
     _wait_for_status(tab, "1 labelled 8 without a label")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -43,6 +44,17 @@ def test_the_status_of_an_empty_page(tmp_path: Path) -> None:
     text = words.status(Session(tmp_path, device="cpu"))
     assert text.count("<b>0</b>") == 3
     assert words.BEGIN in text
+
+
+def test_only_what_exists_is_offered_for_download(model: Path, tmp_path: Path) -> None:
+    session = Session(tmp_path, device="cpu")
+    text = words.downloads(session)
+    assert words.NO_MODEL in text
+    assert "href" not in text
+    session.photos["0"] = replace(PHOTO, label="cat")
+    assert words.downloads(session).count("href") == 1  # the table of labels
+    text = words.downloads(Session(tmp_path, file_format.load(model, "cpu"), "cpu"))
+    assert re.findall('href="download/(.*?)"', text) == ["model.fewshot", "predictions.csv"]
 
 
 def test_the_status_of_a_model_counts_its_images(model: Path, tmp_path: Path) -> None:
