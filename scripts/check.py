@@ -24,7 +24,7 @@ from episodes import datasets
 from fewshot import io
 from fewshot.checks import appearance, reading
 from fewshot.report.formatting import markdown_table
-from scripts import check_labels, pages
+from scripts import check_copies_tables, check_labels, pages
 from scripts.pages import RECORDS, ROOT
 
 FOLDER = RECORDS / "check"
@@ -168,6 +168,8 @@ def tables() -> dict[str, str]:
     """Return the tables of the page."""
     return {
         "looks": table_of_looks(),
+        "listed": check_copies_tables.table_of_listed(),
+        "drawings": check_copies_tables.table_of_drawings(),
         "labels": check_labels.table_of_wrong_labels(),
         "confirmed": check_labels.table_of_confirmed_errors(),
         "foreign": check_labels.table_of_foreign_images(),
