@@ -28,7 +28,7 @@ from scripts.pages import RECORDS, ROOT
 
 FOLDER = RECORDS / "check"
 LIST = ROOT / "tests" / "fewshot" / "checks" / "cifar10_copies.json"
-SAMPLE = 100  # pairs to judge
+SAMPLE = 100  # pairs to inspect
 PLANTED = 100  # copies of each change
 ORIGINALS = {"imagenette160": 600, "cifar10": 5000}  # training images among which they are
 DRAWINGS = ("digits", "omniglot-small1")

@@ -1,9 +1,9 @@
-"""Tables of the search for copies, and the contact sheets from which a sample of it is judged.
+"""Tables of the search for copies, and the contact sheets from which a sample of it is inspected.
 
 python -m scripts.check_copies_tables DIR  # draw the sample of reported pairs
 
-One reader wrote reports/records/check/copies_judged.json from the contact sheets: for each pair of
-the sample, in its order, `copy` (one picture, however changed), `other` or `unsure`.
+One reader wrote reports/records/check/copies_inspected.json from the contact sheets: for each pair
+of the sample, in its order, `copy` (one picture, however changed), `other` or `unsure`.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def known() -> Known:
 
 def verdicts() -> list[str]:
     """Return the verdicts about the sample, in its order."""
-    record: list[Verdict] = io.read_json(FOLDER / "copies_judged.json")
+    record: list[Verdict] = io.read_json(FOLDER / "copies_inspected.json")
     sample = [(tuple(first), tuple(second)) for first, second in known()["sample"]]
     rows = [(tuple(row["test_image"]), tuple(row["training_image"])) for row in record]
     assert rows == sample, "the verdicts are about another sample"
@@ -132,7 +132,7 @@ def table_of_precision() -> str:
     lines = [
         ["test images that are reported", record["test_images"]],
         ["of these beyond the list", record["test_images_beyond"]],
-        ["of these judged", len(words)],
+        ["of these inspected", len(words)],
         ["copies", words.count(COPY)],
         ["no copies", words.count(OTHER)],
         ["unsure", words.count(UNSURE)],
