@@ -122,7 +122,7 @@ def ways(part: str) -> list[str]:
     """Return the ways of selection that are measured."""
     if part == "development":
         bandwidths = [f"bandwidth {one:g}" for one in BANDWIDTHS]
-        return [RANDOM, *bandwidths, "k-means", "typiclust", "coreset", "margin", DEFAULT]
+        return [RANDOM, *bandwidths, "k-means"]
     return [DEFAULT, RANDOM, *(method for method in select.METHODS if method != RANDOM)]
 
 
