@@ -169,6 +169,8 @@ def tables() -> dict[str, str]:
     return {
         "looks": table_of_looks(),
         "listed": check_copies_tables.table_of_listed(),
+        "precision": check_copies_tables.table_of_precision(),
+        "planted": check_copies_tables.table_of_planted(),
         "drawings": check_copies_tables.table_of_drawings(),
         "labels": check_labels.table_of_wrong_labels(),
         "confirmed": check_labels.table_of_confirmed_errors(),
