@@ -171,6 +171,7 @@ def tables() -> dict[str, str]:
         "listed": check_copies_tables.table_of_listed(),
         "precision": check_copies_tables.table_of_precision(),
         "planted": check_copies_tables.table_of_planted(),
+        "seconds": check_copies_tables.table_of_seconds(),
         "drawings": check_copies_tables.table_of_drawings(),
         "labels": check_labels.table_of_wrong_labels(),
         "confirmed": check_labels.table_of_confirmed_errors(),
