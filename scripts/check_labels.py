@@ -133,7 +133,7 @@ def confirmed() -> Confirmed:
         labels = torch.from_numpy(published["labels"]).long()
         probabilities = torch.from_numpy(published["per_mille"].astype(float)) / 1000
     errors = set(confident_learning.likely_errors(labels, probabilities).indices.tolist())
-    images = json.loads(Path(FAULTS).read_text())["images"]
+    images = json.loads(Path(FAULTS).read_text(encoding="utf-8"))["images"]
     wrong = {index for index, _, _, kinds, _ in images if "wrong label" in kinds}
     return Confirmed(
         flagged=len(errors), confirmed=len(wrong), confirmed_and_flagged=len(errors & wrong)

@@ -155,7 +155,7 @@ def application(session: Session, folder: Path, notes: list[str]) -> App:
         pwa=False,
         mcp_server=False,
         theme=gr.themes.Soft(font=FONTS, font_mono=MONO_FONTS),
-        css=STYLE.read_text(),
+        css=STYLE.read_text(encoding="utf-8"),
     )
 
 
