@@ -21,9 +21,9 @@ from fewshot.model import heads
 from fewshot.model.classifier import Recipe
 from fewshot.model.heads import OutOfFold
 from fewshot.runs import calibrating
+from fewshot.runs.doubtful_labels import FEWEST
 
 KIND = "likely label error"
-FEWEST = 4  # images of the median class; with fewer, a head knows too little
 PART = 5_000  # images that are cross-validated together, about
 LOGISTIC_UP_TO, FOLDS, FOLDS_OF_RIDGE = 2_000, 10, 5
 

@@ -86,15 +86,15 @@ def html(report: Report) -> str:
 
 
 def _group(report: Report, kind: str, number: int) -> Group:
-    about = KINDS.get(kind)
+    about = KINDS[kind]
     cards = [_card(report, finding) for finding in report.of_kind(kind)[:MOST_OF_A_KIND]]
     n_pictures = max(len(card.pictures) for card in cards)
     return Group(
         kind,
-        "note" if about is None else about.severity,
+        about.severity,
         number,
         f"{number:,} {reports.heading(kind, number)}",
-        "" if about is None else _with_code(about.remedy),
+        _with_code(about.remedy),
         "pairs" if n_pictures > 1 else "singles" if n_pictures else "texts",
         cards,
     )

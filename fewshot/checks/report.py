@@ -134,8 +134,8 @@ class Report:
         yield self.title()
         severity: Severity | None = None
         for kind, number in self.counts().items():
-            about = KINDS.get(kind)
-            own = "note" if about is None else about.severity
+            about = KINDS[kind]
+            own = about.severity
             if own != severity:
                 severity = own
                 yield f"\n{HEADINGS[severity]}:"
@@ -143,8 +143,7 @@ class Report:
             yield from (f"    {line(finding)}" for finding in self.of_kind(kind)[:EXAMPLES])
             if number > EXAMPLES:
                 yield f"    and {number - EXAMPLES:,} more"
-            if about is not None:
-                yield f"    -> {about.remedy}"
+            yield f"    -> {about.remedy}"
         if not self.findings:
             yield "No fault was detected."
 
@@ -160,8 +159,7 @@ class Report:
 
 def severity_of(finding: Finding) -> Severity:
     """Return how serious a finding is."""
-    about = KINDS.get(finding.kind)
-    return "note" if about is None else about.severity
+    return KINDS[finding.kind].severity
 
 
 def sorted_findings(findings: list[Finding]) -> tuple[Finding, ...]:
@@ -171,8 +169,8 @@ def sorted_findings(findings: list[Finding]) -> tuple[Finding, ...]:
 
 def heading(kind: str, number: int) -> str:
     """Return what a number of findings of a kind are called."""
-    about = KINDS.get(kind)
-    return kind if about is None else about.plural if number != 1 else about.singular
+    about = KINDS[kind]
+    return about.plural if number != 1 else about.singular
 
 
 def line(finding: Finding) -> str:

@@ -82,7 +82,8 @@ def check(
 
         if fix is not None:
             raise UserError("--fix moves images and --undo moves them back: use one.")
-        n_moved = moving.undo(Path(data).expanduser(), undo)
+        with work(quiet):
+            n_moved = moving.undo(Path(data).expanduser(), undo)
         images = "1 image" if n_moved == 1 else f"{n_moved:,} images"
         print(f"{images} moved back to {data}", file=sys.stderr)
         return
@@ -104,6 +105,8 @@ def check(
     if page is not None:
         print(f"page: {page}", file=sys.stderr)
     if fix is not None:
-        print(moving.move(report, fix, kinds), file=sys.stderr)
+        with work(quiet):
+            moved = moving.move(report, fix, kinds)
+        print(moved, file=sys.stderr)
     if strict and report.is_serious:
         raise typer.Exit(1)

@@ -29,6 +29,7 @@ METHODS: dict[Method, Callable[[Pool, int, int], tuple[Tensor, Tensor]]] = {
     "coreset": coreset.select,
     "random": random_choice.select,
 }
+WEIGHTED = {None, "max-herding", "margin"}  # methods that a classifier's uncertainty may change
 FIRST_LABELS = 20  # up to so many first picks, k-means selects
 
 

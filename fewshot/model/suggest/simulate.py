@@ -162,7 +162,9 @@ def picked(
         left = is_left.nonzero().flatten()
         features, known = pool.features[left], pool.features[chosen]
         labels = pool.labels[chosen]
-        unsure = uncertainty.of_labels(features, known, labels, n_way)
+        unsure = None
+        if method in select.WEIGHTED:
+            unsure = uncertainty.of_labels(features, known, labels, n_way)
         picks = select.pick(
             Pool(features, known, labels, unsure), budget - before, method, seed=seed
         )
