@@ -50,7 +50,7 @@ class Reported(Settings):
 
 
 class Scale(Settings):
-    """What a smaller scale of a row changes."""
+    """What a scale of a row changes; at scale full, at most the trials and which cells run."""
 
     title: str | None = Field(
         default=None,
@@ -173,8 +173,10 @@ class Row(Settings):
     seconds: NotNegative = Field(
         default=60.0, description="Expected time of a trial on two cores. [seconds]"
     )
-    scales: dict[Literal["smoke", "small"], Scale] = Field(
-        default_factory=dict, description="What the smaller scales change."
+    scales: dict[Literal["smoke", "small", "full"], Scale] = Field(
+        default_factory=dict,
+        description="What each scale changes; `full` has the images, the epochs and the networks "
+        "of the report, and changes at most the trials and which cells run.",
     )
 
     @model_validator(mode="after")
@@ -202,7 +204,7 @@ class Row(Settings):
         return self.kind == "episodes"
 
     def scale(self, name: str) -> Scale:
-        """Return what a scale changes: nothing at `full`, or if the file has no such scale."""
+        """Return what a scale changes: nothing if the file has no such scale."""
         return self.scales.get(name, Scale())  # type: ignore[call-overload]
 
     def title_at(self, scale: str) -> str:

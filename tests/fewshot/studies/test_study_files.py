@@ -44,12 +44,18 @@ def test_every_row_is_there() -> None:
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-def test_smaller_scales_state_what_they_change(row: Row) -> None:
-    for name in ("smoke", "small"):
+def test_scales_state_what_they_change(row: Row) -> None:
+    for name in schema.SCALES:
         scale = row.scale(name)
         unchanged = scale.model_copy(update={"seconds": None}) == schema.Scale()
         assert scale.cuts or unchanged or row.kind == "vote", f"{row.name}, scale {name}"
     assert row.question.endswith("?")
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_scale_full_changes_at_most_the_trials_and_which_cells_run(row: Row) -> None:
+    changed = row.scale("full").model_dump(exclude_defaults=True)
+    assert set(changed) <= {"trials", "only", "drop", "seconds", "cuts"}
 
 
 @pytest.mark.parametrize("scale", schema.SCALES)
@@ -73,6 +79,11 @@ def value_at(settings: Any, key: str) -> Any:
     return settings
 
 
+def whole(row: Row) -> Row:
+    """Return the row without what its scales leave out."""
+    return row.model_copy(update={"scales": {}})
+
+
 def every_cell(row: Row, scale: str) -> list[Cell]:
     """Return all cells; of a search those of all steps, as if the first value were always best."""
     if row.kind == "grid":
@@ -89,7 +100,7 @@ def every_cell(row: Row, scale: str) -> list[Cell]:
 
 @pytest.mark.parametrize("row", RUNS, ids=lambda row: row.name)
 def test_every_reported_number_belongs_to_a_cell(row: Row) -> None:
-    cells = every_cell(row, "full")
+    cells = every_cell(whole(row), "full")
     for numbers in row.reported:
         assert any(numbers.at.items() <= cell.values.items() for cell in cells), numbers.at
 
@@ -188,7 +199,7 @@ def test_rows_about_the_same_run_have_the_same_settings(scale: str) -> None:
 
 
 def test_the_full_search_and_its_augmentations_are_the_385_models_of_the_report() -> None:
-    search, augmentations = BY_NAME["H5"], BY_NAME["H6"]
+    search, augmentations = (whole(BY_NAME[name]) for name in ("H5", "H6"))
     without_none = grids.count(augmentations, "full") - 1
     assert search.trials_at("full") * grids.count(search, "full") == 360
     assert augmentations.trials_at("full") * without_none == 25
