@@ -138,7 +138,7 @@ def _plain(one: Answer, target: float | None) -> dict[str, Any]:
 
 
 def _write(answers: Sequence[Answer], target: float | None, out: Path) -> list[Path]:
-    """Write a figure for each data set, forecast-<data>.svg and .png, and return the paths."""
+    """Write a figure for each data set, forecast-<data>.svg, .pdf and .png; return the paths."""
     paths: list[Path] = []
     io.make_folder(out)
     for data in dict.fromkeys(one.curve.data for one in answers):

@@ -28,7 +28,7 @@ class Result(NamedTuple):
 
 @style.styled
 def draw(results: Sequence[Result], title: str, path: Path) -> list[Path]:
-    """Write the figure as path.svg and path.png, the best method at the top; return the paths."""
+    """Write the figure, the best method at the top, as `style.save` does; return the paths."""
     figure, axes = style.new(0.9 + 0.45 * len(results))
     ordered = sorted(results, key=lambda result: result.mean)
     for row, result in enumerate(ordered):

@@ -97,7 +97,7 @@ def line_of(label: str, by_budget: Mapping[float, RunRecord]) -> Line:
 
 
 def save(panel: Panel, path: Path) -> list[Path]:
-    """Write the panel as path.svg and path.png."""
+    """Write the panel as path.svg, path.pdf and path.png."""
     return style.save(figure(panel), path)
 
 
@@ -227,7 +227,7 @@ def _bottom(group: Sequence[float], gap: float) -> float:
 
 
 def write(records: Sequence[RunRecord], out: Path) -> list[Path]:
-    """Write every panel as accuracy-<data>-<shots|fraction>.svg and .png, and return the paths."""
+    """Write every panel as accuracy-<data>-<shots|fraction>.svg, .pdf and .png; return the paths."""
     paths: list[Path] = []
     uses: dict[str, int] = {}
     for panel in panels(records):

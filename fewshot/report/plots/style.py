@@ -14,8 +14,9 @@ from typing import Any, ParamSpec, TypeVar
 
 from fewshot.io import write_bytes
 
-FORMATS = ("svg", "png")
-WIDTH = 7.2  # inches; at 700 pixels a letter of 9 points is 12 pixels high
+FORMATS = ("svg", "pdf", "png")  # for pages, for papers, and for everything else
+SINGLE, DOUBLE = 3.4, 7.0  # inches: one column and two columns of a paper
+WIDTH = DOUBLE
 TITLE, LABEL, TICK, SMALL = 10, 9, 8, 7.5  # points
 # Each colour has a contrast of at least 3:1 against a white and against a dark page, and neighbours
 # in the list differ for colour-blind readers (after Okabe and Ito, 2008).
@@ -48,7 +49,9 @@ RC: dict[Any, Any] = {
     "lines.markersize": 4.5,
     "text.parse_math": False,  # a dollar sign in the name of a class is no formula
     "svg.hashsalt": "fewshot",  # without it the ids in an SVG file differ from run to run
+    "pdf.fonttype": 42,  # TrueType letters: journals refuse the default, Type 3
 }
+UNDATED: dict[str, dict[str, Any]] = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
 MISSING_LETTER = re.compile(r"Glyph \d+ .*missing from")  # a warning of matplotlib
 
 log = logging.getLogger("fewshot")
@@ -88,7 +91,7 @@ def new(height: float, columns: int = 1, rows: int = 1, width: float = WIDTH) ->
 
 @styled
 def save(figure: Any, path: Path, dpi: int = 150) -> list[Path]:
-    """Write the figure as path.svg and path.png and return these paths.
+    """Write the figure as path.svg, path.pdf and path.png, and return these paths.
 
     The same figure gives the same bytes: no date is written, and ids are hashed with a fixed salt.
     """
@@ -99,9 +102,9 @@ def save(figure: Any, path: Path, dpi: int = 150) -> list[Path]:
     paths = []
     for suffix in FORMATS:
         buffer = io.BytesIO()
-        undated: dict[str, Any] = {"metadata": {"Date": None}} if suffix == "svg" else {}
+        metadata = UNDATED.get(suffix)
         with _missing_letters_in_one_line():
-            figure.savefig(buffer, format=suffix, dpi=dpi, bbox_inches="tight", **undated)
+            figure.savefig(buffer, format=suffix, dpi=dpi, bbox_inches="tight", metadata=metadata)
         paths.append(path.with_name(f"{path.name}.{suffix}"))
         write_bytes(paths[-1], buffer.getvalue())
     return paths

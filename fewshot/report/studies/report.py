@@ -122,7 +122,7 @@ def draw(documents: Sequence[Page], out: Path) -> dict[tuple[str, str], str]:
         if figures:
             io.make_folder(folder)
         for figure in figures:
-            svg, _ = figure.save(folder / figure.name)
+            svg, *_ = figure.save(folder / figure.name)
             drawn[page.name, figure.name] = svg.read_text(encoding="utf-8")
     return drawn
 

@@ -73,7 +73,12 @@ def test_a_simulation_prints_and_draws_the_gain(pool: Path, monkeypatch, capsys)
     assert fewshot(f"{command} --out gain", monkeypatch) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[1:4]] == ["2", "4", "8"]
-    assert {path.name for path in Path("gain").iterdir()} == {"gain.csv", "gain.png", "gain.svg"}
+    assert {path.name for path in Path("gain").iterdir()} == {
+        "gain.csv",
+        "gain.pdf",
+        "gain.png",
+        "gain.svg",
+    }
     assert fewshot(f"{command} --json", monkeypatch) == 0
     content = json.loads(capsys.readouterr().out)
     with Path("gain/gain.csv").open(newline="") as file:

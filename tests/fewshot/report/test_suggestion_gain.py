@@ -33,7 +33,7 @@ def test_the_text_has_means_and_the_interval_of_the_paired_difference() -> None:
 
 def test_the_files_hold_every_trial(tmp_path: Path) -> None:
     files = suggestion_gain.write(curve(), tmp_path / "new" / "gain")
-    assert [path.suffix for path in files] == [".csv", ".svg", ".png"]
+    assert [path.suffix for path in files] == [".csv", ".svg", ".pdf", ".png"]
     with files[0].open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [float(row["suggested"]) for row in rows] == [

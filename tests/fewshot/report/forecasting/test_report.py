@@ -67,11 +67,12 @@ def test_the_command_answers_from_real_records_in_two_seconds(tmp_path: Path) ->
 
 def test_figures_and_the_same_answer_twice(tmp_path: Path) -> None:
     places = [LEARNERS / f"probe-{shots}.json" for shots in (1, 2, 4, 8, 16)]
-    text, (svg, png) = report.forecast(places, 0.8, [], tmp_path / "a", False)
-    again, (other, _) = report.forecast(places, 0.8, [], tmp_path / "b", False)
+    text, (svg, pdf, png) = report.forecast(places, 0.8, [], tmp_path / "a", False)
+    again, (other, *_) = report.forecast(places, 0.8, [], tmp_path / "b", False)
     assert text == again
     assert svg.read_bytes() == other.read_bytes()
-    assert (svg.name, png.name) == ("forecast-cifar10.svg", "forecast-cifar10.png")
+    assert [path.suffix for path in (svg, pdf, png)] == [".svg", ".pdf", ".png"]
+    assert svg.stem == pdf.stem == png.stem == "forecast-cifar10"
     assert "<!-- probe mini-resnet pretrained -->" in svg.read_text()
     assert matplotlib.image.imread(png).std() > 0.05
 

@@ -19,7 +19,7 @@ from tests.fewshot.report.saved_run import copied, counted
 CHARTS = ("confusion", "classes", "train-and-test", "curves", "reliability", "reliability-after")
 
 
-EVERY = {f"{name}.{suffix}" for name in CHARTS for suffix in ("svg", "png")} | {
+EVERY = {f"{name}.{suffix}" for name in CHARTS for suffix in ("svg", "pdf", "png")} | {
     "mistakes.png", "nearest.png", "inspect.md",
 }  # fmt: skip
 
@@ -35,7 +35,7 @@ def test_everything_of_a_run_is_written_and_the_same_again(run: Path, tmp_path: 
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
     page = (tmp_path / "a" / "inspect.md").read_text()
     for name in EVERY - {"inspect.md"}:
-        assert f"]({name})" in page or name.endswith("png")
+        assert f"]({name})" in page or name.endswith(("pdf", "png"))
     first = classes.confused(run_files.read(run).record)[0]
     images = counted(run)[int(first.true)][int(first.predicted)] / 2  # mean over two trials
     assert f"| {first.true} | {first.predicted} | {images:g} |" in page
@@ -114,7 +114,7 @@ def test_a_result_of_a_study_also_gives_its_curves(run: Path, tmp_path: Path) ->
     part = report.PARTS["Over the epochs"](
         Inspected(run_files.read(tmp_path / "one.json"), 0, tmp_path)
     )
-    assert [path.name for path in part.files] == ["curves.svg", "curves.png"]
+    assert [path.name for path in part.files] == ["curves.svg", "curves.pdf", "curves.png"]
     io.write_json(
         tmp_path / "none.json", {**result, "status": "failed", "record": None, "curves": None}
     )

@@ -85,8 +85,10 @@ def test_two_records_of_one_method_and_budget_are_both_shown() -> None:
 
 def test_the_files_show_every_line_and_level_and_do_not_change(tmp_path: Path) -> None:
     records = [at(4), at(8), at(4, "protonet"), at(8, "protonet"), at(None, "scratch", (0.9,))]
-    svg, png = accuracy_curves.write(records, tmp_path / "a")
-    assert (svg.name, png.name) == ("accuracy-digits-shots.svg", "accuracy-digits-shots.png")
+    svg, pdf, png = accuracy_curves.write(records, tmp_path / "a")
+    assert [svg.name, pdf.name, png.name] == [
+        f"accuracy-digits-shots.{suffix}" for suffix in ("svg", "pdf", "png")
+    ]
     text = svg.read_text()
     for words in (
         "probe conv4 from random weights",
@@ -96,7 +98,7 @@ def test_the_files_show_every_line_and_level_and_do_not_change(tmp_path: Path) -
     ):
         assert re.search(f"<!-- .*{words}.* -->", text), words
     assert matplotlib.image.imread(png).std() > 0.05
-    again, _ = accuracy_curves.write(records, tmp_path / "b")
+    again, *_ = accuracy_curves.write(records, tmp_path / "b")
     assert again.read_text() == text
 
 
