@@ -111,8 +111,13 @@ class RowResult(NamedTuple):
         """Return what ran in a cell: what an untrained learner amounts to, or the row's title."""
         if not cell.scored:
             return self.row.title
-        stand_in = "" if cell.stand_in in self.title else f", {cell.stand_in}"
-        return cell.untrained or self.title + stand_in
+        if cell.untrained or cell.stand_in in self.title:
+            return cell.untrained or self.title
+        _, _, place = cell.stand_in.partition(" in ")
+        shared = f"two networks in {place}"  # a title about all stand-ins of the row
+        if shared in self.title:
+            return self.title.replace(shared, cell.stand_in)
+        return f"{self.title}, {cell.stand_in}"
 
     @property
     def scored(self) -> list[CellResult]:

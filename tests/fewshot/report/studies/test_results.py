@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fewshot.report.studies import results
+from fewshot.runs.run_record import RunRecord
 from tests.fewshot import study_results
 from tests.fewshot.study_results import cell, record, row, save
 
@@ -43,3 +44,18 @@ def test_the_setting_of_a_cell_leaves_out_its_label_budget(tmp_path: Path) -> No
     (measured,) = study.rows[0].cells
     assert measured.setting == "our preset"
     assert measured.mean == record("probe-16")["scores"]["accuracy"]["mean"]
+
+
+def test_the_title_of_a_cell_names_the_one_network_that_ran() -> None:
+    measured = RunRecord.from_json(record("probe-16"))
+    own = results.CellResult("a", "a", {}, {}, "done", record=measured)
+    title = "two networks in ResNet18's place, k-shot"
+    both = results.RowResult(row("kshot", "K7", "ResNet18"), [], [], title)
+    for name in ("mini-resnet", "lite0 with ImageNet weights"):
+        stand_in = f"{name} in ResNet18's place"
+        assert both.system(own._replace(stand_in=stand_in)) == f"{stand_in}, k-shot"
+    assert both.system(own._replace(record=None)) == "ResNet18"
+    other = both._replace(title="A frozen network")
+    stand_in = "mini-resnet in VGG's place"
+    assert other.system(own._replace(stand_in=stand_in)) == f"A frozen network, {stand_in}"
+    assert other.system(own) == "A frozen network"
