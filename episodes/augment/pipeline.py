@@ -9,7 +9,7 @@ import types
 import typing
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
-from typing import Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -82,8 +82,10 @@ def build(steps: Sequence[Step], n_classes: int) -> Augment:
 
     Args:
         steps: names, or mappings of a name and its parameters. Every step also accepts `p`, the
-            probability with which it is applied to an image, and `until` (see `spans`). An empty
-            list changes nothing.
+            probability with which it is applied to an image, `until` (see `spans`), and `clip`, a
+            pair of values. An image is clipped to them, and the step sees the lower one as 0 and
+            the upper one as 1, as in a pipeline that normalises images before it augments them and
+            then clips them to [0, 1]. An empty list changes nothing.
         n_classes: number of classes, for steps that mix labels.
 
     Raises:
@@ -145,19 +147,24 @@ def _step_function(step: CheckedStep, n_classes: int) -> Augment:
     step.pop("until", None)
     arguments = inspect.signature(function).parameters
     p = None if "p" in arguments else step.pop("p", None)
+    low, high = step.pop("clip", None) or (0.0, 1.0)
+    clips = (low, high) != (0.0, 1.0)
 
     def apply(
         images: Tensor, labels: Tensor, generator: torch.Generator, mirror: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         mask = None if p is None else random_mask(images, generator, p)
+        seen = ((images - low) / (high - low)).clamp_(0, 1) if clips else images
         if "labels" in arguments:
-            changed, targets = function(images, labels, generator, n_classes, **step)
+            changed, targets = function(seen, labels, generator, n_classes, **step)
             if mask is not None:
                 own = soft_labels(labels, n_classes, images)
                 targets = torch.where(mask[:, 0, 0], targets, own)
         else:
             more = (mirror,) if "mirror" in arguments else ()
-            changed, targets = function(images, generator, *more, **step), labels
+            changed, targets = function(seen, generator, *more, **step), labels
+        if clips:
+            changed = low + (high - low) * changed
         return (changed if mask is None else torch.where(mask, changed, images)), targets
 
     return apply
@@ -186,7 +193,7 @@ def _checked_step(step: Step) -> CheckedStep:
                 f"{_suggestion(str(key), hints)}"
             )
         converted = _converted(value, hints[key])
-        if converted is None:
+        if converted is None or (key == "clip" and converted[0] == converted[1]):
             raise UserError(
                 f"parameter '{key}' of augmentation '{name}' must be {_description(hints[key])}, "
                 f"got {value!r}"
@@ -200,7 +207,7 @@ def _parameter_types(name: str) -> dict[str, Any]:
     """Return the annotated type of each parameter that a step of this name accepts."""
     hints = typing.get_type_hints(AUGMENTATIONS[name], include_extras=True)
     own = {key: hint for key, hint in hints.items() if key not in _ARGUMENTS}
-    return {"p": Share, "until": Share} | own
+    return {"p": Share, "until": Share, "clip": Annotated[tuple[float, float], Within(0, 1)]} | own
 
 
 def _suggestion(name: str, known: Collection[str]) -> str:

@@ -116,7 +116,7 @@ def _build_own(settings: BackboneSettings) -> Backbone:
         body,
         n_features=body.n_features,
         input_size=input_size,
-        statistics=body.statistics,
+        statistics=_statistics(settings, body.statistics),
         stages=body.stage_parameters(),
         form=_form(settings),
         views=settings.views,
@@ -139,7 +139,7 @@ def _build_timm(settings: BackboneSettings) -> Backbone:
         body,
         n_features=description.n_features,
         input_size=description.input_size,
-        statistics=description.statistics,
+        statistics=_statistics(settings, description.statistics),
         stages=description.stages,
         form=_form(settings),
         views=settings.views,
@@ -171,6 +171,12 @@ def _checked_side(settings: BackboneSettings) -> int:
         near = input_sizes.nearest_sides(takes, side)
         raise input_sizes.refusal(settings.name, side, reason, OWN_INPUT_SIZE, near)
     return side
+
+
+def _statistics(settings: BackboneSettings, own: networks.Statistics) -> networks.Statistics:
+    """Return mean and standard deviation of each channel: the configured ones, or the network's."""
+    mean, std = own
+    return settings.mean or mean, settings.std or std
 
 
 def _form(settings: BackboneSettings) -> str:

@@ -25,6 +25,8 @@ Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Prior = Literal["balanced", "training"] | dict[str, Weight]
 Calibration = Literal["temperature", "none"]
 Fit = Literal["crop", "squeeze", "pad"]
+Channels = tuple[float, float, float]
+PositiveChannels = tuple[Positive, Positive, Positive]
 
 
 class Settings(BaseModel):
@@ -54,6 +56,16 @@ class BackboneSettings(Settings):
         default=None,
         description="Side to which the backbone resizes images; null takes its own default. "
         "[pixels]",
+    )
+    mean: Channels | None = Field(
+        default=None,
+        description="Mean that is subtracted from each of the three channels of images in [0, 1]; "
+        "null takes that of the network's own preprocessing.",
+    )
+    std: PositiveChannels | None = Field(
+        default=None,
+        description="Standard deviation by which the three channels are then divided; null takes "
+        "that of the network's own preprocessing.",
     )
     options: dict[str, Any] = Field(
         default={}, description="Constructor options of this backbone, such as its width or norm."

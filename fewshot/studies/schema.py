@@ -49,6 +49,19 @@ class Reported(Settings):
         return {metric: number for metric, number in numbers.items() if number is not None}
 
 
+class Explanation(Settings):
+    """What a row of another study leaves unexplained, and its likely cause."""
+
+    row: str = Field(
+        description="Study and row whose surprising result is explained, such as `experts/E6`; the "
+        "reported numbers count there and not here."
+    )
+    cause: str = Field(description="The likely cause in one sentence, from this row's results.")
+    shown: Literal["yes", "in part", "no"] = Field(
+        description="Whether the results show this cause, in part, or not at all."
+    )
+
+
 class Scale(Settings):
     """What a scale of a row changes; at scale full, at most the trials and which cells run."""
 
@@ -113,6 +126,11 @@ class Row(Settings):
     title: str = Field(description="What the row runs, in a few words.")
     question: str = Field(description="The question that the row answers.")
     source: str = Field(description="Where the report shows it.")
+    explains: Explanation | None = Field(
+        default=None,
+        description="The surprising result that the row explains; null for a row that repeats a "
+        "system of a report.",
+    )
     kind: Literal["grid", "episodes", "search", "vote", "benchmark"] = Field(
         default="grid",
         description="`grid` runs all cells of `grid`; `episodes` does so in the episodic regime, "

@@ -84,6 +84,18 @@ def test_until_does_not_change_what_a_step_does() -> None:
     assert torch.equal(result, unlimited(images, labels, seeded())[0])
 
 
+def test_a_clipped_step_is_what_torchvision_does_after_normalising() -> None:
+    """Oracle: normalise, clamp and change the brightness by hand, as ColorJitter does."""
+    images, low, high = pictures(5), 0.5, 0.75
+    step = {"name": "jitter", "brightness": 0.5, "contrast": 0, "saturation": 0}
+    result, _ = build([{**step, "clip": [low, high]}], 10)(images, torch.arange(5), seeded())
+    normalised = (images - low) / (high - low)
+    assert ((normalised < 0).any(), (normalised > 1).any()) == (True, True)
+    factors = 0.5 + torch.rand(5, generator=seeded())
+    expected = (normalised.clamp(0, 1) * factors[:, None, None, None]).clamp(0, 1)
+    torch.testing.assert_close((result - low) / (high - low), expected, atol=1e-5, rtol=0)
+
+
 def test_checked_steps_survive_yaml() -> None:
     text = """
     - flip
@@ -133,6 +145,7 @@ PAIR = "must be two increasing numbers from 0.01 to 1, got "
         ([{"name": "mixup", "alpha": float("nan")}], "must be a number of at least 0.01, got nan"),
         ([{"name": "contrast", "most": float("inf")}], "must be a number of at least 0, got inf"),
         ([{"name": "contrast", "most": None}], "must be a number of at least 0, got None"),
+        ([{"name": "flip", "clip": [0.5, 0.5]}], "must be two increasing numbers from 0 to 1, got "),
         ([{"name": "jpeg", "quality": [0, 50]}], "two increasing numbers from 1 to 100, got [0, 5"),
         ([{"name": "jpeg", "quality": 50}], "must be two increasing numbers from 1 to 100, got 50"),
         ([{"name": "blur", "sigma": [2, 1]}], "two increasing numbers of at least 0, got [2, 1]"),

@@ -24,6 +24,20 @@ def test_keywords_build_what_settings_build() -> None:
     assert by_name.form == "conv4 [('width', 8)]"  # a cache key
 
 
+@pytest.mark.parametrize("name", ["conv4", "resnet10t"])
+def test_configured_statistics_replace_those_of_the_network(name: str) -> None:
+    mean, std = (0.1, 0.2, 0.3), (0.5, 0.6, 0.7)
+    own, changed = build(name), build(name, mean=mean, std=std)
+    images = torch.rand(2, 3, 32, 32)
+    channels = [
+        (images[:, number] - mean[number]) / std[number] * own.std[number] + own.mean[number]
+        for number in range(3)
+    ]
+    torch.testing.assert_close(changed(images), own(torch.stack(channels, 1)))
+    only_mean = build(name, mean=mean)
+    assert only_mean.std.flatten().tolist() == own.std.flatten().tolist()
+
+
 def test_settings_and_keywords_together_are_an_error() -> None:
     with pytest.raises(TypeError, match="either a name"):
         backbones.build(BackboneSettings(name="conv4"), crop=0.5)
@@ -35,6 +49,7 @@ def test_settings_and_keywords_together_are_an_error() -> None:
         ("resnet19", {}, "did you mean 'resnet18'"),
         ("conv4", {"wieghts": "none"}, "'backbone.wieghts'.* did you mean 'backbone.weights'"),
         ("conv4", {"crop": 2}, "'backbone.crop' should be less than or equal to 1, not 2"),
+        ("conv4", {"std": [1, 1, 0]}, "'backbone.std.2' should be greater than 0, not 0"),
         ("conv4", {"options": {"widht": 3}}, "did you mean 'backbone.options.width'"),
         (
             "conv4",
