@@ -145,7 +145,10 @@ PAIR = "must be two increasing numbers from 0.01 to 1, got "
         ([{"name": "mixup", "alpha": float("nan")}], "must be a number of at least 0.01, got nan"),
         ([{"name": "contrast", "most": float("inf")}], "must be a number of at least 0, got inf"),
         ([{"name": "contrast", "most": None}], "must be a number of at least 0, got None"),
-        ([{"name": "flip", "clip": [0.5, 0.5]}], "must be two increasing numbers from 0 to 1, got "),
+        (
+            [{"name": "flip", "clip": [0.5, 0.5]}],
+            "must be two increasing numbers from 0 to 1, got ",
+        ),
         ([{"name": "jpeg", "quality": [0, 50]}], "two increasing numbers from 1 to 100, got [0, 5"),
         ([{"name": "jpeg", "quality": 50}], "must be two increasing numbers from 1 to 100, got 50"),
         ([{"name": "blur", "sigma": [2, 1]}], "two increasing numbers of at least 0, got [2, 1]"),
