@@ -11,7 +11,7 @@ from typing import NamedTuple
 from fewshot.report import costs, known_faults, uncertainty
 from fewshot.report.formatting import Finding, Table, as_stated, counted
 from fewshot.report.plots.study_plots import Figure
-from fewshot.report.studies import figures, findings, reported, tables
+from fewshot.report.studies import figures, findings, reported, results, tables
 from fewshot.report.studies.results import DONE, SMOKE, CellResult, RowResult, Study
 from fewshot.studies import grids
 
@@ -37,7 +37,8 @@ class Section(NamedTuple):
     """A row of the study.
 
     findings: the best settings. absent: cells without numbers, and why. remarks: what was assumed,
-    what the scale leaves out, the source and the cost, as (subject, sentence).
+    what the scale leaves out, the source and the cost, as (subject, sentence). brief: the result in
+    a few words, for a list of rows.
     """
 
     name: str
@@ -48,6 +49,30 @@ class Section(NamedTuple):
     absent: list[str]
     remarks: list[tuple[str, str]]
     figures: list[Figure]
+    brief: str = ""
+
+
+class Question(NamedTuple):
+    """A question about all studies of a page, with the sentences, table and figure that answer it.
+
+    name: of its heading in links.
+    """
+
+    name: str
+    title: str
+    sentences: list[str]
+    table: Table | None
+    figure: Figure | None
+
+
+class Overview(NamedTuple):
+    """What an HTML page begins with: questions about all of its studies.
+
+    name: of the folder of its figures, and what links to its headings begin with.
+    """
+
+    name: str
+    questions: list[Question]
 
 
 class Page(NamedTuple):
@@ -138,7 +163,18 @@ def _section(row: RowResult, scale: str) -> Section:
         absent=_absent(row),
         remarks=[remark for remark in remarks if remark[1]],
         figures=figures.of_row(row),
+        brief=_brief(row),
     )
+
+
+def _brief(row: RowResult) -> str:
+    """Return the best measured accuracy of a row, or why it has none."""
+    if not row.scored:
+        return ", ".join(dict.fromkeys(cell.status for cell in row.cells if cell.status != DONE))
+    best = results.best(row.scored)
+    of_many = "best: " if len(row.scored) > 1 else ""
+    budget = results.group_of(best.measured).budget
+    return f"{of_many}{best.accuracy} (n = {best.accuracy.n}), {budget}"
 
 
 def note(row: RowResult) -> str:

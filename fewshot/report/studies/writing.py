@@ -9,7 +9,8 @@ from pathlib import Path
 from fewshot.report import formatting
 from fewshot.report.formatting import Cell, Finding, Table, escaped
 from fewshot.report.plots.study_plots import Figure
-from fewshot.report.studies.pages import Line, Page, Section
+from fewshot.report.studies.inline_svg import inline
+from fewshot.report.studies.pages import Line, Overview, Page, Section
 
 INDEX_MARK = "<!-- written by fewshot report -->"
 INDEX_COLUMNS = (
@@ -97,13 +98,19 @@ def studies_title(pages: Sequence[Page]) -> str:
     return f"{'Study' if len(pages) == 1 else 'Studies'} reproduced: {names}"
 
 
-def html(pages: Sequence[Page], drawn: Mapping[tuple[str, str], str], title: str) -> str:
+def html(
+    pages: Sequence[Page],
+    drawn: Mapping[tuple[str, str], str],
+    title: str,
+    overview: Overview | None = None,
+) -> str:
     """Return one HTML page for several studies; it fetches nothing and reads without script.
 
     Args:
         pages: the studies.
         drawn: the text of an SVG file by study and figure; without one the figure is left out.
         title: of the page.
+        overview: what precedes the studies: questions about all of them, with their answers.
     """
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
@@ -120,32 +127,10 @@ def html(pages: Sequence[Page], drawn: Mapping[tuple[str, str], str], title: str
     def is_text(table: Table, column: int) -> bool:
         return all(row[column].sort is None for row in table.rows)
 
-    return template.render(pages=pages, svg=svg, is_text=is_text, title=title) + "\n"
-
-
-def inline(text: str, name: str, alt: str) -> str:
-    """Return an SVG file as a part of a page, with unique ids, a description and page colours."""
-    from markupsafe import escape
-
-    body = re.search(r"<svg.*</svg>", text, re.S)
-    if body is None:
-        return ""
-    svg = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->", "", body[0], flags=re.S)
-    svg = re.sub(r'\bid="', f'id="{name}-', svg)
-    svg = re.sub(r'(?:xlink:)?href="#', f'href="#{name}-', svg)
-    svg = re.sub(r"url\(#", f"url(#{name}-", svg)
-    svg = re.sub(r"#000000|#595959|#333333", "currentColor", svg)
-    # White backgrounds become transparent; white letters (without such a style) stay.
-    svg = re.sub(r'(<path [^>]*style=")fill: #ffffff(; opacity: [\d.]+)?', r"\1fill: none", svg)
-    size = re.search(r'width="([\d.]+)pt".*?viewBox="([^"]+)"', svg, re.S)
-    assert size is not None, "matplotlib writes both"
-    head = (
-        f'<svg role="img" viewBox="{size[2]}" '
-        f'style="width:{float(size[1]) * 4 / 3:.0f}px" aria-labelledby="{name}-title">'
-        f'<title id="{name}-title">{escape(alt)}</title>'
+    return (
+        template.render(pages=pages, svg=svg, is_text=is_text, title=title, overview=overview)
+        + "\n"
     )
-    svg = re.sub(r"<svg.*?>", lambda _: head, svg, count=1, flags=re.S)
-    return re.sub(r"\n\s*", "\n", svg)
 
 
 def without_figures(page: str) -> str:
