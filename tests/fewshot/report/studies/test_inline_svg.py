@@ -37,10 +37,10 @@ def texts(part: str) -> list[str]:
 
 def test_letters_are_text_and_keep_their_numbers(drawn: str):
     part = inline_svg.inline(drawn, "kshot-K1", "A curve & its words")
-    found = texts(part)
-    assert found[-1] == "- - <weights> - -"  # an XML comment cannot hold two hyphens
-    assert {WORDS[0], WORDS[1], WORDS[3]} <= set(found)
-    assert "10" in found  # a tick
+    lines = texts(part)
+    assert lines[-1] == "- - <weights> - -"  # an XML comment cannot hold two hyphens
+    assert {WORDS[0], WORDS[1], WORDS[3]} <= set(lines)
+    assert "10" in lines  # a tick
     assert 'fill: #d9600a" transform' in part
     assert parsed(part)[0].text == "A curve & its words"
 
