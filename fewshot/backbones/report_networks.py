@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 import torch
 from pydantic import Field
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from fewshot.backbones.networks import Stages
 from fewshot.config import Count
@@ -147,6 +148,44 @@ class Patches(nn.Module):
         return torch.cat([token, patches], 1) + self.places
 
 
+class Encoder(nn.Module):
+    """A layer of a transformer's encoder: tokens [n, tokens, width] -> the same, or the first.
+
+    It has the weights and their names of `nn.TransformerEncoderLayer` with norms first and GELU.
+    Its products are laid out for narrow heads, for which it is faster on a CPU.
+
+    Args:
+        width: the width of a token, which the heads share.
+        heads: the number of heads.
+        only_first: whether to compute the output of the first token alone.
+    """
+
+    def __init__(self, width: int, heads: int, only_first: bool = False) -> None:
+        super().__init__()
+        self.self_attn = nn.MultiheadAttention(width, heads, batch_first=True)
+        self.linear1 = nn.Linear(width, 4 * width)
+        self.linear2 = nn.Linear(4 * width, width)
+        self.norm1 = nn.LayerNorm(width)
+        self.norm2 = nn.LayerNorm(width)
+        self.n_outputs = 1 if only_first else None
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        tokens = tokens[:, : self.n_outputs] + self._attention(self.norm1(tokens))
+        return tokens + self.linear2(F.gelu(self.linear1(self.norm2(tokens))))
+
+    def _attention(self, tokens: Tensor) -> Tensor:
+        n, n_tokens, width = tokens.shape
+        layer, heads = self.self_attn, self.self_attn.num_heads
+        channels = width // heads
+        projected = F.linear(tokens, layer.in_proj_weight, layer.in_proj_bias)
+        by_head = projected.view(n, n_tokens, 3, heads, channels).permute(2, 0, 3, 4, 1)
+        queries, keys, values = by_head.reshape(3, n * heads, channels, n_tokens)
+        scores = torch.bmm((keys * channels**-0.5).mT, queries[..., : self.n_outputs])
+        mixed = torch.bmm(values, scores.softmax(1))  # [n * heads, channels, outputs]
+        by_token = mixed.view(n, width, -1).mT
+        return layer.out_proj(by_token)
+
+
 class First(nn.Module):
     """The first of the tokens: [n, tokens, width] -> [n, width]."""
 
@@ -164,17 +203,6 @@ def vit(input_size: int, heads: Literal[5, 6] = 5) -> Stages:
     Source: study architectures, row A5.
     """
     width = 30
-    layers: list[nn.Module] = [
-        nn.TransformerEncoderLayer(
-            width,
-            heads,
-            4 * width,
-            dropout=0.0,
-            activation="gelu",
-            batch_first=True,
-            norm_first=True,
-        )
-        for _ in range(6)
-    ]
-    last = nn.Sequential(layers[-1], nn.LayerNorm(width), First())
-    return Stages([Patches(input_size, 4, width), *layers[:-1], last], width, pool=False)
+    layers: list[nn.Module] = [Encoder(width, heads) for _ in range(5)]
+    last = nn.Sequential(Encoder(width, heads, only_first=True), nn.LayerNorm(width), First())
+    return Stages([Patches(input_size, 4, width), *layers, last], width, pool=False)

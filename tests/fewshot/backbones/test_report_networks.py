@@ -13,6 +13,7 @@ from torch.nn import functional as F
 from episodes.errors import UserError
 from episodes.rng import seeded
 from fewshot import backbones
+from fewshot.backbones.report_networks import Encoder
 from tests.fewshot.backbones.seeded_build import build
 
 MLP_L = [2048, 1024, 512, 256, 128, 64, 32, 16]
@@ -200,6 +201,25 @@ def test_the_vision_transformer_is_timms(heads: int) -> None:
         expected = theirs((images - ours.mean) / ours.std)
         torch.testing.assert_close(ours(images), expected, rtol=1e-4, atol=1e-5)
         torch.testing.assert_close(ours.train()(images), expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("n_outputs", [1, 7])
+def test_an_encoder_layer_starts_and_learns_as_torchs(n_outputs: int) -> None:
+    with seeded(0):
+        ours = Encoder(30, 5, only_first=n_outputs == 1)
+    with seeded(0):
+        theirs = nn.TransformerEncoderLayer(
+            30, 5, 120, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
+        )
+    assert list(ours.state_dict()) == list(theirs.state_dict())
+    torch.testing.assert_close(ours.state_dict(), theirs.state_dict(), rtol=0, atol=0)
+    tokens, direction = torch.randn(3, 7, 30), torch.randn(3, n_outputs, 30)
+    outputs = [ours(tokens), theirs(tokens)[:, :n_outputs]]
+    torch.testing.assert_close(*outputs, rtol=1e-4, atol=1e-5)
+    for output in outputs:
+        (output * direction).sum().backward()
+    for ours_weight, theirs_weight in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(ours_weight.grad, theirs_weight.grad, rtol=1e-3, atol=1e-4)
 
 
 @pytest.mark.parametrize(

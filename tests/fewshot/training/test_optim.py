@@ -122,6 +122,24 @@ def test_the_optimiser_is_the_named_one(name: str) -> None:
         assert group["momentum"] == 0.8
 
 
+@pytest.mark.parametrize("name", ["sgd", "adam", "adamw"])
+def test_the_fused_step_on_a_cpu_is_that_of_torchs_plain_loop(name: str) -> None:
+    settings = Train(steps=1, optimizer=Optimizer(name=name), weight_decay=0.1)
+    learner, plain = Stub(), Stub()
+    plain.load_state_dict(learner.state_dict())
+    for model, fused in ((learner, True), (plain, False)):
+        optimizer = optim.optimizer(model, settings, 0.1)
+        assert optimizer.param_groups[0]["fused"] is True
+        for group in optimizer.param_groups:
+            group["fused"] = fused
+        for step in range(3):
+            for number, parameter in enumerate(model.parameters()):
+                parameter.grad = torch.full_like(parameter, math.sin(7 * number + step))
+            optimizer.step()
+    for ours, theirs in zip(learner.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-7)
+
+
 def rates(schedule: Schedule, steps: int) -> list[float]:
     """Return the learning rate of each step of a training at a rate of 2."""
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=2.0)
