@@ -14,32 +14,6 @@ from fewshot.runs.run_record import RunRecord
 
 USUAL_PRESETS = (*naming.DEFAULT_PRESETS, "random")  # those that a figure's label leaves out
 RUN_ID = re.compile("[0-9a-f]{12}")
-LATEX = {
-    "\\": r"\textbackslash{}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
-    "{": r"\{",
-    "}": r"\}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "±": r"$\pm$",
-    "<": r"$<$",
-    ">": r"$>$",
-    "|": r"$|$",
-    "\u2212": "$-$",
-    "\u2013": "--",
-    "\u2018": "`",
-    "\u2019": "'",
-    "\u201c": "``",
-    "\u201d": "''",
-    "\u00d7": r"$\times$",
-    "\u03bb": r"$\lambda$",
-    "\u00b0": r"\textdegree{}",
-}
-
 
 # Published records keep the sentences of the version that wrote them: pattern, current words.
 EARLIER_WORDS = (
@@ -250,12 +224,6 @@ def escaped(text: str) -> str:
     return re.sub(r"([<*_\[\]])", r"\\\1", text)
 
 
-def latex_escaped(text: str) -> str:
-    """Return text whose characters have no special meaning in LaTeX."""
-    text = re.sub(r"^-(?=\d)", "\u2212", text)
-    return "".join(LATEX.get(character, character) for character in text)
-
-
 def markdown_table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     """Return a Markdown table.
 
@@ -283,24 +251,6 @@ def markdown_cell(cell: Cell) -> str:
     """Return a cell's text in Markdown."""
     text = escaped(cell.text)
     return f"**{text}**" if cell.bold else text
-
-
-def latex_table(table: Table, caption: str, label: str) -> str:
-    """Return a LaTeX table environment; the document needs booktabs and adjustbox."""
-
-    def text(cell: Cell) -> str:
-        return rf"\textbf{{{latex_escaped(cell.text)}}}" if cell.bold else latex_escaped(cell.text)
-
-    head = " & ".join(map(latex_escaped, table.columns)) + r" \\"
-    body = [" & ".join(map(text, row)) + r" \\" for row in table.rows]
-    rows = "\n".join([head, r"\midrule", *body])
-    alignment = "l" + "r" * (len(table.columns) - 1)
-    return (
-        f"\\begin{{table}}[htbp]\n\\centering\n\\caption{{{latex_escaped(caption)}}}\n"
-        f"\\label{{{label}}}\n\\begin{{adjustbox}}{{max width=\\linewidth}}\n"
-        f"\\begin{{tabular}}{{{alignment}}}\n\\toprule\n{rows}\n\\bottomrule\n\\end{{tabular}}\n"
-        "\\end{adjustbox}\n\\end{table}"
-    )
 
 
 def picture(path: Path, alt: str) -> str:

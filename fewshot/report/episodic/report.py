@@ -8,7 +8,7 @@ from pathlib import Path
 from fewshot import io
 from fewshot.errors import UserError
 from fewshot.report.episodic import page
-from fewshot.report.studies import writing
+from fewshot.report.studies import latex_tables, writing
 from fewshot.report.studies.pages import Page
 from fewshot.report.studies.report import check_written, draw
 from fewshot.runs.episodic import record
@@ -58,6 +58,6 @@ def _texts(document: Page, out: Path, drawn: Mapping[tuple[str, str], str]) -> d
     """Return the text of every file but the figures, by its path."""
     return {
         out / f"{document.name}.md": writing.markdown(document),
-        out / f"{document.name}.tex": writing.latex(document),
+        out / f"{document.name}.tex": latex_tables.document(document),
         out / f"{document.name}.html": writing.html([document], drawn, "The episodic regime"),
     }

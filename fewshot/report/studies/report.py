@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fewshot import io
 from fewshot.errors import UserError
-from fewshot.report.studies import pages, results, writing
+from fewshot.report.studies import latex_tables, pages, results, writing
 from fewshot.report.studies.pages import Page
 from fewshot.report.studies.results import DONE, Planned, Study
 from fewshot.studies import schema
@@ -100,7 +100,7 @@ def _texts(
     """Return the text of every file but the figures, by its path."""
     name = f"{documents[0].name}.html" if len(documents) == 1 else ALL
     texts = {out / f"{page.name}.md": writing.markdown(page) for page in documents}
-    texts |= {out / f"{page.name}.tex": writing.latex(page) for page in documents}
+    texts |= {out / f"{page.name}.tex": latex_tables.document(page) for page in documents}
     texts[out / name] = writing.html(documents, drawn, writing.studies_title(documents))
     readme = out / "README.md"
     if readme.exists() and not readme.read_text(encoding="utf-8").startswith(writing.INDEX_MARK):

@@ -1,4 +1,4 @@
-"""Write the page of a study as Markdown, LaTeX and HTML, and the index of all studies."""
+"""Write the page of a study as Markdown and HTML, and the index of all studies."""
 
 from __future__ import annotations
 
@@ -75,21 +75,6 @@ def _image(figure: Figure, study: str) -> str:
 def _rows(table: Table) -> str:
     rows = [[formatting.markdown_cell(cell) for cell in row] for row in table.rows]
     return formatting.markdown_table(table.columns, rows)
-
-
-def latex(page: Page) -> str:
-    """Return a table environment for each table; the document needs booktabs and adjustbox."""
-    scale = f", scale {page.scale}" if page.scale else ""
-    parts = [f"% {page.title}{scale}. In the preamble: \\usepackage{{booktabs,adjustbox,textcomp}}"]
-    if page.headline is not None:
-        caption = f"{page.title}. {page.headline.caption}"
-        parts.append(formatting.latex_table(page.headline, caption, f"tab:{page.name}"))
-    for section in page.sections:
-        for index, table in enumerate(section.tables):
-            label = f"tab:{page.name}-{section.name}" + (f"-{index + 1}" if index else "")
-            caption = f"{section.name}: {section.title}. {table.caption}."
-            parts.append(formatting.latex_table(table, caption, label))
-    return "\n\n".join(parts) + "\n"
 
 
 def studies_title(pages: Sequence[Page]) -> str:

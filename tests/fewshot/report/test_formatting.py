@@ -7,7 +7,6 @@ import pytest
 from fewshot.evaluation.paired_tests import Difference
 from fewshot.evaluation.statistics import Score
 from fewshot.report import formatting
-from fewshot.report.formatting import Cell, Table
 from tests.fewshot.report.handmade import record
 
 
@@ -75,15 +74,6 @@ def test_a_markdown_table_aligns_numbers_to_the_right() -> None:
 
 def test_special_characters_are_escaped() -> None:
     assert formatting.escaped("a_b *c* <d> [e]") == "a\\_b \\*c\\* \\<d> \\[e\\]"
-    assert formatting.latex_escaped("-0.5 ± 1% a_b") == r"$-$0.5 $\pm$ 1\% a\_b"
-
-
-def test_a_latex_table_has_a_row_for_each_row() -> None:
-    table = Table("caption", ["a", "b"], [[Cell("x"), Cell("0.5", 0.5, bold=True)]], [])
-    text = formatting.latex_table(table, "50% more", "tab:x")
-    assert "a & b \\\\\n\\midrule\nx & \\textbf{0.5} \\\\" in text
-    assert r"\caption{50\% more}" in text
-    assert r"\begin{tabular}{lr}" in text
 
 
 def test_names_of_methods_and_lines() -> None:
