@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fewshot.config.reference import Setting
 
-RECORDS = Path(__file__).parent.parent / "reports" / "records" / "learners"
+ROOT = Path(__file__).parent.parent
+RECORDS = ROOT / "reports" / "records" / "learners"
+STUDIES = ROOT / "configs" / "studies"
 MARK = re.compile(r"^<!-- generated: ([\w-]+(?: [\w.-]+)*) -->$", re.MULTILINE)
 
 
@@ -125,6 +127,25 @@ def backbones() -> str:
     return _markdown_table(["name", "network"], rows)
 
 
+def rows() -> str:
+    """Return for each study a table of its rows: where the report has them, and what they cost."""
+    from fewshot.studies import grids, schema
+
+    sections: dict[str, list[list[str]]] = {}
+    for row in schema.read([STUDIES]):
+        if row.episodic:
+            continue
+        cells, trials = grids.count(row, "full"), row.trials_at("full")
+        hours = cells * trials * row.seconds_at("full") / 3600
+        shown = "under 0.1" if hours < 0.1 else f"{hours:.1f}"
+        numbers = [f"{cells}", f"{trials}", shown, ", ".join(row.needs_at("full"))]
+        sections.setdefault(row.study, []).append([row.name, row.title, row.source, *numbers])
+    columns = ["row", "system", "in the report", "settings", "trials", "hours", "needs"]
+    return "\n\n".join(
+        f"### {study}\n\n{_markdown_table(columns, lines)}" for study, lines in sections.items()
+    )
+
+
 def _settings_table(settings: list[Setting]) -> str:
     rows = []
     for setting in settings:
@@ -187,6 +208,7 @@ GENERATORS: dict[str, Callable[..., str]] = {
     "numbers": numbers,
     "options": options,
     "presets": presets,
+    "rows": rows,
     "settings": settings,
 }
 

@@ -28,7 +28,7 @@ class Reported(Settings):
     counted: bool = Field(
         default=True,
         description="Whether these numbers count as this row's; false where they repeat those of "
-        "another row.",
+        "another row, or are at the level of chance.",
     )
     accuracy: float | None = Field(default=None, description="Accuracy on the test set.")
     std: float | None = Field(default=None, description="Standard deviation of the accuracy.")

@@ -26,12 +26,13 @@ class Board:
     """The state of a sweep: counts by row, and what is running.
 
     `sweep.run` calls `update`. `live` shows the table on a terminal; where stderr is none, every
-    finished cell is a log message instead.
+    finished cell is a log message instead. Failed cells that had no message have one at the end.
     """
 
     def __init__(self, statuses: Sequence[RowStatus], quiet: bool = False) -> None:
         self.rows = {_name(status.row): status for status in statuses}
         self.running: dict[tuple[str, str], str] = {}
+        self.failures: list[str] = []  # cells that failed without a message, each with its reason
         self.step = ""  # the latest progress of the cell that runs in this process
         self.finished_seconds = 0.0  # expected seconds of the cells that ended since the start
         self.started_at = time.monotonic()
@@ -40,7 +41,14 @@ class Board:
 
     @contextmanager
     def live(self) -> Iterator[None]:
-        """Show the table on a terminal while the block runs."""
+        """Show the table on a terminal while the block runs, and then what failed."""
+        with self._shown():
+            yield
+        for failure in self.failures:
+            log.warning(failure)
+
+    @contextmanager
+    def _shown(self) -> Iterator[None]:
         if not self.on_terminal:
             with progress.shown_by(None):
                 yield
@@ -68,9 +76,12 @@ class Board:
             not_run=status.not_run + (result["status"] == "not run"),
             seconds=max(0.0, status.seconds - seconds),
         )
+        outcome = result["reason"] or _accuracy(result)
+        message = f"{key[0]} {cell.label}: {result['status']}, {outcome}"
         if not self.on_terminal and not self.quiet:
-            outcome = result["reason"] or _accuracy(result)
-            log.info(f"{key[0]} {cell.label}: {result['status']}, {outcome} ({self._left()})")
+            log.info(f"{message} ({self._left()})")
+        elif result["status"] == "failed":
+            self.failures.append(message)
 
     def _show_step(self, text: str) -> None:
         self.step = text

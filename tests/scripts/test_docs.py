@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import pytest
@@ -65,3 +66,19 @@ def test_marks_are_replaced_and_unknown_ones_are_errors(monkeypatch: pytest.Monk
 def test_numbers_are_those_of_the_published_record() -> None:
     # probe, 16 labels per class: 0.6970 ± 0.0073 in reports/learners.md
     assert "| 16 | probe | 69.7 ± 0.7 | 10 |" in docs.numbers("probe").splitlines()
+
+
+def test_rows_state_where_the_report_has_them_and_the_hours_at_scale_full(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "mine").mkdir()
+    lines = [
+        "{title: A probe, question: How good?, source: page 3, base: {method: probe},",
+        "grid: [{shots: [1, 4, 16]}], trials: 10, seconds: 600, needs: [weights],",
+        "scales: {full: {trials: 2, cuts: [2 of 10 trials]}, small: {seconds: 1}}}",
+    ]
+    (tmp_path / "mine" / "M1.yaml").write_text("\n".join(lines))
+    monkeypatch.setattr(docs, "STUDIES", tmp_path)
+    text = docs.rows().splitlines()
+    assert text[0] == "### mine"
+    assert text[-1] == "| M1 | A probe | page 3 | 3 | 2 | 1.0 | weights |"  # 3 * 2 * 600 s

@@ -227,7 +227,7 @@ def _bottom(group: Sequence[float], gap: float) -> float:
 
 
 def write(records: Sequence[RunRecord], out: Path) -> list[Path]:
-    """Write every panel as accuracy-<data>-<shots|fraction>.svg, .pdf and .png; return the paths."""
+    """Write each panel as accuracy-<data>-<shots|fraction>.svg, .pdf, .png; return the paths."""
     paths: list[Path] = []
     uses: dict[str, int] = {}
     for panel in panels(records):

@@ -61,6 +61,19 @@ def test_every_finished_cell_is_a_message_with_the_minutes_left(
     assert (board.rows["one/X1"].done, board.rows["one/X1"].failed) == (1, 1)
 
 
+def test_a_quiet_board_names_what_failed_at_the_end(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    row = row_of(tmp_path, base={"method": "probe", "shots": 1})
+    store = store_in(tmp_path)
+    board = status.Board(row_statuses([row], store), quiet=True)
+    (cell,) = grids.cells(row, "full")
+    with board.live():
+        board.update(row, cell, store.write(row, cell, FAILED))
+        assert caplog.messages == []
+    assert caplog.messages == ["one/X1 T: failed, no such option."]
+
+
 def test_a_quiet_board_counts_and_shows_nothing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
