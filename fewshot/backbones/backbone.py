@@ -43,6 +43,7 @@ class Backbone(nn.Module):
 
     Attributes:
         finish: the map from the levels of the body to the features, or None for the body's own.
+        classifier: of a teacher's pretraining, if `finish` has none; see `factory.from_file`.
         pretraining: the classes that the weights were trained on; None if they are not known.
         train_side: side in pixels in training mode; None for `input_size`. The trainer sets it.
         precision: `bfloat16` runs the body under autocast and returns float32 features. With
@@ -73,6 +74,7 @@ class Backbone(nn.Module):
         self.views, self.crop, self.centre, self.root = views, crop, centre, root
         self.body = body
         self.finish: FeatureMap | None = None
+        self.classifier: nn.Linear | None = None
         self.pretraining: ClassNames | None = None
         self.n_body_features = n_features
         self.input_size = input_size
@@ -139,13 +141,23 @@ class Backbone(nn.Module):
         ]
         return torch.cat(features).unflatten(0, (len(views), n)).mean(0)
 
+    @property
+    def n_classes(self) -> int:
+        """The number of classes of the pretraining, 0 if its classifier is not known."""
+        if self.classifier is not None:
+            return self.classifier.out_features
+        return self.finish.n_classes if isinstance(self.finish, Finish) else 0
+
     def class_logits(self, images: Tensor) -> Tensor:
         """Return logits [n, n_classes] of the classes of the pretraining.
 
-        The network must have a `Finish` that holds the classifier of its pretraining.
+        The network must have its classifier, or a `Finish` that holds it.
         """
+        images = self._normalised(images, self.input_size)
+        if self.classifier is not None:
+            return self.classifier(self._features(images))
         assert isinstance(self.finish, Finish)
-        return self.finish.class_logits(self._levels(self._normalised(images, self.input_size)))
+        return self.finish.class_logits(self._levels(images))
 
     def _normalised(self, images: Tensor, side: int) -> Tensor:
         """Return images centred if set so, resized to a side in pixels and normalised."""

@@ -89,7 +89,13 @@ def from_file(path: Path) -> Backbone:
         UserError: if the file is not one that `fewshot pretrain` wrote.
     """
     name, options = own_weights.network_of(path)
-    return build(BackboneSettings(name=name, options=options, weights=str(path)))
+    side = own_weights.input_size_of(path)
+    backbone = build(
+        BackboneSettings(name=name, options=options, weights=str(path), input_size=side)
+    )
+    if name not in OWN:
+        backbone.classifier = own_weights.classifier_of(path)
+    return backbone
 
 
 def input_side(settings: BackboneSettings) -> int:

@@ -36,6 +36,7 @@ def pack(
     name: str,
     options: Mapping[str, Any],
     card: Mapping[str, Any],
+    input_size: int | None = None,
 ) -> bytes:
     """Return the content of a weights file; filters and matrices are stored in half precision.
 
@@ -45,6 +46,7 @@ def pack(
         name: name of the network.
         options: all options of the network, so that the file stays valid if a default changes.
         card: how the weights were made, for the metadata.
+        input_size: side in pixels of the images that the network was trained on; None for its own.
 
     Raises:
         UserError: if a weight is beyond the range of half precision.
@@ -57,6 +59,8 @@ def pack(
             "or more weight decay."
         )
     about = {"backbone": name, "options": dict(options), "card": dict(card)}
+    if input_size is not None:
+        about["input_size"] = input_size
     tensors = {key: tensor.contiguous() for key, tensor in halved.items()}
     # A single metadata key: safetensors writes several in a varying order, and equal weights should
     # give equal files.
@@ -123,6 +127,27 @@ def network_of(path: Path) -> tuple[str, dict[str, Any]]:
             "wrote."
         )
     return metadata["backbone"], metadata["options"]
+
+
+def input_size_of(path: Path) -> int | None:
+    """Return the `input_size` of a file of `pack`; None for the network's own."""
+    return _metadata(path).get("input_size")
+
+
+def without_finish(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors of a file of `pack` that belong to the body."""
+    return {key: tensor for key, tensor in state.items() if not key.startswith(FINISH)}
+
+
+def classifier_of(path: Path) -> nn.Linear | None:
+    """Return the classifier of the body's features in a file of `pack`; None if it has none."""
+    state = load_file(path)
+    if FINISH + "weight" not in state:
+        return None
+    weight, bias = (_single_precision(state[FINISH + key]) for key in ("weight", "bias"))
+    classifier = nn.Linear(weight.shape[1], weight.shape[0])
+    classifier.load_state_dict({"weight": weight, "bias": bias})
+    return classifier
 
 
 def load(body: nn.Module, path: Path, name: str, options: Mapping[str, Any]) -> dict[str, Tensor]:

@@ -40,6 +40,8 @@ def load(body: nn.Module, make: Callable[..., nn.Module], path: Path, name: str)
     """
     state = _read(path, name)
     body_state = own_weights.body_of(state)
+    if not body_state and len(without := own_weights.without_finish(state)) < len(state):
+        body_state = without  # a file of `fewshot pretrain` with the classifier of the pretraining
     if body_state:
         _fill(nn.Module.load_state_dict, body, body_state, path, name)
         return body

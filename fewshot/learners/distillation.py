@@ -15,7 +15,7 @@ from torch import Tensor
 
 from episodes.types import Labelled
 from fewshot import functional
-from fewshot.backbones import Backbone, Finish, from_file
+from fewshot.backbones import Backbone, from_file
 from fewshot.errors import UserError
 from fewshot.learners.supervised import Supervised
 from fewshot.learners.variation import Variation
@@ -73,10 +73,9 @@ def load_teacher(path: Path, n_way: int) -> Backbone:
         UserError: if the network was trained on another number of classes.
     """
     teacher = from_file(path).requires_grad_(False).eval()
-    n_classes = teacher.finish.n_classes if isinstance(teacher.finish, Finish) else 0
-    if n_classes != n_way:
+    if teacher.n_classes != n_way:
         raise UserError(
-            f"learner.teachers: {path} was trained on {n_classes} classes, and the data has "
+            f"learner.teachers: {path} was trained on {teacher.n_classes} classes, and the data has "
             f"{n_way}: name files that `fewshot pretrain` wrote for the same data."
         )
     return teacher

@@ -104,11 +104,12 @@ def _packed(
         assert trial.provenance.compute is not None, "only a vote computes nothing"
         compute = devices.Compute(**trial.provenance.compute)._replace(device=run.compute.device)
         finish = _decorrelation(settings, body, run.data.train, compute)
-        head = {name for name in state if name.startswith("head.")}
-        if head == {HEAD + "weight", HEAD + "bias"}:  # class probabilities are features, too
-            finish |= {key: state[HEAD + key] for key in ("weight", "bias")}
+    head = {name for name in state if name.startswith("head.")}
+    if head == {HEAD + "weight", HEAD + "bias"}:
+        # Class probabilities are features of our own networks, and any network can be a teacher.
+        finish |= {key: state[HEAD + key] for key in ("weight", "bias")}
     card = _card(record, trial, command)
-    return own_weights.pack(body, finish, settings.name, options, card)
+    return own_weights.pack(body, finish, settings.name, options, card, settings.input_size)
 
 
 def use(record: RunRecord, weights: Path) -> str:

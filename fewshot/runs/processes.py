@@ -35,7 +35,7 @@ def run_trials(run: ResolvedRun, seeds: Sequence[int], workers: int, force: bool
     waiting, n_done = list(reversed(seeds)), 0
     running: set[Future[None]] = set()
     with (
-        ProcessPoolExecutor(workers, mp_context=context, initializer=_follow_parent) as pool,
+        ProcessPoolExecutor(workers, mp_context=context, initializer=follow_parent) as pool,
         passed_on_to_children(),
     ):
         while waiting or running:
@@ -58,7 +58,7 @@ def _run_in_this_process(
     run_trial(replace(resolved, compute=compute), seed, force=force)
 
 
-def _follow_parent() -> None:
+def follow_parent() -> None:
     """Leave the signals of the terminal to the parent, and end when it ends for any reason."""
     os.setpgrp()
     parent = multiprocessing.parent_process()

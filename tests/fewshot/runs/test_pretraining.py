@@ -17,6 +17,7 @@ from fewshot import backbones, functional
 from fewshot.backbones import own_weights
 from fewshot.cli import arguments, main
 from fewshot.config import BackboneSettings
+from fewshot.learners.distillation import load_teacher
 from fewshot.runs import pretraining, provenance, resolve
 
 FIRST = "stages.0.0.weight"
@@ -83,6 +84,28 @@ def test_the_file_holds_the_trained_body_the_decorrelation_and_the_classifier(
     assert (class_logits.argmax(1) == logits.argmax(1)).float().mean() > 0.99
     assert record.scores["accuracy"].mean > 0.2
     assert record.validation["accuracy"].values != record.scores["accuracy"].values
+
+
+def test_a_network_of_timm_teaches_as_its_trained_classifier_does(tmp_path: Path) -> None:
+    backbone = {"name": "test_resnet", "weights": "none", "input_size": 48}
+    train = {"steps": 3, "epochs": None, "batch_size": 16, "resolutions": []}
+    values = {**SMALL, "backbone": backbone, "train": train}
+    _, path = pretraining.run(values, out=tmp_path)
+    state = load_file(path.parent / "model.safetensors")
+    teacher = load_teacher(path, n_way=10)
+    assert teacher.input_size == 48
+    images = torch.rand(6, 3, 32, 32)
+    by_hand = backbones.build("test_resnet", input_size=48).eval()
+    by_hand.body.load_state_dict(own_weights.body_of(state))
+    with torch.no_grad():
+        logits = by_hand(images) @ state["head.1.weight"].T + state["head.1.bias"]
+        taught = teacher.class_logits(images)
+    torch.testing.assert_close(taught, logits, rtol=0.02, atol=0.02)  # half precision
+    assert logits.std() > 0.05
+    # As the start of another run the classifier is left out.
+    again = backbones.build("test_resnet", weights=str(path), input_size=48)
+    assert again.n_classes == 0
+    assert set(again.state_dict()) == set(by_hand.state_dict())
 
 
 def test_the_card_describes_the_origin_of_the_weights(pretrained: tuple[dict, Path]) -> None:
