@@ -58,7 +58,7 @@ def pack(
             "the weights are beyond the range of half precision: train with a lower learning rate "
             "or more weight decay."
         )
-    about = {"backbone": name, "options": dict(options), "card": dict(card)}
+    about: dict[str, Any] = {"backbone": name, "options": dict(options), "card": dict(card)}
     if input_size is not None:
         about["input_size"] = input_size
     tensors = {key: tensor.contiguous() for key, tensor in halved.items()}
