@@ -17,7 +17,7 @@ from fewshot.io import write_bytes
 FORMATS = ("svg", "pdf", "png")  # for pages, for papers, and for everything else
 SINGLE, DOUBLE = 3.4, 7.0  # inches: one column and two columns of a paper
 WIDTH = DOUBLE
-TITLE, LABEL, TICK, SMALL = 10, 9, 8, 7.5  # points
+TITLE, LABEL, TICK, SMALL = 9, 8, 7.5, 7  # points at the printed size; none is smaller
 # Each colour has a contrast of at least 3:1 against a white and against a dark page, and neighbours
 # in the list differ for colour-blind readers (after Okabe and Ito, 2008).
 COLOURS = (
@@ -32,6 +32,10 @@ COLOURS = (
 )
 BLUE, ORANGE, GREEN, GREY = COLOURS[0], COLOURS[1], COLOURS[2], "#7a7a7a"
 MARKERS = "osD^vPX*<>"
+SEQUENTIAL = "Blues"  # the colours of shares and accuracies, from low to high
+# Letters on pale colours. They are not black, because the HTML page turns black into its own text
+# colour, which is white on a dark page.
+ON_PALE, ON_DARK = "#111111", "white"
 RC: dict[Any, Any] = {
     "font.size": LABEL,
     "axes.titlesize": TITLE,
@@ -45,7 +49,10 @@ RC: dict[Any, Any] = {
     "axes.axisbelow": True,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "lines.linewidth": 1.6,
+    "axes.linewidth": 0.7,
+    "xtick.major.width": 0.7,
+    "ytick.major.width": 0.7,
+    "lines.linewidth": 1.4,
     "lines.markersize": 4.5,
     "text.parse_math": False,  # a dollar sign in the name of a class is no formula
     "svg.hashsalt": "fewshot",  # without it the ids in an SVG file differ from run to run
@@ -83,16 +90,36 @@ def new(height: float, columns: int = 1, rows: int = 1, width: float = WIDTH) ->
         rows: number of axes on top of each other.
         width: in inches.
     """
+    figure = blank(height, width)
+    return figure, figure.subplots(rows, columns)
+
+
+@styled
+def blank(height: float, width: float = WIDTH) -> Any:
+    """Return a figure without axes, of a size in inches."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), layout="constrained")
-    return figure, figure.subplots(rows, columns)
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def ink_on(colour: Any) -> str:
+    """Return the colour of letters that are read best on a colour of any form."""
+    from matplotlib.colors import to_rgb
+
+    linear = [
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4
+        for part in to_rgb(colour)
+    ]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    # The contrasts with white and with black are equal here (WCAG 2.2, relative luminance).
+    return ON_PALE if luminance > 0.179 else ON_DARK
 
 
 @styled
 def save(figure: Any, path: Path, dpi: int = 150) -> list[Path]:
     """Write the figure as path.svg, path.pdf and path.png, and return these paths.
 
+    It has exactly its size in inches, so that its letters have theirs in a paper.
     The same figure gives the same bytes: no date is written, and ids are hashed with a fixed salt.
     """
     from matplotlib.text import Text
@@ -104,7 +131,7 @@ def save(figure: Any, path: Path, dpi: int = 150) -> list[Path]:
         buffer = io.BytesIO()
         metadata = UNDATED.get(suffix)
         with _missing_letters_in_one_line():
-            figure.savefig(buffer, format=suffix, dpi=dpi, bbox_inches="tight", metadata=metadata)
+            figure.savefig(buffer, format=suffix, dpi=dpi, metadata=metadata)
         paths.append(path.with_name(f"{path.name}.{suffix}"))
         write_bytes(paths[-1], buffer.getvalue())
     return paths

@@ -102,6 +102,29 @@ def average(values: Sequence[Sequence[float | None]]) -> Mean:
     return Mean(mean, std, count)
 
 
+def without_short_end(curves: Curves) -> Curves:
+    """Return curves whose last point stands one interval after the one before it.
+
+    The last step of a training often follows an epoch by a step or two, whose batches say little:
+    a training loss is the mean over the steps since the previous point. Such a last point is left
+    out, but for what was measured there on whole sets of images: this replaces the point before.
+    """
+    points = curves["epoch"]
+    *earlier, latest = np.diff(points, prepend=0.0)
+    usual = [length for length in earlier if length > 0]
+    if not usual or latest >= 0.5 * np.median(usual):
+        return curves
+    merged: dict[str, Any] = {"epoch": list(points[:-1])}
+    for name, trials in curves.items():
+        if name == "train_loss":
+            merged[name] = [trial[:-1] for trial in trials]
+        elif name != "epoch":
+            merged[name] = [
+                [*trial[:-2], trial[-2] if trial[-1] is None else trial[-1]] for trial in trials
+            ]
+    return merged
+
+
 @style.styled
 def over_epochs(curves: Curves, record: RunRecord | None = None, title: str = "") -> Any:
     """Draw loss and accuracy over epochs: mean, standard deviation shaded, each trial faint.
@@ -113,6 +136,7 @@ def over_epochs(curves: Curves, record: RunRecord | None = None, title: str = ""
         record: its final accuracies are drawn as points to the right of the last epoch.
         title: of the legend.
     """
+    curves = without_short_end(curves)
     kinds = [
         kind for kind in ("loss", "accuracy") if any(key.endswith(f"_{kind}") for key in curves)
     ]

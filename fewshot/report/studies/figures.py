@@ -12,12 +12,11 @@ from fewshot.evaluation.statistics import Interval
 from fewshot.report.formatting import Cell, Table, counted, current_words, number
 from fewshot.report.plots import accuracy_curves, classes, study_plots
 from fewshot.report.plots.accuracy_curves import Level, Line, Panel
-from fewshot.report.plots.study_plots import Dot, Figure, Series
-from fewshot.report.studies import box_plots, reported, results
+from fewshot.report.plots.study_plots import Dot, Figure
+from fewshot.report.studies import box_plots, epochs, heat_maps, reported, results
 from fewshot.report.studies.results import SMOKE, CellResult, RowResult, Study
 
 MOST_LINES = 8  # in a figure of accuracy against labels
-MOST_CURVES = 4  # cells in a figure of learning curves
 
 
 def of_study(study: Study) -> list[Figure]:
@@ -26,8 +25,21 @@ def of_study(study: Study) -> list[Figure]:
 
 
 def of_row(row: RowResult) -> list[Figure]:
-    """Return confusion matrix, learning curves, box plots and times, as far as the row has them."""
-    return [*_confusion(row), *_learning(row), *box_plots.of_row(row), *benchmarks(row)]
+    """Return the figures of a row, as far as it has what they show; each has its own name."""
+    every = [
+        *_confusion(row),
+        *epochs.of_row(row),
+        *heat_maps.of_row(row),
+        *box_plots.of_row(row),
+        *benchmarks(row),
+    ]
+    names: list[str] = []
+    for figure in every:
+        uses = sum(name == figure.name for name in names)
+        names.append(figure.name)
+        if uses:
+            every[len(names) - 1] = figure._replace(name=f"{figure.name}-{uses + 1}")
+    return every
 
 
 def _beside_reported(study: Study) -> list[Figure]:
@@ -126,70 +138,6 @@ def _label_figure(name: str, panel: Panel, total: int) -> Figure:
     table = Table("accuracy in percent", ["line", unit, "accuracy", "95% interval"], rows, [])
     title = f"Accuracy against the {unit}{some}"
     return Figure(name, title, alt, table, partial(study_plots.budgets, panel))
-
-
-def _learning(row: RowResult) -> list[Figure]:
-    """Return loss and accuracy over the epochs of the best cells that saved their curves."""
-    saved = [cell for cell in row.scored if cell.curves]
-    shown = sorted(saved, key=lambda cell: -cell.mean)[:MOST_CURVES]
-    panels: dict[str, list[Series]] = {}
-    rows = []
-    for cell in shown:
-        curves = cell.curves or {}
-        for name, trials in curves.items():
-            if name == "epoch" or not trials:
-                continue
-            part, _, quantity = name.rpartition("_")
-            series = _series(
-                _curve_label(row, cell), curves["epoch"], trials, dashed=part == "train"
-            )
-            panels.setdefault(quantity, []).append(series)
-            rows.append(_ends(name, series))
-    if not any(len(series.epochs) > 1 for group in panels.values() for series in group):
-        return []
-    columns = ["setting", "curve", "trials", "first", "last", "std of the last", "last epoch"]
-    some = f", the best {len(shown)} of {len(saved)} settings" if len(saved) > len(shown) else ""
-    panels = {_panel_title(quantity, group): group for quantity, group in panels.items()}
-    alt = (
-        f"{' and '.join(panels).capitalize()} over the epochs of {row.name}, "
-        f"{counted(len(shown), 'setting')}: mean over trials, standard deviation shaded, trials "
-        "faint."
-    )
-    table = Table("first and last epoch, mean over trials", columns, rows, [])
-    title = f"{row.name}: learning curves{some}"
-    save = partial(study_plots.learning, panels)
-    return [Figure(f"{row.name}-curves", title, alt, table, save)]
-
-
-def _curve_label(row: RowResult, cell: CellResult) -> str:
-    """Return the label of a cell; one without settings of its own names the stand-in, if any."""
-    return cell.stand_in or cell.label if cell.label == row.title else cell.label
-
-
-def _ends(name: str, series: Series) -> list[Cell]:
-    """Return the table row with the first and the last value of a curve."""
-    middle, spread = study_plots.over_trials(series.trials)
-    last = int(np.flatnonzero(~np.isnan(middle))[-1])
-    values = [number(value, ".4f") for value in (middle[0], middle[last], spread[last])]
-    curve, trials = Cell(name.replace("_", " ")), number(len(series.trials), "d")
-    return [Cell(series.label), curve, trials, *values, number(series.epochs[last], "g")]
-
-
-def _panel_title(quantity: str, group: Sequence[Series]) -> str:
-    dashed = {series.dashed for series in group}
-    if dashed == {True}:
-        return f"{quantity} on training images"
-    return f"{quantity} (dashed: training images)" if dashed == {True, False} else quantity
-
-
-def _series(
-    label: str, epochs: Sequence[float], trials: Sequence[Sequence[float | None]], dashed: bool
-) -> Series:
-    """Return trials of different lengths (they may stop early) as one array, NaN after the end."""
-    array = np.full((len(trials), len(epochs)), np.nan)
-    for index, trial in enumerate(trials):
-        array[index, : len(trial)] = [np.nan if value is None else value for value in trial]
-    return Series(label, list(epochs), array, dashed)
 
 
 def _confusion(row: RowResult) -> list[Figure]:

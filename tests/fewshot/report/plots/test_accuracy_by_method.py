@@ -16,7 +16,7 @@ def test_every_method_is_named_and_drawn(tmp_path: Path) -> None:
         Result("better", [0.9, 0.8], 0.85, Interval(0.75, 0.93)),
         Result("worse", [0.5], 0.5, None),
     ]
-    svg, pdf, png = accuracy_by_method.draw(
+    svg, _, png = accuracy_by_method.draw(
         results, "digits, 16 labels per class", tmp_path / "example"
     )
     text = svg.read_text()

@@ -51,3 +51,18 @@ def test_training_validation_and_test_accuracy_of_several_records(run: Path) -> 
     scores = [ours.train_accuracy, ours.validation["accuracy"], ours.scores["accuracy"]]
     scores += [bare.train_accuracy, bare.scores["accuracy"]]
     assert drawn == pytest.approx([100 * score.mean for score in scores])
+
+
+def test_a_last_point_a_few_steps_after_an_epoch_is_merged_with_it() -> None:
+    short = {
+        "epoch": [1.0, 2.0, 2.1],
+        "train_loss": [[5.0, 4.0, 9.0], [5.0, 3.0, None]],
+        "test_loss": [[5.0, 4.0, 3.0], [5.0, 3.0, None]],
+    }
+    assert training_curves.without_short_end(short) == {
+        "epoch": [1.0, 2.0],
+        "train_loss": [[5.0, 4.0], [5.0, 3.0]],
+        "test_loss": [[5.0, 3.0], [5.0, 3.0]],
+    }
+    whole = {**short, "epoch": [1.0, 2.0, 3.0]}
+    assert training_curves.without_short_end(whole) == whole

@@ -6,11 +6,14 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from fewshot.report.studies import figures, report, results, writing
 from tests.fewshot import study_results
 from tests.fewshot.report.studies.reading import study
 from tests.fewshot.study_results import Planned
+
+ROOT = Path(__file__).parents[4]
 
 
 def test_figures_are_there_and_do_not_change(
@@ -61,11 +64,15 @@ def test_a_row_that_asks_for_it_has_the_confusion_matrix_of_its_best_cell(tmp_pa
     assert not re.search(r'<path [^>]*style="fill: #ffffff', shown)
 
 
-def test_the_legend_names_a_stand_in_whose_cell_has_no_settings(tmp_path: Path) -> None:
-    planned = study_results.kshot(tmp_path)
-    (row,) = [row for row in study(planned, tmp_path, "kshot").rows if row.name == "K8"]
-    first = next(cell for cell in row.scored if cell.curves)
-    alone = first._replace(label="of two networks", stand_in="mini-resnet in its place")
-    row = row._replace(cells=[alone], title="of two networks")
-    (drawn,) = [figure for figure in figures.of_row(row) if figure.name == "K8-curves"]
-    assert {line[0].text for line in drawn.table.rows} == {"mini-resnet in its place"}
+@pytest.mark.parametrize("name", ["architectures", "experts", "hyperparameters", "kshot"])
+def test_every_figure_of_a_published_study_has_its_own_name(name: str) -> None:
+    planned = results.read([ROOT / "configs" / "studies" / name], "small")
+    (gathered,) = results.gather(planned, ROOT / "reports" / "records", "small")
+    drawn = figures.of_study(gathered)
+    for row in gathered.rows:
+        drawn += figures.of_row(row)
+    names = [figure.name.lower() for figure in drawn]  # some file systems ignore case
+    assert len(set(names)) == len(names)
+    for figure in drawn:
+        assert re.fullmatch(r"[A-Za-z0-9.-]+", figure.name)
+        assert not re.search(r"\b(train|learner|backbone)\.\w", figure.title + figure.alt)
