@@ -163,7 +163,11 @@ class Row(Settings):
     percents: tuple[float, ...] = Field(
         default=(100.0,), description="Sizes of a vote. [percent of the voters, best first]"
     )
-    benchmark: str | None = Field(default=None, description="Name of the benchmark.")
+    benchmark: Literal["cost", "loader", "other order"] | None = Field(
+        default=None,
+        description="What is measured: the `cost` of other rows, the data `loader`, or the "
+        "accuracy of their networks with the classes in another order.",
+    )
     trials: Count = Field(
         default=10,
         validation_alias=AliasChoices("trials", "repeats"),

@@ -9,7 +9,7 @@ from fewshot import io, progress
 from fewshot.errors import NotHere, UserError
 from fewshot.runs import voting
 from fewshot.runs.run_record import RunRecord
-from fewshot.studies import grids, loader_timing, staleness
+from fewshot.studies import grids, loader_timing, other_order, staleness
 from fewshot.studies.executors import Executor, InRay, OneByOne, outcome
 from fewshot.studies.grids import Cell
 from fewshot.studies.results import Benchmark, Outcome, Result, ResultStore
@@ -180,6 +180,8 @@ def _combine(row: Row, cell: Cell, rows: Sequence[Row], store: ResultStore) -> O
             return _vote(row, cell, _results_read(row, rows, store), store)
         if row.benchmark == "cost":
             return outcome("done", record=_cost(_results_read(row, rows, store)))
+        if row.benchmark == "other order":
+            return outcome("done", record=other_order.measure(_results_read(row, rows, store)))
         finished = store.finished(row, cell)
         if finished is not None:
             return outcome("done", record=finished["record"])

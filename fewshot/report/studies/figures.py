@@ -13,7 +13,7 @@ from fewshot.report.formatting import Cell, Table, counted, current_words, numbe
 from fewshot.report.plots import accuracy_curves, classes, study_plots
 from fewshot.report.plots.accuracy_curves import Level, Line, Panel
 from fewshot.report.plots.study_plots import Dot, Figure
-from fewshot.report.studies import box_plots, epochs, heat_maps, reported, results
+from fewshot.report.studies import box_plots, epochs, explained, heat_maps, reported, results
 from fewshot.report.studies.results import SMOKE, CellResult, RowResult, Study
 
 MOST_LINES = 8  # in a figure of accuracy against labels
@@ -21,12 +21,13 @@ MOST_LINES = 8  # in a figure of accuracy against labels
 
 def of_study(study: Study) -> list[Figure]:
     """Return reported beside measured accuracies, and accuracy against the number of labels."""
-    return [*_beside_reported(study), *_against_labels(study)]
+    return [] if study.explains else [*_beside_reported(study), *_against_labels(study)]
 
 
 def of_row(row: RowResult) -> list[Figure]:
     """Return the figures of a row, as far as it has what they show; each has its own name."""
     every = [
+        *explained.figures(row),
         *_confusion(row),
         *epochs.of_row(row),
         *heat_maps.of_row(row),

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from fewshot.report import costs, known_faults, uncertainty
 from fewshot.report.formatting import Finding, Table, as_stated, counted
 from fewshot.report.plots.study_plots import Figure
-from fewshot.report.studies import figures, findings, reported, results, tables
+from fewshot.report.studies import explained, figures, findings, reported, results, tables
 from fewshot.report.studies.results import DONE, SMOKE, CellResult, RowResult, Study
 from fewshot.studies import grids
 
@@ -114,9 +114,9 @@ class Line(NamedTuple):
 
 
 def page(study: Study) -> Page:
-    """Return the page of a study; at scale smoke it compares nothing."""
-    smoke = study.scale == SMOKE
-    return Page(
+    """Return the page of a study; it compares nothing at scale smoke, and where it explains."""
+    compares = study.scale != SMOKE and not study.explains
+    document = Page(
         name=study.name,
         title=f"Study {study.name}",
         introduction=INTRODUCTION,
@@ -126,11 +126,18 @@ def page(study: Study) -> Page:
         headline=tables.headline(study),
         findings=findings.summary(study),
         figures=figures.of_study(study),
-        winners=[] if smoke else findings.winners(study),
-        compared=[] if smoke else [*reported.against_report(study), *missed(study)],
+        winners=findings.winners(study) if compares else [],
+        compared=[*reported.against_report(study), *missed(study)] if compares else [],
         details="Row by row",
         how=HOW_TO_READ,
         sections=[_section(row, study.scale) for row in study.rows],
+    )
+    if not study.explains:
+        return document
+    return document._replace(
+        introduction=explained.INTRODUCTION,
+        headline=explained.headline(study),
+        findings=[f"{explained.in_brief(study)}.", *findings.not_run(study)],
     )
 
 
@@ -152,12 +159,12 @@ def _section(row: RowResult, scale: str) -> Section:
         ("in the report", plan.source),
         ("needs", ", ".join(plan.needs_at(scale))),
         ("expected cost", f"{time} per trial on two cores"),
-        ("note", note(row)),
+        ("note", "" if plan.explains else note(row)),
     ]
     return Section(
         name=row.name,
         title=row.title,
-        question=plan.question,
+        question=explained.answer(row) if plan.explains else plan.question,
         findings=findings.of_row(row),
         tables=parts,
         absent=_absent(row),
@@ -232,7 +239,8 @@ def line(study: Study) -> Line:
     """Return the line of the study in the index."""
     counts = () if study.scale == SMOKE else reported.by_network(study)
     own, others = (str(one) if one.every else "" for one in counts) if counts else ("", "")
-    return Line(study.name, _counts(study), findings.best_result(study), own, others)
+    best = explained.in_brief(study) if study.explains else findings.best_result(study)
+    return Line(study.name, _counts(study), best, own, others)
 
 
 def missed(study: Study) -> list[Finding]:

@@ -111,6 +111,8 @@ def stated(study: Study) -> list[Stated]:
 
 def _source(row: Row, cell: CellResult, metric: str) -> str | None:
     """Return which statement of the row a cell's number is from; None if another row counts it."""
+    if row.explains is not None:
+        return None
     source: str | None = cell.name
     for index, numbers in enumerate(row.reported):
         at = {axis: (value,) for axis, value in numbers.at.items()}

@@ -138,6 +138,11 @@ class Study(NamedTuple):
     orphans: int
     unlabelled: Sequence[RunRecord] = ()
 
+    @property
+    def explains(self) -> bool:
+        """Whether its rows explain surprising results of other studies."""
+        return any(row.row.explains is not None for row in self.rows)
+
     def unlabelled_on(self, images: str) -> list[RunRecord]:
         """Return the records without labels of backbones that the study uses on these images."""
         used = {

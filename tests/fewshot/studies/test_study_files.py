@@ -25,6 +25,7 @@ from fewshot.training import optim
 
 STUDIES = Path(__file__).parents[3] / "configs" / "studies"
 NAMES = {
+    "causes": [f"C{number}" for number in range(1, 10)],
     "architectures": [f"A{number}" for number in range(1, 7)],
     "experts": [f"E{number}" for number in range(1, 13)],
     "hyperparameters": [f"H{number}" for number in range(1, 10)],
