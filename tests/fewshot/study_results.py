@@ -127,7 +127,7 @@ def kshot(results: Path) -> Planned:
         "Data-loader settings",
         "What does an epoch cost?",
         kind="benchmark",
-        benchmark="loading",
+        benchmark="loader",
     )
     times = {
         "kind": "benchmark", "what": "One epoch over 5,000 images", "machine": "two cores",
