@@ -133,7 +133,7 @@ def rows() -> str:
 
     sections: dict[str, list[list[str]]] = {}
     for row in schema.read([STUDIES]):
-        if row.episodic:
+        if row.episodic or row.explains:
             continue
         cells, trials = grids.count(row, "full"), row.trials_at("full")
         hours = cells * trials * row.seconds_at("full") / 3600
