@@ -201,10 +201,15 @@ def weights_name(record: RunRecord) -> str:
     return Path(record.weights).name
 
 
+def initial_weights(record: RunRecord) -> str:
+    """Return the initial weights of a record in words, for example "random weights"."""
+    words = {"none": "random weights", "pretrained": "pretrained weights"}
+    return words.get(record.weights) or f"weights {weights_name(record)}"
+
+
 def network(record: RunRecord) -> str:
     """Return what ran, its network and initial weights, and what trained a few-shot learner."""
-    words = {"none": "random weights", "pretrained": "pretrained weights"}
-    weights = words.get(record.weights) or f"weights {weights_name(record)}"
+    weights = initial_weights(record)
     usual = naming.DEFAULT_PRESETS[0]  # presets may have the name of another network
     trained_on = naming.training_images(record.method, record.config)
     if trained_on:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from fewshot import io
 from fewshot.errors import UserError
-from fewshot.report.studies import latex_tables, pages, results, writing
-from fewshot.report.studies.pages import Page
+from fewshot.report.plots.study_plots import Figure
+from fewshot.report.studies import latex_tables, overview, pages, results, writing
+from fewshot.report.studies.pages import Overview, Page
 from fewshot.report.studies.results import DONE, Planned, Study
 from fewshot.studies import schema
 
@@ -61,16 +62,17 @@ def report(
     for study in studies:
         _warn(study, results_folder)
     documents = [pages.page(study) for study in studies]
+    about = overview.of(studies, results_folder)
     if out is None:
         if check:
             raise UserError("--check compares with a written report: name its folder with --out.")
         print("\n".join(map(writing.markdown, documents)), end="")
         return 0
     if check:
-        return check_written(_texts(studies, documents, out, {}), out)
+        return check_written(_texts(studies, documents, about, out, {}), out)
     io.make_folder(out)
-    drawn = draw(documents, out)
-    for path, text in _texts(studies, documents, out, drawn).items():
+    drawn = draw(documents, out, about)
+    for path, text in _texts(studies, documents, about, out, drawn).items():
         io.write_text(path, text)
         print(path)
     return 0
@@ -94,6 +96,7 @@ def _warn(study: Study, folder: Path) -> None:
 def _texts(
     studies: Sequence[Study],
     documents: Sequence[Page],
+    about: Overview | None,
     out: Path,
     drawn: Mapping[tuple[str, str], str],
 ) -> dict[Path, str]:
@@ -101,7 +104,7 @@ def _texts(
     name = f"{documents[0].name}.html" if len(documents) == 1 else ALL
     texts = {out / f"{page.name}.md": writing.markdown(page) for page in documents}
     texts |= {out / f"{page.name}.tex": latex_tables.document(page) for page in documents}
-    texts[out / name] = writing.html(documents, drawn, writing.studies_title(documents))
+    texts[out / name] = writing.html(documents, drawn, writing.studies_title(documents), about)
     readme = out / "README.md"
     if readme.exists() and not readme.read_text(encoding="utf-8").startswith(writing.INDEX_MARK):
         log.warning(f"{readme} was written by hand and is not changed")
@@ -111,19 +114,31 @@ def _texts(
     return texts
 
 
-def draw(documents: Sequence[Page], out: Path) -> dict[tuple[str, str], str]:
-    """Write every figure, and return the text of its SVG file by study and figure."""
+def draw(
+    documents: Sequence[Page], out: Path, about: Overview | None = None
+) -> dict[tuple[str, str], str]:
+    """Write every figure, and return the text of its SVG file by study and figure.
+
+    Args:
+        documents: the studies.
+        out: the folder of the report; the figures of a study are in `figures`/<study>.
+        about: the questions about all studies, whose figures are drawn too.
+    """
     drawn = {}
+    figures: dict[str, list[Figure]] = {}
+    if about is not None:
+        asked = [one.figure for one in about.questions if one.figure is not None]
+        figures.setdefault(about.name, []).extend(asked)
     for page in documents:
-        figures = [*page.figures]
-        for section in page.sections:
-            figures += section.figures
-        folder = out / "figures" / page.name
-        if figures:
+        some = figures.setdefault(page.name, [])
+        some += [*page.figures, *(one for section in page.sections for one in section.figures)]
+    for name, some in figures.items():
+        folder = out / "figures" / name
+        if some:
             io.make_folder(folder)
-        for figure in figures:
+        for figure in some:
             svg, *_ = figure.save(folder / figure.name)
-            drawn[page.name, figure.name] = svg.read_text(encoding="utf-8")
+            drawn[name, figure.name] = svg.read_text(encoding="utf-8")
     return drawn
 
 

@@ -1,0 +1,250 @@
+"""What a page of studies begins with: questions about all of them, answered by their numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+from fewshot.report import formatting
+from fewshot.report.formatting import Cell, Table, counted, number
+from fewshot.report.plots import overview_plots
+from fewshot.report.plots.overview_plots import Point, Span
+from fewshot.report.plots.study_plots import Figure
+from fewshot.report.studies import answer, reported, results
+from fewshot.report.studies.answer import KINDS, Contest, Standing
+from fewshot.report.studies.pages import Overview, Question
+from fewshot.report.studies.reported import Stated
+from fewshot.report.studies.results import SMOKE, CellResult, RowResult, Study
+from fewshot.runs import records
+from fewshot.runs.run_record import RunRecord
+
+ALL = "overview"  # the folder of the figures about several studies
+OTHER_RECORDS = "learners"  # a folder beside those of the studies; its runs compete in the answer
+FEWEST_SETTINGS = 3  # of a row in the figure of settings
+NEAR = 0.01  # an accuracy so near to the best is worth its lower cost
+
+NETWORKS = ("the report's kind of network", "another network in its place")
+
+
+class Spread(NamedTuple):
+    """The settings of a row that were measured with the same labels, the worst first."""
+
+    study: str
+    row: RowResult
+    budget: str
+    cells: list[CellResult]
+
+    @property
+    def width(self) -> float:
+        return self.cells[-1].mean - self.cells[0].mean
+
+    @property
+    def name(self) -> str:
+        return f"{self.row.name}, {self.row.title}"
+
+
+def of(studies: Sequence[Study], results_folder: Path) -> Overview | None:
+    """Return the questions and answers of studies, or None at scale smoke and without numbers.
+
+    Args:
+        studies: those of the page.
+        results_folder: the folder of their results; runs in its folder "learners" compete too.
+    """
+    if any(study.scale == SMOKE for study in studies):
+        return None
+    others = other_records(results_folder)
+    questions = [
+        answer.question(studies, others),
+        _reported(studies),
+        _settings(studies),
+        _cost(answer.contests(answer.entries(studies, others))),
+    ]
+    answered = [one for one in questions if one is not None]
+    name = ALL if len(studies) > 1 else studies[0].name
+    return Overview(name, answered) if answered else None
+
+
+def other_records(results_folder: Path) -> list[RunRecord]:
+    """Return the records that lie beside the results of studies."""
+    folder = results_folder / OTHER_RECORDS
+    return [record for _, record in records.load([folder])] if folder.is_dir() else []
+
+
+def _reported(studies: Sequence[Study]) -> Question | None:
+    """Return whether the numbers of several reports were reached; a study has its own figure."""
+    every = [
+        (study, one)
+        for study in studies
+        for one in reported.stated(study)
+        if one.metric == "accuracy"
+    ]
+    if len(studies) < 2 or len(every) < 2:
+        return None
+    points, rows = [], []
+    for study, one in every:
+        mean, label = one.lowest.cell.mean, f"{one.row} {one.lowest.label}"
+        points.append(Point(label, 100 * one.number, 100 * mean, _network(one)))
+        numbers = [number(100 * value, ".2f") for value in (one.number, mean)]
+        rows.append([Cell(study.name), Cell(label), *numbers, Cell(one.stand_in)])
+    points.sort(key=lambda point: NETWORKS.index(point.kind))
+    above = sum(point.y > point.x for point in points)
+    alt = (
+        f"{len(points)} reported test accuracies on the horizontal axis, and the measured ones on "
+        f"the vertical axis; {above} are above the diagonal, where measured and reported are equal."
+    )
+    columns = ["study", "setting", "reported", "measured", "stand-in"]
+    axes = ("reported accuracy, %", "measured accuracy, %")
+    return Question(
+        name="reported",
+        title="Are the accuracies of the reports reached?",
+        sentences=[_reached([one for _, one in every], kind) for kind in _kinds(points)],
+        table=None,
+        figure=Figure(
+            "reported",
+            "Measured against reported test accuracy",
+            alt,
+            Table("accuracy in percent", columns, rows, []),
+            partial(overview_plots.scatter, points, axes, True),
+        ),
+    )
+
+
+def _network(one: Stated) -> str:
+    return NETWORKS[bool(one.stand_in)]
+
+
+def _kinds(points: Sequence[Point]) -> list[str]:
+    return list(dict.fromkeys(point.kind for point in points))
+
+
+def _reached(every: Sequence[Stated], kind: str) -> str:
+    """Return how many test accuracies were exceeded with one kind of network."""
+    some = [one for one in every if _network(one) == kind]
+    above = [one for one in some if one.exceeded]
+    sure = sum(one.lowest.sure for one in above)
+    words = f"With {kind}, {len(above) or 'none'} of {counted(len(some), 'reported test accuracy')}"
+    words = words.replace("accuracys", "accuracies")
+    verb = "was" if len(some) == 1 else "were"
+    more = f", {sure} of them by more than the interval over trials" if above else ""
+    return f"{words} {verb} exceeded{more}."
+
+
+def spreads(studies: Sequence[Study]) -> list[Spread]:
+    """Return for each row its largest group of settings with the same labels, the widest first."""
+    result = []
+    for study in studies:
+        for row in study.rows:
+            groups = results.groups(row.cells)
+            if not groups:
+                continue
+            group, cells = max(groups.items(), key=lambda one: len(one[1]))
+            if len(cells) >= FEWEST_SETTINGS:
+                ordered = sorted(cells, key=lambda cell: cell.mean)
+                result.append(Spread(study.name, row, group.budget, ordered))
+    return sorted(result, key=lambda one: -one.width)
+
+
+def _settings(studies: Sequence[Study]) -> Question | None:
+    """Return how much the settings of one method matter."""
+    every = spreads(studies)
+    if not every:
+        return None
+    widest, middle = every[0], every[len(every) // 2]
+    worst, best = widest.cells[0], widest.cells[-1]
+    sentences = [
+        f"In {counted(len(every), 'row')} with at least {FEWEST_SETTINGS} settings and equal "
+        f"labels, the best setting is {every[-1].width:.4f} to {widest.width:.4f} above the worst "
+        f"(median {middle.width:.4f}).",
+        f"The widest range is that of {widest.name}, with {widest.budget}: from {worst.mean:.4f} "
+        f'("{worst.shown}") to {best.mean:.4f} ("{best.shown}").',
+        "Part of each range is chance, since few trials were run, and a row with more settings "
+        "has a wider range by chance alone.",
+    ]
+    spans = [Span(one.name, [100 * cell.mean for cell in one.cells]) for one in every]
+    rows = [
+        [
+            Cell(one.name),
+            Cell(one.budget),
+            number(len(one.cells), "d"),
+            number(100 * one.cells[0].mean, ".2f"),
+            Cell(one.cells[0].shown),
+            number(100 * one.cells[-1].mean, ".2f"),
+            Cell(one.cells[-1].shown),
+        ]
+        for one in every
+    ]
+    columns = ["row", "labels", "settings", "lowest", "with", "highest", "with"]
+    alt = (
+        f"A line for each of {counted(len(every), 'row')}, from its worst to its best setting, "
+        "with a mark for each setting."
+    )
+    table = Table("accuracy in percent", columns, rows, [])
+    title = "Accuracy of each setting, row by row"
+    figure = Figure("settings", title, alt, table, partial(overview_plots.spans, spans))
+    return Question("settings", "How much do settings matter?", sentences, None, figure)
+
+
+def _cost(contests: Sequence[Contest]) -> Question | None:
+    """Return what accuracy costs at the number of labels with the most trials of systems."""
+    contest = max(contests, key=_trials, default=None)
+    if contest is None or len(contest.standings) < FEWEST_SETTINGS:
+        return None
+    timed = [one for one in contest.standings if one.entry.record.cost.seconds > 0]
+    if len(timed) < FEWEST_SETTINGS:
+        return None
+    best = timed[0]
+    near = [one for one in timed if one.mean >= best.mean - NEAR]
+    cheapest = min(near, key=_seconds)
+    slowest = max(timed, key=_seconds)
+    sentences = [
+        f"With {counted(contest.labels, 'label')} per class of {contest.data}, {_priced(best)} has "
+        f"the highest accuracy of {len(timed)} systems, {best.mean:.4f}."
+    ]
+    if cheapest is not best:
+        sentences.append(
+            f"{formatting.sentence_case(_priced(cheapest))} is the cheapest within {NEAR:g} of it, "
+            f"with {cheapest.mean:.4f}."
+        )
+    sentences.append(
+        f"The most expensive is {_priced(slowest)}, with {slowest.mean:.4f}. Seconds are those of "
+        "the machines and versions that ran each system, so only large ratios count."
+    )
+    points = [Point(one.entry.name, _seconds(one), 100 * one.mean, one.entry.kind) for one in timed]
+    points.sort(key=lambda point: KINDS.index(point.kind))
+    rows = [
+        [Cell(point.label), Cell(point.kind), number(point.x, ".1f"), number(point.y, ".2f")]
+        for point in points
+    ]
+    columns = ["system", "kind of method", "seconds per trial", "accuracy"]
+    alt = (
+        f"{len(points)} systems: seconds per trial on a logarithmic axis, and accuracy, with "
+        f"{counted(contest.labels, 'label')} per class."
+    )
+    axes = ("seconds per trial", "accuracy, %")
+    return Question(
+        name="cost",
+        title="What does accuracy cost?",
+        sentences=sentences,
+        table=None,
+        figure=Figure(
+            "cost",
+            f"Accuracy against seconds, {counted(contest.labels, 'label')} per class",
+            alt,
+            Table("accuracy in percent", columns, rows, []),
+            partial(overview_plots.scatter, points, axes, False),
+        ),
+    )
+
+
+def _trials(contest: Contest) -> int:
+    return sum(len(one.entry.record.seeds) for one in contest.standings)
+
+
+def _seconds(standing: Standing) -> float:
+    return standing.entry.record.cost.seconds
+
+
+def _priced(standing: Standing) -> str:
+    return f"{standing.entry.name} ({_seconds(standing):.1f} seconds per trial)"
