@@ -6,7 +6,7 @@ import io
 import logging
 import re
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache, wraps
 from pathlib import Path
@@ -36,6 +36,7 @@ SEQUENTIAL = "Blues"  # the colours of shares and accuracies, from low to high
 # Letters on pale colours. They are not black, because the HTML page turns black into its own text
 # colour, which is white on a dark page.
 ON_PALE, ON_DARK = "#111111", "white"
+NARROWEST_TICKS = 0.025  # between two numbers below a logarithmic axis, as a share of its length
 RC: dict[Any, Any] = {
     "font.size": LABEL,
     "axes.titlesize": TITLE,
@@ -158,12 +159,24 @@ def _mention_missing_letters() -> None:
     )
 
 
+def _apart(budgets: Sequence[float]) -> list[float]:
+    """Return the rising budgets whose numbers do not overlap on a logarithmic axis."""
+    from math import log
+
+    least = NARROWEST_TICKS * log(budgets[-1] / budgets[0])
+    ticks = budgets[:1]
+    for budget in budgets[1:]:
+        if log(budget / ticks[-1]) >= least:
+            ticks.append(budget)
+    return list(ticks)
+
+
 def label_axis(axes: Any, budgets: list[float], kind: str) -> None:
     """Make the x axis logarithmic, with a tick at each label budget; `kind`: shots or fraction."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
     axes.set_xscale("log")
-    axes.xaxis.set_major_locator(FixedLocator(budgets))
+    axes.xaxis.set_major_locator(FixedLocator(_apart(budgets)))
     axes.xaxis.set_minor_locator(NullLocator())
     percent = kind == "fraction"
     axes.xaxis.set_major_formatter(

@@ -11,7 +11,7 @@ from fewshot.evaluation.paired_tests import AllPairs, Difference, paired_differe
 from fewshot.evaluation.statistics import Interval
 from fewshot.report import formatting
 from fewshot.report.formatting import Cell, Table, number
-from fewshot.report.plots import accuracy_curves, study_plots
+from fewshot.report.plots import accuracy_curves
 from fewshot.report.plots.accuracy_curves import Panel
 from fewshot.report.plots.study_plots import Figure
 from fewshot.report.studies.pages import Question
@@ -34,6 +34,7 @@ HOW_SURE = (
     "corrected (Holm) for all pairs of settings with the same number of labels. The accuracy of "
     "the best of many settings is too optimistic, because the test images have chosen it."
 )
+FEWEST_SYSTEMS = 4  # at a number of labels in the figure, where fewer would look like a drop
 
 
 class Entry(NamedTuple):
@@ -57,6 +58,9 @@ class Entry(NamedTuple):
                 return f"{classifier} ({method}, not trained)"
         trained_on = naming.training_images(method, config)
         name = naming.in_short(method, self.preset, config)
+        if method == "scratch" and self.record.weights != "none":
+            name = "a head" if self.kind == FROZEN else "all layers"
+            name += " trained by cross-entropy"
         return f"{name}, trained on {trained_on}" if trained_on else name
 
     @property
@@ -68,6 +72,10 @@ class Entry(NamedTuple):
     def name(self) -> str:
         """The method and its network in a sentence."""
         return f"{self.method} on {self.network}"
+
+    def name_beside(self, other: Entry) -> str:
+        """Return the name; a network that the other one has too is left out."""
+        return self.method if self.network == other.network else self.name
 
     @property
     def kind(self) -> str:
@@ -133,7 +141,7 @@ def entries(studies: Sequence[Study], others: Iterable[RunRecord]) -> list[Entry
     """Return every measured system once: those of the studies, and of other records."""
     by_run: dict[str, Entry] = {}
     for record in others:
-        entry = Entry("the runs of every learner", record, record.preset)
+        entry = Entry("every learner", record, record.preset)
         by_run.setdefault(record.run_id, entry)
     for study in studies:
         for row in study.rows:
@@ -183,7 +191,7 @@ def question(studies: Sequence[Study], others: Sequence[RunRecord]) -> Question 
         title="Which method at which number of labels?",
         sentences=sentences(_most_measured(every)),
         table=table(every),
-        figure=_figure(studies, _most_measured(every)),
+        figure=_figure(_most_measured(every)),
     )
 
 
@@ -197,9 +205,9 @@ def _most_measured(every: Sequence[Contest]) -> list[Contest]:
 def sentences(some: Sequence[Contest]) -> list[str]:
     """Return the short answer: the range of accuracies, the kinds of methods, and how sure."""
     named = {one.labels: one for one in (some[0], some[len(some) // 2], some[-1])}
-    best = formatting.joined([_best(one) for one in named.values()])
+    best = " ".join(f"With {_best(one)}" for one in named.values())
     return [
-        f"On {some[0].data}, the highest accuracy is {best}.",
+        f"These systems are the best on {some[0].data}. {best}",
         *_further_training(some),
         *_pretrained(some),
         _certainty(some),
@@ -209,8 +217,8 @@ def sentences(some: Sequence[Contest]) -> list[str]:
 def _best(contest: Contest) -> str:
     accuracy = contest.best.record.scores["accuracy"]
     return (
-        f"{formatting.interval(accuracy)} with {_labels(contest.labels)} ({contest.best.name}; "
-        f"n = {accuracy.n})"
+        f"{_labels(contest.labels)}, {contest.best.name} reaches {formatting.interval(accuracy)} "
+        f"(n = {accuracy.n})."
     )
 
 
@@ -286,8 +294,8 @@ def table(every: Sequence[Contest]) -> Table:
     """Return the best system at each number of labels, its lead, and how sure it is."""
     several = len({one.images for one in every}) > 1
     columns = ["images"] if several else []
-    columns += ["labels per class", "best method", "network", "accuracy", "n"]
-    columns += ["second", "lead", "certainly better than", "measured in"]
+    columns += ["labels per class", "best system", "accuracy", "n", "second", "lead"]
+    columns += ["certainly better than", "measured in"]
     rows = []
     for one in every:
         score, second = one.best.record.scores["accuracy"], one.others[0]
@@ -295,13 +303,12 @@ def table(every: Sequence[Contest]) -> Table:
             [
                 *([Cell(one.data)] if several else []),
                 number(one.labels, ",g"),
-                Cell(one.best.method),
-                Cell(one.best.network),
+                Cell(one.best.name),
                 Cell(formatting.interval(score), score.mean),
                 number(score.n, "d"),
-                Cell(second.entry.name),
+                Cell(second.entry.name_beside(one.best)),
                 Cell(str(second.lead), second.lead.mean) if second.lead.n else Cell("not paired"),
-                Cell(f"{one.n_worse} of {len(one.others)} others", one.n_worse / len(one.others)),
+                Cell(f"{one.n_worse} of {len(one.others)}", one.n_worse / len(one.others)),
                 Cell(one.best.where),
             ]
         )
@@ -310,10 +317,12 @@ def table(every: Sequence[Contest]) -> Table:
     return Table(caption + on, columns, rows, [("compared", HOW), ("certain", HOW_SURE)])
 
 
-def _figure(studies: Sequence[Study], some: Sequence[Contest]) -> Figure | None:
+def _figure(some: Sequence[Contest]) -> Figure | None:
     """Return accuracy against the number of labels, of the best system of each kind."""
     by_kind: dict[str, dict[float, Entry]] = {}
     for contest in some:
+        if len(contest.standings) < FEWEST_SYSTEMS:
+            continue
         for kind, one in contest.by_kind.items():
             by_kind.setdefault(kind, {})[contest.labels] = one.entry
     lines, rows = [], []
@@ -322,7 +331,7 @@ def _figure(studies: Sequence[Study], some: Sequence[Contest]) -> Figure | None:
         if len(best) < 2:
             continue
         records = {labels: entry.record for labels, entry in best.items()}
-        line = accuracy_curves.line_of(f"best of {kind}", records)
+        line = accuracy_curves.line_of(formatting.sentence_case(kind), records)
         lines.append(line)
         for labels, interval in zip(line.budgets, line.intervals, strict=True):
             entry = best[labels]
@@ -331,25 +340,18 @@ def _figure(studies: Sequence[Study], some: Sequence[Contest]) -> Figure | None:
             rows.append([Cell(kind), *cells, Cell(entry.name)])
     if not lines:
         return None
-    fingerprint = some[0].best.record.provenance.data_fingerprint or ""
-    unlabelled = {
-        record.run_id: accuracy_curves.level_of(record)
-        for study in studies
-        for record in study.unlabelled_on(fingerprint)
-    }
     columns = ["kind of method", "labels per class", "accuracy", "95% interval", "system"]
     alt = (
         f"Accuracy on {some[0].data} against the labels per class: the best system of each of "
-        f"{len(lines)} kinds of methods, with 95% intervals over trials."
+        f"{len(lines)} kinds of methods, with 95% intervals over trials. Numbers of labels with "
+        f"fewer than {FEWEST_SYSTEMS} systems are left out."
     )
     return Figure(
         name="methods",
         title="The best system of each kind of method, by the number of labels",
         alt=alt,
         table=Table("accuracy in percent", columns, rows, []),
-        save=partial(
-            study_plots.budgets, Panel(some[0].data, "shots", lines, list(unlabelled.values()))
-        ),
+        save=partial(accuracy_curves.save, Panel(some[0].data, "shots", lines, [])),
     )
 
 

@@ -209,12 +209,13 @@ def _cost(contests: Sequence[Contest]) -> Question | None:
         )
     sentences.append(
         f"The most expensive is {_priced(slowest)}, with {slowest.mean:.4f}. Seconds are those of "
-        "the machines and versions that ran each system, so only large ratios count."
+        "the machines and versions that ran each system, without the frozen features, which are "
+        "computed once for all trials and methods; only large ratios count."
     )
     points = [Point(one.entry.name, _seconds(one), 100 * one.mean, one.entry.kind) for one in timed]
     points.sort(key=lambda point: KINDS.index(point.kind))
     rows = [
-        [Cell(point.label), Cell(point.kind), number(point.x, ".1f"), number(point.y, ".2f")]
+        [Cell(point.label), Cell(point.kind), number(point.x, ",.3f"), number(point.y, ".2f")]
         for point in points
     ]
     columns = ["system", "kind of method", "seconds per trial", "accuracy"]
@@ -247,4 +248,6 @@ def _seconds(standing: Standing) -> float:
 
 
 def _priced(standing: Standing) -> str:
-    return f"{standing.entry.name} ({_seconds(standing):.1f} seconds per trial)"
+    seconds = _seconds(standing)
+    digits = ",.0f" if seconds >= 10 else ".2g"
+    return f"{standing.entry.name} ({seconds:{digits}} seconds per trial)"

@@ -79,8 +79,8 @@ def _rows(table: Table) -> str:
 
 def studies_title(pages: Sequence[Page]) -> str:
     """Return the title of an HTML page for these studies."""
-    names = ", ".join(page.name for page in pages)
-    return f"{'Study' if len(pages) == 1 else 'Studies'} reproduced: {names}"
+    names = formatting.joined([page.name for page in pages])
+    return f"{'Study' if len(pages) == 1 else 'Studies'} {names}: what was measured"
 
 
 def html(

@@ -22,6 +22,10 @@ def test_figures_are_there_and_do_not_change(
     planned, saved, out = reported
     names = {str(path.relative_to(out / "figures")) for path in (out / "figures").rglob("*.svg")}
     assert names == {
+        "overview/methods.svg",
+        "overview/reported.svg",
+        "overview/settings.svg",
+        "overview/cost.svg",
         "kshot/reported.svg",
         "kshot/labels-shots.svg",
         "kshot/K3-times.svg",

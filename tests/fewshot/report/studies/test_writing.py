@@ -39,10 +39,10 @@ def test_the_page_asks_for_nothing_and_is_well_formed(reported: tuple[Planned, P
         attributes["id"] for tag, attributes in page.tags if tag == "title" and "id" in attributes
     ]
     pictures = [attributes for tag, attributes in page.tags if tag == "svg"]
-    assert len(pictures) == 8
+    assert len(pictures) == 12
     assert {picture["role"] for picture in pictures} == {"img"}
     assert all(picture["aria-labelledby"] in titled for picture in pictures)
-    assert text.count("The numbers behind this figure") == 8
+    assert text.count("The numbers behind this figure") == 12
     for table in page.tables:
         assert len(table) > 1
         assert {len(line) for line in table} == {len(table[0])}
