@@ -164,11 +164,11 @@ def _apart(budgets: Sequence[float]) -> list[float]:
     from math import log
 
     least = NARROWEST_TICKS * log(budgets[-1] / budgets[0])
-    ticks = budgets[:1]
+    ticks = list(budgets[:1])
     for budget in budgets[1:]:
         if log(budget / ticks[-1]) >= least:
             ticks.append(budget)
-    return list(ticks)
+    return ticks
 
 
 def label_axis(axes: Any, budgets: list[float], kind: str) -> None:

@@ -68,7 +68,7 @@ class Question(NamedTuple):
 class Overview(NamedTuple):
     """What an HTML page begins with: questions about all of its studies.
 
-    name: of the folder of its figures, and what links to its headings begin with.
+    name: of the folder of its figures.
     """
 
     name: str

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fewshot.report.studies import figures, report, results, writing
+from fewshot.report.studies import figures, inline_svg, report, results
 from tests.fewshot import study_results
 from tests.fewshot.report.studies.reading import study
 from tests.fewshot.study_results import Planned
@@ -56,12 +56,11 @@ def test_a_row_that_asks_for_it_has_the_confusion_matrix_of_its_best_cell(tmp_pa
     (drawn,) = [
         path.read_text() for path in first.save(tmp_path / "matrix") if path.suffix == ".svg"
     ]
-    shown = writing.inline(
-        drawn, "matrix", first.alt
-    )  # numbers keep their colours on the page, whose ground is its own
+    # Numbers keep their colours on the page, whose background is its own.
+    shown = inline_svg.inline(drawn, "matrix", first.alt)
     for colour in ("#ffffff", "#111111"):
         assert (
-            shown.count(f'<g style="fill: {colour}"')
+            shown.count(f'<text style="fill: {colour}"')
             == drawn.count(f'<g style="fill: {colour}"')
             > 0
         )
