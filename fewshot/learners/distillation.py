@@ -75,7 +75,7 @@ def load_teacher(path: Path, n_way: int) -> Backbone:
     teacher = from_file(path).requires_grad_(False).eval()
     if teacher.n_classes != n_way:
         raise UserError(
-            f"learner.teachers: {path} was trained on {teacher.n_classes} classes, and the data has "
-            f"{n_way}: name files that `fewshot pretrain` wrote for the same data."
+            f"learner.teachers: {path} was trained on {teacher.n_classes} classes, and the data "
+            f"has {n_way}: name files that `fewshot pretrain` wrote for the same data."
         )
     return teacher

@@ -14,23 +14,26 @@ from pathlib import Path
 
 import pytest
 
-from scripts import gpu_campaign
-from scripts.gpu_campaign import Options, Part
+from scripts import gpu_campaign, gpu_grid, gpu_parts
+from scripts.gpu_parts import Options, Part
 
 OUTCOMES = {
     "good": "open(r'{log}', 'a').write('x'); print('fine')",
     "bad": "print('first'); raise SystemExit('no such kernel')",
     "slow": "import time; time.sleep(60)",
+    "long": "raise SystemExit({unfinished})",
 }
+NAMES = list(OUTCOMES)
 
 
 def stand_ins(folder: Path, seconds: float = 20) -> list[Part]:
-    """Return three parts; the good one appends to a file whenever it runs."""
+    """Return a part for each outcome; the good one appends to a file whenever it runs."""
+    values = {"log": folder / "ran.txt", "unfinished": gpu_grid.UNFINISHED}
     return [
         Part(
             name,
             1 if name == "slow" else seconds,
-            ["-c", code.format(log=folder / "ran.txt")],
+            ["-c", code.format(**values)],
             lambda: {"value": 0.5},
         )
         for name, code in OUTCOMES.items()
@@ -45,11 +48,12 @@ def options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Options:
 
 
 def test_a_failed_part_and_a_slow_one_do_not_stop_the_rest(options: Options) -> None:
-    summary = gpu_campaign.campaign(options)
+    summary = gpu_campaign.campaign(options, NAMES)
     assert {name: entry["state"] for name, entry in summary.items()} == {
         "good": "done",
         "bad": "failed",
         "slow": "timed out",
+        "long": "unfinished",
     }
     assert summary["bad"]["reason"] == "no such kernel"
     assert summary["good"]["result"] == {"value": 0.5}
@@ -60,46 +64,67 @@ def test_a_failed_part_and_a_slow_one_do_not_stop_the_rest(options: Options) -> 
 
 
 def test_a_second_call_skips_what_is_done(options: Options, tmp_path: Path) -> None:
-    gpu_campaign.campaign(options, only=["good"])
-    summary = gpu_campaign.campaign(options, only=["good", "bad"])
+    gpu_campaign.campaign(options, ["good"])
+    summary = gpu_campaign.campaign(options, ["good", "bad"])
     assert (tmp_path / "ran.txt").read_text() == "x"
     assert summary["bad"]["state"] == "failed"
     assert "slow" not in summary
 
 
 def test_without_time_a_part_is_recorded_as_not_run(options: Options) -> None:
-    summary = gpu_campaign.campaign(options._replace(seconds=5.0), only=["good"])
+    summary = gpu_campaign.campaign(options._replace(seconds=5.0), ["good"])
     assert summary["good"]["state"] == "not run"
 
 
-def test_trials_are_paired_by_their_seed(tmp_path: Path) -> None:
-    path = tmp_path / "record.json"
-    record = {"seeds": [0, 1, 7], "scores": {"accuracy": {"values": [0.70, 0.72, 0.60]}}}
-    path.write_text(json.dumps(record))
-    result = gpu_campaign.paired({"0": 0.71, "1": 0.716, "5": 0.1}, path)
-    assert result["difference_to_cpu"] == pytest.approx(0.003)
-    assert result["largest_difference"] == pytest.approx(0.01)
-    assert result["within_tolerance"] is True
-    assert gpu_campaign.paired({"7": 0.5}, path)["within_tolerance"] is False
-    assert gpu_campaign.paired({}, path) == {}
+def test_without_its_data_a_part_is_recorded_as_not_run(
+    options: Options, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FEWSHOT_DATA", str(tmp_path))
+    part = stand_ins(tmp_path)[0]._replace(data=["elsewhere"])
+    monkeypatch.setattr(gpu_campaign, "parts", lambda options: [part])
+    summary = gpu_campaign.campaign(options, ["good"])
+    assert summary["good"]["state"] == "not run"
+    assert summary["good"]["reason"] == f"{tmp_path} contains no folder elsewhere"
+    (tmp_path / "elsewhere").mkdir()
+    assert gpu_campaign.campaign(options, ["good"])["good"]["state"] == "done"
 
 
-def test_a_report_of_pytest_is_counted(tmp_path: Path) -> None:
-    path = tmp_path / "tests.xml"
-    path.write_text(
-        '<testsuites><testsuite tests="4" failures="1" errors="0" skipped="1">'
-        '<testcase name="a"/><testcase name="b"/><testcase name="c"><skipped/></testcase>'
-        '<testcase name="d"><failure message="first&#10;second"/></testcase>'
-        "</testsuite></testsuites>"
-    )
-    result = gpu_campaign.read_tests(path)
-    assert result == {"passed": 2, "skipped": 1, "failed": 1, "failures": {"d": "first"}}
+@pytest.mark.parametrize(
+    ("names", "seconds"), [(["first", "filling", "last"], 60.0), (["filling"], 90.0)]
+)
+def test_one_part_takes_the_time_that_the_later_ones_do_not_need(
+    names: list[str], seconds: float, options: Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    boxes: dict[str, float] = {}
+
+    def run(part: Part, options: Options, seconds: float) -> dict[str, object]:
+        boxes[part.name] = seconds
+        return {"state": "done", "seconds": 0.0}
+
+    monkeypatch.setattr(gpu_campaign, "run", run)
+    parts = [Part(name, 30.0, [], dict, fills=name == "filling") for name in names]
+    monkeypatch.setattr(gpu_campaign, "parts", lambda options: parts)
+    limit = 90.0 + gpu_campaign.GRACE_SECONDS
+    gpu_campaign.campaign(options._replace(seconds=limit), names)
+    assert boxes["filling"] == pytest.approx(seconds, abs=0.5)
+    assert all(box == 30.0 for name, box in boxes.items() if name != "filling")
+
+
+def test_a_part_is_told_its_seconds(options: Options) -> None:
+    code = "import sys; print(sys.argv)"
+    part = Part("told", 40.0, ["-c", code, "--seconds", gpu_parts.SECONDS], dict)
+    for folder in ("logs", "records"):
+        (options.out / folder).mkdir(parents=True)
+    gpu_campaign.run(part, options, 40.0)
+    assert "'--seconds', '30'" in (options.out / "logs" / "told.txt").read_text()
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["--only", "nothing"], "unknown part nothing"),
+        (["--skip", "nothing"], "unknown part nothing"),
+        (["--only", "probe", "--skip", "probe"], "leave no part"),
         (["--data", "nowhere"], "nowhere contains no folder cifar10"),
     ],
 )
@@ -128,10 +153,15 @@ def test_a_missing_gpu_is_named_before_anything_runs(
     assert not (tmp_path / "out").exists()
 
 
+def skipped(options: Options, names: list[str]) -> dict[str, dict[str, object]]:
+    """Stand for a campaign whose parts are all done."""
+    return {name: {"state": "done", "seconds": 0.0} for name in names}
+
+
 def test_toy_results_are_not_continued_at_full_size(
     options: Options, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gpu_campaign, "campaign", lambda options, only: {})
+    monkeypatch.setattr(gpu_campaign, "campaign", skipped)
     for name in ("FEWSHOT_DATA", "FEWSHOT_CACHE", "FEWSHOT_TEST_DEVICE"):
         monkeypatch.setenv(name, "")  # restored afterwards: the command sets all three
     (options.out / "data" / "cifar10").mkdir(parents=True)
@@ -142,18 +172,22 @@ def test_toy_results_are_not_continued_at_full_size(
     assert "name another --out" in capsys.readouterr().err
 
 
-def test_the_time_boxes_fit_into_the_total(tmp_path: Path) -> None:
-    boxes = [part.seconds for part in gpu_campaign.parts(Options(tmp_path, "cuda", False, 540.0))]
-    assert sum(boxes) <= gpu_campaign.TOTAL_SECONDS - gpu_campaign.GRACE_SECONDS <= 540
+def test_the_new_parts_fit_into_nine_minutes(tmp_path: Path) -> None:
+    parts = gpu_campaign.parts(Options(tmp_path, "cuda", False, 540.0))
+    boxes = {part.name: part.seconds for part in parts}
+    first = list(boxes)[: list(boxes).index("grid") + 1]
+    assert set(first) == {"prepare", "tests", "meta", "wider", "grid"}
+    limit = gpu_campaign.TOTAL_SECONDS - gpu_campaign.GRACE_SECONDS
+    assert sum(boxes[name] for name in first) <= limit <= 540
 
 
 def test_an_interrupted_campaign_stops_its_part(tmp_path: Path) -> None:
     child = "import os, time; open(r'{0}', 'w').write(str(os.getpid())); time.sleep(60)"
     code = (
         "import pathlib, signal\n"
-        "from scripts import gpu_campaign\n"
+        "from scripts import gpu_campaign, gpu_parts\n"
         f"folder = pathlib.Path({str(tmp_path)!r})\n"
-        f"part = gpu_campaign.Part('slow', 60, ['-c', {child.format(tmp_path / 'pid')!r}], dict)\n"
+        f"part = gpu_parts.Part('slow', 60, ['-c', {child.format(tmp_path / 'pid')!r}], dict)\n"
         "gpu_campaign.parts = lambda options: [part]\n"
         "gpu_campaign.missing = lambda device: None\n"
         "raise SystemExit(gpu_campaign.main(['--out', str(folder / 'out'), '--toy']))\n"
@@ -175,13 +209,15 @@ def test_every_part_runs_at_toy_size(tmp_path: Path, monkeypatch: pytest.MonkeyP
         monkeypatch.setenv(name, "")  # restored afterwards: the command sets both
     assert gpu_campaign.main(["--out", str(tmp_path), "--device", "cpu", "--toy"]) == 0
     summary = json.loads((tmp_path / "summary.json").read_text())
+    assert {name: entry.get("reason") for name, entry in summary.items()} == dict.fromkeys(summary)
     assert {entry["state"] for entry in summary.values()} == {"done"}
-    records = {path.stem for path in (tmp_path / "records").glob("*.json")}
-    runs, measurements = (
-        {"probe", "protonet", "finetune", "fast", "accurate"},
-        {"target", "episodes"},
-    )
-    assert records == {"prepare", *runs, *measurements}
+    records = {path.stem for path in (tmp_path / "records").glob("*.json") if "-" not in path.stem}
+    runs = {"probe", "protonet", "finetune", "fast", "accurate"}
+    assert records == {"prepare", "target", "episodes", "meta", "wider", "grid", *runs}
+    of_meta = {path.stem for path in (tmp_path / "records").glob("meta-*.json")}
+    assert of_meta == {"meta-protonet-1", "meta-protonet-5", "meta-anil-1", "meta-anil-5"}
+    assert summary["wider"]["result"]["probe_wider"] > 0.1
+    assert len(list((tmp_path / "results").rglob("*.json"))) == 3
     assert summary["episodes"]["result"]["tasks_per_second"]["5-way 1-shot"] > 0
     assert summary["fast"]["result"]["accuracy_without_views"] is not None
     assert len(json.loads((tmp_path / "records" / "target.json").read_text())["curve"]) > 0

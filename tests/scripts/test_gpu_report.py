@@ -57,18 +57,52 @@ def test_an_accuracy_that_was_not_reached_has_no_seconds() -> None:
 
 
 def test_a_campaign_is_published_without_what_its_records_hold(tmp_path: Path) -> None:
-    campaign = tmp_path / "campaign"
+    campaign, published = tmp_path / "campaign", tmp_path / "published"
     (campaign / "records").mkdir(parents=True)
-    for name in gpu_report.CPU:
+    for name in ("probe", "meta-anil-1"):
         (campaign / "records" / f"{name}.json").write_text(json.dumps({"name": name}))
-    parts = {name: {"state": "done", "result": {"n": 1}} for name in ("probe", "target")}
-    (campaign / "summary.json").write_text(json.dumps(parts))
-    gpu_report.publish(campaign, tmp_path / "published")
-    assert json.loads((tmp_path / "published" / "fast.json").read_text()) == {"name": "fast"}
-    assert json.loads((tmp_path / "published" / "summary.json").read_text()) == {
-        "probe": {"state": "done"},
-        "target": {"state": "done", "result": {"n": 1}},
+    parts = {
+        "probe": {"state": "done", "result": {"n": 1}},
+        "meta": {"state": "done", "result": {"n": 2}},
+        "grid": {"state": "unfinished", "result": {"n": 3}},
+        "fast": {"state": "timed out", "result": {"n": 4}},
     }
+    (campaign / "summary.json").write_text(json.dumps(parts))
+    (published / "gpu").mkdir(parents=True)
+    before = {"fast": {"state": "done"}, "target": {"state": "done", "result": {"n": 5}}}
+    (published / "gpu" / "summary.json").write_text(json.dumps(before))
+    gpu_report.publish(campaign, published)
+    assert json.loads((published / "gpu" / "probe.json").read_text()) == {"name": "probe"}
+    assert json.loads((published / "gpu" / "meta-anil-1.json").read_text()) == {
+        "name": "meta-anil-1"
+    }
+    assert json.loads((published / "gpu" / "summary.json").read_text()) == {
+        **before,
+        "probe": {"state": "done"},
+        "meta": {"state": "done", "result": {"n": 2}},
+        "grid": {"state": "unfinished", "result": {"n": 3}},
+    }
+
+
+def test_finished_settings_of_the_grid_are_published_as_results_of_the_study(
+    tmp_path: Path,
+) -> None:
+    campaign, records = tmp_path / "campaign", tmp_path / "records"
+    results = campaign / "results" / "architectures" / "full" / "A4"
+    results.mkdir(parents=True)
+    for name, status in (("good", "done"), ("bad", "failed")):
+        (results / f"{name}.json").write_text(json.dumps({"status": status}))
+    (campaign / "summary.json").write_text("{}")
+    gpu_report.publish(campaign, records)
+    (path,) = (records / "architectures" / "full" / "A4").glob("*.json")
+    assert path.name == "good.json"
+
+
+def test_parts_without_a_result_are_not_measured_yet() -> None:
+    measured = content("gpu/summary")
+    for name in ("meta", "wider", "grid", "episodes", "probe"):
+        row = cells(gpu_report.parts(), name)
+        assert (row[1] == "not measured yet") == (name not in measured)
 
 
 def test_the_figure_ends_at_the_last_epoch() -> None:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import timm
 import torch
 from safetensors.torch import load_file, save_file
 
@@ -87,7 +88,8 @@ def test_the_file_holds_the_trained_body_the_decorrelation_and_the_classifier(
 
 
 def test_a_network_of_timm_teaches_as_its_trained_classifier_does(tmp_path: Path) -> None:
-    backbone = {"name": "test_resnet", "weights": "none", "input_size": 48}
+    torch.save(timm.create_model("test_resnet").state_dict(), tmp_path / "start.pth")
+    backbone = {"name": "test_resnet", "weights": str(tmp_path / "start.pth"), "input_size": 48}
     train = {"steps": 3, "epochs": None, "batch_size": 16, "resolutions": []}
     values = {**SMALL, "backbone": backbone, "train": train}
     _, path = pretraining.run(values, out=tmp_path)
@@ -102,6 +104,7 @@ def test_a_network_of_timm_teaches_as_its_trained_classifier_does(tmp_path: Path
         taught = teacher.class_logits(images)
     torch.testing.assert_close(taught, logits, rtol=0.02, atol=0.02)  # half precision
     assert logits.std() > 0.05
+    assert own_weights.card(path)["started_from"] == {}  # torch's file says nothing
     # As the start of another run the classifier is left out.
     again = backbones.build("test_resnet", weights=str(path), input_size=48)
     assert again.n_classes == 0
