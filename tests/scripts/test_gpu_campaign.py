@@ -110,13 +110,13 @@ def test_one_part_takes_the_time_that_the_later_ones_do_not_need(
     assert all(box == 30.0 for name, box in boxes.items() if name != "filling")
 
 
-def test_a_part_is_told_its_seconds(options: Options) -> None:
+def test_a_command_receives_the_seconds_of_its_part(options: Options) -> None:
     code = "import sys; print(sys.argv)"
-    part = Part("told", 40.0, ["-c", code, "--seconds", gpu_parts.SECONDS], dict)
+    part = Part("timed", 40.0, ["-c", code, "--seconds", gpu_parts.SECONDS], dict)
     for folder in ("logs", "records"):
         (options.out / folder).mkdir(parents=True)
     gpu_campaign.run(part, options, 40.0)
-    assert "'--seconds', '30'" in (options.out / "logs" / "told.txt").read_text()
+    assert "'--seconds', '30'" in (options.out / "logs" / "timed.txt").read_text()
 
 
 @pytest.mark.parametrize(

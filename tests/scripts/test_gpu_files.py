@@ -99,8 +99,8 @@ def test_a_wrong_request_is_one_sentence(
 def test_a_package_can_be_found_in_its_copy(tmp_path: Path) -> None:
     copied = gpu_files.copy_package("typer", tmp_path)
     assert copied == size(tmp_path) > 0
-    (found,) = metadata.distributions(name="typer", path=[str(tmp_path)])
-    assert found.version == metadata.version("typer")
+    (package,) = metadata.distributions(name="typer", path=[str(tmp_path)])
+    assert package.version == metadata.version("typer")
     assert (tmp_path / "typer" / "main.py").is_file()
 
 

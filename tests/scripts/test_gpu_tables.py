@@ -1,4 +1,4 @@
-"""Oracle: published records of a CPU in the place of those of a GPU."""
+"""The tables of new parts; oracle: records of a CPU stand for records of a GPU."""
 
 from __future__ import annotations
 
