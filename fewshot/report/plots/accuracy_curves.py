@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +14,9 @@ from fewshot.report import formatting
 from fewshot.report.plots import style
 from fewshot.runs.run_record import RunRecord
 
+LONGEST_LABEL = 100  # characters of a line of the legend
+MOST_SHIFT = 0.1  # of the first and the last line along the x axis, as a share of the labels
+LEVEL_LINES = ("--", ":", "-.")
 UNLABELLED_TICK = 5  # labels per class, on the axis of `overview`: too near to 4
 
 
@@ -103,25 +108,58 @@ def save(panel: Panel, path: Path) -> list[Path]:
 
 @style.styled
 def figure(panel: Panel) -> Any:
-    """Draw accuracy in percent against labels on a logarithmic axis, intervals shaded."""
-    columns = 1 if max(len(line.label) for line in panel.lines) > 45 else 2
-    canvas, axes = style.new(3.6 + 0.2 * len(panel.lines) / columns)
+    """Draw accuracy in percent against labels on a logarithmic axis, with 95% intervals.
+
+    The lines are moved apart a little along the x axis, so that intervals do not hide each other.
+    """
     # The legend lists the lines in the order in which they end, from the top.
-    for number, line in enumerate(sorted(panel.lines, key=lambda line: -line.means[-1])):
-        means = [100 * mean for mean in line.means]
-        marker = style.MARKERS[number % len(style.MARKERS)]
+    ordered = sorted(panel.lines, key=lambda line: -line.means[-1])
+    names = [*(line.label for line in ordered), *map(_level_label, panel.levels)]
+    columns = 1 if max(map(len, names)) > LONGEST_LABEL // 2 else 2
+    labels = [
+        textwrap.fill(name, LONGEST_LABEL // columns, break_on_hyphens=False) for name in names
+    ]
+    n_lines = sum(1 + label.count("\n") for label in labels)
+    canvas, axes = style.new(3.0 + 0.16 * n_lines / columns)
+    for number, (line, label) in enumerate(zip(ordered, labels, strict=False)):
+        shift = 1 + MOST_SHIFT * (number / max(1, len(ordered) - 1) - 0.5)
         pattern = "-" if number < len(style.COLOURS) else "--"  # the colours are used again
-        (drawn,) = axes.plot(line.budgets, means, pattern, marker=marker, label=line.label)
-        low = [100 * interval.low for interval in line.intervals]
-        high = [100 * interval.high for interval in line.intervals]
-        axes.fill_between(line.budgets, low, high, color=drawn.get_color(), alpha=0.15, linewidth=0)
-    _draw_levels(axes, panel.levels)
+        below, above = _arms(line)
+        axes.errorbar(
+            [budget * shift for budget in line.budgets],
+            [100 * mean for mean in line.means],
+            [below, above],
+            fmt=f"{style.MARKERS[number % len(style.MARKERS)]}{pattern}",
+            elinewidth=0.9,
+            capsize=1.5,
+            label=label,
+        )
+    for level, label, pattern in zip(
+        panel.levels, labels[len(ordered) :], itertools.cycle(LEVEL_LINES)
+    ):
+        axes.axhline(
+            100 * level.accuracy, color=style.GREY, linestyle=pattern, linewidth=1, label=label
+        )
     budgets = sorted({budget for line in panel.lines for budget in line.budgets})
     style.label_axis(axes, budgets, panel.budget)
     axes.set_ylabel("accuracy, %")
     axes.set_title(f"{panel.data}: mean and 95% interval over trials")
-    canvas.legend(loc="outside lower center", ncols=columns)
+    handles = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+    canvas.legend(
+        [handles[one] for one in labels], labels, loc="outside lower center", ncols=columns
+    )
     return canvas
+
+
+def _level_label(level: Level) -> str:
+    return f"{level.label}, {level.labels}"
+
+
+def _arms(line: Line) -> tuple[list[float], list[float]]:
+    """Return how far the intervals of a line reach below and above its means, in percent."""
+    ends = list(zip(line.means, line.intervals, strict=True))
+    below = [100 * (mean - interval.low) for mean, interval in ends]
+    return below, [100 * (interval.high - mean) for mean, interval in ends]
 
 
 def _draw_levels(axes: Any, levels: Sequence[Level]) -> None:
@@ -133,7 +171,7 @@ def _draw_levels(axes: Any, levels: Sequence[Level]) -> None:
         end, shift = (0.78, -9) if level.labels == "no label" else (1, 2)
         axes.axhline(100 * level.accuracy, color=style.GREY, linestyle="--", linewidth=1)
         axes.annotate(
-            f"{level.label}, {level.labels}",
+            _level_label(level),
             (end, 100 * level.accuracy),
             xycoords=("axes fraction", "data"),
             xytext=(-3, shift),
@@ -163,9 +201,7 @@ def overview(lines: Sequence[Line], title: str, levels: Sequence[Level] = ()) ->
         shift = 1 + 0.03 * (number - (len(methods) - 1) / 2)
         x = [budget * shift for budget in line.budgets]
         means = [100 * mean for mean in line.means]
-        ends = list(zip(means, line.intervals, strict=True))
-        below = [mean - 100 * interval.low for mean, interval in ends]
-        above = [100 * interval.high - mean for mean, interval in ends]
+        below, above = _arms(line)
         marker = style.MARKERS[number % len(style.MARKERS)]
         axes.errorbar(
             x,

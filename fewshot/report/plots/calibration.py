@@ -74,7 +74,7 @@ def reliability(trials: Sequence[Bins], title: str = "") -> Any:
     lower.set_xlabel(f"confidence: probability of the predicted class; {n:,} predictions")
     for x, count in zip(middles[some], counts[some], strict=True):
         place = (x, 100 * count / n)
-        lower.annotate(f"{int(count):,}", place, ha="center", va="bottom", fontsize=6.5)
+        lower.annotate(f"{int(count):,}", place, ha="center", va="bottom", fontsize=style.SMALL)
     lower.margins(y=0.2)
     return figure
 
@@ -104,7 +104,7 @@ def grid(rows: Sequence[Sequence[tuple[str, Bins]]]) -> Any:
                 alpha=0.7,
             )
             error = Bins(counts, confidence, correct).error
-            axes.set_title(f"{title}: ECE {error:.3f}", fontsize=8)
+            axes.set_title(f"{title}: ECE {error:.3f}", fontsize=style.TICK)
             axes.set(xlim=(0, 1), ylim=(0, 1.03))
     for axes in panels[:, 0]:
         axes.set_ylabel("accuracy")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,9 +12,6 @@ from fewshot.report.formatting import short_name, shortened
 from fewshot.report.plots import style
 from fewshot.runs.run_record import RunRecord
 
-# Numbers on pale cells. This is not black, because the HTML page turns black into its own text
-# colour, which is white on a dark page.
-ON_PALE = "#111111"
 SPACIOUS = 12  # up to so many classes, the confusion matrix has large letters
 NUMBERED = 20  # up to so many classes, the confusion matrix has numbers in its cells
 Recalls = Sequence[Sequence[float | None]]  # [n_trials, n_way]; None without test images
@@ -102,7 +99,7 @@ def confusion(record: RunRecord) -> Any:
     shares = 100 * _shares(counts)
     figure, axes = style.new(style.WIDTH * 0.86)
     tested = np.where(counts.sum(1, keepdims=True) > 0, shares, np.nan)
-    blues = colormaps["Blues"].with_extremes(bad="0.85")
+    blues = colormaps[style.SEQUENTIAL].with_extremes(bad="0.85")
     image = axes.imshow(tested, cmap=blues, norm=PowerNorm(0.5, 0, 100))
     ticks = list(range(0, n_way, 1 if n_way <= NAMED else -(-n_way // 25)))
     size = style.TICK if n_way <= NUMBERED else style.SMALL
@@ -114,7 +111,7 @@ def confusion(record: RunRecord) -> Any:
     for label in axes.get_xticklabels() if n_way <= SPACIOUS else ():
         label.set(ha="right", rotation_mode="anchor")
     if n_way <= NUMBERED:
-        _numbers(axes, counts, shares)
+        _numbers(axes, counts, shares, lambda share: style.ink_on(image.cmap(image.norm(share))))
     axes.grid(False)
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
@@ -128,9 +125,11 @@ def confusion(record: RunRecord) -> Any:
     return figure
 
 
-def _numbers(axes: Any, counts: np.ndarray, shares: np.ndarray) -> None:
-    """Write the share into each cell that holds an image."""
-    size = style.LABEL if len(counts) <= SPACIOUS else 6.5
+def _numbers(
+    axes: Any, counts: np.ndarray, shares: np.ndarray, ink: Callable[[float], str]
+) -> None:
+    """Write the share into each cell that holds an image, in the colour `ink` of the share."""
+    size = style.LABEL if len(counts) <= SPACIOUS else style.SMALL
     for row, column in zip(*np.nonzero(counts), strict=True):
         share = shares[row, column]
         axes.text(
@@ -140,7 +139,7 @@ def _numbers(axes: Any, counts: np.ndarray, shares: np.ndarray) -> None:
             ha="center",
             va="center",
             fontsize=size,
-            color="white" if share > 35 else ON_PALE,
+            color=ink(share),
         )
 
 

@@ -38,13 +38,17 @@ class Panel(NamedTuple):
 
 @style.styled
 def draw(panels: Sequence[Panel], path: Path) -> list[Path]:
-    """Write the panels side by side: mean over trials, standard deviation shaded, trials faint."""
+    """Write the panels side by side: mean over trials, standard deviation shaded, trials faint.
+
+    Curves on training images are dashed where there are others.
+    """
     every = [series for panel in panels for series in panel.curves]
     labels = list(dict.fromkeys(series.label for series in every))
     colours = {
         label: style.COLOURS[number % len(style.COLOURS)] for number, label in enumerate(labels)
     }
     columns = 2 if len(panels) > 1 and max(map(len, labels)) <= LONGEST_LABEL else 1
+    kinds = {series.dashed for series in every}
     handles = _legend(every, colours)
     lines = sum(handle.get_label().count("\n") + 1 for handle in handles)
     width = style.DOUBLE if len(panels) > 1 else style.SINGLE
@@ -52,11 +56,12 @@ def draw(panels: Sequence[Panel], path: Path) -> list[Path]:
     grid = figure.subplots(1, len(panels), squeeze=False)
     for axes, panel in zip(grid.flat, panels, strict=True):
         for series in panel.curves:
-            _draw(axes, panel, series, colours[series.label])
+            _draw(axes, panel, series, colours[series.label], mixed=len(kinds) > 1)
         _limit(axes, panel)
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.set_xlabel("epoch")
-        axes.set_ylabel(f"{panel.quantity}, %" if panel.share else panel.quantity)
+        on_training = " on training images" if kinds == {True} else ""
+        axes.set_ylabel(f"{panel.quantity}{on_training}{', %' if panel.share else ''}")
     figure.legend(handles=handles, loc="outside lower center", ncols=columns)
     return style.save(figure, path)
 
@@ -70,10 +75,8 @@ def _legend(every: Sequence[Series], colours: Mapping[str, str]) -> list[Any]:
     for label, colour in colours.items():
         words = textwrap.fill(label, LONGEST_LABEL, break_on_hyphens=False)
         handles.append(Line2D([], [], color=colour, label=words))
-    dashed = {series.dashed for series in every}
-    if False in dashed:
+    if len({series.dashed for series in every}) > 1:
         handles.append(Line2D([], [], color=style.GREY, label="validation images"))
-    if True in dashed:
         handles.append(Line2D([], [], color=style.GREY, linestyle="--", label="training images"))
     numbers = sorted({len(series.trials) for series in every} - {1})
     if numbers:
@@ -83,9 +86,9 @@ def _legend(every: Sequence[Series], colours: Mapping[str, str]) -> list[Any]:
     return handles
 
 
-def _draw(axes: Any, panel: Panel, series: Series, colour: str) -> None:
+def _draw(axes: Any, panel: Panel, series: Series, colour: str, *, mixed: bool) -> None:
     scale = 100 if panel.share else 1
-    look: dict[str, Any] = {"color": colour, "linestyle": "--" if series.dashed else "-"}
+    look: dict[str, Any] = {"color": colour, "linestyle": "--" if series.dashed and mixed else "-"}
     for trial in series.trials if len(series.trials) > 1 else []:
         axes.plot(series.epochs, scale * trial, linewidth=0.6, alpha=0.3, **look)
     middle, spread = over_trials(series.trials)

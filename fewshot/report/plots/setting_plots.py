@@ -14,7 +14,7 @@ from fewshot.report.plots import style
 FEWEST_IN_BOX = 5  # fewer trials have no quartiles worth a box: points and their median
 MOST_POINTS = 40  # of a box; more would hide it
 LONGEST_VALUE = 22  # characters of a value beside a panel; longer values are wrapped
-LONGEST_TITLE = 26  # characters above one of several panels
+LONGEST_TITLES = {1: 60, 2: 42, 3: 26}  # characters above one of so many panels in a row
 LINE = 0.13  # inches of a line of text
 
 
@@ -46,16 +46,19 @@ def boxes(panels: Sequence[Boxes], path: Path) -> list[Path]:
 
     Values with fewer than 5 trials have points and their median, and no box.
     """
+    titles = {panel.title for panel in panels}
+    common = titles.pop() if len(titles) == 1 and len(panels) > 1 else ""
+    panels = [panel._replace(title="") for panel in panels] if common else panels
     shared = len({panel.setting for panel in panels}) == 1
     every = list(dict.fromkeys(value for panel in panels for value in panel.values))
     shown = [every if shared else list(panel.values) for panel in panels]
-    columns = min(len(panels), 3 if shared else 2)
-    starts = range(0, len(panels), columns)
-    heights = [
-        max(map(_height, panels[start : start + columns], shown[start : start + columns]))
-        for start in starts
-    ]
-    figure = style.blank(0.3 + sum(heights), style.SINGLE if len(panels) == 1 else style.DOUBLE)
+    columns = _columns(len(panels)) if shared else min(len(panels), 2)
+    each = [_height(columns, *pair) for pair in zip(panels, shown, strict=True)]
+    heights = [max(each[start : start + columns]) for start in range(0, len(each), columns)]
+    figure = style.blank(
+        0.3 + LINE * len(common) / 50 + sum(heights),
+        style.SINGLE if len(panels) == 1 else style.DOUBLE,
+    )
     grid = figure.subplots(
         len(heights), columns, squeeze=False, sharex=True, sharey=shared, height_ratios=heights
     )
@@ -65,7 +68,7 @@ def boxes(panels: Sequence[Boxes], path: Path) -> list[Path]:
                 _box(axes, row, panel.values[value])
         axes.set_yticks(range(len(values)), map(_wrapped, values))
         axes.set_ylim(len(values) - 0.4, -0.6)
-        axes.set_title(_title(panel.title, len(panels)), fontsize=style.TICK)
+        axes.set_title(_title(panel.title, columns), fontsize=style.TICK)
         axes.grid(False, axis="y")
         if not shared:
             axes.set_ylabel(panel.setting)
@@ -75,12 +78,14 @@ def boxes(panels: Sequence[Boxes], path: Path) -> list[Path]:
         grid.flat[index - columns].tick_params(labelbottom=True)
         grid.flat[index].remove()
     figure.supxlabel("accuracy, %", fontsize=style.LABEL)
+    if common:
+        figure.suptitle(_title(common, 1), fontsize=style.TITLE)
     return style.save(figure, path)
 
 
-def _height(panel: Boxes, values: Sequence[str]) -> float:
+def _height(columns: int, panel: Boxes, values: Sequence[str]) -> float:
     """Return the inches of a panel: its title, these values and the ticks below them."""
-    lines = _title(panel.title, 2).count("\n") + 1
+    lines = _title(panel.title, columns).count("\n") + 1
     return 0.3 + LINE * lines + sum(0.1 + LINE * (1 + _wrapped(one).count("\n")) for one in values)
 
 
@@ -88,9 +93,13 @@ def _wrapped(value: str) -> str:
     return textwrap.fill(value, LONGEST_VALUE, break_on_hyphens=False)
 
 
-def _title(text: str, n_panels: int) -> str:
-    longest = LONGEST_TITLE if n_panels > 1 else 2 * LONGEST_TITLE
-    return "\n".join(textwrap.fill(line, longest) for line in text.split("\n"))
+def _columns(n_panels: int) -> int:
+    """Return how many panels stand in a row: three, but four are two rows of two."""
+    return 2 if n_panels == 4 else min(n_panels, 3)
+
+
+def _title(text: str, columns: int) -> str:
+    return "\n".join(textwrap.fill(one, LONGEST_TITLES[columns]) for one in text.split("\n"))
 
 
 def _box(axes: Any, row: int, accuracies: Sequence[float]) -> None:
@@ -123,10 +132,10 @@ def heat_maps(panels: Sequence[Heat], x: Scale, y: Scale, path: Path) -> list[Pa
     from matplotlib import colormaps
     from matplotlib.colors import Normalize
 
-    columns = min(len(panels), 3)
+    columns = _columns(len(panels))
     rows = -(-len(panels) // columns)
     width = style.SINGLE if len(panels) == 1 else style.DOUBLE
-    titles = max(_title(panel.title, 2).count("\n") + 1 for panel in panels)
+    titles = max(_title(panel.title, columns).count("\n") + 1 for panel in panels)
     figure = style.blank(0.5 + rows * (0.25 + LINE * titles + 0.26 * len(y.values)), width)
     grid = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
     every = np.concatenate([panel.means.ravel() for panel in panels])
@@ -147,7 +156,7 @@ def heat_maps(panels: Sequence[Heat], x: Scale, y: Scale, path: Path) -> list[Pa
         axes.set_yticks(np.arange(len(y.values)) + 0.5, y.values)
         axes.set_ylim(len(y.values), 0)
         axes.tick_params(length=0)
-        axes.set_title(_title(panel.title, len(panels)), fontsize=style.TICK)
+        axes.set_title(_title(panel.title, columns), fontsize=style.TICK)
         axes.grid(False)
         axes.spines[:].set_visible(False)
     for axes in grid.flat[len(panels) :]:

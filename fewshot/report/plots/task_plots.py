@@ -11,6 +11,7 @@ import numpy as np
 
 from fewshot.report.plots import style
 
+LONGEST_TITLE = 62  # characters above dots; longer titles are wrapped
 LONGEST_LABEL = 44  # characters beside boxes; longer labels are wrapped
 PERCENTILES = (5, 95)  # where the whiskers end
 OF_KIND = {False: style.BLUE, True: style.ORANGE}  # inductive, transductive
@@ -64,11 +65,15 @@ def boxes(panels: Sequence[Boxes], path: Path) -> list[Path]:
             if method in panel.values:
                 _box(axes, row, 100 * panel.values[method], OF_KIND[method.transductive])
         axes.set_title(panel.title)
-        axes.set_xlabel("accuracy of a task, %")
         axes.grid(False, axis="y")
     grid[0, 0].set_xlim(right=min(grid[0, 0].get_xlim()[1], 101))  # shared by all panels
     grid[0, 0].set_yticks(range(len(methods)), labels, fontsize=style.SMALL)
     grid[0, 0].set_ylim(-0.7, len(methods) - 0.3)
+    figure.supxlabel(
+        "accuracy of a task, % (box: middle half and median; diamond: mean; whiskers: "
+        f"{PERCENTILES[0]}th to {PERCENTILES[1]}th percentile)",
+        fontsize=style.LABEL,
+    )
     _kinds(figure, {method.transductive for method in methods})
     return style.save(figure, path)
 
@@ -132,7 +137,7 @@ def against_shots(lines: Sequence[Line], title: str, path: Path) -> list[Path]:
         axes.errorbar(
             line.shots,
             [100 * mean for mean in line.means],
-            [100 * half for half in line.halves],
+            np.transpose([_arms(*pair) for pair in zip(line.means, line.halves, strict=True)]),
             color=style.COLOURS[position % len(style.COLOURS)],
             marker=style.MARKERS[position % len(style.MARKERS)],
             linestyle="--" if line.method.transductive else "-",
@@ -143,9 +148,14 @@ def against_shots(lines: Sequence[Line], title: str, path: Path) -> list[Path]:
     style.label_axis(axes, [float(number) for number in shots], "shots")
     axes.set_xlabel("shots: support images per class")
     axes.set_ylabel("accuracy, % (mean and 95% interval)")
-    axes.set_title(title)
+    axes.set_title(textwrap.fill(title, LONGEST_TITLE))
     figure.legend(loc="outside lower center", ncols=columns)
     return style.save(figure, path)
+
+
+def _arms(mean: float, half: float) -> tuple[float, float]:
+    """Return how far an interval reaches below and above its mean in percent, within 0 to 100."""
+    return 100 * min(half, mean), 100 * min(half, 1 - mean)
 
 
 @style.styled
@@ -161,11 +171,13 @@ def dots(lines: Sequence[Line], title: str, path: Path) -> list[Path]:
         axes.plot(means, [row] * len(means), color=colour, alpha=0.3)
         for number, mean, half in zip(line.shots, means, line.halves, strict=True):
             marker = style.MARKERS[shots.index(number) % len(style.MARKERS)]
-            axes.errorbar(mean, row, xerr=100 * half, color=colour, marker=marker, capsize=2)
+            below, above = _arms(mean / 100, half)
+            ends = [[below], [above]]
+            axes.errorbar(mean, row, xerr=ends, color=colour, marker=marker, capsize=2)
     axes.set_yticks(range(len(ordered)), labels, fontsize=style.SMALL)
     axes.set_ylim(-0.7, len(ordered) - 0.3)
     axes.set_xlabel("accuracy, % (mean and 95% interval over tasks)")
-    axes.set_title(title)
+    axes.set_title(textwrap.fill(title, LONGEST_TITLE))
     axes.grid(False, axis="y")
     _kinds(figure, {line.method.transductive for line in lines}, shots)
     return style.save(figure, path)

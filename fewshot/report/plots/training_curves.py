@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -142,11 +143,11 @@ def over_epochs(curves: Curves, record: RunRecord | None = None, title: str = ""
     ]
     figure, axes = style.new(3.6, len(kinds))
     for kind, axis in zip(kinds, [axes] if len(kinds) == 1 else axes, strict=True):
-        scale = 100 if kind == "accuracy" else 1
+        scale, highest = (100, 100.0) if kind == "accuracy" else (1, math.inf)
         for part, shown_as in PARTS.items():
             if f"{part}_{kind}" in curves:
                 values = _scaled(curves[f"{part}_{kind}"], scale)
-                _curve(axis, curves["epoch"], values, shown_as.colour)
+                _curve(axis, curves["epoch"], values, shown_as.colour, highest)
         axis.set_xlabel("epoch")
         axis.set_ylabel("accuracy, %" if kind == "accuracy" else "loss")
         if kind == "accuracy" and record is not None:
@@ -168,7 +169,10 @@ def _scaled(values: Sequence[Sequence[float | None]], scale: float) -> list[list
     return scaled
 
 
-def _curve(axis: Any, epochs: Sequence[float], values: list[list[float]], colour: str) -> None:
+def _curve(
+    axis: Any, epochs: Sequence[float], values: list[list[float]], colour: str, highest: float
+) -> None:
+    """Draw the trials of a quantity from 0 to `highest`, their mean and standard deviation."""
     x, middle = np.array(epochs), average(values)
     if len(values) > 1:
         for trial in values:
@@ -177,7 +181,8 @@ def _curve(axis: Any, epochs: Sequence[float], values: list[list[float]], colour
     complete = middle.trials == middle.trials.max()
     axis.plot(x[some], middle.mean[some], color=colour, linewidth=1.2, linestyle=":")
     axis.plot(x[some], np.where(complete, middle.mean, np.nan)[some], color=colour, linewidth=2)
-    low, high = middle.mean - middle.std, middle.mean + middle.std
+    low = np.maximum(middle.mean - middle.std, 0)
+    high = np.minimum(middle.mean + middle.std, highest)
     axis.fill_between(x, low, high, color=colour, alpha=0.2, linewidth=0)
 
 
@@ -185,14 +190,15 @@ def _final(axis: Any, epochs: Sequence[float], record: RunRecord) -> None:
     """Draw points to the right of the curves for what was evaluated once, after training."""
     width = max(epochs) - min(epochs) or 1
     for number, (part, score) in enumerate(scores(record).items(), start=1):
-        x, error = max(epochs) + 0.05 * number * width, 100 * (score.std or 0)
+        x, std = max(epochs) + 0.05 * number * width, score.std or 0.0
+        arms = [[100 * min(std, score.mean)], [100 * min(std, 1 - score.mean)]]
         axis.errorbar(
-            x, 100 * score.mean, error, fmt="o", color=PARTS[part].colour, markersize=5, capsize=3
+            x, 100 * score.mean, arms, fmt="o", color=PARTS[part].colour, markersize=5, capsize=3
         )
     axis.axvline(max(epochs) + 0.025 * width, color="0.8", linewidth=0.8)
     axis.set_xticks([tick for tick in axis.get_xticks() if min(0, *epochs) <= tick <= max(epochs)])
     axis.annotate(
-        "after training: mean, std",
+        "after training: mean, standard deviation",
         (1, 1.01),
         xycoords="axes fraction",
         ha="right",
