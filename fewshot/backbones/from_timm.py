@@ -59,10 +59,13 @@ def create(settings: BackboneSettings, own: list[str]) -> tuple[nn.Module, Descr
     """
     from timm.data import resolve_data_config
 
+    from fewshot.backbones import depthwise  # which imports timm, too
+
     checked = _checked(settings, own)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # timm warns about models that it has renamed
         body = _create_body(settings, _maker(settings.name, checked.arguments))
+    depthwise.train_in_float32(body)
     data_config = resolve_data_config(model=body)
     # Not every model has a hidden size of the head; num_features is then the width of its features.
     n_features = getattr(body, "head_hidden_size", None) or body.num_features
