@@ -43,7 +43,7 @@ class DepthwiseSame(_InFloat32, Conv2dSame):
     """The same with TensorFlow's padding."""
 
 
-KINDS: dict[type[nn.Module], type[nn.Module]] = {
+KINDS: dict[type[nn.Conv2d], type[nn.Conv2d]] = {
     nn.Conv2d: Depthwise,
     Conv2dSame: DepthwiseSame,
 }

@@ -122,8 +122,8 @@ def conv4(input_size: int, width: Count = 64, norm: Norm = "batch", pool: bool =
         nn.Sequential(
             nn.Conv2d(c_in, width, 3, padding=1, bias=norm == "none"),
             make_norm(norm, width),
+            nn.MaxPool2d(2),  # before the ReLU: the same numbers, of which it computes a quarter
             nn.ReLU(),
-            nn.MaxPool2d(2),
         )
         for c_in in (3, width, width, width)
     ]

@@ -3,6 +3,9 @@
 Each builder says what its report does not state and is assumed here. The dense layers of a report's
 head and the dropout before them belong to the learner (`learner.hidden` and `learner.dropout` of
 `scratch`). The ready-made networks of the reports are timm's.
+
+Where a report has a ReLU and then a max pool, the max pool comes first here: the numbers are the
+same, to the last bit, and the ReLU computes a quarter as many.
 """
 
 from __future__ import annotations
@@ -24,12 +27,11 @@ Widths = Annotated[tuple[Count, ...], Field(min_length=1)]
 
 def _convolution_pair(c_in: int, c_out: int, batch_norm: bool = False) -> nn.Sequential:
     """Return two 3x3 convolutions with ReLU, each followed by an optional norm, and a max pool."""
-    layers: list[nn.Module] = []
-    for channels in (c_in, c_out):
-        layers += [nn.Conv2d(channels, c_out, 3, padding=1), nn.ReLU()]
-        if batch_norm:
-            layers.append(nn.BatchNorm2d(c_out))
-    return nn.Sequential(*layers, nn.MaxPool2d(2))
+    first, second = (nn.Conv2d(channels, c_out, 3, padding=1) for channels in (c_in, c_out))
+    if not batch_norm:
+        return nn.Sequential(first, nn.ReLU(), second, nn.MaxPool2d(2), nn.ReLU())
+    norms = [nn.BatchNorm2d(c_out) for _ in range(2)]
+    return nn.Sequential(first, nn.ReLU(), norms[0], second, nn.ReLU(), norms[1], nn.MaxPool2d(2))
 
 
 def baseline_cnn(input_size: int, width: Count = 32) -> Stages:
@@ -86,8 +88,8 @@ def custom_cnn(input_size: int, width: Count = 32) -> Stages:
         nn.Sequential(
             nn.Conv2d(c_in, c_out, 3, padding=1),
             nn.BatchNorm2d(c_out),
-            nn.ReLU(),
             nn.MaxPool2d(2),
+            nn.ReLU(),
         )
         for c_in, c_out in itertools.pairwise(widths)
     ]
@@ -105,14 +107,14 @@ def dropout_cnn(
     other reading, with both after every convolution. Assumed: ReLU, 3x3 filters, padding 1.
     Source: study architectures, row A3.
     """
-    stages = [
-        nn.Sequential(nn.Conv2d(c_in, c_out, 3, padding=1), nn.ReLU())
-        for c_in, c_out in ((3, 32), (32, 64), (64, 128))
-    ]
-    pooled_stages = stages if pools == "each" else stages[-1:]
-    for stage in pooled_stages:
-        stage.extend([nn.MaxPool2d(2), nn.Dropout2d(dropout)])
-    return Stages(stages, 128 * (input_size // 2 ** len(pooled_stages)) ** 2, pool=False)
+    stages = []
+    for c_in, c_out in ((3, 32), (32, 64), (64, 128)):
+        stage = nn.Sequential(nn.Conv2d(c_in, c_out, 3, padding=1))
+        pooled = pools == "each" or c_out == 128
+        stage.extend([nn.MaxPool2d(2), nn.ReLU(), nn.Dropout2d(dropout)] if pooled else [nn.ReLU()])
+        stages.append(stage)
+    n_pools = 3 if pools == "each" else 1
+    return Stages(stages, 128 * (input_size // 2**n_pools) ** 2, pool=False)
 
 
 def mlp(input_size: int, widths: Widths = (1500, 500, 100)) -> Stages:
