@@ -19,8 +19,9 @@ COMPARISONS = {  # page -> its records; the shipped backbone is compared with wh
     "main": ("main", "names/no-labels.json"),
     "presets": ("presets",),
 }
-# The reports that are measured again; the rows of the episodic regime are in scripts.episodes
-STUDIES = ("architectures", "experts", "hyperparameters", "kshot")
+# The reports that are measured again, and likely causes of what surprises in them; the rows of the
+# episodic regime are in scripts.episodes
+STUDIES = ("architectures", "causes", "experts", "hyperparameters", "kshot")
 SCRIPTS = (
     "learners",
     "meta",

@@ -115,6 +115,14 @@ def test_no_network_stands_over_numbers_of_another_one(study: str) -> None:
             assert offences(of_section(section), absent(records(study, section.name))) == []
 
 
+def test_tables_and_figures_of_likely_causes_name_no_network_that_did_not_run() -> None:
+    for section in page_of("causes").sections:
+        if contents := records("causes", section.name):  # questions name the report's networks
+            texts = [section.title, *of_figures(section.figures)]
+            texts += [text for table in section.tables for text in of_table(table)]
+            assert offences(iter(texts), absent(contents)) == []
+
+
 def test_a_network_over_numbers_of_another_one_is_noticed() -> None:
     mini_resnet = absent(records("kshot", "K8"))
     assert "ConvNeXt" in mini_resnet
