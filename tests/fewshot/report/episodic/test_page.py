@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from scipy import stats
+
 from fewshot.report.episodic import groups, page
 from fewshot.report.episodic.groups import Group
 from tests.fewshot.report.episodic.synthetic import METHODS, result, results
@@ -43,3 +45,33 @@ def test_a_lead_that_the_tasks_do_not_show_is_not_claimed():
     (sentence,) = page.best_of(groups.pool_of(one), equal)
     assert "not significantly better than all others" in sentence
     assert page.best_of(groups.pool_of(one), Group([one])) == []
+
+
+def test_the_first_table_names_the_best_method_of_each_kind():
+    records = [result(name, n=200) for name in METHODS]
+    made = page.page(page.of_records(records), records)
+    assert made.headline is not None
+    rows = [{name: cell.text for name, cell in zip(made.headline.columns, row, strict=True)}
+            for row in made.headline.rows]  # fmt: skip
+    scores = {one.name: one.accuracies for one in records}
+    assert [(row["kind"], row["best method"]) for row in rows] == [
+        ("inductive", "ridge"),
+        ("transductive", "pt-map"),
+    ]
+    for row in rows:
+        lead = 100 * (scores[row["best method"]] - scores[row["second"]])
+        half = stats.t.ppf(0.975, 199) * lead.std(ddof=1) / 200**0.5
+        assert row["lead"] == f"{lead.mean():+.2f} ± {half:.2f}"
+        assert row["number of tasks"] == "200"
+    alone = [result("ridge")]
+    assert page.page(page.of_records(alone), alone).headline is None
+
+
+def test_many_groups_of_tasks_are_counted_and_not_listed():
+    some = results(30)
+    some += [replace(one, split="tinyimagenet", run_id=f"n{one.run_id}") for one in some[:4]]
+    made = page.page(page.of_records(some), some)
+    assert made.headline is not None
+    certain = sum(row[-1].text == "yes" for row in made.headline.rows)
+    (sentence,) = made.findings
+    assert sentence.startswith(f"In {certain} of {len(made.headline.rows)} comparisons")

@@ -1,10 +1,9 @@
-"""The HTML page parsed by the standard library and clicked in a browser; the index."""
+"""The HTML page parsed by the standard library, and the index."""
 
 from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -77,64 +76,6 @@ def contrast(one: str, other: str) -> float:
         ]
         lights.append(0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2])
     return (max(lights) + 0.05) / (min(lights) + 0.05)
-
-
-CLICKS = """<script>
-addEventListener("load", () => {
-  const table = document.querySelector("#kshot-K8 table.sortable");
-  const heads = [...table.querySelectorAll("th")];
-  const head = heads.find(button => button.textContent === "measured");
-  const state = () => head.getAttribute("aria-sort") + ": "
-    + [...table.tBodies[0].rows].map(row => row.cells[0].textContent).join(",");
-  head.querySelector("button").click(); const up = state();
-  head.querySelector("button").click(); const down = state();
-  const wide = document.documentElement.scrollWidth > innerWidth ? "wide" : "fits";
-  const buttons = heads.every(button => button.querySelector("button"));
-  document.documentElement.setAttribute("data-seen", [up, down, buttons, wide].join(" | "));
-});
-</script></body>"""
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "size", ["1280,900", "500,844"]
-)  # narrower than 500 a headless window does not become
-def test_the_page_in_a_browser(
-    reported: tuple[Planned, Path, Path], tmp_path: Path, size: str
-) -> None:
-    browser = (
-        shutil.which("chromium")
-        or shutil.which("chromium-browser")
-        or shutil.which("google-chrome")
-    )
-    if browser is None:
-        pytest.skip("no Chromium here: install the package chromium")
-    page = tmp_path / "page.html"
-    page.write_text((reported[2] / "index.html").read_text().replace("</body>", CLICKS))
-    done = subprocess.run(
-        [
-            browser,
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            f"--user-data-dir={tmp_path / 'profile'}",
-            f"--window-size={size}",
-            "--enable-logging=stderr",
-            "--dump-dom",
-            page.as_uri(),
-        ],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=True,
-    )
-    seen = re.search(r'data-seen="([^"]*)"', done.stdout)
-    assert seen is not None
-    rising = ["method scratch", "method probe", "method finetune", "method experts"]
-    assert seen[1].split(" | ") == [
-        f"ascending: {','.join(rising)}", f"descending: {','.join(rising[::-1])}", "true", "fits",
-    ]  # fmt: skip
-    assert [line for line in done.stderr.splitlines() if "CONSOLE" in line] == []
 
 
 def test_the_index_keeps_other_studies_and_leaves_a_page_written_by_hand(
