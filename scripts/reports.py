@@ -13,6 +13,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from fewshot.studies.schema import MEASURED
+
 ROOT = Path(__file__).parent.parent
 COMPARISONS = {  # page -> its records; the shipped backbone is compared with what it knew before
     "learners": ("learners", "names/no-labels.json"),
@@ -63,8 +65,9 @@ def run(check: bool) -> int:
     """
     failed = 0
     studies = [f"configs/studies/{name}" for name in STUDIES]
-    status = ["fewshot", "sweep", *studies, "--results", "reports/records", "--status"]
-    for command in commands() if check else [status, *commands()]:
+    status = ["fewshot", "sweep", *studies, "--results", "reports/records", "--status", "--scale"]
+    stale = [[*status, scale] for scale in MEASURED]
+    for command in commands() if check else [*stale, *commands()]:
         words = [*command, "--check"] if check else command
         print("python -m", *words, file=sys.stderr)
         done = subprocess.run(

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from fewshot.report.formatting import Table
-from fewshot.report.studies import pages, results
+from fewshot.report.studies import gathering, pages, results
 from fewshot.report.studies.pages import Page
 from scripts import learners, readme, systems
 
@@ -34,8 +34,8 @@ METHODS = {"K9": "Prototypical network", "K10": "Siamese network", "K11": "MAML"
 
 
 def page_of(study: str) -> Page:
-    planned = results.read([ROOT / "configs" / "studies" / study], "small")
-    return pages.page(results.gather(planned, RECORDS, "small")[0])
+    planned = gathering.read([ROOT / "configs" / "studies" / study], "small")
+    return pages.page(gathering.gather(planned, RECORDS, "small")[0])
 
 
 def records(study: str, row: str = "*") -> list[dict[str, Any]]:
@@ -89,12 +89,12 @@ def of_page(page: Page) -> Iterator[str]:
     yield from page.findings
     yield from of_findings([*page.winners, *page.compared])
     yield from of_figures(page.figures)
-    line = pages.line(results.gather(*_planned(page.name), "small")[0])
+    line = pages.line(gathering.gather(*_planned(page.name), "small")[0])
     yield line.best
 
 
 def _planned(study: str) -> tuple[results.Planned, Path]:
-    return results.read([ROOT / "configs" / "studies" / study], "small"), RECORDS
+    return gathering.read([ROOT / "configs" / "studies" / study], "small"), RECORDS
 
 
 def of_section(section: pages.Section) -> Iterator[str]:

@@ -195,8 +195,17 @@ def rows(paths: Sequence[Path], only: str | None) -> list[schema.Row]:
 
 def scale(name: str) -> str:
     """Return the name of a scale, if there is one of this name."""
-    if name not in schema.SCALES:
-        raise UserError(f"--scale {name}: expected one of {', '.join(schema.SCALES)}.")
+    return _one_of(name, schema.SCALES)
+
+
+def report_scale(name: str) -> str:
+    """Return the name of a scale that a report can show: one of a sweep, or `highest`."""
+    return _one_of(name, (*schema.SCALES, schema.HIGHEST))
+
+
+def _one_of(name: str, scales: Sequence[str]) -> str:
+    if name not in scales:
+        raise UserError(f"--scale {name}: expected one of {', '.join(scales)}.")
     return name
 
 

@@ -134,8 +134,12 @@ def report(
         ),
     ] = False,
     scale: Annotated[
-        str, typer.Option(help="Scale of the studies: smoke, small or full.")
-    ] = "small",
+        str,
+        typer.Option(
+            help="Scale of the studies: smoke, small, full, or highest, for each setting the "
+            "higher one of small and full that has a result."
+        ),
+    ] = "highest",
     results: Annotated[
         Path | None,
         typer.Option(
@@ -159,17 +163,24 @@ def report(
     from fewshot.report.studies import report as studies
 
     if studies.are_studies(records):
-        scale = arguments.scale(scale)
+        scale = arguments.report_scale(scale)
         folder = results or arguments.runs_folder(scale) / "studies"
         code = _report_studies(records, out, check, scale, folder)
-        if check:
-            from fewshot.studies import staleness
-            from fewshot.studies.results import ResultStore
-
-            store = ResultStore(scale, folder, folder)
-            code |= staleness.report(staleness.check(arguments.rows(records, None), store), store)
-        sys.exit(code)
+        sys.exit(code | (_unlisted_stale(records, scale, folder) if check else 0))
     sys.exit(_report_records(records, out, check))
+
+
+def _unlisted_stale(places: list[Path], scale: str, results: Path) -> int:
+    """Name stale results; return 1 if one is not listed for the pages, otherwise 0."""
+    from fewshot.cli import arguments
+    from fewshot.studies import schema, staleness
+    from fewshot.studies.results import ResultStore
+
+    rows, code = arguments.rows(places, None), 0
+    for name in schema.MEASURED if scale == schema.HIGHEST else (scale,):
+        store = ResultStore(name, results, results)
+        code |= staleness.report(staleness.check(rows, store), store)
+    return code
 
 
 def _report_studies(

@@ -46,6 +46,12 @@ def cells(row: Row, scale: str) -> list[Cell]:
     return [Cell("all", row.title_at(scale), 0, {}, {}, {})]
 
 
+def every_cell(row: Row, scale: str) -> list[Cell]:
+    """Return the cells as if the scale left none out, with the settings of the scale."""
+    whole = row.scale(scale).model_copy(update={"only": {}, "drop": ()})
+    return cells(row.model_copy(update={"scales": {**row.scales, scale: whole}}), scale)
+
+
 def count(row: Row, scale: str) -> int:
     """Return the largest number of cells that a row can have; a search may repeat a cell."""
     if row.kind != "search":

@@ -14,6 +14,8 @@ from fewshot.config import Count, NotNegative, Settings
 from fewshot.errors import UserError
 
 SCALES = ("smoke", "small", "full")
+MEASURED = ("full", "small")  # scales whose numbers are compared with reported ones, best first
+HIGHEST = "highest"  # of a report: every setting at the highest scale that has a result of it
 Values = dict[str, Any]
 ValuesByAxis = dict[str, tuple[Any, ...]]
 

@@ -14,19 +14,21 @@ from fewshot.runs.episodic.record import EpisodesRecord
 from fewshot.studies import grids, schema
 from fewshot.studies.grids import Cell
 from fewshot.studies.results import Result, ResultStore, listed_stale
-from fewshot.studies.schema import Row
+from fewshot.studies.schema import HIGHEST, MEASURED, Row
 
 
 class Measured(NamedTuple):
     """A row with its cells, and the results of those that ran with their current settings.
 
-    stale: labels of the cells whose settings lead to another run by now.
+    stale: labels of the cells whose settings lead to another run by now. scales: of the report, the
+    highest first.
     """
 
     row: Row
     cells: list[Cell]
     results: dict[str, Result]
     stale: list[str]
+    scales: Sequence[str]
 
     @property
     def records(self) -> list[EpisodesRecord]:
@@ -42,27 +44,50 @@ def report(places: Sequence[Path], out: Path | None, check: bool, scale: str, fo
         places: study files, or folders of them.
         out: folder of the pages; None prints them instead.
         check: compare with the files in `out` instead of writing them.
-        scale: smoke, small or full.
+        scale: smoke, small or full; or `highest`, for each cell the highest one but smoke that has
+            a result of it.
         folder: the folder with the results of `fewshot sweep`.
 
     Returns:
         The exit code: 1 if `check` finds a stale or missing file, otherwise 0.
     """
-    store = ResultStore(scale, folder, folder)
     studies: dict[str, list[Measured]] = {}
     for row in schema.read(places):
         if row.episodic:
-            studies.setdefault(row.study, []).append(_measured(row, store))
+            studies.setdefault(row.study, []).append(_measured(row, scale, folder))
     code = 0
     for name, measured in studies.items():
-        sections = [_section(one, scale) for one in measured]
+        sections = [_section(one) for one in measured]
         records = [record for one in measured for record in one.records]
         code |= write(page.page(sections, records, name), out, check)
     return code
 
 
-def _measured(row: Row, store: ResultStore) -> Measured:
-    cells = grids.cells(row, store.scale)
+def _measured(row: Row, scale: str, folder: Path) -> Measured:
+    if scale != HIGHEST:
+        cells = grids.cells(row, scale)
+        return Measured(
+            row, cells, *_current(row, cells, ResultStore(scale, folder, folder)), [scale]
+        )
+    results: dict[str, Result] = {}
+    stale: list[str] = []
+    for name in MEASURED:
+        missing = [
+            cell
+            for cell in grids.every_cell(row, name)
+            if cell.name not in results or results[cell.name]["status"] != "done"
+        ]
+        some, old = _current(row, missing, ResultStore(name, folder, folder))
+        finished = {cell: one for cell, one in some.items() if one["status"] == "done"}
+        results = some | results | finished
+        stale += old
+    return Measured(row, grids.every_cell(row, MEASURED[0]), results, stale, MEASURED)
+
+
+def _current(
+    row: Row, cells: Sequence[Cell], store: ResultStore
+) -> tuple[dict[str, Result], list[str]]:
+    """Return the results that have the current settings of cells, and the labels of stale ones."""
     by_name = {result["cell"]: result for result in store.results_of(row)}
     current = {
         cell.name: by_name[cell.name]
@@ -75,11 +100,13 @@ def _measured(row: Row, store: ResultStore) -> Measured:
         for name, result in current.items()
         if result["run"] is not None and listed.get(f"{row.name}/{name}") == result["run"]
     ]
-    return Measured(row, cells, current, stale)
+    return current, stale
 
 
-def _section(one: Measured, scale: str) -> Section:
+def _section(one: Measured) -> Section:
     row = one.row
+    shown_scales = {result["scale"] for result in one.results.values()}
+    scales = [scale for scale in one.scales if scale in shown_scales] or one.scales
     pools = groups.by_tasks(one.records)
     shown, drawn = [], []
     for pool, some in pools.items():
@@ -88,14 +115,14 @@ def _section(one: Measured, scale: str) -> Section:
     drawn = [figure._replace(name=f"{row.name}-{figure.name}") for figure in drawn]
     remarks = [
         ("source", row.source),
-        (f"changed at scale {scale}", "; ".join(row.scale(scale).cuts)),
+        *((f"changed at scale {scale}", "; ".join(row.scale(scale).cuts)) for scale in scales),
         ("assumed", "; ".join(row.assumed)),
-        ("needs", ", ".join(row.needs_at(scale))),
+        ("needs", ", ".join(row.needs_at(scales[-1]))),
         ("stale", _stale(one.stale)),
         ("note", " ".join((row.note or "").split())),
     ]
     remarks = [remark for remark in remarks if remark[1]]
-    title = row.title_at(scale)
+    title = row.title_at(scales[0])
     return page.section(row.name, title, row.question, shown, drawn, _absent(one), remarks)
 
 

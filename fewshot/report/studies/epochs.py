@@ -57,7 +57,7 @@ def _curves(row: RowResult, cell: CellResult) -> dict[str, Series]:
 
 def _label(row: RowResult, cell: CellResult) -> str:
     """Return the label of a cell; one without settings of its own names the stand-in, if any."""
-    return cell.stand_in or cell.label if cell.label == row.title else cell.label
+    return cell.stand_in or cell.label if cell.label == row.row.title_at(cell.scale) else cell.label
 
 
 def _ends(name: str, series: Series) -> list[Cell]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from fewshot.report.formatting import Cell, Table, counted, number
+from fewshot.report.formatting import Cell, Table, counted, joined, number
 from fewshot.report.plots import causes
 from fewshot.report.plots.causes import Point
 from fewshot.report.plots.study_plots import Figure
@@ -43,7 +43,7 @@ def headline(study: Study) -> Table:
             explains = row.row.explains
             texts = [row.name, explains.row, row.row.question, explains.cause, explains.shown]
             lines.append([Cell(text) for text in texts])
-    caption = f"Surprising results and their likely causes, at scale {study.scale}."
+    caption = f"Surprising results and their likely causes, at scale {joined(study.scales)}."
     return Table(caption, columns, lines, [])
 
 

@@ -14,7 +14,7 @@ from fewshot.report.plots import accuracy_curves, classes, study_plots
 from fewshot.report.plots.accuracy_curves import Level, Line, Panel
 from fewshot.report.plots.study_plots import Dot, Figure
 from fewshot.report.studies import box_plots, epochs, explained, heat_maps, reported, results
-from fewshot.report.studies.results import SMOKE, CellResult, RowResult, Study
+from fewshot.report.studies.results import CellResult, RowResult, Study
 
 MOST_LINES = 8  # in a figure of accuracy against labels
 
@@ -45,7 +45,7 @@ def of_row(row: RowResult) -> list[Figure]:
 
 def _beside_reported(study: Study) -> list[Figure]:
     dots = []
-    numbers = reported.stated(study) if study.scale != SMOKE else []
+    numbers = reported.stated(study) if not study.smoke else []
     for one in numbers:
         if one.metric == "accuracy":
             cell, place = one.lowest.cell, " (stand-in)" if one.stand_in else ""

@@ -13,7 +13,7 @@ from fewshot.evaluation.paired_tests import (
 from fewshot.report import formatting
 from fewshot.report.formatting import Finding, counted
 from fewshot.report.studies import reported, results
-from fewshot.report.studies.results import DONE, SMOKE, CellResult, Group, RowResult, Study
+from fewshot.report.studies.results import DONE, CellResult, Group, RowResult, Study
 
 MOST_NAMED = 3  # competitors with a line of their own; the others are counted
 MOST_CHARACTERS = 80  # of a row's name in the index
@@ -54,7 +54,7 @@ class Behind(NamedTuple):
 def summary(study: Study) -> list[str]:
     """Return at most five sentences: the best system, the reported numbers, what was not run."""
     missing = not_run(study)
-    if study.scale == SMOKE:
+    if study.smoke:
         first = (
             "Scale smoke only shows that everything runs, so its accuracies are not compared with "
             "reported numbers."
@@ -78,7 +78,8 @@ def best_result(study: Study) -> str:
     row = next(row for row in study.rows if best.cell in row.cells)
     accuracy = best.cell.accuracy
     name = formatting.shortened(f"{row.name}, {row.system(best.cell)}", MOST_CHARACTERS)
-    return f"{name}: {accuracy} (n = {accuracy.n}), {contest.group.budget}"
+    where = f"{contest.group.budget}, scale {best.cell.scale}"
+    return f"{name}: {accuracy} (n = {accuracy.n}), {where}"
 
 
 def _largest(study: Study) -> Contest | None:
@@ -104,6 +105,7 @@ def of_row(row: RowResult) -> list[Finding]:
     contests = []
     for group, cells in results.groups(row.cells).items():
         if len(cells) > 1:
+            group = group._replace(scale=group.scale if len(row.scales) > 1 else "")
             contests.append(_contest(group, "settings", _labelled(cells), cells))
     return _findings(contests)
 
@@ -128,26 +130,32 @@ def _contests(study: Study) -> list[Contest]:
     """Return at each label budget the best cell of every row, or all cells if there is one row."""
     by_group: dict[Group, list[tuple[RowResult, list[CellResult]]]] = {}
     for row in study.rows:
-        for group, cells in results.groups(row.cells).items():
+        for group, cells in results.groups(row.cells, by_scale=False).items():
             by_group.setdefault(group, []).append((row, cells))
+    mixed = len(study.scales) > 1
     contests = []
     for group, rows in sorted(by_group.items(), key=lambda item: (item[0].kind == "full", item[0])):
         row, cells = rows[0]
         if len(rows) == 1 and len(cells) > 1:
             what = f"settings of {row.name} ({row.title})"
-            competitors = _labelled(cells)
+            competitors = _labelled(cells, mixed)
         else:
             what, competitors = "rows", []
             for row, cells in rows:
                 best = results.best(cells)
-                competitors.append(Competitor(_name(row, best, len(cells) > 1), best))
+                competitors.append(Competitor(_name(row, best, len(cells) > 1, mixed), best))
         every = [cell for _, cells in rows for cell in cells]
         contests.append(_contest(group, what, competitors, every))
     return contests
 
 
-def _labelled(cells: Sequence[CellResult]) -> list[Competitor]:
-    return [Competitor(f'"{cell.shown}"', cell) for cell in cells]
+def _labelled(cells: Sequence[CellResult], mixed: bool = False) -> list[Competitor]:
+    """Return cells by their labels, with their scale if the study has results at several."""
+    return [Competitor(f'"{cell.shown}"{_scale(cell, mixed)}', cell) for cell in cells]
+
+
+def _scale(cell: CellResult, mixed: bool) -> str:
+    return f", scale {cell.scale}" if mixed else ""
 
 
 def _contest(
@@ -185,7 +193,8 @@ def _first(contest: Contest) -> str:
     best, n = contest.best, len(contest.competitors)
     accuracy = best.cell.accuracy
     words = f"{formatting.interval(accuracy)} (n = {len(accuracy.values)})"
-    where = f"With {contest.group.budget} of {contest.group.data},"
+    scale = f" at scale {contest.group.scale}" if contest.group.scale else ""
+    where = f"With {contest.group.budget} of {contest.group.data}{scale},"
     if n == 1:
         return f"{where} only {best.name} was run: {words}."
     return f"{where} {best.name} has the highest accuracy of {n} {contest.what}: {words}."
@@ -235,6 +244,14 @@ def _lead(lead: Difference) -> str:
     return f"lead {size} (n = {lead.n}, {formatting.p_value(lead.p or 0.0)})"
 
 
-def _name(row: RowResult, cell: CellResult, among_others: bool) -> str:
-    """Return the row, what ran in a cell of it, and the setting if the row has others."""
-    return f"{row.name} ({row.system(cell)}{f', {cell.label}' if among_others else ''})"
+def _name(row: RowResult, cell: CellResult, among_others: bool, mixed: bool) -> str:
+    """Return the row, what ran in a cell of it, the setting if the row has others, and the scale.
+
+    Args:
+        row: the row.
+        cell: its cell.
+        among_others: whether the row has other cells.
+        mixed: whether the study has results at several scales.
+    """
+    setting = f", {cell.label}" if among_others else ""
+    return f"{row.name} ({row.system(cell)}{setting}{_scale(cell, mixed)})"

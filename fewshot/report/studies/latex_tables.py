@@ -18,4 +18,7 @@ def document(page: Page) -> str:
         for index, table in enumerate(section.tables):
             label = f"tab:{page.name}-{section.name}" + (f"-{index + 1}" if index else "")
             parts.append(latex.table(table, f"{title}. {table.caption}.", label, title))
+    if page.unreached is not None:
+        caption, label = f"{page.title}. {page.unreached.caption}.", f"tab:{page.name}-unreached"
+        parts.append(latex.table(page.unreached, caption, label, page.title))
     return "\n\n".join(parts) + "\n"

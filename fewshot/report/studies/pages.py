@@ -9,11 +9,20 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from fewshot.report import costs, known_faults, uncertainty
-from fewshot.report.formatting import Finding, Table, as_stated, counted
+from fewshot.report.formatting import Finding, Table, as_stated, counted, joined
 from fewshot.report.plots.study_plots import Figure
-from fewshot.report.studies import explained, figures, findings, reported, results, tables
-from fewshot.report.studies.results import DONE, SMOKE, CellResult, RowResult, Study
+from fewshot.report.studies import (
+    explained,
+    figures,
+    findings,
+    reported,
+    results,
+    tables,
+    unreached,
+)
+from fewshot.report.studies.results import DONE, CellResult, RowResult, Study
 from fewshot.studies import grids
+from fewshot.studies.schema import HIGHEST, Row
 
 MOST_LISTED = 12  # cells named one by one; of more, the others are counted
 HOW_TO_READ = (
@@ -81,7 +90,8 @@ class Page(NamedTuple):
     name: of its files. introduction: what precedes the first table. scale: empty where there is
     none. winners: the best row at each label budget. compared: measured against reported numbers
     row by row, and why some were not reached. details, how: the heading of the sections, and how to
-    read their tables. faults: accuracy without test images with known faults.
+    read their tables. faults: accuracy without test images with known faults. unreached: what has
+    no result at scale full, at the end.
     """
 
     name: str
@@ -98,29 +108,32 @@ class Page(NamedTuple):
     details: str
     how: str
     sections: list[Section]
+    unreached: Table | None = None
 
 
 class Line(NamedTuple):
     """A study in the index: what was run, its best result, and how many numbers were exceeded.
 
-    exceeded: with the report's kind of network; by_others: with another network in its place.
+    at_full, at_small: with the report's kind of network; by_others: with another network in its
+    place.
     """
 
     name: str
     run: str
     best: str
-    exceeded: str
+    at_full: str
+    at_small: str
     by_others: str
 
 
 def page(study: Study) -> Page:
     """Return the page of a study; it compares nothing at scale smoke, and where it explains."""
-    compares = study.scale != SMOKE and not study.explains
+    compares = not study.smoke and not study.explains
     document = Page(
         name=study.name,
         title=f"Study {study.name}",
         introduction=INTRODUCTION,
-        scale=study.scale,
+        scale=joined(study.scales),
         counts=_counts(study),
         faults=known_faults.sentence(cell.measured for row in study.rows for cell in row.scored),
         headline=tables.headline(study),
@@ -131,6 +144,7 @@ def page(study: Study) -> Page:
         details="Row by row",
         how=HOW_TO_READ,
         sections=[_section(row, study.scale) for row in study.rows],
+        unreached=unreached.table(study) if study.scale == HIGHEST else None,
     )
     if not study.explains:
         return document
@@ -142,7 +156,9 @@ def page(study: Study) -> Page:
 
 
 def _section(row: RowResult, scale: str) -> Section:
-    plan, parts = row.row, tables.of_row(row, scale)
+    plan, parts, scales = row.row, tables.of_row(row), row.scales or [scale]
+    in_captions = {cell.scale for cell in row.scored}
+    needs = dict.fromkeys(one for name in scales for one in plan.needs_at(name))
     shared = []
     if len(parts) > 1:
         shared = [note for note in parts[0].notes if all(note in part.notes for part in parts)]
@@ -150,15 +166,13 @@ def _section(row: RowResult, scale: str) -> Section:
             part._replace(notes=[note for note in part.notes if note not in shared])
             for part in parts
         ]
-    seconds = plan.seconds_at(scale)
-    time = f"{seconds:g} seconds" if seconds < 120 else f"{seconds / 60:.0f} minutes"
     remarks = [
         *shared,
         ("assumed", "; ".join(plan.assumed)),
-        (f"changed at scale {scale}", "; ".join(row.cuts)),
+        *((f"changed at scale {one}", row.cuts(one)) for one in scales if one not in in_captions),
         ("in the report", plan.source),
-        ("needs", ", ".join(plan.needs_at(scale))),
-        ("expected cost", f"{time} per trial on two cores"),
+        ("needs", ", ".join(needs)),
+        ("expected cost", _cost(plan, scales)),
         ("note", "" if plan.explains else note(row)),
     ]
     return Section(
@@ -181,7 +195,16 @@ def _brief(row: RowResult) -> str:
     best = results.best(row.scored)
     of_many = "best: " if len(row.scored) > 1 else ""
     budget = results.group_of(best.measured).budget
-    return f"{of_many}{best.accuracy} (n = {best.accuracy.n}), {budget}"
+    return f"{of_many}{best.accuracy} (n = {best.accuracy.n}), {budget}, scale {best.scale}"
+
+
+def _cost(row: Row, scales: Sequence[str]) -> str:
+    """Return the expected time of a trial at each scale."""
+    times = []
+    for scale in scales:
+        at_scale = f" at scale {scale}" if len(scales) > 1 else ""
+        times.append(f"{unreached.duration(row.seconds_at(scale))} per trial{at_scale}")
+    return f"{joined(times)} on two cores"
 
 
 def note(row: RowResult) -> str:
@@ -225,8 +248,16 @@ def _counts(study: Study) -> str:
     trials = sum(len(cell.measured.seeds) for cell in done if cell.scored)
     return (
         f"{rows} of {len(study.rows)} rows, {len(done)} of {len(cells)} settings, "
-        f"{counted(trials, 'trial')}, scale {study.scale}{_stale(done)}"
+        f"{counted(trials, 'trial')}, {_at_scales(study, done)}{_stale(done)}"
     )
+
+
+def _at_scales(study: Study, done: Sequence[CellResult]) -> str:
+    """Return the scale of a study; of several, the number of settings at each."""
+    if len(study.scales) < 2:
+        return f"scale {joined(study.scales) or study.scale}"
+    numbers = [(scale, sum(cell.scale == scale for cell in done)) for scale in study.scales]
+    return joined([f"{counted(n, 'setting')} at scale {scale}" for scale, n in numbers])
 
 
 def _stale(cells: Sequence[CellResult]) -> str:
@@ -237,10 +268,11 @@ def _stale(cells: Sequence[CellResult]) -> str:
 
 def line(study: Study) -> Line:
     """Return the line of the study in the index."""
-    counts = () if study.scale == SMOKE else reported.by_network(study)
-    own, others = (str(one) if one.every else "" for one in counts) if counts else ("", "")
+    full, small, stand_ins = (
+        "" if study.smoke or not counts.every else str(counts) for counts in reported.by_kind(study)
+    )
     best = explained.in_brief(study) if study.explains else findings.best_result(study)
-    return Line(study.name, _counts(study), best, own, others)
+    return Line(study.name, _counts(study), best, full, small, stand_ins)
 
 
 def missed(study: Study) -> list[Finding]:
@@ -249,15 +281,17 @@ def missed(study: Study) -> list[Finding]:
     findings = []
     for row in study.rows:
         numbers = [one for one in below if one.row == row.name]
-        if numbers:
-            findings.append(_why(row, numbers))
+        for scale in row.scales:
+            at_scale = [one for one in numbers if one.scale == scale]
+            if at_scale:
+                findings.append(_why(row, at_scale, scale))
     return findings
 
 
-def _why(row: RowResult, numbers: Sequence[reported.Stated]) -> Finding:
+def _why(row: RowResult, numbers: Sequence[reported.Stated], scale: str) -> Finding:
     gaps = [f"{-one.lowest.difference.mean:.4f}" for one in numbers]
     span = gaps[0] if len(gaps) == 1 else f"{min(gaps)} to {max(gaps)}"
-    details = [f"What differs here: {'; '.join(row.cuts)}."] if row.cuts else []
+    details = [f"What differs here: {row.cuts(scale)}."] if row.cuts(scale) else []
     if note(row):
         details.append(note(row))
-    return Finding(f"{row.name} is {span} below the report.", details)
+    return Finding(f"{row.name} at scale {scale} is {span} below the report.", details)

@@ -10,7 +10,7 @@ from pathlib import Path
 from fewshot import io
 from fewshot.errors import UserError
 from fewshot.report.plots.study_plots import Figure
-from fewshot.report.studies import latex_tables, overview, pages, results, writing
+from fewshot.report.studies import gathering, latex_tables, overview, pages, writing
 from fewshot.report.studies.pages import Overview, Page
 from fewshot.report.studies.results import DONE, Planned, Study
 from fewshot.studies import schema
@@ -40,7 +40,7 @@ def from_files(
     places: Sequence[Path], out: Path | None, check: bool, scale: str, results_folder: Path
 ) -> int:
     """Report the study files at these places; see `report`."""
-    return report(results.read(places, scale), out, check, scale, results_folder)
+    return report(gathering.read(places, scale), out, check, scale, results_folder)
 
 
 def report(
@@ -52,13 +52,14 @@ def report(
         planned: rows, each with its cells.
         out: the folder of the report; None prints it instead.
         check: compare with the files in `out` instead of writing them; figures are not compared.
-        scale: smoke, small or full.
+        scale: smoke, small or full; or `highest`, for each cell the highest one but smoke that has
+            a result of it.
         results_folder: the folder with the results of `fewshot sweep`.
 
     Returns:
         The exit code: 1 if `check` finds a stale or missing file, otherwise 0.
     """
-    studies = results.gather(planned, results_folder, scale)
+    studies = gathering.gather(planned, results_folder, scale)
     for study in studies:
         _warn(study, results_folder)
     documents = [pages.page(study) for study in studies]
@@ -81,10 +82,11 @@ def report(
 def _warn(study: Study, folder: Path) -> None:
     """Warn if a study has no results at its scale, or results that belong to no cell."""
     if not any(cell.status == DONE for row in study.rows for cell in row.cells):
+        searched = schema.MEASURED if study.scale == schema.HIGHEST else (study.scale,)
         scales = [path.name for path in (folder / study.name).glob("*") if path.is_dir()]
-        others = sorted(scale for scale in scales if scale != study.scale)
+        others = sorted(set(scales) - set(searched))
         hint = f"; there are results of scale {', '.join(others)}" if others else ""
-        log.warning(f"{study.name}: no results of scale {study.scale} in {folder}{hint}")
+        log.warning(f"{study.name}: no results of scale {' or '.join(searched)} in {folder}{hint}")
     if study.orphans:
         noun = "result" if study.orphans == 1 else "results"
         log.warning(

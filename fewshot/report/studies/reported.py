@@ -1,7 +1,8 @@
 """Measured accuracies beside the numbers that the report states, in sentences.
 
 A stated number counts once. Where it belongs to several settings, all of them must exceed it.
-Numbers that were measured with another network in the report's place are counted separately.
+Numbers that were measured at scale small are counted apart from those at scale full, and those of
+another network in the report's place apart from both.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from fewshot.report.formatting import Finding, as_stated
 from fewshot.report.studies import results
 from fewshot.report.studies.results import CellResult, Study
 from fewshot.studies import grids
-from fewshot.studies.schema import Row
+from fewshot.studies.schema import SCALES, Row
 
 MOST_MISSED = 5  # reported numbers that were not reached, named one by one
 METRICS = {"accuracy": "", "validation_accuracy": " on validation images"}
@@ -23,6 +24,7 @@ COUNTED = (
     "Every accuracy that the report states counts once. If it holds for several settings, all of "
     "them must exceed it."
 )
+STAND_IN = "with another network in the place of the report's"
 NONE_MEASURED = "No reported accuracy has a measured one beside it yet."
 
 
@@ -75,10 +77,19 @@ class Stated(NamedTuple):
         """What took the place of the report's network, in words; empty if nothing did."""
         return self.lowest.cell.stand_in
 
+    @property
+    def scale(self) -> str:
+        """The lowest scale among the measured cells."""
+        return min((one.cell.scale for one in self.measured), key=SCALES.index)
+
 
 class Counts(NamedTuple):
-    """The stated numbers that were exceeded and those that were not, with one kind of network."""
+    """The stated numbers that were exceeded and those that were not, measured in one way.
 
+    how: at which scale, or that another network took the place of the report's, in words.
+    """
+
+    how: str
     above: list[Stated]
     below: list[Stated]
 
@@ -121,45 +132,59 @@ def _source(row: Row, cell: CellResult, metric: str) -> str | None:
     return source
 
 
-def split(numbers: Iterable[Stated]) -> Counts:
+def split(numbers: Iterable[Stated], how: str = "") -> Counts:
     """Return the numbers that were exceeded, and the others."""
     numbers = list(numbers)
     above = [one for one in numbers if one.exceeded]
-    return Counts(above, [one for one in numbers if not one.exceeded])
+    return Counts(how, above, [one for one in numbers if not one.exceeded])
 
 
-def by_network(study: Study) -> tuple[Counts, Counts]:
-    """Return the counts with the report's kind of network, and those of stand-ins."""
+class ByKind(NamedTuple):
+    """The counts of a study: with the report's network at scale full and small, and stand-ins."""
+
+    full: Counts
+    small: Counts
+    stand_ins: Counts
+
+    @property
+    def measured(self) -> list[Counts]:
+        """Those that are not empty."""
+        return [counts for counts in self if counts.every]
+
+
+def by_kind(study: Study) -> ByKind:
+    """Return the counts at scale full, at scale small, and of stand-ins at both."""
     numbers = stated(study)
-    own = split(one for one in numbers if not one.stand_in)
-    return own, split(one for one in numbers if one.stand_in)
+    own = [one for one in numbers if not one.stand_in]
+    return ByKind(
+        split((one for one in own if one.scale == "full"), "at scale full"),
+        split((one for one in own if one.scale == "small"), "at scale small"),
+        split((one for one in numbers if one.stand_in), STAND_IN),
+    )
 
 
 def in_brief(study: Study) -> list[str]:
-    """Return how many reported accuracies were exceeded, in which rows, and by which networks."""
-    own, others = by_network(study)
-    if not own.every and not others.every:
+    """Return how many reported accuracies were exceeded: in which rows, at which scale, by what."""
+    counts = by_kind(study).measured
+    if not counts:
         return [NONE_MEASURED]
-    words = [_exceeded(own, "")] if own.every else []
-    if others.every:
-        words.append(_exceeded(others, "with another network in the place of the report's"))
-    missed = own.below or others.below
-    if missed and any(row.cuts for row in study.rows):
+    words = [_exceeded(one) for one in counts]
+    missed = {one.row for some in counts for one in some.below if one.scale == "small"}
+    if any(row.cuts("small") for row in study.rows if row.name in missed):
         words.append(
-            f"Scale {study.scale} uses fewer images, fewer epochs or smaller networks than the "
-            "report, so a number that was not reached says little."
+            "Scale small uses fewer images, fewer epochs or smaller networks than the report, so "
+            "a number that was not reached there says little."
         )
     return words
 
 
-def _exceeded(counts: Counts, how: str) -> str:
+def _exceeded(counts: Counts) -> str:
     """Return how many of some numbers were exceeded, and in which rows they were not reached."""
-    middle = f" {how}" if how else ""
     if len(counts.every) == 1:
         verb = "was exceeded" if counts.above else "was not reached"
-        return f"One reported accuracy {verb}{middle}{_rows(counts.every, counts)}."
+        return f"One reported accuracy {verb} {counts.how}{_rows(counts.every, counts)}."
     many = f"{len(counts.above) or 'None'} of {len(counts.every)}"
-    words = f"{many} reported accuracies were exceeded{middle}{_rows(counts.above, counts)}."
+    words = f"{many} reported accuracies were exceeded {counts.how}{_rows(counts.above, counts)}."
     if counts.below:
         verb = "was" if len(counts.below) == 1 else "were"
         words += f" {len(counts.below)} {verb} not reached{_rows(counts.below, counts)}."
@@ -177,23 +202,16 @@ def _rows(some: Sequence[Stated], counts: Counts) -> str:
 
 def against_report(study: Study) -> list[Finding]:
     """Return how many reported accuracies were exceeded, and which were not reached."""
-    own, others = by_network(study)
-    if not own.every and not others.every:
+    counts = by_kind(study).measured
+    if not counts:
         return [Finding(NONE_MEASURED, [])]
-    findings = [Finding(COUNTED, [])]
-    for counts, network in (
-        (own, ""),
-        (others, ", with another network in the place of the report's"),
-    ):
-        if counts.every:
-            findings += _findings(counts, network)
-    return findings
+    return [Finding(COUNTED, []), *(finding for one in counts for finding in _findings(one))]
 
 
-def _findings(counts: Counts, network: str) -> list[Finding]:
+def _findings(counts: Counts) -> list[Finding]:
     many = "accuracy was" if len(counts.every) == 1 else "accuracies were"
     words = (
-        f"{len(counts.every)} reported {many} measured again{network}: {len(counts.above)} "
+        f"{len(counts.every)} reported {many} measured again {counts.how}: {len(counts.above)} "
         f"exceeded, {len(counts.below)} not reached."
     )
     findings = [Finding(words, [])]

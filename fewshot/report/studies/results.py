@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fewshot import io
 from fewshot.config import BUDGETS
-from fewshot.errors import UserError
 from fewshot.evaluation.statistics import Score
 from fewshot.report import formatting
 from fewshot.runs import naming
 from fewshot.runs.run_record import RunRecord
-from fewshot.studies import grids, schema
 from fewshot.studies.grids import Cell
-from fewshot.studies.results import Benchmark, listed_stale
-from fewshot.studies.schema import Row
+from fewshot.studies.results import Benchmark
+from fewshot.studies.schema import SCALES, Row
 
-DONE, MISSING = "done", "not yet run"
+DONE, MISSING, NOT_RUN = "done", "not yet run", "not run"
 SMOKE = "smoke"  # the scale that only shows that everything runs; its numbers are not compared
-KEYS = {"study", "row", "scale", "cell", "label", "status", "record"}
 Planned = Sequence[tuple[Row, Sequence[Cell]]]  # rows, each with its cells
 
 
@@ -32,6 +27,8 @@ class CellResult(NamedTuple):
     status: done, failed, not run, or not yet run. reason: a sentence if it is not done. changed:
     the study file now asks for other settings than those of the result. stand_in: what takes the
     place of the report's network, in words. stale: its settings lead to another run by now.
+    scale: at which it ran; empty without a result. seconds: that all of its trials are expected to
+    take at scale full on two cores.
     """
 
     name: str
@@ -47,6 +44,8 @@ class CellResult(NamedTuple):
     changed: bool = False
     stand_in: str = ""
     stale: bool = False
+    scale: str = ""
+    seconds: float = 0.0
 
     @property
     def scored(self) -> bool:
@@ -92,32 +91,43 @@ class CellResult(NamedTuple):
 
 
 class RowResult(NamedTuple):
-    """A row of a study, read from its YAML file, with its cells in the order of the tables.
-
-    title: what ran at this scale.
-    """
+    """A row of a study, read from its YAML file, with its cells in the order of the tables."""
 
     row: Row
-    cuts: list[str]
     cells: list[CellResult]
-    title: str
 
     @property
     def name(self) -> str:
         """The name of the row, such as K9."""
         return self.row.name
 
+    @property
+    def scales(self) -> list[str]:
+        """The scales of its measured cells, the highest first."""
+        return scales_of(self.cells)
+
+    @property
+    def title(self) -> str:
+        """What ran; the row's own title if its cells ran at scales with different ones."""
+        titles = {self.row.title_at(scale) for scale in self.scales}
+        return titles.pop() if len(titles) == 1 else self.row.title
+
+    def cuts(self, scale: str) -> str:
+        """Return what a scale changes, in words; empty if it changes nothing."""
+        return "; ".join(self.row.scale(scale).cuts)
+
     def system(self, cell: CellResult) -> str:
         """Return what ran in a cell: what an untrained learner amounts to, or the row's title."""
         if not cell.scored:
             return self.row.title
-        if cell.untrained or cell.stand_in in self.title:
-            return cell.untrained or self.title
+        title = self.row.title_at(cell.scale)
+        if cell.untrained or cell.stand_in in title:
+            return cell.untrained or title
         _, _, place = cell.stand_in.partition(" in ")
         shared = f"two networks in {place}"  # a title about all stand-ins of the row
-        if shared in self.title:
-            return self.title.replace(shared, cell.stand_in)
-        return f"{self.title}, {cell.stand_in}"
+        if shared in title:
+            return title.replace(shared, cell.stand_in)
+        return f"{title}, {cell.stand_in}"
 
     @property
     def scored(self) -> list[CellResult]:
@@ -126,10 +136,11 @@ class RowResult(NamedTuple):
 
 
 class Study(NamedTuple):
-    """The rows of a study at one scale.
+    """The rows of a study.
 
-    orphans: result files that belong to none of its cells. unlabelled: what pretrained backbones
-    know without any label.
+    scale: of all cells, or `highest`: each at the highest scale that has a result of it. orphans:
+    result files that belong to none of its cells. unlabelled: what pretrained backbones know
+    without any label.
     """
 
     name: str
@@ -142,6 +153,16 @@ class Study(NamedTuple):
     def explains(self) -> bool:
         """Whether its rows explain surprising results of other studies."""
         return any(row.row.explains is not None for row in self.rows)
+
+    @property
+    def smoke(self) -> bool:
+        """Whether the results only show that everything runs."""
+        return self.scale == SMOKE
+
+    @property
+    def scales(self) -> list[str]:
+        """The scales of its measured cells, the highest first."""
+        return scales_of(cell for row in self.rows for cell in row.cells)
 
     def unlabelled_on(self, images: str) -> list[RunRecord]:
         """Return the records without labels of backbones that the study uses on these images."""
@@ -165,7 +186,7 @@ class Group(NamedTuple):
     """What records must share to stand in one table.
 
     kind: shots, fraction or full. amount: labels per class, the fraction, or 1 for all images.
-    folds: of a cross-validation; 0 without one.
+    folds: of a cross-validation; 0 without one. scale: of a table; empty where it may differ.
     """
 
     regime: str
@@ -177,59 +198,12 @@ class Group(NamedTuple):
     classes: int
     n_test: int
     folds: int = 0
+    scale: str = ""
 
     @property
     def budget(self) -> str:
         """The label budget in words."""
         return formatting.budget(self.kind, self.amount)
-
-
-def read(places: Sequence[Path], scale: str) -> Planned:
-    """Return the rows of the low-data regime at these places, each with its cells at this scale."""
-    return [(row, grids.cells(row, scale)) for row in schema.read(places) if not row.episodic]
-
-
-def gather(planned: Planned, results: Path, scale: str) -> list[Study]:
-    """Return the studies of these rows with the results in `results`/<study>/<scale>/<ROW>/."""
-    studies: dict[str, list[RowResult]] = {}
-    orphans: dict[str, int] = {}
-    for row, cells in planned:
-        files = _files(results / row.study / scale / row.name)
-        stale = listed_stale(results, row.study, scale)
-        names = {cell.name for cell in cells}
-        measured = [_cell_result(cell, files.get(cell.name)) for cell in cells]
-        others = sorted(
-            (result for name, result in files.items() if name not in names), key=_position
-        )
-        if row.kind == "search":
-            # What the later steps of a search try depends on the earlier ones, so their cells are
-            # known from the results alone.
-            measured += [
-                _measured(result["cell"], result["label"], {}, result, False) for result in others
-            ]
-            positions = {name: _position(result) for name, result in files.items()}
-            measured.sort(key=lambda cell: positions.get(cell.name, (0, cell.name)))
-            others = []
-        measured = [
-            cell._replace(stale=cell.run != "" and stale.get(f"{row.name}/{cell.name}") == cell.run)
-            for cell in measured
-        ]
-        orphans[row.study] = orphans.get(row.study, 0) + len(others)
-        cuts = list(row.scale(scale).cuts)
-        measured = [
-            cell._replace(stand_in=row.stand_in(cell.values, scale)) if cell.scored else cell
-            for cell in measured
-        ]
-        rows = studies.setdefault(row.study, [])
-        rows.append(RowResult(row, cuts, measured, row.title_at(scale)))
-    unlabelled = _unlabelled(results)
-    return [Study(name, scale, rows, orphans[name], unlabelled) for name, rows in studies.items()]
-
-
-def _unlabelled(results: Path) -> list[RunRecord]:
-    """Return the records in `results`/names that used no label."""
-    contents = [io.read_json(path) for path in sorted((results / "names").glob("*.json"))]
-    return [RunRecord.from_json(content) for content in contents if content.get("shots") == 0]
 
 
 def group_of(record: RunRecord) -> Group:
@@ -248,13 +222,25 @@ def group_of(record: RunRecord) -> Group:
     )
 
 
-def groups(cells: Iterable[CellResult]) -> dict[Group, list[CellResult]]:
-    """Return the scored cells by group: rising label budgets, all training images last."""
+def groups(cells: Iterable[CellResult], by_scale: bool = True) -> dict[Group, list[CellResult]]:
+    """Return the scored cells by group: rising label budgets, all training images last.
+
+    Args:
+        cells: the cells.
+        by_scale: whether cells of different scales are in different groups.
+    """
     by_group: dict[Group, list[CellResult]] = {}
     for cell in cells:
         if cell.scored:
-            by_group.setdefault(group_of(cell.measured), []).append(cell)
+            group = group_of(cell.measured)._replace(scale=cell.scale if by_scale else "")
+            by_group.setdefault(group, []).append(cell)
     return dict(sorted(by_group.items(), key=lambda item: (item[0].kind == "full", item[0])))
+
+
+def scales_of(cells: Iterable[CellResult]) -> list[str]:
+    """Return the scales of the cells that are done, the highest first."""
+    scales = {cell.scale for cell in cells if cell.status == DONE}
+    return sorted(scales, key=SCALES.index, reverse=True)
 
 
 def score(record: RunRecord, metric: str) -> Score | None:
@@ -269,46 +255,3 @@ def score(record: RunRecord, metric: str) -> Score | None:
 def best(cells: Iterable[CellResult]) -> CellResult:
     """Return the cell of the highest mean test accuracy, the first of equals."""
     return max(cells, key=lambda cell: cell.mean)
-
-
-def _files(folder: Path) -> dict[str, dict[str, Any]]:
-    results = {}
-    for path in sorted(folder.glob("*.json")):
-        content = io.read_json(path)
-        if not isinstance(content, dict) or not set(content) >= KEYS:
-            raise UserError(
-                f"{path} is not a result of `fewshot sweep`: move it away, or name another folder "
-                "with --results."
-            )
-        results[content["cell"]] = content
-    return results
-
-
-def _position(result: dict[str, Any]) -> tuple[int, str]:
-    return result.get("position", 0), result["cell"]
-
-
-def _cell_result(cell: Cell, result: dict[str, Any] | None) -> CellResult:
-    if result is None:
-        return CellResult(cell.name, cell.label, cell.values, cell.reported, MISSING)
-    changed = "settings" in result and result["settings"] != json.loads(json.dumps(cell.settings))
-    return _measured(cell.name, cell.label, cell.reported, result, changed)
-
-
-def _measured(
-    name: str, label: str, reported: dict[str, float], result: dict[str, Any], changed: bool
-) -> CellResult:
-    content = result["record"] if result["status"] == DONE else None
-    return CellResult(
-        name=name,
-        label=label,
-        values=result.get("values") or {},
-        reported=reported,
-        status=result["status"],
-        reason=result.get("reason") or "",
-        record=RunRecord.from_json(content) if content and "scores" in content else None,
-        benchmark=content if content and "scores" not in content else None,
-        curves=result.get("curves") if content is not None else None,
-        run=result.get("run") or "",
-        changed=changed,
-    )

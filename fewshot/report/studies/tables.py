@@ -44,9 +44,14 @@ def headline(study: Study) -> Table | None:
     rows = [[line[name] for name in columns] for line in lines]
     caption = (
         "Reported and measured accuracy. Measured: mean ± half of its 95% interval over n trials, "
-        f"on these test images, {shared}at scale {study.scale}."
+        f"on these test images, {shared}at {_scales(study)}."
     )
     return Table(caption + _without_labels(study), columns, rows, [])
+
+
+def _scales(study: Study) -> str:
+    """Return the scale of a study in words; of several, each row of the table has its own."""
+    return f"scale {study.scales[0]}" if len(study.scales) == 1 else "the scale of its row"
 
 
 def _without_labels(study: Study) -> str:
@@ -70,10 +75,10 @@ def _headline_rows(row: RowResult, study: Study) -> list[dict[str, Cell]]:
     lines = []
     for group, cells in by_group.items():
         for cell in representative(row, cells):
-            lines.append(_headline_line(row, cell, group, study.scale))
+            lines.append(_headline_line(row, cell, group, len(study.scales) > 1))
     for cell in row.cells:
         if cell.status not in (results.DONE, results.MISSING) and cell.reported:
-            lines.append(_headline_line(row, cell, None, study.scale))
+            lines.append(_headline_line(row, cell, None, False))
     return lines
 
 
@@ -106,7 +111,7 @@ def _stated(cells: Iterable[CellResult]) -> bool:
 
 
 def _headline_line(
-    row: RowResult, cell: CellResult, group: Group | None, scale: str
+    row: RowResult, cell: CellResult, group: Group | None, has_scale: bool
 ) -> dict[str, Cell]:
     setting = formatting.shortened(cell.setting if len(row.cells) > 1 else "", LONGEST_CELL)
     system = formatting.sentence_case(cell.untrained) or row.system(cell)
@@ -127,7 +132,7 @@ def _headline_line(
         accuracy = cell.accuracy
         line["measured"] = Cell(formatting.interval(accuracy), accuracy.mean)
         n = number(len(accuracy.values), "d")
-        if scale != SMOKE:
+        if cell.scale != SMOKE:
             difference = _difference(accuracy, cell.reported.get("accuracy"))
         network = Cell(formatting.network(cell.measured))
         validation_score = results.score(cell.measured, "validation_accuracy")
@@ -139,6 +144,7 @@ def _headline_line(
         "reported, validation": validation_reported,
         "measured, validation": validation,
         "training images": Cell(group.budget if group else ""),
+        "scale": Cell(cell.scale if has_scale else ""),
         "measured with": network,
     }
 
@@ -153,11 +159,12 @@ def decimals_of(row: RowResult) -> Decimals:
     return decimals
 
 
-def of_row(row: RowResult, scale: str) -> list[Table]:
-    """Return a table for each regime, data set and label budget, and one for each benchmark."""
+def of_row(row: RowResult) -> list[Table]:
+    """Return a table for each regime, data set, label budget and scale, and for each benchmark."""
     decimals = decimals_of(row)
     tables = [
-        _table(group, cells, decimals, scale) for group, cells in results.groups(row.cells).items()
+        _table(group, cells, decimals, row.cuts(group.scale))
+        for group, cells in results.groups(row.cells).items()
     ]
     for cell in row.cells:
         if cell.benchmark is not None:
@@ -165,19 +172,19 @@ def of_row(row: RowResult, scale: str) -> list[Table]:
     return tables
 
 
-def _table(group: Group, cells: Sequence[CellResult], decimals: Decimals, scale: str) -> Table:
+def _table(group: Group, cells: Sequence[CellResult], decimals: Decimals, cuts: str) -> Table:
     winner = uncertainty.winner([cell.measured for cell in cells])
     lines = []
     for position, cell in enumerate(cells):
-        lines.append(_line(cell, decimals, position == winner, scale))
+        lines.append(_line(cell, decimals, position == winner))
     columns = [name for name in lines[0] if any(line[name].text for line in lines)]
     rows = [[line[name] for name in columns] for line in lines]
-    return Table(_caption(group, scale), columns, rows, _notes(cells))
+    return Table(_caption(group, cuts), columns, rows, _notes(cells))
 
 
-def _line(cell: CellResult, decimals: Decimals, is_winner: bool, scale: str) -> dict[str, Cell]:
+def _line(cell: CellResult, decimals: Decimals, is_winner: bool) -> dict[str, Cell]:
     record, accuracy = cell.measured, cell.accuracy
-    compared = {} if scale == SMOKE else cell.reported
+    compared = {} if cell.scale == SMOKE else cell.reported
     line = {
         "setting": Cell(cell.shown),
         "reported": reported(cell, "accuracy", decimals.get("accuracy", 2)),
@@ -228,14 +235,15 @@ def _difference(score: Score | None, value: float | None) -> Cell:
     return Cell() if score is None or value is None else number(score.mean - value, "+.4f")
 
 
-def _caption(group: Group, scale: str) -> str:
+def _caption(group: Group, cuts: str) -> str:
+    """Return what the rows of a table share, and what their scale changes."""
     regime = formatting.regime_in_words(group.regime, group.kind)
     tested = f"evaluated on {group.n_test:,} test images"
     if group.folds:
         tested = f"cross-validated, {group.folds} folds of {group.n_test:,} images"
     return (
         f"{group.data}, {group.budget}: {group.labels:,} labels, {group.classes} classes, "
-        f"{regime}{tested}; scale {scale}"
+        f"{regime}{tested}; scale {group.scale}{f': {cuts}' if cuts else ''}"
     )
 
 

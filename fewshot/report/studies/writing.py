@@ -16,10 +16,12 @@ INDEX_MARK = "<!-- written by fewshot report -->"
 INDEX_COLUMNS = (
     "study",
     "what was run",
-    "reported accuracies exceeded",
+    "reported accuracies exceeded at scale full",
+    "exceeded at scale small",
     "exceeded with another network in the report's place",
     "best result",
 )
+UNREACHED = "What was not run at scale full"
 TEMPLATE = Path(__file__).with_name("page.html")
 
 
@@ -41,6 +43,9 @@ def markdown(page: Page) -> str:
     parts += [f"## {page.details}", page.how]
     for section in page.sections:
         parts += _section(section, page.name)
+    if page.unreached is not None:
+        caption = f"{escaped(page.unreached.caption)}."
+        parts += [f"## {UNREACHED}", caption, _rows(page.unreached)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -113,7 +118,14 @@ def html(
         return all(row[column].sort is None for row in table.rows)
 
     return (
-        template.render(pages=pages, svg=svg, is_text=is_text, title=title, overview=overview)
+        template.render(
+            pages=pages,
+            svg=svg,
+            is_text=is_text,
+            title=title,
+            overview=overview,
+            unreached=UNREACHED,
+        )
         + "\n"
     )
 
@@ -133,7 +145,7 @@ def index(lines: Sequence[Line], out: Path, has_html: bool) -> str:
     others = sorted(
         path for path in out.glob("*.md") if path.stem not in rows and path.name != "README.md"
     )
-    head = [f"| {' | '.join(INDEX_COLUMNS)} |", "|:--|:--|--:|--:|:--|"]
+    head = [f"| {' | '.join(INDEX_COLUMNS)} |", "|:--|:--|--:|--:|--:|:--|"]
     parts = [
         INDEX_MARK,
         "# Reports",
@@ -163,7 +175,7 @@ def _existing(path: Path) -> dict[str, str]:
 
 def _index_row(line: Line) -> str:
     best = formatting.markdown_cell(Cell(line.best))
-    counts = f"{line.exceeded} | {line.by_others}"
+    counts = f"{line.at_full} | {line.at_small} | {line.by_others}"
     return f"| [{line.name}]({line.name}.md) | {line.run} | {counts} | {best} |"
 
 

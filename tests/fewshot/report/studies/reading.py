@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-from fewshot.report.studies import results
+from fewshot.report.studies import gathering, results
 from tests.fewshot.expected_intervals import accuracy_cell, with_test_images
 from tests.fewshot.study_results import Planned
 
@@ -47,7 +47,7 @@ class Page(HTMLParser):
 
 
 def study(planned: Planned, saved: Path, name: str) -> results.Study:
-    return next(study for study in results.gather(planned, saved, "small") if study.name == name)
+    return next(study for study in gathering.gather(planned, saved, "small") if study.name == name)
 
 
 def expected(content: dict[str, Any], reported: float) -> dict[str, str]:

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from fewshot.report.plots.study_plots import Figure
-from fewshot.report.studies import box_plots, pages, results
+from fewshot.report.studies import box_plots, gathering, pages
 from fewshot.report.studies.results import RowResult
 from tests.fewshot.report.studies.reading import study
 from tests.fewshot.study_results import Planned
@@ -71,8 +71,8 @@ def test_a_box_never_pools_numbers_of_labels_or_networks() -> None:
 
 
 def published(name: str, row: str) -> RowResult:
-    planned = results.read([ROOT / "configs" / "studies" / name / f"{row}.yaml"], "small")
-    (gathered,) = results.gather(planned, RECORDS, "small")
+    planned = gathering.read([ROOT / "configs" / "studies" / name / f"{row}.yaml"], "small")
+    (gathered,) = gathering.gather(planned, RECORDS, "small")
     return gathered.rows[0]
 
 

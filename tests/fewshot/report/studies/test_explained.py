@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fewshot.report.studies import pages, reported, results, writing
+from fewshot.report.studies import gathering, pages, reported, writing
 from fewshot.report.studies.results import Study
 from fewshot.studies import grids
 from tests.fewshot.study_results import Planned, record, row, save
@@ -23,7 +23,7 @@ def study(folder: Path, shown: str = "yes", **more: Any) -> Study:
     for cell, name in zip(cells, ("probe", "scratch", "finetune", "protonet"), strict=False):
         save(folder, plan, cell, record(f"{name}-16"), values=cell.values)
     planned: Planned = [(plan, cells)]
-    (gathered,) = results.gather(planned, folder, "small")
+    (gathered,) = gathering.gather(planned, folder, "small")
     return gathered
 
 

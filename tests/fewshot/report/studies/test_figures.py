@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fewshot.report.studies import figures, inline_svg, report, results
+from fewshot.report.studies import figures, gathering, inline_svg, report, results
 from tests.fewshot import study_results
 from tests.fewshot.report.studies.reading import study
 from tests.fewshot.study_results import Planned
@@ -69,8 +69,8 @@ def test_a_row_that_asks_for_it_has_the_confusion_matrix_of_its_best_cell(tmp_pa
 
 @pytest.mark.parametrize("name", ["architectures", "experts", "hyperparameters", "kshot"])
 def test_every_figure_of_a_published_study_has_its_own_name(name: str) -> None:
-    planned = results.read([ROOT / "configs" / "studies" / name], "small")
-    (gathered,) = results.gather(planned, ROOT / "reports" / "records", "small")
+    planned = gathering.read([ROOT / "configs" / "studies" / name], "small")
+    (gathered,) = gathering.gather(planned, ROOT / "reports" / "records", "small")
     drawn = figures.of_study(gathered)
     for row in gathered.rows:
         drawn += figures.of_row(row)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from scipy import stats
 
-from fewshot.report.studies import findings, pages, results, writing
+from fewshot.report.studies import findings, gathering, pages, results, writing
 from tests.fewshot.report.studies.reading import study
 from tests.fewshot.study_results import Planned, cell, record, row, save
 
@@ -97,7 +97,7 @@ def test_two_that_hardly_differ_are_the_same_or_not_surely_apart(tmp_path: Path)
             "mean": np.mean(values),
         }
         save(tmp_path, one, asked, json.loads(json.dumps(content)))
-    (finding, _) = findings.of_row(results.gather([(one, cells)], tmp_path, "small")[0].rows[0])
+    (finding, _) = findings.of_row(gathering.gather([(one, cells)], tmp_path, "small")[0].rows[0])
     same, unsure = finding.details
     assert re.match(r"the same, within 0\.005, as \"[ab]\": lead 0\.000\d ± 0\.00", same)
     assert re.match(r"not significantly better than \"c\": lead 0\.0\d+ ± 0\.0\d+", unsure)
@@ -106,7 +106,7 @@ def test_two_that_hardly_differ_are_the_same_or_not_surely_apart(tmp_path: Path)
 def test_smoke_stands_beside_no_reported_number(tmp_path: Path) -> None:
     one, asked = row("kshot", "K9", "Prototypical network"), cell("all", "all", accuracy=0.46)
     save(tmp_path, one, asked, record("protonet-16"), scale="smoke")
-    (study_results,) = results.gather([(one, [asked])], tmp_path, "smoke")
+    (study_results,) = gathering.gather([(one, [asked])], tmp_path, "smoke")
     assert findings.summary(study_results)[0].startswith(
         "Scale smoke only shows that everything runs"
     )

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from fewshot.errors import UserError
-from fewshot.report.studies import report, results
+from fewshot.report.studies import gathering, report
 from tests.fewshot.expected_intervals import accuracy_cell
 from tests.fewshot.study_results import RECORDS, Planned, cell, record, row, save
 
@@ -90,7 +90,7 @@ def test_the_command_distinguishes_studies_from_records_and_imports_no_torch(
         "base: {method: protonet, shots: 16}\n"
         "reported: [{accuracy: 0.46}]\nscales: {small: {cuts: [fewer trials]}}\n"
     )
-    (planned,) = results.read([folder], "small")
+    (planned,) = gathering.read([folder], "small")
     save(tmp_path / "results", planned[0], planned[1][0], record("protonet-16"))
     command = ["report", folder, "--results", tmp_path / "results", "--out", tmp_path / "out"]
     code = (

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
+from fewshot.report.studies import gathering
 from fewshot.report.studies import reported as reported_numbers
-from fewshot.report.studies import results
 from tests.fewshot.report.studies.reading import study
 from tests.fewshot.study_results import Planned, record
 
@@ -24,7 +24,7 @@ def test_reported_numbers_passed_and_not_reached(
     planned, saved, _ = reported
     _, first, passed, missed = reported_numbers.against_report(study(planned, saved, "kshot"))
     assert first.sentence == (
-        "7 reported accuracies were measured again: 5 exceeded, 2 not reached."
+        "7 reported accuracies were measured again at scale small: 5 exceeded, 2 not reached."
     )
     gain = statistics.fmean(record("maml-16")["scores"]["accuracy"]["values"]) - 0.14
     assert f"K11: by {gain:.4f}, more than its interval" in passed.details
@@ -36,7 +36,7 @@ def test_reported_numbers_passed_and_not_reached(
     )
     brief = reported_numbers.in_brief(study(planned, saved, "kshot"))
     assert brief[0].startswith(
-        "5 of 7 reported accuracies were exceeded: K8 (2 of 4), K9, K10 and K11"
+        "5 of 7 reported accuracies were exceeded at scale small: K8 (2 of 4), K9, K10 and K11"
     )
     assert brief[0].endswith(" 2 were not reached: K8 (2 of 4).")
     assert brief[1].startswith("Scale small uses fewer images, fewer epochs or smaller networks")
@@ -59,12 +59,11 @@ REPEATED = {"A4"}  # its numbers are those of A3
 
 
 def recounted(study: str) -> dict[str, tuple[int, int]]:
-    """Return "own" and "other" -> numbers exceeded and measured, from YAML and raw records."""
-    counts = {"own": [0, 0], "other": [0, 0]}
+    """Return full, small, other -> numbers exceeded and measured, from YAML and raw records."""
+    counts = {"full": [0, 0], "small": [0, 0], "other": [0, 0]}
     for path in sorted((ROOT / "configs" / "studies" / study).glob("*.yaml")):
         row = yaml.safe_load(path.read_text())
-        files = (ROOT / "reports" / "records" / study / "small" / path.stem).glob("*.json")
-        done = [content for content in map(read_json, files) if content["status"] == "done"]
+        done = results_of(study, path.stem)
         for entry in row.get("reported", []) if path.stem not in REPEATED else []:
             for metric in ("accuracy", "validation_accuracy"):
                 cells = [content for content in done if has(content["values"], entry["at"])]
@@ -76,10 +75,21 @@ def recounted(study: str) -> dict[str, tuple[int, int]]:
                     entry["at"].get("network", "")
                 )
                 is_own = body is None or all(body in one["record"]["backbone"] for one in cells)
-                count = counts["own" if is_own else "other"]
+                at_full = all(content["scale"] == "full" for content in cells)
+                count = counts[("full" if at_full else "small") if is_own else "other"]
                 count[0] += min(means) > entry[metric]
                 count[1] += 1
     return {network: (above, total) for network, (above, total) in counts.items()}
+
+
+def results_of(study: str, row: str) -> list[dict[str, Any]]:
+    """Return the finished results of a row, those of scale full in the place of small ones."""
+    done: dict[str, dict[str, Any]] = {}
+    for scale in ("small", "full"):
+        files = (ROOT / "reports" / "records" / study / scale / row).glob("*.json")
+        contents = [content for content in map(read_json, files) if content["status"] == "done"]
+        done |= {content["cell"]: content for content in contents}
+    return list(done.values())
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -106,22 +116,26 @@ def mean(record: dict[str, Any], metric: str) -> float | None:
 
 
 @pytest.mark.parametrize("name", OTHER_NETWORK)
-def test_each_stated_number_counts_once_and_stand_ins_apart(name: str) -> None:
+def test_each_stated_number_counts_once_by_scale_and_stand_ins_apart(name: str) -> None:
     expected = recounted(name)
-    planned = results.read([ROOT / "configs" / "studies" / name], "small")
-    (published,) = results.gather(planned, ROOT / "reports" / "records", "small")
-    own, other = reported_numbers.by_network(published)
-    assert (len(own.above), len(own.every)) == expected["own"]
-    assert (len(other.above), len(other.every)) == expected["other"]
-    words = f"{expected['own'][0] or 'None'} of {expected['own'][1]} reported accuracies"
+    planned = gathering.read([ROOT / "configs" / "studies" / name], "highest")
+    (published,) = gathering.gather(planned, ROOT / "reports" / "records", "highest")
+    kinds = zip(expected, reported_numbers.by_kind(published), strict=True)
+    assert {kind: (len(one.above), len(one.every)) for kind, one in kinds} == expected
     brief = reported_numbers.in_brief(published)
-    assert expected["own"][1] == 1 or brief[0].startswith(words)
-    with_others = [sentence for sentence in brief if "another network" in sentence]
-    assert len(with_others) == bool(expected["other"][1])
+    for kind, words in (
+        ("full", " at scale full"),
+        ("small", " at scale small"),
+        ("other", "another network"),
+    ):
+        above, total = expected[kind]
+        sentences = [one for one in brief if words in one and "Scale small" not in one]
+        assert len(sentences) == bool(total)
+        if total > 1:
+            assert sentences[0].startswith(f"{above or 'None'} of {total} reported accuracies")
 
 
 def test_the_few_shot_slides_repeat_no_number() -> None:
     counts = recounted("experts")
-    assert sum(above for above, _ in counts.values()) == 14
     assert sum(total for _, total in counts.values()) == 41
-    assert counts == {"own": (7, 34), "other": (7, 7)}
+    assert counts["other"] == (7, 7)

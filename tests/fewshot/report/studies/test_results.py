@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from fewshot.report.studies import results
+from fewshot.report.studies import gathering, results
 from fewshot.runs.run_record import RunRecord
 from tests.fewshot import study_results
 from tests.fewshot.study_results import cell, record, row, save
@@ -16,7 +16,7 @@ def test_groups_come_with_rising_budgets(tmp_path: Path) -> None:
     cells = [cell(name, name, place) for place, name in enumerate(names)]
     for asked in cells:
         save(tmp_path, one, asked, record(asked.name))
-    (study,) = results.gather([(one, cells)], tmp_path, "small")
+    (study,) = gathering.gather([(one, cells)], tmp_path, "small")
     budgets = [group.budget for group in results.groups(study.rows[0].cells)]
     assert budgets == [
         "0.5% of the training images",
@@ -29,7 +29,7 @@ def test_groups_come_with_rising_budgets(tmp_path: Path) -> None:
 
 def test_the_cells_of_a_search_are_in_the_order_of_its_steps(tmp_path: Path) -> None:
     planned = study_results.searched(tmp_path)
-    (study,) = results.gather(planned, tmp_path, "small")
+    (study,) = gathering.gather(planned, tmp_path, "small")
     values = [one.values for one in study.rows[0].cells]
     assert [one["train.lr"] for one in values[:3]] == [0.01, 0.05, 0.5]
     assert [one["train.batch_size"] for one in values[3:5]] == [64, 128]
@@ -40,7 +40,7 @@ def test_the_cells_of_a_search_are_in_the_order_of_its_steps(tmp_path: Path) -> 
 def test_the_setting_of_a_cell_leaves_out_its_label_budget(tmp_path: Path) -> None:
     one, asked = row("kshot", "K9", "Two"), cell("a", "shots 16, our preset")
     save(tmp_path, one, asked, record("probe-16"), values={"shots": 16})
-    (study,) = results.gather([(one, [asked])], tmp_path, "small")
+    (study,) = gathering.gather([(one, [asked])], tmp_path, "small")
     (measured,) = study.rows[0].cells
     assert measured.setting == "our preset"
     assert measured.mean == record("probe-16")["scores"]["accuracy"]["mean"]

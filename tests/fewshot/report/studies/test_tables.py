@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fewshot.report.studies import results, tables
+from fewshot.report.studies import gathering, tables
 from tests.fewshot.expected_intervals import accuracy_cell
 from tests.fewshot.report.studies.reading import expected, plain, rows_of, study
 from tests.fewshot.study_results import RECORDS, Planned, record, save
@@ -55,9 +55,7 @@ def test_only_a_setting_that_is_better_than_all_others_is_bold(tmp_path: Path) -
             trials = values + noise[place] + (lead if place == 0 else 0.0)
             content["scores"]["accuracy"] |= {"values": trials.tolist(), "mean": trials.mean()}
             save(tmp_path, one, setting, content)
-        (table,) = tables.of_row(
-            results.gather([(one, asked)], tmp_path, "small")[0].rows[0], "small"
-        )
+        (table,) = tables.of_row(gathering.gather([(one, asked)], tmp_path, "small")[0].rows[0])
         column = table.columns.index("measured")
         assert [line[0].text for line in table.rows if line[column].bold] == bold
 
@@ -80,13 +78,12 @@ def test_budgets_are_never_in_one_table_and_captions_say_what_is_shared(
     text = (reported[2] / "kshot.md").read_text()
     shared = (
         "cifar10, 16 labels per class: 160 labels, 10 classes, low-data regime, evaluated on "
-        "10,000 test images; scale small"
+        "10,000 test images; scale small: 10 trials; mini-resnet instead of ConvNeXt-Tiny"
     )
     assert f"**{shared}**" in text
     for words in (
         "- data: these CIFAR-10 images are a JPEG re-encoding",
         "- assumed: 16 images per class; evaluation on the test images",
-        "- changed at scale small: 10 trials; mini-resnet instead",
         "scratch on conv4, random weights",
         "- in the report: slide 7",
         "- expected cost: 20 minutes per trial",
@@ -151,7 +148,7 @@ def test_what_the_backbone_knows_without_labels_stands_with_its_accuracies(
     unlabelled |= {"shots": 0, "config": {"shots": 0}, "weights": "pretrained"}
     (tmp_path / "names").mkdir()
     (tmp_path / "names" / "no-labels.json").write_text(json.dumps(unlabelled))
-    (study_of_one,) = results.gather([(one, [asked])], tmp_path, "small")
+    (study_of_one,) = gathering.gather([(one, [asked])], tmp_path, "small")
     table = tables.headline(study_of_one)
     assert table is not None
     assert ("Without any label" in table.caption) == ("0.1234" in table.caption) == shown
