@@ -55,7 +55,6 @@ OTHER_NETWORK = {
     "architectures": {},
 }
 OF_SEARCH = {"H1": "vgg", "H2": "efficientnet", "H3": "mobilenet", "H4": "mobilenet"}
-REPEATED = {"A4"}  # its numbers are those of A3
 
 
 def recounted(study: str) -> dict[str, tuple[int, int]]:
@@ -64,7 +63,9 @@ def recounted(study: str) -> dict[str, tuple[int, int]]:
     for path in sorted((ROOT / "configs" / "studies" / study).glob("*.yaml")):
         row = yaml.safe_load(path.read_text())
         done = results_of(study, path.stem)
-        for entry in row.get("reported", []) if path.stem not in REPEATED else []:
+        for entry in row.get("reported", []):
+            if not entry.get("counted", True):
+                continue
             for metric in ("accuracy", "validation_accuracy"):
                 cells = [content for content in done if has(content["values"], entry["at"])]
                 means = [mean(content["record"], metric) for content in cells]

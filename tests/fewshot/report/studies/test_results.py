@@ -48,14 +48,14 @@ def test_the_setting_of_a_cell_leaves_out_its_label_budget(tmp_path: Path) -> No
 
 def test_the_title_of_a_cell_names_the_one_network_that_ran() -> None:
     measured = RunRecord.from_json(record("probe-16"))
-    own = results.CellResult("a", "a", {}, {}, "done", record=measured)
-    title = "two networks in ResNet18's place, k-shot"
-    both = results.RowResult(row("kshot", "K7", "ResNet18"), [], [], title)
+    own = results.CellResult("a", "a", {}, {}, "done", record=measured, scale="small")
+    scales = {"small": {"title": "two networks in ResNet18's place, k-shot"}}
+    both = results.RowResult(row("kshot", "K7", "ResNet18", scales=scales), [])
     for name in ("mini-resnet", "lite0 with ImageNet weights"):
         stand_in = f"{name} in ResNet18's place"
         assert both.system(own._replace(stand_in=stand_in)) == f"{stand_in}, k-shot"
     assert both.system(own._replace(record=None)) == "ResNet18"
-    other = both._replace(title="A frozen network")
+    other = both._replace(row=row("kshot", "K7", "A frozen network"))
     stand_in = "mini-resnet in VGG's place"
     assert other.system(own._replace(stand_in=stand_in)) == f"A frozen network, {stand_in}"
     assert other.system(own) == "A frozen network"
