@@ -14,7 +14,8 @@ def test_the_legend_names_a_stand_in_whose_cell_has_no_settings(tmp_path: Path) 
     (row,) = [row for row in study(planned, tmp_path, "kshot").rows if row.name == "K8"]
     first = next(cell for cell in row.scored if cell.curves)
     alone = first._replace(label="of two networks", stand_in="mini-resnet in its place")
-    row = row._replace(cells=[alone], title="of two networks")
+    renamed = row.row.model_copy(update={"title": "of two networks"})
+    row = row._replace(cells=[alone], row=renamed)
     (drawn,) = epochs.of_row(row)
     assert {line[0].text for line in drawn.table.rows} == {"mini-resnet in its place"}
 

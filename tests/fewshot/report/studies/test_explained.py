@@ -61,7 +61,7 @@ def test_the_page_begins_with_questions_and_likely_causes(
 def test_numbers_of_the_report_are_shown_but_counted_elsewhere(tmp_path: Path) -> None:
     gathered = study(tmp_path, **NAMED)
     assert reported.stated(gathered) == []
-    assert (pages.line(gathered).exceeded, pages.line(gathered).by_others) == ("", "")
+    assert pages.line(gathered)[-3:] == ("", "", "")
     (figure,) = pages.page(gathered).sections[0].figures
     means = [
         statistics.fmean(record(f"{name}-16")["scores"]["accuracy"]["values"])
