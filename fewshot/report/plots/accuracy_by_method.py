@@ -10,7 +10,6 @@ from typing import NamedTuple
 from fewshot.evaluation.statistics import Interval
 from fewshot.report.plots import style
 
-
 LONGEST_LABEL = 44  # characters beside the points; longer labels are wrapped
 LONGEST_TITLE = 62
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,8 +14,8 @@ from fewshot.report.formatting import Table
 from fewshot.report.plots import accuracy_curves, classes, style
 from fewshot.runs.run_record import RunRecord
 
-LONGEST_LABEL = 60  # characters beside dots; longer labels are wrapped, which leaves room for dots
-LINE = 0.21  # inches of a line of such a label
+LONGEST_LABEL = 58  # characters beside dots; longer labels are wrapped, which leaves room for dots
+LINE = 0.115  # inches of a line of such a label
 
 
 class Figure(NamedTuple):
@@ -33,46 +33,90 @@ class Figure(NamedTuple):
 
 
 class Dot(NamedTuple):
-    """A reported number beside a measured mean and its interval over trials, all in percent."""
+    """A reported number beside a measured mean and its interval over trials, all in percent.
 
+    row: name and title of its row of the study. label: its settings, if the row has any.
+    stand_in: another network ran in the place of the report's. scale: full or small.
+    """
+
+    row: str
     label: str
     reported: float
     measured: float
     interval: Interval
+    stand_in: bool
+    scale: str
 
 
 @style.styled
 def dots(entries: Sequence[Dot], path: Path) -> list[Path]:
-    """Write a dot plot of measured beside reported accuracies."""
-    labels = [
-        textwrap.fill(entry.label, LONGEST_LABEL, break_on_hyphens=False) for entry in entries
-    ]
-    height = LINE * max(1.0, *(0.7 * (label.count("\n") + 1) for label in labels))
-    figure, axes = style.new(0.9 + height * len(entries))
-    rows = np.arange(len(entries))[::-1]
-    measured = [entry.measured for entry in entries]
-    reported = [entry.reported for entry in entries]
-    axes.hlines(rows, reported, measured, color=style.GREY, linewidth=0.8, alpha=0.6)
-    axes.errorbar(
-        measured,
-        rows,
-        xerr=[
-            [entry.measured - entry.interval.low for entry in entries],
-            [entry.interval.high - entry.measured for entry in entries],
-        ],
-        fmt="o",
-        color=style.BLUE,
-        linewidth=1.2,
-        label="measured, 95% interval over trials",
-    )
-    hollow = {"markerfacecolor": "none", "color": style.ORANGE}
-    axes.plot(reported, rows, "D", label="reported", **hollow)
-    axes.set_yticks(rows, labels, fontsize=style.SMALL)
-    axes.set_ylim(-0.8, len(entries) - 0.2)
-    axes.set_xlabel("accuracy, %")
-    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
+    """Write a dot plot of measured beside reported accuracies, under the names of their rows.
+
+    Dots are hollow at scale small, and have a colour of their own for another network in the place
+    of the report's.
+    """
+    lines = _lines(entries)
+    texts = [textwrap.fill(text, LONGEST_LABEL, break_on_hyphens=False) for text, _ in lines]
+    # A line of text takes one unit of the y axis, so that longer labels have more room.
+    rooms = [1.5 + 0.8 * text.count("\n") for text in texts]
+    places = sum(rooms) - np.cumsum(rooms) + np.array(rooms) / 2
+    figure, axes = style.new(1.0 + LINE * sum(rooms))
+    for place, (_, entry) in zip(places, lines, strict=True):
+        if entry is not None:
+            _dot(axes, float(place), entry)
+    axes.set_yticks(places, texts, fontsize=style.SMALL)
+    for label, (_, entry) in zip(axes.get_yticklabels(), lines, strict=True):
+        is_row = entry is None or not entry.label
+        label.set_fontweight("bold" if is_row else "normal")
+    axes.tick_params(axis="y", length=0)
+    axes.set_ylim(0, sum(rooms))
+    words = "accuracy, %; lines around measured means: 95% interval over trials"
+    figure.supxlabel(words, fontsize=style.LABEL)
     axes.grid(False, axis="y")
+    _kinds(figure, {(entry.stand_in, entry.scale) for entry in entries})
     return style.save(figure, path)
+
+
+def _lines(entries: Sequence[Dot]) -> list[tuple[str, Dot | None]]:
+    """Return the labels from the top: each row of the study, and below it its settings.
+
+    A row without settings has its dot beside its name.
+    """
+    lines: list[tuple[str, Dot | None]] = []
+    for row in dict.fromkeys(entry.row for entry in entries):
+        some = [entry for entry in entries if entry.row == row]
+        if [entry.label for entry in some] == [""]:
+            lines.append((row, some[0]))
+        else:
+            lines += [(row, None), *((entry.label, entry) for entry in some)]
+    return lines
+
+
+def _dot(axes: Any, place: float, entry: Dot) -> None:
+    colour = style.GREEN if entry.stand_in else style.BLUE
+    face = colour if entry.scale == "full" else "white"
+    axes.hlines(
+        place, entry.reported, entry.measured, color=style.GREY, linewidth=0.8, linestyle=":"
+    )
+    arms = [[entry.measured - entry.interval.low], [entry.interval.high - entry.measured]]
+    axes.errorbar(
+        entry.measured, place, xerr=arms, fmt="o", color=colour, markerfacecolor=face, elinewidth=1
+    )
+    axes.plot(entry.reported, place, "D", color=style.ORANGE, markersize=4)
+
+
+def _kinds(figure: Any, kinds: set[tuple[bool, str]]) -> None:
+    """Draw a legend of the reported numbers and of each kind of measured ones."""
+    from matplotlib.lines import Line2D
+
+    handles = [Line2D([], [], ls="", marker="D", color=style.ORANGE, label="reported")]
+    for stand_in, scale in sorted(kinds):
+        colour = style.GREEN if stand_in else style.BLUE
+        network = "another network in its place" if stand_in else "the report's network"
+        dot = Line2D([], [], ls="", marker="o", color=colour, label=f"{network}, scale {scale}")
+        dot.set_markerfacecolor(colour if scale == "full" else "white")
+        handles.append(dot)
+    figure.legend(handles=handles, loc="outside upper center", ncols=min(3, len(handles)))
 
 
 def confusion(record: RunRecord, path: Path) -> list[Path]:

@@ -148,6 +148,7 @@ def over_epochs(curves: Curves, record: RunRecord | None = None, title: str = ""
             if f"{part}_{kind}" in curves:
                 values = _scaled(curves[f"{part}_{kind}"], scale)
                 _curve(axis, curves["epoch"], values, shown_as.colour, highest)
+        axis.xaxis.get_major_locator().set_params(integer=True)
         axis.set_xlabel("epoch")
         axis.set_ylabel("accuracy, %" if kind == "accuracy" else "loss")
         if kind == "accuracy" and record is not None:
@@ -158,7 +159,10 @@ def over_epochs(curves: Curves, record: RunRecord | None = None, title: str = ""
     for part in PARTS:
         if part in shown:
             figure.axes[0].plot([], [], color=PARTS[part].colour, label=PARTS[part].label)
-    figure.legend(loc="outside upper center", ncols=len(PARTS), title=title or None)
+    if any(len(trials) > 1 for name, trials in curves.items() if name != "epoch"):
+        words = "standard deviation of the trials"
+        figure.axes[0].fill_between([], [], [], color=style.GREY, alpha=0.3, label=words)
+    figure.legend(loc="outside upper center", ncols=len(PARTS) + 1, title=title or None)
     return figure
 
 

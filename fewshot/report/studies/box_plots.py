@@ -89,12 +89,12 @@ def _of_step(row: RowResult, key: str, cells: Sequence[CellResult]) -> list[Boxe
             )
             groups.setdefault((alike, others), []).append(cell)
     groups = {fixed: some for fixed, some in groups.items() if key in settings.varied(some)}
-    budgets = {alike.group.budget for alike, _ in groups}
+    budgets = settings.in_words([alike.group for alike, _ in groups])
     panels = []
     for (alike, fixed), some in sorted(groups.items(), key=lambda one: cells.index(one[1][0])):
         differing = [pair for pair in fixed if any(pair not in others for _, others in groups)]
         words = [f"{settings.name(row, other)} {text}" for other, text in differing]
-        words += [alike.group.budget] if len(budgets) > 1 else []
+        words += filter(None, [budgets[alike.group]])
         places = {cell.stand_in for cell in some}
         place = places.pop() if len(places) == 1 else ""
         title = "\n".join(filter(None, [", ".join(words), place]))

@@ -12,14 +12,20 @@ from fewshot.report.plots import epoch_curves
 from fewshot.report.plots.epoch_curves import Panel, Series
 from fewshot.report.plots.study_plots import Figure
 from fewshot.report.plots.training_curves import without_short_end
+from fewshot.report.studies import results
 from fewshot.report.studies.results import CellResult, RowResult
 
 MOST_CURVES = 4  # cells in a figure
 
 
 def of_row(row: RowResult) -> list[Figure]:
-    """Return loss and accuracy over the epochs of the best cells that saved their curves."""
+    """Return loss and accuracy over the epochs of the best cells that saved their curves.
+
+    They are those of the highest scale that has curves.
+    """
     saved = [cell for cell in row.scored if cell.curves]
+    scales = results.scales_of(saved)  # one figure never mixes scales
+    saved = [cell for cell in saved if cell.scale in scales[:1]]
     shown = sorted(saved, key=lambda cell: -cell.mean)[:MOST_CURVES]
     curves: dict[str, list[Series]] = {}
     rows = []
@@ -38,7 +44,8 @@ def of_row(row: RowResult) -> list[Figure]:
         "faint."
     )
     table = Table("first and last epoch, mean over trials", columns, rows, [])
-    title = f"{row.name}: learning curves{some}"
+    scale = f" at scale {scales[0]}" if len(row.scales) > 1 else ""
+    title = f"{row.name}: learning curves{scale}{some}"
     save = partial(epoch_curves.draw, panels)
     return [Figure(f"{row.name}-curves", title, alt, table, save)]
 

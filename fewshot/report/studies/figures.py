@@ -14,6 +14,7 @@ from fewshot.report.plots import accuracy_curves, classes, study_plots
 from fewshot.report.plots.accuracy_curves import Level, Line, Panel
 from fewshot.report.plots.study_plots import Dot, Figure
 from fewshot.report.studies import box_plots, epochs, explained, heat_maps, reported, results
+from fewshot.report.studies.reported import Stated
 from fewshot.report.studies.results import CellResult, RowResult, Study
 
 MOST_LINES = 8  # in a figure of accuracy against labels
@@ -44,25 +45,21 @@ def of_row(row: RowResult) -> list[Figure]:
 
 
 def _beside_reported(study: Study) -> list[Figure]:
-    dots = []
+    rows_by_name = {row.name: row for row in study.rows}
     numbers = reported.stated(study) if not study.smoke else []
-    for one in numbers:
-        if one.metric == "accuracy":
-            cell, place = one.lowest.cell, " (stand-in)" if one.stand_in else ""
-            low, high = cell.accuracy.over_trials() or (cell.mean, cell.mean)
-            label = f"{one.row} {one.lowest.label}{place}"
-            interval = Interval(100 * low, 100 * high)
-            dots.append(Dot(label, 100 * one.number, 100 * cell.mean, interval))
+    numbers = [one for one in numbers if one.metric == "accuracy"]
+    dots = [_dot(one, rows_by_name[one.row]) for one in numbers]
     if len(dots) < 2:
         return []
     rows = []
-    for dot in dots:
+    for dot, one in zip(dots, numbers, strict=True):
         values = [number(value, ".2f") for value in (dot.reported, dot.measured)]
-        rows.append([Cell(dot.label), *values, _interval(dot.interval)])
-    columns = ["setting", "reported", "measured", "95% interval"]
-    table = Table("accuracy in percent", columns, rows, [])
+        words = [Cell(one.row), Cell(dot.label), Cell(one.stand_in), Cell(dot.scale)]
+        rows.append([*words, *values, _interval(dot.interval)])
+    columns = ["row", "setting", "in the report's place", "scale", "reported", "measured"]
+    table = Table("accuracy in percent", [*columns, "95% interval"], rows, [])
     higher = sum(dot.measured > dot.reported for dot in dots)
-    others = sum(one.metric == "accuracy" and bool(one.stand_in) for one in numbers)
+    others = sum(dot.stand_in for dot in dots)
     alt = (
         f"Dot plot of {len(dots)} test accuracies beside the reported ones; {higher} are higher "
         "than reported."
@@ -71,6 +68,22 @@ def _beside_reported(study: Study) -> list[Figure]:
         alt += f" {others} are stand-ins: another network takes the place of the report's."
     title = "Measured beside reported accuracy"
     return [Figure("reported", title, alt, table, partial(study_plots.dots, dots))]
+
+
+def _dot(one: Stated, row: RowResult) -> Dot:
+    """Return the lowest of the measured accuracies beside their reported number."""
+    cell = one.lowest.cell
+    interval = cell.accuracy.over_trials() or (cell.mean, cell.mean)
+    low, high = (100 * end for end in interval)
+    return Dot(
+        row=f"{one.row} {row.row.title_at(cell.scale)}",
+        label=one.stand_in if cell.name == "all" else one.lowest.label,  # "all": no settings
+        reported=100 * one.number,
+        measured=100 * cell.mean,
+        interval=Interval(low, high),
+        stand_in=bool(one.stand_in),
+        scale=cell.scale,
+    )
 
 
 def _interval(interval: Interval, scale: float = 1.0) -> Cell:
@@ -110,6 +123,7 @@ def _against_labels(study: Study) -> list[Figure]:
 def _line_label(row: RowResult, cell: CellResult) -> str:
     settings = {one.setting for one in row.scored if row.system(one) == row.system(cell)}
     words = [f"{row.name} {row.system(cell)}", cell.setting if len(settings) > 1 else ""]
+    words += [f"scale {cell.scale}"] if len(row.scales) > 1 else []
     return ", ".join(filter(None, words))
 
 

@@ -29,9 +29,9 @@ def of_row(row: RowResult) -> list[Figure]:
         for cell in cells:
             blocks.setdefault((alike.group, tuple(cell.values)), []).append(cell)
     figures = []
-    several = len({group for group, _ in blocks}) > 1
+    words = settings.in_words([group for group, _ in blocks])
     for (group, _), cells in blocks.items():
-        figures += _of_block(row, group.budget if several else "", cells)
+        figures += _of_block(row, words[group], cells)
     return figures
 
 

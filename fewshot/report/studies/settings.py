@@ -19,7 +19,7 @@ AXES = {
 
 
 class Alike(NamedTuple):
-    """What cells share that one panel may compare: images, number of labels, and network."""
+    """What cells share that one panel may compare: images, labels, scale, and network."""
 
     group: Group
     network: str
@@ -38,16 +38,27 @@ def alike(cells: Iterable[CellResult]) -> dict[Alike, list[CellResult]]:
 
 def titles(row: RowResult, panels: Mapping[Alike, Sequence[CellResult]]) -> dict[Alike, str]:
     """Return the words in which each panel differs from the others, and what ran there."""
-    budgets = {alike.group.budget for alike in panels}
+    groups = in_words([alike.group for alike in panels])
     networks = {alike.network for alike in panels}
     words = {}
     for alike, cells in panels.items():
-        parts = [alike.group.budget] if len(budgets) > 1 else []
+        parts = [groups[alike.group]] if groups[alike.group] else []
         if len(networks) > 1:
             parts.append(_network(row, cells) or alike.network)
         stand_ins = {cell.stand_in for cell in cells}
         place = stand_ins.pop() if len(stand_ins) == 1 else ""
         words[alike] = "\n".join(filter(None, [", ".join(parts), place]))
+    return words
+
+
+def in_words(groups: Sequence[Group]) -> dict[Group, str]:
+    """Return in what groups differ: the number of labels and the scale; empty where all agree."""
+    words: dict[Group, str] = {}
+    for group in groups:
+        parts = [group.budget] if len({one.budget for one in groups}) > 1 else []
+        if len({one.scale for one in groups}) > 1:
+            parts.append(f"scale {group.scale}")
+        words[group] = ", ".join(parts)
     return words
 
 
