@@ -46,9 +46,12 @@ def _of_axis(row: RowResult, key: str, cells: Sequence[CellResult]) -> list[Boxe
     if key == settings.network_axis(cells):
         by_images = results.groups(cells)
         groups = {Alike(group, ""): some for group, some in by_images.items()}
-    groups = {alike: some for alike, some in groups.items() if key in settings.varied(some)}
     titles = settings.titles(row, groups)
-    return [_panel(row, key, titles[alike], some) for alike, some in groups.items()]
+    return [
+        _panel(row, key, titles[alike], some)
+        for alike, some in groups.items()
+        if key in settings.varied(some)
+    ]
 
 
 def _panel(row: RowResult, key: str, title: str, cells: Iterable[CellResult]) -> Boxes:

@@ -43,11 +43,11 @@ def titles(row: RowResult, panels: Mapping[Alike, Sequence[CellResult]]) -> dict
     words = {}
     for alike, cells in panels.items():
         parts = [groups[alike.group]] if groups[alike.group] else []
-        if len(networks) > 1:
-            parts.append(_network(row, cells) or alike.network)
         stand_ins = {cell.stand_in for cell in cells}
         place = stand_ins.pop() if len(stand_ins) == 1 else ""
-        words[alike] = "\n".join(filter(None, [", ".join(parts), place]))
+        if len(networks) > 1:
+            parts.append(_network(row, cells) or ("" if place else alike.network))
+        words[alike] = "\n".join(filter(None, [", ".join(filter(None, parts)), place]))
     return words
 
 

@@ -70,6 +70,23 @@ def test_a_box_never_pools_numbers_of_labels_or_networks() -> None:
     assert {shots for shots, _ in boxes} == {5, 16}
 
 
+def test_panels_never_mix_scales() -> None:
+    row = published("kshot", "K5")
+    cells = [
+        cell._replace(scale="full" if cell.values.get("train.lr") == 0.001 else cell.scale)
+        for cell in row.cells
+    ]
+    (drawn,) = box_plots.of_row(row._replace(cells=cells))
+    panels = {(line[0].text, line[1].text) for line in drawn.table.rows}
+    assert panels == {
+        ("scale full", "hidden units"),
+        ("scale small", "hidden units"),
+        ("scale small", "learning rate"),
+        ("", "dropout"),
+        ("", "L2"),
+    }
+
+
 def published(name: str, row: str) -> RowResult:
     planned = gathering.read([ROOT / "configs" / "studies" / name / f"{row}.yaml"], "small")
     (gathered,) = gathering.gather(planned, RECORDS, "small")
