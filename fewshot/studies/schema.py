@@ -70,7 +70,7 @@ class Scale(Settings):
     title: str | None = Field(
         default=None,
         description="What the row runs at this scale, where that is another network; null takes "
-        "the row's title. For one cell, `two networks in ...'s place` becomes that cell's "
+        "the row's title. For one cell, `two networks in X's place` becomes that cell's "
         "stand-in.",
     )
     stand_ins: dict[str, str] | None = Field(

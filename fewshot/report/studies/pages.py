@@ -40,6 +40,7 @@ INTRODUCTION = (
     "Each row of this study repeats a system of the report, in one or more settings. *Reported* "
     "numbers are those of the report; *measured* ones are ours."
 )
+OWN_QUESTIONS = "Each row of this study asks a question, and its settings answer it."
 
 
 class Section(NamedTuple):
@@ -132,7 +133,7 @@ def page(study: Study) -> Page:
     document = Page(
         name=study.name,
         title=f"Study {study.name}",
-        introduction=INTRODUCTION,
+        introduction=INTRODUCTION if study.repeats else OWN_QUESTIONS,
         scale=joined(study.scales),
         counts=_counts(study),
         faults=known_faults.sentence(cell.measured for row in study.rows for cell in row.scored),
@@ -294,4 +295,6 @@ def _why(row: RowResult, numbers: Sequence[reported.Stated], scale: str) -> Find
     details = [f"What differs here: {row.cuts(scale)}."] if row.cuts(scale) else []
     if note(row):
         details.append(note(row))
-    return Finding(f"{row.name} at scale {scale} is {span} below the report.", details)
+    stand_ins = [one.stand_in for one in numbers if one.stand_in]
+    ran = f" with {joined(list(dict.fromkeys(stand_ins)))}" if stand_ins else ""
+    return Finding(f"{row.name}{ran} at scale {scale} is {span} below the report.", details)

@@ -167,7 +167,7 @@ def in_brief(study: Study) -> list[str]:
     """Return how many reported accuracies were exceeded: in which rows, at which scale, by what."""
     counts = by_kind(study).measured
     if not counts:
-        return [NONE_MEASURED]
+        return [NONE_MEASURED] if study.repeats else []
     words = [_exceeded(one) for one in counts]
     missed = {one.row for some in counts for one in some.below if one.scale == "small"}
     if any(row.cuts("small") for row in study.rows if row.name in missed):
@@ -204,7 +204,7 @@ def against_report(study: Study) -> list[Finding]:
     """Return how many reported accuracies were exceeded, and which were not reached."""
     counts = by_kind(study).measured
     if not counts:
-        return [Finding(NONE_MEASURED, [])]
+        return [Finding(NONE_MEASURED, [])] if study.repeats else []
     return [Finding(COUNTED, []), *(finding for one in counts for finding in _findings(one))]
 
 

@@ -124,9 +124,9 @@ class RowResult(NamedTuple):
         if cell.untrained or cell.stand_in in title:
             return cell.untrained or title
         _, _, place = cell.stand_in.partition(" in ")
-        shared = f"two networks in {place}"  # a title about all stand-ins of the row
-        if shared in title:
-            return title.replace(shared, cell.stand_in)
+        for several in ("two networks in", "Two networks in"):  # in a title about all of them
+            if f"{several} {place}" in title:
+                return title.replace(f"{several} {place}", cell.stand_in)
         return f"{title}, {cell.stand_in}"
 
     @property
@@ -153,6 +153,11 @@ class Study(NamedTuple):
     def explains(self) -> bool:
         """Whether its rows explain surprising results of other studies."""
         return any(row.row.explains is not None for row in self.rows)
+
+    @property
+    def repeats(self) -> bool:
+        """Whether a report states numbers for its rows."""
+        return any(cell.reported for row in self.rows for cell in row.cells)
 
     @property
     def smoke(self) -> bool:

@@ -42,9 +42,10 @@ def headline(study: Study) -> Table | None:
         assumed = " (the report does not state its number; assumed)"
         shared = f"with {budgets.pop()}{assumed if study.name in ASSUMED_SHOTS else ''} and "
     rows = [[line[name] for name in columns] for line in lines]
+    what = "Reported and measured accuracy. Measured" if study.repeats else "Accuracy"
     caption = (
-        "Reported and measured accuracy. Measured: mean ± half of its 95% interval over n trials, "
-        f"on these test images, {shared}at {_scales(study)}."
+        f"{what}: mean ± half of its 95% interval over n trials, on these test images, "
+        f"{shared}at {_scales(study)}."
     )
     return Table(caption + _without_labels(study), columns, rows, [])
 

@@ -83,18 +83,32 @@ def rows_of(text: str, kind: str) -> list[dict[str, str]]:
             for table_lines in lines
         ]
     else:
-        bodies = re.findall(r"\\toprule\n(.*?)\\bottomrule", text, re.S)
-        lines = [[line for line in body.splitlines() if line.endswith(r"\\")] for body in bodies]
-        tables = [
-            [[one.strip() for one in line.removesuffix(r"\\").split(" & ")] for line in table_lines]
-            for table_lines in lines
-        ]
+        tables = [_latex_table(part) for part in re.split(r"\\begin\{table\}", text)[1:]]
     return [
         dict(zip(table[0], row, strict=True))
         for table in tables
         if "run" in table[0]
         for row in table[1:]
     ]
+
+
+def _latex_table(text: str) -> list[list[str]]:
+    """Return the rows of a LaTeX table, its blocks side by side, with the runs in the comments."""
+    bodies = re.findall(r"\\toprule\n(.*?)\\bottomrule", text, re.S)
+    lines = [re.findall(r"^(.*) \\\\(?: % run (\w+))?$", body, re.M) for body in bodies]
+    rows = []
+    for parts in zip(*lines, strict=True):
+        cells = [_one_line(cell) for line, _ in parts for cell in line.split(" & ")]
+        rows.append([*cells, parts[0][1]])
+    if any(row[-1] for row in rows):
+        rows[0][-1] = "run"
+    return rows
+
+
+def _one_line(cell: str) -> str:
+    """Return a cell; the lines of a heading are a table of their own."""
+    lines = re.fullmatch(r"\\begin\{tabular\}\[b\]\{@\{\}[lr]@\{\}\}(.*)\\end\{tabular\}", cell)
+    return lines[1].replace(r" \\ ", " ") if lines else cell
 
 
 def plain(text: str) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.fewshot.study_results import Planned, record
+from fewshot.report.studies import gathering, pages
+from tests.fewshot.study_results import Planned, cell, record, row, save
 
 
 def test_what_has_no_number_is_listed_with_its_reason(reported: tuple[Planned, Path, Path]) -> None:
@@ -30,3 +31,29 @@ def test_what_has_no_number_is_listed_with_its_reason(reported: tuple[Planned, P
     )
     for line in ("- Failed: K8 (1 of 5 settings).", "- Not run: K7.", "- Not yet run: K15."):
         assert line in text
+
+
+def test_a_study_without_reported_numbers_speaks_of_none(tmp_path: Path) -> None:
+    own, asked = row("mine", "M1", "A probe"), cell("all", "A probe")
+    save(tmp_path, own, asked, record("probe-16"))
+    (study,) = gathering.gather([(own, [asked])], tmp_path, "small")
+    page = pages.page(study)
+    assert page.headline is not None
+    assert page.compared == []
+    words = [page.introduction, page.headline.caption, *page.findings]
+    assert not any("report" in text.lower() for text in words)
+
+
+def test_the_sentence_about_a_number_that_was_not_reached_names_the_stand_in(
+    tmp_path: Path,
+) -> None:
+    place = "mini-resnet in ResNet18's place"
+    of = row(
+        "kshot", "K7", "ResNet18", stand_ins={"all": place}, reported=[{"at": {}, "accuracy": 1}]
+    )
+    asked = cell("all", "ResNet18", accuracy=1.0)
+    save(tmp_path, of, asked, record("probe-16"))
+    (study,) = gathering.gather([(of, [asked])], tmp_path, "small")
+    (finding,) = pages.missed(study)
+    below = 1 - record("probe-16")["scores"]["accuracy"]["mean"]
+    assert finding.sentence == f"K7 with {place} at scale small is {below:.4f} below the report."
