@@ -12,6 +12,8 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 if "PYTEST_XDIST_WORKER" in os.environ:  # one of several processes, which share the cores
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+OTHER_DEVICES = ("test_gpu.py", "test_gpu_runs.py")  # whose tests also run on FEWSHOT_TEST_DEVICE
+
 
 @pytest.fixture(scope="session", autouse=True)
 def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
@@ -22,8 +24,11 @@ def cache_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip a test marked `gpu` if there is no CUDA device; tests/test_gpu.py decides for itself."""
-    if item.get_closest_marker("gpu") is None or item.path.name == "test_gpu.py":
+    """Skip a test marked `gpu` if there is no CUDA device.
+
+    The files of `OTHER_DEVICES` decide for themselves.
+    """
+    if item.get_closest_marker("gpu") is None or item.path.name in OTHER_DEVICES:
         return
     import torch
 

@@ -36,7 +36,8 @@ from tests.fewshot import easy
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 DEVICE = os.environ.get("FEWSHOT_TEST_DEVICE", "cuda")
 SMALL = BackboneSettings(name="conv4", options={"width": 16})
-METHODS = ("scratch", "finetune", "protonet", "matching", "relation", "siamese")
+METHODS = ("scratch", "finetune", "experts", "baseline", "protonet", "matching", "relation")
+METHODS += ("siamese",)
 STEPS = 12
 
 pytestmark = [
@@ -103,6 +104,21 @@ def test_a_training_step_does_not_wait_for_the_device(method: str, precision: st
 
     try:
         fit(learner, watched)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+@pytest.mark.skipif(DEVICE != "cuda", reason="the detector is CUDA's")
+@pytest.mark.parametrize("name", augment.AUGMENTATIONS)
+def test_an_augmentation_does_not_wait_for_the_device(name: str) -> None:
+    image_set = easy.images(12, seed=0)
+    pool = streams.pool(image_set, torch.arange(len(image_set)), DEVICE)
+    batches = streams.batches(pool, 16, augment.build([name], easy.N_WAY), 0)
+    batches(0)  # tables that are made once
+    torch.cuda.synchronize()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        batches(1)
     finally:
         torch.cuda.set_sync_debug_mode("default")
 

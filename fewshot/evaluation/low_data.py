@@ -47,9 +47,10 @@ def classify(classifier: Classifier, queries: Iterable[Labelled]) -> Predictions
     """Classify queries that come in batches."""
     logits, labels = [], []
     for batch in queries:
-        logits.append(classifier(batch.images).float().cpu())
-        labels.append(batch.labels.cpu())
-    return Predictions(torch.cat(logits), torch.cat(labels))
+        logits.append(classifier(batch.images).float())
+        labels.append(batch.labels)
+    # Copied together, so that a GPU does not wait after every batch.
+    return Predictions(torch.cat(logits).cpu(), torch.cat(labels).cpu())
 
 
 @torch.no_grad()

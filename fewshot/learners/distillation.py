@@ -59,11 +59,16 @@ class Distillation(Variation[Supervised]):
         logits: list[Tensor] = []
         parts = images.chunk(len(self._teachers))
         for teacher, part in zip(self._teachers, parts, strict=False):
-            teacher.to(images.device).set_compute(
-                self.backbone.precision, self.backbone.channels_last
-            )
+            self._let_follow(teacher, images.device)
             logits.append(teacher.class_logits(part))
         return (torch.cat(logits) / self.temperature).softmax(1)
+
+    def _let_follow(self, teacher: Backbone, device: torch.device) -> None:
+        """Move a teacher to the device, precision and layout of the student, once."""
+        precision, channels_last = self.backbone.precision, self.backbone.channels_last
+        present = (teacher.mean.device, teacher.precision, teacher.channels_last)
+        if present != (device, precision, channels_last):
+            teacher.to(device).set_compute(precision, channels_last)
 
 
 def load_teacher(path: Path, n_way: int) -> Backbone:

@@ -207,7 +207,8 @@ def test_an_interrupted_campaign_stops_its_part(tmp_path: Path) -> None:
 def test_every_part_runs_at_toy_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("FEWSHOT_DATA", "FEWSHOT_TEST_DEVICE"):
         monkeypatch.setenv(name, "")  # restored afterwards: the command sets both
-    assert gpu_campaign.main(["--out", str(tmp_path), "--device", "cpu", "--toy"]) == 0
+    request = ["--out", str(tmp_path), "--device", "cpu", "--toy", "--seconds", "9000"]
+    assert gpu_campaign.main(request) == 0
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert {name: entry.get("reason") for name, entry in summary.items()} == dict.fromkeys(summary)
     assert {entry["state"] for entry in summary.values()} == {"done"}

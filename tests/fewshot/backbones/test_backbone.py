@@ -111,7 +111,10 @@ def test_class_logits_are_those_of_the_pretraining() -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize("name", ["conv4", "mini-resnet", "speed-cnn", "vit", "resnet18"])
+@pytest.mark.parametrize(
+    "name",
+    ["conv4", "mini-resnet", "speed-cnn", "vit", "dropout-cnn", "mlp", "resnet12", "resnet18"],
+)
 @pytest.mark.parametrize("channels_last", [False, True])
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_a_gpu_gives_what_the_cpu_gives(name: str, channels_last: bool, precision: str) -> None:
