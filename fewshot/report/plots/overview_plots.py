@@ -40,7 +40,7 @@ def scatter(
         equal: both axes have percent and a diagonal; otherwise the horizontal one is logarithmic.
         path: of the figure, without an ending.
     """
-    figure, axes = style.new(4.6 if equal else 3.8)
+    figure, axes = style.new(5.4, width=5.2) if equal else style.new(3.8)
     for place, kind in enumerate(dict.fromkeys(point.kind for point in points)):
         some = [point for point in points if point.kind == kind]
         axes.plot(
@@ -60,7 +60,7 @@ def scatter(
         axes.annotate(
             "equal",
             (high, high),
-            xytext=(-4, -12),
+            xytext=(-14, -5),
             textcoords="offset points",
             ha="right",
             fontsize=style.SMALL,

@@ -64,7 +64,9 @@ def _rounded(svg: str) -> str:
         if "scale(" in match[0]:  # of glyphs, which need all decimals
             return match[0]
         decimals = 1 if len(match[0]) > LONG_PATH else 2
-        return LONG_NUMBER.sub(partial(_shorter, decimals), match[0]).replace(" \n", " ")
+        path = LONG_NUMBER.sub(partial(_shorter, decimals), match[0]).replace(" \n", " ")
+        # Without curves, points that follow a point are lines without saying so.
+        return path if re.search("[CQ]", path) else path.replace(" L ", " ")
 
     return NUMBERS.sub(attribute, svg)
 

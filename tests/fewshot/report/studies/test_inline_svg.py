@@ -58,7 +58,8 @@ def test_a_part_is_small_and_its_ids_are_its_own(drawn: str):
 
 def test_points_stay_within_a_tenth_of_where_they_were(drawn: str):
     def curve(svg: str) -> list[float]:
-        longest = max(re.findall(r'\bd="([^"]*)"', svg), key=lambda path: path.count("L"))
+        straight = [path for path in re.findall(r'\bd="([^"]*)"', svg) if not {*path} & {*"CQ"}]
+        longest = max(straight, key=lambda path: len(path.split()))
         return [float(number) for number in re.findall(r"-?[\d.]+", longest)]
 
     before, after = curve(drawn), curve(inline_svg.inline(drawn, "a", "b"))
