@@ -2,183 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import NamedTuple
 
-from fewshot.evaluation.paired_tests import AllPairs, Difference, paired_difference
+from fewshot.evaluation.paired_tests import Difference
 from fewshot.evaluation.statistics import Interval
 from fewshot.report import formatting
 from fewshot.report.formatting import Cell, Table, number
 from fewshot.report.plots import accuracy_curves
 from fewshot.report.plots.accuracy_curves import Panel
 from fewshot.report.plots.study_plots import Figure
+from fewshot.report.studies.contests import (
+    FROZEN,
+    HOW,
+    HOW_SURE,
+    KINDS,
+    RANDOM,
+    TRAINED,
+    Contest,
+    Entry,
+    contests,
+    entries,
+)
 from fewshot.report.studies.pages import Question
 from fewshot.report.studies.results import Study
-from fewshot.runs import naming
 from fewshot.runs.run_record import RunRecord
 
-FROZEN = "a classifier on frozen features"
-TRAINED = "training a pretrained network"
-RANDOM = "training from random weights"
-VOTE = "a vote of several networks"
-KINDS = (FROZEN, TRAINED, RANDOM, VOTE)
-HOW = (
-    "Every system of a study competes, with its best setting. Systems are ordered by paired "
-    "differences over common trials, because a system with few trials may have had easy labelled "
-    "images. A single trial does not compete with several."
-)
-HOW_SURE = (
-    "A lead is certain if a paired t-test over at least three common trials shows it at 5%, "
-    "corrected (Holm) for all pairs of settings with the same number of labels. The accuracy of "
-    "the best of many settings is too optimistic, because the test images have chosen it."
-)
 FEWEST_SYSTEMS = 4  # at a number of labels in the figure, where fewer would look like a drop
-
-
-class Entry(NamedTuple):
-    """A measured system.
-
-    where: the row and study, or the other records that it is from. preset: in its name; of a study
-    a usual one, since presets may have the name of another network.
-    """
-
-    where: str
-    record: RunRecord
-    preset: str = naming.DEFAULT_PRESETS[0]
-
-    @property
-    def method(self) -> str:
-        """What ran, without its network; an untrained learner by the classifier that it is."""
-        method, config = self.record.method, self.record.config
-        if naming.lacks_training(method, config):
-            classifier = naming.untrained_classifier(method, config)
-            if classifier:
-                return f"{classifier} ({method}, not trained)"
-        trained_on = naming.training_images(method, config)
-        name = naming.in_short(method, self.preset, config)
-        if method == "scratch" and self.record.weights != "none":
-            name = "a head" if self.kind == FROZEN else "all layers"
-            name += " trained by cross-entropy"
-        return f"{name}, trained on {trained_on}" if trained_on else name
-
-    @property
-    def network(self) -> str:
-        """The network and its initial weights."""
-        return f"{self.record.backbone}, {formatting.initial_weights(self.record)}"
-
-    @property
-    def name(self) -> str:
-        """The method and its network in a sentence."""
-        return f"{self.method} on {self.network}"
-
-    def name_beside(self, other: Entry) -> str:
-        """Return the name; a network that the other one has too is left out."""
-        return self.method if self.network == other.network else self.name
-
-    @property
-    def kind(self) -> str:
-        """The kind of method, one of KINDS."""
-        record = self.record
-        if record.members is not None:
-            return VOTE
-        if record.weights == "none":
-            return RANDOM
-        train = record.config.get("train")
-        phases = (train or {}).get("phases") or []
-        only_head = bool(phases) and all(phase["trainable"] == "head" for phase in phases)
-        return FROZEN if train is None or only_head else TRAINED
-
-    @property
-    def labels(self) -> float:
-        """Labels per class, as a mean over the classes."""
-        return self.record.labels / len(self.record.classes)
-
-
-class Standing(NamedTuple):
-    """A system in its best setting, and how far the best system of all is ahead of it."""
-
-    entry: Entry
-    lead: Difference
-
-    @property
-    def mean(self) -> float:
-        return self.entry.record.scores["accuracy"].mean
-
-
-class Contest(NamedTuple):
-    """The systems that were measured with one number of labels per class, the best first."""
-
-    data: str
-    images: str
-    labels: float
-    standings: list[Standing]
-
-    @property
-    def best(self) -> Entry:
-        return self.standings[0].entry
-
-    @property
-    def others(self) -> list[Standing]:
-        return self.standings[1:]
-
-    @property
-    def n_worse(self) -> int:
-        """The number of systems that are certainly worse than the best."""
-        return sum(one.lead.significant for one in self.others)
-
-    @property
-    def by_kind(self) -> dict[str, Standing]:
-        """The best system of each kind, the kind of the best first."""
-        kinds: dict[str, Standing] = {}
-        for one in self.standings:
-            kinds.setdefault(one.entry.kind, one)
-        return kinds
-
-
-def entries(studies: Sequence[Study], others: Iterable[RunRecord]) -> list[Entry]:
-    """Return every measured system once: those of the studies, and of other records."""
-    by_run: dict[str, Entry] = {}
-    for record in others:
-        entry = Entry("every learner", record, record.preset)
-        by_run.setdefault(record.run_id, entry)
-    for study in studies:
-        for row in study.rows:
-            for cell in row.scored:
-                entry = Entry(f"{row.name} of {study.name}", cell.measured)
-                by_run.setdefault(cell.measured.run_id, entry)
-    return list(by_run.values())
-
-
-def contests(some: Iterable[Entry]) -> list[Contest]:
-    """Return the systems by images and rising number of labels per class."""
-    groups: dict[tuple[str, str, float], list[Entry]] = {}
-    for entry in some:
-        record = entry.record
-        if record.labels and not record.class_shots:
-            key = Path(record.data).name, record.images, entry.labels
-            groups.setdefault(key, []).append(entry)
-    return [_contest(*key, group) for key, group in sorted(groups.items(), key=lambda one: one[0])]
-
-
-def _contest(data: str, images: str, labels: float, group: Sequence[Entry]) -> Contest:
-    repeated = [entry for entry in group if len(entry.record.seeds) > 1]
-    group = repeated or group
-    trials = [entry.record.by_seed() for entry in group]
-    means = [entry.record.scores["accuracy"].mean for entry in group]
-    reference = max(range(len(group)), key=lambda index: (len(trials[index]), means[index]))
-    for index, mine in enumerate(trials):
-        shared = paired_difference(mine, trials[reference])
-        if shared.n:
-            means[index] = means[reference] + shared.mean
-    order = sorted(range(len(group)), key=lambda index: -means[index])
-    pairs = AllPairs([trials])
-    systems: dict[str, Standing] = {}
-    for index in order:
-        lead = pairs.difference(order[0], index)
-        systems.setdefault(group[index].name, Standing(group[index], lead))
-    return Contest(data, images, labels, list(systems.values()))
 
 
 def question(studies: Sequence[Study], others: Sequence[RunRecord]) -> Question | None:

@@ -12,11 +12,11 @@ from fewshot.report.formatting import Cell, Table, counted, number
 from fewshot.report.plots import overview_plots
 from fewshot.report.plots.overview_plots import Point, Span
 from fewshot.report.plots.study_plots import Figure
-from fewshot.report.studies import answer, reported, results
-from fewshot.report.studies.answer import KINDS, Contest, Standing
+from fewshot.report.studies import answer, contests, reported, results
+from fewshot.report.studies.contests import KINDS, Contest, Standing
 from fewshot.report.studies.pages import Overview, Question
 from fewshot.report.studies.reported import Stated
-from fewshot.report.studies.results import SMOKE, CellResult, RowResult, Study
+from fewshot.report.studies.results import CellResult, RowResult, Study
 from fewshot.runs import records
 from fewshot.runs.run_record import RunRecord
 
@@ -25,7 +25,13 @@ OTHER_RECORDS = "learners"  # a folder beside those of the studies; its runs com
 FEWEST_SETTINGS = 3  # of a row in the figure of settings
 NEAR = 0.01  # an accuracy so near to the best is worth its lower cost
 
-NETWORKS = ("the report's kind of network", "another network in its place")
+AT_SCALE = "the report's kind of network at scale {}"
+STAND_IN = "another network in its place"
+NETWORKS = (AT_SCALE.format("full"), AT_SCALE.format("small"), STAND_IN)
+SAYS_LITTLE = (
+    "Scale small uses fewer images, fewer epochs or smaller networks than the report, so a number "
+    "that was not reached there says little."
+)
 
 
 class Spread(NamedTuple):
@@ -52,14 +58,14 @@ def of(studies: Sequence[Study], results_folder: Path) -> Overview | None:
         studies: those of the page.
         results_folder: the folder of their results; runs in its folder "learners" compete too.
     """
-    if any(study.scale == SMOKE for study in studies):
+    if any(study.smoke for study in studies):
         return None
     others = other_records(results_folder)
     questions = [
         answer.question(studies, others),
         _reported(studies),
         _settings(studies),
-        _cost(answer.contests(answer.entries(studies, others))),
+        _cost(contests.contests(contests.entries(studies, others))),
     ]
     answered = [one for one in questions if one is not None]
     name = ALL if len(studies) > 1 else studies[0].name
@@ -87,19 +93,23 @@ def _reported(studies: Sequence[Study]) -> Question | None:
         mean, label = one.lowest.cell.mean, f"{one.row} {one.lowest.label}"
         points.append(Point(label, 100 * one.number, 100 * mean, _network(one)))
         numbers = [number(100 * value, ".2f") for value in (one.number, mean)]
-        rows.append([Cell(study.name), Cell(label), *numbers, Cell(one.stand_in)])
+        rows.append([Cell(study.name), Cell(label), *numbers, Cell(one.scale), Cell(one.stand_in)])
     points.sort(key=lambda point: NETWORKS.index(point.kind))
+    kinds = list(dict.fromkeys(point.kind for point in points))
+    sentences = [_reached([one for _, one in every], kind) for kind in kinds]
+    if NETWORKS[1] in kinds:
+        sentences.append(SAYS_LITTLE)
     above = sum(point.y > point.x for point in points)
     alt = (
         f"{len(points)} reported test accuracies on the horizontal axis, and the measured ones on "
         f"the vertical axis; {above} are above the diagonal, where measured and reported are equal."
     )
-    columns = ["study", "setting", "reported", "measured", "stand-in"]
+    columns = ["study", "setting", "reported", "measured", "scale", "stand-in"]
     axes = ("reported accuracy, %", "measured accuracy, %")
     return Question(
         name="reported",
         title="Are the accuracies of the reports reached?",
-        sentences=[_reached([one for _, one in every], kind) for kind in _kinds(points)],
+        sentences=sentences,
         table=None,
         figure=Figure(
             "reported",
@@ -112,11 +122,7 @@ def _reported(studies: Sequence[Study]) -> Question | None:
 
 
 def _network(one: Stated) -> str:
-    return NETWORKS[bool(one.stand_in)]
-
-
-def _kinds(points: Sequence[Point]) -> list[str]:
-    return list(dict.fromkeys(point.kind for point in points))
+    return STAND_IN if one.stand_in else AT_SCALE.format(one.scale)
 
 
 def _reached(every: Sequence[Stated], kind: str) -> str:
@@ -124,11 +130,12 @@ def _reached(every: Sequence[Stated], kind: str) -> str:
     some = [one for one in every if _network(one) == kind]
     above = [one for one in some if one.exceeded]
     sure = sum(one.lowest.sure for one in above)
-    words = f"With {kind}, {len(above) or 'none'} of {counted(len(some), 'reported test accuracy')}"
-    words = words.replace("accuracys", "accuracies")
-    verb = "was" if len(some) == 1 else "were"
-    more = f", {sure} of them by more than the interval over trials" if above else ""
-    return f"{words} {verb} exceeded{more}."
+    many = f"{len(above) or 'none'} of {len(some)}"
+    noun, verb = "accuracies", "is" if len(above) == 1 else "are"
+    if len(some) == 1:
+        many, noun, verb = "the one", "accuracy", "is" if above else "is not"
+    by_more = f" ({sure} by more than the interval over trials)" if above else ""
+    return f"With {kind}, {many} reported test {noun} {verb} exceeded{by_more}."
 
 
 def spreads(studies: Sequence[Study]) -> list[Spread]:
@@ -186,9 +193,9 @@ def _settings(studies: Sequence[Study]) -> Question | None:
     return Question("settings", "How much do settings matter?", sentences, None, figure)
 
 
-def _cost(contests: Sequence[Contest]) -> Question | None:
+def _cost(every: Sequence[Contest]) -> Question | None:
     """Return what accuracy costs at the number of labels with the most trials of systems."""
-    contest = max(contests, key=_trials, default=None)
+    contest = max(every, key=_trials, default=None)
     if contest is None or len(contest.standings) < FEWEST_SETTINGS:
         return None
     timed = [one for one in contest.standings if one.entry.record.cost.seconds > 0]
