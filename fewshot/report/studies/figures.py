@@ -170,7 +170,8 @@ def _confusion(row: RowResult) -> list[Figure]:
     images = classes.images_heading(best.measured)
     columns = ["true class", "predicted as", images, "% of the true class"]
     table = Table("the most frequent mistakes", columns, rows, [])
-    title = f"{row.name}: confusion matrix, {best.label}"
+    network = best.stand_in or best.measured.backbone
+    title = f"{row.name}: confusion matrix, {network}, {best.label}"
     save = partial(study_plots.confusion, best.measured)
     return [Figure(f"{row.name}-confusion", title, classes.in_words(pairs), table, save)]
 

@@ -48,7 +48,9 @@ def test_a_row_that_asks_for_it_has_the_confusion_matrix_of_its_best_cell(tmp_pa
     asked = row_results._replace(row=row_results.row.model_copy(update={"confusion": True}))
     first = figures.of_row(asked)[0]
     best = results.best(row_results.scored)
-    assert (first.name, first.title) == ("K8-confusion", f"K8: confusion matrix, {best.label}")
+    network = best.measured.backbone
+    title = f"K8: confusion matrix, {network}, {best.label}"
+    assert (first.name, first.title) == ("K8-confusion", title)
     counts = np.array(best.measured.confusion)
     shares = 100 * counts / counts.sum(1, keepdims=True)
     np.fill_diagonal(shares, 0)
