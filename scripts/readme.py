@@ -17,7 +17,16 @@ from fewshot.report import comparison, formatting
 from fewshot.report.plots import accuracy_curves, style
 from fewshot.runs import naming, records
 from fewshot.runs.run_record import RunRecord
-from scripts import episode_speed, epoch_speed, fulldata, gpu_report, learners, names, pages, systems
+from scripts import (
+    episode_speed,
+    epoch_speed,
+    fulldata,
+    gpu_report,
+    learners,
+    names,
+    pages,
+    systems,
+)
 from scripts.pages import RECORDS, ROOT
 
 FIGURE = ROOT / "docs" / "assets" / "accuracy"
