@@ -111,16 +111,18 @@ def cost() -> str:
                   for one in (cpu, gpu)]  # fmt: skip
         machine = formatting.current_words(pair.cpu.provenance.device)
         seconds = [_seconds(cpu.seconds), machine, _seconds(gpu.seconds)]
-        # Older records count features among the seconds, so they compare with their like only.
-        alike = (cpu.feature_seconds is None) == (gpu.feature_seconds is None)
-        ratio = f"{cpu.seconds / gpu.seconds:.0f}" if alike else ""
+        both = cpu.seconds is not None and gpu.seconds is not None
+        ratio = f"{(cpu.seconds or 0.0) / (gpu.seconds or 1.0):.0f}" if both else ""
         rows.append([pair.name, *seconds, ratio, *speeds, f"{gpu.peak_memory_mb:,.0f}"])
     columns = ["run", "CPU, s per trial", "CPU", f"{device()}, s per trial", "ratio"]
     columns += ["CPU, images/s", "GPU, images/s", "GPU, MB at most"]
     return formatting.markdown_table(columns, rows)
 
 
-def _seconds(seconds: float) -> str:
+def _seconds(seconds: float | None) -> str:
+    """Return seconds with two digits; nothing for an older record, which has features in them."""
+    if seconds is None:
+        return ""
     return f"{seconds:,.0f}" if seconds >= 100 else f"{seconds:.2g}"
 
 

@@ -44,7 +44,7 @@ def at_16() -> str:
     for record in read():
         if record.shots != 16:
             continue
-        seconds = f"{record.cost.seconds:.1f}", costs.feature_seconds(record)
+        seconds = costs.seconds(record), costs.feature_seconds(record)
         row = [_name(record), _accuracy(record), len(record.seeds), *seconds]
         system, reported = REPORTED.get(record.method, ("", None))
         if reported is not None:
@@ -69,7 +69,7 @@ def at_128() -> str:
             "" if record is probe else str(paired_difference(record.by_seed(), probe.by_seed()))
         )
         seconds, machine = (
-            f"{record.cost.seconds:.0f}",
+            costs.seconds(record, ".0f"),
             formatting.current_words(record.provenance.device),
         )
         n, features = len(record.seeds), costs.feature_seconds(record)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from fewshot.evaluation.paired_tests import paired_difference
 from fewshot.report import formatting
+from fewshot.report.costs import seconds as seconds_per_trial
 from fewshot.runs import records
 from fewshot.runs.run_record import RunRecord
 from scripts import names, pages
@@ -79,7 +80,7 @@ def costs() -> str:
                     f"{record.config['train']['steps']:,}",
                     _images_of_a_step(record),
                     f"{record.cost.meta_train_seconds:.0f}",
-                    f"{record.cost.seconds:.2f}",
+                    seconds_per_trial(record, ".2f"),
                     len(record.seeds),
                     formatting.current_words(record.provenance.device),
                 ]

@@ -19,7 +19,7 @@ import numpy as np
 
 from fewshot import io
 from fewshot.evaluation import statistics
-from fewshot.report import formatting
+from fewshot.report import costs, formatting
 from fewshot.runs.run_record import RunRecord
 from scripts import cold_start, pages, peers
 from scripts.pages import RECORDS, ROOT
@@ -103,7 +103,7 @@ def side_by_side() -> str:
         if record is not None:
             ece = (record.calibrated or record.scores)["ece"].mean
             accuracy = formatting.interval(record.scores["accuracy"])
-            seconds = f"{record.cost.seconds:.2f}"
+            seconds = costs.seconds(record, ".2f")
             rows.append([shots, "this package", accuracy, f"{ece:.3f}", seconds])
         for name in peers.CLASSIFIERS:
             result = peers.read(FOLDER, name, shots)

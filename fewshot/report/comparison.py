@@ -235,7 +235,7 @@ def _row(record: RunRecord, best: RunRecord, settings: str) -> dict[str, str]:
         "ECE, calibrated": _calibrated(record, "ece"),
         "train accuracy": "" if train is None else f"{train.mean:.3f}",
         "n": str(len(values)),
-        "seconds per trial": f"{record.cost.seconds:.1f}",
+        "seconds per trial": costs.seconds(record),
         "features (s)": costs.feature_seconds(record),
         "parameters": f"{record.cost.parameters:,}",
         "run": record.run_id,

@@ -78,7 +78,8 @@ def compare(*results: RunRecord | EpisodesRecord) -> DataFrame:
         ci95 (half width of the 95% interval over trials or tasks, on these images), n (trials or
         tasks), difference (to the best), difference_ci95, p (of the difference, corrected for all
         pairs of the records by Holm's method; missing for the best, and for fewer than three common
-        trials), seconds (per trial, or of the evaluation of all tasks).
+        trials), seconds (per trial without features, missing in old records that do not
+        separate them; or of the evaluation of all tasks).
 
         For `run` also low and high, the ends of the 95% interval with the test images as a sample.
         For `episodes` also transductive, weights, and without_replacement,

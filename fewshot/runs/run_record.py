@@ -257,12 +257,13 @@ class RunRecord(RunFacts):
             f"<tr><td>{html.escape(name)}</td><td>{text}</td></tr>" for name, text in texts.items()
         ]
         wider = self.scores["accuracy"].with_test_images(self.n_test)
+        seconds = "" if self.cost.seconds is None else f"; {self.cost.seconds:.1f} s per trial"
         notes = "".join(f"<li>{html.escape(text)}</li>" for text in self.warnings)
         return (
             f"<table><caption>{html.escape(heading)}; run {self.run_id}, seeds {seeds}</caption>"
             "<tr><th>test metric</th><th>mean ± 95% over trials</th></tr>"
             f"{''.join(rows)}</table><p>95% interval of the accuracy with the test images as a "
-            f"sample: {wider.text()}; {self.cost.seconds:.1f} s a trial</p>"
+            f"sample: {wider.text()}{seconds}</p>"
             + (f"<ul>{notes}</ul>" if notes else "")
         )
 

@@ -86,7 +86,7 @@ def _elapsed(path: Path) -> float:
     trial = TrialRecord.from_json(io.read_json(path))
     times = trial.provenance.started, trial.provenance.finished  # in whole seconds
     started, ended = map(datetime.fromisoformat, times)
-    return max((ended - started).total_seconds(), trial.cost.seconds)
+    return max((ended - started).total_seconds(), trial.cost.seconds or 0.0)
 
 
 def _steps(run: ResolvedRun, learner: Learner, train: Part, seed: int) -> int:

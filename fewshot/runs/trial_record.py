@@ -43,10 +43,19 @@ class Cost:
     calibration_seconds: float | None = None
 
     @property
-    def seconds(self) -> float:
-        """Seconds to train, adapt and calibrate, without evaluation and `feature_seconds`."""
-        trained = self.train_seconds + self.adapt_seconds - (self.feature_seconds or 0.0)
-        return trained + (self.calibration_seconds or 0.0)
+    def seconds(self) -> float | None:
+        """Seconds to train, adapt and calibrate, without evaluation and `feature_seconds`.
+
+        They never depend on which run filled the cache of features. An old record, whose adaptation
+        may include features, has the seconds of training alone, and None without training.
+        """
+        if self.feature_seconds is not None:
+            adapted = self.adapt_seconds - self.feature_seconds
+        elif self.train_seconds:
+            adapted = 0.0
+        else:
+            return None
+        return self.train_seconds + adapted + (self.calibration_seconds or 0.0)
 
     def to_json(self) -> dict[str, Any]:
         """Return the values in the order in which files have them, the last ones if known."""

@@ -240,7 +240,8 @@ def _cost(results: Sequence[Result]) -> Benchmark:
         machines.add(record.provenance.device)
         n = len(record.seeds)
         cost = costs.get(result["row"], _Cost())
-        hours = cost.hours + n * record.cost.seconds / 3600
+        seconds = record.cost.seconds or record.cost.adapt_seconds
+        hours = cost.hours + n * seconds / 3600
         costs[result["row"]] = _Cost(cost.trainings + n, hours)
     table: list[list[Any]] = [
         [name, cost.trainings, round(cost.hours, 4)] for name, cost in costs.items()

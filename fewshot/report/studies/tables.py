@@ -207,7 +207,7 @@ def _line(cell: CellResult, decimals: Decimals, is_winner: bool) -> dict[str, Ce
         if metric in decimals:
             line[metric] = _score(results.score(record, metric), share=metric != "loss")
             line[f"{metric}, reported"] = reported(cell, metric, decimals[metric])
-    line["seconds per trial"] = number(record.cost.seconds, ".1f")
+    line["seconds per trial"] = Cell(costs.seconds(record), record.cost.seconds)
     line["features (s)"] = Cell(costs.feature_seconds(record), record.cost.feature_seconds)
     return {**line, "run": Cell(cell.run or record.run_id)}
 
