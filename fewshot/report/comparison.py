@@ -1,61 +1,58 @@
-"""Comparison tables of any records; regimes and label budgets are never mixed in one table."""
+"""Comparison pages of any records; regimes and label budgets are never mixed in one table."""
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from fewshot import io
-from fewshot.config import RunConfig
 from fewshot.errors import UserError
-from fewshot.evaluation.paired_tests import paired_difference
-from fewshot.report import costs, formatting, known_faults, uncertainty
-from fewshot.report.plots import accuracy_curves
+from fewshot.report import (
+    comparison_tables,
+    costs,
+    formatting,
+    known_faults,
+    labels,
+    latex,
+    uncertainty,
+)
+from fewshot.report.comparison_tables import Group
+from fewshot.report.plots import accuracy_by_method, accuracy_curves
+from fewshot.report.plots.accuracy_by_method import Result
 from fewshot.runs import records
 from fewshot.runs.run_record import RunRecord
-from fewshot.runs.trial_record import CLEAN
 
-FILE = "comparison.md"
-IN_OTHER_COLUMNS = (  # the last two are those of a vote
-    "data",
-    "image_size",
-    "preset",
-    "precision",
-    "backbone.name",
-    "backbone.weights",
-    "rule",
-    "best_percent",
-)
-BRIEF = (
-    "method",
-    "backbone",
-    "accuracy ± 95%",
-    "balanced accuracy",
-    "always the same class",
-    "95% with test images",
-    "n",
-    "seconds per trial",
-    "features (s)",
-    "parameters",
-)
-BRIEF_LEGEND = (
-    "± is over trials, on these test images; with test images: the interval that also counts them "
-    "as a sample."
-)
-LONGEST_SETTINGS = 80  # characters in a cell; longer settings go below the table
+FILE, LATEX = "comparison.md", "comparison.tex"
 HOW_TO_READ = (
     f"{uncertainty.HOW_INTERVALS} Difference to the highest accuracy: paired over common trials. "
     f"{uncertainty.HOW_BOLD} {costs.SECONDS}"
 )
+IN_A_PAPER = (
+    f"For a paper: the tables are in [{LATEX}]({LATEX}), and every figure is also a PDF file. "
+    "Figures show the mean and its 95% interval over trials."
+)
+
+
+class Named(NamedTuple):
+    """A group, and the name of its figure and its label in LaTeX."""
+
+    name: str
+    group: Group
+
+    @property
+    def has_figure(self) -> bool:
+        """Whether there is something to compare."""
+        return len(self.group.records) > 1
 
 
 def report(places: Sequence[Path], out: Path | None, check: bool) -> int:
-    """Print the tables of all records at these places, or write or check `out`/comparison.md.
+    """Print the tables of all records at these places, or write or check their page in `out`.
 
-    With the page, figures of accuracy against the number of labels are written if there are
-    several numbers of labels.
+    The page has LaTeX tables and figures beside it: accuracy by method for each number of labels,
+    and accuracy against the number of labels if there are several.
 
     Returns:
         The exit code: 1 if `check` finds a stale or missing file, otherwise 0.
@@ -66,210 +63,142 @@ def report(places: Sequence[Path], out: Path | None, check: bool) -> int:
             raise UserError("--check compares with a written table: name its folder with --out.")
         print(markdown(rows))
         return 0
-    path, text = out / FILE, page(rows)
+    texts = {out / FILE: page(rows), out / LATEX: in_latex(rows)}
     if check:
-        fresh = path.exists() and path.read_text(encoding="utf-8") == text
-        state = "up to date" if fresh else "stale: run the same command without --check"
-        print(f"{path} is {state}", file=sys.stderr)
-        return 0 if fresh else 1
+        return _check(texts)
     io.make_folder(out)
-    io.write_text(path, text)
-    for written in (path, *accuracy_curves.write(rows, out)):
+    for path, text in texts.items():
+        io.write_text(path, text)
+    for written in (*texts, *accuracy_curves.write(rows, out), *_draw(rows, out)):
         print(written)
     return 0
 
 
+def _check(texts: dict[Path, str]) -> int:
+    """Say which files are up to date; return 1 if one is not, otherwise 0."""
+    code = 0
+    for path, text in texts.items():
+        fresh = path.exists() and path.read_text(encoding="utf-8") == text
+        state = "up to date" if fresh else "stale: run the same command without --check"
+        print(f"{path} is {state}", file=sys.stderr)
+        code |= not fresh
+    return int(code)
+
+
 def page(rows: Sequence[RunRecord]) -> str:
-    """Return the page: methods by label budget, then one table for each budget."""
-    parts = ["# Comparison", overview(rows), HOW_TO_READ, markdown(rows, level="## ")]
+    """Return the page: methods by label budget, then a table and a figure for each budget."""
+    curves = [
+        _figure(name, f"Accuracy against the number of labels, {panel.data}.")
+        for name, panel in accuracy_curves.named(rows).items()
+    ]
+    parts = ["# Comparison", overview(rows), *curves, HOW_TO_READ, IN_A_PAPER]
+    for one in named(rows):
+        parts += [_heading(one.group, "## "), comparison_tables.markdown(one.group)]
+        if one.has_figure:
+            parts.append(_figure(one.name, f"Accuracy by method, {one.group.title}."))
+    parts.append(known_faults.sentence(rows))
     return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def _figure(name: str, alt: str) -> str:
+    return f"{formatting.picture(Path(f'{name}.svg'), alt)}\n\n[This figure as PDF]({name}.pdf)"
+
+
+def in_latex(rows: Sequence[RunRecord]) -> str:
+    """Return two LaTeX tables for each label budget: accuracies, and further measures."""
+    parts = [f"% Comparison of runs. In the preamble: {latex.PREAMBLE}"]
+    for name, group in named(rows):
+        main, further = comparison_tables.for_paper(group)
+        label = f"tab:{name}"
+        parts.append(latex.table(main, main.caption, label, group.title))
+        title = f"Further measures: {group.title}"
+        parts.append(latex.table(further, further.caption, f"{label}-further", title))
+    return "\n\n".join(parts) + "\n"
+
+
+def named(rows: Sequence[RunRecord]) -> list[Named]:
+    """Return the groups of a page with names that differ, such as "methods-digits-4-labels"."""
+    names: dict[str, int] = {}
+    result = []
+    for group in groups(rows):
+        words = f"{Path(group.records[0].data).name} {formatting.budget_of(group.records[0])}"
+        words = words.removesuffix(" per class").replace("%", " percent")
+        name = f"methods-{re.sub(r'[^A-Za-z0-9.]+', '-', words).strip('-')}"
+        names[name] = names.get(name, 0) + 1  # two folders may share a name
+        result.append(Named(name if names[name] == 1 else f"{name}-{names[name]}", group))
+    return result
+
+
+def _draw(rows: Sequence[RunRecord], out: Path) -> list[Path]:
+    """Write a figure for each group of several runs: trials, means and intervals by method."""
+    paths: list[Path] = []
+    for one in filter(lambda one: one.has_figure, named(rows)):
+        some = one.group.records
+        results = []
+        for label, record in zip(labels.distinct(some), some, strict=True):
+            score = record.scores["accuracy"]
+            results.append(Result(label, score.values, score.mean, score.over_trials()))
+        paths += accuracy_by_method.draw(results, one.group.title, out / one.name)
+    return paths
 
 
 def overview(rows: Sequence[RunRecord]) -> str:
     """Return accuracy by method and labels per class for each data set with several budgets."""
-    by_data: dict[tuple[str, str], dict[str, dict[int, RunRecord]]] = {}
+    by_data: dict[tuple[str, str], list[RunRecord]] = {}
     for record in sorted(rows, key=lambda record: (len(record.seeds), record.run_id)):
         if record.shots is not None and not record.class_shots:
-            images = record.data, record.images
-            label = formatting.method_label(record)
-            by_data.setdefault(images, {}).setdefault(label, {})[record.shots] = record
+            by_data.setdefault((record.data, record.images), []).append(record)
     parts = []
-    for (data, _), by_method in by_data.items():
-        budgets = sorted({shots for by_shots in by_method.values() for shots in by_shots})
+    for (data, _), some in by_data.items():
+        budgets = sorted({record.shots for record in some if record.shots is not None})
         if len(budgets) < 2:
             continue
-        lines = []
-        for label, by_shots in by_method.items():
-            cells = [_accuracy(by_shots[shots]) if shots in by_shots else "" for shots in budgets]
-            lines.append([label, *cells])
+        by_label: dict[str, dict[int | None, str]] = {}
+        for label, record in zip(labels.distinct(some), some, strict=True):
+            accuracy = formatting.interval(record.scores["accuracy"])
+            by_label.setdefault(label, {})[record.shots] = accuracy
+        lines = [
+            [label, *(cells.get(shots, "") for shots in budgets)]
+            for label, cells in by_label.items()
+        ]
         lines.sort(key=lambda line: [cell or "0" for cell in line[:0:-1]], reverse=True)
         table = formatting.markdown_table(["method", *map(str, budgets)], lines)
         parts.append(f"{data}: accuracy ± 95% by the number of labels per class.\n\n{table}")
     return "\n\n".join(parts)
 
 
-def markdown(rows: Sequence[RunRecord], brief: bool = False, level: str = "") -> str:
+def markdown(rows: Sequence[RunRecord], brief: bool = False) -> str:
     """Return a heading and a table for every regime, data set and label budget.
 
     Args:
         rows: the records, in any order.
         brief: only the columns that fit a terminal.
-        level: "## " makes the headings sections; otherwise they are bold.
     """
-    groups: dict[tuple[str, str], list[RunRecord]] = {}
+    parts = [
+        f"{_heading(group)}\n\n{comparison_tables.markdown(group, brief)}" for group in groups(rows)
+    ]
+    return "\n\n".join(filter(None, [*parts, known_faults.sentence(rows)]))
+
+
+def groups(rows: Sequence[RunRecord]) -> list[Group]:
+    """Return the records that may be compared with each other: same images, same labels."""
+    by_task: dict[tuple[str, ...], list[RunRecord]] = {}
     for record in sorted(rows, key=_order):
         # Two folders may share a name and sizes, and runs of one cross-validation may have
         # different numbers of trials.
-        same = _heading(record, level) if record.folds is None else formatting.budget_of(record)
-        groups.setdefault((same, record.images), []).append(record)
-    parts = []
-    for group in groups.values():
-        most = max(group, key=lambda record: len(record.seeds))
-        parts.append(f"{_heading(most, level)}\n\n{_table(group, brief)}")
-    return "\n\n".join(filter(None, [*parts, known_faults.sentence(rows)]))
+        shared = [comparison_tables.title(record), comparison_tables.details(record)]
+        if record.folds is not None:
+            shared = [formatting.budget_of(record)]
+        by_task.setdefault((*shared, record.images), []).append(record)
+    return list(map(comparison_tables.group, by_task.values()))
 
 
 def _order(record: RunRecord) -> tuple[Any, ...]:
     return record.regime, record.data, record.labels, record.method, record.run_id
 
 
-def _heading(record: RunRecord, level: str) -> str:
-    budget = f"{record.data}, {formatting.budget_of(record)}"
-    regime = formatting.regime_in_words(record.regime, formatting.budget_kind(record))
-    details = (
-        f"{record.labels:,} labels, {len(record.classes)} classes, {regime}"
-        f"{formatting.evaluated_on(record)}"
-    )
-    return f"{level}{budget}\n\n({details})" if level else f"**{budget}** ({details})"
-
-
-def _table(group: Sequence[RunRecord], brief: bool) -> str:
-    """Return the table of records that may be compared, the best first, with its remarks."""
-    ordered = sorted(group, key=lambda record: -record.scores["accuracy"].mean)
-    winner = uncertainty.winner(ordered)
-    long_settings: list[str] = []
-    rows = []
-    for record in ordered:
-        settings = _settings(record, group)
-        if len(settings) > LONGEST_SETTINGS:
-            long_settings.append(f"settings of run {record.run_id}: {settings}")
-            settings = "see below"
-        rows.append(_row(record, ordered[0], settings))
-    if winner is not None:
-        rows[winner]["accuracy ± 95%"] = f"**{rows[winner]['accuracy ± 95%']}**"
-    columns = [name for name in (BRIEF if brief else rows[0]) if any(row[name] for row in rows)]
-    cells = [[row[name] for name in columns] for row in rows]
-    remarks = [*(long_settings if not brief else []), *_remarks(group)]
-    lines = [formatting.markdown_table(columns, cells)]
-    if brief:
-        remarks.append(BRIEF_LEGEND if group[0].folds is None else uncertainty.OF_FOLDS)
-    elif group[0].folds is not None:
-        remarks.append(uncertainty.OF_FOLDS)
-    if remarks:
-        lines += ["", *(f"- {remark}" for remark in dict.fromkeys(remarks))]
-    return "\n".join(lines)
-
-
-def _settings(record: RunRecord, group: Sequence[RunRecord]) -> str:
-    """Return the settings in which the record differs from others of its method."""
-    same_method = [_complete(row) for row in group if row.method == record.method]
-    ours = _complete(record)
-    words = []
-    for key, value in ours.items():
-        differs = any(other.get(key) != value for other in same_method)
-        if differs and key not in IN_OTHER_COLUMNS:
-            words.append(f"{key}={_plain(value)}")
-    return ", ".join(words)
-
-
-def _complete(record: RunRecord) -> dict[str, Any]:
-    """Return the settings of a record, with defaults for those that are newer than the record."""
-    if record.members is not None:
-        return _flat(record.config)
-    fields = RunConfig.model_fields.items()
-    defaults = {key: field.default for key, field in fields if not field.is_required()}
-    return _flat({**defaults, **record.config})
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, dict):
-            flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = value
-    return flat
-
-
-def _plain(value: Any) -> str:
-    """Return a setting in short: of augmentations their names, of phases what they train."""
-    if isinstance(value, list):
-        items = [next(iter(item.values())) if isinstance(item, dict) else item for item in value]
-        return f"[{' '.join(map(str, items))}]"
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _accuracy(record: RunRecord) -> str:
-    return formatting.interval(record.scores["accuracy"])
-
-
-def _row(record: RunRecord, best: RunRecord, settings: str) -> dict[str, str]:
-    scores, train = record.scores, record.train_accuracy
-    values = scores["accuracy"].values
-    return {
-        "method": formatting.method_name(record),
-        "backbone": record.backbone,
-        "weights": formatting.weights_name(record),
-        "settings": settings,
-        "accuracy ± 95%": _accuracy(record),
-        "95% with test images": uncertainty.with_test_images(record),
-        "balanced accuracy": f"{scores['recall'].mean:.4f}" if record.unequal_test else "",
-        "always the same class": uncertainty.baseline(record),
-        "clean accuracy": f"{scores[CLEAN].mean:.4f}" if CLEAN in scores else "",
-        "min - max": f"{min(values):.4f} - {max(values):.4f}" if len(values) > 1 else "",
-        "difference to the best": "" if record is best else _difference(record, best),
-        "F1": f"{scores['f1'].mean:.4f}",
-        "loss": f"{scores['loss'].mean:.3f}",
-        "ECE": f"{scores['ece'].mean:.3f}",
-        "loss, calibrated": _calibrated(record, "loss"),
-        "ECE, calibrated": _calibrated(record, "ece"),
-        "train accuracy": "" if train is None else f"{train.mean:.3f}",
-        "n": str(len(values)),
-        "seconds per trial": costs.seconds(record),
-        "features (s)": costs.feature_seconds(record),
-        "parameters": f"{record.cost.parameters:,}",
-        "run": record.run_id,
-    }
-
-
-def _calibrated(record: RunRecord, name: str) -> str:
-    return "" if record.calibrated is None else f"{record.calibrated[name].mean:.3f}"
-
-
-def _difference(record: RunRecord, best: RunRecord) -> str:
-    """Return the paired difference and its interval; nothing for fewer than two common trials."""
-    difference = paired_difference(record.by_seed(), best.by_seed())
-    return "" if difference.n < 2 else str(difference)
-
-
-def _remarks(group: Sequence[RunRecord]) -> list[str]:
-    """Return changes of the data, warnings of the runs, and doubts about the intervals."""
-    remarks = []
-    for record in group:
-        remarks += record.data_notes
-    for record in group:
-        remarks += [
-            f"{formatting.short_name(record)}: {formatting.current_words(text)}"
-            for text in record.warnings
-        ]
-    remarks += [_measures(record) for record in group if record.measures]
-    return [*remarks, *(f"{sentence}." for sentence in uncertainty.cautions(group))]
-
-
-def _measures(record: RunRecord) -> str:
-    """Return what a learner measured of itself: the accuracy of a gate, for example."""
-    means = [
-        f"{name.replace('_', ' ')} {formatting.interval(score, share=False)}"
-        for name, score in sorted(record.measures.items())
-    ]
-    return f"{formatting.short_name(record)}, run {record.run_id}: {', '.join(means)}."
+def _heading(group: Group, level: str = "") -> str:
+    """Return the heading of a table: bold, or a section if `level` is "## "."""
+    if level:
+        return f"{level}{group.title}\n\n({group.details})"
+    return f"**{group.title}** ({group.details})"

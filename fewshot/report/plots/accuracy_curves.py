@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from fewshot import io
 from fewshot.evaluation.statistics import Interval
-from fewshot.report import formatting
+from fewshot.report import formatting, labels
 from fewshot.report.plots import style
 from fewshot.runs.run_record import RunRecord
 
@@ -56,24 +56,21 @@ class Panel(NamedTuple):
 def panels(records: Sequence[RunRecord]) -> list[Panel]:
     """Return a panel for each data set and kind of budget that some method has two values of.
 
-    Methods differ by backbone, weights and preset. If a method has several records at one budget,
-    its line takes the one with the most trials, and the others get lines named after their run.
+    Methods differ by backbone, weights and preset, and where one of them has several records at one
+    budget, by the settings in which these differ.
     """
     groups: dict[tuple[str, ...], dict[str, dict[float, RunRecord]]] = {}
     levels: dict[str, dict[str, Level]] = {}
-    for record in sorted(records, key=lambda record: (-len(record.seeds), record.run_id)):
-        if record.class_shots:  # the number of labels per class is not one number
-            continue
-        images = record.images
-        kind, label = formatting.budget_kind(record), formatting.method_label(record)
+    # Without several numbers of labels per class, which are not one number.
+    ordered = [record for record in records if not record.class_shots]
+    ordered.sort(key=lambda record: (-len(record.seeds), record.run_id))
+    for record, label in zip(ordered, labels.distinct(ordered), strict=True):
+        images, kind = record.images, formatting.budget_kind(record)
         if kind == "full" or record.shots == 0:
             levels.setdefault(images, {}).setdefault(label, level_of(record))
             continue
         methods = groups.setdefault((images, record.data, kind), {})
-        amount = formatting.budget_amount(record)
-        if amount in methods.get(label, {}):
-            label = f"{label} {record.run_id}"
-        methods.setdefault(label, {})[amount] = record
+        methods.setdefault(label, {})[formatting.budget_amount(record)] = record
     result = []
     for (images, data, kind), methods in sorted(groups.items()):
         if any(len(by_budget) > 1 for by_budget in methods.values()):
@@ -265,10 +262,18 @@ def _bottom(group: Sequence[float], gap: float) -> float:
 def write(records: Sequence[RunRecord], out: Path) -> list[Path]:
     """Write each panel as accuracy-<data>-<shots|fraction>.svg, .pdf, .png; return the paths."""
     paths: list[Path] = []
+    for name, panel in named(records).items():
+        io.make_folder(out)
+        paths += save(panel, out / name)
+    return paths
+
+
+def named(records: Sequence[RunRecord]) -> dict[str, Panel]:
+    """Return each panel by the name of its files: accuracy-<data>-<shots|fraction>."""
+    by_name: dict[str, Panel] = {}
     uses: dict[str, int] = {}
     for panel in panels(records):
         name = f"accuracy-{Path(panel.data).name}-{panel.budget}"
         uses[name] = uses.get(name, 0) + 1  # two folders may share a name
-        io.make_folder(out)
-        paths += save(panel, out / (name if uses[name] == 1 else f"{name}-{uses[name]}"))
-    return paths
+        by_name[name if uses[name] == 1 else f"{name}-{uses[name]}"] = panel
+    return by_name

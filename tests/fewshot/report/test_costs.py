@@ -23,9 +23,17 @@ def column(table: str, name: str) -> dict[str, str]:
 def test_features_have_a_column_of_their_own_and_are_no_part_of_the_seconds() -> None:
     for brief in (False, True):
         table = comparison.markdown([NEW, OLD], brief=brief)
-        assert column(table, "seconds per trial") == {"probe": "2.8", "protonet": "26.5"}
+        assert column(table, "seconds per trial") == {"probe": "2.8", "protonet": "2.0"}
         assert column(table, "features (s)") == {"probe": "23.8", "protonet": ""}
         assert "features (s)" not in comparison.markdown([OLD], brief=brief)
+
+
+def test_an_old_record_without_training_has_no_seconds() -> None:
+    old = replace(record("probe"), cost=Cost(0.0, 24.5, None, 10.0, 12345))
+    assert old.cost.seconds is None
+    assert costs.seconds(old) == ""
+    assert "seconds per trial" not in comparison.markdown([old])
+    assert "s per trial" not in old._repr_html_()
 
 
 def test_the_page_defines_the_columns_once() -> None:

@@ -23,7 +23,7 @@ def test_the_numbers_of_a_record_by_hand_in_the_order_of_the_seeds() -> None:
     assert record.confusion == [[12, 3], [3, 12]]
     assert record.labels == 8
     assert record.cost == Cost(3.0, 0.5, 200.0, 300.0, 1234)
-    assert record.cost.seconds == 3.5
+    assert record.cost.seconds == 3.0  # an old record has those of training alone
     assert record.warnings[:4] == ["small", "seed 0", "seed 1", "seed 2"]
     assert record.provenance.commit == "c2"  # of the trial that finished last
     assert record.provenance.started.startswith("2024-01-01")
@@ -42,7 +42,7 @@ def test_seconds_leave_out_the_features_where_all_trials_state_theirs() -> None:
     old = trial(2, 0.5, cost=Cost(1.0, 60.0, None, 1.0, 1))
     cost = assembled(*apart, old).cost
     assert cost.feature_seconds is None
-    assert cost.seconds == pytest.approx(1 + (24 + 25 + 60) / 3)
+    assert cost.seconds == pytest.approx(1)
     assert "feature_seconds" not in assembled(old).to_json()["cost"]
     assert TrialRecord.from_json(apart[1].to_json()) == apart[1]
 

@@ -78,7 +78,7 @@ def test_two_records_of_one_method_and_budget_are_both_shown() -> None:
     records = [at(4, run_id="a"), at(4, values=(0.3, 0.4, 0.5), run_id="b"), at(8, run_id="c")]
     (panel,) = accuracy_curves.panels(records)
     assert {line.label: line.budgets for line in panel.lines} == {
-        "probe conv4 from random weights": [4, 8], "probe conv4 from random weights a": [4],
+        "probe conv4 from random weights": [4, 8], "probe conv4 from random weights, run a": [4],
     }  # fmt: skip
     assert panel.lines[0].means[0] == pytest.approx(0.4)  # of the record with more trials
 
