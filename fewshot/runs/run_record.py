@@ -263,8 +263,7 @@ class RunRecord(RunFacts):
             f"<table><caption>{html.escape(heading)}; run {self.run_id}, seeds {seeds}</caption>"
             "<tr><th>test metric</th><th>mean ± 95% over trials</th></tr>"
             f"{''.join(rows)}</table><p>95% interval of the accuracy with the test images as a "
-            f"sample: {wider.text()}{seconds}</p>"
-            + (f"<ul>{notes}</ul>" if notes else "")
+            f"sample: {wider.text()}{seconds}</p>" + (f"<ul>{notes}</ul>" if notes else "")
         )
 
 
