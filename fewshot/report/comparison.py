@@ -123,7 +123,7 @@ def named(rows: Sequence[RunRecord]) -> list[Named]:
     for group in groups(rows):
         words = f"{Path(group.records[0].data).name} {formatting.budget_of(group.records[0])}"
         words = words.removesuffix(" per class").replace("%", " percent")
-        name = f"methods-{re.sub(r'[^A-Za-z0-9.]+', '-', words).strip('-')}"
+        name = f"methods-{re.sub(r'[^A-Za-z0-9]+', '-', words).strip('-')}"
         names[name] = names.get(name, 0) + 1  # two folders may share a name
         result.append(Named(name if names[name] == 1 else f"{name}-{names[name]}", group))
     return result

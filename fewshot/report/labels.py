@@ -66,12 +66,16 @@ def _presets(records: Sequence[RunRecord]) -> dict[str, list[str]]:
 
 
 def _settings(records: Sequence[RunRecord]) -> dict[str, list[str]]:
-    """Return by run the settings in which runs with the same labelled images differ, in words."""
+    """Return by run the settings in which runs with the same labelled images differ, in words.
+
+    A setting that some run lacks is newer than that run, and is left out.
+    """
     keys: dict[str, None] = {}
     for some in _by_task(records):
         for record in some:
             keys |= dict.fromkeys(differences(record, some))
-    chosen = [key for key in keys if key not in BUDGETS][:MOST_SETTINGS]
+    of_all = set.intersection(*(set(_complete(record)) for record in records))
+    chosen = [key for key in keys if key in of_all and key not in BUDGETS][:MOST_SETTINGS]
     words = {}
     for record in records:
         settings = _complete(record)

@@ -198,7 +198,7 @@ def _cost(every: Sequence[Contest]) -> Question | None:
     contest = max(every, key=_trials, default=None)
     if contest is None or len(contest.standings) < FEWEST_SETTINGS:
         return None
-    timed = [one for one in contest.standings if one.entry.record.cost.seconds > 0]
+    timed = [one for one in contest.standings if _seconds(one) > 0]
     if len(timed) < FEWEST_SETTINGS:
         return None
     best = timed[0]
@@ -251,7 +251,8 @@ def _trials(contest: Contest) -> int:
 
 
 def _seconds(standing: Standing) -> float:
-    return standing.entry.record.cost.seconds
+    """Return the seconds per trial; 0 if its record does not separate them from the features."""
+    return standing.entry.record.cost.seconds or 0.0
 
 
 def _priced(standing: Standing) -> str:
