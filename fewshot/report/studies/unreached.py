@@ -9,9 +9,9 @@ from fewshot.report.formatting import Cell, Table, as_stated, counted
 from fewshot.report.studies import tables
 from fewshot.report.studies.reported import METRICS
 from fewshot.report.studies.results import DONE, CellResult, RowResult, Study
-from fewshot.studies import grids
 
-COLUMNS = ["row", "setting", "reported", "shown instead", "time on two cores", "needs"]
+TIME = "time on two cores"
+COLUMNS = ["row", "setting", "reported", "shown instead", TIME, "needs"]
 CAPTION = (
     "Settings without a result at scale full, the report's own images, epochs and networks: what "
     "this page shows instead, and the expected time of all trials on two cores"
@@ -33,21 +33,19 @@ def table(study: Study) -> Table | None:
     """Return the settings without a result at scale full, or None if there are none.
 
     A setting that no scale measured has a line of its own if the report states an accuracy for it;
-    the others of a row share a line.
+    the others of a row share a line. Settings that are no system of the report are left out.
     """
-    rows = []
-    total = 0.0
+    rows, total = [], 0.0
     for row in study.rows:
-        if row.row.kind not in WITH_RUNS:
-            continue
-        for cells in _lines(row):
-            seconds = _seconds(row, cells)
-            total += seconds
-            rows.append(_line(row, cells, seconds))
+        if row.row.kind in WITH_RUNS:
+            for cells in _lines(row):
+                seconds = sum(cell.seconds for cell in cells)
+                total += seconds
+                rows.append(_line(row, cells, seconds))
     if not rows:
         return None
-    ends = [Cell() for _ in COLUMNS]
-    ends[0], ends[4] = Cell("all"), Cell(duration(total), total)
+    ends = [Cell("all") if name == "row" else Cell() for name in COLUMNS]
+    ends[COLUMNS.index(TIME)] = Cell(duration(total), total)
     columns = [index for index in range(len(COLUMNS)) if any(row[index].text for row in rows)]
     return Table(
         CAPTION,
@@ -62,7 +60,7 @@ def _lines(row: RowResult) -> list[list[CellResult]]:
     alone: list[list[CellResult]] = []
     shared: dict[str, list[CellResult]] = {}
     for cell in row.cells:
-        if cell.status == DONE and cell.scale == "full":
+        if (cell.status == DONE and cell.scale == "full") or row.row.stand_in(cell.values, "full"):
             continue
         if cell.status != DONE and METRICS.keys() & cell.reported.keys():
             alone.append([cell])
@@ -72,9 +70,11 @@ def _lines(row: RowResult) -> list[list[CellResult]]:
 
 
 def _line(row: RowResult, cells: Sequence[CellResult], seconds: float) -> list[Cell]:
-    names = [cell.label for cell in cells]
-    alone = len(cells) == 1 and len(row.cells) > 1
-    setting = names[0] if alone else f"{len(cells)} of {counted(len(row.cells), 'setting')}"
+    alone = len(cells) == 1
+    setting = f"{len(cells)} of {counted(len(row.cells), 'setting')}"
+    if alone:
+        title = row.row.title_at(cells[0].scale)
+        setting = row.row.title if cells[0].label == title else cells[0].label
     instead = {_instead(cell) for cell in cells}.pop()
     return [
         Cell(row.name),
@@ -101,13 +101,3 @@ def _instead(cell: CellResult) -> str:
     if cell.status != DONE:
         return "nothing"
     return f"scale {cell.scale}" + (f": {cell.stand_in}" if cell.stand_in else "")
-
-
-def _seconds(row: RowResult, cells: Sequence[CellResult]) -> float:
-    """Return the expected seconds; of a search also of the cells that are not known yet."""
-    seconds = sum(cell.seconds for cell in cells)
-    if row.row.kind != "search":
-        return seconds
-    n_cells = grids.count(row.row, "full")
-    at_full = sum(cell.scale == "full" for cell in row.cells)
-    return seconds / len(cells) * (n_cells - at_full)
