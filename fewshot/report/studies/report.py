@@ -112,7 +112,7 @@ def _texts(
         log.warning(f"{readme} was written by hand and is not changed")
     else:
         lines = [pages.line(study) for study in studies]
-        texts[readme] = writing.index(lines, out, out / ALL in texts)
+        texts[readme] = writing.index(lines, out, out / ALL in texts, about)
     return texts
 
 

@@ -22,6 +22,7 @@ INDEX_COLUMNS = (
     "best result",
 )
 UNREACHED = "What was not run at scale full"
+ANSWER_MARKS = ("<!-- answer of several studies -->", "<!-- end of the answer -->")
 TEMPLATE = Path(__file__).with_name("page.html")
 
 
@@ -135,10 +136,17 @@ def without_figures(page: str) -> str:
     return re.sub(r"<svg.*?</svg>", "", page, flags=re.S)
 
 
-def index(lines: Sequence[Line], out: Path, has_html: bool) -> str:
-    """Return README.md of the folder: a table row for each study, and links to other pages.
+def index(lines: Sequence[Line], out: Path, has_html: bool, about: Overview | None = None) -> str:
+    """Return README.md of the folder: the short answer, a row for each study, and other pages.
 
-    Studies that are not among `lines` keep the row that an existing README.md has for them.
+    Studies that are not among `lines` keep the row that an existing README.md has for them, and a
+    report of one study keeps the answer of several.
+
+    Args:
+        lines: of the studies.
+        out: the folder.
+        has_html: whether the page of several studies is written too.
+        about: the questions about the studies.
     """
     rows = _existing(out / "README.md")
     rows |= {line.name: _index_row(line) for line in lines}
@@ -149,6 +157,7 @@ def index(lines: Sequence[Line], out: Path, has_html: bool) -> str:
     parts = [
         INDEX_MARK,
         "# Reports",
+        *_answer(about if len(lines) > 1 else None, out / "README.md"),
         "\n".join([*head, *(rows[name] for name in sorted(rows))]),
         "Each study repeats the systems of a report and compares its numbers. The page of a study "
         "begins with its main table, and continues with findings and every row in detail. Every "
@@ -160,6 +169,21 @@ def index(lines: Sequence[Line], out: Path, has_html: bool) -> str:
         links = [f"- [{_heading(path)}]({path.name})" for path in others]
         parts.append("\n".join(["Other pages:", "", *links]))
     return "\n\n".join(parts) + "\n"
+
+
+def _answer(about: Overview | None, path: Path) -> list[str]:
+    """Return the first question with its answer, or that of an existing index."""
+    if about is None:
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        return re.findall(f"{ANSWER_MARKS[0]}.*?{ANSWER_MARKS[1]}", text, re.S)
+    question = about.questions[0]
+    parts = [ANSWER_MARKS[0], f"## {question.title}", *map(escaped, question.sentences)]
+    if question.table is not None:
+        parts += [f"**{escaped(question.table.caption)}**", _rows(question.table)]
+        parts += _notes(question.table.notes)
+    if question.figure is not None:
+        parts.append(_image(question.figure, about.name))
+    return ["\n\n".join([*parts, "## Study by study", ANSWER_MARKS[1]])]
 
 
 def _existing(path: Path) -> dict[str, str]:

@@ -84,6 +84,10 @@ def test_the_index_keeps_other_studies_and_leaves_a_page_written_by_hand(
     planned, saved, written_to = reported
     out = shutil.copytree(written_to, tmp_path / "out")
     before = (out / "README.md").read_text()
+    assert before.index("## Which method at which number of labels?") < before.index("| study |")
+    assert before.count("## Study by study") == 1
+    (picture,) = re.findall(r"!\[.*\]\((.*)\)", before)
+    assert (out / picture).exists()
     assert re.findall(r"^\| \[(\w+)\]", before, re.M) == ["experts", "hyperparameters", "kshot"]
     assert (
         "| [kshot](kshot.md) | 5 of 7 rows, 11 of 15 settings, 100 trials, scale small |  | "
