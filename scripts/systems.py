@@ -12,6 +12,7 @@ from fewshot import io
 from fewshot.report import formatting
 from fewshot.runs import records
 from fewshot.runs.run_record import RunRecord
+from fewshot.studies.schema import MEASURED
 from scripts import names
 from scripts.pages import RECORDS
 
@@ -81,8 +82,12 @@ def _records(system: System) -> list[tuple[RunRecord, str]]:
         for _, record in records.load(places)
         if record.preset != "full" and not _is_of_meta_page_alone(record)
     ]
-    for path in sorted((RECORDS / "kshot" / "small" / system.row).glob("*.json")):
-        record = RunRecord.from_json(io.read_json(path)["record"])
+    folders = [RECORDS / "kshot" / scale / system.row for scale in MEASURED]
+    for path in (path for folder in folders for path in sorted(folder.glob("*.json"))):
+        result = io.read_json(path)
+        if result["status"] != "done":
+            continue
+        record = RunRecord.from_json(result["record"])
         if not formatting.is_untrained(record):
             words = f"{formatting.network(record)}, with the slides' learning rate"
             listed.append((record, words))

@@ -34,13 +34,18 @@ METHODS = {"K9": "Prototypical network", "K10": "Siamese network", "K11": "MAML"
 
 
 def page_of(study: str) -> Page:
-    planned = gathering.read([ROOT / "configs" / "studies" / study], "small")
-    return pages.page(gathering.gather(planned, RECORDS, "small")[0])
+    planned = gathering.read([ROOT / "configs" / "studies" / study], "highest")
+    return pages.page(gathering.gather(planned, RECORDS, "highest")[0])
 
 
 def records(study: str, row: str = "*") -> list[dict[str, Any]]:
-    files = (RECORDS / study / "small").glob(f"{row}/*.json")
-    contents = [json.loads(path.read_text())["record"] for path in files]
+    """Return the records of the results at the highest scale of each."""
+    files = {
+        path.relative_to(RECORDS / study / scale): path
+        for scale in ("small", "full")
+        for path in (RECORDS / study / scale).glob(f"{row}/*.json")
+    }
+    contents = [json.loads(path.read_text())["record"] for path in files.values()]
     return [content for content in contents if content and "backbone" in content]
 
 
@@ -89,12 +94,12 @@ def of_page(page: Page) -> Iterator[str]:
     yield from page.findings
     yield from of_findings([*page.winners, *page.compared])
     yield from of_figures(page.figures)
-    line = pages.line(gathering.gather(*_planned(page.name), "small")[0])
+    line = pages.line(gathering.gather(*_planned(page.name), "highest")[0])
     yield line.best
 
 
 def _planned(study: str) -> tuple[results.Planned, Path]:
-    return gathering.read([ROOT / "configs" / "studies" / study], "small"), RECORDS
+    return gathering.read([ROOT / "configs" / "studies" / study], "highest"), RECORDS
 
 
 def of_section(section: pages.Section) -> Iterator[str]:

@@ -70,6 +70,7 @@ def test_sweep_shows_what_would_run_and_runs_a_shard(study, monkeypatch, capsys)
         ("--only X9", "there is no such row"),
         ("--shard 3/2", "--shard 3/2: expected i/n with i from 1 to n"),
         ("--scale tiny --out runs", "--scale tiny: expected one of smoke, small, full"),
+        ("--scale highest", "--scale highest: expected one of smoke, small, full."),
     ],
 )
 def test_a_wrong_request_of_a_sweep_has_code_2(

@@ -210,3 +210,25 @@ def test_a_scale_does_not_run_the_groups_of_cells_that_it_drops(tmp_path: Path) 
     values = [tuple(cell.values.values()) for cell in grids.cells(row, "small")]
     assert values == [(1, 1), (1, 5), (1, 9), (2, 1), (1,), (5,)]
     assert grids.count(row, "full") == 8
+
+
+def test_every_cell_has_the_settings_of_the_scale_that_leaves_it_out(tmp_path: Path) -> None:
+    row = row_of(
+        tmp_path,
+        base={"method": "scratch"},
+        grid=[{"train.lr": [1, 2], "shots": [5, 9]}],
+        scales={
+            "small": {
+                "only": {"train.lr": [1]},
+                "drop": [{"shots": [9]}],
+                "set": {"train.epochs": 3},
+            }
+        },
+    )
+    assert len(grids.cells(row, "small")) == 1
+    every = grids.every_cell(row, "small")
+    assert [cell.values for cell in every] == [
+        {"train.lr": rate, "shots": shots} for rate in (1, 2) for shots in (5, 9)
+    ]
+    assert {cell.settings["train"]["epochs"] for cell in every} == {3}
+    assert [cell.name for cell in every] == [cell.name for cell in grids.cells(row, "full")]

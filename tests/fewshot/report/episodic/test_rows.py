@@ -62,3 +62,24 @@ def test_a_row_shows_its_question_its_tables_and_what_did_not_run(tmp_path: Path
     assert rows.report(*arguments[:2], False, *arguments[3:]) == 0
     stale = "- stale: measured before the preset, the weights or the code changed, for: method "
     assert f"{stale}nearest-mean, shots 1\n" in (tmp_path / "episodes.md").read_text()
+
+
+def test_a_cell_has_its_result_at_the_highest_scale(tmp_path: Path, capsys) -> None:
+    """Cells of both scales show the method that was written at scale full alone."""
+    file = tmp_path / "configs" / "episodes" / "heads.yaml"
+    file.parent.mkdir(parents=True)
+    first, second, *_ = METHODS
+    file.write_text(yaml.safe_dump({**ROW, "grid": [{"method": [first, second]}]}))
+    (row,) = schema.read([file])
+    cells = grids.cells(row, "small")
+    for scale, some, shots in (("small", cells, 1), ("full", cells[:1], 5)):
+        store = ResultStore(scale, tmp_path / "runs", tmp_path / "results")
+        for cell in some:
+            one = result(cell.values["method"], shots, n=30)
+            store.write(row, cell, outcome("done", record=one.to_json(), run=one.run_id))
+    assert rows.report([file], None, False, "highest", tmp_path / "results") == 0
+    page = capsys.readouterr().out
+    assert page.count(f"| {first} |") == page.count(f"| {second} |") == 1
+    assert "5-shot" in page
+    assert "1-shot" in page
+    assert "Not yet run" not in page
