@@ -225,7 +225,8 @@ def main(words: Sequence[str] | None = None) -> int:
     began, complete = time.monotonic(), False
     with multi_process_service(options.device) as has_mps:
         try:
-            complete = run(grid, options.processes, options.seconds)
+            left = options.seconds - (time.monotonic() - began)
+            complete = run(grid, options.processes, left)
         except KeyboardInterrupt:
             print("interrupted; the same command continues", file=sys.stderr)
             return 130

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 CONTROL = "nvidia-cuda-mps-control"
+FOLDERS = ("/usr/local/nvidia/bin",)  # of containers that mount the driver, beside the path
 START_SECONDS = 30.0  # for the service and a first process that computes through it
 CLIENT = "import torch; print(torch.ones(2, device='cuda').sum().item())"
 
@@ -29,11 +30,12 @@ def multi_process_service(device: str) -> Iterator[bool]:
     Yields:
         Whether MPS runs. If not, the processes share the GPU without it.
     """
-    if not device.startswith("cuda") or shutil.which(CONTROL) is None:
+    path = os.pathsep.join([os.environ.get("PATH", os.defpath), *FOLDERS])
+    if not device.startswith("cuda") or shutil.which(CONTROL, path=path) is None:
         yield False
         return
     folder = tempfile.mkdtemp(prefix="mps-")  # a short path: sockets allow 107 characters
-    names = {"CUDA_MPS_PIPE_DIRECTORY": folder, "CUDA_MPS_LOG_DIRECTORY": folder}
+    names = {"CUDA_MPS_PIPE_DIRECTORY": folder, "CUDA_MPS_LOG_DIRECTORY": folder, "PATH": path}
     before = {name: os.environ.get(name) for name in names}
     os.environ.update(names)
     runs = False

@@ -64,7 +64,7 @@ def _by_value(options: Options) -> list[Part]:
     tiny = () if options.toy else ("tinyimagenet32",)
     return [
         _measured(options, "prepare", 40),
-        Part("tests", 100, _test_command(tests), lambda: read_tests(tests)),
+        Part("tests", 100, _test_command(tests, options.toy), lambda: read_tests(tests)),
         _measured(options, "meta", 110, tiny),
         _measured(options, "wider", 150, tiny),
         _grid(options, 130),
@@ -95,14 +95,18 @@ def _grid(options: Options, seconds: float) -> Part:
     return Part("grid", seconds, words, lambda: _measurement(options.out, "grid"), fills=True)
 
 
-def _test_command(report: Path) -> list[str]:
-    """Return the command that runs the tests marked `gpu`, and only the files that have some."""
+def _test_command(report: Path, toy: bool) -> list[str]:
+    """Return the command that runs the tests marked `gpu`, or a few for a toy.
+
+    It names only the files that have such tests.
+    """
     files = sorted(
         str(path.relative_to(ROOT))
         for path in (ROOT / "tests").rglob("test_*.py")
         if "pytest.mark.gpu" in path.read_text(encoding="utf-8")
     )
-    return ["-m", "pytest", "-m", "gpu", "-W", "default", f"--junitxml={report}", *files]
+    few = ["-k", "features"] if toy else []
+    return ["-m", "pytest", "-m", "gpu", "-W", "default", f"--junitxml={report}", *few, *files]
 
 
 def _few_labels(options: Options, method: str, seconds: float) -> Part:

@@ -117,26 +117,6 @@ def start(file: Path, out: Path, seconds: float = 600) -> subprocess.Popen[bytes
     return subprocess.Popen(command, cwd=gpu_grid.ROW.parents[3])
 
 
-@pytest.mark.slow
-def test_the_results_are_those_of_a_sweep(
-    file: Path, row: Row, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert start(file, tmp_path / "grid").wait(600) == 0
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    store = ResultStore("full", tmp_path / "runs", tmp_path / "swept")
-    sweep.run([row], store, device="cpu")
-    for cell in grids.cells(row, "full"):
-        here, there = (
-            json.loads((folder / "toys" / "full" / "T1" / f"{cell.name}.json").read_text())
-            for folder in (tmp_path / "grid" / "results", tmp_path / "swept")
-        )
-        assert here["record"]["scores"] == there["record"]["scores"]
-        assert {key: here[key] for key in ("settings", "position", "repeats", "run", "curves")} == {
-            key: there[key] for key in ("settings", "position", "repeats", "run", "curves")
-        }
-    assert not list((tmp_path / "grid").rglob("model.safetensors"))
-
-
 class Threads(ThreadPoolExecutor):
     """Stands for processes; it has no contexts."""
 
@@ -160,9 +140,43 @@ def test_without_time_no_further_trial_begins(grid: Grid, monkeypatch: pytest.Mo
     assert len(list(grid.store.folder(grid.row).glob("*.json"))) == 4
 
 
+def results_of(folder: Path, row: Row) -> list[dict[str, Any]]:
+    """Return of each result what a second computation has to repeat."""
+    keys = ("settings", "position", "repeats", "run", "curves", "status")
+    results = []
+    for cell in grids.cells(row, "full"):
+        result = json.loads((folder / "toys" / "full" / "T1" / f"{cell.name}.json").read_text())
+        scores = result["record"]["scores"]
+        results.append({**{key: result[key] for key in keys}, "scores": scores})
+    return results
+
+
+def swept(row: Row, folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Return the results of an undisturbed sweep in this process."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    sweep.run([row], ResultStore("full", folder / "runs", folder / "swept"), device="cpu")
+    return results_of(folder / "swept", row)
+
+
 @pytest.mark.slow
-def test_a_signal_stops_it_with_saved_states(file: Path, tmp_path: Path) -> None:
-    file.write_text(ROW.replace("STEPS", "100000"))
+def test_the_results_are_those_of_a_sweep(
+    file: Path, row: Row, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert start(file, tmp_path / "grid").wait(600) == 0
+    results = results_of(tmp_path / "grid" / "results", row)
+    assert results == swept(row, tmp_path, monkeypatch)
+    assert not list((tmp_path / "grid").rglob("model.safetensors"))
+
+
+@pytest.mark.slow
+def test_after_a_signal_it_continues_from_the_saved_states(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file.write_text(
+        ROW.replace("STEPS", "600").replace("trials: 2", "trials: 1")
+        + "scales: {full: {only: {train.lr: [0.001]}}}\n"
+    )
+    (row,) = schema.read([file])
     out = tmp_path / "grid"
     process = start(file, out)
     deadline = time.monotonic() + 300
@@ -171,7 +185,7 @@ def test_a_signal_stops_it_with_saved_states(file: Path, tmp_path: Path) -> None
         assert process.poll() is None
         time.sleep(0.1)
     before = {path: path.stat().st_mtime_ns for path in out.rglob("checkpoint.pt")}
-    time.sleep(0.5)
+    time.sleep(0.2)
     os.kill(process.pid, signal.SIGTERM)
     assert process.wait(300) == 130
     after = {path: path.stat().st_mtime_ns for path in out.rglob("checkpoint.pt")}
@@ -179,3 +193,5 @@ def test_a_signal_stops_it_with_saved_states(file: Path, tmp_path: Path) -> None
     assert all(after[path] > before[path] for path in before)
     summary = json.loads((out / "records" / "grid.json").read_text())
     assert (summary["done"], summary["failed"]) == (0, 0)
+    assert start(file, out).wait(600) == 0
+    assert results_of(out / "results", row) == swept(row, tmp_path, monkeypatch)
