@@ -147,7 +147,8 @@ def _cell(row: Row, scale: str, values: Values, position: int, step: int | None 
         text = _plain(value)
         short = row.labels.get(axis, axis.rpartition(".")[2])
         named = _is_named(row, axis)
-        words.append(text if named else f"{short} {text}")
+        word = f"no {short}" if named and text == "none" else text
+        words.append(word if named else f"{short} {text}")
         parts.append(_slug(text) if named else f"{_slug(short)}={_slug(text)}")
     name, label = "-".join(parts), ", ".join(words)
     if step is not None:

@@ -83,12 +83,16 @@ def _shares(counts: np.ndarray) -> np.ndarray:
 
 
 @style.styled
-def confusion(record: RunRecord) -> Any:
+def confusion(record: RunRecord, name: str = "") -> Any:
     """Draw the mean confusion matrix of the trials, in percent of each true class.
 
     Cells have numbers up to 20 classes, and every class is named up to 40. The colour follows the
     square root of the share, so that rare confusions are visible too. The rows of classes without
     test images are grey.
+
+    Args:
+        record: a record with `confusion`.
+        name: what ran, if not as the record says.
     """
     from matplotlib import colormaps
     from matplotlib.colors import PowerNorm
@@ -121,7 +125,7 @@ def confusion(record: RunRecord) -> Any:
     bar.set_label("% of the images of the true class")
     n = len(record.seeds)
     trials = "1 trial" if n == 1 else f"mean over {n} trials"
-    axes.set_title(f"{_run(record)}: confusion matrix, {trials}")
+    axes.set_title(f"{name or _run(record)}: confusion matrix, {trials}")
     return figure
 
 

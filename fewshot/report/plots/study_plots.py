@@ -102,7 +102,7 @@ def _dot(axes: Any, place: float, entry: Dot) -> None:
     axes.errorbar(
         entry.measured, place, xerr=arms, fmt="o", color=colour, markerfacecolor=face, elinewidth=1
     )
-    axes.plot(entry.reported, place, "D", color=style.ORANGE, markersize=4)
+    axes.plot(entry.reported, place, "D", color=style.ORANGE, markersize=3.2, zorder=3)
 
 
 def _kinds(figure: Any, kinds: set[tuple[bool, str]]) -> None:
@@ -119,9 +119,9 @@ def _kinds(figure: Any, kinds: set[tuple[bool, str]]) -> None:
     figure.legend(handles=handles, loc="outside upper center", ncols=min(3, len(handles)))
 
 
-def confusion(record: RunRecord, path: Path) -> list[Path]:
+def confusion(record: RunRecord, name: str, path: Path) -> list[Path]:
     """Write the confusion matrix of a record."""
-    return style.save(classes.confusion(record), path)
+    return style.save(classes.confusion(record, name), path)
 
 
 def budgets(panel: accuracy_curves.Panel, path: Path) -> list[Path]:

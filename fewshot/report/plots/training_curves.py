@@ -194,15 +194,16 @@ def _final(axis: Any, epochs: Sequence[float], record: RunRecord) -> None:
     """Draw points to the right of the curves for what was evaluated once, after training."""
     width = max(epochs) - min(epochs) or 1
     for number, (part, score) in enumerate(scores(record).items(), start=1):
-        x, std = max(epochs) + 0.05 * number * width, score.std or 0.0
-        arms = [[100 * min(std, score.mean)], [100 * min(std, 1 - score.mean)]]
+        x = max(epochs) + 0.05 * number * width
+        low, high = score.over_trials() or (score.mean, score.mean)
+        arms = [[100 * (score.mean - low)], [100 * (high - score.mean)]]
         axis.errorbar(
             x, 100 * score.mean, arms, fmt="o", color=PARTS[part].colour, markersize=5, capsize=3
         )
     axis.axvline(max(epochs) + 0.025 * width, color="0.8", linewidth=0.8)
     axis.set_xticks([tick for tick in axis.get_xticks() if min(0, *epochs) <= tick <= max(epochs)])
     axis.annotate(
-        "after training: mean, standard deviation",
+        "after training: mean, 95% interval",
         (1, 1.01),
         xycoords="axes fraction",
         ha="right",

@@ -63,8 +63,11 @@ def _curves(row: RowResult, cell: CellResult) -> dict[str, Series]:
 
 
 def _label(row: RowResult, cell: CellResult) -> str:
-    """Return the label of a cell; one without settings of its own names the stand-in, if any."""
-    return cell.stand_in or cell.label if cell.label == row.row.title_at(cell.scale) else cell.label
+    """Return the label of a cell with its stand-in, if it has one that the label does not name."""
+    if cell.label == row.row.title_at(cell.scale):
+        return cell.stand_in or cell.label
+    named = cell.stand_in.partition(" ")[0] in cell.label
+    return cell.label if named else f"{cell.label}: {cell.stand_in}"
 
 
 def _ends(name: str, series: Series) -> list[Cell]:

@@ -170,9 +170,9 @@ def _confusion(row: RowResult) -> list[Figure]:
     images = classes.images_heading(best.measured)
     columns = ["true class", "predicted as", images, "% of the true class"]
     table = Table("the most frequent mistakes", columns, rows, [])
-    network = best.stand_in or best.measured.backbone
-    title = f"{row.name}: confusion matrix, {network}, {best.label}"
-    save = partial(study_plots.confusion, best.measured)
+    name = f"{best.stand_in or best.measured.backbone}, {best.label}"
+    title = f"{row.name}: confusion matrix, {name}"
+    save = partial(study_plots.confusion, best.measured, f"{row.name}, {name}")
     return [Figure(f"{row.name}-confusion", title, classes.in_words(pairs), table, save)]
 
 

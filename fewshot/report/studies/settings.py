@@ -38,16 +38,17 @@ def alike(cells: Iterable[CellResult]) -> dict[Alike, list[CellResult]]:
 
 def titles(row: RowResult, panels: Mapping[Alike, Sequence[CellResult]]) -> dict[Alike, str]:
     """Return the words in which each panel differs from the others, and what ran there."""
-    groups = in_words([alike.group for alike in panels])
-    networks = {alike.network for alike in panels}
+    every = alike(row.scored)
+    groups = in_words([one.group for one in every])
+    networks = {one.network for one in every}
     words = {}
-    for alike, cells in panels.items():
-        parts = [groups[alike.group]] if groups[alike.group] else []
+    for panel, cells in panels.items():
+        parts = [groups[panel.group]]
         stand_ins = {cell.stand_in for cell in cells}
         place = stand_ins.pop() if len(stand_ins) == 1 else ""
         if len(networks) > 1:
-            parts.append(_network(row, cells) or ("" if place else alike.network))
-        words[alike] = "\n".join(filter(None, [", ".join(filter(None, parts)), place]))
+            parts.append(_network(row, cells) or ("" if place else panel.network))
+        words[panel] = "\n".join(filter(None, [", ".join(filter(None, parts)), place]))
     return words
 
 

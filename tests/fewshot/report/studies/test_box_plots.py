@@ -82,8 +82,8 @@ def test_panels_never_mix_scales() -> None:
         ("scale full", "hidden units"),
         ("scale small", "hidden units"),
         ("scale small", "learning rate"),
-        ("", "dropout"),
-        ("", "L2"),
+        ("scale small", "dropout"),
+        ("scale small", "L2"),
     }
 
 
