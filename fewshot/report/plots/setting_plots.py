@@ -53,8 +53,8 @@ def boxes(panels: Sequence[Boxes], path: Path) -> list[Path]:
     every = list(dict.fromkeys(value for panel in panels for value in panel.values))
     shown = [every if shared else list(panel.values) for panel in panels]
     columns = _columns(len(panels)) if shared else min(len(panels), 2)
-    each = [_height(columns, *pair) for pair in zip(panels, shown, strict=True)]
-    heights = [max(each[start : start + columns]) for start in range(0, len(each), columns)]
+    inches = [_height(columns, *pair) for pair in zip(panels, shown, strict=True)]
+    heights = [max(inches[start : start + columns]) for start in range(0, len(inches), columns)]
     figure = style.blank(
         0.3 + LINE * len(common) / 50 + sum(heights),
         style.SINGLE if len(panels) == 1 else style.DOUBLE,
