@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -32,7 +32,9 @@ from fewshot.runs.run_record import RunRecord
 FEWEST_SYSTEMS = 4  # at a number of labels in the figure, where fewer would look like a drop
 
 
-def question(studies: Sequence[Study], others: Sequence[RunRecord]) -> Question | None:
+def question(
+    studies: Sequence[Study], others: Mapping[str, Sequence[RunRecord]]
+) -> Question | None:
     """Return which method is best at each number of labels, or None if nothing was compared."""
     every = [one for one in contests(entries(studies, others)) if len(one.standings) > 1]
     if not every:
@@ -55,7 +57,8 @@ def _most_measured(every: Sequence[Contest]) -> list[Contest]:
 
 def sentences(some: Sequence[Contest]) -> list[str]:
     """Return the short answer: the range of accuracies, the kinds of methods, and how sure."""
-    named = {one.labels: one for one in (some[0], some[len(some) // 2], some[-1])}
+    most = max(some, key=lambda one: one.n_trials)
+    named = {one.labels: one for one in (some[0], most, some[-1])}
     best = " ".join(f"With {_best(one)}" for one in named.values())
     return [
         f"These systems are the best on {some[0].data}. {best}",
@@ -84,7 +87,7 @@ class Lead(NamedTuple):
     over: Difference
 
     def __str__(self) -> str:
-        return f"{self.over} with {_labels(self.contest.labels)}"
+        return f"{str(self.over).lstrip('+')} with {_labels(self.contest.labels)}"
 
 
 def _leads(some: Sequence[Contest], ahead: Sequence[str], behind: str) -> list[Lead]:
@@ -121,15 +124,24 @@ def _further_training(some: Sequence[Contest]) -> list[str]:
 def _pretrained(some: Sequence[Contest]) -> list[str]:
     """Return how far the best pretrained system is ahead of the best one from random weights."""
     leads = _leads(some, [kind for kind in KINDS if kind != RANDOM], RANDOM)
-    if not leads:
-        return []
-    certain = sum(one.over.significant for one in leads)
-    ends = list(dict.fromkeys(str(one) for one in (leads[0], leads[-1])))
-    return [
-        f"The best system from pretrained weights is ahead of the best one from random weights by "
-        f"{formatting.joined(ends)}. This lead is certain at {certain} of "
-        f"{formatting.counted(len(leads), 'number')} of labels."
-    ]
+    words = []
+    if leads:
+        certain = sum(one.over.significant for one in leads)
+        ends = list(dict.fromkeys(str(one) for one in (leads[0], leads[-1])))
+        words.append(
+            "The best system from pretrained weights is ahead of the best one from random weights "
+            f"by {formatting.joined(ends)}. This lead is certain at {certain} of "
+            f"{formatting.counted(len(leads), 'number')} of labels."
+        )
+    for contest in some:
+        behind = next((one for kind, one in contest.by_kind.items() if kind != RANDOM), None)
+        if contest.best.kind == RANDOM and behind is not None and behind.lead.n:
+            sure = "certain" if behind.lead.significant else "not certain"
+            words.append(
+                "The best system from random weights is ahead of the best one from pretrained "
+                f"weights by {Lead(contest, behind.lead)}, which is {sure}."
+            )
+    return words
 
 
 def _certainty(some: Sequence[Contest]) -> str:
@@ -165,7 +177,21 @@ def table(every: Sequence[Contest]) -> Table:
         )
     caption = "The best system at each number of labels per class"
     on = "" if several else f" of {every[0].data}"
-    return Table(caption + on, columns, rows, [("compared", HOW), ("certain", HOW_SURE)])
+    notes = [("compared", HOW), ("certain", HOW_SURE), *_notes(every)]
+    return Table(caption + on, columns, rows, notes)
+
+
+def _notes(every: Sequence[Contest]) -> list[tuple[str, str]]:
+    """Return what a reader must know about the images and the networks of the best systems."""
+    labels: dict[str, list[str]] = {}
+    for one in every:
+        record = one.best.record
+        for note in dict.fromkeys([*record.data_notes, *record.warnings]):
+            labels.setdefault(formatting.current_words(note), []).append(f"{one.labels:,g}")
+    return [
+        ("all" if len(some) == len(every) else f"{formatting.joined(some)} per class", note)
+        for note, some in labels.items()
+    ]
 
 
 def _figure(some: Sequence[Contest]) -> Figure | None:

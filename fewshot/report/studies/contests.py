@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -119,6 +119,11 @@ class Contest(NamedTuple):
         return self.standings[1:]
 
     @property
+    def n_trials(self) -> int:
+        """The number of trials of all systems."""
+        return sum(len(one.entry.record.seeds) for one in self.standings)
+
+    @property
     def n_worse(self) -> int:
         """The number of systems that are certainly worse than the best."""
         return sum(one.lead.significant for one in self.others)
@@ -132,12 +137,13 @@ class Contest(NamedTuple):
         return kinds
 
 
-def entries(studies: Sequence[Study], others: Iterable[RunRecord]) -> list[Entry]:
-    """Return every measured system once: those of the studies, and of other records."""
+def entries(studies: Sequence[Study], others: Mapping[str, Sequence[RunRecord]]) -> list[Entry]:
+    """Return every measured system once: those of the studies, and other records by folder."""
     by_run: dict[str, Entry] = {}
-    for record in others:
-        entry = Entry("every learner", record, record.preset)
-        by_run.setdefault(record.run_id, entry)
+    for folder, some in others.items():
+        for record in some:
+            entry = Entry(f"records/{folder}", record, record.preset)
+            by_run.setdefault(record.run_id, entry)
     for study in studies:
         for row in study.rows:
             for cell in row.scored:

@@ -21,7 +21,8 @@ from fewshot.runs import records
 from fewshot.runs.run_record import RunRecord
 
 ALL = "overview"  # the folder of the figures about several studies
-OTHER_RECORDS = "learners"  # a folder beside those of the studies; its runs compete in the answer
+# Folders beside those of the studies, whose runs compete in the answer
+OTHER_RECORDS = ("accurate", "fulldata", "learners", "main", "names")
 FEWEST_SETTINGS = 3  # of a row in the figure of settings
 NEAR = 0.01  # an accuracy so near to the best is worth its lower cost
 
@@ -56,7 +57,8 @@ def of(studies: Sequence[Study], results_folder: Path) -> Overview | None:
 
     Args:
         studies: those of the page.
-        results_folder: the folder of their results; runs in its folder "learners" compete too.
+        results_folder: the folder of their results; runs in its folders of
+            OTHER_RECORDS compete too.
     """
     if any(study.smoke for study in studies):
         return None
@@ -72,10 +74,14 @@ def of(studies: Sequence[Study], results_folder: Path) -> Overview | None:
     return Overview(name, answered) if answered else None
 
 
-def other_records(results_folder: Path) -> list[RunRecord]:
-    """Return the records that lie beside the results of studies."""
-    folder = results_folder / OTHER_RECORDS
-    return [record for _, record in records.load([folder])] if folder.is_dir() else []
+def other_records(results_folder: Path) -> dict[str, list[RunRecord]]:
+    """Return the records that lie beside the results of studies, by folder."""
+    folders = [results_folder / name for name in OTHER_RECORDS]
+    return {
+        folder.name: [record for _, record in records.load([folder])]
+        for folder in folders
+        if folder.is_dir()
+    }
 
 
 def _reported(studies: Sequence[Study]) -> Question | None:
@@ -195,7 +201,7 @@ def _settings(studies: Sequence[Study]) -> Question | None:
 
 def _cost(every: Sequence[Contest]) -> Question | None:
     """Return what accuracy costs at the number of labels with the most trials of systems."""
-    contest = max(every, key=_trials, default=None)
+    contest = max(every, key=lambda one: one.n_trials, default=None)
     if contest is None or len(contest.standings) < FEWEST_SETTINGS:
         return None
     timed = [one for one in contest.standings if _seconds(one) > 0]
@@ -244,10 +250,6 @@ def _cost(every: Sequence[Contest]) -> Question | None:
             partial(overview_plots.scatter, points, axes, False),
         ),
     )
-
-
-def _trials(contest: Contest) -> int:
-    return sum(len(one.entry.record.seeds) for one in contest.standings)
 
 
 def _seconds(standing: Standing) -> float:

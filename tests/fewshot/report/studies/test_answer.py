@@ -26,7 +26,7 @@ def test_sentences_state_what_is_certain():
     )
     assert words[1].startswith(
         "Training a pretrained network is certainly better than a classifier on frozen features in "
-        "its best setting: by +0.3000 ± "
+        "its best setting: by 0.3000 ± "
     )
     assert words[2] == "With 4 labels per class, the trials do not separate these two."
     assert words[3].startswith("The best system from pretrained weights is ahead of the best one")
@@ -34,6 +34,17 @@ def test_sentences_state_what_is_certain():
         "with 4 labels per class. This lead is certain at 1 of 1 number of labels."
     )
     assert "every other one at 1 of 2 numbers of labels" in words[4]
+
+
+def test_a_lead_from_random_weights_is_stated_too():
+    words = answer.sentences(
+        contests([entry("scratch", FIRST, weights="none"), entry("finetune", LOW)])
+    )
+    assert words[1].startswith(
+        "The best system from random weights is ahead of the best one from pretrained weights by "
+        "0.3000 ± "
+    )
+    assert words[1].endswith("with 4 labels per class, which is certain.")
 
 
 def test_the_table_has_a_row_for_each_number_of_labels():
@@ -50,3 +61,18 @@ def test_the_table_has_a_row_for_each_number_of_labels():
     assert [row[0].text for row in table.rows] == ["4", "8"]
     assert [row[4].text for row in table.rows] == ["experts", "scratch on conv4, random weights"]
     assert [row[6].text for row in table.rows] == ["0 of 1", "1 of 1"]
+
+
+def test_notes_name_the_images_and_what_the_networks_knew():
+    jpeg = {"data_notes": ["a re-encoding"]}
+    table = answer.table(
+        contests(
+            [
+                entry("finetune", FIRST, warnings=["it knew the classes"], **jpeg),
+                entry("experts", LOW),
+                entry("finetune", FIRST, labels=16, shots=8, **jpeg),
+                entry("experts", LOW, labels=16, shots=8),
+            ]
+        )
+    )
+    assert table.notes[2:] == [("all", "a re-encoding"), ("4 per class", "it knew the classes")]

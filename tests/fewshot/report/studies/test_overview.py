@@ -94,4 +94,4 @@ def test_records_beside_the_studies_compete(
     table = made.questions[0].table
     assert table is not None
     last = table.rows[-1]
-    assert [last[0].text, last[-1].text] == ["128", "every learner"]
+    assert [last[0].text, last[-1].text] == ["128", "records/learners"]
