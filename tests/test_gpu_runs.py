@@ -54,7 +54,7 @@ def test_a_probe_has_the_accuracy_that_it_has_on_the_cpu(tmp_path: Path) -> None
     assert cpu.run_id == gpu.run_id
     assert gpu.provenance.device == devices.name(DEVICE)
     for seed, accuracy in cpu.by_seed().items():
-        assert gpu.by_seed()[seed] == pytest.approx(accuracy, abs=0.01)
+        assert gpu.by_seed()[seed] == pytest.approx(accuracy, abs=0.02)
 
 
 def test_a_network_trains_validates_and_stops_early(tmp_path: Path) -> None:
