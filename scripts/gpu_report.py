@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -55,10 +56,14 @@ class Pair(NamedTuple):
 def publish(campaign: Path, records: Path) -> None:
     """Copy what a campaign measured; parts that it did not finish stay as they were published.
 
+    A toy is refused.
+
     Args:
         campaign: what `scripts.gpu_campaign` wrote.
         records: the folder of published records, of the GPU and of studies.
     """
+    if io.read_json(campaign / "settings.json")["toy"]:
+        sys.exit(f"{campaign} is a toy campaign (--toy), whose results are not published")
     folder = records / GPU.name
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "summary.json"
