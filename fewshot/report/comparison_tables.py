@@ -127,8 +127,9 @@ def for_paper(shown: Group) -> list[Table]:
     shared = []
     if len(shown.rows) > 1:
         shared = [name for name in SHARED if len({row[name].text for row in shown.rows}) == 1]
-    words = [f"{name} {shown.rows[0][name].text}" for name in shared]
-    common = f"; {formatting.joined(words)}" if words else ""
+    one = shown.rows[0]
+    words = [f"{name}{' = ' if name == 'n' else ' '}{one[name].text}" for name in shared]
+    common = f"; all with {', '.join(words)}" if words else ""
     others = [*SYSTEM, *(name for name in shown.rows[0] if name not in MAIN), "run"]
     notes = [("note", remark) for remark in [*shown.long_settings, *shown.remarks]]
     bold = any(row[ACCURACY].bold for row in shown.rows)
