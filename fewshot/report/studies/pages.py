@@ -296,5 +296,7 @@ def _why(row: RowResult, numbers: Sequence[reported.Stated], scale: str) -> Find
     if note(row):
         details.append(note(row))
     stand_ins = [one.stand_in for one in numbers if one.stand_in]
-    ran = f" with {joined(list(dict.fromkeys(stand_ins)))}" if stand_ins else ""
-    return Finding(f"{row.name}{ran} at scale {scale} is {span} below the report.", details)
+    how = f" at scale {scale}"
+    if stand_ins:
+        how = f", measured{how} with {joined(list(dict.fromkeys(stand_ins)))},"
+    return Finding(f"{row.name}{how} is {span} below the report.", details)

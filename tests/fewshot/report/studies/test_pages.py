@@ -56,4 +56,5 @@ def test_the_sentence_about_a_number_that_was_not_reached_names_the_stand_in(
     (study,) = gathering.gather([(of, [asked])], tmp_path, "small")
     (finding,) = pages.missed(study)
     below = 1 - record("probe-16")["scores"]["accuracy"]["mean"]
-    assert finding.sentence == f"K7 with {place} at scale small is {below:.4f} below the report."
+    how = f"measured at scale small with {place}"
+    assert finding.sentence == f"K7, {how}, is {below:.4f} below the report."
