@@ -117,7 +117,7 @@ class Grid:
                 self.failed[cell.name] = str(result["reason"])
 
     def summary(self) -> dict[str, Any]:
-        """Return how far the grid is, and its most accurate cell so far."""
+        """Return the progress of the grid, and its most accurate cell so far."""
         results = [result for cell in self.cells if (result := self.store.finished(self.row, cell))]
         accuracies = {
             result["label"]: float(result["record"]["scores"]["accuracy"]["mean"])

@@ -153,8 +153,8 @@ class Patches(nn.Module):
 class Encoder(nn.Module):
     """A layer of a transformer's encoder: tokens [n, tokens, width] -> the same, or the first.
 
-    It has the weights and their names of `nn.TransformerEncoderLayer` with norms first and GELU.
-    Its products are laid out for narrow heads, for which it is faster on a CPU.
+    Its weights have the names and shapes of those of `nn.TransformerEncoderLayer` with norms first
+    and GELU. Its products are laid out for narrow heads, which makes it faster on a CPU.
 
     Args:
         width: the width of a token, which the heads share.
