@@ -37,10 +37,15 @@ class Panel(NamedTuple):
 
 
 @style.styled
-def draw(panels: Sequence[Panel], path: Path) -> list[Path]:
+def draw(panels: Sequence[Panel], title: str, path: Path) -> list[Path]:
     """Write the panels side by side: mean over trials, standard deviation shaded, trials faint.
 
     Curves on training images are dashed where there are others.
+
+    Args:
+        panels: one for each quantity.
+        title: what all curves share; may be empty.
+        path: of the files, without their ending.
     """
     every = [series for panel in panels for series in panel.curves]
     labels = list(dict.fromkeys(series.label for series in every))
@@ -62,6 +67,8 @@ def draw(panels: Sequence[Panel], path: Path) -> list[Path]:
         axes.set_xlabel("epoch")
         on_training = " on training images" if kinds == {True} else ""
         axes.set_ylabel(f"{panel.quantity}{on_training}{', %' if panel.share else ''}")
+    if title:
+        figure.suptitle(title, fontsize=style.TICK)
     figure.legend(handles=handles, loc="outside lower center", ncols=columns)
     return style.save(figure, path)
 

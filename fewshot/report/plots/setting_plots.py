@@ -86,7 +86,7 @@ def boxes(panels: Sequence[Boxes], path: Path) -> list[Path]:
 def _height(columns: int, panel: Boxes, values: Sequence[str]) -> float:
     """Return the inches of a panel: its title, these values and the ticks below them."""
     lines = _title(panel.title, columns).count("\n") + 1
-    return 0.3 + LINE * lines + sum(0.1 + LINE * (1 + _wrapped(one).count("\n")) for one in values)
+    return 0.3 + LINE * lines + sum(0.14 + LINE * (1 + _wrapped(one).count("\n")) for one in values)
 
 
 def _wrapped(value: str) -> str:

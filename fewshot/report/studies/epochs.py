@@ -29,8 +29,11 @@ def of_row(row: RowResult) -> list[Figure]:
     shown = sorted(saved, key=lambda cell: -cell.mean)[:MOST_CURVES]
     curves: dict[str, list[Series]] = {}
     rows = []
+    places = {cell.stand_in for cell in shown}
+    place = places.pop() if len(places) == 1 and len(shown) > 1 else ""
     for cell in shown:
-        for name, series in _curves(row, cell).items():
+        label = cell.label if place else _label(row, cell)
+        for name, series in _curves(label, cell).items():
             curves.setdefault(name.rpartition("_")[2], []).append(series)
             rows.append(_ends(name, series))
     if not any(len(series.epochs) > 1 for group in curves.values() for series in group):
@@ -45,16 +48,16 @@ def of_row(row: RowResult) -> list[Figure]:
     )
     table = Table("first and last epoch, mean over trials", columns, rows, [])
     scale = f" at scale {scales[0]}" if len(row.scales) > 1 else ""
-    title = f"{row.name}: learning curves{scale}{some}"
-    save = partial(epoch_curves.draw, panels)
+    title = f"{row.name}: learning curves{scale}{some}{place and f', {place}'}"
+    save = partial(epoch_curves.draw, panels, place)
     return [Figure(f"{row.name}-curves", title, alt, table, save)]
 
 
-def _curves(row: RowResult, cell: CellResult) -> dict[str, Series]:
+def _curves(label: str, cell: CellResult) -> dict[str, Series]:
     """Return the curves of a cell by quantity, such as validation_loss."""
     assert cell.curves is not None
     saved = without_short_end(cell.curves)
-    points, label = saved["epoch"], _label(row, cell)
+    points = saved["epoch"]
     return {
         name: _series(label, points, trials, dashed=name.startswith("train_"))
         for name, trials in saved.items()
