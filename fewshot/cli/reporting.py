@@ -150,8 +150,8 @@ def report(
 ) -> None:
     """Compare runs in a table, or show the results of studies beside the reported numbers.
 
-    Results of fewshot episodes have a page of their own. A report on studies has tables, figures
-    and one HTML page.
+    Results of fewshot episodes have a page of their own. With --out there are also LaTeX tables,
+    and figures as SVG, PDF and PNG; reports on studies and episodes have an HTML page too.
 
     Examples:
 

@@ -74,8 +74,9 @@ def _notes(notes: Sequence[tuple[str, str]]) -> list[str]:
 
 
 def _image(figure: Figure, study: str) -> str:
-    path = f"figures/{study}/{figure.name}.svg"
-    return f"**{escaped(figure.title)}**\n\n![{escaped(figure.alt)}]({path})"
+    path = f"figures/{study}/{figure.name}"
+    title = f"**{escaped(figure.title)}** ([PDF]({path}.pdf))"
+    return f"{title}\n\n![{escaped(figure.alt)}]({path}.svg)"
 
 
 def _rows(table: Table) -> str:
