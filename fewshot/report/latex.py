@@ -120,6 +120,7 @@ def _short(table: Table, layout: Layout, runs: Sequence[str], title: str, label:
     name = "sidewaystable" if layout.sideways else "table"
     lines = [
         rf"\begin{{{name}}}[htbp]",
+        r"\setlength{\belowcaptionskip}{6pt}",
         r"\centering" if len(layout.blocks) == 1 else r"\raggedright",
         title,
         rf"\label{{{label}}}",

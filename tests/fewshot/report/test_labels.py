@@ -1,4 +1,4 @@
-"""Labels of runs, against what a person would write to tell records made by hand apart."""
+"""Labels of runs, against what a person would write to distinguish records made by hand."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_usual_presets_are_named_where_they_are_all_that_differs() -> None:
     assert labels.distinct(runs) == [f"{PROBE}, preset few", f"{PROBE}, preset random"]
 
 
-def test_equal_settings_are_told_apart_by_the_run_with_fewer_trials() -> None:
+def test_runs_with_equal_settings_have_their_ids_but_for_that_with_most_trials() -> None:
     runs = [run("a"), run("b", trials=3), run("c")]
     assert labels.distinct(runs) == [f"{PROBE}, run a", PROBE, f"{PROBE}, run c"]
 

@@ -49,6 +49,7 @@ def test_a_small_table_is_written_as_one_would_by_hand() -> None:
     assert latex.table(small, "50% more", "tab:x", "short").splitlines() == [
         "% n: 5%",
         r"\begin{table}[htbp]",
+        r"\setlength{\belowcaptionskip}{6pt}",
         r"\centering",
         r"\caption[{short}]{50\% more}",
         r"\label{tab:x}",
