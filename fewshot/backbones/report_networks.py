@@ -146,7 +146,7 @@ class Patches(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         patches = self.embed(images).flatten(2).mT
-        token = self.token.to(patches.dtype).expand(len(images), 1, -1)
+        token = self.token.to(patches.dtype).expand(images.shape[0], 1, -1)
         return torch.cat([token, patches], 1) + self.places
 
 
@@ -184,7 +184,7 @@ class Encoder(nn.Module):
         queries, keys, values = by_head.reshape(3, n * heads, channels, n_tokens)
         scores = torch.bmm((keys * channels**-0.5).mT, queries[..., : self.n_outputs])
         mixed = torch.bmm(values, scores.softmax(1))  # [n * heads, channels, outputs]
-        by_token = mixed.view(n, width, -1).mT
+        by_token = mixed.view(n, width, mixed.shape[2]).mT
         return layer.out_proj(by_token)
 
 

@@ -168,6 +168,8 @@ def test_the_documented_code(
         ("mini-resnet+tf_efficientnet_lite0", {}),
         ("resnet18", {"input_size": 64, "root": True, "views": "flip-crops", "crop": 0.9}),
         ("vit_tiny_patch16_224", {}),
+        ("vit", {}),
+        ("tf_mobilenetv3_small_100", {"input_size": 64}),  # has depthwise convolutions
     ],
 )
 def test_networks(name: str, settings: dict[str, Any], photos: list[Path], tmp_path: Path):
