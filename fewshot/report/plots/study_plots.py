@@ -94,7 +94,7 @@ def _lines(entries: Sequence[Dot]) -> list[tuple[str, Dot | None]]:
 
 def _dot(axes: Any, place: float, entry: Dot) -> None:
     colour = style.GREEN if entry.stand_in else style.BLUE
-    face = colour if entry.scale == "full" else "white"
+    face = colour if entry.scale == "full" else "none"
     axes.hlines(
         place, entry.reported, entry.measured, color=style.GREY, linewidth=0.8, linestyle=":"
     )
@@ -114,7 +114,7 @@ def _kinds(figure: Any, kinds: set[tuple[bool, str]]) -> None:
         colour = style.GREEN if stand_in else style.BLUE
         network = "another network in its place" if stand_in else "the report's network"
         dot = Line2D([], [], ls="", marker="o", color=colour, label=f"{network}, scale {scale}")
-        dot.set_markerfacecolor(colour if scale == "full" else "white")
+        dot.set_markerfacecolor(colour if scale == "full" else "none")
         handles.append(dot)
     figure.legend(handles=handles, loc="outside upper center", ncols=min(3, len(handles)))
 

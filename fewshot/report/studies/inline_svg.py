@@ -93,9 +93,10 @@ def _as_text(svg: str) -> str:
         width = scale * (start + advances.get(last, USUAL_ADVANCE))
         length = f'textLength="{width:.1f}" lengthAdjust="spacingAndGlyphs"'
         place = LONG_NUMBER.sub(partial(_shorter, 2), match["place"])
+        weight = 'font-weight="bold" ' if "-Bold-" in last else ""
         return (
             f'<text {match["style"] or ""}transform="{place}" font-size="{UNITS * scale:g}" '
-            f"{length if len(glyphs) > 1 else ''}>{match['text']}</text>"
+            f"{weight}{length if len(glyphs) > 1 else ''}>{match['text']}</text>"
         )
 
     return OUTLINES.sub(line, svg)

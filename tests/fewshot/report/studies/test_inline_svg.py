@@ -83,3 +83,15 @@ def test_width_of_a_line_is_that_of_its_letters(drawn: str):
 
 def test_no_figure_gives_nothing():
     assert inline_svg.inline("", "a", "b") == ""
+
+
+def test_bold_letters_stay_bold(tmp_path: Path):
+    figure, axes = style.new(3)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.set_xlabel("plain")
+    axes.set_ylabel("bold", fontweight="bold")
+    svg, *_ = style.save(figure, tmp_path / "figure")
+    lines = parsed(inline_svg.inline(svg.read_text(), "a", "words")).iter("{s}text")
+    weights = {"".join(line.itertext()): line.get("font-weight") for line in lines}
+    assert weights == {"plain": None, "bold": "bold"}
