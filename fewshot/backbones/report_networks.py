@@ -153,7 +153,7 @@ class Patches(nn.Module):
 class Encoder(nn.Module):
     """A layer of a transformer's encoder: tokens [n, tokens, width] -> the same, or the first.
 
-    Its weights have the names and shapes of those of `nn.TransformerEncoderLayer` with norms first
+    Its weights have the same names and shapes as in `nn.TransformerEncoderLayer` with norms first
     and GELU. Its products are laid out for narrow heads, which makes it faster on a CPU.
 
     Args:
