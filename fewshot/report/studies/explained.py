@@ -12,6 +12,7 @@ from fewshot.report.plots.study_plots import Figure
 from fewshot.report.studies.results import CellResult, RowResult, Study
 
 FEWEST_VALUES = 4  # of a setting with numbers, for a line along it
+FEWEST_DOTS = 3  # settings in a figure without a number of the report
 REST = "nothing else changed"  # the label of settings that only the axis distinguishes
 SHOWN = {
     "yes": "The results show it.",
@@ -64,9 +65,8 @@ def figures(row: RowResult) -> list[Figure]:
     axis = _numeric_axis(row)
     if axis is not None:
         return [_along(row, axis)]
-    if any("accuracy" in cell.reported for cell in row.scored):
-        return [_beside(row)]
-    return []
+    states_some = any("accuracy" in cell.reported for cell in row.scored)
+    return [_beside(row)] if states_some or len(row.scored) >= FEWEST_DOTS else []
 
 
 def _numeric_axis(row: RowResult) -> str | None:
