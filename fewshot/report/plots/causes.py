@@ -85,5 +85,6 @@ def along(
     axes.set_xticks(range(len(values)), values)
     axes.set_xlabel(setting)
     axes.set_ylabel("accuracy, %")
-    figure.legend(loc="outside upper center", ncols=2)
+    if len(lines) > 1 or stated:
+        figure.legend(loc="outside upper center", ncols=2)
     return style.save(figure, path)

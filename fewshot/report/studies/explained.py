@@ -98,13 +98,15 @@ def _table(lines: list[list[Cell]]) -> Table:
 
 
 def _beside(row: RowResult) -> Figure:
-    points = {cell.label + _place(cell): _point(cell) for cell in row.scored}
+    places = {_place(cell) for cell in row.scored}
+    shared = places.pop() if len(places) == 1 else ""  # in the title, and not at every setting
+    points = {cell.label + ("" if shared else _place(cell)): _point(cell) for cell in row.scored}
     alt = (
         f"Test accuracy of {counted(len(points), 'setting')} of {row.name}, mean and trials, and "
         "the numbers of the report where it states them."
     )
     table = _table([_table_row(label, point) for label, point in points.items()])
-    title = f"{row.name}: accuracy by setting"
+    title = f"{row.name}: accuracy by setting{shared}"
     return Figure(f"{row.name}-causes", title, alt, table, partial(causes.beside, points))
 
 

@@ -73,6 +73,15 @@ def test_numbers_of_the_report_are_shown_but_counted_elsewhere(tmp_path: Path) -
     ]
 
 
+def test_a_network_that_stands_in_everywhere_is_named_once(tmp_path: Path) -> None:
+    gathered = study(
+        tmp_path, stand_ins={"all": "a small network in EfficientNet's place"}, **NAMED
+    )
+    (figure,) = pages.page(gathered).sections[0].figures
+    assert figure.title == "C1: accuracy by setting (a small network in EfficientNet's place)"
+    assert [line[0].text for line in figure.table.rows] == ["clipped", "plain"]
+
+
 def test_a_setting_with_many_numbers_is_a_line_for_each_other_setting(tmp_path: Path) -> None:
     grid = [{"train.weight_decay": [0, 0.001, 0.01, 0.1]}]
     gathered = study(tmp_path, grid=grid, labels={"train.weight_decay": "lambda"})
@@ -80,4 +89,5 @@ def test_a_setting_with_many_numbers_is_a_line_for_each_other_setting(tmp_path: 
     assert [line[0].text for line in figure.table.rows] == [
         f"lambda {value}, nothing else changed" for value in ("0", "0.001", "0.01", "0.1")
     ]
+    assert figure.title == "C1: accuracy by lambda"
     assert [path.suffix for path in figure.save(tmp_path / "figure")] == [".svg", ".pdf", ".png"]
