@@ -38,7 +38,8 @@ HOW_TO_READ = (
 
 INTRODUCTION = (
     "Each row of this study repeats a system of the report, in one or more settings. *Reported* "
-    "numbers are those of the report; *measured* ones are ours."
+    "numbers are those of the report; *measured* ones are ours. Scale full has the images, the "
+    "epochs and the networks of the report. Scale small cuts them, as the captions say."
 )
 OWN_QUESTIONS = "Each row of this study asks a question, and its settings answer it."
 
@@ -141,7 +142,7 @@ def page(study: Study) -> Page:
         findings=findings.summary(study),
         figures=figures.of_study(study),
         winners=findings.winners(study) if compares else [],
-        compared=[*reported.against_report(study), *missed(study)] if compares else [],
+        compared=[*reported.against_report(study), *reported.missed(study)] if compares else [],
         details="Row by row",
         how=HOW_TO_READ,
         sections=[_section(row, study.scale) for row in study.rows],
@@ -174,7 +175,7 @@ def _section(row: RowResult, scale: str) -> Section:
         ("in the report", plan.source),
         ("needs", ", ".join(needs)),
         ("expected cost", _cost(plan, scales)),
-        ("note", "" if plan.explains else note(row)),
+        ("note", "" if plan.explains else reported.note(row)),
     ]
     return Section(
         name=row.name,
@@ -206,11 +207,6 @@ def _cost(row: Row, scales: Sequence[str]) -> str:
         at_scale = f" at scale {scale}" if len(scales) > 1 else ""
         times.append(f"{unreached.duration(row.seconds_at(scale))} per trial{at_scale}")
     return f"{joined(times)} on two cores"
-
-
-def note(row: RowResult) -> str:
-    """Return what a person wrote about the row after it ran, for example why it fell short."""
-    return " ".join((row.row.note or "").split())
 
 
 def _absent(row: RowResult) -> list[str]:
@@ -274,29 +270,3 @@ def line(study: Study) -> Line:
     )
     best = explained.in_brief(study) if study.explains else findings.best_result(study)
     return Line(study.name, _counts(study), best, full, small, stand_ins)
-
-
-def missed(study: Study) -> list[Finding]:
-    """Return a finding for each row below reported numbers: by how much, and the likely cause."""
-    below = reported.split(reported.stated(study)).below
-    findings = []
-    for row in study.rows:
-        numbers = [one for one in below if one.row == row.name]
-        for scale in row.scales:
-            at_scale = [one for one in numbers if one.scale == scale]
-            if at_scale:
-                findings.append(_why(row, at_scale, scale))
-    return findings
-
-
-def _why(row: RowResult, numbers: Sequence[reported.Stated], scale: str) -> Finding:
-    gaps = [f"{-one.lowest.difference.mean:.4f}" for one in numbers]
-    span = gaps[0] if len(gaps) == 1 else f"{min(gaps)} to {max(gaps)}"
-    details = [f"What differs here: {row.cuts(scale)}."] if row.cuts(scale) else []
-    if note(row):
-        details.append(note(row))
-    stand_ins = [one.stand_in for one in numbers if one.stand_in]
-    how = f" at scale {scale}"
-    if stand_ins:
-        how = f", measured{how} with {joined(list(dict.fromkeys(stand_ins)))},"
-    return Finding(f"{row.name}{how} is {span} below the report.", details)

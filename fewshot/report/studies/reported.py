@@ -14,7 +14,7 @@ from fewshot.evaluation.paired_tests import Difference, difference
 from fewshot.report import formatting
 from fewshot.report.formatting import Finding, as_stated
 from fewshot.report.studies import results
-from fewshot.report.studies.results import CellResult, Study
+from fewshot.report.studies.results import CellResult, RowResult, Study
 from fewshot.studies import grids
 from fewshot.studies.schema import SCALES, Row
 
@@ -254,3 +254,34 @@ def _sure(sure: int, total: int) -> str:
     if sure == total:
         return "more than the interval" if total == 1 else "all by more than the interval"
     return f"{sure or 'none'} by more than the interval"
+
+
+def note(row: RowResult) -> str:
+    """Return what a person wrote about the row after it ran, for example why it fell short."""
+    return " ".join((row.row.note or "").split())
+
+
+def missed(study: Study) -> list[Finding]:
+    """Return a finding for each row below reported numbers: by how much, and the likely cause."""
+    below = split(stated(study)).below
+    findings = []
+    for row in study.rows:
+        numbers = [one for one in below if one.row == row.name]
+        for scale in row.scales:
+            at_scale = [one for one in numbers if one.scale == scale]
+            if at_scale:
+                findings.append(_why(row, at_scale, scale))
+    return findings
+
+
+def _why(row: RowResult, numbers: Sequence[Stated], scale: str) -> Finding:
+    gaps = [f"{-one.lowest.difference.mean:.4f}" for one in numbers]
+    span = gaps[0] if len(gaps) == 1 else f"{min(gaps)} to {max(gaps)}"
+    details = [f"What differs here: {row.cuts(scale)}."] if row.cuts(scale) else []
+    if note(row):
+        details.append(note(row))
+    stand_ins = [one.stand_in for one in numbers if one.stand_in]
+    how = f" at scale {scale}"
+    if stand_ins:
+        how = f", measured{how} with {formatting.joined(list(dict.fromkeys(stand_ins)))},"
+    return Finding(f"{row.name}{how} is {span} below the report.", details)

@@ -162,7 +162,8 @@ def index(lines: Sequence[Line], out: Path, has_html: bool, about: Overview | No
         "\n".join([*head, *(rows[name] for name in sorted(rows))]),
         "Each study repeats the systems of a report and compares its numbers. The page of a study "
         "begins with its main table, and continues with findings and every row in detail. Every "
-        "accuracy that a report states counts once.",
+        "accuracy that a report states counts once. Scale full is the protocol of the report; "
+        "scale small cuts images, epochs or networks.",
     ]
     if has_html or (out / "index.html").exists():
         parts.append("All studies on one page, with figures: [index.html](index.html).")

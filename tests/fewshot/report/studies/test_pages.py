@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fewshot.report.studies import gathering, pages
+from fewshot.report.studies import reported as reported_numbers
 from tests.fewshot.study_results import Planned, cell, record, row, save
 
 
@@ -54,7 +55,7 @@ def test_the_sentence_about_a_number_that_was_not_reached_names_the_stand_in(
     asked = cell("all", "ResNet18", accuracy=1.0)
     save(tmp_path, of, asked, record("probe-16"))
     (study,) = gathering.gather([(of, [asked])], tmp_path, "small")
-    (finding,) = pages.missed(study)
+    (finding,) = reported_numbers.missed(study)
     below = 1 - record("probe-16")["scores"]["accuracy"]["mean"]
     how = f"measured at scale small with {place}"
     assert finding.sentence == f"K7, {how}, is {below:.4f} below the report."
