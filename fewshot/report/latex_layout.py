@@ -41,19 +41,22 @@ class Layout(NamedTuple):
         blocks: its columns; of several blocks, each begins with the columns that name the rows.
         sideways: whether the page is turned.
         long: whether it continues on further pages.
+        names: the columns that name the rows.
     """
 
     size: str
     blocks: list[Block]
     sideways: bool
     long: bool
+    names: frozenset[int]
 
 
 def layout(table: Table, caption: str) -> Layout:
     """Return the layout that takes the least room: upright rather than sideways, large letters."""
     above = CAPTION_LINE * (3 + len(caption) / CAPTION_LETTERS)
+    names = frozenset(_names(table))
     layouts = [
-        Layout(size, blocks, sideways, _height(blocks) > room - above)
+        Layout(size, blocks, sideways, _height(blocks) > room - above, names)
         for sideways, width, room in ((False, LINEWIDTH, TEXTHEIGHT), (True, TEXTHEIGHT, LINEWIDTH))
         for size in SIZES
         for narrowest in NARROWEST
@@ -63,7 +66,7 @@ def layout(table: Table, caption: str) -> Layout:
         columns = list(range(len(table.columns)))
         widths = [_width(table, column) for column in columns]
         block = _block(table, columns, widths, TEXTHEIGHT, "scriptsize")
-        return Layout("scriptsize", [block], True, block.height > LINEWIDTH - above)
+        return Layout("scriptsize", [block], True, block.height > LINEWIDTH - above, names)
     return min(layouts, key=_cost)
 
 
@@ -75,7 +78,9 @@ def _cost(layout: Layout) -> float:
     """Return the pages that a layout takes, and more for what is harder to read."""
     pages = _height(layout.blocks) / (LINEWIDTH if layout.sideways else TEXTHEIGHT)
     small = 0.05 * list(SIZES).index(layout.size)
-    return pages + 0.3 * layout.sideways + 0.15 * (len(layout.blocks) - 1) + small
+    repeated = set.intersection(*(set(block.columns) for block in layout.blocks))
+    unnamed = len(layout.names - repeated)  # texts that name rows, and are in one block alone
+    return pages + 0.3 * layout.sideways + 0.15 * (len(layout.blocks) - 1) + small + unnamed
 
 
 def heading(table: Table, column: int) -> list[str]:
@@ -97,12 +102,9 @@ def _in_blocks(table: Table, width: float, size: str, narrowest: int) -> list[Bl
     beside those that name the rows.
     """
     n = len(table.columns)
-    keys = [0]
-    while len(keys) < n - 1 and _is_text(table, len(keys)):
-        longer = [*keys, len(keys)]
-        if _shrunk(table, longer, KEYS * width, size, narrowest) is None:
-            break
-        keys = longer
+    keys = _names(table)
+    while len(keys) > 1 and _shrunk(table, keys, KEYS * width, size, narrowest) is None:
+        keys.pop()
     some, blocks = list(range(n)), []
     while some:
         fitted = _shrunk(table, some, width, size, narrowest)
@@ -115,6 +117,14 @@ def _in_blocks(table: Table, width: float, size: str, narrowest: int) -> list[Bl
         blocks.append(_block(table, some, fitted, width, size))
         some = [*keys, *rest] if rest else []
     return blocks
+
+
+def _names(table: Table) -> list[int]:
+    """Return the columns that name the rows: the texts before the first number."""
+    names = [0]
+    while len(names) < len(table.columns) - 1 and _is_text(table, len(names)):
+        names.append(len(names))
+    return names
 
 
 def _shrunk(

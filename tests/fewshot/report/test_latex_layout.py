@@ -44,6 +44,15 @@ def test_a_long_text_continues_on_further_lines_of_its_column() -> None:
     assert 345 * share + 4 * 8 + 3 * 7 * 4.15 < 345
 
 
+def test_every_block_has_all_texts_that_name_its_rows() -> None:
+    numbers = [Cell("0.1234", 0.1234) for _ in range(14)]
+    row = [Cell("E1"), Cell("a system of many words " * 3), Cell("a setting"), *numbers]
+    columns = ["row", "system", "setting", *(f"score {column}" for column in range(14))]
+    layout = latex_layout.layout(Table("", columns, [row] * 3, []), "caption")
+    assert len(layout.blocks) > 1
+    assert [block.columns[:3] for block in layout.blocks] == [[0, 1, 2]] * len(layout.blocks)
+
+
 def test_a_word_is_not_broken() -> None:
     layout = latex_layout.layout(table(2, 1, setting="w" * 200), "caption")
     assert layout.sideways
