@@ -60,7 +60,8 @@ def of(studies: Sequence[Study], results_folder: Path) -> Overview | None:
         results_folder: the folder of their results; runs in its folders of
             OTHER_RECORDS compete too.
     """
-    if any(study.smoke for study in studies):
+    studies = [study for study in studies if not study.explains]
+    if not studies or any(study.smoke for study in studies):
         return None
     others = other_records(results_folder)
     questions = [

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from fewshot.report.studies import gathering, pages, reported, writing
+from fewshot.report.studies import gathering, overview, pages, reported, writing
 from fewshot.report.studies.results import Study
 from fewshot.studies import grids
 from tests.fewshot.study_results import Planned, record, row, save
@@ -71,6 +71,10 @@ def test_numbers_of_the_report_are_shown_but_counted_elsewhere(tmp_path: Path) -
         ["clipped", "17.00", f"{100 * means[0]:.2f}"],
         ["plain", "", f"{100 * means[1]:.2f}"],
     ]
+
+
+def test_no_question_about_all_studies_is_answered_by_explaining_rows(tmp_path: Path) -> None:
+    assert overview.of([study(tmp_path, **NAMED)], tmp_path) is None
 
 
 def test_a_network_that_stands_in_everywhere_is_named_once(tmp_path: Path) -> None:
