@@ -36,7 +36,8 @@ SEQUENTIAL = "Blues"  # the colours of shares and accuracies, from low to high
 # Letters on pale colours. They are not black, because the HTML page turns black into its own text
 # colour, which is white on a dark page.
 ON_PALE, ON_DARK = "#111111", "white"
-NARROWEST_TICKS = 0.025  # between two numbers below a logarithmic axis, as a share of its length
+# Below a logarithmic axis, as shares of its length: a digit, and the gap between two numbers
+DIGIT, GAP = 0.0105, 0.006
 RC: dict[Any, Any] = {
     "font.size": LABEL,
     "axes.titlesize": TITLE,
@@ -163,10 +164,11 @@ def _apart(budgets: Sequence[float]) -> list[float]:
     """Return the rising budgets whose numbers do not overlap on a logarithmic axis."""
     from math import log
 
-    least = NARROWEST_TICKS * log(budgets[-1] / budgets[0])
+    length = log(budgets[-1] / budgets[0])
     ticks = list(budgets[:1])
     for budget in budgets[1:]:
-        if log(budget / ticks[-1]) >= least:
+        digits = (len(f"{budget:g}") + len(f"{ticks[-1]:g}")) / 2
+        if log(budget / ticks[-1]) >= (DIGIT * digits + GAP) * length:
             ticks.append(budget)
     return ticks
 
