@@ -63,8 +63,11 @@ def expected(content: dict[str, Any], reported: float) -> dict[str, str]:
         "n": str(n),
         "difference": f"{middle - reported:+.4f}",
     }
-    seconds = cost["train_seconds"] + cost["adapt_seconds"] - (cost.get("feature_seconds") or 0)
-    cells["seconds per trial"] = f"{seconds + (cost.get('calibration_seconds') or 0):.1f}"
+    seconds = cost["train_seconds"]
+    if cost.get("feature_seconds") is not None:  # otherwise features are part of the adaptation
+        calibration = cost.get("calibration_seconds") or 0
+        seconds += cost["adapt_seconds"] - cost["feature_seconds"] + calibration
+    cells["seconds per trial"] = f"{seconds:.1f}" if seconds else ""
     return cells
 
 
