@@ -24,6 +24,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -159,7 +160,7 @@ def run(grid: Grid, n_processes: int, seconds: float) -> bool:
                     running[_submit(pool, job, grid)] = job
                 if not running:
                     return True
-                left = max(0.0, deadline - time.monotonic())
+                left = max(0.0, min(deadline - time.monotonic(), threading.TIMEOUT_MAX))
                 done, _ = wait(running, left, FIRST_COMPLETED)
                 for future in done:
                     grid.ended(running.pop(future), future.result())

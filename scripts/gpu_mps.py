@@ -17,6 +17,7 @@ from contextlib import contextmanager
 CONTROL = "nvidia-cuda-mps-control"
 FOLDERS = ("/usr/local/nvidia/bin",)  # of containers that mount the driver, beside the path
 START_SECONDS = 30.0  # for the service and a first process that computes through it
+STOP_SECONDS = 2  # for processes that still have the GPU open, as the one that started them may
 CLIENT = "import torch; print(torch.ones(2, device='cuda').sum().item())"
 
 
@@ -73,12 +74,15 @@ def _starts() -> bool:
 
 
 def _stop() -> None:
-    """Ask the service to end; one that does not answer is left alone."""
+    """Ask the service to end; one that does not answer is left alone.
+
+    Without a time it would wait for the end of this process, if this has the GPU open.
+    """
     try:
         subprocess.run(
             [CONTROL],
-            input=b"quit\n",
-            timeout=START_SECONDS,
+            input=f"quit -t {STOP_SECONDS}\n".encode(),
+            timeout=STOP_SECONDS + 3,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )

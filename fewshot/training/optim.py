@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from typing import Any
 
-from torch import optim
+import torch
+from torch import Tensor, optim
 from torch.optim import lr_scheduler
 
 from fewshot.config import Phase, Resolution, Schedule, Train
@@ -150,6 +151,19 @@ def optimizer(learner: Trainable, settings: Train, lr: float) -> optim.Optimizer
     adam = optim.Adam if chosen.name == "adam" else optim.AdamW
     betas = (chosen.momentum, chosen.beta2)
     return adam(parameters, lr=lr, betas=betas, eps=chosen.eps, fused=fused)
+
+
+def restore(optimizer: optim.Optimizer, state: dict[str, Any]) -> None:
+    """Load the state of an optimiser, in the memory layout of its parameters.
+
+    A checkpoint may be from a device with another layout, and torch's fused steps read a parameter
+    and its averages side by side in the order of memory, whatever their strides.
+    """
+    optimizer.load_state_dict(state)
+    for parameter, values in optimizer.state.items():
+        for name, value in values.items():
+            if isinstance(value, Tensor) and value.ndim and value.shape == parameter.shape:
+                values[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
 
 
 def schedule(

@@ -137,7 +137,7 @@ class _Training:
                 continue
             self._begin_phase(phase, stop - start)
             if saved is not None and progress.step > start:
-                self.optimizer.load_state_dict(saved.optimizer)
+                optim.restore(self.optimizer, saved.optimizer)
                 self.schedule.load_state_dict(saved.schedule)
             if progress.step == 0:
                 self._save()

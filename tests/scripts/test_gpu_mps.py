@@ -40,7 +40,7 @@ def test_the_service_runs_inside_the_block_alone(log: Path) -> None:
         folder = Path(os.environ[VARIABLE])
         assert folder.is_dir()
         assert log.read_text().split() == ["-d"]
-    assert log.read_text().split() == ["-d", "quit"]
+    assert log.read_text().split() == ["-d", "quit", "-t", "2"]
     assert VARIABLE not in os.environ
     assert not folder.exists()
 
@@ -48,7 +48,7 @@ def test_the_service_runs_inside_the_block_alone(log: Path) -> None:
 def test_it_ends_after_an_error(log: Path) -> None:
     with pytest.raises(RuntimeError), gpu_mps.multi_process_service("cuda:0"):
         raise RuntimeError
-    assert log.read_text().split() == ["-d", "quit"]
+    assert log.read_text().split() == ["-d", "quit", "-t", "2"]
 
 
 def test_a_service_that_does_not_start_is_not_used(log: Path) -> None:
@@ -64,9 +64,9 @@ def test_a_service_through_which_nothing_computes_is_stopped(
     monkeypatch.setattr(gpu_mps, "CLIENT", "raise SystemExit(1)")
     with gpu_mps.multi_process_service("cuda") as runs:
         assert not runs
-        assert log.read_text().split() == ["-d", "quit"]
+        assert log.read_text().split() == ["-d", "quit", "-t", "2"]
         assert VARIABLE not in os.environ
-    assert log.read_text().split() == ["-d", "quit"]
+    assert log.read_text().split() == ["-d", "quit", "-t", "2"]
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])

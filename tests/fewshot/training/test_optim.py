@@ -140,6 +140,40 @@ def test_the_fused_step_on_a_cpu_is_that_of_torchs_plain_loop(name: str) -> None
         torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-7)
 
 
+@pytest.mark.parametrize("name", ["sgd", "adam", "adamw"])
+@pytest.mark.parametrize("fused", [True, False])
+def test_a_state_from_another_memory_layout_continues(name: str, fused: bool) -> None:
+    settings = Train(steps=1, optimizer=Optimizer(name=name))
+    torch.manual_seed(0)
+    uninterrupted, first, second = (Stub() for _ in range(3))
+    for model in (uninterrupted, first, second):
+        model.backbone.filters = nn.Parameter(torch.ones(5, 4, 3, 3))
+    second.to(memory_format=torch.channels_last)
+    gradients = torch.randn(3, 5, 4, 3, 3)
+
+    def take(model: Stub, optimizer: torch.optim.Optimizer, gradient: Tensor) -> None:
+        filters = model.backbone.filters
+        filters.grad = torch.empty_like(filters).copy_(gradient)
+        optimizer.step()
+
+    plain = optim.optimizer(uninterrupted, settings, 0.1)
+    for group in plain.param_groups:
+        group["fused"] = False
+    for gradient in gradients:
+        take(uninterrupted, plain, gradient)
+
+    saving = optim.optimizer(first, settings, 0.1)
+    for group in saving.param_groups:
+        group["fused"] = fused
+    for gradient in gradients[:2]:
+        take(first, saving, gradient)
+    second.load_state_dict(first.state_dict())
+    continuing = optim.optimizer(second, settings, 0.1)
+    optim.restore(continuing, saving.state_dict())
+    take(second, continuing, gradients[2])
+    torch.testing.assert_close(second.backbone.filters, uninterrupted.backbone.filters)
+
+
 def rates(schedule: Schedule, steps: int) -> list[float]:
     """Return the learning rate of each step of a training at a rate of 2."""
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=2.0)
