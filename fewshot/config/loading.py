@@ -177,6 +177,10 @@ def _sentence(problem: ErrorDetails, model: type[BaseModel], prefix: str) -> str
         return f"'{key}' is missing"
     if problem["type"] in ("model_type", "dict_type"):
         return f"'{key}' should be a mapping of keys to values, not {problem['input']!r}"
+    if problem["type"] == "too_short":
+        return f"'{key}' should not be empty"
+    if problem["type"] == "tuple_type":
+        return f"'{key}' should be a list, not {problem['input']!r}"
     message = problem["msg"].replace("Input should be", "should be", 1)
     return f"'{key}' {message[0].lower() + message[1:]}, not {problem['input']!r}"
 

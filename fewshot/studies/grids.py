@@ -29,7 +29,35 @@ class Cell(NamedTuple):
 
 
 def cells(row: Row, scale: str) -> list[Cell]:
-    """Return the cells that are known before a row runs: all, but of a search the first step's."""
+    """Return the cells that are known before a row runs: all, but of a search the first step's.
+
+    Raises:
+        UserError: if the scale names an axis that the row does not have, or leaves no cell by an
+            empty list of values.
+    """
+    known = _known_cells(row, scale)
+    empty = [axis for axis, values in row.scale(scale).only.items() if not values]
+    if empty and not known:
+        raise UserError(
+            f"{row.study}/{row.name}: scale {scale} runs nothing, because it lists no value of "
+            f"'{empty[0]}'."
+        )
+    return known
+
+
+def _check_axes(row: Row, scale: str) -> None:
+    """Raise a UserError if a scale restricts an axis that the row does not have."""
+    axes = {axis for block in row.grid for axis in (*block, *block.get("zip", ()))}
+    axes |= {axis for step in row.steps for axis in step}
+    changes = row.scale(scale)
+    for axis in (*changes.only, *(axis for group in changes.drop for axis in group)):
+        if axis not in axes:
+            raise UserError(
+                f"{row.study}/{row.name}: scale {scale} restricts '{axis}', which is no axis of it."
+            )
+
+
+def _known_cells(row: Row, scale: str) -> list[Cell]:
     if row.kind in ("grid", "episodes"):
         return [
             _cell(row, scale, values, position)
@@ -111,6 +139,7 @@ def _values_at(row: Row, scale: str, axis: str, values: Sequence[Any]) -> list[A
 
 def _products(row: Row, scale: str) -> Iterator[Values]:
     """Yield the values of every cell, block by block."""
+    _check_axes(row, scale)
     dropped = row.scale(scale).drop
     for block in row.grid:
         axes = [

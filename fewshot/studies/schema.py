@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AliasChoices, Field, model_validator
 
@@ -16,8 +16,10 @@ from fewshot.errors import UserError
 SCALES = ("smoke", "small", "full")
 MEASURED = ("full", "small")  # scales whose numbers are compared with reported ones, best first
 HIGHEST = "highest"  # of a report: every setting at the highest scale that has a result of it
+CHANGES_AT_FULL = ("trials", "only", "drop", "seconds", "cuts")  # keys that `scales.full` may have
 Values = dict[str, Any]
 ValuesByAxis = dict[str, tuple[Any, ...]]
+SomeAxes = Annotated[ValuesByAxis, Field(min_length=1)]
 
 
 class Reported(Settings):
@@ -55,8 +57,9 @@ class Explanation(Settings):
     """What a row of another study leaves unexplained, and its likely cause."""
 
     row: str = Field(
+        pattern=r"^[^/]+/[^/]+$",
         description="Study and row whose surprising result is explained, such as `experts/E6`; the "
-        "reported numbers count there and not here."
+        "reported numbers count there and not here.",
     )
     cause: str = Field(description="The likely cause in one sentence, from this row's results.")
     shown: Literal["yes", "in part", "no"] = Field(
@@ -91,9 +94,10 @@ class Scale(Settings):
     only: dict[str, tuple[Any, ...]] = Field(
         default_factory=dict,
         validation_alias=AliasChoices("only", "keep"),
-        description="By axis, the values that run; an axis that is not named keeps all.",
+        description="By axis, the values that run; an axis that is not named keeps all, and with "
+        "an empty list no block of the grid that has this axis runs.",
     )
-    drop: tuple[dict[str, tuple[Any, ...]], ...] = Field(
+    drop: tuple[SomeAxes, ...] = Field(
         default=(),
         description="Groups of cells that do not run: those that have, for every axis named, one "
         "of its values.",
@@ -221,6 +225,11 @@ class Row(Settings):
             raise ValueError(
                 "a row of kind episodes has no 'trials': make the seed of the training an axis"
             )
+        changed = sorted(self.scale("full").model_dump(exclude_defaults=True))
+        wrong = [repr(key) for key in changed if key not in CHANGES_AT_FULL]
+        if wrong:
+            allowed = ", ".join(map(repr, CHANGES_AT_FULL))
+            raise ValueError(f"scale full may change only {allowed}, not {', '.join(wrong)}")
         return self
 
     @property
@@ -283,7 +292,21 @@ def read(paths: Sequence[Path]) -> list[Row]:
         for file in files:
             values = {**config.read(file), "study": file.parent.name, "name": file.stem}
             rows[file.resolve()] = config.check(Row, values, str(file))
+    _check_explained(rows)
     return [rows[file] for file in sorted(rows, key=_natural_order)]
+
+
+def _check_explained(rows: dict[Path, Row]) -> None:
+    """Raise a UserError if a row explains one that is neither read nor in a folder beside it."""
+    names = {f"{row.study}/{row.name}" for row in rows.values()}
+    for file, row in rows.items():
+        if row.explains is None or row.explains.row in names:
+            continue
+        explained = file.parents[1] / f"{row.explains.row}.yaml"
+        if not explained.is_file():
+            raise UserError(
+                f"{file}: 'explains.row' is {row.explains.row}, but there is no row {explained}."
+            )
 
 
 def files_in(path: Path) -> list[Path]:

@@ -140,9 +140,10 @@ def text(statuses: Sequence[RowStatus], scale: str) -> str:
         for status in statuses
     ]
     n_cells = sum(status.cells for status in statuses)
-    minutes = sum(status.seconds for status in statuses) / 60
+    minutes = f"{sum(status.seconds for status in statuses) / 60:.0f}"
+    unit = "minute" if minutes == "1" else "minutes"
     cells = "1 cell" if n_cells == 1 else f"{n_cells} cells"
-    total = f"{cells}, about {minutes:.0f} minutes left on two cores, scale {scale}"
+    total = f"{cells}, about {minutes} {unit} left on two cores, scale {scale}"
     return f"{tabulate(lines, headers='keys')}\n\n{total}"
 
 

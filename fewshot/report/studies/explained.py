@@ -13,11 +13,13 @@ from fewshot.report.studies.results import CellResult, RowResult, Study
 
 FEWEST_VALUES = 4  # of a setting with numbers, for a line along it
 FEWEST_DOTS = 3  # settings in a figure without a number of the report
+UNMEASURED = "not measured"
 REST = "nothing else changed"  # the label of settings that only the axis distinguishes
 SHOWN = {
     "yes": "The results show it.",
     "in part": "The results show it in part.",
     "no": "The results do not show it.",
+    "": "No setting has run.",
 }
 INTRODUCTION = (
     "Each row of this study takes a surprising result of the four reports, and tries what could "
@@ -31,7 +33,7 @@ def answer(row: RowResult) -> str:
     explanation = row.row.explains
     assert explanation is not None
     note = " ".join((row.row.note or "").split())
-    cause = f"Likely cause: {explanation.cause} {SHOWN[explanation.shown]}"
+    cause = f"Likely cause: {explanation.cause} {SHOWN[_shown(row)]}"
     return " ".join(filter(None, [row.row.question, cause, note]))
 
 
@@ -42,7 +44,13 @@ def headline(study: Study) -> Table:
     for row in study.rows:
         if row.row.explains is not None:
             explains = row.row.explains
-            texts = [row.name, explains.row, row.row.question, explains.cause, explains.shown]
+            texts = [
+                row.name,
+                explains.row,
+                row.row.question,
+                explains.cause,
+                _shown(row) or UNMEASURED,
+            ]
             lines.append([Cell(text) for text in texts])
     caption = f"Surprising results and their likely causes, at scale {joined(study.scales)}."
     return Table(caption, columns, lines, [])
@@ -50,12 +58,18 @@ def headline(study: Study) -> Table:
 
 def in_brief(study: Study) -> str:
     """Return how many causes the results show."""
-    shown = [row.row.explains.shown for row in study.rows if row.row.explains is not None]
+    shown = [_shown(row) for row in study.rows if row.row.explains is not None]
     words = [f"{shown.count('yes')} of {counted(len(shown), 'likely cause')} shown by the results"]
-    for answer, where in (("in part", "in part"), ("no", "not")):
+    for answer, where in (("in part", "in part"), ("no", "not"), ("", UNMEASURED)):
         if answer in shown:
             words.append(f"{shown.count(answer)} {where}")
     return ", ".join(words)
+
+
+def _shown(row: RowResult) -> str:
+    """Return whether the results show the cause of a row; empty if there are none."""
+    measured = any(cell.scored or cell.benchmark for cell in row.cells)
+    return row.row.explains.shown if row.row.explains and measured else ""
 
 
 def figures(row: RowResult) -> list[Figure]:

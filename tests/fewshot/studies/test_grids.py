@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -198,6 +199,30 @@ def test_a_scale_may_name_only_values_of_the_axis_in_any_block(tmp_path: Path) -
     row = row_of(tmp_path, base={"method": "probe"}, grid=[{"shots": [1]}], scales=scales)
     with pytest.raises(UserError, match="X1: scale small runs only 2 of 'shots'"):
         grids.cells(row, "small")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"only": {"shot": [1]}}, "scale full restricts 'shot', which is no axis"),
+        ({"drop": [{"shots": [1], "folds": ["A"]}]}, "scale full restricts 'folds'"),
+        ({"only": {"shots": []}}, "scale full runs nothing, because it lists no value of 'shots'"),
+    ],
+)
+def test_a_scale_that_restricts_by_mistake_is_an_error(
+    tmp_path: Path, changes: dict[str, Any], message: str
+) -> None:
+    scales = {"full": changes}
+    row = row_of(tmp_path, base={"method": "probe"}, grid=[{"shots": [1, 2]}], scales=scales)
+    with pytest.raises(UserError, match=f"X1: {message}"):
+        grids.cells(row, "full")
+
+
+def test_an_empty_list_of_values_leaves_out_a_block(tmp_path: Path) -> None:
+    grid = [{"shots": [1, 2]}, {"train.lr": [0.1], "shots": [1]}]
+    scales = {"full": {"only": {"train.lr": []}}}
+    row = row_of(tmp_path, base={"method": "probe"}, grid=grid, scales=scales)
+    assert [cell.values for cell in grids.cells(row, "full")] == [{"shots": 1}, {"shots": 2}]
 
 
 def test_a_scale_does_not_run_the_groups_of_cells_that_it_drops(tmp_path: Path) -> None:

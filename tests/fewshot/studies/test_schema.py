@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,16 @@ from fewshot.config.reference import describe
 from fewshot.errors import UserError
 from fewshot.studies import schema
 from tests.fewshot.studies.rows import COMMON, row_of, rows_of
+
+
+def scaled(scale: str, **changes: Any) -> dict[str, Any]:
+    """Return keys of a row with one scale."""
+    return {"base": {"method": "probe"}, "scales": {scale: changes}}
+
+
+def explaining(row: str) -> dict[str, Any]:
+    """Return keys of a row that explains another."""
+    return {"base": {"method": "probe"}, "explains": {"row": row, "cause": "Why.", "shown": "no"}}
 
 
 def test_rows_are_sorted_by_their_numbers_and_read_once(tmp_path: Path) -> None:
@@ -65,6 +76,12 @@ def test_former_names_of_keys_are_read() -> None:
         ({"base": {"method": "probe"}, "reported": [{"acuracy": 1}]}, "acuracy"),
         ({"base": {"method": "probe"}, "scales": {"tiny": {}}}, "tiny"),
         ({"kind": "episodes"}, "a row of kind episodes has no 'trials'"),
+        (scaled("full", set={"data": "digits"}), "scale full may change only 'trials', 'only'"),
+        (scaled("full", title="Another", needs=["x"]), "not 'needs', 'title'"),
+        (scaled("small", drop=[{}]), "'scales.small.drop.0' should not be empty"),
+        (scaled("small", drop={"shots": [1]}), "'scales.small.drop' should be a list, not {"),
+        (explaining("E6"), "'explains.row'"),
+        (explaining("experts/E99"), "experts/E99.yaml"),
     ],
 )
 def test_the_message_about_a_wrong_file_names_its_key(
@@ -73,6 +90,20 @@ def test_the_message_about_a_wrong_file_names_its_key(
     with pytest.raises(UserError, match=r"X1[.]yaml") as caught:
         row_of(tmp_path, **keys)
     assert message in str(caught.value)
+
+
+def test_an_explained_row_is_read_too_or_lies_in_a_folder_beside(tmp_path: Path) -> None:
+    rows_of(tmp_path, X1={"base": {"method": "probe"}})
+    beside = tmp_path / "configs" / "causes" / "C1.yaml"
+    beside.parent.mkdir()
+    beside.write_text(json.dumps(COMMON | explaining("one/X1")))
+    assert [row.name for row in schema.read([beside])] == ["C1"]
+    far = tmp_path / "elsewhere" / "causes" / "C1.yaml"
+    far.parent.mkdir(parents=True)
+    beside.rename(far)
+    with pytest.raises(UserError, match="no row"):
+        schema.read([far])
+    assert len(schema.read([far, tmp_path / "configs"])) == 2
 
 
 def test_a_cell_of_the_episodic_regime_is_one_run() -> None:

@@ -35,9 +35,9 @@ def test_the_plain_table_sums_cells_and_minutes(tmp_path: Path) -> None:
 
 
 def test_a_single_cell_is_no_plural(tmp_path: Path) -> None:
-    row = row_of(tmp_path, base={"method": "probe"}, grid=[{"shots": [1]}], trials=2, seconds=60)
+    row = row_of(tmp_path, base={"method": "probe"}, grid=[{"shots": [1]}], trials=2, seconds=30)
     text = status.text(row_statuses([row], store_in(tmp_path)), "full")
-    assert text.endswith("1 cell, about 2 minutes left on two cores, scale full")
+    assert text.endswith("1 cell, about 1 minute left on two cores, scale full")
 
 
 def test_every_finished_cell_is_a_message_with_the_minutes_left(

@@ -58,6 +58,18 @@ def test_the_page_begins_with_questions_and_likely_causes(
     assert section.question in writing.markdown(page)
 
 
+def test_a_row_without_results_shows_nothing(tmp_path: Path) -> None:
+    explains = {"row": "experts/E6", "cause": CAUSE, "shown": "no"}
+    plan = row("causes", "C1", "Five pipelines", "Why so low?", explains=explains)
+    (gathered,) = gathering.gather([(plan, grids.cells(plan, "small"))], tmp_path, "small")
+    page = pages.page(gathered)
+    assert page.headline is not None
+    assert page.headline.rows[0][-1].text == "not measured"
+    assert page.sections[0].question.endswith("No setting has run.")
+    brief = "0 of 1 likely cause shown by the results, 1 not measured"
+    assert pages.line(gathered).best == brief
+
+
 def test_numbers_of_the_report_are_shown_but_counted_elsewhere(tmp_path: Path) -> None:
     gathered = study(tmp_path, **NAMED)
     assert reported.stated(gathered) == []
