@@ -197,7 +197,9 @@ def _brief(row: RowResult) -> str:
     best = results.best(row.scored)
     of_many = "best: " if len(row.scored) > 1 else ""
     budget = results.group_of(best.measured).budget
-    return f"{of_many}{best.accuracy} (n = {best.accuracy.n}), {budget}, scale {best.scale}"
+    system = row.system(best)  # not what the title names if it did not train, or is a stand-in
+    named = "" if system == row.title else f"{system}, "
+    return f"{of_many}{named}{best.accuracy} (n = {best.accuracy.n}), {budget}, scale {best.scale}"
 
 
 def _cost(row: Row, scales: Sequence[str]) -> str:

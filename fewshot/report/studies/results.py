@@ -121,8 +121,10 @@ class RowResult(NamedTuple):
         if not cell.scored:
             return self.row.title
         title = self.row.title_at(cell.scale)
-        if cell.untrained or cell.stand_in in title:
-            return cell.untrained or title
+        if cell.untrained:
+            return ", ".join(filter(None, [cell.untrained, cell.stand_in]))
+        if cell.stand_in in title:
+            return title
         _, _, place = cell.stand_in.partition(" in ")
         for several in ("two networks in", "Two networks in"):  # in a title about all of them
             if f"{several} {place}" in title:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from fewshot.report.studies import gathering, pages
 from fewshot.report.studies import reported as reported_numbers
+from fewshot.studies import grids
 from tests.fewshot.study_results import Planned, cell, record, row, save
 
 
@@ -59,3 +60,19 @@ def test_the_sentence_about_a_number_that_was_not_reached_names_the_stand_in(
     below = 1 - record("probe-16")["scores"]["accuracy"]["mean"]
     how = f"measured at scale small with {place}"
     assert finding.sentence == f"K7, {how}, is {below:.4f} below the report."
+
+
+def test_the_best_number_of_a_row_names_what_ran_if_its_title_does_not(tmp_path: Path) -> None:
+    nearest_mean = "nearest mean of frozen features, not trained"
+    for name, stand_ins, words in (
+        ("X1", {}, nearest_mean),
+        ("X2", {"all": "mini-resnet in its place"}, f"{nearest_mean}, mini-resnet in its place"),
+    ):
+        grid = [{"start": {"trained": {}, "pretrained": {}}}]
+        plan = row("one", name, "Prototypical network", grid=grid, stand_ins=stand_ins)
+        cells = grids.cells(plan, "small")
+        for one, file in zip(cells, ("scratch-16", "protonet-16"), strict=True):
+            save(tmp_path, plan, one, record(file), values=one.values)
+        (gathered,) = gathering.gather([(plan, cells)], tmp_path, "small")
+        mean = record("protonet-16")["scores"]["accuracy"]["mean"]
+        assert pages.page(gathered).sections[0].brief.startswith(f"best: {words}, {mean:.4f} ")
