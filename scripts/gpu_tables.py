@@ -83,11 +83,16 @@ def grid(folder: Path) -> str:
         return f"The {grid_size()} settings of row A4 at scale full: {NOT_MEASURED}."
     service = "with" if result["mps"] else "without"
     rate = 60 * result["trials_now"] / result["seconds"]
+    best = ""
+    if result["best"] is not None:
+        accuracy = 100 * result["best_accuracy"]
+        best = (
+            f" The best setting so far is {result['best']}, at a test accuracy of {accuracy:.1f}%."
+        )
     return (
         f"{result['done']} of {result['settings']} settings of row A4 at scale full have all "
         f"{result['trials_each']} trials. In the last call {result['processes']} processes shared "
-        f"the GPU, {service} MPS, and finished {rate:.1f} trainings a minute. The best setting so "
-        f"far is {result['best']}, with a test accuracy of {100 * result['best_accuracy']:.1f}%."
+        f"the GPU, {service} MPS, and finished {rate:.1f} trainings a minute.{best}"
     )
 
 

@@ -51,4 +51,8 @@ def test_a_measurement_is_shown(gpu: Path) -> None:
     assert cells(table, "wider, widths 8, 8")[1] == "12 epochs in 61 s, taught by nobody"
     assert f"Wider minus shipped on the same GPU: {change:+.4f} ± " in table
     assert "and finished 20.0 trainings a minute" in gpu_tables.grid(gpu)
-    assert "batch 64, with a test accuracy of 73.1%" in gpu_tables.grid(gpu)
+    assert "batch 64, at a test accuracy of 73.1%" in gpu_tables.grid(gpu)
+    grid |= {"done": 0, "best": None, "best_accuracy": None}
+    (gpu / "summary.json").write_text(json.dumps({"grid": {"state": "unfinished", "result": grid}}))
+    assert gpu_tables.grid(gpu).startswith("0 of 72 settings")
+    assert "best" not in gpu_tables.grid(gpu)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import NamedTuple
 
 from fewshot.report import formatting
@@ -165,12 +166,12 @@ def _settings(studies: Sequence[Study]) -> Question | None:
     every = spreads(studies)
     if not every:
         return None
-    widest, middle = every[0], every[len(every) // 2]
+    widest, middle = every[0], median(one.width for one in every)
     worst, best = widest.cells[0], widest.cells[-1]
     sentences = [
         f"In {counted(len(every), 'row')} with at least {FEWEST_SETTINGS} settings and equal "
         f"labels, the best setting is {every[-1].width:.4f} to {widest.width:.4f} above the worst "
-        f"(median {middle.width:.4f}).",
+        f"(median {middle:.4f}).",
         f"The widest range is that of {widest.name}, with {widest.budget}: from {worst.mean:.4f} "
         f'("{worst.shown}") to {best.mean:.4f} ("{best.shown}").',
         "Part of each range is chance, since few trials were run, and a row with more settings "
@@ -213,8 +214,8 @@ def _cost(every: Sequence[Contest]) -> Question | None:
     cheapest = min(near, key=_seconds)
     slowest = max(timed, key=_seconds)
     sentences = [
-        f"With {counted(contest.labels, 'label')} per class of {contest.data}, {_priced(best)} has "
-        f"the highest accuracy of {len(timed)} systems, {best.mean:.4f}."
+        f"With {counted(contest.labels, 'label')} per class of {contest.data}, {_priced(best)} is "
+        f"the best of {len(timed)} systems, with an accuracy of {best.mean:.4f}."
     ]
     if cheapest is not best:
         sentences.append(

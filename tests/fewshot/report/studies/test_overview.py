@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import statistics
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,9 @@ def test_settings_are_compared_within_a_row(about: Overview):
     k8 = rows["K8, ConvNeXt-Tiny, fine-tuned"]
     assert [k8[3].text, k8[5].text] == [f"{means[0]:.2f}", f"{means[-1]:.2f}"]
     assert k8[4].text == "method scratch"
+    widths = [float(row[5].text) - float(row[3].text) for row in rows.values()]
+    middle = float(question.sentences[0].partition("(median ")[2].partition(")")[0])
+    assert 100 * middle == pytest.approx(statistics.median(widths), abs=0.016)
 
 
 def test_cost_names_the_cheapest_near_the_best(about: Overview):
