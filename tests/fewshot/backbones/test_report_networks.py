@@ -225,7 +225,7 @@ def test_an_encoder_layer_starts_and_learns_as_torchs(n_outputs: int) -> None:
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("mlp", {"widths": []}, "'backbone.options.widths' .* at least 1"),
+        ("mlp", {"widths": []}, "'backbone.options.widths' should not be empty"),
         ("mlp", {"widths": [30, -3]}, r"'backbone.options.widths.1' .*, not -3"),
         ("vit", {"heads": 4}, "'backbone.options.heads' should be 5 or 6, not 4"),
         ("dropout-cnn", {"dropout": 1}, "'backbone.options.dropout' .* less than 1"),
