@@ -2,7 +2,9 @@
 PYTHON ?=
 BIN := .venv/bin
 
-.PHONY: help setup example test test-slow check format reports docs bench
+CAMPAIGN := tests/campaign
+
+.PHONY: help setup example test test-slow campaign check format reports docs bench
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,6 +20,9 @@ test: setup  ## run the default tests, one process per core
 
 test-slow: setup .venv/.docs  ## run the tests that take minutes or real data at full size
 	$(BIN)/python -m pytest -m slow
+
+campaign: setup  ## attack everything for hours: kills, full disks, bad input (CAMPAIGN=tests/campaign/test_X.py: one part)
+	FEWSHOT_CAMPAIGN_RECORDS=reports/records/campaign $(BIN)/python -m pytest -m campaign $(CAMPAIGN)
 
 check: setup  ## lint, formatting, types, imports between folders
 	$(BIN)/ruff check .

@@ -7,6 +7,7 @@ MkDocs calls `on_page_markdown` for every page (see `hooks` in mkdocs.yml). A li
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent
 RECORDS = ROOT / "reports" / "records" / "learners"
+CAMPAIGN = ROOT / "reports" / "records" / "campaign"
 STUDIES = ROOT / "configs" / "studies"
 MARK = re.compile(r"^<!-- generated: ([\w-]+(?: [\w.-]+)*) -->$", re.MULTILINE)
 
@@ -201,6 +203,29 @@ def _parameter(parameter: Any) -> list[str]:
     return [names, f"{cell}", text]
 
 
+def reliability(*parts: str) -> str:
+    """Return a table of the records of `make campaign`: attempts, how they ended, seed, time.
+
+    Args:
+        parts: the beginnings of the records' names, such as "kills"; none: all records.
+    """
+    rows = [
+        "| part | attempts | outcomes | seed | seconds | date |",
+        "| --- | --: | --- | --: | --: | --- |",
+    ]
+    for path in sorted(CAMPAIGN.glob("*.json")):
+        if parts and not path.stem.startswith(parts):
+            continue
+        record = json.loads(path.read_text(encoding="utf-8"))
+        counts = record["counts"]
+        outcomes = ", ".join(f"{count:,} {outcome}" for outcome, count in counts.items())
+        rows.append(
+            f"| {record['part']} | {sum(counts.values()):,} | {outcomes} | {record['seed']} "
+            f"| {record['seconds']:,.0f} | {record['date']} |"
+        )
+    return "\n".join(rows)
+
+
 GENERATORS: dict[str, Callable[..., str]] = {
     "backbones": backbones,
     "commands": commands,
@@ -208,6 +233,7 @@ GENERATORS: dict[str, Callable[..., str]] = {
     "numbers": numbers,
     "options": options,
     "presets": presets,
+    "reliability": reliability,
     "rows": rows,
     "settings": settings,
 }
