@@ -76,9 +76,12 @@ def _read(path: Path) -> dict[object, object]:
     """Read the file; names are text, also those that YAML has for numbers or booleans."""
     import yaml
 
+    from episodes.datasets import yaml_limits
+
     try:
         text = path.read_text(encoding="utf-8-sig")
-        content = yaml.load(text, Loader=yaml.BaseLoader)  # it builds nothing but text
+        loader, root = yaml_limits.compose(text, yaml.BaseLoader)  # it builds nothing but text
+        content = None if root is None else loader.construct_document(root)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"{path} cannot be read as YAML ({reason}): correct the file.") from error

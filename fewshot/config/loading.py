@@ -19,6 +19,7 @@ from fewshot.errors import UserError
 
 Model = TypeVar("Model", bound=BaseModel)
 
+LONGEST_SHOWN = 100  # characters of a wrong value in a message
 CUTOFF = 0.5  # the similarity from which on a known key is suggested
 
 # The names that pydantic gives to the members of a union in the location of an error.
@@ -42,9 +43,9 @@ def read(path: Path, *, text: bool = False) -> dict[str, Any]:
     except OSError as error:
         raise UserError(f"the configuration file {path} cannot be read: {error}.") from None
     except (UnicodeDecodeError, yaml.reader.ReaderError) as error:
+        remedy = "remove them" if "not allowed" in error.reason else "save it in this encoding"
         raise UserError(
-            f"the configuration file {path} cannot be read as UTF-8 ({error.reason}): save it in "
-            "this encoding."
+            f"the configuration file {path} cannot be read as UTF-8 ({error.reason}): {remedy}."
         ) from None
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
@@ -176,13 +177,19 @@ def _sentence(problem: ErrorDetails, model: type[BaseModel], prefix: str) -> str
     if problem["type"] == "missing":
         return f"'{key}' is missing"
     if problem["type"] in ("model_type", "dict_type"):
-        return f"'{key}' should be a mapping of keys to values, not {problem['input']!r}"
+        return f"'{key}' should be a mapping of keys to values, not {_shown(problem['input'])}"
     if problem["type"] == "too_short":
         return f"'{key}' should not be empty"
     if problem["type"] == "tuple_type":
-        return f"'{key}' should be a list, not {problem['input']!r}"
+        return f"'{key}' should be a list, not {_shown(problem['input'])}"
     message = problem["msg"].replace("Input should be", "should be", 1)
-    return f"'{key}' {message[0].lower() + message[1:]}, not {problem['input']!r}"
+    return f"'{key}' {message[0].lower() + message[1:]}, not {_shown(problem['input'])}"
+
+
+def _shown(value: Any) -> str:
+    """Return a value as in Python, cut if it is long."""
+    text = repr(value)
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
 
 
 def _nearest_field(key: str, model: type[BaseModel] | None, section: str) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from episodes.datasets.yaml_limits import DEEPEST
 from fewshot.config import backbone_names
+from fewshot.errors import UserError
 
 BUDGETS = ("shots", "fraction", "full")
 DEFAULT_METHOD = "probe"
@@ -56,6 +58,8 @@ def expand(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     """Return nested settings from pairs of a key, perhaps dotted, and a value; the last wins."""
     nested: dict[str, Any] = {}
     for dotted, value in pairs:
+        if dotted.count(".") > DEEPEST:
+            raise UserError(f"the key '{dotted[:40]}...' has more than {DEEPEST} parts.")
         branch = value
         for key in reversed(dotted.split(".")):
             branch = {key: branch}

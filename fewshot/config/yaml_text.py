@@ -2,7 +2,8 @@
 
 YAML 1.1 takes `1e3`, `001`, `12:30`, `yes` and `2024-05-01` for numbers, truth values and dates.
 They are as likely the names of folders and classes. So every key is a text, and so is the value of
-a setting that holds names (`NAMES`).
+a setting that holds names (`NAMES`). Dates are texts everywhere, and tags such as `!!binary` and
+`!!set` are errors, because no setting takes their values.
 """
 
 from __future__ import annotations
@@ -13,11 +14,20 @@ from typing import Any
 
 import yaml
 
+from episodes.datasets import yaml_limits
+
 # Settings whose values, single or in a list, are names.
 NAMES = {"data", "base", "exclude_classes", "weights", "group_by", "preset"}
 NAMES_INSIDE = {"prior_from_names"}  # the same for a mapping; a single value is none
+MOST_BITS = 1024  # of a whole number; Python does not even print one of 4300 digits
 _NULL = "tag:yaml.org,2002:null"
 _TEXT = "tag:yaml.org,2002:str"
+_KINDS = ("null", "bool", "int", "float", "str", "seq", "map", "merge")
+# The tags that are read; all else that YAML 1.1 knows is of no use to a setting.
+_TAGS = {
+    *(f"tag:yaml.org,2002:{kind}" for kind in _KINDS),
+    None,  # the constructor of unknown tags, which raises an error
+}
 
 # YAML in which 1e-4 is a number; YAML 1.1, which PyYAML reads, takes it for a text.
 _FLOAT = (
@@ -33,6 +43,17 @@ _NEXT_LINE = "\x85"  # a line break of YAML 1.1 that the dumper writes as it is
 class _Names:
     """The constructor of mappings with text as keys; a part of both loaders."""
 
+    def construct_object(self: Any, node: Any, deep: bool = False) -> Any:
+        try:
+            value = super().construct_object(node, deep=deep)  # type: ignore[misc]
+            if isinstance(value, int) and value.bit_length() > MOST_BITS:
+                raise ValueError
+        except (ValueError, KeyError):  # of a number with 5000 digits, or `!!int x`
+            shown = node.value if len(node.value) < 40 else node.value[:40] + "..."
+            problem = f"'{shown}' cannot be read as {node.tag.rpartition(':')[2]}"
+            raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark) from None
+        return value
+
     def construct_mapping(self: Any, node: Any, deep: bool = False) -> dict[str, Any]:
         if not isinstance(node, yaml.MappingNode):
             return super().construct_mapping(node, deep=deep)  # type: ignore[misc]  # an error
@@ -40,9 +61,10 @@ class _Names:
         self.flatten_mapping(node)  # the merge key << ; what the mapping itself says comes later
         mapping: dict[str, Any] = {}
         for key_node, value_node in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if isinstance(key_node, yaml.ScalarNode) and not isinstance(key, str):
-                key = key_node.value
+            key = key_node.value
+            if not isinstance(key_node, yaml.ScalarNode):
+                problem = "a key is a list or a mapping"
+                raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
             if key in NAMES:
                 _as_names(value_node)
             elif key in NAMES_INSIDE and isinstance(value_node, yaml.MappingNode):
@@ -87,6 +109,13 @@ def _loader(base: Any) -> Any:
     loader: Any = type("Loader", (_Names, base), {})
     loader.add_implicit_resolver(*_FLOAT)
     loader.add_constructor("tag:yaml.org,2002:map", loader.construct_yaml_map)
+    loader.yaml_constructors = {
+        tag: function for tag, function in loader.yaml_constructors.items() if tag in _TAGS
+    }
+    loader.yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in resolvers if tag in _TAGS]
+        for first, resolvers in loader.yaml_implicit_resolvers.items()
+    }
     return loader
 
 
@@ -122,9 +151,9 @@ def load(content: str | bytes, *, name: str | None = None, text: bool = False) -
         yaml.YAMLError: it is not YAML.
     """
     escaped = content if isinstance(content, str) else content.decode(errors="replace")
-    loader = (_PLAIN if _SURROGATE.search(escaped) else _FAST)(content)
+    kind = _PLAIN if _SURROGATE.search(escaped) else _FAST
+    loader, node = yaml_limits.compose(content, kind)
     try:
-        node = loader.get_single_node()
         if node is None:
             return None
         if text or (name in NAMES_INSIDE and isinstance(node, yaml.MappingNode)):

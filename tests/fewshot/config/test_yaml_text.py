@@ -125,3 +125,44 @@ def test_a_key_that_is_there_twice_is_an_error():
 def test_files_of_windows_are_read():
     assert yaml_text.load("data: né".encode("utf-8-sig")) == {"data": "né"}
     assert yaml_text.load("data: né".encode("utf-16")) == {"data": "né"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: !!int abc",
+        "a: !!float x",
+        "a: !!bool maybe",
+        "a: !!timestamp x",
+        "a: !!binary aGk=",
+        "a: !!set {b, c}",
+        "a: !!omap [b: 1]",
+        "a: !!pairs [b: 1]",
+        "a: !!python/name:os.system",
+        "a: !mine 3",
+        "a: 0x_",
+        "a: -0b_",
+        "a: " + "9" * 5000,
+        "a: 0x" + "f" * 5000,
+        "? [a]\n: b",
+        "{{a: 1}: 2}",
+        "data: &a [*a]",
+        "prior_from_names: &a {b: *a}",
+        "a: " + "[" * 100_000,
+    ],
+)
+def test_values_of_no_setting_are_errors_of_one_line(text: str):
+    with pytest.raises(yaml.MarkedYAMLError) as error:
+        yaml_text.load(text)
+    assert error.value.problem_mark is not None
+    assert len(str(error.value.problem).splitlines()) == 1
+    assert len(str(error.value.problem)) < 150
+
+
+def test_dates_are_texts():
+    assert yaml_text.load("a: 2024-05-01\nb: 2024-13-45\nc: 2024-05-01 10:00:00\nd: =") == {
+        "a": "2024-05-01",
+        "b": "2024-13-45",
+        "c": "2024-05-01 10:00:00",
+        "d": "=",
+    }
