@@ -1,0 +1,98 @@
+"""A process that has loaded the libraries and forks a command on request, without their import.
+
+A kill while Python imports a library shows nothing, and an import takes seconds. This process is
+the subreaper of what it starts, so no process that a command leaves behind can hide from it.
+`python -m tests.campaign.launcher` reads one request a line and prints the process id, and then the
+exit code, of one command after the other; see `kills.Launcher`.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+import json
+import os
+import signal
+import sys
+import traceback
+from typing import Any, NoReturn
+
+LOADED = (
+    "fewshot.cli.main",
+    "fewshot.runs.experiment",
+    "fewshot.runs.episodic.experiment",
+    "fewshot.studies.sweep",
+    "fewshot.report.comparison",
+    "sklearn.datasets",
+)
+# What a command does to files, by the names of Python's audit events; `open` only for writing.
+WRITES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.link", "os.symlink"}
+SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER
+
+
+def main() -> None:
+    """Serve requests until stdin ends."""
+    ctypes.CDLL(None).prctl(SUBREAPER, 1, 0, 0, 0)
+    for module in LOADED:
+        importlib.import_module(module)
+    print("ready", flush=True)
+    for line in sys.stdin:
+        pid = os.fork()
+        if pid == 0:
+            _become(json.loads(line))
+        print(pid, flush=True)
+        while True:  # orphans of the command end here too
+            ended, status = os.wait()
+            if ended == pid:
+                break
+        print(os.waitstatus_to_exitcode(status), flush=True)
+
+
+def _become(request: dict[str, Any]) -> NoReturn:
+    """Turn this forked process into the command that was asked for."""
+    os.setsid()
+    for name, number in (("stdin", 0), ("stdout", 1), ("stderr", 2)):
+        flags = os.O_RDONLY if name == "stdin" else os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        file = os.open(request[name], flags)
+        os.dup2(file, number)
+        os.close(file)
+    os.chdir(request["folder"])
+    os.environ.update(request["environment"])
+    if not request["is_fewshot"]:
+        os.execvp(request["words"][0], request["words"])
+    sys.argv = ["fewshot", *request["words"]]
+    _count_writes(request["writes_file"], request["ends_before_write"])
+    code: Any = 1
+    try:
+        from fewshot.cli.main import main as command
+
+        command()
+    except SystemExit as exit:
+        code = exit.code
+    except BaseException:
+        traceback.print_exc()
+    sys.exit(code)  # a SystemExit out of main(): the interpreter ends as it always does
+
+
+def _count_writes(writes_file: str, last: int | None) -> None:
+    """Count what the command does to files, and kill it just before one of these writes."""
+    number = 0
+    file = os.open(writes_file, os.O_WRONLY | os.O_CREAT)
+
+    def watch(event: str, arguments: tuple[Any, ...]) -> None:
+        nonlocal number
+        if event == "open":
+            if not isinstance(arguments[2], int) or not arguments[2] & (os.O_WRONLY | os.O_RDWR):
+                return
+        elif event not in WRITES:
+            return
+        number += 1
+        if number == last:
+            os.kill(os.getpid(), signal.SIGKILL)
+        os.pwrite(file, str(number).encode(), 0)
+
+    sys.addaudithook(watch)
+
+
+if __name__ == "__main__":
+    main()
