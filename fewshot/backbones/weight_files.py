@@ -68,7 +68,9 @@ def _read(path: Path, name: str) -> Mapping[str, Any]:
             "pretrained or none."
         )
     try:
-        return load_file(path) if path.suffix == ".safetensors" else load_state_dict(str(path))
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        return load_state_dict(str(path), weights_only=True)  # older timm runs code by default
     except Exception:
         raise _refusal(path, name, *_why_unreadable(path)) from None
 
@@ -114,7 +116,7 @@ def _complete_loading(path: Path, name: str) -> Iterator[list[int]]:
 
 
 def _fill(
-    load_state_dict: Callable[..., Any],
+    original: Callable[..., Any],
     module: nn.Module,
     state: Mapping[str, Tensor],
     path: Path,
@@ -123,12 +125,12 @@ def _fill(
     """Load all weights of a module except its classifier's, or raise a UserError.
 
     Returns:
-        What `load_state_dict` returns: the names that are missing and those that are unexpected.
+        What `original` returns: the names that are missing and those that are unexpected.
     """
     prefixes = _classifier_prefixes(module)
     body_state = {key: tensor for key, tensor in state.items() if not key.startswith(prefixes)}
     try:
-        result = load_state_dict(module, body_state, strict=False)
+        result = original(module, body_state, strict=False)
     except Exception as error:
         message = " ".join(str(error).split())
         reason = message[max(0, message.find("size mismatch")) :][:200]
