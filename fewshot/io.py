@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from episodes.datasets.names import readable
+from episodes.datasets.names import of_process, readable
 from fewshot.errors import UserError
 
 if TYPE_CHECKING:
@@ -38,8 +38,7 @@ def write_bytes(
     Raises:
         UserError: if the file cannot be written; an existing file is then unchanged.
     """
-    # The process id keeps two processes that write the same file apart.
-    part = path.with_name(f"{path.name}.{os.getpid()}{PART}")
+    part = path.with_name(f"{path.name}.{of_process()}{PART}")
     try:
         with part.open("wb") as file:
             file.writelines([content] if isinstance(content, bytes | bytearray) else content)

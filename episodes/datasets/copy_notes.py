@@ -16,7 +16,7 @@ import torch
 
 from episodes.datasets import copies
 from episodes.datasets.decoding.image_cache import Entry, why_skipped_in
-from episodes.datasets.names import readable_line
+from episodes.datasets.names import of_process, readable_line
 from episodes.datasets.source import Part
 from episodes.types import TrainTest
 
@@ -152,7 +152,7 @@ def _known(
         if known.clusters.shape == (n,):
             return known
     known = _searched(data, entries, parts())
-    draft = file.with_suffix(f".{os.getpid()}")
+    draft = file.with_suffix(f".{of_process()}")
     with suppress(OSError):  # a read-only cache works as well
         with draft.open("wb") as stream:
             np.savez(stream, clusters=known.clusters, examples=known.examples)

@@ -15,6 +15,7 @@ from itertools import count
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
+from episodes.datasets.names import of_process
 from fewshot import io
 from fewshot.checks.findings import Finding, Place
 from fewshot.checks.inspected import Inspected
@@ -247,7 +248,7 @@ def _move(source: Path, place: Path) -> None:
         try:
             os.rename(source, place)
         except OSError:  # on another file system
-            part = place.with_name(f".{os.getpid()}{io.PART}")
+            part = place.with_name(f".{of_process()}{io.PART}")
             try:
                 shutil.copy2(source, part)
                 os.rename(part, place)
@@ -271,7 +272,7 @@ def _appending(table: Path) -> TextIO:
 
 
 def _write_table(path: Path, rows: Iterable[Sequence[str]]) -> None:
-    part = path.with_name(f"{path.name}.{os.getpid()}{io.PART}")
+    part = path.with_name(f"{path.name}.{of_process()}{io.PART}")
     with part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)

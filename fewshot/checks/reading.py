@@ -22,7 +22,7 @@ from episodes.datasets import decoded_parts
 from episodes.datasets.decoded_parts import DecodedPart
 from episodes.datasets.decoding.image_formats import quiet_pillow
 from episodes.datasets.decoding.parallel_decode import threads_for
-from episodes.datasets.names import readable_line
+from episodes.datasets.names import of_process, readable_line
 from episodes.datasets.source import Payload
 from fewshot import backbones, progress
 from fewshot.checks import measuring
@@ -195,7 +195,7 @@ def _known(path: Path | None, n: int, side: int) -> Measured | None:
 def _store(path: Path | None, measured: Measured) -> None:
     if path is None:
         return
-    draft = path.with_suffix(f".{os.getpid()}")
+    draft = path.with_suffix(f".{of_process()}")
     with suppress(OSError):  # a read-only cache works as well
         try:
             with draft.open("wb") as stream:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
-from episodes.datasets.names import readable_line
+from episodes.datasets.names import of_process, readable_line
 from fewshot import io
 from fewshot.errors import UserError
 
@@ -62,7 +62,7 @@ class SortedCopies:
             ) from error
 
     def _copy(self, image: Path, folder: Path) -> None:
-        part = folder / f".{os.getpid()}.part"
+        part = folder / f".{of_process()}.part"
         for place in _numbered(folder / image.name):
             if place in self.taken:
                 continue

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import secrets
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any, NamedTuple, Protocol, Self
 from fewshot.errors import NotHere, UserError, one_line
 from fewshot.runs import experiment, records
 from fewshot.runs.run_record import Record
+from fewshot.studies import node_checks
 from fewshot.studies.results import Benchmark, Outcome, Status
 
 CURVES = ("train_loss", "validation_loss", "validation_accuracy")
@@ -47,6 +49,7 @@ def run_cell(
     runs_folder: Path,
     device: str | None,
     workers: int | None = None,
+    threads: int | None = None,
 ) -> Outcome:
     """Run one cell and return what became of it; an error is an outcome too.
 
@@ -58,10 +61,17 @@ def run_cell(
         if settings.get("regime") == records.EPISODIC:
             from fewshot.runs.episodic import experiment as episodic
 
-            result: Record = episodic.run(settings, out=runs_folder, device=device).to_json()
+            result: Record = episodic.run(
+                settings, out=runs_folder, device=device, threads=threads
+            ).to_json()
         else:
             record = experiment.run(
-                settings, seeds, out=runs_folder, device=device, workers=workers
+                settings,
+                seeds,
+                out=runs_folder,
+                device=device,
+                workers=workers,
+                threads=threads,
             )
             result = record.to_json()
             curves = _curves(runs_folder / record.run_id, seeds)
@@ -148,52 +158,96 @@ class OneByOne:
         return first, run_cell(*self.submitted[first], self.device)
 
 
+def run_cell_on_node(
+    requirements: node_checks.Requirements,
+    settings: Mapping[str, Any],
+    seeds: Sequence[int],
+    device: str | None,
+    threads: int,
+) -> Outcome:
+    """Run one cell on a node of a cluster, unless the node differs from what the sweep needs."""
+    reason = node_checks.difference(requirements)
+    if reason is not None:
+        return outcome("failed", reason=reason)
+    return run_cell(settings, seeds, requirements.runs_folder, device, 1, threads)
+
+
 class InRay:
     """Run cells as tasks of Ray, on this machine or on a cluster that shares the folders.
 
-    A cell whose worker died starts again.
+    A cell whose worker or node died starts again.
     """
 
     def __init__(self, workers: int, address: str | None, device: str | None) -> None:
         # Ray must not hide the GPUs from a task that asks for none, and must not report usage.
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        # Ray lowers the priority of its workers, so they would starve beside any other program.
+        os.environ.setdefault("RAY_worker_niceness", "0")
         try:
             import ray
         except ImportError:
             raise UserError(
-                "--workers needs Ray, which is not installed: pip install 'fewshot[ray]'."
+                "--workers and --ray-address need Ray, which is not installed: pip install "
+                "'fewshot[ray]'."
             ) from None
         self.ray, self.workers, self.address, self.device = ray, workers, address, device
         self.started: set[Any] = set()
+        self.required: dict[Path, node_checks.Requirements] = {}
 
     def __enter__(self) -> InRay:
-        import logging
-
-        from fewshot.training import curves, devices
+        from fewshot.training import devices
 
         # Ray would set one thread; cells run with as many as they have without Ray.
-        n_threads = str(devices.default_threads())
-        local: dict[str, Any] = {"num_cpus": self.workers, "include_dashboard": False}
-        self.ray.init(
-            address=self.address or "local",
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            runtime_env={"env_vars": {"OMP_NUM_THREADS": n_threads, **curves.environment()}},
-            **({} if self.address else local),
-        )
+        self.threads = devices.default_threads()
+        if self.address:
+            self._join(self.address)
+        else:
+            self._start()
         gpus = 1 if (self.device or "").startswith("cuda") else 0
         self.task = self.ray.remote(
             num_cpus=1, num_gpus=gpus, max_retries=TRIES, max_calls=1 if gpus else 0
-        )(run_cell)
+        )(run_cell_on_node)
         return self
+
+    def _start(self) -> None:
+        """Start Ray on this machine, with a token that no other process knows."""
+        if "RAY_AUTH_TOKEN_PATH" not in os.environ:  # Ray would write one into the home folder
+            os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+        self._connect("local", num_cpus=self.workers, include_dashboard=False)
+
+    def _join(self, address: str) -> None:
+        """Join a running cluster; as many cells as it has processors run at the same time."""
+        try:
+            self._connect(address)
+        except (ConnectionError, ValueError, RuntimeError, self.ray.exceptions.RayError) as error:
+            raise UserError(
+                f"the Ray cluster at {address} could not be joined ({one_line(error)}): check that "
+                "`ray status` works on this node, with the same variables RAY_AUTH_MODE and "
+                "RAY_AUTH_TOKEN_PATH as on the others."
+            ) from None
+        self.workers = max(1, int(self.ray.cluster_resources().get("CPU", 1)))
+
+    def _connect(self, address: str, **options: Any) -> None:
+        import logging
+
+        from fewshot.training import curves
+
+        variables = curves.environment()
+        if variables:  # a runtime environment costs seconds
+            options["runtime_env"] = {"env_vars": variables}
+        self.ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **options)
 
     def __exit__(self, *error: object) -> None:
         self.ray.shutdown()
 
     def submit(self, settings: Mapping[str, Any], seeds: Sequence[int], runs_folder: Path) -> Any:
         """Give a cell to Ray and return its handle."""
-        return self.task.remote(settings, seeds, runs_folder.resolve(), self.device, workers=1)
+        if runs_folder not in self.required:
+            self.required[runs_folder] = node_checks.required_by(runs_folder.resolve())
+        return self.task.remote(
+            self.required[runs_folder], settings, seeds, self.device, self.threads
+        )
 
     def wait(self, handles: Sequence[Any], on_start: Callable[[Any], None]) -> tuple[Any, Outcome]:
         """Wait until one of these cells has ended, and return its handle and outcome.

@@ -3,13 +3,13 @@
 Oracle: the errors of the file system, such as those of /dev/full.
 """
 
-import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from episodes.datasets.names import of_process
 from episodes.errors import UserError
 from fewshot import io
 
@@ -32,7 +32,7 @@ def test_a_full_disk_leaves_the_old_file_and_no_part(tmp_path: Path, size: int, 
     path = tmp_path / "record.json"
     if existed:
         path.write_bytes(b"old")
-    (tmp_path / f"record.json.{os.getpid()}.part").symlink_to("/dev/full")
+    (tmp_path / f"record.json.{of_process()}.part").symlink_to("/dev/full")
     with pytest.raises(UserError, match="No space left on device") as error:
         io.write_bytes(path, b"x" * size)
     assert str(path) in str(error.value)

@@ -15,6 +15,7 @@ import pytest
 import torch
 from PIL import Image
 
+from episodes.datasets.names import of_process
 from episodes.errors import UserError
 from fewshot.report import frames
 from fewshot.runs import execution, experiment, processes, records, resolve, voting
@@ -198,7 +199,7 @@ def test_nothing_is_half_written_on_a_full_disk(tmp_path: Path) -> None:
     record = experiment.run(quick("probe"), [0], out=tmp_path)
     folder = tmp_path / record.run_id
     before = (folder / "record.json").read_bytes()
-    (folder / f"record.json.{os.getpid()}.part").symlink_to("/dev/full")
+    (folder / f"record.json.{of_process()}.part").symlink_to("/dev/full")
     with pytest.raises(
         UserError, match=r"record\.json could not be written \(No space left on device\)"
     ):
