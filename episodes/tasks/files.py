@@ -28,6 +28,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import platform
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
@@ -39,7 +40,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from episodes.datasets.names import of_process
 from episodes.errors import UserError
 from episodes.tasks.task_set import TaskSet
 
@@ -121,7 +121,7 @@ def write(
         "class_names": np.array(pool.classes),
         "protocol": np.array(json.dumps(dict(protocol or {}), sort_keys=True)),
     }
-    part = path.with_name(f"{path.name}.{of_process()}.part")
+    part = path.with_name(f"{path.name}.{platform.node()}-{os.getpid()}.part")
     try:
         with part.open("wb") as file:
             np.savez_compressed(file, **words, **numbers)  # type: ignore[arg-type]  # a keyword
