@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from io import BytesIO
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from episodes.datasets.decoding import deep_pixels
+from episodes.datasets.decoding import deep_pixels, limits
 from episodes.datasets.decoding.deep_pixels import Kind
-from episodes.datasets.decoding.image_formats import broken_image_errors, can_read, raw
+from episodes.datasets.decoding.image_formats import broken_image_errors, raw
+from episodes.datasets.decoding.opening import opened
 from episodes.datasets.source import Payload
 from episodes.types import Decoding
 
@@ -45,7 +47,6 @@ class Traits(NamedTuple):
 
 
 _ORDINARY = Traits()
-_STARTS = {b"\xff\xd8\xff": "JPEG", b"\x89PNG\r\n\x1a\n": "PNG"}
 
 
 def size_of(payload: Payload, data: bytes) -> tuple[int, int] | None:
@@ -65,17 +66,6 @@ def size_of(payload: Payload, data: bytes) -> tuple[int, int] | None:
             return image.size
     except broken_image_errors():
         return None
-
-
-def opened(data: bytes) -> Image.Image:
-    """Open an encoded image; the pixels are read later."""
-    from PIL import Image
-
-    if data[4:8] == b"ftyp":
-        can_read("HEIC"), can_read("AVIF")  # this registers the plug-ins
-    # Pillow asks the plug-ins one after the other; the two most frequent formats are known here.
-    names = [name for start, name in _STARTS.items() if data.startswith(start)]
-    return Image.open(BytesIO(data), formats=names or None)
 
 
 def working_size(sizes: set[tuple[int, int]], input_size: int = 0) -> int:
@@ -119,7 +109,7 @@ def decode_with_traits(payload: Payload, decoding: Decoding) -> tuple[np.ndarray
         square = _square(Image.fromarray(payload), decoding)
         return np.asarray(square), _ORDINARY
     data = raw(payload)
-    with opened(data) as image:
+    with opened(data) as image, _bounded(image, data, decoding):
         colours, traits = _colours(image, data, decoding)
         pixels = np.asarray(_square(colours, decoding))
         if image.format in _PAGED and _has_more_pages(image):
@@ -143,7 +133,7 @@ def decode_upright(payload: Path | bytes, decoding: Decoding) -> np.ndarray:
         Exception: one of `broken_image_errors`, if the image cannot be decoded.
     """
     data = raw(payload)
-    with opened(data) as image:
+    with opened(data) as image, _bounded(image, data, decoding):
         return np.asarray(_colours(image, data, decoding)[0])
 
 
@@ -152,13 +142,24 @@ def rgb(image: Image.Image) -> np.ndarray:
     return np.asarray(_rgb(_upright(image, image)))
 
 
+@contextmanager
+def _bounded(image: Image.Image, data: bytes, decoding: Decoding) -> Iterator[None]:
+    """Bound the time and the memory that an opened image takes inside the block."""
+    limits.check(image, data)
+    n_pixels = image.width * image.height
+    # This affects JPEG alone: it is decoded at a half, a quarter or an eighth of its size if that
+    # is still at least twice the size of the result.
+    if min(image.size) >= 4 * decoding.size:
+        image.draft(None, (2 * decoding.size, 2 * decoding.size))
+    if "progressive" not in image.info:  # such a JPEG is whole in memory all the same
+        n_pixels = image.width * image.height
+    with limits.alone_if_large(n_pixels):
+        yield
+
+
 def _colours(image: Image.Image, data: bytes, decoding: Decoding) -> tuple[Image.Image, Traits]:
     """Return an opened image as upright RGB pixels that are not square yet."""
     width, height = image.size
-    # This affects JPEG alone: it is decoded at a half, a quarter or an eighth of its size if that
-    # is still at least twice the size of the result.
-    if min(width, height) >= 4 * decoding.size:
-        image.draft(None, (2 * decoding.size, 2 * decoding.size))
     traits = _ORDINARY
     kind = deep_pixels.kind_of(image) if deep_pixels.may_be_deep(data) else None
     if kind is None:

@@ -7,13 +7,15 @@ file.
 
 from __future__ import annotations
 
-from io import BytesIO
 from math import ceil, log2
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
-from episodes.datasets.decoding.image_formats import CannotDecode, broken_image_errors
+from episodes.datasets.decoding import limits
+from episodes.datasets.decoding.image_formats import broken_image_errors
+from episodes.datasets.decoding.limits import CannotDecode
+from episodes.datasets.decoding.opening import opened
 from episodes.types import Decoding, Fit
 
 if TYPE_CHECKING:
@@ -116,8 +118,6 @@ def values_of(image: Image.Image, data: bytes, shortest: int) -> Values:
         shortest: a side, in pixels, that is long enough: larger images are averaged over blocks,
             so that the values of a hundred megapixels do not fill the memory.
     """
-    from PIL import Image
-
     block = max(1, min(image.size) // shortest)
     if image.mode not in {"RGB", "RGBA"}:
         transparent = image.info.get("transparency")
@@ -127,7 +127,7 @@ def values_of(image: Image.Image, data: bytes, shortest: int) -> Values:
             _averaged(values, block), None if is_opaque is None else _averaged(is_opaque, block)
         )
     raw_mode = _raw_mode(image)
-    with Image.open(BytesIO(data)) as again:
+    with opened(data) as again:
         other = _OTHER_BYTES.get(raw_mode, raw_mode)
         again.tile = [tile._replace(args=_replaced(tile.args, other)) for tile in again.tile]
         low = _channels(again, block)
@@ -220,13 +220,12 @@ class RangeFinder:
 
     def add(self, data: bytes) -> None:
         """Use an image if it is deep; one that cannot be read is passed over."""
-        from PIL import Image
-
         try:
-            with Image.open(BytesIO(data)) as image:
+            with opened(data) as image, limits.alone_if_large(image.width * image.height):
                 kind = kind_of(image)
                 if kind is None:
                     return
+                limits.check(image, data)
                 number = self._seen.get(kind, 0)
                 self._seen[kind] = number + 1
                 if number % self._stride.setdefault(kind, 1) == 0:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from episodes.datasets.decoding.limits import LARGEST_FILE, CannotDecode, content_of
 from episodes.datasets.source import Payload
 
 _HEAD = 132  # bytes that are enough to recognise a format
@@ -35,8 +36,9 @@ _CAMERA_RAW = frozenset(
         *(".srw", ".x3f"),
     }
 )
-# Formats whose names Pillow knows, although it cannot decode them.
-_NOT_DECODED = frozenset({"BUFR", "GRIB", "HDF5", "MPEG", "PDF", "WMF"})
+# Formats whose names Pillow knows, although it cannot decode them, or only by another program:
+# for EPS it would start Ghostscript, which runs what the file says.
+NOT_DECODED = frozenset({"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "PDF", "WMF"})
 
 _IMAGE_BRANDS = {
     b"avif": "AVIF",
@@ -81,17 +83,15 @@ _OTHERS = {
 }
 
 
-class CannotDecode(ValueError):
-    """An image is whole, but of a kind that is not decoded; the message says why."""
-
-
 def broken_image_errors() -> tuple[type[Exception], ...]:
     """Return the exceptions that Pillow raises for damaged, hostile or unsupported files."""
     from PIL import Image
 
     pillow = (Image.DecompressionBombError, Image.DecompressionBombWarning)
     damaged = (OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, RuntimeError)
-    return (*pillow, *damaged, struct.error, zlib.error)
+    # Pillow asserts what a damaged file need not hold, and computes with the sizes that it names.
+    unexpected = (AssertionError, AttributeError, ArithmeticError, MemoryError)
+    return (*pillow, *damaged, *unexpected, struct.error, zlib.error)
 
 
 @contextmanager
@@ -158,9 +158,8 @@ def raw(payload: Payload) -> bytes:
         return payload.tobytes()
     if isinstance(payload, Path):
         try:
-            if _named_as_image(payload):
-                return payload.read_bytes()
-            return payload.read_bytes() if begins_as_image(payload) else b""
+            is_image = is_image_file(payload)
+            return content_of(payload) if is_image else b""
         except OSError:
             return b""
     return payload
@@ -198,15 +197,14 @@ def _image_suffixes() -> frozenset[str]:
     return frozenset(
         suffix
         for suffix, format_ in formats.items()
-        if format_ in Image.OPEN and format_ not in {*_NOT_DECODED, "HEIF"}
+        if format_ in Image.OPEN and format_ not in {*NOT_DECODED, "HEIF"}
     )
 
 
 def _head(path: Path) -> bytes:
     """Return the first bytes of a file; empty if it cannot be read."""
     try:
-        with open(path, "rb") as file:
-            return file.read(_HEAD)
+        return content_of(path, _HEAD)
     except OSError:
         return b""
 
@@ -226,8 +224,9 @@ def why_skipped(payload: Payload, error: Exception | None = None) -> str:
         return f"too large: more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels; save it smaller"
     if isinstance(payload, Path):
         try:
-            with open(payload, "rb") as file:
-                head = file.read(_HEAD)
+            head = content_of(payload, _HEAD)
+            if payload.stat().st_size > LARGEST_FILE:
+                return f"larger than {LARGEST_FILE >> 30} GiB"
         except OSError as unreadable:
             return f"cannot be opened: {unreadable.strerror}"
         if payload.suffix.lower() in _CAMERA_RAW:

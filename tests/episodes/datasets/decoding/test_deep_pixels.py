@@ -11,7 +11,7 @@ from PIL import Image
 from episodes.datasets.decoding import deep_pixels
 from episodes.datasets.decoding.decode import decode, decode_with_traits
 from episodes.datasets.decoding.deep_pixels import Kind, Range, RangeFinder, range_of
-from episodes.datasets.decoding.image_formats import CannotDecode
+from episodes.datasets.decoding.limits import CannotDecode
 from episodes.types import Decoding
 from tests.episodes.datasets.deep_images import png16, tiff
 
