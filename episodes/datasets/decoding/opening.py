@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from episodes.datasets.decoding.image_formats import NOT_DECODED, can_read
 
 if TYPE_CHECKING:
-    from PIL import Image
+    from PIL.ImageFile import ImageFile
 
 _STARTS = {b"\xff\xd8\xff": "JPEG", b"\x89PNG\r\n\x1a\n": "PNG"}
 
 
-def opened(data: bytes) -> Image.Image:
+def opened(data: bytes) -> ImageFile:
     """Open an encoded image; the pixels are read later."""
     from PIL import Image
 
