@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
 import os
@@ -12,7 +11,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from episodes.datasets.names import of_process, readable
+from episodes.datasets import drafts
+from episodes.datasets.names import readable
 from fewshot.errors import UserError
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 ANOTHER_FOLDER = "name another folder (--out for runs, FEWSHOT_CACHE for the cache)"
-PART = ".part"  # the suffix of a file that is being written
 # What numpy raises for a damaged .npz file, or one without an array.
 DAMAGED_ARRAYS = (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error)
 
@@ -28,7 +27,7 @@ DAMAGED_ARRAYS = (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, z
 def write_bytes(
     path: Path, content: bytes | bytearray | Iterable[bytes], remedy: str = ANOTHER_FOLDER
 ) -> None:
-    """Write a file under a temporary name beside its path, then rename it.
+    """Write a file as a draft beside its path, then rename it.
 
     Args:
         path: the file to write or to replace.
@@ -38,16 +37,12 @@ def write_bytes(
     Raises:
         UserError: if the file cannot be written; an existing file is then unchanged.
     """
-    part = path.with_name(f"{path.name}.{of_process()}{PART}")
     try:
-        with part.open("wb") as file:
+        with drafts.draft(path) as file:
             file.writelines([content] if isinstance(content, bytes | bytearray) else content)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(part, path)
     except OSError as error:
-        with contextlib.suppress(OSError):  # it does not exist if its folder does not
-            part.unlink()
         raise UserError(
             f"{path} could not be written ({error.strerror}): free some space, or {remedy}."
         ) from error

@@ -25,9 +25,8 @@ ORDER: tuple[tuple[str, ...], ...] = (
         "episodes.subsets",
         "episodes.class_splits",
         "episodes.samplers",
-        "episodes.tasks",
     ),
-    ("episodes.streams",),
+    ("episodes.streams", "episodes.tasks"),
     (
         "fewshot",
         "fewshot.errors",

@@ -5,7 +5,6 @@ The search for copies is done once; its result lies beside the decoded images in
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -14,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from episodes.datasets import copies
+from episodes.datasets import copies, drafts
 from episodes.datasets.decoding.image_cache import Entry, why_skipped_in
-from episodes.datasets.names import of_process, readable_line
+from episodes.datasets.names import readable_line
 from episodes.datasets.source import Part
 from episodes.types import TrainTest
 
@@ -152,11 +151,9 @@ def _known(
         if known.clusters.shape == (n,):
             return known
     known = _searched(data, entries, parts())
-    draft = file.with_suffix(f".{of_process()}")
-    with suppress(OSError):  # a read-only cache works as well
-        with draft.open("wb") as stream:
-            np.savez(stream, clusters=known.clusters, examples=known.examples)
-        os.replace(draft, file)
+    # A read-only cache works as well.
+    with suppress(OSError), drafts.draft(file) as stream:
+        np.savez(stream, clusters=known.clusters, examples=known.examples)
     return known
 
 

@@ -25,10 +25,7 @@ one of n tasks in each row; otherwise use `numpy.split` with the cumulative sums
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import platform
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
@@ -40,6 +37,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from episodes.datasets import drafts
 from episodes.errors import UserError
 from episodes.tasks.task_set import TaskSet
 
@@ -121,14 +119,10 @@ def write(
         "class_names": np.array(pool.classes),
         "protocol": np.array(json.dumps(dict(protocol or {}), sort_keys=True)),
     }
-    part = path.with_name(f"{path.name}.{platform.node()}-{os.getpid()}.part")
     try:
-        with part.open("wb") as file:
+        with drafts.draft(path) as file:
             np.savez_compressed(file, **words, **numbers)  # type: ignore[arg-type]  # a keyword
-        os.replace(part, path)
     except OSError as error:
-        with contextlib.suppress(OSError):  # it does not exist if its folder does not
-            part.unlink()
         raise UserError(
             f"{path} could not be written ({error.strerror}): free some space, or name another "
             "folder."

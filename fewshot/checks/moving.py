@@ -11,11 +11,12 @@ import os
 import shutil
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from io import StringIO
 from itertools import count
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
-from episodes.datasets.names import of_process
+from episodes.datasets import drafts
 from fewshot import io
 from fewshot.checks.findings import Finding, Place
 from fewshot.checks.inspected import Inspected
@@ -248,12 +249,10 @@ def _move(source: Path, place: Path) -> None:
         try:
             os.rename(source, place)
         except OSError:  # on another file system
-            part = place.with_name(f".{of_process()}{io.PART}")
-            try:
-                shutil.copy2(source, part)
-                os.rename(part, place)
-            finally:
-                part.unlink(missing_ok=True)
+            with drafts.draft(place) as copy, source.open("rb") as original:
+                shutil.copyfileobj(original, copy)
+                copy.flush()
+                shutil.copystat(source, copy.name)
             source.unlink()
     except OSError as error:
         raise UserError(
@@ -272,9 +271,8 @@ def _appending(table: Path) -> TextIO:
 
 
 def _write_table(path: Path, rows: Iterable[Sequence[str]]) -> None:
-    part = path.with_name(f"{path.name}.{of_process()}{io.PART}")
-    with part.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(COLUMNS)
-        writer.writerows(rows)
-    os.replace(part, path)
+    text = StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(COLUMNS)
+    writer.writerows(rows)
+    io.write_bytes(path, text.getvalue().encode(errors="surrogateescape"), OTHER_FOLDER)

@@ -18,11 +18,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from episodes.datasets import decoded_parts
+from episodes.datasets import decoded_parts, drafts
 from episodes.datasets.decoded_parts import DecodedPart
 from episodes.datasets.decoding.image_formats import quiet_pillow
 from episodes.datasets.decoding.parallel_decode import threads_for
-from episodes.datasets.names import of_process, readable_line
+from episodes.datasets.names import readable_line
 from episodes.datasets.source import Payload
 from fewshot import backbones, progress
 from fewshot.checks import measuring
@@ -195,11 +195,6 @@ def _known(path: Path | None, n: int, side: int) -> Measured | None:
 def _store(path: Path | None, measured: Measured) -> None:
     if path is None:
         return
-    draft = path.with_suffix(f".{of_process()}")
-    with suppress(OSError):  # a read-only cache works as well
-        try:
-            with draft.open("wb") as stream:
-                np.savez(stream, **measured._asdict())
-            os.replace(draft, path)
-        finally:
-            draft.unlink(missing_ok=True)
+    # A read-only cache works as well.
+    with suppress(OSError), drafts.draft(path) as stream:
+        np.savez(stream, **measured._asdict())

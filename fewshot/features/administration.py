@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from filelock import FileLock, Timeout
 
+from episodes.datasets import drafts
 from episodes.datasets.locations import cache_root
 from fewshot.features import cache
 
@@ -69,6 +70,7 @@ def clear() -> str:
     again they compute again. Entries that are being written at this moment stay.
     """
     freed, n_left = 0, 0
+    drafts.remove_abandoned(cache.folder())
     for path, stat in cache.files():
         if path.suffix == cache.SUFFIX:  # also one in use, which was read as a whole
             with contextlib.suppress(OSError):  # one that we may not remove is counted as left

@@ -27,6 +27,7 @@ from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 from safetensors import numpy as safetensors
 
+from episodes.datasets import drafts
 from episodes.datasets.locations import cache_root
 from fewshot.errors import UserError, one_line
 from fewshot.io import make_folder, write_bytes
@@ -271,11 +272,11 @@ def prune(keep: Path) -> None:
 
 
 def files() -> list[tuple[Path, os.stat_result]]:
-    """Return all files in the folder except locks, whatever program wrote them."""
+    """Return all files in the folder except locks and drafts, whatever program wrote them."""
     listed = []
     for path in folder().iterdir() if folder().is_dir() else []:
         with contextlib.suppress(FileNotFoundError):  # another process has just removed it
-            if path.suffix != LOCK and path.is_file():
+            if path.suffix != LOCK and not drafts.is_draft(path) and path.is_file():
                 listed.append((path, path.stat()))
     return listed
 

@@ -7,11 +7,11 @@ import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
-from episodes.datasets.names import of_process, readable_line
+from episodes.datasets import drafts
+from episodes.datasets.names import readable_line
 from fewshot import io
 from fewshot.errors import UserError
 
@@ -62,7 +62,6 @@ class SortedCopies:
             ) from error
 
     def _copy(self, image: Path, folder: Path) -> None:
-        part = folder / f".{of_process()}.part"
         for place in _numbered(folder / image.name):
             if place in self.taken:
                 continue
@@ -70,13 +69,10 @@ class SortedCopies:
                 if not _equal(image, place):
                     continue
             else:
-                try:
-                    shutil.copyfile(image, part)
-                    shutil.copystat(image, part)
-                    os.rename(part, place)
-                finally:
-                    with suppress(OSError):
-                        part.unlink()
+                with drafts.draft(place) as copy, image.open("rb") as original:
+                    shutil.copyfileobj(original, copy)
+                    copy.flush()
+                    shutil.copystat(image, copy.name)
             self.taken.add(place)
             return
 

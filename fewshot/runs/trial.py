@@ -76,8 +76,6 @@ def _needs_work(folder: Path, force: bool) -> bool:
     if (folder / "trial.json").exists():
         return False
     io.make_folder(folder)
-    for unfinished in folder.glob(f"*{io.PART}"):  # of a killed process
-        unfinished.unlink()
     return True
 
 

@@ -21,11 +21,10 @@ from typing import Any
 
 import numpy as np
 
-from episodes.datasets import grouping
+from episodes.datasets import drafts, grouping
 from episodes.datasets.decoding.image_formats import can_read, quiet_pillow
 from episodes.datasets.decoding.parallel_decode import Counts, decoded_chunks, write_part
 from episodes.datasets.decoding.planning import VERSION, Plan, planned
-from episodes.datasets.names import of_process
 from episodes.datasets.source import Content, LoadOptions, Part, Source, held_out
 from episodes.errors import UserError
 from episodes.types import Decoding
@@ -93,9 +92,8 @@ def decoded(source: Source, options: LoadOptions, cache: Path, progress: bool) -
             folder, label = cache / "images" / fingerprint, f"{source.name} {kind}"
             entries.append(_open_or_build(folder, part, content.classes, decoding, label, progress))
         index.parent.mkdir(parents=True, exist_ok=True)
-        draft = index.with_suffix(f".{of_process()}")
-        draft.write_text(json.dumps(plan._asdict()), encoding="utf-8")
-        os.replace(draft, index)
+        with drafts.draft(index) as file:
+            file.write(json.dumps(plan._asdict()).encode())
     return _as_planned(entries, plan)
 
 

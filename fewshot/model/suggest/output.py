@@ -8,7 +8,6 @@ import io as text_io
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Sequence
 from io import BytesIO
 from itertools import chain, count
@@ -17,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from episodes.datasets import drafts
 from episodes.datasets.decoding.image_formats import format_of
 from episodes.datasets.names import readable
 from episodes.datasets.source import Payload
@@ -70,23 +70,18 @@ def write(suggestions: Suggestions, folder: Path) -> None:
     payloads = suggestions.payloads(range(len(suggestions)))
     io.make_folder(folder.parent, ANOTHER)
     try:
-        draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        with drafts.draft_folder(folder.parent) as draft:
+            (draft / IMAGES).mkdir()
+            names = _write_images(payloads, suggestions.images, draft / IMAGES)
+            paths = [f"{IMAGES}/{name}" for name in names]
+            if suggestions.files is not None:
+                paths = [os.path.realpath(path) for path in suggestions.files]
+            io.write_text(draft / TABLE, table(suggestions, paths))
+            io.write_bytes(draft / SHEET, sheet.png(payloads, suggestions.images))
+            draft.chmod(0o777 & ~_umask())
+            os.replace(draft, folder)
     except OSError as error:
         raise _not_written(folder, error) from None
-    try:
-        (draft / IMAGES).mkdir()
-        names = _write_images(payloads, suggestions.images, draft / IMAGES)
-        paths = [f"{IMAGES}/{name}" for name in names]
-        if suggestions.files is not None:
-            paths = [os.path.realpath(path) for path in suggestions.files]
-        io.write_text(draft / TABLE, table(suggestions, paths))
-        io.write_bytes(draft / SHEET, sheet.png(payloads, suggestions.images))
-        draft.chmod(0o777 & ~_umask())
-        os.replace(draft, folder)
-    except OSError as error:
-        raise _not_written(folder, error) from None
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
 
 
 def table(suggestions: Suggestions, paths: Sequence[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
@@ -15,7 +16,6 @@ import pytest
 import torch
 from PIL import Image
 
-from episodes.datasets.names import of_process
 from episodes.errors import UserError
 from fewshot.report import frames
 from fewshot.runs import execution, experiment, processes, records, resolve, voting
@@ -193,17 +193,26 @@ def test_trials_end_with_a_killed_command(tmp_path: Path) -> None:
     assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
 
 
-def test_nothing_is_half_written_on_a_full_disk(tmp_path: Path) -> None:
-    if not os.path.exists("/dev/full"):
-        pytest.skip("no /dev/full here to stand for a full disk")
+def test_nothing_is_half_written_on_a_full_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     record = experiment.run(quick("probe"), [0], out=tmp_path)
     folder = tmp_path / record.run_id
     before = (folder / "record.json").read_bytes()
-    (folder / f"record.json.{of_process()}.part").symlink_to("/dev/full")
-    with pytest.raises(
-        UserError, match=r"record\.json could not be written \(No space left on device\)"
-    ):
-        experiment.run(quick("probe"), [0, 1], out=tmp_path)
+
+    replace = os.replace
+
+    def full(source: str, target: Path) -> None:
+        if target.name == "record.json":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        replace(source, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", full)
+        with pytest.raises(
+            UserError, match=r"record\.json could not be written \(No space left on device\)"
+        ):
+            experiment.run(quick("probe"), [0, 1], out=tmp_path)
     assert (folder / "record.json").read_bytes() == before
     assert not list(folder.rglob("*.part"))
     assert experiment.run(quick("probe"), [0, 1], out=tmp_path).seeds == [0, 1]
