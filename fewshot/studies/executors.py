@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import secrets
+import socket
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -20,6 +22,7 @@ from fewshot.studies.results import Benchmark, Outcome, Status
 
 CURVES = ("train_loss", "validation_loss", "validation_accuracy")
 TRIES = 5  # of a cell whose worker died
+CONNECT_SECONDS = 10.0
 
 
 class Executor(Protocol):
@@ -184,6 +187,7 @@ class InRay:
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         # Ray lowers the priority of its workers, so they would starve beside any other program.
         os.environ.setdefault("RAY_worker_niceness", "0")
+        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "error")  # it would warn on stderr
         try:
             import ray
         except ImportError:
@@ -219,8 +223,9 @@ class InRay:
     def _join(self, address: str) -> None:
         """Join a running cluster; as many cells as it has processors run at the same time."""
         try:
+            _check_answers(address)
             self._connect(address)
-        except (ConnectionError, ValueError, RuntimeError, self.ray.exceptions.RayError) as error:
+        except (OSError, ValueError, RuntimeError, self.ray.exceptions.RayError) as error:
             raise UserError(
                 f"the Ray cluster at {address} could not be joined ({one_line(error)}): check that "
                 "`ray status` works on this node, with the same variables RAY_AUTH_MODE and "
@@ -265,3 +270,10 @@ class InRay:
         except self.ray.exceptions.RayError as error:
             reason = f"its worker died ({one_line(error)})."
             return ready, outcome("failed", reason=reason)
+
+
+def _check_answers(address: str) -> None:
+    """Raise OSError if nothing answers at host:port, for which Ray would wait for minutes."""
+    match = re.fullmatch(r"\[?([^/]+?)\]?:(\d{1,5})", address)
+    if match is not None:
+        socket.create_connection((match[1], int(match[2])), timeout=CONNECT_SECONDS).close()
