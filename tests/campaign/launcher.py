@@ -24,6 +24,9 @@ LOADED = (
     "fewshot.studies.sweep",
     "fewshot.report.comparison",
     "sklearn.datasets",
+    "sklearn.metrics",
+    "torch._dynamo",
+    "torch._inductor",
 )
 # What a command does to files, by the names of Python's audit events; `open` only for writing.
 WRITES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.link", "os.symlink"}
