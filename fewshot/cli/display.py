@@ -6,7 +6,9 @@ import codecs
 import io
 import logging
 import os
+import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -69,6 +71,16 @@ def install_log_handler() -> None:
     if not any(isinstance(handler, _StderrHandler) for handler in logger.handlers):
         logger.addHandler(_StderrHandler())
         logger.setLevel(logging.INFO)
+
+
+def take_termination_as_ctrl_c() -> None:
+    """Make SIGTERM end a command as Ctrl-C does, so that it stops what it started.
+
+    Schedulers of clusters send it before they end a job. Python alone would end at once, and leave
+    processes and temporary files.
+    """
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def is_follower() -> bool:

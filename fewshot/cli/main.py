@@ -89,6 +89,7 @@ def main() -> NoReturn:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     display.never_fail_to_print()
     display.install_log_handler()
+    display.take_termination_as_ctrl_c()
     try:
         app()
     except UserError as error:
@@ -97,4 +98,6 @@ def main() -> NoReturn:
     except Diverged as error:
         print(f"fewshot: {error}", file=sys.stderr)
         sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)
     sys.exit(0)

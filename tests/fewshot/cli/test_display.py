@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import logging
+import os
+import signal
+import time
 
 import pytest
 import typer
@@ -63,3 +66,16 @@ def test_text_that_an_encoding_lacks_is_replaced(
     display.never_fail_to_print()
     print("caf\udce9 猫 ± ≤ ok", flush=True)
     assert stream.buffer.getvalue() == expected.encode(encoding)
+
+
+def test_termination_is_one_line_and_code_130_like_ctrl_c(capsys) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        display.take_termination_as_ctrl_c()
+        with pytest.raises(typer.Exit) as exit_info, display.work(quiet=True):
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(60)  # the signal ends it
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert exit_info.value.exit_code == 130
+    assert capsys.readouterr().err == "fewshot: interrupted; the same command resumes.\n"
