@@ -8,8 +8,8 @@ folder can tell the drafts of processes that were killed, and removes them.
 from __future__ import annotations
 
 import fcntl
-import itertools
 import os
+import secrets
 import shutil
 import time
 from collections.abc import Iterator
@@ -17,11 +17,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from episodes.datasets.names import of_process
-
 PREFIX, SUFFIX = ".fewshot-", ".part"
 SECONDS_BETWEEN_SEARCHES = 1.0  # in the same folder, so that writing many files takes linear time
-_numbers = itertools.count()
 _searched: dict[tuple[Path, str], float] = {}
 
 
@@ -98,7 +95,7 @@ def is_draft(path: Path) -> bool:
 
 def _new_file(folder: Path) -> BinaryIO:
     while True:
-        with suppress(FileExistsError):  # of a machine with the same name
+        with suppress(FileExistsError):  # of another process
             file = cast(BinaryIO, (folder / _name(PREFIX)).open("xb"))
             if _lock(file.fileno(), file.name):
                 return file
@@ -117,8 +114,8 @@ def _new_folder(parent: Path, prefix: str) -> tuple[Path, int]:
 
 
 def _name(prefix: str) -> str:
-    """Return a name that no other draft of this process has."""
-    return f"{prefix}{of_process()}-{next(_numbers)}{SUFFIX}"
+    """Return a short random name; the few that exist already are refused by the file system."""
+    return f"{prefix}{secrets.token_hex(4)}{SUFFIX}"
 
 
 def _lock(handle: int, path: str | Path) -> bool:

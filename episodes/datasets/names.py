@@ -7,7 +7,6 @@ lone surrogates (PEP 383), which no file in UTF-8 and no font can hold.
 from __future__ import annotations
 
 import os
-import platform
 import re
 from collections.abc import Iterable
 
@@ -33,14 +32,6 @@ def readable(text: str) -> str:
 def readable_line(text: str) -> str:
     """Return a readable text on one line, with replacement characters for control characters."""
     return _CONTROL.sub(REPLACEMENT, readable(text))
-
-
-def of_process() -> str:
-    """Return a name of this process, for the file that it writes before a rename.
-
-    Processes on two machines that share a folder can have the same number.
-    """
-    return f"{platform.node()}-{os.getpid()}"
 
 
 def distinct(names: Iterable[str]) -> tuple[str, ...]:

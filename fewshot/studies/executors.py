@@ -8,13 +8,17 @@ import os
 import re
 import secrets
 import socket
+import signal
+import threading
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Protocol, Self
 
-from fewshot.errors import NotHere, UserError, one_line
+from episodes.datasets import drafts
+from fewshot.errors import Interrupted, NotHere, UserError, one_line
 from fewshot.runs import experiment, records
 from fewshot.runs.run_record import Record
 from fewshot.studies import node_checks
@@ -23,6 +27,7 @@ from fewshot.studies.results import Benchmark, Outcome, Status
 CURVES = ("train_loss", "validation_loss", "validation_accuracy")
 TRIES = 5  # of a cell whose worker died
 CONNECT_SECONDS = 10.0
+RAY_FOLDER = "fewshot-ray-"  # begins a name that is short, because paths of sockets must be
 
 
 class Executor(Protocol):
@@ -198,8 +203,16 @@ class InRay:
         self.ray, self.workers, self.address, self.device = ray, workers, address, device
         self.started: set[Any] = set()
         self.required: dict[Path, node_checks.Requirements] = {}
+        self.cleanup = ExitStack()
 
     def __enter__(self) -> InRay:
+        try:
+            return self._enter()
+        except BaseException:
+            self.cleanup.close()
+            raise
+
+    def _enter(self) -> InRay:
         from fewshot.training import devices
 
         # Ray would set one thread; cells run with as many as they have without Ray.
@@ -218,7 +231,12 @@ class InRay:
         """Start Ray on this machine, with a token that no other process knows."""
         if "RAY_AUTH_TOKEN_PATH" not in os.environ:  # Ray would write one into the home folder
             os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-        self._connect("local", num_cpus=self.workers, include_dashboard=False)
+        options: dict[str, Any] = {"num_cpus": self.workers, "include_dashboard": False}
+        # Ray would write into one folder of all sessions, and never remove anything.
+        base = Path(os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp")
+        folder = self.cleanup.enter_context(drafts.draft_folder(base, RAY_FOLDER))
+        options["_temp_dir"] = str(folder)
+        self._connect("local", **options)
 
     def _join(self, address: str) -> None:
         """Join a running cluster; as many cells as it has processors run at the same time."""
@@ -241,10 +259,17 @@ class InRay:
         variables = curves.environment()
         if variables:  # a runtime environment costs seconds
             options["runtime_env"] = {"env_vars": variables}
-        self.ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **options)
+        self.cleanup.callback(self.ray.shutdown)
+        on_termination = signal.getsignal(signal.SIGTERM)
+        try:
+            self.ray.init(address, log_to_driver=False, logging_level=logging.ERROR, **options)
+        except SystemExit:  # Ray's answer to SIGTERM
+            raise Interrupted from None
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, on_termination)
 
     def __exit__(self, *error: object) -> None:
-        self.ray.shutdown()
+        self.cleanup.close()
 
     def submit(self, settings: Mapping[str, Any], seeds: Sequence[int], runs_folder: Path) -> Any:
         """Give a cell to Ray and return its handle."""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import platform
 import subprocess
 import sys
 
 import pytest
 
-from episodes.datasets.names import distinct, native, of_process, readable, readable_line
+from episodes.datasets.names import distinct, native, readable, readable_line
 
 
 @pytest.mark.parametrize(
@@ -46,13 +45,3 @@ def test_names_in_utf_8_are_right_on_a_machine_of_another_encoding():
     environment = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     subprocess.run([sys.executable, "-c", code], env=environment, check=True)
     assert native("né") == "né"
-
-
-def test_processes_of_two_machines_have_two_names(monkeypatch: pytest.MonkeyPatch):
-    """A folder that both share would otherwise hold one half-written file of both."""
-    monkeypatch.setattr(os, "getpid", lambda: 7)
-    named = set()
-    for machine in ("left", "right"):
-        monkeypatch.setattr(platform, "node", lambda machine=machine: machine)
-        named.add(of_process())
-    assert len(named) == 2

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
-import os
 import signal
-import time
 
 import pytest
 import typer
@@ -73,8 +71,7 @@ def test_termination_is_one_line_and_code_130_like_ctrl_c(capsys) -> None:
     try:
         display.take_termination_as_ctrl_c()
         with pytest.raises(typer.Exit) as exit_info, display.work(quiet=True):
-            os.kill(os.getpid(), signal.SIGTERM)
-            time.sleep(60)  # the signal ends it
+            signal.raise_signal(signal.SIGTERM)
     finally:
         signal.signal(signal.SIGTERM, before)
     assert exit_info.value.exit_code == 130
