@@ -1,7 +1,7 @@
 """The files in which CIFAR-10 and CIFAR-100 are published: Python and binary, or their archives.
 
-The restricted unpickler reads the Python version: NumPy arrays and plain containers, nothing that
-could run code. CIFAR-100 has the fine labels.
+The Python version is read by a restricted unpickler, which runs no code. CIFAR-100 has the fine
+labels.
 
 Source:
     https://www.cs.toronto.edu/~kriz/cifar.html
@@ -9,41 +9,26 @@ Source:
 
 from __future__ import annotations
 
-import pickle
 import re
-import tarfile
-import zlib
 from collections.abc import Callable
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from episodes.datasets.arrays import restricted_pickle, tar_files
+from episodes.datasets.decoding.limits import content_of
 from episodes.datasets.source import Content, Part, Source, beside, chunked, few
 from episodes.errors import UserError
 
 TRAINING_BATCHES = 5  # of CIFAR-10
-LARGEST = 1 << 28  # bytes of one file in an archive; the largest of CIFAR has 155 MB
 ROW = 3072  # bytes of an image: red, green and blue, each 32x32
 _ARCHIVE = re.compile(r"cifar-(10|100)-(python|binary|batches).*\.(tar|tar\.gz|tgz)$")
 
 # What the names of all files begin with, so that a folder of other files is passed over fast.
 _BEGINNINGS = ("train", "test", "meta", "data_batch_", "batches.meta", "fine_label_names")
-_ALLOWED_IN_PICKLES = {
-    "numpy": {"ndarray", "dtype"},
-    "numpy._core.multiarray": {"_reconstruct", "scalar"},
-    "_codecs": {"encode"},
-}
-_UNPICKLING_ERRORS = (
-    OSError,
-    pickle.UnpicklingError,
-    EOFError,
-    ValueError,
-    TypeError,
-    LookupError,
-    AttributeError,
-)
 
 
 class _Member(NamedTuple):
@@ -136,7 +121,7 @@ def _members(folder: Path) -> list[_Member]:
     """Return the files in a folder whose names begin as those of the data sets do."""
     named = (path for path in folder.glob("*") if path.name.startswith(_BEGINNINGS))
     paths = sorted(path for path in named if path.is_file())
-    return [_Member(path.name, str(path), path.read_bytes) for path in paths]
+    return [_Member(path.name, str(path), partial(content_of, path)) for path in paths]
 
 
 def _source(
@@ -157,20 +142,10 @@ def _archive(path: Path) -> Source:
 
 
 def _read_archive(path: Path) -> Content:
-    members = []
-    try:
-        with tarfile.open(path) as archive:
-            for item in archive:
-                is_small = item.isfile() and item.size <= LARGEST
-                if is_small and (file := archive.extractfile(item)):
-                    content = file.read()
-                    label = f"{path}: {item.name}"
-                    members.append(_Member(Path(item.name).name, label, BytesIO(content).read))
-    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
-        reason = str(error).splitlines()[0].rstrip(":. ")
-        raise UserError(
-            f"{path} cannot be read ({reason}): it may be incomplete, download it again."
-        ) from error
+    members = [
+        _Member(Path(own.path).name, f"{path}: {own.path}", BytesIO(own.content).getvalue)
+        for own in tar_files.contents(path, _BEGINNINGS)
+    ]
     for layout in _LAYOUTS:
         if groups := layout.members(members):
             return _read(layout, groups)
@@ -209,9 +184,9 @@ def _part(layout: _Layout, members: list[_Member], n_classes: int) -> Part:
 def _pickled_classes(key: bytes) -> Callable[[_Member], list[str]]:
     def classes(meta: _Member) -> list[str]:
         names = _unpickled(meta).get(key)
-        if not isinstance(names, list):
-            raise _Damaged(f"has no list {key.decode()}")
-        return [name.decode() if isinstance(name, bytes) else str(name) for name in names]
+        if not isinstance(names, list) or not all(isinstance(name, bytes | str) for name in names):
+            raise _Damaged(f"has no list {key.decode()} of names")
+        return [name if isinstance(name, str) else name.decode(errors="replace") for name in names]
 
     return classes
 
@@ -219,33 +194,22 @@ def _pickled_classes(key: bytes) -> Callable[[_Member], list[str]]:
 def _pickled_batch(data: str, key: bytes) -> Callable[[_Member], _Batch]:
     def batch(member: _Member) -> _Batch:
         content = _unpickled(member)
-        rows, labels = content.get(b"data"), np.asarray(content.get(key, []))
-        expected = np.dtype(np.uint8), (len(labels), ROW)
+        rows, labels = content.get(b"data"), content.get(key, [])
+        expected = np.dtype(np.uint8), (len(labels), ROW) if isinstance(labels, list) else ()
         if not isinstance(rows, np.ndarray) or (rows.dtype, rows.shape) != expected:
             raise _Damaged(f"is not a {data} batch")
-        return rows, labels.astype(np.int64)
+        if not all(isinstance(label, int) and abs(label) < 1 << 31 for label in labels):
+            raise _Damaged("has labels that are no numbers of classes")
+        return rows, np.array(labels, dtype=np.int64)
 
     return batch
 
 
-class _ArraysOnly(pickle.Unpickler):
-    """Unpickle NumPy arrays and plain containers; refuse everything else, which could run code."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        module = module.replace("numpy.core", "numpy._core")
-        if name not in _ALLOWED_IN_PICKLES.get(module, set()):
-            raise pickle.UnpicklingError(f"{module}.{name} is not allowed")
-        return super().find_class(module, name)
-
-
 def _unpickled(member: _Member) -> dict[bytes, Any]:
     try:
-        content = _ArraysOnly(BytesIO(member.content()), encoding="bytes").load()
-    except _UNPICKLING_ERRORS as error:
-        raise _Damaged(f"cannot be read ({error})") from error
-    if not isinstance(content, dict):
-        raise _Damaged("is not a CIFAR batch")
-    return content
+        return restricted_pickle.read(member.content())
+    except (OSError, restricted_pickle.Unreadable) as error:
+        raise _Damaged(str(error)) from error
 
 
 def _listed_classes(meta: _Member) -> list[str]:

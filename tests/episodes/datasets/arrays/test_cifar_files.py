@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from episodes.datasets import load
-from episodes.datasets.arrays import cifar_files
+from episodes.datasets.arrays import tar_files
 from episodes.errors import UserError
 from tests.episodes.datasets.samples import CIFAR10, ROOT, save_batches
 
@@ -134,7 +134,7 @@ def test_large_members_of_an_archive_are_not_read(
     archive = tmp_path / "cifar-10-python.tar.gz"
     with tarfile.open(archive, "w:gz") as file:
         file.add(tmp_path / "cifar-10-batches-py", "cifar-10-batches-py")
-    monkeypatch.setattr(cifar_files, "LARGEST", 1000)
+    monkeypatch.setattr(tar_files, "LARGEST", 1000)
     with pytest.raises(UserError, match="does not hold the files of CIFAR-10 or CIFAR-100"):
         load(str(archive))
 
