@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import torch
-from filelock import FileLock
 from torch import Tensor, distributed, nn
 
+from fewshot import io
 from fewshot.errors import UserError
 
 T = TypeVar("T")
@@ -91,7 +91,7 @@ def main_process_first() -> Iterator[None]:
 @contextmanager
 def locked_by_main_process(path: Path) -> Iterator[None]:
     """Hold a file lock for the duration of the block; rank 0 holds it for all processes."""
-    with nullcontext() if rank() else FileLock(path):
+    with nullcontext() if rank() else io.locked(path):
         yield
 
 

@@ -7,7 +7,7 @@ import json
 import os
 import zipfile
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -131,6 +131,37 @@ def make_folder(path: Path, remedy: str = ANOTHER_FOLDER) -> None:
         raise UserError(
             f"the folder {path} cannot be created ({error.strerror}): {remedy}."
         ) from None
+
+
+@contextlib.contextmanager
+def locked(path: Path, remedy: str = ANOTHER_FOLDER) -> Iterator[None]:
+    """Exclude other processes that lock the same file for the duration of the block; they wait.
+
+    Args:
+        path: the lock, a file that is made if it does not exist.
+        remedy: what to do if it cannot be made, for the message.
+
+    Raises:
+        UserError: it cannot be made, or its file system has no locks.
+    """
+    from filelock import FileLock
+
+    lock = FileLock(path)
+    try:
+        lock.acquire()
+    except (OSError, NotImplementedError) as error:  # the latter: a file system without locks
+        raise UserError(
+            f"{path.parent} cannot be locked ({reason_of(error)}): free some space, or {remedy}."
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def reason_of(error: Exception) -> str:
+    """Return what the system says about an error, without the number and the path."""
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
 
 
 def read_json(path: Path) -> Any:

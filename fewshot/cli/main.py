@@ -78,6 +78,16 @@ def _options(
     """
 
 
+def _of_system(error: OSError) -> str:
+    """Return a sentence about an error of the file system that no command explains itself."""
+    reason = error.strerror or str(error)
+    place = "a file" if error.filename is None else str(error.filename)
+    return (
+        f"{place} cannot be read or written ({reason}): free some space, check the permissions, or "
+        "name another folder (--out for results, FEWSHOT_CACHE for the cache)."
+    )
+
+
 def main() -> NoReturn:
     """Run the command line.
 
@@ -94,6 +104,9 @@ def main() -> NoReturn:
         app()
     except UserError as error:
         print(f"fewshot: {error}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:
+        print(f"fewshot: {_of_system(error)}", file=sys.stderr)
         sys.exit(2)
     except Diverged as error:
         print(f"fewshot: {error}", file=sys.stderr)

@@ -30,7 +30,7 @@ from safetensors import numpy as safetensors
 from episodes.datasets import drafts
 from episodes.datasets.locations import cache_root
 from fewshot.errors import UserError, one_line
-from fewshot.io import make_folder, write_bytes
+from fewshot.io import make_folder, reason_of, write_bytes
 
 SUFFIX, LOCK = ".safetensors", ".lock"
 FILES = "files"  # in place of the number of images, if rows are numbers made from files
@@ -98,10 +98,9 @@ def locked(path: Path) -> Iterator[None]:
     try:
         lock.acquire()
     except (OSError, NotImplementedError) as error:  # the latter: a file system without locks
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise UserError(
-            f"{path.parent} cannot be locked ({reason}): set FEWSHOT_CACHE to a writable folder, "
-            "or FEWSHOT_CACHE_GB=0 to cache no features."
+            f"{path.parent} cannot be locked ({reason_of(error)}): set FEWSHOT_CACHE to a writable "
+            "folder, or FEWSHOT_CACHE_GB=0 to cache no features."
         ) from error
     try:
         yield

@@ -12,8 +12,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from episodes import datasets
 from fewshot import backbones, config, distributed, io, progress
 from fewshot.errors import UserError
@@ -198,7 +196,7 @@ def _check_shared_training(run: ResolvedRun, workers: int) -> None:
 
 def write_record(run: ResolvedRun, only_one: bool) -> RunRecord:
     """Write and return the record of all finished trials of a run, or of one if none can differ."""
-    with FileLock(run.folder / ".record.lock"):
+    with io.locked(run.folder / ".record.lock"):
         paths = one_trial.finished_trials(run.folder, only_one)
         trials = [TrialRecord.from_json(io.read_json(path)) for path in paths]
         facts, spread = _facts(run, trials), None

@@ -20,7 +20,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from filelock import FileLock
 from safetensors import SafetensorError
 from safetensors.torch import save as safetensors_bytes
 
@@ -130,7 +129,7 @@ def apply(run: TrainingRun, learner: Learner) -> MetaTraining:
     """
     folder = cache_root() / META_TRAINING / key(run, learner)
     io.make_folder(folder)
-    with FileLock(folder.with_suffix(".lock")):
+    with io.locked(folder.with_suffix(".lock")):
         training = _finished(folder) or _train(run, folder)
         copy = run.folder / WEIGHTS
         if not copy.exists() or _sha256(copy) != training.sha256:

@@ -16,11 +16,10 @@ from statistics import median
 from typing import Literal, NamedTuple
 
 import torch
-from filelock import FileLock
 from torch import nn
 
 from episodes.datasets import cache_root
-from fewshot.io import make_folder, read_json, write_json
+from fewshot.io import locked, make_folder, read_json, write_json
 
 Precision = Literal["float32", "bfloat16"]
 CPUINFO = Path("/proc/cpuinfo")
@@ -68,7 +67,7 @@ def choice_here(device: str) -> Choice:
     if not path.exists():
         make_folder(folder)
         # Two processes that measure at once would disturb each other and might disagree.
-        with FileLock(path.with_suffix(".lock")):
+        with locked(path.with_suffix(".lock")):
             if not path.exists():
                 seconds = _measure(capability)
                 choice = _choose(capability, seconds)

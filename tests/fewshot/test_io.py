@@ -50,6 +50,20 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, place: str):
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "folder"]
 
 
+@pytest.mark.parametrize("place", ["file/.lock", "folder"])
+def test_a_lock_that_cannot_be_made_is_an_error_that_names_its_folder(tmp_path: Path, place: str):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder").mkdir()
+    lock = tmp_path / place
+    with pytest.raises(UserError, match="cannot be locked") as error, io.locked(lock):
+        pytest.fail("it must not be entered")
+    assert str(lock.parent) in str(error.value)
+    with pytest.raises(OSError, match="of the block"), io.locked(tmp_path / "own.lock"):
+        raise OSError("an error of the block is its own")
+    with io.locked(tmp_path / "own.lock"):  # which released the lock
+        pass
+
+
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match="file/deeper") as error:

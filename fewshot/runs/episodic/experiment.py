@@ -7,8 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from episodes.tasks import files
 from fewshot import config, io, progress
 from fewshot.errors import Diverged
@@ -87,7 +85,7 @@ def _result(run: ResolvedEpisodes, tasks: Tasks, force: bool) -> EpisodesRecord:
     """Return the record of a run from its file, or evaluate it and write the files."""
     path = run.folder / RECORD
     io.make_folder(run.folder)
-    with FileLock(run.folder / ".lock"):
+    with io.locked(run.folder / ".lock"):
         if path.exists() and not force:
             record = records.read(path)
             if not (run.folder / TASKS).exists():

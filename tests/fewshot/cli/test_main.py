@@ -147,6 +147,13 @@ def test_bad_input_gets_one_sentence_and_code_2(
     [
         (Diverged("the loss is not finite"), 1, "fewshot: the loss is not finite\n"),
         (KeyboardInterrupt(), 130, "fewshot: interrupted; the same command resumes.\n"),
+        (
+            OSError(28, "No space left on device", "runs/a.json"),
+            2,
+            "fewshot: runs/a.json cannot be read or written (No space left on device): free some "
+            "space, check the permissions, or name another folder (--out for results, "
+            "FEWSHOT_CACHE for the cache).\n",
+        ),
     ],
 )
 def test_a_failed_and_an_interrupted_run_have_their_own_codes(
