@@ -8,6 +8,7 @@ import os
 import zipfile
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -133,7 +134,7 @@ def make_folder(path: Path, remedy: str = ANOTHER_FOLDER) -> None:
         ) from None
 
 
-@contextlib.contextmanager
+@contextmanager
 def locked(path: Path, remedy: str = ANOTHER_FOLDER) -> Iterator[None]:
     """Exclude other processes that lock the same file for the duration of the block; they wait.
 
