@@ -10,15 +10,13 @@ from __future__ import annotations
 import atexit
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
-from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, distributed, nn
 
-from fewshot import io
 from fewshot.errors import UserError
 
 T = TypeVar("T")
@@ -88,11 +86,11 @@ def main_process_first() -> Iterator[None]:
         _meet()
 
 
-@contextmanager
-def locked_by_main_process(path: Path) -> Iterator[None]:
-    """Hold a file lock for the duration of the block; rank 0 holds it for all processes."""
-    with nullcontext() if rank() else io.locked(path):
-        yield
+def entered_by_main_process(
+    context: AbstractContextManager[object],
+) -> AbstractContextManager[object]:
+    """Return a context for rank 0, such as a lock that it holds for all; nothing for the others."""
+    return nullcontext() if rank() else context
 
 
 def _meet() -> None:

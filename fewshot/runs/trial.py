@@ -45,7 +45,8 @@ def run_trial(run: ResolvedRun, seed: int, *, force: bool = False) -> None:
         force: run a finished trial again.
     """
     folder = run.trial_folder(seed)
-    with distributed.locked_by_main_process(run.folder / f".trial-{seed}.lock"):
+    lock = io.locked(run.folder / f".trial-{seed}.lock")
+    with distributed.entered_by_main_process(lock):
         if not distributed.from_main(lambda: _needs_work(folder, force)):
             return
         started = datetime.now(UTC)

@@ -19,7 +19,7 @@ import torch
 from episodes import streams
 from episodes.rng import seeded
 from episodes.types import Labelled
-from fewshot import distributed
+from fewshot import distributed, io
 from fewshot.config import Train
 from fewshot.errors import Interrupted
 from fewshot.training import trainer
@@ -108,7 +108,7 @@ def first_of_both(folder: Path) -> str:
 
 def locked(folder: Path) -> list[str]:
     """Enter a block whose lock rank 0 holds, together."""
-    with distributed.locked_by_main_process(folder / "lock"):
+    with distributed.entered_by_main_process(io.locked(folder / "lock")):
         return distributed.gather(f"{distributed.rank()} is inside")
 
 
