@@ -51,6 +51,7 @@ class Outcomes:
         """Count one attempt that ended as it must not, and remember how to repeat it."""
         self.count("failed")
         self.failures.append(failure)
+        print(failure, flush=True)  # with `pytest -s`, while the rest goes on
 
     def __enter__(self) -> Outcomes:
         return self
