@@ -14,7 +14,7 @@ class TooSlow(BaseException):
 
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """Raise TooSlow in the main thread if the block computes for longer, or waits six times as long.
+    """Raise TooSlow in the main thread if the block computes for longer, or waits for six times it.
 
     The time of other processes, which a test cannot know, does not count as computing.
     """
