@@ -112,7 +112,7 @@ def _is(node: ast.expr | None, value: bool) -> bool:
 
 
 def _is_of_input(node: ast.Assert) -> bool:
-    """Return whether an assertion does more than to tell the type checker what a value is.
+    """Return whether an assertion does more than state the type of a value.
 
     `python -O` removes assertions, so none may check what comes from outside.
     """
@@ -189,13 +189,13 @@ def test_what_is_harmless_is_no_fault(code: str) -> None:
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_nothing_forbidden_is_in_the_package(package: str) -> None:
-    found = {}
+    faults_by_file = {}
     for path in sources():
         name = path.relative_to(ROOT).as_posix()
         own = set(faults(path.read_text(encoding="utf-8"))) - ALLOWED.get(name, set())
         if name.startswith(package) and own:
-            found[name] = sorted(own)
-    assert not found
+            faults_by_file[name] = sorted(own)
+    assert not faults_by_file
 
 
 def test_every_exception_is_needed() -> None:

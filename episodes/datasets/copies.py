@@ -21,6 +21,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from episodes.datasets import rows_on_disk
+
 THUMBNAIL = 32  # pixels
 COARSE = 8  # pixels of the thumbnails from which signatures are made
 N_BITS = 64
@@ -36,6 +38,8 @@ FEWEST_PAIRS = 8  # with fewer pairs in a class, those of all classes count
 ORDINARY = 0.4  # quantile of these correlations, which some pairs of copies hardly change
 EQUAL = 1e-5  # difference of the correlations of equal images
 CHUNK = 1024  # images or pairs
+LARGE_CHUNK = 65_536  # coarse thumbnails
+MOST_KEYS = 2**24  # of pairs that were collected, before pairs that occur twice are removed
 CHUNK_PIXELS = 2**20  # of images that are reduced at once, so that they stay in a processor's cache
 
 
@@ -123,12 +127,16 @@ def joined(pairs: np.ndarray, n: int) -> np.ndarray:
 
 def _coarse(images: Sequence[Tensor]) -> tuple[Tensor, np.ndarray]:
     """Return coarse thumbnails of length 1, float32 [n, d], and whether an image is plain [n]."""
-    coarse, is_plain = [], []
-    for chunk in (chunk for part in images for chunk in part.split(CHUNK)):
-        pixels = nn.functional.adaptive_avg_pool2d(chunk.float(), COARSE)
-        is_plain.append(_centred(pixels).flatten(1).std(1) < PLAIN)
-        coarse.append(_unit(_centred(pixels)))
-    return torch.cat(coarse), torch.cat(is_plain).numpy()
+    is_plain: list[Tensor] = []
+
+    def chunks() -> Iterator[np.ndarray]:
+        for chunk in (chunk for part in images for chunk in part.split(CHUNK)):
+            pixels = nn.functional.adaptive_avg_pool2d(chunk.float(), COARSE)
+            is_plain.append(_centred(pixels).flatten(1).std(1) < PLAIN)
+            yield _unit(_centred(pixels)).numpy()
+
+    coarse = rows_on_disk.joined(chunks(), sum(map(len, images)))
+    return torch.from_numpy(coarse), torch.cat(is_plain).numpy()
 
 
 class _Lists:
@@ -146,8 +154,11 @@ class _Lists:
         self.random = torch.Generator().manual_seed(0)
         self.indices = indices
         directions = torch.randn(coarse.shape[1], N_BITS, generator=self.random)
-        chosen = coarse[torch.from_numpy(indices)]
-        self.bits = ((chosen - chosen.mean(0)) @ directions > 0).numpy()
+        chunks = torch.from_numpy(indices).split(LARGE_CHUNK)
+        sums = [coarse[chunk].sum(0, dtype=torch.float64) for chunk in chunks]
+        mean = (torch.stack(sums).sum(0) / max(1, len(indices))).float()
+        bits = [((coarse[chunk] - mean) @ directions > 0).numpy() for chunk in chunks]
+        self.bits = np.concatenate(bits)
         self.signatures = _packed(self.bits)
 
     def candidates(self, n_lists: int, n_neighbours: int, clusters: np.ndarray) -> np.ndarray:
@@ -173,6 +184,8 @@ class _Lists:
                 is_new = clusters[first] != clusters[second]
                 first, second = first[is_new], second[is_new]
                 keys.append(np.minimum(first, second) * len(clusters) + np.maximum(first, second))
+            if sum(map(len, keys)) > MOST_KEYS:  # lists have many pairs in common
+                keys = [np.unique(np.concatenate(keys))]
         return np.stack(np.divmod(np.unique(np.concatenate(keys)), len(clusters)), 1)
 
 
@@ -202,10 +215,11 @@ def _reduced(images: Tensor) -> Tensor:
         return images
     size = max(1, CHUNK_PIXELS // images[0].numel()) if len(images) else 1
     pool = nn.functional.adaptive_avg_pool2d
-    reduced = [
-        pool(part.float(), THUMBNAIL).round_().to(torch.uint8) for part in images.split(size)
-    ]
-    return torch.cat(reduced)
+    reduced = (
+        pool(part.float(), THUMBNAIL).round_().to(torch.uint8).numpy()
+        for part in images.split(size)
+    )
+    return torch.from_numpy(rows_on_disk.joined(reduced, len(images)))
 
 
 def _thumbnails(images: Sequence[Tensor], indices: Tensor) -> Tensor:

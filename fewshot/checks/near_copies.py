@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from episodes.datasets.copies import clusters_of_copies
 from fewshot.checks import copy_candidates, same_picture
 from fewshot.checks.copy_candidates import Candidates
 from fewshot.checks.findings import Finding, Part, Place
@@ -17,6 +18,7 @@ EXACT, NEAR = "exact copy", "near copy"
 LEAK = "copy in the test set"
 TWO_CLASSES = "same image in two classes"
 SUREST = 0.99  # score of a pair whose pixels are not equal
+LARGEST = 200_000  # images of which each is compared with every other
 MANY_MINUTES = 10  # after which a warning says how long a search takes
 PAIRS_PER_SECOND = 2e7  # of images that are compared, one thread: reports/check.md
 
@@ -55,8 +57,14 @@ def links(parts: list[Inspected]) -> Links:
     """Return the pairs of copies of the data set, in it and in the test set.
 
     Every image is compared with every other, so the time grows with the square of their number.
+    More than `LARGEST` images are compared with a few neighbours each instead.
     """
     images = [same_picture.reduced(part.thumbnails) for part in parts]
+    if sum(map(len, images)) > LARGEST:
+        clusters = clusters_of_copies(images, torch.from_numpy(_labels(parts)))
+        copied = np.flatnonzero(clusters != np.arange(len(clusters)))
+        near = Links(np.stack([clusters[copied], copied], 1), np.full(len(copied), SUREST))
+        return _joined([_equal(parts), near])
     projection = copy_candidates.projection(torch.cat([part.features for part in parts]))
     looks = [
         copy_candidates.looks(pixels, part.features, projection)
@@ -75,6 +83,13 @@ def links(parts: list[Inspected]) -> Links:
 
 def _announce(sizes: list[int]) -> None:
     """Warn of a search that takes long: of the first images and between them and the others."""
+    if sum(sizes) > LARGEST:
+        log.warning(
+            "%s images are too many to compare each with every other: copies that were cropped or "
+            "mirrored are not searched for",
+            f"{sum(sizes):,}",
+        )
+        return
     minutes = sizes[0] * sum(sizes) / PAIRS_PER_SECOND / 60
     if minutes >= MANY_MINUTES:
         log.warning(

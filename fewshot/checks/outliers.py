@@ -5,6 +5,7 @@ The known score of an image, its cosine with the nearest class mean, leaves the 
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -16,6 +17,7 @@ KIND = "image of no class"
 FEWEST = 20  # images; the spread of fewer is too uncertain
 LEAST_CLASSES = 3  # the centre of two classes leaves nothing but the difference between them
 FAR = 2.2  # robust standard deviations below the median; chosen in docs/log.md
+CHUNK = 16_384  # images whose features are in memory at a time
 NORMAL = 0.6745  # median of the absolute deviations of a normal distribution
 
 
@@ -53,12 +55,25 @@ def known_scores(features: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     present, numbers = labels[positions].unique(return_inverse=True)
     if len(present) < LEAST_CLASSES:
         return features.new_empty(0), positions[:0]
-    rows = features[positions]
-    sums = rows.new_zeros(len(present), rows.shape[1]).index_add_(0, numbers, rows)
-    centre = (sums / counts[present][:, None]).mean(0)
-    unit = F.normalize(rows - centre, dim=1)
-    sums = rows.new_zeros(len(present), rows.shape[1]).index_add_(0, numbers, unit)
-    return reject.scores_left_out(unit, numbers, sums, None), positions
+    counts = counts[present]
+    chunks = list(zip(positions.split(CHUNK), numbers.split(CHUNK), strict=True))
+
+    def rows(at: Tensor, centre: Tensor | None) -> Tensor:
+        return features[at] if centre is None else F.normalize(features[at] - centre, dim=1)
+
+    def sums(centre: Tensor | None) -> Tensor:
+        total = features.new_zeros(len(present), features.shape[1])
+        for at, of_classes in chunks:
+            total.index_add_(0, of_classes, rows(at, centre))
+        return total
+
+    centre = (sums(None) / counts[:, None]).mean(0)
+    of_classes = sums(centre)
+    scores = [
+        reject.scores_left_out(rows(at, centre), own, of_classes, None, counts)
+        for at, own in chunks
+    ]
+    return torch.cat(scores), positions
 
 
 def limit(scores: Tensor) -> float:

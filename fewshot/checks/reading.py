@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from episodes.datasets import decoded_parts, drafts
+from episodes.datasets import decoded_parts, drafts, rows_on_disk
 from episodes.datasets.decoded_parts import DecodedPart
 from episodes.datasets.decoding.image_formats import quiet_pillow
 from episodes.datasets.decoding.parallel_decode import threads_for
@@ -35,8 +35,9 @@ from fewshot.runs import checks
 from fewshot.training import devices
 
 THUMBNAIL = 64  # pixels
+THUMBNAILS = ".npy"  # ending of the file of thumbnails, which is mapped into memory
 TOGETHER = 32  # images that a thread measures at a time
-VERSION = 2  # increase it when something is measured differently
+VERSION = 3  # increase it when something is measured differently
 
 
 def read(
@@ -159,9 +160,22 @@ class _Paths:
 
 
 def _measure_all(paths: _Paths, part: DecodedPart, side: int) -> Measured:
-    """Measure all images in threads, with few of them in memory at a time."""
+    """Measure all images, with few of them in memory at a time."""
     results: list[Measured] = []
+
+    def thumbnails() -> Iterator[np.ndarray]:
+        for measured in _measured_chunks(paths, part, side):
+            results.append(measured._replace(thumbnails=measured.thumbnails[:0]))
+            yield measured.thumbnails
+
+    joined = rows_on_disk.joined(thumbnails(), len(part.images))
+    return Measured(*map(np.concatenate, zip(*results, strict=True)))._replace(thumbnails=joined)
+
+
+def _measured_chunks(paths: _Paths, part: DecodedPart, side: int) -> Iterator[Measured]:
+    """Measure images in threads, and yield what was measured in their order, some at a time."""
     waiting: deque[Future[Measured]] = deque()
+    is_empty = True
     n_threads, start = 0, 0
     with quiet_pillow(), ThreadPoolExecutor() as pool:
         for chunk in paths.chunks():
@@ -172,12 +186,14 @@ def _measure_all(paths: _Paths, part: DecodedPart, side: int) -> Measured:
                 start += len(payloads)
                 waiting.append(pool.submit(measuring.measure, payloads, pixels, side))
                 if len(waiting) > n_threads:
-                    results.append(waiting.popleft().result())
+                    yield waiting.popleft().result()
+                    is_empty = False
             progress.update(f"measuring {start:,} of {len(part.images):,} images")
-        results += [future.result() for future in waiting]
-    if not results:
-        return measuring.measure([], np.empty(0), side)
-    return Measured(*map(np.concatenate, zip(*results, strict=True)))
+        for future in waiting:
+            yield future.result()
+            is_empty = False
+    if is_empty:
+        yield measuring.measure([], np.empty(0), side)
 
 
 def _known(path: Path | None, n: int, side: int) -> Measured | None:
@@ -186,8 +202,10 @@ def _known(path: Path | None, n: int, side: int) -> Measured | None:
         return None
     damage = (OSError, ValueError, KeyError, EOFError, BadZipFile)
     with suppress(*damage), path.open("rb") as stream, np.load(stream) as arrays:
-        known = Measured(*(arrays[name] for name in Measured._fields))
-        if known.thumbnails.shape == (n, 3, side, side) and len(known.looks) == n:
+        thumbnails = np.load(path.with_suffix(THUMBNAILS), mmap_mode="c", allow_pickle=False)
+        known = Measured(thumbnails, *(arrays[name] for name in Measured._fields[1:]))
+        is_whole = thumbnails.shape == (n, 3, side, side) and thumbnails.dtype == np.uint8
+        if is_whole and len(known.looks) == n:
             return known
     return None
 
@@ -195,6 +213,10 @@ def _known(path: Path | None, n: int, side: int) -> Measured | None:
 def _store(path: Path | None, measured: Measured) -> None:
     if path is None:
         return
-    # A read-only cache works as well.
-    with suppress(OSError), drafts.draft(path) as stream:
-        np.savez(stream, **measured._asdict())
+    others = measured._asdict()
+    thumbnails = others.pop("thumbnails")
+    with suppress(OSError):  # a read-only cache works as well
+        with drafts.draft(path.with_suffix(THUMBNAILS)) as stream:
+            np.save(stream, thumbnails)
+        with drafts.draft(path) as stream:
+            np.savez(stream, **others)

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from episodes.datasets import rows_on_disk
 from episodes.datasets.copies import ordinary_pairs
 from fewshot.checks import alignment
 from fewshot.checks.copy_candidates import Candidates
@@ -75,10 +76,11 @@ def reduced(images: Tensor) -> Tensor:
     """Return images uint8 [n, 3, s, s] at 32 pixels, uint8 [n, 3, 32, 32]."""
     if images.shape[-1] == SIDE or not len(images):
         return images
-    parts = [
-        nn.functional.interpolate(part.float(), SIDE, mode="area") for part in images.split(CHUNK)
-    ]
-    return torch.cat([part.round().to(torch.uint8) for part in parts])
+    parts = (
+        nn.functional.interpolate(part.float(), SIDE, mode="area").round().to(torch.uint8).numpy()
+        for part in images.split(CHUNK)
+    )
+    return torch.from_numpy(rows_on_disk.joined(parts, len(images)))
 
 
 def _usual(images: Tensor, classes: np.ndarray, of_candidates: np.ndarray) -> np.ndarray:

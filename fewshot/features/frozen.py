@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from episodes import streams
+from episodes.datasets import rows_on_disk
 from episodes.types import Features, FeatureSet, ImageSet
 from fewshot.backbones import Backbone, chunk_size
 from fewshot.config import RunConfig
@@ -23,6 +24,8 @@ from fewshot.training import optim
 # Views that go through the network at once. The number is always the same, so that the features of
 # an image do not depend on the other images.
 CHUNK_VIEWS = 256
+LARGEST_FILE = 2**29  # bytes of the features of an image set that share one file of the cache
+GATHERED = 4096  # images whose features are put into another order at a time
 VERSION = 3  # raise it when the same network gives other features: older files are then not used
 
 
@@ -121,8 +124,9 @@ def as_features(features: Tensor) -> Features:
 def extract(backbone: Backbone, images: ImageSet, indices: Tensor, device: str) -> Tensor:
     """Compute the features of some images.
 
-    All chunks have the same size; the last one is filled up with its last image. Sums are then the
-    same, bit for bit, whatever other images are asked for and in which order.
+    Those of very many images lie on disk. All chunks have the same size; the last one is filled up
+    with its last image. Sums are then the same, bit for bit, whatever other images are asked for
+    and in which order.
 
     Args:
         backbone: the network, which is left in evaluation mode.
@@ -136,11 +140,11 @@ def extract(backbone: Backbone, images: ImageSet, indices: Tensor, device: str) 
     backbone.eval()
     size = min(CHUNK_VIEWS // backbone.n_views, chunk_size(backbone, images.images))
     filled = torch.cat([indices, indices[-1:].expand(-len(indices) % size)])
-    chunks = [
-        backbone(batch.images).float().cpu()
+    chunks = (
+        backbone(batch.images).float().cpu().numpy()
         for batch in streams.chunks(images, filled, size, device)
-    ]
-    return torch.cat(chunks)[: len(indices)]
+    )
+    return torch.from_numpy(rows_on_disk.joined(chunks, len(indices)))
 
 
 def _in_place_of(images: ImageSet, indices: Tensor, features: Features) -> FeatureSet:
@@ -156,7 +160,8 @@ def cached(
 
     All requests for one image set and one network share a file, to which missing images are added.
     It stays locked while they are computed, so two processes that need the same test set compute
-    it once.
+    it once. Features of so many images that they would not stay in memory share several files,
+    each with those of the next images.
 
     Args:
         backbone: the network, on the device.
@@ -177,7 +182,54 @@ def cached(
             computed = extract(backbone, images, indices, device)
             seconds = time.perf_counter() - started
         return Cached(_in_place_of(images, indices, as_features(computed)), seconds)
-    about = _of_images(backbone, images, device, mark or fingerprint(backbone))
+    of_network, seconds_of_parts = mark or fingerprint(backbone), []
+    unique, place = np.unique(rows, return_inverse=True)
+
+    def chunks() -> Iterator[np.ndarray]:
+        for part in _parts(backbone, images, unique):
+            about = _of_images(backbone, images, device, of_network, part.number)
+            known = _completed(backbone, images, part.rows, device, about)
+            at = np.searchsorted(known.rows, part.rows)
+            seconds_of_parts.append(float(known.seconds[at].sum(dtype=np.float64)))
+            yield known.features[at]
+
+    table = rows_on_disk.joined(chunks(), len(unique))
+    if not np.array_equal(unique, rows):
+        chunks_of_places = torch.from_numpy(place).split(GATHERED)
+        table = rows_on_disk.joined((table[at.numpy()] for at in chunks_of_places), len(rows))
+    features = _in_place_of(images, indices, as_features(torch.from_numpy(table)))
+    total = sum(seconds_of_parts)
+    return Cached(features, None if np.isnan(total) else total)
+
+
+class _Part(NamedTuple):
+    """The images that one file of the cache is asked for.
+
+    Attributes:
+        number: of the file; None if the image set has a single one.
+        rows: indices of images, int64 [m].
+    """
+
+    number: int | None
+    rows: np.ndarray
+
+
+def _parts(backbone: Backbone, images: ImageSet, rows: np.ndarray) -> Iterator[_Part]:
+    """Split rising indices of images by the file of the cache to which their features belong."""
+    bytes_each = 4 * backbone.n_features
+    if len(images) * bytes_each <= LARGEST_FILE:
+        yield _Part(None, rows)
+        return
+    numbers = rows // max(1, LARGEST_FILE // 4 // bytes_each)
+    starts = np.flatnonzero(np.diff(numbers, prepend=-1))
+    for part, number in zip(np.split(rows, starts[1:]), numbers[starts].tolist(), strict=True):
+        yield _Part(number, part)
+
+
+def _completed(
+    backbone: Backbone, images: ImageSet, rows: np.ndarray, device: str, about: dict[str, str]
+) -> cache.Known:
+    """Return the content of a file of the cache, with the features of some images at least."""
     path = cache.folder() / f"{about['key']}{cache.SUFFIX}"
     with cache.locked(path):
         known = cache.read(path, about)
@@ -187,20 +239,19 @@ def cached(
             cache.write(path, known, about)
     if len(missing):
         cache.prune(keep=path)
-    at = np.searchsorted(known.rows, rows)
-    seconds = float(known.seconds[np.unique(at)].sum(dtype=np.float64))
-    selected = as_features(torch.from_numpy(known.features[at]))
-    features = _in_place_of(images, indices, selected)
-    return Cached(features, None if np.isnan(seconds) else seconds)
+    return known
 
 
 def n_missing(backbone: Backbone, images: ImageSet, indices: Tensor, device: str) -> int:
     """Return how many of some images have no features in the cache."""
     if not cache.limit():
         return len(indices)
-    about = _of_images(backbone, images, device, fingerprint(backbone))
-    known = cache.read(cache.folder() / f"{about['key']}{cache.SUFFIX}", about)
-    return len(indices) if known is None else len(np.setdiff1d(indices.numpy(), known.rows))
+    mark, n = fingerprint(backbone), 0
+    for part in _parts(backbone, images, np.unique(indices.numpy())):
+        about = _of_images(backbone, images, device, mark, part.number)
+        known = cache.read(cache.folder() / f"{about['key']}{cache.SUFFIX}", about)
+        n += len(part.rows) if known is None else len(np.setdiff1d(part.rows, known.rows))
+    return n
 
 
 def _computed(backbone: Backbone, images: ImageSet, rows: np.ndarray, device: str) -> cache.Known:
@@ -211,9 +262,12 @@ def _computed(backbone: Backbone, images: ImageSet, rows: np.ndarray, device: st
     return cache.Known(rows, features, np.full(len(rows), seconds_each, np.float32))
 
 
-def _of_images(backbone: Backbone, images: ImageSet, device: str, mark: str) -> dict[str, str]:
-    """Return the metadata of the file of features of an image set."""
-    known = metadata(backbone, images.fingerprint, device, mark)
+def _of_images(
+    backbone: Backbone, images: ImageSet, device: str, mark: str, number: int | None
+) -> dict[str, str]:
+    """Return the metadata of the file of features of an image set, or of one of its files."""
+    content = images.fingerprint + ("" if number is None else f" part {number}")
+    known = metadata(backbone, content, device, mark)
     return {**known, "data": images.name, "images": str(len(images))}
 
 

@@ -134,19 +134,34 @@ def known_scores(rejection: Rejection, features: Tensor) -> Tensor:
     return (unit @ rejection.means.T).amax(1)
 
 
-def scores_left_out(unit: Tensor, labels: Tensor, sums: Tensor, clusters: Tensor | None) -> Tensor:
+def scores_left_out(
+    unit: Tensor,
+    labels: Tensor,
+    sums: Tensor,
+    clusters: Tensor | None,
+    counts: Tensor | None = None,
+) -> Tensor:
     """Return the known scores of labelled images, each of which its class mean leaves out.
 
     Images that are alone in their class have none.
 
     The mean of fewer images is longer, because it averages out less, and its cosines are smaller.
     The inner product with it is therefore divided by the length of the mean of all images.
+
+    Args:
+        unit: features of length 1, float [n, d].
+        labels: int64 [n].
+        sums: sum of the features of all images of each class, [n_way, d].
+        clusters: images of one cluster are left out together, int64 [n]; None if each is on its
+            own.
+        counts: number of images of each class, int64 [n_way]; None to count the labels, which are
+            then those of all images.
     """
     every = torch.arange(len(labels))
     groups = every if clusters is None else _groups(labels, clusters)
     n_groups = int(groups.max()) + 1
     group_sums = unit.new_zeros(n_groups, unit.shape[1]).index_add_(0, groups, unit)
-    counts = labels.bincount(minlength=len(sums))
+    counts = labels.bincount(minlength=len(sums)) if counts is None else counts
     others = counts[labels] - groups.bincount(minlength=n_groups)[groups]
     without = (sums[labels] - group_sums[groups]) / others.clamp_min(1)[:, None]
     lengths = sums.norm(dim=1) / counts

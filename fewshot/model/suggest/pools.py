@@ -79,7 +79,7 @@ def read(
     """
     if model is not None and labelled is not None:
         raise UserError("give either a model or labelled images: a model has its labelled images.")
-    source = unlabelled.located([places] if isinstance(places, str | Path) else places)
+    source = unlabelled.located([places] if isinstance(places, str | Path) else places).sampled()
     images, known = _features(source, model, labelled, device)
     if not images.names:
         reasons = image_listing.summary(images.left_out)

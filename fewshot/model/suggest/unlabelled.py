@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,6 +31,9 @@ from fewshot.model.image_listing import NotRead
 Payloads = Callable[[Sequence[int]], list[Payload]]
 
 SAMPLE = 50  # files whose size is read
+MOST = 50_000  # images of a pool among which some are chosen
+
+log = logging.getLogger("fewshot")
 
 
 class Read(NamedTuple):
@@ -74,6 +78,12 @@ class Files:
     classes: tuple[str, ...] = ()
     has_test: bool = False
 
+    def sampled(self) -> Files:
+        """Return the files, or as many of them as `MOST` says."""
+        chosen = _chosen(len(self.names))
+        names = tuple(self.names[i] for i in chosen.tolist())
+        return replace(self, names=names, labels=self.labels[torch.from_numpy(chosen)])
+
     def side(self) -> int:
         """Return the usual shorter side in pixels; 0 if no image can be read."""
         with quiet_pillow():
@@ -117,6 +127,7 @@ class Rows:
         classes: class names.
         is_test: whether they are those of the test part.
         has_test: whether they are those of the training part, beside a test part.
+        is_sampled: whether no more of them are read than `MOST` says.
     """
 
     data: str
@@ -124,6 +135,11 @@ class Rows:
     classes: tuple[str, ...]
     is_test: bool
     has_test: bool
+    is_sampled: bool = False
+
+    def sampled(self) -> Rows:
+        """Return the images, or as many of them as `MOST` says."""
+        return replace(self, is_sampled=True)
 
     def side(self) -> int:
         """Return the usual shorter side in pixels; 0 if no image can be read."""
@@ -138,10 +154,13 @@ class Rows:
         """Return the images with their features."""
         images = self._decoded(decoding, 0)
         n = len(images)
-        features = frozen.cached(backbone, images, torch.arange(n), device).features.features
+        chosen = _chosen(n) if self.is_sampled else np.arange(n)
+        rows = torch.from_numpy(chosen)
+        features = frozen.cached(backbone, images, rows, device).features.features
         good, left_out = np.arange(n), tuple[NotRead, ...]()
         if n != len(self.part.labels):
             good, left_out = self._readable(images.images.shape[-1])
+        good = good[chosen]
         return Read(
             tuple(self.part.name_of(int(i)) for i in good),
             None,
@@ -227,6 +246,16 @@ def labelled(data: str, *, test: bool = False) -> Files | Rows:
     names = tuple(path.absolute().relative_to(folder).as_posix() for path in _paths(part))
     labels = torch.from_numpy(part.labels.astype(np.int64))
     return Files(folder, names, (), labels, content.classes, has_test)
+
+
+def _chosen(n: int) -> np.ndarray:
+    """Return the positions of n images, or of a random sample if there are more than `MOST`."""
+    if n <= MOST:
+        return np.arange(n)
+    log.warning(
+        "the pool has %s images: %s of them, chosen at random, stand for it", f"{n:,}", f"{MOST:,}"
+    )
+    return np.sort(np.random.default_rng(0).permutation(n)[:MOST])
 
 
 def _paths(part: Part) -> Iterator[Path]:

@@ -11,7 +11,7 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from episodes.datasets import copies
+from episodes.datasets import copies, rows_on_disk
 from episodes.datasets.digits import load_digits
 
 SIDE = 96
@@ -130,6 +130,17 @@ def test_plain_images_show_nothing_that_could_be_copied():
 def test_few_images(n: int):
     assert clusters(scenes(n)).tolist() == list(range(n))
     assert clusters(np.repeat(scenes(1), n, axis=0)).tolist() == [0] * n
+
+
+def test_pictures_that_lie_on_disk_have_the_same_copies(monkeypatch: pytest.MonkeyPatch, tmp_path):
+    pictures = scenes(40)
+    pictures[20:] = [jpeg(picture, 75) for picture in pictures[:20]]
+    expected = clusters(pictures)
+    monkeypatch.setenv("FEWSHOT_CACHE", str(tmp_path))
+    monkeypatch.setattr(rows_on_disk, "MOST_BYTES", 0)
+    monkeypatch.setattr(copies, "LARGE_CHUNK", 7)
+    monkeypatch.setattr(copies, "MOST_KEYS", 5)
+    assert clusters(pictures).tolist() == expected.tolist() == [*range(20), *range(20)]
 
 
 def test_many_equal_images_are_one_cluster_in_little_time():

@@ -16,7 +16,7 @@ from episodes import datasets
 from episodes.datasets.digits import load_digits
 from episodes.errors import NotHere
 from fewshot.backbones.default_network import SMALL
-from fewshot.checks import near_copies
+from fewshot.checks import copy_candidates, near_copies
 from fewshot.checks.inspected import Inspected
 from fewshot.features import frozen
 from fewshot.model import candidates
@@ -160,6 +160,21 @@ def test_a_long_search_is_announced(monkeypatch, caplog):
         near_copies.find(data, inspected(scenes(2, seed=3), [0] * 2, "test"))
     (message,) = caplog.messages
     assert message.startswith("searching 8 images for copies takes about 25 minutes")
+
+
+def test_many_images_are_compared_with_their_neighbours_alone(monkeypatch, caplog):
+    pictures = scenes(30)
+    copies = np.stack([pictures[3], jpeg(pictures[5], 70)])
+    data = inspected(np.concatenate([pictures, copies]), [number % 2 for number in range(32)])
+    test = inspected(np.stack([pictures[9], scenes(1, seed=4)[0]]), [1, 0], "test")
+    expected = summary(data, test)
+    assert len(expected) == 3
+    monkeypatch.setattr(near_copies, "LARGEST", 33)
+    monkeypatch.setattr(copy_candidates, "candidates", None)  # an error if it is called
+    with caplog.at_level(logging.WARNING, "fewshot"):
+        assert summary(data, test) == expected
+    (message,) = caplog.messages
+    assert message.startswith("34 images are too many to compare each with every other")
 
 
 @pytest.mark.slow

@@ -27,7 +27,9 @@ def test_few_ordinary_images_are_found(seed: int):
     assert len(outliers.find(data_set(40, seed))) <= 0.05 * 160
 
 
-def test_the_known_score_is_that_of_a_loop_that_leaves_one_out():
+@pytest.mark.parametrize("chunk", [7, 1000])
+def test_the_known_score_is_that_of_a_loop_that_leaves_one_out(monkeypatch, chunk: int):
+    monkeypatch.setattr(outliers, "CHUNK", chunk)
     data = data_set(6, spread=0.5)
     scores, positions = outliers.known_scores(data.features, data.labels)
     assert positions.tolist() == list(range(24))

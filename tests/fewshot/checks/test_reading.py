@@ -71,13 +71,16 @@ def test_what_is_cached_is_measured_again_if_it_is_damaged(
     folder, cache = photos.save(tmp_path / "photos", 2), tmp_path / "cache"
     monkeypatch.setenv("FEWSHOT_CACHE", str(cache))
     (first,) = reading.read(str(folder), with_features=False)
-    (file,) = cache.rglob("inspected-*")
-    content = file.read_bytes()
-    for damaged in (content[: len(content) // 2], content[:30], b"", b"no archive"):
-        file.write_bytes(damaged)
-        (again,) = reading.read(str(folder), with_features=False)
-        assert again.digests == first.digests
-        assert file.read_bytes() == content
+    files = sorted(cache.rglob("inspected-*"))
+    assert [file.suffix for file in files] == [".npy", ".npz"]
+    for file in files:
+        content = file.read_bytes()
+        for damaged in (content[: len(content) // 2], content[:30], b"", b"no archive"):
+            file.write_bytes(damaged)
+            (again,) = reading.read(str(folder), with_features=False)
+            assert again.digests == first.digests
+            assert torch.equal(again.thumbnails, first.thumbnails)
+            assert file.read_bytes() == content
 
 
 def test_a_folder_without_classes_has_one_without_a_name(tmp_path: Path) -> None:

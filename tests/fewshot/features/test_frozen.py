@@ -16,6 +16,7 @@ import pytest
 import torch
 from safetensors.numpy import load, load_file
 
+from episodes.datasets import rows_on_disk
 from episodes.rng import seeded
 from episodes.types import ImageSet
 from fewshot import backbones
@@ -79,6 +80,26 @@ def test_only_images_not_yet_known_go_through_the_network(folder: Path) -> None:
     held = load_file(path)
     assert held["rows"].tolist() == list(range(400))
     assert (held["features"] == direct.numpy()).all()
+
+
+def test_features_of_many_images_lie_in_several_files_and_on_disk(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backbone, images = network(), easy.images(100, seed=0)
+    direct = frozen.extract(backbone, images, torch.arange(400), "cpu")
+    monkeypatch.setattr(rows_on_disk, "MOST_BYTES", 0)
+    monkeypatch.setattr(frozen, "LARGEST_FILE", 4 * 4 * backbone.n_features * 50)
+    some = [399, 3, 3, 150, 149]
+    assert torch.equal(ask(backbone, images, some), direct[some])
+    held = sorted(load_file(path)["rows"].tolist() for path in files(folder))
+    assert held == [[3], [149], [150], [399]]
+    assert frozen.n_missing(backbone, images, torch.arange(400), "cpu") == 396
+    seen = counted(backbone)
+    assert torch.equal(ask(backbone, images, list(range(400))), direct)
+    assert torch.equal(ask(backbone, images, some), direct[some])
+    assert len(seen) == 8
+    assert [len(load_file(path)["rows"]) for path in files(folder)] == [50] * 8
+    assert frozen.n_missing(backbone, images, torch.arange(400), "cpu") == 0
 
 
 def test_no_image_is_asked_for(folder: Path) -> None:

@@ -5,6 +5,7 @@ Oracle: the files that the tests write, and features of the classifier's own com
 
 from __future__ import annotations
 
+import logging
 import shutil
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import torch
 
 from fewshot.errors import UserError
 from fewshot.model import file_format
-from fewshot.model.suggest import pools
+from fewshot.model.suggest import pools, unlabelled
 from tests.fewshot.model import own_photos
 
 
@@ -98,6 +99,27 @@ def test_rows_of_a_table_of_arrays(tmp_path: Path) -> None:
     for index in (4, 1):
         (payload,) = read.payloads([index])
         assert np.array_equal(np.asarray(payload), images[index])
+
+
+def test_a_random_sample_stands_for_a_very_large_pool(
+    pool: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    folders = [pool / "red", pool / "blue"]
+    whole = pools.read(folders, device="cpu")
+    images = np.random.default_rng(0).integers(0, 255, (12, 16, 16, 3), dtype=np.uint8)
+    np.savez(tmp_path / "arrays.npz", images=images, labels=np.array(list("abc") * 4))
+    monkeypatch.setattr(unlabelled, "MOST", 7)
+    with caplog.at_level(logging.WARNING, "fewshot"):
+        files = pools.read(folders, device="cpu")
+        rows = pools.read(tmp_path / "arrays.npz", device="cpu")
+    assert [message[:18] for message in caplog.messages] == ["the pool has 12 im"] * 2
+    assert len(files) == len(rows) == 7
+    at = [whole.names.index(name) for name in files.names]
+    assert at == sorted(at)
+    assert torch.equal(files.pool.features, whole.pool.features[at])
+    payloads = rows.payloads(range(7))
+    for name, payload in zip(rows.names, payloads, strict=True):
+        assert np.array_equal(np.asarray(payload), images[int(name.rpartition(" ")[2])])
 
 
 def test_a_pool_without_images_or_with_two_sources_of_labels(tmp_path: Path, model: Path) -> None:
