@@ -222,9 +222,10 @@ class InRay:
         else:
             self._start()
         gpus = 1 if (self.device or "").startswith("cuda") else 0
-        self.task = self.ray.remote(
+        as_task = self.ray.remote(
             num_cpus=1, num_gpus=gpus, max_retries=TRIES, max_calls=1 if gpus else 0
-        )(run_cell_on_node)
+        )
+        self.task = as_task(run_cell_on_node if self.address else run_cell)
         return self
 
     def _start(self) -> None:
@@ -273,11 +274,12 @@ class InRay:
 
     def submit(self, settings: Mapping[str, Any], seeds: Sequence[int], runs_folder: Path) -> Any:
         """Give a cell to Ray and return its handle."""
-        if runs_folder not in self.required:
-            self.required[runs_folder] = node_checks.required_by(runs_folder.resolve())
-        return self.task.remote(
-            self.required[runs_folder], settings, seeds, self.device, self.threads
-        )
+        folder = runs_folder.resolve()
+        if not self.address:
+            return self.task.remote(settings, seeds, folder, self.device, 1, self.threads)
+        if folder not in self.required:
+            self.required[folder] = node_checks.required_by(folder)
+        return self.task.remote(self.required[folder], settings, seeds, self.device, self.threads)
 
     def wait(self, handles: Sequence[Any], on_start: Callable[[Any], None]) -> tuple[Any, Outcome]:
         """Wait until one of these cells has ended, and return its handle and outcome.
