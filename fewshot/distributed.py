@@ -9,18 +9,24 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import timedelta
 from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, distributed, nn
 
-from fewshot.errors import UserError
+from fewshot.errors import ProcessLost, UserError, one_line
 
 T = TypeVar("T")
 TIMEOUT = timedelta(hours=2)  # the other processes wait while rank 0 evaluates
+BEAT_SECONDS = 5.0
+SILENT_SECONDS = 60.0  # after which a process counts as lost
+ENDED = 10**9  # beats of a process that has ended as it should
 
 
 def join(device: str) -> None:
@@ -50,6 +56,94 @@ def join(device: str) -> None:
     backend = "gloo" if gpu is None else "nccl"
     distributed.init_process_group(backend, timeout=TIMEOUT, device_id=gpu)
     atexit.register(distributed.destroy_process_group)
+    _watch_the_others()
+
+
+@contextmanager
+def losses_named() -> Iterator[None]:
+    """Raise ProcessLost in the block where the connection to another process has broken."""
+    try:
+        yield
+    except RuntimeError as error:
+        if world() > 1 and (isinstance(error, distributed.DistError) or "gloo" in str(error)):
+            raise ProcessLost(
+                "another process of this training, or its machine, has ended "
+                f"({one_line(error)}): the same command resumes."
+            ) from None
+        raise
+
+
+class Heartbeats:
+    """Notice a process that is gone without having closed its connections.
+
+    That happens if its machine loses power or its network. The others would wait for hours.
+
+    Args:
+        store: what all processes read and write.
+        own: the rank of this process.
+        n_processes: how many there are.
+    """
+
+    def __init__(self, store: distributed.Store, own: int, n_processes: int) -> None:
+        self.store, self.own = store, own
+        others = [rank for rank in range(n_processes) if rank != own]
+        self.counts = dict.fromkeys(others, 0)
+        self.heard = dict.fromkeys(others, time.monotonic())
+
+    def beat(self, times: int = 1) -> None:
+        """Show the others that this process runs, and see which of them do."""
+        self.store.add(f"beats of {self.own}", times)
+        for other, before in self.counts.items():
+            count = self.store.add(f"beats of {other}", 0)
+            if count != before or count >= ENDED:
+                self.counts[other] = count
+                self.heard[other] = time.monotonic()
+
+    def silent(self) -> int | None:
+        """Return the rank of a process that has not been heard for too long."""
+        now = time.monotonic()
+        for other, heard in self.heard.items():
+            if now - heard > SILENT_SECONDS:
+                return other
+        return None
+
+
+def _watch_the_others() -> None:
+    """End this process, from now on, if another one falls silent."""
+    host, port = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    store = distributed.TCPStore(host, port, is_master=False, wait_for_workers=False)
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    mine = distributed.PrefixStore(f"heartbeats {attempt}", store)
+    heartbeats = Heartbeats(mine, rank(), world())
+
+    def beat() -> None:
+        while True:
+            try:
+                heartbeats.beat()
+            except RuntimeError:  # the machine of the store is gone, or all have ended
+                return
+            time.sleep(BEAT_SECONDS)
+
+    def watch() -> None:
+        while (silent := heartbeats.silent()) is None:
+            time.sleep(1)
+        print(
+            f"fewshot: process {silent} of this training has not answered for "
+            f"{SILENT_SECONDS:.0f} s: check its machine and its network; the same command resumes.",
+            file=sys.stderr,
+            flush=True,
+        )
+        os._exit(1)  # the main thread waits for the network
+
+    for work in (beat, watch):
+        threading.Thread(target=work, daemon=True).start()
+    atexit.register(_leave, heartbeats)
+
+
+def _leave(heartbeats: Heartbeats) -> None:
+    """Show the others that this process has ended as it should."""
+    with suppress(RuntimeError):
+        heartbeats.beat(ENDED)
 
 
 def world() -> int:

@@ -15,5 +15,9 @@ class Diverged(Exception):
     """Report that the loss or a weight stopped being finite; the text says where."""
 
 
+class ProcessLost(Exception):
+    """Report that a process that shares the training is gone; the same command resumes."""
+
+
 class Interrupted(KeyboardInterrupt):
     """Report Ctrl-C or a termination signal; the state is saved and the same command resumes."""

@@ -23,7 +23,7 @@ from fewshot.cli import (
     training,
     using,
 )
-from fewshot.errors import Diverged, UserError
+from fewshot.errors import Diverged, ProcessLost, UserError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -108,7 +108,7 @@ def main() -> NoReturn:
     except OSError as error:
         print(f"fewshot: {_of_system(error)}", file=sys.stderr)
         sys.exit(2)
-    except Diverged as error:
+    except (Diverged, ProcessLost) as error:
         print(f"fewshot: {error}", file=sys.stderr)
         sys.exit(1)
     except KeyboardInterrupt:

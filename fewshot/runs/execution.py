@@ -39,6 +39,7 @@ MANY = 4  # times the cores that a run uses are worth a hint
 log = logging.getLogger("fewshot")
 
 
+@distributed.losses_named()
 def execute(
     values: Mapping[str, Any],
     seeds: Sequence[int],

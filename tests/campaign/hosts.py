@@ -55,19 +55,24 @@ class Host:
         assert self.process.stdout.readline() == b"ready\n", f"host {name} did not start"
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
         self.pid = int(children.read_text())
+        self.started: list[subprocess.Popen[str]] = []
 
-    def start(self, *words: str, **variables: str) -> subprocess.Popen[str]:
+    def start(
+        self, *words: str, output: int = subprocess.PIPE, **variables: str
+    ) -> subprocess.Popen[str]:
         """Start a Python command on this host, in its shared environment."""
         pinned = [] if self.core is None else ["taskset", "-c", str(self.core)]
         enter = ["nsenter", "-t", str(self.pid), "-n", "-p", "-m", "-u", "-i"]
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [*pinned, *enter, sys.executable, *words],
             env={**self.environment, **variables},
             cwd=ROOT,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stdout=output,
+            stderr=output,
             text=True,
         )
+        self.started.append(process)
+        return process
 
     def command(self, *words: str) -> None:
         """Run a program of the system on this host, with the test's files."""
@@ -101,6 +106,11 @@ class Host:
         """Switch the host off: all of its processes end at once."""
         self.process.send_signal(signal.SIGKILL)
         self.process.communicate()
+        for process in self.started:
+            process.wait()
+            for pipe in (process.stdout, process.stderr):
+                if pipe is not None:
+                    pipe.close()
 
 
 def lacking() -> str:
@@ -147,7 +157,7 @@ def start_ray(host: Host, head: Host) -> None:
         words += ["--head", "--port", str(PORT), "--include-dashboard", "false"]
     else:
         words += ["--address", f"{head.address}:{PORT}"]
-    host.start(*words)
+    host.start(*words, output=subprocess.DEVNULL)
     until(lambda: bool(host.processes(str(raylet()))) and head.listens(PORT))
 
 
@@ -173,7 +183,7 @@ def until(is_true: Callable[[], bool], seconds: float = PATIENCE) -> None:
 def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
     """Wait for a command and return its exit code and stderr."""
     _, messages = process.communicate(timeout=PATIENCE)
-    return process.returncode, messages
+    return process.returncode, messages or ""
 
 
 def fewshot(*words: str) -> Sequence[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -204,3 +205,74 @@ def test_shards_need_no_ray_and_a_lost_node_is_resumed(
             if code:
                 part.fail(f"{name}: exit code {code}: {messages[-300:]}")
         compare(part, study, name)
+
+
+TRAINING = [
+    "run", "--method", "scratch", "--data", "digits", "--shots", "8", "--seeds", "1", "--quiet",
+    "--backbone", "conv4", "--set", "backbone.options.width=8", "--set", "precision=float32",
+    "--set", "train.batch_size=16", "--set", "train.log_every_epochs=20",
+    "--set", "validation.share=0.25", "--set", "select=holdout", "--set", "train.steps=600",
+]  # fmt: skip
+
+
+def torchrun(out: Path, *options: str) -> Sequence[str]:
+    """Return the words of a training by several processes, started by torchrun."""
+    command = hosts.fewshot(*TRAINING, "--out", str(out))
+    return ["-m", "torch.distributed.run", *options, *command]
+
+
+def together(left: Host, right: Host, out: Path) -> list[subprocess.Popen[str]]:
+    """Start one training on two hosts, with a process on each."""
+    nodes = ["--nnodes", "2", "--nproc-per-node", "1"]
+    meeting = ["--master-addr", left.address, "--master-port", "29500"]
+    return [
+        host.start(
+            *torchrun(out, *nodes, "--node-rank", str(rank), *meeting),
+            GLOO_SOCKET_IFNAME=hosts.DEVICE,
+        )
+        for rank, host in enumerate((left, right))
+    ]
+
+
+def trained(out: Path) -> dict[str, object]:
+    """Return the record and all files of the trial of a finished training."""
+    (record,) = out.glob("*/record.json")
+    folder = record.parent
+    files = {path.name: kills.content(path) for path in folder.glob("trial-0/*")}
+    return {**files, "record.json": kills.content(record)}
+
+
+@pytest.mark.parametrize("loss", [None, Host.off, Host.unplug], ids=["none", "off", "unplugged"])
+def test_one_training_on_two_nodes(
+    loss: Callable[[Host], None] | None,
+    tmp_path: Path,
+    outcomes: Callable[[str], Outcomes],
+    request: pytest.FixtureRequest,
+) -> None:
+    case = request.node.callspec.id
+    with outcomes(f"two-nodes-torchrun-{case}") as part:
+        environment = {"FEWSHOT_CACHE": str(tmp_path / "cache")}
+        with hosts.two(environment) as (left, right):
+            one_node = ["--standalone", "--nproc-per-node", "2"]
+            on_one = left.start(*torchrun(tmp_path / "one", *one_node), GLOO_SOCKET_IFNAME="lo")
+            assert hosts.ended(on_one)[0] == 0
+            if loss is not None:
+                both = together(left, right, tmp_path / "two")
+                hosts.until(lambda: bool(list(tmp_path.glob("two/*/trial-0/metrics.jsonl"))))
+                loss(right)
+                lost_at = time.monotonic()
+                code, messages = hosts.ended(both[0])
+                part.figures["seconds_until_the_other_node_ended"] = time.monotonic() - lost_at
+                sentences = [line for line in messages.splitlines() if "fewshot: " in line]
+                if not code or len(sentences) != 1 or "same command resumes" not in sentences[0]:
+                    part.fail(f"exit code {code}: {messages[-500:]}")
+                part.count("losses that the other node names in one sentence")
+        with hosts.two(environment) as (left, right):
+            for process in together(left, right, tmp_path / "two"):
+                code, messages = hosts.ended(process)
+                if code:
+                    part.fail(f"exit code {code}: {messages[-300:]}")
+        one, two = trained(tmp_path / "one"), trained(tmp_path / "two")
+        for name in kills.differences(one, two):
+            part.fail(f"{name} differs between one node and two")
+        part.count("trainings bit-equal to one node with two processes")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from safetensors.torch import load_file
 
 from episodes.errors import UserError
 from fewshot import distributed
+from fewshot.errors import ProcessLost
 from tests.fewshot import two_processes
 from tests.fewshot.cli.command import fewshot
 
@@ -83,6 +85,36 @@ def test_every_process_needs_its_own_gpu(
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
     with pytest.raises(UserError, match=message):
         distributed.join(device)
+
+
+def test_a_process_that_falls_silent_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
+    store = torch.distributed.HashStore()
+    first, second, third = (distributed.Heartbeats(store, rank, 3) for rank in range(3))
+    for clock[0] in (10.0, 60.0, 110.0):
+        for process in (second, third, first):
+            process.beat()
+        assert first.silent() is None
+    third.beat(distributed.ENDED)  # it has ended as it should, and second hangs
+    for clock[0] in (140.0, 170.0, 180.0):
+        first.beat()
+        assert first.silent() == (1 if clock[0] > 170 else None)
+
+
+@pytest.mark.parametrize(
+    ("message", "error"),
+    [
+        ("[gloo/transport/tcp/pair.cc] Connection reset by peer", ProcessLost),
+        ("the shapes do not match", RuntimeError),
+    ],
+)
+def test_only_a_broken_connection_is_a_lost_process(
+    message: str, error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(distributed, "world", lambda: 2)
+    with pytest.raises(error, match=re.escape(message)), distributed.losses_named():
+        raise RuntimeError(message)
 
 
 SETTINGS = [
