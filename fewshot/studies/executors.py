@@ -225,7 +225,7 @@ class InRay:
         as_task = self.ray.remote(
             num_cpus=1, num_gpus=gpus, max_retries=TRIES, max_calls=1 if gpus else 0
         )
-        self.task = as_task(run_cell_on_node if self.address else run_cell)
+        self.task: Any = as_task(run_cell_on_node if self.address else run_cell)
         return self
 
     def _start(self) -> None:
