@@ -15,7 +15,7 @@ from contextlib import contextmanager
 
 import typer
 
-from episodes.datasets.names import readable
+from episodes.datasets.names import readable, readable_line
 from fewshot import progress
 
 # What is printed where an encoding lacks a character: plus-minus, times, dashes, dots and so on.
@@ -62,7 +62,7 @@ class _StderrHandler(logging.Handler):
     """Print messages to whatever stderr is at that moment, so that a status line stays intact."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        print(self.format(record), file=sys.stderr, flush=True)
+        print(readable_line(self.format(record)), file=sys.stderr, flush=True)
 
 
 def install_log_handler() -> None:
@@ -129,7 +129,7 @@ def _status_line() -> Iterator[None]:
 
     def show(text: str) -> None:
         status.start()  # not before the first text, because decoding images has its own bar
-        status.update(text)
+        status.update(readable_line(text))
 
     try:
         with progress.shown_by(show):
@@ -147,5 +147,5 @@ class _Lines:
     def __call__(self, text: str) -> None:
         now = time.monotonic()
         if now - self.printed_at > INTERVAL_SECONDS:
-            print(text, file=sys.stderr, flush=True)
+            print(readable_line(text), file=sys.stderr, flush=True)
             self.printed_at = now

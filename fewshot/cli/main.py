@@ -8,6 +8,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from episodes.datasets.names import readable_line
 from fewshot.cli import (
     checking,
     data,
@@ -103,7 +104,7 @@ def main() -> NoReturn:
     try:
         app()
     except UserError as error:
-        print(f"fewshot: {error}", file=sys.stderr)
+        print(readable_line(f"fewshot: {error}"), file=sys.stderr)
         sys.exit(2)
     except OSError as error:
         print(f"fewshot: {_of_system(error)}", file=sys.stderr)

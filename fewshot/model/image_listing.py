@@ -16,7 +16,7 @@ from episodes.datasets.decoding.image_formats import (
     why_skipped,
 )
 from episodes.datasets.folders import folder_tree
-from episodes.datasets.names import readable
+from episodes.datasets.names import readable_line
 from episodes.datasets.source import few
 from fewshot.errors import UserError
 
@@ -28,7 +28,7 @@ class NotRead(NamedTuple):
     reason: str
 
     def __str__(self) -> str:
-        return f"{readable(self.name)} ({self.reason})"
+        return f"{readable_line(self.name)} ({self.reason})"
 
 
 def summary(files: Sequence[NotRead]) -> str:

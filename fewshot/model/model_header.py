@@ -76,9 +76,11 @@ def read(path: Path) -> ModelHeader:
             a newer version.
     """
     try:
+        n_bytes = path.stat().st_size
+        if not path.is_file() and not path.is_dir():
+            raise Damaged("it is a pipe or a device")  # opening it could wait for ever
         with path.open("rb") as file:
-            n_bytes = path.stat().st_size
-            if not path.is_file() or n_bytes > LARGEST_FILE:
+            if n_bytes > LARGEST_FILE:
                 raise Damaged(f"it has more than {LARGEST_FILE >> 30} GB")
             length = int.from_bytes(file.read(8), "little")
             if n_bytes < 8 or length > min(LARGEST_HEADER, n_bytes - 8):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from episodes.datasets.names import readable
+from episodes.datasets.names import readable, readable_line
 from fewshot.model.image_listing import NotRead, id_of
 
 SEPARATOR = "|"  # between the classes of a set in a CSV file
@@ -82,7 +83,17 @@ class Format(ABC):
 
 
 class Csv(Format):
-    """A table with a header."""
+    """A table with a header.
+
+    Args:
+        content: what the lines contain.
+        on_terminal: whether it is shown on a terminal, which would obey control characters in
+            names. In a file or a pipe the names are those of the files.
+    """
+
+    def __init__(self, content: Content, on_terminal: bool = False) -> None:
+        super().__init__(content)
+        self.shown = readable_line if on_terminal else readable
 
     def begin(self) -> str:
         content = self.content
@@ -98,13 +109,14 @@ class Csv(Format):
         ranked = [
             cell
             for label, share in zip(prediction.labels, prediction.probabilities, strict=True)
-            for cell in (classes[label], f"{share:.6f}")
+            for cell in (self.shown(classes[label]), f"{share:.6f}")
         ]
-        cells = [readable(name), *ranked[:2]]
+        cells = [self.shown(name), *ranked[:2]]
         if prediction.known is not None:
             cells += [f"{prediction.known:.6f}", "true" if prediction.refused else "false"]
         if prediction.members is not None:
-            cells.append(SEPARATOR.join(_escaped(classes[label]) for label in prediction.members))
+            members = (self.shown(classes[label]) for label in prediction.members)
+            cells.append(SEPARATOR.join(map(_escaped, members)))
         return _csv(cells + ranked[2:])
 
 
@@ -185,8 +197,9 @@ def format_of(content: Content, out: Path | None, as_json: bool, kaggle: bool) -
     if kaggle:
         return Kaggle(content)
     suffix = ".json" if out is None and as_json else "" if out is None else out.suffix.lower()
-    formats: dict[str, type[Format]] = {".json": JsonArray, ".jsonl": JsonLines}
-    return formats.get(suffix, Csv)(content)
+    if suffix in {".json", ".jsonl"}:
+        return JsonArray(content) if suffix == ".json" else JsonLines(content)
+    return Csv(content, on_terminal=out is None and sys.stdout.isatty())
 
 
 def table_of_broken(files: Sequence[NotRead]) -> str:

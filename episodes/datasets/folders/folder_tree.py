@@ -21,6 +21,7 @@ _OF_THE_SYSTEM = {
     *("recycler", "system volume information", "lost+found", "__macosx", "__pycache__"),
 }
 _FILES_OF_THE_SYSTEM = {".ds_store", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"}
+DEEPEST = 100  # folders inside each other that are read; a tree of more is no data set
 _OF_VERSION_CONTROL = {".git", ".hg", ".svn", ".dvc"}
 
 
@@ -110,6 +111,8 @@ class LeftOut:
         broken_links: paths of links that lead nowhere.
         repeated: paths of links to a folder that is read already, or that contains the link.
         linked: paths of the linked folders that were read; they are part of the tree.
+        deep: paths of folders that are inside too many others.
+        linked_inside: identities of the folders that were read by a link inside a linked folder.
     """
 
     system: dict[str, int] = field(default_factory=dict)
@@ -118,6 +121,8 @@ class LeftOut:
     broken_links: list[str] = field(default_factory=list)
     repeated: list[str] = field(default_factory=list)
     linked: list[str] = field(default_factory=list)
+    deep: list[str] = field(default_factory=list)
+    linked_inside: set[tuple[int, int]] = field(default_factory=set)
 
     def count(self, folder_name: str, path: str, n_images: int) -> None:
         """Count images in a folder that is not read."""
@@ -150,6 +155,10 @@ class LeftOut:
                 "left out links to folders that are read already: "
                 f"{few([f'{path}/' for path in self.repeated])}"
             )
+        if self.deep:
+            sentences.append(
+                f"left out folders inside more than {DEEPEST} others: {few(self.deep)}"
+            )
         if self.linked:
             sentences.append(f"followed links: {few([f'{path}/' for path in self.linked])}")
         return sentences
@@ -180,10 +189,13 @@ def scan(root: Path) -> tuple[Folder, LeftOut]:
         OSError: a folder cannot be read.
     """
     left_out = LeftOut()
-    return _scan(str(root), "", {_identity(os.stat(root))}, left_out), left_out
+    above = {_identity(os.stat(root))}
+    return _scan(str(root), "", above, left_out, is_linked=False), left_out
 
 
-def _scan(place: str, path: str, above: set[tuple[int, int]], left_out: LeftOut) -> Folder:
+def _scan(
+    place: str, path: str, above: set[tuple[int, int]], left_out: LeftOut, is_linked: bool
+) -> Folder:
     """Read one folder.
 
     Args:
@@ -191,6 +203,8 @@ def _scan(place: str, path: str, above: set[tuple[int, int]], left_out: LeftOut)
         path: its path in the tree.
         above: identities of the folder and of those that contain it.
         left_out: receives what is left out.
+        is_linked: whether a link led to it, or to one that contains it. Of further links below it,
+            only the first to each folder is followed: links between n folders have n! ways.
     """
     files, folders = [], []
     with os.scandir(place) as entries:
@@ -221,14 +235,22 @@ def _scan(place: str, path: str, above: set[tuple[int, int]], left_out: LeftOut)
             if entry.name not in _OF_VERSION_CONTROL:
                 left_out.count(entry.name, own_path, _n_images_below(entry.path))
             continue
+        if len(above) > DEEPEST:
+            left_out.deep.append(own_path)
+            continue
         identity = _identity(stat)
-        if entry.is_symlink():
-            if identity in above or identity in read:
+        is_link = entry.is_symlink()
+        if is_link:
+            is_known = is_linked and identity in left_out.linked_inside
+            if identity in above or identity in read or is_known:
                 left_out.repeated.append(own_path)
                 continue
             left_out.linked.append(own_path)
+            if is_linked:
+                left_out.linked_inside.add(identity)
         read.add(identity)
-        folders.append(_scan(entry.path, own_path, above | {identity}, left_out))
+        inner = above | {identity}
+        folders.append(_scan(entry.path, own_path, inner, left_out, is_linked or is_link))
     return Folder(
         path,
         tuple(sorted(folders, key=lambda folder: folder.name)),
@@ -242,6 +264,9 @@ def tree_of(files: Iterable[File]) -> tuple[Folder, LeftOut]:
     visible = []
     for file in files:
         *folders, name = file.path.split("/")
+        if len(folders) > DEEPEST:
+            left_out.deep.append("/".join(folders[:DEEPEST]))
+            continue
         is_unread = [is_of_the_system(folder) or folder.startswith(".") for folder in folders]
         if any(is_unread):
             first = is_unread.index(True)

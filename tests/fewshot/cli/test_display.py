@@ -46,6 +46,14 @@ def test_messages_of_the_logger_go_to_stderr_once(capsys) -> None:
     assert capsys.readouterr().err == "the cache is full\n"
 
 
+def test_control_characters_of_names_do_not_reach_the_terminal(capsys) -> None:
+    display.install_log_handler()
+    logging.getLogger("fewshot").warning("skipped %s", "a\x1b[2J\nb.png")
+    with display.work(quiet=False):
+        progress.update("c\x1b]0;title\x07")
+    assert capsys.readouterr().err == "skipped a\ufffd[2J\ufffdb.png\nc\ufffd]0;title\ufffd\n"
+
+
 @pytest.mark.parametrize(
     ("encoding", "expected"),
     [

@@ -192,3 +192,15 @@ def test_the_commands_are_listed_without_reading_the_settings() -> None:
     code = "import sys, fewshot.cli.main; print({'pydantic', 'yaml'} & sys.modules.keys())"
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert process.stdout.strip() == "set()", process.stderr
+
+
+def test_control_characters_of_a_path_do_not_reach_the_terminal(capsys, monkeypatch) -> None:
+    from fewshot.cli import main
+
+    monkeypatch.setattr("sys.argv", ["fewshot", "show", "no\x1b]0;title\x07\nmodel"])
+    with pytest.raises(SystemExit):
+        main.main()
+    error = capsys.readouterr().err
+    assert "\x1b" not in error
+    assert "\x07" not in error
+    assert error.count("\n") == 1

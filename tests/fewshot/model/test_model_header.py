@@ -6,6 +6,7 @@ Oracle: migrations and headers that are written here by hand.
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -67,3 +68,9 @@ def test_a_large_file_is_refused_before_it_is_read(tmp_path: Path):
         file.truncate(model_header.LARGEST_FILE + 1)  # sparse: it takes no room
     with pytest.raises(UserError, match="more than 4 GB"):
         model_header.read(path)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "model.fewshot")
+    with pytest.raises(UserError, match="a pipe or a device"):
+        model_header.read(tmp_path / "model.fewshot")

@@ -80,3 +80,17 @@ def test_a_submission_has_ids_and_classes() -> None:
 def test_broken_files_have_a_table() -> None:
     text = table_of_broken([NotRead("a,b.png", "empty")])
     assert list(csv.reader(StringIO(text))) == [["file", "reason"], ["a,b.png", "empty"]]
+
+
+def test_control_characters_of_names_reach_files_but_no_terminal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    name = "\x1b]0;title\x07\u202e\n1.png"
+    prediction = Prediction([0], [1.0])
+    content = Content(("=cat\x1b[2J", "dog"))
+    stored = format_of(content, Path("x.csv"), False, False).line(name, prediction)
+    assert next(csv.reader(StringIO(stored))) == [name, "=cat\x1b[2J", "1.000000"]
+    assert format_of(content, None, False, False).line(name, prediction) == stored
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    shown = format_of(content, None, False, False).line(name, prediction)
+    assert shown == "\ufffd]0;title\ufffd\ufffd\ufffd1.png,=cat\ufffd[2J,1.000000\n"

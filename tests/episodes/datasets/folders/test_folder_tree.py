@@ -86,6 +86,38 @@ def test_circles_and_second_links_to_a_folder_end(tmp_path: Path) -> None:
     assert len(left_out.broken_links) == 1
 
 
+def test_links_between_all_folders_are_followed_a_bounded_number_of_times(tmp_path: Path) -> None:
+    n = 12  # 12! ways
+    for here in range(n):
+        save(tmp_path, f"store/{here}/1.png")
+        for there in range(n):
+            os.symlink(
+                tmp_path / "store" / str(there), tmp_path / "store" / str(here) / f"l{there}"
+            )
+    tree, left_out = scan(tmp_path / "store")
+    names = [file.path for file in tree.all_files()]
+    assert {f"{here}/1.png" for here in range(n)} <= set(names)
+    assert len(names) <= n * n + n
+    assert left_out.repeated
+
+
+def test_very_deep_folders_are_left_out(tmp_path: Path) -> None:
+    save(tmp_path, "a/1.png")
+    place = os.open(tmp_path / "a", os.O_RDONLY)
+    for _ in range(150):
+        os.mkdir("d", dir_fd=place)
+        below = os.open("d", os.O_RDONLY, dir_fd=place)
+        os.close(place)
+        place = below
+    os.close(place)
+    tree, left_out = scan(tmp_path)
+    assert [file.path for file in tree.all_files()] == ["a/1.png"]
+    assert left_out.notes()[0].startswith("left out folders inside more than 100 others: a/d/d")
+    archive, of_archive = tree_of([File("a/" + "d/" * 5000 + "2.png", STAT), File("a/1.png", STAT)])
+    assert [file.path for file in archive.all_files()] == ["a/1.png"]
+    assert len(of_archive.deep) == 1
+
+
 @pytest.mark.parametrize("name", ["x.JPG", "x.jpeg", "x.jpg_large", "x.png?width=300", "x.heic"])
 def test_names_of_images(name: str) -> None:
     assert is_image(name)
