@@ -106,10 +106,13 @@ class Guard:
 
 
 def _is_of_other_site(headers: dict[bytes, str]) -> bool:
-    """Return whether the browser says that another site asks, except for a link to the page."""
+    """Return whether the browser says that another page asks, except for a link to this one.
+
+    A page at another port of this machine is of the same site, and of another origin.
+    """
     if headers.get(b"sec-fetch-mode") == "navigate":
         return False
-    return headers.get(b"sec-fetch-site") == "cross-site"
+    return headers.get(b"sec-fetch-site", "none") not in ("none", "same-origin")
 
 
 async def _refuse(scope: Scope, send: Send, refusal: Refusal) -> None:

@@ -44,7 +44,7 @@ vote probe/?????????* scratch/?????????* --rule soft
 check photos --page check.html
 check photos --against new
 suggest photos --budget 2
-fit photos --out model.fewshot
+fit photos --method probe --out model.fewshot
 show model.fewshot
 predict model.fewshot new --out classes.csv
 eval model.fewshot photos
@@ -143,7 +143,10 @@ def test_what_needs_the_network_says_so_in_a_sentence(
 ) -> None:
     with outcomes("network-needed") as part:
         folder = _prepared(tmp_path / "inside")
-        commands = [["fit", "photos", "--out", "model.fewshot"], *_lines(NEEDING)]
+        commands = [
+            ["fit", "photos", "--method", "probe", "--out", "model.fewshot"],
+            *_lines(NEEDING),
+        ]
         first, *answers = black_hole.run(commands, folder)
         assert first.code == 0, str(first)
         for answer in answers:

@@ -45,6 +45,7 @@ def answer(
         OWN,
         [(b"host", b"localhost:7860")],
         [*OWN, (b"origin", b"http://127.0.0.1:7860"), (b"sec-fetch-site", b"same-origin")],
+        [*OWN, (b"sec-fetch-site", b"none")],  # typed by the user
         [*OWN, (b"sec-fetch-site", b"cross-site"), (b"sec-fetch-mode", b"navigate")],
         [*OWN, (b"content-length", b"1048576")],
     ],
@@ -70,6 +71,7 @@ def test_requests_of_the_page_are_passed_on(headers: list[tuple[bytes, bytes]]) 
         ([*OWN, (b"origin", b"http://127.0.0.1:8888")], 403),  # another server here
         ([*OWN, (b"origin", b"https://127.0.0.1:7860")], 403),
         ([*OWN, (b"sec-fetch-site", b"cross-site"), (b"sec-fetch-mode", b"no-cors")], 403),
+        ([*OWN, (b"sec-fetch-site", b"same-site"), (b"sec-fetch-mode", b"no-cors")], 403),
         ([*OWN, (b"content-length", b"1048577")], 413),
         ([*OWN, (b"content-length", b"-1")], 400),
         ([*OWN, (b"transfer-encoding", b"chunked")], 411),
