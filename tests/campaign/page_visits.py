@@ -54,8 +54,10 @@ def routes(app: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
     """Yield the method and the path of all routes of an application and of what it mounts."""
     for route in app.routes:
         path = prefix + getattr(route, "path", "")
-        if hasattr(route, "app") and hasattr(route.app, "routes"):
-            yield from routes(route.app, path.rstrip("/"))
+        # What is mounted, or an included router, which is FastAPI's own class without a path.
+        inner = getattr(route, "original_router", getattr(route, "app", None))
+        if hasattr(inner, "routes"):
+            yield from routes(inner, path.rstrip("/"))
         else:
             for method in sorted(getattr(route, "methods", None) or {"GET"}):
                 yield method, re.sub(r"\{[^}]*\}", "x", path) or "/"
