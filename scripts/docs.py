@@ -226,10 +226,45 @@ def reliability(*parts: str) -> str:
     return "\n".join(rows)
 
 
+def equal_numbers() -> str:
+    """Return a table of the campaign's pairs of runs that must have equal numbers."""
+    pairs = {
+        "environment": "another process: hash seed, time zone, locale, folder",
+        "command-line": "the command line, not Python",
+        "seeds": "seeds in another order, and in two calls",
+        "resumed": "killed at a step and resumed",
+        "workers": "`--workers 2`",
+        "cache-full": "features read from the cache",
+        "cache-none": "features never cached",
+        "files": "folder, zip, Parquet and CSV file of the same PNG images",
+        "models": "model fitted again, saved and loaded; exported to ONNX",
+        "alone": "images classified one at a time, in another order, and from the run's folder",
+        "threads": "two threads",
+        "torchrun": "two processes of `torchrun`",
+    }
+    rows = [
+        "| what differs | compared | equal, bit for bit | equal to rounding | others | tolerance "
+        "| largest difference |",
+        "| --- | --: | --: | --: | --: | --: | --: |",
+    ]
+    for part, what in pairs.items():
+        path = CAMPAIGN / f"numbers-{part}.json"
+        if not path.exists():
+            continue
+        record = json.loads(path.read_text(encoding="utf-8"))
+        counts, figures = record["counts"], record["figures"]
+        ways = ("equal, bit for bit", "equal to rounding", "failed")
+        numbers = [str(sum(counts.values())), *(str(counts.get(way, 0)) for way in ways)]
+        limits = [f"{figures[name]:.1g}" for name in ("tolerance", "largest difference")]
+        rows.append(f"| {' | '.join([what, *numbers, *limits])} |")
+    return "\n".join(rows)
+
+
 GENERATORS: dict[str, Callable[..., str]] = {
     "backbones": backbones,
     "commands": commands,
     "episodes": episodes,
+    "equal-numbers": equal_numbers,
     "numbers": numbers,
     "options": options,
     "presets": presets,

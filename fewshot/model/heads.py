@@ -67,6 +67,8 @@ def fit_head(
         centre=recipe.centre,
         normalise=recipe.normalise,
     )
+    # As files hold it: another order in memory would change the last bits of the answers.
+    head = head._replace(weight=head.weight.contiguous())
     return with_prior(head, labels, recipe.kind == "logistic", recipe.prior, classes)
 
 

@@ -8,6 +8,7 @@ import torch
 from scipy.optimize import minimize_scalar
 
 from fewshot.errors import UserError
+from fewshot.heads.affine import AffineHead
 from fewshot.model import heads
 from fewshot.model.classifier import Recipe
 from fewshot.model.heads import OutOfFold
@@ -108,3 +109,14 @@ def test_without_predictions_logits_get_the_spread_of_cosines_times_ten() -> Non
 def test_a_head_that_was_trained_with_its_network_is_not_fitted_again() -> None:
     with pytest.raises(UserError, match="trained together with its network"):
         heads.fit_head(*task(2, 2), 2, Recipe("trained"))
+
+
+@pytest.mark.parametrize("kind", ["logistic", "ridge", "nearest-mean", "cosine"])
+def test_a_head_gives_the_same_bits_as_one_with_the_numbers_of_a_file(kind: str) -> None:
+    features, labels = task(4, 5, 3)
+    head = heads.fit_head(features, labels, 3, Recipe(kind), ["a", "b", "c"])
+    numbers = [None if one is None else one.tolist() for one in head[:3]]
+    read = AffineHead(*(None if one is None else torch.tensor(one) for one in numbers), head[3])
+    queries = torch.randn(9, 6, generator=torch.Generator().manual_seed(1))
+    assert torch.equal(head(queries), read(queries))
+    assert head.weight.is_contiguous()  # small products do not show it
