@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import threading
-import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import torch
 
+from episodes.datasets import network
+
 if TYPE_CHECKING:
     from timm.models import PretrainedCfg
-
-# A working connection is never slower. Without a limit, a missing one is noticed after minutes.
-REACH_SECONDS = 5.0
 
 
 def cached(published: PretrainedCfg) -> Path | None:
@@ -47,14 +42,14 @@ def repository_missing(repository: str, revision: str | None) -> str | None:
         return None
     if constants.HF_HUB_OFFLINE:
         return "HF_HUB_OFFLINE is set"
-    return None if _answers(constants.ENDPOINT) else f"{constants.ENDPOINT} does not answer"
+    return None if network.answers(constants.ENDPOINT) else f"{constants.ENDPOINT} does not answer"
 
 
 def unreachable(published: PretrainedCfg) -> str | None:
     """Return why the weights cannot be downloaded, or None if a connection can be made.
 
-    The answer takes at most REACH_SECONDS. The hub's client on its own retries for most of a minute
-    before it reports that there is no network.
+    The answer takes seconds. The hub's client on its own retries for most of a minute before it
+    reports that there is no network.
     """
     from huggingface_hub import constants
 
@@ -64,43 +59,9 @@ def unreachable(published: PretrainedCfg) -> str | None:
             return "timm knows no address of them"
         target = urlsplit(url)
         checkpoint = Path(torch.hub.get_dir()) / "checkpoints" / Path(target.path).name
-        if checkpoint.is_file() or _answers(url):
+        if checkpoint.is_file() or network.answers(url):
             return None
         return f"{target.hostname} does not answer"
     if constants.HF_HUB_OFFLINE:
         return "HF_HUB_OFFLINE is set, and they are not in the hub's cache"
-    return None if _answers(constants.ENDPOINT) else f"{constants.ENDPOINT} does not answer"
-
-
-def _answers(url: str) -> bool:
-    """Return whether a connection to the host of a URL, or to its proxy, can be made in time."""
-    target = urlsplit(_proxy(url) or url)
-    port = target.port or (443 if target.scheme == "https" else 80)
-    reached = threading.Event()
-
-    async def connect() -> None:
-        # All addresses are tried, a quarter of a second apart, so one that never answers does not
-        # delay the others.
-        _, writer = await asyncio.open_connection(target.hostname, port, happy_eyeballs_delay=0.25)
-        reached.set()
-        writer.close()
-
-    def attempt() -> None:
-        with contextlib.suppress(OSError):
-            asyncio.run(asyncio.wait_for(connect(), REACH_SECONDS))
-
-    # A thread, because a name lookup cannot be interrupted and the caller may have a running loop.
-    thread = threading.Thread(target=attempt, daemon=True)
-    thread.start()
-    thread.join(REACH_SECONDS)
-    return reached.is_set()
-
-
-def _proxy(url: str) -> str | None:
-    """Return the proxy that the environment or the system names for a URL."""
-    parts = urlsplit(url)
-    if urllib.request.proxy_bypass(parts.hostname or ""):
-        return None
-    proxies = urllib.request.getproxies()
-    proxy = proxies.get(parts.scheme) or proxies.get("all")
-    return proxy if proxy is None or "://" in proxy else f"http://{proxy}"
+    return None if network.answers(constants.ENDPOINT) else f"{constants.ENDPOINT} does not answer"

@@ -7,8 +7,8 @@ import math
 import os
 import re
 import secrets
-import socket
 import signal
+import socket
 import threading
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -193,6 +193,8 @@ class InRay:
         # Ray lowers the priority of its workers, so they would starve beside any other program.
         os.environ.setdefault("RAY_worker_niceness", "0")
         os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "error")  # it would warn on stderr
+        if address is None:  # Ray would listen at every address of this machine
+            os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
         try:
             import ray
         except ImportError:

@@ -11,9 +11,11 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -22,14 +24,14 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
-CARD = "out0"
+CARD, SINK = "out0", "sink0"
 SET_UP = f"""
 set -e
 sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1
 ip link set lo up
-ip link add {CARD} type veth peer name sink0
+ip link add {CARD} type veth peer name {SINK}
 ip addr add 10.99.0.2/24 dev {CARD}
-ip link set sink0 up
+ip link set {SINK} up
 ip link set {CARD} up
 ip neigh replace 10.99.0.1 lladdr 02:00:00:00:00:01 dev {CARD} nud permanent
 ip route add default via 10.99.0.1 dev {CARD}
@@ -50,8 +52,10 @@ class Answer(NamedTuple):
         code: its exit code; None for an exception that it does not turn into one.
         output: what it printed to stdout.
         messages: what it printed to stderr.
-        packets: packets that left this machine meanwhile.
+        sent: where packets went that left this machine meanwhile; of a question to the name
+            server, the name.
         asked: what Python code looked up or connected to, other than this machine.
+        listened: addresses other than 127.0.0.1 at which a process listened, in hexadecimal.
         seconds: time that it took.
     """
 
@@ -59,13 +63,15 @@ class Answer(NamedTuple):
     code: int | None
     output: str
     messages: str
-    packets: int
+    sent: list[str]
     asked: list[str]
+    listened: list[str]
     seconds: float
 
     def __str__(self) -> str:
         command = " ".join(self.arguments)
-        return f"{command}: exit code {self.code}, asked {self.asked}, {self.messages.strip()!r}"
+        network = f"sent {self.sent}, asked {self.asked}, listened {self.listened}"
+        return f"{command}: exit code {self.code}, {network}, {self.messages.strip()!r}"
 
 
 def reason_to_skip() -> str | None:
@@ -123,13 +129,57 @@ def run(commands: Sequence[Sequence[str]], folder: Path, *, outside: bool = Fals
     return [Answer(**one) for one in json.loads(answers.read_text())]
 
 
-def packets_sent() -> int:
-    """Return how many packets have left this process's namespace through the card; 0 without it."""
-    for line in Path("/proc/self/net/dev").read_text().splitlines():
-        name, _, numbers = line.partition(":")
-        if name.strip() == CARD:
-            return int(numbers.split()[9])
-    return 0
+class Watch:
+    """Threads that watch the network of this process's namespace.
+
+    Attributes:
+        sent: where packets went that left through the card, as in `Answer`.
+        listened: where processes listened, as in `Answer`.
+    """
+
+    def __init__(self) -> None:
+        self.sent: list[str] = []
+        self.listened: set[str] = set()
+        names = [name for _, name in socket.if_nameindex()]
+        if SINK in names:
+            threading.Thread(target=self._read_packets, daemon=True).start()
+            threading.Thread(target=self._read_sockets, daemon=True).start()
+
+    def _read_packets(self) -> None:
+        with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.ntohs(3)) as sink:
+            sink.bind((SINK, 0))
+            while True:
+                self.sent.append(_destination(sink.recv(65536)))
+
+    def _read_sockets(self) -> None:
+        while True:
+            self.listened |= listening_beyond_here()
+            time.sleep(0.2)
+
+
+def _destination(packet: bytes) -> str:
+    """Return where an Ethernet packet goes; the name of a question to the name server."""
+    internet = packet[14:]
+    header = 4 * (internet[0] & 15)
+    address, is_udp = ".".join(map(str, internet[16:20])), internet[9] == socket.IPPROTO_UDP
+    if not is_udp or int.from_bytes(internet[header + 2 : header + 4]) != 53:
+        return address
+    question, labels = internet[header + 8 + 12 :], []
+    while question[0]:
+        labels.append(question[1 : question[0] + 1].decode("latin-1"))
+        question = question[question[0] + 1 :]
+    return ".".join(labels)
+
+
+def listening_beyond_here() -> set[str]:
+    """Return where processes of this namespace listen, but for 127.0.0.1, in hexadecimal."""
+    places = set()
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/self/net/{table}").read_text().splitlines()[1:]:
+            _, local, _, state, *_ = line.split()
+            if state == "0A" and not local.startswith("0100007F:"):
+                places.add(local)
+    return places
 
 
 def _asked_of(event: str, values: tuple[object, ...]) -> str | None:
@@ -144,12 +194,13 @@ def _asked_of(event: str, values: tuple[object, ...]) -> str | None:
     return None if place.startswith(HERE) or place == "None" else f"{event} {place}"
 
 
-def _answer(arguments: list[str], asked: list[str]) -> Answer:
+def _answer(arguments: list[str], asked: list[str], watch: Watch) -> Answer:
     """Run one command in this process, whose stdout and stderr go to files meanwhile."""
     from fewshot.cli import main
 
-    asked.clear()
-    before, started, code = packets_sent(), time.perf_counter(), None
+    for seen in (asked, watch.sent, watch.listened):
+        seen.clear()
+    started, code = time.perf_counter(), None
     terminal = [os.dup(1), os.dup(2)]
     with tempfile.TemporaryFile() as output, tempfile.TemporaryFile() as messages:
         os.dup2(output.fileno(), 1)
@@ -173,7 +224,8 @@ def _answer(arguments: list[str], asked: list[str]) -> Answer:
         output.seek(0)
         messages.seek(0)
         texts = [file.read().decode(errors="replace") for file in (output, messages)]
-    return Answer(arguments, code, *texts, packets_sent() - before, list(asked), seconds)
+    network = list(watch.sent), list(asked), sorted(watch.listened)
+    return Answer(arguments, code, *texts, *network, seconds)
 
 
 def _main(jobs: Path, answers: Path) -> None:
@@ -186,9 +238,9 @@ def _main(jobs: Path, answers: Path) -> None:
             asked.append(place)
 
     sys.addaudithook(listen)
-    ended = []
+    ended, watch = [], Watch()
     for arguments in json.loads(jobs.read_text()):
-        ended.append(_answer(arguments, asked)._asdict())
+        ended.append(_answer(arguments, asked, watch)._asdict())
         answers.write_text(json.dumps(ended))
 
 

@@ -22,6 +22,7 @@ from typing import Any
 from fewshot.app import server
 from fewshot.app.guard import App, Guard
 from tests.campaign import black_hole
+from tests.campaign.black_hole import Watch
 
 SECONDS = 10  # in which the page stays open, for what it would send later
 OTHER_SITES = {
@@ -76,17 +77,6 @@ def _status(port: int, method: str, path: str, headers: dict[str, str]) -> tuple
         connection.close()
 
 
-def listening() -> list[str]:
-    """Return where processes of this namespace listen: address and port, in hexadecimal."""
-    found = []
-    for table in ("tcp", "tcp6"):
-        for line in Path(f"/proc/self/net/{table}").read_text().splitlines()[1:]:
-            _, local, _, state, *_ = line.split()
-            if state == "0A":
-                found.append(local)
-    return found
-
-
 def _answers_from_outside(port: int) -> bool:
     """Return whether the page can be reached at the address of the network card."""
     try:
@@ -96,7 +86,7 @@ def _answers_from_outside(port: int) -> bool:
     return True
 
 
-def _visit(result: dict[str, Any]) -> None:
+def _visit(result: dict[str, Any], watch: Watch) -> None:
     """Make all visits and note what came of them."""
     while _Seen.guard is None:
         time.sleep(0.1)
@@ -117,20 +107,21 @@ def _visit(result: dict[str, Any]) -> None:
                 result["refused"] += 1
             else:
                 result["answered"].append(f"{name}: {method} {path}: {status}")
-    result["listening"] = listening()
+    result["listening"] = sorted(black_hole.listening_beyond_here())
     result["from outside"] = _answers_from_outside(port)
     time.sleep(SECONDS)
-    result["packets"] = black_hole.packets_sent()
+    result["sent"] = watch.sent
 
 
 def _main(folder: str, answer: str) -> None:
     """Serve the page with the photos of a folder, visit it, end it, and write what came of it."""
     result: dict[str, Any] = {"error": None}
+    watch = Watch()
     server.Guard = _Watched  # type: ignore[misc]
 
     def visit() -> None:
         try:
-            _visit(result)
+            _visit(result, watch)
         except Exception as error:
             result["error"] = repr(error)
         os.kill(os.getpid(), signal.SIGINT)

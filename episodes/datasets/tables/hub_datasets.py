@@ -10,8 +10,11 @@ import logging
 import os
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from episodes.datasets import network
 from episodes.datasets.source import Source
 from episodes.datasets.tables import arrow_folders
 from episodes.errors import NotHere, UserError
@@ -75,7 +78,9 @@ def _download(repository: str, config: str | None, folder: Path) -> None:
             shutil.rmtree(unfinished, ignore_errors=True)
             datasets.disable_progress_bars()
             logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # the error has the reason
-            datasets.load_dataset(repository, config).save_to_disk(str(unfinished))
+            with _offline_if_unreachable(repository):
+                loaded = datasets.load_dataset(repository, config)
+            loaded.save_to_disk(str(unfinished))
             os.rename(unfinished, folder)
     except Exception as error:  # `datasets` raises errors of many packages
         shutil.rmtree(unfinished, ignore_errors=True)
@@ -85,3 +90,28 @@ def _download(repository: str, config: str | None, folder: Path) -> None:
             "correct its name and configuration, connect to a network, or give a folder of its "
             "Parquet files as data."
         ) from error
+
+
+@contextmanager
+def _offline_if_unreachable(repository: str) -> Iterator[None]:
+    """Let `datasets` use its own cache alone in the block if the Hub does not answer.
+
+    It would otherwise try again and again for two minutes.
+
+    Raises:
+        ConnectionError: the Hub does not answer, and the cache does not have what is asked for.
+    """
+    import datasets
+    from huggingface_hub import constants
+
+    before = datasets.config.HF_HUB_OFFLINE
+    reachable = before or os.path.isdir(repository) or network.answers(constants.ENDPOINT)
+    datasets.config.HF_HUB_OFFLINE = before or not reachable
+    try:
+        yield
+    except Exception as error:  # of many packages
+        if not reachable:
+            raise ConnectionError(f"{constants.ENDPOINT} does not answer") from error
+        raise
+    finally:
+        datasets.config.HF_HUB_OFFLINE = before

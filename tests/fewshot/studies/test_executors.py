@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -90,3 +93,17 @@ def test_a_cluster_that_does_not_answer_is_named_at_once(address: str, reason: s
         executors.InRay(1, address, "cpu").__enter__()
     assert address in str(error.value)
     assert reason in str(error.value)
+
+
+@pytest.mark.slow
+def test_ray_on_one_machine_listens_there_alone() -> None:
+    pytest.importorskip("ray")
+    code = (
+        "from fewshot.studies.executors import InRay\n"
+        "with InRay(1, None, 'cpu') as pool:\n"
+        "    print(pool.ray.get_runtime_context().gcs_address)"
+    )
+    environment = {key: text for key, text in os.environ.items() if not key.startswith("RAY_")}
+    command = [sys.executable, "-c", code]
+    address = subprocess.check_output(command, env=environment, text=True, timeout=300)
+    assert address.startswith("127.0.0.1:")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from episodes.datasets import load
+from episodes.datasets import load, network
 from episodes.errors import NotHere, UserError
 from tests.episodes.datasets.samples import save_classes
 
@@ -52,3 +53,17 @@ def test_a_failed_download_leaves_nothing_and_says_why(
     with pytest.raises(NotHere, match=r"is not in .*, and it cannot be downloaded \("):
         load(f"hf:{tmp_path / 'empty'}", root=tmp_path / "root")
     assert [path.name for path in (tmp_path / "root" / "hf").iterdir() if path.is_dir()] == []
+
+
+def test_a_hub_that_does_not_answer_is_named_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    datasets = pytest.importorskip("datasets", reason="needs `datasets` (extra hf)")
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    monkeypatch.setattr(network, "answers", lambda url: False)
+    reason = r"cannot be downloaded \(http\S+ does not answer\): .*connect to a network"
+    started = time.monotonic()
+    with pytest.raises(NotHere, match=reason):
+        load("hf:mia/pets", root=tmp_path / "root")
+    assert time.monotonic() - started < 10
+    assert not datasets.config.HF_HUB_OFFLINE
