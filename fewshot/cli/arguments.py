@@ -96,6 +96,8 @@ def test_images(text: str | None) -> float | str | None:
 
 def _on_top(settings: dict[str, Any], sets: dict[str, Any]) -> dict[str, Any]:
     """Return settings with those of `--set` on top, also where one has the old key of another."""
+    for values in (settings, sets):
+        config.check_first(values)
     if "learner" in settings and "learner" in sets:
         from fewshot.learners import LEARNERS
         from fewshot.runs.resolve import with_new_keys

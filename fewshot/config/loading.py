@@ -163,6 +163,23 @@ def check(model: type[Model], values: Mapping[str, Any], source: str, prefix: st
         raise UserError(f"{source}: {'; '.join(dict.fromkeys(problems))}") from None
 
 
+def check_first(values: Mapping[str, Any]) -> None:
+    """Check the types of settings that are read before all settings are checked together.
+
+    Raises:
+        UserError: one that should be a text or a mapping is something else.
+    """
+    for key in ("method", "preset", "data"):
+        if not isinstance(value := values.get(key), str | None):
+            raise UserError(f"the configuration: '{key}' should be a text, not {_shown(value)}.")
+    for key in ("backbone", "learner", "head", "tasks"):
+        if not isinstance(value := values.get(key), Mapping | None):
+            raise UserError(
+                f"the configuration: '{key}' should be a mapping of keys to values, not "
+                f"{_shown(value)}."
+            )
+
+
 def _sentence(problem: ErrorDetails, model: type[BaseModel], prefix: str) -> str:
     """Return what is wrong with one key."""
     path = [str(part) for part in problem["loc"]]

@@ -8,20 +8,30 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from fewshot.config import backbone_names
 from fewshot.config.renamed import with_new_keys
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 ShareUpToOne = Annotated[float, Field(gt=0, le=1)]
-Count = Annotated[int, Field(ge=1, strict=True)]  # strict, so that `true` is not read as 1
-NaturalNumber = Annotated[int, Field(ge=0, strict=True)]
+
+
+def _held(number: int) -> int:
+    """Return a number that fits into a tensor; the bound is too large to be worth documenting."""
+    if number >= 2**63:
+        raise ValueError("the number is too large")
+    return number
+
+
+# Strict, so that `true` is not read as 1.
+Count = Annotated[int, Field(ge=1, strict=True), AfterValidator(_held)]
+NaturalNumber = Annotated[int, Field(ge=0, strict=True), AfterValidator(_held)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Step = str | dict[str, Any]  # an augmentation: its name, or a mapping with its name and parameters
 Views = Literal["none", "flip", "flip-crop", "flip-crops", "flip-shift", "turn-zoom"]
-Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Weight = Annotated[float, Field(gt=0)]
 Prior = Literal["balanced", "training"] | dict[str, Weight]
 Calibration = Literal["temperature", "none"]
 Fit = Literal["crop", "squeeze", "pad"]
@@ -30,9 +40,9 @@ PositiveChannels = tuple[Positive, Positive, Positive]
 
 
 class Settings(BaseModel):
-    """Base of every group of settings: unknown keys are errors, and values never change."""
+    """Base of every group of settings: unknown keys are errors, numbers finite, values constant."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod

@@ -121,7 +121,11 @@ def _is_redefined(method: Any) -> bool:
     """Return whether the method is a class of the user's, whose code this module does not check."""
     learners = sys.modules.get("fewshot.learners")
     known = getattr(learners, "LEARNERS", {})
-    return method in known and not known[method].__module__.startswith("fewshot.")
+    return (
+        isinstance(method, str)
+        and method in known
+        and not known[method].__module__.startswith("fewshot.")
+    )
 
 
 def _state(run: Path, data: Sequence[str], files: Sequence[str]) -> str:

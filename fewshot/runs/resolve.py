@@ -102,6 +102,7 @@ def resolve_run(
     Raises:
         UserError: a name, key, type or value is wrong, or data, weights or device are missing.
     """
+    config.check_first(values)
     _check_name(values.get("method"))
     chosen = devices.pick(device)
     cache.limit()  # raises an error if FEWSHOT_CACHE_GB is no size
@@ -122,6 +123,7 @@ def run_id_of(values: Mapping[str, Any]) -> str:
         NotHere: data or weights are not on this machine.
         UserError: the request is wrong.
     """
+    config.check_first(values)
     _check_name(values.get("method"))
     return _run_id(*_settle(values))
 

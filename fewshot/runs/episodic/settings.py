@@ -38,13 +38,15 @@ def settle(values: Mapping[str, Any], *, given: bool = False) -> Settled:
     Raises:
         UserError: a name, key, type or value is wrong, or a section has no use.
     """
-    method = methods.method(values.get("method"))
     request = config.expand(values.items())
+    config.check_first(request)
+    method = methods.method(request.get("method"))
     trained = _wants_training(request)
     if isinstance(request.get("base"), str):
         request["base"] = [name.strip() for name in request["base"].split(",") if name.strip()]
     if isinstance(request.get("base"), list):
-        request["base"] = list(dict.fromkeys(request["base"]))
+        names = request["base"]
+        request["base"] = [name for place, name in enumerate(names) if name not in names[:place]]
     if (request.get("backbone") or {}).get("name") == GIVEN:  # settings that such a run wrote
         if not given:
             raise UserError("these settings are of given features: name them with --features.")

@@ -123,3 +123,31 @@ def test_a_value_in_the_place_of_a_section_is_named_without_a_class_of_ours():
     with pytest.raises(UserError) as error:
         config.check(config.RunConfig, values, "mine")
     assert str(error.value) == "mine: 'train' should be a mapping of keys to values, not 5"
+
+
+@pytest.mark.parametrize("key", ["method", "preset", "data"])
+@pytest.mark.parametrize("value", [["few"], {"a": "few"}, 3, True, 0.5])
+def test_texts_that_are_read_first_are_checked_first(key: str, value: Any):
+    assert f"'{key}' should be a text, not" in message(loading.check_first, {key: value})
+
+
+@pytest.mark.parametrize("key", ["backbone", "learner", "head", "tasks"])
+@pytest.mark.parametrize("value", [["few"], "few", 3, True])
+def test_mappings_that_are_read_first_are_checked_first(key: str, value: Any):
+    assert f"'{key}' should be a mapping" in message(loading.check_first, {key: value})
+
+
+def test_a_long_value_is_cut_in_messages():
+    assert len(message(loading.check_first, {"method": ["a"] * 10_000})) < 200
+
+
+def test_a_key_of_many_parts_is_an_error():
+    assert "more than 100 parts" in message(config.overrides, ["a" + ".a" * 5000 + "=1"])
+
+
+def test_control_characters_are_to_be_removed(tmp_path: Path):
+    path = tmp_path / "a.yaml"
+    path.write_bytes(b"a: \x1b[31m")
+    assert message(config.read, path).endswith("not allowed): remove them.")
+    path.write_bytes(b"a: \xff")
+    assert message(config.read, path).endswith("save it in this encoding.")

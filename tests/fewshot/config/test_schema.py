@@ -219,3 +219,15 @@ def test_an_override_of_every_kind_reaches_the_settings():
     assert settings.augment == ()
     assert settings.backbone.options["drop"] == 0.1
     assert settings.validation.share == 0.2
+
+
+@pytest.mark.parametrize("value", [".nan", ".inf", "-.inf", "1e400"])
+@pytest.mark.parametrize("key", ["lr", "epochs", "clip_norm", "weight_decay", "log_every_epochs"])
+def test_numbers_are_finite(key: str, value: str):
+    values = {"steps": 2, **config.overrides([f"{key}={value}"])}
+    assert f"'{key}' should be" in message(config.check, config.Train, values, "train")
+
+
+@pytest.mark.parametrize("key", ["steps", "batch_size", "least_steps", "tasks_per_step"])
+def test_whole_numbers_fit_into_a_tensor(key: str):
+    assert "is too large" in message(config.check, config.Train, {"steps": 2, key: 10**19}, "train")

@@ -131,3 +131,13 @@ def test_no_image_of_an_excluded_class_reaches_the_batches(tmp_path: Path) -> No
 def test_a_head_of_the_episodic_regime_is_sent_there(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="use `fewshot episodes --method lda`"):
         resolve.resolve_run({"method": "lda", "shots": 1, "data": "digits"}, tmp_path)
+
+
+@pytest.mark.parametrize("key", ["method", "preset", "data", "backbone", "learner"])
+def test_wrong_types_of_what_is_read_first_are_one_sentence(key: str, tmp_path: Path) -> None:
+    values = {"method": "probe", "data": "digits", "shots": 1, key: ["probe"]}
+    with pytest.raises(UserError, match=f"the configuration: '{key}' should be a"):
+        resolve.run_id_of(values)
+    with pytest.raises(UserError, match=f"the configuration: '{key}' should be a"):
+        experiment.run(values, [0], out=tmp_path)
+    assert not list(tmp_path.iterdir())

@@ -111,3 +111,14 @@ def test_given_features_have_no_network():
 def test_wrong_requests_are_explained(values: dict, given: bool, words: str):
     with pytest.raises(UserError, match=words):
         settle(values, given=given)
+
+
+@pytest.mark.parametrize("key", ["method", "preset", "data", "backbone", "head", "tasks"])
+def test_wrong_types_of_what_is_read_first_are_one_sentence(key: str):
+    with pytest.raises(UserError, match=f"the configuration: '{key}' should be a"):
+        settle({"method": "protonet", key: [{"a": 1}]})
+
+
+def test_a_base_of_no_names_is_one_sentence():
+    with pytest.raises(UserError, match="base"):
+        settle({"method": "protonet", "train": True, "base": [{"a": 1}, {"a": 1}]})
