@@ -18,6 +18,7 @@ from pathlib import Path
 from episodes.errors import NotHere
 
 BATCHES = "cifar-10-batches-py"
+ARCHIVE = "cifar-10-python.tar.gz"
 GROUPS = {
     "vehicle": ("airplane", "automobile", "ship", "truck"),
     "animal": ("bird", "cat", "deer", "dog", "frog", "horse"),
@@ -43,6 +44,7 @@ def download(root: Path) -> Path:
         with FileLock(root / ".cifar10.lock"):
             if not target.exists():
                 _fetch(unfinished)
+                (unfinished / ARCHIVE).unlink(missing_ok=True)  # a kill would leave it behind
                 os.rename(unfinished / BATCHES, target)
                 shutil.rmtree(unfinished, ignore_errors=True)
     except (OSError, RuntimeError, http.client.HTTPException, tarfile.TarError, EOFError) as error:

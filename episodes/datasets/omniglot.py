@@ -25,6 +25,7 @@ from pathlib import Path
 
 import numpy as np
 
+from episodes.datasets import drafts
 from episodes.datasets.source import CHUNK, Content, Part, Payload, Source
 from episodes.errors import NotHere, UserError
 
@@ -167,18 +168,26 @@ def _located(stem: str, root: Path) -> Path:
 def _download(stem: str, root: Path) -> None:
     """Download one of torchvision's two zip files to <root>/omniglot-py.
 
+    One process downloads while others wait. An unfinished download is never used.
+
     Raises:
         NotHere: the download failed.
     """
     from filelock import FileLock
     from torchvision.datasets import Omniglot
 
-    logging.getLogger("fewshot").warning("downloading %s.zip of Omniglot (10 MB), once", stem)
     try:
         root.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(root / ".omniglot.lock")
-        with lock, contextlib.redirect_stdout(sys.stderr):  # stdout is for results
-            Omniglot(str(root), background=stem == "images_background", download=True)
+        with FileLock(root / ".omniglot.lock"), drafts.draft_folder(root) as unfinished:
+            if _path(stem, root) is not None:
+                return
+            logging.getLogger("fewshot").warning("downloading %s.zip of Omniglot, once", stem)
+            with contextlib.redirect_stdout(sys.stderr):  # stdout is for results
+                Omniglot(str(unfinished), background=stem == "images_background", download=True)
+            folder = root / FOLDERS[1]
+            folder.mkdir(exist_ok=True)
+            for name in (stem, f"{stem}.zip"):  # either is enough for the data set
+                os.replace(unfinished / FOLDERS[1] / name, folder / name)
     except (OSError, RuntimeError, http.client.HTTPException) as error:
         raise NotHere(
             f"{stem}.zip of Omniglot is not in {root / FOLDERS[0]}, and its download failed "
