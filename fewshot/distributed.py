@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import atexit
 import os
+import signal
+import socket
 import sys
 import threading
 import time
@@ -20,10 +22,13 @@ from typing import Any, TypeVar, cast
 import torch
 from torch import Tensor, distributed, nn
 
-from fewshot.errors import ProcessLost, UserError, one_line
+from fewshot.errors import Interrupted, ProcessLost, UserError, one_line
 
 T = TypeVar("T")
 TIMEOUT = timedelta(hours=2)  # the other processes wait while rank 0 evaluates
+CONNECT_SECONDS = 60.0  # to torchrun, which answers at once unless the machine is very busy
+GRACE_SECONDS = 5.0  # to save a checkpoint when torchrun is gone
+LOOK_SECONDS = 0.5  # between two looks at whether torchrun is still there
 BEAT_SECONDS = 5.0
 SILENT_SECONDS = 60.0  # after which a process counts as lost
 ENDED = 10**9  # beats of a process that has ended as it should
@@ -54,9 +59,35 @@ def join(device: str) -> None:
         gpu = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
         torch.cuda.set_device(gpu)
     backend = "gloo" if gpu is None else "nccl"
+    _follow_torchrun()
     distributed.init_process_group(backend, timeout=TIMEOUT, device_id=gpu)
     atexit.register(distributed.destroy_process_group)
     _watch_the_others()
+
+
+def _follow_torchrun() -> None:
+    """End this process when torchrun is killed, which gives each process a session of its own.
+
+    Raises:
+        Interrupted: it was killed while this process imported torch.
+    """
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") != "True":
+        return  # another program started this process
+    torchrun = os.getppid()
+    address = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+    try:
+        socket.create_connection(address, timeout=CONNECT_SECONDS).close()
+    except OSError as error:
+        raise Interrupted from error
+
+    def end_with_torchrun() -> None:
+        while os.getppid() == torchrun:
+            time.sleep(LOOK_SECONDS)
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(GRACE_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=end_with_torchrun, daemon=True).start()
 
 
 @contextmanager

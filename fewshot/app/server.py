@@ -14,6 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from episodes.datasets import drafts
 from fewshot.app import starting
 from fewshot.app.answers import table_of_answers, table_of_labels
 from fewshot.app.guard import App, Guard
@@ -80,9 +81,8 @@ def serve(
     with (
         listen(port) as own,
         _interrupted_by_sigterm(),
-        tempfile.TemporaryDirectory(prefix="fewshot-page-") as temporary,
+        drafts.draft_folder(Path(tempfile.gettempdir()), "fewshot-page-") as folder,
     ):
-        folder = Path(temporary)
         (folder / "photos").mkdir()
         session, notes = starting.start(places, folder / "photos", device)
         number = own.getsockname()[1]

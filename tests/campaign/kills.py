@@ -312,6 +312,8 @@ class Victim:
         result: what must be equal in the end, from the attempt's folder.
         is_fewshot: whether the words are arguments of `fewshot`.
         environment: more variables.
+        exit_codes: with which it may end when it is disturbed.
+        trouble: what it must not print.
     """
 
     name: str
@@ -320,6 +322,8 @@ class Victim:
     result: Callable[[Path], Mapping[str, Any]] = contents
     is_fewshot: bool = True
     environment: Mapping[str, str] = field(default_factory=dict)
+    exit_codes: tuple[int, ...] = (0, 130, -signal.SIGKILL)
+    trouble: str = "Traceback"
 
     def start(self, launcher: Launcher, folder: Path, before_write: int | None = None) -> Process:
         return launcher.start(
@@ -456,10 +460,10 @@ class Campaign:
             code = process.wait()
         except TimeoutError as error:
             return str(error)
-        if code not in (0, 130, -signal.SIGKILL):
+        if code not in self.victim.exit_codes:
             return f"it ended with exit code {code}: {process.stderr[-300:]}"
-        if "Traceback" in process.stderr:
-            return f"it printed a traceback: {process.stderr[-300:]}"
+        if self.victim.trouble in process.stderr:
+            return f"it printed {self.victim.trouble}: {process.stderr[-300:]}"
         deadline = time.monotonic() + LINGERING
         while names := [name_of(pid) for pid in self.launcher.started()]:
             if time.monotonic() > deadline:

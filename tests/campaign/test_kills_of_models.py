@@ -66,7 +66,10 @@ def model(folder: Path) -> Mapping[str, Any]:
     own = file_format.load(path, "cpu")
     others = {name: one for name, one in kills.contents(folder).items() if name != path.name}
     about = [own.classes, own.temperature, own.support.names]
-    return {**others, path.name: (about, own.support.features.tolist(), own.support.labels.tolist())}
+    return {
+        **others,
+        path.name: (about, own.support.features.tolist(), own.support.labels.tolist()),
+    }
 
 
 def attack(

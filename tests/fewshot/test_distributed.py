@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -18,7 +19,7 @@ from safetensors.torch import load_file
 
 from episodes.errors import UserError
 from fewshot import distributed
-from fewshot.errors import ProcessLost
+from fewshot.errors import Interrupted, ProcessLost
 from tests.fewshot import two_processes
 from tests.fewshot.cli.command import fewshot
 
@@ -115,6 +116,51 @@ def test_only_a_broken_connection_is_a_lost_process(
     monkeypatch.setattr(distributed, "world", lambda: 2)
     with pytest.raises(error, match=re.escape(message)), distributed.losses_named():
         raise RuntimeError(message)
+
+
+def test_a_process_does_not_wait_for_a_torchrun_that_was_killed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]  # nothing listens there when the block ends
+    for name, value in {
+        "WORLD_SIZE": "2", "TORCHELASTIC_USE_AGENT_STORE": "True",
+        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+    with pytest.raises(Interrupted):
+        distributed.join("cpu")
+
+
+# Stands for torchrun: starts a process that would sleep for minutes, and prints its number.
+TORCHRUN_OF_ONE = """
+import os, socket, subprocess, sys, time
+server = socket.create_server(("127.0.0.1", 0))
+os.environ |= {"TORCHELASTIC_USE_AGENT_STORE": "True", "MASTER_ADDR": "127.0.0.1"}
+os.environ["MASTER_PORT"] = str(server.getsockname()[1])
+code = "import time; from fewshot import distributed; distributed._follow_torchrun(); "
+code += "print('following', flush=True); time.sleep(300)"
+rank = subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
+print(rank.pid, flush=True)
+time.sleep(300)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="/proc lists the processes")
+def test_a_process_ends_with_its_torchrun() -> None:
+    torchrun = subprocess.Popen(
+        [sys.executable, "-c", TORCHRUN_OF_ONE], stdout=subprocess.PIPE, text=True
+    )
+    assert torchrun.stdout is not None
+    rank = Path("/proc", torchrun.stdout.readline().strip())
+    assert torchrun.stdout.readline() == "following\n"
+    torchrun.kill()
+    torchrun.wait()
+    deadline = time.monotonic() + 60
+    while rank.exists() and "zombie" not in (rank / "status").read_text():
+        assert time.monotonic() < deadline, "the process goes on"
+        time.sleep(0.1)
 
 
 SETTINGS = [

@@ -37,6 +37,7 @@ def test_a_download_happens_once_and_leaves_nothing_unfinished(
     def fetch(folder: Path) -> None:
         calls.append(folder)
         save_batches(folder / "cifar-10-batches-py")
+        (folder / "cifar-10-python.tar.gz").write_bytes(b"archive")
 
     monkeypatch.setattr(cifar10, "_fetch", fetch)
     for _ in range(2):

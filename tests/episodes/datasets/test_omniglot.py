@@ -1,5 +1,6 @@
 """Oracles: small zip files that the test writes, Pillow's own resizing, and the authors' counts."""
 
+import os
 import zipfile
 from io import BytesIO
 from pathlib import Path
@@ -10,7 +11,7 @@ import torch
 from PIL import Image
 
 from episodes import datasets
-from episodes.datasets import loading, omniglot
+from episodes.datasets import drafts, loading, omniglot
 from episodes.datasets.locations import data_root
 from episodes.errors import NotHere, UserError
 from tests.episodes.datasets.samples import save_classes
@@ -139,6 +140,39 @@ def test_a_failed_download_is_explained(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr("torchvision.datasets.omniglot.download_and_extract_archive", fail)
     with pytest.raises(NotHere, match=r"images_background\.zip .*no route to host.*Copy it"):
         datasets.load("omniglot", root=tmp_path)
+
+
+def test_a_download_that_was_killed_is_never_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Killed:
+        def __init__(self, root: str, **_: object) -> None:
+            path = Path(root) / "omniglot-py" / "images_background.zip"
+            path.parent.mkdir()
+            path.write_bytes(b"PK\x03\x04 cut off")
+            os._exit(9)
+
+    class Whole:
+        def __init__(self, root: str, **_: object) -> None:
+            path = Path(root) / "omniglot-py" / "images_background.zip"
+            save_alphabets(path)
+            with zipfile.ZipFile(path) as archive:
+                archive.extractall(path.parent)
+
+    monkeypatch.setattr("torchvision.datasets.Omniglot", Killed)
+    process = os.fork()
+    if not process:
+        try:
+            omniglot.source("omniglot-background", tmp_path)
+        finally:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) == 9
+    assert not omniglot.is_here("omniglot-background", tmp_path)
+    monkeypatch.setattr("torchvision.datasets.Omniglot", Whole)
+    monkeypatch.setattr(drafts, "SECONDS_BETWEEN_SEARCHES", 0.0)
+    assert len(omniglot.source("omniglot-background", tmp_path).read().train.labels) == 100
+    assert {path.name for path in tmp_path.iterdir()} == {".omniglot.lock", "omniglot-py"}
+    assert len(list((tmp_path / "omniglot-py").iterdir())) == 2
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut off"])

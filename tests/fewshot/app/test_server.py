@@ -51,7 +51,8 @@ def test_files_are_served_from_the_own_folder_alone(tmp_path: Path, model: Path)
     pytest.importorskip("gradio", reason="the page needs Gradio")
     (tmp_path / "secret.txt").write_text("secret")
     photos = own_photos.write(tmp_path / "own", {"red": 2}, first=70) / "red"
-    (tmp_path / "temporary").mkdir()
+    abandoned = tmp_path / "temporary" / "fewshot-page-1.part" / "photos"
+    abandoned.mkdir(parents=True)  # by a page that was killed
     command = [sys.executable, "-m", "fewshot", "demo", str(model), str(photos), "--no-browser"]
     environment = {**os.environ, "TMPDIR": str(tmp_path / "temporary")}
     with subprocess.Popen(
