@@ -22,7 +22,8 @@ CONV = ["--backbone", "conv4", "--set", "backbone.options={width: 4}", "--quiet"
 STEPS = ["--set", "train.steps=20", "--set", "precision=float32"]
 EPISODES = ["episodes", "--train", "--method", "protonet", "--data", "digits", "--split"]
 EPISODES += ["seed:0:5/0/5", "--ways", "3", "--tasks", "20", "--shots", "1,2"]
-PROBE = ["run", "--method", "probe", "--data", "photos", "--shots", "3", "--seeds", "0"]
+EPISODES += ["--set", "learner.episode_ways=3"]
+PROBE = ["run", "--method", "probe", "--data", "photos", "--shots", "3", "--seeds", "1"]
 PROBE += [*CONV, "--weights", "none"]
 
 

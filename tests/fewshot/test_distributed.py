@@ -149,14 +149,13 @@ time.sleep(300)
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="/proc lists the processes")
 def test_a_process_ends_with_its_torchrun() -> None:
-    torchrun = subprocess.Popen(
+    with subprocess.Popen(
         [sys.executable, "-c", TORCHRUN_OF_ONE], stdout=subprocess.PIPE, text=True
-    )
-    assert torchrun.stdout is not None
-    rank = Path("/proc", torchrun.stdout.readline().strip())
-    assert torchrun.stdout.readline() == "following\n"
-    torchrun.kill()
-    torchrun.wait()
+    ) as torchrun:
+        assert torchrun.stdout is not None
+        rank = Path("/proc", torchrun.stdout.readline().strip())
+        assert torchrun.stdout.readline() == "following\n"
+        torchrun.kill()
     deadline = time.monotonic() + 60
     while rank.exists() and "zombie" not in (rank / "status").read_text():
         assert time.monotonic() < deadline, "the process goes on"
