@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
+from episodes.datasets.stamps import stamp
 from fewshot.errors import UserError, one_line
 
 SHIPPED = Path(__file__).parent / "weights"
@@ -86,13 +87,12 @@ def content_hash(path: Path) -> str:
             f"the weights file {path} does not exist: name a file, or use weights: "
             "pretrained or none."
         )
-    facts = path.stat()
-    return _content_hash(path, facts.st_size, facts.st_mtime_ns, facts.st_ino)
+    return _content_hash(path, stamp(path.stat()))
 
 
 @lru_cache(maxsize=64)
-def _content_hash(path: Path, size: int, changed: int, inode: int) -> str:
-    """Return the hash of a file with these properties, which belong to the key of the cache."""
+def _content_hash(path: Path, state: str) -> str:
+    """Return the hash of a file in this state, which belongs to the key of the cache."""
     content = path.read_bytes()
     with contextlib.suppress(ValueError):  # not a .safetensors file: loading it will report that
         end = 8 + int.from_bytes(content[:8], "little")

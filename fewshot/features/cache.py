@@ -138,12 +138,13 @@ def read(path: Path, about: Mapping[str, str]) -> Known | None:
 
 
 def _mark_as_used(path: Path) -> tuple[int, ...]:
-    """Set the file's time to now if it is older than a minute, and return the file's stamp.
+    """Set the file's time to now if it is more than a minute away, and return the file's stamp.
 
     Other processes decide by this time which file to remove.
     """
     with contextlib.suppress(OSError):
-        if time.time() - path.stat().st_mtime > MINUTE:
+        # A time in the future is that of a clock that has been set back since.
+        if abs(time.time() - path.stat().st_mtime) > MINUTE:
             os.utime(path)
     return _stamp(path)
 

@@ -21,6 +21,7 @@ from episodes.datasets.decoding.image_formats import quiet_pillow
 from episodes.datasets.decoding.parallel_decode import decoded_chunks
 from episodes.datasets.names import readable_line
 from episodes.datasets.source import chunked
+from episodes.datasets.stamps import stamp
 from episodes.types import Decoding, ImageSet
 from fewshot import progress
 from fewshot.backbones import Backbone
@@ -183,7 +184,7 @@ def _joined(parts: Sequence[Known]) -> Known:
 
 
 def _row_numbers(folder: Path, names: Sequence[str]) -> np.ndarray:
-    """Return a number for each file, from its name, size and time, int64 [n]; -1 if it is gone."""
+    """Return a number for each file, from its name, size and times, int64 [n]; -1 if it is gone."""
     rows = np.empty(len(names), dtype=np.int64)
     start = os.fspath(folder)
     for position, name in enumerate(names):
@@ -192,7 +193,7 @@ def _row_numbers(folder: Path, names: Sequence[str]) -> np.ndarray:
         except OSError:
             rows[position] = -1
             continue
-        mark = os.fsencode(name) + f"\0{status.st_size} {status.st_mtime_ns}".encode()
+        mark = os.fsencode(name) + f"\0{stamp(status)}".encode()
         digest = hashlib.blake2b(mark, digest_size=8).digest()
         rows[position] = int.from_bytes(digest, "little") >> 1
     return rows

@@ -46,7 +46,8 @@ class Parts:
             raise UserError(
                 f"another process is writing {self.path}: wait for it, or name another output."
             ) from None
-        except OSError as error:
+        except (OSError, NotImplementedError) as error:  # the latter: no locks
+            self.lock.release()
             raise self._unwritable(error) from error
         return self
 
@@ -96,9 +97,9 @@ class Parts:
         self.path.unlink()
         Path(self.lock.lock_file).unlink(missing_ok=True)
 
-    def _unwritable(self, error: OSError) -> UserError:
+    def _unwritable(self, error: Exception) -> UserError:
         return UserError(
-            f"{self.path} could not be written ({error.strerror}): free some space, or name "
+            f"{self.path} could not be written ({io.reason_of(error)}): free some space, or name "
             "another output."
         )
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from episodes.datasets.decoding.image_formats import quiet_pillow
 from episodes.datasets.decoding.parallel_decode import decoded_chunks
+from episodes.datasets.stamps import stamp
 from fewshot import io, progress
 from fewshot.errors import UserError
 from fewshot.model import conformal, image_listing, prediction_formats
@@ -191,7 +192,7 @@ class Work:
                 stat = os.stat(path)
             except OSError as error:
                 raise UserError(f"{path} can no longer be read ({error.strerror}).") from None
-            digest.update(os.fsencode(name) + f"\0{stat.st_size} {stat.st_mtime_ns}\n".encode())
+            digest.update(os.fsencode(name) + f"\0{stamp(stat)}\n".encode())
         return digest.hexdigest()[:32]
 
     def _computed(self, chunks: list[_Chunk], n_done: int) -> Iterator[tuple[_Chunk, _Part]]:

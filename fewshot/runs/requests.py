@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from episodes.datasets.locations import data_root
+from episodes.datasets.stamps import stamp
 from fewshot import config, io
 from fewshot.errors import UserError
 from fewshot.runs import records
@@ -185,5 +186,5 @@ def _add_file(digest: Any, file: Path) -> None:
     except OSError:
         digest.update(f"{file} is missing\n".encode(errors="surrogateescape"))
         return
-    text = f"{file}\0{stat.st_size} {stat.st_mtime_ns} {stat.st_ino}\n"
+    text = f"{file}\0{stamp(stat)}\n"
     digest.update(text.encode(errors="surrogateescape"))

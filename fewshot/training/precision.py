@@ -11,6 +11,7 @@ import math
 import platform
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from statistics import median
 from typing import Literal, NamedTuple
@@ -19,6 +20,7 @@ import torch
 from torch import nn
 
 from episodes.datasets import cache_root
+from fewshot.errors import UserError
 from fewshot.io import locked, make_folder, read_json, write_json
 
 Precision = Literal["float32", "bfloat16"]
@@ -64,16 +66,27 @@ def choice_here(device: str) -> Choice:
     machine = f"{processor()} torch {torch.__version__} {platform.machine()}"
     folder = cache_root() / "machines"
     path = folder / f"{hashlib.sha256(machine.encode()).hexdigest()[:16]}.json"
-    if not path.exists():
-        make_folder(folder)
-        # Two processes that measure at once would disturb each other and might disagree.
-        with locked(path.with_suffix(".lock")):
-            if not path.exists():
-                seconds = _measure(capability)
-                choice = _choose(capability, seconds)
-                content = {"machine": machine, "choice": choice._asdict(), "step_seconds": seconds}
-                write_json(path, content)
-    return Choice(**read_json(path)["choice"])
+    if known := _measured_before(path):
+        return known
+    make_folder(folder)
+    # Two processes that measure at once would disturb each other and might disagree.
+    with locked(path.with_suffix(".lock")):
+        if known := _measured_before(path):
+            return known
+        seconds = _measure(capability)
+        choice = _choose(capability, seconds)
+        content = {"machine": machine, "choice": choice._asdict(), "step_seconds": seconds}
+        write_json(path, content)
+    return choice
+
+
+def _measured_before(path: Path) -> Choice | None:
+    """Return the choice in a file; None without one, or if it is damaged or of another version."""
+    with suppress(UserError, KeyError, TypeError):
+        choice = Choice(**read_json(path)["choice"])
+        if choice in (PLAIN, PLAIN_LAST, HALF, HALF_LAST):
+            return choice
+    return None
 
 
 def _capability(device: str) -> Capability:

@@ -26,6 +26,7 @@ from episodes.datasets.decoding.image_formats import can_read, quiet_pillow
 from episodes.datasets.decoding.parallel_decode import Counts, decoded_chunks, write_part
 from episodes.datasets.decoding.planning import VERSION, Plan, planned
 from episodes.datasets.source import Content, LoadOptions, Part, Source, held_out
+from episodes.datasets.stamps import stamp
 from episodes.errors import UserError
 from episodes.types import Decoding
 
@@ -148,9 +149,7 @@ def signature(source: Source, options: LoadOptions) -> str:
     digest = hashlib.sha256(f"{VERSION} {options} {plugins}\n".encode())
     for path, stat in source.files:
         digest.update(os.fsencode(path))
-        digest.update(
-            f"\0{stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns} {stat.st_ino}\n".encode()
-        )
+        digest.update(f"\0{stamp(stat)}\n".encode())
     return digest.hexdigest()[:32]
 
 

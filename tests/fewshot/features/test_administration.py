@@ -6,6 +6,7 @@ Oracle: images in memory, and files whose sizes are known.
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +74,7 @@ def test_entries_of_earlier_versions_and_damaged_ones_are_shown(
     cache.folder().mkdir()
     for name, content in {"x": b"", "y": b"\xff" * 100, "z": bytes(100)}.items():
         (cache.folder() / f"{name}.safetensors").write_bytes(content)
+    os.utime(cache.folder() / "x.safetensors", (2**37, 2**37))  # no year of four digits
     shown = administration.show()
     assert "2 classes: dark, light" in shown
     assert shown.count("unfinished or damaged") == 4

@@ -54,6 +54,9 @@ def test_the_file_used_longest_ago_goes_first(monkeypatch: pytest.MonkeyPatch) -
     path = cache.folder() / f"a{cache.SUFFIX}"
     assert cache.read(path, {**ABOUT, "key": "a"}) is not None  # used now
     assert path.stat().st_mtime > time.time() - 100
+    os.utime(path, (time.time() + 10**8,) * 2)  # by a clock that was set back since
+    assert cache.read(path, {**ABOUT, "key": "a"}) is not None
+    assert path.stat().st_mtime < time.time() + 100
     put("d")
     assert names() == {"a", "c", "d"}
     assert sum(stat.st_size for _, stat in cache.files()) <= 130_000

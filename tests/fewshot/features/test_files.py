@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from episodes.types import Decoding, ImageSet
 from fewshot.backbones import Backbone
@@ -65,6 +66,19 @@ def test_only_new_and_changed_files_go_through_the_network(
     third = files.of_files(backbone, photos, new, DECODING, "cpu")
     assert computed == [3]
     assert torch.equal(third.features, directly(backbone, photos, new))
+
+
+def test_another_image_of_the_same_size_and_time_is_computed(photos: Path) -> None:
+    backbone, (name, *_) = build(own_photos.NETWORK, "cpu"), names_in(photos)
+    place = photos / name
+    before = []
+    for colour in (200, 20):
+        Image.new("RGB", (32, 32), (colour, 0, 0)).save(place, "BMP")  # all have one size
+        os.utime(place, (1, 1))  # as an archive that is unpacked again sets it
+        before.append(place.stat().st_size)
+        features = files.of_files(backbone, photos, [name], DECODING, "cpu").features
+        assert torch.equal(features, directly(backbone, photos, [name]))
+    assert before[0] == before[1]
 
 
 def test_broken_and_missing_files_have_reasons_and_the_others_features(photos: Path) -> None:

@@ -155,6 +155,27 @@ def test_a_machine_is_measured_once_whatever_the_threads(
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    "content",
+    ["", "[1]", "{}", '{"choice": {"precision": "float8", "channels_last": false}}',
+     '{"choice": {"precision": "float32", "channels_last": false, "compiled": true}}'],
+    ids=["empty", "list", "nothing", "precision of a later version", "key of a later version"],
+)  # fmt: skip
+def test_a_damaged_measurement_and_one_of_another_version_are_made_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: str
+) -> None:
+    monkeypatch.setenv("FEWSHOT_CACHE", str(tmp_path))
+    monkeypatch.setattr(precision, "_capability", lambda device: OPEN)
+    slow_half = {name: [one] * 9 for name, one in times(1.0, 1.0, 0.4, 0.5).items()}
+    monkeypatch.setattr(precision, "_measure", lambda capability: slow_half)
+    first = precision.choice_here("cpu")
+    (path,) = (cache_root() / "machines").glob("*.json")
+    whole = path.read_text()
+    path.write_text(content)
+    assert precision.choice_here("cpu") == first
+    assert path.read_text() == whole
+
+
 def test_hardware_that_decides_is_not_measured(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
