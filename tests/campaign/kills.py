@@ -161,10 +161,9 @@ class Launcher:
 
     def started(self) -> list[int]:
         """Return all processes that commands started and that live, orphans included."""
-        parents = _parents()
         living = [self.process.pid]
         for ancestor in living:  # it grows while it is read
-            living += [pid for pid, parent in parents.items() if parent == ancestor]
+            living += [pid for pid in _children(ancestor) if _stat(pid)[:1] not in ([], ["Z"])]
         return living[1:]
 
     def kill_all(self) -> None:
@@ -190,13 +189,13 @@ class Launcher:
         return self.line()
 
 
-def _parents() -> dict[int, int]:
-    """Return process -> its parent, of all processes that have not ended."""
-    parents = {}
-    for place in Path("/proc").iterdir():
-        if place.name.isdecimal() and (stat := _stat(int(place.name))) and stat[0] != "Z":
-            parents[int(place.name)] = int(stat[1])
-    return parents
+def _children(pid: int) -> list[int]:
+    """Return the processes that a process started, or whose parents it replaces; [] if it ended."""
+    children: list[int] = []
+    with suppress(OSError):  # it ends, or one of its threads does
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            children += map(int, (task / "children").read_text().split())
+    return children
 
 
 def _stat(pid: int) -> list[str]:
