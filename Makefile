@@ -4,7 +4,7 @@ BIN := .venv/bin
 
 CAMPAIGN := tests/campaign
 
-.PHONY: help setup example test test-slow campaign check format reports docs bench
+.PHONY: help setup example test test-slow campaign check audit format reports docs bench
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,11 @@ check: setup  ## lint, formatting, types, imports between folders
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest tests/test_rooms.py
+
+audit: setup  ## compare the versions of all packages with the list of known vulnerabilities, from the network
+	$(BIN)/python -m venv .venv/audit
+	.venv/audit/bin/python -m pip install --quiet pip-audit
+	.venv/audit/bin/pip-audit -r constraints.txt --no-deps --disable-pip -s osv
 
 format: setup  ## format the code and fix what ruff can fix
 	$(BIN)/ruff check --fix .

@@ -24,7 +24,7 @@ import time
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from PIL import Image
@@ -178,8 +178,8 @@ def commands(data: Path, files: Path, out: Path) -> dict[str, list[str]]:
     return result
 
 
-def measure(kind: str, n: int, work: Path, steps: list[str]) -> dict[str, Spent]:
-    """Run some steps on n images with an empty cache."""
+def measured(kind: str, n: int, work: Path, steps: list[str]) -> Iterator[tuple[str, Spent]]:
+    """Run some steps on n images with an empty cache, and yield what each took."""
     data = work / f"{kind}-{n}"
     files = data
     if not data.exists():
@@ -192,13 +192,10 @@ def measure(kind: str, n: int, work: Path, steps: list[str]) -> dict[str, Spent]
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir()
     environment = os.environ | {"FEWSHOT_CACHE": str(out / "cache"), "OMP_NUM_THREADS": "1"}
-    result = {}
     for step in steps:
         command = commands(data, files, out)[step]
-        result[step] = spent(command, environment, out / f"{step}.log")
-        print(kind, n, step, result[step], flush=True)
+        yield step, spent(command, environment, out / f"{step}.log")
     shutil.rmtree(out / "cache")
-    return result
 
 
 def draw(results: dict[str, dict[str, dict[str, dict[str, float]]]], path: Path) -> None:
@@ -243,13 +240,15 @@ def main() -> None:
     _measure_all(options, result)
 
 
-def _measure_all(options: argparse.Namespace, result: dict) -> None:
+def _measure_all(options: argparse.Namespace, result: dict[str, Any]) -> None:
+    """Measure each size, and write the result after each step."""
     for share in map(int, options.shares.split(",")):
         n = options.images // share
-        spent_by_step = measure(options.kind, n, options.work, options.steps.split(","))
         of_size = result["images"].setdefault(options.kind, {}).setdefault(str(n), {})
-        of_size |= {step: spent._asdict() for step, spent in spent_by_step.items()}
-        common.write(options.out, result | common.machine(), ("what",))
+        for step, spent in measured(options.kind, n, options.work, options.steps.split(",")):
+            of_size[step] = spent._asdict()
+            print(options.kind, n, step, spent, flush=True)
+            common.write(options.out, result | common.machine(), ("what",))
     if options.remove:
         shutil.rmtree(options.work)
 
