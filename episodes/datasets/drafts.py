@@ -2,7 +2,7 @@
 
 A file is written under another name, its draft, in the folder in which it will be, and renamed when
 it is complete. The process that writes a draft holds a lock on it. So whoever next writes into the
-folder can tell the drafts of processes that were killed, and removes them.
+folder recognises the drafts of processes that were killed, and removes them.
 """
 
 from __future__ import annotations
