@@ -64,7 +64,7 @@ export model.fewshot --out hf:mia/pets
 """
 WAITED_SECONDS = 60
 # Ray asks the servers that clouds have for their machines whether it is in a cloud. It has no
-# switch for it, and tells nobody: with usage statistics off it sends no report.
+# switch for it, and reports it to nobody: with usage statistics off it sends no report.
 OF_CLOUDS = {"169.254.169.254", "metadata.google.internal"}
 _TIMES = re.compile(r"\d+(\.\d+)? ?(seconds?|minutes?|ms|MB|GB|KB|min|s)\b|\d{4}-\d\d-\d\d\S*")
 

@@ -205,31 +205,34 @@ def test_two_threads(outcomes: Callable[[str], Outcomes], usual: Ran, tmp_path: 
 
 
 def test_two_processes_of_torchrun(
-    outcomes: Callable[[str], Outcomes], usual: Ran, tmp_path: Path
+    seed: int, amount: Callable[[int], int], outcomes: Callable[[str], Outcomes], tmp_path: Path
 ) -> None:
-    """Compare trainings on batches that two processes share."""
+    """Compare trainings on batches that two processes share, of networks without batch norm."""
+    network = {"backbone": varied_runs.BACKBONES[0]}
+    sample = [varied_runs.sample(seed, number) for number in range(20 * amount(5))]
     shared = {
-        name: values
-        for name, values in usual.configurations.items()
+        str(number): {**values, **network}
+        for number, values in enumerate(sample)
         if values["method"] in ("scratch", "finetune") and "validation" not in values
     }
-    if not shared:
-        pytest.skip("the sample has no training on batches")
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = str(server.getsockname()[1])
     with outcomes("numbers-torchrun") as part:
-        out = tmp_path / "out"
+        few = dict(list(shared.items())[: amount(10)])
+        cache, out = {"FEWSHOT_CACHE": str(tmp_path / "cache")}, tmp_path / "out"
+        _check(part, _go(Way(few, str(tmp_path / "usual")), cache))
         out.mkdir()
-        way = Way(shared, str(out))
         world = {
-            **PLAIN, "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1",
-            "MASTER_PORT": port, "FEWSHOT_CACHE": str(usual.cache),
+            **PLAIN, **cache, "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2",
+            "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port,
         }  # fmt: skip
         ranks = [
-            varied_runs.start(way, {**world, "RANK": rank, "LOCAL_RANK": rank}) for rank in "01"
+            varied_runs.start(Way(few, str(out)), {**world, "RANK": rank, "LOCAL_RANK": rank})
+            for rank in "01"
         ]
         for process in ranks:
             _, messages = process.communicate(timeout=SECONDS)
             assert process.returncode == 0, messages[-2000:]
         names = _check(part, json.loads((out / "log.json").read_text()))
+        usual = Ran(few, tmp_path / "usual", tmp_path / "cache")
         _compare(part, usual, out, names, bits=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -82,3 +83,16 @@ def test_rows_state_where_the_report_has_them_and_the_hours_at_scale_full(
     text = docs.rows().splitlines()
     assert text[0] == "### mine"
     assert text[-1] == "| M1 | A probe | page 3 | 3 | 2 | 1.0 | weights |"  # 3 * 2 * 600 s
+
+
+def test_pairs_of_runs_are_counted_from_their_records(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = {
+        "counts": {"equal to rounding": 3, "equal, bit for bit": 16, "failed": 1},
+        "figures": {"tolerance": 0.001, "largest difference": 0.00042},
+    }
+    (tmp_path / "numbers-threads.json").write_text(json.dumps(record))
+    monkeypatch.setattr(docs, "CAMPAIGN", tmp_path)
+    *_, line = docs.equal_numbers().splitlines()
+    assert line == "| two threads | 20 | 16 | 3 | 1 | 0.001 | 0.0004 |"
