@@ -32,6 +32,23 @@ PLAINER = {
 INTERVAL_SECONDS = 5.0  # between two lines of progress where stderr is no terminal
 
 
+def replace_closed_streams() -> None:
+    """Open what stands for standard input, output and errors where a shell closed one (`2>&-`).
+
+    The next file that the command opened would otherwise become, say, its standard error, and
+    messages would be written into it.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_RDWR), number)
+        if getattr(sys, name) is None:
+            mode = "r" if name == "stdin" else "w"
+            stream = open(number, mode, encoding="utf-8", closefd=False)  # noqa: SIM115
+            setattr(sys, name, stream)
+
+
 def never_fail_to_print() -> None:
     """Make stdout and stderr replace what the encoding of the terminal or file does not have.
 

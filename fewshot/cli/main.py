@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
@@ -89,6 +90,14 @@ def _of_system(error: OSError) -> str:
     )
 
 
+def _check_working_directory() -> None:
+    """Raise UserError if it was removed; relative paths then lead nowhere, and torch aborts."""
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        raise UserError("the working directory was removed: change to another (cd).") from None
+
+
 def main() -> NoReturn:
     """Run the command line.
 
@@ -98,10 +107,12 @@ def main() -> NoReturn:
     # but beside another busy program it is 1.7 times as fast or more (see benchmarks/). This must
     # be set before torch is loaded.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    display.replace_closed_streams()
     display.never_fail_to_print()
     display.install_log_handler()
     display.take_termination_as_ctrl_c()
     try:
+        _check_working_directory()
         app()
     except UserError as error:
         print(readable_line(f"fewshot: {error}"), file=sys.stderr)

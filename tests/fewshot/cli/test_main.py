@@ -204,3 +204,23 @@ def test_control_characters_of_a_path_do_not_reach_the_terminal(capsys, monkeypa
     assert "\x1b" not in error
     assert "\x07" not in error
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_closed_stream_changes_neither_the_exit_code_nor_what_the_others_get(closed: str) -> None:
+    command = f"{sys.executable} -m fewshot sweep nowhere {closed}"
+    process = subprocess.run(["sh", "-c", command], capture_output=True, text=True)
+    assert process.returncode == 2
+    assert process.stdout == ""
+    lines = process.stderr.splitlines()
+    assert lines == [] if "2>" in closed else lines[0].startswith("fewshot: nowhere holds no study")
+
+
+def test_a_working_directory_that_was_removed_is_one_sentence(tmp_path: Path) -> None:
+    command = f"rmdir {tmp_path} && {sys.executable} -m fewshot list"
+    process = subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True, text=True)
+    assert process.returncode == 2
+    assert process.stderr == (
+        "fewshot: the working directory was removed: change to another (cd).\n"
+    )
+    tmp_path.mkdir()
