@@ -6,8 +6,9 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -19,18 +20,18 @@ from tests.campaign.hosts import Host
 pytestmark = pytest.mark.skipif(bool(hosts.lacking()), reason=hosts.lacking())
 
 CELLS = 60
-ROW = {
+ROW: dict[str, Any] = {
     "title": "Short cells",
     "question": "Does a node that is lost change a result?",
     "source": "the campaign",
     "trials": 1,
-    "base": {
-        "method": "scratch",
-        "data": "digits",
-        "shots": 5,
-        "backbone": {"name": "conv4", "options": {"width": 8}},
-        "train": {"steps": 20, "batch_size": 16, "log_every_epochs": 2},
-    },
+}
+BASE: dict[str, Any] = {
+    "method": "scratch",
+    "data": "digits",
+    "shots": 5,
+    "backbone": {"name": "conv4", "options": {"width": 8}},
+    "train": {"steps": 20, "batch_size": 16, "log_every_epochs": 2},
 }
 ADDRESS = f"10.77.0.1:{hosts.PORT}"
 
@@ -38,11 +39,11 @@ ADDRESS = f"10.77.0.1:{hosts.PORT}"
 class Study:
     """A study of short cells in a shared folder, and its results in one process."""
 
-    def __init__(self, folder: Path, n_cells: int) -> None:
+    def __init__(self, folder: Path, n_cells: int, base: Mapping[str, Any] = BASE) -> None:
         self.folder = folder
         rates = [round(0.001 * (1 + i), 4) for i in range(n_cells)]
         (folder / "study").mkdir()
-        row = {**ROW, "grid": [{"train.lr": rates}]}
+        row = {**ROW, "base": dict(base), "grid": [{"train.lr": rates}]}
         (folder / "study" / "X1.yaml").write_text(yaml.safe_dump(row))
         (folder / "token").write_text("2" * 64)
         self.environment = {
