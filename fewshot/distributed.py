@@ -28,7 +28,7 @@ T = TypeVar("T")
 TIMEOUT = timedelta(hours=2)  # the other processes wait while rank 0 evaluates
 CONNECT_SECONDS = 60.0  # to torchrun, which answers at once unless the machine is very busy
 GRACE_SECONDS = 5.0  # to save a checkpoint when torchrun is gone
-LOOK_SECONDS = 0.5  # between two looks at whether torchrun is still there
+LOOK_SECONDS = 0.5  # between two checks whether torchrun is still there
 BEAT_SECONDS = 5.0
 SILENT_SECONDS = 60.0  # after which a process counts as lost
 ENDED = 10**9  # beats of a process that has ended as it should

@@ -260,9 +260,26 @@ def equal_numbers() -> str:
     return "\n".join(rows)
 
 
+def efficiency() -> str:
+    """Return a table of how long a study takes on two nodes, with two workers and with shards."""
+    path = CAMPAIGN / "two-nodes-efficiency.json"
+    if not path.exists():
+        return "Not measured yet."
+    record = json.loads(path.read_text(encoding="utf-8"))
+    figures = record["figures"]
+    rows = ["| sweep | seconds | efficiency |", "| --- | --: | --: |"]
+    for name, seconds in figures.items():
+        if name.startswith("seconds of "):
+            sweep = name.removeprefix("seconds of ")
+            share = figures.get(f"efficiency of {sweep}")
+            rows.append(f"| {sweep} | {seconds:.0f} | {'' if share is None else f'{share:.2f}'} |")
+    return "\n".join([*rows, "", f"Measured once ({record['machine']}, {record['date']})."])
+
+
 GENERATORS: dict[str, Callable[..., str]] = {
     "backbones": backbones,
     "commands": commands,
+    "efficiency": efficiency,
     "episodes": episodes,
     "equal-numbers": equal_numbers,
     "numbers": numbers,

@@ -70,7 +70,7 @@ class Study:
         return sorted((self.folder / name / "studies" / "study" / "full" / "X1").glob("*.json"))
 
     def differing(self, name: str) -> list[str]:
-        """Return the results that are missing or differ from those of one process."""
+        """Return the results that are missing or differ from one process."""
         alone, other = (
             {path.name: kills.without_times(kills.content(path)) for path in self.results(folder)}
             for folder in ("alone", name)
@@ -92,7 +92,7 @@ def compare(part: Outcomes, study: Study, name: str) -> None:
     differing = study.differing(name)
     for path in study.results("alone"):
         if path.name in differing:
-            part.fail(f"{name}: the result {path.name} differs from that of one process")
+            part.fail(f"{name}: the result {path.name} differs from one process")
         else:
             part.count("cells with the result of one process")
 
