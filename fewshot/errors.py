@@ -16,7 +16,7 @@ class Diverged(Exception):
 
 
 class ProcessLost(Exception):
-    """Report that a process that shares the training is gone; the same command resumes."""
+    """Report that a process of the work is gone; the same command resumes."""
 
 
 class Interrupted(KeyboardInterrupt):

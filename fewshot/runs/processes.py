@@ -5,17 +5,27 @@ from __future__ import annotations
 import multiprocessing
 import os
 import threading
-from collections.abc import Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    BrokenExecutor,
+    Future,
+    ProcessPoolExecutor,
+    wait,
+)
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from fewshot import progress
+from fewshot.errors import ProcessLost
 from fewshot.runs.resolve import ResolvedRun, resolve_run
 from fewshot.runs.trial import run_trial
 from fewshot.training import devices
 from fewshot.training.signals import passed_on_to_children
+
+SAVING_SECONDS = 10.0  # for a step and a checkpoint, after another process was killed
 
 
 def run_trials(run: ResolvedRun, seeds: Sequence[int], workers: int, force: bool) -> None:
@@ -29,6 +39,7 @@ def run_trials(run: ResolvedRun, seeds: Sequence[int], workers: int, force: bool
 
     Raises:
         Interrupted: after SIGINT or SIGTERM, once every process has saved its checkpoint.
+        ProcessLost: a process was killed; the others have saved their checkpoints.
     """
     settings = run.config.model_dump(mode="json")
     context = multiprocessing.get_context("spawn")
@@ -37,6 +48,7 @@ def run_trials(run: ResolvedRun, seeds: Sequence[int], workers: int, force: bool
     with (
         ProcessPoolExecutor(workers, mp_context=context, initializer=follow_parent) as pool,
         passed_on_to_children(),
+        _all_ended_after_one(),
     ):
         while waiting or running:
             while waiting and len(running) < workers:  # none waits in the pool, to end at once
@@ -48,6 +60,26 @@ def run_trials(run: ResolvedRun, seeds: Sequence[int], workers: int, force: bool
                 trial.result()
                 n_done += 1
                 progress.update(f"trial {n_done}/{len(seeds)}: done")
+
+
+@contextmanager
+def _all_ended_after_one() -> Iterator[None]:
+    """End all processes of a pool if one of them is killed.
+
+    Raises:
+        ProcessLost: one was killed.
+    """
+    try:
+        yield
+    except BrokenExecutor:
+        # The pool has sent SIGTERM, so they save a checkpoint, but then they wait for the pool.
+        for child in multiprocessing.active_children():
+            child.join(SAVING_SECONDS)
+            child.kill()
+        raise ProcessLost(
+            "a process with a trial was killed, perhaps because memory ran out: the same command "
+            "resumes; with a lower --workers it needs less memory."
+        ) from None
 
 
 def _run_in_this_process(

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import numpy as np
 import yaml
@@ -29,6 +29,8 @@ ROOT = Path(__file__).parents[2]
 LONGEST = 600.0  # seconds of a command that nothing disturbs
 LINGERING = 30.0  # seconds after which no process of a dead command may be left
 POLL = 0.01
+SEARCH = 0.2  # seconds between two looks at all processes, which take processor time
+INTERRUPTED = 130
 # Keys of records whose values differ from run to run
 VARYING = {
     "started", "finished", "commit", "dirty", "train_seconds", "adapt_seconds", "feature_seconds",
@@ -48,6 +50,8 @@ class Process:
     def __init__(self, launcher: Launcher, pid: int, files: Path) -> None:
         self.launcher, self.pid, self.files = launcher, pid, files
         self.returncode: int | None = None
+        self.started: list[int] = []
+        self.searched_at = float("-inf")
 
     def poll(self) -> int | None:
         """Return the exit code, or None while it runs; minus the signal that ended it."""
@@ -80,7 +84,9 @@ class Process:
     @property
     def cpu_seconds(self) -> float:
         """Processor time of the command and of all that it started, as far as it lives."""
-        return sum(map(cpu_seconds, [self.pid, *self.launcher.started()]))
+        if time.monotonic() - self.searched_at > SEARCH:
+            self.started, self.searched_at = self.launcher.started(), time.monotonic()
+        return sum(map(cpu_seconds, {self.pid, *self.started}))
 
     @property
     def stdout(self) -> str:
@@ -283,12 +289,6 @@ def remains(folder: Path) -> list[str]:
     return left
 
 
-class Strike(Protocol):
-    """Disturb a running command at a random moment; return whether it still ran then."""
-
-    def __call__(self, process: Process, whole: Undisturbed, luck: random.Random) -> bool: ...
-
-
 @dataclass(frozen=True)
 class Undisturbed:
     """What a command does if nothing disturbs it."""
@@ -311,7 +311,7 @@ class Victim:
         result: what must be equal in the end, from the attempt's folder.
         is_fewshot: whether the words are arguments of `fewshot`.
         environment: more variables.
-        exit_codes: with which it may end when it is disturbed.
+        exit_codes: with which it may end when it is disturbed, besides that of the signal.
         trouble: what it must not print.
     """
 
@@ -321,7 +321,7 @@ class Victim:
     result: Callable[[Path], Mapping[str, Any]] = contents
     is_fewshot: bool = True
     environment: Mapping[str, str] = field(default_factory=dict)
-    exit_codes: tuple[int, ...] = (0, 130, -signal.SIGKILL)
+    exit_codes: tuple[int, ...] = ()
     trouble: str = "Traceback"
 
     def start(self, launcher: Launcher, folder: Path, before_write: int | None = None) -> Process:
@@ -348,62 +348,77 @@ class Victim:
         return Undisturbed(self.result(folder), seconds, used, process.writes)
 
 
-def whole_group(number: int) -> Strike:
+@dataclass(frozen=True)
+class Strike:
+    """A signal at a random moment of a command's work.
+
+    Args:
+        number: the signal.
+        targets: returns the processes that may get it, one of which does; None for all of the
+            command's process group.
+        times: how often it is sent.
+        codes: how the command may end, besides with success.
+    """
+
+    number: int
+    targets: Callable[[Process], list[int]] | None = None
+    times: int = 1
+    codes: tuple[int, ...] = ()
+
+    def __call__(self, process: Process, whole: Undisturbed, luck: random.Random) -> bool:
+        """Send it; return whether the command still ran then."""
+        after_random_work(process, whole, luck)
+        sent = 0
+        while sent < self.times and process.poll() is None:
+            pids = None if self.targets is None else self.targets(process)
+            if pids != []:
+                process.send(self.number, None if pids is None else [luck.choice(pids)])
+                sent += 1
+            time.sleep(POLL)
+        return sent > 0
+
+    def is_expected(self, process: Process) -> bool:
+        """Return whether the command ended as a command does that gets this signal."""
+        if process.returncode in (0, *self.codes):
+            return True
+        expected = -signal.SIGKILL if self.number == signal.SIGKILL else INTERRUPTED
+        return process.returncode == expected
+
+
+def whole_group(number: int, times: int = 1) -> Strike:
     """Return a strike that sends a signal to the command's process group."""
-
-    def strike(process: Process, whole: Undisturbed, luck: random.Random) -> bool:
-        if not after_random_work(process, whole, luck):
-            return False
-        process.send(number)
-        return True
-
-    return strike
+    return Strike(number, times=times)
 
 
 def only_command(number: int) -> Strike:
     """Return a strike that sends a signal to the command alone, not to what it started."""
-
-    def strike(process: Process, whole: Undisturbed, luck: random.Random) -> bool:
-        if not after_random_work(process, whole, luck):
-            return False
-        process.send(number, [process.pid])
-        return True
-
-    return strike
+    return Strike(number, lambda process: [process.pid])
 
 
-def one_named(number: int, *names: str) -> Strike:
+def one_named(number: int, *names: str, codes: tuple[int, ...] = ()) -> Strike:
     """Return a strike that sends a signal to one process that the command started.
 
     Args:
         number: the signal.
         names: parts of command lines, such as "ray::run_cell".
+        codes: how the command may end, besides with success.
     """
 
-    def strike(process: Process, whole: Undisturbed, luck: random.Random) -> bool:
-        if not after_random_work(process, whole, luck):
-            return False
-        while process.poll() is None:
-            started = process.launcher.started()
-            targets = [pid for pid in started if any(name in name_of(pid) for name in names)]
-            if targets:
-                process.send(number, [luck.choice(targets)])
-                return True
-            time.sleep(POLL)
-        return False
+    def named(process: Process) -> list[int]:
+        started = process.launcher.started()
+        return [pid for pid in started if any(name in name_of(pid) for name in names)]
 
-    return strike
+    return Strike(number, named, codes=codes)
 
 
-def after_random_work(process: Process, whole: Undisturbed, luck: random.Random) -> bool:
-    """Wait until the command has done a random share of its work; return whether it still runs.
+def after_random_work(process: Process, whole: Undisturbed, luck: random.Random) -> None:
+    """Wait until the command has done a random share of its work, or has ended.
 
     The share is of processor time, so that the moment does not depend on other programs.
     """
     moment = luck.uniform(0, whole.cpu_seconds)
     while process.poll() is None and process.cpu_seconds < moment:
-        time.sleep(POLL / 10)
-    return process.poll() is None
+        time.sleep(POLL / 2)
 
 
 @dataclass
@@ -433,7 +448,13 @@ class Campaign:
         for strike in strikes:
             process = self.victim.start(self.launcher, folder)
             hits.append(strike(process, self.whole, luck))
-            if error := self._ended(process):
+            error = self._ended(process)
+            is_expected = (
+                strike.is_expected(process) or process.returncode in self.victim.exit_codes
+            )
+            if error is None and not is_expected:
+                error = _end_of(process)
+            if error is not None:
                 return self.part.fail(f"{folder.name}: {error}")
         self._finish(folder, any(hits))
         return None
@@ -456,26 +477,24 @@ class Campaign:
     def _ended(self, process: Process) -> str | None:
         """Wait for the end of a disturbed command; return what is wrong with the way it ended."""
         try:
-            code = process.wait()
+            process.wait()
         except TimeoutError as error:
             return str(error)
-        if code not in self.victim.exit_codes:
-            return f"it ended with exit code {code}: {process.stderr[-300:]}"
         if self.victim.trouble in process.stderr:
-            return f"it printed {self.victim.trouble}: {process.stderr[-300:]}"
+            return f"it printed {self.victim.trouble}: {process.stderr[-900:]}"
         deadline = time.monotonic() + LINGERING
         while names := [name_of(pid) for pid in self.launcher.started()]:
             if time.monotonic() > deadline:
                 self.launcher.kill_all()
                 return f"these processes went on: {'; '.join(names)[:300]}"
-            time.sleep(POLL)
+            time.sleep(SEARCH)
         return None
 
     def _finish(self, folder: Path, was_hit: bool) -> None:
         process = self.victim.start(self.launcher, folder)
         error = self._ended(process)
         if error is None and process.returncode != 0:
-            error = f"it does not resume (exit code {process.returncode}): {process.stderr[-300:]}"
+            error = f"it does not resume: {_end_of(process)}"
         if error is None and (left := remains(folder)):
             error = f"it left {', '.join(left)}"
         if error is None:
@@ -486,3 +505,7 @@ class Campaign:
         shutil.rmtree(folder)
         self.part.count("resumed, results identical" if was_hit else "ended before the signal")
         return None
+
+
+def _end_of(process: Process) -> str:
+    return f"it ended with exit code {process.returncode}: {process.stderr[-300:]}"

@@ -17,9 +17,11 @@ import sys
 import traceback
 from typing import Any, NoReturn
 
+from fewshot.training import trainer
+
 LOADED = (
     "fewshot.cli.main",
-    "fewshot.runs.experiment",
+    "fewshot.runs.execution",
     "fewshot.runs.episodic.experiment",
     "fewshot.studies.sweep",
     "fewshot.report.comparison",
@@ -39,10 +41,15 @@ def main() -> None:
     for module in LOADED:
         importlib.import_module(module)
     print("ready", flush=True)
+    trainer.CHECKPOINT_SECONDS = 0.0  # every step writes one, so that each attempt meets some
     for line in sys.stdin:
+        is_ready, ready = os.pipe()
         pid = os.fork()
         if pid == 0:
-            _become(json.loads(line))
+            _become(json.loads(line), ready)
+        os.close(ready)
+        os.read(is_ready, 1)
+        os.close(is_ready)
         print(pid, flush=True)
         while True:  # orphans of the command end here too
             ended, status = os.wait()
@@ -51,8 +58,8 @@ def main() -> None:
         print(os.waitstatus_to_exitcode(status), flush=True)
 
 
-def _become(request: dict[str, Any]) -> NoReturn:
-    """Turn this forked process into the command that was asked for."""
+def _become(request: dict[str, Any], ready: int) -> NoReturn:
+    """Turn this forked process into the command that was asked for; write to `ready` before."""
     os.setsid()
     for name, number in (("stdin", 0), ("stdout", 1), ("stderr", 2)):
         flags = os.O_RDONLY if name == "stdin" else os.O_WRONLY | os.O_CREAT | os.O_APPEND
@@ -62,19 +69,25 @@ def _become(request: dict[str, Any]) -> NoReturn:
     os.chdir(request["folder"])
     os.environ.update(request["environment"])
     if not request["is_fewshot"]:
+        os.write(ready, b"1")
         os.execvp(request["words"][0], request["words"])
     sys.argv = ["fewshot", *request["words"]]
-    _count_writes(request["writes_file"], request["ends_before_write"])
     code: Any = 1
     try:
         from fewshot.cli.main import main as command
 
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        os.write(ready, b"1")
+        os.close(ready)
+        _count_writes(request["writes_file"], request["ends_before_write"])
         command()
     except SystemExit as exit:
         code = exit.code
+    except KeyboardInterrupt:
+        code = 130
     except BaseException:
         traceback.print_exc()
-    sys.exit(code)  # a SystemExit out of main(): the interpreter ends as it always does
+    sys.exit(code)  # the interpreter ends as it always does
 
 
 def _count_writes(writes_file: str, last: int | None) -> None:
