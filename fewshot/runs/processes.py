@@ -46,7 +46,9 @@ def run_trials(run: ResolvedRun, seeds: Sequence[int], workers: int, force: bool
     waiting, n_done = list(reversed(seeds)), 0
     running: set[Future[None]] = set()
     with (
-        ProcessPoolExecutor(workers, mp_context=context, initializer=follow_parent) as pool,
+        ProcessPoolExecutor(
+            min(workers, len(seeds)), mp_context=context, initializer=follow_parent
+        ) as pool,
         passed_on_to_children(),
         _all_ended_after_one(),
     ):
@@ -55,6 +57,9 @@ def run_trials(run: ResolvedRun, seeds: Sequence[int], workers: int, force: bool
                 seed = waiting.pop()
                 out, compute = run.folder.parent, run.compute
                 running.add(pool.submit(_run_in_this_process, settings, seed, out, compute, force))
+            # Each call wakes the pool's thread, which then watches the processes that have started.
+            # Without this one it may never watch the last, and miss its end.
+            pool.submit(int)
             ended, running = wait(running, return_when=FIRST_COMPLETED)
             for trial in ended:
                 trial.result()

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import importlib
 import multiprocessing
 import os
 import subprocess
 import sys
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 from fewshot.errors import ProcessLost
 from fewshot.runs import experiment, processes
 from fewshot.runs.resolve import resolve_run
+from tests.fewshot.runs import pool_work
 from tests.fewshot.runs.quick_runs import quick
 
 TRAINED = ("predictions.npz", "model.safetensors")
@@ -45,38 +45,17 @@ def test_what_a_worker_does_does_not_change_a_single_bit(tmp_path: Path) -> None
         assert (tmp_path / "a" / place).read_bytes() == (tmp_path / "b" / place).read_bytes()
 
 
-# What the processes of a pool do here; they import nothing else.
-WORK = """
-import pathlib, signal, time
-
-def hold(file):
-    signal.signal(signal.SIGTERM, lambda *_: pathlib.Path(file).touch())  # as a training does
-    pathlib.Path(file + ".holds").touch()
-    while True:
-        time.sleep(0.1)
-
-def be_killed(file):
-    while not pathlib.Path(file + ".holds").exists():
-        time.sleep(0.01)
-    signal.raise_signal(signal.SIGKILL)
-"""
-
-
 def test_a_killed_process_is_a_sentence_and_ends_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "pool_work.py").write_text(WORK)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr(processes, "SAVING_SECONDS", 0.5)
-    work = importlib.import_module("pool_work")
-    file = str(tmp_path / "saved")
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(2, mp_context=context)
-    with pool:
-        trials = [pool.submit(work.hold, file), pool.submit(work.be_killed, file)]
-        with pytest.raises(ProcessLost, match="resumes"), processes._all_ended_after_one():
-            trials[1].result()
-    assert Path(file).exists()  # the other process had time to save
+    monkeypatch.setattr(processes, "SAVING_SECONDS", 1.0)
+    monkeypatch.setattr(processes, "follow_parent", pool_work.no_setup)
+    monkeypatch.setattr(processes, "_run_in_this_process", pool_work.trial)
+    run = Mock(folder=tmp_path / "run", compute=None)
+    run.config.model_dump.return_value = {}
+    with pytest.raises(ProcessLost, match="resumes"):
+        processes.run_trials(run, [0, 1], workers=2, force=False)
+    assert (tmp_path / "saved").exists()  # the other process had time to save
     assert multiprocessing.active_children() == []
 
 
