@@ -35,6 +35,7 @@ INTERRUPTED = 130
 VARYING = {
     "started", "finished", "commit", "dirty", "train_seconds", "adapt_seconds", "feature_seconds",
     "calibration_seconds", "meta_train_seconds", "images_per_second", "peak_memory_mb", "seconds",
+    "evaluation_seconds",
 }  # fmt: skip
 
 

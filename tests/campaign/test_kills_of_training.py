@@ -40,8 +40,10 @@ def with_caches(folder: Path) -> Mapping[str, Any]:
         rows.pop("seconds")
     indices = [json.loads(path.read_text())["fingerprints"] for path in cache.glob("index/*.json")]
     unfinished = [*cache.glob("images/*.building"), *cache.rglob("*.part")]
+    results = kills.contents(folder)
     return {
-        **kills.contents(folder),
+        # The configuration has the absolute path of the images.
+        **{name: one for name, one in results.items() if not name.endswith("config.yaml")},
         "decoded images": {name: images.tobytes() for name, images in decoded.items()},
         "features": list(features.values()),
         "indices": indices,
