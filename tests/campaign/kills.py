@@ -150,7 +150,8 @@ class Launcher:
         shutil.rmtree(files, ignore_errors=True)
         files.mkdir()
         streams = {"stdout": str(files / "stdout"), "stderr": str(files / "stderr")}
-        (files / "writes").touch()
+        for name in ("writes", "stdout", "stderr"):
+            (files / name).touch()
         request = {
             "words": list(words),
             "folder": str(folder),
