@@ -10,8 +10,9 @@ from fewshot.errors import NotHere, UserError
 from fewshot.runs import voting
 from fewshot.runs.run_record import RunRecord
 from fewshot.studies import grids, loader_timing, other_order, staleness
-from fewshot.studies.executors import Executor, InRay, OneByOne, outcome
+from fewshot.studies.executors import Executor, OneByOne, outcome
 from fewshot.studies.grids import Cell
+from fewshot.studies.ray_executor import InRay
 from fewshot.studies.results import Benchmark, Outcome, Result, ResultStore
 from fewshot.studies.schema import Row
 

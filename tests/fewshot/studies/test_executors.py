@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -74,36 +70,3 @@ def test_cells_run_one_by_one_in_their_order(
         handles = [executor.submit({"name": name}, [0], tmp_path) for name in "ab"]
         handle, outcome = executor.wait(list(reversed(handles)), started.append)
     assert (handle, outcome["run"], started) == (handles[0], "a", [handles[0]])
-
-
-def closed_port() -> int:
-    """Return a port of this machine on which nothing listens."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
-
-
-@pytest.mark.parametrize(
-    ("address", "reason"),
-    [("127.0.0.1:{}", "Connection refused"), ("127.0.0.1:99999", ""), ("[::1]:{}", "")],
-)
-def test_a_cluster_that_does_not_answer_is_named_at_once(address: str, reason: str) -> None:
-    pytest.importorskip("ray")
-    address = address.format(closed_port())
-    with pytest.raises(UserError, match="could not be joined") as error:
-        executors.InRay(1, address, "cpu").__enter__()
-    assert address in str(error.value)
-    assert reason in str(error.value)
-
-
-@pytest.mark.slow
-def test_ray_on_one_machine_listens_there_alone() -> None:
-    pytest.importorskip("ray")
-    code = (
-        "from fewshot.studies.executors import InRay\n"
-        "with InRay(1, None, 'cpu') as pool:\n"
-        "    print(pool.ray.get_runtime_context().gcs_address)"
-    )
-    environment = {key: text for key, text in os.environ.items() if not key.startswith("RAY_")}
-    command = [sys.executable, "-c", code]
-    address = subprocess.check_output(command, env=environment, text=True, timeout=300)
-    assert address.startswith("127.0.0.1:")

@@ -1,0 +1,56 @@
+"""Oracle: ports that nothing listens on, and the addresses that the system reports."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fewshot.errors import UserError
+from fewshot.studies import node_checks, ray_executor
+
+
+def test_a_cell_fails_on_a_node_that_does_not_see_the_folder(tmp_path: Path) -> None:
+    required = node_checks.required_by(tmp_path / "runs")
+    outcome = ray_executor.run_cell_on_node(
+        required._replace(folder_id="another"), {}, [0], "cpu", threads=1
+    )
+    assert outcome["status"] == "failed"
+    assert f"does not see {tmp_path / 'runs'}" in str(outcome["reason"])
+
+
+def closed_port() -> int:
+    """Return a port of this machine on which nothing listens."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+@pytest.mark.parametrize(
+    ("address", "reason"),
+    [("127.0.0.1:{}", "Connection refused"), ("127.0.0.1:99999", ""), ("[::1]:{}", "")],
+)
+def test_a_cluster_that_does_not_answer_is_named_at_once(address: str, reason: str) -> None:
+    pytest.importorskip("ray")
+    address = address.format(closed_port())
+    with pytest.raises(UserError, match="could not be joined") as error:
+        ray_executor.InRay(1, address, "cpu").__enter__()
+    assert address in str(error.value)
+    assert reason in str(error.value)
+
+
+@pytest.mark.slow
+def test_ray_on_one_machine_listens_there_alone() -> None:
+    pytest.importorskip("ray")
+    code = (
+        "from fewshot.studies.ray_executor import InRay\n"
+        "with InRay(1, None, 'cpu') as pool:\n"
+        "    print(pool.ray.get_runtime_context().gcs_address)"
+    )
+    environment = {key: text for key, text in os.environ.items() if not key.startswith("RAY_")}
+    command = [sys.executable, "-c", code]
+    address = subprocess.check_output(command, env=environment, text=True, timeout=300)
+    assert address.startswith("127.0.0.1:")
