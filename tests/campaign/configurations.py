@@ -212,27 +212,27 @@ WHOLE = ["", "---", "# nothing", "- a", "a", "3", "null", "a: 1\n---\nb: 2", "a:
 WHOLE += ["\ta: 1", "method: probe\r\ndata: digits\r\nshots: 2\r\n", "method: [probe", "{", "? a"]
 
 
-def places(values: Mapping[str, Any], above: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
-    """Return the path of every key of nested mappings."""
-    paths: list[tuple[str, ...]] = []
-    for key, value in values.items():
+def places(values: Any, above: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Return the path of every key of nested mappings, and of every item of lists in them."""
+    pairs = values.items() if isinstance(values, Mapping) else enumerate(values)
+    paths: list[tuple[Any, ...]] = []
+    for key, value in pairs:
         paths.append((*above, key))
-        if isinstance(value, Mapping):
+        if isinstance(value, Mapping | list):
             paths += places(value, (*above, key))
     return paths
 
 
-def _changed(values: Any, path: tuple[str, ...], new_key: Any, new_value: Any) -> dict[str, Any]:
-    """Return nested mappings with another key and value at a path."""
-    changed: dict[Any, Any] = {}
-    for key, value in values.items():
-        if key != path[0]:
-            changed[key] = value
-        elif len(path) > 1:
-            changed[key] = _changed(value, path[1:], new_key, new_value)
-        else:
-            changed[new_key] = new_value
-    return changed
+def _changed(values: Any, path: tuple[Any, ...], new_key: Any, new_value: Any) -> Any:
+    """Return nested mappings and lists with another key and value at a path."""
+    if len(path) > 1:
+        new_key, new_value = path[0], _changed(values[path[0]], path[1:], new_key, new_value)
+    if isinstance(values, list):
+        return [new_value if place == path[0] else item for place, item in enumerate(values)]
+    return {
+        new_key if key == path[0] else key: new_value if key == path[0] else value
+        for key, value in values.items()
+    }
 
 
 @st.composite
@@ -244,7 +244,7 @@ def _misspelt(draw: st.DrawFn, key: str) -> Any:
 
 
 @st.composite
-def mutated(draw: st.DrawFn, valid: SearchStrategy[dict[str, Any]]) -> bytes:
+def mutated(draw: st.DrawFn, valid: SearchStrategy[Any]) -> bytes:
     """Draw a YAML file that one or two changes separate from a valid one, or any other document."""
     if draw(st.integers(0, 19)) == 0:
         return draw(st.sampled_from(WHOLE)).encode()
@@ -258,15 +258,28 @@ def mutated(draw: st.DrawFn, valid: SearchStrategy[dict[str, Any]]) -> bytes:
         if change == "value":
             value = draw(st.sampled_from(ODD_VALUES))
         elif change == "nested":
-            value = {draw(st.sampled_from(path)): value}
+            value = {str(draw(st.sampled_from(path))): value}
         elif change == "listed":
             value = [value]
         elif change == "alias":
             value = {"a": Raw("&x " + as_yaml(value)), "b": Raw("*x")}
-        key = draw(_misspelt(path[-1])) if change == "key" else path[-1]
+        key = draw(_misspelt(str(path[-1]))) if change == "key" else path[-1]
         values = _changed(values, path, key, value)
     content = as_yaml(values).encode(errors="surrogatepass")
     if draw(st.integers(0, 9)) == 0:  # a changed byte, or a cut
         position = draw(st.integers(0, len(content) - 1))
         content = content[:position] + draw(st.binary(max_size=3)) + content[position + 1 :]
     return content
+
+
+@st.composite
+def set_words(draw: st.DrawFn) -> list[str]:
+    """Draw words for --set, of right and wrong keys and values."""
+    words = []
+    for _ in range(draw(st.integers(1, 3))):
+        path = draw(st.sampled_from(places(draw(configurations()))))
+        if draw(st.integers(0, 3)) == 0:
+            path = (*path[:-1], str(draw(_misspelt(str(path[-1])))))
+        equals = draw(st.sampled_from(["=", "=", "=", "", " = ", "=="]))
+        words.append(".".join(map(str, path)) + equals + as_yaml(draw(st.sampled_from(ODD_VALUES))))
+    return words

@@ -13,13 +13,16 @@ from typing import Any
 import hypothesis
 import pytest
 from hypothesis import HealthCheck, Phase
+from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from fewshot import config
 from fewshot.cli import arguments
+from fewshot.config import splits
 from fewshot.errors import Diverged, UserError
 from fewshot.runs import resolve
-from tests.campaign.configurations import as_yaml, configurations, mutated
+from fewshot.studies import grids, schema
+from tests.campaign.configurations import as_yaml, configurations, mutated, set_words
 from tests.campaign.conftest import Outcomes
 from tests.campaign.limits import TooSlow, time_limit
 
@@ -116,6 +119,73 @@ def test_configurations_are_refused_in_a_sentence_or_survive_yaml(
                 record.fail(f"{problem_of(error)}: {content[:400]!r}")
 
         for_each(strategy, amount(round(share * 10_000)), seed, attempt)
+
+
+def load_study(path: Path) -> None:
+    """Read a row and list its cells at every scale."""
+    for row in schema.read([path]):
+        for scale in schema.SCALES:
+            grids.count(row, scale), grids.cells(row, scale)
+
+
+def load_split(path: Path) -> None:
+    """Read the split of a data set that has some of its classes."""
+    splits.read(str(path), ["cat", "dog", "n01532829", "apple"], "animals")
+
+
+def files_below(folder: str) -> SearchStrategy[Any]:
+    """Return a strategy of the contents of packaged YAML files below a folder, the short ones."""
+    paths = sorted((config.presets_folder() / folder).rglob("*.yaml"))
+    short = [path for path in paths if path.stat().st_size < 6000]
+    return st.sampled_from([config.read(path) for path in short])
+
+
+@pytest.mark.parametrize(
+    ("part", "folder", "load"),
+    [
+        ("study-files", "studies", load_study),
+        ("split-files", "splits", load_split),
+        ("set-words", "", None),
+    ],
+)
+def test_other_texts_are_refused_in_a_sentence_or_read(
+    part: str,
+    folder: str,
+    load: Callable[[Path], None] | None,
+    seed: int,
+    amount: Callable[[int], int],
+    outcomes: Callable[[str], Outcomes],
+    tmp_path: Path,
+):
+    (tmp_path / "study").mkdir()
+    path = tmp_path / "study" / "row.yaml"
+
+    def set_all(words: list[str]) -> None:
+        values = arguments.values(None, words, data="digits", shots=1)
+        resolve._check_name(values.get("method"))
+        resolve.configure(values, values.get("preset") or "few")
+
+    def load_file(content: bytes) -> None:
+        assert load is not None
+        path.write_bytes(content)
+        load(path)
+
+    strategy = set_words() if load is None else mutated(files_below(folder))
+    call: Callable[[Any], None] = set_all if load is None else load_file
+    with outcomes(part) as record:
+
+        def attempt(content: Any) -> None:
+            try:
+                with time_limit(SECONDS):
+                    call(content)
+                record.count("read")
+            except (Exception, TooSlow) as error:
+                if problem := problem_of(error):
+                    record.fail(f"{problem}: {content[:400]!r}")
+                else:
+                    record.count("refused in one sentence")
+
+        for_each(strategy, amount(1000), seed, attempt)
 
 
 def finite(value: Any) -> bool:
