@@ -202,8 +202,9 @@ def small(values: dict[str, Any]) -> dict[str, Any]:
     cut = {**values, "backbone": {"name": "conv4", **values.get("backbone", {})}}
     cut["backbone"]["weights"] = "none"
     method, preset = values["method"], values.get("preset") or "few"
-    if "train" in values or config.preset(method, preset).get("train"):
-        train = {key: value for key, value in values.get("train", {}).items() if key != "epochs"}
+    train = values.get("train", config.preset(method, preset).get("train"))
+    if train is not None:
+        train = {key: value for key, value in train.items() if key != "epochs"}
         cut["train"] = {**train, "steps": 2, "batch_size": min(train.get("batch_size", 8), 8)}
     return cut
 
