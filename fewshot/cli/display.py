@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import codecs
 import io
 import logging
@@ -98,6 +99,20 @@ def take_termination_as_ctrl_c() -> None:
     """
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def ignore_signals_at_exit() -> None:
+    """Make the end of Python, which takes a moment with torch, ignore SIGINT and SIGTERM.
+
+    The command is over by then, and its exit code is to say how it ended.
+    """
+    atexit.unregister(_ignore_signals)  # to be registered once, and as the last, which runs first
+    atexit.register(_ignore_signals)
+
+
+def _ignore_signals() -> None:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def is_follower() -> bool:

@@ -125,4 +125,6 @@ def main() -> NoReturn:
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+    finally:
+        display.ignore_signals_at_exit()
     sys.exit(0)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import logging
 import signal
+import subprocess
+import sys
 
 import pytest
 import typer
@@ -84,3 +86,16 @@ def test_termination_is_one_line_and_code_130_like_ctrl_c(capsys) -> None:
         signal.signal(signal.SIGTERM, before)
     assert exit_info.value.exit_code == 130
     assert capsys.readouterr().err == "fewshot: interrupted; the same command resumes.\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_at_the_end_of_python_does_not_change_the_exit_code(number: int) -> None:
+    code = (
+        "import atexit, signal\n"
+        "from fewshot.cli import display\n"
+        "display.take_termination_as_ctrl_c()\n"
+        f"atexit.register(signal.raise_signal, {int(number)})\n"
+        "display.ignore_signals_at_exit()\n"
+    )
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (process.returncode, process.stderr) == (0, "")
