@@ -182,9 +182,10 @@ def measured(kind: str, n: int, work: Path, steps: list[str]) -> Iterator[tuple[
     """Run some steps on n images with an empty cache, and yield what each took."""
     data = work / f"{kind}-{n}"
     files = data
-    if not data.exists():
-        make_thumbnails(data, n) if kind == "thumbnails" else make_photos(data, n)
+    if kind == "photos" and not data.exists():
+        make_photos(data, n)
     if kind == "thumbnails":
+        make_thumbnails(data, n)
         files = work / f"names-{n}"
         if not files.exists() and "predict" in steps:
             make_names(files, n)
