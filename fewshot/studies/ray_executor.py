@@ -7,9 +7,10 @@ import re
 import secrets
 import signal
 import socket
+import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,6 @@ class InRay:
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         # Ray lowers the priority of its workers, so they would starve beside any other program.
         os.environ.setdefault("RAY_worker_niceness", "0")
-        os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "error")  # it would warn on stderr
         if address is None:  # Ray would listen at every address of this machine
             os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
         try:
@@ -103,7 +103,8 @@ class InRay:
         """Join a running cluster; as many cells as it has processors run at the same time."""
         try:
             _check_answers(address)
-            self._connect(address)
+            with _stderr_closed():
+                self._connect(address)
         except (OSError, ValueError, RuntimeError, self.ray.exceptions.RayError) as error:
             raise UserError(
                 f"the Ray cluster at {address} could not be joined ({one_line(error)}): check that "
@@ -164,3 +165,17 @@ def _check_answers(address: str) -> None:
     match = re.fullmatch(r"\[?([^/]+?)\]?:(\d{1,5})", address)
     if match is not None:
         socket.create_connection((match[1], int(match[2])), timeout=CONNECT_SECONDS).close()
+
+
+@contextmanager
+def _stderr_closed() -> Iterator[None]:
+    """Drop what is written to stderr in the block: a line for each time that Ray tries again."""
+    sys.stderr.flush()
+    before, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(before, 2)
+        os.close(before)
+        os.close(nowhere)

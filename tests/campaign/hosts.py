@@ -27,7 +27,7 @@ hostname {name} && ip link set lo up && mount -t tmpfs tmpfs /dev/shm &&
 mount -t tmpfs tmpfs /mnt && echo ready && read
 """
 PORT = 6379  # of Ray's head
-DEVICE = "net0"
+DEVICE, CABLE = "net0", "cable"  # the first has the address, also without a cable
 PATIENCE = 600.0  # seconds of a command on a machine that does much else
 
 
@@ -100,7 +100,7 @@ class Host:
 
     def unplug(self) -> None:
         """Pull the cable: no packet arrives or leaves, and everything on the host runs on."""
-        self.command("ip", "link", "set", DEVICE, "down")
+        self.command("ip", "link", "set", CABLE, "down")
 
     def off(self) -> None:
         """Switch the host off: all of its processes end at once."""
@@ -137,11 +137,15 @@ def two(environment: dict[str, str], cores: bool = False) -> Iterator[tuple[Host
             core = number if cores else None
             hosts.append(Host(name, f"10.77.0.{number + 1}", core, environment))
         left, right = hosts
-        ends = [DEVICE, "netns", str(left.pid), "type", "veth", "peer", "name", DEVICE]
+        ends = [CABLE, "netns", str(left.pid), "type", "veth", "peer", "name", CABLE]
         subprocess.run(["ip", "link", "add", *ends, "netns", str(right.pid)], check=True)
-        for host in hosts:
-            host.command("ip", "address", "add", f"{host.address}/24", "dev", DEVICE)
-            host.command("ip", "link", "set", DEVICE, "up")
+        for host, other in ((left, right), (right, left)):
+            host.command("ip", "link", "add", DEVICE, "type", "bridge")
+            host.command("ip", "address", "add", f"{host.address}/32", "dev", DEVICE)
+            for device in (DEVICE, CABLE):
+                host.command("ip", "link", "set", device, "up")
+            route = [other.address, "dev", CABLE, "src", host.address]
+            host.command("ip", "route", "add", *route)
         yield left, right
     finally:
         for host in hosts:
