@@ -7,6 +7,7 @@ import io
 import json
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -177,3 +178,47 @@ def test_command_lines_end_in_a_result_or_a_sentence(
                 record.fail(f"{problem_of(error)}: {shown!r}")
 
         for_each(command_lines(), amount(1000), seed, attempt)
+
+
+COMMANDS = ["run --help", "sweep nowhere", "data images"]
+SURROUNDINGS = {
+    "no home": "env -u HOME {}",
+    "C locale": "env LANG=C LC_ALL=C PYTHONUTF8=0 PYTHONIOENCODING=latin-1 {}",
+    "ASCII output": "env PYTHONIOENCODING=ascii {}",
+    "unknown locale": "env LANG=xx_YY.foo LC_ALL=xx_YY.foo {}",
+    "dumb terminal": "env TERM=dumb COLUMNS=1 {}",
+    "width that is no number": "env COLUMNS=abc LINES=-1 {}",
+    "unknown time zone": "env TZ=Nowhere/City {}",
+    "reader gone": "{} | true",
+    "one line read": "{} | head -1",
+    "no input": "{} <&-",
+    "no output": "{} >&-",
+    "no errors": "{} 2>&-",
+    "nothing open": "{} <&- >&- 2>&-",
+    "full output": "{} > /dev/full",
+    "full errors": "{} 2> /dev/full",
+    "folder removed": "cd gone && rmdir ../gone && {}",
+}
+
+
+def test_commands_end_well_in_odd_surroundings(
+    outcomes: Callable[[str], Outcomes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    write_material(tmp_path)
+    with outcomes("command-lines-surroundings") as record:
+        for name, pattern in SURROUNDINGS.items():
+            for words in COMMANDS:
+                (tmp_path / "gone").mkdir(exist_ok=True)
+                line = pattern.format(f"{sys.executable} -m fewshot {words}")
+                process = subprocess.run(
+                    ["bash", "-c", f"set -o pipefail; {line}"],
+                    capture_output=True,
+                    text=True,
+                    errors="replace",
+                    timeout=600,
+                )
+                if "Traceback" in process.stderr or process.returncode not in (0, 1, 2):
+                    record.fail(f"{name}, {words}: {process.returncode} {process.stderr[-300:]}")
+                else:
+                    record.count(f"exit code {process.returncode}")
