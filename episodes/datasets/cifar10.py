@@ -6,15 +6,14 @@ Source:
 
 from __future__ import annotations
 
-import contextlib
 import http.client
 import logging
 import os
 import shutil
-import sys
 import tarfile
 from pathlib import Path
 
+from episodes.datasets import network
 from episodes.errors import NotHere
 
 BATCHES = "cifar-10-batches-py"
@@ -60,5 +59,5 @@ def _fetch(folder: Path) -> None:
     from torchvision.datasets import CIFAR10
 
     logging.getLogger("fewshot").warning("downloading CIFAR-10 (170 MB); this happens once")
-    with contextlib.redirect_stdout(sys.stderr):  # stdout is for results
+    with network.downloading():
         CIFAR10(str(folder), download=True)

@@ -1,15 +1,19 @@
-"""Whether another machine can be reached, which is known in seconds."""
+"""Other machines: whether one can be reached, and downloads that never hang."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
+import sys
 import threading
 import urllib.request
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 # A working connection is never slower. Without a limit, a missing one is noticed after minutes.
 REACH_SECONDS = 5.0
+SILENT_SECONDS = 30.0  # in which a server must send something, or a download fails
 
 
 def answers(url: str) -> bool:
@@ -44,3 +48,18 @@ def _proxy(url: str) -> str | None:
     proxies = urllib.request.getproxies()
     proxy = proxies.get(parts.scheme) or proxies.get("all")
     return proxy if proxy is None or "://" in proxy else f"http://{proxy}"
+
+
+@contextlib.contextmanager
+def downloading() -> Iterator[None]:
+    """Let downloads in the block fail with an OSError if the server is silent for too long.
+
+    Python's own never give up. What they print goes to stderr, because stdout is for results.
+    """
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(SILENT_SECONDS)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        socket.setdefaulttimeout(before)

@@ -17,7 +17,6 @@ import http.client
 import logging
 import os
 import re
-import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from io import BytesIO
@@ -25,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
-from episodes.datasets import drafts
+from episodes.datasets import drafts, network
 from episodes.datasets.source import CHUNK, Content, Part, Payload, Source
 from episodes.errors import NotHere, UserError
 
@@ -182,7 +181,7 @@ def _download(stem: str, root: Path) -> None:
             if _path(stem, root) is not None:
                 return
             logging.getLogger("fewshot").warning("downloading %s.zip of Omniglot, once", stem)
-            with contextlib.redirect_stdout(sys.stderr):  # stdout is for results
+            with network.downloading():
                 Omniglot(str(unfinished), background=stem == "images_background", download=True)
             folder = root / FOLDERS[1]
             folder.mkdir(exist_ok=True)

@@ -8,13 +8,11 @@ Source:
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 import logging
 import os
 import re
 import shutil
-import sys
 import textwrap
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
@@ -23,6 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from episodes.datasets import network
 from episodes.datasets.arrays.labels import numbered
 from episodes.datasets.known_sets import may_be_mirrored
 from episodes.datasets.source import CHUNK, Content, Part, Payload, Source
@@ -171,8 +170,7 @@ def _download(dataset: str, name: str, arguments: list[dict[str, object]], folde
     unfinished = folder.parent / f".{name}.partial"
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        # Standard output is for results.
-        with FileLock(folder.parent / f".{name}.lock"), contextlib.redirect_stdout(sys.stderr):
+        with FileLock(folder.parent / f".{name}.lock"), network.downloading():
             if folder.is_dir():
                 return
             logging.getLogger("fewshot").warning("downloading %s; this happens once", name)

@@ -1,4 +1,4 @@
-"""Oracle: the same images from another kind of file, beside other images, or for another program."""
+"""Oracle: the same images from other files, beside other images, or for another program."""
 
 from __future__ import annotations
 

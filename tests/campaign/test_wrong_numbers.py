@@ -207,11 +207,15 @@ def test_two_threads(outcomes: Callable[[str], Outcomes], usual: Ran, tmp_path: 
 def test_two_processes_of_torchrun(
     seed: int, amount: Callable[[int], int], outcomes: Callable[[str], Outcomes], tmp_path: Path
 ) -> None:
-    """Compare trainings on batches that two processes share, of networks without batch norm."""
-    network = {"backbone": varied_runs.BACKBONES[0]}
+    """Compare trainings on batches that two processes share.
+
+    Each process computes batch norm from its part of a batch and augments this part at random, so
+    there is neither here.
+    """
+    plain = {"backbone": varied_runs.BACKBONES[0], "augment": []}
     sample = [varied_runs.sample(seed, number) for number in range(20 * amount(5))]
     shared = {
-        str(number): {**values, **network}
+        str(number): {**values, **plain}
         for number, values in enumerate(sample)
         if values["method"] in ("scratch", "finetune") and "validation" not in values
     }

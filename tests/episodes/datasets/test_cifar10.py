@@ -1,10 +1,12 @@
 """Oracles: batches written by the test itself, and a closed network port."""
 
+import socket
 from pathlib import Path
 
 import pytest
+from torchvision.datasets import CIFAR10
 
-from episodes.datasets import available, cifar10, load
+from episodes.datasets import available, cifar10, load, network
 from episodes.errors import NotHere
 from tests.episodes.datasets.samples import save_batches
 
@@ -27,6 +29,22 @@ def test_without_a_network_the_message_names_the_remedy(
         with pytest.raises(NotHere, match=r"download failed .*refused.*FEWSHOT_DATA") as error:
             load("cifar10", root=tmp_path / "data")
         assert str(tmp_path / "data") in str(error.value)
+
+
+def test_a_server_that_falls_silent_does_not_hold_up_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "https_proxy", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setattr("urllib.request._opener", None)  # made with the proxies of other tests
+    monkeypatch.setattr(network, "SILENT_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as server:  # accepts, and answers nothing
+        address = f"http://127.0.0.1:{server.getsockname()[1]}/cifar-10-python.tar.gz"
+        monkeypatch.setattr(CIFAR10, "url", address)
+        with pytest.raises(NotHere, match=r"download failed .*timed out"):
+            load("cifar10", root=tmp_path)
+    assert socket.getdefaulttimeout() is None
 
 
 def test_a_download_happens_once_and_leaves_nothing_unfinished(
