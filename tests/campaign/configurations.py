@@ -29,6 +29,7 @@ BUDGETS = st.one_of(
 ELSEWHERE = {"method", "preset", "regime", "data", "learner", "augment", "append", "backbone"}
 ELSEWHERE |= {"shots", "class_shots", "fraction", "full", "base", "prior", "exclude_classes"}
 ELSEWHERE |= {"name", "weights", "options", "beside", "test", "group_by", "file", "split"}
+ELSEWHERE |= {"compile"}  # calls a C++ compiler for a minute
 
 
 @dataclass(frozen=True)
