@@ -43,9 +43,8 @@ def test_a_cluster_that_does_not_answer_is_named_at_once(address: str, reason: s
 
 
 def test_lines_of_ray_do_not_reach_stderr(capfd: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(OSError, match="refused"), ray_executor._stderr_closed():
+    with ray_executor._stderr_closed():
         os.write(2, b"trying again")
-        raise OSError("refused")
     os.write(2, b"an error")
     assert capfd.readouterr().err == "an error"
 
