@@ -222,16 +222,16 @@ def torchrun(out: Path, *options: str) -> Sequence[str]:
     return ["-m", "torch.distributed.run", *options, *command]
 
 
-def together(left: Host, right: Host, out: Path) -> list[subprocess.Popen[str]]:
-    """Start one training on two hosts, with a process on each."""
-    nodes = ["--nnodes", "2", "--nproc-per-node", "1"]
-    meeting = ["--master-addr", left.address, "--master-port", "29500"]
+def together(nodes: Sequence[Host], n_processes: int, out: Path) -> list[subprocess.Popen[str]]:
+    """Start one training on these hosts, with so many processes on each."""
+    shape = ["--nnodes", str(len(nodes)), "--nproc-per-node", str(n_processes)]
+    meeting = ["--master-addr", nodes[0].address, "--master-port", "29500"]
     return [
         host.start(
-            *torchrun(out, *nodes, "--node-rank", str(rank), *meeting),
+            *torchrun(out, *shape, "--node-rank", str(rank), *meeting),
             GLOO_SOCKET_IFNAME=hosts.DEVICE,
         )
-        for rank, host in enumerate((left, right))
+        for rank, host in enumerate(nodes)
     ]
 
 
@@ -253,12 +253,13 @@ def test_one_training_on_two_nodes(
     case = request.node.callspec.id
     with outcomes(f"two-nodes-torchrun-{case}") as part:
         environment = {"FEWSHOT_CACHE": str(tmp_path / "cache")}
+        with hosts.two(environment) as (left, _):
+            (on_one,) = together([left], 2, tmp_path / "one")
+            code, messages = hosts.ended(on_one)
+            assert code == 0, messages
         with hosts.two(environment) as (left, right):
-            one_node = ["--standalone", "--nproc-per-node", "2"]
-            on_one = left.start(*torchrun(tmp_path / "one", *one_node), GLOO_SOCKET_IFNAME="lo")
-            assert hosts.ended(on_one)[0] == 0
             if loss is not None:
-                both = together(left, right, tmp_path / "two")
+                both = together([left, right], 1, tmp_path / "two")
                 hosts.until(lambda: bool(list(tmp_path.glob("two/*/trial-0/metrics.jsonl"))))
                 loss(right)
                 lost_at = time.monotonic()
@@ -269,7 +270,7 @@ def test_one_training_on_two_nodes(
                     part.fail(f"exit code {code}: {messages[-500:]}")
                 part.count("losses that the other node names in one sentence")
         with hosts.two(environment) as (left, right):
-            for process in together(left, right, tmp_path / "two"):
+            for process in together([left, right], 1, tmp_path / "two"):
                 code, messages = hosts.ended(process)
                 if code:
                     part.fail(f"exit code {code}: {messages[-300:]}")
