@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from episodes.datasets import drafts
-from fewshot.errors import Interrupted, UserError, one_line
+from fewshot.errors import Interrupted, ProcessLost, UserError, one_line
 from fewshot.studies import node_checks
 from fewshot.studies.executors import outcome, run_cell
 from fewshot.studies.results import Outcome
 
 TRIES = 5  # of a cell whose worker died
 CONNECT_SECONDS = 10.0
+CHECK_SECONDS = 10.0  # between two looks at whether Ray still runs, while cells do
 RAY_FOLDER = "fewshot-ray-"  # begins a name that is short, because paths of sockets must be
 
 
@@ -97,7 +98,13 @@ class InRay:
         base = Path(os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp")
         folder = self.cleanup.enter_context(drafts.draft_folder(base, RAY_FOLDER))
         options["_temp_dir"] = str(folder)
-        self._connect("local", **options)
+        try:
+            self._connect("local", **options)
+        except Exception as error:  # Ray has no class of its own for it
+            raise ProcessLost(
+                f"Ray did not start ({one_line(error)}): repeat the command, or use --workers 1, "
+                "which does without Ray."
+            ) from None
 
     def _join(self, address: str) -> None:
         """Join a running cluster; as many cells as it has processors run at the same time."""
@@ -147,12 +154,20 @@ class InRay:
 
         Ray does not say which cells have started, so `on_start` is called for as many of the oldest
         as there are workers.
+
+        Raises:
+            ProcessLost: Ray has ended on all its nodes.
         """
         for handle in handles[: self.workers]:
             if handle not in self.started:
                 self.started.add(handle)
                 on_start(handle)
-        (ready, *_), _ = self.ray.wait(list(handles), num_returns=1)
+        ended: list[Any] = []
+        while not ended:
+            ended, _ = self.ray.wait(list(handles), num_returns=1, timeout=CHECK_SECONDS)
+            if not ended and not any(node["Alive"] for node in self.ray.nodes()):
+                raise ProcessLost("Ray has ended on all its nodes: the same command resumes.")
+        (ready,) = ended
         try:
             return ready, self.ray.get(ready)
         except self.ray.exceptions.RayError as error:

@@ -115,7 +115,7 @@ def test_a_run_of_several_processes_survives_the_end_of_any(
             campaign.attempt([strikes[number % len(strikes)]], luck)
 
 
-RAY_WORKER = one_named(signal.SIGKILL, "ray::")
+RAY_WORKER = one_named(signal.SIGKILL, "ray::IDLE", "ray::run_cell")
 RAYLET = one_named(signal.SIGKILL, "raylet/raylet", codes=(1,))
 
 

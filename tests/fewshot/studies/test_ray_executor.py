@@ -7,10 +7,11 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
-from fewshot.errors import UserError
+from fewshot.errors import ProcessLost, UserError
 from fewshot.studies import node_checks, ray_executor
 
 
@@ -61,3 +62,29 @@ def test_ray_on_one_machine_listens_there_alone() -> None:
     command = [sys.executable, "-c", code]
     address = subprocess.check_output(command, env=environment, text=True, timeout=300)
     assert address.startswith("127.0.0.1:")
+
+
+def test_a_sweep_ends_with_one_sentence_if_ray_does_not_start(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    ray = pytest.importorskip("ray")
+
+    def fail(*args: object, **options: object) -> None:
+        raise Exception("The current node timed out\nduring startup.")
+
+    monkeypatch.setattr(ray, "init", fail)
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path))
+    with pytest.raises(ProcessLost, match=r"did not start \(The current node timed out during"):
+        ray_executor.InRay(2, None, "cpu").__enter__()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_sweep_does_not_wait_for_cells_of_a_ray_that_has_ended() -> None:
+    pytest.importorskip("ray")
+    pool = ray_executor.InRay(2, None, "cpu")
+    pool.ray = Mock()
+    pool.ray.wait.side_effect = [([], ["a"]), ([], ["a"])]
+    pool.ray.nodes.side_effect = [[{"Alive": True}], [{"Alive": False}]]
+    with pytest.raises(ProcessLost, match="the same command resumes"):
+        pool.wait(["a"], lambda handle: None)
+    assert pool.ray.nodes.call_count == 2
