@@ -161,34 +161,48 @@ def _searched(data: TrainTest, entries: Sequence[Entry], parts: Sequence[Part]) 
     sets = (data.train,) if data.is_whole else (data.train, data.test)
     labels = torch.cat([one.labels for one in sets])
     clusters = copies.clusters_of_copies([one.images for one in sets], labels)
-    names = [_rows(part, entry) for part, entry in zip(parts, entries, strict=True)]
-    return Copies(clusters, _examples(clusters, names))
+    rows = [_rows(part, entry) for part, entry in zip(parts, entries, strict=True)]
+
+    def name_of(position: int) -> str:
+        n = len(rows[0])
+        if position < n:
+            return parts[0].name_of(int(rows[0][position]))
+        return parts[1].name_of(int(rows[1][position - n]))
+
+    return Copies(clusters, _examples(clusters, [len(own) for own in rows], name_of))
 
 
-def _examples(clusters: np.ndarray, names: Sequence[Sequence[str]]) -> np.ndarray:
+def _examples(
+    clusters: np.ndarray, sizes: Sequence[int], name_of: Callable[[int], str]
+) -> np.ndarray:
     """Return the names of a few pairs of copies: of one part, or of both if there are two.
 
     Args:
         clusters: int64 [n], of the training part first.
-        names: for each part, the name of each image.
+        sizes: the number of images of each part.
+        name_of: position among all images -> name.
     """
     order = np.argsort(clusters, kind="stable")  # the images of a cluster in their order
     starts = np.flatnonzero(np.diff(clusters[order], prepend=-1))
-    pairs = []
-    for members in np.split(order, starts[1:]):
-        is_first_part = members < len(names[0])
-        others = members[1:] if len(names) == 1 else members[~is_first_part]
+    lengths = np.diff(starts, append=len(order))
+    several, pairs = lengths > 1, []
+    for start, length in zip(starts[several], lengths[several], strict=True):
+        members = order[start : start + length]
+        is_first_part = members < sizes[0]
+        others = members[1:] if len(sizes) == 1 else members[~is_first_part]
         if is_first_part[0] and len(others):
             pairs.append((members[0], others[0]))
         if len(pairs) == N_EXAMPLES:
             break
-    every = [name for own in names for name in own]
-    named = [[every[first], every[second]] for first, second in pairs if len(names) == 1]
-    named += [[every[second], every[first]] for first, second in pairs if len(names) == 2]
+    if len(sizes) == 2:  # a test image is named before the training image that it copies
+        pairs = [(second, first) for first, second in pairs]
+    named = [[name_of(int(first)), name_of(int(second))] for first, second in pairs]
     return np.array(named, dtype=np.str_).reshape(-1, 2)
 
 
-def _rows(part: Part, entry: Entry) -> list[str]:
-    """Return the name of each image of an entry; the source also has those that were skipped."""
+def _rows(part: Part, entry: Entry) -> np.ndarray:
+    """Return the index in its source of each image of an entry, without those that were skipped."""
+    if len(entry.labels) == len(part.labels):
+        return np.arange(len(part.labels))
     reasons = why_skipped_in(part, entry)
-    return [part.name_of(index) for index, reason in enumerate(reasons) if reason is None]
+    return np.flatnonzero([reason is None for reason in reasons])

@@ -96,8 +96,10 @@ def write_part(
         UserError: the source is broken.
     """
     total, size = len(part.labels), decoding.size
-    decoded_indices: list[int] = []
-    traits: list[Traits] = []
+    indices: list[np.ndarray] = []
+    counts = Counts(
+        cropped=0, cut_off=0.0, deep=dict.fromkeys(KINDS, 0), dim=0, clipped=0, paged=[]
+    )
     skipped: list[tuple[str, str]] = []
     # On a full disk, writing to a file raises an error; writing to a memory map kills the process.
     with open(folder / "images.npy", "wb") as file, _progress(progress, total, label) as advance:
@@ -105,35 +107,36 @@ def write_part(
         start = 0
         for chunk in decoded_chunks(part.chunks(), decoding):
             file.write(chunk.pixels.data)
-            traits += chunk.traits
+            is_decoded = np.array([reason is None for reason in chunk.reasons], dtype=bool)
+            indices.append(start + np.flatnonzero(is_decoded))
+            _count(counts, chunk.traits, indices[-1], part)
             for index, reason in enumerate(chunk.reasons, start):
-                if reason is None:
-                    decoded_indices.append(index)
-                else:
+                if reason is not None:
                     skipped.append((part.name_of(index), reason))
             start += len(chunk.reasons)
             advance(len(chunk.reasons))
+        decoded_indices = np.concatenate([np.empty(0, dtype=np.int64), *indices])
         shape = _write_header(file, len(decoded_indices), size)
+    counts["deep"] = {kind: n for kind, n in counts["deep"].items() if n}
     np.save(folder / "labels.npy", part.labels[decoded_indices].astype(np.int64))
     if part.clusters is not None:
         np.save(folder / "clusters.npy", part.clusters[decoded_indices].astype(np.int64))
     first_chunk = next(part.chunks(), [])
     jpeg = bool(first_chunk) and bytes(raw(first_chunk[0])[:2]) == b"\xff\xd8"
-    counts = _counts(traits, [part.name_of(index) for index in decoded_indices])
     return {"shape": shape, "total": total, "jpeg": jpeg, "skipped": skipped, "counts": counts}
 
 
-def _counts(traits: list[Traits], names: list[str]) -> Counts:
-    shares = [own.cut_off for own in traits if own.cut_off]
-    kinds = [own.kind for own in traits]
-    return {
-        "cropped": len(shares),
-        "cut_off": sum(shares),
-        "deep": {kind: kinds.count(kind) for kind in KINDS if kind in kinds},
-        "dim": sum(own.is_dim for own in traits),
-        "clipped": sum(own.is_clipped for own in traits),
-        "paged": [name for name, own in zip(names, traits, strict=True) if own.has_more_pages],
-    }
+def _count(counts: Counts, traits: list[Traits], indices: np.ndarray, part: Part) -> None:
+    """Add the images of a chunk to the counts of a part."""
+    for own, index in zip(traits, indices.tolist(), strict=True):
+        counts["cropped"] += bool(own.cut_off)
+        counts["cut_off"] += own.cut_off
+        counts["dim"] += own.is_dim
+        counts["clipped"] += own.is_clipped
+        if own.kind in counts["deep"]:
+            counts["deep"][own.kind] += 1
+        if own.has_more_pages:
+            counts["paged"].append(part.name_of(index))
 
 
 def _write_header(file: BinaryIO, count: int, size: int) -> list[int]:
