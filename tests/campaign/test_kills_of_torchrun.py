@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -25,15 +26,26 @@ RUN = "run --method scratch --data digits --shots 8 --seeds 0-1 --backbone conv4
 RANK = "-u -m fewshot"  # in the command line of a process that torchrun started
 
 
-def while_training(target: str, number: int) -> kills.Strike:
-    """Return a strike at a random moment after the first trial began.
+# torchrun itself ends with 1, and with a traceback of its own, if a process of it fails.
+CODES = (0, 1, 130, -signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT)
+
+
+@dataclass(frozen=True)
+class WhileTraining:
+    """A signal at a random moment after the first trial began.
 
     Args:
-        target: "torchrun", "rank", or "all".
         number: the signal.
+        target: who gets it: "torchrun", "rank" (one of two), or "all".
     """
 
-    def strike(process: kills.Process, whole: kills.Undisturbed, luck: random.Random) -> bool:
+    number: int
+    target: str
+
+    def __call__(
+        self, process: kills.Process, whole: kills.Undisturbed, luck: random.Random
+    ) -> bool:
+        """Send it; return whether both processes still ran then."""
         folder = process.files.parent
         while process.poll() is None and not list(folder.glob("runs/*/trial-0/*")):
             time.sleep(kills.POLL)
@@ -46,19 +58,21 @@ def while_training(target: str, number: int) -> kills.Strike:
         if process.poll() is not None or len(ranks) < 2:
             return False
         targets = {"torchrun": [process.pid], "rank": [luck.choice(ranks)], "all": started}
-        process.send(number, targets[target])
+        process.send(self.number, targets[self.target])
         return True
 
-    return strike
+    def is_expected(self, process: kills.Process) -> bool:
+        """Return whether torchrun ended as it does when it or a process of it gets a signal."""
+        return process.returncode in CODES
 
 
 STRIKES = [
-    while_training("torchrun", signal.SIGKILL),
-    while_training("rank", signal.SIGKILL),
-    while_training("torchrun", signal.SIGTERM),
-    while_training("all", signal.SIGKILL),
-    while_training("rank", signal.SIGTERM),
-    while_training("torchrun", signal.SIGINT),
+    WhileTraining(signal.SIGKILL, "torchrun"),
+    WhileTraining(signal.SIGKILL, "rank"),
+    WhileTraining(signal.SIGTERM, "torchrun"),
+    WhileTraining(signal.SIGKILL, "all"),
+    WhileTraining(signal.SIGTERM, "rank"),
+    WhileTraining(signal.SIGINT, "torchrun"),
 ]
 
 
@@ -75,8 +89,7 @@ def test_a_killed_process_ends_all_and_the_training_resumes(
         "torchrun",
         words,
         is_fewshot=False,
-        # torchrun itself ends with 1, and with a traceback of its own, if a process of it fails
-        exit_codes=(0, 1, 130, -signal.SIGKILL, -signal.SIGTERM, -signal.SIGINT),
+        exit_codes=CODES,
         trouble=f'File "{kills.ROOT / "fewshot"}',
         environment={"PYTHONPATH": str(kills.ROOT), "OMP_NUM_THREADS": "1"},
     )
