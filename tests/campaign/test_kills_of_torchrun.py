@@ -18,7 +18,7 @@ from tests.campaign.conftest import Outcomes
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="/proc is read")
 
 SETTINGS = (
-    "backbone.options={width: 8, norm: group}", "precision=float32", "train.steps=600",
+    "backbone.options={width: 8, norm: group}", "precision=float32", "train.steps=120",
     "train.batch_size=16", "train.log_every_epochs=5", "validation.share=0.25", "select=holdout",
 )  # fmt: skip
 COMMAND = "-m torch.distributed.run --standalone --nproc-per-node 2 -m fewshot"
