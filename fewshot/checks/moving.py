@@ -7,6 +7,7 @@ moved, so that an interrupted move can be undone as well.
 from __future__ import annotations
 
 import csv
+import filecmp
 import os
 import shutil
 from collections.abc import Iterable, Sequence
@@ -105,7 +106,9 @@ def move(report: Report, target: Path, only: Sequence[str] | None = None) -> Mov
                 listed.append(finding)
                 continue
             name = os.path.relpath(source, folder)
-            place = _free(target / name)
+            place = target / name
+            if not _is_half_moved(source, place):
+                place = _free(place)
             writer.writerow(_cells(finding, report, name, os.path.relpath(place, target)))
             file.flush()
             _move(source, place)
@@ -147,7 +150,7 @@ def undo(data: Path, target: Path) -> int:
         source, place = target / row["moved_to"], data / row["image"]
         if not os.path.lexists(source):
             continue
-        if os.path.lexists(place):
+        if os.path.lexists(place) and not _is_half_moved(source, place):
             remaining.append([row[column] for column in COLUMNS])
             continue
         _move(source, place)
@@ -234,6 +237,20 @@ def _free(place: Path) -> Path:
     return next(other for other in numbered if not os.path.lexists(other))
 
 
+def _is_half_moved(source: Path, place: Path) -> bool:
+    """Return whether a file is at its new place already, by a move that was killed before its end.
+
+    That can happen to links, and to files that move to another file system.
+    """
+    if source.is_symlink() or place.is_symlink():
+        are_links = source.is_symlink() and place.is_symlink()
+        return are_links and os.path.realpath(source) == os.path.realpath(place)
+    if not source.is_file() or not place.is_file() or os.path.samefile(source, place):
+        return False
+    same_time = source.stat().st_mtime_ns == place.stat().st_mtime_ns
+    return same_time and filecmp.cmp(source, place, shallow=False)
+
+
 def _move(source: Path, place: Path) -> None:
     """Move a file; a link becomes a link to the same file from its new place.
 
@@ -242,6 +259,9 @@ def _move(source: Path, place: Path) -> None:
     """
     io.make_folder(place.parent, OTHER_FOLDER)
     try:
+        if _is_half_moved(source, place):
+            source.unlink()
+            return
         if source.is_symlink():
             place.symlink_to(os.path.realpath(source))
             source.unlink()

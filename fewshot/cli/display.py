@@ -30,6 +30,7 @@ PLAINER = {
     "\u2264": "<=",
     "\u2265": ">=",
 }
+REPEAT_SECONDS = 0.05  # until a lost Ctrl-C is repeated
 INTERVAL_SECONDS = 5.0  # between two lines of progress where stderr is no terminal
 
 
@@ -113,6 +114,24 @@ def ignore_signals_at_exit() -> None:
 def _ignore_signals() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+
+
+def never_lose_an_interruption() -> None:
+    """Repeat a Ctrl-C that Python ignores because it arrived while an object was removed.
+
+    A server or a training would otherwise go on as if nothing had happened.
+    """
+    before = sys.unraisablehook
+
+    def hook(ignored: sys.UnraisableHookArgs) -> None:
+        if ignored.exc_type is not None and issubclass(ignored.exc_type, KeyboardInterrupt):
+            repeat = threading.Timer(REPEAT_SECONDS, os.kill, [os.getpid(), signal.SIGINT])
+            repeat.daemon = True
+            repeat.start()
+        else:
+            before(ignored)
+
+    sys.unraisablehook = hook
 
 
 def is_follower() -> bool:

@@ -111,6 +111,7 @@ def main() -> NoReturn:
     display.never_fail_to_print()
     display.install_log_handler()
     display.take_termination_as_ctrl_c()
+    display.never_lose_an_interruption()
     try:
         _check_working_directory()
         app()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import os
 from pathlib import Path
 
@@ -101,6 +102,41 @@ def test_an_interrupted_move_can_be_undone_and_repeated(
     moving.move(reported(folder), target)
     moving.undo(folder, target)
     assert content(folder) == before
+
+
+@pytest.mark.parametrize("kind", ["link", "file on another file system"])
+def test_a_move_that_was_killed_between_its_halves_is_completed(
+    kind: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if kind == "link":
+        (folder / "cat" / "copy.png").unlink()
+        (folder / "cat" / "copy.png").symlink_to("01.png")
+    before, target, unlink = content(folder), tmp_path / "moved", Path.unlink
+
+    def other_file_system(*_: object) -> None:
+        raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+
+    def killed(path: Path, missing_ok: bool = False) -> None:
+        if path.name == "copy.png":
+            raise KeyboardInterrupt
+        unlink(path, missing_ok)
+
+    monkeypatch.setattr(os, "rename", other_file_system)
+    for act in (
+        lambda: moving.move(reported(folder), target),
+        lambda: moving.undo(folder, target),
+    ):
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, "unlink", killed)
+            with pytest.raises(KeyboardInterrupt):
+                act()
+        assert (folder / "cat" / "copy.png").exists()
+        assert (target / "cat" / "copy.png").exists()
+        act()
+        assert (folder / "cat" / "copy.png").exists() != (target / "cat" / "copy.png").exists()
+        assert {path.name for path in target.rglob("*.png")} <= {"copy.png", "broken.png"}
+    assert content(folder) == before
+    assert not target.exists()
 
 
 def test_links_point_to_their_files_from_the_new_place(folder: Path, tmp_path: Path) -> None:

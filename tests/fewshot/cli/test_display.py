@@ -7,6 +7,7 @@ import logging
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 import typer
@@ -99,3 +100,15 @@ def test_a_signal_at_the_end_of_python_does_not_change_the_exit_code(number: int
     )
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (process.returncode, process.stderr) == (0, "")
+
+
+def test_ctrl_c_while_an_object_is_removed_is_not_lost(monkeypatch) -> None:
+    class Interrupted:
+        def __del__(self) -> None:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
+    display.never_lose_an_interruption()
+    with pytest.raises(KeyboardInterrupt):  # noqa: PT012 - it is raised later
+        Interrupted()
+        time.sleep(10)
