@@ -128,6 +128,12 @@ def run(arguments: Sequence[str], folder: Path, fault: faults.Fault | None = Non
     return faults.command(list(arguments), folder, fault, ENVIRONMENT)
 
 
+def victim(name: str) -> Victim:
+    """Return the command of this name."""
+    (one,) = (victim for victim in VICTIMS if victim.name == name)
+    return one
+
+
 def outputs(victim: Victim, folder: Path) -> dict[str, object]:
     """Return what a command made, for comparison."""
     made = faults.results(folder)

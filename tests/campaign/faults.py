@@ -11,6 +11,7 @@ import importlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -55,7 +56,8 @@ class Ended(NamedTuple):
             return f"exit code {self.code}: {self.stderr.strip()[-300:]}"
         if len(lines) != 1:
             return f"{len(lines)} lines of error: {self.stderr.strip()[-300:]}"
-        return None if "/" in lines[0] else f"no path: {lines[0]}"
+        named = re.search(r"\b(out|cache|tmp|photos|runs|work|model)\b", lines[0])
+        return None if named else f"no path: {lines[0]}"
 
 
 class Fault(NamedTuple):
@@ -64,7 +66,7 @@ class Fault(NamedTuple):
     Attributes:
         folder: only operations below it count.
         number: of the operation that fails, from 0; negative for none.
-        code: the error, of `CODES`.
+        code: the error, of `CODES`, or "vanishes": `gone` is removed, and all goes on.
         lasting: whether all operations after it fail as well, except removals on a full disk.
     """
 
@@ -72,6 +74,7 @@ class Fault(NamedTuple):
     number: int = -1
     code: str = "full"
     lasting: bool = False
+    gone: Path | None = None
 
 
 def command(
@@ -90,14 +93,45 @@ def command(
         environment: variables to add.
         before: called in the fork before the command.
     """
+    return start(arguments, cwd, fault, environment, before).end()
+
+
+class Started(NamedTuple):
+    """A command that runs in a fork.
+
+    Attributes:
+        child: the process.
+        streams: files in memory: what it prints to stdout and stderr, and its operations.
+    """
+
+    child: int
+    streams: list[int]
+
+    def end(self) -> Ended:
+        """Wait for its end, and return how it ended."""
+        code = _wait(self.child)
+        stdout, stderr, log = (_content(stream) for stream in self.streams)
+        return _ended(code, stdout, stderr, log)
+
+
+def start(
+    arguments: list[str],
+    cwd: Path,
+    fault: Fault | None = None,
+    environment: Mapping[str, str] | None = None,
+    before: Callable[[], None] | None = None,
+) -> Started:
+    """Start a command as `command` does, without waiting for its end."""
     streams = [os.memfd_create(name) for name in ("out", "err", "log")]
     sys.stdout.flush()
     sys.stderr.flush()
     child = os.fork()
     if child == 0:
         _become(arguments, cwd, fault, environment or {}, before, streams)
-    code = _wait(child)
-    stdout, stderr, log = (_content(stream) for stream in streams)
+    return Started(child, streams)
+
+
+def _ended(code: int, stdout: str, stderr: str, log: str) -> Ended:
     _import(line.partition(" ")[2] for line in log.splitlines() if line.startswith("import "))
     operations = [line for line in log.splitlines() if not line.startswith("import ")]
     return Ended(code, stdout, stderr, operations)
@@ -179,6 +213,10 @@ def _injector(fault: Fault, log: int) -> Callable[[str, tuple[Any, ...]], None]:
             number, n_done = n_done, n_done + 1
             removes = event in ("os.remove", "os.rmdir") and fault.code == "full"
             if removes or number < fault.number or fault.number < 0:
+                return
+            if fault.gone is not None:
+                if number == fault.number:
+                    shutil.rmtree(fault.gone, ignore_errors=True)
                 return
             if number == fault.number or fault.lasting:
                 code = CODES[fault.code]

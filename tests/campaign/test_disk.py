@@ -68,24 +68,26 @@ def test_every_operation_may_fail(
                 ended = disk_victims.run(victim.arguments, place, fault)
                 last = "from there on" if fault.lasting else "once"
                 what = f"{victim.name}, {known.operations[fault.number]} {fault.code} {last}"
-                _count(part, what, known, place, ended)
+                count_ending(part, what, known, place, ended)
                 shutil.rmtree(place)
             shutil.rmtree(folder)
 
 
-def _count(part: Outcomes, what: str, known: Undisturbed, place: Path, ended: faults.Ended) -> None:
+def count_ending(
+    part: Outcomes, what: str, known: Undisturbed, place: Path, ended: faults.Ended
+) -> None:
     """Count how a command with a fault ended, and compare what it makes when repeated without."""
     victim = known.victim
     complaint = ended.complaint()
     if complaint is None and ended.code == 0:
         if disk_victims.outputs(victim, place) != known.results:
-            complaint = f"exit code 0, but {_difference(victim, place, known)}"
+            complaint = f"exit code 0, but {difference(known, place)}"
     elif complaint is None:
         again = disk_victims.run(victim.arguments, place)
         if again.code:
             complaint = f"repeated: {again.stderr.strip()[-300:]}"
         elif disk_victims.outputs(victim, place) != known.results:
-            complaint = f"repeated: {_difference(victim, place, known)}"
+            complaint = f"repeated: {difference(known, place)}"
     if complaint is None and (left := faults.unfinished(place)):
         complaint = f"left behind: {left}"
     if complaint is not None:
@@ -96,8 +98,8 @@ def _count(part: Outcomes, what: str, known: Undisturbed, place: Path, ended: fa
         part.count("exit code 2, one sentence; repeated, result identical")
 
 
-def _difference(victim: Victim, place: Path, known: Undisturbed) -> str:
-    made = disk_victims.outputs(victim, place)
+def difference(known: Undisturbed, place: Path) -> str:
+    made = disk_victims.outputs(known.victim, place)
     names = [
         name
         for name in made.keys() | known.results.keys()
@@ -159,6 +161,6 @@ def _fill(
         ended = disk_victims.run(victim.arguments, place)
         faults.mount(disk, "remount,size=512m")
         what = f"{victim.name} on a disk of {size:,} bytes ({first:,} to {most:,})"
-        _count(part, what, known, place, ended)
+        count_ending(part, what, known, place, ended)
     faults.unmount(disk)
     return {"counts": part.counts, "failures": part.failures}

@@ -260,6 +260,6 @@ def _report_write_errors(cache: Path) -> Iterator[None]:
     except (OSError, NotImplementedError) as error:  # the latter: a file system without locks
         reason = error.strerror if isinstance(error, OSError) and error.strerror else error
         raise UserError(
-            f"Cannot write the image cache {cache}: {reason}. Free some space there, or set "
+            f"the image cache {cache} cannot be written ({reason}): free some space there, or set "
             "FEWSHOT_CACHE to a folder that can be written."
         ) from error

@@ -334,7 +334,7 @@ except UserError as error:
     print(error)
 """
     out, err = start(code, data, cache).communicate(timeout=60)
-    assert f"Cannot write the image cache {cache}: File too large" in out, err
+    assert f"the image cache {cache} cannot be written (File too large)" in out, err
     assert "FEWSHOT_CACHE" in out
     assert [path for path in (cache / "images").iterdir() if path.is_dir()] == []
 

@@ -1,0 +1,118 @@
+"""Folders that vanish, cannot be written, are files or have names that are too long.
+
+Oracle: the results of the same command in its undisturbed folder.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.campaign import disk_victims, faults
+from tests.campaign.conftest import Outcomes
+from tests.campaign.disk_victims import victim
+from tests.campaign.test_disk import Undisturbed, count_ending, undisturbed
+
+NAMES = ("fit", "predict", "report", "check", "run probe on a folder", "sweep")
+
+
+def test_a_folder_may_vanish_at_any_operation(
+    tmp_path: Path,
+    seed: int,
+    amount: Callable[[int], int],
+    outcomes: Callable[[str], Outcomes],
+) -> None:
+    rng = random.Random(seed)
+    with outcomes("folders-vanish") as part:
+        for name in NAMES:
+            folder = tmp_path / name.replace(" ", "-")
+            known, place = undisturbed(victim(name), folder), folder / "work"
+            for _ in range(amount(12)):
+                number = rng.randrange(len(known.operations))
+                gone = place / rng.choice(["out", "cache", "photos", "tmp"])
+                shutil.copytree(known.before, place, symlinks=True)
+                fault = faults.Fault(place, number, "vanishes", gone=gone)
+                ended = disk_victims.run(known.victim.arguments, place, fault)
+                what = f"{name}: {gone.name} vanishes at {known.operations[number]}"
+                _restore(known, place, gone)
+                _count_vanished(part, what, known, place, ended)
+                shutil.rmtree(place)
+            shutil.rmtree(folder)
+
+
+def _restore(known: Undisturbed, place: Path, gone: Path) -> None:
+    """Put back what the command needed and did not make."""
+    source = known.before / gone.name
+    if source.is_dir():
+        shutil.copytree(source, place / gone.name, symlinks=True, dirs_exist_ok=True)
+
+
+def _count_vanished(
+    part: Outcomes, what: str, known: Undisturbed, place: Path, ended: faults.Ended
+) -> None:
+    """Count an ending; a command that ended well may have lost files, and is then repeated."""
+    if ended.code == 0 and disk_victims.outputs(known.victim, place) != known.results:
+        ended = disk_victims.run(known.victim.arguments, place)
+        what += ", and the command was repeated"
+    count_ending(part, what, known, place, ended)
+
+
+@pytest.mark.parametrize("code", ["file", "read-only"])
+def test_no_folder_can_be_made_or_written(
+    tmp_path: Path,
+    amount: Callable[[int], int],
+    outcomes: Callable[[str], Outcomes],
+    code: str,
+) -> None:
+    if code == "read-only" and not faults.can_mount():
+        pytest.skip("only root can mount a folder for reading alone")
+    with outcomes(f"folders-{code}") as part:
+        for name in NAMES[: amount(len(NAMES))]:
+            folder = tmp_path / name.replace(" ", "-")
+            known, place = undisturbed(victim(name), folder), folder / "work"
+            made = {one.split(" ", 1)[1].strip("'") for one in known.operations if "mkdir" in one}
+            for inner in sorted(made)[: amount(8)]:
+                shutil.copytree(known.before, place, symlinks=True)
+                (place / inner).parent.mkdir(parents=True, exist_ok=True)
+                if (place / inner).exists():
+                    shutil.rmtree(place)
+                    continue
+                if code == "file":
+                    (place / inner).write_text("this is a file")
+                    ended = disk_victims.run(known.victim.arguments, place)
+                    (place / inner).unlink(missing_ok=True)
+                else:
+                    (place / inner).mkdir()
+                    ended = _on_read_only(known, place, place / inner)
+                count_ending(part, f"{name}: {inner} is {code}", known, place, ended)
+                shutil.rmtree(place)
+            shutil.rmtree(folder)
+
+
+def _on_read_only(known: Undisturbed, place: Path, inner: Path) -> faults.Ended:
+    """Run a command while a folder can only be read."""
+
+    def work() -> list[object]:
+        subprocess.run(["mount", "--bind", str(inner), str(inner)], check=True)
+        subprocess.run(["mount", "-o", "remount,ro,bind", str(inner)], check=True)
+        return list(disk_victims.run(known.victim.arguments, place))
+
+    return faults.Ended(*faults.in_own_mounts(work))
+
+
+@pytest.mark.parametrize("path", ["x" * 300, "/".join(["x" * 200] * 30)])
+def test_a_path_that_is_too_long_is_one_sentence(tmp_path: Path, path: str) -> None:
+    for name, option in (("run scratch", "--out"), ("run scratch", "--data"), ("fit", "--out")):
+        place = tmp_path / "work"
+        one = victim(name)
+        disk_victims.prepare(one._replace(first=()), place)
+        ended = disk_victims.run([*one.arguments, option, path], place)
+        assert ended.code == 2, ended.stderr
+        assert ended.stderr.startswith("fewshot: "), ended.stderr[:300]
+        assert "Traceback" not in ended.stderr
+        shutil.rmtree(place)
