@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from episodes.datasets import drafts, grouping
+from episodes.datasets.decoding import changes
 from episodes.datasets.decoding.image_formats import can_read, quiet_pillow
 from episodes.datasets.decoding.parallel_decode import Counts, decoded_chunks, write_part
 from episodes.datasets.decoding.planning import VERSION, Plan, planned
@@ -85,13 +86,16 @@ def decoded(source: Source, options: LoadOptions, cache: Path, progress: bool) -
         return entries
     content = split(source.read(), options)
     parts = content.parts
+    states = [changes.state_of(part) for part in parts]
     with quiet_pillow(), _report_write_errors(cache):
         decoding, plan = planned(content.classes, parts, options, source.default_size)
         plan = plan._replace(notes=[*content.notes, *plan.notes])
         kinds = ("train", "test") if content.test else ("images",)
-        for kind, fingerprint, part in zip(kinds, plan.fingerprints, parts, strict=True):
+        every = zip(kinds, plan.fingerprints, parts, states, strict=True)
+        for kind, fingerprint, part, state in every:
             folder, label = cache / "images" / fingerprint, f"{source.name} {kind}"
-            entries.append(_open_or_build(folder, part, content.classes, decoding, label, progress))
+            own = _open_or_build(folder, part, state, content.classes, decoding, label, progress)
+            entries.append(own)
         index.parent.mkdir(parents=True, exist_ok=True)
         with drafts.draft(index) as file:
             file.write(json.dumps(plan._asdict()).encode())
@@ -171,6 +175,7 @@ def why_skipped_in(part: Part, entry: Entry) -> list[str | None]:
 def _open_or_build(
     folder: Path,
     part: Part,
+    state: str,
     classes: tuple[str, ...],
     decoding: Decoding,
     label: str,
@@ -191,6 +196,7 @@ def _open_or_build(
         try:
             unfinished.mkdir()
             info = write_part(unfinished, part, decoding, label, progress)
+            changes.check(part, state, info["skipped"])
             meta = {**info, "classes": classes, "name": label, "decoding": asdict(decoding)}
             (unfinished / "meta.json").write_text(json.dumps(meta), encoding="utf-8")
             shutil.rmtree(folder, ignore_errors=True)  # it exists only if it is damaged

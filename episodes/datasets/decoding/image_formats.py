@@ -18,6 +18,7 @@ import numpy as np
 from episodes.datasets.decoding.limits import LARGEST_FILE, CannotDecode, content_of
 from episodes.datasets.source import Payload
 
+CANNOT_OPEN = "cannot be opened: "  # how the reason begins if the system refuses a file
 _HEAD = 132  # bytes that are enough to recognise a format
 
 # Formats that need a plug-in of Pillow, and where it comes from.
@@ -228,7 +229,7 @@ def why_skipped(payload: Payload, error: Exception | None = None) -> str:
             if payload.stat().st_size > LARGEST_FILE:
                 return f"larger than {LARGEST_FILE >> 30} GiB"
         except OSError as unreadable:
-            return f"cannot be opened: {unreadable.strerror}"
+            return f"{CANNOT_OPEN}{unreadable.strerror}"
         if payload.suffix.lower() in _CAMERA_RAW:
             return "a camera's raw file; save it as JPEG or PNG"
     else:
