@@ -23,7 +23,7 @@ from fewshot.errors import ProcessLost
 from fewshot.runs.resolve import ResolvedRun, resolve_run
 from fewshot.runs.trial import run_trial
 from fewshot.training import devices
-from fewshot.training.signals import passed_on_to_children
+from fewshot.training.signals import ctrl_c_held_back, passed_on_to_children
 
 SAVING_SECONDS = 10.0  # for a step and a checkpoint, after another process was killed
 
@@ -56,7 +56,9 @@ def run_trials(run: ResolvedRun, seeds: Sequence[int], workers: int, force: bool
             while waiting and len(running) < workers:  # none waits in the pool, to end at once
                 seed = waiting.pop()
                 out, compute = run.folder.parent, run.compute
-                running.add(pool.submit(_run_in_this_process, settings, seed, out, compute, force))
+                request = settings, seed, out, compute, force
+                with ctrl_c_held_back():  # this may start a process
+                    running.add(pool.submit(_run_in_this_process, *request))
             # Each call wakes the pool's thread, which then watches the processes that have started.
             # Without this one it may never watch the last, and miss its end.
             pool.submit(int)

@@ -65,3 +65,17 @@ def passed_on_to_children() -> Iterator[None]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def ctrl_c_held_back() -> Iterator[None]:
+    """Deliver SIGINT after the block; processes that start in it never receive it.
+
+    A terminal sends it to all processes of a command. A process that is still importing would
+    answer with a traceback, and ends in an orderly way when its parent passes the signal on.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -3,13 +3,15 @@
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 
 import pytest
 
 from fewshot.errors import Interrupted
-from fewshot.training.signals import passed_on_to_children, stop_requested
+from fewshot.training.signals import ctrl_c_held_back, passed_on_to_children, stop_requested
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -75,3 +77,19 @@ def test_a_signal_reaches_the_children_and_interrupts():
     child.join(timeout=30)
     assert child.exitcode == -signal.SIGTERM
     assert handlers() == before
+
+
+def test_ctrl_c_comes_after_a_block_and_never_reaches_what_the_block_starts():
+    code = "import os, signal; os.kill(os.getpid(), signal.SIGINT); print('goes on')"
+    printed, late = [], False
+
+    def start() -> None:
+        nonlocal late
+        with ctrl_c_held_back():
+            os.kill(os.getpid(), signal.SIGINT)
+            printed.append(subprocess.check_output([sys.executable, "-c", code], text=True))
+            late = True
+
+    with pytest.raises(KeyboardInterrupt):
+        start()
+    assert (printed, late) == (["goes on\n"], True)
