@@ -52,7 +52,7 @@ def steps_of_a_cell(folder: Path) -> int:
     costs = [result["record"]["cost"] for result in results]
     seconds = min(cost["train_seconds"] + cost["calibration_seconds"] for cost in costs)
     shutil.rmtree(folder)
-    return round(FIRST_STEPS * CELL_SECONDS / seconds)
+    return max(1, round(FIRST_STEPS * CELL_SECONDS / seconds))
 
 
 def test_two_nodes_and_two_workers_are_efficient(
