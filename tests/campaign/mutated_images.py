@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import struct
+import warnings
 import zlib
 from collections.abc import Callable, Iterator
 from io import BytesIO
@@ -82,7 +83,9 @@ def _exif() -> bytes:
 def _saved(name: str, mode: str, **options: object) -> Iterator[tuple[str, bytes]]:
     stream = BytesIO()
     try:
-        picture(mode).save(stream, **options)  # type: ignore[arg-type]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # some modes will no longer be written
+            picture(mode).save(stream, **options)  # type: ignore[arg-type]
     except (OSError, ValueError, KeyError, TypeError, RuntimeError):
         return  # the format has no such mode
     yield name, stream.getvalue()

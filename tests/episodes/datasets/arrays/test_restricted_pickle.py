@@ -1,4 +1,4 @@
-"""Oracles: arrays that NumPy pickled, and pickles that are written by hand to do harm."""
+"""Oracles: arrays that NumPy pickled, and pickles whose opcodes are made to do harm."""
 
 from __future__ import annotations
 
