@@ -1,4 +1,16 @@
-"""Errors that are meant for the user."""
+"""Errors that are meant for the user, and those that damaged files raise."""
+
+import tokenize
+import zipfile
+import zlib
+
+# What NumPy raises for a damaged .npy or .npz file, or one without an array.
+DAMAGED_ARRAYS = (
+    *(OSError, EOFError, LookupError, ValueError, TypeError, RuntimeError, SyntaxError),
+    *(MemoryError, OverflowError, zipfile.BadZipFile, zlib.error, tokenize.TokenError),
+)
+# What Python raises for damaged JSON, also for lists inside each other without end.
+DAMAGED_JSON = (ValueError, RecursionError)
 
 
 class UserError(Exception):

@@ -5,8 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import zipfile
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from episodes.datasets import drafts
 from episodes.datasets.names import readable
+from episodes.errors import DAMAGED_ARRAYS as DAMAGED_ARRAYS
 from fewshot.errors import UserError
 
 if TYPE_CHECKING:
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 ANOTHER_FOLDER = "name another folder (--out for runs, FEWSHOT_CACHE for the cache)"
-# What numpy raises for a damaged .npz file, or one without an array.
-DAMAGED_ARRAYS = (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error)
 
 
 def write_bytes(

@@ -17,6 +17,7 @@ from episodes.datasets import copies, drafts
 from episodes.datasets.decoding.image_cache import Entry, why_skipped_in
 from episodes.datasets.names import readable_line
 from episodes.datasets.source import Part
+from episodes.errors import DAMAGED_ARRAYS
 from episodes.types import TrainTest
 
 VERSION = 1  # increase it when other images are copies than before
@@ -146,7 +147,7 @@ def _known(
 ) -> Copies:
     """Return the copies from the cache, or search for them."""
     n = sum(len(entry.labels) for entry in entries)
-    with suppress(OSError, ValueError, KeyError, EOFError), np.load(file) as arrays:
+    with suppress(*DAMAGED_ARRAYS), file.open("rb") as stream, np.load(stream) as arrays:
         known = Copies(arrays["clusters"], arrays["examples"])
         if known.clusters.shape == (n,):
             return known

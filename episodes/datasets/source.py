@@ -16,6 +16,7 @@ Payload = bytes | Path | np.ndarray
 
 # Images that a thread decodes at a time: enough to make its overhead small, and few enough that
 # photographs need little memory.
+LONGEST = 400  # characters of a name in a message
 CHUNK = 256
 
 TEST_SHARE = 0.2  # of the images, if a data set without a test part is split
@@ -167,9 +168,10 @@ def beside(place: Path, folder: Path) -> list[str]:
 
 
 def few(names: list[str]) -> str:
-    """Join at most five names, and add how many more there are."""
+    """Join at most five names, of which long ones are cut, and add how many more there are."""
     more = f" and {len(names) - 5:,} more" if len(names) > 5 else ""
-    return ", ".join(names[:5]) + more
+    shown = [name if len(name) <= LONGEST else f"{name[:LONGEST]}..." for name in names[:5]]
+    return ", ".join(shown) + more
 
 
 def images(count: int, noun: str = "image") -> str:

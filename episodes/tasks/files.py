@@ -26,8 +26,6 @@ one of n tasks in each row; otherwise use `numpy.split` with the cumulative sums
 from __future__ import annotations
 
 import json
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +36,7 @@ import torch
 from torch import Tensor
 
 from episodes.datasets import drafts
-from episodes.errors import UserError
+from episodes.errors import DAMAGED_ARRAYS, UserError
 from episodes.tasks.task_set import TaskSet
 
 VERSION = 1
@@ -48,7 +46,6 @@ KEYS = (
     *("support", "support_labels", "support_sizes", "query", "query_labels", "query_sizes", "sets"),
 )
 # What numpy raises for a damaged .npz file, or one without an array.
-DAMAGED = (OSError, EOFError, KeyError, ValueError, TypeError, zipfile.BadZipFile, zlib.error)
 
 
 class Pool(Protocol):
@@ -156,7 +153,7 @@ def read(path: Path, pool: Pool) -> TaskFile:
         protocol = json.loads(str(arrays["protocol"]))
     except FileNotFoundError:
         raise UserError(f"the task file {path} does not exist.") from None
-    except (*DAMAGED, AttributeError) as error:
+    except (*DAMAGED_ARRAYS, AttributeError) as error:
         raise UserError(
             f"{path} cannot be read as a task file ({error}): write one with `fewshot episodes` "
             "or with the keys that docs/data.md lists."

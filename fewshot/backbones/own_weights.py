@@ -17,6 +17,7 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
 from episodes.datasets.stamps import stamp
+from episodes.errors import DAMAGED_JSON
 from fewshot.errors import UserError, one_line
 
 SHIPPED = Path(__file__).parent / "weights"
@@ -94,7 +95,8 @@ def content_hash(path: Path) -> str:
 def _content_hash(path: Path, state: str) -> str:
     """Return the hash of a file in this state, which belongs to the key of the cache."""
     content = path.read_bytes()
-    with contextlib.suppress(ValueError):  # not a .safetensors file: loading it will report that
+    # Anything else than a .safetensors file is reported when it is loaded.
+    with contextlib.suppress(*DAMAGED_JSON, AttributeError):
         end = 8 + int.from_bytes(content[:8], "little")
         header = json.loads(content[8:end])
         tensors = {key: value for key, value in header.items() if key != "__metadata__"}

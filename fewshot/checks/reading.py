@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -24,7 +23,7 @@ from episodes.datasets.decoding.image_formats import quiet_pillow
 from episodes.datasets.decoding.parallel_decode import threads_for
 from episodes.datasets.names import readable_line
 from episodes.datasets.source import Payload
-from fewshot import backbones, progress
+from fewshot import backbones, io, progress
 from fewshot.checks import measuring
 from fewshot.checks.inspected import Appearance, Inspected
 from fewshot.checks.measuring import Measured
@@ -200,8 +199,7 @@ def _known(path: Path | None, n: int, side: int) -> Measured | None:
     """Return what was measured before, from the cache; None if it is not there or damaged."""
     if path is None:
         return None
-    damage = (OSError, ValueError, KeyError, EOFError, BadZipFile)
-    with suppress(*damage), path.open("rb") as stream, np.load(stream) as arrays:
+    with suppress(*io.DAMAGED_ARRAYS), path.open("rb") as stream, np.load(stream) as arrays:
         thumbnails = np.load(path.with_suffix(THUMBNAILS), mmap_mode="c", allow_pickle=False)
         known = Measured(thumbnails, *(arrays[name] for name in Measured._fields[1:]))
         is_whole = thumbnails.shape == (n, 3, side, side) and thumbnails.dtype == np.uint8

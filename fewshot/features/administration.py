@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 
 from episodes.datasets import drafts
 from episodes.datasets.locations import cache_root
+from episodes.errors import DAMAGED_JSON
 from fewshot.features import cache
 
 META_TRAINING = "meta-training"  # folder of the weights of runs/meta_training.py
@@ -104,7 +105,7 @@ def _images() -> Iterator[Item]:
             listed = f"{len(classes)} classes: {', '.join(classes[:3])}, ..."
             name = meta.get("name") or listed
             holds = f"{n:,} images of {width}x{height}"
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, *DAMAGED_JSON, KeyError, TypeError):
             name, holds = folder.name, "unfinished or damaged"
         with contextlib.suppress(FileNotFoundError):
             yield Item(name, holds, _size(folder), folder.stat().st_mtime)
@@ -129,7 +130,7 @@ def _meta_trainings() -> Iterator[Item]:
             card = json.loads((folder / META_CARD).read_text(encoding="utf-8"))
             name = f"{card['base']}, {card['method']} on {card['backbone']}"
             holds = f"{card['steps']:,} steps in {card['seconds']:.0f} s on {card['device']}"
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, *DAMAGED_JSON, KeyError, TypeError):
             name, holds = folder.name, "unfinished or damaged"
         with contextlib.suppress(FileNotFoundError):
             yield Item(name, holds, _size(folder), folder.stat().st_mtime)

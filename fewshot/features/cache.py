@@ -29,6 +29,7 @@ from safetensors import numpy as safetensors
 
 from episodes.datasets import drafts
 from episodes.datasets.locations import cache_root
+from episodes.errors import DAMAGED_JSON
 from fewshot.errors import UserError, one_line
 from fewshot.io import make_folder, reason_of, write_bytes
 
@@ -174,7 +175,7 @@ def _read(path: Path, about: Mapping[str, str]) -> Known | None:
             return known
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, AttributeError, SafetensorError) as error:
+    except (OSError, *DAMAGED_JSON, KeyError, AttributeError, SafetensorError) as error:
         problem = one_line(error, longest=100)
     log.warning(
         "the cache file %s is damaged (%s): its features are computed again.", path, problem
@@ -224,7 +225,7 @@ def header(path: Path) -> dict[str, str]:
     try:
         with path.open("rb") as file:
             return _metadata(file.read(10_000))  # our headers are far shorter
-    except (OSError, ValueError, AttributeError):
+    except (OSError, *DAMAGED_JSON, AttributeError):
         return {}
 
 

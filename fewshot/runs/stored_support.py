@@ -20,6 +20,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save as safetensors_bytes
 from torch import Tensor
 
+from episodes.errors import DAMAGED_JSON
 from episodes.streams import as_float
 from episodes.types import Decoding, ImageSet, Labelled
 from fewshot import io
@@ -158,7 +159,7 @@ def read(folder: Path) -> StoredSupport | None:
             meta_trained=about["meta_trained"],
             state=about["state"],
         )
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+    except (OSError, SafetensorError, KeyError, TypeError, *DAMAGED_JSON) as error:
         raise UserError(
             f"{path} cannot be read ({error}): run the trial again, with --force."
         ) from error

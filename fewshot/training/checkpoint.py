@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,8 +12,11 @@ import torch
 from torch import Tensor
 
 from fewshot import distributed
+from fewshot.errors import one_line
 from fewshot.io import read_tensors, write_tensors
 from fewshot.training.history import LogPoint
+
+log = logging.getLogger("fewshot")
 
 State = dict[str, Any]  # as of `state_dict`
 
@@ -78,20 +82,28 @@ class Checkpoint:
         write_tensors(path, content)
 
     @classmethod
-    def read(cls, path: Path, device: torch.device) -> Checkpoint:
+    def read(cls, path: Path, device: torch.device) -> Checkpoint | None:
         """Read a file and restore the state of torch's random generators.
+
+        Return None, with a message, if the file is damaged: the training then begins anew.
 
         The file is rank 0's. Every other process gets random numbers of its own, so that no two
         drop the same units.
         """
-        content = read_tensors(path)
-        random, cuda_random = content.pop("random"), content.pop("cuda_random")
-        progress = Progress(**content.pop("progress"))
-        progress.loss_sum = progress.loss_sum.to(device)
+        try:
+            content = read_tensors(path)
+            random, cuda_random = content.pop("random"), content.pop("cuda_random")
+            progress = Progress(**content.pop("progress"))
+            progress.loss_sum = progress.loss_sum.to(device)
+            checkpoint = cls(progress, **content)
+        except Exception as error:  # torch raises errors of many types for damaged files
+            reason = one_line(error, 100) or type(error).__name__
+            log.warning("the checkpoint %s is damaged (%s): training begins anew.", path, reason)
+            return None
         if distributed.rank():
             torch.manual_seed((torch.initial_seed() + progress.step) % 2**63)
         else:
             torch.set_rng_state(random)
             if cuda_random is not None and device.type == "cuda":
                 torch.cuda.set_rng_state(cuda_random, device)
-        return cls(progress, **content)
+        return checkpoint

@@ -309,6 +309,8 @@ class _Training:
         if self.checkpoint is None or not self.checkpoint.exists():
             return None
         saved = Checkpoint.read(self.checkpoint, self.device)
+        if saved is None:
+            return None
         self.progress, self.best_state = saved.progress, saved.best
         self.learner.load_state_dict(saved.learner)
         if self.average is not None and saved.average is not None:

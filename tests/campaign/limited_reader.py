@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 MEMORY = 4 << 30  # bytes that a job may take beyond what the process has
 CPU_SECONDS = 10.0  # of one job
-WALL_SECONDS = 90.0  # after which a job has stopped for good, also on a slow machine
+WALL_SECONDS = 300.0  # after which a job is stuck, also on a slow machine
 Job = Callable[..., str]
 
 
@@ -153,6 +153,7 @@ def _serve(pipe: Connection) -> None:
 
 
 def _done(job: Job, arguments: tuple[object, ...]) -> Reply:
+    from episodes.datasets.names import readable_line
     from fewshot.errors import UserError
 
     with contextlib.suppress(OSError):
@@ -164,7 +165,7 @@ def _done(job: Job, arguments: tuple[object, ...]) -> Reply:
     except UserError as error:
         outcome = "exit code 2, one sentence"
         try:
-            assert_one_sentence(str(error).replace("\n", " "))  # the command line joins lines
+            assert_one_sentence(readable_line(str(error)))  # as the command line prints it
         except AssertionError as wrong:
             fault = str(wrong)
     except BaseException as error:

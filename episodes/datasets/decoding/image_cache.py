@@ -28,7 +28,7 @@ from episodes.datasets.decoding.parallel_decode import Counts, decoded_chunks, w
 from episodes.datasets.decoding.planning import VERSION, Plan, planned
 from episodes.datasets.source import Content, LoadOptions, Part, Source, held_out
 from episodes.datasets.stamps import stamp
-from episodes.errors import UserError
+from episodes.errors import DAMAGED_ARRAYS, DAMAGED_JSON, UserError
 from episodes.types import Decoding
 
 _UNFINISHED = ".building"
@@ -233,7 +233,7 @@ def _open(folder: Path) -> Entry | None:
             np.load(clusters, allow_pickle=False) if clusters.exists() else None,
             Decoding(**meta["decoding"]),
         )
-    except (OSError, ValueError, EOFError, KeyError, TypeError):
+    except DAMAGED_ARRAYS:
         return None
 
 
@@ -241,7 +241,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     """Return the object in a JSON file; empty if the file is missing or damaged."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, *DAMAGED_JSON):
         return {}
     return content if isinstance(content, dict) else {}
 

@@ -14,7 +14,7 @@ from episodes.datasets.source import Source, few
 from episodes.datasets.tables.files import TEST_NAMES, files_near, train_and_tests
 from episodes.datasets.tables.table import MemoryTable, unreadable
 from episodes.datasets.tables.table_source import source_of_tables
-from episodes.errors import UserError
+from episodes.errors import DAMAGED_JSON, UserError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -138,12 +138,14 @@ def _content(file: pa.MemoryMappedFile) -> pa.Table:
     is_file_format = file.read(6) == b"ARROW1"
     file.seek(0)
     open_it = pa.ipc.open_file if is_file_format else pa.ipc.open_stream
-    return open_it(file).read_all()
+    content = open_it(file).read_all()
+    content.validate(full=True)  # a damaged file would end the process when it is used
+    return content
 
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, *DAMAGED_JSON) as error:
         raise UserError(f"{path} cannot be read ({error}): save the data set again.") from error
     return content if isinstance(content, dict) else {}

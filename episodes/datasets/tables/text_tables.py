@@ -14,9 +14,10 @@ from math import isqrt
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from episodes.datasets.names import readable
 from episodes.datasets.part_names import PartName
 from episodes.datasets.tables.table import MemoryTable
-from episodes.errors import UserError
+from episodes.errors import DAMAGED_JSON, UserError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -46,7 +47,7 @@ def head_of(path: Path) -> tuple[list[str], list[str]]:
     if path.suffix.lower() in (".jsonl", ".ndjson"):
         try:
             first = json.loads(text.strip().partition("\n")[0])
-        except ValueError:
+        except DAMAGED_JSON:
             return [], []
         is_object = isinstance(first, dict)
         return (list(first), [str(value) for value in first.values()]) if is_object else ([], [])
@@ -208,7 +209,7 @@ def _objects_in_lines(path: Path, text: str) -> list[dict[str, Any]]:
             continue
         try:
             value = json.loads(line)
-        except ValueError as error:
+        except DAMAGED_JSON as error:
             raise UserError(f"{path} is not valid JSON in line {number}: {error}.") from error
         if not isinstance(value, dict):
             raise UserError(f"{path} has no object in line {number}: expected one in each line.")
@@ -219,7 +220,7 @@ def _objects_in_lines(path: Path, text: str) -> list[dict[str, Any]]:
 def _objects_in_json(path: Path, text: str) -> list[dict[str, Any]]:
     try:
         content = json.loads(text)
-    except ValueError as error:
+    except DAMAGED_JSON as error:
         raise UserError(f"{path} is not valid JSON: {error}.") from error
     if isinstance(content, dict) and all(isinstance(value, str) for value in content.values()):
         return [{"image": image, "label": label} for image, label in content.items()]
@@ -241,7 +242,9 @@ def _of_objects(path: Path, part: PartName | None, objects: list[dict[str, Any]]
     for name in names:
         values = [value.get(name) for value in objects]
         try:
-            columns[name] = pa.array(values)
-        except (pa.ArrowException, OverflowError):  # of several types
-            columns[name] = pa.array([None if v is None else str(v) for v in values])
+            columns[readable(name)] = pa.array(values)
+        except (pa.ArrowException, OverflowError, UnicodeEncodeError):  # of several types, or
+            # with letters that no file in UTF-8 can hold
+            texts = [None if v is None else readable(str(v)) for v in values]
+            columns[readable(name)] = pa.array(texts)
     return MemoryTable(path, part, pa.table(columns), first_row=1)

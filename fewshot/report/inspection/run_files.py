@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from episodes.errors import DAMAGED_JSON
 from fewshot import io
 from fewshot.errors import UserError
 from fewshot.runs import records
@@ -139,7 +140,7 @@ def _metrics(run: Run, seed: int | None) -> dict[float, dict[str, Any]]:
     try:
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         return {row["epoch"]: row for row in rows}
-    except (OSError, UnicodeDecodeError, ValueError, KeyError, TypeError) as error:
+    except (OSError, *DAMAGED_JSON, KeyError, TypeError) as error:
         raise UserError(f"{_short(path)} cannot be read ({error})") from None
 
 

@@ -83,7 +83,7 @@ def _arrays(path: Path, only: str | None = None) -> dict[str, np.ndarray]:
             return {name: file[name] for name in file.files}
     except FileNotFoundError:
         raise UserError(f"the file of features {path} does not exist.") from None
-    except (*io.DAMAGED_ARRAYS, AttributeError, TypeError) as error:
+    except (*io.DAMAGED_ARRAYS, AttributeError) as error:
         raise UserError(
             f"{path} cannot be read as an .npz file ({error}): write it with numpy.savez({KEYS})."
         ) from None

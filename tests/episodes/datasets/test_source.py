@@ -38,3 +38,7 @@ def test_chunks_are_small_complete_and_in_order() -> None:
 )
 def test_few_names_at_most_five(count: int, expected: str) -> None:
     assert source.few([f"n{i}" for i in range(count)]) == expected
+
+
+def test_long_names_are_cut_in_messages() -> None:
+    assert source.few(["a" * 100_000, "b"]) == "a" * source.LONGEST + "..., b"

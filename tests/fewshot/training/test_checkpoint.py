@@ -46,6 +46,24 @@ def test_a_round_trip(tmp_path: Path) -> None:
     assert torch.equal(buffer, torch.ones(2))
 
 
+def test_a_damaged_file_is_none_and_changes_no_random_numbers(tmp_path: Path, caplog) -> None:
+    path = tmp_path / "checkpoint.pt"
+    checkpoint().write(path)
+    whole = path.read_bytes()
+    state = torch.get_rng_state()
+    torch.save({"progress": {}}, tmp_path / "other.pt")
+    for content in (
+        whole[: len(whole) // 2],
+        b"",
+        whole[:400] + bytes(400) + whole[800:],
+        (tmp_path / "other.pt").read_bytes(),
+    ):
+        path.write_bytes(content)
+        assert Checkpoint.read(path, CPU) is None
+    assert "training begins anew" in caplog.text
+    assert torch.equal(torch.get_rng_state(), state)
+
+
 def test_random_numbers_continue(tmp_path: Path) -> None:
     checkpoint().write(tmp_path / "checkpoint.pt")
     expected = torch.rand(4)

@@ -228,6 +228,21 @@ def overwrite_header(entry: Path) -> None:
     (entry / "images.npy").write_bytes(b"\x00" * 64 + content[64:])
 
 
+def zero_a_header(entry: Path) -> None:
+    """Damage a header so that NumPy's own repair of it fails in its tokenizer."""
+    content = (entry / "labels.npy").read_bytes()
+    (entry / "labels.npy").write_bytes(content[:20] + bytes(60) + content[80:])
+
+
+def nest_meta(entry: Path) -> None:
+    (entry / "meta.json").write_text("[" * 100_000)
+
+
+def truncate_copies(entry: Path) -> None:
+    for path in entry.glob("copies-*.npz"):
+        os.truncate(path, 50)
+
+
 def truncate_meta(entry: Path) -> None:
     (entry / "meta.json").write_text('{"shape": [1')
 
@@ -252,6 +267,9 @@ def truncate_index(entry: Path) -> None:
         truncate_images,
         empty_labels,
         overwrite_header,
+        zero_a_header,
+        nest_meta,
+        truncate_copies,
         truncate_meta,
         change_shape,
         remove_entry,

@@ -92,6 +92,20 @@ def test_a_missing_file_is_an_error_that_names_it(tmp_path: Path) -> None:
         load(str(tmp_path / "mine"))
 
 
+def test_offsets_that_lead_outside_the_file_are_an_error(tmp_path: Path) -> None:
+    """Arrow's readers trust offsets unless they are asked to validate them."""
+    names = pa.array(["ball", "car"] * 4)
+    _, offsets, letters = names.buffers()
+    far = np.frombuffer(offsets, np.int32).copy()
+    far[4:6] = 1 << 30
+    wrong = pa.StringArray.from_buffers(8, pa.py_buffer(far.tobytes()), letters)
+    rows = pa.table({"image": [png(number) for number in range(8)], "label": wrong})
+    with pa.ipc.new_stream(str(tmp_path / "train.arrow"), rows.schema) as writer:
+        writer.write_table(rows)
+    with pytest.raises(UserError, match=r"train\.arrow cannot be read as Arrow"):
+        load(str(tmp_path))
+
+
 def test_truncated_files_are_an_error(tmp_path: Path) -> None:
     save_split(tmp_path / "mine", table_of([0, 1] * 4, ["ball", "car"]))
     path = tmp_path / "mine" / "data-00000-of-00001.arrow"

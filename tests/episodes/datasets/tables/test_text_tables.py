@@ -78,6 +78,8 @@ def test_numbers_keep_their_text_unless_all_are_decimal_fractions(tmp_path: Path
         ("x.csv", b"\n\n", "is empty"),
         ("x.jsonl", b'{"image": 1}\n[]', "no object in line 2"),
         ("x.json", b'{"image": {}}', "expected a list of objects"),
+        ("x.json", b"[" * 100_000, "is not valid JSON"),
+        ("x.jsonl", b'{"image":' * 100_000, "is not valid JSON in line 1"),
     ],
 )
 def test_what_is_no_table_is_refused(
@@ -86,3 +88,9 @@ def test_what_is_no_table_is_refused(
     (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match=message):
         read_table(tmp_path / name, None, lambda text: False)
+
+
+def test_lone_surrogates_in_json_are_replaced(tmp_path: Path) -> None:
+    (tmp_path / "x.jsonl").write_text('{"image": "a.png", "label\\ud800": "\\udc00b"}')
+    table = read_table(tmp_path / "x.jsonl", None, lambda text: False)
+    assert table.read("label\ufffd").to_pylist() == ["\ufffdb"]
