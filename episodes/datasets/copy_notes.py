@@ -153,8 +153,8 @@ def _known(
             return known
     known = _searched(data, entries, parts())
     # A read-only cache works as well.
-    with suppress(OSError), drafts.draft(file) as stream:
-        np.savez(stream, clusters=known.clusters, examples=known.examples)
+    with suppress(OSError), drafts.draft(file) as out:
+        np.savez(out, clusters=known.clusters, examples=known.examples)
     return known
 
 
