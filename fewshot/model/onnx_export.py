@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -192,6 +193,7 @@ def check(classifier: ImageClassifier, path: Path, images: Sequence[Path]) -> Di
 
 def _session(classifier: ImageClassifier, path: Path) -> InferenceSession:
     """Open an ONNX file on the CPU."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # it would report its use to Microsoft
     try:
         import onnxruntime
     except ImportError:

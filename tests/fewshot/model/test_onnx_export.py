@@ -6,6 +6,7 @@ Oracle: the classifier itself; Pillow and onnxruntime alone, as the documentatio
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from dataclasses import replace
@@ -187,3 +188,12 @@ def test_a_missing_package_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_
     with pytest.raises(UserError, match="needs onnxscript: pip install"):
         onnx_export.export(classifier(), tmp_path / "model.onnx")
     assert not any(tmp_path.iterdir())
+
+
+def test_onnxruntime_reports_nothing_to_anyone(
+    model: ImageClassifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.delenv("ORT_DISABLE_TELEMETRY", raising=False)
+    with pytest.raises(UserError):
+        onnx_export.check(model, tmp_path / "missing.onnx", [])
+    assert os.environ["ORT_DISABLE_TELEMETRY"] == "1"  # which it reads when it is loaded
