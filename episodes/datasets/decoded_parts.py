@@ -6,6 +6,7 @@ classes to learn.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -99,7 +100,7 @@ def _located(data: str, root: Path) -> Source:
     try:
         return located(data, root)[0]
     except UserError:
-        folder = Path(data).expanduser()
+        folder = Path(os.path.expanduser(data))
         source = loose_files.source(folder, folder.name) if folder.is_dir() else None
         if source is None:
             raise

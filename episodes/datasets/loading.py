@@ -137,7 +137,7 @@ def located(data: str, root: Path) -> tuple[Source, Path]:
     if data == "digits" and not Path(data).is_dir():
         raise UserError("digits has no files: only data sets with files can be test images.")
     catalogue, _, rest = data.partition(":")
-    if catalogue in _CATALOGUES and not Path(data).exists():
+    if catalogue in _CATALOGUES and not os.path.exists(data):
         return _CATALOGUES[catalogue](rest, root), root
     place = _locate(data, root)
     name = place.stem if place.is_file() else place.name
@@ -248,11 +248,11 @@ def available(root: Path | None = None) -> list[tuple[str, str]]:
 
 def _locate(data: str, root: Path) -> Path:
     """Return the path of a data set that is given as a path, or as a name in `root`."""
-    candidates = [Path(data).expanduser(), root / data] if data.strip() else []
+    candidates = [Path(os.path.expanduser(data)), root / data] if data.strip() else []
     if data == "cifar10":
         candidates.append(root / cifar10.BATCHES)
     for candidate in candidates:
-        if candidate.exists():
+        if os.path.exists(candidate):
             return Path(os.path.abspath(candidate))
     if data == "cifar10":
         return cifar10.download(root)

@@ -18,10 +18,10 @@ def user_cache() -> Path:
 def cache_root() -> Path:
     """Return $FEWSHOT_CACHE if that variable is set, otherwise the user's cache folder."""
     path = os.environ.get("FEWSHOT_CACHE")
-    return Path(path).expanduser() if path else user_cache()
+    return Path(os.path.expanduser(path)) if path else user_cache()
 
 
 def data_root() -> Path:
     """Return $FEWSHOT_DATA if that variable is set, otherwise `data` in the user's cache folder."""
     path = os.environ.get("FEWSHOT_DATA")
-    return Path(path).expanduser() if path else user_cache() / "data"
+    return Path(os.path.expanduser(path)) if path else user_cache() / "data"

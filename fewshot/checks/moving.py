@@ -59,7 +59,7 @@ def check_target(data: str, target: Path) -> None:
         data: the data set as it was given.
         target: the folder.
     """
-    folder = Path(data).expanduser()
+    folder = Path(os.path.expanduser(data))
     if not folder.is_dir():
         raise UserError(
             f"--fix moves files of a folder, which {data} is not: leave it out, and remove the "

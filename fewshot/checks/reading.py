@@ -62,7 +62,7 @@ def read(
     parts = decoded_parts.decoded_parts(
         data, input_size=backbones.input_side(settings), progress=progress.is_shown()
     )
-    folder = Path(os.path.abspath(Path(data).expanduser()))
+    folder = Path(os.path.abspath(Path(os.path.expanduser(data))))
     return [
         _inspected(part, settings, device, with_features)._replace(
             folder=folder if part.in_folders and folder.is_dir() else None

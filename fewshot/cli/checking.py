@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -83,7 +84,7 @@ def check(
         if fix is not None:
             raise UserError("--fix moves images and --undo moves them back: use one.")
         with work(quiet):
-            n_moved = moving.undo(Path(data).expanduser(), undo)
+            n_moved = moving.undo(Path(os.path.expanduser(data)), undo)
         images = "1 image" if n_moved == 1 else f"{n_moved:,} images"
         print(f"{images} moved back to {data}", file=sys.stderr)
         return

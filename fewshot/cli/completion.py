@@ -30,7 +30,7 @@ def data_sets(incomplete: str) -> list[str]:
     """Return the built-in data sets and the folders of $FEWSHOT_DATA that begin so."""
     names = {"cifar10", "digits"}
     root = os.environ.get("FEWSHOT_DATA")
-    if root and Path(root).expanduser().is_dir():
-        folders = (path for path in Path(root).expanduser().iterdir() if path.is_dir())
+    if root and Path(os.path.expanduser(root)).is_dir():
+        folders = (path for path in Path(os.path.expanduser(root)).iterdir() if path.is_dir())
         names |= {path.name for path in folders if not path.name.startswith(".")}
     return sorted(name for name in names if name.startswith(incomplete))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -48,7 +49,7 @@ def fit_data(data: str, settings: FitConfig, device: str | None = None) -> Image
         names=names_of(data, len(images)),
         device=device,
         side=side,
-        is_published=not Path(data).expanduser().exists(),
+        is_published=not Path(os.path.expanduser(data)).exists(),
     )
 
 

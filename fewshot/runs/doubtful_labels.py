@@ -7,6 +7,7 @@ cached. Each image is classified by ridge regression on the features of the othe
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -34,7 +35,7 @@ log = logging.getLogger("fewshot")
 def warn(run: ResolvedRun) -> None:
     """Log a sentence about labels of the user's own training images that look wrong, if any do."""
     data, train = run.config.data, run.data.train
-    if not Path(data).expanduser().exists() or not 0 < len(train) <= MOST:
+    if not Path(os.path.expanduser(data)).exists() or not 0 < len(train) <= MOST:
         return
     learner, indices = run.build_learner(0), torch.arange(len(train))
     device = run.compute.device

@@ -49,7 +49,7 @@ def _absolute(value: Any) -> Any:
         return [_absolute(one) for one in value]
     if not isinstance(value, str) or not value.strip():
         return value
-    place = Path(value).expanduser()
+    place = Path(os.path.expanduser(value))
     return os.path.abspath(place) if place.exists() else value
 
 

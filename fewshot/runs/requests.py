@@ -137,10 +137,10 @@ def _state(run: Path, data: Sequence[str], files: Sequence[str]) -> str:
         _add_folder(digest, folder, (".py", ".yaml"))
     for name in data:
         for place in _places(name):
-            _add_folder(digest, place) if place.is_dir() else _add_file(digest, place)
-            if place.is_file():
+            _add_folder(digest, place) if os.path.isdir(place) else _add_file(digest, place)
+            if os.path.isfile(place):
                 _add_file(digest, place.parent / GROUPS)
-            if _TABLES.search(place.name) and place.is_file():
+            if _TABLES.search(place.name) and os.path.isfile(place):
                 _add_folder(digest, place.parent)  # which may hold the images that it names
     for file in (*map(Path, files), run / "config.yaml"):
         _add_file(digest, file)
@@ -149,7 +149,7 @@ def _state(run: Path, data: Sequence[str], files: Sequence[str]) -> str:
 
 def _places(data: str) -> list[Path]:
     """Return where a data set of this name may lie; there are no files of `digits`."""
-    places = [Path(data).expanduser(), data_root() / data]
+    places = [Path(os.path.expanduser(data)), data_root() / data]
     if data == "cifar10":
         places.append(data_root() / CIFAR10_FOLDER)
     catalogue, _, name = data.partition(":")  # as in torchvision:EMNIST:letters or hf:user/name

@@ -183,3 +183,9 @@ def test_names_that_are_no_text_are_shown_with_a_replacement_character(tmp_path:
     assert "br\ufffdken.png" in " ".join(data.train.notes)
     for text in (*data.train.classes, *data.train.notes, *data.train.groups):
         text.encode()  # no lone surrogate
+
+
+@pytest.mark.parametrize("name", ["9" * 5000, "a/" * 3000, "~no-such-user/x", "a\x00b"])
+def test_a_name_that_no_file_can_have_is_an_error(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UserError):
+        load(name, root=tmp_path)
