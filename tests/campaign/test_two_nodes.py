@@ -212,7 +212,7 @@ TRAINING = [
     "run", "--method", "scratch", "--data", "digits", "--shots", "8", "--seeds", "1", "--quiet",
     "--backbone", "conv4", "--set", "backbone.options.width=8", "--set", "precision=float32",
     "--set", "train.batch_size=16", "--set", "train.log_every_epochs=20",
-    "--set", "validation.share=0.25", "--set", "select=holdout", "--set", "train.steps=600",
+    "--set", "validation.share=0.25", "--set", "select=holdout", "--set", "train.steps=300",
 ]  # fmt: skip
 
 
