@@ -126,7 +126,7 @@ def test_damaged_files_of_runs_and_models(
     with outcomes("files-runs-and-models") as part, LimitedReader() as reader:
         for arguments in (
             run,
-            ["fit", zipped, "--out", str(model), "--backbone", "conv4", "--quiet"],
+            ["fit", zipped, "--out", str(model), "--backbone", "mini-resnet", "--quiet"],
         ):
             reply = reader.run(command, *arguments, seconds=300)
             assert reply.outcome.startswith("done"), reply
