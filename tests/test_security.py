@@ -21,12 +21,15 @@ SAFE_LOADERS = {"SafeLoader", "CSafeLoader", "BaseLoader", "CBaseLoader"}
 # What a file uses although it is forbidden, and why that is safe.
 ALLOWED = {
     # An unpickler that builds NumPy arrays and plain containers, and refuses all other names.
-    "episodes/datasets/arrays/cifar_files.py": {"pickle"},
+    "episodes/datasets/arrays/restricted_pickle.py": {"pickle"},
     # Downloads that the user asked for by the name of a data set; the content has a checksum.
     "episodes/datasets/cifar10.py": {"http.client"},
     "episodes/datasets/omniglot.py": {"http.client"},
-    # Whether a host of weights can be reached: proxies of the system, and one connection.
-    "fewshot/backbones/hub.py": {"urllib.request", "asyncio.open_connection"},
+    # Whether a host of data or weights can be reached: proxies of the system, and one connection.
+    "episodes/datasets/network.py": {"urllib.request", "socket", "asyncio.open_connection"},
+    # Whether the other processes of a training, or the head of a cluster, can be reached.
+    "fewshot/distributed.py": {"socket", "socket.create_connection"},
+    "fewshot/studies/ray_executor.py": {"socket", "socket.create_connection"},
     # The demo page, which listens on this machine alone.
     "fewshot/app/server.py": {"socket"},
 }
