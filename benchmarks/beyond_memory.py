@@ -130,7 +130,7 @@ def spent(command: list[str], environment: dict[str, str], log: Path) -> Spent:
         RuntimeError: it failed; the log has its output.
     """
     own_kb = 0
-    with log.open("w") as output:
+    with log.open("w", encoding="utf-8") as output:
         began = time.perf_counter()
         process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
         while True:
@@ -152,7 +152,7 @@ def spent(command: list[str], environment: dict[str, str], log: Path) -> Spent:
 def _own_kb(pid: int) -> int:
     """Return the resident memory of a process that no file backs, in kilobytes."""
     try:
-        text = Path(f"/proc/{pid}/status").read_text()
+        text = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
     except OSError:
         return 0
     sizes = [line.split()[1] for line in text.splitlines() if line.startswith("RssAnon:")]

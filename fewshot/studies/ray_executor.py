@@ -22,7 +22,7 @@ from fewshot.studies.results import Outcome
 
 TRIES = 5  # of a cell whose worker died
 CONNECT_SECONDS = 10.0
-CHECK_SECONDS = 10.0  # between two looks at whether Ray still runs, while cells do
+CHECK_SECONDS = 10.0  # between two checks that Ray still runs, while cells do
 RAY_FOLDER = "fewshot-ray-"  # begins a name that is short, because paths of sockets must be
 
 

@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[2]
 LONGEST = 600.0  # seconds of a command that nothing disturbs
 LINGERING = 30.0  # seconds after which no process of a dead command may be left
 POLL = 0.01
-SEARCH = 0.2  # seconds between two looks at all processes, which take processor time
+SEARCH = 0.2  # seconds between two searches of all processes, which take processor time
 INTERRUPTED = 130
 # Keys of records whose values differ from run to run
 VARYING = {
