@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -210,8 +210,8 @@ def reliability(*parts: str) -> str:
         parts: the beginnings of the records' names, such as "kills"; none: all records.
     """
     rows = [
-        "| part | attempts | outcomes | seed | seconds | date |",
-        "| --- | --: | --- | --: | --: | --- |",
+        "| part | attempts | share | outcomes | seed | seconds | date |",
+        "| --- | --: | --: | --- | --: | --: | --- |",
     ]
     for path in sorted(CAMPAIGN.glob("*.json")):
         if parts and not path.stem.startswith(parts):
@@ -220,10 +220,14 @@ def reliability(*parts: str) -> str:
         counts = record["counts"]
         outcomes = ", ".join(f"{count:,} {outcome}" for outcome, count in counts.items())
         rows.append(
-            f"| {record['part']} | {sum(counts.values()):,} | {outcomes} | {record['seed']} "
-            f"| {record['seconds']:,.0f} | {record['date']} |"
+            f"| {record['part']} | {sum(counts.values()):,} | {_share(record)} | {outcomes} "
+            f"| {record['seed']} | {record['seconds']:,.0f} | {record['date']} |"
         )
     return "\n".join(rows)
+
+
+def _share(record: Mapping[str, Any]) -> str:
+    return f"{record['share']:.0%}" if "share" in record else "less than all"
 
 
 def equal_numbers() -> str:

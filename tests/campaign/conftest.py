@@ -24,6 +24,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.campaign)
 
 
+def share() -> float:
+    """Return the share of all attempts that this run makes."""
+    return float(os.environ.get("FEWSHOT_CAMPAIGN_SHARE", "1"))
+
+
 @dataclass
 class Outcomes:
     """What one part of the campaign counts; becomes a record when its `with` block ends.
@@ -73,6 +78,7 @@ class Outcomes:
             "date": date.today().isoformat(),
             "machine": f"{platform.machine()}, {os.cpu_count()} cores",
             "seed": self.seed,
+            "share": share(),
             "seconds": round(time.perf_counter() - self.began, 1),
             "counts": self.counts,
             "figures": self.figures,
@@ -92,8 +98,7 @@ def amount() -> Callable[[int], int]:
 
     FEWSHOT_CAMPAIGN_SHARE, by default 1, is the share of all attempts: 0.05 is a quick campaign.
     """
-    share = float(os.environ.get("FEWSHOT_CAMPAIGN_SHARE", "1"))
-    return lambda attempts: max(1, round(share * attempts))
+    return lambda attempts: max(1, round(share() * attempts))
 
 
 @pytest.fixture

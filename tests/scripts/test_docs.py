@@ -96,3 +96,14 @@ def test_pairs_of_runs_are_counted_from_their_records(
     monkeypatch.setattr(docs, "CAMPAIGN", tmp_path)
     *_, line = docs.equal_numbers().splitlines()
     assert line == "| two threads | 20 | 16 | 3 | 1 | 0.001 | 0.0004 |"
+
+
+def test_parts_of_the_campaign_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    record = {"part": "kills-fit", "seed": 3, "seconds": 61.4, "date": "2026-11-28"}
+    record |= {"counts": {"resumed": 1200, "failed": 1}, "share": 0.05}
+    (tmp_path / "kills-fit.json").write_text(json.dumps(record), encoding="utf-8")
+    (tmp_path / "clock.json").write_text(json.dumps(record), encoding="utf-8")
+    monkeypatch.setattr(docs, "CAMPAIGN", tmp_path)
+    *_, row = docs.generate("reliability kills").splitlines()
+    assert row == "| kills-fit | 1,201 | 5% | 1,200 resumed, 1 failed | 3 | 61 | 2026-11-28 |"
+    assert len(docs.generate("reliability").splitlines()) == 4
