@@ -74,8 +74,18 @@ def ctrl_c_held_back() -> Iterator[None]:
     A terminal sends it to all processes of a command. A process that is still importing would
     answer with a traceback, and ends in an orderly way when its parent passes the signal on.
     """
+    arrived: list[int] = []
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    # The mask is for the processes that start; a signal to this process then reaches another
+    # thread, and Python answers it in the main thread.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    if in_main_thread:
+        handler = signal.signal(signal.SIGINT, lambda number, frame: arrived.append(number))
     try:
         yield
     finally:
+        if in_main_thread:
+            signal.signal(signal.SIGINT, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if arrived:
+            signal.raise_signal(signal.SIGINT)

@@ -12,6 +12,7 @@ from PIL import Image
 from scipy.special import softmax
 
 from episodes import streams
+from episodes.datasets import drafts
 from fewshot.errors import Diverged
 from fewshot.features import frozen
 from fewshot.learners import probe
@@ -78,7 +79,7 @@ def test_an_unfinished_trial_is_completed_and_its_temporary_files_are_removed(
 ) -> None:
     folder = resolved.trial_folder(4)
     folder.mkdir(parents=True)
-    unfinished = folder / f"predictions.npz{trial.io.PART}"
+    unfinished = folder / f"{drafts.PREFIX}0a1b2c3d{drafts.SUFFIX}"
     unfinished.write_bytes(b"half")
     trial.run_trial(resolved, 4)
     assert not unfinished.exists()

@@ -24,7 +24,7 @@ from fewshot.training import history
 def test_the_interval(
     every_epochs: float | None, steps_per_epoch: float, total_steps: int, interval: int
 ) -> None:
-    settings = Train(steps=total_steps, log_every_epochs=every_epochs)
+    settings = Train(steps=total_steps).model_copy(update={"log_every_epochs": every_epochs})
     assert history.log_interval(settings, steps_per_epoch, total_steps) == interval
 
 
