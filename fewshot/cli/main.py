@@ -119,7 +119,7 @@ def main() -> NoReturn:
         print(readable_line(f"fewshot: {error}"), file=sys.stderr)
         sys.exit(2)
     except OSError as error:
-        print(f"fewshot: {_of_system(error)}", file=sys.stderr)
+        print(readable_line(f"fewshot: {_of_system(error)}"), file=sys.stderr)
         sys.exit(2)
     except (Diverged, ProcessLost) as error:
         print(f"fewshot: {error}", file=sys.stderr)

@@ -18,7 +18,7 @@ import os
 import re
 import time
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,8 +30,9 @@ from safetensors import numpy as safetensors
 from episodes.datasets import drafts
 from episodes.datasets.locations import cache_root
 from episodes.errors import DAMAGED_JSON
+from fewshot import io
 from fewshot.errors import UserError, one_line
-from fewshot.io import make_folder, reason_of, write_bytes
+from fewshot.io import make_folder, write_bytes
 
 SUFFIX, LOCK = ".safetensors", ".lock"
 FILES = "files"  # in place of the number of images, if rows are numbers made from files
@@ -87,30 +88,21 @@ def limit() -> int:
     return int(gigabytes * 1e9)
 
 
-@contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> contextlib.AbstractContextManager[None]:
     """Exclude other processes from a file; they wait, and then read what was written meanwhile.
 
     Raises:
         UserError: the folder is not writable, or its file system has no locks.
     """
     make_folder(path.parent)
-    lock = _lock(path)
-    try:
-        lock.acquire()
-    except (OSError, NotImplementedError) as error:  # the latter: a file system without locks
-        raise UserError(
-            f"{path.parent} cannot be locked ({reason_of(error)}): set FEWSHOT_CACHE to a writable "
-            "folder, or FEWSHOT_CACHE_GB=0 to cache no features."
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
+    return io.locked(
+        _lock_of(path),
+        "set FEWSHOT_CACHE to a writable folder, or FEWSHOT_CACHE_GB=0 to cache no features",
+    )
 
 
-def _lock(path: Path, timeout: float = -1) -> FileLock:
-    return FileLock(path.with_name(path.name.partition(".")[0] + LOCK), timeout=timeout)
+def _lock_of(path: Path) -> Path:
+    return path.with_name(path.name.partition(".")[0] + LOCK)
 
 
 def read(path: Path, about: Mapping[str, str]) -> Known | None:
@@ -285,7 +277,7 @@ def files() -> list[tuple[Path, os.stat_result]]:
 def remove(path: Path) -> bool:
     """Remove a file and its lock, unless a process is using it; return whether it is gone."""
     try:
-        with _lock(path, timeout=0):
+        with FileLock(_lock_of(path), timeout=0):
             path.unlink(missing_ok=True)
             path.with_name(path.name.partition(".")[0] + LOCK).unlink(missing_ok=True)
     except (Timeout, OSError, NotImplementedError):
