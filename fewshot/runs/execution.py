@@ -31,7 +31,7 @@ from fewshot.runs.resolve import ResolvedRun, options_of, resolve_run
 from fewshot.runs.run_record import RunFacts, RunRecord
 from fewshot.runs.trial import run_trial
 from fewshot.runs.trial_record import TrialRecord
-from fewshot.training import devices
+from fewshot.training import cores, devices
 
 LONG_TRIALS = 20.0  # seconds of a trial from which the start of processes is worth its time
 MANY = 4  # times the cores that a run uses are worth a hint
@@ -106,7 +106,7 @@ def _fitting_workers(run: ResolvedRun, n_trials: int) -> int:
     """Return how many trials fit on the cores at once: one on a GPU or under torchrun."""
     if run.compute.device != "cpu" or distributed.world() > 1:
         return 1
-    return max(1, min(devices.n_cores() // run.compute.threads, n_trials))
+    return max(1, min(cores.n_cores() // run.compute.threads, n_trials))
 
 
 def _remember(
@@ -147,7 +147,7 @@ def _begin(run: ResolvedRun, seeds: Sequence[int], force: bool) -> list[int]:
 
 def _mention_idle_cores(run: ResolvedRun, n_trials: int) -> None:
     """Mention --threads if a new run trains on the CPU and leaves most of the cores idle."""
-    n_cores, n_busy = devices.n_cores(), run.compute.threads * n_trials
+    n_cores, n_busy = cores.n_cores(), run.compute.threads * n_trials
     trains = run.config.train is not None and run.compute.device == "cpu"
     if trains and distributed.world() == 1 and n_cores >= MANY * n_busy:
         _mention_once(

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, Protocol, Self
 
 from fewshot.errors import NotHere, UserError, one_line
-from fewshot.runs import experiment, records
+from fewshot.runs import records
 from fewshot.runs.run_record import Record
 from fewshot.studies.results import Benchmark, Outcome, Status
 
@@ -61,6 +61,8 @@ def run_cell(
                 settings, out=runs_folder, device=device, threads=threads
             ).to_json()
         else:
+            from fewshot.runs import experiment
+
             record = experiment.run(
                 settings,
                 seeds,

@@ -19,6 +19,7 @@ from fewshot.errors import Interrupted, ProcessLost, UserError, one_line
 from fewshot.studies import node_checks
 from fewshot.studies.executors import outcome, run_cell
 from fewshot.studies.results import Outcome
+from fewshot.training import cores, curves
 
 TRIES = 5  # of a cell whose worker died
 CONNECT_SECONDS = 10.0
@@ -74,10 +75,8 @@ class InRay:
             raise
 
     def _enter(self) -> InRay:
-        from fewshot.training import devices
-
         # Ray would set one thread; cells run with as many as they have without Ray.
-        self.threads = devices.default_threads()
+        self.threads = cores.default_threads()
         if self.address:
             self._join(self.address)
         else:
@@ -122,8 +121,6 @@ class InRay:
 
     def _connect(self, address: str, **options: Any) -> None:
         import logging
-
-        from fewshot.training import curves
 
         variables = curves.environment()
         if variables:  # a runtime environment costs seconds

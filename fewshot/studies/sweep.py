@@ -7,9 +7,8 @@ from typing import Any, NamedTuple
 
 from fewshot import io, progress
 from fewshot.errors import NotHere, UserError
-from fewshot.runs import voting
 from fewshot.runs.run_record import RunRecord
-from fewshot.studies import grids, loader_timing, other_order, staleness
+from fewshot.studies import grids, other_order, staleness
 from fewshot.studies.executors import Executor, OneByOne, outcome
 from fewshot.studies.grids import Cell
 from fewshot.studies.ray_executor import InRay
@@ -176,6 +175,8 @@ def _is_stale(result: Result) -> bool:
 
 def _combine(row: Row, cell: Cell, rows: Sequence[Row], store: ResultStore) -> Outcome:
     """Return a vote over the runs of other rows, or a measurement that is no run."""
+    from fewshot.studies import loader_timing
+
     try:
         if row.kind == "vote":
             return _vote(row, cell, _results_read(row, rows, store), store)
@@ -213,6 +214,8 @@ def _vote(row: Row, cell: Cell, results: Sequence[Result], store: ResultStore) -
     run_ids = sorted({result["run"] for result in results if result["run"] is not None})
     if not run_ids:
         raise NotHere(f"none of the runs of {', '.join(row.rows_at(store.scale))} is done.")
+    from fewshot.runs import voting
+
     record, *_ = voting.vote(
         [store.runs_folder / run_id for run_id in run_ids],
         rule=cell.values["rule"],

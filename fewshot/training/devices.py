@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import os
 import platform
 from typing import NamedTuple
 
@@ -11,10 +10,10 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from fewshot.errors import UserError
+from fewshot.training import cores
 from fewshot.training import precision as precisions
 from fewshot.training.precision import Precision
 
-DEFAULT_THREADS = 2  # of a trial; sums over other numbers of threads differ in their last bits
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's malloc.h
 
 
@@ -65,26 +64,6 @@ def pick(requested: str | None) -> str:
     return requested
 
 
-def n_cores() -> int:
-    """Return the number of cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):  # not on macOS
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def default_threads() -> int:
-    """Return the threads of a trial for which no number was asked.
-
-    They depend neither on other trials nor on the load of the machine, because the number decides
-    the last bits of sums, and so the result of a training: OMP_NUM_THREADS where it is set, and
-    otherwise two, or one on a single core.
-    """
-    first, *_ = os.environ.get("OMP_NUM_THREADS", "").split(",")
-    if first.strip().isdigit() and int(first) > 0:
-        return int(first)
-    return min(DEFAULT_THREADS, n_cores())
-
-
 def use_threads(n_threads: int) -> None:
     """Compute with this number of threads in this process from now on, in torch and in NumPy."""
     torch.set_num_threads(n_threads)
@@ -122,7 +101,7 @@ def resolve(device: str, precision: str, threads: int | None = None) -> Compute:
             that of the choice for "auto", for which a processor may be measured.
         threads: CPU threads of a trial; None for the default.
     """
-    threads = threads or default_threads()
+    threads = threads or cores.default_threads()
     if precision == "float32":
         return Compute(device, "float32", False, threads)
     choice = precisions.choice_here(device)

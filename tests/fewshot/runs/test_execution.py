@@ -21,7 +21,7 @@ from fewshot.report import frames
 from fewshot.runs import execution, experiment, processes, records, resolve, voting
 from fewshot.runs.run_record import RunRecord
 from fewshot.runs.trial import run_trial
-from fewshot.training import devices
+from fewshot.training import cores
 from tests.fewshot.runs.quick_runs import quick, without_times
 
 
@@ -38,7 +38,7 @@ def test_a_run_keeps_its_threads_and_refuses_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr(devices, "n_cores", lambda: 8)
+    monkeypatch.setattr(cores, "n_cores", lambda: 8)
     values = quick("scratch")
     experiment.run(values, [0], out=tmp_path, threads=1)
     resumed = experiment.run(values, [0, 1], out=tmp_path, workers=None)
@@ -94,7 +94,7 @@ def test_as_many_long_trials_at_once_as_the_cores_take(
     is_mentioned: bool,
 ) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr(devices, "n_cores", lambda: 8)
+    monkeypatch.setattr(cores, "n_cores", lambda: 8)
     monkeypatch.setattr(execution, "LONG_TRIALS", seconds)
     execution._mention_once.cache_clear()
     asked: list[int] = []

@@ -68,22 +68,6 @@ def test_the_name_of_the_processor_is_the_kernels() -> None:
         assert name.split(",")[0] in path.read_text()
 
 
-@pytest.mark.parametrize(
-    ("variable", "cores", "n_threads"),
-    [(None, 1, 1), (None, 2, 2), (None, 64, 2), ("1", 64, 1), ("3,1", 2, 3), ("many", 4, 2)],
-)
-def test_the_default_threads_are_two_unless_the_environment_names_a_number(
-    monkeypatch: pytest.MonkeyPatch, variable: str | None, cores: int, n_threads: int
-) -> None:
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    if variable is not None:
-        monkeypatch.setenv("OMP_NUM_THREADS", variable)
-    monkeypatch.setattr(devices, "n_cores", lambda: cores)
-    assert devices.default_threads() == n_threads
-    assert devices.resolve("cpu", "float32").threads == n_threads
-    assert devices.resolve("cpu", "float32", threads=5).threads == 5
-
-
 THREADS = """
 import numpy, torch, threadpoolctl
 from fewshot.training import devices
