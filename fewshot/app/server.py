@@ -9,10 +9,10 @@ import tempfile
 import threading
 import webbrowser
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from episodes.datasets import drafts
 from fewshot.app import starting
@@ -20,6 +20,9 @@ from fewshot.app.answers import table_of_answers, table_of_labels
 from fewshot.app.guard import App, Guard
 from fewshot.app.session import Session
 from fewshot.errors import UserError
+
+if TYPE_CHECKING:
+    import uvicorn
 
 ADDRESS = "127.0.0.1"
 FIRST_PORT = 7860
@@ -80,7 +83,6 @@ def serve(
     check()
     with (
         listen(port) as own,
-        _interrupted_by_sigterm(),
         drafts.draft_folder(Path(tempfile.gettempdir()), "fewshot-page-") as folder,
     ):
         (folder / "photos").mkdir()
@@ -88,24 +90,15 @@ def serve(
         number = own.getsockname()[1]
         guarded = Guard(application(session, folder, notes), number, LARGEST_REQUEST)
         url = f"http://{ADDRESS}:{number}/"
-        print(f"{url}  (stop with Ctrl-C)", flush=True)
-        if open_browser:
-            threading.Thread(target=webbrowser.open, args=[url], daemon=True).start()
-        run(guarded, own)
+        with _ended_by_signals(_uvicorn(guarded)) as server:
+            print(f"{url}  (stop with Ctrl-C)", flush=True)
+            if open_browser:
+                threading.Thread(target=webbrowser.open, args=[url], daemon=True).start()
+            server.run(sockets=[own])
 
 
-@contextmanager
-def _interrupted_by_sigterm() -> Iterator[None]:
-    """Let SIGTERM do what Ctrl-C does, so that the temporary folder is removed."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def run(app: App, own: socket.socket) -> None:
-    """Answer the requests that arrive at a socket, until the process is interrupted."""
+def _uvicorn(app: App) -> uvicorn.Server:
+    """Return a server that prints nothing and ends soon after it is told to."""
     import uvicorn
 
     config = uvicorn.Config(
@@ -118,8 +111,23 @@ def run(app: App, own: socket.socket) -> None:
         ws="none",
         timeout_graceful_shutdown=CLOSING_SECONDS,
     )
-    with suppress(KeyboardInterrupt):  # which the server raises once more at its end
-        uvicorn.Server(config).run(sockets=[own])
+    return uvicorn.Server(config)
+
+
+@contextmanager
+def _ended_by_signals(server: uvicorn.Server) -> Iterator[uvicorn.Server]:
+    """Let Ctrl-C and SIGTERM end a server, even one that has not started yet."""
+
+    def end(number: int, frame: object) -> None:
+        server.should_exit = True
+
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, end) for number in numbers}
+    try:
+        yield server
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def application(session: Session, folder: Path, notes: list[str]) -> App:

@@ -36,6 +36,20 @@ def test_a_taken_port_is_passed_over_unless_it_is_named(monkeypatch: pytest.Monk
             server.listen(None)
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_before_the_server_starts_ends_it_too(number: int) -> None:
+    pytest.importorskip("uvicorn", reason="the page needs Gradio, which brings uvicorn")
+
+    async def app(scope: object, receive: object, send: object) -> None:
+        raise NotImplementedError  # uvicorn then knows that the application has no start of its own
+
+    before = signal.getsignal(number)
+    with server.listen(None) as own, server._ended_by_signals(server._uvicorn(app)) as page:
+        signal.raise_signal(number)
+        page.run(sockets=[own])
+    assert signal.getsignal(number) is before
+
+
 def _answer(address: str, path: str, method: str = "GET", **headers: str) -> tuple[int, bytes]:
     """Return the status and the body of the answer to a request."""
     connection = http.client.HTTPConnection(address, timeout=120)
