@@ -22,6 +22,7 @@ from fewshot.training import trainer
 LOADED = (
     "fewshot.cli.main",
     "fewshot.runs.execution",
+    "fewshot.runs.experiment",
     "fewshot.runs.episodic.experiment",
     "fewshot.studies.sweep",
     "fewshot.report.comparison",
