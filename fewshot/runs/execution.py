@@ -134,7 +134,10 @@ def _remember(
 
 
 def _begin(run: ResolvedRun, seeds: Sequence[int], force: bool) -> list[int]:
-    """Write the run's config.yaml and return the seeds whose trials are not finished."""
+    """Write the run's config.yaml and return the seeds whose trials are not finished.
+
+    A trial that was killed just after it had finished is tidied up.
+    """
     if not (run.folder / "config.yaml").exists():
         _mention_idle_cores(run, len(seeds))
     io.make_folder(run.folder)
@@ -142,7 +145,10 @@ def _begin(run: ResolvedRun, seeds: Sequence[int], force: bool) -> list[int]:
     values = {**settings, "compute": run.compute._asdict()}
     io.write_bytes(run.folder / "config.yaml", config.dump(values).encode())
     own_copies.copy_weights(run.config, run.folder)
-    return [seed for seed in seeds if force or not (run.trial_folder(seed) / "trial.json").exists()]
+    finished = [seed for seed in seeds if trial_files.is_finished(run.trial_folder(seed))]
+    for seed in finished:
+        trial_files.remove_what_resumes(run.trial_folder(seed))
+    return [seed for seed in seeds if force or seed not in finished]
 
 
 def _mention_idle_cores(run: ResolvedRun, n_trials: int) -> None:

@@ -74,7 +74,7 @@ def _needs_work(folder: Path, force: bool) -> bool:
     """Prepare the folder of a trial; return False if the trial is finished."""
     if force:
         shutil.rmtree(folder, ignore_errors=True)
-    if (folder / "trial.json").exists():
+    if trial_files.is_finished(folder):
         return False
     io.make_folder(folder)
     return True

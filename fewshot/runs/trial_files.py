@@ -72,9 +72,19 @@ def write(
         state = changed_state(learner, initial)
         io.write_bytes(folder / WEIGHTS, safetensors_bytes(state))
     io.write_json(folder / "trial.json", record.to_json())
+    remove_what_resumes(folder)
+
+
+def is_finished(folder: Path) -> bool:
+    """Return whether a folder has the result of a trial."""
+    return (folder / "trial.json").exists()
+
+
+def remove_what_resumes(folder: Path) -> None:
+    """Remove what only an unfinished trial needs: its checkpoint and the trainings of its folds."""
     (folder / "checkpoint.pt").unlink(missing_ok=True)
     for fold in folder.glob("fold-*"):
-        shutil.rmtree(fold)
+        shutil.rmtree(fold, ignore_errors=True)  # another process may be removing it
 
 
 def indices_hash(subset: LabelledSubset) -> str:

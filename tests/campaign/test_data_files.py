@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import pickle
 import random
 import shutil
-from collections.abc import Callable
+import zipfile
+from collections.abc import Callable, Iterator
+from functools import partial
+from io import BytesIO
+from itertools import count, product
 from pathlib import Path
+
+import numpy as np
+import torch
 
 from tests.campaign.conftest import Outcomes
 from tests.campaign.data_files import DATA_SETS, OF_FOLDERS
@@ -14,6 +23,7 @@ from tests.campaign.limited_reader import LimitedReader, Reply, command
 from tests.campaign.mutated_images import DAMAGES
 
 ATTEMPTS = 100  # of each kind of file
+Read = Callable[[], Reply]
 
 
 def loaded(place: str, cache: str) -> str:
@@ -23,6 +33,12 @@ def loaded(place: str, cache: str) -> str:
     images = load(place, cache=Path(cache)).train
     skips = any("skipped" in note for note in images.notes)
     return "read, with a named skip" if skips else "read"
+
+
+def cached(cache: str, *arguments: str) -> str:
+    """Run a command with a cache; a job."""
+    os.environ["FEWSHOT_CACHE"] = cache
+    return command(*arguments)
 
 
 def weighted(path: str) -> str:
@@ -158,6 +174,92 @@ def test_damaged_files_of_runs_and_models(
                 path.write_bytes(whole)
         part.figures["kinds of files"] = len(ways)
         finish(part, reader)
+
+
+class Payload:
+    """Pickles as a call that creates a folder."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = str(marker)
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, (self.marker,)
+
+
+def pickled(payload: Payload) -> dict[str, bytes]:
+    """Return the payload as files of every library that pickles."""
+    array = np.array([payload], dtype=object)
+    files = {name: BytesIO() for name in ("torch", "npy", "npz", "zip")}
+    torch.save({"state_dict": payload}, files["torch"])
+    np.save(files["npy"], array, allow_pickle=True)
+    np.savez(files["npz"], x=array, y=array)
+    with zipfile.ZipFile(files["zip"], "w") as archive:
+        archive.writestr("data.pkl", pickle.dumps(payload))
+        archive.writestr("cat/1.png", pickle.dumps(payload))
+    return {
+        **{f"pickle of protocol {n}": pickle.dumps(payload, n) for n in (0, 2, 5)},
+        **{f"file of {name}": stream.getvalue() for name, stream in files.items()},
+    }
+
+
+def test_a_pickle_in_place_of_any_file_runs_no_code(
+    tmp_path: Path, outcomes: Callable[[str], Outcomes]
+) -> None:
+    """Replace each file of data sets, caches, runs and models by pickles, and read it."""
+    marker = tmp_path / "made"
+    with outcomes("files-pickles") as part, LimitedReader() as reader:
+        for what, file, reads in _readers(tmp_path, reader):
+            whole = file.read_bytes()
+            for (how, content), read in product(pickled(Payload(marker)).items(), reads):
+                file.write_bytes(content)
+                reply = read()
+                if marker.exists():
+                    marker.rmdir()
+                    part.fail(f"{what}, {file.name}, {how}: its code was run")
+                else:
+                    note(part, f"{what}, {file.name}, {how}", reply)
+                file.write_bytes(whole)
+        finish(part, reader)
+
+
+def _readers(folder: Path, reader: LimitedReader) -> Iterator[tuple[str, Path, list[Read]]]:
+    """Yield what kind of file it is, the file, and what reads it."""
+    for name, write in DATA_SETS.items():
+        place = folder / name.replace(" ", "-").lower()
+        place.mkdir()
+        file = write(place)
+        of = str(place if name in OF_FOLDERS else file)
+        yield name, file, [partial(reader.run, loaded, of, str(folder / "unused"))]
+    runs, cache, model = folder / "runs", folder / "cache", folder / "model.fewshot"
+    zipped = str(folder / "zip" / "data.zip")
+
+    def read(*arguments: str) -> Read:
+        return partial(reader.run, cached, str(cache), *arguments, "--quiet", seconds=60)
+
+    shared = ("--data", zipped, "--shots", "2", "--seeds", "1")
+    probe = ("run", "--method", "probe", *shared)
+    short = ("--backbone", "conv4", "--weights", "none", "--set", "train.steps=2")
+    scratch = ("run", "--method", "scratch", *shared, *short)
+    check = ("check", zipped)
+    fit = ("fit", zipped, "--backbone", "mini-resnet", "--out", str(model))
+    for arguments in (probe, scratch):
+        assert read(*arguments, "--out", str(runs))().outcome.startswith("done")
+    for arguments in (check, fit):
+        assert read(*arguments)().outcome.startswith("done")
+    yield "model", model, [partial(reader.run, command, "show", str(model))]
+    again = (str(number) for number in count())  # a run folder in which nothing is finished
+    of_cache = [lambda: read(*probe, "--out", str(folder / "again" / next(again)))(), read(*check)]
+    for path in _files(cache):
+        yield "cache", path, of_cache
+    for run in sorted(runs.iterdir()):
+        inspect = partial(reader.run, command, "inspect", str(run), "--out", str(folder / "drawn"))
+        for path in _files(run):
+            resumed = read("run", "--config", str(run / "config.yaml"), "--out", str(runs))
+            yield "run", path, [inspect, resumed]
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.rglob("*")) if path.is_file() and path.suffix != ".lock"]
 
 
 def saved_weights(safe: str, by_torch: str) -> str:

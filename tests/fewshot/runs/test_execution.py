@@ -193,6 +193,17 @@ def test_trials_end_with_a_killed_command(tmp_path: Path) -> None:
     assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
 
 
+def test_a_trial_that_was_killed_while_it_tidied_up_is_tidied_up(tmp_path: Path) -> None:
+    record = experiment.run(quick("probe"), [0], out=tmp_path)
+    folder = tmp_path / record.run_id / "trial-0"
+    whole = sorted(path.name for path in folder.iterdir())
+    (folder / "checkpoint.pt").touch()
+    (folder / "fold-calibration").mkdir()
+    (folder / "fold-calibration" / "checkpoint.pt").touch()
+    experiment.run(quick("probe"), [0, 1], out=tmp_path)
+    assert sorted(path.name for path in folder.iterdir()) == whole
+
+
 def test_nothing_is_half_written_on_a_full_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
