@@ -10,13 +10,13 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tests.campaign import disk_victims, faults
 from tests.campaign.conftest import Outcomes
 from tests.campaign.disk_victims import ENVIRONMENT, Victim, victim
-from tests.campaign.test_disk import difference, undisturbed
+from tests.campaign.test_disk import Undisturbed, difference, undisturbed
 
 SHARED = ("predict", "fit", "run probe on a folder", "sweep", "episodes", "run scratch")
 YEAR = 365 * 86_400.0
@@ -50,6 +50,70 @@ def test_processes_at_once_do_what_one_does(
                     part.fail(f"{name}, {n} at once: left behind: {left}")
                 shutil.rmtree(place)
             shutil.rmtree(tmp_path / "known")
+
+
+def test_two_versions_share_a_cache(
+    tmp_path: Path, amount: Callable[[int], int], outcomes: Callable[[str], Outcomes]
+) -> None:
+    """Run a version that decodes, computes and inspects otherwise beside this one, in one cache."""
+    with outcomes("sharing-versions") as part:
+        for name in ("run probe on a folder", "check")[: amount(2)]:
+            folder = tmp_path / name.replace(" ", "-")
+            known = undisturbed(victim(name), folder)
+            expected = {}
+            for version in VERSIONS:
+                ended, expected[version] = _together(known, folder, [version], folder / version)[0]
+                assert ended.code == 0, ended.stderr
+            assert name == "check" or expected["this"] != expected["next"]
+            for order in (["this", "next"] * 4, ["next", "this"]):  # the second finds all cached
+                for version, (ended, results) in zip(
+                    order, _together(known, folder, order, folder / "shared"), strict=True
+                ):
+                    if ended.code:
+                        part.fail(f"{name}, {version} version: {ended.stderr.strip()[-300:]}")
+                    elif results != expected[version]:
+                        part.fail(f"{name}, {version} version: not as with a cache of its own")
+                    else:
+                        part.count("two versions and one cache: done, result identical")
+            shutil.rmtree(folder)
+
+
+def _together(
+    known: Undisturbed, folder: Path, versions: Sequence[str], cache: Path
+) -> list[tuple[faults.Ended, str]]:
+    """Run a command of several versions at once with one cache; return their ends and results.
+
+    The results are Python's text of them, without the place in which the command ran.
+    """
+    environment = {**ENVIRONMENT, "FEWSHOT_CACHE": str(cache)}
+    places = [folder / str(number) / "work" for number in range(len(versions))]
+    running = []
+    for place, version in zip(places, versions, strict=True):
+        shutil.copytree(known.before, place, symlinks=True)
+        arguments = list(known.victim.arguments)
+        running.append(faults.start(arguments, place, None, environment, VERSIONS[version]))
+    ended = [one.end() for one in running]
+    results = [
+        repr(disk_victims.outputs(known.victim, place)).replace(str(place), "") for place in places
+    ]
+    for place in places:
+        shutil.rmtree(place.parent)
+    return list(zip(ended, results, strict=True))
+
+
+def _be_the_next_version() -> None:
+    """Change this process to a version with other features, and so with other names in caches."""
+    from episodes.datasets.decoding import image_cache, planning
+    from fewshot.checks import reading
+    from fewshot.features import frozen
+
+    for module in (planning, image_cache, frozen, reading):
+        module.VERSION += 1  # type: ignore[attr-defined]
+    extract = frozen.extract
+    frozen.extract = lambda *arguments: extract(*arguments).abs().sqrt()
+
+
+VERSIONS: dict[str, Callable[[], None]] = {"this": lambda: None, "next": _be_the_next_version}
 
 
 def _count_together(
