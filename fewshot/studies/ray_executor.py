@@ -53,6 +53,8 @@ class InRay:
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         # Ray lowers the priority of its workers, so they would starve beside any other program.
         os.environ.setdefault("RAY_worker_niceness", "0")
+        # Ray would start workers before anything is submitted, and wait forever if one dies then.
+        os.environ.setdefault("RAY_prestart_worker_first_driver", "0")
         if address is None:  # Ray would listen at every address of this machine
             os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
         try:

@@ -27,7 +27,6 @@ from tests.campaign.conftest import Outcomes
 
 ROOT = Path(__file__).parents[2]
 LONGEST = 600.0  # seconds of a command that nothing disturbs
-LINGERING = 30.0  # seconds after which no process of a dead command may be left
 POLL = 0.01
 SEARCH = 0.2  # seconds between two searches of all processes, which take processor time
 INTERRUPTED = 130
@@ -315,6 +314,7 @@ class Victim:
         environment: more variables.
         exit_codes: with which it may end when it is disturbed, besides that of the signal.
         trouble: what it must not print.
+        lingering: seconds after its end in which what it started may go on.
     """
 
     name: str
@@ -325,6 +325,7 @@ class Victim:
     environment: Mapping[str, str] = field(default_factory=dict)
     exit_codes: tuple[int, ...] = ()
     trouble: str = "Traceback"
+    lingering: float = 30.0
 
     def start(self, launcher: Launcher, folder: Path, before_write: int | None = None) -> Process:
         return launcher.start(
@@ -484,7 +485,7 @@ class Campaign:
             return str(error)
         if self.victim.trouble in process.stderr:
             return f"it printed {self.victim.trouble}: {process.stderr[-900:]}"
-        deadline = time.monotonic() + LINGERING
+        deadline = time.monotonic() + self.victim.lingering
         while names := [name_of(pid) for pid in self.launcher.started()]:
             if time.monotonic() > deadline:
                 self.launcher.kill_all()

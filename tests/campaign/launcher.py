@@ -12,9 +12,11 @@ import ctypes
 import importlib
 import json
 import os
+import select
 import signal
 import sys
 import traceback
+from contextlib import suppress
 from typing import Any, NoReturn
 
 from fewshot.training import trainer
@@ -43,7 +45,7 @@ def main() -> None:
         importlib.import_module(module)
     print("ready", flush=True)
     trainer.CHECKPOINT_SECONDS = 0.0  # every step writes one, so that each attempt meets some
-    for line in sys.stdin:
+    while line := _request():
         is_ready, ready = os.pipe()
         pid = os.fork()
         if pid == 0:
@@ -57,6 +59,18 @@ def main() -> None:
             if ended == pid:
                 break
         print(os.waitstatus_to_exitcode(status), flush=True)
+
+
+def _request() -> bytes:
+    """Return the next line of stdin, empty at its end; remove ended orphans until it comes.
+
+    Ray's workers go on as long as the process that started them is there, ended or not.
+    """
+    while not select.select([0], [], [], 0.2)[0]:
+        with suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+    return sys.stdin.buffer.readline()
 
 
 def _become(request: dict[str, Any], ready: int) -> NoReturn:

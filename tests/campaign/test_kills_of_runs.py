@@ -116,6 +116,7 @@ def test_a_run_of_several_processes_survives_the_end_of_any(
 
 
 RAY_WORKER = one_named(signal.SIGKILL, "ray::IDLE", "ray::run_cell")
+RAY_SECONDS = 120.0  # two agents of Ray notice only after a minute that it has ended
 RAYLET = one_named(signal.SIGKILL, "raylet/raylet", codes=(1,))
 
 
@@ -135,6 +136,7 @@ def test_a_sweep_in_ray_survives_the_end_of_any_process(
         [*SWEEP, "--workers", "2"],
         with_study,
         environment={"RAY_TMPDIR": str(sockets)},
+        lingering=RAY_SECONDS,
     )
     strikes = [RAY_WORKER, only_command(signal.SIGKILL), whole_group(signal.SIGINT), RAYLET]
     strikes += [RAY_WORKER, only_command(signal.SIGTERM), whole_group(signal.SIGKILL), RAY_WORKER]
