@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.lib.format import open_memmap
 from torch import Tensor
 
 from episodes.datasets import decoded_parts, drafts, rows_on_disk
@@ -200,7 +201,7 @@ def _known(path: Path | None, n: int, side: int) -> Measured | None:
     if path is None:
         return None
     with suppress(*io.DAMAGED_ARRAYS), path.open("rb") as stream, np.load(stream) as arrays:
-        thumbnails = np.load(path.with_suffix(THUMBNAILS), mmap_mode="c", allow_pickle=False)
+        thumbnails = open_memmap(path.with_suffix(THUMBNAILS), mode="c")
         known = Measured(thumbnails, *(arrays[name] for name in Measured._fields[1:]))
         is_whole = thumbnails.shape == (n, 3, side, side) and thumbnails.dtype == np.uint8
         if is_whole and len(known.looks) == n:

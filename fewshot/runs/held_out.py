@@ -13,6 +13,7 @@ from torch import Tensor
 from fewshot import io
 from fewshot.backbones import embed
 from fewshot.config import FEW_LABELS
+from fewshot.errors import UserError, one_line
 from fewshot.evaluation import low_data
 from fewshot.evaluation.low_data import Predictions
 from fewshot.heads import calibration
@@ -47,9 +48,20 @@ class HeldOut(NamedTuple):
 
 
 def read(folder: Path) -> HeldOut:
-    """Return the predictions that `HeldOut.write` wrote into a folder."""
-    with np.load(folder / FILE) as arrays:
-        return HeldOut(**{name: torch.from_numpy(array) for name, array in arrays.items()})
+    """Return the predictions that `HeldOut.write` wrote into a folder.
+
+    Raises:
+        UserError: they are damaged.
+    """
+    path = folder / FILE
+    try:
+        with path.open("rb") as stream, np.load(stream) as arrays:
+            return HeldOut(**{name: torch.from_numpy(array) for name, array in arrays.items()})
+    except io.DAMAGED_ARRAYS as error:
+        raise UserError(
+            f"{path} cannot be read ({one_line(error)}): remove the folder {folder}, and the same "
+            "command computes it again."
+        ) from None
 
 
 def joined(parts: Sequence[HeldOut]) -> HeldOut:

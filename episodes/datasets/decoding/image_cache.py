@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.lib.format import open_memmap
 
 from episodes.datasets import drafts, grouping
 from episodes.datasets.decoding import changes
@@ -212,8 +213,8 @@ def _open(folder: Path) -> Entry | None:
     """Return the entry in a folder, or None if it is missing or damaged."""
     try:
         meta = _read_json(folder / "meta.json")
-        images = np.load(folder / "images.npy", mmap_mode="c", allow_pickle=False)
-        labels = np.load(folder / "labels.npy", allow_pickle=False)
+        images = open_memmap(folder / "images.npy", mode="c")
+        labels = np.array(open_memmap(folder / "labels.npy", mode="r"))
         is_whole = list(images.shape) == meta["shape"] and images.dtype == np.uint8
         if not is_whole or labels.shape != images.shape[:1] or labels.dtype != np.int64:
             return None
@@ -230,7 +231,7 @@ def _open(folder: Path) -> Entry | None:
             skipped,
             meta["jpeg"],
             meta["counts"],
-            np.load(clusters, allow_pickle=False) if clusters.exists() else None,
+            np.array(open_memmap(clusters, mode="r")) if clusters.exists() else None,
             Decoding(**meta["decoding"]),
         )
     except DAMAGED_ARRAYS:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
+from fewshot.errors import UserError
 from fewshot.runs import held_out
 from fewshot.runs.held_out import HeldOut
 
@@ -25,6 +27,21 @@ def test_predictions_are_read_as_they_were_written(reference: bool, tmp_path: Pa
     assert torch.equal(read.logits, written.logits)
     assert torch.equal(read.labels, written.labels)
     assert (read.reference is None) == (not reference)
+
+
+def test_damaged_predictions_are_named(tmp_path: Path) -> None:
+    made(5).write(tmp_path)
+    whole = (tmp_path / held_out.FILE).read_bytes()
+    other_names = {"scores": made(5).logits.numpy()}
+    for damage in (
+        lambda path: path.write_bytes(whole[:99]),
+        lambda path: np.savez(path, **other_names),
+    ):
+        damage(tmp_path / held_out.FILE)
+        with pytest.raises(
+            UserError, match=r"predictions\.npz cannot be read .*: remove the folder"
+        ):
+            held_out.read(tmp_path)
 
 
 def test_folds_are_joined_in_their_order() -> None:
