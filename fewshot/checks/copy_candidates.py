@@ -15,6 +15,7 @@ SIDE = 6  # pixels of the coarse images
 N_NEIGHBOURS = 4
 N_DIRECTIONS, SAMPLE = 128, 4096
 BLOCK = 256  # images that are compared with all others at a time
+LARGEST_BLOCK = 2**24  # similarities
 
 
 class Projection(NamedTuple):
@@ -101,17 +102,26 @@ def _neighbours(queries: Looks, others: Looks, same: bool = False) -> Tensor:
     n = min(N_NEIGHBOURS, len(others.even) - same)
     if n < 1:
         return torch.empty(0, 2, dtype=torch.int64)
-    pairs = []
-    for start in range(0, len(queries.even), BLOCK):
-        block = slice(start, start + BLOCK)
-        even, odd = queries.even[block] @ others.even.T, queries.odd[block] @ others.odd.T
-        numbers = torch.arange(start, start + len(even))
-        for similarities in (even.add_(odd.abs_()), queries.features[block] @ others.features.T):
+    nearest = torch.empty(len(queries.even), 2, n, dtype=torch.int64)
+    size = max(1, min(BLOCK, len(queries.even), LARGEST_BLOCK // len(others.even)))
+    # Blocks share their memory: small tensors between large freed ones would fragment the heap.
+    memory = torch.empty(2, size, len(others.even))
+    for start in range(0, len(queries.even), size):
+        block = slice(start, start + size)
+        part = nearest[block]
+        numbers = torch.arange(len(part))
+        similarities, odd = memory[:, : len(part)]
+        torch.mm(queries.even[block], others.even.T, out=similarities)
+        torch.mm(queries.odd[block], others.odd.T, out=odd)
+        similarities.add_(odd.abs_())
+        for way in range(2):
+            if way == 1:
+                torch.mm(queries.features[block], others.features.T, out=similarities)
             if same:
-                similarities[torch.arange(len(numbers)), numbers] = -torch.inf
-            nearest = similarities.topk(n, dim=1).indices
-            pairs.append(torch.stack([numbers[:, None].expand_as(nearest), nearest], -1))
-    return torch.cat([part.flatten(0, 1) for part in pairs])
+                similarities[numbers, start + numbers] = -torch.inf
+            part[:, way] = similarities.topk(n, dim=1).indices
+    numbers = torch.arange(len(nearest))[:, None, None].expand_as(nearest)
+    return torch.stack([numbers, nearest], -1).flatten(0, 2)
 
 
 def _mirrored(first: Tensor, second: Tensor, pairs: Tensor) -> Tensor:
