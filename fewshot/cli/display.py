@@ -134,6 +134,11 @@ def never_lose_an_interruption() -> None:
     sys.unraisablehook = hook
 
 
+def is_interruption(error: BaseException) -> bool:
+    """Return whether an error is a Ctrl-C, or one that Python 3.11 made of it in a class's body."""
+    return isinstance(error, KeyboardInterrupt) or isinstance(error.__cause__, KeyboardInterrupt)
+
+
 def is_follower() -> bool:
     """Return whether torchrun started this process as one of several, and not as rank 0."""
     return os.environ.get("RANK", "0") != "0"
@@ -152,7 +157,9 @@ def work(quiet: bool, resumes: bool = True) -> Iterator[None]:
     try:
         with _shown(quiet or is_follower()):
             yield
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, RuntimeError) as error:
+        if not is_interruption(error):
+            raise
         if not is_follower():
             remedy = "the same command resumes" if resumes else "nothing was written"
             print(f"fewshot: interrupted; {remedy}.", file=sys.stderr)

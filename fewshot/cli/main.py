@@ -124,7 +124,9 @@ def main() -> NoReturn:
     except (Diverged, ProcessLost) as error:
         print(f"fewshot: {error}", file=sys.stderr)
         sys.exit(1)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, RuntimeError) as error:
+        if not display.is_interruption(error):
+            raise
         sys.exit(130)
     finally:
         display.ignore_signals_at_exit()

@@ -77,6 +77,19 @@ def test_text_that_an_encoding_lacks_is_replaced(
     assert stream.buffer.getvalue() == expected.encode(encoding)
 
 
+def test_ctrl_c_in_the_body_of_a_class_is_ctrl_c(capsys) -> None:
+    class Interrupted:
+        def __set_name__(self, owner: type, name: str) -> None:
+            raise KeyboardInterrupt
+
+    with pytest.raises(typer.Exit) as exit_info, display.work(quiet=True):
+        type("Imported", (), {"field": Interrupted()})
+    assert exit_info.value.exit_code == 130
+    assert "interrupted" in capsys.readouterr().err
+    with pytest.raises(RuntimeError), display.work(quiet=True):
+        raise RuntimeError("a fault of ours")
+
+
 def test_termination_is_one_line_and_code_130_like_ctrl_c(capsys) -> None:
     before = signal.getsignal(signal.SIGTERM)
     try:
