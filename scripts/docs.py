@@ -280,8 +280,29 @@ def efficiency() -> str:
     return "\n".join([*rows, "", f"Measured once ({record['machine']}, {record['date']})."])
 
 
+def beyond_memory() -> str:
+    """Return a table of the memory and time of each command on rising numbers of images."""
+    path = ROOT / "benchmarks" / "results" / "beyond_memory.json"
+    measured = json.loads(path.read_text(encoding="utf-8"))
+    rows = []
+    for kind, sizes in measured["images"].items():
+        numbers = sorted(map(int, sizes))
+        rows.append(f"| command | {' | '.join(f'{n:,} {kind}' for n in numbers)} |")
+        rows.append("| --- |" + " --: |" * len(numbers))
+        for command in sizes[str(numbers[0])]:
+            of_sizes = [sizes[str(n)].get(command) for n in numbers]
+            cells = [
+                f"{one['own_mb']:,.0f} MB, {one['processor_seconds']:,.0f} s" if one else ""
+                for one in of_sizes
+            ]
+            rows.append(f"| `{command}` | {' | '.join(cells)} |")
+        rows.append("")
+    return "\n".join([*rows, f"Measured once ({measured['machine']})."])
+
+
 GENERATORS: dict[str, Callable[..., str]] = {
     "backbones": backbones,
+    "beyond-memory": beyond_memory,
     "commands": commands,
     "efficiency": efficiency,
     "episodes": episodes,
