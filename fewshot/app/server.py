@@ -98,7 +98,7 @@ def serve(
 
 
 def _uvicorn(app: App) -> uvicorn.Server:
-    """Return a server that prints nothing and ends soon after it is told to."""
+    """Return a server that prints nothing and ends soon after it is asked to."""
     import uvicorn
 
     config = uvicorn.Config(
