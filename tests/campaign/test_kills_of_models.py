@@ -107,11 +107,15 @@ def test_killed_fits_end_as_an_undisturbed_one(
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("predict", ["--out", "classes.csv"]),
-        ("predict and sort copies", ["--out", "classes.csv", "--copy-to", "sorted"]),
+        ("predict", ["predict", MODEL, "new", "--out", "classes.csv"]),
+        (
+            "predict and sort copies",
+            ["predict", MODEL, "new", "--out", "classes.csv", "--copy-to", "sorted"],
+        ),
+        ("export", ["export", MODEL, "--onnx", "model.onnx"]),
     ],
 )
-def test_killed_predictions_end_as_undisturbed_ones(
+def test_killed_uses_of_a_model_end_as_undisturbed_ones(
     name: str,
     words: list[str],
     launcher: kills.Launcher,
@@ -121,7 +125,9 @@ def test_killed_predictions_end_as_undisturbed_ones(
     outcomes: Callable[[str], Outcomes],
     seed: int,
 ) -> None:
-    victim = kills.Victim(name, ["predict", MODEL, "new", *words, "--quiet"], with_model)
+    if name == "export":
+        pytest.importorskip("onnxscript")
+    victim = kills.Victim(name, [*words, "--quiet"], with_model)
     with outcomes(f"kills-{name.replace(' ', '-')}") as part:
         attack(victim, launcher, tmp_path, part, seed, amount(8))
 
