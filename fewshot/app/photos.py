@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,7 +24,7 @@ from episodes.types import Decoding
 from fewshot import backbones, progress
 from fewshot.backbones import Backbone
 from fewshot.config import BackboneSettings
-from fewshot.errors import one_line
+from fewshot.errors import UserError, one_line
 from fewshot.model import candidates, inputs
 from fewshot.model.classifier import ImageClassifier, features_of
 from fewshot.model.image_listing import NotRead
@@ -122,6 +123,9 @@ def read(files: Sequence[File], body: Body, folder: Path) -> Reading:
         files: the files.
         body: the network.
         folder: existing folder for the small pictures.
+
+    Raises:
+        UserError: a small picture cannot be written.
     """
     result = Reading([], [])
     done = 0
@@ -166,19 +170,28 @@ def _read_chunk(files: Sequence[File], body: Body, folder: Path) -> Reading:
         key = hashlib.sha256(content).hexdigest()
         own_features = next(features)
         try:
-            thumbnail = _thumbnail(content, folder / f"{key}.jpg")
+            small = _thumbnail(content)
         except broken_image_errors() as error:
             broken.append(NotRead(file.name, why_skipped(content, error)))
-        else:
-            place = None if file.is_upload else file.path.absolute()
-            photos.append(Photo(key, file.name, own_features, thumbnail, place))
+            continue
+        thumbnail = folder / f"{key}.jpg"
+        try:
+            thumbnail.write_bytes(small)
+        except OSError as error:
+            raise UserError(
+                f"{thumbnail} could not be written ({error.strerror}): free some space, or set "
+                "TMPDIR to another folder."
+            ) from None
+        place = None if file.is_upload else file.path.absolute()
+        photos.append(Photo(key, file.name, own_features, thumbnail, place))
     return Reading(photos, broken)
 
 
-def _thumbnail(content: bytes, path: Path) -> Path:
-    """Write a small picture of an image file."""
+def _thumbnail(content: bytes) -> bytes:
+    """Return a small picture of an image file, as a JPEG file."""
     pixels = decode_upright(content, Decoding(THUMBNAIL // 2))
     image = Image.fromarray(pixels)
     image.thumbnail((THUMBNAIL, THUMBNAIL))
-    image.save(path, "JPEG", quality=QUALITY)
-    return path
+    stream = BytesIO()
+    image.save(stream, "JPEG", quality=QUALITY)
+    return stream.getvalue()

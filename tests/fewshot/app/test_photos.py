@@ -12,6 +12,7 @@ from PIL import Image
 from fewshot.app import photos
 from fewshot.app.photos import File
 from fewshot.config import FitConfig
+from fewshot.errors import UserError
 from fewshot.model.fit import fit_data
 from tests.fewshot.model import own_photos
 
@@ -47,6 +48,14 @@ def test_small_pictures_are_upright_and_small(body: photos.Body, tmp_path: Path)
         assert small.format == "JPEG"
         red, _, blue = small.getpixel((80, 40))  # type: ignore[misc]
         assert blue > 200 > 50 > red
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full acts as a full disk")
+def test_a_full_disk_is_not_a_broken_photo(body: photos.Body, tmp_path: Path) -> None:
+    photo = tmp_path / "first.png"
+    (tmp_path / f"{hashlib.sha256(photo.read_bytes()).hexdigest()}.jpg").symlink_to("/dev/full")
+    with pytest.raises(UserError, match=r"could not be written \(No space left on device\)"):
+        photos.read([File(photo, "first.png")], body, tmp_path)
 
 
 def test_uploads_are_removed_when_they_are_read(body: photos.Body, tmp_path: Path) -> None:
