@@ -84,6 +84,8 @@ def run_all(
 def _result(run: ResolvedEpisodes, tasks: Tasks, force: bool) -> EpisodesRecord:
     """Return the record of a run from its file, or evaluate it and write the files."""
     path = run.folder / RECORD
+    if not force and path.exists() and (run.folder / TASKS).exists():
+        return records.read(path)  # the folder may be read-only
     io.make_folder(run.folder)
     with io.locked(run.folder / ".lock"):
         if path.exists() and not force:
