@@ -315,6 +315,7 @@ class Victim:
         exit_codes: with which it may end when it is disturbed, besides that of the signal.
         trouble: what it must not print.
         lingering: seconds after its end in which what it started may go on.
+        says_done: what it says, with exit code 2, if a command that was killed had done its work.
     """
 
     name: str
@@ -326,6 +327,7 @@ class Victim:
     exit_codes: tuple[int, ...] = ()
     trouble: str = "Traceback"
     lingering: float = 30.0
+    says_done: str | None = None
 
     def start(self, launcher: Launcher, folder: Path, before_write: int | None = None) -> Process:
         return launcher.start(
@@ -496,7 +498,9 @@ class Campaign:
     def _finish(self, folder: Path, was_hit: bool) -> None:
         process = self.victim.start(self.launcher, folder)
         error = self._ended(process)
-        if error is None and process.returncode != 0:
+        says_done = self.victim.says_done
+        is_done = process.returncode == 2 and says_done is not None and says_done in process.stderr
+        if error is None and process.returncode != 0 and not is_done:
             error = f"it does not resume: {_end_of(process)}"
         if error is None and (left := remains(folder)):
             error = f"it left {', '.join(left)}"

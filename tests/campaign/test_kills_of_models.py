@@ -72,6 +72,12 @@ def model(folder: Path) -> Mapping[str, Any]:
     }
 
 
+def without_place(folder: Path) -> Mapping[str, Any]:
+    """Return the contents of a folder without its own path, which tables name."""
+    read = kills.contents(folder)
+    return {name: content.replace(bytes(folder), b"") for name, content in read.items()}
+
+
 def attack(
     victim: kills.Victim,
     launcher: kills.Launcher,
@@ -182,6 +188,8 @@ def test_killed_suggestions_end_as_undisturbed_ones(
     seed: int,
 ) -> None:
     words = ["suggest", "photos", "--budget", "4", "--out", "chosen", "--quiet"]
-    victim = kills.Victim("suggest", words, labelled)
+    victim = kills.Victim(
+        "suggest", words, labelled, without_place, says_done="--out chosen holds files already"
+    )
     with outcomes("kills-suggest") as part:
         attack(victim, launcher, tmp_path, part, seed, amount(6))
