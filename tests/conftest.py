@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -11,6 +12,9 @@ import pytest
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 if "PYTEST_XDIST_WORKER" in os.environ:  # one of several processes, which share the cores
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # started by a script in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 OTHER_DEVICES = ("test_gpu.py", "test_gpu_runs.py")  # whose tests also run on FEWSHOT_TEST_DEVICE
 

@@ -13,6 +13,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -90,8 +91,9 @@ def place(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("FEWSHOT_DATA", str(data))
     plain = precision.Capability(precision.PLAIN)
     monkeypatch.setattr(precision, "_capability", lambda device: plain)
-    for name in ("application", "run"):  # it would run until Ctrl-C
-        monkeypatch.setattr(server, name, lambda *_: None)
+    monkeypatch.setattr(server, "application", lambda *_: None)
+    ended = SimpleNamespace(run=lambda sockets: None)  # a server would run until Ctrl-C
+    monkeypatch.setattr(server, "_uvicorn", lambda app: ended)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "photos").symlink_to(data / "photos")
     for name in ("new-photos", "photos-to-classify"):
