@@ -175,8 +175,6 @@ def _is_stale(result: Result) -> bool:
 
 def _combine(row: Row, cell: Cell, rows: Sequence[Row], store: ResultStore) -> Outcome:
     """Return a vote over the runs of other rows, or a measurement that is no run."""
-    from fewshot.studies import loader_timing
-
     try:
         if row.kind == "vote":
             return _vote(row, cell, _results_read(row, rows, store), store)
@@ -187,6 +185,8 @@ def _combine(row: Row, cell: Cell, rows: Sequence[Row], store: ResultStore) -> O
         finished = store.finished(row, cell)
         if finished is not None:
             return outcome("done", record=finished["record"])
+        from fewshot.studies import loader_timing
+
         return outcome("done", record=loader_timing.measure(smoke=store.scale == "smoke"))
     except NotHere as error:
         return outcome("not run", reason=str(error))

@@ -21,6 +21,7 @@ from tests.campaign.conftest import Outcomes
 from tests.campaign.data_files import DATA_SETS, OF_FOLDERS
 from tests.campaign.limited_reader import LimitedReader, Reply, command
 from tests.campaign.mutated_images import DAMAGES
+from tests.test_hostile_pickles import Payload
 
 ATTEMPTS = 100  # of each kind of file
 Read = Callable[[], Reply]
@@ -174,16 +175,6 @@ def test_damaged_files_of_runs_and_models(
                 path.write_bytes(whole)
         part.figures["kinds of files"] = len(ways)
         finish(part, reader)
-
-
-class Payload:
-    """Pickles as a call that creates a folder."""
-
-    def __init__(self, marker: Path) -> None:
-        self.marker = str(marker)
-
-    def __reduce__(self) -> tuple[object, tuple[str]]:
-        return os.mkdir, (self.marker,)
 
 
 def pickled(payload: Payload) -> dict[str, bytes]:

@@ -55,7 +55,7 @@ def test_processes_at_once_do_what_one_does(
 def test_two_versions_share_a_cache(
     tmp_path: Path, amount: Callable[[int], int], outcomes: Callable[[str], Outcomes]
 ) -> None:
-    """Run a version that decodes, computes and inspects otherwise beside this one, in one cache."""
+    """Run a version that computes other features beside this one, at once and with one cache."""
     with outcomes("sharing-versions") as part:
         for name in ("run probe on a folder", "check")[: amount(2)]:
             folder = tmp_path / name.replace(" ", "-")
