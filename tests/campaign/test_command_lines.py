@@ -77,6 +77,7 @@ ODD += [
     "@a",
 ]
 ODD += ["1-2", "2-1", "1/2", "2/1", "10%", "m.safetensors", "out.csv", "probe", "digits", "true"]
+ANSWERED_FIRST = {"--help", "-h", "--version"}  # in text, whatever else is asked for
 
 
 def commands() -> dict[str, list[Any]]:
@@ -138,7 +139,7 @@ def outcome_of(words: list[str]) -> str:
     assert "Traceback" not in err.getvalue(), err.getvalue()[-800:]
     most = MOST_LINES + sum(map(len, words)) // 60  # the box shows the wrong word as a whole
     assert code != 2 or 0 < len(lines) <= most, f"{len(lines)} lines: {err.getvalue()[:800]}"
-    if code == 0 and "--json" in words and "--help" not in words and out.getvalue():
+    if code == 0 and "--json" in words and not ANSWERED_FIRST & {*words} and out.getvalue():
         json.loads(out.getvalue())
     return {0: "done", 1: "exit code 1", 2: "exit code 2, one sentence", 130: "interrupted"}[code]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import itertools
 import json
 import math
 import traceback
@@ -33,17 +34,30 @@ LONGEST = 20_000  # characters of a sentence, which shows a wrong value as a who
 def for_each(
     strategy: SearchStrategy[Any], count: int, seed: int, attempt: Callable[[Any], None]
 ) -> None:
-    """Call `attempt` with so many examples, repeatable by the seed; nothing is stored or shrunk."""
-    checks = list(HealthCheck)
-    hypothesis.seed(seed)(
-        hypothesis.settings(
-            max_examples=count,
+    """Call `attempt` with so many different examples, repeatable by the seed; none is shrunk.
+
+    Hypothesis draws many examples more than once, so it draws with one seed after the other.
+    """
+    tried: set[str] = set()
+
+    def attempt_once(example: Any) -> None:
+        if len(tried) < count and repr(example) not in tried:
+            tried.add(repr(example))
+            attempt(example)
+
+    for number in itertools.count():
+        missing = count - len(tried)
+        if not missing:
+            return
+        settings = hypothesis.settings(
+            max_examples=missing + 50,
             deadline=None,
             database=None,
             phases=[Phase.generate],
-            suppress_health_check=checks,
-        )(hypothesis.given(strategy)(attempt))
-    )()
+            suppress_health_check=list(HealthCheck),
+        )
+        draw = hypothesis.given(strategy)(attempt_once)
+        hypothesis.seed(seed + number * 1_000_003)(settings(draw))()
 
 
 def problem_of(error: BaseException) -> str:

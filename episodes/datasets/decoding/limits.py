@@ -38,6 +38,8 @@ def content_of(path: Path, most: int | None = None) -> bytes:
     Raises:
         OSError: it is no file, is too large or cannot be read.
     """
+    if "\0" in str(path):
+        raise OSError(EINVAL, "a name with a zero character is not that of a file")
     with open(path, "rb", opener=_opened_at_once) as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):

@@ -70,6 +70,11 @@ def test_a_pipe_among_the_images_is_not_waited_for(tmp_path: Path) -> None:
         limits.content_of(pipe)
 
 
+def test_a_name_that_no_file_can_have_is_an_error_of_the_file_system() -> None:
+    with pytest.raises(OSError, match="zero character"):
+        limits.content_of(Path("a\0b"))
+
+
 def test_a_file_is_not_read_beyond_the_limit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
