@@ -15,7 +15,7 @@ Manku, Jain and Das Sarma, Detecting near-duplicates for web crawling, 2007 (sor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -39,7 +39,7 @@ ORDINARY = 0.4  # quantile of these correlations, which some pairs of copies har
 EQUAL = 1e-5  # difference of the correlations of equal images
 CHUNK = 1024  # images or pairs
 LARGE_CHUNK = 65_536  # coarse thumbnails
-MOST_KEYS = 2**24  # of pairs that were collected, before pairs that occur twice are removed
+MOST_PAIRS = 2**21  # that are collected, before they are compared or those that repeat are removed
 CHUNK_PIXELS = 2**20  # of images that are reduced at once, so that they stay in a processor's cache
 
 
@@ -63,8 +63,7 @@ def clusters_of_copies(images: Sequence[Tensor], labels: Tensor) -> np.ndarray:
     clusters = np.arange(len(classes))
     lists, links = _Lists(coarse, np.flatnonzero(~is_plain)), np.empty((0, 2), dtype=np.int64)
     for n_lists, n_neighbours in ROUNDS:
-        pairs = lists.candidates(n_lists, n_neighbours, clusters)
-        pairs = pairs[measures[0].passes(pairs)]
+        pairs = lists.candidates(n_lists, n_neighbours, clusters, measures[0])
         room = _detailed(images, pairs).clip(max=DETAILED) ** 2 / DETAILED**2
         for measure in measures[1:]:
             passes = measure.passes(pairs, room)
@@ -161,32 +160,51 @@ class _Lists:
         self.bits = np.concatenate(bits)
         self.signatures = _packed(self.bits)
 
-    def candidates(self, n_lists: int, n_neighbours: int, clusters: np.ndarray) -> np.ndarray:
+    def candidates(
+        self, n_lists: int, n_neighbours: int, clusters: np.ndarray, measure: _Measure
+    ) -> np.ndarray:
         """Return pairs from the next lists that may be copies, the smaller index first.
 
         Args:
             n_lists: number of lists.
             n_neighbours: number of neighbours of each image in a list.
             clusters: cluster of each image, int64 [n]; pairs of one cluster are left out.
+            measure: pairs that do not pass it are left out.
 
         Returns:
             int64 [pairs, 2].
         """
         keys = [np.empty(0, dtype=np.int64)]
         for _ in range(n_lists):
-            permutation = torch.randperm(N_BITS, generator=self.random).numpy()
-            order = np.argsort(_packed(self.bits[:, permutation]), kind="stable")
-            in_order, images = self.signatures[order], self.indices[order]
-            for shift in range(1, min(n_neighbours, len(order) - 1) + 1):
-                differing = np.bitwise_count(in_order[shift:] ^ in_order[:-shift])
-                near = np.flatnonzero(differing <= MOST_DIFFERENT_BITS)
-                first, second = images[near], images[near + shift]
-                is_new = clusters[first] != clusters[second]
-                first, second = first[is_new], second[is_new]
-                keys.append(np.minimum(first, second) * len(clusters) + np.maximum(first, second))
-            if sum(map(len, keys)) > MOST_KEYS:  # lists have many pairs in common
+            for pairs in _pieces(self._of_a_list(n_neighbours, clusters)):
+                passing = np.sort(pairs[measure.passes(pairs)], axis=1)
+                keys.append(passing[:, 0] * len(clusters) + passing[:, 1])
+            if sum(map(len, keys)) > MOST_PAIRS:  # lists have many pairs in common
                 keys = [np.unique(np.concatenate(keys))]
         return np.stack(np.divmod(np.unique(np.concatenate(keys)), len(clusters)), 1)
+
+    def _of_a_list(self, n_neighbours: int, clusters: np.ndarray) -> Iterator[np.ndarray]:
+        """Yield the neighbours in the next list whose signatures differ little, int64 [m, 2]."""
+        permutation = torch.randperm(N_BITS, generator=self.random).numpy()
+        order = np.argsort(_packed(self.bits[:, permutation]), kind="stable")
+        signatures, images = self.signatures[order], self.indices[order]
+        for shift in range(1, min(n_neighbours, len(order) - 1) + 1):
+            differing = np.bitwise_count(signatures[shift:] ^ signatures[:-shift])
+            near = np.flatnonzero(differing <= MOST_DIFFERENT_BITS)
+            pairs = np.stack([images[near], images[near + shift]], 1)
+            yield pairs[clusters[pairs[:, 0]] != clusters[pairs[:, 1]]]
+
+
+def _pieces(parts: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """Join pairs until they are many, so that there are few pieces and each has a bounded size."""
+    pending: list[np.ndarray] = []
+    for part in parts:
+        pending.append(part)
+        if sum(map(len, pending)) > MOST_PAIRS:
+            yield np.concatenate(pending)
+            pending = []
+    if pending:
+        yield np.concatenate(pending)
 
 
 def _packed(bits: np.ndarray) -> np.ndarray:

@@ -139,7 +139,7 @@ def test_pictures_that_lie_on_disk_have_the_same_copies(monkeypatch: pytest.Monk
     monkeypatch.setenv("FEWSHOT_CACHE", str(tmp_path))
     monkeypatch.setattr(rows_on_disk, "MOST_BYTES", 0)
     monkeypatch.setattr(copies, "LARGE_CHUNK", 7)
-    monkeypatch.setattr(copies, "MOST_KEYS", 5)
+    monkeypatch.setattr(copies, "MOST_PAIRS", 5)
     assert clusters(pictures).tolist() == expected.tolist() == [*range(20), *range(20)]
 
 
