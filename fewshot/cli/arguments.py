@@ -49,6 +49,7 @@ def values(file: Path | None, sets: Sequence[str], **flags: Any) -> dict[str, An
     settings = _on_top(config.overlay(settings, given), config.overrides(sets))
     settings = config.with_defaults(settings)
     if all(settings.get(key) is None or settings[key] is False for key in config.BUDGETS):
+        config.check_names(config.RunConfig, settings)
         raise UserError(
             "no label budget was named: use --shots K, --fraction P, or --full; with --data FOLDER "
             "all images are the default."

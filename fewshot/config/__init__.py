@@ -5,6 +5,7 @@ from fewshot.config.episodic import TaskSettings as TaskSettings
 from fewshot.config.fitting import FitConfig as FitConfig
 from fewshot.config.loading import check as check
 from fewshot.config.loading import check_first as check_first
+from fewshot.config.loading import check_names as check_names
 from fewshot.config.loading import nearest as nearest
 from fewshot.config.loading import overrides as overrides
 from fewshot.config.loading import preset as preset

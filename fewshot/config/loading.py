@@ -163,6 +163,19 @@ def check(model: type[Model], values: Mapping[str, Any], source: str, prefix: st
         raise UserError(f"{source}: {'; '.join(dict.fromkeys(problems))}") from None
 
 
+def check_names(model: type[BaseModel], values: Mapping[str, Any]) -> None:
+    """Check the names of settings, for a message that would otherwise ask for a misspelt one.
+
+    Raises:
+        UserError: one is no field of `model`.
+    """
+    for key in values:
+        if key not in model.model_fields:
+            raise UserError(
+                f"the configuration: unknown key '{key}': {_nearest_field(key, model, '')}"
+            )
+
+
 def check_first(values: Mapping[str, Any]) -> None:
     """Check the types of settings that are read before all settings are checked together.
 

@@ -88,6 +88,7 @@ def test_idle_threads_sleep_unless_the_environment_decides_otherwise(
     [
         ("run --method protonte --shots 4", "unknown method 'protonte': did you mean 'protonet'?"),
         ("run --method probe", "no label budget was named"),
+        ("run --method probe --set shotz=3", "unknown key 'shotz': did you mean 'shots'?"),
         ("run --data digits --test 3", "a share of the images between 0 and 1"),
         ("run --data digits --test 0.2 --folds 3", "--test names some: use one"),
         ("run --data digits --folds 3", "digits has a test part"),
