@@ -147,13 +147,16 @@ def _watch_the_others() -> None:
     mine = distributed.PrefixStore(f"heartbeats {attempt}", store)
     heartbeats = Heartbeats(mine, rank(), world())
 
+    over = threading.Event()
+
     def beat() -> None:
         while True:
             try:
                 heartbeats.beat()
             except RuntimeError:  # the machine of the store is gone, or all have ended
                 return
-            time.sleep(BEAT_SECONDS)
+            if over.wait(BEAT_SECONDS):
+                return
 
     def watch() -> None:
         while (silent := heartbeats.silent()) is None:
@@ -166,15 +169,18 @@ def _watch_the_others() -> None:
         )
         os._exit(1)  # the main thread waits for the network
 
-    for work in (beat, watch):
-        threading.Thread(target=work, daemon=True).start()
-    atexit.register(_leave, heartbeats)
+    beating = threading.Thread(target=beat, daemon=True)
+    beating.start()
+    threading.Thread(target=watch, daemon=True).start()
 
+    def leave() -> None:
+        """Show the others that this process has ended as it should."""
+        over.set()
+        beating.join(GRACE_SECONDS)  # a thread that is inside torch when Python ends aborts it
+        with suppress(RuntimeError):
+            heartbeats.beat(ENDED)
 
-def _leave(heartbeats: Heartbeats) -> None:
-    """Show the others that this process has ended as it should."""
-    with suppress(RuntimeError):
-        heartbeats.beat(ENDED)
+    atexit.register(leave)
 
 
 def world() -> int:

@@ -103,6 +103,16 @@ def test_a_process_that_falls_silent_is_noticed(monkeypatch: pytest.MonkeyPatch)
         assert first.silent() == (1 if clock[0] > 170 else None)
 
 
+def test_processes_that_show_each_other_that_they_run_end_without_being_aborted() -> None:
+    program = (
+        "import time; from fewshot import distributed; distributed.BEAT_SECONDS = 0.0; "
+        "distributed.join('cpu'); time.sleep(0.2)"
+    )
+    for process in two_processes.start(["-c", program]):
+        assert process.returncode == 0, process.stderr
+        assert "terminate" not in process.stderr
+
+
 @pytest.mark.parametrize(
     ("message", "error"),
     [
