@@ -126,8 +126,10 @@ def test_the_node_with_the_head_is_lost_and_the_same_command_resumes(
     study: Study, outcomes: Callable[[str], Outcomes]
 ) -> None:
     name = "lost-head"
+    # Ray looks for a lost head for a minute, in which the other node may do all that is left.
+    impatient = {**study.environment, "RAY_gcs_rpc_server_reconnect_timeout_s": "5"}
     with outcomes("two-nodes-head") as part:
-        with hosts.two(study.environment) as (left, right):
+        with hosts.two(impatient) as (left, right):
             for host in (left, right):
                 hosts.start_ray(host, left)
             sweep = right.start(*study.sweep(name, "--ray-address", ADDRESS))
@@ -136,8 +138,7 @@ def test_the_node_with_the_head_is_lost_and_the_same_command_resumes(
             part.figures["cells_finished_before_the_loss"] = len(study.results(name))
             code, messages = hosts.ended(sweep)
             part.count(f"the sweep on the other node ended with exit code {code}")
-            # Ray looks for its head for a minute, in which the other node may do all that is left.
-            if "Traceback" in messages or (code == 0 and study.differing(name)):
+            if code == 0 or "Traceback" in messages:
                 part.fail(f"{name}: exit code {code}: {messages[-300:]}")
         with hosts.two(study.environment) as (left, right):
             hosts.start_ray(left, left)
