@@ -96,10 +96,15 @@ def take_termination_as_ctrl_c() -> None:
     """Make SIGTERM end a command as Ctrl-C does, so that it stops what it started.
 
     Schedulers of clusters send it before they end a job. Python alone would end at once, and leave
-    processes and temporary files.
+    processes and temporary files. SIGHUP, which a closed terminal sends, does the same, unless
+    `nohup` has turned it off.
     """
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    if threading.current_thread() is not threading.main_thread():
+        return
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    hang_up = getattr(signal, "SIGHUP", None)  # Windows has none
+    if hang_up is not None and signal.getsignal(hang_up) is signal.SIG_DFL:
+        signal.signal(hang_up, lambda *_: signal.raise_signal(signal.SIGTERM))
 
 
 def ignore_signals_at_exit() -> None:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 
 import pytest
 import typer
@@ -90,23 +91,37 @@ def test_ctrl_c_in_the_body_of_a_class_is_ctrl_c(capsys) -> None:
         raise RuntimeError("a fault of ours")
 
 
-def test_termination_is_one_line_and_code_130_like_ctrl_c(capsys) -> None:
-    before = signal.getsignal(signal.SIGTERM)
-    try:
-        display.take_termination_as_ctrl_c()
-        with pytest.raises(typer.Exit) as exit_info, display.work(quiet=True):
-            signal.raise_signal(signal.SIGTERM)
-    finally:
-        signal.signal(signal.SIGTERM, before)
+@pytest.fixture
+def signals() -> Iterator[None]:
+    """Put back what the two signals do."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_termination_is_one_line_and_code_130_like_ctrl_c(number: int, signals, capsys) -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    display.take_termination_as_ctrl_c()
+    with pytest.raises(typer.Exit) as exit_info, display.work(quiet=True):
+        signal.raise_signal(number)
     assert exit_info.value.exit_code == 130
     assert capsys.readouterr().err == "fewshot: interrupted; the same command resumes.\n"
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_command_under_nohup_goes_on_without_its_terminal(signals) -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    display.take_termination_as_ctrl_c()
+    signal.raise_signal(signal.SIGHUP)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_at_the_end_of_python_does_not_change_the_exit_code(number: int) -> None:
     code = (
         "import atexit, signal\n"
         "from fewshot.cli import display\n"
+        "signal.signal(signal.SIGHUP, signal.SIG_DFL)\n"
         "display.take_termination_as_ctrl_c()\n"
         f"atexit.register(signal.raise_signal, {int(number)})\n"
         "display.ignore_signals_at_exit()\n"
