@@ -8,14 +8,28 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import count
+from pathlib import Path
 
 REPLACEMENT = "\ufffd"  # what stands for bytes that are not UTF-8
 _ESCAPED = re.compile("[\udc80-\udcff]+")  # bytes, each as a surrogate
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
+LONGEST = 255  # bytes of a name that file systems take
+
 # What would move the cursor, break the line or turn the direction of the text.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
+
+def numbered(path: Path) -> Iterator[Path]:
+    """Yield a path, and then it with a number before its suffix, as in `cat (2).jpg`."""
+    yield path
+    for number in count(2):
+        ending, stem = f" ({number}){path.suffix}", path.stem
+        while len(os.fsencode(stem + ending)) > LONGEST:
+            stem = stem[:-1]
+        yield path.with_name(stem + ending)
 
 
 def readable(text: str) -> str:

@@ -13,11 +13,11 @@ import shutil
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from io import StringIO
-from itertools import count
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
 from episodes.datasets import drafts
+from episodes.datasets.names import numbered
 from fewshot import io
 from fewshot.checks.findings import Finding, Place
 from fewshot.checks.inspected import Inspected
@@ -231,10 +231,7 @@ def _cells(finding: Finding, report: Report, name: str, place: str) -> list[str]
 
 def _free(place: Path) -> Path:
     """Return a path, with a number before its suffix if there is a file already."""
-    if not os.path.lexists(place):
-        return place
-    numbered = (place.with_name(f"{place.stem} ({i}){place.suffix}") for i in count(2))
-    return next(other for other in numbered if not os.path.lexists(other))
+    return next(other for other in numbered(place) if not os.path.lexists(other))
 
 
 def _is_half_moved(source: Path, place: Path) -> bool:

@@ -6,12 +6,12 @@ import filecmp
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from itertools import count
 from pathlib import Path
 
 from episodes.datasets import drafts
-from episodes.datasets.names import readable_line
+from episodes.datasets.names import numbered, readable_line
 from fewshot import io
 from fewshot.errors import UserError
 
@@ -62,7 +62,7 @@ class SortedCopies:
             ) from error
 
     def _copy(self, image: Path, folder: Path) -> None:
-        for place in _numbered(folder / image.name):
+        for place in numbered(folder / image.name):
             if place in self.taken:
                 continue
             if os.path.lexists(place):
@@ -103,13 +103,6 @@ def plain_name(name: str) -> str:
     if not text or text.startswith(".") or _OF_WINDOWS.fullmatch(text):
         return f"_{text}"
     return text
-
-
-def _numbered(place: Path) -> Iterator[Path]:
-    """Yield a path, and then with a number before the suffix."""
-    yield place
-    for number in count(2):
-        yield place.with_name(f"{place.stem} ({number}){place.suffix}")
 
 
 def _equal(image: Path, copy: Path) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -123,9 +123,14 @@ def prepare(victim: Victim, folder: Path) -> None:
         (folder / "run").rename(folder / "runs")
 
 
-def run(arguments: Sequence[str], folder: Path, fault: faults.Fault | None = None) -> faults.Ended:
+def run(
+    arguments: Sequence[str],
+    folder: Path,
+    fault: faults.Fault | None = None,
+    before: Callable[[], None] | None = None,
+) -> faults.Ended:
     """Run a command in its folder."""
-    return faults.command(list(arguments), folder, fault, ENVIRONMENT)
+    return faults.command(list(arguments), folder, fault, ENVIRONMENT, before)
 
 
 def victim(name: str) -> Victim:

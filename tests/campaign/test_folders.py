@@ -105,6 +105,64 @@ def _on_read_only(known: Undisturbed, place: Path, inner: Path) -> faults.Ended:
     return faults.Ended(*faults.in_own_mounts(work))
 
 
+PLACES = {  # without which permissions they are
+    "photos": 0o000,
+    "photos/red": 0o000,
+    "photos/red/3.png": 0o000,
+    "cache": 0o500,
+    "tmp": 0o500,
+    "out": 0o500,
+    ".": 0o500,
+    "study": 0o000,
+    "runs": 0o000,
+    "model.fewshot": 0o000,
+}
+
+
+def test_folders_and_files_without_permission(
+    tmp_path: Path, amount: Callable[[int], int], outcomes: Callable[[str], Outcomes]
+) -> None:
+    with outcomes("folders-without-permission") as part:
+        for one in disk_victims.VICTIMS[: amount(len(disk_victims.VICTIMS))]:
+            folder = tmp_path / one.name.replace(" ", "-")
+            known, place = undisturbed(one, folder), folder / "work"
+            for name, mode in PLACES.items():
+                shutil.copytree(known.before, place, symlinks=True)
+                path = place / name
+                if name in ("cache", "out"):
+                    path.mkdir(exist_ok=True)
+                if path.exists():
+                    _count_without_permission(part, known, place, path, mode)
+                shutil.rmtree(place)
+            shutil.rmtree(folder)
+
+
+def _count_without_permission(
+    part: Outcomes, known: Undisturbed, place: Path, path: Path, mode: int
+) -> None:
+    """Run a command while permissions are missing, and once more when they are not."""
+    before = path.stat().st_mode
+    path.chmod(mode)
+    arguments = known.victim.arguments
+    ended = disk_victims.run(arguments, place, before=faults.give_up_capabilities)
+    path.chmod(before)
+    inner = str(path.relative_to(place))
+    what = f"{known.victim.name} without permission for {inner}"
+    said = ended.stdout + ended.stderr
+    is_other = disk_victims.outputs(known.victim, place) != known.results
+    if ended.code == 0 and is_other and path.name in said:  # a result for the other images
+        part.count("done without the image, which is named; repeated, result identical")
+        shutil.rmtree(place / "out")
+        ended = disk_victims.run(arguments, place)
+    if ended.code == 1 and arguments[0] == "sweep" and "Permission denied" in said:
+        part.count("cells that failed, with the reason; repeated, result identical")
+        ended = disk_victims.run(arguments, place)
+    if ended.code == 2 and "Invalid value" in said and path.name in said:  # in Typer's box
+        part.count("exit code 2, one sentence; repeated, result identical")
+        ended = disk_victims.run(arguments, place)
+    count_ending(part, what, known, place, ended)
+
+
 @pytest.mark.parametrize("path", ["x" * 300, "/".join(["x" * 200] * 30)])
 def test_a_path_that_is_too_long_is_one_sentence(tmp_path: Path, path: str) -> None:
     for name, option in (("run scratch", "--out"), ("run scratch", "--data"), ("fit", "--out")):

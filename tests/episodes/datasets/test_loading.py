@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -37,6 +38,20 @@ def test_names_and_paths_load_the_same_data(
     assert [name for name, _ in available()] == ["digits", "cifar10", "shapes"]
     monkeypatch.chdir(tmp_path / "shapes")
     assert load(".").train.name == "shapes"
+
+
+def test_names_as_long_as_can_be_are_read_and_a_socket_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, long = tmp_path / "shapes", "é" * 127
+    save_classes(folder, {long: 5, "b": 5})
+    next((folder / "b").iterdir()).rename(folder / "b" / f"{'x' * 251}.png")
+    monkeypatch.chdir(folder)  # the address of a socket has at most 108 bytes
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind("b/9.png")
+        data = load(str(folder))
+    assert data.train.classes == ("b", long)
+    assert len(data.train) + len(data.test) == 10
 
 
 def test_without_a_variable_names_are_looked_up_in_the_cache_folder(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from episodes.datasets.names import distinct, native, readable, readable_line
+from episodes.datasets.names import distinct, native, numbered, readable, readable_line
 
 
 @pytest.mark.parametrize(
@@ -45,3 +47,14 @@ def test_names_in_utf_8_are_right_on_a_machine_of_another_encoding():
     environment = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     subprocess.run([sys.executable, "-c", code], env=environment, check=True)
     assert native("né") == "né"
+
+
+@pytest.mark.parametrize("stem", ["x" * 251, "é" * 125, os.fsdecode(b"\xe9" * 251)])
+def test_a_number_fits_into_a_name_that_is_as_long_as_a_file_system_takes(
+    stem: str, tmp_path: Path
+):
+    names = [path.name for path in itertools.islice(numbered(tmp_path / f"{stem}.jpg"), 120)]
+    assert len(set(names)) == 120
+    for name in (names[0], names[1], names[-1]):
+        (tmp_path / name).touch()
+    assert names[1].endswith(" (2).jpg")

@@ -78,3 +78,14 @@ def test_a_file_in_the_place_of_a_folder_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"gone\.jpg could not be copied"):
         copies.add(tmp_path / "gone.jpg", 0, False)
     assert list((tmp_path / "sorted").rglob("*.part")) == []
+
+
+def test_images_of_one_name_that_is_as_long_as_can_be_are_all_copied(tmp_path: Path) -> None:
+    copies = SortedCopies(tmp_path / "sorted", ("cat",))
+    for folder in ("a", "b", "c"):
+        (tmp_path / folder).mkdir()
+        image = tmp_path / folder / f"{'x' * 251}.jpg"
+        image.write_bytes(folder.encode())
+        copies.add(image, 0, False)
+    made = (tmp_path / "sorted" / "cat").iterdir()
+    assert sorted(path.read_bytes() for path in made) == [b"a", b"b", b"c"]
