@@ -24,11 +24,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 
 from fewshot import io
 from fewshot.cli import main as cli
 from fewshot.model import file_format
 
+torch.set_num_threads(1)  # a fork of a process whose threads have computed would wait for them
 LONGEST_SECONDS = 300  # of one command, on a machine that is busy with other things
 CLONE_NEWNS = 0x20000
 # Operations that change the disk, by the names of Python's audit events.
