@@ -5,20 +5,21 @@ from __future__ import annotations
 import io
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from episodes.datasets import drafts
 from episodes.datasets.names import readable
 from episodes.errors import DAMAGED_ARRAYS as DAMAGED_ARRAYS
-from fewshot.errors import UserError
+from fewshot.errors import UserError, one_line
 
 if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
+T = TypeVar("T")
 ANOTHER_FOLDER = "name another folder (--out for runs, FEWSHOT_CACHE for the cache)"
 
 
@@ -160,6 +161,26 @@ def locked(path: Path, remedy: str = ANOTHER_FOLDER) -> Iterator[None]:
 def reason_of(error: Exception) -> str:
     """Return what the system says about an error, without the number and the path."""
     return (error.strerror if isinstance(error, OSError) else None) or str(error)
+
+
+def read_as(path: Path, from_json: Callable[[Any], T]) -> T:
+    """Read a JSON file that this package wrote, as an object of a class.
+
+    Raises:
+        UserError: if the file does not exist, is not JSON or is not what `from_json` expects.
+    """
+    return as_object(read_json(path), from_json, path)
+
+
+def as_object(content: Any, from_json: Callable[[Any], T], path: Path) -> T:
+    """Return the object that the content of a JSON file describes; raise as `read_as` does."""
+    try:
+        return from_json(content)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{path} is damaged ({type(error).__name__}: {one_line(error)}): move it away and run "
+            "its command again."
+        ) from error
 
 
 def read_json(path: Path) -> Any:

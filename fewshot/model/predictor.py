@@ -154,7 +154,7 @@ def _finished_seed(run: Path, seed: int | None) -> int:
 
 def _calibration(run: Path, seed: int) -> Calibration:
     """Return the calibration of a trial."""
-    trial = TrialRecord.from_json(io.read_json(records.trial_folder(run, seed) / "trial.json"))
+    trial = io.read_as(records.trial_folder(run, seed) / "trial.json", TrialRecord.from_json)
     shift = None if trial.shift is None else torch.tensor(trial.shift)
     return Calibration(shift, trial.temperature or 1.0)
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from episodes import datasets
 from episodes.datasets.source import TEST_SHARE
-from fewshot import config, io
+from fewshot import config
 from fewshot.errors import UserError
 from fewshot.learners.base import Learner
 from fewshot.runs import meta_training, records, trial_files
@@ -51,7 +51,7 @@ def restore(folder: Path, seed: int, device: str | None = None) -> RestoredTrial
     run = _resolve_again(folder, device)
     learner = run.build_learner(seed)
     load_trained(learner, folder, seed, bool(run.bases))
-    support = io.read_json(indices)["support"]
+    support = records.indices(indices.parent)["support"]
     train_indices = torch.tensor(support, dtype=torch.int64)  # also if there are none
     return RestoredTrial(run, learner, train_indices)
 

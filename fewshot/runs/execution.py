@@ -205,7 +205,7 @@ def write_record(run: ResolvedRun, only_one: bool) -> RunRecord:
     """Write and return the record of all finished trials of a run, or of one if none can differ."""
     with io.locked(run.folder / ".record.lock"):
         paths = one_trial.finished_trials(run.folder, only_one)
-        trials = [TrialRecord.from_json(io.read_json(path)) for path in paths]
+        trials = [io.read_as(path, TrialRecord.from_json) for path in paths]
         facts, spread = _facts(run, trials), None
         if facts.folds is None:
             spread = trial_files.image_std([path.parent for path in paths])

@@ -83,7 +83,7 @@ def run(
     if not path.exists() and distributed.rank() == 0:
         progress.update("decorrelating features")
         resolved = resolve_run(request, out, device)
-        trial = TrialRecord.from_json(io.read_json(folder / "trial.json"))
+        trial = io.read_as(folder / "trial.json", TrialRecord.from_json)
         io.write_bytes(path, _packed(resolved, record, trial, folder, command))
     return record, path
 

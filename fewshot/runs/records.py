@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from fewshot import io
 from fewshot.errors import UserError
@@ -30,6 +31,27 @@ ONLY_OTHERS = {
 def trial_folder(run: Path, seed: int | None) -> Path:
     """Return the folder of one trial in the folder of its run."""
     return run / f"{TRIAL}{seed}"
+
+
+def indices_hash(content: Mapping[str, Any]) -> str:
+    """Return the hash of the content of `indices.json`, which the trial's record has."""
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]
+
+
+def indices(trial: Path) -> dict[str, list[int]]:
+    """Return the content of `indices.json` in the folder of a finished trial.
+
+    Raises:
+        UserError: it is missing, or not that of the trial's record.
+    """
+    content = io.read_json(trial / "indices.json")
+    named = io.read_as(trial / "trial.json", lambda record: record["indices_hash"])
+    if indices_hash(content) != named:
+        raise UserError(
+            f"{trial / 'indices.json'} is not the one that the record of its trial names, so one "
+            "of them is damaged: move the folder away and run its command again."
+        )
+    return cast(dict[str, list[int]], content)
 
 
 def find(places: Sequence[Path]) -> list[tuple[Path, Record]]:
@@ -70,12 +92,13 @@ def places_by_regime(places: Sequence[Path]) -> dict[str, list[Path]]:
 
 def load(places: Sequence[Path]) -> list[tuple[Path, RunRecord]]:
     """Return what `find` returns, with typed records."""
-    return [(path, RunRecord.from_json(content)) for path, content in find(places)]
+    found = find(places)
+    return [(path, io.as_object(content, RunRecord.from_json, path)) for path, content in found]
 
 
 def read(path: Path) -> RunRecord:
     """Read one record.json."""
-    return RunRecord.from_json(io.read_json(path))
+    return io.read_as(path, RunRecord.from_json)
 
 
 def regime_of(content: Any) -> str | None:

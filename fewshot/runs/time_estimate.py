@@ -83,7 +83,7 @@ def of_trial(run: ResolvedRun, subset: LabelledSubset, seed: int) -> Cost:
 
 def _elapsed(path: Path) -> float:
     """Return the seconds from the start to the end of a finished trial."""
-    trial = TrialRecord.from_json(io.read_json(path))
+    trial = io.read_as(path, TrialRecord.from_json)
     times = trial.provenance.started, trial.provenance.finished  # in whole seconds
     started, ended = map(datetime.fromisoformat, times)
     return max((ended - started).total_seconds(), trial.cost.seconds or 0.0)

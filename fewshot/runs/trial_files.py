@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from collections.abc import Mapping, Sequence
@@ -19,6 +18,7 @@ from fewshot import io
 from fewshot.errors import UserError
 from fewshot.evaluation import low_data, statistics
 from fewshot.learners.base import Learner
+from fewshot.runs import records
 from fewshot.runs.labelled_subset import LabelledSubset
 from fewshot.runs.trial_record import TrialRecord
 from fewshot.training import trainer
@@ -89,7 +89,7 @@ def remove_what_resumes(folder: Path) -> None:
 
 def indices_hash(subset: LabelledSubset) -> str:
     """Return the hash of a labelled subset that records carry."""
-    return hashlib.sha256(json.dumps(subset.to_json()).encode()).hexdigest()[:16]
+    return records.indices_hash(subset.to_json())
 
 
 def copy_of_state(learner: Learner) -> State:

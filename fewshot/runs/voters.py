@@ -164,7 +164,7 @@ def _voter(run: FinishedRun, seed: int | None) -> Voter:
             f"{predictions} does not exist, and the record of {run} alone cannot vote: name the "
             "run's own folder, or run its command again."
         )
-    return Voter(run, folder, TrialRecord.from_json(io.read_json(folder / "trial.json")))
+    return Voter(run, folder, io.read_as(folder / "trial.json", TrialRecord.from_json))
 
 
 def saved_array(voter: Voter, name: str) -> Tensor:
@@ -211,7 +211,7 @@ def tested_fold(voter: Voter) -> list[int] | None:
     """Return the indices of the images that a voter was tested on; None without folds."""
     if voter.run.record.folds is None:
         return None
-    return LabelledIndices(**io.read_json(voter.folder / "indices.json")).test
+    return _indices(voter).test
 
 
 def faulty_images(voters: Sequence[Voter]) -> Tensor | None:
@@ -224,10 +224,11 @@ def faulty_images(voters: Sequence[Voter]) -> Tensor | None:
 def labelled_indices(voters: Iterable[Voter]) -> dict[str, LabelledIndices]:
     """Return the different labelled subsets of the voters, by their hash."""
     different = {voter.trial.indices_hash: voter for voter in voters}
-    return {
-        digest: LabelledIndices(**io.read_json(voter.folder / "indices.json"))
-        for digest, voter in different.items()
-    }
+    return {digest: _indices(voter) for digest, voter in different.items()}
+
+
+def _indices(voter: Voter) -> LabelledIndices:
+    return io.read_as(voter.folder / "indices.json", lambda content: LabelledIndices(**content))
 
 
 def validation_labels(voters: Sequence[Voter], required: bool) -> Tensor | None:

@@ -8,14 +8,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, NotRequired, TypedDict, final
+from typing import Any, Literal, NamedTuple, NotRequired, TypedDict, cast, final
 
 from fewshot import io
+from fewshot.runs.run_record import RunRecord
 from fewshot.studies import grids
 from fewshot.studies.grids import Cell
 from fewshot.studies.schema import Row
 
 Status = Literal["done", "failed", "not run"]
+ALWAYS_THERE = {"row", "position", "status", "record", "run"}  # also in results of old versions
 
 
 @final
@@ -76,7 +78,7 @@ class ResultStore(NamedTuple):
 
     def results_of(self, row: Row) -> list[Result]:
         """Return all results of a row, in the order of its tables."""
-        results: list[Result] = [io.read_json(path) for path in self.folder(row).glob("*.json")]
+        results = [io.read_as(path, _checked) for path in self.folder(row).glob("*.json")]
         return sorted(results, key=lambda result: result["position"])
 
     def finished(self, row: Row, cell: Cell) -> Result | None:
@@ -84,7 +86,7 @@ class ResultStore(NamedTuple):
         path = self.folder(row) / f"{cell.name}.json"
         if not path.exists():
             return None
-        result: Result = io.read_json(path)
+        result = io.read_as(path, _checked)
         return result if self.is_current(row, cell, result) and result["status"] == "done" else None
 
     def is_current(self, row: Row, cell: Cell, result: Result) -> bool:
@@ -112,6 +114,15 @@ class ResultStore(NamedTuple):
         path = self.folder(row) / f"{cell.name}.json"
         io.write_bytes(path, (json.dumps(result, allow_nan=False) + "\n").encode())
         return result
+
+
+def _checked(content: Any) -> Result:
+    """Return the content of a result's file if it is one; raise an error of any kind if not."""
+    if missing := ALWAYS_THERE - content.keys():
+        raise KeyError(*sorted(missing))
+    if content["record"] and "scores" in content["record"]:
+        RunRecord.from_json(content["record"])
+    return cast(Result, content)
 
 
 def stale_file(results_folder: Path, study: str, scale: str) -> Path:

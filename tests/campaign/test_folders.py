@@ -131,7 +131,9 @@ def test_folders_and_files_without_permission(
                 path = place / name
                 if name in ("cache", "out"):
                     path.mkdir(exist_ok=True)
-                if path.exists():
+                # `check --fix` moves an image that cannot be read away.
+                is_moved = one.name == "check" and path.is_file()
+                if path.exists() and not is_moved:
                     _count_without_permission(part, known, place, path, mode)
                 shutil.rmtree(place)
             shutil.rmtree(folder)

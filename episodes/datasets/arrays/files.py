@@ -63,7 +63,7 @@ def _reading(path: Path) -> Iterator[None]:
     except (PermissionError, UserError):
         raise
     except Exception as error:  # NumPy and SciPy raise errors of many types for damaged files
-        reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+        reason = (str(error).splitlines() or [type(error).__name__])[0][:200].rstrip(".")
         raise UserError(
             f"{path} cannot be read ({reason}): it may be incomplete, copy it again."
         ) from error

@@ -218,6 +218,8 @@ def _open(folder: Path) -> Entry | None:
         is_whole = list(images.shape) == meta["shape"] and images.dtype == np.uint8
         if not is_whole or labels.shape != images.shape[:1] or labels.dtype != np.int64:
             return None
+        if len(labels) and not 0 <= labels.min() <= labels.max() < len(meta["classes"]):
+            return None
         skipped = [(name, reason) for name, reason in meta["skipped"]]
         clusters = folder / "clusters.npy"
         with suppress(OSError):  # a read-only cache works as well

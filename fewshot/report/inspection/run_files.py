@@ -51,7 +51,7 @@ def read(place: Path) -> Run:
         if content.get("record") is None:
             status = content.get("status")
             raise UserError(f"{place} has the status '{status}' and no record to show.")
-        record = RunRecord.from_json(content["record"])
+        record = io.as_object(content["record"], RunRecord.from_json, place)
         return Run(record, None, content.get("curves"))
     located = records.load([place])
     if len(located) > 1:
@@ -71,7 +71,7 @@ def read(place: Path) -> Run:
 def trials(run: Run) -> list[TrialRecord]:
     """Return the result of every trial, in the order of the record's seeds."""
     files = [_existing(run.trial(seed) / "trial.json") for seed in run.record.seeds]
-    return [TrialRecord.from_json(io.read_json(file)) for file in files]
+    return [io.read_as(file, TrialRecord.from_json) for file in files]
 
 
 def predictions(
@@ -109,8 +109,7 @@ def tested_images(run: Run, seed: int | None) -> list[int] | None:
     """
     if run.record.folds is None:
         return None
-    tested: list[int] = io.read_json(_existing(run.trial(seed) / "indices.json"))["test"]
-    return tested
+    return records.indices(_existing(run.trial(seed) / "indices.json").parent)["test"]
 
 
 def curves(run: Run) -> dict[str, Any]:

@@ -181,6 +181,8 @@ def _files(folder: Path) -> dict[str, Content]:
                 f"{path} is not a result of `fewshot sweep`: move it away, or name another folder "
                 "with --results."
             )
+        if content["record"] and "scores" in content["record"]:
+            io.as_object(content["record"], RunRecord.from_json, path)
         results[content["cell"]] = content
     return results
 

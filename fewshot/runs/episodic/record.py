@@ -217,12 +217,15 @@ def find(places: Sequence[Path]) -> list[tuple[Path, Record]]:
 
 def load(places: Sequence[Path]) -> list[tuple[Path, EpisodesRecord]]:
     """Return what `find` returns, with typed records."""
-    return [(path, EpisodesRecord.from_json(content)) for path, content in find(places)]
+    found = find(places)
+    return [
+        (path, io.as_object(content, EpisodesRecord.from_json, path)) for path, content in found
+    ]
 
 
 def read(path: Path) -> EpisodesRecord:
     """Read one record.json."""
-    return EpisodesRecord.from_json(io.read_json(path))
+    return io.read_as(path, EpisodesRecord.from_json)
 
 
 def write(path: Path, record: EpisodesRecord) -> None:

@@ -53,6 +53,14 @@ def test_damaged_weights_are_an_error_that_names_the_file(copy: Path) -> None:
         restore(copy, 0)
 
 
+def test_indices_that_are_not_those_of_the_trial_are_an_error(copy: Path) -> None:
+    path = copy / "trial-0" / "indices.json"
+    for content in ({"support": [10**9], "validation": None}, {"suport": []}, [1]):
+        path.write_text(json.dumps(content))
+        with pytest.raises(UserError, match=r"indices\.json is not the one that the record"):
+            restore(copy, 0)
+
+
 def test_other_data_or_weights_than_those_of_the_record_are_an_error(copy: Path) -> None:
     record = json.loads((copy / "record.json").read_text())
     (copy / "record.json").write_text(json.dumps(record | {"run_id": "another"}))

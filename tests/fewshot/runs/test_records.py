@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -87,6 +89,26 @@ def test_a_file_of_the_users_own_is_passed_over(tmp_path: Path, content: bytes):
     with pytest.raises(UserError) as error:
         records.find([tmp_path / "web/settings.json"])
     assert "delete" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda record: record.pop("cost"),
+        lambda record: record.update(scores=3),
+        lambda record: record["scores"]["accuracy"].pop("values"),
+        lambda record: record["cost"].update(tran_seconds=1.0),
+    ],
+)
+def test_a_record_with_a_damaged_key_is_an_error_that_names_the_file(
+    damage: Callable[[dict[str, Any]], object], tmp_path: Path
+):
+    path = save(tmp_path / "one/record.json", "one")
+    content = json.loads(path.read_text())
+    damage(content)
+    path.write_text(json.dumps(content))
+    with pytest.raises(UserError, match=r"one/record\.json is damaged"):
+        records.read(path)
 
 
 def test_a_broken_record_in_a_folder_is_an_error(tmp_path: Path):

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
+from fewshot.errors import UserError
 from fewshot.studies import grids
 from fewshot.studies.results import Outcome, row_statuses
 from tests.fewshot.studies.rows import row_of, store_in
@@ -26,6 +29,22 @@ def test_a_result_is_finished_as_long_as_its_cell_stays_the_same(tmp_path: Path)
     assert store.finished(more_trials, first) is None
     other_base = row_of(tmp_path, base={**base, "shots": 8}, grid=[{"learner.c": [1.0]}])
     assert store.finished(other_base, grids.cells(other_base, "full")[0]) is None
+
+
+@pytest.mark.parametrize("content", [{"status": "done"}, [], {**DONE, "record": {"scores": {}}}])
+def test_a_damaged_result_is_an_error_that_names_the_file(content: object, tmp_path: Path) -> None:
+    row = row_of(tmp_path, base={"method": "probe", "shots": 4})
+    (cell,) = grids.cells(row, "full")
+    store = store_in(tmp_path)
+    store.write(row, cell, DONE)
+    (path,) = store.folder(row).glob("*.json")
+    if isinstance(content, dict) and len(content) > 1:
+        content = {**json.loads(path.read_text()), **content}
+    path.write_text(json.dumps(content))
+    with pytest.raises(UserError, match=rf"{path.name} is damaged"):
+        store.finished(row, cell)
+    with pytest.raises(UserError, match=rf"{path.name} is damaged"):
+        store.results_of(row)
 
 
 def test_results_come_in_the_order_of_the_table(tmp_path: Path) -> None:

@@ -255,6 +255,16 @@ def test_damaged_files_are_reported(tmp_path: Path, name: str) -> None:
             load(str(tmp_path / name))
 
 
+def test_a_sentence_about_a_damaged_file_has_a_bounded_length(tmp_path: Path) -> None:
+    np.savez(tmp_path / "mine.npz", x=X, y=Y)
+    content = bytearray((tmp_path / "mine.npz").read_bytes())
+    content[26:28] = (60_000).to_bytes(2, "little")  # the length of the first name
+    (tmp_path / "mine.npz").write_bytes(content)
+    with pytest.raises(UserError, match=r"mine\.npz cannot be read") as error:
+        load(str(tmp_path / "mine.npz"))
+    assert len(str(error.value)) < 600
+
+
 def test_a_cut_off_file_is_reported(tmp_path: Path) -> None:
     np.savez(tmp_path / "mine.npz", x=X, y=Y)
     content = (tmp_path / "mine.npz").read_bytes()

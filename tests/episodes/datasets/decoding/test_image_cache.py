@@ -228,6 +228,12 @@ def empty_labels(entry: Path) -> None:
     (entry / "labels.npy").write_bytes(b"")
 
 
+def label_without_a_class(entry: Path) -> None:
+    labels = np.load(entry / "labels.npy")
+    labels[0] = 10**15
+    np.save(entry / "labels.npy", labels)
+
+
 def overwrite_header(entry: Path) -> None:
     content = (entry / "images.npy").read_bytes()
     (entry / "images.npy").write_bytes(b"\x00" * 64 + content[64:])
@@ -272,6 +278,7 @@ def truncate_index(entry: Path) -> None:
         truncate_images,
         archive_in_place_of_images,
         empty_labels,
+        label_without_a_class,
         overwrite_header,
         zero_a_header,
         nest_meta,
