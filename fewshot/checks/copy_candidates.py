@@ -14,6 +14,7 @@ from torch import Tensor, nn
 SIDE = 6  # pixels of the coarse images
 N_NEIGHBOURS = 4
 N_DIRECTIONS, SAMPLE = 128, 4096
+CHUNK = 4096  # images whose features are in memory at a time
 BLOCK = 256  # images that are compared with all others at a time
 LARGEST_BLOCK = 2**24  # similarities
 
@@ -56,11 +57,16 @@ class Candidates(NamedTuple):
     mirrored: Tensor
 
 
-def projection(features: Tensor) -> Projection:
-    """Return the projection of features, float32 [n, d], by a sample of them."""
-    sample = torch.randperm(len(features), generator=torch.Generator().manual_seed(0))[:SAMPLE]
-    sampled = features[sample]
-    centre = sampled.mean(0) if len(sampled) else features.new_zeros(features.shape[1])
+def projection(*features: Tensor) -> Projection:
+    """Return the projection of features, float32 [n, d] in one or several parts, by a sample."""
+    sizes = [len(part) for part in features]
+    order = torch.randperm(sum(sizes), generator=torch.Generator().manual_seed(0))[:SAMPLE]
+    starts = [sum(sizes[:number]) for number in range(len(sizes))]
+    sampled = features[0].new_empty(len(order), features[0].shape[1])
+    for part, start in zip(features, starts, strict=True):
+        is_inside = (order >= start) & (order < start + len(part))
+        sampled[is_inside] = part[order[is_inside] - start]
+    centre = sampled.mean(0) if len(sampled) else sampled.new_zeros(sampled.shape[1])
     centred = sampled - centre
     directions = torch.linalg.eigh(centred.T @ centred).eigenvectors
     return Projection(centre, directions[:, -N_DIRECTIONS:])
@@ -78,10 +84,13 @@ def looks(images: Tensor, features: Tensor, projection: Projection) -> Looks:
     coarse = torch.cat(parts) if parts else torch.empty(0, 3, SIDE, SIDE)
     coarse = nn.functional.normalize(coarse.flatten(1), dim=1).view_as(coarse)
     mirror = coarse.flip(3)
+    projected = [
+        (part - projection.centre) @ projection.directions for part in features.split(CHUNK)
+    ]
     return Looks(
         ((coarse + mirror) / 2).flatten(1),
         ((coarse - mirror) / 2).flatten(1),
-        nn.functional.normalize((features - projection.centre) @ projection.directions, dim=1),
+        nn.functional.normalize(torch.cat(projected), dim=1),
     )
 
 

@@ -65,7 +65,7 @@ def links(parts: list[Inspected]) -> Links:
         copied = np.flatnonzero(clusters != np.arange(len(clusters)))
         near = Links(np.stack([clusters[copied], copied], 1), np.full(len(copied), SUREST))
         return _joined([_equal(parts), near])
-    projection = copy_candidates.projection(torch.cat([part.features for part in parts]))
+    projection = copy_candidates.projection(*(part.features for part in parts))
     looks = [
         copy_candidates.looks(pixels, part.features, projection)
         for pixels, part in zip(images, parts, strict=True)
@@ -75,7 +75,7 @@ def links(parts: list[Inspected]) -> Links:
     offset = torch.tensor([0, len(images[0])])
     pairs = torch.cat([within.pairs, *(one.pairs + offset for one in across)])
     mirrored = torch.cat([within.mirrored, *(one.mirrored for one in across)])
-    every = torch.cat(images)
+    every = images[0] if len(images) == 1 else torch.cat(images)
     scores = same_picture.scores(every, Candidates(pairs, mirrored), _labels(parts))
     near = Links(pairs.numpy()[scores > 0], scores[scores > 0].clip(max=SUREST))
     return _joined([_equal(parts), near])

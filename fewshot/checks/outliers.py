@@ -17,7 +17,7 @@ KIND = "image of no class"
 FEWEST = 20  # images; the spread of fewer is too uncertain
 LEAST_CLASSES = 3  # the centre of two classes leaves nothing but the difference between them
 FAR = 2.2  # robust standard deviations below the median; chosen in docs/log.md
-CHUNK = 16_384  # images whose features are in memory at a time
+CHUNK = 4096  # images whose features are in memory at a time
 NORMAL = 0.6745  # median of the absolute deviations of a normal distribution
 
 

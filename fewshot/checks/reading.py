@@ -165,7 +165,8 @@ def _measure_all(paths: _Paths, part: DecodedPart, side: int) -> Measured:
 
     def thumbnails() -> Iterator[np.ndarray]:
         for measured in _measured_chunks(paths, part, side):
-            results.append(measured._replace(thumbnails=measured.thumbnails[:0]))
+            nothing = measured.thumbnails[:0].copy()  # a view would hold all thumbnails in memory
+            results.append(measured._replace(thumbnails=nothing))
             yield measured.thumbnails
 
     joined = rows_on_disk.joined(thumbnails(), len(part.images))
