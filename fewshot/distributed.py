@@ -22,7 +22,13 @@ from typing import Any, TypeVar, cast
 import torch
 from torch import Tensor, distributed, nn
 
-from fewshot.errors import Interrupted, ProcessLost, UserError, one_line
+from fewshot.errors import (
+    Interrupted,
+    ProcessLost,
+    RaisedByMainProcess,
+    UserError,
+    one_line,
+)
 
 T = TypeVar("T")
 TIMEOUT = timedelta(hours=2)  # the other processes wait while rank 0 evaluates
@@ -203,18 +209,47 @@ def agree(value: T) -> T:
 
 
 def from_main(compute: Callable[[], T]) -> T:
-    """Call a function on rank 0 alone and return its result in every process."""
-    return cast(T, agree(None if rank() else compute()))
+    """Call a function on rank 0 alone and return its result in every process.
+
+    Raises:
+        RaisedByMainProcess: rank 0 has raised an error, and this is another process.
+    """
+    with _shared_error():
+        value = None if rank() else compute()
+    return cast(T, agree(value))
 
 
 @contextmanager
 def main_process_first() -> Iterator[None]:
-    """Run the block on rank 0 first; the other processes then use what it cached."""
+    """Run the block on rank 0 first; the other processes then use what it cached.
+
+    Raises:
+        RaisedByMainProcess: rank 0 has raised an error, and this is another process.
+    """
     if rank():
-        _meet()
-    yield
-    if rank() == 0:
-        _meet()
+        with _shared_error():
+            pass
+        yield
+        return
+    with _shared_error():
+        yield
+
+
+@contextmanager
+def _shared_error() -> Iterator[None]:
+    """Raise an error of rank 0's block in every process, none of which then waits for the others.
+
+    They all wait here for the end of rank 0's block.
+    """
+    text = None
+    try:
+        yield
+    except Exception as error:
+        text = str(error)
+        agree(text)
+        raise
+    if (text := agree(text)) is not None:
+        raise RaisedByMainProcess(text)
 
 
 def entered_by_main_process(
@@ -222,12 +257,6 @@ def entered_by_main_process(
 ) -> AbstractContextManager[object]:
     """Return a context for rank 0, such as a lock that it holds for all; nothing for the others."""
     return nullcontext() if rank() else context
-
-
-def _meet() -> None:
-    """Wait until every process is here."""
-    if world() > 1:
-        distributed.barrier()
 
 
 def gather(value: T) -> list[T]:

@@ -19,5 +19,9 @@ class ProcessLost(Exception):
     """Report that a process of the work is gone; the same command resumes."""
 
 
+class RaisedByMainProcess(UserError):
+    """Report in the other processes of a training what rank 0 has raised, and reports itself."""
+
+
 class Interrupted(KeyboardInterrupt):
     """Report Ctrl-C or a termination signal; the state is saved and the same command resumes."""

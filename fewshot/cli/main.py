@@ -25,7 +25,7 @@ from fewshot.cli import (
     training,
     using,
 )
-from fewshot.errors import Diverged, ProcessLost, UserError
+from fewshot.errors import Diverged, ProcessLost, RaisedByMainProcess, UserError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -115,6 +115,8 @@ def main() -> NoReturn:
     try:
         _check_working_directory()
         app()
+    except RaisedByMainProcess:
+        sys.exit(2)
     except UserError as error:
         print(readable_line(f"fewshot: {error}"), file=sys.stderr)
         sys.exit(2)

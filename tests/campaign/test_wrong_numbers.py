@@ -237,6 +237,11 @@ def test_two_processes_of_torchrun(
         for process in ranks:
             _, messages = process.communicate(timeout=SECONDS)
             assert process.returncode == 0, messages[-2000:]
-        names = _check(part, json.loads((out / "log.json").read_text()))
+        log = json.loads((out / "log.json").read_text())
+        for name, how in list(log.items()):
+            if how.startswith("UserError: batches of"):  # two processes cannot share them
+                part.count("refused in one sentence")
+                del log[name]
+        names = _check(part, log)
         usual = Ran(few, tmp_path / "usual", tmp_path / "cache")
         _compare(part, usual, out, names, bits=False)

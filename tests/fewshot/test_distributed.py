@@ -49,6 +49,13 @@ def test_rank_0_is_first_and_locks_for_both(results: tuple[dict, dict]) -> None:
         assert result["locked"] == ["0 is inside", "1 is inside"]
 
 
+def test_an_error_of_rank_0_is_raised_in_both_and_neither_waits(
+    results: tuple[dict, dict],
+) -> None:
+    for result, name in zip(results, ("UserError", "RaisedByMainProcess"), strict=True):
+        assert result["failed"] == [f"{name}: there is no such data set"] * 2
+
+
 def test_two_processes_train_as_one_does(results: tuple[dict, dict]) -> None:
     alone = two_processes.train((0, 1))
     first, second = (result["training"] for result in results)

@@ -21,7 +21,7 @@ from episodes.rng import seeded
 from episodes.types import Labelled
 from fewshot import distributed, io
 from fewshot.config import Train
-from fewshot.errors import Interrupted
+from fewshot.errors import Interrupted, UserError
 from fewshot.training import trainer
 from tests.fewshot import easy
 from tests.fewshot.training import tiny
@@ -106,6 +106,25 @@ def first_of_both(folder: Path) -> str:
         return path.read_text()
 
 
+def failed() -> list[str]:
+    """Return what each process raises if rank 0 fails, first in a block and then in a function."""
+
+    def fail() -> str:
+        raise UserError("there is no such data set")
+
+    errors = []
+    for number in range(2):
+        try:
+            if number:
+                distributed.from_main(fail)
+            else:
+                with distributed.main_process_first():
+                    fail()
+        except UserError as error:
+            errors.append(f"{type(error).__name__}: {error}")
+    return errors
+
+
 def locked(folder: Path) -> list[str]:
     """Enter a block whose lock rank 0 holds, together."""
     with distributed.entered_by_main_process(io.locked(folder / "lock")):
@@ -123,6 +142,7 @@ def main(folder: Path) -> None:
         "joined": distributed.gather_rows(torch.arange(2) + 10 * rank),
         "from_main": distributed.from_main(lambda: f"computed by {rank}"),
         "first": first_of_both(folder),
+        "failed": failed(),
         "locked": locked(folder),
         "training": train((rank, distributed.world())),
         "interrupted": interrupt(folder),
