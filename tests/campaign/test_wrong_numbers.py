@@ -22,6 +22,7 @@ from tests.fewshot.runs.quick_runs import without_times
 CONFIGURATIONS = 20
 SECONDS = 3600  # of one way through all of them
 ROUNDING = 1e-3  # of the spread of the logits: what another order of additions may change
+ROUNDING_OF_MUON = 0.1  # the same; timm's Muon computes its steps in bfloat16, of 8 bits
 PLAIN = {"OMP_NUM_THREADS": "1", "FEWSHOT_CACHE_GB": "4"}
 
 
@@ -117,9 +118,12 @@ def _compare(part: Outcomes, usual: Ran, out: Path, names: list[str], bits: bool
             continue
         difference = _difference(first, second)
         part.figures["largest difference"] = max(part.figures["largest difference"], difference)
-        if bits or not difference <= ROUNDING:
-            values = json.dumps(usual.configurations[name])
-            part.fail(f"{name} differs by {difference:.2g}: {values}")
+        values = usual.configurations[name]
+        is_muon = values.get("train", {}).get("optimizer", {}).get("name") == "muon"
+        if is_muon and not bits and ROUNDING < difference <= ROUNDING_OF_MUON:
+            part.count("equal to the rounding of bfloat16 (Muon)")
+        elif bits or not difference <= ROUNDING:
+            part.fail(f"{name} differs by {difference:.2g}: {json.dumps(values)}")
         else:
             part.count("equal to rounding")
 
