@@ -92,8 +92,11 @@ def places_by_regime(places: Sequence[Path]) -> dict[str, list[Path]]:
 
 def load(places: Sequence[Path]) -> list[tuple[Path, RunRecord]]:
     """Return what `find` returns, with typed records."""
-    found = find(places)
-    return [(path, io.as_object(content, RunRecord.from_json, path)) for path, content in found]
+    records_on_disk = find(places)
+    return [
+        (path, io.as_object(content, RunRecord.from_json, path))
+        for path, content in records_on_disk
+    ]
 
 
 def read(path: Path) -> RunRecord:

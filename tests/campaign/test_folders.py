@@ -150,16 +150,16 @@ def _count_without_permission(
     path.chmod(before)
     inner = str(path.relative_to(place))
     what = f"{known.victim.name} without permission for {inner}"
-    said = ended.stdout + ended.stderr
+    messages = ended.stdout + ended.stderr
     is_other = disk_victims.outputs(known.victim, place) != known.results
-    if ended.code == 0 and is_other and path.name in said:  # a result for the other images
+    if ended.code == 0 and is_other and path.name in messages:  # a result for the other images
         part.count("done without the image, which is named; repeated, result identical")
         shutil.rmtree(place / "out")
         ended = disk_victims.run(arguments, place)
-    if ended.code == 1 and arguments[0] == "sweep" and "Permission denied" in said:
+    if ended.code == 1 and arguments[0] == "sweep" and "Permission denied" in messages:
         part.count("cells that failed, with the reason; repeated, result identical")
         ended = disk_victims.run(arguments, place)
-    if ended.code == 2 and "Invalid value" in said and path.name in said:  # in Typer's box
+    if ended.code == 2 and "Invalid value" in messages and path.name in messages:  # in Typer's box
         part.count("exit code 2, one sentence; repeated, result identical")
         ended = disk_victims.run(arguments, place)
     count_ending(part, what, known, place, ended)

@@ -217,9 +217,10 @@ def find(places: Sequence[Path]) -> list[tuple[Path, Record]]:
 
 def load(places: Sequence[Path]) -> list[tuple[Path, EpisodesRecord]]:
     """Return what `find` returns, with typed records."""
-    found = find(places)
+    records_on_disk = find(places)
     return [
-        (path, io.as_object(content, EpisodesRecord.from_json, path)) for path, content in found
+        (path, io.as_object(content, EpisodesRecord.from_json, path))
+        for path, content in records_on_disk
     ]
 
 
