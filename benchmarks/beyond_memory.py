@@ -205,15 +205,19 @@ def draw(results: dict[str, dict[str, dict[str, dict[str, float]]]], path: Path)
 
     from fewshot.report.plots import style
 
-    figure = Figure(figsize=(style.DOUBLE, 2.6), layout="constrained")
-    for axes, (kind, sizes) in zip(figure.subplots(1, 2), results.items(), strict=True):
+    width = style.DOUBLE if len(results) > 1 else style.SINGLE
+    figure = Figure(figsize=(width, 2.6), layout="constrained")
+    every = figure.subplots(1, len(results), squeeze=False, sharey=True)[0]
+    for axes, (kind, sizes) in zip(every, results.items(), strict=True):
         for step, marker in zip(STEPS, style.MARKERS, strict=False):
             points = sorted((int(n), of[step]["own_mb"]) for n, of in sizes.items() if step in of)
-            axes.plot(*zip(*points, strict=True), marker=marker, label=step)
-        axes.set(title=f"{kind} of {SIDES[kind]} pixels", xlabel="images", ylabel="memory (MB)")
+            if points:
+                axes.plot(*zip(*points, strict=True), marker=marker, label=step)
+        axes.set(title=f"{kind} of {SIDES[kind]} pixels", xlabel="images")
         axes.set_xscale("log")
-        axes.set_ylim(bottom=0)
-    axes.legend()
+        axes.xaxis.set_major_formatter("{x:,.0f}")
+    every[0].set(ylabel="memory of its own (MB)", ylim=(0, None))
+    every[-1].legend()
     figure.savefig(path, metadata={"Date": None})
 
 
