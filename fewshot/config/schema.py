@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from episodes.datasets.names import readable
 from fewshot.config import backbone_names
 from fewshot.config.renamed import with_new_keys
 
@@ -29,10 +30,11 @@ Count = Annotated[int, Field(ge=1, strict=True), AfterValidator(_held)]
 NaturalNumber = Annotated[int, Field(ge=0, strict=True), AfterValidator(_held)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
+Name = Annotated[str, AfterValidator(readable)]  # a key, as names of classes are shown
 Step = str | dict[str, Any]  # an augmentation: its name, or a mapping with its name and parameters
 Views = Literal["none", "flip", "flip-crop", "flip-crops", "flip-shift", "turn-zoom"]
 Weight = Annotated[float, Field(gt=0)]
-Prior = Literal["balanced", "training"] | dict[str, Weight]
+Prior = Literal["balanced", "training"] | dict[Name, Weight]
 Calibration = Literal["temperature", "none"]
 Fit = Literal["crop", "squeeze", "pad"]
 Channels = tuple[float, float, float]
@@ -275,12 +277,12 @@ class Train(Settings):
         description="Factor by which the learning rate falls from each stage of the backbone to "
         "the stage before it.",
     )
-    lr_multipliers: dict[str, NotNegative] = Field(
+    lr_multipliers: dict[Name, NotNegative] = Field(
         default={},
         description="Factors of the learning rate, by prefix of the parameter's name or by a "
         "pattern with `*`; the longest match counts.",
     )
-    decay_multipliers: dict[str, NotNegative] = Field(
+    decay_multipliers: dict[Name, NotNegative] = Field(
         default={},
         description="Factors of the weight decay, by prefix of the parameter's name or by a "
         "pattern with `*`; the longest match counts.",
@@ -426,7 +428,7 @@ class RunConfig(MethodConfig):
         description="Label budget; 0 only for a probe with learner.prior_from_names. "
         "[labels per class]",
     )
-    class_shots: dict[str, Count] = Field(
+    class_shots: dict[Name, Count] = Field(
         default={},
         description="Number of labels of single classes, by class name, in place of `shots`.",
     )
