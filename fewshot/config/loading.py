@@ -71,11 +71,11 @@ def overrides(pairs: Sequence[str]) -> dict[str, Any]:
     for pair in pairs:
         key, equals, text = pair.partition("=")
         if not equals or not key.strip():
-            raise UserError(f"--set {pair}: expected key=value, as in --set train.steps=200.")
+            raise UserError(f"--set {_cut(pair)}: expected key=value, as in --set train.steps=200.")
         try:
             value = yaml_text.load(text, name=key.strip().rpartition(".")[2])
         except yaml.YAMLError:
-            raise UserError(f"--set {pair}: the value cannot be read as YAML.") from None
+            raise UserError(f"--set {_cut(pair)}: the value cannot be read as YAML.") from None
         settings.append((key.strip(), value))
     return expand(settings)
 
@@ -218,7 +218,10 @@ def _sentence(problem: ErrorDetails, model: type[BaseModel], prefix: str) -> str
 
 def _shown(value: Any) -> str:
     """Return a value as in Python, cut if it is long."""
-    text = repr(value)
+    return _cut(repr(value))
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}..."
 
 

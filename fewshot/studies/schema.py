@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, Field, model_validator
+from pydantic import AliasChoices, Field, field_validator, model_validator
 
 from fewshot import config
 from fewshot.config import Count, NotNegative, Settings
@@ -17,6 +17,7 @@ SCALES = ("smoke", "small", "full")
 MEASURED = ("full", "small")  # scales whose numbers are compared with reported ones, best first
 HIGHEST = "highest"  # of a report: every setting at the highest scale that has a result of it
 CHANGES_AT_FULL = ("trials", "only", "drop", "seconds", "cuts")  # keys that `scales.full` may have
+LIST_OR_NAMES = "a list of values, or a mapping of names to settings"
 Values = dict[str, Any]
 ValuesByAxis = dict[str, tuple[Any, ...]]
 SomeAxes = Annotated[ValuesByAxis, Field(min_length=1)]
@@ -207,6 +208,20 @@ class Row(Settings):
         description="What each scale changes; `full` has the images, the epochs and the networks "
         "of the report, and changes at most the trials and which cells run.",
     )
+
+    @field_validator("grid")
+    @classmethod
+    def _of_axes(cls, blocks: tuple[Values, ...]) -> tuple[Values, ...]:
+        for axis, values in (pair for block in blocks for pair in block.items()):
+            is_zip = axis == "zip"
+            if not isinstance(values, Mapping if is_zip else (Mapping, list, tuple)):
+                kinds = "a mapping of axes to lists" if is_zip else LIST_OR_NAMES
+                raise ValueError(f"'{axis}' should be {kinds}")
+            inner, what = ((list, tuple), "a list") if is_zip else (Mapping, "a mapping")
+            for name, value in values.items() if isinstance(values, Mapping) else ():
+                if not isinstance(value, inner):
+                    raise ValueError(f"'{name}' of '{axis}' should be {what}")
+        return blocks
 
     @model_validator(mode="after")
     def _coherent(self) -> Row:

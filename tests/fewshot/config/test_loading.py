@@ -143,6 +143,8 @@ def test_a_long_value_is_cut_in_messages():
 
 def test_a_key_of_many_parts_is_an_error():
     assert "more than 100 parts" in message(config.overrides, ["a" + ".a" * 5000 + "=1"])
+    for pair in ("[" * 50_000, f"data={'[' * 50_000}"):
+        assert len(message(config.overrides, [pair])) < 300
 
 
 def test_control_characters_are_to_be_removed(tmp_path: Path):

@@ -198,11 +198,11 @@ def test_epochs_become_steps_in_one_place():
 
 def test_class_names_with_bytes_that_are_no_text_stay_the_same_in_a_file(tmp_path: Path):
     values = {"method": "probe", "shots": 4, "prior": {"caf\udce9": 0.5, "b": 1}}
-    settings = config.check(config.RunConfig, {**values, "class_shots": {"caf\udce9": 2}}, "it")
+    settings = resolve.configure({**values, "class_shots": {"caf\udce9": 2}}, "few")
     assert settings.prior == {"caf\ufffd": 0.5, "b": 1}
     path = tmp_path / "config.yaml"
     path.write_text(config.dump(settings.model_dump(mode="json")), encoding="utf-8")
-    assert config.check(config.RunConfig, config.read(path), "it") == settings
+    assert resolve.configure(config.read(path), "few") == settings
 
 
 def test_settings_do_not_change_after_reading():

@@ -65,6 +65,11 @@ def test_former_names_of_keys_are_read() -> None:
     assert row.rows_at("small") == {"X3": {"shots": (1,)}}
 
 
+def gridded(block: dict) -> dict:
+    """Return the keys of a row with this block of its grid."""
+    return {"base": {"method": "probe"}, "grid": [block]}
+
+
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
@@ -75,6 +80,11 @@ def test_former_names_of_keys_are_read() -> None:
         ({"kind": "benchmark"}, "a row of kind benchmark needs 'benchmark'"),
         ({"base": {"method": "probe"}, "reported": [{"acuracy": 1}]}, "acuracy"),
         ({"base": {"method": "probe"}, "scales": {"tiny": {}}}, "tiny"),
+        (gridded({"shots": None}), "'shots' should be a list of values, or a mapping of names"),
+        (gridded({"shots": 3}), "'shots' should be a list"),
+        (gridded({"net": {"small": [1]}}), "'small' of 'net' should be a mapping"),
+        (gridded({"zip": [1]}), "'zip' should be a mapping of axes to lists"),
+        (gridded({"zip": {"shots": 3}}), "'shots' of 'zip' should be a list"),
         ({"kind": "episodes"}, "a row of kind episodes has no 'trials'"),
         (scaled("full", set={"data": "digits"}), "scale full may change only 'trials', 'only'"),
         (scaled("full", title="Another", needs=["x"]), "not 'needs', 'title'"),
