@@ -98,6 +98,7 @@ def move(report: Report, target: Path, only: Sequence[str] | None = None) -> Mov
     listed: list[Finding] = []
     io.make_folder(target, OTHER_FOLDER)
     table = target / MOVED
+    recorded = _recorded(table)
     with _appending(table) as file:
         writer = csv.writer(file)
         for finding in report.findings:
@@ -109,8 +110,10 @@ def move(report: Report, target: Path, only: Sequence[str] | None = None) -> Mov
             place = target / name
             if not _is_half_moved(source, place):
                 place = _free(place)
-            writer.writerow(_cells(finding, report, name, os.path.relpath(place, target)))
-            file.flush()
+            row = _cells(finding, report, name, os.path.relpath(place, target))
+            if (row[0], row[1]) not in recorded:  # the row comes first, so that it can be undone
+                writer.writerow(row)
+                file.flush()
             _move(source, place)
             gone.add(source)
     rows = [_cells(one, report, _name(one, report.data, folder), "") for one in listed]
@@ -276,6 +279,14 @@ def _move(source: Path, place: Path) -> None:
             f"{source} could not be moved to {place} ({error.strerror}): check the permissions of "
             "both folders, then repeat the command."
         ) from error
+
+
+def _recorded(table: Path) -> set[tuple[str, str]]:
+    """Return the images in a table with their new places; there may be one that was not moved."""
+    if not table.exists():
+        return set()
+    with table.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+        return {(row[0], row[1]) for row in csv.reader(file) if len(row) > 1}
 
 
 def _appending(table: Path) -> TextIO:

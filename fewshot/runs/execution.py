@@ -205,6 +205,11 @@ def write_record(run: ResolvedRun, only_one: bool) -> RunRecord:
     """Write and return the record of all finished trials of a run, or of one if none can differ."""
     with io.locked(run.folder / ".record.lock"):
         paths = one_trial.finished_trials(run.folder, only_one)
+        if not paths:
+            raise UserError(
+                f"{run.folder} has no finished trial any more, so something removed its files: "
+                "repeat the command when nothing else changes that folder."
+            )
         trials = [io.read_as(path, TrialRecord.from_json) for path in paths]
         facts, spread = _facts(run, trials), None
         if facts.folds is None:

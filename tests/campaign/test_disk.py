@@ -79,6 +79,9 @@ def count_ending(
     """Count how a command with a fault ended, and compare what it makes when repeated without."""
     victim = known.victim
     complaint = ended.complaint()
+    if ended.code == 1 and victim.name == "sweep" and "Traceback" not in ended.stderr:
+        reasons = [line for line in ended.stderr.splitlines() if ": failed, " in line]
+        complaint = None if reasons and not any("Error: " in one for one in reasons) else complaint
     if complaint is None and ended.code == 0:
         if disk_victims.outputs(victim, place) != known.results:
             complaint = f"exit code 0, but {difference(known, place)}"
@@ -94,6 +97,8 @@ def count_ending(
         part.fail(f"{what}: {complaint}")
     elif ended.code == 0:
         part.count("done without it, result identical")
+    elif ended.code == 1:
+        part.count("exit code 1, failed cells with a reason each; repeated, result identical")
     else:
         part.count("exit code 2, one sentence; repeated, result identical")
 

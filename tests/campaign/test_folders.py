@@ -156,9 +156,6 @@ def _count_without_permission(
         part.count("done without the image, which is named; repeated, result identical")
         shutil.rmtree(place / "out")
         ended = disk_victims.run(arguments, place)
-    if ended.code == 1 and arguments[0] == "sweep" and "Permission denied" in messages:
-        part.count("cells that failed, with the reason; repeated, result identical")
-        ended = disk_victims.run(arguments, place)
     if ended.code == 2 and "Invalid value" in messages and path.name in messages:  # in Typer's box
         part.count("exit code 2, one sentence; repeated, result identical")
         ended = disk_victims.run(arguments, place)

@@ -52,9 +52,10 @@ def check(part: Part, before: str, skipped: Sequence[tuple[str, str]]) -> None:
         UserError: they have changed, or an error that may go away kept one from being read.
     """
     if state_of(part) != before:
+        first = readable_line(str(next(chain.from_iterable(part.chunks()), "")))
         raise UserError(
-            "the images changed while they were read: repeat the command when nothing moves or "
-            "writes them any more."
+            f"the images, of which {first} is the first, changed while they were read: repeat the "
+            "command when nothing moves or writes them any more."
         )
     not_opened = {name for name, reason in skipped if reason.startswith(CANNOT_OPEN)}
     if not not_opened:

@@ -100,6 +100,10 @@ def test_an_interrupted_move_can_be_undone_and_repeated(
         "cat/copy.png",
     ]
     moving.move(reported(folder), target)
+    assert [row["image"] for row in rows(target / moving.MOVED)] == [
+        "cat/broken.png",
+        "cat/copy.png",
+    ]
     moving.undo(folder, target)
     assert content(folder) == before
 

@@ -52,7 +52,7 @@ def test_a_folder_that_changes_is_an_error_and_is_whole_the_next_time(
     cache = tmp_path / "cache"
     with pytest.MonkeyPatch.context() as patch:
         before_decoding(patch, actions[change])
-        with pytest.raises(UserError, match="changed while they were read: repeat the command"):
+        with pytest.raises(UserError, match="png is the first, changed while they were read"):
             load(str(data), cache=cache)
     assert not [path for path in (cache / "images").iterdir() if path.is_dir()]
     shutil.rmtree(data, ignore_errors=True)
