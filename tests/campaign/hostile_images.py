@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import warnings
 import zlib
 from collections.abc import Iterator
 from io import BytesIO
@@ -35,7 +36,8 @@ def chunk(kind: bytes, content: bytes) -> bytes:
 def written(format_: str, mode: str = "RGB", **options: object) -> bytes:
     """Return a picture as Pillow writes it."""
     stream = BytesIO()
-    picture(mode).save(stream, format_, **options)  # type: ignore[arg-type]
+    with warnings.catch_warnings(action="ignore"):  # Pillow reads the odd metadata once more
+        picture(mode).save(stream, format_, **options)  # type: ignore[arg-type]
     return stream.getvalue()
 
 
