@@ -24,7 +24,8 @@ from fewshot.training import optim
 # Views that go through the network at once. The number is always the same, so that the features of
 # an image do not depend on the other images.
 CHUNK_VIEWS = 256
-LARGEST_FILE = 2**29  # bytes of the features of an image set that share one file of the cache
+LARGEST_FILE = 2**28  # bytes of the features of an image set that share one file of the cache
+PART = 2**25  # bytes of the features in each file of a larger image set
 GATHERED = 4096  # images whose features are put into another order at a time
 VERSION = 3  # raise it when the same network gives other features: older files are then not used
 
@@ -220,7 +221,7 @@ def _parts(backbone: Backbone, images: ImageSet, rows: np.ndarray) -> Iterator[_
     if len(images) * bytes_each <= LARGEST_FILE:
         yield _Part(None, rows)
         return
-    numbers = rows // max(1, LARGEST_FILE // 4 // bytes_each)
+    numbers = rows // max(1, PART // bytes_each)
     starts = np.flatnonzero(np.diff(numbers, prepend=-1))
     for part, number in zip(np.split(rows, starts[1:]), numbers[starts].tolist(), strict=True):
         yield _Part(number, part)

@@ -88,7 +88,8 @@ def test_features_of_many_images_lie_in_several_files_and_on_disk(
     backbone, images = network(), easy.images(100, seed=0)
     direct = frozen.extract(backbone, images, torch.arange(400), "cpu")
     monkeypatch.setattr(rows_on_disk, "MOST_BYTES", 0)
-    monkeypatch.setattr(frozen, "LARGEST_FILE", 4 * 4 * backbone.n_features * 50)
+    monkeypatch.setattr(frozen, "PART", 4 * backbone.n_features * 50)
+    monkeypatch.setattr(frozen, "LARGEST_FILE", 4 * frozen.PART)
     some = [399, 3, 3, 150, 149]
     assert torch.equal(ask(backbone, images, some), direct[some])
     held = sorted(load_file(path)["rows"].tolist() for path in files(folder))
