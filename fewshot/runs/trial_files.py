@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -84,7 +85,8 @@ def remove_what_resumes(folder: Path) -> None:
     """Remove what only an unfinished trial needs: its checkpoint and the trainings of its folds."""
     (folder / "checkpoint.pt").unlink(missing_ok=True)
     for fold in folder.glob("fold-*"):
-        shutil.rmtree(fold, ignore_errors=True)  # another process may be removing it
+        with suppress(FileNotFoundError):  # another process may be removing it
+            shutil.rmtree(fold)
 
 
 def indices_hash(subset: LabelledSubset) -> str:

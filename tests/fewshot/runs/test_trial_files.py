@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -222,3 +223,17 @@ def test_a_trial_stores_only_the_weights_that_its_training_changed(tmp_path: Pat
         assert parts == {"untrained": set(), "head": {"head"}, "all": {"backbone", "head"}}[name]
     assert sizes["untrained"] < sizes["head"] < sizes["all"]
     assert sizes["untrained"] < 30_000
+
+
+@pytest.mark.parametrize(("error", "is_raised"), [(FileNotFoundError, False), (OSError, True)])
+def test_folds_that_cannot_be_removed_are_an_error_unless_they_are_gone(
+    error: type[OSError], is_raised: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "fold-calibration").mkdir()
+
+    def fail(path: Path) -> None:
+        raise error(5, "Input/output error", str(path))
+
+    monkeypatch.setattr(trial_files.shutil, "rmtree", fail)
+    with pytest.raises(OSError, match="fold-calibration") if is_raised else nullcontext():
+        trial_files.remove_what_resumes(tmp_path)
