@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -73,7 +74,8 @@ def run_trial(run: ResolvedRun, seed: int, *, force: bool = False) -> None:
 def _needs_work(folder: Path, force: bool) -> bool:
     """Prepare the folder of a trial; return False if the trial is finished."""
     if force:
-        shutil.rmtree(folder, ignore_errors=True)
+        with suppress(FileNotFoundError):
+            shutil.rmtree(folder)
     if trial_files.is_finished(folder):
         return False
     io.make_folder(folder)
