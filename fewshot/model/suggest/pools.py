@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,7 +98,7 @@ def read(
     if not is_new.any():
         raise UserError("every image of the pool has a label already: there is nothing to suggest.")
     at = is_new.nonzero().flatten().tolist()
-    features = images.features[is_new]
+    features = images.features if is_new.all() else images.features[is_new]
     classify = _classifier(model, support, labels, len(classes))
     unsure = None if classify is None else uncertainty.one_minus_margin(classify(features))
     return ImagePool(
@@ -151,6 +152,7 @@ def _with_images(known: Read) -> tuple[Tensor, Tensor, tuple[str, ...]]:
 def equal_rows(features: Tensor) -> Tensor:
     """Return a number for each row of [n, d], int64 [n]; equal rows have that of the first."""
     rows = np.ascontiguousarray(features.numpy())
-    as_bytes = rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1])))[:, 0]
-    _, first, inverse = np.unique(as_bytes, return_index=True, return_inverse=True)
+    digests = b"".join(hashlib.blake2b(row, digest_size=16).digest() for row in rows)
+    of_rows = np.frombuffer(digests, dtype=np.dtype((np.void, 16)))
+    _, first, inverse = np.unique(of_rows, return_index=True, return_inverse=True)
     return torch.from_numpy(first[inverse].astype(np.int64))

@@ -69,8 +69,9 @@ def pick(
     method = method or preset(budget, len(pool.labels))
     if method != "margin" and not has_enough_labels(pool.labels):
         weights = None
+    features = pool.features if len(at) == len(pool.features) else pool.features[at]
     candidates = pool._replace(
-        features=pool.features[at], uncertainty=None if weights is None else weights[at]
+        features=features, uncertainty=None if weights is None else weights[at]
     )
     picks, gains = METHODS[method](space.prepared(candidates), budget, seed)
     return Picks(at[picks], method, gains)

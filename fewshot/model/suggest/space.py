@@ -11,6 +11,7 @@ from fewshot.model.suggest.picks import Pool
 
 BLOCK = 256  # images that are compared with all others at once
 DIRECTIONS = 128  # numbers that describe an image: comparisons take a time proportional to it
+CHUNK = 4096  # images whose features are in memory at a time
 SAMPLE = 5_000  # images from which these directions are found
 
 
@@ -20,21 +21,30 @@ def prepared(pool: Pool) -> Pool:
     Longer features are projected on the DIRECTIONS in which they vary most, and scaled to unit
     length again.
     """
-    centre = torch.cat([pool.features, pool.labelled]).mean(0)
+    parts = (pool.features, pool.labelled)
+    sums = [chunk.sum(0) for part in parts for chunk in part.split(CHUNK)]
+    centre = torch.stack(sums).sum(0) / sum(map(len, parts))
+    axes = _directions(pool.features, centre) if min(pool.features.shape) > DIRECTIONS else None
+
+    def in_space(chunk: Tensor) -> Tensor:
+        unit = F.normalize(chunk - centre, dim=1)
+        return unit if axes is None else F.normalize(unit @ axes, dim=1)
+
     features, labelled = (
-        F.normalize(part - centre, dim=1) for part in (pool.features, pool.labelled)
+        torch.cat([in_space(chunk) for chunk in part.split(CHUNK)]) for part in parts
     )
-    if min(features.shape) > DIRECTIONS:
-        axes = _directions(features)
-        features, labelled = (F.normalize(part @ axes, dim=1) for part in (features, labelled))
     return pool._replace(features=features, labelled=labelled)
 
 
-def _directions(features: Tensor) -> Tensor:
-    """Return the first right singular vectors of features [n, d] as columns, [d, DIRECTIONS]."""
+def _directions(features: Tensor, centre: Tensor) -> Tensor:
+    """Return the first right singular vectors of features [n, d] as columns, [d, DIRECTIONS].
+
+    They are those of a sample, after `centre` is subtracted and at unit length.
+    """
     generator = torch.Generator().manual_seed(0)
     sample = features[torch.randperm(len(features), generator=generator)[:SAMPLE]]
-    _, _, axes = randomized_svd(sample.numpy(), DIRECTIONS, n_iter=3, random_state=0)
+    unit = F.normalize(sample - centre, dim=1)
+    _, _, axes = randomized_svd(unit.numpy(), DIRECTIONS, n_iter=3, random_state=0)
     return torch.from_numpy(axes.T.copy())
 
 
