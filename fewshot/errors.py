@@ -11,6 +11,10 @@ def one_line(error: Exception, longest: int = 200) -> str:
     return " ".join(str(error).split())[:longest]
 
 
+class NotWritten(UserError):
+    """Report that a file cannot be written, so that no other result can be either."""
+
+
 class Diverged(Exception):
     """Report that the loss or a weight stopped being finite; the text says where."""
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from episodes.datasets import drafts
 from episodes.datasets.names import readable
 from episodes.errors import DAMAGED_ARRAYS as DAMAGED_ARRAYS
-from fewshot.errors import UserError, one_line
+from fewshot.errors import NotWritten, UserError, one_line
 
 if TYPE_CHECKING:
     import numpy as np
@@ -34,7 +34,7 @@ def write_bytes(
         remedy: what to do if it cannot be written, for the message.
 
     Raises:
-        UserError: if the file cannot be written; an existing file is then unchanged.
+        NotWritten: if the file cannot be written; an existing file is then unchanged.
     """
     try:
         with drafts.draft(path) as file:
@@ -42,7 +42,7 @@ def write_bytes(
             file.flush()
             os.fsync(file.fileno())
     except OSError as error:
-        raise UserError(
+        raise NotWritten(
             f"{path} could not be written ({error.strerror}): free some space, or {remedy}."
         ) from error
 

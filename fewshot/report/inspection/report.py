@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fewshot import io
-from fewshot.errors import UserError
+from fewshot.errors import NotWritten, UserError
 from fewshot.evaluation.statistics import Score
 from fewshot.report import formatting, uncertainty
 from fewshot.report.formatting import counted, markdown_table, picture
@@ -51,6 +51,8 @@ def inspect(
     for title, show in PARTS.items():
         try:
             part = show(inspected)
+        except NotWritten:
+            raise
         except UserError as error:
             missing.append(f"{title}: {str(error).rstrip('.')}.")
             continue

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fewshot import io
-from fewshot.errors import UserError
+from fewshot.errors import NotWritten, UserError
 from fewshot.report.inspection import report, run_files
 from fewshot.report.inspection.images import Inspected
 from fewshot.report.plots import classes
@@ -75,6 +75,12 @@ def test_missing_files_are_named_and_the_rest_is_shown(run: Path, tmp_path: Path
     page = files[0].read_text()
     assert all(f"- {reason}" in page for reason in missing)
     assert "Without the single trials and the interval: trial-3/trial.json does not exist." in page
+
+
+def test_a_figure_that_cannot_be_written_is_an_error(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "out" / "nearest.png").mkdir(parents=True)  # as on a full disk, for any reason
+    with pytest.raises(NotWritten, match=r"nearest\.png could not be written"):
+        report.inspect(run, out=tmp_path / "out")
 
 
 def test_a_lone_record(run: Path, tmp_path: Path) -> None:
