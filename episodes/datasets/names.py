@@ -17,6 +17,7 @@ _ESCAPED = re.compile("[\udc80-\udcff]+")  # bytes, each as a surrogate
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 LONGEST = 255  # bytes of a name that file systems take
+LONGEST_SUFFIX = 20  # letters; what is longer is part of the name
 
 # What would move the cursor, break the line or turn the direction of the text.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
@@ -25,8 +26,9 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069
 def numbered(path: Path) -> Iterator[Path]:
     """Yield a path, and then it with a number before its suffix, as in `cat (2).jpg`."""
     yield path
+    suffix = path.suffix if len(path.suffix) <= LONGEST_SUFFIX else ""
     for number in count(2):
-        ending, stem = f" ({number}){path.suffix}", path.stem
+        ending, stem = f" ({number}){suffix}", path.name.removesuffix(suffix)
         while len(os.fsencode(stem + ending)) > LONGEST:
             stem = stem[:-1]
         yield path.with_name(stem + ending)

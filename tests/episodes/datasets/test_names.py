@@ -58,3 +58,13 @@ def test_a_number_fits_into_a_name_that_is_as_long_as_a_file_system_takes(
     for name in (names[0], names[1], names[-1]):
         (tmp_path / name).touch()
     assert names[1].endswith(" (2).jpg")
+
+
+def test_a_number_comes_before_a_suffix_and_after_what_is_too_long_for_one(tmp_path: Path):
+    for name, second in (
+        ("cat.jpg", "cat (2).jpg"),
+        ("cat", "cat (2)"),
+        (f"a.{'x' * 253}", f"a.{'x' * 249} (2)"),
+    ):
+        paths = numbered(tmp_path / name)
+        assert [next(paths).name, next(paths).name] == [name, second]
