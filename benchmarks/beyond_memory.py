@@ -178,7 +178,9 @@ def commands(data: Path, files: Path, out: Path) -> dict[str, list[str]]:
     return result
 
 
-def measured(kind: str, n: int, work: Path, steps: list[str]) -> Iterator[tuple[str, Spent]]:
+def measured(
+    kind: str, n: int, work: Path, steps: list[str], threads: int
+) -> Iterator[tuple[str, Spent]]:
     """Run some steps on n images with an empty cache, and yield what each took."""
     data = work / f"{kind}-{n}"
     files = data
@@ -192,7 +194,8 @@ def measured(kind: str, n: int, work: Path, steps: list[str]) -> Iterator[tuple[
     out = work / f"out-{kind}-{n}"
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir()
-    environment = os.environ | {"FEWSHOT_CACHE": str(out / "cache"), "OMP_NUM_THREADS": "1"}
+    own = {"FEWSHOT_CACHE": str(out / "cache"), "OMP_NUM_THREADS": str(threads)}
+    environment = os.environ | own
     for step in steps:
         command = commands(data, files, out)[step]
         yield step, spent(command, environment, out / f"{step}.log")
@@ -229,6 +232,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=1_000_000, help="the largest number")
     parser.add_argument("--shares", default="16,4,1", help="sizes as parts of the largest: 1/16 ..")
     parser.add_argument("--steps", default=",".join(STEPS))
+    parser.add_argument("--threads", type=int, default=1, help="threads of each command")
     parser.add_argument("--remove", action="store_true", help="remove the data afterwards")
     parser.add_argument("--figure", type=Path, help="draw the results into this file instead")
     options = parser.parse_args()
@@ -250,8 +254,9 @@ def _measure_all(options: argparse.Namespace, result: dict[str, Any]) -> None:
     for share in map(int, options.shares.split(",")):
         n = options.images // share
         of_size = result["images"].setdefault(options.kind, {}).setdefault(str(n), {})
-        for step, spent in measured(options.kind, n, options.work, options.steps.split(",")):
-            of_size[step] = spent._asdict()
+        steps = options.steps.split(",")
+        for step, spent in measured(options.kind, n, options.work, steps, options.threads):
+            of_size[step] = {"threads": options.threads} | spent._asdict()
             print(options.kind, n, step, spent, flush=True)
             common.write(options.out, result | common.machine(), ("what",))
     if options.remove:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple, TextIO
 
 from episodes.datasets import drafts
+from episodes.datasets.decoding.image_formats import CANNOT_OPEN
 from episodes.datasets.names import numbered
 from fewshot import io
 from fewshot.checks.findings import Finding, Place
@@ -181,8 +182,12 @@ def _is_inside(path: Path, folder: Path) -> bool:
 
 
 def _to_move(finding: Finding, data: Inspected, gone: set[Path]) -> Path | None:
-    """Return the file to move; None if there is none, or if its copies are all gone already."""
-    if not finding.places:
+    """Return the file to move.
+
+    None if there is none, if its copies are all gone already, or if the system refused to open it,
+    which says nothing about its content.
+    """
+    if not finding.places or finding.words.startswith(CANNOT_OPEN):
         return None
     first, *others = finding.places
     file = _file(first, data)

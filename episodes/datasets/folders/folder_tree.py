@@ -109,6 +109,7 @@ class LeftOut:
         hidden: path of each hidden folder with images -> number of images in it.
         hidden_files: paths of hidden image files.
         broken_links: paths of links that lead nowhere.
+        not_files: paths of pipes, sockets and devices that are named as images.
         repeated: paths of links to a folder that is read already, or that contains the link.
         linked: paths of the linked folders that were read; they are part of the tree.
         deep: paths of folders that are inside too many others.
@@ -119,6 +120,7 @@ class LeftOut:
     hidden: dict[str, int] = field(default_factory=dict)
     hidden_files: list[str] = field(default_factory=list)
     broken_links: list[str] = field(default_factory=list)
+    not_files: list[str] = field(default_factory=list)
     repeated: list[str] = field(default_factory=list)
     linked: list[str] = field(default_factory=list)
     deep: list[str] = field(default_factory=list)
@@ -150,6 +152,8 @@ class LeftOut:
             n_links = len(self.broken_links)
             what = "1 link leads" if n_links == 1 else f"{n_links:,} links lead"
             sentences.append(f"{what} nowhere: {few(self.broken_links)}")
+        if self.not_files:
+            sentences.append(f"left out pipes, sockets and devices: {few(self.not_files)}")
         if self.repeated:
             sentences.append(
                 "left out links to folders that are read already: "
@@ -224,6 +228,8 @@ def _scan(
             left_out.broken_links.append(f"{own_path} ({error.strerror})")
             continue
         if not entry.is_dir():
+            if not entry.is_file() and is_image(own_path):
+                left_out.not_files.append(own_path)
             if entry.is_file() and not is_system_file(entry.name):
                 file = File(own_path, stat)
                 if not entry.name.startswith("."):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import errno
 import os
 from pathlib import Path
@@ -55,6 +56,18 @@ def test_facts_are_moved_and_guesses_are_listed(folder: Path, tmp_path: Path) ->
     assert {row["kind"] for row in listed} == {"same image in two classes", "dark"}
     assert not any(row["moved_to"] for row in listed)
     assert (moved.n_moved, moved.n_listed) == (2, len(listed))
+
+
+def test_a_file_that_cannot_be_opened_is_only_listed(folder: Path, tmp_path: Path) -> None:
+    report, why = reported(folder), "cannot be opened: Permission denied"
+    findings = [
+        finding._replace(words=why) if finding.kind == "broken" else finding
+        for finding in report.findings
+    ]
+    moving.move(dataclasses.replace(report, findings=tuple(findings)), tmp_path / "moved")
+    assert (folder / "cat/broken.png").exists()
+    listed = rows(tmp_path / "moved" / moving.NOT_MOVED)
+    assert ("cat/broken.png", why) in [(row["image"], row["why"]) for row in listed]
 
 
 def test_what_was_moved_is_moved_back(folder: Path, tmp_path: Path) -> None:

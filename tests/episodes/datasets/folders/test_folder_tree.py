@@ -75,6 +75,15 @@ def test_links_are_followed_and_dead_ones_counted(tmp_path: Path) -> None:
     assert followed == "followed links: a/"
 
 
+def test_pipes_named_as_images_are_counted(tmp_path: Path) -> None:
+    save(tmp_path, "a/1.png")
+    for name in ("2.png", "notes"):
+        os.mkfifo(tmp_path / "a" / name)
+    tree, left_out = scan(tmp_path)
+    assert [file.path for file in tree.all_files()] == ["a/1.png"]
+    assert left_out.notes() == ["left out pipes, sockets and devices: a/2.png"]
+
+
 def test_circles_and_second_links_to_a_folder_end(tmp_path: Path) -> None:
     save(tmp_path, "a/1.png", "a/real/2.png")
     os.symlink(tmp_path, tmp_path / "a" / "circle")
