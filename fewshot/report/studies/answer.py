@@ -29,23 +29,35 @@ from fewshot.report.studies.pages import Question
 from fewshot.report.studies.results import Study
 from fewshot.runs.run_record import RunRecord
 
-FEWEST_SYSTEMS = 4  # at a number of labels in the figure, where fewer would look like a drop
+FEWEST_SYSTEMS = 4  # at a number of labels; the best of fewer would look like a drop
 
 
 def question(
     studies: Sequence[Study], others: Mapping[str, Sequence[RunRecord]]
 ) -> Question | None:
     """Return which method is best at each number of labels, or None if nothing was compared."""
-    every = [one for one in contests(entries(studies, others)) if len(one.standings) > 1]
-    if not every:
+    return question_of(contests(entries(studies, others)))
+
+
+def question_of(every: Sequence[Contest]) -> Question | None:
+    """Return which system wins each contest of several systems, or None without such a contest."""
+    compared = [one for one in every if len(one.standings) > 1]
+    if not compared:
         return None
+    many = [one for one in compared if _has_many(one)]
+    shown = many or compared
+    few = [one for one in compared if many and not _has_many(one)]
     return Question(
         name="answer",
         title="Which method at which number of labels?",
-        sentences=sentences(_most_measured(every)),
-        table=table(every),
-        figure=_figure(_most_measured(every)),
+        sentences=sentences(_most_measured(shown)),
+        table=table(shown, few),
+        figure=_figure(_most_measured(shown)),
     )
+
+
+def _has_many(contest: Contest) -> bool:
+    return len(contest.standings) >= FEWEST_SYSTEMS
 
 
 def _most_measured(every: Sequence[Contest]) -> list[Contest]:
@@ -153,8 +165,13 @@ def _certainty(some: Sequence[Contest]) -> str:
     )
 
 
-def table(every: Sequence[Contest]) -> Table:
-    """Return the best system at each number of labels, its lead, and how sure it is."""
+def table(every: Sequence[Contest], left_out: Sequence[Contest] = ()) -> Table:
+    """Return the best system at each number of labels, its lead, and how sure it is.
+
+    Args:
+        every: what to show.
+        left_out: numbers of labels to name in a note.
+    """
     several = len({one.images for one in every}) > 1
     columns = ["images"] if several else []
     columns += ["labels per class", "best system", "accuracy", "n", "second", "lead"]
@@ -178,6 +195,10 @@ def table(every: Sequence[Contest]) -> Table:
     caption = "The best system at each number of labels per class"
     on = "" if several else f" of {every[0].data}"
     notes = [("compared", HOW), ("certain", HOW_SURE), *_notes(every)]
+    if left_out:
+        places = formatting.joined([f"{_labels(one.labels)} of {one.data}" for one in left_out])
+        why = f"where fewer than {FEWEST_SYSTEMS} systems were measured"
+        notes.append(("left out", f"{places}, {why}"))
     return Table(caption + on, columns, rows, notes)
 
 
@@ -198,7 +219,7 @@ def _figure(some: Sequence[Contest]) -> Figure | None:
     """Return accuracy against the number of labels, of the best system of each kind."""
     by_kind: dict[str, dict[float, Entry]] = {}
     for contest in some:
-        if len(contest.standings) < FEWEST_SYSTEMS:
+        if not _has_many(contest):
             continue
         for kind, one in contest.by_kind.items():
             by_kind.setdefault(kind, {})[contest.labels] = one.entry

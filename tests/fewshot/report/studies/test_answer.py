@@ -63,6 +63,20 @@ def test_the_table_has_a_row_for_each_number_of_labels():
     assert [row[6].text for row in table.rows] == ["0 of 1", "1 of 1"]
 
 
+def test_numbers_of_labels_with_few_systems_are_left_out_beside_others_with_many():
+    few = [entry(one, LOW, labels=16, shots=8) for one in ("finetune", "experts")]
+    many = [entry(one, FIRST) for one in ("finetune", "experts", "probe", "maml")]
+    question = answer.question_of(contests([*few, *many]))
+    assert [row[0].text for row in question.table.rows] == ["4"]
+    assert question.sentences[0].count("labels per class") == 1
+    assert dict(question.table.notes)["left out"] == (
+        "8 labels per class of digits, where fewer than 4 systems were measured"
+    )
+    alone = answer.question_of(contests(few))
+    assert [row[0].text for row in alone.table.rows] == ["8"]
+    assert "left out" not in dict(alone.table.notes)
+
+
 def test_notes_name_the_images_and_what_the_networks_knew():
     jpeg = {"data_notes": ["a re-encoding"]}
     table = answer.table(
