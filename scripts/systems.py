@@ -59,7 +59,7 @@ def table(*, in_full: bool = True) -> str:
         "half of the 95% interval (number of trials). The slides state one number for each system, "
         "but not the network, its initial weights or the number of labels; "
         f"{REPORTED_SHOTS} is assumed. It is shown beside learners that were trained as the slides "
-        "name them. Without training they are other classifiers, with which it is not compared. "
+        "name them, and not beside the untrained ones, which are other classifiers. "
         "All meta-trainings on other classes, also those from pretrained weights, are in "
         f"`reports/meta.md`. {names.sentence()}"
     )
