@@ -163,11 +163,16 @@ def _hidden(shown: Curve, counts: np.ndarray, means: np.ndarray) -> Iterator[Cas
         )
 
 
+def _guesses(case: Case) -> np.ndarray:
+    """Return the forecast and those of the alternatives."""
+    return np.array([case.point.accuracy, *case.alternatives])
+
+
 def _errors(head: str, groups: Groups) -> str:
     """Return for each group mean absolute errors, bias, coverage and width, in points."""
     rows = []
     for label, group in groups:
-        guesses = np.array([[case.point.accuracy, *case.alternatives] for case in group])
+        guesses = np.array([_guesses(case) for case in group])
         off = 100 * (guesses - np.array([[case.measured] for case in group]))
         errors = [f"{error:.2f}" for error in np.abs(off).mean(0)]
         width = 100 * np.mean([case.point.high - case.point.low for case in group])
@@ -228,12 +233,46 @@ def _laws(groups: Groups) -> str:
     return markdown_table(columns, rows)
 
 
+def _findings(distances: Groups) -> str:
+    """Return what the tables of distances and labels show, as a list."""
+    errors = {
+        label: np.mean([np.abs(_guesses(case) - case.measured) for case in group], 0) * 100
+        for label, group in distances
+    }
+    *by_distance, (_, every) = distances
+    first, last = by_distance[0][0], by_distance[-1][0]
+    better = sum(errors[label][0] < errors[label][1:].min() for label, _ in by_distance)
+    inside = np.mean([case.covers(case.point) for case in every])
+    ratios = [
+        case.needed.labels / case.point.labels
+        for case in by_distance[-1][1]
+        if case.needed.labels is not None
+    ]
+    where = (
+        "at every distance"
+        if better == len(by_distance)
+        else (f"at {better} of {len(by_distance)} distances")
+    )
+    return "\n".join(
+        [
+            f"- {first.capitalize()} the largest measured number of labels, the forecast is wrong "
+            f"by {errors[first][0]:.1f} points on average, and at {last} by {errors[last][0]:.1f} "
+            f"points. It is better than each of the four simple alternatives {where}.",
+            f"- The 95% intervals contain {100 * inside:.0f}% of the hidden accuracies. They are "
+            "wide, because few points say little about the ceiling of a curve.",
+            "- The forecast number of labels is too small far beyond the measurements: at "
+            f"{last}, its median is {np.median(ratios):.2f} of the true number.",
+        ]
+    )
+
+
 def tables() -> dict[str, str]:
     same, refused = list(cases()), list(across())
     chosen_on = [case for case in same if case.curve.data == "cifar10"]
     new = [case for case in same if case.curve.data != "cifar10"]
     distances = _by_distance(same)
     return {
+        "findings": _findings(distances),
         "distance": _errors("labels, relative to the largest number shown", distances),
         "data": _errors("data", [("cifar10", chosen_on), ("digits and imagenette160", new)]),
         "curves": _errors("curve", _by_curve(same)),

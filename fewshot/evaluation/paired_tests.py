@@ -155,6 +155,25 @@ class AllPairs:
         return other._replace(mean=-other.mean)
 
 
+def comparable_means(members: Sequence[Trials]) -> list[float]:
+    """Return the mean of each member as if all had the trials of the one with the most.
+
+    A member with few trials may have had easy ones. Where it shares trials with the member that has
+    the most (of equal ones that with the highest mean), its mean is estimated from the paired
+    differences; otherwise it is its own.
+
+    Args:
+        members: seed -> value of each, at least one value each.
+    """
+    means = [sum(member.values()) / len(member) for member in members]
+    most = max(range(len(members)), key=lambda one: (len(members[one]), means[one]), default=0)
+    for index, member in enumerate(members):
+        shared = paired_difference(member, members[most])
+        if shared.n:
+            means[index] = means[most] + shared.mean
+    return means
+
+
 def clear_winner(members: Sequence[Trials]) -> int | None:
     """Return the member that is significantly better than every other, or None.
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from fewshot.evaluation.paired_tests import AllPairs, Difference, paired_difference
+from fewshot.evaluation.paired_tests import AllPairs, Difference, comparable_means
 from fewshot.report import formatting
 from fewshot.report.studies.results import Study
 from fewshot.report.uncertainty import UNCERTAIN_TRIALS
@@ -138,17 +138,26 @@ class Contest(NamedTuple):
 
 
 def entries(studies: Sequence[Study], others: Mapping[str, Sequence[RunRecord]]) -> list[Entry]:
-    """Return every measured system once: those of the studies, and other records by folder."""
+    """Return every measured system once: those of the studies, and other records by folder.
+
+    Of several records of one run, the one with the most trials counts.
+    """
+    every = [
+        Entry(f"records/{folder}", record, record.preset)
+        for folder, some in others.items()
+        for record in some
+    ]
+    every += [
+        Entry(f"{row.name} of {study.name}", cell.measured)
+        for study in studies
+        for row in study.rows
+        for cell in row.scored
+    ]
     by_run: dict[str, Entry] = {}
-    for folder, some in others.items():
-        for record in some:
-            entry = Entry(f"records/{folder}", record, record.preset)
-            by_run.setdefault(record.run_id, entry)
-    for study in studies:
-        for row in study.rows:
-            for cell in row.scored:
-                entry = Entry(f"{row.name} of {study.name}", cell.measured)
-                by_run.setdefault(cell.measured.run_id, entry)
+    for entry in every:
+        known = by_run.setdefault(entry.record.run_id, entry)
+        if len(entry.record.seeds) > len(known.record.seeds):
+            by_run[entry.record.run_id] = entry
     return list(by_run.values())
 
 
@@ -166,12 +175,7 @@ def contests(some: Iterable[Entry]) -> list[Contest]:
 def _contest(data: str, images: str, labels: float, group: Sequence[Entry]) -> Contest:
     group = _competitors(group)
     trials = [entry.record.by_seed() for entry in group]
-    means = [entry.record.scores["accuracy"].mean for entry in group]
-    reference = max(range(len(group)), key=lambda index: (len(trials[index]), means[index]))
-    for index, mine in enumerate(trials):
-        shared = paired_difference(mine, trials[reference])
-        if shared.n:
-            means[index] = means[reference] + shared.mean
+    means = comparable_means(trials)
     order = sorted(range(len(group)), key=lambda index: -means[index])
     pairs = AllPairs([trials])
     systems: dict[str, Standing] = {}

@@ -9,6 +9,7 @@ from fewshot.evaluation.paired_tests import (
     FEWEST_TRIALS,
     AllPairs,
     Difference,
+    comparable_means,
 )
 from fewshot.report import formatting
 from fewshot.report.formatting import Finding, counted
@@ -161,8 +162,15 @@ def _scale(cell: CellResult, mixed: bool) -> str:
 def _contest(
     group: Group, what: str, competitors: Sequence[Competitor], cells: Sequence[CellResult]
 ) -> Contest:
-    ordered = sorted(competitors, key=lambda one: -one.cell.mean)
-    return Contest(group, what, ordered, list(cells))
+    """Return a contest in which a run that several rows or settings share competes once."""
+    first: dict[str, Competitor] = {}
+    for one in competitors:
+        first.setdefault(one.cell.measured.run_id, one)
+    of_runs = {cell.measured.run_id: cell for cell in cells}
+    of_runs |= {run: one.cell for run, one in first.items()}
+    means = comparable_means([one.cell.measured.by_seed() for one in first.values()])
+    ordered = sorted(zip(means, first.values(), strict=True), key=lambda pair: -pair[0])
+    return Contest(group, what, [one for _, one in ordered], list(of_runs.values()))
 
 
 def _findings(contests: Sequence[Contest]) -> list[Finding]:
@@ -197,6 +205,8 @@ def _first(contest: Contest) -> str:
     where = f"With {contest.group.budget} of {contest.group.data}{scale},"
     if n == 1:
         return f"{where} only {best.name} was run: {words}."
+    if best.cell.mean < max(one.cell.mean for one in contest.competitors):
+        return f"{where} {best.name} is the best of {n} {contest.what} over common trials: {words}."
     return f"{where} {best.name} has the highest accuracy of {n} {contest.what}: {words}."
 
 

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from fewshot.evaluation import paired_tests
-from fewshot.evaluation.paired_tests import AllPairs, BySeed, Difference
+from fewshot.evaluation.paired_tests import AllPairs, BySeed, Difference, comparable_means
 
 
 @pytest.mark.parametrize("n", [2, 3, 10])
@@ -73,6 +73,13 @@ def test_all_pairs_of_all_groups_share_one_correction() -> None:
         expected = np.mean(groups[number][first] - groups[number][second])
         assert (forward.mean, backward.mean) == pytest.approx((expected, -expected))
     assert pairs.difference(1, 1) == Difference(5, 0.0, None, None)
+
+
+def test_means_are_compared_over_common_trials() -> None:
+    many = dict(enumerate([0.8, 0.8, 0.5, 0.5]))
+    easy, apart = {0: 0.7, 1: 0.8}, {7: 0.9}
+    assert comparable_means([easy, many, apart]) == pytest.approx([0.65 - 0.05, 0.65, 0.9])
+    assert comparable_means([]) == []
 
 
 def test_only_a_member_ahead_of_all_others_is_a_clear_winner() -> None:

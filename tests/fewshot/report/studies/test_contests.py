@@ -79,6 +79,15 @@ def test_few_trials_do_not_stand_for_a_system_that_has_many():
     assert [one.entry.record.run_id for one in contest.standings] == ["many", "probe34"]
 
 
+def test_of_two_records_of_a_run_the_one_with_more_trials_counts():
+    one, many = (record("scratch", values, run_id="a") for values in (FIRST[:1], FIRST))
+    for order in ([one, many], [many, one]):
+        others = {f"folder {number}": [some] for number, some in enumerate(order)}
+        (entry,) = contests.entries([], others)
+        assert entry.record is many
+        assert others[entry.where.removeprefix("records/")] == [many]
+
+
 def test_numbers_of_labels_and_images_are_not_mixed():
     some = [
         entry("probe", FIRST),

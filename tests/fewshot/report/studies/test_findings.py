@@ -7,10 +7,12 @@ import re
 import statistics
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy import stats
 
+from fewshot.report.formatting import Finding
 from fewshot.report.studies import findings, gathering, pages, results, writing
 from tests.fewshot.report.studies.reading import study
 from tests.fewshot.study_results import Planned, cell, record, row, save
@@ -84,23 +86,49 @@ def test_few_trials_are_reported_as_too_few(reported: tuple[Planned, Path, Path]
 def test_two_that_hardly_differ_are_the_same_or_not_surely_apart(tmp_path: Path) -> None:
     one = row("kshot", "K9", "Two")
     cells = [cell(name, name, place) for place, name in enumerate("abc")]
-    draw = np.random.default_rng(0)
+    draw, given = np.random.default_rng(0), record("probe-16")["scores"]["accuracy"]["values"]
     for asked, spread, lower in zip(cells, (0, 0.001, 0.05), (0, 0, 0.01), strict=True):
-        content = record("probe-16")
-        values = [
-            value - lower + draw.normal(0, spread)
-            for value in content["scores"]["accuracy"]["values"]
-        ]
-        content["scores"]["accuracy"] = {
-            **content["scores"]["accuracy"],
-            "values": values,
-            "mean": np.mean(values),
-        }
-        save(tmp_path, one, asked, json.loads(json.dumps(content)))
+        values = [value - lower + draw.normal(0, spread) for value in given]
+        save(tmp_path, one, asked, of_run(asked.name, values))
     (finding, _) = findings.of_row(gathering.gather([(one, cells)], tmp_path, "small")[0].rows[0])
     same, unsure = finding.details
     assert re.match(r"the same, within 0\.005, as \"[ab]\": lead 0\.000\d ± 0\.00", same)
     assert re.match(r"not significantly better than \"c\": lead 0\.0\d+ ± 0\.0\d+", unsure)
+
+
+def of_run(run: str, values: list[float]) -> dict[str, Any]:
+    """Return a record with these accuracies of the first seeds."""
+    content = record("probe-16")
+    content |= {"run_id": run, "seeds": content["seeds"][: len(values)]}
+    accuracy = content["scores"]["accuracy"] | {"values": values, "mean": statistics.fmean(values)}
+    content["scores"] = {"accuracy": accuracy}
+    return json.loads(json.dumps(content))
+
+
+def found(tmp_path: Path, runs: dict[str, tuple[str, list[float]]]) -> list[Finding]:
+    """Return the findings about a row whose settings have these runs."""
+    one = row("kshot", "K9", "Some")
+    cells = [cell(name, name, place) for place, name in enumerate(runs)]
+    for asked, (run, values) in zip(cells, runs.values(), strict=True):
+        save(tmp_path, one, asked, of_run(run, values))
+    return findings.of_row(gathering.gather([(one, cells)], tmp_path, "small")[0].rows[0])
+
+
+def test_a_run_that_two_settings_share_competes_once(tmp_path: Path) -> None:
+    runs = {"a": ("x", [0.5, 0.6, 0.7]), "b": ("x", [0.5, 0.6, 0.7]), "c": ("y", [0.4, 0.5, 0.7])}
+    finding, corrected = found(tmp_path, runs)
+    assert '"a" has the highest accuracy of 2 settings' in finding.sentence
+    (detail,) = finding.details
+    assert '"c": lead 0.0667' in detail
+    assert "corrected (Holm) for 1 comparison:" in corrected.sentence
+
+
+def test_a_setting_with_few_easy_trials_is_not_called_the_best(tmp_path: Path) -> None:
+    many = [0.80, 0.82, 0.81, 0.50, 0.52, 0.51]
+    runs = {"few": ("x", [0.79, 0.80, 0.80]), "many": ("y", many)}
+    (finding, _) = found(tmp_path, runs)
+    assert '"many" is the best of 2 settings over common trials: 0.6600' in finding.sentence
+    assert '"few": lead 0.0133' in finding.details[0]
 
 
 def test_smoke_stands_beside_no_reported_number(tmp_path: Path) -> None:
