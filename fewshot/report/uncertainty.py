@@ -14,8 +14,8 @@ HOW_INTERVALS = (
     "images: the 95% interval that also counts them as a sample."
 )
 HOW_BOLD = (
-    "Bold: better than every other row (paired t-tests of all pairs, Holm, 5%); no row is bold "
-    "where the trials cannot show that."
+    "Bold: better than every other row of the table (paired t-tests of all pairs, Holm, 5%); no "
+    "row is bold where the trials cannot show that."
 )
 MORE_THAN_EQUAL = 1.1  # times the share of equal classes, from which the largest one is mentioned
 OF_FOLDS = (

@@ -151,7 +151,7 @@ def _pretrained(some: Sequence[Contest]) -> list[str]:
             sure = "certain" if behind.lead.significant else "not certain"
             words.append(
                 "The best system from random weights is ahead of the best one from pretrained "
-                f"weights by {Lead(contest, behind.lead)}, which is {sure}."
+                f"weights ({behind.entry.kind}) by {Lead(contest, behind.lead)}, which is {sure}."
             )
     return words
 

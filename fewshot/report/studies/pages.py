@@ -31,7 +31,8 @@ HOW_TO_READ = (
     "interval that also counts the test images as a sample. Difference: measured minus reported. "
     f"{uncertainty.HOW_BOLD} The highest of many settings is too optimistic. Methods are compared "
     "by paired differences over common trials; p-values are corrected by Holm's method for all "
-    "pairs. "
+    "pairs. Those of sentences are corrected for the pairs of all tables that the sentences cover, "
+    "so a bold row may be less certain in them. "
     f"{costs.SECONDS}"
 )
 
@@ -244,7 +245,8 @@ def _counts(study: Study) -> str:
     cells = [cell for row in study.rows for cell in row.cells]
     done = [cell for cell in cells if cell.status == DONE]
     rows = sum(any(cell.status == DONE for cell in row.cells) for row in study.rows)
-    trials = sum(len(cell.measured.seeds) for cell in done if cell.scored)
+    runs = {cell.measured.run_id: len(cell.measured.seeds) for cell in done if cell.scored}
+    trials = sum(runs.values())  # several settings may share a run
     return (
         f"{rows} of {len(study.rows)} rows, {len(done)} of {len(cells)} settings, "
         f"{counted(trials, 'trial')}, {_at_scales(study, done)}{_stale(done)}"

@@ -241,16 +241,18 @@ def _one_row(row: str, some: Sequence[Stated], total: int) -> str:
     leads = [abs(one.lowest.difference.mean) for one in some]
     low, high = f"{min(leads):.4f}", f"{max(leads):.4f}"
     sure = sum(one.lowest.sure for one in some)
+    repeated = sum(one.lowest.difference.half is not None for one in some)
     stand_ins = [one.stand_in for one in some if one.stand_in]
     places = f", {formatting.joined(list(dict.fromkeys(stand_ins)))}" if stand_ins else ""
     if total == 1:
         return f"{row}: by {low}" + (", more than its interval" if sure else "") + places
     span = f"by {low}" if low == high else f"by {low} to {high}"
-    return f"{row}: {len(some)} of {total}, {span} ({_sure(sure, len(some))}){places}"
+    how_sure = _sure(sure, repeated) if repeated else "single trials, without an interval"
+    return f"{row}: {len(some)} of {total}, {span} ({how_sure}){places}"
 
 
 def _sure(sure: int, total: int) -> str:
-    """Return for how many numbers the difference is larger than the interval."""
+    """Return for how many of the numbers with an interval the difference is larger than it."""
     if sure == total:
         return "more than the interval" if total == 1 else "all by more than the interval"
     return f"{sure or 'none'} by more than the interval"
@@ -263,18 +265,21 @@ def note(row: RowResult) -> str:
 
 def missed(study: Study) -> list[Finding]:
     """Return a finding for each row below reported numbers: by how much, and the likely cause."""
-    below = split(stated(study)).below
+    every = stated(study)
+    below = split(every).below
     findings = []
     for row in study.rows:
-        numbers = [one for one in below if one.row == row.name]
         for scale in row.scales:
-            at_scale = [one for one in numbers if one.scale == scale]
-            if at_scale:
-                findings.append(_why(row, at_scale, scale))
+            numbers, total = (
+                [one for one in some if (one.row, one.scale) == (row.name, scale)]
+                for some in (below, every)
+            )
+            if numbers:
+                findings.append(_why(row, numbers, len(total), scale))
     return findings
 
 
-def _why(row: RowResult, numbers: Sequence[Stated], scale: str) -> Finding:
+def _why(row: RowResult, numbers: Sequence[Stated], total: int, scale: str) -> Finding:
     gaps = [f"{-one.lowest.difference.mean:.4f}" for one in numbers]
     span = gaps[0] if len(gaps) == 1 else f"{min(gaps)} to {max(gaps)}"
     details = [f"What differs here: {row.cuts(scale)}."] if row.cuts(scale) else []
@@ -284,4 +289,9 @@ def _why(row: RowResult, numbers: Sequence[Stated], scale: str) -> Finding:
     how = f" at scale {scale}"
     if stand_ins:
         how = f", measured{how} with {formatting.joined(list(dict.fromkeys(stand_ins)))},"
-    return Finding(f"{row.name}{how} is {span} below the report.", details)
+    what = (
+        "the report"
+        if len(numbers) == total
+        else (f"{len(numbers)} of the {total} accuracies that the report states for it")
+    )
+    return Finding(f"{row.name}{how} is {span} below {what}.", details)

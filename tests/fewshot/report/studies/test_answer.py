@@ -41,8 +41,8 @@ def test_a_lead_from_random_weights_is_stated_too():
         contests([entry("scratch", FIRST, weights="none"), entry("finetune", LOW)])
     )
     assert words[1].startswith(
-        "The best system from random weights is ahead of the best one from pretrained weights by "
-        "0.3000 ± "
+        "The best system from random weights is ahead of the best one from pretrained weights "
+        "(training a pretrained network) by 0.3000 ± "
     )
     assert words[1].endswith("with 4 labels per class, which is certain.")
 

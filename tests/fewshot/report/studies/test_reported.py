@@ -13,7 +13,7 @@ import yaml
 from fewshot.report.studies import gathering
 from fewshot.report.studies import reported as reported_numbers
 from tests.fewshot.report.studies.reading import study
-from tests.fewshot.study_results import Planned, record
+from tests.fewshot.study_results import Planned, cell, record, row, save
 
 ROOT = Path(__file__).parents[4]
 
@@ -45,6 +45,23 @@ def test_reported_numbers_passed_and_not_reached(
     assert by_row.details == [
         f"K8: 2 of 4, by {-less:.4f} to {0.5 - scratch['mean']:.4f} (all by more than the interval)"
     ]
+
+
+def test_single_trials_are_said_to_have_no_interval(tmp_path: Path) -> None:
+    one = row("kshot", "K9", "Some")
+    cells = [cell(name, name, place, accuracy=0.1) for place, name in enumerate("abc")]
+    for asked, n in zip(cells, (1, 1, 3), strict=True):
+        content = record("probe-16")
+        accuracy = content["scores"]["accuracy"]
+        content["scores"] = {"accuracy": accuracy | {"values": accuracy["values"][:n]}}
+        content["seeds"] = content["seeds"][:n]
+        save(tmp_path, one, asked, content)
+    some, every = (
+        reported_numbers.against_report(gathering.gather([(one, asked)], tmp_path, "small")[0])
+        for asked in (cells[:2], cells)
+    )
+    assert some[2].details[0].endswith("(single trials, without an interval)")
+    assert every[2].details[0].endswith("(more than the interval)")
 
 
 # The report's network where another one ran; rows that are not named ran with the report's own.
