@@ -120,8 +120,8 @@ class Learner(Trainable):
             that copies the features of every task and does not iterate.
         needs: what the learner requires of its input; see `Needs`.
         metric_names: the names of all values that `extra_metrics` may return.
-        caution: a sentence for the warnings of the record, unless the learner was meta-trained
-            on another data set.
+        caution: a sentence for the warnings of the record, if the learner was trained, but not
+            meta-trained on another data set.
         episode_ways: for a feed of episodes of base classes, classes of an episode; None for as
             many as the task has. Taken from options that derive from `EpisodeOptions`, as are the
             next two.

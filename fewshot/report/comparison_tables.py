@@ -206,8 +206,7 @@ def _remarks(records: Sequence[RunRecord]) -> list[str]:
         remarks += record.data_notes
     for record in records:
         remarks += [
-            f"{formatting.short_name(record)}: {formatting.current_words(text)}"
-            for text in record.warnings
+            f"{formatting.short_name(record)}: {text}" for text in formatting.warnings_of(record)
         ]
     remarks += [_measures(record) for record in records if record.measures]
     return [*remarks, *(f"{sentence}." for sentence in uncertainty.cautions(records))]

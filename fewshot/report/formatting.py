@@ -15,6 +15,7 @@ from fewshot.runs.run_record import RunRecord
 USUAL_PRESETS = (*naming.DEFAULT_PRESETS, "random")  # those that a figure's label leaves out
 RUN_ID = re.compile("[0-9a-f]{12}")
 
+OF_TRAINING = "had a single task to learn from"  # of a warning about training
 # Published records keep the sentences of the version that wrote them: pattern, current words.
 EARLIER_WORDS = (
     (r"\ba member: ", "a voter: "),
@@ -56,6 +57,17 @@ def current_words(sentence: str) -> str:
     for earlier, current in EARLIER_WORDS:
         sentence = re.sub(earlier, current, sentence)
     return sentence
+
+
+def warnings_of(record: RunRecord) -> list[str]:
+    """Return the warnings of a record in the words of today's version.
+
+    Earlier versions also warned of how a learner was trained where it was not.
+    """
+    untrained = naming.lacks_training(record.method, record.config)
+    return [
+        current_words(text) for text in record.warnings if not (untrained and OF_TRAINING in text)
+    ]
 
 
 def counted(n: float, noun: str) -> str:

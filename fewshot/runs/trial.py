@@ -205,7 +205,7 @@ def _warnings(
     remark = random_weights.remark(run.config, learner.backbone, learner if changed else None)
     if remark is not None:
         warnings.append(remark)
-    if not run.bases and learner.caution is not None:
+    if trained.fit.steps > 0 and not run.bases and learner.caution is not None:
         warnings.append(learner.caution)
     return warnings + trained.warnings
 

@@ -82,7 +82,7 @@ def _head(run: Run) -> str:
         "of the accuracy that also counts the test images as a sample: "
         f"{uncertainty.with_test_images(record)}.",
     ]
-    notes = [*record.data_notes, *map(formatting.current_words, record.warnings)]
+    notes = [*record.data_notes, *formatting.warnings_of(record)]
     if notes:
         parts.append("\n".join(f"- {note}" for note in notes))
     return "\n\n".join(parts)

@@ -29,6 +29,7 @@ from fewshot.report.studies.pages import Question
 from fewshot.report.studies.results import Study
 from fewshot.runs.run_record import RunRecord
 
+PRETRAINED = "was pretrained on"  # of the warning that a network knew classes of the data
 FEWEST_SYSTEMS = 4  # at a number of labels; the best of fewer would look like a drop
 
 
@@ -203,12 +204,22 @@ def table(every: Sequence[Contest], left_out: Sequence[Contest] = ()) -> Table:
 
 
 def _notes(every: Sequence[Contest]) -> list[tuple[str, str]]:
-    """Return what a reader must know about the images and the networks of the best systems."""
+    """Return what a reader must know about the images and the networks of the best systems.
+
+    What one record says about the images or the pretraining holds wherever both are the same:
+    earlier versions did not record it.
+    """
+    of_images: dict[str, list[str]] = {}
+    of_network: dict[str, list[str]] = {}
+    for one in every:
+        of_images.setdefault(one.images, []).extend(one.best.record.data_notes)
+        known = [text for text in formatting.warnings_of(one.best.record) if PRETRAINED in text]
+        of_network.setdefault(one.best.network, []).extend(known)
     labels: dict[str, list[str]] = {}
     for one in every:
-        record = one.best.record
-        for note in dict.fromkeys([*record.data_notes, *record.warnings]):
-            labels.setdefault(formatting.current_words(note), []).append(f"{one.labels:,g}")
+        notes = [*of_images[one.images], *of_network[one.best.network]]
+        for note in dict.fromkeys([*notes, *formatting.warnings_of(one.best.record)]):
+            labels.setdefault(note, []).append(f"{one.labels:,g}")
     return [
         ("all" if len(some) == len(every) else f"{formatting.joined(some)} per class", note)
         for note, some in labels.items()

@@ -256,8 +256,8 @@ def _notes(cells: Sequence[CellResult]) -> list[tuple[str, str]]:
         notes += [("data", note) for note in record.data_notes]
     labels: dict[str, list[str]] = {}
     for cell in cells:
-        for warning in cell.measured.warnings:
-            labels.setdefault(formatting.current_words(warning), []).append(cell.label)
+        for warning in formatting.warnings_of(cell.measured):
+            labels.setdefault(warning, []).append(cell.label)
     for warning, names in labels.items():
         few = len(names) <= MOST_NAMED
         notes.append(("; ".join(names) if few else f"{len(names)} settings", warning))

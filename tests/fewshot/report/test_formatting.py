@@ -98,6 +98,16 @@ def test_sentences_of_earlier_versions_are_shown_in_current_words() -> None:
     assert formatting.current_words("training took long") == "training took long"
 
 
+def test_warnings_about_training_are_left_out_where_nothing_was_trained() -> None:
+    warnings = [f"maml {formatting.OF_TRAINING}", "few labels"]
+    untrained, trained = (
+        record(method="maml", config={"train": train}, warnings=warnings)
+        for train in (None, {"steps": 5})
+    )
+    assert formatting.warnings_of(untrained) == ["few labels"]
+    assert formatting.warnings_of(trained) == warnings
+
+
 def test_a_method_that_trained_nothing_is_marked() -> None:
     untrained = record(method="protonet", config={"train": None})
     nearest_mean = "protonet (not trained: nearest mean of frozen features)"

@@ -17,6 +17,7 @@ from fewshot.errors import Diverged
 from fewshot.features import frozen
 from fewshot.learners import probe
 from fewshot.model.restore import restore
+from fewshot.report import formatting
 from fewshot.runs import experiment, trial, voting
 from fewshot.runs.resolve import ResolvedRun, resolve_run
 from tests.episodes.datasets.samples import save_known_faults
@@ -106,6 +107,16 @@ def test_one_shot_runs_everywhere(tmp_path: Path) -> None:
         assert any("stay as they were" in warning for warning in record.warnings) == (
             method == "protonet"
         )
+
+
+@pytest.mark.parametrize("steps", [0, 2])
+def test_a_learner_that_was_not_trained_has_no_caution_about_training(
+    steps: int, tmp_path: Path
+) -> None:
+    pytest.importorskip("learn2learn")
+    train = {"steps": steps} if steps else None
+    record = experiment.run(quick("maml", shots=2, train=train), [0], out=tmp_path)
+    assert any(formatting.OF_TRAINING in warning for warning in record.warnings) == bool(steps)
 
 
 @pytest.mark.parametrize(

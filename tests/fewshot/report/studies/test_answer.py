@@ -90,3 +90,20 @@ def test_notes_name_the_images_and_what_the_networks_knew():
         )
     )
     assert table.notes[2:] == [("all", "a re-encoding"), ("4 per class", "it knew the classes")]
+
+
+def test_what_one_record_says_of_the_pretraining_holds_for_all_of_its_network():
+    warning = "backbone 'conv4' was pretrained on classes of the data"
+    table = answer.table(
+        contests(
+            [
+                entry("finetune", FIRST, warnings=[warning]),
+                entry("experts", LOW),
+                entry("probe", FIRST, labels=16, shots=8),
+                entry("experts", LOW, labels=16, shots=8),
+                entry("scratch", FIRST, labels=32, shots=16, weights="none"),
+                entry("experts", LOW, labels=32, shots=16),
+            ]
+        )
+    )
+    assert ("4 and 8 per class", warning) in table.notes
