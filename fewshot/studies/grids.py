@@ -177,7 +177,8 @@ def _cell(row: Row, scale: str, values: Values, position: int, step: int | None 
         short = row.labels.get(axis, axis.rpartition(".")[2])
         named = _is_named(row, axis)
         word = f"no {short}" if named and text == "none" else text
-        words.append(word if named else f"{short} {text}")
+        unit = "%" if (row.kind, axis) == ("vote", "best") else ""
+        words.append(word if named else f"{short} {text}{unit}")
         parts.append(_slug(text) if named else f"{_slug(short)}={_slug(text)}")
     name, label = "-".join(parts), ", ".join(words)
     if step is not None:
@@ -187,7 +188,14 @@ def _cell(row: Row, scale: str, values: Values, position: int, step: int | None 
         if all(axis in values and values[axis] == value for axis, value in numbers.at.items()):
             reported |= numbers.numbers()
     settings = {} if row.kind == "vote" else _settings(row, scale, values)
-    return Cell(name or "all", label or row.title_at(scale), position, values, settings, reported)
+    label = label or _of_the_base(row, scale)
+    return Cell(name or "all", label, position, values, settings, reported)
+
+
+def _of_the_base(row: Row, scale: str) -> str:
+    """Return the label of the cell that changes nothing in the row's base."""
+    among_others = len(row.grid) > 1  # then the title is of all of them
+    return (row.stand_in({}, scale) if among_others else "") or row.title_at(scale)
 
 
 def _is_named(row: Row, axis: str) -> bool:

@@ -70,6 +70,25 @@ def test_blocks_may_name_other_values_of_the_same_axis(tmp_path: Path) -> None:
     assert steps == {"long": 9, "short": 2}
 
 
+def test_the_cell_of_the_base_is_named_by_its_network_and_not_by_the_title_of_all(
+    tmp_path: Path,
+) -> None:
+    named = {"network": {"lite0": {"backbone": {"name": "tf_efficientnet_lite0"}}}}
+    both = {
+        "base": {"method": "scratch", "shots": 1},
+        "scales": {"small": {"title": "Two networks", "stand_ins": {"all": "one for B0"}}},
+    }
+    some, alone = (row_of(tmp_path, grid=grid, **both) for grid in ([{}, named], [{}]))
+    assert [cell.label for cell in grids.cells(some, "small")] == ["one for B0", "lite0"]
+    assert [cell.label for cell in grids.cells(alone, "small")] == ["Two networks"]
+
+
+def test_the_best_voters_are_percentages(tmp_path: Path) -> None:
+    vote = {"kind": "vote", "rows": ["X1"], "rules": ["soft"], "percents": [10, 100]}
+    labels = [cell.label for cell in grids.cells(row_of(tmp_path, **vote), "full")]
+    assert labels == ["rule soft, best 10%", "rule soft, best 100%"]
+
+
 def test_a_scale_runs_the_zipped_cells_of_which_all_values_are_named(tmp_path: Path) -> None:
     axes = {
         "train.lr": [0.1, 0.1, 0.2, 0.2],
