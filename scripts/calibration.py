@@ -87,7 +87,8 @@ def priors() -> str:
                 ]
             )
     columns = ["labels", "learner", "prior: training", "prior: balanced", "difference"]
-    return formatting.markdown_table([*columns, "ECE before", "after", "n"], rows)
+    ece = ["ECE of balanced, before the temperature", "after it"]
+    return formatting.markdown_table([*columns, *ece, "n"], rows)
 
 
 def figure() -> None:

@@ -141,7 +141,7 @@ def table_of_precision() -> str:
         ["pairs within the test set", record["pairs_within_test"]],
         ["of these beyond the list", record["pairs_within_test_beyond"]],
     ]
-    return markdown_table(["reported", "n"], lines)
+    return markdown_table(["what", "number"], lines)
 
 
 def table_of_planted() -> str:

@@ -180,7 +180,7 @@ def details(topic: str) -> str:
     parts = [
         table
         for pool, some in groups.by_tasks(read(topic)).items()
-        for table in page.tables_of(some, pool)
+        for table in page.tables_of_groups(some, pool)
     ]
     return shown(parts)
 

@@ -91,14 +91,18 @@ def summary(result: dict[str, Any]) -> str:
     n = result["n"]
     several = [case["inside"] for case in result["coverage"] if case["trials"] > 1]
     for_these, for_all, new, unknown = ([case[name] for case in several] for name in INTERVALS)
+    single = [
+        case["inside"]["with test images"] for case in result["coverage"] if case["trials"] == 1
+    ]
     others, pairs, tukey = zip(*(case["false"] for case in result["findings"]), strict=True)
     of_rows, of_settings = zip(*(case["false"] for case in result["chosen"]), strict=True)
     lines = [
-        f"The interval **with test images** contains the true accuracy in {span(new)} of {n:,} "
-        "experiments; 95% is promised, and the standard error of each number is "
-        f"{standard_error(0.95, n):.1f}%. It is at least 95%, within two standard errors, in "
+        "The interval **with test images** of several trials contains the true accuracy in "
+        f"{span(new)} of {n:,} experiments; 95% is promised, and the standard error of each number "
+        f"is {standard_error(0.95, n):.1f}%. It is at least 95%, within two standard errors, in "
         f"{reached(new, n)}. If the spread over images is unknown: {span(unknown)}, "
-        f"{reached(unknown, n)}.",
+        f"{reached(unknown, n)}. For a single trial, the truth is its own accuracy on all images "
+        f"of the kind: {span(single)}, {reached(single, n)}.",
         "The interval over trials (±), read as one for all images of the kind, contains the truth "
         f"in {span(for_all)}. For these images, as which it is meant, it does in "
         f"{span(for_these)}, at least 95% within two standard errors in {reached(for_these, n)}.",

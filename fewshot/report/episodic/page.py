@@ -156,14 +156,20 @@ def tables_of(some: Sequence[Group], pool: Pool | None = None) -> list[Table]:
         some: the groups of the pool.
         pool: the images, for captions of tables that stand among those of other images.
     """
+    result = tables_of_groups(some, pool)
+    for balanced, other, rows in tables.changes(some):
+        result.append(tables.change(balanced, other, rows, pool))
+    return result
+
+
+def tables_of_groups(some: Sequence[Group], pool: Pool | None = None) -> list[Table]:
+    """Return the tables of accuracy and of paired differences of one pool; see `tables_of`."""
     result = []
     for group in some:
         result.append(tables.accuracy(group, pool))
         differences = tables.differences(group, pool)
         if differences is not None:
             result.append(differences)
-    for balanced, other, rows in tables.changes(some):
-        result.append(tables.change(balanced, other, rows, pool))
     return result
 
 

@@ -175,7 +175,7 @@ def _section(row: RowResult, scale: str) -> Section:
         *((f"changed at scale {one}", row.cuts(one)) for one in scales if one not in in_captions),
         ("in the report", plan.source),
         ("needs", ", ".join(needs)),
-        ("expected cost", _cost(plan, scales)),
+        ("expected cost", "" if row.scored else _cost(plan, scales)),  # tables have measured ones
         ("note", "" if plan.explains else reported.note(row)),
     ]
     return Section(
