@@ -203,7 +203,7 @@ def _remarks(records: Sequence[RunRecord]) -> list[str]:
     """Return changes of the data, warnings of the runs, and doubts about the intervals."""
     remarks = []
     for record in records:
-        remarks += record.data_notes
+        remarks += formatting.data_notes_of(record)
     for record in records:
         remarks += [
             f"{formatting.short_name(record)}: {text}" for text in formatting.warnings_of(record)

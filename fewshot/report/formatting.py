@@ -15,6 +15,7 @@ from fewshot.runs.run_record import RunRecord
 USUAL_PRESETS = (*naming.DEFAULT_PRESETS, "random")  # those that a figure's label leaves out
 RUN_ID = re.compile("[0-9a-f]{12}")
 
+ROWS_OF_TABLES = re.compile(r" \([^()]*\brow \d+ = [^()]*\)")  # examples of copies
 OF_TRAINING = "had a single task to learn from"  # of a warning about training
 # Published records keep the sentences of the version that wrote them: pattern, current words.
 EARLIER_WORDS = (
@@ -57,6 +58,11 @@ def current_words(sentence: str) -> str:
     for earlier, current in EARLIER_WORDS:
         sentence = re.sub(earlier, current, sentence)
     return sentence
+
+
+def data_notes_of(record: RunRecord) -> list[str]:
+    """Return the notes about the images of a record, without rows of tables, which nobody sees."""
+    return [re.sub(ROWS_OF_TABLES, "", note) for note in record.data_notes]
 
 
 def warnings_of(record: RunRecord) -> list[str]:

@@ -212,7 +212,7 @@ def _notes(every: Sequence[Contest]) -> list[tuple[str, str]]:
     of_images: dict[str, list[str]] = {}
     of_network: dict[str, list[str]] = {}
     for one in every:
-        of_images.setdefault(one.images, []).extend(one.best.record.data_notes)
+        of_images.setdefault(one.images, []).extend(formatting.data_notes_of(one.best.record))
         known = [text for text in formatting.warnings_of(one.best.record) if PRETRAINED in text]
         of_network.setdefault(one.best.network, []).extend(known)
     labels: dict[str, list[str]] = {}

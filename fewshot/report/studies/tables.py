@@ -253,7 +253,7 @@ def _notes(cells: Sequence[CellResult]) -> list[tuple[str, str]]:
     measured = [cell.measured for cell in cells]
     notes = [("network", "; ".join(dict.fromkeys(map(formatting.network, measured))))]
     for record in measured:
-        notes += [("data", note) for note in record.data_notes]
+        notes += [("data", note) for note in formatting.data_notes_of(record)]
     labels: dict[str, list[str]] = {}
     for cell in cells:
         for warning in formatting.warnings_of(cell.measured):

@@ -98,6 +98,13 @@ def test_sentences_of_earlier_versions_are_shown_in_current_words() -> None:
     assert formatting.current_words("training took long") == "training took long"
 
 
+def test_notes_about_images_name_files_but_no_rows_of_tables() -> None:
+    named = "1 test image is a copy of a training image (test/b.png = train/c.png), so it is known"
+    rows = "2 copies (a-0.parquet row 2 = b-0.parquet row 9, a-0.parquet row 7 = b row 1), so known"
+    notes = formatting.data_notes_of(record(data_notes=[named, rows, "a (plain) note"]))
+    assert notes == [named, "2 copies, so known", "a (plain) note"]
+
+
 def test_warnings_about_training_are_left_out_where_nothing_was_trained() -> None:
     warnings = [f"maml {formatting.OF_TRAINING}", "few labels"]
     untrained, trained = (
