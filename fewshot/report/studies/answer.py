@@ -196,11 +196,23 @@ def table(every: Sequence[Contest], left_out: Sequence[Contest] = ()) -> Table:
     caption = "The best system at each number of labels per class"
     on = "" if several else f" of {every[0].data}"
     notes = [("compared", HOW), ("certain", HOW_SURE), *_notes(every)]
+    singles = [
+        f"{one.single.name} {_accuracy(one.single)} with {_labels(one.labels)}"
+        for one in every
+        if one.single is not None
+    ]
+    if singles:
+        words = "a higher accuracy, of a single trial that does not compete: "
+        notes.append(("single trials", words + formatting.joined(singles)))
     if left_out:
         places = formatting.joined([f"{_labels(one.labels)} of {one.data}" for one in left_out])
         why = f"where fewer than {FEWEST_SYSTEMS} systems were measured"
         notes.append(("left out", f"{places}, {why}"))
     return Table(caption + on, columns, rows, notes)
+
+
+def _accuracy(entry: Entry) -> str:
+    return f"{entry.record.scores['accuracy'].mean:.4f}"
 
 
 def _notes(every: Sequence[Contest]) -> list[tuple[str, str]]:

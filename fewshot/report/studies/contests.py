@@ -103,12 +103,16 @@ class Standing(NamedTuple):
 
 
 class Contest(NamedTuple):
-    """The systems that were measured with one number of labels per class, the best first."""
+    """The systems that were measured with one number of labels per class, the best first.
+
+    single: the best one of a single trial, if its accuracy is above that of all that compete.
+    """
 
     data: str
     images: str
     labels: float
     standings: list[Standing]
+    single: Entry | None = None
 
     @property
     def best(self) -> Entry:
@@ -172,8 +176,8 @@ def contests(some: Iterable[Entry]) -> list[Contest]:
     return [_contest(*key, group) for key, group in sorted(groups.items(), key=lambda one: one[0])]
 
 
-def _contest(data: str, images: str, labels: float, group: Sequence[Entry]) -> Contest:
-    group = _competitors(group)
+def _contest(data: str, images: str, labels: float, every: Sequence[Entry]) -> Contest:
+    group = _competitors(every)
     trials = [entry.record.by_seed() for entry in group]
     means = comparable_means(trials)
     order = sorted(range(len(group)), key=lambda index: -means[index])
@@ -182,7 +186,15 @@ def _contest(data: str, images: str, labels: float, group: Sequence[Entry]) -> C
     for index in order:
         lead = pairs.difference(order[0], index)
         systems.setdefault(group[index].name, Standing(group[index], lead))
-    return Contest(data, images, labels, list(systems.values()))
+    singles = [entry for entry in every if len(entry.record.seeds) == 1]
+    single = max(singles, key=_accuracy, default=None)
+    if single is not None and _accuracy(single) <= max(map(_accuracy, group)):
+        single = None
+    return Contest(data, images, labels, list(systems.values()), single)
+
+
+def _accuracy(entry: Entry) -> float:
+    return entry.record.scores["accuracy"].mean
 
 
 def _competitors(group: Sequence[Entry]) -> list[Entry]:

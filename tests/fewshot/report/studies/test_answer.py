@@ -92,6 +92,16 @@ def test_notes_name_the_images_and_what_the_networks_knew():
     assert table.notes[2:] == [("all", "a re-encoding"), ("4 per class", "it knew the classes")]
 
 
+def test_a_higher_accuracy_of_a_single_trial_is_named():
+    some = [entry("finetune", LOW), entry("experts", LOW), entry("probe", (0.9,))]
+    notes = dict(answer.table(contests(some)).notes)
+    assert notes["single trials"].endswith(
+        ": probe on conv4, pretrained weights 0.9000 with 4 labels per class"
+    )
+    lower = answer.table(contests([*some[:2], entry("probe", (0.1,))]))
+    assert "single trials" not in dict(lower.notes)
+
+
 def test_what_one_record_says_of_the_pretraining_holds_for_all_of_its_network():
     warning = "backbone 'conv4' was pretrained on classes of the data"
     table = answer.table(
