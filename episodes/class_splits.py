@@ -119,7 +119,8 @@ def without_classes(images: ImageSet, names: Sequence[str]) -> ImageSet:
     classes = [name for name in images.classes if name not in names]
     if len(classes) < 2:
         raise UserError(
-            f"exclude_classes leaves {len(classes) or 'no'} class of {images.name}: leave two."
+            f"exclude_classes leaves {len(classes) or 'no'} class of {images.name}: at least two "
+            "are needed."
         )
     return _selected(
         images,

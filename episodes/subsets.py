@@ -119,7 +119,7 @@ def hold_out(
         labels: int64 [n].
         share: fraction of each class that goes to the validation set.
         split_seed: seed of the split.
-        clusters: int64 [n], images that are in one of the two sets.
+        clusters: int64 [n], equal for images that must be in the same set.
 
     Returns:
         Indices of the training set and of the validation set, int64.
@@ -156,8 +156,8 @@ def folds(
         labels: int64 [n].
         n_folds: number of folds.
         split_seed: seed of the split.
-        clusters: int64 [n], images that are in one fold. If each class is one cluster, they are
-            ignored, because no fold could keep them together.
+        clusters: int64 [n], equal for images that belong in the same fold. If each class is one
+            cluster, they are ignored, because no image of a tested class would be left to train on.
 
     Returns:
         For each fold, the indices to train on and the indices held out, int64. Every index is held

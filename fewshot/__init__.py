@@ -1,4 +1,4 @@
-"""Few-shot and transfer learning on images: which method to use, how good it is, how sure that is.
+"""Few-shot and transfer learning on images: which method to use, how accurate it is, how surely.
 
 The names below are imported when they are first used, so `import fewshot` loads no torch.
 """

@@ -129,7 +129,8 @@ def load_dataset(
     """Load the training and the test images of a data set.
 
     Args:
-        data: "digits", "cifar10", a name under `FEWSHOT_DATA`, or the path of a folder.
+        data: name of a data set, or the path of a folder or file of images. If it has no test
+            part, a fixed fifth of the images is set aside as the test set.
         image_size: side in pixels to which images are resized; chosen for the data set and the
             backbone by default.
         backbone: the network that will see the images. Without one, photographs are decoded at 64
@@ -151,7 +152,8 @@ def sample_subset(
 ) -> Labelled:
     """Sample a labelled subset, the same one that `run` samples for this seed.
 
-    Subsets are nested: the first 4 shots of a seed are among its 16.
+    Subsets are nested: the first 4 shots of a seed are among its 16. A cross-validated `run`
+    samples only from the images outside its test fold, so its subsets are different.
 
     Args:
         images: the images to sample from, usually the training images.

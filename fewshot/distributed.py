@@ -59,7 +59,7 @@ def join(device: str) -> None:
             if device == "cuda":
                 reason = f"there are {n_gpus}"
             raise UserError(
-                f"{n_processes} processes on this machine need a GPU each, and {reason}: start as "
+                f"{n_processes} processes on this node need a GPU each, and {reason}: start as "
                 "many processes as there are GPUs with --device cuda, or use --device cpu."
             )
         gpu = torch.device("cuda", int(os.environ["LOCAL_RANK"]))

@@ -178,8 +178,8 @@ def as_object(content: Any, from_json: Callable[[Any], T], path: Path) -> T:
         return from_json(content)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise UserError(
-            f"{path} is damaged ({type(error).__name__}: {one_line(error)}): move it away and run "
-            "its command again."
+            f"{path} is damaged ({type(error).__name__}: {one_line(error)}): move it elsewhere, "
+            "and repeat the command that wrote it."
         ) from error
 
 
@@ -194,5 +194,5 @@ def read_json(path: Path) -> Any:
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(
             f"{path} cannot be read as JSON ({error}): if it is a damaged file of fewshot, move it "
-            "away and run its command again; if not, name the folder that holds the run."
+            "away and repeat the command that made it; if not, name the folder that holds the run."
         ) from None

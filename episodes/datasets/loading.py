@@ -262,7 +262,7 @@ def _locate(data: str, root: Path) -> Path:
     raise NotHere(
         f"There is no data set {data!r}: it is neither a path nor a name in {root}.{hint} Give the "
         "path of a folder or file, or set FEWSHOT_DATA to the folder that holds the data set; "
-        "digits always works, also without a network."
+        "digits always works, even without an internet connection."
     )
 
 

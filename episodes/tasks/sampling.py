@@ -78,7 +78,10 @@ def fixed(
     sizes = torch.bincount(labels)
     present = ways - (missing if balance == "missing" else 0)
     if present < 1:
-        raise UserError(f"missing={missing} leaves no queries to {ways} ways: let it be smaller.")
+        raise UserError(
+            f"missing={missing} leaves no class with queries in a task of {ways} ways: choose a "
+            "smaller number."
+        )
     fewest = 1 if balance == "dirichlet" else -(-ways * queries // present)
     check_classes(sizes, ways, shots + fewest, names)
     order, starts = torch.argsort(labels, stable=True), sizes.cumsum(0) - sizes

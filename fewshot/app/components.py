@@ -78,8 +78,8 @@ class Components:
 
     def _label_next(self) -> None:
         gr.HTML(
-            "<p class='hint'>Label these next: they teach the most. Choose the class of the first "
-            "one, and the next one follows; or click another.</p>"
+            "<p class='hint'>Label these photos next: they help the classifier most. When you "
+            "choose the class of the first one, the next one appears; or click another.</p>"
         )
         with gr.Row():
             self._add_panel("suggested-panel")
@@ -89,8 +89,8 @@ class Components:
     def _results(self) -> None:
         gr.HTML(
             "<p class='hint'>Every photo without a label. Click a row to see the photo and the "
-            "labelled ones that are most like it. % is the probability of the class; known is a "
-            "cosine, and low for a photo that is like no class.</p>"
+            "labelled ones that are most like it. % is the probability of the class; known is the "
+            "similarity to the nearest class (a cosine), which is low for a photo of no class.</p>"
         )
         with gr.Row():
             with gr.Column(scale=3, min_width=280):
@@ -123,7 +123,7 @@ class Components:
                 label="or a new class", placeholder="name it and press Enter", max_lines=1
             )
             with gr.Row():
-                unlabel = gr.Button("Take the label away", size="sm", visible=False)
+                unlabel = gr.Button("Remove the label", size="sm", visible=False)
                 remove = gr.Button("Remove the photo", size="sm")
             nearest = gr.HTML()
             neighbours = _gallery(f"{name}-neighbours")

@@ -128,8 +128,8 @@ class Session:
         name = None if label is None else self._class_of(label)
         if len(files) + len(self.photos) > MOST_PHOTOS:
             raise UserError(
-                f"{len(files):,} photos more would be over {MOST_PHOTOS:,}, which is the most that "
-                "the page holds: use `fewshot fit` and `fewshot predict` for as many."
+                f"{len(files):,} more photos would exceed the {MOST_PHOTOS:,} photos that the page "
+                "can hold: use `fewshot fit` and `fewshot predict` for so many."
             )
         self.choose_network(files)
         if self._body is None:
@@ -234,8 +234,8 @@ class Session:
             raise UserError(f"a class name has at most {LONGEST_CLASS} characters: shorten it.")
         if self.base is not None and self.base.recipe.kind == "trained":
             raise UserError(
-                "this model was trained together with its network, so the page cannot teach it "
-                "more: begin from a folder of photos, or a model of --method probe."
+                "the network of this model was trained as well, so the page cannot fit the model "
+                "to more labels: begin with a folder of photos, or with a model of --method probe."
             )
         return matches([name], self.classes).get(name, name)
 

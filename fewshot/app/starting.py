@@ -60,7 +60,10 @@ def start(places: Sequence[Path], folder: Path, device: str | None = None) -> St
             raise UserError(f"{place} does not exist: name a model file, or a folder of photos.")
     models = [place for place in places if not place.is_dir()]
     if len(models) > 1:
-        raise UserError(f"{models[1]} is a second model: name one, and folders of photos.")
+        raise UserError(
+            f"{models[1]} would be a second model file: name one at most, and give "
+            "photos as folders."
+        )
     if models:
         progress.update("loading the model")
     base = file_format.load(hub.local_file(models[0]), device) if models else None
@@ -118,8 +121,9 @@ def _content(place: Path) -> _Content:
         )
     if n_labelled + len(pile) > MOST_PHOTOS:
         raise UserError(
-            f"{place} holds {n_labelled:,} labelled photos, and the page {MOST_PHOTOS:,} at most: "
-            "use `fewshot fit`, and open the model with `fewshot demo`."
+            f"{place} holds {n_labelled:,} labelled photos, which together with those without a "
+            f"label are more than the {MOST_PHOTOS:,} photos that the page can hold: use `fewshot "
+            "fit`, and open the model with `fewshot demo`."
         )
     return _Content(labelled, pile, notes)
 

@@ -11,7 +11,7 @@ from fewshot.model import image_listing
 from fewshot.model.card import Card
 
 NONE_OF_THEM = "none of the classes"
-BEGIN = "Add photos of two classes or more, and the accuracy will stand here."
+BEGIN = "Add photos of two or more classes; the accuracy will then appear here."
 
 NO_MODEL = "The model and the predictions can be saved once two classes have photos."
 OF_MODEL = """
@@ -61,8 +61,8 @@ def accuracy(card: Card) -> list[str]:
         return list(card.forecast)
     n, n_right = quality.n_images, round(quality.accuracy * quality.n_images)
     sentences = [
-        f"Of 100 new photos, {100 * quality.low:.0f} to {100 * quality.high:.0f} will get the "
-        "right class (95% confidence).",
+        f"Between {100 * quality.low:.0f}% and {100 * quality.high:.0f}% of new photos will get "
+        "the right class (95% confidence).",
         f"This comes from cross-validation: {n_right} of {n} labelled photos were classified "
         "correctly by models that had not seen them.",
     ]

@@ -160,8 +160,9 @@ def published(settings: BackboneSettings, sha256: str) -> Backbone:
         backbone = factory.build(settings).eval()
     if hash_of(backbone.state_dict()) != sha256:
         raise UserError(
-            f"the published weights of backbone '{settings.full_name}' are others than those that "
-            "it was made with: install the version of then, or make it again with `fewshot fit`."
+            f"the published weights of backbone '{settings.full_name}' differ from those that the "
+            "model was made with: install the package version that was used then, or make the "
+            "model again with `fewshot fit`."
         )
     return backbone
 

@@ -111,8 +111,8 @@ KINDS: dict[str, Kind] = {
     ),
     "odd aspect": Kind(
         "note",
-        "very long or very high image",
-        "very long or very high images",
+        "very wide or very tall image",
+        "very wide or very tall images",
         "Crop them: their margins are cut off.",
     ),
     "tiny": Kind(

@@ -68,8 +68,8 @@ def check_target(data: str, target: Path) -> None:
         )
     if _is_inside(target / MOVED, folder):
         raise UserError(
-            f"--fix {target} lies in the data set, whose images it would become again: name a "
-            "folder outside it."
+            f"--fix {target} lies in the data set, so the moved images would still be part of it: "
+            "name a folder outside it."
         )
     if target.exists() and not target.is_dir():
         raise UserError(f"--fix {target}: this is a file; name a folder.")

@@ -38,8 +38,8 @@ def data(
     group_by: Annotated[
         str | None,
         typer.Option(
-            help="What keeps images on one side of a split: `subfolder`, `prefix` (of the file "
-            "name) or the name of a column."
+            help="Put images that share this on the same side of a split: `subfolder`, `prefix` "
+            "(of the file name) or the name of a column."
         ),
     ] = None,
     cache: Annotated[
@@ -52,8 +52,9 @@ def data(
 ) -> None:
     """Show the sizes and classes of a data set and write a contact sheet, or show the cache.
 
-    The contact sheet shows some images of every class. What is not read, and why, is listed, and
-    how the images become square. Without a test part, all images are counted as one.
+    The contact sheet shows some images of every class. Notes list the files that are not read, with
+    the reasons, and how the images become square. Without a test part, all images are counted
+    together.
 
     Examples:
 

@@ -16,8 +16,8 @@ def demo(
         list[Path] | None,
         typer.Argument(
             metavar="[MODEL|FOLDER]...",
-            help="Model file to begin with, or hf:user/name for one on the hub; folders of photos, "
-            "in which the folders are classes, and photos outside them have no label.",
+            help="Model file to begin with, or hf:user/name for one on the hub; folders of photos: "
+            "each folder inside is a class, and photos outside these folders have no label.",
             show_default="an empty page",
         ),
     ] = None,
@@ -36,8 +36,8 @@ def demo(
     """Open a page on which you label photos, and see how good a classifier of them is.
 
     Drop photos onto it, or begin with a folder or a model. It shows which photos to label next,
-    classifies the others, and offers the model and the tables for download. Only this machine can
-    open it, and nothing leaves this machine. Ctrl-C ends it.
+    classifies the others, and offers the model and the tables for download. The page is reachable
+    only from your own computer, and nothing leaves that computer. Ctrl-C stops it.
 
     Examples:
 

@@ -88,7 +88,13 @@ def episodes(
         typer.Option(min=0, help="Seed of the meta-training.", show_default="0"),
     ] = None,
     backbone: common.Backbone = None,
-    weights: Annotated[str | None, typer.Option(help="none, pretrained, or a weight file.")] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            help="none (random), pretrained, or a weight file; without it, a --backbone other than "
+            "the default one has random weights."
+        ),
+    ] = None,
     features: Annotated[
         Path | None,
         typer.Option(help="File .npz with your own features [n, d] and labels [n], for heads."),

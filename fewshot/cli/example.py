@@ -22,8 +22,8 @@ def example(
 ) -> None:
     """Compare four methods on 16 labelled digits per class.
 
-    It takes less than a minute on two cores and needs no network. It prints a table and writes a
-    figure.
+    It takes less than a minute on two cores and needs no internet connection. It prints a table and
+    writes a figure.
     """
     from fewshot import progress
     from fewshot.report import comparison, formatting

@@ -22,8 +22,8 @@ def list_(
         bool,
         typer.Option(
             "--methods",
-            help="List the methods of `fewshot episodes` instead, and whether the prediction of a "
-            "query depends on the other queries, which is tried on a small random task.",
+            help="List the methods of `fewshot episodes` instead, and test on a small random task "
+            "whether the prediction for a query depends on the other queries.",
         ),
     ] = False,
 ) -> None:

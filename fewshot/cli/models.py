@@ -22,8 +22,8 @@ Public = Annotated[
     bool,
     typer.Option(
         "--public",
-        help="With --out hf:user/name: let anybody read the repository, if it is new; otherwise it "
-        "is private.",
+        help="With --out hf:user/name: make a new repository public; without this option it is "
+        "private. The visibility of an existing repository does not change.",
     ),
 ]
 LabelledData = Annotated[
@@ -75,8 +75,8 @@ def fit(
     group_by: Annotated[
         str | None,
         typer.Option(
-            help="What keeps images in one fold of the cross-validation: subfolder, prefix (of the "
-            "file name), or a column of the table.",
+            help="Put images that share this into the same fold of the cross-validation: "
+            "subfolder, prefix (of the file name), or a column of the table.",
             show_default="each image on its own",
         ),
     ] = None,
@@ -171,8 +171,8 @@ def add(
 ) -> None:
     """Add labelled images, or whole classes, to a model.
 
-    The result is the same as fitting to all images at once. Images that the model has learned from
-    are not added again.
+    The result is the same as fitting the method and network of the model to all images at once.
+    Images that the model has learned from are not added again.
 
     Example:
 

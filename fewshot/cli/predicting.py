@@ -17,8 +17,8 @@ def predict(
     images: Annotated[
         list[Path],
         typer.Argument(
-            help="Image files, and folders of image files and of such folders; - for a list of "
-            "paths on standard input, one a line."
+            help="Image files, or folders, which are searched with all folders inside them; - for "
+            "a list of paths on standard input, one per line."
         ),
     ],
     out: Annotated[
@@ -41,8 +41,8 @@ def predict(
         bool,
         typer.Option(
             "--sets-exact",
-            help="With --sets: fit the classifier again with each image in each class, which takes "
-            "longer and needs no images to be held out.",
+            help="With --sets: fit the classifier again for each image, with each class as its "
+            "label (full conformal prediction); this is slower but needs no held-out images.",
         ),
     ] = False,
     copy_to: Annotated[
@@ -74,8 +74,8 @@ def predict(
 ) -> None:
     """Predict the classes of images with a model or a finished run.
 
-    Each line has the file, its most probable class and the probability, which is calibrated. With a
-    model, also how similar the image is to the known classes (from -1 to 1), and whether it is
+    Each line has the file, its most probable class and the calibrated probability. With a model
+    file, it also has the similarity to the known classes (from -1 to 1), and whether the image is
     refused because it belongs to none of them. With --out, the same command resumes an interrupted
     prediction.
 

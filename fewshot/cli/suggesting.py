@@ -73,7 +73,7 @@ def suggest(
 
     The folder that is written has a table with an empty column for labels, a sheet of the images,
     and a link to each image. With a model or with labelled images, the suggestions are those that
-    are worth most beside these, and images that have a label are not suggested.
+    add most to the existing labels, and images that have a label are not suggested.
 
     Examples:
 

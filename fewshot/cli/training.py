@@ -38,7 +38,13 @@ def run(
         ),
     ] = None,
     backbone: common.Backbone = None,
-    weights: Annotated[str | None, typer.Option(help="none, pretrained, or a weight file.")] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            help="none (random), pretrained, or a weight file; without it, a --backbone other than "
+            "the preset's has random weights."
+        ),
+    ] = None,
     test: Annotated[
         str | None,
         typer.Option(
@@ -58,8 +64,8 @@ def run(
     group_by: Annotated[
         str | None,
         typer.Option(
-            help="What keeps images in one fold or part: subfolder, prefix (of the file name), or "
-            "a column of the table.",
+            help="Put images that share this into the same fold or part: subfolder, prefix (of the "
+            "file name), or a column of the table.",
             show_default="each image on its own",
         ),
     ] = None,
@@ -105,7 +111,8 @@ def run(
     Each seed is one trial: it samples a labelled subset, trains the method on it, and evaluates it
     on the whole test set. Finished trials are not repeated, so a second call with more seeds runs
     only the missing ones. A data set without a test part is cross-validated: each trial tests on
-    one of five folds and learns from the others, and every five trials split the images anew.
+    one fold (of 5 by default, see --folds) and learns from the others. After each fold has
+    been tested once, the images are split anew.
 
     Examples:
 

@@ -20,8 +20,8 @@ def vote(
     best: Annotated[
         str | None,
         typer.Option(
-            help="Percentages of the voters to use, those of the best validation accuracy first, "
-            "such as 10,50.",
+            help="Percentages of the voters to use, chosen by the best validation accuracy, such "
+            "as 10,50 for one vote of the best 10% and one of the best 50%.",
             show_default="all",
         ),
     ] = None,
@@ -71,7 +71,7 @@ def forecast(
 ) -> None:
     """Forecast how many labels a target accuracy needs, with its uncertainty.
 
-    The forecast needs runs of one method at three numbers of labels or more.
+    The forecast needs runs of one method with at least three different numbers of labels.
 
     Example:
 

@@ -90,7 +90,7 @@ class Options(supervised.Options):
 
 
 class Scratch(Supervised):
-    """A network trained on the labelled images from random weights: the baseline.
+    """A network trained from random weights on the labelled images alone.
 
     `from_config` builds a `Supervised` learner, within the variations that the settings ask for;
     this class is never instantiated.

@@ -146,8 +146,8 @@ def _check(ready: Predictor, asked: Asked) -> None:
         return
     if ready.model is None:
         raise UserError(
-            "prediction sets need a model file: a run has not stored what they are made from; "
-            "make a model with fewshot fit."
+            "prediction sets need a model file, because a run does not store the scores that they "
+            "are computed from: make a model with fewshot fit."
         )
     if asked.exact:
         features = torch.empty(0, ready.model.backbone.n_features)

@@ -87,7 +87,7 @@ def load(place: Path, seed: int | None = None, device: str | None = None) -> Pre
     if place.is_dir():
         return _of_run(place, seed, device)
     if seed is not None:
-        raise UserError(f"--trial is for runs, and {place} is not the folder of one: leave it out.")
+        raise UserError(f"--trial is for runs, and {place} is not a run folder: leave out --trial.")
     if not place.exists():
         raise UserError(
             f"{place} does not exist: name a model file, which fewshot fit writes, or the folder "

@@ -65,8 +65,8 @@ def load(folder: Path, seed: int, device: str | None = None) -> ReadyTrial:
     learner, here = _learner(folder, seed, values, stored, compute, devices.pick(device))
     if stored_support.hash_of(learner) != stored.state:
         raise UserError(
-            f"{folder} was made with other weights than now exist under the same name "
-            f"('{values['backbone']['weights']}'): restore those, or run it again."
+            f"{folder} was made with other weights than those that have this name now "
+            f"('{values['backbone']['weights']}'): restore the old ones, or run it again."
         )
     return ReadyTrial(
         run_id=records.read(folder / "record.json").run_id,

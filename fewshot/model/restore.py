@@ -90,9 +90,9 @@ def _resolve_again(folder: Path, device: str | None) -> ResolvedRun:
     run = resolve_run(values, folder, device)
     if run.run_id != records.read(folder / "record.json").run_id:
         raise UserError(
-            f"{folder} was made from other data or weights than now exist under the same names "
-            f"(data '{run.config.data}', weights '{run.config.backbone.weights}'): restore those, "
-            "or run it again."
+            f"{folder} was made from other data or weights than those that have these names now "
+            f"(data '{run.config.data}', weights '{run.config.backbone.weights}'): restore the old "
+            "ones, or run it again."
         )
     if same_device:
         run = replace(run, compute=run.compute._replace(channels_last=compute.channels_last))

@@ -89,7 +89,7 @@ def check_labels(settings: MethodConfig, method: type[Learner], options: Learner
         raise UserError(f"augment: '{mixing[0]}' mixes labels, which method '{name}' cannot take.")
     if mixing and (setting := options.excludes_mixing()):
         raise UserError(
-            f"augment: '{mixing[0]}' mixes images, and learner.{setting} is of single ones: "
+            f"augment: '{mixing[0]}' mixes images, but learner.{setting} needs unmixed images: "
             "remove one of them."
         )
 
@@ -178,15 +178,15 @@ def check_by_trying(settings: MethodConfig, learner: Learner, n_way: int, train:
         changed, _ = change(images.images, images.labels, generator(0, "try-out"), None)
     except (AssertionError, RuntimeError, ValueError) as error:
         raise UserError(
-            f"images of {size} pixels do not go through augment ({one_line(error)}): change it, or "
-            "image_size."
+            f"the augmentation fails on images of {size} pixels ({one_line(error)}): change "
+            "augment or image_size."
         ) from None
     try:
         with torch.no_grad():
             features = learner.eval().backbone(changed)
     except (AssertionError, RuntimeError, ValueError) as error:
         raise UserError(
-            f"images of {size} pixels do not go through backbone '{backbone}' ({one_line(error)}): "
+            f"backbone '{backbone}' fails on images of {size} pixels ({one_line(error)}): "
             "change backbone.input_size, backbone.views or image_size."
         ) from None
     if features.shape[1:] != (learner.backbone.n_features,):

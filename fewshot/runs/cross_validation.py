@@ -84,8 +84,8 @@ def check_shots(config: RunConfig, images: ImageSet) -> None:
         if least < shots:
             raise UserError(
                 f"shots={shots} needs {shots} images of class '{name}' outside the test fold, and "
-                f"{least} of its {n} images are there: use at most {least} shots, --full, or test "
-                "images of their own (--test)."
+                f"{least} of its {n} images are there: use at most {least} shots, or --full, or "
+                "name separate test images with --test."
             )
 
 

@@ -168,7 +168,7 @@ def load_weights(learner: Learner, folder: Path) -> None:
     except (OSError, RuntimeError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(
-            f"{path} cannot be read ({reason}): run its command again, with --force."
+            f"{path} cannot be read ({reason}): repeat the command that made it, with --force."
         ) from error
 
 

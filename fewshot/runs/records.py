@@ -49,7 +49,7 @@ def indices(trial: Path) -> dict[str, list[int]]:
     if indices_hash(content) != named:
         raise UserError(
             f"{trial / 'indices.json'} is not the one that the record of its trial names, so one "
-            "of them is damaged: move the folder away and run its command again."
+            "of them is damaged: move the folder away and repeat the command that made it."
         )
     return cast(dict[str, list[int]], content)
 

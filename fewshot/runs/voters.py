@@ -162,7 +162,7 @@ def _voter(run: FinishedRun, seed: int | None) -> Voter:
     if not predictions.exists():
         raise UserError(
             f"{predictions} does not exist, and the record of {run} alone cannot vote: name the "
-            "run's own folder, or run its command again."
+            "run's own folder, or repeat the command that made it."
         )
     return Voter(run, folder, io.read_as(folder / "trial.json", TrialRecord.from_json))
 
@@ -175,7 +175,7 @@ def saved_array(voter: Voter, name: str) -> Tensor:
             array = arrays[name]
     except io.DAMAGED_ARRAYS as error:
         raise UserError(
-            f"{path} cannot be read ({error}): run its command again with --force."
+            f"{path} cannot be read ({error}): repeat the command that made it with --force."
         ) from None
     if not np.isfinite(array).all():
         raise UserError(

@@ -88,8 +88,8 @@ def _members(path: Path) -> tuple[dict[str, zipfile.ZipInfo], list[str]]:
                 continue
             if name.startswith("/") or ":" in name.split("/")[0] or ".." in name.split("/"):
                 raise UserError(
-                    f"{path} names a file outside itself, {name!r}: unpack it with care, and give "
-                    "the folder."
+                    f"{path} contains a path that leads outside the archive, {name!r}: unpack it "
+                    "with care, and give the folder."
                 )
             _check_readable(path, member)
             name = re.sub(r"/(\./|/)*", "/", name).removeprefix("./")

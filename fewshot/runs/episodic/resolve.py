@@ -177,8 +177,8 @@ def _pools(chosen: EpisodesConfig, method: Method, sources: Sources) -> _Pools:
         bases = ()
     if trains and not bases:
         raise UserError(
-            "a meta-training needs base classes, which are not those of the tasks: use --split, "
-            "whose base classes are trained on, or --base DATA."
+            "meta-training needs base classes that do not occur in the tasks: use a --split with "
+            "base classes, or --base DATA."
         )
     chooses = trains and chosen.select == "val" and split is not None and split.val
     val = Pool.of(data, split.val) if split is not None and chooses else None

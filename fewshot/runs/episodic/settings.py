@@ -49,7 +49,10 @@ def settle(values: Mapping[str, Any], *, given: bool = False) -> Settled:
         request["base"] = [name for place, name in enumerate(names) if name not in names[:place]]
     if (request.get("backbone") or {}).get("name") == GIVEN:  # settings that such a run wrote
         if not given:
-            raise UserError("these settings are of given features: name them with --features.")
+            raise UserError(
+                "these settings are from a run on your own features: name their "
+                "file with --features."
+            )
         request = {key: value for key, value in request.items() if key not in OF_IMAGES}
     if given:
         return Settled(_of_features(request, method, trained), method)

@@ -67,7 +67,7 @@ def _checked(asked: TaskSettings, described: TaskSettings) -> TaskSettings:
             )
         those = f"the tasks of {asked.file}" if asked.file else "the tasks of superclasses"
         raise UserError(
-            f"tasks.{name} was to be {before}, but it is {after} in {those}: leave it out."
+            f"tasks.{name} was set to {before}, but it is {after} in {those}: leave it out."
         )
     return described
 

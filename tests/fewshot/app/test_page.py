@@ -116,7 +116,7 @@ def test_label_eight_photos_classify_ten_and_download(
     more = sorted((photos / "more").iterdir())
     _drop(tab, "pile-files", more)
     _wait_for_status(tab, "10 without a label")
-    _wait_for_status(tab, "Of 100 new photos, 68 to 100 will get the right class")
+    _wait_for_status(tab, "Between 68% and 100% of new photos will get the right class")
     _shot(tab, "add")
 
     tab.get_by_role("tab", name="Results", exact=True).click()
@@ -161,7 +161,7 @@ def test_suggested_photos_are_labelled_by_a_click_on_a_phone(
     _shot(tab, "phone-label")
     tab.get_by_role("tab", name="Add", exact=True).click()
     tab.locator("#labelled img").first.click()
-    tab.get_by_role("button", name="Take the label away").click()
+    tab.get_by_role("button", name="Remove the label").click()
     _wait_for_status(tab, "2 labelled 8 without a label")
     tab.locator("#labelled img").first.click()
     tab.locator("#labelled-panel").get_by_role("button", name="Remove the photo").click()

@@ -163,5 +163,5 @@ def test_without_two_classes_there_is_no_model(session: Session, tmp_path: Path)
 def test_most_photos(session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fewshot.app.session.MOST_PHOTOS", 3)
     photos = own_photos.write(tmp_path / "photos", {"red": 4})
-    with pytest.raises(UserError, match="4 photos more would be over 3"):
+    with pytest.raises(UserError, match="4 more photos would exceed the 3 photos"):
         session.add(files_of(photos))

@@ -25,7 +25,7 @@ CARD = Card("", "", "probe", "", {"cat": 12, "dog": 12}, (), QUALITY, "", "", 0.
 def test_the_accuracy_comes_with_its_interval_and_its_source() -> None:
     card = replace(CARD, forecast=("More labels help.",), notes=("nothing is refused",))
     assert words.accuracy(card) == [
-        "Of 100 new photos, 64 to 96 will get the right class (95% confidence).",
+        "Between 64% and 96% of new photos will get the right class (95% confidence).",
         "This comes from cross-validation: 21 of 24 labelled photos were classified correctly by "
         "models that had not seen them.",
         "cat and dog were confused most often (2 times).",

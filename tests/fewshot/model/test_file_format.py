@@ -115,7 +115,7 @@ def test_other_published_weights_are_refused(tmp_path: Path, monkeypatch: pytest
         return finish
 
     monkeypatch.setattr(own_weights, "load", loaded_otherwise)
-    with pytest.raises(UserError, match="are others than those that it was made with"):
+    with pytest.raises(UserError, match="differ from those that the model was made with"):
         file_format.load(tmp_path / "reference", "cpu")
 
 

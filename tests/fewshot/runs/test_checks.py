@@ -40,7 +40,7 @@ IMPOSSIBLE = [
     (request("protonet", augment=MIXING), "'mixup' mixes labels, which method 'protonet'"),
     (
         request("scratch", augment=MIXING, learner={"self_distillation": 0.5}),
-        "'mixup' mixes images, and learner.self_distillation is of single ones",
+        "'mixup' mixes images, but learner.self_distillation needs unmixed images",
     ),
     (
         request("protonet", append={"share": 0.5, "augment": ["flip"]}),

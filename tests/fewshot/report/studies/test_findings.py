@@ -105,7 +105,7 @@ def of_run(run: str, values: list[float]) -> dict[str, Any]:
     return json.loads(json.dumps(content))
 
 
-def found(tmp_path: Path, runs: dict[str, tuple[str, list[float]]]) -> list[Finding]:
+def findings_about(tmp_path: Path, runs: dict[str, tuple[str, list[float]]]) -> list[Finding]:
     """Return the findings about a row whose settings have these runs."""
     one = row("kshot", "K9", "Some")
     cells = [cell(name, name, place) for place, name in enumerate(runs)]
@@ -116,7 +116,7 @@ def found(tmp_path: Path, runs: dict[str, tuple[str, list[float]]]) -> list[Find
 
 def test_a_run_that_two_settings_share_competes_once(tmp_path: Path) -> None:
     runs = {"a": ("x", [0.5, 0.6, 0.7]), "b": ("x", [0.5, 0.6, 0.7]), "c": ("y", [0.4, 0.5, 0.7])}
-    finding, corrected = found(tmp_path, runs)
+    finding, corrected = findings_about(tmp_path, runs)
     assert '"a" has the highest accuracy of 2 settings' in finding.sentence
     (detail,) = finding.details
     assert '"c": lead 0.0667' in detail
@@ -126,7 +126,7 @@ def test_a_run_that_two_settings_share_competes_once(tmp_path: Path) -> None:
 def test_a_setting_with_few_easy_trials_is_not_called_the_best(tmp_path: Path) -> None:
     many = [0.80, 0.82, 0.81, 0.50, 0.52, 0.51]
     runs = {"few": ("x", [0.79, 0.80, 0.80]), "many": ("y", many)}
-    (finding, _) = found(tmp_path, runs)
+    (finding, _) = findings_about(tmp_path, runs)
     assert '"many" is the best of 2 settings over common trials: 0.6600' in finding.sentence
     assert '"few": lead 0.0133' in finding.details[0]
 

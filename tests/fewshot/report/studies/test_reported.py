@@ -47,7 +47,7 @@ def test_reported_numbers_passed_and_not_reached(
     ]
 
 
-def test_single_trials_are_said_to_have_no_interval(tmp_path: Path) -> None:
+def test_single_trials_have_no_interval(tmp_path: Path) -> None:
     one = row("kshot", "K9", "Some")
     cells = [cell(name, name, place, accuracy=0.1) for place, name in enumerate("abc")]
     for asked, n in zip(cells, (1, 1, 3), strict=True):

@@ -256,7 +256,7 @@ def test_given_features_need_no_images(tmp_path: Path):
     again.pop("compute")
     assert experiment.run(again, out=tmp_path, device="cpu", given=pool) == record
     assert (folder / "tasks.npz").read_bytes() == content
-    with pytest.raises(UserError, match="are of given features: name them with --features"):
+    with pytest.raises(UserError, match="on your own features: name their file with --features"):
         experiment.run(again, out=tmp_path, device="cpu")
     assert (record.data, record.backbone, record.n_images) == ("mine", "given features", 120)
     expected = []

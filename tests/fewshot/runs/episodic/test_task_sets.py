@@ -92,10 +92,10 @@ def test_superclasses_need_the_whole_data_set(pool: Pool):
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
-        ({"ways": 5}, "tasks.ways was to be 5, but it is 3"),
-        ({"count": 9}, "tasks.count was to be 9, but it is 8"),
-        ({"balance": "missing"}, "tasks.balance was to be missing, but it is balanced"),
-        ({"seed": 6}, "tasks.seed was to be 6, but it is 5"),
+        ({"ways": 5}, "tasks.ways was set to 5, but it is 3"),
+        ({"count": 9}, "tasks.count was set to 9, but it is 8"),
+        ({"balance": "missing"}, "tasks.balance was set to missing, but it is balanced"),
+        ({"seed": 6}, "tasks.seed was set to 6, but it is 5"),
     ],
 )
 def test_settings_that_the_tasks_of_a_file_do_not_have_are_refused(
