@@ -12,7 +12,7 @@ def one_line(error: Exception, longest: int = 200) -> str:
 
 
 class NotWritten(UserError):
-    """Report that a file cannot be written, so that no other result can be either."""
+    """Report that a file or folder cannot be made, so that no other result can be either."""
 
 
 class Diverged(Exception):

@@ -122,12 +122,12 @@ def make_folder(path: Path, remedy: str = ANOTHER_FOLDER) -> None:
         remedy: what to do if it cannot be created, for the message.
 
     Raises:
-        UserError: if a folder cannot be created.
+        NotWritten: if a folder cannot be created.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(
+        raise NotWritten(
             f"the folder {path} cannot be created ({error.strerror}): {remedy}."
         ) from None
 
@@ -141,7 +141,7 @@ def locked(path: Path, remedy: str = ANOTHER_FOLDER) -> Iterator[None]:
         remedy: what to do if it cannot be made, for the message.
 
     Raises:
-        UserError: it cannot be made, or its file system has no locks.
+        NotWritten: it cannot be made, or its file system has no locks.
     """
     from filelock import FileLock
 
@@ -149,7 +149,7 @@ def locked(path: Path, remedy: str = ANOTHER_FOLDER) -> Iterator[None]:
     try:
         lock.acquire()
     except (OSError, NotImplementedError) as error:  # the latter: a file system without locks
-        raise UserError(
+        raise NotWritten(
             f"{path.parent} cannot be locked ({reason_of(error)}): free some space, or {remedy}."
         ) from error
     try:

@@ -66,8 +66,17 @@ def with_copies(
 
 
 def file_of(entries: Sequence[Entry], cache: Path, signature: str) -> Path:
-    """Return where the copies are cached: with the training images, for each state of the files."""
-    return cache / "images" / entries[0].fingerprint / f"copies-{VERSION}-{signature}.npz"
+    """Return where the copies are cached: with the training images.
+
+    Args:
+        entries: the decoded parts.
+        cache: folder of decoded images.
+        signature: hash of the state of the files and of how they are split; sizes of images are
+            no part of it, so that all requests that decode the same pixels share a search.
+    """
+    others = "".join(f"{entry.fingerprint[:8]}-" for entry in entries[1:])
+    name = f"copies-{VERSION}-{others}{signature}.npz"
+    return cache / "images" / entries[0].fingerprint / name
 
 
 def _changed(data: TrainTest, clusters: torch.Tensor | None, notes: Sequence[str]) -> TrainTest:

@@ -120,7 +120,8 @@ def load(
     options = LoadOptions(image_size, input_size, fit, share, group_by)
     entries = decoded(source, options, cache, progress)
     sets = assembled(source, place, entries, options)
-    file = copy_notes.file_of(entries, cache, signature(source, options))
+    split = signature(source, LoadOptions(None, 0, "crop", share, group_by))
+    file = copy_notes.file_of(entries, cache, split)
     return copy_notes.with_copies(sets, entries, file, lambda: parts_of(source, options))
 
 

@@ -82,11 +82,21 @@ def is_finished(folder: Path) -> bool:
 
 
 def remove_what_resumes(folder: Path) -> None:
-    """Remove what only an unfinished trial needs: its checkpoint and the trainings of its folds."""
-    (folder / "checkpoint.pt").unlink(missing_ok=True)
-    for fold in folder.glob("fold-*"):
-        with suppress(FileNotFoundError):  # another process may be removing it
-            shutil.rmtree(fold)
+    """Remove what only an unfinished trial needs: its checkpoint and the trainings of its folds.
+
+    Raises:
+        UserError: it cannot be removed.
+    """
+    try:
+        (folder / "checkpoint.pt").unlink(missing_ok=True)
+        for fold in folder.glob("fold-*"):
+            with suppress(FileNotFoundError):  # another process may be removing it
+                shutil.rmtree(fold)
+    except OSError as error:
+        raise UserError(
+            f"{error.filename} cannot be removed ({error.strerror}): make its folder writable, and "
+            "repeat the command."
+        ) from error
 
 
 def indices_hash(subset: LabelledSubset) -> str:

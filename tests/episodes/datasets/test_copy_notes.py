@@ -108,6 +108,9 @@ def test_different_images_have_no_note_and_the_search_is_done_once(
     assert first.train.clusters is None
     monkeypatch.setattr(copies, "clusters_of_copies", None)
     assert about_copies(load(data, test=None)) == []
+    other = load(data, test=None, input_size=7)  # the same pixels, for another network
+    assert other.train.fingerprint == first.train.fingerprint
+    assert about_copies(other) == []
 
 
 def test_notes_name_the_files_of_the_folder_that_is_read(tmp_path: Path) -> None:

@@ -235,5 +235,5 @@ def test_folds_that_cannot_be_removed_are_an_error_unless_they_are_gone(
         raise error(5, "Input/output error", str(path))
 
     monkeypatch.setattr(trial_files.shutil, "rmtree", fail)
-    with pytest.raises(OSError, match="fold-calibration") if is_raised else nullcontext():
+    with pytest.raises(UserError, match="cannot be removed") if is_raised else nullcontext():
         trial_files.remove_what_resumes(tmp_path)

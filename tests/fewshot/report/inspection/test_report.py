@@ -83,6 +83,17 @@ def test_a_figure_that_cannot_be_written_is_an_error(run: Path, tmp_path: Path) 
         report.inspect(run, out=tmp_path / "out")
 
 
+def test_a_cache_that_cannot_be_made_is_an_error(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FEWSHOT_CACHE", str(tmp_path / "cache"))
+    report.inspect(run, out=tmp_path / "first")  # decodes the images
+    shutil.rmtree(tmp_path / "cache" / "features")
+    (tmp_path / "cache" / "features").touch()
+    with pytest.raises(NotWritten, match="features cannot be created"):
+        report.inspect(run, out=tmp_path / "second")
+
+
 def test_a_lone_record(run: Path, tmp_path: Path) -> None:
     place = Path(shutil.copy(run / "record.json", tmp_path / "alone.json"))
     files, missing = report.inspect(place, out=tmp_path / "out")
