@@ -297,7 +297,7 @@ def beyond_memory() -> str:
             ]
             rows.append(f"| `{command}` | {' | '.join(cells)} |")
         rows.append("")
-    return "\n".join([*rows, f"Measured once ({measured['machine']})."])
+    return "\n".join([*rows, f"Measured once ({measured['machine'].split(',')[0]})."])
 
 
 GENERATORS: dict[str, Callable[..., str]] = {

@@ -228,9 +228,10 @@ def _scan(
             left_out.broken_links.append(f"{own_path} ({error.strerror})")
             continue
         if not entry.is_dir():
-            if not entry.is_file() and is_image(own_path):
-                left_out.not_files.append(own_path)
-            if entry.is_file() and not is_system_file(entry.name):
+            if not entry.is_file():
+                if is_image(own_path):
+                    left_out.not_files.append(own_path)
+            elif not is_system_file(entry.name):
                 file = File(own_path, stat)
                 if not entry.name.startswith("."):
                     files.append(file)

@@ -248,6 +248,8 @@ def _one_row(row: str, some: Sequence[Stated], total: int) -> str:
         return f"{row}: by {low}" + (", more than its interval" if sure else "") + places
     span = f"by {low}" if low == high else f"by {low} to {high}"
     how_sure = _sure(sure, repeated) if repeated else "single trials, without an interval"
+    if 0 < repeated < len(some):
+        how_sure += f"; {len(some) - repeated} of a single trial"
     return f"{row}: {len(some)} of {total}, {span} ({how_sure}){places}"
 
 

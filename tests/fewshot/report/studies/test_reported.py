@@ -61,7 +61,7 @@ def test_single_trials_have_no_interval(tmp_path: Path) -> None:
         for asked in (cells[:2], cells)
     )
     assert some[2].details[0].endswith("(single trials, without an interval)")
-    assert every[2].details[0].endswith("(more than the interval)")
+    assert every[2].details[0].endswith("(more than the interval; 2 of a single trial)")
 
 
 # The report's network where another one ran; rows that are not named ran with the report's own.
