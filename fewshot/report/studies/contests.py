@@ -9,7 +9,6 @@ from typing import NamedTuple
 from fewshot.evaluation.paired_tests import AllPairs, Difference, comparable_means
 from fewshot.report import formatting
 from fewshot.report.studies.results import Study
-from fewshot.report.uncertainty import UNCERTAIN_TRIALS
 from fewshot.runs import naming
 from fewshot.runs.run_record import RunRecord
 
@@ -19,9 +18,8 @@ RANDOM = "training from random weights"
 VOTE = "a vote of several networks"
 KINDS = (FROZEN, TRAINED, RANDOM, VOTE)
 HOW = (
-    "Every system of a study competes with its best setting, among those with at least "
-    f"{UNCERTAIN_TRIALS} trials if it has any. Systems are ordered by paired "
-    "differences over common trials, because a system with few trials may have had easy labelled "
+    "Every system of a study competes with its best setting. Settings are ordered by paired "
+    "differences over common trials, because one with few trials may have had easy labelled "
     "images. A single trial does not compete with several. A system that was measured at scale "
     "small, with fewer epochs or images than its report, may reach more at scale full."
 )
@@ -198,13 +196,5 @@ def _accuracy(entry: Entry) -> float:
 
 
 def _competitors(group: Sequence[Entry]) -> list[Entry]:
-    """Return the settings that compete: repeated ones, and of each system the often repeated."""
-    repeated = [entry for entry in group if len(entry.record.seeds) > 1] or list(group)
-    most: dict[str, int] = {}
-    for entry in repeated:
-        most[entry.name] = max(len(entry.record.seeds), most.get(entry.name, 0))
-    return [
-        entry
-        for entry in repeated
-        if len(entry.record.seeds) >= min(UNCERTAIN_TRIALS, most[entry.name])
-    ]
+    """Return the settings that compete: those of several trials, if there are any."""
+    return [entry for entry in group if len(entry.record.seeds) > 1] or list(group)

@@ -68,15 +68,19 @@ def test_a_system_competes_with_its_best_setting_and_a_single_trial_does_not():
     assert len(alone.standings) == 2
 
 
-def test_few_trials_do_not_stand_for_a_system_that_has_many():
+def test_a_setting_of_few_trials_stands_for_its_system_if_it_is_better_on_common_trials():
+    many = (0.70, 0.71, 0.50, 0.51, 0.52, 0.50)
     (contest,) = contests.contests(
         [
-            entry("finetune", (0.9, 0.92, 0.91), run_id="few"),
-            entry("finetune", FIRST, run_id="many"),
-            entry("probe", (0.5, 0.52, 0.51)),
+            entry("finetune", (0.72, 0.73), run_id="few and better"),
+            entry("finetune", many, run_id="many"),
+            # Above its system's mean, but behind it on the two easy subsets that it has.
+            entry("probe", (0.67, 0.68), run_id="few and easy"),
+            entry("probe", tuple(value - 0.02 for value in many), run_id="all"),
         ]
     )
-    assert [one.entry.record.run_id for one in contest.standings] == ["many", "probe34"]
+    names = [one.entry.record.run_id for one in contest.standings]
+    assert names == ["few and better", "all"]
 
 
 def test_of_two_records_of_a_run_the_one_with_more_trials_counts():
