@@ -29,6 +29,7 @@ from scripts.pages import RECORDS, ROOT
 PAGE = ROOT / "reports" / "forecast.md"
 LEAST_SHOWN = 4  # labels per class
 DISTANCES = (2, 4, 8, 16)
+BEYOND = 1e9  # in place of a forecast without a number, which is above the limit
 
 
 class Case(NamedTuple):
@@ -203,17 +204,25 @@ def _labels(groups: Groups) -> str:
     """Return how the forecast number of labels compares with the true one."""
     rows = []
     for label, group in groups:
-        ratios = [
-            case.needed.labels / case.point.labels
-            for case in group
-            if case.needed.labels is not None
-        ]
-        low, middle, high = np.quantile(ratios, (0.25, 0.5, 0.75))
+        ratios = _ratios(group)
+        low, middle, high = map(_ratio, np.quantile(ratios, (0.25, 0.5, 0.75)))
         inside = f"{100 * np.mean([case.needed_covers for case in group]):.0f}%"
-        half = f"{low:.2f} to {high:.2f}"
-        rows.append([label, len(group), len(ratios), inside, f"{middle:.2f}", half])
+        n_numbers = sum(ratio < BEYOND for ratio in ratios)
+        rows.append([label, len(group), n_numbers, inside, middle, f"{low} to {high}"])
     columns = ["true number of labels", "n", "with a number", "inside its 95% interval"]
     return markdown_table([*columns, "forecast / true, median", "middle half"], rows)
+
+
+def _ratios(group: Sequence[Case]) -> list[float]:
+    """Return forecast through true numbers of labels; BEYOND where the forecast has no number."""
+    return [
+        BEYOND if case.needed.labels is None else case.needed.labels / case.point.labels
+        for case in group
+    ]
+
+
+def _ratio(value: float) -> str:
+    return "beyond the limit" if value > BEYOND / 10 else f"{value:.2f}"
 
 
 def _laws(groups: Groups) -> str:
@@ -243,11 +252,8 @@ def _findings(distances: Groups) -> str:
     first, last = by_distance[0][0], by_distance[-1][0]
     better = sum(errors[label][0] < errors[label][1:].min() for label, _ in by_distance)
     inside = np.mean([case.covers(case.point) for case in every])
-    ratios = [
-        case.needed.labels / case.point.labels
-        for case in by_distance[-1][1]
-        if case.needed.labels is not None
-    ]
+    middle = float(np.median(_ratios(by_distance[-1][1])))
+    size = "small" if middle < 1 else "large"
     where = (
         "at every distance"
         if better == len(by_distance)
@@ -260,8 +266,8 @@ def _findings(distances: Groups) -> str:
             f"points. It is better than each of the four simple alternatives {where}.",
             f"- The 95% intervals contain {100 * inside:.0f}% of the hidden accuracies. They are "
             "wide, because few points say little about the ceiling of a curve.",
-            "- The forecast number of labels is too small far beyond the measurements: at "
-            f"{last}, its median is {np.median(ratios):.2f} of the true number.",
+            f"- Far beyond the measurements, the forecast number of labels is too {size}: at "
+            f"{last}, its median is {_ratio(middle)} of the true number.",
         ]
     )
 

@@ -142,14 +142,14 @@ def choices() -> str:
     for shots in (shots for shots in probe if shots <= LAST_OF_PROBE):
         alone = probe[shots].by_seed()
         leads = [paired_difference(one.by_seed(), alone) for one in others if one.shots == shots]
-        gaps += [100 * lead.mean for lead in leads]
+        gaps += [100 * lead.mean for lead in leads if lead.n]
     finetune = of_learners("finetune")["finetune"][FINETUNED]
     lead = paired_difference(finetune.by_seed(), probe[FINETUNED].by_seed())
     half = None if lead.half is None else 100 * lead.half
     return (
         f"- **Start with `probe`.** It takes seconds. Up to {LAST_OF_PROBE} labels per class, it "
-        f"is at most {max(gaps):.1f} points below any other method here, by differences over "
-        "common trials.\n"
+        f"is at most {max(gaps):.1f} points below any other method here that learns from the "
+        "labels alone, by differences over common trials.\n"
         "- **One to four labels per class:** `probe`, or `protonet`, which is then the nearest "
         "mean of the same features. A backbone trained on similar images matters more. Where the "
         "names of your classes are those of its pretraining, `learner.prior_from_names=true` "
@@ -174,7 +174,9 @@ def figure() -> Any:
             label = formatting.short_name(next(iter(measured.values())))
             lines.append(accuracy_curves.line_of(label, measured))
     title = "CIFAR-10: accuracy on 10,000 test images, mean and 95% interval over trials"
-    return accuracy_curves.overview(lines, title, [accuracy_curves.level_of(names.no_labels())])
+    unlabelled = names.no_labels()
+    level = accuracy_curves.level_of(unlabelled, formatting.short_name(unlabelled))
+    return accuracy_curves.overview(lines, title, [level])
 
 
 def speed() -> str:

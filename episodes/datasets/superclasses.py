@@ -5,8 +5,9 @@ from __future__ import annotations
 from difflib import get_close_matches
 from pathlib import Path
 
-from episodes.datasets import cifar10, cifar100
+from episodes.datasets import cifar10, cifar100, digits
 from episodes.errors import UserError
+from episodes.types import ImageSet
 
 FILE_NAME = "groups.yaml"
 
@@ -37,6 +38,16 @@ def superclasses_in_names(classes: tuple[str, ...]) -> dict[str, tuple[str, ...]
         superclass = name.split("/")[0]
         groups[superclass] = (*groups.get(superclass, ()), name)
     return groups
+
+
+def given_in_file(images: ImageSet) -> dict[str, tuple[str, ...]]:
+    """Return the superclasses of images if `groups.yaml` gives them, and otherwise none.
+
+    Others follow from the class names, so they need not be part of what identifies a run.
+    """
+    by_name = superclasses_in_names(images.classes)
+    known = (by_name, cifar10.GROUPS, cifar100.GROUPS, digits.GROUPS)
+    return {} if any(images.groups == groups for groups in known) else dict(images.groups)
 
 
 def _checked(path: Path, classes: tuple[str, ...]) -> dict[str, tuple[str, ...]]:

@@ -49,6 +49,11 @@ class Difference(NamedTuple):
         """Whether enough trials were tested, and the p-value is below the level."""
         return self.p is not None and self.n >= FEWEST_TRIALS and self.p < SIGNIFICANCE
 
+    @property
+    def is_clear_lead(self) -> bool:
+        """Whether the first is significantly better than the second."""
+        return self.significant and self.mean > 0
+
     def __str__(self) -> str:
         return f"{self.mean:+.4f}" + (f" ± {self.half:.4f}" if self.half else "")
 
@@ -183,6 +188,6 @@ def clear_winner(members: Sequence[Trials]) -> int | None:
     pairs, indices = AllPairs([members]), range(len(members))
     for one in indices:
         leads = [pairs.difference(one, other) for other in indices if other != one]
-        if leads and all(lead.significant and lead.mean > 0 for lead in leads):
+        if leads and all(lead.is_clear_lead for lead in leads):
             return one
     return None

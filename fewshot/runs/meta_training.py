@@ -103,6 +103,8 @@ def key(run: TrainingRun, learner: Learner) -> str:
         "seed": SEED,
         "version": resolve.META_TRAINING_VERSION,
     }
+    if values.get("append") is not None:
+        content["append"] = values["append"]
     if isinstance(run, BaseTraining):
         # The tasks of the evaluation are not among them.
         ways = learner.episode_ways or run.task.n_way if learner.feed == "episodes" else None

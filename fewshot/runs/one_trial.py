@@ -47,8 +47,8 @@ def seeds_to_run(run: ResolvedRun, seeds: Sequence[int]) -> list[int]:
     """
     if len(seeds) > 1:
         log.warning("%s instead of %d.", warning(run.config), len(seeds))
-    finished = sorted(map(_seed, finished_trials(run.folder)))
-    return finished[:1] or list(seeds[:1])
+    finished = [records.seed_of(file.parent) for file in finished_trials(run.folder, True)]
+    return [seed for seed in finished if seed is not None] or list(seeds[:1])
 
 
 def finished_trials(folder: Path, only_one: bool = False) -> list[Path]:
@@ -58,9 +58,6 @@ def finished_trials(folder: Path, only_one: bool = False) -> list[Path]:
         folder: the folder.
         only_one: the trial with the smallest seed alone, of a run whose trials cannot differ.
     """
-    files = sorted(folder.glob(f"{records.TRIAL}*/trial.json"), key=_seed)
-    return files[:1] if only_one else files
-
-
-def _seed(file: Path) -> int:
-    return int(file.parent.name.removeprefix(records.TRIAL))
+    files = {records.seed_of(path.parent): path for path in folder.glob("*/trial.json")}
+    ordered = [files[seed] for seed in sorted(seed for seed in files if seed is not None)]
+    return ordered[:1] if only_one else ordered

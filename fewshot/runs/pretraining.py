@@ -164,6 +164,13 @@ def _decorrelation(
     return dict(zip(("shift", "mix", "shift_before", "mix_before"), maps, strict=False))
 
 
+def _test_part(test: str | float | None) -> str:
+    """Return which images the accuracy of a pretraining is of."""
+    if test is None:
+        return "the data set's own test part"
+    return test if isinstance(test, str) else f"a share of {test:g} of each class, not trained on"
+
+
 def _card(record: RunRecord, trial: TrialRecord, command: str) -> dict[str, Any]:
     """Return how the weights were made, for people and for the reports."""
     provenance, recipe = trial.provenance, record.config
@@ -188,7 +195,7 @@ def _card(record: RunRecord, trial: TrialRecord, command: str) -> dict[str, Any]
         "taught_by": [own_weights.card(path) for path in teachers],
         "seed": trial.seed,
         "accuracy": trial.scores["accuracy"],
-        "accuracy_on": f"{record.n_test:,} images of the data set's own test part",
+        "accuracy_on": f"{record.n_test:,} images of {_test_part(recipe['test'])}",
         "train_seconds": trial.cost.train_seconds,
         "device": provenance.device,
         "date": provenance.finished,

@@ -33,6 +33,12 @@ def trial_folder(run: Path, seed: int | None) -> Path:
     return run / f"{TRIAL}{seed}"
 
 
+def seed_of(trial: Path) -> int | None:
+    """Return the seed in the name of a trial's folder, or None if it is another folder."""
+    seed = trial.name.removeprefix(TRIAL)
+    return int(seed) if seed.isdecimal() and trial.name != seed else None
+
+
 def indices_hash(content: Mapping[str, Any]) -> str:
     """Return the hash of the content of `indices.json`, which the trial's record has."""
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:16]

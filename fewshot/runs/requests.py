@@ -73,8 +73,7 @@ def _record(note_file: Path) -> tuple[RunRecord | None, bool]:
         if note["state"] != _state(folder, note["data"], note["files"]):
             return None, False
         record = records.read(folder / "record.json")
-        trials = [file.parent.name for file in folder.glob(f"{records.TRIAL}*/trial.json")]
-        finished = {int(name.removeprefix(records.TRIAL)) for name in trials}
+        finished = {records.seed_of(file.parent) for file in folder.glob("*/trial.json")} - {None}
         only_one = note["only_one"]
         return record if only_one or finished == set(record.seeds) else None, only_one
     return None, False

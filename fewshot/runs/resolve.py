@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from episodes import augment, class_splits
+from episodes.datasets import superclasses
 from episodes.rng import seeded
 from episodes.types import ImageSet, TrainTest
 from fewshot import backbones, config, distributed, progress
@@ -267,7 +268,15 @@ def deciding_values(settings: MethodConfig, bases: Sequence[ImageSet]) -> dict[s
     if bases:
         fingerprints = [base.fingerprint for base in bases]
         values["train"]["base"] = fingerprints if len(bases) > 1 else fingerprints[0]
+        values["train"] |= deciding_superclasses(settings, bases)
     return values
+
+
+def deciding_superclasses(settings: MethodConfig, bases: Sequence[ImageSet]) -> dict[str, Any]:
+    """Return the superclasses of base sets where a training reads them from files."""
+    within = settings.train is not None and settings.train.within_superclass
+    given = [superclasses.given_in_file(base) for base in bases] if within else []
+    return {"base_superclasses": given} if any(given) else {}
 
 
 def _cross_validation(settings: RunConfig, images: ImageSet) -> list[int | str | None]:

@@ -191,6 +191,8 @@ class RunRecord(RunFacts):
     def images(self) -> str:
         """What identifies the training and the test images: only equal ones are comparable."""
         folds = "" if self.folds is None else f"{self.folds} folds"
+        if folds and self.config.get("group_by"):
+            folds += f" by {self.config['group_by']}"
         prints = (self.provenance.data_fingerprint, self.provenance.test_fingerprint)
         return " ".join(filter(None, [*prints, folds]))
 

@@ -96,13 +96,14 @@ def _steps(run: ResolvedRun, learner: Learner, train: Part, seed: int) -> int:
         return 0
     _, per_epoch = training_stream.of_run(run, learner, train, seed)
     steps = settings.total_steps(per_epoch)
-    smallest = int(train.labels.bincount(minlength=train.n_way).min())
+    by_class = train.labels.bincount(minlength=train.n_way)
+    smallest, largest = int(by_class.min()), int(by_class.max())
     n_trainings = 0 if config.select == "start" else 1
     if config.on_folds:
         n_trainings += min(fitting.FOLDS, smallest)
     few = len(train.indices) <= FEW_LABELS * train.n_way
     calibrates = config.calibration != "none" and config.validation is None
-    if calibrates and not config.on_folds and few and int(train.labels.bincount().max()) > 1:
+    if calibrates and not config.on_folds and few and largest > 1:
         n_trainings += 1
     return steps * n_trainings
 
@@ -163,7 +164,8 @@ def _of_features(
         low_data.adapt(learner, labelled)
         n_fits = 1
         if run.config.calibration != "none" and run.config.validation is None:
-            n_fits += min(calibrating.FOLDS, int(train.labels.bincount().max()))
+            largest = int(train.labels.bincount(minlength=train.n_way).max())
+            n_fits += min(calibrating.FOLDS, largest)
         seconds = n_fits * (time.perf_counter() - started)
     words = f"measured on {len(features)} images"
     if run.config.backbone.weights == "none":  # each trial has a network of its own

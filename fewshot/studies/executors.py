@@ -72,7 +72,8 @@ def run_cell(
                 threads=threads,
             )
             result = record.to_json()
-            curves = _curves(runs_folder / record.run_id, seeds)
+            trials = record.seeds[:1] if record.has_one_trial else seeds
+            curves = _curves(runs_folder / record.run_id, trials)
     except NotHere as error:
         return outcome("not run", reason=str(error))
     except UserError as error:
@@ -96,7 +97,7 @@ def outcome(
     return {"status": status, "reason": reason, "record": record, "curves": curves, "run": run}
 
 
-def _curves(folder: Path, seeds: Sequence[int]) -> dict[str, list[Any]] | None:
+def _curves(folder: Path, seeds: Sequence[int | None]) -> dict[str, list[Any]] | None:
     """Return what the trials of a run logged, or None if they logged less than two entries.
 
     The epochs are those of the longest trial; a trial that stopped earlier has null after its end.

@@ -81,6 +81,21 @@ class ResultStore(NamedTuple):
         results = [io.read_as(path, _checked) for path in self.folder(row).glob("*.json")]
         return sorted(results, key=lambda result: result["position"])
 
+    def current_results_of(self, row: Row) -> list[Result]:
+        """Return the results of the cells that a row has now, with the settings of now.
+
+        A search gives all its results, because its cells depend on them.
+        """
+        results = self.results_of(row)
+        if row.kind == "search":
+            return results
+        cells = {cell.name: cell for cell in grids.cells(row, self.scale)}
+        return [
+            result
+            for result in results
+            if result["cell"] in cells and self.is_current(row, cells[result["cell"]], result)
+        ]
+
     def finished(self, row: Row, cell: Cell) -> Result | None:
         """Return the result of a cell that is done with the settings that the cell has now."""
         path = self.folder(row) / f"{cell.name}.json"
@@ -169,14 +184,7 @@ def row_statuses(
 
 
 def _row_status(row: Row, store: ResultStore, stale: set[tuple[str, str, str]]) -> RowStatus:
-    results = store.results_of(row)
-    if row.kind != "search":  # the cells of a search depend on its own results
-        cells = {cell.name: cell for cell in grids.cells(row, store.scale)}
-        results = [
-            result
-            for result in results
-            if result["cell"] in cells and store.is_current(row, cells[result["cell"]], result)
-        ]
+    results = store.current_results_of(row)
     is_stale = [(row.study, row.name, result["cell"]) in stale for result in results]
     statuses = [result["status"] for result, old in zip(results, is_stale, strict=True) if not old]
     n_cells, done = grids.count(row, store.scale), statuses.count("done")

@@ -17,7 +17,6 @@ from fewshot import io
 from fewshot.errors import NotHere, UserError, one_line
 from fewshot.runs import records
 from fewshot.runs.run_record import RunRecord
-from fewshot.studies import grids
 from fewshot.studies.results import Result, ResultStore, listed_stale, stale_file
 from fewshot.studies.schema import Row
 
@@ -76,15 +75,7 @@ def check(rows: Sequence[Row], store: ResultStore) -> Checked:
 
 def _finished(row: Row, store: ResultStore) -> list[Result]:
     """Return the results that are done with the settings that the study file has now."""
-    done = [result for result in store.results_of(row) if result["status"] == "done"]
-    if row.kind == "search":  # its cells depend on its own results
-        return done
-    cells = {cell.name: cell for cell in grids.cells(row, store.scale)}
-    return [
-        result
-        for result in done
-        if result["cell"] in cells and store.is_current(row, cells[result["cell"]], result)
-    ]
+    return [one for one in store.current_results_of(row) if one["status"] == "done"]
 
 
 def _key(result: Result) -> Key:

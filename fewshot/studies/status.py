@@ -30,7 +30,8 @@ class Board:
     """
 
     def __init__(self, statuses: Sequence[RowStatus], quiet: bool = False) -> None:
-        self.rows = {_name(status.row): status for status in statuses}
+        # Cells that failed or could not run before are tried again.
+        self.rows = {_name(one.row): one._replace(failed=0, not_run=0) for one in statuses}
         self.running: dict[tuple[str, str], str] = {}
         self.failures: list[str] = []  # cells that failed without a message, each with its reason
         self.step = ""  # the latest progress of the cell that runs in this process

@@ -88,7 +88,9 @@ def _search(row: Row, scale: str, start: Mapping[str, Any]) -> Chain:
     for number, step in enumerate(row.steps):
         axis, _ = grids.axis_of(step)
         results = yield grids.step_cells(row, scale, number, chosen)
-        done = [result for result in results.values() if result["status"] == "done"]
+        # In the order of the table: results come in the order in which they end.
+        ordered = sorted(results.values(), key=lambda result: result["position"])
+        done = [result for result in ordered if result["status"] == "done"]
         if not done:
             return
         best = max(done, key=lambda result: _validation_accuracy(row, result))
@@ -204,7 +206,7 @@ def _results_read(row: Row, rows: Sequence[Row], store: ResultStore) -> list[Res
     for name, values in required.items():
         results += [
             result
-            for result in store.results_of(by_name[name])
+            for result in store.current_results_of(by_name[name])
             if result["status"] == "done" and grids.has_values(result["values"], values)
         ]
     return results
@@ -254,7 +256,7 @@ def _cost(results: Sequence[Result]) -> Benchmark:
     table.append(["all", n_trainings, round(sum(hours for _, _, hours in table), 4)])
     return {
         "kind": "benchmark",
-        "what": "trainings, and hours of training and evaluation, of the rows of this scale",
+        "what": "trainings, and hours without evaluation, of the rows of this scale",
         "machine": ", ".join(sorted(machines)),
         "columns": ["row", "trainings", "hours"],
         "rows": table,

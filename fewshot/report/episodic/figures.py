@@ -84,7 +84,7 @@ def _single_tasks(pool: Pool, words: str, alike: Sequence[Group]) -> list[Figure
         for group in alike
         if len(group.records) > 1
     ]
-    figures = []
+    figures: list[Figure] = []
     for start in range(0, len(panels), MOST_PANELS):
         part = panels[start : start + MOST_PANELS]
         title = f"{pool.title}, {words}"
@@ -95,6 +95,8 @@ def _single_tasks(pool: Pool, words: str, alike: Sequence[Group]) -> list[Figure
             f"{PERCENTILES[0]}th to {PERCENTILES[1]}th percentile."
         )
         name = _file("tasks", pool, f"{words} {shots}")
+        if start and any(figure.name == name for figure in figures):
+            name += f"-{start // MOST_PANELS + 1}"  # tasks of the same shape, of other seeds
         figures.append(
             Figure(
                 name,

@@ -123,7 +123,7 @@ class Group:
                 if record.transductive == transductive
             ]
             leads = [self.difference(kind[0], other) for other in kind[1:]]
-            if leads and all(lead.significant and lead.mean > 0 for lead in leads):
+            if leads and all(lead.is_clear_lead for lead in leads):
                 positions.add(kind[0])
         return positions
 

@@ -175,8 +175,8 @@ def _reliability(inspected: Inspected) -> Part:
     before = _reliability_of(inspected, "reliability", "before the temperature", False)
     after = _reliability_of(inspected, "reliability-after", "at the temperature", True)
     text = (
-        f"The temperature, chosen {formatting.joined(record.calibration)}, is "
-        f"{record.temperature.mean:.3f} (mean over the trials)."
+        f"The temperature ({formatting.joined(record.calibration)}) is "
+        f"{record.temperature.mean:.3f}, as a mean over the trials."
     )
     return Part(before.files + after.files, f"{text}\n\n{before.text}\n\n{after.text}")
 
@@ -202,7 +202,8 @@ def _reliability_of(inspected: Inspected, name: str, state: str, calibrated: boo
         f"calibration error is {error:.3f}."
     )
     columns = ["confidence", "images, all trials", "mean confidence", "accuracy"]
-    figure = calibration.reliability(trials, f"{formatting.short_name(record)}, {state}")
+    title = f"{formatting.short_name(record)}, {state}"
+    figure = calibration.reliability(trials, title, record.test_to_train)
     return _figure(inspected, name, figure, alt, markdown_table(columns, rows))
 
 

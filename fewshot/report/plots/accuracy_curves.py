@@ -67,7 +67,7 @@ def panels(records: Sequence[RunRecord]) -> list[Panel]:
     for record, label in zip(ordered, labels.distinct(ordered), strict=True):
         images, kind = record.images, formatting.budget_kind(record)
         if kind == "full" or record.shots == 0:
-            levels.setdefault(images, {}).setdefault(label, level_of(record))
+            levels.setdefault(images, {}).setdefault(label, level_of(record, label))
             continue
         methods = groups.setdefault((images, record.data, kind), {})
         methods.setdefault(label, {})[formatting.budget_amount(record)] = record
@@ -79,12 +79,10 @@ def panels(records: Sequence[RunRecord]) -> list[Panel]:
     return result
 
 
-def level_of(record: RunRecord) -> Level:
-    """Return the accuracy of a record with all labels or with none."""
+def level_of(record: RunRecord, label: str) -> Level:
+    """Return the accuracy of a record with all labels or with none, under the label of its run."""
     mean = record.scores["accuracy"].mean
-    if record.shots == 0:
-        return Level(formatting.short_name(record), mean, "no label")
-    return Level(formatting.method_label(record), mean, "all labels")
+    return Level(label, mean, "no label" if record.shots == 0 else "all labels")
 
 
 def line_of(label: str, by_budget: Mapping[float, RunRecord]) -> Line:

@@ -49,11 +49,16 @@ def together(trials: Sequence[Bins]) -> Bins:
 
 
 @style.styled
-def reliability(trials: Sequence[Bins], title: str = "") -> Any:
+def reliability(trials: Sequence[Bins], title: str = "", test_to_train: float = 0.0) -> Any:
     """Draw accuracy against confidence bin by bin, and below it the number of images of each bin.
 
     The images of all trials are drawn together. The ECE in the title is computed for each trial:
     mean ± half of its 95% interval over trials.
+
+    Args:
+        trials: the bins of each trial.
+        title: what the predictions are of.
+        test_to_train: of a cross-validated run, as in `statistics.summary`.
     """
     counts, confidence, correct = together(trials)
     n_bins, n = len(counts), int(counts.sum())
@@ -66,7 +71,7 @@ def reliability(trials: Sequence[Bins], title: str = "") -> Any:
     accuracy, mean_confidence = correct[some] / counts[some], confidence[some] / counts[some]
     _upper(upper, middles[some], width, accuracy, mean_confidence)
     figure.legend(loc="outside upper center", ncols=3)
-    error = summary([trial.error for trial in trials])
+    error = summary([trial.error for trial in trials], test_to_train)
     over = f" over {counted(error.n, 'trial')}" if error.n > 1 else ""
     upper.set_title(f"{title}{': ' if title else ''}ECE {error.text('.3f')}{over}")
     lower.bar(middles, 100 * counts / n, width, color="0.55", linewidth=0)

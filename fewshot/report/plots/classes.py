@@ -160,7 +160,7 @@ def accuracies(record: RunRecord, trials: Recalls | None = None) -> list[Class]:
         if mean is None:
             continue
         values = [value for trial in trials or () if (value := trial[number]) is not None]
-        interval = summary(values).over_trials() if values else None
+        interval = summary(values, record.test_to_train).over_trials() if values else None
         result.append(Class(name, mean, interval, values, round(counts[number])))
     return result
 

@@ -118,13 +118,13 @@ def _further_training(some: Sequence[Contest]) -> list[str]:
     trained, frozen = _leads(some, [TRAINED], FROZEN), _leads(some, [FROZEN], TRAINED)
     words = []
     for kind, other, leads in ((TRAINED, FROZEN, trained), (FROZEN, TRAINED, frozen)):
-        sure = [one for one in leads if one.over.significant]
+        sure = [one for one in leads if one.over.is_clear_lead]
         if sure:
             words.append(
                 f"{formatting.sentence_case(kind)} is certainly better than {other} in its best "
                 f"setting: by {formatting.joined([str(one) for one in sure])}."
             )
-    unsure = sorted(one.contest.labels for one in (*trained, *frozen) if not one.over.significant)
+    unsure = sorted(one.contest.labels for one in (*trained, *frozen) if not one.over.is_clear_lead)
     if unsure:
         numbers = formatting.joined([f"{labels:,g}" for labels in unsure])
         noun = "label" if unsure == [1.0] else "labels"
@@ -139,7 +139,7 @@ def _pretrained(some: Sequence[Contest]) -> list[str]:
     leads = _leads(some, [kind for kind in KINDS if kind != RANDOM], RANDOM)
     words = []
     if leads:
-        certain = sum(one.over.significant for one in leads)
+        certain = sum(one.over.is_clear_lead for one in leads)
         ends = list(dict.fromkeys(str(one) for one in (leads[0], leads[-1])))
         words.append(
             "The best system from pretrained weights is ahead of the best one from random weights "
@@ -149,7 +149,7 @@ def _pretrained(some: Sequence[Contest]) -> list[str]:
     for contest in some:
         behind = next((one for kind, one in contest.by_kind.items() if kind != RANDOM), None)
         if contest.best.kind == RANDOM and behind is not None and behind.lead.n:
-            sure = "certain" if behind.lead.significant else "not certain"
+            sure = "certain" if behind.lead.is_clear_lead else "not certain"
             words.append(
                 "The best system from random weights is ahead of the best one from pretrained "
                 f"weights ({behind.entry.kind}) by {Lead(contest, behind.lead)}, which is {sure}."

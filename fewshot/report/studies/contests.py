@@ -128,7 +128,7 @@ class Contest(NamedTuple):
     @property
     def n_worse(self) -> int:
         """The number of systems that are certainly worse than the best."""
-        return sum(one.lead.significant for one in self.others)
+        return sum(one.lead.is_clear_lead for one in self.others)
 
     @property
     def by_kind(self) -> dict[str, Standing]:

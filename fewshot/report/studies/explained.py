@@ -88,10 +88,14 @@ def _numeric_axis(row: RowResult) -> str | None:
     numbers: dict[str, set[Any]] = {}
     for cell in row.scored:
         for axis, value in cell.values.items():
-            if isinstance(value, int | float) and not isinstance(value, bool):
+            if _is_number(value):
                 numbers.setdefault(axis, set()).add(value)
     longest = max(numbers, key=lambda axis: len(numbers[axis]), default=None)
     return longest if longest and len(numbers[longest]) >= FEWEST_VALUES else None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _point(cell: CellResult) -> Point:
@@ -129,7 +133,7 @@ def _place(cell: CellResult) -> str:
 
 
 def _along(row: RowResult, axis: str) -> Figure:
-    cells = [cell for cell in row.scored if axis in cell.values]
+    cells = [cell for cell in row.scored if _is_number(cell.values.get(axis))]
     values = [f"{value:g}" for value in sorted({cell.values[axis] for cell in cells})]
     lines: dict[str, dict[str, Point]] = {}
     for cell in cells:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fewshot.evaluation.statistics import Interval
-from fewshot.report.formatting import Cell, Table, counted, current_words, number
+from fewshot.report.formatting import Cell, Table, counted, current_words, number, short_name
 from fewshot.report.plots import accuracy_curves, classes, study_plots
 from fewshot.report.plots.accuracy_curves import Level, Line, Panel
 from fewshot.report.plots.study_plots import Dot, Figure
@@ -111,7 +111,9 @@ def _against_labels(study: Study) -> list[Figure]:
             continue
         best_full = sorted(full.get(images, []))[-1:]
         levels = [Level(label, accuracy, "all labels") for accuracy, label in best_full]
-        levels += [accuracy_curves.level_of(one) for one in study.unlabelled_on(images)]
+        levels += [
+            accuracy_curves.level_of(one, short_name(one)) for one in study.unlabelled_on(images)
+        ]
         best = sorted(drawn, key=lambda line: -line.means[-1])[:MOST_LINES]
         name = f"labels-{kind}"
         if any(figure.name == name for figure in figures):

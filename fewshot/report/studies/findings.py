@@ -213,8 +213,8 @@ def _first(contest: Contest) -> str:
 def _leads(others: Sequence[Behind]) -> list[str]:
     """Return how far the best cell is ahead of the others, and which have too few trials."""
     tested = [one for one in others if one.lead.p is not None]
-    worse = [one for one in tested if one.lead.significant]
-    rest = [one for one in tested if not one.lead.significant]
+    worse = [one for one in tested if one.lead.is_clear_lead]
+    rest = [one for one in tested if not one.lead.is_clear_lead]
     same = [one for one in rest if one.lead.mean + (one.lead.half or 0.0) <= SAME]
     unsure = [one for one in rest if one not in same]
     untested = [one for one in others if one.lead.p is None]
@@ -242,9 +242,9 @@ def _untested(untested: Sequence[Behind], total: int) -> str:
 def _listed(relation: str, competitors: Sequence[Behind]) -> list[str]:
     """Return a line for each of the nearest competitors, and one line for all others."""
     lines = [f"{relation} {one.name}: {_lead(one.lead)}" for one in competitors[:MOST_NAMED]]
-    rest = [f"{one.lead.mean:.4f}" for one in competitors[MOST_NAMED:]]
+    rest = [one.lead.mean for one in competitors[MOST_NAMED:]]
     if rest:
-        span = rest[0] if len(rest) == 1 else f"{min(rest)} to {max(rest)}"
+        span = f"{min(rest):.4f}" + (f" to {max(rest):.4f}" if len(rest) > 1 else "")
         lines.append(f"{relation} {len(rest)} more: lead {span}")
     return lines
 

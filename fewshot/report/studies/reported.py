@@ -69,8 +69,8 @@ class Stated(NamedTuple):
 
     @property
     def exceeded(self) -> bool:
-        """Whether the mean of every cell is above the number."""
-        return self.lowest.difference.mean > 0
+        """Whether the mean of every cell is at least the number."""
+        return self.lowest.difference.mean >= 0
 
     @property
     def stand_in(self) -> str:
@@ -282,8 +282,8 @@ def missed(study: Study) -> list[Finding]:
 
 
 def _why(row: RowResult, numbers: Sequence[Stated], total: int, scale: str) -> Finding:
-    gaps = [f"{-one.lowest.difference.mean:.4f}" for one in numbers]
-    span = gaps[0] if len(gaps) == 1 else f"{min(gaps)} to {max(gaps)}"
+    gaps = [-one.lowest.difference.mean for one in numbers]
+    span = f"{min(gaps):.4f}" + (f" to {max(gaps):.4f}" if len(gaps) > 1 else "")
     details = [f"What differs here: {row.cuts(scale)}."] if row.cuts(scale) else []
     if note(row):
         details.append(note(row))

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from episodes import datasets
 from episodes.class_splits import Split
+from episodes.datasets import superclasses
 from episodes.types import ImageSet, TrainTest
 from fewshot import backbones, config, progress
 from fewshot.config import EpisodesConfig, splits
@@ -229,11 +230,15 @@ def _run_id(chosen: EpisodesConfig, method: Method, pools: _Pools) -> str:
         learner = settings.of_learner(chosen, method)
         deciding = low_data.deciding_values(learner, ())
         values |= {key: deciding[key] for key in ("learner", "backbone")}
+        values |= low_data.deciding_superclasses(learner, [base.data.train for base in bases])
     elif not isinstance(pool, GivenFeatures):
         values["backbone"] = backbones.deciding_values(chosen.backbone)
     values["pool"] = pool.fingerprint
     values["bases"] = [base.fingerprint for base in bases]
     values["val"] = None if val is None else val.fingerprint
+    if chosen.tasks.sampler == "superclasses" and isinstance(pool, Pool):
+        given = superclasses.given_in_file(pool.data.train)
+        values |= {"superclasses": given} if given else {}
     values["version"] = RESULTS_VERSION
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
 
