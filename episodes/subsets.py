@@ -6,6 +6,7 @@ here reads an image.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -114,6 +115,7 @@ def hold_out(
     """Split labelled images into a training and a validation set, class by class.
 
     Both sets get at least one image of each class that has images, as far as the clusters allow.
+    If each class is one cluster, the clusters are ignored, as in `folds`.
 
     Args:
         labels: int64 [n].
@@ -127,24 +129,59 @@ def hold_out(
     Raises:
         UserError: a class has a single image, which cannot be in both sets.
     """
-    if clusters is not None and has_shared(clusters):
-        return folds(labels, max(2, round(1 / share)), split_seed, clusters)[0]
-    n_classes = int(labels.max()) + 1
-    train, validation = [], []
-    for label, indices in enumerate(by_class(labels, n_classes)):
+    orders: list[Tensor] = []
+    for label, indices in enumerate(by_class(labels, int(labels.max()) + 1)):
         if len(indices) == 1:
             raise UserError(
                 "a validation set needs at least two labelled images of every class: "
                 "use more shots, or select: last (no validation)."
             )
-        if len(indices) == 0:
-            continue
         random = generator(split_seed, "hold-out", label)
-        order = indices[torch.randperm(len(indices), generator=random)]
-        n_validation = min(max(1, round(share * len(order))), len(order) - 1)
-        validation.append(order[:n_validation])
-        train.append(order[n_validation:])
-    return torch.cat(train), torch.cat(validation)
+        orders.append(indices[torch.randperm(len(indices), generator=random)])
+    numbers = [min(max(1, round(share * len(order))), len(order) - 1) for order in orders]
+    if clusters is not None and has_shared(clusters):
+        held = _whole_clusters(labels.tolist(), clusters.tolist(), orders, numbers)
+        if held:
+            inside = torch.ones(len(labels), dtype=torch.bool)
+            inside[held] = False
+            return inside.nonzero()[:, 0], torch.tensor(held)
+    split = [
+        order.tensor_split([n]) for order, n in zip(orders, numbers, strict=True) if len(order)
+    ]
+    return torch.cat([rest for _, rest in split]), torch.cat([first for first, _ in split])
+
+
+def _whole_clusters(
+    labels: list[int], clusters: list[int], orders: Sequence[Tensor], numbers: Sequence[int]
+) -> list[int]:
+    """Return indices of images, in whole clusters, with at most so many of each class.
+
+    A class that has no cluster of a fitting size gets the first one that leaves an image of every
+    class.
+
+    Args:
+        labels: of all images.
+        clusters: of all images.
+        orders: for each class its images, in the order in which they are taken.
+        numbers: for each class the number of images to take.
+    """
+    members: dict[int, list[int]] = {}
+    for index, cluster in enumerate(clusters):
+        members.setdefault(cluster, []).append(index)
+    taken: set[int] = set()
+    held = [0] * len(orders)
+    for limits in (numbers, [len(order) - 1 for order in orders]):
+        for label, order in enumerate(orders):
+            for index in order.tolist():
+                if held[label] >= (numbers[label] if limits is numbers else 1):
+                    break
+                own = Counter(labels[member] for member in members[clusters[index]])
+                fits = all(held[one] + n <= limits[one] for one, n in own.items())
+                if clusters[index] not in taken and fits:
+                    taken.add(clusters[index])
+                    for one, n in own.items():
+                        held[one] += n
+    return [index for index, cluster in enumerate(clusters) if cluster in taken]
 
 
 def folds(

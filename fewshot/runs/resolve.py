@@ -42,6 +42,7 @@ FOLDS_VERSION = 2  # the same for what folds choose
 # it, so raise runs/episodic/resolve.py's RESULTS_VERSION, too.
 META_TRAINING_VERSION = 1
 CROSS_VALIDATION_VERSION = 1  # the same for the folds of data without a test part
+HOLD_OUT_VERSION = 2  # the same for what is held out of images with copies or groups
 PRIOR_VERSION = 1  # the same for classes with unequal numbers of labels
 
 
@@ -244,6 +245,9 @@ def _run_id(settings: RunConfig, data: TrainTest, bases: Sequence[ImageSet]) -> 
     values.pop("test_folds", None)
     if data.is_whole:
         values["cross_validation"] = _cross_validation(settings, data.train)
+    holds_out = settings.train is not None or settings.validation is not None
+    if holds_out and data.train.clusters is not None:
+        values["hold_out_version"] = HOLD_OUT_VERSION
     if settings.on_folds:
         values["folds_version"] = FOLDS_VERSION
     if bases:

@@ -161,6 +161,32 @@ def test_a_hold_out_depends_on_its_seed_alone_and_is_uniform():
     assert_equally_often(times[(LABELS == 2).numpy()], 0.2, n_seeds)
 
 
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("n", [2, 4, 7])
+def test_a_pair_of_copies_leaves_every_other_class_its_validation_images(seed: int, n: int):
+    labels = torch.arange(10).repeat_interleave(n)
+    clusters = torch.arange(10 * n)
+    clusters[1] = 0
+    inside, outside = subsets.hold_out(labels, 0.2, seed, clusters)
+    by_class = labels[outside].bincount(minlength=10).tolist()
+    assert by_class == [0 if n == 2 else 1] + [1] * 9  # two copies are a class of one image
+    assert len({0, 1} & set(outside.tolist())) != 1
+    assert sorted([*inside.tolist(), *outside.tolist()]) == list(range(10 * n))
+
+
+def test_a_class_of_large_groups_is_held_out_by_the_smallest_excess():
+    labels = torch.tensor([0] * 6 + [1] * 10)
+    clusters = torch.tensor([0, 0, 0, 1, 1, 1, *range(2, 12)])
+    _, outside = subsets.hold_out(labels, 0.2, 0, clusters)
+    assert labels[outside].bincount().tolist() == [3, 2]
+    mixed = torch.tensor([0, 0, 1, 1, 1, 1, *range(2, 12)])  # of both classes
+    mixed[7] = 0
+    _, outside = subsets.hold_out(labels, 0.2, 1, mixed)
+    assert (0 in outside.tolist()) == (7 in outside.tolist())
+    with pytest.raises(UserError, match="at least two labelled images"):
+        subsets.hold_out(torch.tensor([0, 0, 1]), 0.2, 0, torch.tensor([0, 0, 2]))
+
+
 def test_a_hold_out_ignores_classes_without_images():
     train, validation = subsets.hold_out(torch.tensor([0, 2, 0, 2]), 0.5, split_seed=0)
     assert (len(train), len(validation)) == (2, 2)
@@ -290,8 +316,8 @@ def test_clusters_are_whole_in_folds_and_hold_outs() -> None:
     assert sorted(held_out) == list(range(48))
     inside, outside = subsets.hold_out(labels, 0.2, 0, clusters)
     assert not set(clusters[inside].tolist()) & set(clusters[outside].tolist())
-    assert labels[inside].bincount().min() >= 8
-    assert labels[outside].bincount(minlength=4).min() >= 2
+    assert labels[outside].bincount(minlength=4).tolist() == [2] * 4
+    assert sorted([*inside.tolist(), *outside.tolist()]) == list(range(48))
     own = torch.arange(48)
     for with_own, without in zip(
         subsets.folds(labels, 5, 0, own), subsets.folds(labels, 5, 0), strict=True
