@@ -13,6 +13,7 @@ from fewshot.model import closed_form, doubtful_labels, outlook, reject
 from fewshot.model.card import Card
 from fewshot.model.classifier import ImageClassifier, LabelledFeatures
 from fewshot.model.closed_form import Fitted
+from fewshot.model.labels import are_integers
 from fewshot.runs.doubtful_labels import sentence
 
 SAME = 1e-4  # distance of the features of one image on two machines, as a share of their length
@@ -125,6 +126,7 @@ def _card(
         data_fingerprint="",  # that of the first images says nothing about all
         notes=(*notes, *reject.notes(fitted.rejection), *([doubt] if doubt else [])),
         forecast=outlook.sentences(support, classes, classifier.recipe, fitted.quality),
+        integer_classes=classifier.card.integer_classes and are_integers(classes),
     )
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from sklearn.utils import column_or_1d
-from sklearn.utils.multiclass import check_classification_targets
 from torch import Tensor
 
 from fewshot.errors import UserError
@@ -49,6 +48,10 @@ def labels_of(y: ArrayLike, n_images: int, known: np.ndarray | None = None) -> L
         UserError: their number is another, or two labels have the same name.
         ValueError: they are not the labels of classes.
     """
+    # scikit-learn takes a while to import, and `fewshot eval` does without it.
+    from sklearn.utils import column_or_1d
+    from sklearn.utils.multiclass import check_classification_targets
+
     values = column_or_1d(y)
     if len(values) != n_images:
         raise UserError(
@@ -63,6 +66,19 @@ def labels_of(y: ArrayLike, n_images: int, known: np.ndarray | None = None) -> L
     return result
 
 
-def as_classes(names: Sequence[str], are_integers: bool) -> np.ndarray:
-    """Return the classes of a classifier as a user has them."""
-    return np.array([int(name) for name in names]) if are_integers else np.array(names)
+def are_integers(names: Sequence[str]) -> bool:
+    """Return whether all names are integers as Python writes them: `1` and `-2`, but not `01`."""
+    return all(re.fullmatch("0|-?[1-9][0-9]*", name) for name in names)
+
+
+def as_classes(names: Sequence[str], were_integers: bool) -> np.ndarray:
+    """Return the classes of a classifier as a user has them.
+
+    Args:
+        names: class names.
+        were_integers: whether the classifier was fitted to integers. A class that was added later
+            may have another name, and then all classes are strings.
+    """
+    if were_integers and are_integers(names):
+        return np.array([int(name) for name in names])
+    return np.array(names)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
@@ -23,6 +24,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 import fewshot
 from fewshot import FeatureClassifier, FewShotClassifier
 from fewshot.model import estimator as module
+from fewshot.model import file_format, growing
 from tests.fewshot import easy
 
 TINY = {"name": "conv4", "options": {"width": 4}}
@@ -151,6 +153,18 @@ def test_labels_keep_their_type_also_in_a_file(tmp_path: Path):
     assert (loaded.method, loaded.seed, loaded.reject) == ("probe", 2, 0.1)
     assert clone(loaded).fit(X, Y).score(TEST, TEST_Y) >= GOOD
     assert loaded.partial_fit(X[:1], [40]).classes_.tolist() == [0, 10, 20, 30, 40]
+
+
+@pytest.mark.parametrize("added", ["cat", "01"])
+def test_a_class_that_is_no_integer_can_be_added_to_integers(added: str, tmp_path: Path):
+    old = tiny().fit(X[:16], IMAGES.labels[:16].numpy()).classifier_
+    new, labels = old.features(IMAGES.images[16:24]), torch.full((8,), 2)
+    file_format.save(
+        growing.add(old, new, labels, ["new"] * 8, ("0", "1", added)), tmp_path / "grown"
+    )
+    loaded = FewShotClassifier.load(tmp_path / "grown", device="cpu")
+    assert loaded.classes_.tolist() == ["0", "1", added]
+    assert loaded.score(X[:24], np.repeat(["0", "1", added], 8)) >= GOOD
 
 
 def test_it_works_in_the_tools_of_scikit_learn():

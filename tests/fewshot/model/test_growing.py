@@ -58,6 +58,17 @@ def test_more_images_and_a_new_class_give_the_classifier_of_all_images(prior: st
     assert old.classes == ("a", "c", "d")
 
 
+@pytest.mark.parametrize(("added", "are_integers"), [("7", True), ("cat", False), ("01", False)])
+def test_classes_stay_integers_only_if_the_new_one_is_an_integer(added: str, are_integers: bool):
+    first = IMAGES.labels < 2
+    old = some(first, tuple("ab"), SETTINGS)
+    old = replace(old, classes=("0", "1"))
+    old = replace(old, card=replace(old.card, integer_classes=True))
+    features, labels = old.features(IMAGES.images[IMAGES.labels == 2]), torch.full((4,), 2)
+    grown = growing.add(old, features, labels, "wxyz", ("0", "1", added))
+    assert grown.card.integer_classes == are_integers
+
+
 def test_the_head_is_that_of_scikit_learn_refitted_to_all_features():
     half = torch.arange(16) % 2 == 0
     old = some(half, tuple("abcd"), SETTINGS)

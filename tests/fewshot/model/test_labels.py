@@ -25,6 +25,11 @@ def test_integers_come_back_from_their_names():
     assert not labels_of([True, False], 2).are_integers
 
 
+@pytest.mark.parametrize("added", ["cat", "01", "-0", "+3", "1_0", "\u0663", "2.0", ""])
+def test_a_class_that_is_no_integer_makes_all_of_them_strings(added: str):
+    assert as_classes(["0", "10", added], True).tolist() == ["0", "10", added]
+
+
 def test_known_classes_need_no_image():
     labels = labels_of(["c", "a"], 2, known=np.array(["b", "c"]))
     assert labels.classes.tolist() == ["a", "b", "c"]
