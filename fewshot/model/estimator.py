@@ -27,6 +27,7 @@ from fewshot.model.labelled_files import LabelledFiles
 from fewshot.model.labels import Labels, as_classes, labels_of
 
 SETTINGS = ("method", "image_fit", "prior", "reject", "seconds", "seed", "least_gain")
+NO_LABELS = "y is missing: give a label for each image, or a folder of classes."
 
 
 class FewShotClassifier(FittedEstimator):
@@ -110,9 +111,7 @@ class FewShotClassifier(FittedEstimator):
             if isinstance(X, str | os.PathLike) and y is None:
                 return self._adopt(fitting.fit_data(os.fspath(X), settings, self.device))
             if y is None:
-                raise UserError(
-                    "y is missing: give a label for each image, or a folder of classes."
-                )
+                raise UserError(NO_LABELS)
             images = inputs.images_of(X)
             if not len(images):
                 raise UserError("X is empty: a classifier needs images of at least two classes.")
@@ -164,9 +163,14 @@ class FewShotClassifier(FittedEstimator):
             y: their labels, [n]; None if the folders of `X` are the classes. If such a data set has
                 a test part, this is the accuracy on the test part.
             sample_weight: weight of each image, [n].
+
+        Raises:
+            UserError: images cannot be read, labels are missing, or classes are unknown.
         """
         if y is not None:
             return float(accuracy_score(y, self.predict(X), sample_weight=sample_weight))
+        if not isinstance(X, str | os.PathLike):
+            raise UserError(NO_LABELS)
         check_is_fitted(self, "classifier_")
         files = LabelledFiles(os.fspath(X), test=True)
         label_of = files.labels_among(self.classifier_.classes)

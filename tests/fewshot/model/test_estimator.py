@@ -200,6 +200,9 @@ def test_settings_are_checked_when_it_is_fitted():
         tiny().fit(X, Y).score("digits")
     with pytest.raises(fewshot.UserError, match="y is missing"):
         tiny().fit(X)
+    for images in (X, list(X)):
+        with pytest.raises(fewshot.UserError, match="y is missing"):
+            tiny().fit(X, Y).score(images)
     with pytest.raises(NotFittedError):
         tiny().predict(X)
     with pytest.raises(NotFittedError):
