@@ -21,5 +21,9 @@ class UserError(Exception):
     """
 
 
+class NoClasses(UserError):
+    """Report a folder that has neither class folders nor a table or arrays with labels."""
+
+
 class NotHere(UserError):
     """Report a data set or a weight file that is not on this machine and cannot be fetched now."""

@@ -27,7 +27,7 @@ from episodes.datasets.loading import KNOWN_SIDES, located, of_pixels
 from episodes.datasets.locations import cache_root, data_root
 from episodes.datasets.names import distinct, readable_line
 from episodes.datasets.source import LoadOptions, Part, Source
-from episodes.errors import UserError
+from episodes.errors import NoClasses
 from episodes.types import ImageSet
 
 
@@ -99,7 +99,7 @@ def _located(data: str, root: Path) -> Source:
     """Return the source of a name or path, also of a folder of images without classes."""
     try:
         return located(data, root)[0]
-    except UserError:
+    except NoClasses:
         folder = Path(os.path.expanduser(data))
         source = loose_files.source(folder, folder.name) if folder.is_dir() else None
         if source is None:

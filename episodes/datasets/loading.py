@@ -25,7 +25,7 @@ from episodes.datasets.locations import cache_root, data_root
 from episodes.datasets.names import native
 from episodes.datasets.source import TEST_SHARE, Content, LoadOptions, Part, Source, chunked
 from episodes.datasets.tables import arrow_folders, csv_labels, hub_datasets, parquet
-from episodes.errors import NotHere, UserError
+from episodes.errors import NoClasses, NotHere, UserError
 from episodes.types import Fit, ImageSet, TrainTest
 
 LARGEST_IMAGE_SIZE = 1024  # pixels
@@ -133,7 +133,7 @@ def _check_test(test: float | str | None) -> None:
 def located(data: str, root: Path) -> tuple[Source, Path]:
     """Return the source of a name or path, and its folder."""
     data = native(data)
-    if data in omniglot.DESCRIPTIONS:
+    if data in omniglot.DESCRIPTIONS and not _is_own_folder(data):
         return omniglot.source(data, root), root / omniglot.FOLDERS[0]
     if data == "digits" and not Path(data).is_dir():
         raise UserError("digits has no files: only data sets with files can be test images.")
@@ -144,6 +144,11 @@ def located(data: str, root: Path) -> tuple[Source, Path]:
     name = place.stem if place.is_file() else place.name
     source = _source(place, data if data == "cifar10" else name)
     return source, place if place.is_dir() else place.parent
+
+
+def _is_own_folder(data: str) -> bool:
+    """Return whether the name of a part of Omniglot is that of a folder with other images."""
+    return Path(data).is_dir() and not omniglot.is_here(data, Path())
 
 
 def contents(data: str, root: Path | None = None) -> Content:
@@ -282,7 +287,7 @@ def _source(place: Path, name: str) -> Source:
     archives = sorted(path for path in place.iterdir() if unreadable.is_archive(path))
     zips = [path for path in archives if path.suffix.lower() == ".zip"]
     hint = f", or give {zips[0]}" if zips else f", or unpack {archives[0]}" if archives else ""
-    raise UserError(
+    raise NoClasses(
         f"{place} has no class folders with images and no file of a format that can be read "
         f"(docs/data.md): make one folder of images per class in it{hint}."
     )

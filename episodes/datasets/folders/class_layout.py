@@ -25,7 +25,7 @@ from episodes.datasets.folders.class_parts import (
 from episodes.datasets.folders.folder_tree import Folder
 from episodes.datasets.part_names import part_of, parts_among
 from episodes.datasets.source import few, images
-from episodes.errors import UserError
+from episodes.errors import NoClasses, UserError
 
 _UNLABELLED = re.compile(r"(un|not)[ _-]?label+ed([ _-]?(data|set|images|pictures|photos))?$")
 _NUMBERED = re.compile(
@@ -69,6 +69,7 @@ def layout(root: Folder, place: str, *, is_archive: bool = False) -> Layout | No
         None if there are no class folders with files.
 
     Raises:
+        NoClasses: there are images, but no class folders.
         UserError: the parts have no class folders, there are several training parts, or there is
             only one class, which holds class folders.
     """
@@ -81,7 +82,7 @@ def layout(root: Folder, place: str, *, is_archive: bool = False) -> Layout | No
         return _of_parts(train, parts[1] and inner(parts[1]), notes)
     if not root.with_files():
         if root.n_own_images:
-            raise UserError(
+            raise NoClasses(
                 f"{place} holds {images(root.n_own_images)} but no class folders: {remedy(root)}."
             )
         return None
@@ -164,11 +165,11 @@ def _common_folders(root: Folder) -> list[str]:
 
 
 def _check_single_class(root: Folder, place: str) -> None:
-    """Raise UserError if the only class holds class folders, or is a folder of all images."""
+    """Raise UserError if the only class holds class folders; NoClasses if it is all images."""
     folders = root.with_images()
     pictures = [own for own in folders if own.name.lower() in PICTURES] or folders
     if not holds_classes(root) or (len(folders) == 1 and part_of(folders[0].name)):
-        raise UserError(
+        raise NoClasses(
             f"{place}/{pictures[0].path} holds {images(pictures[0].n_images)} but no class "
             f"folders: {remedy(root)}."
         )

@@ -50,6 +50,27 @@ def test_one_class_and_no_classes_are_enough(tmp_path: Path) -> None:
     assert side_of(str(tmp_path / "none")) == 16
 
 
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ("image,label\na.png,cat\na.png,dog\n", "several labels for a.png"),
+        ("image,label\na.png,caf\xe9\n", "not encoded in UTF-8"),
+    ],
+)
+def test_the_errors_of_a_table_are_not_hidden(tmp_path: Path, table: str, message: str) -> None:
+    save_image(tmp_path / "a.png", 1)
+    (tmp_path / "labels.csv").write_text(table, encoding="latin-1")
+    with pytest.raises(UserError, match=message):
+        decoded_parts(str(tmp_path))
+
+
+def test_the_errors_of_class_folders_are_not_hidden(tmp_path: Path) -> None:
+    for fold in ("fold1", "fold2"):
+        save_classes(tmp_path / fold, {"cat": 1, "dog": 1})
+    with pytest.raises(UserError, match="fold1/, fold2/ are not classes"):
+        side_of(str(tmp_path))
+
+
 def test_digits_have_two_parts_of_pixels() -> None:
     train, test = decoded_parts("digits")
     assert (len(train.images), len(test.images)) == (1297, 500)

@@ -15,8 +15,9 @@ from PIL import Image
 
 import episodes
 from episodes.datasets import available, load
+from episodes.datasets.loading import located
 from episodes.errors import UserError
-from tests.episodes.datasets.samples import CIFAR10, save_classes
+from tests.episodes.datasets.samples import CIFAR10, save_classes, save_image
 from tests.test_rooms import outside, sources
 
 REAL_DATA = Path(os.environ.get("FEWSHOT_DATA", "no-such-folder"))
@@ -66,6 +67,24 @@ def test_without_a_variable_names_are_looked_up_in_the_cache_folder(
 def test_digits_are_loaded_by_name_at_any_size() -> None:
     assert load("digits").train.images.shape == (1297, 3, 32, 32)
     assert load("digits", image_size=16).test.images.shape == (500, 3, 16, 16)
+
+
+@pytest.mark.parametrize("name", ["digits", "omniglot-small1"])
+def test_a_folder_takes_precedence_over_a_data_set_of_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    save_classes(tmp_path / name, {"a": 5, "b": 5})
+    monkeypatch.chdir(tmp_path)
+    assert load(name, root=tmp_path / "none").train.classes == ("a", "b")
+
+
+def test_the_folder_of_omniglots_files_is_no_data_set_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for part in ("images_background", "images_evaluation"):
+        save_image(tmp_path / "omniglot" / part / "Greek" / "character01" / "0001_01.png", 0)
+    monkeypatch.chdir(tmp_path)
+    assert located("omniglot", tmp_path)[0].unit == "drawings"
 
 
 @pytest.mark.parametrize("name", ["hsapes", "", "no/such/folder"])

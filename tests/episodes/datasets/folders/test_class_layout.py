@@ -3,7 +3,7 @@
 import pytest
 
 from episodes.datasets.folders.class_layout import Layout, layout
-from episodes.errors import UserError
+from episodes.errors import NoClasses, UserError
 from tests.episodes.datasets.trees import tree
 
 
@@ -157,6 +157,12 @@ def test_the_same_folders_in_each_class_are_named() -> None:
 )
 def test_other_layouts_are_refused(paths: list[str], message: str) -> None:
     with pytest.raises(UserError, match=message):
+        read(*paths)
+
+
+@pytest.mark.parametrize("paths", [["0-9.png"], ["images/0-9.png"], ["train/0-9.png"]])
+def test_images_without_class_folders_have_an_error_of_their_own(paths: list[str]) -> None:
+    with pytest.raises(NoClasses):
         read(*paths)
 
 
