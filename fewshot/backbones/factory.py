@@ -28,7 +28,7 @@ from fewshot.backbones.finish import Finish
 from fewshot.backbones.side_by_side import SideBySide
 from fewshot.config import BackboneSettings, Settings, check
 from fewshot.config.origins import Origin
-from fewshot.errors import UserError
+from fewshot.errors import UserError, one_line
 
 OWN: dict[str, Callable[..., networks.Stages]] = {
     "baseline-cnn": report_networks.baseline_cnn,
@@ -117,7 +117,7 @@ def input_side(settings: BackboneSettings) -> int:
 
 def _build_own(settings: BackboneSettings) -> Backbone:
     input_size, options = _checked_side(settings), resolved_options(settings)
-    body = OWN[settings.name](input_size, **options)
+    body = _body(settings, input_size, options)
     backbone = Backbone(
         body,
         n_features=body.n_features,
@@ -137,6 +137,21 @@ def _build_own(settings: BackboneSettings) -> Backbone:
             backbone.finish = Finish(**finish)
         backbone.pretraining = class_names.of_weights(path)
     return backbone
+
+
+def _body(settings: BackboneSettings, input_size: int, options: dict[str, Any]) -> networks.Stages:
+    """Return a network of our own with random weights.
+
+    Raises:
+        UserError: it cannot be built with its options.
+    """
+    try:
+        return OWN[settings.name](input_size, **options)
+    except Exception as error:  # PyTorch's layers raise errors of several types
+        raise UserError(
+            f"backbone '{settings.name}' cannot be built with backbone.options {settings.options} "
+            f"({one_line(error) or type(error).__name__}): change or remove them."
+        ) from error
 
 
 def _build_timm(settings: BackboneSettings) -> Backbone:

@@ -43,11 +43,15 @@ class Body(nn.Module, ABC):
 
 
 def make_norm(kind: Norm, channels: int) -> nn.Module:
-    """Return the normalisation layer of a kind; groups have eight channels."""
+    """Return the normalisation layer of a kind.
+
+    Groups have eight channels, or the next larger number that divides the channels.
+    """
     if kind == "batch":
         return nn.BatchNorm2d(channels)
     if kind == "group":
-        return nn.GroupNorm(max(1, channels // 8), channels)
+        groups = next(n for n in range(max(1, channels // 8), 0, -1) if channels % n == 0)
+        return nn.GroupNorm(groups, channels)
     return nn.Identity()
 
 

@@ -66,6 +66,11 @@ def test_wrong_names_settings_and_options(name: str, settings: dict, message: st
         backbones.build(name, **settings)
 
 
+def test_a_network_that_cannot_be_built_is_an_error_about_its_options() -> None:
+    with pytest.raises(UserError, match=r"'conv4' cannot be built .*\{'width': \d+\} .*change or"):
+        backbones.build("conv4", options={"width": 10**15})
+
+
 @pytest.mark.parametrize("name", [*backbones.OWN, "resnet18", "convnext_atto"])
 def test_shapes_and_stages(name: str) -> None:
     backbone = build(name, input_size=32)

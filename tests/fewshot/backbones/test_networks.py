@@ -33,6 +33,22 @@ def test_parameter_counts(name: str, options: dict, parameters: int) -> None:
     assert sum(parameter.numel() for parameter in backbone.parameters()) == parameters
 
 
+@pytest.mark.parametrize(
+    ("channels", "groups"), [(4, 1), (8, 1), (13, 1), (26, 2), (50, 5), (64, 8), (160, 20)]
+)
+def test_groups_divide_the_channels(channels: int, groups: int) -> None:
+    norm = networks.make_norm("group", channels)
+    assert isinstance(norm, torch.nn.GroupNorm)
+    assert norm.num_groups == groups
+
+
+@pytest.mark.parametrize(("name", "width"), [("resnet12", 20), ("conv4", 26)])
+def test_any_width_can_be_normalised_by_groups(name: str, width: int) -> None:
+    backbone = build(name, options={"width": width, "norm": "group"})
+    with torch.no_grad():
+        assert backbone(torch.rand(2, 3, 32, 32)).isfinite().all()
+
+
 def test_a_residual_block_is_torchvisions() -> None:
     ours = networks.Residual(4, 8, stride=2, norm="batch").eval()
     theirs = BasicBlock(4, 8, stride=2, downsample=ours.shortcut).eval()
