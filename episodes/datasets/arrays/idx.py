@@ -18,7 +18,7 @@ import numpy as np
 
 from episodes.datasets.arrays.labels import numbered, plain
 from episodes.datasets.arrays.pixels import Range, Unfit, channels_last, rgb_chunks, value_range
-from episodes.datasets.known_sets import known_set
+from episodes.datasets.known_sets import Known, known_set
 from episodes.datasets.source import Content, Part, Source, beside
 from episodes.errors import UserError
 
@@ -112,11 +112,22 @@ def _source(own: _Set, name: str, notes: list[str]) -> Source:
                     "other files are from."
                 )
     stats = tuple((f"{path.parent.name}/{path.name}", path.stat()) for path in own.files.values())
-    known = known_set(f"{own.folder}/{own.prefix}", _array(own.files["train", "labels"], 10))
+    known = _known(own)
     mirror = known.mirror if known else False
     names = known.classes if known else None
     read = lambda: _read(own, names, has_test)  # noqa: E731
     return Source(name, "rows", stats, tuple(notes), read, mirror=mirror, has_test=has_test)
+
+
+def _known(own: _Set) -> Known | None:
+    """Recognise a data set by its first labels, or by the names of its files and of its folder."""
+    names = [own.prefix]
+    if not own.prefix.lower().startswith(("emnist", "qmnist")):
+        names.append(own.folder.name)
+        if _FOLDER.fullmatch(own.folder.name):
+            names.append(own.folder.parent.name)
+    labels = _array(own.files["train", "labels"], 10)
+    return next(filter(None, (known_set(name, labels) for name in names)), None)
 
 
 def _read(own: _Set, names: tuple[str, ...] | None, has_test: bool) -> Content:

@@ -90,6 +90,25 @@ def test_fashion_mnist_has_its_own_classes_and_may_be_mirrored(tmp_path: Path) -
     assert load(str(tmp_path / "FashionMNIST")).train.classes[0] == "T-shirt/top"
 
 
+@pytest.mark.parametrize(
+    ("folder", "prefix", "first"),
+    [
+        ("fashion-mnist-project/mine", "", "0"),
+        ("fashion-mnist-project/emnist", "emnist-digits-", "0"),
+        ("fashion-mnist", "qmnist-", "0"),
+        ("fashion-mnist-project/KMNIST/raw", "", "o"),
+        ("fashion-mnist-project/kmnist", "", "o"),
+        ("fashion-mnist/raw", "", "T-shirt/top"),
+        ("mine", "fashion-mnist-", "T-shirt/top"),
+    ],
+)
+def test_class_names_are_those_of_the_nearest_name(
+    tmp_path: Path, folder: str, prefix: str, first: str
+) -> None:
+    _save(tmp_path / folder, prefix)
+    assert load(str(tmp_path / folder)).train.classes[0] == first
+
+
 def test_the_images_of_emnist_are_upright_and_its_labels_are_characters(tmp_path: Path) -> None:
     _save(tmp_path, "emnist-letters-")
     (tmp_path / "emnist-letters-mapping.txt").write_text(
