@@ -150,7 +150,8 @@ def _built(dataset: str, folder: Path, arguments: _Arguments, download: bool) ->
 
     kind = getattr(torchvision.datasets, dataset)
     parameters = inspect.signature(kind.__init__).parameters
-    given: dict[str, object] = {**arguments, "transform": _payload}
+    transform = _payload_of_emnist if dataset == "EMNIST" else _payload
+    given: dict[str, object] = {**arguments, "transform": transform}
     # ImageNet and FER2013 have no download; the subclasses of MNIST pass the argument on.
     if "download" in parameters or ("kwargs" in parameters and dataset != "ImageNet"):
         given["download"] = download
@@ -235,3 +236,8 @@ def _payload(image: Any) -> Payload:
         image.close()
         return Path(path)
     return np.asarray(image.convert("RGB"))
+
+
+def _payload_of_emnist(image: Any) -> Payload:
+    """Return the pixels of an image that its file stores column after column."""
+    return np.asarray(image.convert("RGB")).swapaxes(0, 1)

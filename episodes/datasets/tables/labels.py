@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _LIKE_MISSING = ("nan", "NaN", "None", "null", "NULL", "<NA>", "#N/A")
-_SEPARATOR = re.compile(r"[|;,/+\s]+")  # of several labels in one cell
+# What separates several labels in one cell; white space alone does not, as in "sea lion".
+_SEPARATOR = re.compile(r"\s*[|;,/+][|;,/+\s]*")
 Key = int | str  # a label as it is stored
 MISSING = -1  # code of a row without a label; Hugging Face's files store the same number
 
@@ -70,11 +71,12 @@ def _check_single(table: Table, column: str, keys: list[Key]) -> None:
     """Raise UserError if a text such as `cat|dog` consists of other labels of the column."""
     single = set(keys)
     for key in keys:
-        pieces = [piece.strip() for piece in _SEPARATOR.split(str(key))]
+        pieces = _SEPARATOR.split(str(key))
         if len(pieces) > 1 and all(piece in single for piece in pieces):
             raise UserError(
                 f"{table.path} has several labels in one cell of {column!r}, such as {key}: "
-                "expected one class for each image."
+                "expected one class for each image; if it is one class, rename it, for example to "
+                f"{' '.join(pieces)!r}."
             )
 
 

@@ -198,6 +198,15 @@ def test_the_part_that_is_not_used_is_noted(tmp_path: Path) -> None:
     assert data.train.notes == ("the part val of RenderedSST2 is not used",)
 
 
+def test_the_images_of_emnist_are_upright_as_in_its_own_files(tmp_path: Path) -> None:
+    folder = tmp_path / "torchvision/EMNIST-digits/EMNIST/raw"
+    _save(folder, "emnist-digits-")
+    train, _ = load("torchvision:EMNIST:digits", root=tmp_path)
+    own, _ = load(str(folder))
+    np.testing.assert_array_equal(train.images.numpy()[:, 0], IMAGES.transpose(0, 2, 1))
+    np.testing.assert_array_equal(train.images.numpy(), own.images.numpy())
+
+
 def test_pixels_of_arrays_are_exact(tmp_path: Path) -> None:
     _mnist(tmp_path / "torchvision/KMNIST")
     train, _ = load("torchvision:KMNIST", root=tmp_path)

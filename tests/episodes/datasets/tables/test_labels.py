@@ -56,6 +56,17 @@ def test_labels_of_every_type(tmp_path: Path, column: pa.Array, expected: list[s
     assert names(loaded(tmp_path, {"label": column})) == expected
 
 
+def test_a_class_name_of_several_words_is_one_label(tmp_path: Path) -> None:
+    labels = ["sea lion", "sea", "lion", "sea lion"]
+    assert names(loaded(tmp_path, {"label": labels})) == labels
+
+
+@pytest.mark.parametrize("label", ["sea|lion", "sea, lion", "sea ; lion", "lion/sea"])
+def test_several_labels_in_a_cell_are_refused_with_a_remedy(tmp_path: Path, label: str) -> None:
+    with pytest.raises(UserError, match=r"several labels in one cell .*if it is one class, rename"):
+        loaded(tmp_path, {"label": ["sea", "lion", label]})
+
+
 def test_classes_of_numbers_are_those_that_occur_in_numerical_order(tmp_path: Path) -> None:
     assert loaded(tmp_path, {"label": [10, 9, 100, 9]}).classes == ("9", "10", "100")
 
