@@ -45,7 +45,7 @@ KEYS = (
     *("version", "data", "fingerprint", "class_names", "labels", "protocol", "classes", "ways"),
     *("support", "support_labels", "support_sizes", "query", "query_labels", "query_sizes", "sets"),
 )
-# What numpy raises for a damaged .npz file, or one without an array.
+TEXTS = ("data", "fingerprint", "class_names", "protocol")  # the other keys hold numbers
 
 
 class Pool(Protocol):
@@ -151,6 +151,7 @@ def read(path: Path, pool: Pool) -> TaskFile:
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {key: file[key] for key in KEYS}
         protocol = json.loads(str(arrays["protocol"]))
+        _check_numbers(arrays)
     except FileNotFoundError:
         raise UserError(f"the task file {path} does not exist.") from None
     except (*DAMAGED_ARRAYS, AttributeError) as error:
@@ -169,6 +170,18 @@ def read(path: Path, pool: Pool) -> TaskFile:
             f"{path} has tasks of '{data}', and '{pool.name}' is other data: {differences}."
         )
     return TaskFile(_task_sets(path, arrays), data, protocol)
+
+
+def _check_numbers(arrays: Mapping[str, np.ndarray]) -> None:
+    """Raise ValueError if an array of numbers has another type or shape than it is written with."""
+    for key in KEYS:
+        if key in TEXTS:
+            continue
+        is_whole = np.issubdtype(arrays[key].dtype, np.integer)
+        if key == "version" and not (is_whole and arrays[key].ndim == 0):
+            raise ValueError("`version` is not a whole number")
+        if key != "version" and not (is_whole and arrays[key].ndim == 1):
+            raise ValueError(f"`{key}` is not a one-dimensional array of whole numbers")
 
 
 def _differences(arrays: Mapping[str, np.ndarray], pool: Pool) -> str:

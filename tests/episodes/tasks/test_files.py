@@ -119,6 +119,13 @@ def test_another_name_of_the_same_data_is_no_error(tmp_path):
         ("version", lambda a: a + 1, "version 2"),
         ("protocol", lambda a: np.array("{"), "cannot be read as a task file"),
         ("labels", None, "cannot be read as a task file"),
+        ("version", lambda a: np.array("1.0"), "`version` is not a whole number"),
+        ("version", lambda a: np.array([1, 1]), "`version` is not a whole number"),
+        ("sets", lambda a: a[0], "`sets` is not a one-dimensional array of whole numbers"),
+        ("sets", lambda a: a.astype(float), "`sets` is not a one-dimensional array"),
+        ("support_sizes", lambda a: a.astype(float), "`support_sizes` is not a one-dimensional"),
+        ("support", lambda a: a.astype(str), "`support` is not a one-dimensional array"),
+        ("labels", lambda a: a[:, None], "`labels` is not a one-dimensional array"),
     ],
 )
 def test_a_damaged_file_is_an_error(tmp_path, key, change, words):
