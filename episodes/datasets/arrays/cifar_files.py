@@ -234,7 +234,7 @@ _LAYOUTS = (
     _Layout(
         "CIFAR-10",
         "cifar-10-batches-py",
-        r"data_batch_.*(?<!\.bin)",
+        r"data_batch_\d+",
         "test_batch",
         r"batches\.meta",
         _pickled_classes(b"label_names"),
@@ -252,7 +252,7 @@ _LAYOUTS = (
     _Layout(
         "CIFAR-10",
         "cifar-10-batches-bin",
-        r"data_batch_.*\.bin",
+        r"data_batch_\d+\.bin",
         r"test_batch\.bin",
         r"batches\.meta\.txt",
         _listed_classes,

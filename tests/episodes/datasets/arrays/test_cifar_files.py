@@ -11,6 +11,7 @@ import yaml
 
 from episodes.datasets import load
 from episodes.datasets.arrays import tar_files
+from episodes.datasets.loading import located
 from episodes.errors import UserError
 from tests.episodes.datasets.samples import CIFAR10, ROOT, save_batches
 
@@ -162,6 +163,20 @@ def test_missing_batches_are_noted(tmp_path: Path) -> None:
     save_batches(tmp_path / "cifar")
     notes = load(str(tmp_path / "cifar")).train.notes
     assert "only 2 of CIFAR-10's 5 training batches are there" in notes
+
+
+def test_copies_of_batches_are_not_read(tmp_path: Path) -> None:
+    save_batches(tmp_path / "cifar")
+    batch = tmp_path / "cifar" / "data_batch_1"
+    (tmp_path / "cifar" / "data_batch_1 (copy)").write_bytes(batch.read_bytes())
+    assert len(load(str(tmp_path / "cifar")).train) == 20
+    folder = tmp_path / "binary"
+    folder.mkdir()
+    rows = np.zeros((10, 3073), np.uint8)
+    for name in ("data_batch_1.bin", "data_batch_1 (copy).bin", "test_batch.bin"):
+        rows.tofile(folder / name)
+    (folder / "batches.meta.txt").write_text("\n".join(CIFAR10))
+    assert len(located(str(folder), tmp_path)[0].read().train.labels) == 10
 
 
 def test_several_data_sets_in_a_folder_are_not_one(tmp_path: Path) -> None:
