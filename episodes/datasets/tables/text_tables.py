@@ -31,6 +31,11 @@ _HEAD = 1 << 16  # bytes that are enough for the header
 _FEWEST_PIXELS = 64
 _FEW_ROWS = 10  # which may have a label of their own each
 _LARGEST_JSON = 1 << 26  # bytes of a JSON file in a folder
+_COMMENT = re.compile(
+    r"#(?:[^\S\n].*|[^,;\t|\n]*)(?:\n|\Z)"
+)  # a line; of `#,label` it is the header
+
+csv.field_size_limit(1 << 28)  # characters of a cell, which may be an image in base64
 
 
 def head_of(path: Path) -> tuple[list[str], list[str]]:
@@ -111,11 +116,13 @@ def _decoded(path: Path, data: bytes, is_whole: bool) -> str:
 
 def _lines_and_delimiter(path: Path, text: str) -> tuple[io.StringIO, str]:
     """Return the lines of a table and what separates its cells, by its first line."""
+    start = 0
+    while comment := _COMMENT.match(text, start):
+        start = comment.end()
+    text = text[start:]
     first, _, rest = text.partition("\n")
     if match := re.fullmatch(r"sep=(.)\s*", first):  # spreadsheets write this line
         return io.StringIO(rest), match[1]
-    if re.match(r"#(?:\s|[^,;\t|]*$)", first):  # a comment
-        return _lines_and_delimiter(path, rest)
     first = re.sub(r'"[^"]*"', "", first)
     counts = {delimiter: first.count(delimiter) for delimiter in _DELIMITERS}
     best = max(_DELIMITERS, key=counts.__getitem__)

@@ -49,6 +49,19 @@ def test_paths_with_spaces_stand_before_labels_in_text_files(tmp_path: Path) -> 
     assert cells(tmp_path / "x.txt", "a.png cat\nb 1.png  dog\n") == [ROWS[0], ("b 1.png", "dog")]
 
 
+def test_comments_above_a_table_are_skipped(tmp_path: Path) -> None:
+    rows = "a.png,cat\nb 1.png,'dog, big'\n".replace("'", '"')
+    for comments in ("#\n#note\n# a, b\n", "# note\n" * 1200):
+        assert cells(tmp_path / "x.csv", f"{comments}image,label\n{rows}") == ROWS
+    (tmp_path / "x.csv").write_text("#,image\n1,a.png\n")
+    assert head_of(tmp_path / "x.csv")[0] == ["#", "image"]
+
+
+def test_a_cell_may_hold_a_large_image_in_base64(tmp_path: Path) -> None:
+    text = "A" * 200_000
+    assert cells(tmp_path / "x.csv", f"image,label\n{text},cat\n") == [(text, "cat")]
+
+
 def test_a_header_and_the_row_below_are_read_without_the_rest(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
     path.write_text("image,label\na.png,caf\u00e9\n" + "b.png,dog\n" * 10_000, encoding="utf-8")
