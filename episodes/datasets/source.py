@@ -14,9 +14,9 @@ from episodes.types import Fit
 # An encoded image, the path of an image file, or pixels, uint8 [h, w, 3].
 Payload = bytes | Path | np.ndarray
 
+LONGEST = 400  # characters of a name in a message
 # Images that a thread decodes at a time: enough to make its overhead small, and few enough that
 # photographs need little memory.
-LONGEST = 400  # characters of a name in a message
 CHUNK = 256
 
 TEST_SHARE = 0.2  # of the images, if a data set without a test part is split
@@ -80,11 +80,14 @@ class Part:
                 if own.any():
                     yield [payload for payload, is_own in zip(chunk, own, strict=True) if is_own]
 
-        all_values = self.column
+        all_values, all_subfolders = self.column, self.subfolder_of
 
         def column(name: str) -> Sequence[str]:
             values = all_values(name) if all_values else ()
             return [values[int(index)] for index in indices]
+
+        def subfolder_of(i: int) -> str:
+            return all_subfolders(int(indices[i])) if all_subfolders else ""
 
         return Part(
             self.labels[mask],
@@ -92,6 +95,7 @@ class Part:
             chunks,
             column if all_values else None,
             clusters=None if self.clusters is None else self.clusters[mask],
+            subfolder_of=subfolder_of if all_subfolders else None,
         )
 
 

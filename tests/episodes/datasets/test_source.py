@@ -32,6 +32,23 @@ def test_chunks_are_small_complete_and_in_order() -> None:
     assert [payload for chunk in chunks for payload in chunk] == payloads
 
 
+def test_selected_images_have_their_names_clusters_and_folders() -> None:
+    part = source.Part(
+        np.array([0, 0, 1]),
+        ["a.png", "b.png", "c.png"].__getitem__,
+        lambda: source.chunked([b"a", b"b", b"c"]),
+        clusters=np.array([7, 8, 9]),
+        subfolder_of=["", "left", "right"].__getitem__,
+    )
+    own = part.select(np.array([False, True, True]))
+    assert own.subfolder_of is not None
+    assert [own.name_of(i) for i in range(2)] == ["b.png", "c.png"]
+    assert [own.subfolder_of(i) for i in range(2)] == ["left", "right"]
+    assert own.clusters is not None
+    assert own.clusters.tolist() == [8, 9]
+    assert list(own.chunks()) == [[b"b", b"c"]]
+
+
 @pytest.mark.parametrize(
     ("count", "expected"),
     [(1, "n0"), (5, "n0, n1, n2, n3, n4"), (1005, "n0, n1, n2, n3, n4 and 1,000 more")],
