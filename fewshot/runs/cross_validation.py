@@ -6,8 +6,10 @@ repeat splits the data anew.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import NamedTuple, TypeVar
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -18,12 +20,31 @@ from episodes.types import ImageSet
 from fewshot.config import RunConfig
 from fewshot.errors import UserError
 
+T = TypeVar("T")
+
 
 class Fold(NamedTuple):
     """Indices of the images to learn from and of those to test on, int64, ascending."""
 
     train: Tensor
     test: Tensor
+
+
+def _once_per_images(function: Callable[..., T]) -> Callable[..., T]:
+    """Remember what a function returns for an image set, as long as the image set exists.
+
+    A run asks for its folds dozens of times, and a million images take a second each time.
+    """
+    results: WeakKeyDictionary[ImageSet, dict[tuple[int, ...], T]] = WeakKeyDictionary()
+
+    @wraps(function)
+    def remembered(images: ImageSet, *numbers: int) -> T:
+        of_images = results.setdefault(images, {})
+        if numbers not in of_images:
+            of_images[numbers] = function(images, *numbers)
+        return of_images[numbers]
+
+    return remembered
 
 
 def n_folds(config: RunConfig, images: ImageSet) -> int:
@@ -34,11 +55,7 @@ def n_folds(config: RunConfig, images: ImageSet) -> int:
     Raises:
         UserError: no class has two clusters of images.
     """
-    testable = subsets.can_be_tested(images.labels, images.clusters)
-    labels = images.labels[testable]
-    clusters = torch.arange(len(labels)) if images.clusters is None else images.clusters[testable]
-    pairs = torch.stack([labels, clusters]).unique(dim=1)  # one column for each cluster of a class
-    n_clusters = int(pairs[0].bincount().max()) if len(labels) else 0
+    n_clusters = _largest_class(images)
     if n_clusters < 2:
         of_group = " from different groups" if images.clusters is not None else ""
         raise UserError(
@@ -46,6 +63,21 @@ def n_folds(config: RunConfig, images: ImageSet) -> int:
             f"images{of_group}: add images, or name test images by --test."
         )
     return min(config.test_folds, n_clusters)
+
+
+@_once_per_images
+def _largest_class(images: ImageSet) -> int:
+    """Return the number of clusters of the class with the most; 0 if no image may be tested."""
+    testable = subsets.can_be_tested(images.labels, images.clusters)
+    labels = images.labels[testable]
+    clusters = torch.arange(len(labels)) if images.clusters is None else images.clusters[testable]
+    pairs = torch.stack([labels, clusters]).unique(dim=1)  # one column for each cluster of a class
+    return int(pairs[0].bincount().max()) if len(labels) else 0
+
+
+@_once_per_images
+def _fold_of_each(images: ImageSet, number: int, repeat: int) -> Tensor:
+    return subsets.fold_of_each(images.labels, number, repeat, images.clusters)
 
 
 def split(config: RunConfig, images: ImageSet, seed: int) -> Fold:
@@ -56,7 +88,7 @@ def split(config: RunConfig, images: ImageSet, seed: int) -> Fold:
     """
     number = n_folds(config, images)
     repeat, fold = divmod(seed, number)
-    fold_of_index = subsets.fold_of_each(images.labels, number, repeat, images.clusters)
+    fold_of_index = _fold_of_each(images, number, repeat)
     test = (fold_of_index == fold).nonzero()[:, 0]
     if not len(test):
         raise UserError(

@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from episodes import subsets
 from episodes.types import ImageSet, TrainTest
 from fewshot import config as config_files
 from fewshot.config import RunConfig
@@ -46,6 +47,25 @@ def folder(root: Path, sizes: dict[str, int], side: int = 24) -> Path:
 @pytest.fixture(scope="module")
 def mine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder(tmp_path_factory.mktemp("cv") / "mine", {"a": 8, "b": 9, "c": 11})
+
+
+def test_the_folds_of_an_image_set_are_made_once_for_each_repeat(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[tuple[int, int]] = []
+    original = subsets.fold_of_each
+
+    def counted(labels: torch.Tensor, number: int, repeat: int, clusters: object) -> torch.Tensor:
+        made.append((len(labels), repeat))
+        return original(labels, number, repeat, None)
+
+    monkeypatch.setattr(subsets, "fold_of_each", counted)
+    first, second = easy.images(7, 0), easy.images(8, 0)
+    for seed in (0, 3, 5, 0):
+        assert cross_validation.split(config(), first, seed).test.tolist()
+    cross_validation.check_shots(config(shots=1), first)
+    cross_validation.split(config(), second, 0)
+    assert made == [(len(first), 0), (len(first), 1), (len(second), 0)]
 
 
 def test_each_repeat_tests_every_image_once_and_learns_from_the_others() -> None:
