@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from safetensors.torch import load as from_bytes
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
+from episodes.datasets.names import readable, readable_line
 from episodes.types import Decoding
 from fewshot import io
 from fewshot.backbones import Backbone, stored
@@ -26,6 +27,7 @@ from fewshot.errors import UserError, one_line
 from fewshot.heads.affine import AffineHead
 from fewshot.model import model_header, self_check
 from fewshot.model.classifier import ImageClassifier, LabelledFeatures, Recipe, for_models
+from fewshot.model.model_about import LONGEST_NAME
 from fewshot.model.model_header import Damaged, ModelHeader, StoredTensor
 from fewshot.model.reject import Rejection
 from fewshot.training import devices
@@ -44,7 +46,8 @@ def save(classifier: ImageClassifier, path: Path, *, standalone: bool | None = N
             and for any network that is not a published one.
 
     Raises:
-        UserError: the file cannot be written, or the network cannot be stored as asked.
+        UserError: the file cannot be written, the network cannot be stored as asked, or no model
+            file has room for the labels or for so many images.
     """
     backbone = _on_cpu(classifier.backbone)
     network = stored.network_of(classifier.settings, backbone)
@@ -59,7 +62,15 @@ def save(classifier: ImageClassifier, path: Path, *, standalone: bool | None = N
             f"{path} was not written, because '{infinite[0]}' of the classifier is not finite: fit "
             "it again, with other images or another method."
         )
+    _check_labels(path, classifier.classes)
     header, data = _serialised(_about(classifier, network, state, inside), tensors)
+    try:
+        model_header.check(header, len(data))
+    except Damaged as error:
+        raise UserError(
+            f"{path} was not written, because it could not be read again ({one_line(error)}): fit "
+            "the classifier to fewer images, or to files with shorter names."
+        ) from None
     io.write_bytes(path, [header, data], remedy="name another file")
 
 
@@ -165,9 +176,20 @@ def _about(
         "recipe": classifier.recipe._asdict(),
         "threshold": float(classifier.rejection.threshold),
         "reject": float(classifier.rejection.share),
-        "image_names": classifier.support.names,
+        "image_names": [readable(name) for name in classifier.support.names],
         "card": asdict(classifier.card),
     }
+
+
+def _check_labels(path: Path, classes: Sequence[str]) -> None:
+    """Raise UserError if the name of a class cannot be stored."""
+    for name in classes:
+        if not 1 <= len(name) <= LONGEST_NAME or name != readable(name):
+            raise UserError(
+                f"{path} was not written, because the label {readable_line(name[:40])!r} cannot be "
+                f"stored: expected 1 to {LONGEST_NAME:,} characters of Unicode; fit the classifier "
+                "to other labels."
+            )
 
 
 def _serialised(about: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> tuple[bytes, bytes]:

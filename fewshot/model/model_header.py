@@ -123,11 +123,28 @@ def written(
         for name, one in tensors.items()
     }
     content = {"sha256": _hash(complete, table), "about": complete}
-    header = json.dumps(
-        {"__metadata__": {KEY: json.dumps(content, allow_nan=False)}, **table}
-    ).encode()
+    key = json.dumps(content, allow_nan=False, ensure_ascii=False)
+    header = json.dumps({"__metadata__": {KEY: key}, **table}, ensure_ascii=False).encode()
     header += b" " * (-len(header) % 8)
     return len(header).to_bytes(8, "little") + header
+
+
+def check(header: bytes, n_data: int) -> None:
+    """Raise Damaged unless `read` accepts a file.
+
+    Args:
+        header: the first part of the file, of `written`.
+        n_data: bytes of its tensors.
+    """
+    length, n_bytes = len(header) - 8, len(header) + n_data
+    if length > LARGEST_HEADER:
+        raise Damaged(
+            f"the names of its images and classes take {length / 2**20:.1f} MB of at most "
+            f"{LARGEST_HEADER >> 20}"
+        )
+    if n_bytes > LARGEST_FILE:
+        raise Damaged(f"it has {n_bytes / 2**30:.1f} GB of at most {LARGEST_FILE >> 30}")
+    _checked(parsed(header[8:]), len(header), n_bytes)
 
 
 def migrated(

@@ -16,7 +16,7 @@ from safetensors import safe_open
 
 from fewshot.backbones import own_weights
 from fewshot.errors import UserError
-from fewshot.model import file_format
+from fewshot.model import file_format, model_header
 from fewshot.model.classifier import ImageClassifier
 from tests.fewshot.model.stored_classifier import classifier
 
@@ -92,6 +92,58 @@ def test_a_classifier_that_is_not_finite_leaves_the_file_as_it_was(tmp_path: Pat
     with pytest.raises(UserError, match="fold_scores"):
         file_format.save(model, path)
     assert path.read_text() == "before"
+
+
+def renamed(first: str) -> ImageClassifier:
+    """Return the classifier with another name of its first class."""
+    model = classifier()
+    names = {model.classes[0]: first}
+    classes = tuple(names.get(name, name) for name in model.classes)
+    counts = {names.get(name, name): n for name, n in model.card.class_counts.items()}
+    card = replace(model.card, class_counts=counts)
+    return replace(model, classes=classes, card=card)
+
+
+@pytest.mark.parametrize("label", ["", "x" * 5000, "caf\udce9"])
+def test_a_label_that_cannot_be_stored_leaves_the_file_as_it_was(tmp_path: Path, label: str):
+    path = tmp_path / "a.fewshot"
+    path.write_text("before")
+    with pytest.raises(UserError, match=r"not written, because the label '.*1 to 4,096"):
+        file_format.save(renamed(label), path)
+    assert path.read_text() == "before"
+
+
+def test_images_of_any_name_can_be_read_again(tmp_path: Path):
+    model = classifier()
+    names = ("caf\udce9.jpg", "кот.jpg", "line\n", '"', "\udcd0\udcba.jpg", "e", "f")
+    model = replace(model, support=model.support._replace(names=names))
+    file_format.save(model, tmp_path / "a")
+    again = file_format.load(tmp_path / "a", "cpu").support.names
+    assert again == ("caf\ufffd.jpg", "кот.jpg", "line\n", '"', "к.jpg", "e", "f")
+    assert "кот.jpg".encode() in (tmp_path / "a").read_bytes()  # two bytes a letter, not seven
+
+
+@pytest.mark.parametrize(
+    ("limit", "message"),
+    [("LARGEST_HEADER", "names of its images and classes take"), ("LARGEST_FILE", "it has 0.0 GB")],
+)
+def test_a_file_that_is_too_large_to_be_read_is_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, message: str
+):
+    path = tmp_path / "a.fewshot"
+    path.write_text("before")
+    monkeypatch.setattr(model_header, limit, 1000)
+    with pytest.raises(UserError, match=f"was not written.*{message}.*fewer images"):
+        file_format.save(classifier(), path)
+    assert path.read_text() == "before"
+
+
+def test_a_card_that_cannot_be_read_again_is_not_written(tmp_path: Path):
+    model = classifier()
+    model = replace(model, card=replace(model.card, data="x" * 30_000))
+    with pytest.raises(UserError, match="its card has a text"):
+        file_format.save(model, tmp_path / "a")
+    assert not list(tmp_path.iterdir())
 
 
 def test_published_weights_can_stay_out_of_the_file(tmp_path: Path):
