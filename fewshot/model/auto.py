@@ -202,11 +202,18 @@ def _scored(one: Compared) -> str:
 
 
 def compared_rows(images: ImageSet) -> Tensor:
-    """Return the labelled images to compare on: all, or of many a part of each class."""
+    """Return the labelled images to compare on: all, or of many a part of each class.
+
+    Each class has two images if it can, one to hold out and one to learn from.
+    """
     if len(images) <= COMPARED_IMAGES:
         return torch.arange(len(images))
+    labels, classes = images.labels, images.classes
     share = COMPARED_IMAGES / len(images)
-    return subsets.fraction(images.labels, len(images.classes), share, seed=0).sort().values
+    part = subsets.fraction(labels, len(classes), share, seed=0)
+    at_most_two = labels.bincount(minlength=len(classes)).clamp_max(2).tolist()
+    numbers = dict(zip(classes, at_most_two, strict=True))
+    return torch.cat([part, subsets.shots(labels, classes, 2, 0, numbers)]).unique()
 
 
 def can_compare(images: ImageSet) -> bool:

@@ -100,11 +100,20 @@ def test_of_many_images_a_part_of_each_class_is_compared_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(auto, "COMPARED_IMAGES", 12)
-    images = digits(20, 10, 2)
+    images = digits(20, 10, 2, 1)
     rows = auto.compared_rows(images)
-    counts = images.labels[rows].bincount().tolist()
-    assert sum(counts) <= 13
-    assert min(counts) >= 1
+    assert rows.tolist() == sorted(set(rows.tolist()))
+    assert images.labels[rows].bincount().tolist() == [7, 4, 2, 1]
+
+
+def test_of_many_classes_two_images_are_compared_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(auto, "COMPARED_IMAGES", 5)
+    images = digits(3, 3, 3, 1)
+    rows = auto.compared_rows(images)
+    assert images.labels[rows].bincount().tolist() == [2, 2, 2, 1]
+    ours = auto.Comparison(images, rows, FitConfig(), "cpu")
+    ours.add_heads(network(torch.randn(10, 5)))
+    assert ours.best is not None
 
 
 @pytest.mark.slow  # trains a small network four times
