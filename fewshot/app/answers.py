@@ -15,7 +15,7 @@ from fewshot.app.photos import Photo, stacked
 from fewshot.model import nearest, prediction_formats, reject
 from fewshot.model.classifier import ImageClassifier
 from fewshot.model.prediction_formats import Content, Prediction
-from fewshot.model.suggest import select, uncertainty
+from fewshot.model.suggest import pools, select, uncertainty
 from fewshot.model.suggest.picks import Pool
 
 
@@ -99,7 +99,7 @@ def suggestions(
     pile: Sequence[Photo],
     budget: int,
 ) -> list[Photo]:
-    """Return the photos of a pile to label next, the most useful first.
+    """Return the photos of a pile to label next, the most useful first; of equal ones, one.
 
     Args:
         classifier: of all labelled photos; None if they are of fewer than two classes.
@@ -119,7 +119,8 @@ def suggestions(
     if classifier is not None:
         unsure = uncertainty.one_minus_margin(classifier.log_probabilities(features).exp())
     pool = Pool(features, of_labelled, labels, unsure)
-    picks = select.pick(pool, min(budget, len(pile)))
+    copies = pools.equal_rows(features)
+    picks = select.pick(pool, min(budget, len(copies.unique())), copies=copies)
     return [pile[index] for index in picks.indices.tolist()]
 
 

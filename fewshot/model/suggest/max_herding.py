@@ -63,7 +63,8 @@ def select(
     for number in range(budget):
         is_exact = is_picked.clone()
         while not is_exact[best := int(bounds.argmax())]:
-            rows = bounds.topk(min(AT_ONCE, n)).indices
+            highest = bounds.topk(min(AT_ONCE, n)).indices
+            rows = torch.cat([highest, torch.tensor([best])]).unique()  # of equals, topk takes any
             rows = rows[~is_exact[rows]]
             bounds[rows] = gains(pool.features[rows])
             is_exact[rows] = True

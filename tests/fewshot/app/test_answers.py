@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -53,15 +54,22 @@ def test_suggestions_are_different_photos_of_the_pile(
     assert answers.suggestions(None, pile, [], 3) == []
 
 
+def test_of_equal_photos_one_is_suggested(classifier: ImageClassifier, pile: list[Photo]) -> None:
+    equal = [replace(pile[0], key=f"copy {number}") for number in range(40)]
+    for own in (classifier, None):
+        chosen = answers.suggestions(own, [], [*equal, *pile[1:3]], 12)
+        assert sorted(one.key for one in chosen) == sorted(["copy 0", pile[1].key, pile[2].key])
+
+
 def test_suggestions_are_weighted_by_one_minus_the_margin(
     classifier: ImageClassifier, pile: list[Photo], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pools: list[Pool] = []
     original = select.pick
 
-    def noted(pool: Pool, budget: int) -> Picks:
+    def noted(pool: Pool, budget: int, *, copies: torch.Tensor) -> Picks:
         pools.append(pool)
-        return original(pool, budget)
+        return original(pool, budget, copies=copies)
 
     monkeypatch.setattr(select, "pick", noted)
     answers.suggestions(classifier, [], pile, 2)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from threading import Thread
+
 import pytest
 import torch
 
@@ -64,3 +66,17 @@ def test_a_sample_of_a_large_pool_measures_coverage(monkeypatch: pytest.MonkeyPa
     for some in picks:
         cosines = (pool.features @ pool.features[some].T).amax(1)
         assert max_herding.kernel(cosines, 0.7).mean() > 0.9 * exact
+
+
+def test_the_search_ends_when_no_image_adds_anything():
+    picks: list[int] = []
+
+    def search() -> None:
+        features = torch.nn.functional.normalize(torch.ones(80, 8), dim=1)
+        pool = Pool(features, features[:1], torch.zeros(1, dtype=torch.int64))
+        picks.extend(max_herding.select(pool, 40, 0)[0].tolist())
+
+    thread = Thread(target=search, daemon=True)
+    thread.start()
+    thread.join(10)
+    assert len(set(picks)) == 40
