@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -20,7 +19,7 @@ from fewshot.model import file_format, hub, image_listing
 from fewshot.model.image_listing import NotRead
 
 MOST_IN_PILE = 1000  # photos without a label that are read from a folder, spread evenly over it
-_WITHOUT_LABEL = re.compile(r"(un|not)[ _-]?(label+ed|sorted)|pool|pile")
+WITHOUT_LABEL = {"unlabelled", "unlabeled", "unsorted"}  # names of folders, in any case
 
 
 class Started(NamedTuple):
@@ -47,8 +46,8 @@ def start(places: Sequence[Path], folder: Path, device: str | None = None) -> St
 
     Args:
         places: model files, of which there is one at most, and folders of photos. In a folder, the
-            folders are classes; images that lie in it directly, or in one called `unlabelled`,
-            have no label.
+            folders are classes; images that lie in it directly, or in a folder with one of the
+            names WITHOUT_LABEL, have no label.
         folder: existing folder for small pictures.
         device: cpu, cuda and so on; None for a GPU if there is one.
 
@@ -104,8 +103,10 @@ def _content(place: Path) -> _Content:
         }
         notes += layout.notes
     loose = [file for file in tree.files if is_image(file.path)]
-    for own in tree.folders:
-        loose += own.all_files() if _is_pile(own) else []
+    piles = [own for own in tree.with_files() if _is_pile(own)]
+    for own in piles:
+        loose += own.all_files()
+        notes.append(f"photos in the folder {readable(own.name)} have no label")
     pile = [_file(place, file.path) for file in loose]
     if len(pile) > MOST_IN_PILE:
         notes.append(
@@ -130,7 +131,7 @@ def _content(place: Path) -> _Content:
 
 def _is_pile(folder: Folder) -> bool:
     """Return whether a folder is named as one of photos without a label."""
-    return bool(_WITHOUT_LABEL.match(folder.name.lower()))
+    return folder.name.lower() in WITHOUT_LABEL
 
 
 def _file(place: Path, path: str) -> File:

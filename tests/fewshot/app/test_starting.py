@@ -53,6 +53,22 @@ def test_a_folder_gives_labelled_photos_and_a_pile(folder: Path, tmp_path: Path)
     assert (folder / "blue" / "0.png").exists()  # only uploads are removed
 
 
+@pytest.mark.parametrize("name", ["pileated_woodpecker", "pool table", "pool", "unsorted-mail"])
+def test_a_class_may_be_called_almost_like_a_pile(name: str, tmp_path: Path) -> None:
+    photos = own_photos.write(tmp_path / "photos", {"red": 2, "blue": 2})
+    (photos / "blue").rename(photos / name)
+    session, notes = begun([photos], tmp_path)
+    assert (session.classes, session.pile, notes) == (tuple(sorted(["red", name])), [], [])
+
+
+def test_a_note_names_folders_without_labels(tmp_path: Path) -> None:
+    photos = own_photos.write(tmp_path / "photos", {"red": 2, "blue": 2})
+    (photos / "blue").rename(photos / "Unsorted")
+    session, notes = begun([photos], tmp_path)
+    assert (session.classes, len(session.pile)) == (("red",), 2)
+    assert notes == ["photos in the folder Unsorted have no label"]
+
+
 def test_a_flat_folder_is_a_pile(tmp_path: Path) -> None:
     photos = own_photos.write(tmp_path / "photos", {"red": 3})
     session, _ = begun([photos / "red"], tmp_path)
