@@ -6,8 +6,8 @@ import filecmp
 import os
 import re
 import shutil
-from collections.abc import Iterable
-from itertools import count
+from collections.abc import Iterable, Iterator
+from itertools import chain, count
 from pathlib import Path
 
 from episodes.datasets import drafts
@@ -44,6 +44,9 @@ class SortedCopies:
         self.folders = [folder / name for name in names]
         self.refused = folder / refused
         self.taken: set[Path] = set()
+        # By the path without a number: those paths that had a file of another image before this
+        # call, and an iterator over those that no image has tried yet.
+        self.places: dict[Path, tuple[dict[Path, None], Iterator[Path]]] = {}
 
     def add(self, image: Path, label: int, refused: bool | None) -> None:
         """Copy an image into the folder of its class, or into that of the refused ones.
@@ -62,11 +65,14 @@ class SortedCopies:
             ) from error
 
     def _copy(self, image: Path, folder: Path) -> None:
-        for place in numbered(folder / image.name):
+        first = folder / image.name
+        others, untried = self.places.setdefault(first, ({}, numbered(first)))
+        for place in chain(list(others), untried):
             if place in self.taken:
                 continue
             if os.path.lexists(place):
                 if not _equal(image, place):
+                    others[place] = None
                     continue
             else:
                 with drafts.draft(place) as copy, image.open("rb") as original:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from episodes.datasets.names import numbered
 from fewshot.errors import UserError
+from fewshot.model import sorted_copies
 from fewshot.model.sorted_copies import MOST_BYTES, SortedCopies, folder_names
 
 HOSTILE = (
@@ -58,6 +61,44 @@ def test_nothing_is_overwritten_and_a_second_call_copies_nothing_again(tmp_path:
         assert contents == {
             "1.jpg": b"mine", "1 (2).jpg": b"one", "1 (3).jpg": b"two", "1 (4).jpg": b"two"
         }  # fmt: skip
+
+
+def test_many_images_of_one_name_try_one_place_each(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = []
+
+    def counted(path: Path) -> Iterator[Path]:
+        for place in numbered(path):
+            tried.append(place.name)
+            yield place
+
+    monkeypatch.setattr(sorted_copies, "numbered", counted)
+    copies = SortedCopies(tmp_path / "sorted", ("cat", "dog"))
+    for number in range(20):
+        image = tmp_path / str(number) / "frame.jpg"
+        image.parent.mkdir()
+        image.write_text(str(number))
+        copies.add(image, 0, False)
+        copies.add(image, 1, False)
+    names = ["frame.jpg", *(f"frame ({number}).jpg" for number in range(2, 21))]
+    assert sorted(tried) == sorted(2 * names)
+    for folder in ("cat", "dog"):
+        copied = [(tmp_path / "sorted" / folder / name).read_text() for name in names]
+        assert copied == list(map(str, range(20)))
+
+
+def test_copies_of_an_earlier_call_are_recognised_after_new_images(tmp_path: Path) -> None:
+    images = {name: tmp_path / name / "1.jpg" for name in "abcd"}
+    for name, image in images.items():
+        image.parent.mkdir()
+        image.write_text(name)
+    for order in ("bcd", "abcd", "dcba"):
+        copies = SortedCopies(tmp_path / "sorted", ("cat",))
+        for name in order:
+            copies.add(images[name], 0, False)
+    contents = {path.name: path.read_text() for path in (tmp_path / "sorted" / "cat").iterdir()}
+    assert contents == {"1.jpg": "b", "1 (2).jpg": "c", "1 (3).jpg": "d", "1 (4).jpg": "a"}
 
 
 def test_a_link_in_the_folder_is_not_written_through(tmp_path: Path) -> None:
