@@ -61,6 +61,10 @@ class Difference(NamedTuple):
 def difference(values: Sequence[float], test_to_train: float = 0.0) -> Difference:
     """Test the mean of differences against 0 (Student's t).
 
+    Accuracies on few test images take few values, so all differences may be equal by chance.
+    Student's t then has no error to divide by, and the p-value is that of the sign-flip test: the
+    share of all choices of signs whose mean is as far from 0, or farther.
+
     Args:
         values: the differences.
         test_to_train: as for `statistics.summary`; the test is then the corrected one.
@@ -74,7 +78,8 @@ def difference(values: Sequence[float], test_to_train: float = 0.0) -> Differenc
     assert score.std is not None
     error = score.std * (1 / n + test_to_train) ** 0.5 if test_to_train else score.std / n**0.5
     if error < NEGLIGIBLE:  # every pair has the same difference, except for rounding
-        return Difference(n, score.mean, 0.0, float(abs(score.mean) < NEGLIGIBLE))
+        p = 1.0 if abs(score.mean) < NEGLIGIBLE else 2.0 ** (1 - n)
+        return Difference(n, score.mean, 0.0, p)
     p = float(2 * stdtr(n - 1, -abs(score.mean) / error))
     return Difference(n, score.mean, score.ci95, p)
 

@@ -26,7 +26,8 @@ def test_a_paired_difference_agrees_with_the_paired_t_test_of_scipy(n: int) -> N
 
 
 def test_differences_without_spread_or_pairs() -> None:
-    assert paired_tests.difference([0.2, 0.2, 0.2]) == Difference(3, pytest.approx(0.2), 0.0, 0.0)
+    for n, p in ((2, 0.5), (3, 0.25), (10, 2 / 1024)):  # two of 2^n choices of signs are as far off
+        assert paired_tests.difference([0.2] * n) == Difference(n, pytest.approx(0.2), 0.0, p)
     assert paired_tests.difference([0.0, 0.0]).p == 1.0
     assert paired_tests.difference([0.1]) == Difference(1, 0.1, None, None)
     assert np.isnan(paired_tests.difference([]).mean)
@@ -53,6 +54,14 @@ def test_differences_of_few_trials_are_no_comparisons() -> None:
     assert [one.p for one in corrected] == [None, 0.06, 0.06]
     assert not few.significant
     assert some.significant
+
+
+def test_a_lead_is_clear_if_it_is_significant_and_positive() -> None:
+    ahead, behind = Difference(5, 0.1, 0.02, 0.001), Difference(5, -0.1, 0.02, 0.001)
+    unsure, few = Difference(5, 0.1, 0.2, 0.3), Difference(2, 0.1, 0.02, 0.001)
+    assert behind.significant
+    clear = [one.is_clear_lead for one in (ahead, behind, unsure, few)]
+    assert clear == [True, False, False, False]
 
 
 def test_all_pairs_of_all_groups_share_one_correction() -> None:
@@ -118,6 +127,19 @@ def test_false_findings_about_a_winner_are_as_rare_as_promised(unequal: bool) ->
     if not unequal:
         assert false / repetitions > 0.05 - two_errors
         assert false_of_the_old_rule / repetitions > 0.05 + two_errors
+
+
+@pytest.mark.parametrize("methods", [5, 8])
+def test_false_findings_are_rare_on_few_test_images(methods: int) -> None:
+    """Equal methods, three trials, 20 test images: three differences are often equal by chance."""
+    rng, repetitions, n_images = np.random.default_rng(0), 200, 20
+    false = 0
+    for _ in range(repetitions):
+        accuracies = rng.binomial(n_images, 0.9, (methods, 3)) / n_images
+        pairs = AllPairs([[dict(enumerate(row)) for row in accuracies.tolist()]])
+        tests = [pairs.difference(*pair) for pair in combinations(range(methods), 2)]
+        false += any(test.significant for test in tests)
+    assert false / repetitions < 0.05 + 2 * (0.05 * 0.95 / repetitions) ** 0.5
 
 
 def test_the_difference_of_two_cross_validations_has_the_corrected_test() -> None:
