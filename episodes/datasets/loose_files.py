@@ -29,7 +29,7 @@ def source(folder: Path, name: str) -> Source | None:
     return Source(
         name,
         "files",
-        tuple((file.path, file.stat) for file in files),
+        tuple((file.path, file.stamp) for file in files),
         tuple(left_out.notes()),
         lambda: Content((CLASS,), part, None),
         has_test=False,

@@ -26,6 +26,7 @@ import numpy as np
 
 from episodes.datasets import drafts, network
 from episodes.datasets.source import CHUNK, Content, Part, Payload, Source
+from episodes.datasets.stamps import Stamp, stamp
 from episodes.errors import NotHere, UserError
 
 IMAGE_SIZE = 32  # pixels; our own networks for small images take this size without resizing
@@ -63,12 +64,12 @@ class _Archive:
         self.path = path
 
     @property
-    def files(self) -> tuple[tuple[str, os.stat_result], ...]:
-        """Relative path and stat of the files that decide the content."""
+    def files(self) -> tuple[tuple[str, Stamp], ...]:
+        """Relative path and stamp of the files that decide the content."""
         if self.path.is_file():
-            return ((self.path.name, self.path.stat()),)
+            return ((self.path.name, stamp(self.path.stat())),)
         paths = sorted(path for path in self.path.rglob("*") if path.is_file())
-        return tuple((path.relative_to(self.path).as_posix(), path.stat()) for path in paths)
+        return tuple((path.relative_to(self.path).as_posix(), stamp(path.stat())) for path in paths)
 
     def names(self) -> list[str]:
         """Return the names of all files, sorted.

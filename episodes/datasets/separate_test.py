@@ -34,7 +34,7 @@ def joined(train: Source, test: Source, place: Path) -> Source:
         notes.append(f"the test part of {train.name} is not used: {place.name} is the test set")
     if test.has_test:
         notes.append(f"{place.name} has a test part: that part is the test set")
-    files = (*train.files, *((f"test:{path}", stat) for path, stat in test.files))
+    files = (*train.files, *((f"test:{path}", mark) for path, mark in test.files))
     return replace(
         train,
         files=files,
@@ -45,8 +45,8 @@ def joined(train: Source, test: Source, place: Path) -> Source:
 
 
 def _check_distinct(train: Source, test: Source, place: Path) -> None:
-    learned = {(stat.st_dev, stat.st_ino) for _, stat in train.files if stat.st_ino}
-    shared = [path for path, stat in test.files if (stat.st_dev, stat.st_ino) in learned]
+    learned = {mark.identity for _, mark in train.files} - {None}
+    shared = [path for path, mark in test.files if mark.identity in learned]
     if shared:
         raise UserError(
             f"{len(shared):,} of {len(test.files):,} files in {place} hold training images, such "

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from episodes.datasets.stamps import Stamp
 from episodes.types import Fit
 
 # An encoded image, the path of an image file, or pixels, uint8 [h, w, 3].
@@ -128,7 +128,7 @@ class Source:
     Attributes:
         name: name of the data set.
         unit: what one image is in this source, in the plural: "files" or "rows".
-        files: relative path and stat of every file that `read` uses. A change in any of them
+        files: relative path and stamp of every file that `read` uses. A change in any of them
             invalidates the index of the cache.
         notes: sentences for the user.
         read: read what is needed to list the images; raises UserError if a file is broken.
@@ -141,7 +141,7 @@ class Source:
 
     name: str
     unit: str
-    files: tuple[tuple[str, os.stat_result], ...]
+    files: tuple[tuple[str, Stamp], ...]
     notes: tuple[str, ...]
     read: Callable[[], Content]
     mirror: bool = True

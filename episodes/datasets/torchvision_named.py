@@ -25,6 +25,7 @@ from episodes.datasets import network
 from episodes.datasets.arrays.labels import numbered
 from episodes.datasets.known_sets import may_be_mirrored
 from episodes.datasets.source import CHUNK, Content, Part, Payload, Source
+from episodes.datasets.stamps import stamp
 from episodes.errors import NotHere, UserError
 
 FOLDER = "torchvision"
@@ -102,7 +103,7 @@ def source(name: str, root: Path) -> Source:
     if not folder.is_dir():
         _download(dataset, name, arguments, folder)
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    files = tuple((path.relative_to(folder).as_posix(), path.stat()) for path in paths)
+    files = tuple((path.relative_to(folder).as_posix(), stamp(path.stat())) for path in paths)
     notes = [f"the part {named.unused} of {name} is not used"] if named.unused else []
     return Source(
         name,

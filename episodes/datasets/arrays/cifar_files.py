@@ -21,6 +21,7 @@ import numpy as np
 from episodes.datasets.arrays import restricted_pickle, tar_files
 from episodes.datasets.decoding.limits import content_of
 from episodes.datasets.source import Content, Part, Source, beside, chunked, few
+from episodes.datasets.stamps import stamp
 from episodes.errors import UserError
 
 TRAINING_BATCHES = 5  # of CIFAR-10
@@ -128,7 +129,7 @@ def _source(
     name: str, place: Path, folder: Path, layout: _Layout, groups: dict[str, list[_Member]]
 ) -> Source:
     used = [member for members in groups.values() for member in members]
-    files = tuple((member.name, (folder / member.name).stat()) for member in used)
+    files = tuple((member.name, stamp((folder / member.name).stat())) for member in used)
     notes = beside(place, folder)
     if layout.data == "CIFAR-10" and (n_batches := len(groups["train"])) < TRAINING_BATCHES:
         notes += [f"only {n_batches} of CIFAR-10's {TRAINING_BATCHES} training batches are there"]
@@ -138,7 +139,7 @@ def _source(
 def _archive(path: Path) -> Source:
     """Locate an archive by its name; it is decompressed only if it is not cached."""
     name = re.sub(r"\.(tar|tar\.gz|tgz)$", "", path.name)
-    return Source(name, "rows", ((path.name, path.stat()),), (), lambda: _read_archive(path))
+    return Source(name, "rows", ((path.name, stamp(path.stat())),), (), lambda: _read_archive(path))
 
 
 def _read_archive(path: Path) -> Content:

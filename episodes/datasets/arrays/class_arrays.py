@@ -14,6 +14,7 @@ from episodes.datasets.arrays.files import Array
 from episodes.datasets.arrays.pixels import Unfit, channels_last, rgb_chunks, value_range
 from episodes.datasets.part_names import part_in
 from episodes.datasets.source import Content, Part, Payload, Source
+from episodes.datasets.stamps import stamp
 from episodes.errors import UserError
 
 _NO_NAME = re.compile(r"(arr|array|x|data)?[-_]?\d*", re.IGNORECASE)
@@ -36,7 +37,7 @@ def source(place: Path, name: str, arrays: list[Array]) -> Source | None:
     except Unfit:
         return None
     paths = dict.fromkeys(array.path for array in arrays)
-    files = tuple((path.name, path.stat()) for path in paths)
+    files = tuple((path.name, stamp(path.stat())) for path in paths)
     note = f"each of the {len(arrays)} arrays is a class: no name says training or test"
     read = partial(_read, sorted(arrays, key=_class_name))
     return Source(name, "rows", files, (note,), read, mirror=True, has_test=False)

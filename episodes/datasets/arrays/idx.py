@@ -20,6 +20,7 @@ from episodes.datasets.arrays.labels import numbered, plain
 from episodes.datasets.arrays.pixels import Range, Unfit, channels_last, rgb_chunks, value_range
 from episodes.datasets.known_sets import Known, known_set
 from episodes.datasets.source import Content, Part, Source, beside
+from episodes.datasets.stamps import stamp
 from episodes.errors import UserError
 
 # A prefix (of EMNIST and QMNIST), the part, and what the file holds.
@@ -111,12 +112,13 @@ def _source(own: _Set, name: str, notes: list[str]) -> Source:
                     f"{own.folder} has no idx file of the {part} {what}: copy it from where the "
                     "other files are from."
                 )
-    stats = tuple((f"{path.parent.name}/{path.name}", path.stat()) for path in own.files.values())
+    files = own.files.values()
+    marks = tuple((f"{path.parent.name}/{path.name}", stamp(path.stat())) for path in files)
     known = _known(own)
     mirror = known.mirror if known else False
     names = known.classes if known else None
     read = lambda: _read(own, names, has_test)  # noqa: E731
-    return Source(name, "rows", stats, tuple(notes), read, mirror=mirror, has_test=has_test)
+    return Source(name, "rows", marks, tuple(notes), read, mirror=mirror, has_test=has_test)
 
 
 def _known(own: _Set) -> Known | None:

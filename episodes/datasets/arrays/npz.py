@@ -21,6 +21,7 @@ from episodes.datasets.folders.folder_tree import is_image
 from episodes.datasets.known_sets import Known, known_set, may_be_mirrored
 from episodes.datasets.part_names import part_of
 from episodes.datasets.source import Content, Part, Source, few
+from episodes.datasets.stamps import stamp
 from episodes.errors import UserError
 
 EXPECTED = "expected arrays named x_train, y_train, x_test and y_test, or x and y"
@@ -88,7 +89,7 @@ def source(place: Path, name: str) -> Source | None:
     if beside:
         located.notes.append(f"{len(beside):,} image files beside the arrays are not used")
     paths = list(dict.fromkeys(array.path for array in used))
-    files = tuple((f"{path.parent.name}/{path.name}", path.stat()) for path in paths)
+    files = tuple((f"{path.parent.name}/{path.name}", stamp(path.stat())) for path in paths)
     public_name = f"{name} {located.train.images.path.name}"
     known = _known(public_name, located.train.labels)
     return Source(

@@ -28,7 +28,6 @@ from episodes.datasets.decoding.image_formats import can_read, quiet_pillow
 from episodes.datasets.decoding.parallel_decode import Counts, decoded_chunks, write_part
 from episodes.datasets.decoding.planning import VERSION, Plan, planned
 from episodes.datasets.source import Content, LoadOptions, Part, Source, held_out
-from episodes.datasets.stamps import stamp
 from episodes.errors import DAMAGED_ARRAYS, DAMAGED_JSON, UserError
 from episodes.types import Decoding
 
@@ -152,9 +151,9 @@ def signature(source: Source, options: LoadOptions) -> str:
     """Return a hash of the options, the plug-ins, and the sizes and times of the source's files."""
     plugins = [format_ for format_ in ("HEIC", "AVIF") if can_read(format_)]
     digest = hashlib.sha256(f"{VERSION} {options} {plugins}\n".encode())
-    for path, stat in source.files:
+    for path, mark in source.files:
         digest.update(os.fsencode(path))
-        digest.update(f"\0{stamp(stat)}\n".encode())
+        digest.update(f"\0{mark}\n".encode())
     return digest.hexdigest()[:32]
 
 

@@ -41,7 +41,7 @@ def source(folder: Path, name: str) -> Source | None:
     return Source(
         name,
         "files",
-        tuple((file.path, file.stat) for file in files),
+        tuple((file.path, file.stamp) for file in files),
         (*left_out.notes(), *own.notes),
         lambda: content(own, read),
         has_test=own.test is not None,

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from episodes.datasets.source import few, images
+from episodes.datasets.stamps import Stamp, stamp
 
 _SUFFIXES = (
     "jpg jpeg jpe jfif png gif bmp webp tif tiff heic heif avif jp2 ppm pgm pbm pnm tga ico jxl"
@@ -25,17 +26,17 @@ DEEPEST = 100  # folders inside each other that are read; a tree of more is no d
 _OF_VERSION_CONTROL = {".git", ".hg", ".svn", ".dvc"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class File:
     """One file of a tree.
 
     Attributes:
         path: path relative to the root of the tree, with `/`.
-        stat: its size and times, or those of the ZIP file that it is in.
+        stamp: its state, or that of the ZIP file that it is in.
     """
 
     path: str
-    stat: os.stat_result
+    stamp: Stamp
 
     @property
     def name(self) -> str:
@@ -232,7 +233,7 @@ def _scan(
                 if is_image(own_path):
                     left_out.not_files.append(own_path)
             elif not is_system_file(entry.name):
-                file = File(own_path, stat)
+                file = File(own_path, stamp(stat))
                 if not entry.name.startswith("."):
                     files.append(file)
                 elif file.is_named_as_image:

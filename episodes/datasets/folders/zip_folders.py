@@ -15,6 +15,7 @@ from episodes.datasets.folders.class_folders import content
 from episodes.datasets.folders.class_layout import layout
 from episodes.datasets.folders.folder_tree import File, tree_of
 from episodes.datasets.source import CHUNK, Payload, Source, few
+from episodes.datasets.stamps import stamp
 from episodes.errors import UserError
 
 LARGEST_FILE = 1 << 28  # bytes of one file; larger ones are left out
@@ -34,7 +35,7 @@ def source(path: Path, name: str) -> Source | None:
     """
     if path.suffix.lower() != ".zip" or not path.is_file():
         return None
-    of_archive = path.stat()
+    of_archive = stamp(path.stat())
     members, notes = _members(path)
     tree, left_out = tree_of(File(own, of_archive) for own in members)
     try:

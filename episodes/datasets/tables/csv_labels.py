@@ -111,7 +111,7 @@ def _read(path: Path, part: PartName | None, files: ImageFiles) -> MemoryTable:
     """Read a file, with columns of pixels or of one-hot labels joined into one."""
 
     def is_image(text: str) -> bool:
-        return bool(IMAGE_SUFFIX.search(text)) and files.find(text, path, part).stat is not None
+        return bool(IMAGE_SUFFIX.search(text)) and files.find(text, path, part).stamp is not None
 
     return with_image_and_label(read_table(path, part, is_image))
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from episodes.datasets.folders.folder_tree import is_image
 from episodes.datasets.names import native
 from episodes.datasets.part_names import PartName, part_in
+from episodes.datasets.stamps import Stamp, stamp
 from episodes.errors import UserError
 
 
@@ -20,12 +21,12 @@ class ImageFile(NamedTuple):
     Attributes:
         path: its path.
         name: its path relative to the folder of the data set, with `/`.
-        stat: its size and times; None if it does not exist.
+        stamp: its state; None if it does not exist.
     """
 
     path: Path
     name: str
-    stat: os.stat_result | None
+    stamp: Stamp | None
 
 
 class ImageFiles:
@@ -64,8 +65,8 @@ class ImageFiles:
         table_folder = os.path.dirname(table)
         for base in dict.fromkeys((table_folder, self._root, os.path.dirname(table_folder))):
             path = os.path.join(base, text)
-            if (file_stat := _stat(path)) is not None:
-                return self._file(os.path.normpath(path), file_stat)
+            if (mark := _stamp(path)) is not None:
+                return self._file(os.path.normpath(path), mark)
         candidates = self._candidates(text, part)
         if len(candidates) > 1:
             places = ", ".join(sorted(f"{name.rpartition('/')[0]}/" for name in candidates)[:5])
@@ -75,7 +76,7 @@ class ImageFiles:
             )
         if candidates:
             path = os.path.join(self._root, candidates[0])
-            return ImageFile(Path(path), candidates[0], _stat(path))
+            return ImageFile(Path(path), candidates[0], _stamp(path))
         return self._file(os.path.normpath(os.path.join(table_folder, text)), None)
 
     def unlisted(self, used: set[str], everywhere: bool) -> tuple[list[str], int]:
@@ -129,21 +130,21 @@ class ImageFiles:
                     self._by_number.setdefault(int(stem), []).append(name)
         return self._by_name
 
-    def _file(self, path: str, file_stat: os.stat_result | None) -> ImageFile:
+    def _file(self, path: str, mark: Stamp | None) -> ImageFile:
         """Return a file with its name relative to the folder."""
         prefix = self._root + os.sep
         inside = path.startswith(prefix)
         name = path[len(prefix) :] if inside else os.path.relpath(path, self._root)
-        return ImageFile(Path(path), name.replace(os.sep, "/"), file_stat)
+        return ImageFile(Path(path), name.replace(os.sep, "/"), mark)
 
 
-def _stat(path: str) -> os.stat_result | None:
-    """Return the stat of a file; None if there is no such file."""
+def _stamp(path: str) -> Stamp | None:
+    """Return the stamp of a file; None if there is no such file."""
     try:
-        file_stat = os.stat(path)
+        status = os.stat(path)
     except (OSError, ValueError):
         return None
-    return file_stat if stat.S_ISREG(file_stat.st_mode) else None
+    return stamp(status) if stat.S_ISREG(status.st_mode) else None
 
 
 def _image_names(folder: Path, is_deep: bool = True) -> list[str]:

@@ -199,7 +199,7 @@ def _is_image(text: str, table: Table, files: ImageFiles) -> bool:
     if _BASE64.match(text):
         return True
     try:
-        return files.find(text, table.path, table.part).stat is not None
+        return files.find(text, table.path, table.part).stamp is not None
     except UserError:  # several files fit, so it names files
         return True
 
@@ -213,7 +213,7 @@ def _named_files(table: Table, column: str, values: pa.ChunkedArray, files: Imag
     if examples and _ADDRESS.match(examples[0]):
         raise UserError(f"{table.path} {_of_addresses(examples[0], column)}.")
     named = [files.find(text or "", table.path, table.part) for text in texts]
-    if named and not any(file.stat for file in named):
+    if named and not any(file.stamp for file in named):
         raise UserError(
             f"{table.path} names image files such as {few(examples[:1]) or 'none'} in {column!r}, "
             f"but none of the {len(texts):,} is there: put them below {files.folder}, or correct "

@@ -106,7 +106,7 @@ def without_repeats(rows: list[Rows], column: str) -> tuple[list[Rows], list[str
         labels = labels_of(own.table, column)
         for index in np.flatnonzero(mask).tolist():
             file, code = own.images.files[index], int(labels.codes[index])
-            if file is None or file.stat is None:
+            if file is None or file.stamp is None:
                 continue
             label = str(labels.keys[code]) if code >= 0 else ""
             if file.name not in seen:

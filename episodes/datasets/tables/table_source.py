@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from episodes.datasets.source import Content, Part, Payload, Source, few
+from episodes.datasets.stamps import Stamp, stamp
 from episodes.datasets.tables.columns import (
     LabelColumn,
     encoded_image_column,
@@ -102,9 +103,9 @@ def source_of_tables(
     all_notes += [*repeat_notes, *more_notes]
     all_notes += note_on_unlisted(files, [*rows, *test_rows], everywhere=list_all)
     paths = [table.path for table in (*train, *test)]
-    stats = _stats(folder, [*paths, *also_read], [*rows, *test_rows])
+    marks = _stamps(folder, [*paths, *also_read], [*rows, *test_rows])
     read = lambda: _read(rows, test_rows, columns.label)  # noqa: E731
-    return Source(name, "rows", stats, tuple(all_notes), read, has_test=bool(test_rows))
+    return Source(name, "rows", marks, tuple(all_notes), read, has_test=bool(test_rows))
 
 
 def columns_of(table: Table, files: ImageFiles) -> Columns:
@@ -161,14 +162,13 @@ def _check_columns(table: Table, first: Table, columns: Columns) -> None:
         )
 
 
-def _stats(
-    folder: Path, paths: Sequence[Path], rows: list[Rows]
-) -> tuple[tuple[str, os.stat_result], ...]:
-    """Return the name and stat of every file that is read."""
-    stats = [(Path(os.path.relpath(path, folder.parent)).as_posix(), path.stat()) for path in paths]
+def _stamps(folder: Path, paths: Sequence[Path], rows: list[Rows]) -> tuple[tuple[str, Stamp], ...]:
+    """Return the name and stamp of every file that is read."""
+    names = [Path(os.path.relpath(path, folder.parent)).as_posix() for path in paths]
+    marks = [(name, stamp(path.stat())) for name, path in zip(names, paths, strict=True)]
     for own in rows:
-        stats += [(file.name, file.stat) for file in own.images.files if file and file.stat]
-    return tuple(stats)
+        marks += [(file.name, file.stamp) for file in own.images.files if file and file.stamp]
+    return tuple(marks)
 
 
 def _read(train: list[Rows], test: list[Rows], label: LabelColumn) -> Content:

@@ -3,8 +3,9 @@
 import os
 
 from episodes.datasets.folders.folder_tree import File, Folder, tree_of
+from episodes.datasets.stamps import stamp
 
-STAT = os.stat(__file__)
+STAMP = stamp(os.stat(__file__))
 
 
 def tree(*paths: str) -> Folder:
@@ -13,4 +14,4 @@ def tree(*paths: str) -> Folder:
     for path in paths:
         stem, dash, suffix = path.partition("0-9")
         names += [f"{stem}{i}{suffix}" for i in range(10)] if dash else [path]
-    return tree_of([File(name, STAT) for name in names])[0]
+    return tree_of([File(name, STAMP) for name in names])[0]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from episodes.datasets.folders.folder_tree import File, is_image, scan, tree_of
-from tests.episodes.datasets.trees import STAT
+from tests.episodes.datasets.trees import STAMP
 
 
 def save(root: Path, *paths: str) -> None:
@@ -28,7 +28,7 @@ def test_files_are_sorted_by_path_and_know_their_sizes(tmp_path: Path) -> None:
         "b/10.png",
         "b/2.png",
     ]
-    assert {file.stat.st_size for file in tree.all_files()} == {5}
+    assert {file.stamp.size for file in tree.all_files()} == {5}
     assert (tree.n_images, tree.folders[0].n_images, tree.folders[0].n_own_images) == (3, 1, 0)
 
 
@@ -43,7 +43,7 @@ def test_folders_of_the_system_are_left_out_with_a_count(tmp_path: Path, folder:
     note = f"left out system folders: {folder}/, a/{folder}/, with 2 images"
     assert left_out.notes() == [note]
     archive, of_archive = tree_of(
-        [File(name, STAT) for name in ("a/1.png", f"a/{folder}/t.jpg", f"{folder}/2.png")]
+        [File(name, STAMP) for name in ("a/1.png", f"a/{folder}/t.jpg", f"{folder}/2.png")]
     )
     assert [file.path for file in archive.all_files()] == ["a/1.png"]
     assert sum(of_archive.system.values()) == 2
@@ -122,7 +122,7 @@ def test_very_deep_folders_are_left_out(tmp_path: Path) -> None:
     tree, left_out = scan(tmp_path)
     assert [file.path for file in tree.all_files()] == ["a/1.png"]
     assert left_out.notes()[0].startswith("left out folders inside more than 100 others: a/d/d")
-    archive, of_archive = tree_of([File("a/" + "d/" * 5000 + "2.png", STAT), File("a/1.png", STAT)])
+    archive, of_archive = tree_of([File("a/" + "d/" * 5000 + "2.png", STAMP), File("a/1.png", STAMP)])
     assert [file.path for file in archive.all_files()] == ["a/1.png"]
     assert len(of_archive.deep) == 1
 

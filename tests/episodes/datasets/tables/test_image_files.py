@@ -41,14 +41,14 @@ def test_the_file_of_a_text(tmp_path: Path, text: str, name: str) -> None:
     names.append("b/IMG_1.HEIC")
     files = make(tmp_path, *names)
     file = files.find(text, tmp_path / "tables" / "x.csv", None)
-    assert file.stat is not None
+    assert file.stamp is not None
     assert unicodedata.normalize("NFD", file.name) == name
 
 
 @pytest.mark.parametrize("text", ["2.jpg", "a/9.jpg", "", ".", "a", "1.png", "notes.txt"])
 def test_what_names_no_file(tmp_path: Path, text: str) -> None:
     files = make(tmp_path, "a/1.jpg", "notes/notes.txt.bak", ".hidden/2.jpg", "@eaDir/2.jpg")
-    assert files.find(text, tmp_path / "x.csv", None).stat is None
+    assert files.find(text, tmp_path / "x.csv", None).stamp is None
 
 
 @pytest.mark.parametrize(("part", "name"), [("train", "train/1.jpg"), ("test", "test_set/1.jpg")])
@@ -70,7 +70,7 @@ def test_images_without_a_row_are_listed(tmp_path: Path) -> None:
 def test_a_missing_file_is_not_replaced_by_one_of_another_folder(tmp_path: Path) -> None:
     files = make(tmp_path, "a/2.jpg", "b/1.jpg", "train/images/9.jpg")
     for text in ("a/1.jpg", "/elsewhere/A/1.jpg", "b/2.jpg"):
-        assert files.find(text, tmp_path / "x.csv", None).stat is None
+        assert files.find(text, tmp_path / "x.csv", None).stamp is None
     # A folder that is nowhere may have been renamed, and one may lie between.
     assert files.find("photos/1.jpg", tmp_path / "x.csv", None).name == "b/1.jpg"
     assert files.find("/elsewhere/train/9.jpg", tmp_path / "x.csv", None).name.endswith("s/9.jpg")
