@@ -9,25 +9,30 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable
+from functools import lru_cache
 from itertools import islice
 from math import isqrt
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from episodes.datasets.names import readable
 from episodes.datasets.part_names import PartName
+from episodes.datasets.stamps import stamp
 from episodes.datasets.tables.table import MemoryTable
+from episodes.datasets.tables.wide_tables import pixel_columns, with_image_and_label
 from episodes.errors import DAMAGED_JSON, UserError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".ndjson", ".txt", ".json")
+_JSON = (".jsonl", ".ndjson", ".json")
 
 _BOMS = {codecs.BOM_UTF8: "utf-8-sig", codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 _DELIMITERS = (",", ";", "\t", "|")
 _DECIMAL = re.compile(r"-?\d+\.\d+")
 _HEAD = 1 << 16  # bytes that are enough for the header
+_WIDE_HEAD = 1 << 20  # the same with a column for each pixel
 _FEWEST_PIXELS = 64
 _FEW_ROWS = 10  # which may have a label of their own each
 _LARGEST_JSON = 1 << 26  # bytes of a JSON file in a folder
@@ -36,6 +41,24 @@ _COMMENT = re.compile(
 )  # a line; of `#,label` it is the header
 
 csv.field_size_limit(1 << 28)  # characters of a cell, which may be an image in base64
+
+
+class _PixelHeader(NamedTuple):
+    """The first lines of a table of pixels.
+
+    Attributes:
+        names: names of the columns.
+        n_lines: number of lines above the first image.
+        first_row: number of the first image in messages.
+        delimiter: what separates the cells.
+        encoding: encoding of the file.
+    """
+
+    names: tuple[str, ...]
+    n_lines: int
+    first_row: int
+    delimiter: str
+    encoding: str
 
 
 def head_of(path: Path) -> tuple[list[str], list[str]]:
@@ -78,6 +101,8 @@ def _head_of_json(path: Path) -> tuple[list[str], list[str]]:
 def read_table(path: Path, part: PartName | None, is_image: Callable[[str], bool]) -> MemoryTable:
     """Read a file with one image in each row, or in each object.
 
+    Columns of pixels may be joined into one of images.
+
     Args:
         path: path of the file.
         part: part of the data set that its name stands for.
@@ -87,6 +112,9 @@ def read_table(path: Path, part: PartName | None, is_image: Callable[[str], bool
         UserError: the file is not in UTF-8, or is not a table.
     """
     try:
+        is_json = path.suffix.lower() in _JSON
+        if not is_json and (table := _of_pixels(path, part, is_image)):
+            return table
         text = _decoded(path, path.read_bytes(), is_whole=True)
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror}.") from error
@@ -97,10 +125,14 @@ def read_table(path: Path, part: PartName | None, is_image: Callable[[str], bool
     return _of_rows(path, part, text, is_image)
 
 
+def _encoding(data: bytes) -> str:
+    return next((name for bom, name in _BOMS.items() if data.startswith(bom)), "utf-8")
+
+
 def _decoded(path: Path, data: bytes, is_whole: bool) -> str:
     if data.startswith(b"PK\x03\x04"):
         raise UserError(f"{path} is a spreadsheet or an archive: save it as CSV UTF-8.")
-    encoding = next((name for bom, name in _BOMS.items() if data.startswith(bom)), "utf-8")
+    encoding = _encoding(data)
     if encoding == "utf-8" and b"\0" in data:
         raise UserError(f"{path} is not encoded in UTF-8 (it has zero bytes): save it as UTF-8.")
     try:
@@ -132,6 +164,81 @@ def _lines_and_delimiter(path: Path, text: str) -> tuple[io.StringIO, str]:
     return io.StringIO(text), best
 
 
+def _of_pixels(
+    path: Path, part: PartName | None, is_image: Callable[[str], bool]
+) -> MemoryTable | None:
+    """Return a table of pixels, joined into images; None for another table."""
+    with path.open("rb") as file:
+        head = file.read(_WIDE_HEAD)
+    text = _decoded(path, head, is_whole=False)
+    lines, delimiter = _lines_and_delimiter(path, text)
+    n_above = text.count("\n") - lines.getvalue().count("\n")
+    reader = csv.reader(lines, delimiter=delimiter, skipinitialspace=True)
+    try:
+        first = next((row for row in reader if any(cell.strip() for cell in row)), [])
+    except csv.Error:
+        return None
+    cells = [cell.strip() for cell in first]
+    has_header = not _are_pixels(cells)
+    names = cells if has_header else _names_of_pixels(cells)
+    if not pixel_columns(names) or any(bool(cell) and is_image(cell) for cell in cells):
+        return None
+    n_lines = n_above + reader.line_num - (not has_header)
+    header = _PixelHeader(
+        tuple(_unique(path, names)), n_lines, 1 + has_header, delimiter, _encoding(head)
+    )
+    return _table_of_pixels(path, part, header, stamp(path.stat()))
+
+
+@lru_cache(maxsize=4)  # a command locates a data set several times
+def _table_of_pixels(
+    path: Path, part: PartName | None, header: _PixelHeader, state: str
+) -> MemoryTable | None:
+    """Read a table of pixels by pyarrow, without a text of Python for each pixel.
+
+    Args:
+        path: path of the file.
+        part: part of the data set that its name stands for.
+        header: its first lines.
+        state: stamp of the file, so that it is read again if it changes.
+
+    Returns:
+        The table with its pixels joined into images; None if it has cells or rows that pyarrow
+        reads otherwise than `_of_rows`.
+
+    Raises:
+        UserError: the pixels are not those of square images.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    from pyarrow import csv as arrow_csv
+
+    pixels = pixel_columns(header.names)
+    others = [name for name in header.names if name not in set(pixels)]
+    texts = others if len(pixels) > 1 else header.names
+    types = {**dict.fromkeys(pixels, pa.uint8()), **dict.fromkeys(texts, pa.string())}
+    try:
+        content = arrow_csv.read_csv(
+            path,
+            arrow_csv.ReadOptions(
+                column_names=header.names, skip_rows=header.n_lines, encoding=header.encoding
+            ),
+            arrow_csv.ParseOptions(delimiter=header.delimiter),
+            arrow_csv.ConvertOptions(
+                column_types=types, null_values=[""], strings_can_be_null=True
+            ),
+        )
+    except (pa.ArrowException, UnicodeDecodeError):
+        return None
+    has_gaps = any(content.column(name).null_count for name in pixels)
+    if has_gaps or any(pc.any(pc.match_substring(content[name], '"')).as_py() for name in texts):
+        return None
+    columns = {name: content.column(name) for name in header.names}
+    for name in others:
+        columns[name] = _column([cell or "" for cell in columns[name].to_pylist()])
+    return with_image_and_label(MemoryTable(path, part, pa.table(columns), header.first_row))
+
+
 def _of_rows(
     path: Path, part: PartName | None, text: str, is_image: Callable[[str], bool]
 ) -> MemoryTable:
@@ -153,7 +260,7 @@ def _of_rows(
     if any(images):
         header, n_header = _default_names(images, rows), 0
     elif _are_pixels(header):
-        header, n_header = ["label", *(f"pixel{i}" for i in range(len(header) - 1))], 0
+        header, n_header = _names_of_pixels(header), 0
     names = _unique(path, header)
     for number, row in enumerate(islice(rows, n_header, None), n_header + 1):
         if len(row) != len(header):
@@ -189,6 +296,10 @@ def _are_pixels(cells: list[str]) -> bool:
     n_pixels = len(cells) - 1
     is_square = n_pixels >= _FEWEST_PIXELS and isqrt(n_pixels) ** 2 == n_pixels
     return is_square and all(cell.isascii() and cell.isdigit() for cell in cells)
+
+
+def _names_of_pixels(cells: list[str]) -> list[str]:
+    return ["label", *(f"pixel{number}" for number in range(len(cells) - 1))]
 
 
 def _unique(path: Path, header: list[str]) -> list[str]:

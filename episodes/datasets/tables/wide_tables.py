@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from math import isqrt
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from episodes.datasets.source import CHUNK
 from episodes.datasets.tables.columns import LABEL_NAMES, by_usual_names, is_text, plain
 from episodes.datasets.tables.table import MemoryTable
 from episodes.errors import UserError
@@ -20,71 +22,83 @@ _FEWEST_PIXELS = 16
 _FLAGS = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "true": 1, "false": 0}
 
 
-def has_pixels(header: list[str]) -> bool:
+def pixel_columns(header: Sequence[str]) -> list[str]:
+    """Return the columns that hold one pixel each, or the one called `pixels` that holds all."""
+    columns = [name for name in header if _PIXEL.fullmatch(name.strip())]
+    if len(columns) >= _FEWEST_PIXELS:
+        return columns
+    return [name for name in header if plain(name) == "pixels"][:1]
+
+
+def has_pixels(header: Sequence[str]) -> bool:
     """Return whether columns hold pixels: one column each, or all in one called `pixels`."""
-    return len(_pixel_columns(header)) >= _FEWEST_PIXELS or "pixels" in map(plain, header)
+    return bool(pixel_columns(header))
 
 
 def with_image_and_label(table: MemoryTable) -> MemoryTable:
     """Join columns of pixels into images, and one-hot columns into labels.
 
     Raises:
-        UserError: there are pixels, but not as many as a square image has.
+        UserError: there are pixels, but not those of square images, or columns without rows.
     """
     content = table.content
-    pixels = _pixel_columns(content.column_names)
-    if len(pixels) >= _FEWEST_PIXELS:
-        values = np.stack([_numbers(table, content.column(name)) for name in pixels], axis=1)
+    pixels = pixel_columns(content.column_names)
+    if pixels and not table.n_rows:
+        raise UserError(f"{table.path} is empty: expected a row for each image.")
+    if len(pixels) > 1:
+        values = np.stack([_pixels(table, content.column(name)) for name in pixels], axis=1)
         content = _with_images(table, content.drop_columns(pixels), values)
-    elif name := _column_of_all_pixels(content.schema):
-        values = _numbers_in_text(table, content.column(name))
-        content = _with_images(table, content.drop_columns([name]), values)
+    elif pixels and is_text(content.schema.field(pixels[0]).type):
+        values = _pixels_in_text(table, content.column(pixels[0]))
+        content = _with_images(table, content.drop_columns(pixels), values)
     if not by_usual_names(content.column_names, LABEL_NAMES):
         content = _with_label_of_flags(content)
     return MemoryTable(table.path, table.part, content, table.first_row)
 
 
-def _pixel_columns(header: list[str]) -> list[str]:
-    return [name for name in header if _PIXEL.fullmatch(name.strip())]
-
-
-def _column_of_all_pixels(schema: pa.Schema) -> str | None:
-    """Return the column of texts that hold all pixels of an image each, or None."""
-    names = [f.name for f in schema if plain(f.name) == "pixels" and is_text(f.type)]
-    return names[0] if names else None
-
-
-def _numbers(table: MemoryTable, column: pa.ChunkedArray) -> np.ndarray:
-    """Return the values of a column of pixels, float [n]."""
+def _pixels(table: MemoryTable, column: pa.ChunkedArray) -> np.ndarray:
+    """Return the values of a column of pixels, uint8 [n]."""
     import pyarrow as pa
 
     try:
-        values: np.ndarray = column.cast("float64").fill_null(np.nan).to_numpy()
+        values = column.cast("float64").fill_null(np.nan).to_numpy()
     except pa.ArrowException as error:
         raise _no_pixels(table) from error
-    return values
+    is_byte = (values == np.round(values)) & (values >= 0) & (values <= 255)
+    if not is_byte.all():
+        raise _no_pixels(table)
+    pixels: np.ndarray = values.astype(np.uint8)
+    return pixels
 
 
-def _numbers_in_text(table: MemoryTable, column: pa.ChunkedArray) -> np.ndarray:
-    """Return the pixels in texts of numbers separated by spaces, float [n, pixels]."""
-    try:
-        rows = [np.array((text or "").split(), dtype=np.float64) for text in column.to_pylist()]
-        return np.stack(rows)
-    except ValueError as error:
-        raise _no_pixels(table) from error
+def _pixels_in_text(table: MemoryTable, column: pa.ChunkedArray) -> np.ndarray:
+    """Return the pixels in texts of numbers separated by white space, uint8 [n, pixels]."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    pieces = []
+    for start in range(0, len(column), CHUNK):  # the texts of all numbers need a lot of memory
+        piece = column.slice(start, CHUNK)
+        numbers = pc.ascii_split_whitespace(pc.ascii_trim_whitespace(piece))
+        if len(pc.unique(pc.list_value_length(numbers))) > 1:
+            raise _no_pixels(table)
+        flat = _pixels(table, pa.chunked_array(pc.list_flatten(numbers)))
+        pieces.append(flat.reshape(len(piece), -1))
+    if len({piece.shape[1] for piece in pieces}) != 1:
+        raise _no_pixels(table)
+    return np.concatenate(pieces)
 
 
-def _with_images(table: MemoryTable, content: pa.Table, values: np.ndarray) -> pa.Table:
+def _with_images(table: MemoryTable, content: pa.Table, pixels: np.ndarray) -> pa.Table:
     """Add square images, grey or with three channels at the end, as the column `image`."""
     import pyarrow as pa
 
-    n_pixels = values.shape[1]
+    n_pixels = pixels.shape[1]
     channels = 3 if isqrt(n_pixels) ** 2 != n_pixels and n_pixels % 3 == 0 else 1
     side = isqrt(n_pixels // channels)
-    is_byte = (values == np.round(values)) & (values >= 0) & (values <= 255)
-    if side * side * channels != n_pixels or not is_byte.all():
+    if side * side * channels != n_pixels:
         raise _no_pixels(table)
-    images = values.astype(np.uint8).reshape(-1, side, side, channels)
+    images = pixels.reshape(-1, side, side, channels)
     column = pa.FixedShapeTensorArray.from_numpy_ndarray(np.ascontiguousarray(images))
     return content.append_column("image", column)
 

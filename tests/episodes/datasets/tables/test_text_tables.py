@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from episodes.datasets.tables import text_tables
 from episodes.datasets.tables.text_tables import head_of, read_table
+from episodes.datasets.tables.wide_tables import with_image_and_label
 from episodes.errors import UserError
 
 ROWS = [("a.png", "cat"), ("b 1.png", "dog, big")]
@@ -101,6 +104,62 @@ def test_what_is_no_table_is_refused(
     (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match=message):
         read_table(tmp_path / name, None, lambda text: False)
+
+
+WIDE = ",".join(f"pixel{i}" for i in range(16))
+ROW = ",".join(map(str, range(240, 256)))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize(
+    ("content", "labels"),
+    [
+        (f"label,{WIDE}\n0,{ROW}\n\n1,{ROW}\n", ["0", "1"]),
+        (f"# note\n\nlabel,{WIDE}\r\nsea lion,{ROW}\r\n,{ROW}\r\n", ["sea lion", None]),
+        (f"sep=;\nlabel;pixels\n0;{ROW.replace(',', ' ')}\n".replace("0;", "1.0;"), [1.0]),
+        (f"label,pixels\ncat,{ROW.replace(',', ' ')}\n", ["cat"]),
+    ],
+)
+def test_tables_of_pixels_are_read_without_texts_of_python(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    content: str,
+    labels: list[object],
+    encoding: str,
+) -> None:
+    (tmp_path / "x.csv").write_bytes(content.encode(encoding))
+    monkeypatch.setattr(text_tables, "_of_rows", None)
+    table = read_table(tmp_path / "x.csv", None, lambda text: False)
+    assert table.read("label").to_pylist() == labels
+    images = table.read("image").combine_chunks().to_numpy_ndarray()
+    expected = np.arange(240, 256).reshape(4, 4, 1)
+    np.testing.assert_array_equal(images, [expected] * len(labels))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        f"label,{WIDE}\n0,{ROW}\n,{',' * 15}\n",
+        f'label,{WIDE}\n "0",{ROW}\n',
+        f"label,{WIDE}\n0,{ROW.replace('240', '240.0')}\n",
+    ],
+)
+def test_pixels_that_pyarrow_reads_otherwise_are_read_as_text(tmp_path: Path, content: str) -> None:
+    (tmp_path / "x.csv").write_text(content)
+    table = with_image_and_label(read_table(tmp_path / "x.csv", None, lambda text: False))
+    assert table.read("label").to_pylist() == ["0"]
+    assert table.read("image").combine_chunks().to_numpy_ndarray().ravel().tolist() == [
+        *range(240, 256)
+    ]
+
+
+def test_a_table_of_pixels_is_read_again_only_if_it_changes(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text(f"label,{WIDE}\n0,{ROW}\n")
+    first = read_table(path, None, lambda text: False)
+    assert read_table(path, None, lambda text: False) is first
+    path.write_text(f"label,{WIDE}\n0,{ROW}\n1,{ROW}\n")
+    assert read_table(path, None, lambda text: False).n_rows == 2
 
 
 def test_lone_surrogates_in_json_are_replaced(tmp_path: Path) -> None:

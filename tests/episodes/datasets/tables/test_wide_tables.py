@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from episodes.datasets.tables import wide_tables
 from episodes.datasets.tables.table import MemoryTable
 from episodes.datasets.tables.wide_tables import has_pixels, with_image_and_label
 from episodes.errors import UserError
@@ -45,6 +46,26 @@ def test_other_values_and_shapes_are_no_pixels(value: float) -> None:
         joined(columns)
     with pytest.raises(UserError, match="square images"):
         joined({f"pixel{i}": [0] for i in range(17)})
+
+
+@pytest.mark.parametrize("text", ["", "1 2", "1 2 3 x", "1 2 3 256", "1 2 3 0.5"])
+def test_texts_of_other_numbers_are_no_pixels(text: str) -> None:
+    with pytest.raises(UserError, match="not the whole numbers from 0 to 255 of square images"):
+        joined({"pixels": ["1 2 3 4", text]})
+
+
+def test_columns_of_pixels_without_rows_are_an_error() -> None:
+    with pytest.raises(UserError, match="is empty: expected a row for each image"):
+        joined({f"pixel{i}": pa.array([], pa.string()) for i in range(16)})
+
+
+def test_pixels_in_text_are_read_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wide_tables, "CHUNK", 2)
+    content = joined({"pixels": [f"{i} 0 0 255" for i in range(5)]})
+    images = content.column("image").combine_chunks().to_numpy_ndarray()
+    assert images.reshape(5, 4).tolist() == [[i, 0, 0, 255] for i in range(5)]
+    with pytest.raises(UserError, match="square images"):
+        joined({"pixels": ["1 2 3 4", "1 2 3 4", "1"]})
 
 
 def test_one_column_of_ones_for_each_class_is_a_label() -> None:
