@@ -27,6 +27,7 @@ from fewshot.runs.resolve import ResolvedRun
 from fewshot.runs.training_run import TrainingRun
 from fewshot.runs.trial_data import Part, TrialData
 from fewshot.training import curves, trainer
+from fewshot.training.checkpoint import Checkpoint
 
 FOLDS = 5
 LONG = 10.0  # seconds left that are worth saying
@@ -213,7 +214,7 @@ def fit_part(
     config = run.config
     assert config.train is not None
     checkpoint = folder / "checkpoint.pt"
-    resumes = checkpoint.exists()
+    resumes = Checkpoint.read(checkpoint, torch.device(run.compute.device)) is not None
     if not resumes:
         _initialise(run, learner, train, seed)
     stream, steps_per_epoch = training_stream.of_run(run, learner, train, seed)

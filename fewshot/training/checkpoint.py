@@ -61,6 +61,8 @@ class Checkpoint:
         best: state of the best log point, or None if it is not to be restored.
         optimizer: state of the optimiser of the current phase.
         schedule: state of the learning-rate schedule of the current phase.
+        random: state of torch's random generator when the file was written.
+        cuda_random: that of the GPU's, if there was one.
     """
 
     progress: Progress
@@ -69,41 +71,45 @@ class Checkpoint:
     best: State | None
     optimizer: State
     schedule: State
+    random: Tensor = field(default_factory=torch.get_rng_state)
+    cuda_random: Tensor | None = None
 
     def write(self, path: Path) -> None:
         """Write the file, with the state of torch's random generators."""
         device = self.progress.loss_sum.device
-        content = {
-            **vars(self),
-            "progress": vars(self.progress),
-            "random": torch.get_rng_state(),
-            "cuda_random": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
-        }
-        write_tensors(path, content)
+        self.random = torch.get_rng_state()
+        self.cuda_random = torch.cuda.get_rng_state(device) if device.type == "cuda" else None
+        write_tensors(path, {**vars(self), "progress": vars(self.progress)})
 
     @classmethod
     def read(cls, path: Path, device: torch.device) -> Checkpoint | None:
-        """Read a file and restore the state of torch's random generators.
+        """Read a file; return None if there is none.
 
-        Return None, with a message, if the file is damaged: the training then begins anew.
+        A damaged file is removed, with a message, and counts as none: the training begins anew.
+        """
+        if not path.exists():
+            return None
+        try:
+            content = read_tensors(path)
+            progress = Progress(**content.pop("progress"))
+            progress.loss_sum = progress.loss_sum.to(device)
+            return cls(progress, **content)
+        except Exception as error:  # torch raises errors of many types for damaged files
+            reason = one_line(error, 100) or type(error).__name__
+            log.warning("the checkpoint %s is damaged (%s): training begins anew.", path, reason)
+            path.unlink(missing_ok=True)
+            return None
+
+    def restore_random(self) -> None:
+        """Restore the state of torch's random generators.
 
         The file is rank 0's. Every other process gets random numbers of its own, so that no two
         drop the same units.
         """
-        try:
-            content = read_tensors(path)
-            random, cuda_random = content.pop("random"), content.pop("cuda_random")
-            progress = Progress(**content.pop("progress"))
-            progress.loss_sum = progress.loss_sum.to(device)
-            checkpoint = cls(progress, **content)
-        except Exception as error:  # torch raises errors of many types for damaged files
-            reason = one_line(error, 100) or type(error).__name__
-            log.warning("the checkpoint %s is damaged (%s): training begins anew.", path, reason)
-            return None
         if distributed.rank():
-            torch.manual_seed((torch.initial_seed() + progress.step) % 2**63)
-        else:
-            torch.set_rng_state(random)
-            if cuda_random is not None and device.type == "cuda":
-                torch.cuda.set_rng_state(cuda_random, device)
-        return checkpoint
+            torch.manual_seed((torch.initial_seed() + self.progress.step) % 2**63)
+            return
+        torch.set_rng_state(self.random)
+        device = self.progress.loss_sum.device
+        if self.cuda_random is not None and device.type == "cuda":
+            torch.cuda.set_rng_state(self.cuda_random, device)

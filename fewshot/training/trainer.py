@@ -306,11 +306,12 @@ class _Training:
 
     def _restore(self) -> Checkpoint | None:
         """Continue from the checkpoint, if there is one; return it for the optimiser's part."""
-        if self.checkpoint is None or not self.checkpoint.exists():
+        if self.checkpoint is None:
             return None
         saved = Checkpoint.read(self.checkpoint, self.device)
         if saved is None:
             return None
+        saved.restore_random()
         self.progress, self.best_state = saved.progress, saved.best
         self.learner.load_state_dict(saved.learner)
         if self.average is not None and saved.average is not None:

@@ -82,6 +82,18 @@ def test_a_random_backbone_is_initialised_from_training_images(tmp_path: Path) -
     assert not torch.allclose(ours, random, rtol=0.1)
 
 
+def test_a_training_with_a_damaged_checkpoint_begins_as_if_there_were_none(tmp_path: Path) -> None:
+    """The head starts as class means again: from a random one, so few steps reach no accuracy."""
+    train = {"steps": 2, "batch_size": 16, "lr": 1e-5}
+    values = quick("finetune", train=train, learner={"start": "prototypes"})
+    expected = experiment.run(values, [0], out=tmp_path / "undisturbed")
+    trial = tmp_path / "disturbed" / expected.run_id / "trial-0"
+    trial.mkdir(parents=True)
+    (trial / "checkpoint.pt").write_bytes(b"half a fi")
+    record = experiment.run(values, [0], out=tmp_path / "disturbed")
+    assert record.scores == expected.scores
+
+
 def test_meta_training_on_a_base_set(tmp_path: Path) -> None:
     """Only the images of the base set are trained on; the record has its name, not its path."""
     folder = tmp_path / "shapes"

@@ -46,7 +46,7 @@ def test_a_round_trip(tmp_path: Path) -> None:
     assert torch.equal(buffer, torch.ones(2))
 
 
-def test_a_damaged_file_is_none_and_changes_no_random_numbers(tmp_path: Path, caplog) -> None:
+def test_a_damaged_file_is_removed_and_changes_no_random_numbers(tmp_path: Path, caplog) -> None:
     path = tmp_path / "checkpoint.pt"
     checkpoint().write(path)
     whole = path.read_bytes()
@@ -60,6 +60,8 @@ def test_a_damaged_file_is_none_and_changes_no_random_numbers(tmp_path: Path, ca
     ):
         path.write_bytes(content)
         assert Checkpoint.read(path, CPU) is None
+        assert not path.exists()
+    assert Checkpoint.read(path, CPU) is None
     assert "training begins anew" in caplog.text
     assert torch.equal(torch.get_rng_state(), state)
 
@@ -67,8 +69,11 @@ def test_a_damaged_file_is_none_and_changes_no_random_numbers(tmp_path: Path, ca
 def test_random_numbers_continue(tmp_path: Path) -> None:
     checkpoint().write(tmp_path / "checkpoint.pt")
     expected = torch.rand(4)
+    torch.manual_seed(1)
+    restored = Checkpoint.read(tmp_path / "checkpoint.pt", CPU)
+    assert torch.initial_seed() == 1
     torch.rand(9)
-    Checkpoint.read(tmp_path / "checkpoint.pt", CPU)
+    restored.restore_random()
     assert torch.equal(torch.rand(4), expected)
 
 
@@ -79,7 +84,7 @@ def test_other_processes_get_random_numbers_of_their_own(
     of_rank_0 = torch.rand(4)
     monkeypatch.setattr(distributed, "rank", lambda: 1)
     torch.manual_seed(3)  # the seed of the trial and the rank
-    Checkpoint.read(tmp_path / "checkpoint.pt", CPU)
+    Checkpoint.read(tmp_path / "checkpoint.pt", CPU).restore_random()
     numbers = torch.rand(4)
     assert not torch.equal(numbers, of_rank_0)
     torch.manual_seed(3 + 7)  # and the step
@@ -96,4 +101,5 @@ def test_random_numbers_of_a_gpu_continue(tmp_path: Path) -> None:
     torch.rand(9, device=device)
     restored = Checkpoint.read(tmp_path / "checkpoint.pt", device)
     assert restored.progress.loss_sum.is_cuda
+    restored.restore_random()
     assert torch.equal(torch.rand(4, device=device), expected)
