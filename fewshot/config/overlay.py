@@ -13,7 +13,15 @@ BUDGETS = ("shots", "fraction", "full")
 DEFAULT_METHOD = "probe"
 FEW_LABELS = 100  # up to this many labels per class the preset `few` is the default, then `full`
 OF_A_BUDGET = (*BUDGETS, "class_shots")
-OF_DATA = ("data", "image_size", "image_fit", "test", "test_folds", "group_by")
+OF_DATA = (
+    "data",
+    "exclude_classes",
+    "image_size",
+    "image_fit",
+    "test",
+    "test_folds",
+    "group_by",
+)
 KEPT_BY_ANOTHER_METHOD = (*OF_A_BUDGET, *OF_DATA, "prior", "calibration")
 
 
@@ -28,7 +36,8 @@ def overlay(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
       train.least_steps, so that an explicit number of epochs is what is trained;
     - a backbone of another name, or with others beside it, removes the whole section of the old
       one, and train.resolutions, which are sides of its images;
-    - another method removes everything but the data and the label budget.
+    - another method removes everything but the data, the label budget, the prior and whether the
+      probabilities are calibrated.
 
     Args:
         base: nested settings.

@@ -133,6 +133,11 @@ def test_the_same_layer_twice_is_that_layer_once(seed: int) -> None:
             {"method": "probe"},
             {"method": "probe", "shots": 4, "data": "digits"},
         ),
+        (
+            {"method": "scratch", "data": "digits", "exclude_classes": ["1"], "prior": "training"},
+            {"method": "probe"},
+            {"method": "probe", "data": "digits", "exclude_classes": ["1"], "prior": "training"},
+        ),
         ({"train": {"lr": 1}}, {"method": "probe"}, {"method": "probe", "train": {"lr": 1}}),
         ({"train": {"steps": 4}}, {"train": None}, {"train": None}),
         ({"train": None}, {"train.steps": 4}, {"train": {"steps": 4}}),
