@@ -28,7 +28,7 @@ from episodes.datasets.locations import cache_root, data_root
 from episodes.datasets.names import distinct, readable_line
 from episodes.datasets.source import LoadOptions, Part, Source
 from episodes.errors import NoClasses
-from episodes.types import ImageSet
+from episodes.types import Fit, ImageSet
 
 
 class DecodedPart(NamedTuple):
@@ -63,6 +63,8 @@ def decoded_parts(
     data: str,
     *,
     input_size: int = 0,
+    fit: Fit = "crop",
+    group_by: str | None = None,
     root: Path | None = None,
     cache: Path | None = None,
     progress: bool = False,
@@ -72,6 +74,8 @@ def decoded_parts(
     Args:
         data: a path or name, as for `datasets.load`; or a folder of images without classes.
         input_size: side in pixels that the backbone needs; 0 without one.
+        fit: how an image that is not square becomes square.
+        group_by: as for `datasets.load`; with equal options, its decoded images are used.
         root: folder in which names are looked up, as for `datasets.load`.
         cache: folder for decoded images, as for `datasets.load`.
         progress: whether to report progress while images are decoded.
@@ -85,7 +89,7 @@ def decoded_parts(
         ]
     cache = cache or cache_root()
     source = _located(data, root or data_root())
-    options = LoadOptions(None, input_size, test_share=None)
+    options = LoadOptions(None, input_size, fit, None, group_by)
     entries = decoded(source, options, cache, progress)
     parts = parts_of(source, options)
     mark = signature(source, options)

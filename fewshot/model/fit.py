@@ -35,9 +35,10 @@ def fit_data(data: str, settings: FitConfig, device: str | None = None) -> Image
         UserError: the data is missing or broken, or cannot be classified.
     """
     side = datasets.natural_side(data)
+    input_size = backbones.input_side(settings.backbone or backbones.default(side))
     images = datasets.load(
         data,
-        input_size=backbones.input_side(settings.backbone or backbones.default(side)),
+        input_size=input_size,
         fit=settings.image_fit,
         test=None,
         group_by=settings.group_by,
@@ -46,7 +47,13 @@ def fit_data(data: str, settings: FitConfig, device: str | None = None) -> Image
     return fit(
         images,
         settings,
-        names=names_of(data, len(images)),
+        names=names_of(
+            data,
+            len(images),
+            input_size=input_size,
+            fit=settings.image_fit,
+            group_by=settings.group_by,
+        ),
         device=device,
         side=side,
         is_published=not Path(os.path.expanduser(data)).exists(),

@@ -15,7 +15,10 @@ import torch
 from torch import Tensor
 
 from episodes import datasets
+from episodes.datasets.decoded_parts import decoded_parts
 from episodes.datasets.names import readable_line
+from episodes.types import Fit
+from fewshot import backbones
 from fewshot.evaluation import confident_learning
 from fewshot.evaluation.confident_learning import LikelyErrors
 from fewshot.features import frozen
@@ -45,7 +48,7 @@ def warn(run: ResolvedRun) -> None:
         return
     features = frozen.cached(learner.backbone, train, indices, device).features
     errors = likely_errors(features.features.as_subclass(Tensor), train.labels, train.clusters)
-    names = names_of(data, len(train)) or tuple(map(str, range(len(train))))
+    names = _names_in(run) or tuple(map(str, range(len(train))))
     text = sentence(errors, names, train.labels, train.classes)
     if text:
         log.warning("%s", text)
@@ -80,10 +83,41 @@ def likely_errors(features: Tensor, labels: Tensor, clusters: Tensor | None) -> 
     return errors._replace(indices=at[errors.indices], suggested=present[errors.suggested])
 
 
-def names_of(data: str, n_images: int) -> tuple[str, ...]:
-    """Return the paths of the training images of a data set; none if some could not be read."""
+def _names_in(run: ResolvedRun) -> tuple[str, ...]:
+    """Return the paths of the training images of a run; none if it leaves some of them out."""
+    config = run.config
+    if isinstance(config.test, float) or config.exclude_classes:
+        return ()
+    return names_of(
+        config.data,
+        len(run.data.train),
+        input_size=backbones.input_side(config.backbone),
+        fit=config.image_fit,
+        group_by=config.group_by,
+    )
+
+
+def names_of(
+    data: str,
+    n_images: int,
+    *,
+    input_size: int = 0,
+    fit: Fit = "crop",
+    group_by: str | None = None,
+) -> tuple[str, ...]:
+    """Return the paths of the training images of a data set that can be read.
+
+    Args:
+        data: a path or the name of a data set.
+        n_images: how many can be read; if the number has changed, there are no names.
+        input_size, fit, group_by: how they were loaded, so that they are not decoded again.
+    """
     part = datasets.contents(data).train
-    return tuple(map(part.name_of, range(n_images))) if len(part.labels) == n_images else ()
+    positions = list(range(len(part.labels)))
+    if len(positions) != n_images:
+        reasons = decoded_parts(data, input_size=input_size, fit=fit, group_by=group_by)[0].reasons
+        positions = [index for index, reason in enumerate(reasons) if reason is None]
+    return tuple(map(part.name_of, positions)) if len(positions) == n_images else ()
 
 
 def sentence(

@@ -9,12 +9,14 @@ import pytest
 import torch
 
 from episodes import datasets, subsets
+from episodes.datasets.decoding import image_cache
 from episodes.types import ImageSet
 from fewshot.config import BackboneSettings
 from fewshot.config.fitting import FitConfig
 from fewshot.errors import UserError
-from fewshot.model.fit import fit
+from fewshot.model.fit import fit, fit_data
 from fewshot.runs import experiment
+from tests.fewshot.model import own_photos
 
 SMALL = BackboneSettings(name="mini-resnet", weights="pretrained")
 PROBE = FitConfig(method="probe", backbone=SMALL)
@@ -64,6 +66,24 @@ def test_two_classes_and_unequal_counts_are_fitted(counts: tuple[int, ...]) -> N
     features = classifier.features(new.images[known])
     right = classifier.log_probabilities(features).argmax(1) == new.labels[known]
     assert right.float().mean() > 0.8
+
+
+def test_images_have_their_names_beside_one_that_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own_photos.write(tmp_path, {"red": 3, "green": 2})
+    (tmp_path / "green" / "0.png").write_bytes(b"")
+    (tmp_path / "red" / "1.png").write_bytes(b"<html>not here</html>")
+    decoded = []
+    write_part = image_cache.write_part
+    monkeypatch.setattr(
+        image_cache, "write_part", lambda *rest: decoded.append(rest) or write_part(*rest)
+    )
+    settings = FitConfig(method="probe", backbone=own_photos.NETWORK, image_fit="pad")
+    classifier = fit_data(str(tmp_path), settings, "cpu")
+    assert classifier.support.names == ("green/1.png", "red/0.png", "red/2.png")
+    assert classifier.support.labels.tolist() == [0, 1, 1]
+    assert len(decoded) == 1
 
 
 def test_a_probe_has_the_accuracy_of_a_run_on_the_same_images(tmp_path: Path) -> None:

@@ -35,6 +35,7 @@ def test_a_run_on_own_images_warns_once_of_a_picture_in_the_wrong_folder(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ):
     photos = own_photos.write(tmp_path / "photos", {"red": 12, "green": 12, "blue": 12})
+    (photos / "blue" / "torn.png").write_bytes(b"")
     (photos / "red" / "3.png").rename(photos / "green" / "misplaced.png")
     values = {
         "method": "probe",
