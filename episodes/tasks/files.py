@@ -151,7 +151,9 @@ def read(path: Path, pool: Pool) -> TaskFile:
         with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
             arrays = {key: file[key] for key in KEYS}
         protocol = json.loads(str(arrays["protocol"]))
-        _check_numbers(arrays)
+        _check_types(arrays)
+        if not isinstance(protocol, dict):
+            raise ValueError("`protocol` is not a JSON object")
     except FileNotFoundError:
         raise UserError(f"the task file {path} does not exist.") from None
     except (*DAMAGED_ARRAYS, AttributeError) as error:
@@ -172,8 +174,11 @@ def read(path: Path, pool: Pool) -> TaskFile:
     return TaskFile(_task_sets(path, arrays), data, protocol)
 
 
-def _check_numbers(arrays: Mapping[str, np.ndarray]) -> None:
-    """Raise ValueError if an array of numbers has another type or shape than it is written with."""
+def _check_types(arrays: Mapping[str, np.ndarray]) -> None:
+    """Raise ValueError if an array has another type or shape than it is written with."""
+    names = arrays["class_names"]
+    if names.dtype.kind != "U" or names.ndim != 1:
+        raise ValueError("`class_names` is not a one-dimensional array of texts")
     for key in KEYS:
         if key in TEXTS:
             continue
@@ -265,6 +270,8 @@ def _wrong(tasks: TaskSet, labels: Tensor) -> str:
     """Return what makes a set of tasks impossible; empty if nothing does."""
     images = torch.cat([tasks.support, tasks.query], 1)
     in_task = torch.cat([tasks.support_labels, tasks.query_labels], 1)
+    if not (tasks.support.shape[1] and tasks.query.shape[1]):
+        return "a task has no support images, or no queries"
     if images.min() < 0 or images.max() >= len(labels):
         return f"an image is not among the {len(labels)} of the data"
     if in_task.min() < 0 or in_task.max() >= tasks.n_way:

@@ -118,6 +118,7 @@ def test_another_name_of_the_same_data_is_no_error(tmp_path):
         ("sets", lambda a: a + 1, "different numbers of tasks"),
         ("version", lambda a: a + 1, "version 2"),
         ("protocol", lambda a: np.array("{"), "cannot be read as a task file"),
+        ("protocol", lambda a: np.array("[1]"), "`protocol` is not a JSON object"),
         ("labels", None, "cannot be read as a task file"),
         ("version", lambda a: np.array("1.0"), "`version` is not a whole number"),
         ("version", lambda a: np.array([1, 1]), "`version` is not a whole number"),
@@ -125,6 +126,7 @@ def test_another_name_of_the_same_data_is_no_error(tmp_path):
         ("sets", lambda a: a.astype(float), "`sets` is not a one-dimensional array"),
         ("support_sizes", lambda a: a.astype(float), "`support_sizes` is not a one-dimensional"),
         ("support", lambda a: a.astype(str), "`support` is not a one-dimensional array"),
+        ("class_names", lambda a: np.arange(6), "`class_names` is not a one-dimensional array"),
         ("labels", lambda a: a[:, None], "`labels` is not a one-dimensional array"),
     ],
 )
@@ -151,6 +153,19 @@ def test_a_task_without_support_of_a_class_is_an_error(tmp_path):
     files.write(tmp_path / "tasks.npz", [only_first], IMAGES)
     with pytest.raises(UserError, match="a class has no support image"):
         files.read(tmp_path / "tasks.npz", IMAGES)
+
+
+@pytest.mark.parametrize("part", ["support", "query"])
+def test_tasks_without_images_are_an_error(tmp_path, part):
+    path = tmp_path / "tasks.npz"
+    files.write(path, [fixed()], IMAGES)
+    with np.load(path) as file:
+        arrays = dict(file)
+    arrays[part] = arrays[f"{part}_labels"] = np.array([], dtype=np.int32)
+    arrays[f"{part}_sizes"] = np.zeros(7, dtype=np.int32)
+    np.savez(path, **arrays)
+    with pytest.raises(UserError, match="no support images, or no queries"):
+        files.read(path, IMAGES)
 
 
 @pytest.mark.parametrize("content", [None, b"", b"not a zip file", b"PK\x03\x04 damaged"])
