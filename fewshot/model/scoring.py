@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from episodes.datasets.names import readable_line
 from episodes.datasets.source import few
 from fewshot import progress
 from fewshot.errors import UserError
@@ -131,7 +132,7 @@ class Evaluation:
         if self.left_out:
             n, files = len(self.left_out), image_listing.summary(self.left_out)
             lines.append(f"left out {n:,}: {files}")
-        return "\n".join(lines)
+        return "\n".join(map(readable_line, lines))
 
 
 def evaluate(

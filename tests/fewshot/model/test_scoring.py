@@ -11,7 +11,9 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from episodes.errors import UserError
+from fewshot.evaluation.statistics import Interval
 from fewshot.model import prediction, scoring
+from fewshot.model.image_listing import NotRead
 from tests.fewshot.model import own_photos
 
 
@@ -67,6 +69,26 @@ def test_other_classes_and_broken_files_alone_are_errors(model: Path, tmp_path: 
     own_photos.write_broken(tmp_path / "broken" / "red", 2)
     with pytest.raises(UserError, match=r"has no image of a class of .* that can be read"):
         scoring.evaluate(model, str(tmp_path / "broken"))
+
+
+def test_a_class_name_cannot_control_the_terminal() -> None:
+    name = "\x1b[2Jcat\ndog"
+    result = scoring.Evaluation(
+        n_images=4,
+        accuracy=0.5,
+        interval=Interval(0.1, 0.9),
+        ece=0.1,
+        classes=(scoring.ClassScore(name, 4, 2),),
+        confused=(scoring.Confusion(name, "b\x07", 2),),
+        refusals=None,
+        unknown_classes=("c\u202e",),
+        untested=("d\r",),
+        left_out=(NotRead("e\x1b.png", "empty"),),
+        n_learned_from=0,
+    )
+    lines = str(result).split("\n")
+    assert len(lines) == 9
+    assert all(line.isprintable() for line in lines)
 
 
 def test_images_that_were_learned_from_are_counted(
