@@ -67,7 +67,8 @@ def panels(records: Sequence[RunRecord]) -> list[Panel]:
     for record, label in zip(ordered, labels.distinct(ordered), strict=True):
         images, kind = record.images, formatting.budget_kind(record)
         if kind == "full" or record.shots == 0:
-            levels.setdefault(images, {}).setdefault(label, level_of(record, label))
+            name = formatting.short_name(record) if record.shots == 0 else label
+            levels.setdefault(images, {}).setdefault(label, level_of(record, name))
             continue
         methods = groups.setdefault((images, record.data, kind), {})
         methods.setdefault(label, {})[formatting.budget_amount(record)] = record

@@ -3,9 +3,12 @@
 from pathlib import Path
 
 import pytest
+import torch
 
+from episodes.datasets import superclasses
 from episodes.datasets.superclasses import superclasses_of
 from episodes.errors import UserError
+from episodes.types import ImageSet
 from tests.episodes.datasets.samples import CIFAR10
 
 
@@ -55,3 +58,25 @@ def test_mistakes_in_the_file_are_reported_with_its_name(
     with pytest.raises(UserError, match=message) as error:
         superclasses_of(tmp_path, ("cat", "dog"))
     assert "groups.yaml" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("classes", "groups", "expected"),
+    [
+        (("cat", "dog"), {"animal": ("cat", "dog")}, {"animal": ("cat", "dog")}),
+        (("a/x", "a/y", "b/z"), {"a": ("a/x", "b/z"), "b": ("a/y",)}, None),
+        (("a/x", "a/y", "b/z"), {"a": ("a/x", "a/y"), "b": ("b/z",)}, {}),
+        (tuple(CIFAR10), superclasses_of(Path("nowhere"), tuple(CIFAR10)), {}),
+        (("cat", "dog"), {}, {}),
+    ],
+    ids=["file", "file against names", "names", "built in", "none"],
+)
+def test_only_superclasses_from_a_file_are_given_in_it(
+    classes: tuple[str, ...],
+    groups: dict[str, tuple[str, ...]],
+    expected: dict[str, tuple[str, ...]] | None,
+) -> None:
+    images = torch.zeros(0, 3, 4, 4, dtype=torch.uint8)
+    labels = torch.zeros(0, dtype=torch.int64)
+    some = ImageSet("some", images, labels, classes, "f", groups)
+    assert superclasses.given_in_file(some) == (groups if expected is None else expected)

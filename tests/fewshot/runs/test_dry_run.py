@@ -11,6 +11,7 @@ import pytest
 from fewshot.runs import dry_run, experiment
 from tests.fewshot.cli.command import RUN, fewshot
 from tests.fewshot.runs.quick_runs import quick
+from tests.fewshot.runs.test_trial import pets
 
 
 def test_a_dry_run_says_what_runs_and_starts_nothing(
@@ -52,3 +53,16 @@ def test_steps_count_the_trainings_on_folds_and_to_calibrate(tmp_path: Path) -> 
     assert dry_run.forecast(on_folds, [0], out=tmp_path).steps == 12 * (1 + 4)  # four shots
     calibrated = quick("scratch")
     assert dry_run.forecast(calibrated, [0], out=tmp_path).steps == 2 * 12
+
+
+def test_a_run_without_labels_has_an_estimate(tmp_path: Path) -> None:
+    values = {
+        "method": "probe",
+        "data": str(pets(tmp_path / "pets", "cat", "dog", "lamp")),
+        "shots": 0,
+        "precision": "float32",
+        "learner": {"prior_from_names": True},
+    }
+    forecast = dry_run.forecast(values, [0], out=tmp_path / "runs")
+    assert (forecast.labels, forecast.steps) == (0, 0)
+    assert forecast.seconds > 0

@@ -132,6 +132,38 @@ def test_the_weights_are_those_of_the_training_by_hand(base: Path, tmp_path: Pat
     assert record.scores["accuracy"].values == pytest.approx([right.mean()], abs=0.003)
 
 
+def key_of(method: str, base: Path, out: Path, **more: Any) -> str:
+    """Return the key of the weights of a run; `train` adds to its training."""
+    values = request(method, base, **more)
+    values["train"] = {"steps": 6, "batch_size": 16, "base": str(base), **more.get("train", {})}
+    run = resolve.resolve_run(values, out, "cpu")
+    return meta_training.key(run, run.build_learner(0))
+
+
+def test_appended_copies_are_part_of_the_key(base: Path, tmp_path: Path) -> None:
+    half = {"share": 0.5, "augment": ["grey"]}
+    keys = [
+        key_of("baseline", base, tmp_path),
+        key_of("baseline", base, tmp_path, append=half),
+        key_of("baseline", base, tmp_path, append={**half, "share": 0.25}),
+    ]
+    assert len(set(keys)) == 3
+
+
+def test_superclasses_from_a_file_are_part_of_the_key_where_they_divide_tasks(
+    base: Path, tmp_path: Path
+) -> None:
+    own = shutil.copytree(base, tmp_path / "shapes")
+    keys: dict[float, set[str]] = {0.0: set(), 0.5: set()}
+    for groups in ((range(6), range(6, 12)), (range(4), range(4, 12))):
+        named = [", ".join(f"class-{number}" for number in numbers) for numbers in groups]
+        lines = [f"{name}: [{members}]\n" for name, members in zip("ab", named, strict=True)]
+        (own / "groups.yaml").write_text("".join(lines))
+        for share, some in keys.items():
+            some.add(key_of("siamese", own, tmp_path, train={"within_superclass": share}))
+    assert {share: len(some) for share, some in keys.items()} == {0.0: 1, 0.5: 2}
+
+
 def test_an_episode_has_as_many_base_classes_as_asked(base: Path, tmp_path: Path) -> None:
     run = resolve.resolve_run(request("protonet", base, learner={"episode_ways": 11}), tmp_path)
     (images,) = run.bases

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +80,24 @@ def test_a_training_is_random_even_on_all_labels(tmp_path: Path) -> None:
     trained = {"method": "scratch", "train": {"steps": 1}, "backbone": {"name": "conv4"}}
     run = resolve_run({**trained, "data": "digits", "full": True}, tmp_path, "cpu")
     assert not one_trial.trials_cannot_differ(run)
+
+
+def test_a_copied_folder_of_a_trial_is_no_trial(tmp_path: Path) -> None:
+    for name in ("trial-10", "trial-2", "trial-2-old", "trial-", "2", "notes"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "trial.json").touch()
+    first, second = one_trial.finished_trials(tmp_path)
+    assert (first.parent.name, second.parent.name) == ("trial-2", "trial-10")
+    assert one_trial.finished_trials(tmp_path, only_one=True) == [first]
+
+
+def test_a_run_with_a_copied_trial_goes_on(tmp_path: Path) -> None:
+    values = {**ON_DIGITS, "shots": 1, "backbone": RANDOM_WEIGHTS}
+    first = experiment.run(values, [0], out=tmp_path, device="cpu")
+    folder = tmp_path / first.run_id
+    shutil.copytree(folder / "trial-0", folder / "trial-0-old")
+    assert experiment.run(values, [0], out=tmp_path, device="cpu") == first
+    assert experiment.run(values, [0, 1], out=tmp_path, device="cpu").seeds == [0, 1]
 
 
 def test_without_labels_no_trial_can_differ(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,12 +15,13 @@ from safetensors.torch import load_file, save_file
 
 from episodes import datasets
 from episodes.errors import UserError
-from fewshot import backbones, functional
+from fewshot import backbones, functional, io
 from fewshot.backbones import own_weights
 from fewshot.cli import arguments, main
 from fewshot.config import BackboneSettings
 from fewshot.learners.distillation import load_teacher
 from fewshot.runs import pretraining, provenance, resolve
+from fewshot.runs.trial_record import TrialRecord
 
 FIRST = "stages.0.0.weight"
 OPTIONS = {"widths": [8, 8, 16]}
@@ -130,6 +132,24 @@ def test_the_card_describes_the_origin_of_the_weights(pretrained: tuple[dict, Pa
     assert card["packed"] == provenance.source()._asdict()
     assert str(path.parent) not in json.dumps(card)
     assert own_weights.card(path.parent / "model.safetensors") == {}
+
+
+@pytest.mark.parametrize(
+    ("test", "images"),
+    [
+        (None, "the data set's own test part"),
+        (0.2, "a share of 0.2 of each class, not trained on"),
+        ("own-photos", "own-photos"),
+    ],
+)
+def test_the_card_says_what_images_the_accuracy_is_of(
+    test: str | float | None, images: str, pretrained: tuple[dict, Path]
+) -> None:
+    record, path = pretrained
+    trial = io.read_as(path.parent / "trial.json", TrialRecord.from_json)
+    tested = replace(record, config={**record.config, "test": test})
+    card = pretraining._card(tested, trial, "")
+    assert card["accuracy_on"] == f"{record.n_test} images of {images}"
 
 
 def test_the_weights_of_a_fine_tuned_run_include_the_fixed_decorrelation(

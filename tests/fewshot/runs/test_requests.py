@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -89,6 +90,17 @@ def test_unfinished_records_are_no_answer(finished: Path) -> None:
     assert answer(finished) is None
     (run / "aside").rename(run / "record.json")
     assert answer(finished) is not None
+
+
+def test_a_copied_folder_of_a_trial_changes_no_answer(finished: Path) -> None:
+    (run,) = (finished / "runs").iterdir()
+    copy = shutil.copytree(run / "trial-0", run / "trial-0-old")
+    try:
+        record = answer(finished)
+    finally:
+        shutil.rmtree(copy)
+    assert record is not None
+    assert record.seeds == [0, 1]
 
 
 def test_a_damaged_note_is_no_answer(finished: Path) -> None:

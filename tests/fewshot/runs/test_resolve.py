@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import timm
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 
 from episodes import augment, datasets, streams
@@ -74,6 +75,30 @@ def test_the_run_id_follows_what_decides_the_result(tmp_path: Path) -> None:
     assert run_id(preset="few") == base
     assert run_id(shots=5) != base
     assert run_id(train={"steps": 13, "batch_size": 16}) != base
+
+
+def test_superclasses_of_base_sets_are_part_of_the_run_id_where_they_divide_tasks(
+    tmp_path: Path,
+) -> None:
+    base = tmp_path / "base"
+    for number in range(4):
+        (base / f"class-{number}").mkdir(parents=True)
+        for i in range(2):
+            image = Image.new("RGB", (8, 8), (60 * number, 100 * i, 0))
+            image.save(base / f"class-{number}" / f"{i}.png")
+
+    def run_id(share: float) -> str:
+        train = {"steps": 2, "batch_size": 4, "base": str(base), "within_superclass": share}
+        values = quick("siamese", train=train)
+        return resolve.resolve_run(values, tmp_path, "cpu").run_id
+
+    ids: dict[float, set[str]] = {0.0: set(), 0.5: set()}
+    for text in ("a: [class-0, class-1]\nb: [class-2, class-3]\n",
+                 "a: [class-0, class-2]\nb: [class-1, class-3]\n"):  # fmt: skip
+        (base / "groups.yaml").write_text(text)
+        for share, some in ids.items():
+            some.add(run_id(share))
+    assert {share: len(some) for share, some in ids.items()} == {0.0: 1, 0.5: 2}
 
 
 def test_a_preset_that_selects_on_folds_stays_at_the_start_with_single_images(

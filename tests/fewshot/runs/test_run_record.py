@@ -96,3 +96,13 @@ def test_a_repeat_that_lacks_folds_makes_no_classes_unequal() -> None:
     )
     assert not record.unequal_test
     assert record.baseline == ("a", 0.5, 0.5)
+
+
+def test_folds_that_keep_groups_together_have_other_images() -> None:
+    plain, grouped, no_folds = (
+        replace(assembled(trial(0, 0.5)), folds=folds, config={"group_by": group_by})
+        for folds, group_by in ((4, None), (4, "prefix"), (None, "prefix"))
+    )
+    assert plain.images == "f1 4 folds"
+    assert grouped.images == "f1 4 folds by prefix"
+    assert no_folds.images == "f1"

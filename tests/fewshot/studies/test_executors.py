@@ -10,6 +10,7 @@ import pytest
 from fewshot.errors import NotHere, UserError
 from fewshot.runs import experiment
 from fewshot.studies import executors
+from tests.fewshot.runs.test_trial import pets
 from tests.fewshot.studies.rows import QUICK
 
 
@@ -22,6 +23,20 @@ def test_a_cell_is_the_run_of_its_settings_with_the_logged_curves(tmp_path: Path
     losses = [json.loads(line)["train_loss"] for line in log.read_text().splitlines()]
     assert outcome["curves"]["train_loss"][1] == pytest.approx(losses, abs=1e-5)
     assert len(outcome["curves"]["epoch"]) == len(losses) == 2
+
+
+def test_a_cell_whose_trials_cannot_differ_is_done_with_its_single_trial(tmp_path: Path) -> None:
+    settings = {
+        "method": "probe",
+        "data": str(pets(tmp_path / "pets", "cat", "dog")),
+        "full": True,
+        "precision": "float32",
+        "backbone": {"name": "mini-resnet", "weights": "pretrained"},
+    }
+    outcome = executors.run_cell(settings, [0, 1, 2], tmp_path / "runs", "cpu", 1)
+    assert (outcome["status"], outcome["reason"]) == ("done", None)
+    assert outcome["record"]["seeds"] == [0]
+    assert outcome["curves"] is None  # a probe logs no epochs
 
 
 @pytest.mark.parametrize(

@@ -61,6 +61,23 @@ def test_every_finished_cell_is_a_message_with_the_minutes_left(
     assert (board.rows["one/X1"].done, board.rows["one/X1"].failed) == (1, 1)
 
 
+def test_cells_that_did_not_run_before_and_succeed_now_are_counted_as_done_alone(
+    tmp_path: Path,
+) -> None:
+    row = row_of(tmp_path, base={"method": "probe"}, grid=[{"shots": [1, 2]}])
+    store, cells = store_in(tmp_path), grids.cells(row, "full")
+    not_run: Outcome = {**FAILED, "status": "not run"}
+    for cell, outcome in zip(cells, (FAILED, not_run), strict=True):
+        store.write(row, cell, outcome)
+    (before,) = row_statuses([row], store)
+    assert (before.done, before.failed, before.not_run) == (0, 1, 1)
+    board = status.Board([before], quiet=True)
+    for cell in cells:
+        board.update(row, cell, store.write(row, cell, {**DONE, "record": None}))
+    after = board.rows["one/X1"]
+    assert (after.done, after.failed, after.not_run) == (2, 0, 0)
+
+
 def test_a_quiet_board_names_what_failed_at_the_end(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -15,10 +15,11 @@ import pytest
 
 from fewshot import io
 from fewshot.runs.episodic import experiment
-from fewshot.studies import grids, staleness, sweep
+from fewshot.studies import executors, grids, staleness, sweep
 from fewshot.studies.results import Result, ResultStore, row_statuses
 from fewshot.studies.schema import Row
-from tests.fewshot.studies.rows import COMMON, QUICK, rows_of, store_in
+from tests.fewshot.report.handmade import content
+from tests.fewshot.studies.rows import COMMON, QUICK, row_of, rows_of, store_in
 
 
 class Events(list[tuple[str, str, str]]):
@@ -150,6 +151,50 @@ def test_a_search_continues_with_the_best_value_by_validation_accuracy(tmp_path:
                 best, best_accuracy = result["values"]["train.lr"], mean
         assert [result["values"]["train.lr"] for result in search[3:]] == [best, best]
         assert [result["settings"]["train"]["batch_size"] for result in search[3:]] == [8, 16]
+
+
+def test_of_equal_accuracies_the_first_of_the_table_wins_in_whatever_order_results_arrive(
+    tmp_path: Path,
+) -> None:
+    row = row_of(
+        tmp_path,
+        kind="search",
+        base=QUICK,
+        grid=[{"network": {"only": {}}}],
+        steps=[{"train.lr": [0.01, 0.02, 0.03]}, {"train.batch_size": [8, 16]}],
+    )
+    store, (start,) = store_in(tmp_path), grids.searches(row, "full")
+    accuracies = {0.01: 0.4, 0.02: 0.6, 0.03: 0.6}
+    for order in (1, -1):
+        chain = sweep._search(row, "full", start)
+        results = {}
+        for cell in next(chain)[::order]:
+            mean = accuracies[cell.values["train.lr"]]
+            score = {"mean": mean, "std": None, "ci95": None, "values": [mean]}
+            made = executors.outcome("done", record=content(validation={"accuracy": score}))
+            results[cell.name] = store.write(row, cell, made)
+        assert {cell.values["train.lr"] for cell in chain.send(results)} == {0.02}
+
+
+def test_votes_and_costs_leave_out_results_of_cells_that_a_row_no_longer_has(
+    tmp_path: Path,
+) -> None:
+    readers = {
+        "X2": {"kind": "vote", "rows": ["X1"], "rules": ["soft"], "percents": [100]},
+        "X3": {"kind": "benchmark", "benchmark": "cost", "rows": ["X1"]},
+    }
+    store = store_in(tmp_path)
+    before = rows_of(tmp_path, X1={"base": QUICK, "grid": [{"train.lr": [0.01, 0.02]}]}, **readers)
+    for cell in grids.cells(before[0], "full"):
+        made = executors.outcome("done", record=content("scratch"), run=cell.name)
+        store.write(before[0], cell, made)
+    fewer = rows_of(tmp_path, X1={"base": QUICK, "grid": [{"train.lr": [0.02]}]}, **readers)
+    changed = {**QUICK, "shots": 6}
+    others = rows_of(tmp_path, X1={"base": changed, "grid": [{"train.lr": [0.02]}]}, **readers)
+    expected = [(before, ["lr=0.01", "lr=0.02"]), (fewer, ["lr=0.02"]), (others, [])]
+    for rows, names in expected:
+        for reader in rows[1:]:
+            assert [result["cell"] for result in sweep._results_read(reader, rows, store)] == names
 
 
 def test_votes_and_costs_read_the_runs_of_other_rows(tmp_path: Path) -> None:

@@ -33,6 +33,19 @@ def test_each_way_of_dividing_queries_has_a_figure_by_shots_and_one_of_single_ta
     assert "The highest at 5 shots is pt-map" in drawn[0].alt
 
 
+def test_figures_of_tasks_of_one_shape_and_several_seeds_have_names_of_their_own():
+    some = [
+        result(name, tasks_hash=f"seed {seed}", run_id=f"{name}-{seed}")
+        for seed in range(4)
+        for name in ("ridge", "pt-map")
+    ]
+    ((pool, alike),) = groups.by_tasks(some).items()
+    assert len(alike) == 4
+    names = [figure.name for figure in figures.of_pool(pool, alike)]
+    assert names[0] == "tasks-cifar10-5-way-balanced-queries-1-shot-1-shot"
+    assert len(set(names)) == len(names) == 2
+
+
 def test_labels_leave_out_the_words_in_which_all_of_them_end():
     on = "trained on base classes of X"
     assert figures._shortened([f"anil, {on}", f"ridge on a body {on}"]) == [

@@ -10,9 +10,9 @@ import pytest
 from fewshot import io
 from fewshot.errors import NotWritten, UserError
 from fewshot.report.inspection import report, run_files
-from fewshot.report.inspection.images import Inspected
+from fewshot.report.inspection.images import Inspected, Part
 from fewshot.report.plots import classes
-from fewshot.runs import voting
+from fewshot.runs import calibrating, voting
 from tests.fewshot.cli.test_main import fewshot
 from tests.fewshot.report.saved_run import copied, counted
 
@@ -148,6 +148,25 @@ def test_a_vote(pool: bool, run: Path, tmp_path: Path) -> None:
     files, missing = report.inspect(tmp_path / "votes" / vote.run_id, out=tmp_path / "out")
     assert {"inspect", "confusion", "classes"} <= {path.stem for path in files}
     assert sum("inspect the runs that it combines" in reason for reason in missing) == 4
+
+
+@pytest.mark.parametrize(
+    ("way", "words"),
+    [
+        (calibrating.VALIDATION, "on the validation set"),
+        (calibrating.EXPECTED, "expected from the spread of a cosine head"),
+    ],
+)
+def test_the_page_says_where_a_temperature_is_from_and_not_that_all_are_chosen(
+    way: str, words: str, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report, "_reliability_of", lambda *given: Part([], ""))  # slow figures
+    content = {**io.read_json(run / "record.json"), "calibration": [way]}
+    io.write_json(tmp_path / "record.json", content)
+    inspected = Inspected(run_files.read(tmp_path / "record.json"), 0, tmp_path)
+    sentence, *_ = report.PARTS["Confidence and accuracy"](inspected).text.splitlines()
+    mean = content["temperature"]["mean"]
+    assert sentence == f"The temperature ({words}) is {mean:.3f}, as a mean over the trials."
 
 
 def test_the_command(run: Path, tmp_path: Path, monkeypatch, capsys) -> None:

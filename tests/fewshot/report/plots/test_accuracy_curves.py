@@ -70,6 +70,21 @@ def test_an_accuracy_without_labels_is_a_level_and_no_point() -> None:
     assert [line.budgets for line in panel.lines] == [[4, 8]]
 
 
+def test_two_runs_of_one_method_with_all_labels_have_labels_of_their_own() -> None:
+    full = [
+        at(None, "scratch", (accuracy,), run_id=f"full-{rate}", config={"train": {"lr": rate}})
+        for accuracy, rate in ((0.8, 0.1), (0.9, 0.2))
+    ]
+    (panel,) = accuracy_curves.panels([at(4), at(8), *full])
+    name = "scratch conv4 from random weights"
+    assert panel.levels == [(f"{name}, lr 0.1", 0.8, "all labels"),
+                            (f"{name}, lr 0.2", 0.9, "all labels")]  # fmt: skip
+    (legend,) = accuracy_curves.figure(panel).legends
+    texts = [" ".join(text.get_text().split()) for text in legend.get_texts()]
+    assert texts[1:] == [f"{name}, lr {rate}, all labels" for rate in (0.1, 0.2)]
+    assert len({handle.get_linestyle() for handle in legend.legend_handles[1:]}) == 2
+
+
 def test_one_budget_is_no_curve() -> None:
     assert accuracy_curves.panels([at(4), at(4, "protonet"), at(None, fraction=0.1)]) == []
 

@@ -77,6 +77,18 @@ def test_the_accuracy_of_each_class_and_its_interval(run: Path) -> None:
     assert bars == pytest.approx(sorted((100 * accuracy.mean for accuracy in shown), reverse=True))
 
 
+def test_the_interval_of_a_class_takes_into_account_that_folds_share_images() -> None:
+    recalls = [[0.5, 0.6], [0.52, 0.5], [0.54, 0.4], [0.5, 0.6], [0.54, 0.5]]
+    ours = record(folds=5, per_class=[0.52, 0.52])
+    # Nadeau and Bengio, 2003: a fifth of the images tests, and the others train.
+    wider = (5 * (1 / 5 + 1 / 4)) ** 0.5
+    for one, values in zip(
+        classes.accuracies(ours, recalls), zip(*recalls, strict=True), strict=True
+    ):
+        half = wider * half_over_trials(values)
+        assert one.interval == pytest.approx((0.52 - half, 0.52 + half))
+
+
 @pytest.mark.parametrize(("n_way", "named"), [(12, True), (18, True), (36, False), (100, False)])
 def test_many_classes_leave_out_what_cannot_be_read(n_way: int, named: bool) -> None:
     counts = (np.eye(n_way, dtype=int) * 7 + np.roll(np.eye(n_way, dtype=int), 1, 1) * 3).tolist()

@@ -7,8 +7,9 @@ from typing import Any
 
 from scipy import stats
 
+from fewshot.evaluation.paired_tests import Difference
 from fewshot.report.studies import contests
-from fewshot.report.studies.contests import FROZEN, RANDOM, TRAINED, VOTE, Entry
+from fewshot.report.studies.contests import FROZEN, RANDOM, TRAINED, VOTE, Contest, Entry, Standing
 from tests.fewshot.report.handmade import record
 
 FIRST = (0.60, 0.62, 0.61, 0.63, 0.60, 0.62)
@@ -40,6 +41,16 @@ def test_a_lead_is_certain_if_paired_tests_of_all_pairs_show_it():
     assert far.lead.p is not None
     assert min(3 * smallest, 2 * sorted(p_values)[1]) <= far.lead.p < 0.05
     assert contest.n_worse == 1
+
+
+def test_a_system_that_is_significantly_ahead_of_the_best_is_not_worse():
+    # The best by the mean of all its trials may be behind another on the trials of both.
+    means = (0.0, 0.1, -0.1)
+    standings = [
+        Standing(entry(f"m{place}", FIRST), Difference(6, mean, 0.01, 0.001))
+        for place, mean in enumerate(means)
+    ]
+    assert Contest("digits", "f", 4.0, standings).n_worse == 1
 
 
 def test_systems_with_few_trials_are_ordered_by_paired_differences():

@@ -20,7 +20,8 @@ def study(folder: Path, shown: str = "yes", **more: Any) -> Study:
     explains = {"row": "experts/E6", "cause": CAUSE, "shown": shown}
     plan = row("causes", "C1", "Five pipelines", "Why so low?", explains=explains, **more)
     cells = grids.cells(plan, "small")
-    for cell, name in zip(cells, ("probe", "scratch", "finetune", "protonet"), strict=False):
+    methods = ("probe", "scratch", "finetune", "protonet", "siamese")
+    for cell, name in zip(cells, methods, strict=False):
         save(folder, plan, cell, record(f"{name}-16"), values=cell.values)
     planned: Planned = [(plan, cells)]
     (gathered,) = gathering.gather(planned, folder, "small")
@@ -107,3 +108,11 @@ def test_a_setting_with_many_numbers_is_a_line_for_each_other_setting(tmp_path: 
     ]
     assert figure.title == "C1: accuracy by lambda"
     assert [path.suffix for path in figure.save(tmp_path / "figure")] == [".svg", ".pdf", ".png"]
+
+
+def test_a_setting_with_numbers_and_none_is_a_line_of_its_numbers(tmp_path: Path) -> None:
+    gathered = study(tmp_path, grid=[{"train.clip": [None, 0.5, 1, 2, 4]}])
+    (figure,) = pages.page(gathered).sections[0].figures
+    assert [line[0].text for line in figure.table.rows] == [
+        f"clip {value}, nothing else changed" for value in ("0.5", "1", "2", "4")
+    ]

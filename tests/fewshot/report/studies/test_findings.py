@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from fewshot.evaluation.paired_tests import Difference
 from fewshot.report.formatting import Finding
 from fewshot.report.studies import findings, gathering, pages, results, writing
 from tests.fewshot.report.studies.reading import study
@@ -142,3 +143,15 @@ def test_smoke_stands_beside_no_reported_number(tmp_path: Path) -> None:
         "difference"
         not in writing.markdown(pages.page(study_results)).split("| setting")[1].split("\n")[0]
     )
+
+
+def test_leads_of_either_sign_are_ordered_as_numbers() -> None:
+    means = (0.0, 0.0, 0.0, -0.001, -0.01, 0.002)
+    others = [
+        findings.Behind(f"s{i}", Difference(5, mean, 0.1, 0.9)) for i, mean in enumerate(means)
+    ]
+    *named, last = findings._listed("as good as", others)
+    assert len(named) == findings.MOST_NAMED == 3
+    assert last == "as good as 3 more: lead -0.0100 to 0.0020"
+    *_, alone = findings._listed("as good as", others[:4])
+    assert alone == "as good as 1 more: lead -0.0010"

@@ -64,6 +64,19 @@ def test_single_trials_have_no_interval(tmp_path: Path) -> None:
     assert every[2].details[0].endswith("(more than the interval; 2 of a single trial)")
 
 
+def test_a_number_that_is_equal_to_the_report_is_reached(tmp_path: Path) -> None:
+    one, asked = row("kshot", "K9", "Some"), cell("all", "all", accuracy=0.5)
+    content = record("probe-16")
+    accuracy = content["scores"]["accuracy"]
+    equal = {"mean": 0.5, "std": 0.0, "ci95": 0.0, "values": [0.5] * len(accuracy["values"])}
+    content["scores"] = {"accuracy": accuracy | equal}
+    save(tmp_path, one, asked, content)
+    (gathered,) = gathering.gather([(one, [asked])], tmp_path, "small")
+    assert reported_numbers.missed(gathered) == []
+    counts = reported_numbers.by_kind(gathered).small
+    assert (len(counts.above), len(counts.below)) == (1, 0)
+
+
 # The report's network where another one ran; rows that are not named ran with the report's own.
 OTHER_NETWORK = {
     "kshot": {"K7": "resnet18", "K8": "convnext", "K12": "convnext", "K14": "convnext"},

@@ -12,7 +12,7 @@ from fewshot.backbones import own_weights
 from fewshot.errors import UserError
 from fewshot.runs.episodic.pool import Pool
 from fewshot.runs.episodic.resolve import ResolvedEpisodes, Sources, resolve
-from tests.fewshot.runs.episodic.quick import SPLIT, TRAIN, quick
+from tests.fewshot.runs.episodic.quick import N_CLASSES, SPLIT, TRAIN, quick
 
 
 def resolved(out: Path, method: str, data: Path, **more: Any) -> ResolvedEpisodes:
@@ -72,6 +72,33 @@ def test_the_select_rule_matters_with_val_classes_alone(colours: Path, tmp_path:
 
     assert run_id("seed:0:5/0/5", "last") == run_id("seed:0:5/0/5", "val")
     assert run_id("seed:0:3/3/4", "last") != run_id("seed:0:3/3/4", "val")
+
+
+@pytest.mark.parametrize(
+    ("method", "reading", "others"),
+    [
+        ("lda", {"tasks": {"sampler": "superclasses"}}, {}),
+        (
+            "protonet",
+            {"split": SPLIT, "train": {**TRAIN, "within_superclass": 0.5}},
+            {"split": SPLIT, "train": TRAIN},
+        ),
+    ],
+    ids=["tasks", "training"],
+)
+def test_superclasses_from_a_file_are_part_of_the_id_where_they_are_read(
+    method: str, reading: dict[str, Any], others: dict[str, Any], colours: Path, tmp_path: Path
+):
+    own = shutil.copytree(colours, tmp_path / "colours")
+    ids: list[list[str]] = []
+    for first in (4, 6):
+        parts = zip("ab", (range(first), range(first, N_CLASSES)), strict=True)
+        lines = [f"{name}: {[f'class-{number}' for number in some]}\n" for name, some in parts]
+        (own / "groups.yaml").write_text("".join(lines))
+        ids.append([resolved(tmp_path, method, own, **more).run_id for more in (reading, others)])
+    (reads, does_not), (reads_others, does_not_either) = ids
+    assert reads != reads_others
+    assert does_not == does_not_either
 
 
 def test_pools_are_the_parts_of_the_split(colours: Path, tmp_path: Path):
