@@ -35,7 +35,14 @@ def joined(chunks: Iterable[np.ndarray], n_rows: int) -> np.ndarray:
     first = next(remaining)
     size = first.itemsize * int(np.prod(first.shape[1:])) * n_rows
     if size <= MOST_BYTES:
-        return np.concatenate([first, *remaining])[:n_rows]
+        # Filled chunk by chunk: chunks that were collected would lie in the gaps between large
+        # temporary arrays, and be there twice while they are joined.
+        rows, start = np.empty((n_rows, *first.shape[1:]), first.dtype), 0
+        for chunk in chain([first], remaining):
+            end = min(start + len(chunk), n_rows)
+            rows[start:end] = chunk[: end - start]
+            start = end
+        return rows
     folder = cache_root()
     try:
         folder.mkdir(parents=True, exist_ok=True)
