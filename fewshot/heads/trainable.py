@@ -54,6 +54,11 @@ class HeadOptions(Settings):
             raise ValueError("a start from the probe needs head: unit")
         return self
 
+    @property
+    def fitted_at_start(self) -> bool:
+        """Whether a logistic regression is what classifies before the first step."""
+        return self.head == "unit" and self.start in ("probe", None)
+
 
 def linear(
     n_features: int, n_way: int, hidden: Sequence[int] = (), dropout: float = 0.0

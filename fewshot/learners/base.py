@@ -172,10 +172,14 @@ class Learner(Trainable):
         """
         return None
 
-    def learns_frequencies(self, n_images: int) -> bool:
+    def learns_frequencies(self, n_images: int, *, trained: bool = True) -> bool:
         """Return whether the logits contain how frequent the classes are among `n_images` labels.
 
         Those of a classifier that minimised the cross-entropy do; distances to means do not.
+
+        Args:
+            n_images: the number of labelled images.
+            trained: whether the learner was trained on them for at least one step.
         """
         return self.feed == "batches"
 

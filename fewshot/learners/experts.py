@@ -236,6 +236,10 @@ class Experts(Learner):
         flat_loss = functional.cross_entropy(self._flat_logits(features), item.labels)
         return loss + (flat_loss - flat_loss.detach())
 
+    def learns_frequencies(self, n_images: int, *, trained: bool = True) -> bool:
+        """Return whether the heads were trained, or start from a logistic regression."""
+        return trained or self.options.fitted_at_start
+
     def adapt(self, support: Labelled) -> Classifier:
         return lambda images: self._mixture(embed(self.backbone, images)).mixed
 

@@ -60,6 +60,10 @@ class Options(trainable.HeadOptions, LearnerOptions):
             )
         return self
 
+    @property
+    def fitted_at_start(self) -> bool:
+        return super().fitted_at_start or self.readout == "logistic"
+
 
 class FineTune(Learner):
     """Fine-tuning of a backbone and a head by cross-entropy on the support.
@@ -127,6 +131,10 @@ class FineTune(Learner):
         if self.options.ensemble_size > 1:
             return functional.ensemble_cross_entropy(logits, item.labels)
         return functional.cross_entropy(logits, item.labels)
+
+    def learns_frequencies(self, n_images: int, *, trained: bool = True) -> bool:
+        """Return whether the head was trained, or a logistic regression classifies."""
+        return trained or self.options.fitted_at_start
 
     def adapt(self, support: Labelled) -> Classifier:
         probe_share, classify_trained = self.options.probe_share, self._trained(support)

@@ -164,7 +164,7 @@ class MAML(Learner):
             logits = self._classifier(support, n_way, self.options.inner_steps)(query.images)
         return functional.cross_entropy(logits, query.labels)
 
-    def learns_frequencies(self, n_images: int) -> bool:
+    def learns_frequencies(self, n_images: int, *, trained: bool = True) -> bool:
         """Return whether there are inner steps, on all images; their batches are balanced."""
         return self._test_steps > 0 and n_images <= self.options.inner_batch
 

@@ -109,7 +109,7 @@ class Probe(Learner):
         """Return the cross-entropy of the fitted classifier; it has no trainable weight."""
         return functional.cross_entropy(self.adapt(item)(item.images), item.labels)
 
-    def learns_frequencies(self, n_images: int) -> bool:
+    def learns_frequencies(self, n_images: int, *, trained: bool = True) -> bool:
         """Return whether this is logistic regression alone; a mixture is balanced before."""
         return self.options.classifier == "logistic" and self.groups is None
 

@@ -86,7 +86,7 @@ def choose(
     """Choose the calibration of a trained learner; the learner stays as it is."""
     started = time.perf_counter()
     temperature = _temperature(run, learner, data, trained, seed, folder)
-    shift = held_out.shift(run, learner, data.train)
+    shift = held_out.shift(run, learner, data.train, trained=trained.fit.steps > 0)
     seconds = time.perf_counter() - started
     return Chosen(Calibration(shift, temperature.value), temperature.way, seconds)
 
@@ -100,16 +100,17 @@ def _temperature(
     folder: Path,
 ) -> _Temperature:
     train, counts = data.train, data.train.labels.bincount(minlength=data.train.n_way)
-    on_support = trained.fit.steps > 0 and not run.bases
+    was_trained = trained.fit.steps > 0
     few = len(train.indices) <= FEW_LABELS * train.n_way
     if run.config.calibration == "none":
         return _Temperature(1.0, NOT_WANTED)
     if not len(train.indices):
         return _Temperature(1.0, NO_LABELS)
     if data.validation is not None:
-        return _on(run, train, held_out.predict(run, learner, train, data.validation), VALIDATION)
-    if not on_support:
-        return _by_refits(run, learner, _as_features(run, learner, train))
+        predictions = held_out.predict(run, learner, train, data.validation, trained=was_trained)
+        return _on(run, train, predictions, VALIDATION)
+    if not was_trained or run.bases:
+        return _by_refits(run, learner, _as_features(run, learner, train), was_trained)
     if trained.held_out is not None:
         return _on(run, train, trained.held_out, OUT_OF_FOLD)
     if int(counts.max()) < 2:
@@ -159,19 +160,19 @@ def _as_features(run: ResolvedRun, learner: Learner, train: Part) -> Part:
     return Part(features, torch.arange(len(features)))
 
 
-def _by_refits(run: ResolvedRun, learner: Learner, train: Part) -> _Temperature:
+def _by_refits(run: ResolvedRun, learner: Learner, train: Part, trained: bool) -> _Temperature:
     """Return the temperature of a learner that only adapts to its support set.
 
     For each fold, it adapts to the support set without that fold and predicts the fold. With fewer
     images, regularisation changes the spread of the logits, so those of a fold are scaled to the
     spread that the classifier of the whole support set has.
     """
-    whole, _, reference = held_out.predict(run, learner, train, train)
+    whole, _, reference = held_out.predict(run, learner, train, train, trained=trained)
     expected = None if reference is None else relative_spread(whole, reference)
     logits, labels = [], []
     for inside, outside in folds(train.labels, train.clusters):
         part = train.select(inside)
-        classify = held_out.fitted(run, _refitted(run, learner, part), part)
+        classify = held_out.fitted(run, _refitted(run, learner, part), part, trained=trained)
         fold = classify(train.select(outside))
         scale = relative_spread(whole, classify(part).logits)
         logits.append(scale * fold.logits)
@@ -234,5 +235,8 @@ def _by_another_training(
         learner = run.build_learner(seed)
         with progress.within("calibration"):
             fitting.fit_learner(run, learner, data, seed, folder, until=until)
-        held_out.predict(run, learner, data.train, train.select(outside)).write(folder)
+        predictions = held_out.predict(
+            run, learner, data.train, train.select(outside), trained=True
+        )
+        predictions.write(folder)
     return held_out.read(folder)

@@ -139,7 +139,7 @@ def best_share(run: ResolvedRun, train: Part, seed: int, folder: Path) -> Share:
             fold, learner = TrialData(part, rest, test=train), run.build_learner(seed)
             with progress.within(f"fold {number + 1}/{n_folds}{left}"):
                 fit = fit_learner(run, learner, fold, seed, file.parent, evaluate_start=True)
-            held_out.predict(run, learner, part, rest).write(file.parent)
+            held_out.predict(run, learner, part, rest, trained=True).write(file.parent)
             io.write_json(file, {"history": fit.history, "seconds": fit.seconds})
         content = io.read_json(file)
         histories.append(content["history"])
@@ -174,15 +174,18 @@ def fit_learner(
         until: share of the steps after which to stop; the schedule is that of all steps.
         evaluate_start: validate before the first step as well, at the best temperature.
     """
+    at_start = None
+    if evaluate_start:
+        at_start = _validation(run, learner, data, at_best_temperature=True, trained=False)
     return fit_part(
         run,
         learner,
         data.train,
         seed,
         folder,
-        validate=_validation(run, learner, data, evaluate_start),
+        validate=_validation(run, learner, data, evaluate_start, trained=True),
         keep_best=run.config.select == "holdout",
-        evaluate_start=evaluate_start,
+        evaluate_start=at_start,
         until=until,
     )
 
@@ -197,7 +200,7 @@ def fit_part(
     validate: trainer.Validate | None = None,
     monitor: Literal["loss", "accuracy"] = "loss",
     keep_best: bool = False,
-    evaluate_start: bool = False,
+    evaluate_start: trainer.Validate | None = None,
     until: float = 1.0,
 ) -> trainer.Fitted:
     """Initialise the learner from training images, unless it resumes, and train it on them.
@@ -264,14 +267,19 @@ def _initialise(run: TrainingRun, learner: Learner, train: Part, seed: int) -> N
 
 
 def _validation(
-    run: ResolvedRun, learner: Learner, data: TrialData, at_best_temperature: bool
+    run: ResolvedRun,
+    learner: Learner,
+    data: TrialData,
+    at_best_temperature: bool,
+    *,
+    trained: bool,
 ) -> trainer.Validate | None:
     """Return the function that evaluates a model at a log point; None without a validation set."""
     validation, device = data.validation, run.compute.device
     if validation is None:
         return None
     support = trial_data.support_for_adapt(learner, data.train, device)
-    prior = Calibration(held_out.shift(run, learner, data.train))
+    prior = Calibration(held_out.shift(run, learner, data.train, trained=trained))
     weights = held_out.image_weights(run, data.train, validation.labels)
 
     @torch.no_grad()

@@ -74,10 +74,17 @@ def joined(parts: Sequence[HeldOut]) -> HeldOut:
     )
 
 
-def shift(run: ResolvedRun, learner: Learner, train: Part) -> Tensor | None:
-    """Return what the run's prior adds to the logits of a learner that was fitted to a part."""
+def shift(run: ResolvedRun, learner: Learner, train: Part, *, trained: bool) -> Tensor | None:
+    """Return what the run's prior adds to the logits of a learner that was fitted to a part.
+
+    Args:
+        run: the resolved run.
+        learner: the learner.
+        train: the images that it was trained on, or that it adapts to.
+        trained: whether it was trained; otherwise it is as it was initialised.
+    """
     counts = train.labels.bincount(minlength=train.n_way)
-    learned = learner.learns_frequencies(len(train.indices))
+    learned = learner.learns_frequencies(len(train.indices), trained=trained)
     return calibration.prior_shift(run.config.prior, train.source.classes, counts, learned)
 
 
@@ -97,18 +104,22 @@ def image_weights(run: ResolvedRun, train: Part, labels: Tensor) -> Tensor | Non
     return calibration.image_weights(labels, expected)
 
 
-def fitted(run: ResolvedRun, learner: Learner, inside: Part) -> Callable[[Part], Predictions]:
+def fitted(
+    run: ResolvedRun, learner: Learner, inside: Part, *, trained: bool
+) -> Callable[[Part], Predictions]:
     """Return a function that classifies a part, under the prior, by a learner fitted to `inside`.
 
     Args:
         run: the resolved run.
         learner: the learner, which was trained on `inside` or is not trained.
         inside: the images that it adapts to.
+        trained: whether it was trained.
     """
     device = run.compute.device
     support = trial_data.support_for_adapt(learner, inside, device)
     classifier = low_data.adapt(learner, support).classifier
-    shifted = calibration.Calibration(shift(run, learner, inside)).shifted(classifier)
+    prior = calibration.Calibration(shift(run, learner, inside, trained=trained))
+    shifted = prior.shifted(classifier)
 
     def classify(part: Part) -> Predictions:
         return low_data.classify(shifted, trial_data.batches(learner, part, device))
@@ -116,9 +127,11 @@ def fitted(run: ResolvedRun, learner: Learner, inside: Part) -> Callable[[Part],
     return classify
 
 
-def predict(run: ResolvedRun, learner: Learner, inside: Part, outside: Part) -> HeldOut:
-    """Return what a learner that was fitted to `inside` predicts for `outside`."""
-    logits, labels = fitted(run, learner, inside)(outside)
+def predict(
+    run: ResolvedRun, learner: Learner, inside: Part, outside: Part, *, trained: bool
+) -> HeldOut:
+    """Return what a learner that was fitted to `inside` predicts for `outside`; see `fitted`."""
+    logits, labels = fitted(run, learner, inside, trained=trained)(outside)
     few = len(inside.indices) <= FEW_LABELS * inside.n_way
     if run.config.backbone.weights == "none" or not few:
         return HeldOut(logits, labels)

@@ -21,6 +21,7 @@ from fewshot.backbones import own_weights
 from fewshot.config import MethodConfig, RunConfig
 from fewshot.errors import UserError
 from fewshot.features import cache
+from fewshot.heads.trainable import HeadOptions
 from fewshot.learners import LEARNERS
 from fewshot.learners.base import Learner, LearnerOptions, Task
 from fewshot.runs import (
@@ -44,6 +45,7 @@ META_TRAINING_VERSION = 1
 CROSS_VALIDATION_VERSION = 1  # the same for the folds of data without a test part
 HOLD_OUT_VERSION = 2  # the same for what is held out of images with copies or groups
 PRIOR_VERSION = 1  # the same for classes with unequal numbers of labels
+UNTRAINED_PRIOR_VERSION = 2  # the same where a head that starts from no fit may stay untrained
 
 
 @dataclass(frozen=True)
@@ -320,9 +322,16 @@ def computed_before(folder: Path) -> devices.Compute | None:
 def _with_prior(values: dict[str, Any], settings: RunConfig, data: TrainTest) -> dict[str, Any]:
     """Return the values with the prior where it decides: equal label counts are balanced."""
     counts = label_counts(settings, data, validation=False)
-    if (counts == counts[:, :1]).all() and isinstance(settings.prior, str):
+    equal = bool((counts == counts[:, :1]).all())
+    if equal and isinstance(settings.prior, str):
         return {key: value for key, value in values.items() if key != "prior"}
-    return {**values, "prior_version": PRIOR_VERSION}
+    options = options_of(settings)
+    may_stay_untrained = settings.on_folds or settings.select == "start"
+    starts_unfitted = isinstance(options, HeadOptions) and not options.fitted_at_start
+    version = PRIOR_VERSION
+    if starts_unfitted and may_stay_untrained and not equal:
+        version = UNTRAINED_PRIOR_VERSION
+    return {**values, "prior_version": version}
 
 
 def compute_like(

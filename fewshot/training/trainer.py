@@ -47,7 +47,7 @@ def fit(
     validate: Validate | None = None,
     monitor: Literal["loss", "accuracy"] = "loss",
     keep_best: bool = False,
-    evaluate_start: bool = False,
+    evaluate_start: Validate | None = None,
     until: float = 1.0,
     checkpoint: Path | None = None,
     on_log: OnLog | None = None,
@@ -65,7 +65,8 @@ def fit(
             `early_stopping` has one of its own.
         keep_best: restore the weights of the best log point at the end, as
             `early_stopping.restore_best` does.
-        evaluate_start: begin the history with the result of `validate` before the first step.
+        evaluate_start: evaluates the learner before the first step, for the first entry of the
+            history; None leaves it out.
         until: the share of the steps after which to stop. The schedule stays that of the whole
             training; 0 trains nothing.
         checkpoint: the file to resume from and to save to, or None.
@@ -112,7 +113,8 @@ class _Training:
         self.monitor: Literal["loss", "accuracy"] = "loss"
         self.on_log: OnLog | None = None
         self.on_step: OnStep | None = None
-        self.keep_best = self.evaluate_start = False
+        self.evaluate_start: Validate | None = None
+        self.keep_best = False
         self.checkpoint: Path | None = None
         self.device = next(learner.parameters()).device
         self.average = _moving_average(learner, settings)
@@ -127,10 +129,10 @@ class _Training:
             raise RuntimeError(
                 f"processes begin at different steps, so they do not share {self.checkpoint}"
             )
-        if self.evaluate_start and self.validate is not None and not progress.history:
+        if self.evaluate_start is not None and not progress.history:
             self.learner.eval()
             first: LogPoint = {"step": 0, "epoch": 0.0}
-            progress.history.append(with_validation(first, self.validate(self.learner)))
+            progress.history.append(with_validation(first, self.evaluate_start(self.learner)))
         for start, stop, phase in optim.spans(self.settings.phases, self.total_steps):
             stop_here = min(stop, self.last_step)
             if progress.step >= stop_here or progress.stopped:

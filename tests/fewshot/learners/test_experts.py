@@ -84,6 +84,15 @@ def build(group: list[int], weights: str = "none", **options) -> experts.Experts
         ).eval()
 
 
+@pytest.mark.parametrize(("head", "fitted"), [("unit", True), ("cosine", False)])
+def test_untrained_heads_have_learned_frequencies_only_from_a_probe(
+    head: str, fitted: bool
+) -> None:
+    learner = build([0, 0, 1, 1], head=head)
+    assert learner.learns_frequencies(9)
+    assert learner.learns_frequencies(9, trained=False) == fitted
+
+
 def clusters(learner: experts.Experts, per_class: int = 5) -> tuple[Labelled, Labelled]:
     """Features around a centre a class in the place of images: a support and queries."""
     draw, d = torch.Generator().manual_seed(1), learner.backbone.n_features

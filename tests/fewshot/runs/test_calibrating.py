@@ -153,6 +153,31 @@ def test_the_shift_is_the_log_of_the_counts_where_the_learner_has_learned_them(
 
 
 @pytest.mark.parametrize(
+    ("head", "learned"),
+    [
+        ({"head": "cosine", "start": "prototypes"}, False),
+        ({"head": "linear", "start": "random"}, False),
+        ({"head": "unit", "start": "prototypes"}, False),
+        ({"head": "unit", "start": "probe"}, True),
+        ({"head": "cosine", "start": "prototypes", "readout": "logistic"}, True),
+    ],
+)
+def test_an_untrained_head_has_learned_the_counts_only_if_it_was_fitted(
+    head: dict[str, str], learned: bool, tmp_path: Path
+) -> None:
+    """The largest class of a head of class means was never predicted."""
+    more = {"shots": 3, "class_shots": {"0": 24}, "select": "start", "calibration": "none"}
+    values = quick("finetune", **more, learner=head)
+    record = experiment.run(values, [0], out=tmp_path)
+    shift = trial(tmp_path, record)["shift"]
+    if not learned:
+        assert shift is None
+        return
+    counts = np.array([24] + [3] * 9)
+    assert shift == pytest.approx(-np.log(counts / counts.mean()), abs=1e-5)
+
+
+@pytest.mark.parametrize(
     ("budget", "labels"), [({"full": True}, NUMBERS), ({"fraction": 0.5}, (1, 12, 3, 2))]
 )
 def test_a_folder_of_unequal_classes_is_classified_without_a_preference(

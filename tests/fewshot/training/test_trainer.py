@@ -68,7 +68,7 @@ def test_rows_of_the_history() -> None:
         settings,
         2.0,
         validate=validate,
-        evaluate_start=True,
+        evaluate_start=validate,
         on_log=lambda row, total: rows.append((row, total)),
     )
     start, *points = fitted.history
