@@ -225,11 +225,11 @@ def shard(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-def prediction_file(kaggle: Path | None, out: Path | None, top: int) -> Path | None:
+def prediction_file(kaggle: Path | None, out: Path | None, top: int, as_json: bool) -> Path | None:
     """Return the file that `predict` writes; None if it prints.
 
     Raises:
-        UserError: two files are named, or one whose format is not known.
+        UserError: two files are named, or one whose format is not known or not the one asked for.
     """
     if kaggle is not None and out is not None:
         raise UserError(
@@ -244,7 +244,23 @@ def prediction_file(kaggle: Path | None, out: Path | None, top: int) -> Path | N
             f"--out {out}: the format follows from the ending of the name, so expected one of "
             f"{', '.join(PREDICTION_SUFFIXES)}."
         )
-    return kaggle or out
+    file = kaggle or out
+    if as_json and file is not None and (kaggle is not None or file.suffix.lower() != ".json"):
+        raise UserError(
+            f"--json is for printed predictions, and {file} is no JSON array: leave out --json, or "
+            "use --out predictions.json."
+        )
+    return file
+
+
+def check_undo(**others: object) -> None:
+    """Raise UserError if another option of `check` is given beside --undo, by its name."""
+    given = [f"--{name}" for name, value in others.items() if value]
+    if given:
+        raise UserError(
+            f"--undo moves images back and checks nothing: leave out {', '.join(given)}, or use a "
+            "second command."
+        )
 
 
 def check_public(public: bool, out: Path | None) -> None:

@@ -80,9 +80,11 @@ def check(
     """
     if undo is not None:
         from fewshot.checks import moving
+        from fewshot.cli import arguments
 
         if fix is not None:
             raise UserError("--fix moves images and --undo moves them back: use one.")
+        arguments.check_undo(against=against, only=only, strict=strict, page=page, json=as_json)
         with work(quiet):
             n_moved = moving.undo(Path(os.path.expanduser(data)), undo)
         images = "1 image" if n_moved == 1 else f"{n_moved:,} images"

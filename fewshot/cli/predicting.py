@@ -76,8 +76,8 @@ def predict(
 
     Each line has the file, its most probable class and the calibrated probability. With a model
     file, it also has the similarity to the known classes (from -1 to 1), and whether the image is
-    refused because it belongs to none of them. With --out, the same command resumes an interrupted
-    prediction.
+    refused because it belongs to none of them. With --out or --copy-to, the same command resumes an
+    interrupted prediction.
 
     Examples:
 
@@ -89,12 +89,12 @@ def predict(
     from fewshot.cli import arguments
     from fewshot.errors import UserError
 
-    file = arguments.prediction_file(kaggle, out, top)
+    file = arguments.prediction_file(kaggle, out, top, as_json)
     coverage = arguments.share("--sets", sets)
     if sets_exact and coverage is None:
         raise UserError("--sets-exact needs --sets, such as --sets 0.9 --sets-exact.")
     paths = arguments.image_paths(images)
-    with work(quiet, resumes=file is not None):
+    with work(quiet, resumes=file is not None or copy_to is not None):
         from fewshot.model import prediction
         from fewshot.model.prediction_work import Asked
 

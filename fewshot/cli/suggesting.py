@@ -62,8 +62,9 @@ def suggest(
         ),
     ] = False,
     trials: Annotated[
-        int, typer.Option(min=1, help="With --simulate: number of random pools.")
-    ] = 10,
+        int | None,
+        typer.Option(min=1, help="With --simulate: number of random pools.", show_default="10"),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of what is random.")] = 0,
     device: common.Device = None,
     as_json: common.Json = False,
@@ -88,8 +89,10 @@ def suggest(
                 "--simulate takes one data set, whose labels it knows, and begins without labels: "
                 "leave out --model, --labelled and further folders."
             )
-        _simulate(pool[0], budget, method, out, trials, seed, device, as_json, quiet)
+        _simulate(pool[0], budget, method, out, trials or 10, seed, device, as_json, quiet)
         return
+    if trials is not None:
+        raise UserError("--trials is the number of pools of --simulate: use both, or neither.")
     with work(quiet, resumes=False):
         from fewshot.model.suggest import output, suggestions
 

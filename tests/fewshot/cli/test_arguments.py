@@ -143,6 +143,18 @@ def test_bad_seeds_are_quoted(text: str):
     assert f"--seeds {text}: " in message(arguments.seeds, text)
 
 
+@pytest.mark.parametrize("name", ["p.csv", "p.jsonl"])
+def test_json_is_printed_or_a_file_of_that_format(name: str) -> None:
+    file = arguments.prediction_file
+    assert file(None, Path("p.json"), 1, True) == Path("p.json")
+    assert file(None, Path(name), 1, False) == Path(name)
+    assert file(Path("k.csv"), None, 1, False) == Path("k.csv")
+    assert file(None, None, 1, True) is None
+    assert "leave out --json" in message(file, None, Path(name), 1, True)
+    assert "k.csv is no JSON array" in message(file, Path("k.csv"), None, 1, True)
+    assert "no JSON array" in message(file, Path("k.json"), None, 1, True)
+
+
 def test_percents_are_read_and_checked() -> None:
     assert arguments.percents(None) == [100.0]
     assert arguments.percents("50, 10,2.5,10%") == [2.5, 10.0, 50.0]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from fewshot.model import prediction
 from tests.fewshot.cli.command import fewshot
 from tests.fewshot.model import own_photos
 
@@ -54,6 +55,34 @@ def test_a_list_on_standard_input_is_read_line_by_line(place: Path, tmp_path: Pa
     ]
     assert "left out 1: photos/gone.png (cannot be opened" in done.stderr
     assert sum(path.is_file() for path in (tmp_path / "sorted").rglob("*")) == 2
+
+
+@pytest.mark.parametrize(
+    ("option", "end"),
+    [
+        ("", "nothing was written"),
+        ("--copy-to sorted", "the same command resumes"),
+        ("--out p.csv", "the same command resumes"),
+    ],
+)
+def test_an_interrupted_command_resumes_if_it_writes(
+    option: str, end: str, monkeypatch, capsys
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(prediction, "predict", interrupted)
+    assert fewshot(f"predict m.fewshot a.jpg {option} --quiet", monkeypatch) == 130
+    assert capsys.readouterr().err == f"fewshot: interrupted; {end}.\n"
+
+
+def test_json_beside_a_table_is_refused_and_writes_nothing(
+    place: Path, tmp_path: Path, monkeypatch, capsys
+) -> None:
+    command = f"predict {place}/m.fewshot {place}/photos --json --out {tmp_path}/p.csv --quiet"
+    assert fewshot(command, monkeypatch) == 2
+    assert "p.csv is no JSON array: leave out --json" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_sentence_names_what_a_run_and_a_model_cannot_do(

@@ -96,6 +96,7 @@ def test_a_simulation_prints_and_draws_the_gain(pool: Path, monkeypatch, capsys)
         ("--budget 0", "cannot be 0"),
         ("--method best", "unknown method 'best'"),
         ("--budget 99", "20 images without a label, but the budget is 99"),
+        ("--trials 10", "--trials is the number of pools of --simulate"),
         ("--simulate --model m.fewshot", "--simulate takes one data set"),
         ("--simulate --budget 19", "more than the 16 images of a pool"),
         ("--model gone.fewshot", "gone.fewshot"),
