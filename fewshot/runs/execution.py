@@ -187,6 +187,11 @@ def _check_shared_training(run: ResolvedRun, workers: int) -> None:
         raise UserError(f"{shared}, and method '{method}' has none here: {remedy}.")
     if LEARNERS[method].feed != "batches":
         raise UserError(f"{shared} by its batches, and method '{method}' has none: {remedy}.")
+    if run.bases:
+        raise UserError(
+            f"{shared} on the labelled images, and train.base names other images: remove "
+            f"train.base, or {remedy}."
+        )
     if run.config.on_folds:
         raise UserError(
             f"{shared}, and select: {run.config.select} has many: use --set select=last, or "

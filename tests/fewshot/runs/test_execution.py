@@ -17,6 +17,7 @@ import torch
 from PIL import Image
 
 from episodes.errors import UserError
+from fewshot import distributed
 from fewshot.report import frames
 from fewshot.runs import execution, experiment, processes, records, resolve, voting
 from fewshot.runs.run_record import RunRecord
@@ -117,6 +118,17 @@ LONG = [
     "--set", "train.log_every_epochs=5", "--set", "train.ema_decay=0.99",
     "--set", "learner.dropout=0.2", "--json",
 ]  # fmt: skip
+
+
+def test_several_processes_refuse_a_training_on_base_classes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rank 0 waited for the others, and they for its lock on the weights."""
+    values = quick("baseline", train={"steps": 2, "batch_size": 16, "base": "digits"})
+    run = resolve.resolve_run(values, tmp_path, "cpu")
+    monkeypatch.setattr(distributed, "world", lambda: 2)
+    with pytest.raises(UserError, match=r"train.base names other images: remove train.base"):
+        execution._check_shared_training(run, workers=1)
 
 
 EAGER = "import fewshot.training.trainer as t; t.CHECKPOINT_SECONDS = 0.2"
