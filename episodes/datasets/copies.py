@@ -53,12 +53,12 @@ def clusters_of_copies(images: Sequence[Tensor], labels: Tensor) -> np.ndarray:
         labels: int64 [n], from 0.
     """
     classes = labels.numpy()
-    images = [_reduced(part) for part in images]
+    images = [reduced(part) for part in images]
     coarse, is_plain = _coarse(images)
     measures = (
-        _Measure(lambda indices: coarse[indices], ALIKE, classes),
-        _Measure(lambda indices: _unit(_centred(_thumbnails(images, indices))), ALIKE, classes),
-        _Measure(lambda indices: _unit(_details(_thumbnails(images, indices))), DETAILS, classes),
+        Measure(lambda indices: coarse[indices], ALIKE, classes),
+        Measure(lambda indices: _unit(_centred(_thumbnails(images, indices))), ALIKE, classes),
+        Measure(lambda indices: _unit(_details(_thumbnails(images, indices))), DETAILS, classes),
     )
     clusters = np.arange(len(classes))
     lists, links = _Lists(coarse, np.flatnonzero(~is_plain)), np.empty((0, 2), dtype=np.int64)
@@ -74,13 +74,16 @@ def clusters_of_copies(images: Sequence[Tensor], labels: Tensor) -> np.ndarray:
     return clusters
 
 
-class _Measure:
+class Measure:
     """The correlation of one view of two images, compared with that of ordinary pairs.
 
     Args:
         view: positions -> vectors of length 1.
         least: least correlation of copies where ordinary pictures have none.
         classes: class of each image, int64 [n].
+
+    Attributes:
+        usual: correlation of ordinary pairs of each class, at least 0, [n_classes].
     """
 
     def __init__(self, view: Callable[[Tensor], Tensor], least: float, classes: np.ndarray) -> None:
@@ -126,16 +129,19 @@ def joined(pairs: np.ndarray, n: int) -> np.ndarray:
 
 def _coarse(images: Sequence[Tensor]) -> tuple[Tensor, np.ndarray]:
     """Return coarse thumbnails of length 1, float32 [n, d], and whether an image is plain [n]."""
-    is_plain: list[Tensor] = []
+    is_plain = torch.empty(sum(map(len, images)), dtype=torch.bool)
 
     def chunks() -> Iterator[np.ndarray]:
+        start = 0
         for chunk in (chunk for part in images for chunk in part.split(CHUNK)):
-            pixels = nn.functional.adaptive_avg_pool2d(chunk.float(), COARSE)
-            is_plain.append(_centred(pixels).flatten(1).std(1) < PLAIN)
-            yield _unit(_centred(pixels)).numpy()
+            pixels = _centred(nn.functional.adaptive_avg_pool2d(chunk.float(), COARSE))
+            # Into one array, for the reason that `_chunks` gives.
+            torch.lt(pixels.flatten(1).std(1), PLAIN, out=is_plain[start : start + len(chunk)])
+            start += len(chunk)
+            yield _unit(pixels).numpy()
 
-    coarse = rows_on_disk.joined(chunks(), sum(map(len, images)))
-    return torch.from_numpy(coarse), torch.cat(is_plain).numpy()
+    coarse = rows_on_disk.joined(chunks(), len(is_plain))
+    return torch.from_numpy(coarse), is_plain.numpy()
 
 
 class _Lists:
@@ -156,12 +162,12 @@ class _Lists:
         chunks = torch.from_numpy(indices).split(LARGE_CHUNK)
         sums = [coarse[chunk].sum(0, dtype=torch.float64) for chunk in chunks]
         mean = (torch.stack(sums).sum(0) / max(1, len(indices))).float()
-        bits = [((coarse[chunk] - mean) @ directions > 0).numpy() for chunk in chunks]
-        self.bits = np.concatenate(bits)
+        bits = (((coarse[chunk] - mean) @ directions > 0).numpy() for chunk in chunks)
+        self.bits = rows_on_disk.joined(bits, len(indices))
         self.signatures = _packed(self.bits)
 
     def candidates(
-        self, n_lists: int, n_neighbours: int, clusters: np.ndarray, measure: _Measure
+        self, n_lists: int, n_neighbours: int, clusters: np.ndarray, measure: Measure
     ) -> np.ndarray:
         """Return pairs from the next lists that may be copies, the smaller index first.
 
@@ -233,17 +239,17 @@ def _chunks(pairs: np.ndarray, values: Tensor) -> Iterator[tuple[Tensor, Tensor]
         yield from zip(torch.from_numpy(pairs).split(CHUNK), values.split(CHUNK), strict=True)
 
 
-def _reduced(images: Tensor) -> Tensor:
+def reduced(images: Tensor) -> Tensor:
     """Return images uint8 [n, 3, h, w] at no more than 32 pixels, uint8 [n, 3, h, w]."""
     if images.shape[-1] <= THUMBNAIL:
         return images
     size = max(1, CHUNK_PIXELS // images[0].numel()) if len(images) else 1
     pool = nn.functional.adaptive_avg_pool2d
-    reduced = (
+    parts = (
         pool(part.float(), THUMBNAIL).round_().to(torch.uint8).numpy()
         for part in images.split(size)
     )
-    return torch.from_numpy(rows_on_disk.joined(reduced, len(images)))
+    return torch.from_numpy(rows_on_disk.joined(parts, len(images)))
 
 
 def _thumbnails(images: Sequence[Tensor], indices: Tensor) -> Tensor:
