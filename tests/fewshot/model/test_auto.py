@@ -107,7 +107,7 @@ def test_of_many_images_a_part_of_each_class_is_compared_on(
 
 
 def test_of_many_classes_two_images_are_compared_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(auto, "COMPARED_IMAGES", 5)
+    monkeypatch.setattr(auto, "COMPARED_IMAGES", 4)
     images = digits(3, 3, 3, 1)
     rows = auto.compared_rows(images)
     assert images.labels[rows].bincount().tolist() == [2, 2, 2, 1]
