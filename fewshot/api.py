@@ -240,7 +240,7 @@ def fit(
         The learner itself, in evaluation mode.
 
     Raises:
-        UserError: for an unknown setting.
+        UserError: for an unknown setting, or one that needs a validation set.
         Diverged: if the loss is no longer finite.
     """
     learner.eval()
@@ -249,6 +249,8 @@ def fit(
     settings = config.check(
         config.Train, {"steps": steps, "lr": lr, "batch_size": batch_size, **train}, "fit"
     )
+    if settings.early_stopping is not None:
+        raise UserError("fit: early_stopping needs a validation set, and fit has none: remove it.")
     device = next(learner.parameters()).device
     support = support.to(device)
     n_classes = int(support.labels.max()) + 1

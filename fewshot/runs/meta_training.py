@@ -112,6 +112,7 @@ def key(run: TrainingRun, learner: Learner) -> str:
     if run.val is not None:
         # The val tasks are evaluated with the views, which decide what step is the best.
         content["val"] = {**meta_validation.settings(learner, run.val), **of_evaluation}
+        content |= resolve.choice_version(run.config.train, "accuracy")
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:24]
 
 

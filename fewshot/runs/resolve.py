@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,7 +18,7 @@ from episodes.rng import seeded
 from episodes.types import ImageSet, TrainTest
 from fewshot import backbones, config, distributed, progress
 from fewshot.backbones import own_weights
-from fewshot.config import MethodConfig, RunConfig
+from fewshot.config import MethodConfig, RunConfig, Train
 from fewshot.errors import UserError
 from fewshot.features import cache
 from fewshot.heads.trainable import HeadOptions
@@ -44,6 +44,7 @@ FOLDS_VERSION = 2  # the same for what folds choose
 META_TRAINING_VERSION = 1
 CROSS_VALIDATION_VERSION = 1  # the same for the folds of data without a test part
 HOLD_OUT_VERSION = 2  # the same for what is held out of images with copies or groups
+CHOICE_VERSION = 2  # the same for what a validation set chooses that also stops early
 PRIOR_VERSION = 1  # the same for classes with unequal numbers of labels
 UNTRAINED_PRIOR_VERSION = 2  # the same where a head that starts from no fit may stay untrained
 
@@ -250,11 +251,21 @@ def _run_id(settings: RunConfig, data: TrainTest, bases: Sequence[ImageSet]) -> 
     holds_out = settings.train is not None or settings.validation is not None
     if holds_out and data.train.clusters is not None:
         values["hold_out_version"] = HOLD_OUT_VERSION
+    if settings.select == "holdout":
+        values |= choice_version(settings.train, "loss")
     if settings.on_folds:
         values["folds_version"] = FOLDS_VERSION
     if bases:
         values["meta_training_version"] = META_TRAINING_VERSION
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def choice_version(train: Train | None, monitor: Literal["loss", "accuracy"]) -> dict[str, int]:
+    """Return the version of the choice of weights by `monitor`, if early stopping has another."""
+    stopping = None if train is None else train.early_stopping
+    if stopping is None or (stopping.monitor == monitor and not stopping.least_gain):
+        return {}
+    return {"choice_version": CHOICE_VERSION}
 
 
 def deciding_values(settings: MethodConfig, bases: Sequence[ImageSet]) -> dict[str, Any]:

@@ -34,7 +34,8 @@ class Progress:
         history: the log points so far.
         best_value: the least monitored value so far; an accuracy counts as its negative.
         best_step: the step of the best value.
-        log_points_without_gain: log points since the best value.
+        stopping_value: the same for the value that early stopping monitors, at its last gain.
+        log_points_without_gain: log points since that gain.
         stopped: whether early stopping ended the training.
     """
 
@@ -46,6 +47,7 @@ class Progress:
     history: list[LogPoint] = field(default_factory=list)
     best_value: float = math.inf
     best_step: int | None = None
+    stopping_value: float = math.inf
     log_points_without_gain: int = 0
     stopped: bool = False
 

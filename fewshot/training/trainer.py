@@ -61,10 +61,9 @@ def fit(
         settings: the optimiser, the schedule, the phases and so on.
         steps_per_epoch: optimiser steps in one pass over the training images.
         validate: model -> {"loss": ..., "accuracy": ...} on the validation set.
-        monitor: the value of the validation set that decides which log point is the best;
-            `early_stopping` has one of its own.
-        keep_best: restore the weights of the best log point at the end, as
-            `early_stopping.restore_best` does.
+        monitor: the value of the validation set that decides which log point is the best.
+        keep_best: restore the weights of the best log point at the end. Without it,
+            `early_stopping.restore_best` does so by its own monitor and least gain.
         evaluate_start: evaluates the learner before the first step, for the first entry of the
             history; None leaves it out.
         until: the share of the steps after which to stop. The schedule stays that of the whole
@@ -78,10 +77,12 @@ def fit(
         Interrupted: after SIGINT or SIGTERM, once the checkpoint is saved.
     """
     training = _Training(learner, stream, settings, steps_per_epoch)
-    stopping = settings.early_stopping
     training.validate = validate
-    training.monitor = monitor if stopping is None else stopping.monitor
-    training.keep_best = keep_best or (stopping is not None and stopping.restore_best)
+    training.monitor, training.keep_best = monitor, keep_best
+    stopping = settings.early_stopping
+    if stopping is not None and not keep_best:
+        training.monitor, training.least_gain = stopping.monitor, stopping.least_gain
+        training.keep_best = stopping.restore_best
     training.evaluate_start = evaluate_start
     training.last_step = max(1, round(until * training.total_steps)) if until else 0
     training.checkpoint = checkpoint
@@ -111,6 +112,7 @@ class _Training:
         self.log_interval = log_interval(settings, steps_per_epoch, self.total_steps)
         self.validate: Validate | None = None
         self.monitor: Literal["loss", "accuracy"] = "loss"
+        self.least_gain = 0.0
         self.on_log: OnLog | None = None
         self.on_step: OnStep | None = None
         self.evaluate_start: Validate | None = None
@@ -264,18 +266,21 @@ class _Training:
     def _compare_with_best(self, result: dict[str, float], model: nn.Module) -> None:
         """Keep the state of the model if the monitored value is the best; decide early stopping."""
         progress, stopping = self.progress, self.settings.early_stopping
-        value = result["loss"] if self.monitor == "loss" else -result["accuracy"]
-        least_gain = stopping.least_gain if stopping is not None else 0.0
-        if value < progress.best_value - least_gain:
+        monitored = {"loss": result["loss"], "accuracy": -result["accuracy"]}
+        value = monitored[self.monitor]
+        if value < progress.best_value - self.least_gain:
             progress.best_value, progress.best_step = value, progress.step
-            progress.log_points_without_gain = 0
             if self.keep_best:
                 state = model.state_dict()
                 self.best_state = {name: tensor.clone() for name, tensor in state.items()}
+        if stopping is None:
+            return
+        value = monitored[stopping.monitor]
+        if value < progress.stopping_value - stopping.least_gain:
+            progress.stopping_value, progress.log_points_without_gain = value, 0
             return
         progress.log_points_without_gain += 1
-        epoch = progress.step / self.steps_per_epoch
-        if stopping is not None and epoch >= stopping.least_epochs:
+        if progress.step / self.steps_per_epoch >= stopping.least_epochs:
             progress.stopped = progress.log_points_without_gain >= stopping.patience
 
     def _check_finite(self, trained: list[nn.Parameter]) -> None:

@@ -183,6 +183,11 @@ def test_an_unknown_setting_of_fit_is_an_error_that_names_it():
         api.fit(Plain(), easy.labelled(2, 0), weight_decey=0.1)
 
 
+def test_early_stopping_of_fit_which_validates_nothing_is_refused():
+    with pytest.raises(UserError, match="early_stopping needs a validation set"):
+        api.fit(Plain(), easy.labelled(2, 0), early_stopping={"patience": 2})
+
+
 def test_a_run_returns_the_record_that_it_writes(tmp_path: Path):
     request = {"shots": 1, "data": "digits", "seeds": 1, "quiet": True, "out": tmp_path}
     backbone = {"name": "conv4", "options": {"width": 8}}

@@ -183,6 +183,11 @@ def _pools(chosen: EpisodesConfig, method: Method, sources: Sources) -> _Pools:
         )
     chooses = trains and chosen.select == "val" and split is not None and split.val
     val = Pool.of(data, split.val) if split is not None and chooses else None
+    if val is None and chosen.train is not None and chosen.train.early_stopping is not None:
+        raise UserError(
+            "train.early_stopping needs a validation set: use a --split with val classes and "
+            "select: val, or remove it."
+        )
     return _Pools(pool, bases, val)
 
 
@@ -236,6 +241,8 @@ def _run_id(chosen: EpisodesConfig, method: Method, pools: _Pools) -> str:
     values["pool"] = pool.fingerprint
     values["bases"] = [base.fingerprint for base in bases]
     values["val"] = None if val is None else val.fingerprint
+    if val is not None:
+        values |= low_data.choice_version(chosen.train, "accuracy")
     if chosen.tasks.sampler == "superclasses" and isinstance(pool, Pool):
         given = superclasses.given_in_file(pool.data.train)
         values |= {"superclasses": given} if given else {}

@@ -263,6 +263,30 @@ def test_the_best_weights_are_restored_if_asked_for(restore: bool) -> None:
     assert torch.equal(weights(learner), states[1 if restore else 3])
 
 
+def test_early_stopping_does_not_choose_the_weights_that_the_caller_chooses() -> None:
+    """The accuracy is best at step 3; the loss falls until step 2 and stops the training at 4."""
+    states: list[torch.Tensor] = []
+    losses, accuracies = iter([0.5, 0.4, 0.6, 0.7, 0.1]), iter([0.1, 0.2, 0.9, 0.3, 0.4])
+    learner = build()
+
+    def recorded(model: nn.Module) -> dict[str, float]:
+        states.append(weights(model))
+        return {"loss": next(losses), "accuracy": next(accuracies)}
+
+    settings = Train(steps=5, early_stopping=EarlyStopping(patience=2), log_every_epochs=1)
+    fitted = trainer.fit(
+        learner,
+        easy.stream("batches"),
+        settings,
+        1.0,
+        validate=recorded,
+        monitor="accuracy",
+        keep_best=True,
+    )
+    assert (fitted.steps, fitted.best_step) == (4, 3)
+    assert torch.equal(weights(learner), states[2])
+
+
 def test_a_loss_that_is_not_finite_stops_and_leaves_the_last_good_state(tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.pt"
     plain = {"name": "sgd", "momentum": 0, "nesterov": False}

@@ -127,6 +127,10 @@ def test_wrong_combinations_are_explained(colours: Path, tmp_path: Path):
         resolved(tmp_path, "lda", colours, base=[str(colours)])
     with pytest.raises(UserError, match="has no val classes"):
         resolved(tmp_path, "lda", colours, split="seed:0:5/0/5", part="val")
+    stopping = {**TRAIN, "early_stopping": {}}
+    for more in ({"split": SPLIT}, {"split": "seed:0:4/3/3", "select": "last"}):
+        with pytest.raises(UserError, match=r"train.early_stopping needs a validation set"):
+            resolved(tmp_path, "protonet", colours, train=stopping, **more)
     with pytest.raises(UserError, match=r"the task file .*gone.npz cannot be read"):
         resolved(tmp_path, "lda", colours, tasks={"file": str(tmp_path / "gone.npz")})
     assert list(tmp_path.iterdir()) == []
