@@ -152,7 +152,7 @@ class Optimizer(Settings):
     name: Literal["sgd", "adam", "adamw", "muon"] = Field(
         default="adamw", description="The optimiser."
     )
-    momentum: NotNegative = Field(
+    momentum: Annotated[float, Field(ge=0, lt=1)] = Field(
         default=0.9, description="Momentum of SGD and Muon, and the first beta of Adam and AdamW."
     )
     nesterov: bool = Field(default=True, description="Whether SGD and Muon use Nesterov momentum.")
@@ -202,7 +202,9 @@ class EarlyStopping(Settings):
         default=0, description="Length of training before it may stop. [epochs]"
     )
     restore_best: bool = Field(
-        default=True, description="Whether the best weights are restored at the end."
+        default=True,
+        description="Whether the best weights by that quantity are restored at the end, unless "
+        "`select` chooses the weights by the validation set.",
     )
 
 

@@ -121,6 +121,7 @@ def test_an_unknown_key_is_named_with_the_nearest_right_one(values: dict, words:
         ({"train": {"lr": -1}}, ["'train.lr'", "greater than 0", "-1"]),
         ({"prior": {"a": float("inf")}}, ["'prior.a'", "finite", "inf"]),
         ({"prior": {"a": 0}}, ["'prior.a'", "greater than 0", "0"]),
+        ({"train": {"optimizer": {"momentum": 1}}}, ["'train.optimizer.momentum'", "less than 1"]),
         ({"train": {"lr": "fast"}}, ["'train.lr'", "number", "'fast'"]),
         (
             {"train": {"schedule": {"name": "cosin"}}},
