@@ -262,7 +262,11 @@ class Train(Settings):
         description="Smallest length of a training whose epochs come from the same preset or file. "
         "[optimiser steps]",
     )
-    batch_size: Count = Field(default=128, description="Size of a training batch. [images]")
+    batch_size: Count = Field(
+        default=128,
+        description="Size of a training batch, for learners of pairs the number of pairs; "
+        "learners of episodes ignore it, because episodes have sizes of their own. [images]",
+    )
     tasks_per_step: Count = Field(
         default=1,
         description="Tasks or batches whose losses are averaged in one optimiser step.",

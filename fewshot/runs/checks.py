@@ -87,6 +87,11 @@ def check_labels(settings: MethodConfig, method: type[Learner], options: Learner
     ]
     if mixing and method.feed != "batches":
         raise UserError(f"augment: '{mixing[0]}' mixes labels, which method '{name}' cannot take.")
+    if method.feed == "pairs" and settings.train is not None and settings.train.label_smoothing:
+        raise UserError(
+            f"method '{name}' trains on pairs, which have no labels to smooth: remove "
+            "train.label_smoothing."
+        )
     if mixing and (setting := options.excludes_mixing()):
         raise UserError(
             f"augment: '{mixing[0]}' mixes images, but learner.{setting} needs unmixed images: "
@@ -169,7 +174,8 @@ def check_by_trying(settings: MethodConfig, learner: Learner, n_way: int, train:
     """Put two images through augmentation and backbone, and build the optimiser.
 
     Raises:
-        UserError: the images do not fit the network, or the network gives no feature vectors.
+        UserError: the images do not fit the network, the network gives no feature vectors, or a
+            phase trains nothing.
     """
     backbone, size = settings.backbone.full_name, "x".join(map(str, train.images.shape[-2:]))
     try:
@@ -198,6 +204,17 @@ def check_by_trying(settings: MethodConfig, learner: Learner, n_way: int, train:
         _check_resolutions(settings.train, learner, backbone)
         optimizer = optim.optimizer(learner, settings.train, settings.train.lr)
         optim.schedule(optimizer, settings.train.schedule, 10)
+        _check_phases(settings.train, learner, settings.method)
+
+
+def _check_phases(train: config.Train, learner: Learner, method: str) -> None:
+    for number, phase in enumerate(train.phases):
+        if not optim.trained_names(learner, train, phase.trainable):
+            raise UserError(
+                f"train.phases.{number} trains nothing: method '{method}' has no parameter in "
+                f"'trainable: {phase.trainable}' with a learning rate above 0; use "
+                "'trainable: all', or a number of stages of the backbone."
+            )
 
 
 def _check_resolutions(train: config.Train, learner: Learner, backbone: str) -> None:

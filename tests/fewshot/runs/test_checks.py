@@ -39,6 +39,10 @@ IMPOSSIBLE = [
     (request("probe", select="start"), "no steps to choose from: give several values as learner.c"),
     (request("protonet", augment=MIXING), "'mixup' mixes labels, which method 'protonet'"),
     (
+        request("siamese", train={"steps": 5, "label_smoothing": 0.1}),
+        "pairs, which have no labels to smooth: remove train.label_smoothing",
+    ),
+    (
         request("scratch", augment=MIXING, learner={"self_distillation": 0.5}),
         "'mixup' mixes images, but learner.self_distillation needs unmixed images",
     ),
@@ -101,6 +105,15 @@ def test_resolutions_that_the_network_does_not_take() -> None:
     with pytest.raises(UserError, match="'conv4' takes no images of 16 pixels"):
         try_out(train={"steps": 5, "resolutions": resolutions})
     try_out(train={"steps": 5, "resolutions": resolutions}, backbone={"name": "resnet"})
+
+
+def test_a_phase_that_trains_nothing() -> None:
+    """Siamese networks of the backbone's own features have no head."""
+    phases = [{"trainable": "all", "share": 0.5}, {"trainable": "head", "share": 0.5}]
+    train = {"steps": 5, "phases": phases}
+    with pytest.raises(UserError, match=r"train\.phases\.1 trains nothing: method 'siamese'"):
+        try_out(method="siamese", learner={"embedding": None}, train=train)
+    try_out(method="siamese", learner={"embedding": 8}, train=train)
 
 
 def test_a_multiplier_of_no_parameter() -> None:
