@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from episodes.datasets import copies
 from episodes.datasets.decoding.decode import decode_upright
 from episodes.datasets.decoding.image_formats import (
     broken_image_errors,
@@ -57,6 +58,7 @@ class Photo:
         key: hash of the file's content, which identifies the photo.
         name: how messages and tables name it.
         features: float32 [d].
+        pixels: the network's input at 32 pixels or fewer, uint8 [3, h, w], which shows copies.
         thumbnail: file of a small picture of it.
         place: where its file lies; None for an upload.
         label: name of its class; None without a label.
@@ -65,6 +67,7 @@ class Photo:
     key: str
     name: str
     features: Tensor
+    pixels: Tensor
     thumbnail: Path
     place: Path | None = None
     label: str | None = None
@@ -161,14 +164,15 @@ def _read_chunk(files: Sequence[File], body: Body, folder: Path) -> Reading:
     if not contents:
         return Reading([], broken)
     decoded = next(decoded_chunks([[content for _, content in contents]], body.decoding))
-    features = iter(features_of(body.backbone, torch.from_numpy(decoded.pixels)))
+    pixels = torch.from_numpy(decoded.pixels)
+    good = zip(features_of(body.backbone, pixels), copies.reduced(pixels), strict=True)
     photos = []
     for (file, content), reason in zip(contents, decoded.reasons, strict=True):
         if reason is not None:
             broken.append(NotRead(file.name, reason))
             continue
         key = hashlib.sha256(content).hexdigest()
-        own_features = next(features)
+        features, own_pixels = next(good)
         try:
             small = _thumbnail(content)
         except broken_image_errors() as error:
@@ -183,7 +187,7 @@ def _read_chunk(files: Sequence[File], body: Body, folder: Path) -> Reading:
                 "TMPDIR to another folder."
             ) from None
         place = None if file.is_upload else file.path.absolute()
-        photos.append(Photo(key, file.name, own_features, thumbnail, place))
+        photos.append(Photo(key, file.name, features, own_pixels, thumbnail, place))
     return Reading(photos, broken)
 
 

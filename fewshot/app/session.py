@@ -14,7 +14,10 @@ from threading import RLock
 from typing import Concatenate, NamedTuple, ParamSpec, TypeVar
 
 import torch
+from torch import Tensor
 
+from episodes import subsets
+from episodes.datasets import copies
 from episodes.datasets.class_names import matches
 from episodes.datasets.names import readable_line
 from fewshot.app import answers as answering
@@ -256,11 +259,19 @@ class Session:
         position = {name: label for label, name in enumerate(classes)}
         labels = torch.tensor([position[photo.label or ""] for photo in labelled])
         names = tuple(photo.name for photo in labelled)
+        clusters = _clusters(labelled, labels)
         if self.base is not None:
-            return growing.add(self.base, stacked(labelled), labels, names, classes)
+            return growing.add(self.base, stacked(labelled), labels, names, classes, clusters)
         settings, backbone, decoding = self._body
-        support = LabelledFeatures(stacked(labelled), labels, names)
+        support = LabelledFeatures(stacked(labelled), labels, names, clusters)
         recipe = choosing.recipe_of_probe(len(labelled), len(classes), Recipe("logistic"))
         choice = Choice("probe", "", settings, backbone, support.features, recipe)
         data = fitting.Data("photos of the page")
         return fitting.of_choice(choice, support, classes, decoding, REJECT, data, started)
+
+
+def _clusters(photos: Sequence[Photo], labels: Tensor) -> Tensor | None:
+    """Return the clusters of copies of photos, int64 [n]; None if there are no copies."""
+    pixels = torch.stack([photo.pixels for photo in photos])
+    clusters = torch.from_numpy(copies.clusters_of_copies([pixels], labels))
+    return clusters if subsets.has_shared(clusters) else None

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from episodes.datasets import copies
 from episodes.datasets.source import few
 from fewshot import progress
 from fewshot.errors import UserError
@@ -69,7 +70,9 @@ def add(path: Path, data: str, out: Path, device: str | None = None) -> Added:
     names = files.labels_among(classes)
     new_labels = torch.tensor([-1 if label is None else label for label in names])
     features, labels, image_names = [torch.empty(0, classifier.backbone.n_features)], [], []
+    pixels = []
     for chunk in files.chunks(classifier.decoding):
+        pixels.append(copies.reduced(chunk.pixels))
         features.append(classifier.features(chunk.pixels))
         labels.append(new_labels[chunk.labels])
         image_names += chunk.names
@@ -84,7 +87,16 @@ def add(path: Path, data: str, out: Path, device: str | None = None) -> Added:
         raise UserError(f"{path} has learned from all images of {data} already: nothing was added.")
     progress.update("fitting")
     chosen = [name for name, own in zip(image_names, is_new.tolist(), strict=True) if own]
-    grown = growing.add(classifier, all_features[is_new], all_labels[is_new], chosen, classes)
+    chosen_labels = all_labels[is_new]
+    clusters = copies.clusters_of_copies([torch.cat(pixels)[is_new]], chosen_labels)
+    grown = growing.add(
+        classifier,
+        all_features[is_new],
+        chosen_labels,
+        chosen,
+        classes,
+        torch.from_numpy(clusters),
+    )
     standalone = model_card.read(file).weights_inside or None
     saved = model_output.save(grown, out, standalone=standalone)
     return Added(grown, len(chosen), new, len(image_names) - len(chosen), saved)

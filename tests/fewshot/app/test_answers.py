@@ -96,6 +96,8 @@ def test_tables(classifier: ImageClassifier, pile: list[Photo]) -> None:
     assert set(rows[0]) == {
         *("file", "label", "probability", "known", "refused", "label_2", "probability_2"),
     }
-    named = Photo("0", 'a, "b".png', torch.zeros(1), Path("small.jpg"), None, "x,y")
+    named = Photo(
+        "0", 'a, "b".png', torch.zeros(1), torch.zeros(3, 8, 8), Path("small.jpg"), None, "x,y"
+    )
     rows = list(csv.reader(io.StringIO(answers.table_of_labels([named]))))
     assert rows == [["image_path", "label"], ['a, "b".png', "x,y"]]

@@ -76,6 +76,22 @@ def test_the_classifier_is_that_of_fit(session: Session, tmp_path: Path) -> None
         assert numbers == pytest.approx([float(row[name]) for row in rows], abs=2e-6)
 
 
+def test_copies_are_held_out_together_as_in_fit(session: Session, tmp_path: Path) -> None:
+    photos = own_photos.write(tmp_path / "photos", {"red": 4, "blue": 5})
+    own_photos.write_copies(photos)
+    expected = fit_data(str(photos), FitConfig(method="probe", backbone=own_photos.NETWORK), "cpu")
+    for folder in sorted(photos.iterdir()):
+        session.add([File(path, path.name) for path in sorted(folder.iterdir())], folder.name)
+    classifier = session.classifier()
+    assert classifier is not None
+    assert classifier.support.clusters is not None
+    assert expected.support.clusters is not None
+    assert classifier.support.clusters.tolist() == expected.support.clusters.tolist()
+    assert len(classifier.support.clusters.unique()) == 9
+    assert classifier.temperature == expected.temperature
+    assert classifier.card.quality.accuracy == expected.card.quality.accuracy
+
+
 def test_labels_come_one_by_one_and_are_taken_back(session: Session, tmp_path: Path) -> None:
     photos = own_photos.write(tmp_path / "photos", {"red": 3, "blue": 3})
     session.add(files_of(photos))

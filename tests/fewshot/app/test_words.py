@@ -17,7 +17,7 @@ from fewshot.model import file_format
 from fewshot.model.card import Card, Quality
 from fewshot.model.image_listing import NotRead
 
-PHOTO = Photo("0", "photos/a.jpg", torch.zeros(1), Path("small.jpg"))
+PHOTO = Photo("0", "photos/a.jpg", torch.zeros(1), torch.zeros(3, 8, 8), Path("small.jpg"))
 QUALITY = Quality(0.875, 0.64, 0.96, 0.1, 24, 3, ("cat", "dog", 2), 0.1)
 CARD = Card("", "", "probe", "", {"cat": 12, "dog": 12}, (), QUALITY, "", "", 0.0)
 

@@ -38,6 +38,15 @@ def write(folder: Path, counts: Mapping[str, int], first: int = 0) -> Path:
     return folder
 
 
+def write_copies(folder: Path) -> Path:
+    """Save the pictures of class folders again as JPEG files, beside them."""
+    for path in sorted(folder.rglob("*.png")):
+        for quality in (95, 90):
+            copy = path.with_name(f"{path.stem}-{quality}.jpg")
+            Image.open(path).save(copy, quality=quality, subsampling=0)
+    return folder
+
+
 def fitted(folder: Path) -> ImageClassifier:
     """Return a probe of random features, fitted to the pictures of a folder."""
     torch.manual_seed(0)  # of the weights of the network

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -57,3 +58,17 @@ def test_an_image_with_another_label_than_before_is_an_error(
     with pytest.raises(UserError, match=r"learned from 1 of .* class: blue/0\.png \(red\)"):
         adding.add(model, str(folder), tmp_path / "out.fewshot", "cpu")
     assert not (tmp_path / "out.fewshot").exists()
+
+
+def test_copies_do_not_raise_the_accuracy_on_the_card(model: Path, tmp_path: Path) -> None:
+    more = own_photos.write(tmp_path / "more", {"red": 6, "white": 5}, first=50)
+    own_photos.write_copies(more)
+    added = adding.add(model, str(more), tmp_path / "grown.fewshot", "cpu")
+    assert added.n_images == 33
+    everything = own_photos.write(tmp_path / "all", {"red": 12, "green": 6, "blue": 4})
+    shutil.copytree(more, everything, dirs_exist_ok=True)
+    whole = own_photos.fitted(everything).support
+    clusters = added.classifier.support.clusters
+    assert whole.clusters is not None
+    assert clusters is not None
+    assert len(clusters.unique()) == len(whole.clusters.unique()) == 22 + 11

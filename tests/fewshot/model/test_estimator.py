@@ -142,6 +142,15 @@ def test_more_images_and_new_classes_give_the_classifier_of_all_images():
     assert grown.classifier_.support.names == whole.classifier_.support.names
 
 
+def test_more_images_are_held_out_with_the_images_that_they_copy():
+    grown = tiny().fit(X[::2], Y[::2]).partial_fit(X[1:8:2], Y[1:8:2]).partial_fit(X[:8], Y[:8])
+    clusters = grown.classifier_.support.clusters
+    assert clusters is not None
+    n = len(X[::2])
+    of_first = [*range(4), *range(n, n + 4)]  # the even images of the first eight, and the odd ones
+    assert clusters[-8:].tolist() == [of_first[i // 2 + i % 2 * 4] for i in range(8)]
+
+
 def test_labels_keep_their_type_also_in_a_file(tmp_path: Path):
     classifier = tiny(seed=2, reject=0.1).fit(X, IMAGES.labels.numpy() * 10)
     classifier.save(tmp_path / "model.fewshot")

@@ -93,13 +93,34 @@ def test_a_trained_head_and_a_missing_class_are_refused():
         growing.add(trained, features, labels, ["x"], old.classes)
 
 
-def test_new_images_are_clusters_of_their_own():
-    old = some(torch.arange(16) % 2 == 0, tuple("abcd"), SETTINGS)
+def partition(clusters: torch.Tensor | None) -> list[int]:
+    """Return the clusters, numbered in the order of their first images."""
+    assert clusters is not None
+    seen: dict[int, int] = {}
+    return [seen.setdefault(number, len(seen)) for number in clusters.tolist()]
+
+
+def test_new_images_are_held_out_with_their_copies_and_others_alone():
+    is_old = torch.arange(16) % 2 == 0
+    old = some(is_old, tuple("abcd"), SETTINGS)
     clusters = torch.tensor([0, 0, 1, 2, 3, 4, 5, 6])
     old = replace(old, support=old.support._replace(clusters=clusters))
-    grown = growing.add(old, old.support.features[:2], torch.tensor([0, 1]), "xy", old.classes)
-    assert grown.support.clusters is not None
-    assert grown.support.clusters.tolist() == [*clusters.tolist(), 7, 8]
+    new = old.features(IMAGES.images[~is_old][:4])
+    features = torch.cat([1.001 * old.support.features[[1, 4]], new[:3], 1.001 * new[2:]])
+    labels = torch.tensor([0, 2, 0, 0, 1, 1, 1])
+    grown = growing.add(old, features, labels, "tuvwxyz", old.classes)
+    assert partition(grown.support.clusters) == [0, 0, 1, 2, 3, 4, 5, 6, 0, 3, 7, 8, 9, 9, 10]
+    known = torch.tensor([7, 8, 5, 6, 4, 3, 5])  # the third and the last are one picture
+    grown = growing.add(old, features, labels, "tuvwxyz", old.classes, known)
+    assert partition(grown.support.clusters) == [0, 0, 1, 2, 3, 4, 5, 6, 0, 3, 7, 8, 9, 9, 7]
+
+
+def test_without_copies_there_are_no_clusters():
+    is_old = torch.arange(16) % 2 == 0
+    old = some(is_old, tuple("abcd"), SETTINGS)
+    new = old.features(IMAGES.images[~is_old])
+    grown = growing.add(old, new, IMAGES.labels[~is_old], ["new"] * 8, tuple("abcd"))
+    assert old.support.clusters is grown.support.clusters is None
 
 
 def test_a_note_that_nothing_is_refused_goes_when_something_is():
