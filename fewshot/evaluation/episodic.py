@@ -1,8 +1,8 @@
 """Count the correct queries of a method on many N-way k-shot tasks.
 
 A head or a learner with a frozen body solves many tasks at once, on the features of the pool. A
-learner whose body adapts to the support solves one task after another, on images. Nothing in the
-loops waits for the device.
+learner whose body adapts to the support solves one task after another, on images. The loops wait
+for the device only where a head tests whether its iteration has converged, every ten steps.
 """
 
 from __future__ import annotations

@@ -38,6 +38,7 @@ from fewshot.heads.task_head import TaskHead, TaskHeadOptions
 from fewshot.heads.transductive.geometry import coordinates, log_probabilities, squared_distances
 
 SINKHORN_STEPS, SINKHORN_TOLERANCE = 1000, 1e-6  # of the authors' program
+CHECKED = 10  # steps between two tests of whether all tasks have ended, which wait for a GPU
 
 
 class Options(TaskHeadOptions):
@@ -68,19 +69,20 @@ def transformed(features_TND: Tensor, power: float) -> Tensor:
 def balanced(kernel_TQW: Tensor) -> Tensor:
     """Return P: rows of a positive matrix scaled to the sum 1, columns to equal sums, [t, q, w].
 
-    The columns have exactly these sums, the rows as nearly as the tolerance asks for.
+    The columns have exactly these sums, the rows as nearly as the tolerance asks for. A task that
+    has reached it stays as it is while others go on.
     """
     per_class = kernel_TQW.shape[1] / kernel_TQW.shape[2]
     columns_TW1 = torch.ones_like(kernel_TQW[:, :1].mT)
     factors_TQ1 = torch.zeros_like(kernel_TQW[..., :1])
     sums_TQ1 = torch.full_like(factors_TQ1, torch.inf)
     active_T11 = torch.ones_like(kernel_TQW[:, :1, :1], dtype=torch.bool)
-    for _ in range(SINKHORN_STEPS):
+    for number in range(1, SINKHORN_STEPS + 1):
         weighted_TQ1 = kernel_TQW @ columns_TW1
         previous_TQ1, sums_TQ1 = sums_TQ1, factors_TQ1 * weighted_TQ1
         change_T11 = (sums_TQ1 - previous_TQ1).abs().amax(1, keepdim=True)
         active_T11 = active_T11 & (change_T11 > SINKHORN_TOLERANCE)
-        if not active_T11.any():
+        if number % CHECKED == 0 and not active_T11.any():
             break
         factors_TQ1 = torch.where(active_T11, 1 / weighted_TQ1, factors_TQ1)
         updated_TW1 = per_class / (kernel_TQW.mT @ factors_TQ1)

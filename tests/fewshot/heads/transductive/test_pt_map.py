@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from fewshot.heads.transductive import pt_map
 from fewshot.heads.transductive.pt_map import PTMAP, balanced, transformed
 from tests.fewshot.heads.tasks import random_tasks
 from tests.fewshot.heads.transductive.arrays import one_task
@@ -80,6 +84,31 @@ def test_a_task_does_not_depend_on_the_tasks_beside_it() -> None:
     together = balanced(kernels)
     for t in range(20):
         assert torch.equal(balanced(kernels[t : t + 1])[0], together[t])
+
+
+class Operations(TorchDispatchMode):
+    """Count the operations by name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.counts: Counter[str] = Counter()
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.counts[function.overloadpacket.__name__] += 1
+        return function(*args, **(kwargs or {}))
+
+
+def test_the_tolerance_is_tested_every_ten_steps_which_changes_no_result(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each test reads a value, for which a program waits until a GPU has done all its work."""
+    kernels = torch.rand(20, 30, 5, generator=torch.Generator().manual_seed(0)) ** 8
+    with Operations() as operations:
+        result = balanced(kernels)
+    n_steps = operations.counts["bmm"] // 2
+    assert operations.counts["_local_scalar_dense"] <= n_steps // 10 + 1
+    monkeypatch.setattr(pt_map, "CHECKED", 1)
+    assert torch.equal(balanced(kernels), result)
 
 
 def test_negative_features_are_transformed_with_their_sign() -> None:
