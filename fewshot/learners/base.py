@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import torch
 from pydantic import Field
@@ -54,7 +54,7 @@ class LearnerOptions(Settings):
 class EpisodeOptions(LearnerOptions):
     """The settings of a learner that trains on episodes."""
 
-    episode_ways: Count | None = Field(
+    episode_ways: Annotated[int, Field(ge=2, strict=True)] | None = Field(
         default=None,
         description="Number of classes of a training episode if another data set (`train.base`) is "
         "trained on; null takes as many as the data set of the run has.",

@@ -54,6 +54,12 @@ def test_a_misspelt_setting_is_an_error_that_suggests_the_right_one(backbone: Ba
         Minimal(backbone, scalle=2.0)
 
 
+def test_an_episode_of_one_class_which_teaches_nothing_is_refused(backbone: Backbone):
+    with pytest.raises(UserError, match=r"'episode_ways'.*greater than or equal to 2"):
+        LEARNERS["protonet"](backbone, episode_ways=1)
+    assert LEARNERS["protonet"](backbone, episode_ways=2).episode_ways == 2
+
+
 def test_without_hooks_a_learner_needs_nothing_and_does_nothing(backbone: Backbone):
     learner = Minimal(backbone)
     batch = Labelled(torch.rand(3, 3, 32, 32), torch.arange(3))
