@@ -122,7 +122,9 @@ def test_very_deep_folders_are_left_out(tmp_path: Path) -> None:
     tree, left_out = scan(tmp_path)
     assert [file.path for file in tree.all_files()] == ["a/1.png"]
     assert left_out.notes()[0].startswith("left out folders inside more than 100 others: a/d/d")
-    archive, of_archive = tree_of([File("a/" + "d/" * 5000 + "2.png", STAMP), File("a/1.png", STAMP)])
+    archive, of_archive = tree_of(
+        [File("a/" + "d/" * 5000 + "2.png", STAMP), File("a/1.png", STAMP)]
+    )
     assert [file.path for file in archive.all_files()] == ["a/1.png"]
     assert len(of_archive.deep) == 1
 
