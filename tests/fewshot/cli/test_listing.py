@@ -47,7 +47,7 @@ def test_options_prints_key_default_unit_and_sentence(monkeypatch, capsys) -> No
     assert fewshot("options protonet", monkeypatch) == 0
     lines = capsys.readouterr().out.splitlines()
     place = lines.index("train.batch_size = 128 [images]  (integer >= 1)")
-    assert lines[place + 1] == "    Size of a training batch."
+    assert lines[place + 1].startswith("    Size of a training batch")
     assert any(line.startswith("learner.scale = ") for line in lines)
 
 
