@@ -179,9 +179,12 @@ def commands(data: Path, files: Path, out: Path) -> dict[str, list[str]]:
 
 
 def measured(
-    kind: str, n: int, work: Path, steps: list[str], threads: int
+    kind: str, n: int, work: Path, steps: list[str], threads: int, *, resume: bool
 ) -> Iterator[tuple[str, Spent]]:
-    """Run some steps on n images with an empty cache, and yield what each took."""
+    """Run some steps on n images, and yield what each took.
+
+    They start with an empty cache, unless they resume an interrupted measurement.
+    """
     data = work / f"{kind}-{n}"
     files = data
     if kind == "photos" and not data.exists():
@@ -192,14 +195,15 @@ def measured(
         if not files.exists() and "predict" in steps:
             make_names(files, n)
     out = work / f"out-{kind}-{n}"
-    shutil.rmtree(out, ignore_errors=True)
-    out.mkdir()
+    if not resume:
+        shutil.rmtree(out, ignore_errors=True)
+    out.mkdir(exist_ok=True)
     own = {"FEWSHOT_CACHE": str(out / "cache"), "OMP_NUM_THREADS": str(threads)}
     environment = os.environ | own
     for step in steps:
         command = commands(data, files, out)[step]
         yield step, spent(command, environment, out / f"{step}.log")
-    shutil.rmtree(out / "cache")
+    shutil.rmtree(out / "cache", ignore_errors=True)
 
 
 def draw(results: dict[str, dict[str, dict[str, dict[str, float]]]], path: Path) -> None:
@@ -235,6 +239,7 @@ def main() -> None:
     parser.add_argument("--shares", default="16,4,1", help="sizes as parts of the largest: 1/16 ..")
     parser.add_argument("--steps", default=",".join(STEPS))
     parser.add_argument("--threads", type=int, default=1, help="threads of each command")
+    parser.add_argument("--resume", action="store_true", help="use earlier runs and caches")
     parser.add_argument("--remove", action="store_true", help="remove the data afterwards")
     parser.add_argument("--figure", type=Path, help="draw the results into this file instead")
     options = parser.parse_args()
@@ -257,7 +262,8 @@ def _measure_all(options: argparse.Namespace, result: dict[str, Any]) -> None:
         n = options.images // share
         of_size = result["images"].setdefault(options.kind, {}).setdefault(str(n), {})
         steps = options.steps.split(",")
-        for step, spent in measured(options.kind, n, options.work, steps, options.threads):
+        own = (options.kind, n, options.work, steps, options.threads)
+        for step, spent in measured(*own, resume=options.resume):
             of_size[step] = {"threads": options.threads} | spent._asdict()
             print(options.kind, n, step, spent, flush=True)
             common.write(options.out, result | common.machine(), ("what",))
