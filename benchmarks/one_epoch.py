@@ -28,7 +28,7 @@ from fewshot.backbones import depthwise
 from fewshot.backbones.report_networks import Encoder
 from fewshot.config import RunConfig
 from fewshot.learners.base import Learner, Task
-from fewshot.runs import resolve, training_stream
+from fewshot.runs import run_settings, training_stream
 from fewshot.studies import grids, schema
 from fewshot.training import devices, optim
 
@@ -87,7 +87,7 @@ def trainings() -> list[Training]:
             continue
         cells = grids.cells(row, "full")
         settings = cells[0].settings
-        config = resolve.configure(settings, settings.get("preset", "full"))
+        config = run_settings.configure(settings, settings.get("preset", "full"))
         chosen.append(Training(row.name, config, len(cells) * row.trials_at("full")))
     return chosen
 
@@ -122,7 +122,7 @@ class Steps:
 
     def __init__(self, config: RunConfig, compute: devices.Compute, before: bool = False) -> None:
         assert config.train is not None
-        self.learner = resolve.build_learner(config, Task(CLASSES), seed=0)
+        self.learner = run_settings.build_learner(config, Task(CLASSES), seed=0)
         if before:
             as_before(self.learner)
         self.learner.backbone.set_compute(compute.precision, compute.channels_last)

@@ -36,12 +36,12 @@ def backbone_settings(name: str | None, weights: str | None, folder: Path) -> di
 
     from episodes.rng import seeded
     from fewshot import backbones
-    from fewshot.runs import resolve
+    from fewshot.runs import run_settings
 
     request = {"name": name, "weights": weights}
     backbone = {key: value for key, value in request.items() if value is not None}
     values = {"method": "probe", "shots": 1, **({"backbone": backbone} if backbone else {})}
-    settings = resolve.configure(values, "few").backbone
+    settings = run_settings.configure(values, "few").backbone
     if settings.weights == "none":
         with seeded(0, "initialise"):
             body = backbones.build(settings).body

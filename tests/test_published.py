@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from fewshot.runs import records, resolve
+from fewshot.runs import records, resolve, run_settings
 from scripts import reports
 
 ROOT = Path(__file__).parent.parent
@@ -58,8 +58,8 @@ def test_records_of_learners_have_the_settings_of_the_presets() -> None:
     for path, record in learner_records():
         if record["shots"] == 1 and record["config"]["select"] == "start":
             continue  # of one image per class nothing can be left out, so another choice is made
-        preset = resolve.configure(request(record), record["preset"])
-        measured = resolve.configure({**record["config"], **request(record)}, record["preset"])
+        preset = run_settings.configure(request(record), record["preset"])
+        measured = run_settings.configure({**record["config"], **request(record)}, record["preset"])
         if preset != measured:
             stale.append(path.name)
     assert not stale, f"measured with other settings than the presets have: {', '.join(stale)}"

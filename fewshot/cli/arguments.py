@@ -101,7 +101,7 @@ def _on_top(settings: dict[str, Any], sets: dict[str, Any]) -> dict[str, Any]:
         config.check_first(values)
     if "learner" in settings and "learner" in sets:
         from fewshot.learners import LEARNERS
-        from fewshot.runs.resolve import with_new_keys
+        from fewshot.runs.run_settings import with_new_keys
 
         method = sets.get("method", settings.get("method"))
         if settings.get("method") == method and method in LEARNERS:

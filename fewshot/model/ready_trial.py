@@ -14,7 +14,7 @@ from fewshot.features import frozen
 from fewshot.learners.base import Learner
 from fewshot.model.restore import check_files, load_trained, restore
 from fewshot.runs import own_copies, records, stored_support, trial_data
-from fewshot.runs.resolve import build_learner, configure
+from fewshot.runs.run_settings import build_learner, configure
 from fewshot.runs.stored_support import StoredSupport
 from fewshot.runs.trial_data import Part
 from fewshot.training import devices

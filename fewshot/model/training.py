@@ -18,7 +18,7 @@ from fewshot.features import frozen
 from fewshot.heads.affine import AffineHead
 from fewshot.learners.base import Learner, Task
 from fewshot.model.classifier import for_models
-from fewshot.runs import checks, fitting, resolve
+from fewshot.runs import checks, fitting, run_settings
 from fewshot.runs.training_run import BaseTraining
 from fewshot.runs.trial_data import Part
 from fewshot.training import devices
@@ -119,7 +119,7 @@ def configured(
         values["backbone"] = backbone.model_dump()
     if method == "finetune":
         values["learner"] = {"probe_share": 0.0, "ensemble_size": 1}
-    config = resolve.configure(values, preset or ("few" if few else "full"))
+    config = run_settings.configure(values, preset or ("few" if few else "full"))
     if images.mirror:
         return config
     return config.model_copy(update=checks.changes_without_mirroring(config))

@@ -27,8 +27,9 @@ from fewshot.runs import (
 )
 from fewshot.runs.assembly import assemble
 from fewshot.runs.labelled_subset import labelled_subset
-from fewshot.runs.resolve import ResolvedRun, options_of, resolve_run
+from fewshot.runs.resolve import ResolvedRun, resolve_run
 from fewshot.runs.run_record import RunFacts, RunRecord
+from fewshot.runs.run_settings import options_of
 from fewshot.runs.trial import run_trial
 from fewshot.runs.trial_record import TrialRecord
 from fewshot.training import cores, devices

@@ -55,6 +55,26 @@ def labelled_subset(config: RunConfig, data: TrainTest, seed: int) -> LabelledSu
     return LabelledSubset(labelled, labelled[inside], labelled[outside], test)
 
 
+def label_counts(config: RunConfig, data: TrainTest, *, validation: bool = True) -> Tensor:
+    """Return the labelled images of each class, int64 [n_folds, n_way]; [1, n_way] without folds.
+
+    Args:
+        config: settings of the run.
+        data: the data set.
+        validation: whether those of the validation set count.
+    """
+    n_folds = 1
+    if data.is_whole:
+        n_folds = cross_validation.n_folds(config, data.train)
+        cross_validation.check_shots(config, data.train)
+    counts = []
+    for seed in range(n_folds):
+        subset = labelled_subset(config, data, seed)
+        labels = data.train.labels[subset.labelled if validation else subset.train]
+        counts.append(labels.bincount(minlength=len(data.train.classes)))
+    return torch.stack(counts)
+
+
 def remark_on_fraction(config: RunConfig, data: TrainTest, labelled: Tensor) -> str | None:
     """Return a warning if a fraction is less than an image of some classes, and one was taken."""
     if config.fraction is None:

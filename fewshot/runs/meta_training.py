@@ -28,7 +28,7 @@ from fewshot import io, progress
 from fewshot.errors import UserError
 from fewshot.features.administration import META_CARD, META_TRAINING
 from fewshot.learners.base import Learner
-from fewshot.runs import base_sets, fitting, meta_validation, resolve
+from fewshot.runs import base_sets, fitting, meta_validation, run_ids
 from fewshot.runs.fitting import Trained
 from fewshot.runs.resolve import ResolvedRun
 from fewshot.runs.training_run import BaseTraining, TrainingRun
@@ -92,7 +92,7 @@ class MetaTraining:
 
 def key(run: TrainingRun, learner: Learner) -> str:
     """Return a hash of everything that the weights depend on; labels of the trials are not."""
-    values = resolve.deciding_values(run.config, run.bases)
+    values = run_ids.deciding_values(run.config, run.bases)
     of_evaluation = {name: v for name, v in values["backbone"].items() if name in OF_EVALUATION}
     backbone = {name: v for name, v in values["backbone"].items() if name not in OF_EVALUATION}
     content = {
@@ -101,7 +101,7 @@ def key(run: TrainingRun, learner: Learner) -> str:
         **{name: values.get(name) for name in ("learner", "train", "augment")},
         "n_way": run.task.n_way,
         "seed": SEED,
-        "version": resolve.META_TRAINING_VERSION,
+        "version": run_ids.META_TRAINING_VERSION,
     }
     if values.get("append") is not None:
         content["append"] = values["append"]
@@ -112,7 +112,7 @@ def key(run: TrainingRun, learner: Learner) -> str:
     if run.val is not None:
         # The val tasks are evaluated with the views, which decide what step is the best.
         content["val"] = {**meta_validation.settings(learner, run.val), **of_evaluation}
-        content |= resolve.choice_version(run.config.train, "accuracy")
+        content |= run_ids.choice_version(run.config.train, "accuracy")
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:24]
 
 

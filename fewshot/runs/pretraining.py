@@ -24,8 +24,9 @@ from fewshot.errors import UserError
 from fewshot.features import frozen
 from fewshot.runs import experiment, records, trial_files
 from fewshot.runs.provenance import source
-from fewshot.runs.resolve import ResolvedRun, configure, resolve_run
+from fewshot.runs.resolve import ResolvedRun, resolve_run
 from fewshot.runs.run_record import RunRecord
+from fewshot.runs.run_settings import configure
 from fewshot.runs.trial_record import TrialRecord
 from fewshot.training import devices
 

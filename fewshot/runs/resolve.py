@@ -2,51 +2,30 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
-import torch
-from torch import Tensor
-
-from episodes import augment, class_splits
-from episodes.datasets import superclasses
-from episodes.rng import seeded
+from episodes import class_splits
 from episodes.types import ImageSet, TrainTest
-from fewshot import backbones, config, distributed, progress
-from fewshot.backbones import own_weights
-from fewshot.config import MethodConfig, RunConfig, Train
+from fewshot import config, distributed, progress
+from fewshot.config import MethodConfig, RunConfig
 from fewshot.errors import UserError
 from fewshot.features import cache
-from fewshot.heads.trainable import HeadOptions
 from fewshot.learners import LEARNERS
-from fewshot.learners.base import Learner, LearnerOptions, Task
+from fewshot.learners.base import Learner, Task
 from fewshot.runs import (
     base_sets,
     checks,
-    cross_validation,
     default_network,
     images,
     records,
+    run_ids,
 )
-from fewshot.runs.labelled_subset import labelled_subset
+from fewshot.runs.labelled_subset import label_counts
+from fewshot.runs.run_settings import build_learner, configure
 from fewshot.training import devices
-
-# Settings that change the images, so that the fingerprints of the data stand for them.
-BY_FINGERPRINT = {"data", "image_size", "image_fit", "test", "group_by"}
-RESULTS_VERSION = 1
-FOLDS_VERSION = 2  # the same for what folds choose
-# The same for weights that are trained on base classes; the ids of the episodic regime do not have
-# it, so raise runs/episodic/resolve.py's RESULTS_VERSION, too.
-META_TRAINING_VERSION = 1
-CROSS_VALIDATION_VERSION = 1  # the same for the folds of data without a test part
-HOLD_OUT_VERSION = 2  # the same for what is held out of images with copies or groups
-CHOICE_VERSION = 2  # the same for what a validation set chooses that also stops early
-PRIOR_VERSION = 1  # the same for classes with unequal numbers of labels
-UNTRAINED_PRIOR_VERSION = 2  # the same where a head that starts from no fit may stay untrained
 
 
 @dataclass(frozen=True)
@@ -114,7 +93,7 @@ def resolve_run(
     settings, data, bases = _settle(values)
     task = _task(data.train, bases)
     checks.check_by_trying(settings, build_learner(settings, task, seed=0), task.n_way, data.train)
-    run_id = _run_id(settings, data, bases)
+    run_id = run_ids.run_id(settings, data, bases)
     computed = None if force else computed_before(out / run_id)
     compute = compute_like(settings, out / run_id, computed, chosen, device is not None, threads)
     checks.check_compiler(settings, compute)
@@ -130,7 +109,7 @@ def run_id_of(values: Mapping[str, Any]) -> str:
     """
     config.check_first(values)
     _check_name(values.get("method"))
-    return _run_id(*_settle(values))
+    return run_ids.run_id(*_settle(values))
 
 
 def _check_name(method: object) -> None:
@@ -187,162 +166,10 @@ def _task(train: ImageSet, bases: Sequence[ImageSet]) -> Task:
     return Task(len(train.classes), groups, train.classes, n_base)
 
 
-def configure(values: Mapping[str, Any], preset: str) -> RunConfig:
-    """Return the preset with the values on top, checked, with the learner's own defaults."""
-    method = LEARNERS[values["method"]]
-    # The settings of a finished run are complete, so its preset may have changed or gone since.
-    complete = set(RunConfig.model_fields) - set(config.OF_A_BUDGET) <= set(values)
-    base = {} if complete else config.preset(values["method"], preset)
-    named = {**with_new_keys(values, method), "preset": config.preset_name(preset)}
-    if complete:
-        named["learner"] = config.with_earlier_values(method.options_type, named["learner"])
-    merged = config.overlay(with_new_keys(base, method), named)
-    settings = config.check(RunConfig, merged, "the configuration")
-    options = config.check(
-        method.options_type, settings.learner, "the configuration", prefix="learner."
-    )
-    steps = augment.check(settings.augment)
-    checks.check_method(settings, method, options)
-    return settings.model_copy(
-        update={"learner": options.model_dump(mode="json"), "augment": tuple(steps)}
-    )
-
-
-def with_new_keys(values: Mapping[str, Any], method: type[Learner]) -> dict[str, Any]:
-    """Return nested settings in which renamed settings of the learner have their new keys.
-
-    Raises:
-        UserError: if a setting is given under both keys.
-    """
-    nested = config.expand(values.items())
-    if isinstance(nested.get("learner"), Mapping):
-        try:
-            nested["learner"] = config.with_new_keys(method.options_type, nested["learner"])
-        except ValueError as error:
-            raise UserError(f"the configuration, section 'learner': {error}.") from None
-    return nested
-
-
-def build_learner(settings: MethodConfig, task: Task, seed: int) -> Learner:
-    """Build the learner of a configuration, initialised by the seed, on the CPU."""
-    method = LEARNERS[settings.method]
-    with seeded(seed, "initialise"):
-        backbone = backbones.build(settings.backbone)
-        return method.from_config(backbone, task, options_of(settings))
-
-
-def options_of(settings: MethodConfig) -> LearnerOptions:
-    """Return the complete settings of the learner of a run, which may be an older run."""
-    options_type = LEARNERS[settings.method].options_type
-    return options_type.model_validate(config.with_earlier_values(options_type, settings.learner))
-
-
-def _run_id(settings: RunConfig, data: TrainTest, bases: Sequence[ImageSet]) -> str:
-    """Hash what decides the result: not the seeds, the device, the precision or any path.
-
-    If a default changes its meaning, raise RESULTS_VERSION.
-    """
-    values = _with_prior(deciding_values(settings, bases), settings, data)
-    values["data"] = [data.train.fingerprint, data.test.fingerprint, data.train.groups]
-    values["version"] = RESULTS_VERSION
-    values.pop("test_folds", None)
-    if data.is_whole:
-        values["cross_validation"] = _cross_validation(settings, data.train)
-    holds_out = settings.train is not None or settings.validation is not None
-    if holds_out and data.train.clusters is not None:
-        values["hold_out_version"] = HOLD_OUT_VERSION
-    if settings.select == "holdout":
-        values |= choice_version(settings.train, "loss")
-    if settings.on_folds:
-        values["folds_version"] = FOLDS_VERSION
-    if bases:
-        values["meta_training_version"] = META_TRAINING_VERSION
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
-
-
-def choice_version(train: Train | None, monitor: Literal["loss", "accuracy"]) -> dict[str, int]:
-    """Return the version of the choice of weights by `monitor`, if early stopping has another."""
-    stopping = None if train is None else train.early_stopping
-    if stopping is None or (stopping.monitor == monitor and not stopping.least_gain):
-        return {}
-    return {"choice_version": CHOICE_VERSION}
-
-
-def deciding_values(settings: MethodConfig, bases: Sequence[ImageSet]) -> dict[str, Any]:
-    """Return the settings that decide a result, with weights and base sets by their content.
-
-    Values that are defaults are left out, so that a new setting does not change the ids of old
-    runs.
-    """
-    values = settings.model_dump(
-        mode="json", exclude=BY_FINGERPRINT | {"preset", "precision"}, exclude_defaults=True
-    )
-    options = options_of(settings)
-    values["learner"] = config.deciding(options)
-    values["backbone"] = backbones.deciding_values(settings.backbone)
-    for setting, paths in options.weight_files().items():
-        values["learner"][setting] = [own_weights.content_hash(Path(path)) for path in paths]
-    if bases:
-        fingerprints = [base.fingerprint for base in bases]
-        values["train"]["base"] = fingerprints if len(bases) > 1 else fingerprints[0]
-        values["train"] |= deciding_superclasses(settings, bases)
-    return values
-
-
-def deciding_superclasses(settings: MethodConfig, bases: Sequence[ImageSet]) -> dict[str, Any]:
-    """Return the superclasses of base sets where a training reads them from files."""
-    within = settings.train is not None and settings.train.within_superclass
-    given = [superclasses.given_in_file(base) for base in bases] if within else []
-    return {"base_superclasses": given} if any(given) else {}
-
-
-def _cross_validation(settings: RunConfig, images: ImageSet) -> list[int | str | None]:
-    """Return what decides the folds: their number, the clusters, and the version of the split."""
-    clusters = None
-    if images.clusters is not None:
-        clusters = hashlib.sha256(images.clusters.numpy().tobytes()).hexdigest()[:16]
-    return [cross_validation.n_folds(settings, images), clusters, CROSS_VALIDATION_VERSION]
-
-
-def label_counts(settings: RunConfig, data: TrainTest, *, validation: bool = True) -> Tensor:
-    """Return the labelled images of each class, int64 [n_folds, n_way]; [1, n_way] without folds.
-
-    Args:
-        settings: the settings of the run.
-        data: the data set.
-        validation: whether those of the validation set count.
-    """
-    n_folds = 1
-    if data.is_whole:
-        n_folds = cross_validation.n_folds(settings, data.train)
-        cross_validation.check_shots(settings, data.train)
-    counts = []
-    for seed in range(n_folds):
-        subset = labelled_subset(settings, data, seed)
-        labels = data.train.labels[subset.labelled if validation else subset.train]
-        counts.append(labels.bincount(minlength=len(data.train.classes)))
-    return torch.stack(counts)
-
-
 def computed_before(folder: Path) -> devices.Compute | None:
     """Return how a run was computed so far; None for a new one."""
     path = folder / "config.yaml"
     return devices.Compute(**config.read(path)["compute"]) if path.exists() else None
-
-
-def _with_prior(values: dict[str, Any], settings: RunConfig, data: TrainTest) -> dict[str, Any]:
-    """Return the values with the prior where it decides: equal label counts are balanced."""
-    counts = label_counts(settings, data, validation=False)
-    equal = bool((counts == counts[:, :1]).all())
-    if equal and isinstance(settings.prior, str):
-        return {key: value for key, value in values.items() if key != "prior"}
-    options = options_of(settings)
-    may_stay_untrained = settings.on_folds or settings.select == "start"
-    starts_unfitted = isinstance(options, HeadOptions) and not options.fitted_at_start
-    version = PRIOR_VERSION
-    if starts_unfitted and may_stay_untrained and not equal:
-        version = UNTRAINED_PRIOR_VERSION
-    return {**values, "prior_version": version}
 
 
 def compute_like(

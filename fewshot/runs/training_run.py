@@ -9,7 +9,7 @@ from typing import Protocol
 from episodes.types import ImageSet
 from fewshot.config import MethodConfig
 from fewshot.learners.base import Learner, Task
-from fewshot.runs.resolve import build_learner
+from fewshot.runs.run_settings import build_learner
 from fewshot.training.devices import Compute
 
 

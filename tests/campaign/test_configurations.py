@@ -21,7 +21,7 @@ from fewshot import config
 from fewshot.cli import arguments
 from fewshot.config import splits
 from fewshot.errors import Diverged, UserError
-from fewshot.runs import resolve
+from fewshot.runs import resolve, run_settings
 from fewshot.studies import grids, schema
 from tests.campaign.configurations import as_yaml, configurations, mutated, set_words
 from tests.campaign.conftest import Outcomes
@@ -79,7 +79,7 @@ def settled(path: Path, *, with_data: bool) -> tuple[config.RunConfig, str]:
     values = arguments.values(path, [])
     resolve._check_name(values.get("method"))
     if not with_data:
-        return resolve.configure(values, values.get("preset") or "few"), ""
+        return run_settings.configure(values, values.get("preset") or "few"), ""
     return resolve._settle(values).config, resolve.run_id_of(values)
 
 
@@ -177,7 +177,7 @@ def test_other_texts_are_refused_in_a_sentence_or_read(
     def set_all(words: list[str]) -> None:
         values = arguments.values(None, words, data="digits", shots=1)
         resolve._check_name(values.get("method"))
-        resolve.configure(values, values.get("preset") or "few")
+        run_settings.configure(values, values.get("preset") or "few")
 
     def load_file(content: bytes) -> None:
         assert load is not None

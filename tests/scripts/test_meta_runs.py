@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fewshot.runs import fitting, resolve
+from fewshot.runs import fitting, run_settings
 from scripts import meta_runs
 
 TOY = ["--set", "data=digits", "--set", "train.base=digits", "--set", "precision=float32"]
@@ -17,7 +17,7 @@ TOY += ["--set", "backbone.options.width=4", "--trials", "2"]
 def test_every_row_resolves_and_says_what_it_is() -> None:
     rows = meta_runs.rows()
     for name, request in rows.items():
-        settings = resolve.configure({"shots": 1, **request}, request["preset"])
+        settings = run_settings.configure({"shots": 1, **request}, request["preset"])
         assert (settings.train is None) == name.endswith("-untrained")
         assert ("shipped" in name) == (settings.backbone.weights == "pretrained")
         if settings.train is not None and not name.startswith("k11"):
@@ -27,7 +27,7 @@ def test_every_row_resolves_and_says_what_it_is() -> None:
             folder, before = meta_runs.untrained(name, start)
             assert folder == "learners" or before in rows
     maml = [rows[f"{name}-random"] for name in ("maml", "maml-first", "anil")]
-    learners = [resolve.configure({"shots": 1, **one}, one["preset"]).learner for one in maml]
+    learners = [run_settings.configure({"shots": 1, **one}, one["preset"]).learner for one in maml]
     kinds = [(one["order"], one["inner_trainable"]) for one in learners]
     assert kinds == [("second", "all"), ("first", "all"), ("second", "head")]
 

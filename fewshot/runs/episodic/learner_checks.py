@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fewshot.errors import UserError
 from fewshot.learners.base import Learner
-from fewshot.runs import base_sets, checks, meta_validation, resolve
+from fewshot.runs import base_sets, checks, meta_validation, run_settings
 from fewshot.runs.episodic.pool import Pool
 from fewshot.runs.episodic.resolve import ResolvedEpisodes
 from fewshot.runs.training_run import BaseTraining
@@ -19,7 +19,7 @@ def check(run: ResolvedEpisodes) -> None:
     if not isinstance(run.pool, Pool) or (run.method.learner is None and not run.trained):
         return
     building = run.training()
-    learner = resolve.build_learner(building.config, building.task, seed=0)
+    learner = run_settings.build_learner(building.config, building.task, seed=0)
     base = base_sets.union(building.bases) if run.trained else run.pool.data.train
     n_way = len(base.classes) if run.trained else run.n_way
     checks.check_by_trying(building.config, learner, n_way, base)

@@ -18,7 +18,7 @@ from fewshot.config import EpisodesConfig, splits
 from fewshot.errors import UserError
 from fewshot.features import cache
 from fewshot.learners.base import Task
-from fewshot.runs import base_sets, checks
+from fewshot.runs import base_sets, checks, run_ids
 from fewshot.runs import resolve as low_data
 from fewshot.runs.episodic import overlap, settings
 from fewshot.runs.episodic.given import GivenFeatures
@@ -233,16 +233,16 @@ def _run_id(chosen: EpisodesConfig, method: Method, pools: _Pools) -> str:
         values["head"] = config.deciding(method.head_type.options_type.model_validate(chosen.head))
     if method.learner is not None or chosen.train is not None:
         learner = settings.of_learner(chosen, method)
-        deciding = low_data.deciding_values(learner, ())
+        deciding = run_ids.deciding_values(learner, ())
         values |= {key: deciding[key] for key in ("learner", "backbone")}
-        values |= low_data.deciding_superclasses(learner, [base.data.train for base in bases])
+        values |= run_ids.deciding_superclasses(learner, [base.data.train for base in bases])
     elif not isinstance(pool, GivenFeatures):
         values["backbone"] = backbones.deciding_values(chosen.backbone)
     values["pool"] = pool.fingerprint
     values["bases"] = [base.fingerprint for base in bases]
     values["val"] = None if val is None else val.fingerprint
     if val is not None:
-        values |= low_data.choice_version(chosen.train, "accuracy")
+        values |= run_ids.choice_version(chosen.train, "accuracy")
     if chosen.tasks.sampler == "superclasses" and isinstance(pool, Pool):
         given = superclasses.given_in_file(pool.data.train)
         values |= {"superclasses": given} if given else {}

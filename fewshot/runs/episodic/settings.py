@@ -10,7 +10,7 @@ from fewshot import config
 from fewshot.config import EpisodesConfig, MethodConfig
 from fewshot.errors import UserError
 from fewshot.learners import LEARNERS
-from fewshot.runs import resolve
+from fewshot.runs import run_settings
 from fewshot.runs.episodic import methods
 from fewshot.runs.episodic.methods import Method
 
@@ -76,7 +76,7 @@ def settle(values: Mapping[str, Any], *, given: bool = False) -> Settled:
         del request["train"]
     learner = method.learner_type or (LEARNERS[method.trains] if trained else None)
     if learner is not None:
-        base, request = (resolve.with_new_keys(one, learner) for one in (base, request))
+        base, request = (run_settings.with_new_keys(one, learner) for one in (base, request))
     merged = config.overlay(base, {**request, "preset": config.preset_name(preset) or None})
     settings = config.check(EpisodesConfig, merged, "the configuration")
     return Settled(_checked(settings, method), method)

@@ -10,7 +10,7 @@ import pytest
 from fewshot import config
 from fewshot.cli import arguments
 from fewshot.errors import UserError
-from fewshot.runs import resolve
+from fewshot.runs import run_settings
 
 
 def message(call: Any, *arguments: Any, **values: Any) -> str:
@@ -81,7 +81,8 @@ def test_backbone_flags_become_a_section(tmp_path: Path):
 
 
 def test_a_run_s_own_configuration_asks_for_the_same_run(tmp_path: Path):
-    settings = resolve.configure({"method": "protonet", "shots": 4}, "few").model_dump(mode="json")
+    protonet = {"method": "protonet", "shots": 4}
+    settings = run_settings.configure(protonet, "few").model_dump(mode="json")
     values = arguments.values(saved(tmp_path, **settings, compute={"device": "cuda"}), [])
     assert values == settings
 
@@ -119,7 +120,7 @@ def test_a_wrong_share_is_an_error(text: str):
 
 def test_a_budget_of_zero_is_wrong_and_not_absent():
     assert "'shots'" in message(
-        resolve.configure, arguments.values(None, [], method="protonet", shots=0), "few"
+        run_settings.configure, arguments.values(None, [], method="protonet", shots=0), "few"
     )
 
 

@@ -10,13 +10,13 @@ import pytest
 from fewshot import config
 from fewshot.config import RunConfig, loading
 from fewshot.errors import UserError
-from fewshot.runs import resolve
+from fewshot.runs import run_settings
 
 PRESETS = sorted((config.presets_folder() / "methods").glob("*/*.yaml"))
 
 
 def configured(method: str = "protonet", *sets: str, **values: Any) -> RunConfig:
-    return resolve.configure(
+    return run_settings.configure(
         config.overlay({"method": method, "shots": 4, **values}, config.overrides(sets)), "few"
     )
 
@@ -33,13 +33,13 @@ def test_every_preset_loads_validates_and_survives_yaml(path: Path, tmp_path: Pa
     method, name = path.parent.name, path.stem
     assert name in config.presets(method)
     assert config.preset(method, name) == config.read(path)
-    settings = resolve.configure({"method": method, "shots": 4}, name)
+    settings = run_settings.configure({"method": method, "shots": 4}, name)
     assert (settings.method, settings.preset, settings.shots) == (method, name, 4)
     written = tmp_path / "config.yaml"
     written.write_text(config.dump(settings.model_dump(mode="json")))
     again = config.read(written)
     assert again == settings.model_dump(mode="json")
-    assert resolve.configure(again, name) == settings
+    assert run_settings.configure(again, name) == settings
     assert RunConfig.model_validate(again) == settings
 
 
@@ -66,16 +66,16 @@ def test_the_settings_of_a_finished_run_need_no_preset(tmp_path: Path):
     path = tmp_path / "mine.yaml"
     path.write_text("{backbone: {name: conv4}, train: {steps: 3, lr_multipliers: {backbone: 0.5}}}")
     values = {"method": "protonet", "shots": 4}
-    settings = resolve.configure(values, str(path))
+    settings = run_settings.configure(values, str(path))
     assert settings.preset == "mine"
     assert settings.train.lr_multipliers == {"backbone": 0.5}
     path.unlink()
     resolved = settings.model_dump(mode="json")
-    assert resolve.configure(resolved, "mine") == settings
+    assert run_settings.configure(resolved, "mine") == settings
     more = config.overlay(resolved, {"shots": 8, "train.steps": 5})
-    assert resolve.configure(more, "mine").train.steps == 5
+    assert run_settings.configure(more, "mine").train.steps == 5
     with pytest.raises(UserError, match="'protonet' has no preset 'mine'"):
-        resolve.configure(values, "mine")
+        run_settings.configure(values, "mine")
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ def test_settings_that_contradict_each_other_are_errors(method: str, values: dic
     "budget", [{"shots": 1}, {"fraction": 0.01}, {"fraction": 1}, {"full": True}]
 )
 def test_each_budget_alone_is_fine(budget: dict):
-    settings = resolve.configure({"method": "protonet", **budget}, "few")
+    settings = run_settings.configure({"method": "protonet", **budget}, "few")
     assert {key: getattr(settings, key) for key in budget} == budget
 
 
@@ -199,11 +199,11 @@ def test_epochs_become_steps_in_one_place():
 
 def test_class_names_with_bytes_that_are_no_text_stay_the_same_in_a_file(tmp_path: Path):
     values = {"method": "probe", "shots": 4, "prior": {"caf\udce9": 0.5, "b": 1}}
-    settings = resolve.configure({**values, "class_shots": {"caf\udce9": 2}}, "few")
+    settings = run_settings.configure({**values, "class_shots": {"caf\udce9": 2}}, "few")
     assert settings.prior == {"caf\ufffd": 0.5, "b": 1}
     path = tmp_path / "config.yaml"
     path.write_text(config.dump(settings.model_dump(mode="json")), encoding="utf-8")
-    assert resolve.configure(config.read(path), "few") == settings
+    assert run_settings.configure(config.read(path), "few") == settings
 
 
 def test_settings_do_not_change_after_reading():

@@ -23,7 +23,7 @@ from fewshot import backbones
 from fewshot.config import BackboneSettings
 from fewshot.features import cache, frozen
 from fewshot.learners.base import Task
-from fewshot.runs import resolve
+from fewshot.runs import run_settings
 from tests.fewshot import easy
 
 
@@ -391,8 +391,8 @@ def test_features_stand_in_for_images_where_nothing_of_the_backbone_trains(
         "augment": [],
         **more,
     }
-    settings = resolve.configure(values, "few")
-    learner = resolve.build_learner(settings, Task(4), seed=0).train(mode)
+    settings = run_settings.configure(values, "few")
+    learner = run_settings.build_learner(settings, Task(4), seed=0).train(mode)
     first, last = list(learner.parameters())[:: len(list(learner.parameters())) - 1]
     last.requires_grad_(False)  # the other way round than in a training of the head
     modes = [part.training for part in learner.modules()]
@@ -403,10 +403,10 @@ def test_features_stand_in_for_images_where_nothing_of_the_backbone_trains(
 
 def test_a_batch_norm_that_learns_while_the_head_is_trained_needs_images() -> None:
     """A learner that does not hold it, where scratch and finetune do."""
-    settings = resolve.configure(
+    settings = run_settings.configure(
         {"method": "scratch", "shots": 4, "train": {"phases": [HEAD]}, "augment": []}, "few"
     )
-    learner = resolve.build_learner(settings, Task(4), seed=0)
+    learner = run_settings.build_learner(settings, Task(4), seed=0)
     assert frozen.can_replace_images(settings, learner)
     plain = easy.Stub()
     plain.feed, plain.backbone, plain.head = learner.feed, learner.backbone, learner.head

@@ -13,7 +13,7 @@ from fewshot import backbones, config
 from fewshot.config import BackboneSettings, Train
 from fewshot.learners import LEARNERS
 from fewshot.learners.base import Learner, Task
-from fewshot.runs import resolve
+from fewshot.runs import run_settings
 from fewshot.training import trainer
 from tests.fewshot import easy
 from tests.fewshot.no_reads import NoReads
@@ -29,7 +29,7 @@ PRESETS = [(method, preset) for method in LEARNERS for preset in config.presets(
 
 
 def build(method: str, norm: str, seed: int = 0) -> Learner:
-    options = resolve.configure({"method": method, "shots": 4}, "few").learner
+    options = run_settings.configure({"method": method, "shots": 4}, "few").learner
     with seeded(seed, "test"):
         backbone = backbones.build(BACKBONES[norm])
         kind = LEARNERS[method]
@@ -62,14 +62,14 @@ def state(learner: Learner) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize(("method", "preset"), PRESETS)
 def test_presets_build_and_survive_yaml(method: str, preset: str) -> None:
-    settings = resolve.configure({"method": method, "shots": 4}, preset)
+    settings = run_settings.configure({"method": method, "shots": 4}, preset)
     values = yaml.safe_load(config.dump(settings.model_dump(mode="json")))
     assert config.check(config.RunConfig, values, "again") == settings
     if settings.backbone.name not in backbones.OWN:
         # The weights of timm's networks may be out of reach.
         random = settings.backbone.model_copy(update={"weights": "none"})
         settings = settings.model_copy(update={"backbone": random})
-    learner = resolve.build_learner(settings, Task(10, torch.arange(10) // 6), seed=0)
+    learner = run_settings.build_learner(settings, Task(10, torch.arange(10) // 6), seed=0)
     assert learner.feed in ("batches", "episodes", "pairs", None)
 
 
@@ -165,7 +165,7 @@ def test_same_seed_same_numbers(method: str, norm: str) -> None:
 @pytest.mark.parametrize(("method", "preset"), PRESETS)
 def test_the_loss_reads_no_values(method: str, preset: str) -> None:
     """Reading a value makes the program wait for the GPU, and CUDA graphs impossible."""
-    options = resolve.configure({"method": method, "shots": 4}, preset).learner
+    options = run_settings.configure({"method": method, "shots": 4}, preset).learner
     kind = LEARNERS[method]
     with seeded(0, "test"):
         backbone = backbones.build(BACKBONES["batch"])

@@ -19,7 +19,7 @@ from fewshot.config import BackboneSettings
 from fewshot.learners import scratch
 from fewshot.learners.base import Task
 from fewshot.model import predictor
-from fewshot.runs import experiment, resolve
+from fewshot.runs import experiment, run_settings
 
 SMALL = BackboneSettings(name="speed-cnn", options={"widths": [8, 12, 16]})
 
@@ -165,11 +165,11 @@ def test_an_ensemble_excludes_rotation_and_has_the_features_of_all_its_networks(
             ValueError, match="ensemble_size above 1 excludes rotation and teachers"
         ):
             scratch.Options(ensemble_size=2, **more)
-    settings = resolve.configure(
+    settings = run_settings.configure(
         {"method": "scratch", "shots": 4, "learner": {"ensemble_size": 2}}, "few"
     )
     wide, single = (
-        resolve.build_learner(settings, Task(3), seed=0).backbone,
+        run_settings.build_learner(settings, Task(3), seed=0).backbone,
         backbones.build(settings.backbone),
     )
     assert wide.n_features == 2 * single.n_features

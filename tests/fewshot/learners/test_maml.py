@@ -26,7 +26,7 @@ from fewshot.config import BackboneSettings, Train
 from fewshot.features import frozen
 from fewshot.learners import maml, probe
 from fewshot.learners.base import Task
-from fewshot.runs import base_sets, experiment, resolve, training_stream
+from fewshot.runs import base_sets, experiment, run_settings, training_stream
 from fewshot.runs.episodic import resolve as episodic_resolve
 from fewshot.runs.trial_data import Part
 from fewshot.training import trainer
@@ -421,7 +421,7 @@ def test_a_fixed_number_of_classes_is_asked_for_and_checked() -> None:
     with pytest.raises(
         UserError, match=r"learner\.relabel .* the labelled images, which train\.base replaces"
     ):
-        resolve.configure({**values, "learner": {"relabel": False}}, "few")
+        run_settings.configure({**values, "learner": {"relabel": False}}, "few")
 
 
 @pytest.mark.parametrize("relabel", [False, True])
@@ -483,8 +483,8 @@ def test_features_stand_for_images_where_the_head_alone_adapts() -> None:
         "train": None,
     }
     for adapts in ("head", 1, "all"):
-        settings = resolve.configure({**values, "learner": {"inner_trainable": adapts}}, "few")
-        model = resolve.build_learner(settings, Task(10), seed=0)
+        settings = run_settings.configure({**values, "learner": {"inner_trainable": adapts}}, "few")
+        model = run_settings.build_learner(settings, Task(10), seed=0)
         assert frozen.can_replace_images(settings, model) == (adapts == "head")
         assert frozen.can_replace_images(settings, model, untrained=True) == (adapts == "head")
 

@@ -15,7 +15,7 @@ from fewshot.learners.scratch import Options, Scratch
 from fewshot.learners.selective import SelectiveBackprop
 from fewshot.learners.self_distillation import SelfDistillation
 from fewshot.learners.supervised import Supervised
-from fewshot.runs import resolve
+from fewshot.runs import run_settings
 from tests.fewshot import easy
 from tests.fewshot.learners.small import network
 from tests.fewshot.learners.teachers import write_teachers
@@ -64,7 +64,7 @@ def test_scratch_itself_is_never_instantiated() -> None:
 def test_only_variations_that_need_images_exclude_cached_features(tmp_path: Path) -> None:
     values = {"method": "scratch", "data": "digits", "shots": 2, "augment": []}
     values["train"] = {"steps": 2, "phases": [{"trainable": "head"}]}
-    settings = resolve.configure(values, "few")
+    settings = run_settings.configure(values, "few")
     for options in ({}, {"rotation": 0.5}, {"teachers": tuple(write_teachers(tmp_path))}):
         assert frozen.can_replace_images(settings, build(**options)) == (not options)
 

@@ -13,7 +13,7 @@ from episodes.errors import UserError
 from episodes.types import TrainTest
 from fewshot import backbones
 from fewshot.config import BackboneSettings, MethodConfig
-from fewshot.runs import checks, experiment, resolve
+from fewshot.runs import checks, experiment, resolve, run_settings
 from fewshot.training.devices import Compute
 from tests.fewshot import easy
 from tests.fewshot.runs.quick_runs import QUICK, quick
@@ -60,7 +60,7 @@ IMPOSSIBLE = [
 @pytest.mark.parametrize(("values", "message"), IMPOSSIBLE)
 def test_requests_that_do_not_suit_the_method(values: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        resolve.configure(values, "few")
+        run_settings.configure(values, "few")
 
 
 def data(mirror: bool) -> TrainTest:
@@ -71,7 +71,7 @@ def data(mirror: bool) -> TrainTest:
 def test_images_without_mirror_images_are_not_mirrored() -> None:
     steps = ["flip", "jitter"]
     values = {**SCRATCH, "augment": steps, "append": {"share": 0.5, "augment": ["flip", "grey"]}}
-    settings = resolve.configure(values, "few")
+    settings = run_settings.configure(values, "few")
     assert checks.fit_to_data(settings, data(mirror=True), 4) is settings
     fitted = checks.fit_to_data(settings, data(mirror=False), 4)
     assert [step["name"] for step in fitted.augment] == ["jitter"]
@@ -83,14 +83,14 @@ def test_images_without_mirror_images_are_not_mirrored() -> None:
 
 def test_a_validation_set_needs_two_images_of_every_class() -> None:
     values = {**SCRATCH, "validation": {"share": 0.5}, "select": "holdout"}
-    settings = resolve.configure(values, "few")
+    settings = run_settings.configure(values, "few")
     with pytest.raises(UserError, match="validation needs two labelled images of every class"):
         checks.fit_to_data(settings, data(mirror=True), 1)
 
 
 def try_out(**changes: Any) -> None:
-    settings = resolve.configure({**SCRATCH, **changes}, "few")
-    learner = resolve.build_learner(settings, easy.TASK, seed=0)
+    settings = run_settings.configure({**SCRATCH, **changes}, "few")
+    learner = run_settings.build_learner(settings, easy.TASK, seed=0)
     checks.check_by_trying(settings, learner, easy.N_WAY, easy.images(2, seed=0))
 
 
@@ -122,8 +122,8 @@ def test_a_multiplier_of_no_parameter() -> None:
 
 
 def test_a_network_that_gives_no_vectors() -> None:
-    settings = resolve.configure(SCRATCH, "few")
-    learner = resolve.build_learner(settings, easy.TASK, seed=0)
+    settings = run_settings.configure(SCRATCH, "few")
+    learner = run_settings.build_learner(settings, easy.TASK, seed=0)
     learner.backbone.body = backbones.build("conv4", options={"width": 8}).body.stages[0]
     with pytest.raises(UserError, match=r"gives features of shape \[8, 16, 16\]"):
         checks.check_by_trying(settings, learner, easy.N_WAY, easy.images(2, seed=0))
@@ -136,7 +136,7 @@ def test_a_network_that_gives_no_vectors() -> None:
 def test_the_compiler_is_refused_in_bfloat16_on_a_cpu(
     device: str, precision: Any, refused: bool
 ) -> None:
-    settings = resolve.configure({**SCRATCH, "train": {"steps": 5, "compile": True}}, "few")
+    settings = run_settings.configure({**SCRATCH, "train": {"steps": 5, "compile": True}}, "few")
     compute = Compute(device, precision, False, 1)
     if not refused:
         checks.check_compiler(settings, compute)
@@ -153,7 +153,7 @@ def test_mirrored_digits_are_not_trained_on(tmp_path: Path) -> None:
 def test_mirrored_views_of_digits_are_dropped(tmp_path: Path) -> None:
     """Also from the id: nothing else is run."""
     mirrored = quick("probe", backbone={**QUICK["backbone"], "views": "flip"})
-    assert resolve.configure(mirrored, "few").backbone.views == "flip"
+    assert run_settings.configure(mirrored, "few").backbone.views == "flip"
     made = resolve.resolve_run(mirrored, tmp_path, "cpu")
     assert made.config.backbone.views == "none"
     assert made.run_id == resolve.resolve_run(quick("probe"), tmp_path, "cpu").run_id

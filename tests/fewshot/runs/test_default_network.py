@@ -12,7 +12,7 @@ from PIL import Image
 from fewshot import backbones
 from fewshot.backbones import imagenet_packages
 from fewshot.config import RunConfig
-from fewshot.runs import default_network, resolve
+from fewshot.runs import default_network, run_settings
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +31,7 @@ def photos(folder: Path, side: int) -> str:
 
 
 def chosen(values: dict[str, Any]) -> str:
-    settings = resolve.configure(values, values.get("preset") or "few")
+    settings = run_settings.configure(values, values.get("preset") or "few")
     changed: RunConfig = default_network.for_images(values, settings)
     assert changed.model_copy(update={"backbone": settings.backbone}) == settings
     return changed.backbone.name

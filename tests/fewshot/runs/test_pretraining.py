@@ -20,7 +20,7 @@ from fewshot.backbones import own_weights
 from fewshot.cli import arguments, main
 from fewshot.config import BackboneSettings
 from fewshot.learners.distillation import load_teacher
-from fewshot.runs import pretraining, provenance, resolve
+from fewshot.runs import pretraining, provenance, run_settings
 from fewshot.runs.trial_record import TrialRecord
 
 FIRST = "stages.0.0.weight"
@@ -365,7 +365,7 @@ def test_the_backbone_of_a_configuration_file_is_used_unless_a_flag_names_anothe
 def test_another_network_does_not_inherit_the_sides_of_the_preset() -> None:
     for backbone, sides in ((None, 2), ({"name": "mini-resnet"}, 2), ({"name": "conv4"}, 0)):
         values = {"method": "scratch", "full": True} | ({"backbone": backbone} if backbone else {})
-        settings = resolve.configure(values, "pretrain")
+        settings = run_settings.configure(values, "pretrain")
         assert settings.train is not None
         assert len(settings.train.resolutions) == sides
 

@@ -16,7 +16,7 @@ from episodes.rng import seeded
 from fewshot import config
 from fewshot.features import frozen
 from fewshot.learners.base import Task
-from fewshot.runs import experiment, resolve
+from fewshot.runs import experiment, resolve, run_settings
 from fewshot.training import trainer
 from tests.fewshot import easy
 from tests.fewshot.runs.quick_runs import quick
@@ -46,8 +46,8 @@ PRESETS = [
 @pytest.mark.parametrize("preset", PRESETS)
 def test_a_step_of_a_reports_preset_changes_what_it_trains_alone(preset: str) -> None:
     request = {"method": "scratch", "shots": 4, "backbone": {"weights": "none"}}
-    settings = resolve.configure(request, preset)
-    model = resolve.build_learner(settings, Task(easy.N_WAY), seed=0)
+    settings = run_settings.configure(request, preset)
+    model = run_settings.build_learner(settings, Task(easy.N_WAY), seed=0)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     images = easy.images(2, seed=0)
     pool = streams.pool(images, torch.arange(len(images)), "cpu")

@@ -10,7 +10,7 @@ import torch
 from episodes import streams
 from episodes.types import Episode, Pairs
 from fewshot.config import Train
-from fewshot.runs import resolve, training_stream
+from fewshot.runs import run_settings, training_stream
 from tests.fewshot import easy
 
 METHODS = {"scratch": "batches", "protonet": "episodes", "siamese": "pairs"}
@@ -25,7 +25,7 @@ def seen(item) -> torch.Tensor:
 @pytest.mark.parametrize("tasks", [1, 2])
 @pytest.mark.parametrize("method", METHODS)
 def test_a_step_of_augment_is_done_until_its_share_of_the_training(method: str, tasks: int) -> None:
-    settings = resolve.configure(
+    settings = run_settings.configure(
         {
             "method": method,
             "shots": 8,

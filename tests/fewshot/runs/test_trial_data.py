@@ -15,7 +15,7 @@ from episodes import subsets
 from episodes.types import Features, FeatureSet, ImageSet
 from fewshot import backbones
 from fewshot.features import administration, frozen
-from fewshot.runs import experiment, resolve, trial_data
+from fewshot.runs import experiment, resolve, run_settings, trial_data
 from fewshot.runs.labelled_subset import labelled_subset
 from fewshot.runs.trial_data import Part
 from tests.fewshot import easy
@@ -224,7 +224,7 @@ def test_prototypes_without_training_are_class_means_of_cached_features(
     assert len(list((tmp_path / "cache" / "features").glob("*.safetensors"))) == 2
     assert any("stay as they were" in warning for warning in record.warnings) == ("shots" in more)
     made = resolve.resolve_run(values, tmp_path, "cpu")
-    backbone = resolve.build_learner(made.config, made.task, seed=0).backbone.eval()
+    backbone = run_settings.build_learner(made.config, made.task, seed=0).backbone.eval()
     train, test = made.data
     budget = subsets.shots(train.labels, train.classes, values["shots"], seed=0)
     with torch.no_grad():

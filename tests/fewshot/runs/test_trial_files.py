@@ -18,7 +18,7 @@ from episodes.rng import seeded
 from fewshot.errors import UserError
 from fewshot.evaluation import low_data
 from fewshot.model.restore import restore
-from fewshot.runs import experiment, records, resolve, trial_files
+from fewshot.runs import experiment, records, resolve, run_settings, trial_files
 from fewshot.runs.labelled_subset import LabelledSubset
 from fewshot.runs.trial_files import TrialPredictions
 from fewshot.runs.trial_record import Cost, Provenance, TrialRecord
@@ -171,7 +171,7 @@ def test_the_saved_weights_make_the_saved_predictions(tmp_path: Path) -> None:
     record = experiment.run(quick("scratch"), [0], out=tmp_path)
     trial = tmp_path / record.run_id / "trial-0"
     made = resolve.resolve_run(quick("scratch"), tmp_path, "cpu")
-    learner = resolve.build_learner(made.config, made.task, seed=5)
+    learner = run_settings.build_learner(made.config, made.task, seed=5)
     learner.load_state_dict(load_file(trial / "model.safetensors"))
     test = made.data.test
     support = streams.labelled(test, torch.arange(2), "cpu")
@@ -189,7 +189,7 @@ def test_the_weights_of_a_run_can_start_another(tmp_path: Path) -> None:
     values = quick("probe", backbone={**QUICK["backbone"], "weights": str(weights)})
     record = experiment.run(values, [0], out=tmp_path)
     assert record.weights == str(weights)
-    learner = resolve.build_learner(
+    learner = run_settings.build_learner(
         resolve.resolve_run(values, tmp_path).config, resolve.Task(10), seed=0
     )
     saved = load_file(weights)["backbone.body.stages.0.0.weight"]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from safetensors.torch import save_file
 
-from fewshot.runs import resolve
+from fewshot.runs import resolve, run_ids, run_settings
 from fewshot.studies import grids, staleness, sweep
 from fewshot.studies.results import Outcome, ResultStore
 from fewshot.studies.schema import Row
@@ -58,15 +58,15 @@ def test_another_version_of_the_code_makes_all_stale_and_a_commit_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows, store = finished(tmp_path)
-    monkeypatch.setattr(resolve, "RESULTS_VERSION", resolve.RESULTS_VERSION + 1)
+    monkeypatch.setattr(run_ids, "RESULTS_VERSION", run_ids.RESULTS_VERSION + 1)
     assert len(staleness.check(rows, store).stale) == 2
 
 
 def test_other_weights_under_the_same_name_make_a_result_stale(tmp_path: Path) -> None:
     weights = tmp_path / "weights.safetensors"
     settings = {"name": "conv4", "options": {"width": 4}, "weights": str(weights)}
-    network = resolve.build_learner(
-        resolve.configure({**PROBE, "backbone": {**settings, "weights": "none"}}, "few"),
+    network = run_settings.build_learner(
+        run_settings.configure({**PROBE, "backbone": {**settings, "weights": "none"}}, "few"),
         resolve.Task(10),
         seed=0,
     ).backbone

@@ -16,7 +16,7 @@ from torch import nn
 from fewshot import config
 from fewshot.backbones import views
 from fewshot.learners.base import Task
-from fewshot.runs import resolve
+from fewshot.runs import run_settings
 from fewshot.studies import grids, schema
 from fewshot.studies.grids import Cell
 from fewshot.studies.results import ResultStore
@@ -67,7 +67,7 @@ def test_cells_have_names_of_their_own_and_their_settings_are_valid(row: Row, sc
     assert len({cell.label for cell in cells}) == len(cells)
     for cell in cells:
         preset = cell.settings.get("preset") or "few"
-        settings = resolve.configure(cell.settings, preset).model_dump()
+        settings = run_settings.configure(cell.settings, preset).model_dump()
         for axis, value in cell.values.items():
             named = any(isinstance(block.get(axis), dict) for block in row.grid)
             if not named and ("." in axis or axis in settings):
@@ -124,7 +124,7 @@ def test_the_72_settings_of_the_cnn_all_run_at_scale_small() -> None:
 
 def settings_of(cell: Cell) -> config.RunConfig:
     """Return a cell's settings without the name of the preset."""
-    settings = resolve.configure(cell.settings, cell.settings.get("preset", "full"))
+    settings = run_settings.configure(cell.settings, cell.settings.get("preset", "full"))
     return settings.model_copy(update={"preset": None})
 
 
@@ -153,7 +153,7 @@ def test_the_l2_of_the_search_is_lambda_times_the_squared_weights_of_the_head(
     assert settings.train is not None
     backbone = config.BackboneSettings(name="vgg", options={"width": 4})
     settings = settings.model_copy(update={"backbone": backbone})
-    learner: Any = resolve.build_learner(settings, Task(10), seed=0).eval()  # without dropout
+    learner: Any = run_settings.build_learner(settings, Task(10), seed=0).eval()  # without dropout
     slow = copy.deepcopy(learner)
     optim.set_trainable(learner, settings.train.phases[0].trainable)
     optimizer = optim.optimizer(learner, settings.train, settings.train.lr)
