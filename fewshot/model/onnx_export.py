@@ -98,6 +98,9 @@ def model_of(classifier: ImageClassifier) -> ModelProto:
     decode = onnx_decoding.model_of(classifier.decoding)
     classify = _classify_model(classifier)
     classify.ir_version = decode.ir_version = max(decode.ir_version, classify.ir_version)
+    for graph, name in ((decode.graph, "decode"), (classify.graph, "classify")):
+        for node in graph.node:  # both number their nodes, and onnxruntime refuses equal names
+            node.name = f"{name}/{node.name}"
     model = compose.merge_models(decode, classify, io_map=[("pixels", "pixels")])
     model.producer_name = "fewshot"
     model.producer_version = classifier.card.version

@@ -24,6 +24,7 @@ from fewshot.model import onnx_export
 from fewshot.model.classifier import ImageClassifier
 from tests.fewshot.model.stored_classifier import classifier
 
+onnx = pytest.importorskip("onnx")
 ort = pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
 
@@ -134,6 +135,12 @@ def test_several_images_at_once_get_what_each_gets_alone(exported: Path):
 
 
 @pytest.mark.slow
+def test_all_nodes_have_different_names(exported: Path) -> None:
+    nodes = onnx.load(exported).graph.node
+    assert len({node.name for node in nodes}) == len(nodes)
+
+
+@pytest.mark.slow
 def test_metadata(model: ImageClassifier, exported: Path):
     session = ort.InferenceSession(exported, providers=["CPUExecutionProvider"])
     metadata = session.get_modelmeta().custom_metadata_map
@@ -170,6 +177,7 @@ def test_the_documented_code(
         ("resnet18", {"input_size": 64, "root": True, "views": "flip-crops", "crop": 0.9}),
         ("vit_tiny_patch16_224", {}),
         ("vit", {}),
+        ("tf_efficientnet_lite2", {"input_size": 64}),  # the default for photos
         ("tf_mobilenetv3_small_100", {"input_size": 64}),  # has depthwise convolutions
     ],
 )
