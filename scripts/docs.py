@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent
 RECORDS = ROOT / "reports" / "records" / "learners"
+OF_MUON = "equal to the rounding of bfloat16 (Muon)"
 CAMPAIGN = ROOT / "reports" / "records" / "campaign"
 STUDIES = ROOT / "configs" / "studies"
 MARK = re.compile(r"^<!-- generated: ([\w-]+(?: [\w.-]+)*) -->$", re.MULTILINE)
@@ -218,7 +219,7 @@ def reliability(*parts: str) -> str:
             continue
         record = json.loads(path.read_text(encoding="utf-8"))
         counts = record["counts"]
-        outcomes = ", ".join(f"{count:,} {outcome}" for outcome, count in counts.items())
+        outcomes = "; ".join(f"{count:,} {outcome}" for outcome, count in counts.items())
         rows.append(
             f"| {record['part']} | {sum(counts.values()):,} | {_share(record)} | {outcomes} "
             f"| {record['seed']} | {record['seconds']:,.0f} | {record['date']} |"
@@ -247,9 +248,9 @@ def equal_numbers() -> str:
         "torchrun": "two processes of `torchrun`",
     }
     rows = [
-        "| what differs | compared | equal, bit for bit | equal to rounding | others | tolerance "
-        "| largest difference |",
-        "| --- | --: | --: | --: | --: | --: | --: |",
+        "| what differs | compared | equal, bit for bit | equal to rounding | Muon | others "
+        "| tolerance | largest difference |",
+        "| --- | --: | --: | --: | --: | --: | --: | --: |",
     ]
     for part, what in pairs.items():
         path = CAMPAIGN / f"numbers-{part}.json"
@@ -257,7 +258,7 @@ def equal_numbers() -> str:
             continue
         record = json.loads(path.read_text(encoding="utf-8"))
         counts, figures = record["counts"], record["figures"]
-        ways = ("equal, bit for bit", "equal to rounding", "failed")
+        ways = ("equal, bit for bit", "equal to rounding", OF_MUON, "failed")
         numbers = [str(sum(counts.values())), *(str(counts.get(way, 0)) for way in ways)]
         limits = [f"{figures[name]:.1g}" for name in ("tolerance", "largest difference")]
         rows.append(f"| {' | '.join([what, *numbers, *limits])} |")

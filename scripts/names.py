@@ -60,7 +60,7 @@ def prior() -> str:
         measured = [read(name, shots) for shots in PRIOR_SHOTS]
         first = next(record for record in measured if record is not None)
         rows.append([first.name, "", *map(formatting.percent, measured)])
-    rows.append(["what names bring", "", *map(gain, PRIOR_SHOTS)])
+    rows.append(["gain from names", "", *map(gain, PRIOR_SHOTS)])
     heads = ["CIFAR-10, labels per class", "0", *map(str, PRIOR_SHOTS)]
     return formatting.markdown_table(heads, rows)
 
@@ -78,7 +78,7 @@ def overlap() -> str:
     ]
     gains = [_gain("without-cifar10", "without-random", shots) for shots in SHOTS]
     rows.append(["difference between the last two", *gains])
-    return formatting.markdown_table(["body, data; labels per class", *map(str, SHOTS)], rows)
+    return formatting.markdown_table(["backbone, data; labels per class", *map(str, SHOTS)], rows)
 
 
 def _gain(ours: str, theirs: str, shots: int) -> str:

@@ -56,8 +56,8 @@ def table(*, in_full: bool = True) -> str:
     return (
         f"{formatting.markdown_table(columns, rows)}\n\nAccuracy in percent on the 10,000 test "
         f"images of CIFAR-10 with {formatting.joined([*map(str, SHOTS)])} labels per class: mean ± "
-        "half of the 95% interval (number of trials). The slides state one number for each system, "
-        "but not the network, its initial weights or the number of labels; "
+        "half of the 95% interval (number of trials). The report, a set of slides, states one "
+        "number for each system, but not the network, its initial weights or the number of labels; "
         f"{REPORTED_SHOTS} is assumed. It is shown beside learners that were trained as the slides "
         "name them, and not beside the untrained ones, which are other classifiers. "
         "All meta-trainings on other classes, also those from pretrained weights, are in "

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 EXAMPLES = 3  # findings of a kind that the text shows
 HEADINGS: dict[Severity, str] = {
     "serious": "Serious",
-    "likely": "Likely, to be looked through",
-    "note": "How images look, which may be intended",
+    "likely": "Likely faults, to review",
+    "note": "Notes on how images look, which may be intended",
 }
 
 

@@ -33,7 +33,7 @@ def demo(
     device: common.Device = None,
     quiet: common.Quiet = False,
 ) -> None:
-    """Open a page on which you label photos, and see how good a classifier of them is.
+    """Open a page in the browser to label photos and see how good a classifier of them is.
 
     Drop photos onto it, or begin with a folder or a model. It shows which photos to label next,
     classifies the others, and offers the model and the tables for download. The page is reachable

@@ -132,7 +132,7 @@ def options(
     method: Annotated[
         str,
         typer.Argument(
-            help="Learner, as `fewshot list` names it.", autocompletion=completion.methods
+            help="Learner or head, as `fewshot list` names it.", autocompletion=completion.methods
         ),
     ],
     preset: Annotated[

@@ -41,8 +41,8 @@ def predict(
         bool,
         typer.Option(
             "--sets-exact",
-            help="With --sets: fit the classifier again for each image, with each class as its "
-            "label (full conformal prediction); this is slower but needs no held-out images.",
+            help="With --sets: fit the classifier again for each image and each possible class "
+            "(full conformal prediction); this is slower but needs no held-out images.",
         ),
     ] = False,
     copy_to: Annotated[

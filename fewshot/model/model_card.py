@@ -124,12 +124,13 @@ def quality_in_words(card: Card) -> str:
     quality = card.quality
     if quality.accuracy is None:
         return "not measured, because that takes a class with two labelled images or more"
-    words = (
-        f"{quality.accuracy:.0%} of new images right, from {quality.n_images} labelled images "
-        f"that were held out in {quality.n_folds} folds"
-    )
+    interval = ""
     if quality.low is not None and quality.high is not None:
-        words += f"; with 95% confidence between {quality.low:.0%} and {quality.high:.0%}"
+        interval = f" (95% interval {quality.low:.0%} to {quality.high:.0%})"
+    words = (
+        f"{quality.accuracy:.0%} of new images classified correctly{interval}, by "
+        f"{quality.n_folds}-fold cross-validation of {quality.n_images} labelled images"
+    )
     if quality.ece is not None:
         words += f"; probabilities are off by {quality.ece:.1%} on average (ECE)"
     if quality.confused is not None:

@@ -20,7 +20,7 @@ def cells(table: str, first: str) -> list[str]:
 
 
 def test_gains_are_paired_with_the_probe() -> None:
-    bring = cells(names.prior(), "what names bring")
+    bring = cells(names.prior(), "gain from names")
     mixed = cells(names.prior(), "probe (prior from names)")
     for place, shots in enumerate(names.PRIOR_SHOTS, start=2):
         with_names, alone = values("names", f"prior-{shots}"), values("learners", f"probe-{shots}")

@@ -59,8 +59,8 @@ def test_the_page_says_what_a_user_wants_to_know(stored: ModelFile):
     for words in (
         "# pets\n",
         "into 3 classes (cat, dög, no class of yours), made from 7 labelled images",
-        "90% of new images right",
-        "between 80% and 95%",
+        "90% of new images classified correctly",
+        "(95% interval 80% to 95%)",
         "| dög | 2 |",
         "fewshot predict hf:mia/pets photos",
         'load("hf:mia/pets")',

@@ -37,9 +37,9 @@ def test_text_says_what_a_user_wants_to_know(path: Path):
     for words in (
         "3 classes, from 7 labelled images",
         "cat: 3 images",
-        "90% of new images right",
-        "7 labelled images that were held out",
-        "between 80% and 95%",
+        "90% of new images classified correctly",
+        "5-fold cross-validation of 7 labelled images",
+        "(95% interval 80% to 95%)",
         "cat and dög are confused most often (2 times)",
         "one image could not be read",
         "1.0",
