@@ -8,8 +8,9 @@ thumbnails of `predict` are files, which are many names of a few thousand.
     python -m benchmarks.beyond_memory --work FOLDER [--kind thumbnails] [--images 1000000]
     python -m benchmarks.beyond_memory --figure docs/assets/beyond-memory.svg
 
-Results are added to those in the result file, so that sizes can be measured one by one. The data
-stays in the folder until --remove.
+Results are added to those in the result file, so that sizes can be measured one by one. With
+--resume, the steps use the runs and caches that an earlier call left, and their results replace
+those of the same steps. The data stays in the folder until --remove.
 """
 
 from __future__ import annotations
@@ -104,6 +105,8 @@ def make_thumbnails(folder: Path, n: int) -> None:
 
 def make_names(folder: Path, n: int) -> None:
     """Write n files of thumbnails, of which 4,096 differ."""
+    folder, whole = folder.with_name(f"{folder.name}.part"), folder
+    shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True, exist_ok=True)
     first: list[Path] = []
     for number, (content, _) in enumerate(encoded(min(n, DIFFERENT), 32, 0)):
@@ -113,14 +116,18 @@ def make_names(folder: Path, n: int) -> None:
         copy = folder / f"{number % 997:03d}" / f"{number:07d}.jpg"
         copy.parent.mkdir(exist_ok=True)
         copy.hardlink_to(first[number % DIFFERENT])
+    folder.rename(whole)
 
 
 def make_photos(folder: Path, n: int) -> None:
     """Write n photos into folders of classes."""
+    folder, whole = folder.with_name(f"{folder.name}.part"), folder
+    shutil.rmtree(folder, ignore_errors=True)
     for label in range(N_CLASSES):
         (folder / f"class-{label}").mkdir(parents=True, exist_ok=True)
     for number, (content, label) in enumerate(encoded(n, 160, 0)):
         (folder / f"class-{label}" / f"{number:06d}.jpg").write_bytes(content)
+    folder.rename(whole)
 
 
 def spent(command: list[str], environment: dict[str, str], log: Path) -> Spent:
@@ -239,7 +246,7 @@ def main() -> None:
     parser.add_argument("--shares", default="16,4,1", help="sizes as parts of the largest: 1/16 ..")
     parser.add_argument("--steps", default=",".join(STEPS))
     parser.add_argument("--threads", type=int, default=1, help="threads of each command")
-    parser.add_argument("--resume", action="store_true", help="use earlier runs and caches")
+    parser.add_argument("--resume", action="store_true", help="use an earlier run and cache")
     parser.add_argument("--remove", action="store_true", help="remove the data afterwards")
     parser.add_argument("--figure", type=Path, help="draw the results into this file instead")
     options = parser.parse_args()

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import torch
 
+from episodes import augment as augmentation
 from episodes import samplers, streams, subsets
 from episodes.datasets import load
 from episodes.rng import generator, seeded
@@ -24,7 +25,7 @@ from fewshot.evaluation import low_data, metrics
 from fewshot.heads import calibration
 from fewshot.heads.calibration import Calibration
 from fewshot.learners.base import Learner
-from fewshot.runs import experiment, training_stream
+from fewshot.runs import checks, experiment, training_stream
 from fewshot.runs.run_record import RunRecord
 from fewshot.training import curves, trainer
 
@@ -240,7 +241,8 @@ def fit(
         The learner itself, in evaluation mode.
 
     Raises:
-        UserError: for an unknown setting, or one that needs a validation set.
+        UserError: for an unknown setting, or one that the learner cannot take or `fit` has no use
+            for.
         Diverged: if the loss is no longer finite.
     """
     learner.eval()
@@ -251,6 +253,8 @@ def fit(
     )
     if settings.early_stopping is not None:
         raise UserError("fit: early_stopping needs a validation set, and fit has none: remove it.")
+    steps_of_augment = augmentation.check(augment)
+    checks.check_fit(learner, settings, steps_of_augment)
     device = next(learner.parameters()).device
     support = support.to(device)
     n_classes = int(support.labels.max()) + 1
@@ -258,7 +262,7 @@ def fit(
     pool = streams.Pool(pixels, support.labels, n_classes)
     learner.prepare(support)
     stream, steps_per_epoch = training_stream.of_pool(
-        settings, augment, learner, pool, n_classes, seed
+        settings, steps_of_augment, learner, pool, n_classes, seed
     )
 
     def on_log(point: trainer.LogPoint, total: int) -> None:

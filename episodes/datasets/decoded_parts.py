@@ -62,6 +62,7 @@ def side_of(data: str, root: Path | None = None) -> int:
 def decoded_parts(
     data: str,
     *,
+    image_size: int | None = None,
     input_size: int = 0,
     fit: Fit = "crop",
     group_by: str | None = None,
@@ -73,6 +74,7 @@ def decoded_parts(
 
     Args:
         data: a path or name, as for `datasets.load`; or a folder of images without classes.
+        image_size: side of the decoded images in pixels; None to choose it.
         input_size: side in pixels that the backbone needs; 0 without one.
         fit: how an image that is not square becomes square.
         group_by: as for `datasets.load`; with equal options, its decoded images are used.
@@ -89,7 +91,7 @@ def decoded_parts(
         ]
     cache = cache or cache_root()
     source = _located(data, root or data_root())
-    options = LoadOptions(None, input_size, fit, None, group_by)
+    options = LoadOptions(image_size, input_size, fit, None, group_by)
     entries = decoded(source, options, cache, progress)
     parts = parts_of(source, options)
     mark = signature(source, options)

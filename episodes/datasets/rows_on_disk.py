@@ -42,6 +42,7 @@ def joined(chunks: Iterable[np.ndarray], n_rows: int) -> np.ndarray:
             end = min(start + len(chunk), n_rows)
             rows[start:end] = chunk[: end - start]
             start = end
+        assert start == n_rows
         return rows
     folder = cache_root()
     try:

@@ -105,7 +105,10 @@ def _content(place: Path) -> _Content:
     loose = [file for file in tree.files if is_image(file.path)]
     piles = [own for own in tree.with_files() if _is_pile(own)]
     for own in piles:
-        loose += own.all_files()
+        photos = [file for file in own.all_files() if is_image(file.path)]
+        if not photos:
+            continue
+        loose += photos
         notes.append(f"photos in the folder {readable(own.name)} have no label")
     pile = [_file(place, file.path) for file in loose]
     if len(pile) > MOST_IN_PILE:

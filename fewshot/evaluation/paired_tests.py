@@ -35,7 +35,8 @@ class Difference(NamedTuple):
     Args:
         n: number of pairs.
         mean: mean difference; nan without pairs.
-        half: half width of its 95% interval; None for fewer than two pairs.
+        half: half width of its 95% interval; None for fewer than two pairs, and where all pairs
+            have the same difference, as these do not show how much others would differ.
         p: two-sided p-value of "there is no difference"; None for fewer than two pairs.
     """
 
@@ -78,8 +79,9 @@ def difference(values: Sequence[float], test_to_train: float = 0.0) -> Differenc
     assert score.std is not None
     error = score.std * (1 / n + test_to_train) ** 0.5 if test_to_train else score.std / n**0.5
     if error < NEGLIGIBLE:  # every pair has the same difference, except for rounding
-        p = 1.0 if abs(score.mean) < NEGLIGIBLE else 2.0 ** (1 - n)
-        return Difference(n, score.mean, 0.0, p)
+        if abs(score.mean) < NEGLIGIBLE:
+            return Difference(n, score.mean, 0.0, 1.0)
+        return Difference(n, score.mean, None, 2.0 ** (1 - n))
     p = float(2 * stdtr(n - 1, -abs(score.mean) / error))
     return Difference(n, score.mean, score.ci95, p)
 

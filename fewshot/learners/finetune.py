@@ -62,6 +62,7 @@ class Options(trainable.HeadOptions, LearnerOptions):
 
     @property
     def fitted_at_start(self) -> bool:
+        """Whether a logistic regression classifies before the first step, or at all times."""
         return super().fitted_at_start or self.readout == "logistic"
 
 

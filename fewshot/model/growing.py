@@ -178,9 +178,10 @@ def _pairs_of_copies(features: Tensor, labels: Tensor, n_old: int) -> Tensor:
     """
     unit = F.normalize(features - features.mean(0), dim=1)
     usual = copies.Measure(lambda indices: unit[indices], COPIES, labels.numpy()).usual
-    most = torch.from_numpy((1 - COPIES) * (1 - usual) ** 2).clamp_min(copies.EQUAL)[labels]
+    most = torch.from_numpy((1 - COPIES) * (1 - usual) ** 2).float()
+    most = most.clamp_min(copies.EQUAL)[labels]
     pairs = [torch.empty(0, 2, dtype=torch.int64)]
-    for rows in torch.arange(n_old, len(unit)).split(1024):
+    for rows in torch.arange(n_old, len(unit)).split(256):
         is_copy = 1 - unit[rows] @ unit.T <= torch.minimum(most[rows, None], most)
         row, other = is_copy.nonzero(as_tuple=True)
         pairs.append(torch.stack([rows[row], other], 1)[other < rows[row]])

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from episodes import augment, streams
+from episodes.augment.pipeline import Step
 from episodes.rng import generator
 from episodes.types import ImageSet, TrainTest
 from fewshot import config
@@ -82,12 +83,42 @@ def check_labels(settings: MethodConfig, method: type[Learner], options: Learner
             )
         if method.feed != "batches":
             raise UserError(f"append gives soft labels, which method '{name}' cannot take.")
-    mixing = [
-        step["name"] for step in augment.check(settings.augment) if augment.mixes_labels(step)
-    ]
+    steps = augment.check(settings.augment)
+    _check_labels_of_training(name, method, options, settings.train, steps)
+
+
+def check_fit(learner: Learner, train: config.Train, steps: Sequence[Step]) -> None:
+    """Check that a training by `fewshot.fit` suits its learner.
+
+    Args:
+        learner: the learner.
+        train: how it is trained.
+        steps: steps of augmentation.
+
+    Raises:
+        UserError: the learner cannot take a setting, or a phase trains nothing.
+    """
+    if train.base is not None:
+        raise UserError(
+            "fit: base is for fewshot.run and fewshot.episodes, and fit trains on the support: "
+            "give the images as the support."
+        )
+    name = type(learner).__name__
+    _check_labels_of_training(name, type(learner), learner.options, train, steps)
+    _check_phases(train, learner, name)
+
+
+def _check_labels_of_training(
+    name: str,
+    method: type[Learner],
+    options: LearnerOptions,
+    train: config.Train | None,
+    steps: Sequence[Step],
+) -> None:
+    mixing = [step["name"] for step in steps if augment.mixes_labels(step)]
     if mixing and method.feed != "batches":
         raise UserError(f"augment: '{mixing[0]}' mixes labels, which method '{name}' cannot take.")
-    if method.feed == "pairs" and settings.train is not None and settings.train.label_smoothing:
+    if method.feed == "pairs" and train is not None and train.label_smoothing:
         raise UserError(
             f"method '{name}' trains on pairs, which have no labels to smooth: remove "
             "train.label_smoothing."

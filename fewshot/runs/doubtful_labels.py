@@ -91,6 +91,7 @@ def _names_in(run: ResolvedRun) -> tuple[str, ...]:
     return names_of(
         config.data,
         len(run.data.train),
+        image_size=config.image_size,
         input_size=backbones.input_side(config.backbone),
         fit=config.image_fit,
         group_by=config.group_by,
@@ -101,6 +102,7 @@ def names_of(
     data: str,
     n_images: int,
     *,
+    image_size: int | None = None,
     input_size: int = 0,
     fit: Fit = "crop",
     group_by: str | None = None,
@@ -110,12 +112,16 @@ def names_of(
     Args:
         data: a path or the name of a data set.
         n_images: how many can be read; if the number has changed, there are no names.
-        input_size, fit, group_by: how they were loaded, so that they are not decoded again.
+        image_size, input_size, fit, group_by: how they were loaded, so that they are not decoded
+            again.
     """
     part = datasets.contents(data).train
     positions = list(range(len(part.labels)))
     if len(positions) != n_images:
-        reasons = decoded_parts(data, input_size=input_size, fit=fit, group_by=group_by)[0].reasons
+        parts = decoded_parts(
+            data, image_size=image_size, input_size=input_size, fit=fit, group_by=group_by
+        )
+        reasons = parts[0].reasons
         positions = [index for index, reason in enumerate(reasons) if reason is None]
     return tuple(map(part.name_of, positions)) if len(positions) == n_images else ()
 

@@ -212,6 +212,6 @@ def _train(run: TrainingRun, folder: Path) -> MetaTraining:
         best_step=fit.best_step,
     )
     io.write_json(folder / META_CARD, asdict(training))
-    for unfinished in ("checkpoint.pt", "metrics.jsonl"):
+    for unfinished in ("checkpoint.pt", "checkpoint.pt.damaged", "metrics.jsonl"):
         (folder / unfinished).unlink(missing_ok=True)
     return training

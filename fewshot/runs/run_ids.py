@@ -29,7 +29,7 @@ CROSS_VALIDATION_VERSION = 1  # the same for the folds of data without a test pa
 HOLD_OUT_VERSION = 2  # the same for what is held out of images with copies or groups
 CHOICE_VERSION = 2  # the same for what a validation set chooses that also stops early
 PRIOR_VERSION = 1  # the same for classes with unequal numbers of labels
-UNTRAINED_PRIOR_VERSION = 2  # the same where a head that starts from no fit may stay untrained
+UNTRAINED_PRIOR_VERSION = 2  # the same for heads that are not fitted at the start and may stay so
 
 
 def run_id(settings: RunConfig, data: TrainTest, bases: Sequence[ImageSet]) -> str:
@@ -53,7 +53,10 @@ def run_id(settings: RunConfig, data: TrainTest, bases: Sequence[ImageSet]) -> s
 
 
 def choice_version(train: Train | None, monitor: Literal["loss", "accuracy"]) -> dict[str, int]:
-    """Return the version of the choice of weights by `monitor`, if early stopping has another."""
+    """Return the version of the choice of the best weights, where early stopping affects it.
+
+    It does so if it monitors another value than `monitor`, which chooses, or has a least gain.
+    """
     stopping = None if train is None else train.early_stopping
     if stopping is None or (stopping.monitor == monitor and not stopping.least_gain):
         return {}
@@ -97,15 +100,20 @@ def _folds(settings: RunConfig, images: ImageSet) -> list[int | str | None]:
 
 
 def _with_prior(values: dict[str, Any], settings: RunConfig, data: TrainTest) -> dict[str, Any]:
-    """Return the values with the prior where it decides: equal label counts are balanced."""
+    """Return the values with the prior where it decides: equal label counts are balanced.
+
+    Copies and groups are in one fold, so with them the counts of folds may be unequal.
+    """
     counts = label_counts(settings, data, validation=False)
-    equal = bool((counts == counts[:, :1]).all())
-    if equal and isinstance(settings.prior, str):
-        return {key: value for key, value in values.items() if key != "prior"}
+    are_equal = bool((counts == counts[:, :1]).all())
+    are_equal_in_folds = are_equal and data.train.clusters is None
     options = options_of(settings)
     may_stay_untrained = settings.on_folds or settings.select == "start"
     starts_unfitted = isinstance(options, HeadOptions) and not options.fitted_at_start
-    version = PRIOR_VERSION
-    if starts_unfitted and may_stay_untrained and not equal:
-        version = UNTRAINED_PRIOR_VERSION
-    return {**values, "prior_version": version}
+    if starts_unfitted and may_stay_untrained and not are_equal_in_folds:
+        return {**values, "prior_version": UNTRAINED_PRIOR_VERSION}
+    if not are_equal or not isinstance(settings.prior, str):
+        return {**values, "prior_version": PRIOR_VERSION}
+    if are_equal_in_folds:
+        values.pop("prior", None)
+    return values

@@ -88,7 +88,8 @@ def remove_what_resumes(folder: Path) -> None:
         UserError: it cannot be removed.
     """
     try:
-        (folder / "checkpoint.pt").unlink(missing_ok=True)
+        for name in ("checkpoint.pt", "checkpoint.pt.damaged"):
+            (folder / name).unlink(missing_ok=True)
         for fold in folder.glob("fold-*"):
             with suppress(FileNotFoundError):  # another process may be removing it
                 shutil.rmtree(fold)

@@ -72,7 +72,8 @@ class Board:
         seconds = status.seconds / max(1, status.cells - status.done)
         self.finished_seconds += seconds
         self.rows[key[0]] = status._replace(
-            done=status.done + (result["status"] == "done"),
+            # Votes and benchmarks run again in every sweep, so they may have been done before.
+            done=min(status.cells, status.done + (result["status"] == "done")),
             failed=status.failed + (result["status"] == "failed"),
             not_run=status.not_run + (result["status"] == "not run"),
             seconds=max(0.0, status.seconds - seconds),

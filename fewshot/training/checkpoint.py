@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor
 
 from fewshot import distributed
-from fewshot.errors import one_line
+from fewshot.errors import UserError, one_line
 from fewshot.io import read_tensors, write_tensors
 from fewshot.training.history import LogPoint
 
@@ -34,7 +35,7 @@ class Progress:
         history: the log points so far.
         best_value: the least monitored value so far; an accuracy counts as its negative.
         best_step: the step of the best value.
-        stopping_value: the same for the value that early stopping monitors, at its last gain.
+        stopping_value: the least value, at its last gain, of what early stopping monitors.
         log_points_without_gain: log points since that gain.
         stopped: whether early stopping ended the training.
     """
@@ -64,7 +65,7 @@ class Checkpoint:
         optimizer: state of the optimiser of the current phase.
         schedule: state of the learning-rate schedule of the current phase.
         random: state of torch's random generator when the file was written.
-        cuda_random: that of the GPU's, if there was one.
+        cuda_random: state of the GPU's generator; None without one.
     """
 
     progress: Progress
@@ -87,20 +88,34 @@ class Checkpoint:
     def read(cls, path: Path, device: torch.device) -> Checkpoint | None:
         """Read a file; return None if there is none.
 
-        A damaged file is removed, with a message, and counts as none: the training begins anew.
+        A damaged file is renamed, with a message, and counts as none: the training begins anew.
+
+        Raises:
+            UserError: the file cannot be opened, or memory does not suffice.
         """
-        if not path.exists():
-            return None
         try:
             content = read_tensors(path)
             progress = Progress(**content.pop("progress"))
-            progress.loss_sum = progress.loss_sum.to(device)
-            return cls(progress, **content)
+            checkpoint = cls(progress, **content)
+        except FileNotFoundError:
+            return None
         except Exception as error:  # torch raises errors of many types for damaged files
             reason = one_line(error, 100) or type(error).__name__
-            log.warning("the checkpoint %s is damaged (%s): training begins anew.", path, reason)
-            path.unlink(missing_ok=True)
+            if isinstance(error, (OSError, MemoryError)) or "allocate memory" in str(error):
+                raise UserError(f"the checkpoint {path} cannot be read: {reason}.") from error
+            aside = path.with_name(f"{path.name}.damaged")
+            log.warning(
+                "the checkpoint %s cannot be used (%s): it is now called %s, and training begins "
+                "anew.",
+                path,
+                reason,
+                aside.name,
+            )
+            with suppress(FileNotFoundError):  # another process may have renamed it
+                path.replace(aside)
             return None
+        progress.loss_sum = progress.loss_sum.to(device)
+        return checkpoint
 
     def restore_random(self) -> None:
         """Restore the state of torch's random generators.

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -186,6 +187,27 @@ def test_an_unknown_setting_of_fit_is_an_error_that_names_it():
 def test_early_stopping_of_fit_which_validates_nothing_is_refused():
     with pytest.raises(UserError, match="early_stopping needs a validation set"):
         api.fit(Plain(), easy.labelled(2, 0), early_stopping={"patience": 2})
+
+
+@pytest.mark.parametrize(
+    ("learner", "settings", "message"),
+    [
+        (fewshot.Siamese, {"label_smoothing": 0.3}, "pairs, which have no labels to smooth"),
+        (fewshot.Siamese, {"augment": ["mixup"]}, "'mixup' mixes labels"),
+        (fewshot.ProtoNet, {"base": "digits"}, "base is for fewshot.run"),
+        (
+            lambda backbone: fewshot.Siamese(backbone, embedding=None),
+            {"phases": [{"share": 0.5}, {"share": 0.5, "trainable": "head"}]},
+            "train.phases.1 trains nothing",
+        ),
+    ],
+)
+def test_settings_of_fit_without_a_use_are_refused(
+    learner: Any, settings: dict[str, Any], message: str
+) -> None:
+    made = learner(fewshot.build_backbone("conv4", options={"width": 4}))
+    with pytest.raises(UserError, match=message):
+        api.fit(made, easy.labelled(2, 0), **settings)
 
 
 def test_a_run_returns_the_record_that_it_writes(tmp_path: Path):

@@ -89,13 +89,13 @@ def test_pairs_of_runs_are_counted_from_their_records(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record = {
-        "counts": {"equal to rounding": 3, "equal, bit for bit": 16, "failed": 1},
+        "counts": {"equal to rounding": 3, "equal, bit for bit": 16, docs.OF_MUON: 2, "failed": 1},
         "figures": {"tolerance": 0.001, "largest difference": 0.00042},
     }
     (tmp_path / "numbers-threads.json").write_text(json.dumps(record))
     monkeypatch.setattr(docs, "CAMPAIGN", tmp_path)
     *_, line = docs.equal_numbers().splitlines()
-    assert line == "| two threads | 20 | 16 | 3 | 1 | 0.001 | 0.0004 |"
+    assert line == "| two threads | 22 | 16 | 3 | 2 | 1 | 0.001 | 0.0004 |"
 
 
 def test_parts_of_the_campaign_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -105,5 +105,5 @@ def test_parts_of_the_campaign_are_counted(tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "clock.json").write_text(json.dumps(record), encoding="utf-8")
     monkeypatch.setattr(docs, "CAMPAIGN", tmp_path)
     *_, row = docs.generate("reliability kills").splitlines()
-    assert row == "| kills-fit | 1,201 | 5% | 1,200 resumed, 1 failed | 3 | 61 | 2026-11-28 |"
+    assert row == "| kills-fit | 1,201 | 5% | 1,200 resumed; 1 failed | 3 | 61 | 2026-11-28 |"
     assert len(docs.generate("reliability").splitlines()) == 4

@@ -44,6 +44,7 @@ def stand_ins(folder: Path, seconds: float = 20) -> list[Part]:
 def options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Options:
     monkeypatch.setattr(gpu_campaign, "parts", lambda options: stand_ins(tmp_path))
     monkeypatch.setattr(gpu_campaign, "GRACE_SECONDS", 0.1)
+    monkeypatch.setenv("FEWSHOT_DATA", str(tmp_path))
     return Options(tmp_path / "out", "cpu", True, 100.0)
 
 

@@ -46,7 +46,7 @@ def test_the_accuracy_without_labels_stands_in_every_table_of_the_shipped_backbo
     (accuracy,) = content["scores"]["accuracy"]["values"]
     for text in (names.prior(), names.sentence(), systems.table(), readme.methods()):
         assert f"{100 * accuracy:.1f}" in text
-    for text in (learners.at_16(), learners.at_128(), readme.tables()["main"]):
+    for text in (learners.at_16(), learners.at_128(), readme.tables()["pretrained"]):
         assert f"{accuracy:.4f}" in text
 
 

@@ -10,13 +10,19 @@ from pathlib import Path
 from typing import NamedTuple
 
 from episodes.datasets.part_names import PartName
-from episodes.datasets.stamps import stamp
+from episodes.datasets.stamps import Stamp, stamp
 from episodes.datasets.tables import dialects
 from episodes.datasets.tables.table import MemoryTable
-from episodes.datasets.tables.wide_tables import pixel_columns, with_image_and_label
+from episodes.datasets.tables.wide_tables import (
+    holds_lists,
+    pixel_columns,
+    with_image_and_label,
+)
 
 _HEAD = 1 << 20  # bytes that are enough for a header with a column for each pixel
 _FEWEST_PIXELS = 64
+_BLOCK = 1 << 24  # bytes that are read at a time
+_LARGEST_HELD = 1 << 29  # bytes of a file whose pixels stay in memory, about a third of them
 
 
 class _Header(NamedTuple):
@@ -67,18 +73,20 @@ def read(path: Path, part: PartName | None, is_image: Callable[[str], bool]) -> 
     unique = tuple(dialects.unique_names(path, names))
     encoding = dialects.encoding_of(head)
     header = _Header(unique, n_lines, 1 + has_header, delimiter, encoding)
-    return _read(path, part, header, stamp(path.stat()))
+    state = stamp(path.stat())
+    if state.size > _LARGEST_HELD:
+        return _read(path, part, header, state)
+    return _read_once(path, part, header, state)
 
 
-@lru_cache(maxsize=4)  # a command locates a data set several times
-def _read(path: Path, part: PartName | None, header: _Header, state: str) -> MemoryTable | None:
+def _read(path: Path, part: PartName | None, header: _Header, state: Stamp) -> MemoryTable | None:
     """Read a table of pixels by pyarrow, without a text of Python for each pixel.
 
     Args:
         path: path of the file.
         part: part of the data set that its name stands for.
         header: its first lines.
-        state: stamp of the file, so that it is read again if it changes.
+        state: stamp of the file, so that `_read_once` reads it again if it changes.
 
     Returns:
         The table with its pixels joined into images; None if it has cells or rows that pyarrow
@@ -92,14 +100,20 @@ def _read(path: Path, part: PartName | None, header: _Header, state: str) -> Mem
     from pyarrow import csv as arrow_csv
 
     pixels = pixel_columns(header.names)
-    others = [name for name in header.names if name not in set(pixels)]
+    of_pixels = set(pixels)
+    others = [name for name in header.names if name not in of_pixels]
     texts = others if len(pixels) > 1 else header.names
     types = {**dict.fromkeys(pixels, pa.uint8()), **dict.fromkeys(texts, pa.string())}
+    if not header.delimiter.isascii():
+        return None
     try:
         content = arrow_csv.read_csv(
             path,
             arrow_csv.ReadOptions(
-                column_names=header.names, skip_rows=header.n_lines, encoding=header.encoding
+                column_names=header.names,
+                skip_rows=header.n_lines,
+                encoding=header.encoding,
+                block_size=_BLOCK,
             ),
             arrow_csv.ParseOptions(delimiter=header.delimiter),
             arrow_csv.ConvertOptions(
@@ -111,10 +125,15 @@ def _read(path: Path, part: PartName | None, header: _Header, state: str) -> Mem
     has_gaps = any(content.column(name).null_count for name in pixels)
     if has_gaps or any(pc.any(pc.match_substring(content[name], '"')).as_py() for name in texts):
         return None
+    if len(pixels) == 1 and not holds_lists(content.column(pixels[0])):
+        return None
     columns = {name: content.column(name) for name in header.names}
     for name in others:
         columns[name] = dialects.array_of([cell or "" for cell in columns[name].to_pylist()])
     return with_image_and_label(MemoryTable(path, part, pa.table(columns), header.first_row))
+
+
+_read_once = lru_cache(maxsize=2)(_read)  # a command locates a data set several times
 
 
 def are_pixels(cells: list[str]) -> bool:

@@ -47,13 +47,27 @@ def with_image_and_label(table: MemoryTable) -> MemoryTable:
         raise UserError(f"{table.path} is empty: expected a row for each image.")
     if len(pixels) > 1:
         values = np.stack([_pixels(table, content.column(name)) for name in pixels], axis=1)
-        content = _with_images(table, content.drop_columns(pixels), values)
-    elif pixels and is_text(content.schema.field(pixels[0]).type):
+        joined = set(
+            pixels
+        )  # `drop_columns` takes a time that grows with the square of their number
+        content = content.select([name for name in content.column_names if name not in joined])
+        content = _with_images(table, content, values)
+    elif pixels and holds_lists(content.column(pixels[0])):
         values = _pixels_in_text(table, content.column(pixels[0]))
         content = _with_images(table, content.drop_columns(pixels), values)
     if not by_usual_names(content.column_names, LABEL_NAMES):
         content = _with_label_of_flags(content)
     return MemoryTable(table.path, table.part, content, table.first_row)
+
+
+def holds_lists(column: pa.ChunkedArray) -> bool:
+    """Return whether texts of a column hold several numbers, separated by white space."""
+    import pyarrow.compute as pc
+
+    if column.null_count == len(column) or not is_text(column.type):
+        return False
+    trimmed = pc.ascii_trim_whitespace(column)
+    return bool(pc.any(pc.match_substring_regex(trimmed, r"\s")).as_py())
 
 
 def _pixels(table: MemoryTable, column: pa.ChunkedArray) -> np.ndarray:
@@ -116,7 +130,8 @@ def _with_label_of_flags(content: pa.Table) -> pa.Table:
 
     names, flags = [], []
     for name in content.column_names:
-        if pa.types.is_nested(content.schema.field(name).type):
+        kind = content.schema.field(name).type
+        if pa.types.is_nested(kind) or isinstance(kind, pa.BaseExtensionType):
             continue
         texts = [str(value).strip().lower() for value in content.column(name).to_pylist()]
         if all(text in _FLAGS for text in texts):

@@ -60,15 +60,14 @@ def panels(records: Sequence[RunRecord]) -> list[Panel]:
     budget, by the settings in which these differ.
     """
     groups: dict[tuple[str, ...], dict[str, dict[float, RunRecord]]] = {}
-    levels: dict[str, dict[str, Level]] = {}
+    levels: dict[str, dict[str, RunRecord]] = {}
     # Without several numbers of labels per class, which are not one number.
     ordered = [record for record in records if not record.class_shots]
     ordered.sort(key=lambda record: (-len(record.seeds), record.run_id))
     for record, label in zip(ordered, labels.distinct(ordered), strict=True):
         images, kind = record.images, formatting.budget_kind(record)
         if kind == "full" or record.shots == 0:
-            name = formatting.short_name(record) if record.shots == 0 else label
-            levels.setdefault(images, {}).setdefault(label, level_of(record, name))
+            levels.setdefault(images, {}).setdefault(label, record)
             continue
         methods = groups.setdefault((images, record.data, kind), {})
         methods.setdefault(label, {})[formatting.budget_amount(record)] = record
@@ -76,8 +75,24 @@ def panels(records: Sequence[RunRecord]) -> list[Panel]:
     for (images, data, kind), methods in sorted(groups.items()):
         if any(len(by_budget) > 1 for by_budget in methods.values()):
             lines = [line_of(label, by_budget) for label, by_budget in sorted(methods.items())]
-            result.append(Panel(data, kind, lines, sorted(levels.get(images, {}).values())))
+            result.append(Panel(data, kind, lines, _levels(levels.get(images, {}))))
     return result
+
+
+def _levels(records: Mapping[str, RunRecord]) -> list[Level]:
+    """Return the levels of records under the labels of their runs.
+
+    Without labels, the short name is enough, unless two records share it.
+    """
+    short = [formatting.short_name(one) for one in records.values() if one.shots == 0]
+    levels = []
+    for label, record in records.items():
+        name = label
+        if record.shots == 0:
+            name = formatting.short_name(record)
+            name = name if short.count(name) == 1 else label.replace(" (no label)", "")
+        levels.append(level_of(record, name))
+    return sorted(levels)
 
 
 def level_of(record: RunRecord, label: str) -> Level:
@@ -118,7 +133,7 @@ def figure(panel: Panel) -> Any:
     n_lines = sum(1 + label.count("\n") for label in labels)
     canvas, axes = style.new(3.0 + 0.16 * n_lines / columns)
     for number, (line, label) in enumerate(zip(ordered, labels, strict=False)):
-        shift = 1 + MOST_SHIFT * (number / max(1, len(ordered) - 1) - 0.5)
+        shift = 1 + MOST_SHIFT * (number - (len(ordered) - 1) / 2) / max(1, len(ordered) - 1)
         pattern = "-" if number < len(style.COLOURS) else "--"  # the colours are used again
         below, above = _arms(line)
         axes.errorbar(

@@ -215,7 +215,9 @@ def _leads(others: Sequence[Behind]) -> list[str]:
     tested = [one for one in others if one.lead.p is not None]
     worse = [one for one in tested if one.lead.is_clear_lead]
     rest = [one for one in tested if not one.lead.is_clear_lead]
-    same = [one for one in rest if one.lead.mean + (one.lead.half or 0.0) <= SAME]
+    same = [
+        one for one in rest if one.lead.half is not None and one.lead.mean + one.lead.half <= SAME
+    ]
     unsure = [one for one in rest if one not in same]
     untested = [one for one in others if one.lead.p is None]
     details = [

@@ -27,8 +27,8 @@ def test_a_paired_difference_agrees_with_the_paired_t_test_of_scipy(n: int) -> N
 
 def test_differences_without_spread_or_pairs() -> None:
     for n, p in ((2, 0.5), (3, 0.25), (10, 2 / 1024)):  # two of 2^n choices of signs are as far off
-        assert paired_tests.difference([0.2] * n) == Difference(n, pytest.approx(0.2), 0.0, p)
-    assert paired_tests.difference([0.0, 0.0]).p == 1.0
+        assert paired_tests.difference([0.2] * n) == Difference(n, pytest.approx(0.2), None, p)
+    assert paired_tests.difference([0.0, 0.0]) == Difference(2, 0.0, 0.0, 1.0)
     assert paired_tests.difference([0.1]) == Difference(1, 0.1, None, None)
     assert np.isnan(paired_tests.difference([]).mean)
 

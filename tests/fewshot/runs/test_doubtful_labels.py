@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from episodes.datasets.locations import cache_root
 from fewshot.runs import doubtful_labels, experiment
 from tests.fewshot.checks.clusters_of_features import data_set
 from tests.fewshot.model import own_photos
@@ -41,10 +42,18 @@ def test_a_run_on_own_images_warns_once_of_a_picture_in_the_wrong_folder(
         "method": "probe",
         "data": str(photos),
         "full": True,
+        "image_size": 48,
         "backbone": {"name": "conv4", "weights": "none", "options": {"width": 8}},
     }
+    before = decoded_sets()
     with caplog.at_level(logging.WARNING, logger="fewshot"):
         experiment.run(values, [0, 1], out=tmp_path / "runs")
     (text,) = [one for one in caplog.messages if one.startswith(doubtful_labels.BEGINNING)]
     assert text.startswith("labels that look wrong: 1 of 36, for example that of ")
     assert text.endswith("misplaced.png (green, more likely red); `fewshot check` lists them")
+    assert len(decoded_sets() - before) == 1
+
+
+def decoded_sets() -> set[Path]:
+    """Return the files of decoded images in the cache."""
+    return set((cache_root() / "images").rglob("images.npy"))

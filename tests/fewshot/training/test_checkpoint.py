@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
 from fewshot import distributed
+from fewshot.errors import UserError
 from fewshot.training.checkpoint import Checkpoint, Progress
 
 CPU = torch.device("cpu")
@@ -46,7 +48,28 @@ def test_a_round_trip(tmp_path: Path) -> None:
     assert torch.equal(buffer, torch.ones(2))
 
 
-def test_a_damaged_file_is_removed_and_changes_no_random_numbers(tmp_path: Path, caplog) -> None:
+def test_a_file_that_cannot_be_opened_stays(tmp_path: Path, monkeypatch) -> None:
+    path = tmp_path / "checkpoint.pt"
+    checkpoint().write(path)
+    for error in (OSError(24, "Too many open files"), MemoryError("no memory")):
+        monkeypatch.setattr("fewshot.training.checkpoint.read_tensors", raises(error))
+        with pytest.raises(UserError, match=r"checkpoint\.pt cannot be read: .*(open|memory)"):
+            Checkpoint.read(path, CPU)
+        assert path.exists()
+    monkeypatch.undo()
+    assert Checkpoint.read(path, CPU) is not None
+
+
+def raises(error: Exception) -> Callable[[Path], None]:
+    """Return a function that raises an error."""
+
+    def read(path: Path) -> None:
+        raise error
+
+    return read
+
+
+def test_a_damaged_file_is_renamed_and_changes_no_random_numbers(tmp_path: Path, caplog) -> None:
     path = tmp_path / "checkpoint.pt"
     checkpoint().write(path)
     whole = path.read_bytes()
@@ -61,6 +84,7 @@ def test_a_damaged_file_is_removed_and_changes_no_random_numbers(tmp_path: Path,
         path.write_bytes(content)
         assert Checkpoint.read(path, CPU) is None
         assert not path.exists()
+        assert (tmp_path / "checkpoint.pt.damaged").read_bytes() == content
     assert Checkpoint.read(path, CPU) is None
     assert "training begins anew" in caplog.text
     assert torch.equal(torch.get_rng_state(), state)

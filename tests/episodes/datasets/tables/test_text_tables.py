@@ -153,6 +153,23 @@ def test_pixels_that_pyarrow_reads_otherwise_are_read_as_text(tmp_path: Path, co
     ]
 
 
+def test_one_number_for_each_image_in_a_column_of_pixels_is_no_image(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("filename,label,pixels\na.png,cat,1.0\nb.png,dog,2.0\n")
+    table = with_image_and_label(read_table(tmp_path / "x.csv", None, lambda text: False))
+    assert table.content.column_names == ["filename", "label", "pixels"]
+    (tmp_path / "x.jsonl").write_text('{"image": "a.png", "label": "cat", "pixels": null}\n')
+    table = with_image_and_label(read_table(tmp_path / "x.jsonl", None, lambda text: False))
+    assert table.read("image").to_pylist() == ["a.png"]
+
+
+def test_a_delimiter_that_is_not_ascii_is_read_as_text(tmp_path: Path) -> None:
+    content = f"sep=§\nlabel,{WIDE}\n0,{ROW}\n".replace(",", "§")
+    (tmp_path / "x.csv").write_text(content)
+    table = with_image_and_label(read_table(tmp_path / "x.csv", None, lambda text: False))
+    assert table.read("label").to_pylist() == ["0"]
+    assert table.read("image").combine_chunks().to_numpy_ndarray().shape == (1, 4, 4, 1)
+
+
 def test_a_table_of_pixels_is_read_again_only_if_it_changes(tmp_path: Path) -> None:
     path = tmp_path / "x.csv"
     path.write_text(f"label,{WIDE}\n0,{ROW}\n")

@@ -70,6 +70,25 @@ def test_an_accuracy_without_labels_is_a_level_and_no_point() -> None:
     assert [line.budgets for line in panel.lines] == [[4, 8]]
 
 
+def test_two_levels_without_labels_have_labels_of_their_own() -> None:
+    zero = [
+        at(0, "probe", (accuracy,), run_id=name, config={"shots": 0, "backbone": {"name": name}})
+        for accuracy, name in ((0.3, "conv4"), (0.5, "resnet12"))
+    ]
+    (panel,) = accuracy_curves.panels([at(4), at(8), *zero])
+    (legend,) = accuracy_curves.figure(panel).legends
+    texts = [" ".join(text.get_text().split()) for text in legend.get_texts()]
+    assert len(set(texts)) == 3
+    assert all(text.count("no label") == 1 for text in texts[1:])
+    assert len({handle.get_linestyle() for handle in legend.legend_handles[1:]}) == 2
+
+
+def test_a_single_line_is_drawn_at_its_numbers_of_labels() -> None:
+    (panel,) = accuracy_curves.panels([at(4), at(8)])
+    (axes,) = accuracy_curves.figure(panel).axes
+    assert axes.lines[0].get_xdata() == pytest.approx([4, 8])
+
+
 def test_two_runs_of_one_method_with_all_labels_have_labels_of_their_own() -> None:
     full = [
         at(None, "scratch", (accuracy,), run_id=f"full-{rate}", config={"train": {"lr": rate}})
