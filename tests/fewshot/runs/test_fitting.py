@@ -61,6 +61,28 @@ def test_the_step_is_chosen_on_folds_of_the_support(
     assert not list(trial.glob("fold-*"))
 
 
+def test_folds_expect_the_frequencies_that_a_head_has_learned_only_after_its_first_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Prototypes do not depend on how many images a class has, as a trained head does."""
+    logits = []
+
+    def noting(of_images: torch.Tensor, *more) -> dict[str, float]:
+        logits.append(of_images)
+        return measured(of_images, *more)
+
+    measured = metrics.loss_at_best_temperature
+    monkeypatch.setattr(metrics, "loss_at_best_temperature", noting)
+    learner = {"head": "cosine", "start": "prototypes", "probe_share": 0.0}
+    train = {"steps": 1, "batch_size": 16, "lr": 1e-12}
+    values = quick("finetune", select="support_cv", learner=learner, train=train, augment=[])
+    experiment.run({**values, "class_shots": {"3": 20}}, [0], out=tmp_path)
+    untrained, trained = logits[:2]
+    (shift,) = (trained - untrained).unique(dim=0).round(decimals=3).unique(dim=0)
+    assert shift[3] - shift[0] == pytest.approx(-np.log(15 / 3), abs=1e-2)  # three of four folds
+    assert shift[1] == shift[0]
+
+
 def test_a_random_backbone_is_initialised_from_training_images(tmp_path: Path) -> None:
     """The filters of speed-cnn whiten the support set and stay as they are."""
     backbone = {"name": "speed-cnn", "options": {"widths": [4, 4, 4]}}
