@@ -35,7 +35,7 @@ def _convolution_pair(c_in: int, c_out: int, batch_norm: bool = False) -> nn.Seq
 
 
 def baseline_cnn(input_size: int, width: Count = 32) -> Stages:
-    """K1: two pairs of 3x3 convolutions with ReLU, a max pool after each pair, flattened.
+    """Row K1: two pairs of 3x3 convolutions with ReLU, a max pool after each pair, flattened.
 
     It has 49,130 parameters with a linear 10-way head at 32x32. `width` is the number of filters,
     of which K4 uses 10. Source: study kshot, rows K1 and K4.
@@ -45,7 +45,7 @@ def baseline_cnn(input_size: int, width: Count = 32) -> Stages:
 
 
 def enhanced_cnn(input_size: int, width: Count = 64) -> Stages:
-    """K2: three pairs of convolution, ReLU and batch norm, max pools, a global average pool.
+    """Row K2: three pairs of convolution, ReLU and batch norm, max pools, a global average pool.
 
     It has 1,149,770 parameters with a linear 10-way head. Source: study kshot, row K2.
     """
@@ -58,7 +58,7 @@ def enhanced_cnn(input_size: int, width: Count = 64) -> Stages:
 
 
 def vgg(input_size: int, width: Count = 32) -> Stages:
-    """H1: three VGG blocks, each two 3x3 convolutions with ReLU and a max pool, flattened.
+    """Row H1: three VGG blocks, each two 3x3 convolutions with ReLU and a max pool, flattened.
 
     It has 420,554 parameters with the report's head of 64, 32 and 10 units at 32x32. The report
     says only "3 VGG blocks". Assumed: two convolutions a block (Simonyan and Zisserman, arXiv
@@ -78,7 +78,7 @@ def vgg(input_size: int, width: Count = 32) -> Stages:
 
 
 def custom_cnn(input_size: int, width: Count = 32) -> Stages:
-    """E4: three blocks of 3x3 convolution, batch norm, ReLU and max pool, flattened.
+    """Row E4: three blocks of 3x3 convolution, batch norm, ReLU and max pool, flattened.
 
     The slides say only "three convolutional blocks and the classifier layers". Assumed: the layers
     of a block, and `width`, 2 and 4 times `width` filters. Source: study experts, row E4.
@@ -99,7 +99,7 @@ def custom_cnn(input_size: int, width: Count = 32) -> Stages:
 def dropout_cnn(
     input_size: int, dropout: Rate = 0.5, pools: Literal["once", "each"] = "once"
 ) -> Stages:
-    """A3: three 3x3 convolutions of 32, 64 and 128 filters, max pooling and 2-d dropout, flattened.
+    """Row A3: 3x3 convolutions of 32, 64 and 128 filters, max pooling and 2-d dropout, flattened.
 
     It has 16,891,906 parameters with the report's head of 512, 40 and 10 units at 32x32. The report
     has "3 convolutional layers followed by a max pooling layer and 2-dimensional dropout". By
@@ -118,7 +118,7 @@ def dropout_cnn(
 
 
 def mlp(input_size: int, widths: Widths = (1500, 500, 100)) -> Stages:
-    """A1 and A2: a perceptron on the flattened image, with ReLU after each layer.
+    """Rows A1 and A2: a perceptron on the flattened image, with ReLU after each layer.
 
     The features are the last hidden layer. The images are not normalised, because the report has
     them "scaled to [0, 1] range". The small perceptron (A1) has the widths 1500, 500 and 100, the
@@ -196,7 +196,7 @@ class First(nn.Module):
 
 
 def vit(input_size: int, heads: Literal[5, 6] = 5) -> Stages:
-    """A5: a vision transformer of 6 encoder layers, width 30, on patches of 4x4 pixels.
+    """Row A5: a vision transformer of 6 encoder layers, width 30, on patches of 4x4 pixels.
 
     It has 70,960 parameters with a linear 10-way head at 32x32. The report states no more. Assumed,
     after Dosovitskiy et al. (arXiv 2010.11929): a class token, whose output is the features;
