@@ -47,9 +47,7 @@ def with_image_and_label(table: MemoryTable) -> MemoryTable:
         raise UserError(f"{table.path} is empty: expected a row for each image.")
     if len(pixels) > 1:
         values = np.stack([_pixels(table, content.column(name)) for name in pixels], axis=1)
-        joined = set(
-            pixels
-        )  # `drop_columns` takes a time that grows with the square of their number
+        joined = set(pixels)  # `drop_columns` would search the names once per column
         content = content.select([name for name in content.column_names if name not in joined])
         content = _with_images(table, content, values)
     elif pixels and holds_lists(content.column(pixels[0])):
