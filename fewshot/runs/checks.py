@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 
 from episodes import augment, streams
-from episodes.augment.pipeline import Step
 from episodes.rng import generator
 from episodes.types import ImageSet, TrainTest
 from fewshot import config
@@ -87,7 +86,7 @@ def check_labels(settings: MethodConfig, method: type[Learner], options: Learner
     _check_labels_of_training(name, method, options, settings.train, steps)
 
 
-def check_fit(learner: Learner, train: config.Train, steps: Sequence[Step]) -> None:
+def check_fit(learner: Learner, train: config.Train, steps: Sequence[Mapping[str, Any]]) -> None:
     """Check that a training by `fewshot.fit` suits its learner.
 
     Args:
@@ -113,7 +112,7 @@ def _check_labels_of_training(
     method: type[Learner],
     options: LearnerOptions,
     train: config.Train | None,
-    steps: Sequence[Step],
+    steps: Sequence[Mapping[str, Any]],
 ) -> None:
     mixing = [step["name"] for step in steps if augment.mixes_labels(step)]
     if mixing and method.feed != "batches":
