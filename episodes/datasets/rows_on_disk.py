@@ -42,7 +42,8 @@ def joined(chunks: Iterable[np.ndarray], n_rows: int) -> np.ndarray:
             end = min(start + len(chunk), n_rows)
             rows[start:end] = chunk[: end - start]
             start = end
-        assert start == n_rows
+        if start != n_rows:
+            raise ValueError(f"the chunks have {start} rows, not {n_rows}")
         return rows
     folder = cache_root()
     try:
