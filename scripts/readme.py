@@ -165,8 +165,8 @@ def choices() -> str:
         "- **Known superclasses** (vehicles, animals): `experts`, which also reports how often its "
         "gate is right.\n"
         "- **A large data set, or images unlike photographs:** `scratch`. With few labels of "
-        "photographs it is far behind everything else; on images unlike photographs, such as the "
-        "digits above, it can be the best."
+        "photographs it is far behind everything else; on the digits of "
+        "`make example` it is as good as the others."
     )
 
 

@@ -130,9 +130,10 @@ class FewShotClassifier(FittedEstimator):
         """Add labelled images, also of new classes; the first call fits the classifier.
 
         The result is that of fitting to all images at once, with the method, network and settings
-        of the first call, except that new images are held out together with those whose features
-        are nearly the same, for which `fit` does not search lists and arrays. A network is not
-        trained again, so a classifier whose head was trained with its network refuses more images.
+        of the first call, with one exception: new images are held out together with their copies
+        (images with nearly the same features), whereas `fit` does not search lists and arrays for
+        copies. A network is not trained again, so a classifier whose head was trained with its
+        network refuses more images.
 
         Args:
             X: images, see the class.
