@@ -39,7 +39,8 @@ def with_image_and_label(table: MemoryTable) -> MemoryTable:
     """Join columns of pixels into images, and one-hot columns into labels.
 
     Raises:
-        UserError: there are pixels, but not those of square images, or columns without rows.
+        UserError: there are pixels, but not those of square images, columns without rows, or
+            another column of images.
     """
     content = table.content
     pixels = pixel_columns(content.column_names)
@@ -105,6 +106,11 @@ def _with_images(table: MemoryTable, content: pa.Table, pixels: np.ndarray) -> p
     """Add square images, grey or with three channels at the end, as the column `image`."""
     import pyarrow as pa
 
+    if "image" in content.column_names:
+        raise UserError(
+            f"{table.path} has columns of pixels and a column 'image', so it is not clear which "
+            "are the images: remove the one or the other."
+        )
     n_pixels = pixels.shape[1]
     channels = 3 if isqrt(n_pixels) ** 2 != n_pixels and n_pixels % 3 == 0 else 1
     side = isqrt(n_pixels // channels)

@@ -54,6 +54,12 @@ def test_texts_of_other_numbers_are_no_pixels(text: str) -> None:
         joined({"pixels": ["1 2 3 4", text]})
 
 
+def test_pixels_beside_a_column_of_images_are_an_error() -> None:
+    columns = {f"pixel{i}": [0] for i in range(16)} | {"image": ["a.png"]}
+    with pytest.raises(UserError, match="columns of pixels and a column 'image', so it is not"):
+        joined(columns)
+
+
 def test_columns_of_pixels_without_rows_are_an_error() -> None:
     with pytest.raises(UserError, match="is empty: expected a row for each image"):
         joined({f"pixel{i}": pa.array([], pa.string()) for i in range(16)})
