@@ -23,7 +23,9 @@ Scale = Annotated[
 def sweep(
     studies: Annotated[
         list[Path],
-        typer.Argument(help="YAML files of study rows, or folders such as configs/studies/kshot."),
+        typer.Argument(
+            help="YAML files of study rows, folders of them, or names of packaged ones: kshot/K9."
+        ),
     ],
     scale: Scale = "small",
     only: Annotated[
@@ -73,8 +75,8 @@ def sweep(
 
     Examples:
 
-        fewshot sweep configs/studies/kshot --scale smoke
-        fewshot sweep configs/studies --only K9,K10 --dry-run
+        fewshot sweep kshot --scale smoke
+        fewshot sweep kshot/K9 my-studies/X1.yaml --dry-run
     """
     from fewshot.cli import arguments
     from fewshot.studies import staleness, status
@@ -157,7 +159,7 @@ def report(
 
         fewshot report runs
         fewshot report runs --out tables
-        fewshot report configs/studies/kshot --results runs/studies --out reports
+        fewshot report kshot --results runs/studies --out reports
     """
     from fewshot.cli import arguments
     from fewshot.report.studies import report as studies

@@ -302,7 +302,8 @@ def read(paths: Sequence[Path]) -> list[Row]:
         files = files_in(path)
         if not files:
             raise UserError(
-                f"{path} holds no study: rows are YAML files, as in configs/studies/kshot/K9.yaml."
+                f"{path} holds no study: expected YAML files of rows, a folder of them, or a name "
+                "of packaged ones, such as kshot or kshot/K9."
             )
         for file in files:
             values = {**config.read(file), "study": file.parent.name, "name": file.stem}
@@ -325,10 +326,22 @@ def _check_explained(rows: dict[Path, Row]) -> None:
 
 
 def files_in(path: Path) -> list[Path]:
-    """Return the YAML files at a path: itself, or all below a folder; empty if there are none."""
+    """Return the YAML files at a path: itself, or all below a folder; empty if there are none.
+
+    A path that does not exist is a name of packaged studies, such as `kshot` or `kshot/K9`.
+    """
+    path = path if path.exists() else _packaged(path)
     if path.is_file():
         return [path] if path.suffix == ".yaml" else []
     return sorted(path.rglob("*.yaml"))
+
+
+def _packaged(path: Path) -> Path:
+    """Return where the packaged studies have a path, with or without `configs/studies`."""
+    studies = config.presets_folder() / "studies"
+    has_folders = path.parts[:2] == ("configs", "studies")
+    place = (studies.parents[1] if has_folders else studies) / path
+    return place if place.exists() else place.with_suffix(".yaml")
 
 
 def _natural_order(path: Path) -> tuple[str, list[tuple[str, int]]]:

@@ -123,6 +123,21 @@ def test_a_cell_of_the_episodic_regime_is_one_run() -> None:
     assert [row.trials_at(scale) for scale in schema.SCALES] == [1, 1, 1]
 
 
+@pytest.mark.parametrize("name", ["kshot", "configs/studies/kshot"])
+def test_packaged_studies_have_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = [row.name for row in schema.read([Path(name)])]
+    assert {"K1", "K9", "K10"} <= set(names)
+    (row,) = schema.read([Path(name, "K9")])
+    assert (row.study, row.name) == ("kshot", "K9")
+    Path("kshot").mkdir()
+    Path("kshot/X1.yaml").write_text("title: mine", encoding="utf-8")
+    with pytest.raises(UserError, match=r"X1\.yaml"):  # a folder of one's own comes first
+        schema.read([Path("kshot")])
+
+
 def test_a_folder_without_rows_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="holds no study"):
         schema.read([tmp_path])
