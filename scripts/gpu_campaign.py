@@ -27,10 +27,12 @@ DATA is a folder that contains `cifar10/` and, for `meta` and `wider`, `tinyimag
 Parquet files; by default $FEWSHOT_DATA. The package need not be installed, but the packages in
 `MODULES` have to be, on Python 3.11 to 3.13. For a machine without a network, install the missing
 ones with `pip install --target packages ...` under the same version of Python, copy that folder as
-well, and set `PYTHONPATH=packages`.
+well, and set `PYTHONPATH=packages`. learn2learn is compiled: `python3.12 -m pip wheel --no-deps -r
+requirements/learn2learn.txt requests tqdm cloudpickle` makes the wheels for Python 3.12.
 
-A machine lent for 15 minutes, to which at most 64 MiB travel with each of two calls (git ignores
-`data/` and `campaign/`, so both stay there between the calls):
+A machine lent for 15 minutes, to which at most 64 MiB travel with each of two calls. Git ignores
+`data/` and `campaign/`, so both stay there if the second call comes before the idle machine is
+given back: collect the files of both calls first.
 
 1. Here, `rm -r reports/figures reports/index.html` (`git restore reports` brings them back), then
    `python -m scripts.gpu_files --data $FEWSHOT_DATA --out data --leave-out reports/figures
@@ -95,6 +97,7 @@ MODULES = {
     "typer": "typer",
     "rich": "rich",
     "filelock": "filelock",
+    "learn2learn": "learn2learn",
     "pytest": "pytest",
 }
 TOTAL_SECONDS = 540.0
@@ -270,8 +273,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         write_toy_data(data / "cifar10")
     os.environ["FEWSHOT_DATA"] = str(data.resolve())
     os.environ.setdefault("FEWSHOT_CACHE", str(options.out / "cache"))
-    if asked.device == "cpu":
-        os.environ["FEWSHOT_TEST_DEVICE"] = "cpu"
+    os.environ["FEWSHOT_TEST_DEVICE"] = asked.device
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         summary = campaign(options, names)

@@ -1,6 +1,6 @@
 """Meta-train conv4 longer than a CPU can, and evaluate it on tasks of novel classes.
 
-python -m scripts.gpu_worker meta --out DIR [--seconds 110]
+python -m scripts.gpu_worker meta --out DIR [--seconds 90]
 
 The settings are those of the published records in `reports/records/episodes/tinyimagenet`: Tiny
 ImageNet at 32 pixels in 120 base, 30 validation and 50 novel classes, 5-way tasks with one and with
@@ -21,7 +21,7 @@ from fewshot.runs.episodic.record import EpisodesRecord
 
 METHODS = ("protonet", "anil")
 SHOTS = (1, 5)
-SECONDS = 110.0
+SECONDS = 90.0
 TRAINING_SHARE = 0.7  # of the seconds; the rest is for the timing, the features and the tasks
 WARM_UP_STEPS, TIMED_STEPS = 5, 40
 MOST_STEPS = 10_000

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 
 CONTROL = "nvidia-cuda-mps-control"
 FOLDERS = ("/usr/local/nvidia/bin",)  # of containers that mount the driver, beside the path
-START_SECONDS = 30.0  # for the service and a first process that computes through it
+START_SECONDS = 60.0  # for the service and a first process that computes through it
 STOP_SECONDS = 2  # for processes that still have the GPU open, as the one that started them may
 CLIENT = "import torch; print(torch.ones(2, device='cuda').sum().item())"
 

@@ -64,9 +64,9 @@ def _by_value(options: Options) -> list[Part]:
     tiny = () if options.toy else ("tinyimagenet32",)
     return [
         _measured(options, "prepare", 40),
-        Part("tests", 100, _test_command(tests, options.toy), lambda: read_tests(tests)),
-        _measured(options, "meta", 110, tiny),
-        _measured(options, "wider", 150, tiny),
+        Part("tests", 130, _test_command(tests, options.toy), lambda: read_tests(tests)),
+        _measured(options, "meta", 90, tiny),
+        _measured(options, "wider", 130, tiny),
         _grid(options, 130),
         _few_labels(options, "probe", 18),
         _few_labels(options, "protonet", 18),
@@ -98,15 +98,20 @@ def _grid(options: Options, seconds: float) -> Part:
 def _test_command(report: Path, toy: bool) -> list[str]:
     """Return the command that runs the tests marked `gpu`, or a few for a toy.
 
-    It names only the files that have such tests.
+    It names only the files that have such tests. SIGTERM ends it as Ctrl-C does, so that the report
+    has the tests that ended in time.
     """
+    program = (
+        "import signal, sys, pytest; signal.signal(signal.SIGTERM, signal.default_int_handler); "
+        "sys.exit(pytest.main(sys.argv[1:]))"
+    )
     files = sorted(
         str(path.relative_to(ROOT))
         for path in (ROOT / "tests").rglob("test_*.py")
         if "pytest.mark.gpu" in path.read_text(encoding="utf-8")
     )
     few = ["-k", "features"] if toy else []
-    return ["-m", "pytest", "-m", "gpu", "-W", "default", f"--junitxml={report}", *few, *files]
+    return ["-c", program, "-m", "gpu", "-W", "default", f"--junitxml={report}", *few, *files]
 
 
 def _few_labels(options: Options, method: str, seconds: float) -> Part:

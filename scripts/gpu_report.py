@@ -56,14 +56,17 @@ class Pair(NamedTuple):
 def publish(campaign: Path, records: Path) -> None:
     """Copy what a campaign measured; parts that it did not finish stay as they were published.
 
-    A toy is refused.
+    A toy, and a campaign on a CPU, are refused.
 
     Args:
         campaign: what `scripts.gpu_campaign` wrote.
         records: the folder of published records, of the GPU and of studies.
     """
-    if io.read_json(campaign / "settings.json")["toy"]:
+    settings = io.read_json(campaign / "settings.json")
+    if settings["toy"]:
         sys.exit(f"{campaign} is a toy campaign (--toy), whose results are not published")
+    if settings["device"] == "cpu":
+        sys.exit(f"{campaign} ran with --device cpu, so its results are not those of a GPU")
     folder = records / GPU.name
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "summary.json"

@@ -1,6 +1,6 @@
 """Pretrain a wider mini-resnet for a few minutes and compare it with the shipped one.
 
-python -m scripts.gpu_worker wider --out DIR [--widths 192,384,640,896] [--seconds 150]
+python -m scripts.gpu_worker wider --out DIR [--widths 192,384,640,896] [--seconds 130]
 
 The network is pretrained on `tinyimagenet32` as `fewshot pretrain` does it, for as many epochs as
 fit in the seconds: a fifth of an epoch is timed first. A teacher shares its class probabilities:
@@ -25,7 +25,7 @@ from fewshot.runs import experiment, pretraining
 from fewshot.runs.run_record import RunRecord
 
 WIDTHS = (192, 384, 640, 896)  # twice those of the shipped network
-SECONDS = 150.0
+SECONDS = 130.0
 TRAINING_SHARE = 0.75  # of the seconds after the timing; the rest is for maps and probes
 MOST_EPOCHS = 30.0  # those of the preset
 WARM_UP_EPOCHS, TIMED_EPOCHS = 0.1, 0.2

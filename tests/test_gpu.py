@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import math
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,7 +27,7 @@ from fewshot.backbones import embed
 from fewshot.config import BackboneSettings, Train
 from fewshot.errors import Interrupted
 from fewshot.evaluation import episodic
-from fewshot.heads import HEADS
+from fewshot.heads import HEADS, calibration
 from fewshot.learners import LEARNERS
 from fewshot.learners.base import Learner
 from fewshot.training import devices, trainer
@@ -43,7 +45,8 @@ STEPS = 12
 pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(
-        DEVICE == "cuda" and not torch.cuda.is_available(), reason="there is no CUDA device"
+        DEVICE.startswith("cuda") and not torch.cuda.is_available(),
+        reason="there is no CUDA device",
     ),
 ]
 
@@ -90,7 +93,7 @@ def weights(learner: Learner) -> torch.Tensor:
     return torch.cat([value.detach().flatten() for value in learner.state_dict().values()]).cpu()
 
 
-@pytest.mark.skipif(DEVICE != "cuda", reason="the detector is CUDA's")
+@pytest.mark.skipif(not DEVICE.startswith("cuda"), reason="the detector is CUDA's")
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_a_training_step_does_not_wait_for_the_device(method: str, precision: str) -> None:
@@ -108,7 +111,7 @@ def test_a_training_step_does_not_wait_for_the_device(method: str, precision: st
         torch.cuda.set_sync_debug_mode("default")
 
 
-@pytest.mark.skipif(DEVICE != "cuda", reason="the detector is CUDA's")
+@pytest.mark.skipif(not DEVICE.startswith("cuda"), reason="the detector is CUDA's")
 @pytest.mark.parametrize("name", augment.AUGMENTATIONS)
 def test_an_augmentation_does_not_wait_for_the_device(name: str) -> None:
     image_set = easy.images(12, seed=0)
@@ -235,3 +238,27 @@ def test_learners_solve_tasks_on_the_device(method: str) -> None:
         together = learner.task_logits(support[None], labels, query[None], easy.N_WAY)[0]
         alone = learner.adapt(items.support)(items.query.images)
     torch.testing.assert_close(together, alone, rtol=1e-3, atol=1e-3)
+
+
+def test_the_prior_and_the_temperature_are_those_of_the_cpu() -> None:
+    random = torch.Generator().manual_seed(0)
+    logits, labels = torch.randn(40, 3, generator=random), torch.arange(40) % 3
+    counts = torch.tensor([1, 2, 5])
+    on_device = [part.to(DEVICE) for part in (logits, labels, counts)]
+    for prior in ("balanced", "training", {"a": 2.0}):
+        classes = ("a", "b", "c")
+        shift = calibration.frequencies(prior, classes, counts)
+        there = calibration.frequencies(prior, classes, on_device[2])
+        torch.testing.assert_close(there.cpu(), shift)
+    temperature = calibration.choose_temperature(logits, labels)
+    assert calibration.choose_temperature(*on_device[:2]) == pytest.approx(temperature)
+
+
+def test_a_process_may_begin_with_a_numbered_device() -> None:
+    name = "cuda:0" if DEVICE == "cuda" else DEVICE
+    code = (
+        "from fewshot.training import devices\n"
+        f"devices.set_up_process(devices.Compute({name!r}, 'float32', False, 1))\n"
+        f"assert devices.now({name!r}) > 0"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

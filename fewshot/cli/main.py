@@ -98,6 +98,14 @@ def _check_working_directory() -> None:
         raise UserError("the working directory was removed: change to another (cd).") from None
 
 
+def _lacking_memory(error: BaseException) -> str | None:
+    """Return whose memory an error says was used up; None for another error. Imports no torch."""
+    if type(error).__name__ == "OutOfMemoryError":
+        return "GPU"
+    is_of_torch = "DefaultCPUAllocator: can't allocate memory" in str(error)
+    return "computer" if is_of_torch or isinstance(error, MemoryError) else None
+
+
 def main() -> NoReturn:
     """Run the command line.
 
@@ -126,10 +134,18 @@ def main() -> NoReturn:
     except (Diverged, ProcessLost) as error:
         print(f"fewshot: {error}", file=sys.stderr)
         sys.exit(1)
-    except (KeyboardInterrupt, RuntimeError) as error:
-        if not display.is_interruption(error):
+    except (KeyboardInterrupt, RuntimeError, MemoryError) as error:
+        if display.is_interruption(error):
+            sys.exit(130)
+        if (memory := _lacking_memory(error)) is None:
             raise
-        sys.exit(130)
+        print(
+            f"fewshot: the memory of the {memory} was not enough: close other programs, or use a "
+            "smaller train.batch_size or image_size, fewer --workers or another --device; trials "
+            "that are finished stay.",
+            file=sys.stderr,
+        )
+        sys.exit(1)
     finally:
         display.ignore_signals_at_exit()
     sys.exit(0)

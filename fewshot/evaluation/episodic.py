@@ -7,7 +7,6 @@ for the device only where a head tests whether its iteration has converged, ever
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -21,6 +20,7 @@ from fewshot.backbones import chunk_size
 from fewshot.errors import Diverged
 from fewshot.heads.task_head import TaskClassifier, TaskHead
 from fewshot.learners.base import Learner
+from fewshot.training import devices
 
 # Features of the tasks that are solved at once: on a CPU as many as its caches hold, and on a GPU
 # as many as occupy it.
@@ -132,7 +132,7 @@ def _count(
         device: the device that computes.
     """
     n_tasks = sum(map(len, tasks))
-    started = _now(device)
+    started = devices.now(device)
     solve = prepare()
     finite = torch.ones((), dtype=torch.bool, device=device)
     correct: list[Tensor] = []
@@ -148,7 +148,7 @@ def _count(
             done += len(chunk)
             progress.update(f"task {done:,} of {n_tasks:,}")
     counts = torch.cat(correct).cpu()
-    seconds = _now(device) - started
+    seconds = devices.now(device) - started
     if not finite:
         raise Diverged(
             "the logits of some tasks are not finite: the training diverged, or features are not "
@@ -156,10 +156,3 @@ def _count(
         )
     sizes = [torch.full((len(some),), some.query.shape[1]) for some in tasks]
     return Counts(counts, torch.cat(sizes), seconds)
-
-
-def _now(device: torch.device) -> float:
-    """Return the time in seconds at which the device has done all of its work."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter()

@@ -6,7 +6,6 @@ set. Evaluation is inductive: no query influences another, and no buffer is writ
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -15,6 +14,7 @@ from torch import Tensor
 
 from episodes.types import Labelled
 from fewshot.learners.base import Classifier, Learner
+from fewshot.training import devices
 
 
 class Predictions(NamedTuple):
@@ -35,11 +35,10 @@ class Adapted(NamedTuple):
 def adapt(learner: Learner, support: Labelled) -> Adapted:
     """Adapt a learner to the support set, in evaluation mode, and measure the time."""
     learner.eval()
-    started = time.perf_counter()
+    device = support.images.device
+    started = devices.now(device)
     classifier = learner.adapt(support)
-    if support.images.is_cuda:
-        torch.cuda.synchronize(support.images.device)
-    return Adapted(classifier, time.perf_counter() - started)
+    return Adapted(classifier, devices.now(device) - started)
 
 
 @torch.no_grad()

@@ -72,11 +72,12 @@ def frequencies(prior: Prior, classes: Sequence[str], counts: Tensor) -> Tensor:
             label, `training` is `balanced`.
     """
     if prior == "balanced" or (prior == "training" and not counts.any()):
-        return torch.ones(len(counts), dtype=torch.float64)
+        return torch.ones(len(counts), dtype=torch.float64, device=counts.device)
     if prior == "training":
         weights = counts.double()
     else:
-        weights = torch.tensor([prior.get(name, 1.0) for name in classes], dtype=torch.float64)
+        values = [prior.get(name, 1.0) for name in classes]
+        weights = torch.tensor(values, dtype=torch.float64, device=counts.device)
     return weights / weights.mean()
 
 
@@ -137,11 +138,13 @@ def choose_temperature(
         tolerance: standard deviation of that prior, on the logarithm; infinite for no prior.
     """
     logits = logits.double()
-    weights = torch.ones(len(labels)) if weights is None else weights
+    weights = torch.ones_like(logits[:, 0]) if weights is None else weights
     excess = logits - logits.gather(1, labels[:, None])
     centre, half = math.log(expected) if tolerance < math.inf else 0.0, LOG_RANGE
     for _ in range(4):
-        grid = torch.linspace(centre - half, centre + half, GRID, dtype=torch.float64)
+        grid = torch.linspace(
+            centre - half, centre + half, GRID, dtype=torch.float64, device=logits.device
+        )
         losses = torch.stack(
             [weights.double() @ (excess / value).logsumexp(1) for value in grid.exp()]
         )

@@ -92,9 +92,8 @@ class NewHeads:
         targets_TSW = F.one_hot(labels_TS, n_way).to(support_TSD.dtype)
         momentum_TWD, momentum_TW = torch.zeros_like(self.weight_TWD), self.bias_TW * 0
         fresh = 1.0  # torch's SGD does not dampen the first gradient
-        for epoch in range(options.adapt_epochs):
-            order = torch.randperm(n_images, generator=generator(0, "new-head-order", epoch))
-            for batch in order.to(support_TSD.device).split(options.adapt_batch):
+        for order in _orders(options.adapt_epochs, n_images).to(support_TSD.device):
+            for batch in order.split(options.adapt_batch):
                 gradient_TWD, gradient_TW = self._gradients(
                     support_TSD[:, batch], targets_TSW[:, batch]
                 )
@@ -120,6 +119,15 @@ class NewHeads:
         along_TWD = self.options.scale * (error_TBW.mT @ batch_TBD)  # the gradient in `unit_TWD`
         radial_TW1 = (along_TWD * unit_TWD).sum(-1, keepdim=True)
         return (along_TWD - radial_TW1 * unit_TWD) / norm_TW1, error_TBW.sum(1)
+
+
+def _orders(n_epochs: int, n_images: int) -> Tensor:
+    """Return the order of the images in each epoch, int64 [n_epochs, n_images]."""
+    orders = [
+        torch.randperm(n_images, generator=generator(0, "new-head-order", epoch))
+        for epoch in range(n_epochs)
+    ]
+    return torch.stack(orders)
 
 
 def _sorted(support_TSD: Tensor, labels_TS: Tensor) -> tuple[Tensor, Tensor]:

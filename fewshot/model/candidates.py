@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -19,8 +18,9 @@ from fewshot.config import BackboneSettings
 from fewshot.features import frozen
 from fewshot.model.classifier import Recipe, for_models
 from fewshot.model.training import Training
+from fewshot.training import devices
 
-TIMED_IMAGES = 8
+TIMED_IMAGES = {"cpu": 8, "cuda": 64}  # few images leave most of a GPU idle
 # The first is the default where nothing can be compared. The strengths were chosen on training
 # images (docs/log.md).
 RECIPES = (
@@ -83,12 +83,13 @@ def build(settings: BackboneSettings, device: str) -> Backbone:
 @torch.no_grad()
 def seconds_per_image(backbone: Backbone, images: ImageSet, device: str) -> float:
     """Return how long the classification of an image takes, from a few images."""
-    few = streams.labelled(images, torch.arange(min(TIMED_IMAGES, len(images))), device).images
+    n_images = min(TIMED_IMAGES[torch.device(device).type], len(images))
+    few = streams.labelled(images, torch.arange(n_images), device).images
     times = []
     for _ in range(2):  # the first time takes longer
-        started = time.perf_counter()
+        started = devices.now(device)
         backbone(few)
-        times.append(time.perf_counter() - started)
+        times.append(devices.now(device) - started)
     return min(times) / len(few)
 
 

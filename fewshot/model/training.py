@@ -41,6 +41,13 @@ class Trained(NamedTuple):
     learned: bool
 
 
+class _Fit(NamedTuple):
+    """A trained learner, and the seconds that its steps took."""
+
+    learner: Learner
+    seconds: float
+
+
 @dataclass(frozen=True)
 class Training:
     """How a network is trained.
@@ -58,7 +65,7 @@ class Training:
     def run(self, images: ImageSet, indices: Tensor) -> Trained:
         """Train on some images of a set."""
         with tempfile.TemporaryDirectory(prefix="fewshot-") as folder:
-            learner = self._fit(images, indices, Path(folder))
+            learner = self._fit(images, indices, Path(folder)).learner
         learner.eval().requires_grad_(False)
         for_models(learner.backbone)
         features = frozen.extract(learner.backbone, images, indices, self.device)
@@ -79,27 +86,26 @@ class Training:
         return self.n_steps(images) * self.config.train.batch_size
 
     def seconds(self, images: ImageSet) -> float:
-        """Return how long a training takes, from a few steps."""
+        """Return how long a training takes, from a few steps and from what it does besides."""
         assert self.config.train is not None
         n_steps = self.n_steps(images)
         few = min(MEASURED_STEPS, n_steps)
-        times = []
         for steps in (1, few):  # the first step takes longer
             settings = self.config.train.model_copy(update={"steps": steps, "epochs": None})
             short = replace(self, config=self.config.model_copy(update={"train": settings}))
             started = time.perf_counter()
             with tempfile.TemporaryDirectory(prefix="fewshot-") as folder:
-                short._fit(images, torch.arange(len(images)), Path(folder))
-            times.append(time.perf_counter() - started)
-        return times[1] / few * n_steps
+                of_steps = short._fit(images, torch.arange(len(images)), Path(folder)).seconds
+            seconds = time.perf_counter() - started
+        return seconds + of_steps / few * (n_steps - few)
 
-    def _fit(self, images: ImageSet, indices: Tensor, folder: Path) -> Learner:
+    def _fit(self, images: ImageSet, indices: Tensor, folder: Path) -> _Fit:
         compute = devices.resolve(self.device, "auto", torch.get_num_threads())
         task = Task(len(images.classes), None, images.classes)
         run = BaseTraining(self.config, (), None, task, folder, compute, self.seed)
         learner = run.build_learner(self.seed)
-        fitting.fit_part(run, learner, Part(images, indices), self.seed, folder)
-        return learner
+        fit = fitting.fit_part(run, learner, Part(images, indices), self.seed, folder)
+        return _Fit(learner, fit.seconds)
 
 
 def configured(

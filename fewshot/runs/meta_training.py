@@ -168,6 +168,8 @@ def load_weights(learner: Learner, folder: Path) -> None:
     path = folder / WEIGHTS
     try:
         learner.load_state_dict(io.read_safetensors(path))
+    except torch.OutOfMemoryError:
+        raise
     except (OSError, RuntimeError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(

@@ -29,6 +29,7 @@ from fewshot.runs import (
 )
 from fewshot.runs.labelled_subset import LabelledSubset, labelled_subset, remark_on_fraction
 from fewshot.runs.resolve import ResolvedRun
+from fewshot.runs.run_settings import options_of
 from fewshot.runs.trial_data import Part, TrialData
 from fewshot.runs.trial_files import TrialPredictions
 from fewshot.runs.trial_record import CALIBRATED, Cost, TrialRecord
@@ -51,7 +52,7 @@ def run_trial(run: ResolvedRun, seed: int, *, force: bool = False) -> None:
         if not distributed.from_main(lambda: _needs_work(folder, force)):
             return
         started = datetime.now(UTC)
-        _set_up_process(run.compute)
+        devices.set_up_process(run.compute)
         subset = labelled_subset(run.config, run.data, seed)
         learner = run.build_learner(seed)
         shared = meta_training.apply(run, learner) if run.bases else None
@@ -80,13 +81,6 @@ def _needs_work(folder: Path, force: bool) -> bool:
         return False
     io.make_folder(folder)
     return True
-
-
-def _set_up_process(compute: devices.Compute) -> None:
-    devices.use_threads(compute.threads)
-    devices.keep_freed_memory()
-    if compute.device.startswith("cuda"):
-        torch.cuda.reset_peak_memory_stats(compute.device)
 
 
 def _evaluate(
@@ -211,11 +205,15 @@ def _warnings(
 
 
 def _overlaps(run: ResolvedRun, learner: Learner) -> list[str]:
-    """Warn if the network has already learned from labels of the data's classes."""
+    """Warn if the network or a teacher has already learned from labels of the data's classes."""
     data, pretraining = run.data.train, learner.backbone.pretraining
     known: list[tuple[str, class_names.ClassNames]] = []
     if pretraining is not None:
         known.append((f"backbone '{run.config.backbone.full_name}' was pretrained", pretraining))
+    for paths in options_of(run.config).weight_files().values():
+        for path in dict.fromkeys(map(Path, paths)):
+            taught = class_names.of_weights(path)
+            known += [(f"{path.name}, a teacher, was trained", taught)] if taught else []
     for base in run.bases:
         trained = class_names.of_data(base.name, base.classes)
         known.append((f"the {run.config.method} was meta-trained", trained))

@@ -148,6 +148,8 @@ def load_weights(learner: Learner, folder: Path) -> None:
         if unknown:
             raise RuntimeError(f"unknown tensor {min(unknown)}")
         learner.load_state_dict(saved, strict=False)
+    except torch.OutOfMemoryError:
+        raise
     except (OSError, RuntimeError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(

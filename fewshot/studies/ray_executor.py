@@ -83,12 +83,34 @@ class InRay:
             self._join(self.address)
         else:
             self._start()
-        gpus = 1 if (self.device or "").startswith("cuda") else 0
+        gpus = self._gpus_of_a_cell()
+        if gpus:
+            self.device = "cuda"  # a cell sees only the GPU that Ray gives it
         as_task = self.ray.remote(
             num_cpus=1, num_gpus=gpus, max_retries=TRIES, max_calls=1 if gpus else 0
         )
         self.task: Any = as_task(run_cell_on_node if self.address else run_cell)
         return self
+
+    def _gpus_of_a_cell(self) -> int:
+        """Return how many GPUs a cell needs: one if a node has any, unless the CPU is asked for.
+
+        Raises:
+            UserError: a GPU is asked for by its number, or there is none.
+        """
+        if self.device == "cpu":
+            return 0
+        n_gpus = self.ray.cluster_resources().get("GPU", 0)
+        if self.device in (None, "auto"):
+            return int(n_gpus > 0)
+        if self.device != "cuda":
+            raise UserError(
+                f"--device {self.device}: Ray chooses the GPU of each cell: use --device cuda, and "
+                "CUDA_VISIBLE_DEVICES to leave GPUs out."
+            )
+        if not n_gpus:
+            raise UserError("--device cuda: Ray knows no GPU: use --device cpu.")
+        return 1
 
     def _start(self) -> None:
         """Start Ray on this machine, with a token that no other process knows."""

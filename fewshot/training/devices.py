@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import platform
+import time
 from typing import NamedTuple
 
 import torch
@@ -62,6 +63,22 @@ def pick(requested: str | None) -> str:
                 f"device '{requested}' was requested, but {existing} here: use --device cpu."
             )
     return requested
+
+
+def set_up_process(compute: Compute) -> None:
+    """Let this process compute as a run does from now on, and count the GPU's memory from here."""
+    use_threads(compute.threads)
+    keep_freed_memory()
+    if compute.device.startswith("cuda"):
+        torch.cuda.init()  # a name with a number, such as cuda:0, does not do it
+        torch.cuda.reset_peak_memory_stats(compute.device)
+
+
+def now(device: str | torch.device) -> float:
+    """Return the time in seconds at which the device has done all of its work."""
+    if torch.device(device).type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
 
 
 def use_threads(n_threads: int) -> None:

@@ -69,7 +69,7 @@ def test_a_campaign_is_published_without_what_its_records_hold(tmp_path: Path) -
         "grid": {"state": "unfinished", "result": {"n": 3}},
         "fast": {"state": "timed out", "result": {"n": 4}},
     }
-    (campaign / "settings.json").write_text('{"toy": false}')
+    (campaign / "settings.json").write_text('{"toy": false, "device": "cuda"}')
     (campaign / "summary.json").write_text(json.dumps(parts))
     (published / "gpu").mkdir(parents=True)
     before = {"fast": {"state": "done"}, "target": {"state": "done", "result": {"n": 5}}}
@@ -95,16 +95,25 @@ def test_finished_settings_of_the_grid_are_published_as_results_of_the_study(
     results.mkdir(parents=True)
     for name, status in (("good", "done"), ("bad", "failed")):
         (results / f"{name}.json").write_text(json.dumps({"status": status}))
-    (campaign / "settings.json").write_text('{"toy": false}')
+    (campaign / "settings.json").write_text('{"toy": false, "device": "cuda"}')
     (campaign / "summary.json").write_text("{}")
     gpu_report.publish(campaign, records)
     (path,) = (records / "architectures" / "full" / "A4").glob("*.json")
     assert path.name == "good.json"
 
 
-def test_a_toy_is_not_published(tmp_path: Path) -> None:
-    (tmp_path / "settings.json").write_text('{"toy": true}')
-    with pytest.raises(SystemExit, match="is a toy campaign"):
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"toy": True, "device": "cuda"}, "is a toy campaign"),
+        ({"toy": False, "device": "cpu"}, "not those of a GPU"),
+    ],
+)
+def test_a_toy_and_a_campaign_on_a_cpu_are_not_published(
+    settings: dict[str, object], message: str, tmp_path: Path
+) -> None:
+    (tmp_path / "settings.json").write_text(json.dumps(settings))
+    with pytest.raises(SystemExit, match=message):
         gpu_report.publish(tmp_path, tmp_path / "records")
     assert not (tmp_path / "records").exists()
 

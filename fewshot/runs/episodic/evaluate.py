@@ -58,10 +58,7 @@ def evaluate(run: ResolvedEpisodes, tasks: Tasks, apart: Tasks) -> EpisodesRecor
         Interrupted: the training was interrupted; the same call resumes it.
     """
     started = datetime.now(UTC)
-    devices.use_threads(run.compute.threads)
-    devices.keep_freed_memory()
-    if run.compute.device.startswith("cuda"):
-        torch.cuda.reset_peak_memory_stats(run.compute.device)
+    devices.set_up_process(run.compute)
     prepared = _prepare(run)
     counts, feature_seconds = _counts(run, prepared, (*tasks, *apart))
     n_tasks = sum(map(len, tasks))

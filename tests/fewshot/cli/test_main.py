@@ -7,8 +7,10 @@ import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
+import torch
 
 from fewshot.errors import Diverged
 from tests.fewshot.cli.command import RUN, fewshot
@@ -168,6 +170,22 @@ def test_a_failed_and_an_interrupted_run_have_their_own_codes(
     monkeypatch.setattr(experiment, "run", fail)
     assert fewshot(f"{RUN} --method probe", monkeypatch) == code
     assert capsys.readouterr().err == line
+
+
+@pytest.mark.parametrize(
+    ("allocate", "memory"),
+    [
+        (lambda: torch.empty(2**50), "computer"),
+        (lambda: bytearray(2**60), "computer"),
+        (Mock(side_effect=torch.OutOfMemoryError("CUDA out of memory.")), "GPU"),
+    ],
+)
+def test_too_little_memory_is_one_sentence(allocate, memory, monkeypatch, capsys) -> None:
+    from fewshot.runs import experiment
+
+    monkeypatch.setattr(experiment, "run", lambda *arguments, **keywords: allocate())
+    assert fewshot(f"{RUN} --method probe", monkeypatch) == 1
+    assert capsys.readouterr().err.startswith(f"fewshot: the memory of the {memory} was not enough")
 
 
 def test_the_message_about_an_unwritable_folder_names_it(monkeypatch, tmp_path, capsys) -> None:

@@ -88,3 +88,41 @@ def test_a_sweep_does_not_wait_for_cells_of_a_ray_that_has_ended() -> None:
     with pytest.raises(ProcessLost, match="the same command resumes"):
         pool.wait(["a"], lambda handle: None)
     assert pool.ray.nodes.call_count == 2
+
+
+def in_ray(device: str | None, n_gpus: int) -> ray_executor.InRay:
+    """Return what runs cells with a Ray that knows so many GPUs."""
+    pool = ray_executor.InRay(2, None, device)
+    pool.ray = Mock()
+    pool.ray.cluster_resources.return_value = {"CPU": 2, **({"GPU": n_gpus} if n_gpus else {})}
+    return pool
+
+
+@pytest.mark.parametrize(
+    ("device", "n_gpus", "gpus", "of_cell"),
+    [
+        ("cpu", 4, 0, "cpu"),
+        (None, 0, 0, None),
+        (None, 4, 1, "cuda"),
+        ("cuda", 4, 1, "cuda"),
+    ],
+)
+def test_a_cell_has_a_gpu_of_its_own_where_there_are_any(
+    device: str | None, n_gpus: int, gpus: int, of_cell: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ray")
+    pool = in_ray(device, n_gpus)
+    monkeypatch.setattr(pool, "_start", lambda: None)
+    pool._enter()
+    assert pool.ray.remote.call_args.kwargs["num_gpus"] == gpus
+    assert pool.device == of_cell
+
+
+@pytest.mark.parametrize(
+    ("device", "n_gpus", "message"),
+    [("cuda:1", 4, "Ray chooses the GPU of each cell"), ("cuda", 0, "Ray knows no GPU")],
+)
+def test_a_gpu_that_ray_cannot_give_is_an_error(device: str, n_gpus: int, message: str) -> None:
+    pytest.importorskip("ray")
+    with pytest.raises(UserError, match=message):
+        in_ray(device, n_gpus)._gpus_of_a_cell()
