@@ -40,13 +40,13 @@ class ClassNames(NamedTuple):
 
         They are those of the list; without one, all whose name or last word is that name.
         """
-        name = _plain(name)
+        name = plain(name)
         by_words = (known for known in self.classes if _means(known, name))
         return self.kinds.get(name) or tuple(by_words)
 
     def matches(self, names: Sequence[str]) -> dict[str, tuple[str, ...]]:
         """Return the classes for each name: the same ones, else the nearest, else none."""
-        return {name: self.same(name) or self.nearest.get(_plain(name), ()) for name in names}
+        return {name: self.same(name) or self.nearest.get(plain(name), ()) for name in names}
 
     def numbers(self, table: Mapping[str, Sequence[str]], names: Sequence[str]) -> list[list[int]]:
         """Return for each name the numbers of its classes.
@@ -80,13 +80,13 @@ class ClassNames(NamedTuple):
         return [[number_of[known] for known in table.get(name, ())] for name in names]
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
     """Return a name in lower case, with spaces between its words."""
     return " ".join(name.lower().replace("_", " ").replace("-", " ").split())
 
 
 def _means(known: str, name: str) -> bool:
-    return _plain(known) == name or _plain(known).endswith(f" {name}")
+    return plain(known) == name or plain(known).endswith(f" {name}")
 
 
 def of_data(data: str, classes: Sequence[str]) -> ClassNames:

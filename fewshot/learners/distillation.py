@@ -15,7 +15,7 @@ from torch import Tensor
 
 from episodes.types import Labelled
 from fewshot import functional
-from fewshot.backbones import Backbone, from_file
+from fewshot.backbones import Backbone, class_names, from_file
 from fewshot.errors import UserError
 from fewshot.learners.supervised import Supervised
 from fewshot.learners.variation import Variation
@@ -71,11 +71,17 @@ class Distillation(Variation[Supervised]):
             teacher.to(device).set_compute(precision, channels_last)
 
 
-def load_teacher(path: Path, n_way: int) -> Backbone:
+def load_teacher(path: Path, n_way: int, classes: Sequence[str] = ()) -> Backbone:
     """Load a teacher from a file that `fewshot pretrain` wrote.
 
+    Args:
+        path: the file.
+        n_way: the number of classes of the data.
+        classes: their names, in the order of the labels; empty if they are unknown.
+
     Raises:
-        UserError: if the network was trained on another number of classes.
+        UserError: if the network was trained on another number of classes, or on classes of other
+            names or in another order.
     """
     teacher = from_file(path).requires_grad_(False).eval()
     if teacher.n_classes != n_way:
@@ -83,4 +89,20 @@ def load_teacher(path: Path, n_way: int) -> Backbone:
             f"learner.teachers: {path} was trained on {teacher.n_classes} classes, and the data "
             f"has {n_way}: name files that `fewshot pretrain` wrote for the same data."
         )
+    known = class_names.of_weights(path)
+    if known is not None and classes:
+        _check_names(path, known.classes, classes)
     return teacher
+
+
+def _check_names(path: Path, taught: Sequence[str], classes: Sequence[str]) -> None:
+    """Raise UserError if a class has another name; names that are numbers say nothing."""
+    for place, (of_teacher, of_data) in enumerate(zip(taught, classes, strict=True)):
+        if of_teacher.isdecimal() or of_data.isdecimal():
+            continue
+        if class_names.plain(of_teacher) != class_names.plain(of_data):
+            raise UserError(
+                f"learner.teachers: class {place + 1} of {path} is '{of_teacher}', and that of the "
+                f"data is '{of_data}': name files that `fewshot pretrain` wrote for the same "
+                "classes in the same order."
+            )

@@ -80,6 +80,8 @@ class Options(supervised.Options):
         for setting, is_set in combined.items():
             if is_set and (self.rotation or self.teachers):
                 raise ValueError(f"{setting} excludes rotation and teachers: remove one")
+        if self.ensemble_size > 1 and self.batch_norm == "held":
+            raise ValueError("batch_norm held excludes ensemble_size above 1: remove one")
         return self
 
     def weight_files(self) -> dict[str, tuple[str, ...]]:
@@ -109,7 +111,9 @@ class Scratch(Supervised):
         networks += [backbone.build_again() for _ in range(1, options.ensemble_size)]
         members = [Supervised(network, task.n_way, head) for network in networks]
         if options.teachers:
-            teachers = [load_teacher(Path(path), task.n_way) for path in options.teachers]
+            teachers = [
+                load_teacher(Path(path), task.n_way, task.classes) for path in options.teachers
+            ]
             weight, temperature = options.distillation_weight, options.temperature
             return Distillation(members[0], teachers, weight, temperature)
         if options.rotation:

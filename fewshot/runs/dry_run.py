@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fewshot import progress
-from fewshot.runs import cross_validation, one_trial, time_estimate
+from fewshot.runs import cross_validation, one_trial, time_estimate, trained_on_test
 from fewshot.runs.labelled_subset import labelled_subset
 from fewshot.runs.resolve import resolve_run
 from fewshot.training import devices
@@ -118,6 +118,7 @@ def forecast(
         UserError: the request is wrong.
     """
     run = resolve_run(values, out, device, threads=threads)
+    trained_on_test.check(run.config, run.data)
     if one_trial.trials_cannot_differ(run):
         seeds = one_trial.seeds_to_run(run, seeds)
     finished = [seed for seed in seeds if (run.trial_folder(seed) / "trial.json").exists()]

@@ -23,6 +23,7 @@ from fewshot.runs import (
     own_copies,
     processes,
     requests,
+    trained_on_test,
     trial_files,
 )
 from fewshot.runs.assembly import assemble
@@ -56,6 +57,7 @@ def execute(
         distributed.join(devices.pick(device))
     with distributed.main_process_first():  # it decodes images and measures the machine
         resolved = resolve_run(values, out, device, threads=threads, force=force)
+        trained_on_test.check(resolved.config, resolved.data)
         _check_shared_training(resolved, workers or 1)
     resolved = replace(resolved, compute=distributed.agree(resolved.compute))
     only_one = one_trial.trials_cannot_differ(resolved)

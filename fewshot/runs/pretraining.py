@@ -185,6 +185,7 @@ def _card(record: RunRecord, trial: TrialRecord, command: str) -> dict[str, Any]
         "data_fingerprint": record.provenance.data_fingerprint,
         "images": trial.labels,
         "held_out_share": share,
+        "test_share": recipe["test"] if isinstance(recipe["test"], float) else None,
         "classes": len(record.classes),
         "class_names": record.classes,
         "recipe": {
