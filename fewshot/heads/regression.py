@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -9,6 +10,9 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
+
+from episodes.rng import generator
 
 if TYPE_CHECKING:
     from sklearn.linear_model import LogisticRegression, RidgeClassifier
@@ -34,32 +38,72 @@ def fit(
         n_way: number of classes.
         kind: multinomial logistic regression, or ridge regression on one-hot labels, where every
             class has the same total weight.
-        c: inverse strength of the regularisation; of several values, cross-validation chooses one,
-            or the middle one is taken if a class has a single image.
+        c: inverse strength of the regularisation. Of several values, the one is taken whose
+            probabilities are best in cross-validation: by the log-loss, to which every class
+            contributes as much. Neither the order of the values nor that of the images matters.
+            If a class has a single image, the middle value is taken. Copies of an image may be on
+            both sides of a fold, because features alone do not tell which images are copies.
         scale: factor of the logits of ridge regression; logistic regression has its own.
 
     Returns:
         Weights [n_way, d] and biases [n_way], in the precision and on the device of the features.
     """
-    from sklearn.model_selection import StratifiedKFold, cross_val_score
-
     x, y = features.detach().double().cpu().numpy(), labels.cpu().numpy()
-    candidates = c if isinstance(c, tuple) else (c,)
-    best, smallest_class = candidates[len(candidates) // 2], int(labels.bincount().min())
     with _scipy_blas().limit(limits=1):
-        if len(candidates) > 1 and smallest_class > 1:
-            folds = StratifiedKFold(min(MAX_FOLDS, smallest_class), shuffle=True, random_state=0)
-            best = max(
-                candidates,
-                key=lambda value: cross_val_score(_make(kind, value), x, y, cv=folds).mean(),
-            )
-        fitted = _make(kind, best).fit(x, y, _ridge_weights(kind, y))
+        best = _choose(kind, c, scale, x, y) if isinstance(c, tuple) else c
+        weight, bias = _solve(kind, best, scale, x, y)
+    return weight.to(features), bias.to(features)
+
+
+def _choose(
+    kind: Literal["logistic", "ridge"],
+    candidates: tuple[float, ...],
+    scale: float,
+    x: np.ndarray,
+    y: np.ndarray,
+) -> float:
+    """Return the candidate of least log-loss in cross-validation, or the middle one without folds.
+
+    Images are sorted by class and by a random projection of their features before they are dealt
+    to folds, so that their order has no influence.
+    """
+    from sklearn.model_selection import StratifiedKFold
+
+    candidates = tuple(sorted(candidates))
+    middle, smallest_class = candidates[len(candidates) // 2], int(np.bincount(y).min())
+    if len(candidates) == 1 or smallest_class == 1:
+        return middle
+    direction = torch.randn(x.shape[1], generator=generator(0, "folds-sort"), dtype=torch.float64)
+    order = np.lexsort((x @ direction.numpy(), y))
+    x, y = x[order], y[order]
+    folds = StratifiedKFold(min(MAX_FOLDS, smallest_class), shuffle=True, random_state=0)
+    parts = list(folds.split(x, y))
+
+    def loss(value: float) -> float:
+        losses = np.empty(len(y))
+        for fitted, held_out in parts:
+            weight, bias = _solve(kind, value, scale, x[fitted], y[fitted])
+            if kind == "logistic":  # as if all classes were equally frequent
+                bias = bias - torch.from_numpy(np.bincount(y[fitted])).log()
+            logits = torch.from_numpy(x[held_out]) @ weight.T + bias
+            labels = torch.from_numpy(y[held_out])
+            losses[held_out] = F.cross_entropy(logits, labels, reduction="none").numpy()
+        return float((np.bincount(y, losses) / np.bincount(y)).mean())
+
+    return min(candidates, key=lambda value: (loss(value), abs(math.log(value / middle))))
+
+
+def _solve(
+    kind: Literal["logistic", "ridge"], c: float, scale: float, x: np.ndarray, y: np.ndarray
+) -> tuple[Tensor, Tensor]:
+    """Return weights [n_way, d] and biases [n_way] in float64; every class occurs in `y`."""
+    fitted = _make(kind, c).fit(x, y, _ridge_weights(kind, y))
     weight = torch.as_tensor(fitted.coef_).reshape(-1, x.shape[1])
     bias = torch.as_tensor(fitted.intercept_)
-    if n_way == 2:  # scikit-learn returns one row for two classes: the logit of the second
+    if y.max() == 1:  # scikit-learn returns one row for two classes: the logit of the second
         weight, bias = torch.cat([-weight, weight]) / 2, torch.cat([-bias, bias]) / 2
     factor = scale if kind == "ridge" else 1.0
-    return (factor * weight).to(features), (factor * bias).to(features)
+    return factor * weight, factor * bias
 
 
 def _ridge_weights(kind: Literal["logistic", "ridge"], y: np.ndarray) -> np.ndarray | None:

@@ -34,7 +34,7 @@ class Options(LearnerOptions):
     c: Positive | tuple[Positive, ...] = Field(
         default=1.0,
         description="Inverse strength of the regularisation of logistic and ridge regression; of "
-        "several values, cross-validation on the support chooses one.",
+        "several values, cross-validation on the support chooses the one of least log-loss.",
     )
     centre: bool = Field(
         default=True, description="Whether the support's mean is subtracted from the features."

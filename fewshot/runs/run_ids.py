@@ -14,6 +14,7 @@ from fewshot import backbones, config
 from fewshot.backbones import own_weights
 from fewshot.config import MethodConfig, RunConfig, Train
 from fewshot.heads.trainable import HeadOptions
+from fewshot.learners import probe
 from fewshot.runs import cross_validation
 from fewshot.runs.labelled_subset import label_counts
 from fewshot.runs.run_settings import options_of
@@ -29,6 +30,7 @@ CROSS_VALIDATION_VERSION = 1  # the same for the folds of data without a test pa
 HOLD_OUT_VERSION = 2  # the same for what is held out of images with copies or groups
 CHOICE_VERSION = 2  # the same for what a validation set chooses that also stops early
 PRIOR_VERSION = 1  # the same for classes with unequal numbers of labels
+REGULARISATION_VERSION = 2  # the same for the regularisation that a probe chooses of several values
 UNTRAINED_PRIOR_VERSION = 2  # the same for heads that are not fitted at the start and may stay so
 
 
@@ -74,6 +76,8 @@ def deciding_values(settings: MethodConfig, bases: Sequence[ImageSet]) -> dict[s
     )
     options = options_of(settings)
     values["learner"] = config.deciding(options)
+    if isinstance(options, probe.Options) and isinstance(options.c, tuple) and len(options.c) > 1:
+        values["learner"]["regularisation_version"] = REGULARISATION_VERSION
     values["backbone"] = backbones.deciding_values(settings.backbone)
     for setting, paths in options.weight_files().items():
         values["learner"][setting] = [own_weights.content_hash(Path(path)) for path in paths]

@@ -1,11 +1,15 @@
-"""Oracle: scikit-learn's own estimators, used directly, and its cross-validation by hand."""
+"""Oracle: scikit-learn's own estimators, used directly, and its folds by hand."""
+
+from typing import Literal
 
 import numpy as np
 import pytest
 import torch
+from scipy.special import logsumexp
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
-from sklearn.model_selection import GridSearchCV, StratifiedKFold
+from sklearn.model_selection import StratifiedKFold
 
+from episodes.rng import generator
 from fewshot.heads import regression
 from tests.fewshot.heads.points import clusters
 
@@ -35,24 +39,89 @@ def test_ridge_logits_are_scikit_learns_times_the_scale(n_way: int) -> None:
         np.testing.assert_allclose(logits, expected, rtol=1e-3, atol=1e-4)
 
 
-def test_cross_validation_chooses_the_regularisation_that_scikit_learn_chooses() -> None:
-    features, labels = clusters(3, per_class=8, n_features=40)
-    noisy = features + 4 * torch.randn(24, 40, generator=torch.Generator().manual_seed(0))
-    grid = (1e-4, 1e-2, 1.0, 100.0)
-    folds = StratifiedKFold(5, shuffle=True, random_state=0)
-    estimator = LogisticRegression(max_iter=1000)
-    search = GridSearchCV(estimator, {"C": list(grid)}, cv=folds)
-    search.fit(noisy.double().numpy(), labels.numpy())
-    weight, _ = regression.fit(noisy, labels, 3, c=grid)
-    expected, _ = regression.fit(noisy, labels, 3, c=search.best_params_["C"])
-    assert torch.equal(weight, expected)
-    scores = search.cv_results_["mean_test_score"]
-    assert max(scores) > min(scores)  # otherwise the choice would prove nothing
+def noisy(seed: int = 0, per_class: int = 8) -> tuple[torch.Tensor, torch.Tensor]:
+    features, labels = clusters(3, per_class, n_features=40, seed=seed)
+    noise = torch.randn(len(labels), 40, generator=torch.Generator().manual_seed(seed))
+    return features + 4 * noise, labels
+
+
+GRID = (1e-4, 1e-2, 1.0, 100.0)
+
+
+def chosen(
+    features: torch.Tensor,
+    labels: torch.Tensor,
+    c: tuple[float, ...],
+    kind: Literal["logistic", "ridge"],
+) -> float:
+    """Return the value that a fit chose: the one whose own fit has its weights."""
+    weight, _ = regression.fit(features, labels, 3, kind=kind, c=c)
+    fits = [regression.fit(features, labels, 3, kind=kind, c=value)[0] for value in c]
+    return next(value for value, fit in zip(c, fits, strict=True) if torch.equal(weight, fit))
+
+
+def log_losses(
+    features: np.ndarray, labels: np.ndarray, kind: Literal["logistic", "ridge"]
+) -> list[float]:
+    """Return the log-loss of every value of GRID, with scikit-learn's folds and estimators."""
+    losses = np.zeros((len(GRID), len(labels)))
+    for fitted, held_out in StratifiedKFold(5, shuffle=True, random_state=0).split(labels, labels):
+        for row, c in zip(losses, GRID, strict=True):
+            if kind == "logistic":
+                model = LogisticRegression(C=c, max_iter=1000)
+                logits = model.fit(features[fitted], labels[fitted]).decision_function(
+                    features[held_out]
+                ) - np.log(np.bincount(labels[fitted]))
+            else:
+                ridge = RidgeClassifier(alpha=1 / c, class_weight="balanced")
+                logits = 10 * ridge.fit(features[fitted], labels[fitted]).decision_function(
+                    features[held_out]
+                )
+            row[held_out] = logsumexp(logits, 1) - logits[range(len(held_out)), labels[held_out]]
+    return [np.mean([row[labels == label].mean() for label in range(3)]) for row in losses]
+
+
+@pytest.mark.parametrize("kind", ["logistic", "ridge"])
+@pytest.mark.parametrize("smallest", [8, 5])
+def test_the_value_is_chosen_whose_held_out_log_loss_is_least(kind: str, smallest: int) -> None:
+    features, labels = noisy()
+    rows = torch.cat(
+        [(labels == label).nonzero()[: (smallest, 8, 8)[label], 0] for label in (0, 1, 2)]
+    )
+    features, labels = features[rows], labels[rows]
+    direction = torch.randn(40, generator=generator(0, "folds-sort"), dtype=torch.float64)
+    order = np.lexsort(((features.double() @ direction).numpy(), labels.numpy()))
+    losses = log_losses(features.double().numpy()[order], labels.numpy()[order], kind)
+    assert chosen(features, labels, GRID, kind) == GRID[int(np.argmin(losses))]
+
+
+@pytest.mark.parametrize("c", [(1e-3, 1.0, 1e3), (1e3, 1.0, 1e-3)])
+def test_values_of_equal_accuracy_are_told_apart_by_their_probabilities(
+    c: tuple[float, ...],
+) -> None:
+    features, labels = clusters(3, per_class=10)
+    features = 5 * features  # far apart, so that every value classifies all images
+    weight, bias = regression.fit(features, labels, 3, c=c)
+    probabilities = (features @ weight.T + bias).softmax(1)
+    assert float(probabilities[range(30), labels].min()) > 0.99
+
+
+@pytest.mark.parametrize("kind", ["logistic", "ridge"])
+@pytest.mark.parametrize("seed", range(4))
+def test_neither_the_order_of_images_nor_that_of_values_decides(kind: str, seed: int) -> None:
+    features, labels = noisy(seed, per_class=10)
+    choices = set()
+    for number in range(6):
+        random = torch.Generator().manual_seed(number)
+        order = torch.randperm(len(labels), generator=random)
+        grid = tuple(GRID[i] for i in torch.randperm(len(GRID), generator=random).tolist())
+        choices.add(chosen(features[order], labels[order], grid, kind))
+    assert len(choices) == 1
 
 
 def test_with_one_image_per_class_the_middle_value_is_used() -> None:
     features, labels = clusters(3, per_class=1)
-    weight, _ = regression.fit(features, labels, 3, c=(0.01, 0.1, 10.0))
+    weight, _ = regression.fit(features, labels, 3, c=(10.0, 0.01, 0.1))
     assert torch.equal(weight, regression.fit(features, labels, 3, c=0.1)[0])
 
 

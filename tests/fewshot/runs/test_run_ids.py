@@ -52,6 +52,16 @@ def test_the_prior_of_an_untrained_head_has_a_version(
     assert (run_id(**settings) != before) == (may_stay_unfitted and bool(more))
 
 
+@pytest.mark.parametrize(("c", "changes"), [(2.0, False), ([2.0], False), ([0.1, 1.0], True)])
+def test_the_choice_of_the_regularisation_has_a_version_where_there_are_several_values(
+    monkeypatch: pytest.MonkeyPatch, c: float | list[float], changes: bool
+) -> None:
+    settings = {"method": "probe", "learner": {"c": c}}
+    before = run_id(**settings)
+    monkeypatch.setattr(run_ids, "REGULARISATION_VERSION", 99)
+    assert (run_id(**settings) != before) == changes
+
+
 @pytest.mark.parametrize(
     ("stopping", "changes"),
     [
