@@ -173,7 +173,9 @@ class Schedule(Settings):
         "triangle.",
     )
     warmup: Annotated[float, Field(ge=0, lt=1)] = Field(
-        default=0.0, description="Length of the linear warm-up. [share of the steps]"
+        default=0.0,
+        description="Length of the linear warm-up. `one-cycle` rises as a cosine instead, and 0 "
+        "gives it torch's default length, 0.3. [share of the steps]",
     )
     milestones: tuple[Share, ...] = Field(
         default=(0.5, 0.75),

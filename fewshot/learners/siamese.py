@@ -46,7 +46,8 @@ class Options(LearnerOptions):
     )
     centre: bool = Field(
         default=True,
-        description="Whether the support's mean is subtracted before cosines are taken.",
+        description="Whether the support's mean is subtracted before cosines are taken. "
+        "`loss: logits` takes none.",
     )
     compare: Literal["mean", "all"] = Field(
         default="mean",
@@ -54,7 +55,11 @@ class Options(LearnerOptions):
         "`all` its images, whose similarities are averaged. `loss: logits` always uses all.",
         json_schema_extra=added_later("all"),
     )
-    scale: Positive = Field(default=10.0, description="Factor of the logits.")
+    scale: Positive = Field(
+        default=10.0,
+        description="Factor of the similarities, which gives logits. `loss: logits` learns its "
+        "logits, and takes from it only the size of the weights before the training.",
+    )
 
 
 class Siamese(Learner):

@@ -86,6 +86,33 @@ def check_labels(settings: MethodConfig, method: type[Learner], options: Learner
     _check_labels_of_training(name, method, options, settings.train, steps)
 
 
+def check_augment_of_request(
+    method: type[Learner],
+    settings: RunConfig,
+    preset: Mapping[str, Any],
+    request: Mapping[str, Any],
+) -> None:
+    """Check that a request names no augmentation where nothing is trained.
+
+    Args:
+        method: the learner.
+        settings: the settings, without a training.
+        preset: the settings of the preset, whose augmentation is that of a training.
+        request: the settings that were given on top of it.
+
+    Raises:
+        UserError: it names one that the preset does not have.
+    """
+    if not request.get("augment") or request["augment"] == preset.get("augment"):
+        return
+    remedy = "is never trained: remove augment."
+    if method.feed is not None:
+        remedy = "is not trained here: remove augment, or set train.steps."
+    raise UserError(
+        f"augment changes the images of a training, and method '{settings.method}' {remedy}"
+    )
+
+
 def check_fit(learner: Learner, train: config.Train, steps: Sequence[Mapping[str, Any]]) -> None:
     """Check that a training by `fewshot.fit` suits its learner.
 
@@ -121,6 +148,11 @@ def _check_labels_of_training(
         raise UserError(
             f"method '{name}' trains on pairs, which have no labels to smooth: remove "
             "train.label_smoothing."
+        )
+    if method.feed == "batches" and train is not None and train.within_superclass:
+        raise UserError(
+            f"train.within_superclass chooses the classes of episodes and of pairs, and method "
+            f"'{name}' trains on batches of all classes: remove it."
         )
     if mixing and (setting := options.excludes_mixing()):
         raise UserError(

@@ -31,6 +31,8 @@ def configure(values: Mapping[str, Any], preset: str) -> RunConfig:
     )
     steps = augment.check(settings.augment)
     checks.check_method(settings, method, options)
+    if settings.train is None and not complete:
+        checks.check_augment_of_request(method, settings, base, named)
     return settings.model_copy(
         update={"learner": options.model_dump(mode="json"), "augment": tuple(steps)}
     )

@@ -169,7 +169,11 @@ def restore(optimizer: optim.Optimizer, state: dict[str, Any]) -> None:
 def schedule(
     optimizer: optim.Optimizer, settings: Schedule, steps: int
 ) -> lr_scheduler.LRScheduler:
-    """Return the learning rate over `steps`: a linear warm-up, then the named schedule."""
+    """Return the learning rate over `steps`: a linear warm-up, then the named schedule.
+
+    The rise of `one-cycle` is half a cosine; without a warm-up it takes torch's default, 0.3 of the
+    steps.
+    """
     if settings.name == "one-cycle":
         peaks = [group["lr"] for group in optimizer.param_groups]
         # torch divides by zero if the rise takes one step.

@@ -18,6 +18,7 @@ OUR_BODY = {"name": "mini-resnet", "weights": "pretrained"}
 OF_IMAGES = ("data", "backbone", "base", "split", "part", "preset")  # no use for given features
 GIVEN = "given features"  # name of the backbone where features are given
 OF_TRAINING = ("train", "augment", "append")  # sections of a preset that only a training reads
+ONLY_FOR_TRAINING = ("augment", "append", "train_seed", "select", "base")  # keys of a request
 
 
 class Settled(NamedTuple):
@@ -54,6 +55,8 @@ def settle(values: Mapping[str, Any], *, given: bool = False) -> Settled:
                 "file with --features."
             )
         request = {key: value for key, value in request.items() if key not in OF_IMAGES}
+    if not trained:
+        _check_untrained(request, method)
     if given:
         return Settled(_of_features(request, method, trained), method)
     preset = request.get("preset") or ""
@@ -89,6 +92,20 @@ def _wants_training(request: Mapping[str, Any]) -> bool:
             f"train: expected true, false or a mapping of settings, not {train!r}: remove it."
         )
     return train is True or isinstance(train, Mapping)
+
+
+def _check_untrained(request: Mapping[str, Any], method: Method) -> None:
+    """Raise UserError for a value that only a training reads; defaults and nothing are accepted."""
+    for key in ONLY_FOR_TRAINING:
+        value = request.get(key)
+        if not value or value == EpisodesConfig.model_fields[key].default:
+            continue
+        if key == "base" and method.learner is None:  # the centre of a head
+            continue
+        raise UserError(
+            f"'{key}' has no effect without a training: leave it out, or ask for the training "
+            "(--train)."
+        )
 
 
 def _require_section(

@@ -50,6 +50,12 @@ IMPOSSIBLE = [
         request("protonet", append={"share": 0.5, "augment": ["flip"]}),
         "append gives soft labels, which method 'protonet' cannot take",
     ),
+    (request("probe", augment=["flip"]), "'probe' is never trained: remove augment"),
+    (request("protonet", augment=["flip"]), "'protonet' is not trained here: remove augment, or"),
+    (
+        request("baseline", train={"base": "digits", "steps": 5, "within_superclass": 0.5}),
+        "method 'baseline' trains on batches of all classes: remove it",
+    ),
     (
         request("scratch", append={"share": 0.5, "augment": [{"name": "flip", "until": 0.5}]}),
         "append.augment changes its images once",
@@ -61,6 +67,22 @@ IMPOSSIBLE = [
 def test_requests_that_do_not_suit_the_method(values: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
         run_settings.configure(values, "few")
+
+
+@pytest.mark.parametrize(
+    ("method", "changes", "preset"),
+    [
+        ("probe", {"augment": []}, "few"),
+        ("protonet", {"augment": ["flip"], "train": {"steps": 5}}, "few"),
+        ("protonet", {"train": None}, "full"),  # the augmentation is the preset's
+    ],
+)
+def test_the_augmentation_of_a_training_and_none_are_accepted(
+    method: str, changes: dict[str, Any], preset: str
+) -> None:
+    settings = run_settings.configure(request(method, **changes), preset)
+    again = run_settings.configure({**settings.model_dump(mode="json"), "train": None}, preset)
+    assert again.augment == settings.augment  # settings that a run wrote
 
 
 def data(mirror: bool) -> TrainTest:

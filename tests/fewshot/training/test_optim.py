@@ -200,6 +200,10 @@ def test_schedules_follow_their_formulas() -> None:
     assert cycle.index(max(cycle)) in range(22, 27)
     assert cycle[0] == pytest.approx(2.0 / 25)
     assert cycle[-1] < 0.01
+    rise = [0.04 + 0.96 * (1 - math.cos(math.pi * i / 29.3)) / 2 for i in range(29)]
+    by_default = rates(Schedule(name="one-cycle"), 100)  # 0.3 of 101 steps, counted from 0
+    assert by_default[:29] == pytest.approx([2 * share for share in rise])
+    assert by_default == rates(Schedule(name="one-cycle", warmup=0.3), 100)
 
 
 @pytest.mark.parametrize("warmup", [0.0, 0.25, 0.3])

@@ -22,14 +22,37 @@ def test_a_head_takes_the_shipped_body_and_no_training():
     assert chosen.tasks == config.TaskSettings()
 
 
-def test_a_learner_without_training_drops_what_only_a_training_reads():
-    chosen = settle({"method": "protonet", "base": ["somewhere"]}).config
+def test_a_learner_without_training_drops_what_only_a_training_of_its_preset_reads():
+    chosen = settle({"method": "protonet", "base": [], "augment": None, "select": "val"}).config
     assert chosen.preset == "episodes"
     assert chosen.train is None
     assert chosen.augment == ()
     assert chosen.base == ()
     preset = config.preset("protonet", "episodes")
     assert chosen.learner["distance"] == preset["learner"]["distance"]
+
+
+@pytest.mark.parametrize("train", [{}, {"train": None}, {"train": False}])
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("augment", ["flip"]),
+        ("append", {"share": 0.5, "augment": ["flip"]}),
+        ("train_seed", 1),
+        ("select", "last"),
+        ("base", "somewhere"),
+    ],
+)
+def test_what_only_a_training_reads_is_refused_without_one(key: str, value: Any, train: dict):
+    with pytest.raises(UserError, match=f"'{key}' has no effect without a training: .*--train"):
+        settle({"method": "protonet", key: value, **train})
+
+
+def test_a_head_without_training_takes_base_classes_for_its_centre_and_no_augmentation():
+    assert settle({"method": "lda", "base": "somewhere"}).config.base == ("somewhere",)
+    for given in (False, True):
+        with pytest.raises(UserError, match="'augment' has no effect without a training"):
+            settle({"method": "lda", "augment": ["flip"]}, given=given)
 
 
 @pytest.mark.parametrize("train", [True, {"steps": 7}])
