@@ -14,6 +14,9 @@ The step divides the gradient by Böhning's upper bound of the second derivative
 increases the loss. It is accelerated by Nesterov's momentum, which a task loses when the loss stops
 falling (O'Donoghue and Candès).
 
+Two classes are binary logistic regression, whose penalty is |w|^2 / 2 for the one vector w = w_2 -
+w_1. At the minimum w_1 = -w_2, so the penalty above is |w|^2 / 4, and half of C gives the same w.
+
 What differs: Tian et al. call scikit-learn for each task; the solution is the same. If the classes
 have unequal shots, the logarithms of their numbers are subtracted from the logits, which then
 expect all classes equally often.
@@ -46,7 +49,9 @@ class Options(TaskHeadOptions):
     """The settings of `logistic`."""
 
     c: Positive = Field(
-        default=1.0, description="Weight C of the cross-entropies beside half the squared weights."
+        default=1.0,
+        description="Weight C of the cross-entropies beside half the squared weights; two classes "
+        "have a single vector of weights, as in scikit-learn.",
     )
 
 
@@ -60,7 +65,8 @@ class Logistic(LinearHead):
         one_hot_TSW = functional.one_hot(labels_TS, n_way, support_TSD)
         centre_T1D = support_TSD.mean(1, keepdim=True)
         support_TSD = support_TSD - centre_T1D
-        dual_TSW, bias_TW = minimise(support_TSD @ support_TSD.mT, one_hot_TSW, self.options.c)
+        c = self.options.c / 2 if n_way == 2 else self.options.c
+        dual_TSW, bias_TW = minimise(support_TSD @ support_TSD.mT, one_hot_TSW, c)
         weight_TWD = dual_TSW.mT @ support_TSD
         bias_TW = bias_TW - one_hot_TSW.sum(1).log() - (weight_TWD @ centre_T1D.mT)[..., 0]
         return Linear(weight_TWD, bias_TW)

@@ -15,8 +15,10 @@ from episodes.datasets import superclasses
 from episodes.types import ImageSet, TrainTest
 from fewshot import backbones, config, progress
 from fewshot.config import EpisodesConfig, splits
+from fewshot.config.episodic import TaskSettings
 from fewshot.errors import UserError
 from fewshot.features import cache
+from fewshot.heads.inductive.logistic import Logistic
 from fewshot.learners.base import Task
 from fewshot.runs import base_sets, checks, run_ids
 from fewshot.runs import resolve as low_data
@@ -30,6 +32,7 @@ from fewshot.training import devices
 # Settings that decide tasks which are not `fixed`, by sampler.
 DECIDING = {"varying": ("sampler", "count", "seed"), "superclasses": ("sampler",)}
 RESULTS_VERSION = 1  # raise it if the same settings give other results
+TWO_WAY_VERSION = 2  # the same for tasks of two classes with the head `logistic`
 
 
 @dataclass
@@ -231,6 +234,8 @@ def _run_id(chosen: EpisodesConfig, method: Method, pools: _Pools) -> str:
         values["tasks"] = {"file": _content_hash(Path(chosen.tasks.file))}
     if method.head_type is not None:
         values["head"] = config.deciding(method.head_type.options_type.model_validate(chosen.head))
+        if method.head_type is Logistic and _may_have_two_ways(chosen.tasks):
+            values["two_way_version"] = TWO_WAY_VERSION
     if method.learner is not None or chosen.train is not None:
         learner = settings.of_learner(chosen, method)
         deciding = run_ids.deciding_values(learner, ())
@@ -248,6 +253,13 @@ def _run_id(chosen: EpisodesConfig, method: Method, pools: _Pools) -> str:
         values |= {"superclasses": given} if given else {}
     values["version"] = RESULTS_VERSION
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _may_have_two_ways(tasks: TaskSettings) -> bool:
+    """Return whether there may be tasks of two classes: the shapes of some tasks are in files."""
+    if tasks.file is not None or tasks.sampler == "superclasses":
+        return True
+    return tasks.sampler == "fixed" and tasks.ways == 2
 
 
 def _content_hash(path: Path) -> str:

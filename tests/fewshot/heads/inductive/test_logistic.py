@@ -14,8 +14,11 @@ from tests.fewshot.heads.tasks import random_tasks
 
 @pytest.mark.parametrize(("features", "c"), [("L2N", 1.0), ("L2N", 30.0), ("UN", 0.1)])
 @pytest.mark.parametrize("unequal", [False, True])
-def test_logits_are_those_of_scikit_learn(features: str, c: float, unequal: bool) -> None:
-    pool = random_tasks(n_features=64, unequal=unequal)
+@pytest.mark.parametrize("n_way", [2, 5])
+def test_logits_are_those_of_scikit_learn(
+    features: str, c: float, unequal: bool, n_way: int
+) -> None:
+    pool = random_tasks(n_way=n_way, n_features=64, unequal=unequal)
     logits = Logistic(features=features, c=c).on_pool(pool.features)(pool.tasks)
     data = pool.features.double()
     if features == "L2N":
@@ -24,6 +27,8 @@ def test_logits_are_those_of_scikit_learn(features: str, c: float, unequal: bool
         x, y = data[pool.tasks.support[t]].numpy(), pool.tasks.support_labels[t].numpy()
         fitted = LogisticRegression(C=c, tol=1e-9, max_iter=10_000).fit(x, y)
         scores = fitted.decision_function(data[pool.tasks.query[t]].numpy())
+        if n_way == 2:  # one number, the logit of the second class beside that of the first
+            scores = np.stack([-scores, scores], 1) / 2
         scores -= np.log(np.bincount(y))
         # scikit-learn's biases sum to zero; the softmax does not know their sum.
         ours = logits[t].numpy() - logits[t].numpy().mean(1, keepdims=True)

@@ -10,6 +10,7 @@ import pytest
 
 from fewshot.backbones import own_weights
 from fewshot.errors import UserError
+from fewshot.runs.episodic import resolve as episodic_resolve
 from fewshot.runs.episodic.pool import Pool
 from fewshot.runs.episodic.resolve import ResolvedEpisodes, Sources, resolve
 from tests.fewshot.runs.episodic.quick import N_CLASSES, SPLIT, TRAIN, quick
@@ -41,6 +42,27 @@ def test_the_id_is_of_what_decides_the_result(colours: Path, tmp_path: Path):
     ]
     ids = [run_id(), run_id("nearest-mean"), *(run_id(**change) for change in changes)]
     assert len(set(ids)) == len(ids)
+
+
+@pytest.mark.parametrize(
+    ("method", "tasks", "changes"),
+    [
+        ("logistic", {"ways": 2}, True),
+        ("logistic", {"ways": 3}, False),
+        ("lda", {"ways": 2}, False),
+    ],
+)
+def test_logistic_tasks_of_two_classes_have_a_version(
+    method: str,
+    tasks: dict[str, Any],
+    changes: bool,
+    colours: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+):
+    before = resolved(tmp_path, method, colours, tasks=tasks).run_id
+    monkeypatch.setattr(episodic_resolve, "TWO_WAY_VERSION", 99)
+    assert (resolved(tmp_path, method, colours, tasks=tasks).run_id != before) == changes
 
 
 def test_base_classes_are_part_of_the_id_where_they_centre(colours: Path, tmp_path: Path):
