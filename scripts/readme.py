@@ -128,7 +128,7 @@ def methods() -> str:
 
 def _described(method: Method, record: RunRecord) -> list[str]:
     """Return the first cells of a row: what ran, its paper, and on what it was trained."""
-    config = record.config
+    config = record.config_as_run
     if naming.lacks_training(method.key, config):
         classifier = naming.untrained_classifier(method.key, config)
         return [f"{classifier.capitalize()} (`{method.key}`, not trained)", "-", "nothing"]

@@ -70,7 +70,7 @@ def warnings_of(record: RunRecord) -> list[str]:
 
     Earlier versions also warned of how a learner was trained where it was not.
     """
-    untrained = naming.lacks_training(record.method, record.config)
+    untrained = naming.lacks_training(record.method, record.config_as_run)
     return [
         current_words(text) for text in record.warnings if not (untrained and OF_TRAINING in text)
     ]
@@ -200,7 +200,7 @@ def method_name(record: RunRecord) -> str:
 
 def short_name(record: RunRecord) -> str:
     """Return what ran, short enough for the title of a figure; see `naming.in_short`."""
-    return naming.in_short(record.method, record.preset, record.config)
+    return naming.in_short(record.method, record.preset, record.config_as_run)
 
 
 def method_label(record: RunRecord) -> str:
@@ -210,7 +210,7 @@ def method_label(record: RunRecord) -> str:
     """
     weights = "from random weights" if record.weights == "none" else weights_name(record)
     preset = naming.DEFAULT_PRESETS[0] if record.preset in USUAL_PRESETS else record.preset
-    name = naming.system(record.method, preset, record.config)
+    name = naming.system(record.method, preset, record.config_as_run)
     return f"{name} {record.backbone} {weights}"
 
 
@@ -229,17 +229,17 @@ def network(record: RunRecord) -> str:
     """Return what ran, its network and initial weights, and what trained a few-shot learner."""
     weights = initial_weights(record)
     usual = naming.DEFAULT_PRESETS[0]  # presets may have the name of another network
-    trained_on = naming.training_images(record.method, record.config)
+    trained_on = naming.training_images(record.method, record.config_as_run)
     if trained_on:
-        name = naming.in_short(record.method, usual, record.config)
+        name = naming.in_short(record.method, usual, record.config_as_run)
         return f"{name} on {record.backbone}, {weights}, trained on {trained_on}"
-    name = naming.system(record.method, usual, record.config)
+    name = naming.system(record.method, usual, record.config_as_run)
     return f"{name} on {record.backbone}, {weights}"
 
 
 def is_untrained(record: RunRecord) -> bool:
     """Return whether the learner of a record only adapted its features to the support set."""
-    return naming.is_untrained(record.config)
+    return naming.is_untrained(record.config_as_run)
 
 
 def escaped(text: str) -> str:

@@ -9,7 +9,7 @@ from dataclasses import fields, replace
 import numpy as np
 
 from fewshot.evaluation import statistics
-from fewshot.runs import doubtful_scores
+from fewshot.runs import doubtful_scores, naming
 from fewshot.runs.run_record import RunFacts, RunRecord, Scores
 from fewshot.runs.trial_record import Cost, Provenance, TrialRecord
 
@@ -58,6 +58,7 @@ def assemble(
         provenance=_provenance(trials, data_fingerprint),
         warnings=[
             *dict.fromkeys(text for trial in trials for text in trial.warnings),
+            *_of_untrained(facts, trials),
             *_mixed(trials),
         ],
     )
@@ -79,6 +80,20 @@ def _provenance(trials: Sequence[TrialRecord], data_fingerprint: str) -> Provena
         data_fingerprint=data_fingerprint,
         indices={json.dumps(trial.seed): trial.indices_hash for trial in trials},
     )
+
+
+def _of_untrained(facts: RunFacts, trials: Sequence[TrialRecord]) -> list[str]:
+    """Warn if some trials, but not all, took no step of the training."""
+    if facts.config.get("train") is None or naming.base_of(facts.config):
+        return []
+    n_untrained = sum(trial.steps == 0 for trial in trials)
+    if not 0 < n_untrained < len(trials):
+        return []
+    classifier = naming.untrained_classifier(facts.method, facts.config)
+    return [
+        f"{n_untrained} of {len(trials)} trials took no step of the training, so their results are "
+        f"those of {'the ' + classifier if classifier else 'an untrained learner'}"
+    ]
 
 
 def _mixed(trials: Sequence[TrialRecord]) -> list[str]:

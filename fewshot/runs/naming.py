@@ -78,6 +78,9 @@ def untrained_classifier(method: str, config: Mapping[str, Any]) -> str:
         return "mean cosine to the frozen features of each class"
     if method == "baseline":
         return f"{learner.get('head')} head on frozen features by SGD"
+    if method == "finetune" and learner.get("head") == "unit":
+        is_probe = learner.get("start") in ("probe", None)
+        return "probe on frozen features" if is_probe else ""
     if method == "maml":
         n_steps = learner.get("test_steps")
         steps = f"{learner.get('inner_steps') if n_steps is None else n_steps} gradient steps"

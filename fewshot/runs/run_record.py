@@ -236,9 +236,16 @@ class RunRecord(RunFacts):
         return Baseline(self.classes[largest], counts[largest] / sum(counts), 1 / n_tested)
 
     @property
+    def config_as_run(self) -> dict[str, Any]:
+        """The configuration, with `train` null if no trial took a step of the training."""
+        if naming.base_of(self.config) or self.cost.train_seconds:
+            return self.config
+        return {**self.config, "train": None}
+
+    @property
     def name(self) -> str:
         """What ran, in words; see `naming.system`."""
-        return naming.system(self.method, self.preset, self.config)
+        return naming.system(self.method, self.preset, self.config_as_run)
 
     def __repr__(self) -> str:
         trials = "1 trial" if len(self.seeds) == 1 else f"{len(self.seeds)} trials"

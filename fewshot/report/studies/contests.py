@@ -44,7 +44,7 @@ class Entry(NamedTuple):
     @property
     def method(self) -> str:
         """What ran, without its network; an untrained learner by the classifier that it is."""
-        method, config = self.record.method, self.record.config
+        method, config = self.record.method, self.record.config_as_run
         if naming.lacks_training(method, config):
             classifier = naming.untrained_classifier(method, config)
             if classifier:
@@ -78,7 +78,7 @@ class Entry(NamedTuple):
             return VOTE
         if record.weights == "none":
             return RANDOM
-        train = record.config.get("train")
+        train = record.config_as_run.get("train")
         phases = (train or {}).get("phases") or []
         only_head = bool(phases) and all(phase["trainable"] == "head" for phase in phases)
         return FROZEN if train is None or only_head else TRAINED

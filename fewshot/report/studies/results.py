@@ -55,10 +55,12 @@ class CellResult(NamedTuple):
     @property
     def untrained(self) -> str:
         """What a learner amounts to that ran without training, in words; empty if it trained."""
-        if self.record is None or not naming.lacks_training(self.record.method, self.record.config):
+        if self.record is None:
             return ""
-        classifier = naming.untrained_classifier(self.record.method, self.record.config)
-        return f"{classifier or self.record.method}, not trained"
+        method, config = self.record.method, self.record.config_as_run
+        if not naming.lacks_training(method, config):
+            return ""
+        return f"{naming.untrained_classifier(method, config) or method}, not trained"
 
     @property
     def shown(self) -> str:

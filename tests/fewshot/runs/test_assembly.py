@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from fewshot.runs.assembly import assemble
+from fewshot.runs.run_record import RunRecord
 from fewshot.runs.trial_record import Cost, TrialRecord
-from tests.fewshot.runs.handmade import assembled, trial
+from tests.fewshot.runs.handmade import FACTS, assembled, trial
 
 
 def test_the_numbers_of_a_record_by_hand_in_the_order_of_the_seeds() -> None:
@@ -92,3 +95,27 @@ def test_measures_are_summarised_if_all_trials_have_them() -> None:
     assert measures["gate"].ci95 == pytest.approx(12.706 * 0.1, rel=1e-4)
     assert assembled(*measured, trial(2, 0.5)).measures == {}
     assert assembled(trial(0, 0.5)).measures == {}
+
+
+def finetuned(*steps: int, learner: dict[str, Any] | None = None) -> RunRecord:
+    """Return the record of a fine-tuning whose trials took so many steps."""
+    config = {"train": {"lr": 0.1}, "learner": learner or {"head": "unit"}}
+    facts = replace(FACTS, method="finetune", config=config)
+    trials = [
+        trial(seed, 0.5, steps=n, cost=Cost(float(n), 0.5, None, 1.0, 1))
+        for seed, n in enumerate(steps)
+    ]
+    return assemble(facts, "f1", trials)
+
+
+def test_a_run_is_named_as_trained_only_if_a_trial_took_a_step() -> None:
+    assert finetuned(0, 0).name == "finetune (not trained: probe on frozen features)"
+    assert finetuned(0, 0, learner={"head": "linear"}).name == "finetune (not trained)"
+    assert finetuned(0, 5).name == finetuned(5, 5).name == "finetune"
+
+
+def test_a_record_warns_of_trials_that_took_no_step() -> None:
+    remark = "of 3 trials took no step of the training, so their results are those of the probe on"
+    assert any(text.startswith(f"1 {remark}") for text in finetuned(0, 5, 5).warnings)
+    for record in (finetuned(0, 0, 0), finetuned(5, 5, 5)):
+        assert not any(remark in text for text in record.warnings)
