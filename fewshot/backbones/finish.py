@@ -93,7 +93,11 @@ class Finish(FeatureMap):
         return length * torch.cat(parts, 1)
 
     def class_logits(self, levels: Sequence[Tensor]) -> Tensor:
-        """Return logits [n, n_classes] of the classes of the pretraining."""
+        """Return logits [n, n_classes] of the classes of the pretraining.
+
+        They are those of the mean over the places, which counts the middle row of an odd number of
+        rows twice.
+        """
         assert self.weight is not None
         return F.linear(levels[0].mean(1), self.weight, self.bias)
 

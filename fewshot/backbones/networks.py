@@ -35,7 +35,8 @@ class Body(nn.Module, ABC):
     def levels(self, images: Tensor) -> list[Tensor]:
         """Return what a `finish.FeatureMap` takes: tensors [n, places, channels].
 
-        The last stage comes first; its mean over the places is what `forward` returns.
+        The last stage comes first. Its mean over the places is what `forward` returns, unless the
+        number of rows is odd; see `Stages.levels`.
         """
 
     def initialise(self, images: Tensor) -> None:
@@ -87,7 +88,10 @@ class Stages(Body):
         """Return the last two stages at two places each, or without pooling the features at one.
 
         The two places of a stage are the averages of the upper and of the lower half of its grid.
-        The middle row of an odd number of rows belongs to both.
+        The middle row of an odd number of rows belongs to both, so that the mean of the places
+        counts it twice. The class probabilities of a `Finish` are those of this mean. With default
+        options no network of ours has an odd number of rows at 32 pixels; `mini-resnet` has three
+        at 40 pixels.
         """
         previous = images
         for stage in self.stages:
