@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from episodes.types import Features, Labelled
 from fewshot import functional
-from fewshot.backbones import Backbone, embed
+from fewshot.backbones import Backbone, embed, hold_batch_norm
 from fewshot.config import Count
 from fewshot.heads import trainable
 from fewshot.heads.affine import AffineHead
@@ -30,6 +30,11 @@ class Options(LearnerOptions):
     )
     dropout: Annotated[float, Field(ge=0, lt=1)] = Field(
         default=0.0, description="Probability of dropping an input of each dense layer."
+    )
+    batch_norm: Literal["trained", "held"] = Field(
+        default="trained",
+        description="Statistics of batch norm in training: trained for those of each batch, which "
+        "change the running ones; held for the running ones that the network starts with.",
     )
 
     @model_validator(mode="after")
@@ -123,6 +128,12 @@ class Supervised(HeadLearner):
             self.head = trainable.linear(
                 backbone.n_features, n_way, self.options.hidden, self.options.dropout
             )
+
+    def train(self, mode: bool = True) -> Supervised:
+        super().train(mode)
+        if self.options.batch_norm == "held":
+            hold_batch_norm(self.backbone)
+        return self
 
     def affine_head(self, support: Labelled) -> AffineHead | None:
         return trainable.as_affine(self.head)

@@ -78,6 +78,7 @@ def test_only_variations_that_need_images_exclude_cached_features(tmp_path: Path
         ({"ensemble_size": 2, "teachers": ("a",)}, "ensemble_size above 1 excludes rotation"),
         ({"selected_share": 0.5, "rotation": 1.0}, "selected_share below 1 excludes rotation"),
         ({"self_distillation": 0.5, "teachers": ("a",)}, "self_distillation excludes rotation"),
+        ({"ensemble_size": 2, "batch_norm": "held"}, "held excludes ensemble_size above 1"),
     ],
 )
 def test_settings_that_exclude_each_other_are_errors(

@@ -64,6 +64,22 @@ def test_batch_norm_learns_again_if_one_stage_trains() -> None:
     assert not torch.equal(before, statistics)
 
 
+def test_held_batch_norm_computes_as_in_evaluation_while_the_weights_train() -> None:
+    learner, batch = (
+        Supervised(network("resnet", width=8), 4, batch_norm="held"),
+        easy.labelled(2, 0),
+    )
+    statistics = learner.backbone.body.stages[0][1].running_mean
+    with torch.no_grad():
+        expected = learner.eval().loss(batch)
+    before = statistics.clone()
+    loss = learner.train().loss(batch)
+    torch.testing.assert_close(loss, expected)
+    assert torch.equal(before, statistics)
+    loss.backward()
+    assert all(parameter.grad is not None for parameter in learner.parameters())
+
+
 def test_the_map_that_pretraining_fitted_to_the_features_is_removed(tmp_path: Path) -> None:
     backbone = backbones.from_file(Path(write_teachers(tmp_path)[0]))
     assert backbone.n_features == backbone.n_body_features + easy.N_WAY
