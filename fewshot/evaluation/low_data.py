@@ -53,15 +53,24 @@ def classify(classifier: Classifier, queries: Iterable[Labelled]) -> Predictions
 
 
 @torch.no_grad()
-def extra_metrics(learner: Learner, queries: Iterable[Labelled]) -> dict[str, float]:
-    """Return the means over the queries of what the learner reports about itself, by name."""
+def extra_metrics(
+    learner: Learner, queries: Iterable[Labelled], shift: Tensor | None = None
+) -> dict[str, float]:
+    """Return the means over the queries of what the learner reports about itself, by name.
+
+    Args:
+        learner: the learner, adapted to the support set.
+        queries: labelled images, in batches.
+        shift: what is added to the logits of each class for the prior, [n_way]; None for nothing.
+    """
     if not learner.metric_names:
         return {}
     learner.eval()
     sums: dict[str, Tensor] = {}
     n = 0
     for batch in queries:
-        for name, values in learner.extra_metrics(batch).items():
+        own_shift = None if shift is None else shift.to(batch.images.device)
+        for name, values in learner.extra_metrics(batch, own_shift).items():
             sums[name] = sums.get(name, 0) + values.double().sum()
         n += len(batch.labels)
     return {name: float(total) / n for name, total in sums.items()}

@@ -237,6 +237,11 @@ class Learner(Trainable):
 
         return classify
 
-    def extra_metrics(self, batch: Labelled) -> dict[str, Tensor]:
-        """Return one value for each image, [n], by name; the record holds their means."""
+    def extra_metrics(self, batch: Labelled, shift: Tensor | None = None) -> dict[str, Tensor]:
+        """Return one value for each image, [n], by name; the record holds their means.
+
+        Args:
+            batch: labelled images.
+            shift: what the run adds to the logits of each class for its prior, [n_way].
+        """
         return {}

@@ -243,18 +243,23 @@ class Experts(Learner):
     def adapt(self, support: Labelled) -> Classifier:
         return lambda images: self._mixture(embed(self.backbone, images)).mixed
 
-    def extra_metrics(self, batch: Labelled) -> dict[str, Tensor]:
+    def extra_metrics(self, batch: Labelled, shift: Tensor | None = None) -> dict[str, Tensor]:
         """Return whether each image is classified correctly, bool [n], by three classifiers.
 
-        They are the gate on the superclasses, the mixture if the superclass is given (which no
-        gate could surpass), and the flat head.
+        They are the gate on the superclasses, the mixture if the superclass is given, and the flat
+        head.
         """
         features = embed(self.backbone, batch.images)
         output, group = self._mixture(features), self.group_of_class[batch.labels]
+        gate, mixed, flat = output.gate, output.mixed, self._flat_logits(features)
+        if shift is not None:
+            within = output.within + shift
+            gate = gate + functional.group_logits(within, self.group_of_class, self.n_groups)
+            mixed, flat = mixed + shift, flat + shift
         is_other_group = self.group_of_class != group[:, None]
-        given_group = output.mixed.masked_fill(is_other_group, -torch.inf)
         return {
-            "gate_accuracy": output.gate.argmax(1) == group,
-            "oracle_gate_accuracy": given_group.argmax(1) == batch.labels,
-            "flat_accuracy": self._flat_logits(features).argmax(1) == batch.labels,
+            "gate_accuracy": gate.argmax(1) == group,
+            "oracle_gate_accuracy": mixed.masked_fill(is_other_group, -torch.inf).argmax(1)
+            == batch.labels,
+            "flat_accuracy": flat.argmax(1) == batch.labels,
         }

@@ -86,7 +86,7 @@ class HeadLearner(Learner):
         return lambda images: self.combine(self.logits(images))
 
     @torch.no_grad()
-    def extra_metrics(self, batch: Labelled) -> dict[str, Tensor]:
+    def extra_metrics(self, batch: Labelled, shift: Tensor | None = None) -> dict[str, Tensor]:
         """Return whether each image is classified correctly without test-time views, bool [n].
 
         The result is empty if the backbone has no views, or if the batch consists of features.
@@ -95,9 +95,10 @@ class HeadLearner(Learner):
         if views == "none" or isinstance(batch.images, Features):
             return {}
         self.backbone.views = "none"
-        correct = self.combine(self.logits(batch.images)).argmax(1) == batch.labels
+        logits = self.combine(self.logits(batch.images))
         self.backbone.views = views
-        return {"accuracy_without_views": correct}
+        predicted = (logits if shift is None else logits + shift).argmax(1)
+        return {"accuracy_without_views": predicted == batch.labels}
 
 
 class Supervised(HeadLearner):

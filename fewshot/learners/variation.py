@@ -55,5 +55,5 @@ class Variation(Learner, Generic[Held]):
     def on_train_end(self) -> None:
         self.learner.on_train_end()
 
-    def extra_metrics(self, batch: Labelled) -> dict[str, Tensor]:
-        return self.learner.extra_metrics(batch)
+    def extra_metrics(self, batch: Labelled, shift: Tensor | None = None) -> dict[str, Tensor]:
+        return self.learner.extra_metrics(batch, shift)

@@ -112,7 +112,7 @@ def _evaluate(
         )
     faulty = None if run.data.is_whole else known_faults.positions(run.data.test)
     scores = metrics.scores(*test, faulty)
-    measures = low_data.extra_metrics(learner, queries)
+    measures = low_data.extra_metrics(learner, queries, chosen.calibration.shift)
     validation = None
     if data.validation is not None:
         batches = trial_data.batches(learner, data.validation, device)

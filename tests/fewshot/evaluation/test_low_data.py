@@ -42,7 +42,7 @@ def test_extra_metrics_are_means_over_images_and_not_over_batches() -> None:
     class Measuring(easy.Stub):
         metric_names = ("even", "size")
 
-        def extra_metrics(self, batch: Labelled) -> dict[str, Tensor]:
+        def extra_metrics(self, batch: Labelled, shift: Tensor | None = None) -> dict[str, Tensor]:
             return {"even": batch.labels % 2 == 0, "size": batch.images.sum(1)}
 
     labels = torch.tensor([0, 2, 4, 1, 3])

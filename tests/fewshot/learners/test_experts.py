@@ -430,6 +430,26 @@ def test_trained_its_measures_are_what_counting_gives(networks: str) -> None:
     assert result["flat_accuracy"] > 0.4
 
 
+def test_its_measures_are_under_the_prior_of_the_run() -> None:
+    learner = build(group := [0, 1, 1, 0])
+    learner.prepare(easy.labelled(6, 0))
+    query, shift = easy.labelled(25, 9), torch.tensor([0.0, 3.0, -2.0, 1.0])
+    groups = torch.tensor(group)
+    with torch.no_grad():
+        logits = learner.adapt(easy.labelled(6, 0))(query.images) + shift
+        flat = learner._flat_logits(learner.backbone(query.images)) + shift
+    in_group_1 = logits.softmax(1)[:, groups == 1].sum(1)
+    given = logits.masked_fill(groups != groups[query.labels][:, None], -torch.inf)
+    expected = {
+        "gate_accuracy": (in_group_1 > 0.5) == (groups[query.labels] == 1),
+        "oracle_gate_accuracy": given.argmax(1) == query.labels,
+        "flat_accuracy": flat.argmax(1) == query.labels,
+    }
+    measured = low_data.extra_metrics(learner, [query], shift)
+    assert measured == {name: float(right.double().mean()) for name, right in expected.items()}
+    assert measured != low_data.extra_metrics(learner, [query])
+
+
 @pytest.mark.parametrize("networks", ["shared", pytest.param("separate", marks=pytest.mark.slow)])
 def test_a_run_keeps_the_measures_and_features_stand_for_images(
     networks: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -41,7 +41,7 @@ class Recorder(Learner):
     def on_train_end(self) -> None:
         self.calls.append("end")
 
-    def extra_metrics(self, batch: Labelled) -> dict[str, Tensor]:
+    def extra_metrics(self, batch: Labelled, shift: Tensor | None = None) -> dict[str, Tensor]:
         return {"half": torch.full((len(batch.labels),), 0.5)}
 
 
