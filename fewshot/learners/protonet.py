@@ -44,7 +44,9 @@ class ProtoNet(MetricLearner):
     Squared Euclidean distances are divided by the number of features, so that the softmax does
     not saturate in many dimensions. Distances or cosines are multiplied by a learned scale. Batch
     norm uses its running statistics. Without training (`train: null`) this is the nearest class
-    mean of the backbone's features.
+    mean of the backbone's features. With squared distances, classes with more labels than others
+    are preferred where classes overlap, because the means of few images are farther from all
+    queries; with cosines this is much less.
 
     Args:
         backbone: the network that turns images into features.

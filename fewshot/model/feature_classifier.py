@@ -48,7 +48,9 @@ class FeatureClassifier(ClassifierMixin, BaseEstimator):
 
     It is the head that `FewShotClassifier` puts on the features of its network: logistic or ridge
     regression, or the nearest class mean, on features that are centred and scaled to unit length.
-    Unequal numbers of labels do not bias it, and one temperature, chosen by cross-validation on
+    By default it does not expect a class to be frequent because it has many labels. Where classes
+    overlap, the nearest mean by squared distance and ridge regression still prefer classes with
+    many labels; "logistic" and "cosine" do so less. One temperature, chosen by cross-validation on
     the labelled rows, makes its probabilities agree with its accuracy.
 
     Args:
