@@ -69,7 +69,12 @@ def of_head(
 
 @torch.no_grad()
 def of_learner(learner: Learner, features_ND: Tensor, tasks: Sequence[TaskSet]) -> Counts:
-    """Evaluate a learner with a frozen body on the features of a pool; see `of_head`."""
+    """Evaluate a learner with a frozen body on the features of a pool; see `of_head`.
+
+    Logits are taken as the learner gives them, without a prior. So a learner that also learns how
+    frequent the classes are, by inner steps or by SGD on a support of unequal shots (`maml`,
+    `baseline`), expects the same frequencies of the queries. The head `logistic` corrects this.
+    """
     learner.eval()
     return _on_features(lambda: learner.on_pool(features_ND), features_ND, tasks, learner.at_once)
 
@@ -95,7 +100,7 @@ def _on_features(
 def of_images(
     learner: Learner, load: Load, tasks: Sequence[TaskSet], device: torch.device | str
 ) -> Counts:
-    """Evaluate a learner on images, one task after another.
+    """Evaluate a learner on images, one task after another; without a prior, as `of_learner`.
 
     Args:
         learner: the learner, on the device.
