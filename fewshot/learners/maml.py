@@ -68,7 +68,8 @@ class Options(EpisodeOptions):
     inner_batch: Count = Field(
         default=1000,
         description="Largest batch of an inner step; a larger support set is split into "
-        "class-balanced batches, with first-order gradients. [images]",
+        "class-balanced batches, with first-order gradients, and then the order of the images has "
+        "an influence on their choice. [images]",
     )
     centre: bool = Field(
         default=True, description="Whether the support's mean is subtracted from the features."
@@ -335,7 +336,8 @@ def _add(model: nn.Module, changes: dict[str, Tensor]) -> None:
 def _balanced_batch(support: Labelled, n_way: int, size: int, step: int) -> Labelled:
     """Return equally many images of every class, another choice at each step.
 
-    The choice comes from a fixed generator; a class with too few images repeats them.
+    The choice comes from a fixed generator; a class with too few images repeats them. It depends on
+    the order of the support: records of runs with such batches are published, so it stays.
     """
     labels = support.labels
     random = torch.rand(len(labels), generator=generator(0, "inner", step), dtype=torch.float64)
