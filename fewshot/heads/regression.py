@@ -42,7 +42,7 @@ def fit(
             probabilities are best in cross-validation: by the log-loss, to which every class
             contributes as much. Neither the order of the values nor that of the images matters.
             If a class has a single image, the middle value is taken. Copies of an image may be on
-            both sides of a fold, because features alone do not tell which images are copies.
+            both sides of a fold, because this function does not know which images are copies.
         scale: factor of the logits of ridge regression; logistic regression has its own.
 
     Returns:

@@ -96,7 +96,7 @@ def test_the_value_is_chosen_whose_held_out_log_loss_is_least(kind: str, smalles
 
 
 @pytest.mark.parametrize("c", [(1e-3, 1.0, 1e3), (1e3, 1.0, 1e-3)])
-def test_values_of_equal_accuracy_are_told_apart_by_their_probabilities(
+def test_between_values_of_equal_accuracy_the_probabilities_decide(
     c: tuple[float, ...],
 ) -> None:
     features, labels = clusters(3, per_class=10)
