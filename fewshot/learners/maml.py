@@ -337,7 +337,7 @@ def _balanced_batch(support: Labelled, n_way: int, size: int, step: int) -> Labe
     """Return equally many images of every class, another choice at each step.
 
     The choice comes from a fixed generator; a class with too few images repeats them. It depends on
-    the order of the support: records of runs with such batches are published, so it stays.
+    the order of the support.
     """
     labels = support.labels
     random = torch.rand(len(labels), generator=generator(0, "inner", step), dtype=torch.float64)
