@@ -105,7 +105,8 @@ class Scratch(Supervised):
 
     @classmethod
     def from_config(cls, backbone: Backbone, task: Task, options: Options) -> Learner:
-        head = supervised.Options(head=options.head, hidden=options.hidden, dropout=options.dropout)
+        of_members = {name: getattr(options, name) for name in supervised.Options.model_fields}
+        head = supervised.Options(**of_members)
         # All networks come before the heads: random weights depend on the order.
         networks = [backbone]
         networks += [backbone.build_again() for _ in range(1, options.ensemble_size)]

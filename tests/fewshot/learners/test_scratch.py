@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from fewshot.features import frozen
+from fewshot.learners import supervised
 from fewshot.learners.base import Learner, Task
 from fewshot.learners.distillation import Distillation
 from fewshot.learners.ensemble import Ensemble
@@ -48,6 +49,13 @@ def test_settings_build_variations_around_the_supervised_learner(
         learner = learner.learner
         kinds.append(type(learner))
     assert kinds == expected
+
+
+def test_every_setting_of_the_supervised_learner_reaches_it() -> None:
+    settings = {"head": "linear", "hidden": (6,), "dropout": 0.25, "batch_norm": "held"}
+    learner = build(**settings)
+    assert settings.keys() == supervised.Options.model_fields.keys()
+    assert learner.options == supervised.Options(**settings)
 
 
 def test_teachers_build_a_distillation(tmp_path: Path) -> None:
