@@ -159,10 +159,10 @@ class _Lists:
         self.random = torch.Generator().manual_seed(0)
         self.indices = indices
         directions = torch.randn(coarse.shape[1], N_BITS, generator=self.random)
-        chunks = torch.from_numpy(indices).split(LARGE_CHUNK)
-        sums = [coarse[chunk].sum(0, dtype=torch.float64) for chunk in chunks]
+        sums = [part.sum(0, dtype=torch.float64) for part in _selected(coarse, indices)]
         mean = (torch.stack(sums).sum(0) / max(1, len(indices))).float()
-        bits = (((coarse[chunk] - mean) @ directions > 0).numpy() for chunk in chunks)
+        parts = _selected(coarse, indices)
+        bits = ((part.sub_(mean) @ directions > 0).numpy() for part in parts)
         self.bits = rows_on_disk.joined(bits, len(indices))
         self.signatures = _packed(self.bits)
 
@@ -199,6 +199,14 @@ class _Lists:
             near = np.flatnonzero(differing <= MOST_DIFFERENT_BITS)
             pairs = np.stack([images[near], images[near + shift]], 1)
             yield pairs[clusters[pairs[:, 0]] != clusters[pairs[:, 1]]]
+
+
+def _selected(rows: Tensor, indices: np.ndarray) -> Iterator[Tensor]:
+    """Yield some rows at a time, in one array that the next ones replace: see `_chunks`."""
+    room = rows.new_empty(min(len(indices), LARGE_CHUNK), rows.shape[1])
+    for chunk in torch.from_numpy(indices).split(LARGE_CHUNK):
+        part = room[: len(chunk)]
+        yield torch.index_select(rows, 0, chunk, out=part)
 
 
 def _pieces(parts: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
