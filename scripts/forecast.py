@@ -134,8 +134,11 @@ def across() -> Iterator[Case]:
     for by_preset in methods.values():
         if "few" not in by_preset or "full" not in by_preset:
             continue
-        (few,) = learning_curve.gather(by_preset["few"])
-        (full,) = learning_curve.gather(by_preset["full"])
+        # With one label, fine-tuning is not trained: a curve of one point.
+        few, full = (
+            max(learning_curve.gather(by_preset[preset]), key=lambda curve: len(curve.counts))
+            for preset in ("few", "full")
+        )
         for m in range(model.LEAST_COUNTS, len(few.counts) + 1):
             if few.counts[m - 1] >= LEAST_SHOWN:
                 yield from _hidden(few.first(m), full.counts, full.means)
