@@ -7,7 +7,7 @@ here reads an image.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -201,22 +201,46 @@ def folds(
         out in exactly one fold, unless it belongs to a class that is one cluster. With clusters
         there may be fewer folds.
     """
+    fold_of_index, used = _dealt(labels, n_folds, split_seed, clusters)
+    return [
+        ((fold_of_index != fold).nonzero()[:, 0], (fold_of_index == fold).nonzero()[:, 0])
+        for fold in used
+    ]
+
+
+def parts(
+    labels: Tensor, n_parts: int, split_seed: int, clusters: Tensor | None = None
+) -> Iterator[Tensor]:
+    """Yield the indices that each fold of `folds` holds out.
+
+    The indices to train on are left out: with a number of parts that grows with n, their memory
+    would grow with the square of n.
+
+    Args:
+        labels, split_seed, clusters: as for `folds`.
+        n_parts: number of folds.
+    """
+    fold_of_index, used = _dealt(labels, n_parts, split_seed, clusters)
+    for fold in used:
+        yield (fold_of_index == fold).nonzero()[:, 0]
+
+
+def _dealt(
+    labels: Tensor, n_folds: int, split_seed: int, clusters: Tensor | None
+) -> tuple[Tensor, list[int]]:
+    """Return the fold of each index, int64 [n], and the folds that hold out some; see `folds`."""
     if clusters is not None and has_shared(clusters):
         fold_of_index = fold_of_each(labels, n_folds, split_seed, clusters)
         used = fold_of_index[fold_of_index >= 0].unique().tolist()
         if len(used) > 1:
-            return [_inside_and_outside(fold_of_index, fold) for fold in used]
+            return fold_of_index, used
     n_classes = int(labels.max()) + 1
     fold_of_index = torch.empty(len(labels), dtype=torch.int64)
     for label, indices in enumerate(by_class(labels, n_classes)):
         random = generator(split_seed, "folds", label)
         order = torch.randperm(len(indices), generator=random)
         fold_of_index[indices[order]] = torch.arange(len(indices)) % n_folds
-    return [_inside_and_outside(fold_of_index, fold) for fold in range(n_folds)]
-
-
-def _inside_and_outside(fold_of_index: Tensor, fold: int) -> tuple[Tensor, Tensor]:
-    return (fold_of_index != fold).nonzero()[:, 0], (fold_of_index == fold).nonzero()[:, 0]
+    return fold_of_index, list(range(n_folds))
 
 
 def has_shared(clusters: Tensor) -> bool:

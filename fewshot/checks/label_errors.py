@@ -71,8 +71,7 @@ def _parts(labels: Tensor, clusters: Tensor | None) -> Iterator[Tensor]:
     if n_parts == 1:
         yield torch.arange(len(labels))
         return
-    for _, part in subsets.folds(labels, n_parts, 0, clusters):
-        yield part
+    yield from subsets.parts(labels, n_parts, 0, clusters)
 
 
 def _of_part(

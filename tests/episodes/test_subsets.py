@@ -234,6 +234,14 @@ def test_a_small_class_may_have_its_own_number():
     assert counts(subsets.shots(LABELS, NAMES, 9, 0, {"ant": 7})) == [7, 9, 9]
 
 
+@pytest.mark.parametrize("clusters", [None, torch.arange(len(LABELS)) // 2])
+def test_parts_are_what_the_folds_hold_out(clusters: torch.Tensor | None) -> None:
+    folds = subsets.folds(LABELS, 3, 1, clusters)
+    parts = list(subsets.parts(LABELS, 3, 1, clusters))
+    assert [part.tolist() for part in parts] == [outside.tolist() for _, outside in folds]
+    assert torch.equal(torch.cat(parts).sort().values, torch.arange(len(LABELS)))
+
+
 def in_folds(labels: torch.Tensor, fold_of_index: torch.Tensor, n_folds: int) -> np.ndarray:
     """Return the images of each class in each fold [n_folds, n_classes], counted one by one."""
     table = np.zeros((n_folds, int(labels.max()) + 1), dtype=int)
