@@ -350,8 +350,11 @@ class _Folds:
         if not len(members):
             return
         order, label = self._emptiest(), int(self.labels[members[0]])
+        counts = self.counts[order, label]
         # Place p of a fold is taken once it has p images of the class; the lowest are taken first.
-        places = self.counts[order, label] + torch.arange(len(members))[:, None]
+        # No fold takes more than this number of images, as folds that have more take fewer.
+        most = int((len(members) + counts.sum()) / self.n_folds - counts.min()) + 2
+        places = counts + torch.arange(min(most, len(members)))[:, None]
         lowest = places.flatten().argsort(stable=True)[: len(members)]
         chosen = order[lowest % self.n_folds]
         self.fold_of_index[members] = chosen
