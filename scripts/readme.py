@@ -184,7 +184,8 @@ def figure() -> Any:
     lines = []
     for method in METHODS:
         for by_shots in of_learners(method.key).values():
-            if len(by_shots) == 1:
+            config = next(iter(by_shots.values())).config_as_run
+            if len(by_shots) == 1 and naming.lacks_training(method.key, config):
                 continue
             measured = {float(shots): record for shots, record in by_shots.items()}
             label = formatting.short_name(next(iter(measured.values())))
