@@ -90,4 +90,7 @@ def test_two_nodes_and_two_workers_are_efficient(
             if efficiency < LEAST:
                 part.fail(f"{name}: efficiency {efficiency:.3f} of {seconds}")
         for name in ("shards", "ray", "workers"):
-            part.count("sweeps of the same results" if not study.differing(name) else "failed")
+            if differing := study.differing(name):
+                part.fail(f"{name}: other results: {differing}")
+            else:
+                part.count("sweeps of the same results")

@@ -89,12 +89,12 @@ def _is_same(first: Any, second: Any) -> bool:
 
 def _difference(first: Mapping[str, Any], second: Mapping[str, Any]) -> float:
     """Return the largest difference of a test logit, in units of their standard deviation."""
-    largest = 0.0
+    differences = [0.0]
     for trial, arrays in first.items():
         if trial.startswith("trial-") and "test_logits" in arrays:
             one, other = arrays["test_logits"], second[trial]["test_logits"]
-            largest = max(largest, float(np.abs(one - other).max() / one.std()))
-    return largest
+            differences.append(float(np.abs(one - other).max() / one.std()))
+    return float(np.max(differences))  # nan if one of them is
 
 
 def _compare(part: Outcomes, usual: Ran, out: Path, names: list[str], bits: bool = True) -> None:
